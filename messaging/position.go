@@ -1,0 +1,46 @@
+package messaging
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// ErrInvalidPosition is returned by [ParsePosition] for text that is not a
+// position. A retry does not help.
+var ErrInvalidPosition = errors.New("invalid position")
+
+// Position is a place in the log: a sequence, and the epoch in which that
+// sequence was given out.
+//
+// Sequences of different epochs are never compared: a stream that was deleted
+// and made again, or restored from a backup, starts a new epoch and may give
+// out the same sequences to other events.
+type Position struct {
+	// Epoch is the random id of one life of the stream.
+	Epoch string
+	// Sequence is the JetStream sequence of the record, ascending over the
+	// whole stream and so per job too. Zero means "before the first".
+	Sequence uint64
+}
+
+// String returns the position as "epoch:sequence", the form [ParsePosition] reads.
+func (p Position) String() string {
+	return p.Epoch + ":" + strconv.FormatUint(p.Sequence, 10)
+}
+
+// ParsePosition reads "epoch:sequence", or a bare "sequence", whose epoch is
+// then empty and means whichever epoch is current.
+// It returns [ErrInvalidPosition] for anything else.
+func ParsePosition(text string) (Position, error) {
+	epoch, digits, found := strings.Cut(text, ":")
+	if !found {
+		epoch, digits = "", text
+	}
+	sequence, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return Position{}, fmt.Errorf("%w %.64q: want a sequence, or epoch:sequence", ErrInvalidPosition, text)
+	}
+	return Position{Epoch: epoch, Sequence: sequence}, nil
+}

@@ -1,0 +1,47 @@
+package messaging
+
+import "time"
+
+// Record is one event as the log holds it.
+//
+// The zero Sequence marks a record that is not in the log: one that has not
+// been appended yet, or a document that an older writer left in MongoDB.
+type Record struct {
+	Position
+
+	JobID string
+	Kind  Kind
+
+	// ID is the producer's idempotency key, empty when the envelope had none.
+	ID string
+	// MessageID is the identity the log deduplicates by: the ID, or, without
+	// one, a hash that the gateway derives from the payload.
+	MessageID string
+	// EmittedAt is the envelope's emittedAt as it was written, or the time at
+	// which the gateway received the event, in [TimeLayout].
+	EmittedAt string
+	// TraceParent is the W3C trace context of the publisher, empty when absent.
+	TraceParent string
+	// StoredAt is when the log took the record; zero before that.
+	StoredAt time.Time
+
+	// Body is the envelope's JSON exactly as it was published. It is shared
+	// between readers and must not be changed.
+	Body []byte
+}
+
+// Live is a record on its way from the log to its followers.
+type Live struct {
+	Record
+	// Previous is the sequence of the record before this one in the same job,
+	// zero when this is the job's first. A follower whose last sequence is
+	// another has missed something and reads the range between from the log.
+	Previous uint64
+}
+
+// TimeLayout is how this service writes times: RFC 3339 in UTC with
+// milliseconds, as JavaScript's Date.prototype.toISOString does.
+const TimeLayout = "2006-01-02T15:04:05.000Z"
+
+// FormatTime writes t in [TimeLayout].
+func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
