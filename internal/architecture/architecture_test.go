@@ -1,0 +1,187 @@
+package architecture_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestTheProjectFollowsTheRules(t *testing.T) {
+	t.Parallel()
+	sources := readSources(t)
+	if len(sources) == 0 {
+		t.Fatal("found no sources")
+	}
+	for _, violation := range judgeUses(sources, rules, confinements) {
+		t.Error(violation)
+	}
+	for _, violation := range judgeFiles(sources) {
+		t.Error(violation)
+	}
+}
+
+// Each case is a file that breaks one rule, or one that comes close and does
+// not. rule names the folder, or the confined thing, whose rule speaks.
+func TestUses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		path string
+		use  string
+		rule string // empty when the use is allowed
+	}{
+		{"the contract uses a validator", "messaging/a.go", jsonSchema, ""},
+		{"the contract knows no package", "messaging/a.go", module + "/guardrails", "messaging"},
+		{"the contract knows no driver", "messaging/a.go", mongo + "/bson", "messaging"},
+		{"the contract reads no clock", "messaging/a.go", "time.Now", "messaging"},
+		{"policy speaks the contract", "guardrails/a.go", module + "/messaging", ""},
+		{"policy is given the time", "guardrails/a.go", "time.Duration", ""},
+		{"policy reads no clock", "guardrails/a.go", "time.Now", "guardrails"},
+		{"policy starts nothing", "guardrails/a.go", goStatement, "guardrails"},
+		{"policy does not log", "guardrails/a.go", "log/slog", "guardrails"},
+		{"policy exports no metrics", "guardrails/a.go", prometheus + "/prometheus", "guardrails"},
+		{"ingest owns Redis", "ingest/a.go", redis, ""},
+		{"ingest knows no NATS", "ingest/a.go", natsClient, "ingest"},
+		{"ingest does not know the log's package", "ingest/a.go", module + "/eventstore", "ingest"},
+		{"a test of ingest may use the log", "ingest/a_test.go", module + "/eventstore", ""},
+		{"the log owns JetStream", "eventstore/a.go", natsClient + "/jetstream", ""},
+		{"the log knows no Redis", "eventstore/a.go", redis, "eventstore"},
+		{"projections own MongoDB", "projections/a.go", mongo + "/mongo", ""},
+		{"projections know no NATS", "projections/a.go", natsClient + "/jetstream", "projections"},
+		{"the gateway uses melody", "fanout/a.go", melody, ""},
+		{"the gateway uses its protocol", "fanout/a.go", module + "/fanout/socketio", ""},
+		{"the gateway asks the policy", "fanout/a.go", module + "/guardrails", ""},
+		{"the gateway knows no store", "fanout/a.go", mongo + "/mongo", "fanout"},
+		{"a subfolder inherits", "fanout/hub/a.go", redis, "fanout"},
+		{"the transport uses gorilla", "fanout/engineio/a.go", gorilla, ""},
+		{"the transport knows no contract", "fanout/engineio/a.go", module + "/messaging", "fanout/engineio"},
+		{"the protocol uses the transport", "fanout/socketio/a.go", module + "/fanout/engineio", ""},
+		{"the protocol knows no gateway", "fanout/socketio/a.go", module + "/fanout", "fanout/socketio"},
+		{"drills use the parts", "recovery/a.go", module + "/eventstore", ""},
+		{"drills know no driver", "recovery/a.go", natsClient, "recovery"},
+		{"the harness speaks the contract", "loadtest/a.go", module + "/messaging", ""},
+		{"the harness knows no server package", "loadtest/a.go", module + "/fanout", "loadtest"},
+		{"the application wires", "internal/app/a.go", module + "/projections", ""},
+		{"nothing imports a command", "internal/app/a.go", module + "/cmd/realtime", "internal"},
+		{"a command runs the application", "cmd/realtime/a.go", module + "/internal/app", ""},
+		{"a command leaves the parts to the application", "cmd/realtime/a.go", module + "/eventstore", "cmd"},
+		{"the development command has the stack", "cmd/realtime-dev/a.go", module + "/internal/devstack", ""},
+		{"the development command leaves the parts too", "cmd/realtime-dev/a.go", module + "/eventstore", "cmd/realtime-dev"},
+		{"a folder nobody thought of", "somewhere/a.go", "fmt", "none"},
+
+		{"FerretDB in the stack", "internal/devstack/a.go", ferretDB + "/ferretdb", ""},
+		{"FerretDB in a test elsewhere", "projections/a_test.go", ferretDB + "/ferretdb", ferretDB},
+		{"miniredis in the application", "internal/app/a.go", miniredis, miniredis},
+		{"miniredis in a test", "ingest/a_test.go", miniredis, ""},
+		{"the stack in the application", "internal/app/a.go", module + "/internal/devstack", "internal/devstack"},
+		{"the stack in the server's command", "cmd/realtime/a.go", module + "/internal/devstack", "internal/devstack"},
+		{"the stack in a test", "projections/a_test.go", module + "/internal/devstack", ""},
+		{"a NATS server in the application", "internal/app/a.go", natsServer + "/server", natsServer},
+		{"a NATS server in its package", "internal/natsserver/a.go", natsServer + "/server", ""},
+		{"melody outside the gateway", "internal/app/a.go", melody, melody},
+		{"the test kit in what ships", "internal/app/a.go", module + "/internal/testkit", "internal/testkit"},
+		{"the test kit in a test", "ingest/a_test.go", module + "/internal/testkit", ""},
+		{"the environment in a part", "ingest/a.go", "os.Getenv", "os.Getenv"},
+		{"the environment parser in a part", "internal/natsserver/a.go", envParser, "os.Getenv"},
+		{"the environment in a test", "ingest/a_test.go", "os.Getenv", ""},
+		{"the environment in the application", "internal/app/a.go", envParser, ""},
+	}
+	broken := map[string]bool{}
+	for _, test := range tests {
+		if test.rule != "" {
+			broken[test.rule] = true
+		}
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			u := use{name: test.use, line: 7, imports: test.use != goStatement && !strings.HasPrefix(test.use, "time.") && !strings.HasPrefix(test.use, "os.")}
+			file := source{path: test.path, test: strings.HasSuffix(test.path, "_test.go"), uses: []use{u}}
+			violations := judgeUses([]source{file}, rules, confinements)
+			if test.rule == "" {
+				if len(violations) != 0 {
+					t.Fatalf("reported although it is allowed: %q", violations)
+				}
+				return
+			}
+			if len(violations) != 1 {
+				t.Fatalf("got %d violations, want one: %q", len(violations), violations)
+			}
+			for _, part := range []string{test.path, reason(test.rule)} {
+				if !strings.Contains(violations[0], part) {
+					t.Errorf("%q does not name %q", violations[0], part)
+				}
+			}
+		})
+	}
+	for _, r := range rules {
+		if !broken[r.folder] {
+			t.Errorf("no case breaks the rule of %s", r.folder)
+		}
+	}
+	for _, c := range confinements {
+		if !broken[c.what[0]] {
+			t.Errorf("no case breaks the confinement of %s", c.what[0])
+		}
+	}
+}
+
+// reason is the text a violation of the named rule must carry.
+func reason(name string) string {
+	for _, r := range rules {
+		if r.folder == name && name != "internal" {
+			return r.why
+		}
+	}
+	for _, c := range confinements {
+		if slices.Contains(c.what, name) {
+			return c.why
+		}
+	}
+	if name == "internal" {
+		return "nothing imports a command"
+	}
+	return "no rule covers the folder"
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	sources := []source{
+		{path: "good/doc.go", documented: true, lines: 3},
+		{path: "good/long.go", lines: maxLines},
+		{path: "good/long_test.go", lines: maxTestLines, test: true},
+		{path: "bad/doc.go", lines: 3},
+		{path: "bad/longer.go", lines: maxLines + 1},
+		{path: "worse/longer_test.go", lines: maxTestLines + 1, test: true},
+	}
+	violations := judgeFiles(sources)
+	want := []string{
+		"bad/longer.go: 401 lines, at most 400: split it by subject",
+		"worse/longer_test.go: 801 lines, at most 800: split it by subject",
+		"bad: no doc.go with a package comment",
+		"worse: no doc.go with a package comment",
+	}
+	if !slices.Equal(violations, want) {
+		t.Errorf("got  %q\nwant %q", violations, want)
+	}
+}
+
+func TestParseSource(t *testing.T) {
+	t.Parallel()
+	text := "// Package x is documented.\npackage x\n\nimport (\n\tsystem \"os\"\n\n\t\"" + melody + "\"\n)\n\n" +
+		"func f() {\n\tgo melody.New()\n\tsystem.Getenv(\"A\")\n}\n"
+	parsed, err := parseSource("x/a.go", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !parsed.documented || parsed.test || parsed.lines != 13 {
+		t.Errorf("got documented=%v test=%v lines=%d", parsed.documented, parsed.test, parsed.lines)
+	}
+	want := []use{
+		{name: "os", line: 5, imports: true},
+		{name: melody, line: 7, imports: true},
+		{name: goStatement, line: 11},
+		{name: "os.Getenv", line: 12},
+	}
+	if !slices.Equal(parsed.uses, want) {
+		t.Errorf("got  %v\nwant %v", parsed.uses, want)
+	}
+}

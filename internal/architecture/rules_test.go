@@ -1,0 +1,195 @@
+package architecture_test
+
+// module is the path of this project; import paths below it are written
+// relative to it in the rules.
+const module = "github.com/letswriteabook/realtime"
+
+// The dependencies that the rules speak of, by the start of their import paths.
+const (
+	backoff    = "github.com/cenkalti/backoff/v5"
+	cobra      = "github.com/spf13/cobra"
+	envParser  = "github.com/caarlos0/env/v11"
+	ferretDB   = "github.com/FerretDB/FerretDB"
+	gorilla    = "github.com/gorilla/websocket"
+	histogram  = "github.com/HdrHistogram/hdrhistogram-go"
+	jsonSchema = "github.com/santhosh-tekuri/jsonschema/v6"
+	melody     = "github.com/olahol/melody"
+	miniredis  = "github.com/alicebob/miniredis/v2"
+	mongo      = "go.mongodb.org/mongo-driver/v2"
+	natsClient = "github.com/nats-io/nats.go"
+	natsExtra  = "github.com/synadia-io/orbit.go/jetstreamext"
+	natsServer = "github.com/nats-io/nats-server/v2"
+	prometheus = "github.com/prometheus/client_golang"
+	redis      = "github.com/redis/go-redis/v9"
+	tables     = "github.com/jedib0t/go-pretty/v6"
+	progress   = "github.com/schollz/progressbar/v3"
+	textPrint  = "golang.org/x/text"
+	xSync      = "golang.org/x/sync"
+	xTime      = "golang.org/x/time"
+
+	// anything allows every import that no confinement reserves for others.
+	anything = "*"
+	// goStatement is how a started goroutine is named among the uses of a file.
+	goStatement = "go statement"
+)
+
+// plumbing carries no knowledge of a backend, so every package that runs
+// something may use it.
+var plumbing = []string{backoff, prometheus, xSync, xTime}
+
+// rule says what the packages of one folder may depend on. The rule with the
+// longest matching folder decides, so a subfolder without a rule of its own
+// inherits. A package may always import the standard library and its own
+// subfolders, unless never says otherwise.
+type rule struct {
+	folder  string
+	project []string // packages of this module, each with its subfolders
+	modules []string // packages of other modules, by prefix
+	never   []string // standard packages, or uses such as time.Now
+	why     string
+}
+
+// rules is the direction of data as imports: messaging knows nobody, the four
+// parts that own a backend or a socket know only messaging, and internal/app
+// wires them. They bind code that ships; tests may reach for real servers.
+var rules = []rule{
+	{
+		folder:  "messaging",
+		modules: []string{jsonSchema, textPrint},
+		never:   []string{goStatement, "log", "log/slog", "net", "net/http", "time.Now"},
+		why:     "the contract is values and pure functions; it may use a JSON Schema validator, no project package and no driver",
+	},
+	{
+		folder:  "guardrails",
+		project: []string{"messaging"},
+		never: []string{
+			goStatement, "context", "log", "log/slog", "net", "net/http", "os",
+			"time.After", "time.AfterFunc", "time.NewTicker", "time.NewTimer", "time.Now",
+			"time.Since", "time.Sleep", "time.Tick", "time.Until",
+		},
+		why: "policy is pure decisions over messaging; time comes in as a parameter, and there are no goroutines, logs or I/O",
+	},
+	{
+		folder:  "ingest",
+		project: []string{"messaging"},
+		modules: append([]string{redis}, plumbing...),
+		why:     "ingest owns Redis and reaches the log through an interface of its own; never NATS, MongoDB or sockets",
+	},
+	{
+		folder:  "eventstore",
+		project: []string{"messaging"},
+		modules: append([]string{natsClient, natsExtra}, plumbing...),
+		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
+	},
+	{
+		folder:  "projections",
+		project: []string{"messaging"},
+		modules: append([]string{mongo}, plumbing...),
+		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
+	},
+	{
+		folder:  "fanout",
+		project: []string{"messaging", "guardrails"},
+		modules: append([]string{melody}, plumbing...),
+		why:     "fanout owns the clients and reads history through interfaces of its own; never the drivers of the stores",
+	},
+	{
+		folder:  "fanout/engineio",
+		modules: append([]string{melody, gorilla}, plumbing...),
+		why:     "the transport speaks Engine.IO and knows neither the gateway nor the contract",
+	},
+	{
+		folder:  "fanout/socketio",
+		project: []string{"fanout/engineio"},
+		modules: append([]string{melody, gorilla}, plumbing...),
+		why:     "the protocol speaks Socket.IO and knows neither the gateway nor the contract",
+	},
+	{
+		folder:  "recovery",
+		project: []string{"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout"},
+		modules: append([]string{tables}, plumbing...),
+		why:     "drills use the parts of the service and no driver of their own",
+	},
+	{
+		folder:  "loadtest",
+		project: []string{"messaging"},
+		modules: append([]string{gorilla, histogram, progress, redis, tables}, plumbing...),
+		why:     "the harness stands outside the service and knows it only by its contract",
+	},
+	{
+		folder:  "internal",
+		project: []string{anything},
+		modules: []string{anything},
+		why:     "internal wires the parts and provides servers for development and tests; nothing there may import a command",
+	},
+	{
+		folder:  "cmd",
+		project: []string{"internal/app"},
+		modules: []string{cobra},
+		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app",
+	},
+	{
+		folder:  "cmd/realtime-dev",
+		project: []string{"internal/app", "internal/devstack"},
+		modules: []string{cobra},
+		why:     "the development command adds the development stack to the application",
+	},
+}
+
+// confinement reserves an import, or a use such as os.Getenv, for a few
+// folders, whatever the rules of other folders allow.
+type confinement struct {
+	what    []string
+	folders []string
+	tests   bool // whether tests everywhere may use it too
+	why     string
+}
+
+var confinements = []confinement{
+	{
+		what:    []string{ferretDB},
+		folders: []string{"internal/devstack"},
+		why:     "FerretDB scans collections; it is for development and must not get into the server",
+	},
+	{
+		what:    []string{miniredis},
+		folders: []string{"internal/devstack"},
+		tests:   true,
+		why:     "miniredis keeps nothing; it is for development and must not get into the server",
+	},
+	{
+		what:    []string{"internal/devstack"},
+		folders: []string{"cmd/realtime-dev", "internal/devstack"},
+		tests:   true,
+		why:     "the development stack belongs to the development command",
+	},
+	{
+		what:    []string{natsServer},
+		folders: []string{"internal/natsserver"},
+		tests:   true,
+		why:     "the embedded server is started in one place",
+	},
+	{
+		what:    []string{melody},
+		folders: []string{"fanout"},
+		why:     "melody's edges are covered in fanout and nowhere else",
+	},
+	{
+		what:    []string{"internal/testkit"},
+		folders: []string{"internal/testkit"},
+		tests:   true,
+		why:     "the test kit starts programs for tests",
+	},
+	{
+		what:    []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv", "syscall.Getenv", "syscall.Environ", envParser},
+		folders: []string{"cmd", "internal/app", "internal/testkit"},
+		tests:   true,
+		why:     "only the commands, internal/app and the test kit read the environment; everything else is given its settings",
+	},
+}
+
+// The longest a file may be, in lines. A longer one has two subjects.
+const (
+	maxLines     = 400
+	maxTestLines = 800
+)
