@@ -1,0 +1,118 @@
+// Drives real Socket.IO clients for the tests of a process that is not written
+// in JavaScript. It reads one command a line on standard input, as JSON, and
+// writes one line for everything that happens to a client, as JSON:
+//
+//   in   {"op":"connect","client":"a","url":"http://127.0.0.1:3001","options":{"path":"/ws"}}
+//        {"op":"subscribe","client":"a","jobId":"job","since":7,"ack":true}
+//        {"op":"unsubscribe","client":"a","jobId":"job","ack":true}
+//        {"op":"ping","client":"a"}
+//        {"op":"emit","client":"a","event":"name","args":[1],"ack":true}
+//        {"op":"cut","client":"a"}          the connection breaks, unannounced
+//        {"op":"disconnect","client":"a"}   the client leaves politely
+//
+//   out  {"client":"a","event":"novel.job-status","args":[{…}]}
+//        {"client":"a","event":"connect","args":[{"id":…,"recovered":…}]}
+//        {"client":"a","event":"connect_error","args":[{"message":…,"data":…}]}
+//        {"client":"a","event":"disconnect","args":["transport close"]}
+//        {"client":"a","event":"ack","args":[{…}]}
+//
+// Options go to the client unchanged; "version": 3 in a connect command takes
+// socket.io-client 3. The end of standard input disconnects every client and
+// ends the process. A command it cannot carry out ends it with status 2.
+
+import { createInterface } from 'node:readline'
+import { io } from 'socket.io-client'
+import { io as io3 } from 'socket.io-client-v3'
+
+const clients = new Map()
+
+// Events of these names are reported by their own listeners below.
+const lifecycle = new Set(['connect', 'connect_error', 'disconnect'])
+
+function report(client, event, ...args) {
+  process.stdout.write(JSON.stringify({ client, event, args }) + '\n')
+}
+
+function connect({ client, url, options = {}, version = 4 }) {
+  if (clients.has(client)) {
+    throw new Error(`client ${client} exists already`)
+  }
+  const open = version === 3 ? io3 : io
+  // forceNew: clients of one test must not share a connection.
+  const socket = open(url, { forceNew: true, ...options })
+  clients.set(client, socket)
+  socket.on('connect', () => {
+    report(client, 'connect', {
+      id: socket.id,
+      recovered: socket.recovered ?? false,
+      transport: socket.io.engine.transport.name,
+    })
+  })
+  socket.on('connect_error', (error) => {
+    report(client, 'connect_error', { message: error.message, data: error.data ?? null })
+  })
+  socket.on('disconnect', (reason) => report(client, 'disconnect', reason))
+  socket.onAny((event, ...args) => {
+    if (!lifecycle.has(event)) {
+      report(client, event, ...args)
+    }
+  })
+}
+
+function emit({ client, ack = false }, event, ...args) {
+  const socket = known(client)
+  if (ack) {
+    args.push((answer) => report(client, 'ack', answer))
+  }
+  socket.emit(event, ...args)
+}
+
+// cut closes the transport under the client, as a network that goes away does.
+function cut({ client }) {
+  const { transport } = known(client).io.engine
+  if (transport.ws) {
+    transport.ws.terminate()
+  } else {
+    transport.onError('cut')
+  }
+}
+
+function disconnect({ client }) {
+  known(client).disconnect()
+  clients.delete(client)
+}
+
+function known(client) {
+  const socket = clients.get(client)
+  if (!socket) {
+    throw new Error(`there is no client ${client}`)
+  }
+  return socket
+}
+
+const operations = {
+  connect,
+  disconnect,
+  cut,
+  subscribe: (command) => emit(command, 'subscribe', { jobId: command.jobId, since: command.since }),
+  unsubscribe: (command) => emit(command, 'unsubscribe', { jobId: command.jobId }),
+  ping: (command) => emit(command, 'ping'),
+  emit: (command) => emit(command, command.event, ...(command.args ?? [])),
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  try {
+    const command = JSON.parse(line)
+    const operation = operations[command.op]
+    if (!operation) {
+      throw new Error(`unknown op ${command.op}`)
+    }
+    operation(command)
+  } catch (error) {
+    process.stderr.write(`${line}: ${error.message}\n`)
+    process.exit(2)
+  }
+}
+for (const socket of clients.values()) {
+  socket.disconnect()
+}
