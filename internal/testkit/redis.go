@@ -1,0 +1,189 @@
+package testkit
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// portAttempts bounds how often a port that another process took between its
+// choice and its use is replaced by a new one.
+const portAttempts = 10
+
+// startTimeout is how long a server may take until it accepts connections.
+const startTimeout = 20 * time.Second
+
+// errPortTaken says that another process got the port first.
+var errPortTaken = errors.New("port is taken")
+
+// Redis is one redis-server process with persistence off.
+//
+// Its methods are for the goroutine of the test: they fail the test when they
+// cannot do what they say.
+type Redis struct {
+	// Addr is the loopback host and port, the same across restarts.
+	Addr string
+
+	t    testing.TB
+	path string
+	dir  string
+
+	// process is nil while the server is down.
+	process *process
+}
+
+// process is one life of the server.
+type process struct {
+	cmd *exec.Cmd
+	// ended is closed when the process is gone and its output is read.
+	ended chan struct{}
+}
+
+// StartRedis starts a redis-server that lives until the test ends. The test is
+// skipped, or fails when CI=true, if the program is not installed.
+func StartRedis(t testing.TB) *Redis {
+	t.Helper()
+	r := &Redis{t: t, path: Program(t, "redis-server"), dir: t.TempDir()}
+	t.Cleanup(r.Kill)
+	var err error
+	for range portAttempts {
+		r.Addr = freeAddr(t)
+		if err = r.start(); !errors.Is(err, errPortTaken) {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatalf("start redis-server on %s: %v", r.Addr, err)
+	}
+	return r
+}
+
+// URL returns the redis:// URL of the server.
+func (r *Redis) URL() string { return "redis://" + r.Addr }
+
+// Client returns a new client of the server. It is closed when the test ends.
+func (r *Redis) Client() *redis.Client {
+	client := redis.NewClient(&redis.Options{Addr: r.Addr})
+	r.t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// Stop ends the server as an operator would, with SIGTERM, and waits for it.
+// It does nothing when the server is down.
+func (r *Redis) Stop() { r.end(syscall.SIGTERM) }
+
+// Kill ends the server with SIGKILL, paused or not, and waits for it. It does
+// nothing when the server is down.
+func (r *Redis) Kill() { r.end(syscall.SIGKILL) }
+
+// Restart starts the server again on the same address, after killing it if it
+// runs.
+func (r *Redis) Restart() {
+	r.t.Helper()
+	r.Kill()
+	if err := r.start(); err != nil {
+		r.t.Fatalf("restart redis-server on %s: %v", r.Addr, err)
+	}
+}
+
+// Pause stops the process with SIGSTOP: its connections stay open and accept
+// bytes, and nothing answers.
+func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
+
+func (r *Redis) signal(signal syscall.Signal) {
+	r.t.Helper()
+	if r.process == nil {
+		r.t.Fatalf("send %v to redis-server: it is down", signal)
+	}
+	if err := r.process.cmd.Process.Signal(signal); err != nil {
+		r.t.Fatalf("send %v to redis-server: %v", signal, err)
+	}
+}
+
+func (r *Redis) end(signal syscall.Signal) {
+	if r.process == nil {
+		return
+	}
+	// An error means that it is gone already, which is what was asked for.
+	_ = r.process.cmd.Process.Signal(signal)
+	<-r.process.ended
+	r.process = nil
+}
+
+// start runs the server and returns when it accepts connections.
+func (r *Redis) start() error {
+	_, port, err := net.SplitHostPort(r.Addr)
+	if err != nil {
+		return fmt.Errorf("split address: %w", err)
+	}
+	cmd := exec.Command(r.path,
+		"--bind", "127.0.0.1", "--port", port, "--dir", r.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "")
+	output, err := cmd.StdoutPipe()
+	if err != nil {
+		return fmt.Errorf("open output: %w", err)
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start process: %w", err)
+	}
+	r.process = &process{cmd: cmd, ended: make(chan struct{})}
+	outcome := make(chan error, 1)
+	// Ends with the process, whose output it reads; Kill is the stopper.
+	go r.process.watch(output, outcome)
+
+	select {
+	case err = <-outcome:
+	case <-time.After(startTimeout):
+		err = fmt.Errorf("not ready after %s", startTimeout)
+	}
+	if err != nil {
+		r.Kill()
+	}
+	return err
+}
+
+// watch reports once whether the server came up, and closes ended when it has
+// gone down.
+func (p *process) watch(output io.Reader, outcome chan<- error) {
+	var once sync.Once
+	report := func(err error) { once.Do(func() { outcome <- err }) }
+	var last string
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		switch line := lines.Text(); {
+		case strings.Contains(line, "Ready to accept connections"):
+			report(nil)
+		case strings.Contains(line, "Address already in use"):
+			report(errPortTaken)
+		case line != "":
+			last = line
+		}
+	}
+	err := p.cmd.Wait()
+	report(fmt.Errorf("ended before it was ready (%v): %s", err, last))
+	close(p.ended)
+}
+
+// freeAddr returns a loopback address that was free a moment ago.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatalf("choose a free port: %v", err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
