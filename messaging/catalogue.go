@@ -1,33 +1,97 @@
 package messaging
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
-// Catalogue says which kinds of events there are.
-type Catalogue struct{}
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
 
-// DefaultCatalogue returns the contract's three kinds.
-func DefaultCatalogue() *Catalogue { return &Catalogue{} }
+// ErrUnknownKind is returned for a record whose kind the catalogue does not
+// have, such as one that was published while CATALOGUE_FILE named another file.
+// A retry helps only with a catalogue that has the kind.
+var ErrUnknownKind = errors.New("unknown kind")
 
-// Decode reads and validates one envelope of at most maxBytes.
-func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) { return Envelope{}, nil }
+// Catalogue says which kinds of events there are: for each one its Socket.IO
+// event, the schema of its envelopes, and the fields of the envelope that its
+// payload carries. It is data, not code, so that a product with other events
+// adds kinds by a file ([LoadCatalogue]).
+//
+// A catalogue never changes once it is made and may be used concurrently. The
+// zero Catalogue has no kinds.
+type Catalogue struct {
+	entries map[Kind]*entry
+	// names lists the kinds as a refusal does.
+	names string
+}
 
-// Record returns the log record of a decoded envelope; now stamps emittedAt where it is absent.
-func (e Envelope) Record(now time.Time) Record { return Record{} }
+// entry is one kind of a catalogue.
+type entry struct {
+	kind        Kind
+	socketEvent string
+	schema      *jsonschema.Schema
+	payload     []payloadField
+	// itemHead is the beginning of the kind's REST items, up to the jobId.
+	itemHead string
+}
 
-// SocketEvent returns the Socket.IO event name of a kind.
-func (c *Catalogue) SocketEvent(kind Kind) (string, bool) { return "", false }
+// payloadField is one field that a payload takes from the envelope.
+type payloadField struct {
+	name string
+	// lead is what stands before the value: a comma, the name, a colon.
+	lead string
+}
 
-// AppendPayload appends the client payload of a record to dst.
-func (c *Catalogue) AppendPayload(dst []byte, r Record) ([]byte, error) { return dst, nil }
+// Kinds returns the kinds in alphabetical order.
+func (c *Catalogue) Kinds() []Kind { return slices.Sorted(maps.Keys(c.entries)) }
 
-// AppendItem appends the REST item of a record to dst.
-func (c *Catalogue) AppendItem(dst []byte, r Record) ([]byte, error) { return dst, nil }
+// SocketEvent returns the name of the Socket.IO event that delivers a kind, and
+// whether the catalogue has the kind.
+func (c *Catalogue) SocketEvent(kind Kind) (string, bool) {
+	entry, ok := c.entries[kind]
+	if !ok {
+		return "", false
+	}
+	return entry.socketEvent, true
+}
 
-// ValidateJobID checks a jobId against the contract.
-func ValidateJobID(jobID string) error { return nil }
+// find returns the entry of an envelope's kind, given as it stands there.
+func (c *Catalogue) find(kind []byte) (*entry, error) {
+	if !isText(kind) {
+		_, err := reject(ReasonSchemaViolation, "kind: must be one of %s", c.names)
+		return nil, err
+	}
+	name := unquote(kind)
+	if entry, ok := c.entries[Kind(name)]; ok {
+		return entry, nil
+	}
+	_, err := reject(ReasonUnknownKind, "kind %q: must be one of %s", firstRunes(name, maxPartRunes), c.names)
+	return nil, err
+}
 
-// Token makes a jobId safe as one token of a NATS subject.
-func Token(jobID string) string { return jobID }
+// newCatalogue returns a catalogue of the entries, whose kinds differ.
+func newCatalogue(entries []*entry) *Catalogue {
+	c := &Catalogue{entries: make(map[Kind]*entry, len(entries))}
+	for _, entry := range entries {
+		c.entries[entry.kind] = entry
+	}
+	var names []string
+	for _, kind := range c.Kinds() {
+		names = append(names, fmt.Sprintf("%q", kind))
+	}
+	c.names = strings.Join(names, ", ")
+	return c
+}
 
-// ParseToken reverses [Token].
-func ParseToken(token string) (string, error) { return token, nil }
+func newEntry(kind Kind, socketEvent string, schema *jsonschema.Schema, payload []string) *entry {
+	e := &entry{kind: kind, socketEvent: socketEvent, schema: schema}
+	e.itemHead = string(append(appendText([]byte(`{"kind":`), string(kind)), `,"jobId":`...))
+	for _, name := range payload {
+		lead := append(appendText([]byte{','}, name), ':')
+		e.payload = append(e.payload, payloadField{name: name, lead: string(lead)})
+	}
+	return e
+}

@@ -1,0 +1,233 @@
+package messaging
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"unicode/utf8"
+)
+
+const (
+	// MaxIDBytes is the length of the longest id of an envelope.
+	MaxIDBytes = 128
+	// MaxDepth is how deep an envelope may nest, itself included: MongoDB stores
+	// at most 100 levels, and a stored document adds some of its own.
+	MaxDepth = 90
+)
+
+// Decode reads and validates one envelope of at most maxBytes.
+//
+// The error is always a *[Rejection]. The checks come in this order, and the
+// first that fails gives the reason:
+//
+//	too-large            more than maxBytes
+//	invalid-json         not UTF-8, not one JSON object, or something after it
+//	unsupported-version  version is a whole number above [Version], whatever else is wrong
+//	unknown-kind         kind is a string that the catalogue does not have
+//	schema-violation     anything else: the detail names the field and what is allowed
+//
+// Field names are compared exactly, so "JobID" is an unknown field and no jobId.
+// When a name occurs twice, the later value counts, here and in every payload. A
+// traceparent that is not a W3C trace context is dropped, because a trace must
+// never cost an event.
+//
+// The envelope keeps raw and slices of it: the caller must not change raw
+// afterwards. Decode may be called concurrently.
+func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
+	if len(raw) > maxBytes {
+		return reject(ReasonTooLarge, "%d bytes: at most %d are allowed", len(raw), maxBytes)
+	}
+	if !utf8.Valid(raw) {
+		return reject(ReasonInvalidJSON, "must be UTF-8")
+	}
+	fields, depth, err := readFields(raw)
+	if err != nil {
+		return Envelope{}, err
+	}
+	if err := checkVersion(fields.version); err != nil {
+		return Envelope{}, err
+	}
+	entry, err := c.find(fields.kind)
+	if err != nil {
+		return Envelope{}, err
+	}
+	if depth > MaxDepth {
+		return reject(ReasonSchemaViolation, "nested %d levels deep: at most %d are allowed", depth, MaxDepth)
+	}
+	envelope := Envelope{
+		Version:  Version,
+		Kind:     entry.kind,
+		Event:    fields.event,
+		Snapshot: fields.snapshot,
+		Raw:      raw,
+	}
+	if isText(fields.status) {
+		envelope.Status = unquote(fields.status)
+	}
+	if envelope.JobID, err = decodeJobID(fields.jobID); err != nil {
+		return Envelope{}, err
+	}
+	if envelope.ID, err = decodeID(fields.id); err != nil {
+		return Envelope{}, err
+	}
+	if envelope.EmittedAt, err = decodeEmittedAt(fields.emittedAt); err != nil {
+		return Envelope{}, err
+	}
+	envelope.TraceParent = decodeTraceParent(fields.traceParent)
+
+	instance, _ := parseValue(raw).(map[string]any)
+	if envelope.TraceParent == "" {
+		delete(instance, "traceparent")
+	}
+	if err := entry.schema.Validate(instance); err != nil {
+		return Envelope{}, &Rejection{Reason: ReasonSchemaViolation, Detail: describeViolation(err)}
+	}
+	return envelope, nil
+}
+
+// envelopeFields are the values of the fields that this package reads itself, as
+// they stand in the envelope; nil where absent.
+type envelopeFields struct {
+	version, kind, jobID       []byte
+	event, status, snapshot    []byte
+	id, emittedAt, traceParent []byte
+}
+
+// readFields finds the fields in raw and says how deep raw nests.
+func readFields(raw []byte) (fields envelopeFields, depth int, err error) {
+	reader := objectReader{data: raw}
+	for key, value, ok := reader.next(); ok; key, value, ok = reader.next() {
+		switch string(plainKey(key)) {
+		case "version":
+			fields.version = value
+		case "kind":
+			fields.kind = value
+		case "jobId":
+			fields.jobID = value
+		case "event":
+			fields.event = value
+		case "status":
+			fields.status = value
+		case "snapshot":
+			fields.snapshot = value
+		case "id":
+			fields.id = value
+		case "emittedAt":
+			fields.emittedAt = value
+		case "traceparent":
+			fields.traceParent = value
+		}
+	}
+	if offset, bad := reader.bad(); bad {
+		_, err = reject(ReasonInvalidJSON, "must be one JSON object and nothing else: byte %d of %d", offset, len(raw))
+	}
+	return fields, reader.depth, err
+}
+
+func checkVersion(value []byte) error {
+	if value == nil {
+		return nil
+	}
+	// As in JSON Schema and JavaScript, 1.0 and 1e0 are whole numbers too.
+	version, err := strconv.ParseFloat(string(value), 64)
+	tooLarge := math.IsInf(version, 1) // with an error, and yet a number
+	if err != nil && !tooLarge || version != math.Trunc(version) || version < 1 || !isDigit(value[0]) {
+		_, err := reject(ReasonSchemaViolation, "version: must be a whole number of 1 or more")
+		return err
+	}
+	if version > Version {
+		_, err := reject(ReasonUnsupportedVersion, "version %.32s: at most %d is supported", value, Version)
+		return err
+	}
+	return nil
+}
+
+func decodeJobID(value []byte) (string, error) {
+	if isText(value) && isUnicode(value) {
+		if jobID := unquote(value); ValidateJobID(jobID) == nil {
+			return jobID, nil
+		}
+	}
+	_, err := reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
+	return "", err
+}
+
+func decodeID(value []byte) (string, error) {
+	if value == nil {
+		return "", nil
+	}
+	if isText(value) && isUnicode(value) {
+		if id := unquote(value); len(id) <= MaxIDBytes {
+			return id, nil
+		}
+	}
+	_, err := reject(ReasonSchemaViolation, "id: must be a string of at most %d bytes", MaxIDBytes)
+	return "", err
+}
+
+func decodeEmittedAt(value []byte) (string, error) {
+	if value == nil {
+		return "", nil
+	}
+	if isText(value) {
+		if emittedAt := unquote(value); isRFC3339(emittedAt) {
+			return emittedAt, nil
+		}
+	}
+	_, err := reject(ReasonSchemaViolation, "emittedAt: must be an RFC 3339 time, such as %s", TimeLayout)
+	return "", err
+}
+
+// decodeTraceParent returns "" for anything but a trace context.
+func decodeTraceParent(value []byte) string {
+	if isText(value) {
+		if traceParent := unquote(value); isTraceParent(traceParent) {
+			return traceParent
+		}
+	}
+	return ""
+}
+
+// isText says whether a checked value is a string.
+func isText(value []byte) bool { return len(value) > 0 && value[0] == '"' }
+
+// isUnicode says whether a checked JSON string is text. JSON can spell half of a
+// surrogate pair ("\ud800"), which is no character: decoders replace it, so that
+// different spellings would become one jobId.
+func isUnicode(text []byte) bool {
+	for i := 0; i < len(text); i++ {
+		if text[i] != '\\' {
+			continue
+		}
+		i++
+		if text[i] != 'u' {
+			continue
+		}
+		switch unit := codeUnit(text[i+1:]); {
+		case 0xDC00 <= unit && unit <= 0xDFFF:
+			return false
+		case 0xD800 <= unit && unit <= 0xDBFF:
+			rest := text[i+5:]
+			if len(rest) < 7 || rest[0] != '\\' || rest[1] != 'u' {
+				return false
+			}
+			if low := codeUnit(rest[2:]); low < 0xDC00 || low > 0xDFFF {
+				return false
+			}
+			i += 10
+		default:
+			i += 4
+		}
+	}
+	return true
+}
+
+// codeUnit returns the value of the four hexadecimal digits that text begins with.
+func codeUnit(text []byte) uint64 {
+	unit, _ := strconv.ParseUint(string(text[:4]), 16, 16)
+	return unit
+}
+
+func reject(reason Reason, format string, args ...any) (Envelope, error) {
+	return Envelope{}, &Rejection{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,250 @@
+package messaging
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// ErrInvalidCatalogue is returned by [LoadCatalogue] for a file that does not
+// describe a catalogue. A retry does not help.
+var ErrInvalidCatalogue = errors.New("invalid catalogue")
+
+// embeddedSchemas holds the schemas of everything on the wire, and the built-in
+// catalogue.
+//
+//go:embed schemas/*.json
+var embeddedSchemas embed.FS
+
+// schemaBase is where the $id of every embedded schema begins.
+const schemaBase = "https://github.com/letswriteabook/realtime/schemas/"
+
+// maxKindBytes bounds the name of a kind and of a socket event: both are written
+// into every message.
+const maxKindBytes = 64
+
+// catalogueFile is the form of a catalogue in a file.
+type catalogueFile struct {
+	// Schema lets an editor check the file; it means nothing here.
+	Schema string      `json:"$schema"`
+	Kinds  []kindEntry `json:"kinds"`
+}
+
+// kindEntry is the form of one kind in a file.
+type kindEntry struct {
+	Kind        string `json:"kind"`
+	SocketEvent string `json:"socketEvent"`
+	// Schema is a JSON Schema, or the path of one, relative to the file.
+	Schema  json.RawMessage `json:"schema"`
+	Payload []string        `json:"payload"`
+}
+
+// DefaultCatalogue returns the contract's three kinds. Every call returns the
+// same catalogue.
+func DefaultCatalogue() *Catalogue { return defaultCatalogue() }
+
+var defaultCatalogue = sync.OnceValue(func() *Catalogue {
+	entries, err := newLoader().builtIn()
+	if err != nil {
+		// The built-in catalogue is part of the program.
+		panic(err)
+	}
+	return newCatalogue(entries)
+})
+
+// LoadCatalogue returns the built-in kinds and those of the file at path, which
+// has the form of schemas/catalogue.json:
+//
+//	{"kinds": [{"kind": "chapter-note", "socketEvent": "novel.chapter-note",
+//	            "schema": "chapter-note.json", "payload": ["note"]}]}
+//
+// The schema is a JSON Schema of the whole envelope (draft 2020-12 unless it
+// says otherwise), written in place or as the path of a file relative to this
+// one. It may refer to the schemas of this package by their $id; nothing is
+// fetched over the network. What [Catalogue.Decode] checks of every envelope it
+// checks of these too.
+//
+// An error wraps [ErrInvalidCatalogue], or is that of reading the file; it names
+// the file, the kind and the field.
+func LoadCatalogue(path string) (*Catalogue, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read catalogue: %w", err)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find catalogue %s: %w", path, err)
+	}
+	loader := newLoader()
+	entries, err := loader.builtIn()
+	if err != nil {
+		return nil, err
+	}
+	base := url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}
+	if entries, err = loader.add(entries, text, base); err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrInvalidCatalogue, path, err)
+	}
+	return newCatalogue(entries), nil
+}
+
+// loader reads catalogues and compiles their schemas.
+type loader struct{ compiler *jsonschema.Compiler }
+
+func newLoader() *loader {
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	compiler.UseLoader(jsonschema.SchemeURLLoader{"file": jsonschema.FileLoader{}, "https": embeddedLoader{}})
+	return &loader{compiler: compiler}
+}
+
+// builtIn returns the entries of the embedded catalogue.
+func (l *loader) builtIn() ([]*entry, error) {
+	text, err := embeddedSchemas.ReadFile("schemas/catalogue.json")
+	if err != nil {
+		return nil, fmt.Errorf("read built-in catalogue: %w", err)
+	}
+	base, err := url.Parse(schemaBase + "catalogue.json")
+	if err != nil {
+		return nil, fmt.Errorf("parse %s: %w", schemaBase, err)
+	}
+	entries, err := l.add(nil, text, *base)
+	if err != nil {
+		return nil, fmt.Errorf("read built-in catalogue: %w", err)
+	}
+	return entries, nil
+}
+
+// add returns entries and those that text describes; paths in text are relative
+// to base.
+func (l *loader) add(entries []*entry, text []byte, base url.URL) ([]*entry, error) {
+	var file catalogueFile
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&file); err != nil {
+		return nil, fmt.Errorf("read as JSON: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("read as JSON: there is something after the object")
+	}
+	if len(file.Kinds) == 0 {
+		return nil, errors.New("kinds: must have at least one")
+	}
+	for i, k := range file.Kinds {
+		if err := k.check(entries); err != nil {
+			return nil, fmt.Errorf("kind %d %q: %w", i+1, k.Kind, err)
+		}
+		schema, err := l.compile(k, base)
+		if err != nil {
+			return nil, fmt.Errorf("kind %d %q: schema: %w", i+1, k.Kind, err)
+		}
+		entries = append(entries, newEntry(Kind(k.Kind), k.SocketEvent, schema, k.Payload))
+	}
+	return entries, nil
+}
+
+// compile compiles the schema of a kind.
+func (l *loader) compile(k kindEntry, base url.URL) (*jsonschema.Schema, error) {
+	var path string
+	if json.Unmarshal(k.Schema, &path) == nil {
+		ref, err := url.Parse(filepath.ToSlash(path))
+		if err != nil {
+			return nil, fmt.Errorf("parse path %q: %w", path, err)
+		}
+		return l.compiler.Compile(base.ResolveReference(ref).String())
+	}
+	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(k.Schema))
+	if err != nil {
+		return nil, fmt.Errorf("read as JSON: %w", err)
+	}
+	// The query tells the schemas of one file apart, and leaves relative
+	// references in them relative to the file.
+	base.RawQuery = url.Values{"kind": {k.Kind}}.Encode()
+	if err := l.compiler.AddResource(base.String(), document); err != nil {
+		return nil, fmt.Errorf("add: %w", err)
+	}
+	return l.compiler.Compile(base.String())
+}
+
+// check checks everything of a kind but its schema, against the kinds before it.
+func (k kindEntry) check(entries []*entry) error {
+	if err := checkName(k.Kind); err != nil {
+		return fmt.Errorf("kind: %w", err)
+	}
+	if err := checkName(k.SocketEvent); err != nil {
+		return fmt.Errorf("socketEvent: %w", err)
+	}
+	if slices.Contains(reservedEvents, k.SocketEvent) {
+		return fmt.Errorf("socketEvent: %q is an event of the protocol itself", k.SocketEvent)
+	}
+	for _, entry := range entries {
+		if string(entry.kind) == k.Kind {
+			return errors.New("kind: there is one of this name already")
+		}
+		if entry.socketEvent == k.SocketEvent {
+			return fmt.Errorf("socketEvent: %q is the event of kind %q already", k.SocketEvent, entry.kind)
+		}
+	}
+	if len(k.Schema) == 0 || string(k.Schema) == "null" {
+		return errors.New("schema: must be a JSON Schema, or the path of one")
+	}
+	if k.Payload == nil {
+		return errors.New("payload: must list the fields of the envelope that clients get; an empty list is allowed")
+	}
+	for i, field := range k.Payload {
+		if field == "" {
+			return errors.New("payload: the name of a field must not be empty")
+		}
+		if slices.Contains(reservedFields, field) {
+			return fmt.Errorf("payload: every payload has its own %q", field)
+		}
+		if slices.Contains(k.Payload[:i], field) {
+			return fmt.Errorf("payload: %q is listed twice", field)
+		}
+	}
+	return nil
+}
+
+// reservedEvents are the names that no kind may be delivered under: the events
+// of this protocol, and those that Socket.IO keeps for itself.
+var reservedEvents = []string{
+	EventSubscribe, EventUnsubscribe, EventPing, EventPong, EventSubscribed, EventUnsubscribed,
+	EventCaughtUp, EventGap, EventError,
+	"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
+}
+
+// reservedFields are the fields that payloads and items have whatever the kind.
+var reservedFields = []string{"kind", "jobId", "emittedAt", "sequence", "id"}
+
+func checkName(name string) error {
+	if name == "" || len(name) > maxKindBytes || ValidateJobID(name) != nil {
+		return fmt.Errorf("must be a non-empty string of at most %d bytes without control characters", maxKindBytes)
+	}
+	return nil
+}
+
+// embeddedLoader serves the schemas of this package by their $id.
+type embeddedLoader struct{}
+
+// Load implements [jsonschema.URLLoader].
+func (embeddedLoader) Load(location string) (any, error) {
+	name, ok := strings.CutPrefix(location, schemaBase)
+	if !ok {
+		return nil, fmt.Errorf("%s: schemas are not fetched over the network", location)
+	}
+	text, err := embeddedSchemas.ReadFile("schemas/" + name)
+	if err != nil {
+		return nil, fmt.Errorf("find built-in schema: %w", err)
+	}
+	return jsonschema.UnmarshalJSON(bytes.NewReader(text))
+}

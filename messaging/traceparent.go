@@ -1,0 +1,58 @@
+package messaging
+
+// isTraceParent says whether s is a traceparent header of W3C Trace Context
+// (Recommendation of 23 November 2021, section 3.2), in lower case:
+//
+//	version "-" trace-id "-" parent-id "-" trace-flags
+//	   00        32 hex       16 hex         2 hex
+//
+// Versions after 00 may append further fields behind another "-".
+func isTraceParent(s string) bool {
+	const length = 55
+	if len(s) < length || s[2] != '-' || s[35] != '-' || s[52] != '-' {
+		return false
+	}
+	version, traceID, parentID, flags := s[:2], s[3:35], s[36:52], s[53:length]
+	if !isLowerHex(version) || !isLowerHex(traceID) || !isLowerHex(parentID) || !isLowerHex(flags) {
+		return false
+	}
+	if version == "ff" || isZeros(traceID) || isZeros(parentID) {
+		return false
+	}
+	if version == "00" {
+		return len(s) == length
+	}
+	return len(s) == length || s[length] == '-' && len(s) <= maxTraceParentBytes && isGraphic(s[length:])
+}
+
+// maxTraceParentBytes bounds what a later version may append: the value goes
+// into a header of every log message.
+const maxTraceParentBytes = 256
+
+func isLowerHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isDigit(c) && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
+func isZeros(s string) bool {
+	for i := range len(s) {
+		if s[i] != '0' {
+			return false
+		}
+	}
+	return true
+}
+
+// isGraphic says whether s is visible ASCII only.
+func isGraphic(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
