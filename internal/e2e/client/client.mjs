@@ -9,6 +9,7 @@
 //        {"op":"emit","client":"a","event":"name","args":[1],"ack":true}
 //        {"op":"cut","client":"a"}          the connection breaks, unannounced
 //        {"op":"disconnect","client":"a"}   the client leaves politely
+//        {"op":"reconnect","client":"a"}    it connects again, after either end said goodbye
 //
 //   out  {"client":"a","event":"novel.job-status","args":[{…}]}
 //        {"client":"a","event":"connect","args":[{"id":…,"recovered":…}]}
@@ -79,7 +80,6 @@ function cut({ client }) {
 
 function disconnect({ client }) {
   known(client).disconnect()
-  clients.delete(client)
 }
 
 function known(client) {
@@ -93,6 +93,7 @@ function known(client) {
 const operations = {
   connect,
   disconnect,
+  reconnect: ({ client }) => known(client).connect(),
   cut,
   subscribe: (command) => emit(command, 'subscribe', { jobId: command.jobId, since: command.since }),
   unsubscribe: (command) => emit(command, 'unsubscribe', { jobId: command.jobId }),

@@ -1,0 +1,154 @@
+package e2e_test
+
+import (
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// A published event reaches a client, live and after a break of any part: the
+// client is killed, the gateway is killed and comes back with its data folder,
+// both while events are being published. The client gets exactly what it
+// missed, then what is new, in order, nothing twice.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	const burst = 40
+	redis := testkit.StartRedis(t)
+	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
+	producer := startOutbox(t, redis)
+	first := startDriver(t)
+	const job = "resume me, *.> & come back"
+	publish := func(n int) {
+		for range n {
+			producer.send(job)
+		}
+	}
+	subscriber := journal{jobID: job}
+
+	// Live.
+	c := first.connect("first", server.url("/"))
+	c.subscribe(job, nil)
+	c.await(messaging.EventCaughtUp)
+	publish(burst)
+	subscriber.follow(c, burst)
+
+	// The client dies in the middle of a burst and misses another.
+	publish(burst)
+	first.kill()
+	subscriber.salvage(c)
+	publish(burst)
+	producer.settle()
+
+	// The gateway dies in the middle of a burst, and nobody is there for the next.
+	publish(burst)
+	server.kill()
+	publish(burst)
+	server.start()
+
+	// The client comes back while events are being published.
+	second := startDriver(t)
+	c = second.open("second", server.url("/"))
+	publish(burst)
+	subscriber.follow(c, 6*burst)
+
+	// The gateway dies under the connected client, which resumes by itself.
+	for range 3 {
+		before := len(subscriber.delivered)
+		publish(burst)
+		server.kill()
+		publish(burst)
+		server.start()
+		subscriber.follow(c, before+2*burst)
+	}
+	producer.settle()
+	subscriber.finish(c, producer.stored())
+	if got, want := len(subscriber.delivered), 12*burst; got != want {
+		t.Errorf("published %d events, delivered %d", want, got)
+	}
+}
+
+// A worker's event without an id gets no receipt and is not repeated, and is
+// delivered all the same while Redis and the gateway are up.
+func TestPublishWithoutID(t *testing.T) {
+	t.Parallel()
+	redis := testkit.StartRedis(t)
+	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
+	c := startDriver(t).connect("a", server.url("/"))
+	c.subscribe("plain", nil)
+	c.await(messaging.EventCaughtUp)
+	publisher := redis.Client()
+	for _, envelope := range []string{
+		`{"kind":"job-status","jobId":"plain","status":"running"}`,
+		`not JSON`,
+		`{"kind":"job-status","jobId":"plain","status":"running"}`,
+		`{"version":1,"kind":"generation","jobId":"plain","event":{"type":"chapter","occurredAt":"2026-01-01T00:00:00Z","words":[1.0,1e2]},"emittedAt":"2026-01-01T00:00:01Z","later":true}`,
+	} {
+		if err := publisher.Publish(t.Context(), messaging.EventsChannel, envelope).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var status struct {
+		JobID, EmittedAt, Status string
+		Snapshot                 *struct{}
+		Sequence                 uint64
+	}
+	for sequence := uint64(1); sequence <= 2; sequence++ {
+		c.await(messaging.EventJobStatus).into(t, &status)
+		if status.JobID != "plain" || status.Status != "running" || status.Snapshot != nil || status.Sequence != sequence || status.EmittedAt == "" {
+			t.Errorf("event %d: got %+v", sequence, status)
+		}
+	}
+	const want = `novel.generation-event[{"jobId":"plain","emittedAt":"2026-01-01T00:00:01Z","event":{"type":"chapter","occurredAt":"2026-01-01T00:00:00Z","words":[1,100]},"sequence":3}]`
+	if got := c.next().String(); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// The ways in which clients in the field connect; each one receives live
+// events, loses its connection, and resumes.
+func TestTransports(t *testing.T) {
+	t.Parallel()
+	redis := testkit.StartRedis(t)
+	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
+	producer := startOutbox(t, redis)
+	nodes := startDriver(t)
+	all := []string{"polling", "websocket"} // the client's own default: polling, then an upgrade
+	tests := []struct {
+		name    string
+		version int
+		options options
+	}{
+		{"websocket", 4, nil},
+		{"polling", 4, options{"transports": []string{"polling"}}},
+		{"default", 4, options{"transports": all}},
+		{"trailing slash", 4, options{"path": "/ws/"}},
+		{"version 3", 3, nil},
+		{"version 3, default", 3, options{"transports": all}},
+	}
+	const before, after = 5, 10
+	clients := make([]*client, len(tests))
+	journals := make([]journal, len(tests))
+	for i, test := range tests {
+		clients[i] = nodes.openVersion(test.version, test.name, server.url("/"), test.options)
+		journals[i].jobID = "transports"
+		clients[i].await("connect")
+		clients[i].subscribe("transports", nil)
+		clients[i].await(messaging.EventCaughtUp)
+	}
+	for range before {
+		producer.send("transports")
+	}
+	for i, c := range clients {
+		journals[i].follow(c, before)
+		c.do("cut")
+	}
+	for range after - before {
+		producer.send("transports")
+	}
+	producer.settle()
+	for i, c := range clients {
+		journals[i].follow(c, after)
+		journals[i].finish(c, producer.stored())
+	}
+}
