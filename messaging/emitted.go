@@ -2,25 +2,76 @@ package messaging
 
 import "time"
 
-// isRFC3339 says whether s is a date-time of RFC 3339, section 5.6.
+// isRFC3339 says whether s is a date-time of RFC 3339, section 5.6. Package time
+// is no judge of that: it takes "1:00" for an hour, a comma for the point and any
+// zone, and neither a lower-case t and z nor a leap second, which are allowed.
+//
+//	2006-01-02T15:04:05[.digits](Z|±hh:mm)
 func isRFC3339(s string) bool {
-	// Up to 64 digits of a second's fraction fit; no clock needs more.
-	var room [96]byte
-	if len(s) < len("2006-01-02T15:04:05Z") || len(s) > len(room) {
+	const shape = "0000-00-00T00:00:00"
+	if len(s) <= len(shape) || !isShaped(s[:len(shape)], shape) {
 		return false
 	}
-	text := room[:copy(room[:], s)]
-	// The grammar allows a lower-case t and z and the leap second; package time
-	// reads none of them.
-	if text[10] == 't' {
-		text[10] = 'T'
+	year, month, day := number(s[:4]), number(s[5:7]), number(s[8:10])
+	if month < 1 || month > 12 || day < 1 || day > daysIn(year, month) {
+		return false
 	}
-	if last := len(text) - 1; text[last] == 'z' {
-		text[last] = 'Z'
+	if number(s[11:13]) > 23 || number(s[14:16]) > 59 || number(s[17:19]) > 60 {
+		return false
 	}
-	if string(text[17:19]) == "60" {
-		text[17], text[18] = '5', '9'
+	rest := s[len(shape):]
+	if rest[0] == '.' {
+		digits := 1
+		for digits < len(rest) && isDigit(rest[digits]) {
+			digits++
+		}
+		if digits == 1 || digits > maxFractionDigits {
+			return false
+		}
+		rest = rest[digits:]
 	}
-	var t time.Time
-	return t.UnmarshalText(text) == nil
+	switch {
+	case rest == "Z" || rest == "z":
+		return true
+	case isShaped(rest, "+00:00") || isShaped(rest, "-00:00"):
+		return number(rest[1:3]) <= 23 && number(rest[4:6]) <= 59
+	default:
+		return false
+	}
+}
+
+// maxFractionDigits bounds the fraction of a second, for which the grammar has
+// no limit: the time is written into a header of every log message.
+const maxFractionDigits = 64
+
+// isShaped says whether s has digits where shape has zeros, and is equal to it
+// elsewhere; a T stands for either case.
+func isShaped(s, shape string) bool {
+	if len(s) != len(shape) {
+		return false
+	}
+	for i := range len(s) {
+		switch c := shape[i]; {
+		case c == '0':
+			if !isDigit(s[i]) {
+				return false
+			}
+		case s[i] != c && (c != 'T' || s[i] != 't'):
+			return false
+		}
+	}
+	return true
+}
+
+// number returns the value of a few digits.
+func number(digits string) int {
+	n := 0
+	for i := range len(digits) {
+		n = 10*n + int(digits[i]-'0')
+	}
+	return n
+}
+
+func daysIn(year, month int) int {
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }

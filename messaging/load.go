@@ -161,7 +161,7 @@ func (l *loader) compile(k kindEntry, base url.URL) (*jsonschema.Schema, error) 
 		if err != nil {
 			return nil, fmt.Errorf("parse path %q: %w", path, err)
 		}
-		return l.compiler.Compile(base.ResolveReference(ref).String())
+		return l.compileAt(base.ResolveReference(ref).String())
 	}
 	document, err := jsonschema.UnmarshalJSON(bytes.NewReader(k.Schema))
 	if err != nil {
@@ -173,7 +173,17 @@ func (l *loader) compile(k kindEntry, base url.URL) (*jsonschema.Schema, error) 
 	if err := l.compiler.AddResource(base.String(), document); err != nil {
 		return nil, fmt.Errorf("add: %w", err)
 	}
-	return l.compiler.Compile(base.String())
+	return l.compileAt(base.String())
+}
+
+// compileAt compiles the schema at location; its errors are one line.
+func (l *loader) compileAt(location string) (*jsonschema.Schema, error) {
+	schema, err := l.compiler.Compile(location)
+	var invalid *jsonschema.SchemaValidationError
+	if errors.As(err, &invalid) {
+		return nil, fmt.Errorf("%s is not a JSON Schema: %s", invalid.URL, describeViolation(invalid.Err))
+	}
+	return schema, err
 }
 
 // check checks everything of a kind but its schema, against the kinds before it.

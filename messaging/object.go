@@ -267,9 +267,6 @@ func (r *objectReader) inner() {
 	r.spaced = r.spaced || r.pos > start
 }
 
-// keyIs says whether a key as the reader returns it spells name, escaped or not.
-func keyIs(key []byte, name string) bool { return string(plainKey(key)) == name }
-
 // plainKey returns the text of a key as the reader returns it.
 func plainKey(key []byte) []byte {
 	for _, c := range key {
