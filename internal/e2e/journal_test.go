@@ -34,7 +34,10 @@ func (j *journal) follow(c *client, n int) {
 	t := c.driver.t
 	t.Helper()
 	for len(j.delivered) < n {
-		switch e := c.next(); {
+		e, found := c.within(patience)
+		switch {
+		case !found:
+			t.Fatalf("client %s: %d of %d events of %s, then none for %s", c.name, len(j.delivered), n, j.jobID, patience)
 		case e.Name == "connect":
 			c.subscribe(j.jobID, j.since())
 		case e.Name == messaging.EventGap, e.Name == messaging.EventError:
