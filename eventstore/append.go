@@ -1,0 +1,144 @@
+package eventstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The waits between two attempts to append.
+const (
+	firstAppendPause   = 50 * time.Millisecond
+	longestAppendPause = 2 * time.Second
+)
+
+// Append stores a record and returns its receipt.
+//
+// It retries whatever goes wrong, under the same message id, until ctx ends: an
+// error other than ctx's means that no retry can help, and is one of
+// [ErrIDConflict], [ErrTooLarge], [ErrInvalidJobID] and [ErrInvalidRecord].
+// After ctx's error the record may or may not have been stored.
+//
+// Callers keep one append per job in flight: records of one job are stored in
+// the order of the calls, and records of different jobs in any.
+//
+// When the server knows the message id already, the stored record decides. The
+// same job and body: the receipt says Duplicate. Another job or body under a
+// producer's id: [ErrIDConflict]. No stored record: it was purged, and the
+// server, whose memory of ids outlives a purge, would swallow the event; then
+// it is stored under the id with the purged sequence added. All gateways derive
+// the same addition, so that they still store it once.
+func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error) {
+	msg, err := l.prepare(record)
+	if err != nil {
+		return messaging.Receipt{}, fmt.Errorf("append: %w", err)
+	}
+	started := time.Now()
+	id := msg.Header.Get(jetstream.MsgIDHeader)
+	pause := newPause(firstAppendPause, longestAppendPause)
+	retried := false
+	for {
+		receipt, err := l.attempt(ctx, record, msg)
+		var purged purgedError
+		switch {
+		case err == nil:
+			l.metrics.appendSeconds.Observe(time.Since(started).Seconds())
+			l.setFull(false)
+			if receipt.Duplicate {
+				l.metrics.duplicates.Inc()
+			} else {
+				l.metrics.appended.Inc()
+			}
+			if retried {
+				l.refreshEpoch(ctx)
+			}
+			return receipt, nil
+		case errors.Is(err, ErrIDConflict):
+			l.metrics.conflicts.Inc()
+			return messaging.Receipt{}, fmt.Errorf("append to %s: %w", msg.Subject, err)
+		case errors.Is(err, nats.ErrMaxPayload), hasCode(err, codeExceedsMaximum):
+			return messaging.Receipt{}, fmt.Errorf("append to %s: %w: %w", msg.Subject, ErrTooLarge, err)
+		case errors.As(err, &purged):
+			msg.Header.Set(jetstream.MsgIDHeader, id+"~"+strconv.FormatUint(purged.sequence, 10))
+			continue
+		}
+		retried = true
+		cause := causeOf(err)
+		l.metrics.retries.WithLabelValues(string(cause)).Inc()
+		if cause == causeFull {
+			l.setFull(true)
+		}
+		l.logger.Debug("append is retried", "job", record.JobID, "cause", cause, "error", err)
+		if pause.wait(ctx) != nil {
+			return messaging.Receipt{}, fmt.Errorf("append to %s: %w, last attempt: %w", msg.Subject, ctx.Err(), err)
+		}
+	}
+}
+
+// prepare checks what no retry can mend and encodes the record.
+func (l *Log) prepare(record messaging.Record) (*nats.Msg, error) {
+	subject, err := eventSubject(record.JobID)
+	if err != nil {
+		return nil, err
+	}
+	if record.Kind == "" || record.MessageID == "" {
+		return nil, fmt.Errorf("%w: kind and message id are required", ErrInvalidRecord)
+	}
+	msg := encode(subject, record)
+	if limit := l.conn.MaxPayload(); int64(msg.Size()-len(msg.Subject)) > limit {
+		return nil, fmt.Errorf("%w: %d bytes of body and headers, of at most %d", ErrTooLarge, msg.Size()-len(msg.Subject), limit)
+	}
+	return msg, nil
+}
+
+// purgedError says that the server refuses an id for a record it no longer has.
+type purgedError struct{ sequence uint64 }
+
+func (e purgedError) Error() string {
+	return fmt.Sprintf("the original at sequence %d was purged", e.sequence)
+}
+
+// attempt publishes once and settles what the answer means.
+func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Msg) (messaging.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
+	defer cancel()
+	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return messaging.Receipt{}, err
+	}
+	if ack.Stream != eventStream {
+		return messaging.Receipt{}, fmt.Errorf("acknowledged by stream %q in place of %s", ack.Stream, eventStream)
+	}
+	receipt := messaging.Receipt{ID: record.ID, JobID: record.JobID, Sequence: ack.Sequence, Duplicate: ack.Duplicate}
+	if !ack.Duplicate {
+		return receipt, nil
+	}
+	stored, err := l.stored(ctx, ack.Sequence)
+	switch {
+	case errors.Is(err, errNotFound):
+		return messaging.Receipt{}, purgedError{sequence: ack.Sequence}
+	case err != nil:
+		return messaging.Receipt{}, fmt.Errorf("compare with the record at sequence %d: %w", ack.Sequence, err)
+	case record.ID != "" && (stored.subject != msg.Subject || !bytes.Equal(stored.body, msg.Data)):
+		return messaging.Receipt{}, fmt.Errorf("id at sequence %d: %w", ack.Sequence, ErrIDConflict)
+	}
+	return receipt, nil
+}
+
+// stored returns the message at a sequence. The nearest replica is asked first;
+// only the leader's word that there is none counts.
+func (l *Log) stored(ctx context.Context, sequence uint64) (message, error) {
+	found, err := l.direct(ctx, eventStream, directRequest{Sequence: sequence})
+	if errors.Is(err, errNotFound) {
+		return l.leader(ctx, eventStream, directRequest{Sequence: sequence})
+	}
+	return found, err
+}

@@ -1,0 +1,120 @@
+package eventstore
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The layout of a stored record:
+//
+//	subject       novel.events.<token of the job>
+//	Nats-Msg-Id   i-<id> or h-<derived id> [~<sequence of a purged original>]
+//	Novel-Kind    kind of the envelope
+//	Novel-Id      the producer's id; absent without one
+//	Novel-At      emittedAt, as it was written
+//	traceparent   W3C trace context; absent without one
+//	payload       the envelope, byte for byte as it was published
+//
+// Header values that come from producers are escaped ([escape]).
+const (
+	headerKind      = "Novel-Kind"
+	headerID        = "Novel-Id"
+	headerEmittedAt = "Novel-At"
+	headerTrace     = "traceparent"
+)
+
+// headerReserveBytes is room for all headers of a record or dead letter: an id
+// and a derived id of 128 bytes, all escaped, and the rest.
+const headerReserveBytes = 8 << 10
+
+// The first letter keeps a producer from choosing an id that equals another
+// producer's derived one.
+const (
+	producerIDPrefix = "i-"
+	derivedIDPrefix  = "h-"
+)
+
+// encode returns the message of a record that is to be appended.
+func encode(subject string, r messaging.Record) *nats.Msg {
+	msg := &nats.Msg{Subject: subject, Data: r.Body, Header: nats.Header{}}
+	prefix := derivedIDPrefix
+	if r.ID != "" {
+		prefix = producerIDPrefix
+		msg.Header.Set(headerID, escape(r.ID))
+	}
+	msg.Header.Set(jetstream.MsgIDHeader, prefix+escape(r.MessageID))
+	msg.Header.Set(headerKind, escape(string(r.Kind)))
+	msg.Header.Set(headerEmittedAt, escape(r.EmittedAt))
+	if r.TraceParent != "" {
+		msg.Header.Set(headerTrace, escape(r.TraceParent))
+	}
+	return msg
+}
+
+// decode returns the record of a stored message. It fails for a message that
+// this package did not store: one that somebody else put under its subjects.
+func decode(subject string, header nats.Header, body []byte, position messaging.Position, storedAt time.Time) (messaging.Record, error) {
+	jobID, err := jobOf(subject)
+	if err != nil {
+		return messaging.Record{}, err
+	}
+	record := messaging.Record{Position: position, JobID: jobID, StoredAt: storedAt, Body: body}
+	var kind string
+	for _, field := range []struct {
+		name string
+		dst  *string
+	}{
+		{headerKind, &kind},
+		{headerID, &record.ID},
+		{headerEmittedAt, &record.EmittedAt},
+		{headerTrace, &record.TraceParent},
+	} {
+		if *field.dst, err = unescape(header.Get(field.name)); err != nil {
+			return messaging.Record{}, fmt.Errorf("header %s at sequence %d: %w", field.name, position.Sequence, err)
+		}
+	}
+	if kind == "" {
+		return messaging.Record{}, fmt.Errorf("header %s at sequence %d is missing", headerKind, position.Sequence)
+	}
+	record.Kind = messaging.Kind(kind)
+	if record.MessageID, err = messageID(header.Get(jetstream.MsgIDHeader)); err != nil {
+		return messaging.Record{}, fmt.Errorf("header %s at sequence %d: %w", jetstream.MsgIDHeader, position.Sequence, err)
+	}
+	return record, nil
+}
+
+// messageID returns the message id inside a Nats-Msg-Id.
+func messageID(header string) (string, error) {
+	header, _, _ = strings.Cut(header, "~")
+	for _, prefix := range []string{producerIDPrefix, derivedIDPrefix} {
+		if rest, found := strings.CutPrefix(header, prefix); found {
+			return unescape(rest)
+		}
+	}
+	return "", errBadEscape
+}
+
+// numberHeader returns a header that the server wrote as a number.
+func numberHeader(header nats.Header, name string) (uint64, error) {
+	number, err := strconv.ParseUint(header.Get(name), 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("header %s: %w", name, err)
+	}
+	return number, nil
+}
+
+// timeHeader returns a header that the server wrote as a time.
+func timeHeader(header nats.Header, name string) (time.Time, error) {
+	stamp, err := time.Parse(time.RFC3339Nano, header.Get(name))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("header %s: %w", name, err)
+	}
+	return stamp, nil
+}

@@ -1,0 +1,215 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The pace of consumption.
+const (
+	// ackWait is how long a batch of a process that died stays with it.
+	ackWait = 10 * time.Second
+	// idleWait is how long one request waits for the first record of a batch.
+	idleWait = 5 * time.Second
+	// idleHeartbeat shows within twice its length that nobody serves a request.
+	idleHeartbeat = time.Second
+	// gatherWait is how long a batch that has begun waits for more.
+	gatherWait = 20 * time.Millisecond
+	// maxBatchBytes bounds what one batch holds beyond its first record.
+	maxBatchBytes = 16 << 20
+)
+
+// Consume hands every record of the log to apply, in batches of at most maxBatch,
+// ascending within a batch, starting after what a consumer of that name has had
+// acknowledged before. A batch is acknowledged once apply returned nil. While
+// apply fails it gets the same batch again, with backoff. Several processes that
+// consume under one name share the records between them.
+//
+// A record may be applied more than once: after a crash, or when the connection
+// breaks between apply and the acknowledgement. What a broken-off batch held
+// comes again after later records.
+//
+// Consume returns nil when ctx ends, and an error only for arguments that cannot
+// be served; everything else is retried.
+func (l *Log) Consume(
+	ctx context.Context, consumer string, maxBatch int, apply func(ctx context.Context, records []messaging.Record) error,
+) error {
+	if maxBatch < 1 {
+		return fmt.Errorf("consume as %q: maxBatch: want at least 1, got %d", consumer, maxBatch)
+	}
+	pause := newPause(100*time.Millisecond, 5*time.Second)
+	failing := false
+	for ctx.Err() == nil {
+		err := l.consume(ctx, consumer, maxBatch, apply, func() {
+			if failing {
+				l.logger.Info("projection consumer goes on", "consumer", consumer)
+			}
+			failing = false
+			pause.policy.Reset()
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, jetstream.ErrInvalidConsumerName):
+			return fmt.Errorf("consume as %q: %w", consumer, err)
+		case !failing:
+			failing = true
+			l.logger.Warn("projection consumer is interrupted", "consumer", consumer, "error", err)
+		}
+		_ = pause.wait(ctx) // Its only error is ctx's, which the loop asks for.
+	}
+	return nil
+}
+
+// consume makes the consumer and works through batches until something fails.
+func (l *Log) consume(
+	ctx context.Context, name string, maxBatch int, apply func(context.Context, []messaging.Record) error, working func(),
+) error {
+	setup, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	consumer, err := l.js.CreateOrUpdateConsumer(setup, eventStream, jetstream.ConsumerConfig{
+		Durable:       name,
+		Description:   "Keeps a projection up to date.",
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       ackWait,
+		MaxDeliver:    -1,
+		MaxAckPending: max(1000, 4*maxBatch),
+	})
+	if err != nil {
+		return fmt.Errorf("make consumer: %w", err)
+	}
+	// The stream may be another than the one whose epoch is known.
+	if _, err := l.State(setup); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		messages, err := gather(ctx, consumer, maxBatch)
+		if len(messages) > 0 {
+			working()
+			l.applyBatch(ctx, messages, apply)
+		}
+		if err != nil {
+			return err
+		}
+		working()
+	}
+	return ctx.Err()
+}
+
+// gather waits for a first message and takes along what else there is.
+func gather(ctx context.Context, consumer jetstream.Consumer, maxBatch int) ([]jetstream.Msg, error) {
+	waiting, cancel := context.WithTimeout(ctx, idleWait)
+	defer cancel()
+	messages, err := fetch(consumer, 1, jetstream.FetchContext(waiting), jetstream.FetchHeartbeat(idleHeartbeat))
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		err = nil // Nothing came; that is all.
+	}
+	if err != nil || len(messages) == 0 || maxBatch == 1 {
+		return messages, err
+	}
+	more, err := fetch(consumer, maxBatch-1, jetstream.FetchMaxWait(gatherWait), jetstream.FetchMaxBytes(maxBatchBytes))
+	return append(messages, more...), err
+}
+
+// fetch makes one request and collects its messages.
+func fetch(consumer jetstream.Consumer, count int, opts ...jetstream.FetchOpt) ([]jetstream.Msg, error) {
+	batch, err := consumer.Fetch(count, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("ask for records: %w", err)
+	}
+	var messages []jetstream.Msg
+	for msg := range batch.Messages() {
+		messages = append(messages, msg)
+	}
+	if err := batch.Error(); err != nil {
+		return messages, fmt.Errorf("receive records: %w", err)
+	}
+	return messages, nil
+}
+
+// applyBatch applies the messages until that succeeds, and acknowledges them; at
+// the end of ctx it gives them back at once.
+func (l *Log) applyBatch(ctx context.Context, messages []jetstream.Msg, apply func(context.Context, []messaging.Record) error) {
+	records := l.recordsOf(messages)
+	release := keepInProgress(messages)
+	pause := newPause(100*time.Millisecond, 5*time.Second)
+	for len(records) > 0 {
+		err := apply(ctx, records)
+		if err == nil {
+			break
+		}
+		l.logger.Debug("batch is applied again", "records", len(records), "error", err)
+		if pause.wait(ctx) != nil {
+			release()
+			for _, msg := range messages {
+				_ = msg.Nak() // A lost Nak costs the wait for redelivery, no more.
+			}
+			return
+		}
+	}
+	release()
+	for _, msg := range messages {
+		_ = msg.Ack() // A lost acknowledgement is a redelivery, which apply bears.
+	}
+}
+
+// recordsOf decodes the messages, ascending by sequence. One that is not a
+// record is left out, and acknowledged with the rest.
+func (l *Log) recordsOf(messages []jetstream.Msg) []messaging.Record {
+	epoch := l.Epoch()
+	records := make([]messaging.Record, 0, len(messages))
+	for _, msg := range messages {
+		meta, err := msg.Metadata()
+		if err != nil {
+			l.metrics.foreign.Inc()
+			l.logger.Warn("consumed message has no metadata", "error", err)
+			continue
+		}
+		found := message{
+			subject: msg.Subject(), sequence: meta.Sequence.Stream, at: meta.Timestamp.UTC(), header: msg.Headers(), body: msg.Data(),
+		}
+		if record, ok := l.decoded(found, epoch); ok {
+			records = append(records, record)
+		}
+	}
+	slices.SortFunc(records, func(a, b messaging.Record) int {
+		if a.Sequence < b.Sequence {
+			return -1
+		}
+		return 1
+	})
+	return records
+}
+
+// keepInProgress tells the server, until release is called, that the messages
+// are being worked on, so that it gives them to nobody else.
+func keepInProgress(messages []jetstream.Msg) (release func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // Stopped by release.
+		defer close(stopped)
+		ticker := time.NewTicker(ackWait / 3)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				for _, msg := range messages {
+					_ = msg.InProgress() // A lost one is made good by the next.
+				}
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+	}
+}

@@ -1,0 +1,164 @@
+package eventstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The headers of a dead letter; its payload is the event's raw bytes.
+const (
+	headerReason    = "Novel-Reason"
+	headerDetail    = "Novel-Detail"
+	headerSource    = "Novel-Source"
+	headerTime      = "Novel-Time"
+	headerBodyBytes = "Novel-Body-Bytes"
+)
+
+// maxDetailBytes bounds the detail and the source in their headers.
+const maxDetailBytes = 512
+
+// Letter is a dead letter as the log holds it.
+type Letter struct {
+	messaging.DeadLetter
+	// Sequence is the letter's place in the dead-letter stream, whose sequences
+	// have nothing to do with those of the events.
+	Sequence uint64
+	// BodyBytes is the size the event had. It is larger than Body when the
+	// event did not fit into a message; then Body is its beginning.
+	BodyBytes int
+}
+
+// DeadLetter stores a refused event. Like [Log.Append] it retries until ctx
+// ends, and returns ctx's error then.
+//
+// The message id is a hash of reason and body, so that one poison event heard by
+// several gateways becomes one letter. So do two equal ones within the duplicate
+// window: the second adds nothing to know or to redrive.
+func (l *Log) DeadLetter(ctx context.Context, letter messaging.DeadLetter) error {
+	msg := encodeLetter(letter, int(l.conn.MaxPayload())-headerReserveBytes)
+	pause := newPause(firstAppendPause, longestAppendPause)
+	for {
+		err := l.publishLetter(ctx, msg)
+		if err == nil {
+			l.metrics.deadLetters.WithLabelValues(string(letter.Reason)).Inc()
+			return nil
+		}
+		l.metrics.retries.WithLabelValues(string(causeOf(err))).Inc()
+		l.logger.Debug("dead letter is retried", "error", err)
+		if pause.wait(ctx) != nil {
+			return fmt.Errorf("store dead letter: %w, last attempt: %w", ctx.Err(), err)
+		}
+	}
+}
+
+// publishLetter makes one attempt.
+func (l *Log) publishLetter(ctx context.Context, msg *nats.Msg) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
+	defer cancel()
+	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	return err
+}
+
+// DeadLetters returns the letters with a sequence greater than after, oldest
+// first, at most limit of them. Fewer than limit means that there were no more.
+func (l *Log) DeadLetters(ctx context.Context, after uint64, limit int) ([]Letter, error) {
+	var letters []Letter
+	for len(letters) < limit {
+		last, pending := after, uint64(0)
+		request := directRequest{Sequence: after + 1, Next: deadLetterPrefix + ">", Batch: limit - len(letters), MaxBytes: batchBytes}
+		var errs error
+		err := l.batch(ctx, deadLetterStream, request, func(found message) {
+			last, pending = found.sequence, found.pending
+			letter, err := decodeLetter(found)
+			if err != nil {
+				errs = errors.Join(errs, err)
+				return
+			}
+			letters = append(letters, letter)
+		})
+		if err = errors.Join(err, errs); err != nil {
+			return nil, fmt.Errorf("read dead letters after %d: %w", after, err)
+		}
+		if last == after || pending == 0 {
+			break
+		}
+		after = last
+	}
+	return letters, nil
+}
+
+// encodeLetter returns the message of a letter, its body cut to maxBody bytes.
+func encodeLetter(letter messaging.DeadLetter, maxBody int) *nats.Msg {
+	sum := sha256.New()
+	sum.Write([]byte(letter.Reason))
+	sum.Write([]byte{0})
+	sum.Write(letter.Body)
+	msg := &nats.Msg{
+		Subject: deadLetterPrefix + string(letter.Reason),
+		Data:    letter.Body[:min(len(letter.Body), maxBody)],
+		Header:  nats.Header{},
+	}
+	msg.Header.Set(jetstream.MsgIDHeader, hex.EncodeToString(sum.Sum(nil)))
+	msg.Header.Set(headerReason, string(letter.Reason))
+	msg.Header.Set(headerDetail, oneLine(letter.Detail))
+	msg.Header.Set(headerSource, oneLine(letter.Source))
+	msg.Header.Set(headerTime, letter.At.UTC().Format(time.RFC3339Nano))
+	msg.Header.Set(headerBodyBytes, strconv.Itoa(len(letter.Body)))
+	return msg
+}
+
+// decodeLetter reads a stored letter.
+func decodeLetter(found message) (Letter, error) {
+	at, err := timeHeader(found.header, headerTime)
+	if err != nil {
+		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.sequence, err)
+	}
+	size, err := numberHeader(found.header, headerBodyBytes)
+	if err != nil {
+		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.sequence, err)
+	}
+	return Letter{
+		DeadLetter: messaging.DeadLetter{
+			Reason: messaging.Reason(found.header.Get(headerReason)),
+			Detail: found.header.Get(headerDetail),
+			Source: found.header.Get(headerSource),
+			At:     at,
+			Body:   found.body,
+		},
+		Sequence:  found.sequence,
+		BodyBytes: int(size),
+	}, nil
+}
+
+// oneLine makes text fit for a header that people read: one line of valid UTF-8,
+// bounded.
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\uFFFD"))
+	text = strings.TrimSpace(text)
+	if len(text) <= maxDetailBytes {
+		return text
+	}
+	cut := maxDetailBytes
+	for !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return text[:cut]
+}

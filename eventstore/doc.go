@@ -1,0 +1,40 @@
+// Package eventstore is the durable log of the service, on JetStream: every
+// accepted event, in order, for as long as retention keeps it.
+//
+// Data comes in from ingest ([Log.Append], [Log.DeadLetter]) and goes out three
+// ways: to gateways as it happens ([Tail]), to projections in batches
+// ([Log.Consume]), and to whoever catches up by ranged reads per job
+// ([Log.ReadAfter], [Log.ReadNewest], [Log.ReadBefore]).
+//
+//	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
+//	  republished to         novel.live.<token of the job>
+//	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
+//
+// # Invariants
+//
+//   - A record is acknowledged to its producer only after the stream has it; how
+//     far down the disk that is, the server's sync setting says.
+//   - Per job, sequences ascend in the order of the appends. The caller keeps one
+//     append per job in flight; a retry keeps the message id and so its place.
+//   - A sequence means something only together with the epoch, which is made
+//     once, when the stream is created, and is never replaced afterwards.
+//   - One job is one subject. The token escapes whatever a subject gives a
+//     meaning to, so no jobId can reach the records of another.
+//   - A read that answers without an error is complete: a response that was cut
+//     short is an error.
+//
+// # Which reads are authoritative
+//
+// [Log.State], [Log.Head], [Log.LastSequence] and [Log.ConsumerFloor] ask the
+// leader of the stream. The ranged reads and [Log.LastSequences] may be answered
+// by any replica: they can lag behind by what that replica has not applied yet,
+// but never return a wrong or reordered record. Who must reach a given sequence
+// compares with it and reads again.
+//
+// # Goroutines
+//
+// [Open] and [NewTail] start none. [Tail.Run] starts one for each shard and one
+// that watches the connection, and returns after they have ended. [Log.Consume]
+// starts one for the length of each batch. The connection belongs to the caller
+// of [Connect], who closes it last.
+package eventstore

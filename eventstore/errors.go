@@ -1,0 +1,52 @@
+package eventstore
+
+import "errors"
+
+var (
+	// ErrIDConflict is returned by [Log.Append] when the log has another record
+	// under the same id: another body, or another job. A retry does not help.
+	// Its type also has the method IDConflict() bool, so that packages that do
+	// not know this one can recognise it through errors.As.
+	ErrIDConflict error = idConflictError{}
+
+	// ErrTooLarge is returned by [Log.Append] when the server does not take
+	// messages of that size. A retry does not help.
+	ErrTooLarge = errors.New("record is larger than the NATS server accepts")
+
+	// ErrInvalidJobID is returned when a jobId cannot be a subject: it is empty
+	// or longer than the contract allows. A retry does not help.
+	ErrInvalidJobID = errors.New("invalid jobId")
+
+	// ErrInvalidRecord is returned by [Log.Append] for a record without a kind or
+	// a message id. A retry does not help.
+	ErrInvalidRecord = errors.New("invalid record")
+
+	// ErrUnavailable is returned by reads when the log cannot be reached or has
+	// no leader now. A retry helps once it is back.
+	ErrUnavailable = errors.New("log is unavailable")
+
+	// ErrIncomplete is returned by reads whose answer was cut short on the way.
+	// A retry helps.
+	ErrIncomplete = errors.New("answer of the log is incomplete")
+
+	// ErrNoConsumer is returned by [Log.ConsumerFloor] and [Log.ConsumerLag]
+	// when no [Log.Consume] of that name has ever run on this stream.
+	ErrNoConsumer = errors.New("no such consumer")
+
+	// ErrConnect is returned by [Connect] when the server cannot be reached or
+	// refuses the connection.
+	ErrConnect = errors.New("cannot connect to NATS")
+
+	// ErrTailRunning is returned by [Tail.Run] when it is called a second time.
+	ErrTailRunning = errors.New("tail runs already, or has run")
+)
+
+// errNotFound is the answer "there is no such message".
+var errNotFound = errors.New("message not found")
+
+type idConflictError struct{}
+
+func (idConflictError) Error() string { return "id is in the log already, with another body" }
+
+// IDConflict marks the error for those who cannot import this package.
+func (idConflictError) IDConflict() bool { return true }

@@ -1,0 +1,64 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ConsumerFloor returns the sequence up to which the consumer has had everything
+// acknowledged: each record of the log with a sequence of at most the floor is
+// applied, and stays so. It returns [ErrNoConsumer] for one that never ran.
+//
+// The server's own floor is the last acknowledged sequence, which says nothing
+// about sequences that hold no record for it: those before the first, and those
+// that were purged. So the leader of the stream is asked for the next record
+// after that floor: all before it is done. When there is none, all is done up to
+// the last sequence given out before the question.
+func (l *Log) ConsumerFloor(ctx context.Context, consumer string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	state, err := l.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	info, err := l.consumerInfo(ctx, consumer)
+	if err != nil {
+		return 0, err
+	}
+	floor := info.AckFloor.Stream
+	next, err := l.leader(ctx, eventStream, directRequest{Sequence: floor + 1, Next: eventPrefix + ">"})
+	switch {
+	case err == nil:
+		return next.sequence - 1, nil
+	case errors.Is(err, errNotFound):
+		return max(floor, state.LastSequence), nil
+	default:
+		return 0, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
+	}
+}
+
+// ConsumerLag returns how many records the consumer has yet to acknowledge. It
+// returns [ErrNoConsumer] for one that never ran.
+func (l *Log) ConsumerLag(ctx context.Context, consumer string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	info, err := l.consumerInfo(ctx, consumer)
+	if err != nil {
+		return 0, err
+	}
+	return info.NumPending + uint64(info.NumAckPending), nil
+}
+
+func (l *Log) consumerInfo(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {
+	consumer, err := l.js.Consumer(ctx, eventStream, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, fmt.Errorf("%w: %q", ErrNoConsumer, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up consumer %q: %w", name, unavailable(err))
+	}
+	return consumer.CachedInfo(), nil
+}

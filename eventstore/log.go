@@ -1,0 +1,188 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Log is the durable log. Its methods may be called concurrently; [Log.Append]
+// says what its callers owe it for the order of one job.
+type Log struct {
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	cfg     Config
+	logger  *slog.Logger
+	metrics *metrics
+
+	epoch atomic.Pointer[string]
+
+	// mu guards full.
+	mu   sync.Mutex
+	full bool
+}
+
+// State is what the log holds at one moment.
+type State struct {
+	// Epoch is the current life of the stream.
+	Epoch string
+	// FirstSequence is the oldest sequence that can still be read; in an empty
+	// log it is LastSequence + 1.
+	FirstSequence uint64
+	// LastSequence is the newest sequence given out; 0 when there was none.
+	LastSequence uint64
+}
+
+// Open returns the log on a connection, making its streams or bringing their
+// limits up to date. It waits for JetStream up to [Config].OpenTimeout, because
+// a cluster that starts has no leader yet. The connection stays the caller's,
+// and must have been made with [ConnOptions]. A nil logger discards.
+func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	if limit := conn.MaxPayload(); int64(cfg.MaxEventBytes)+headerReserveBytes > limit {
+		return nil, fmt.Errorf("log: MaxEventBytes: the NATS server takes messages of %d bytes, headers included: want at most %d, got %d",
+			limit, limit-headerReserveBytes, cfg.MaxEventBytes)
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	measured, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("log: register metrics: %w", err)
+	}
+	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured}
+
+	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
+	defer cancel()
+	pause := newPause(100*time.Millisecond, time.Second)
+	for {
+		err := log.ensure(ctx)
+		if err == nil {
+			return log, nil
+		}
+		if !passing(err) || pause.wait(ctx) != nil {
+			return nil, fmt.Errorf("open log: %w", err)
+		}
+	}
+}
+
+// ensure makes both streams and learns the epoch.
+func (l *Log) ensure(ctx context.Context) error {
+	epoch, err := ensureEvents(ctx, l.js, l.cfg)
+	if err != nil {
+		return err
+	}
+	l.epoch.Store(&epoch)
+	return ensureDeadLetters(ctx, l.js, l.cfg)
+}
+
+// Epoch returns the epoch as of the last [Log.State], which the package also
+// asks for after every reconnect and every append that had to be retried.
+func (l *Log) Epoch() string { return *l.epoch.Load() }
+
+// State asks the leader of the stream what it holds, and refreshes [Log.Epoch].
+func (l *Log) State(ctx context.Context) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	stream, err := l.js.Stream(ctx, eventStream)
+	if err != nil {
+		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, unavailable(err))
+	}
+	info := stream.CachedInfo()
+	state := State{
+		Epoch:         epochOf(info),
+		FirstSequence: info.State.FirstSeq,
+		LastSequence:  info.State.LastSeq,
+	}
+	if info.State.Msgs == 0 {
+		state.FirstSequence = state.LastSequence + 1
+	}
+	if previous := l.epoch.Swap(&state.Epoch); *previous != state.Epoch {
+		l.logger.Warn("the log's stream was made anew: sequences start over", "epoch", state.Epoch, "previousEpoch", *previous)
+	}
+	return state, nil
+}
+
+// Head returns the last sequence of the whole log, 0 when it has none.
+func (l *Log) Head(ctx context.Context) (uint64, error) {
+	state, err := l.State(ctx)
+	return state.LastSequence, err
+}
+
+// Healthy returns nil when the connection stands and the stream has a leader
+// that answers. A full log is healthy: it can be read, and appends to it wait.
+func (l *Log) Healthy(ctx context.Context) error {
+	if status := l.conn.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("%w: NATS connection is %s", ErrUnavailable, status)
+	}
+	_, err := l.State(ctx)
+	return err
+}
+
+// refreshEpoch asks for the state when the stream may have changed under us. A
+// failure is no news: the next one asks again.
+func (l *Log) refreshEpoch(ctx context.Context) {
+	if _, err := l.State(ctx); err != nil {
+		l.logger.Debug("epoch was not refreshed", "error", err)
+	}
+}
+
+// setFull records whether the stream refuses records for want of room, and says
+// so once per change.
+func (l *Log) setFull(full bool) {
+	l.mu.Lock()
+	changed := l.full != full
+	l.full = full
+	l.mu.Unlock()
+	switch {
+	case !changed:
+	case full:
+		l.metrics.full.Set(1)
+		l.metrics.fullEpisodes.Inc()
+		l.logger.Error("log is full: appends wait until there is room", "stream", eventStream, "maxBytes", l.cfg.MaxBytes)
+	default:
+		l.metrics.full.Set(0)
+		l.logger.Info("log has room again", "stream", eventStream)
+	}
+}
+
+// unavailable marks errors that a retry can mend.
+func unavailable(err error) error {
+	if passing(err) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
+}
+
+// passing reports whether an error is of the moment: no leader, no answer, no
+// connection.
+func passing(err error) bool {
+	var api *jetstream.APIError
+	if errors.As(err, &api) {
+		return api.Code >= 500
+	}
+	for _, target := range []error{
+		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,
+		nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed,
+		jetstream.ErrJetStreamNotEnabled, jetstream.ErrNoStreamResponse,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,81 @@
+package eventstore
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// metrics are the package's figures.
+type metrics struct {
+	appended      prometheus.Counter
+	duplicates    prometheus.Counter
+	conflicts     prometheus.Counter
+	retries       *prometheus.CounterVec
+	appendSeconds prometheus.Histogram
+	deadLetters   *prometheus.CounterVec
+	full          prometheus.Gauge
+	fullEpisodes  prometheus.Counter
+	foreign       prometheus.Counter
+	followed      prometheus.Gauge
+	received      prometheus.Counter
+	dropped       prometheus.Counter
+	disrupted     *prometheus.CounterVec
+}
+
+// newMetrics registers the figures; a nil registerer leaves them unregistered.
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Name: "realtime_eventstore_" + name, Help: help})
+	}
+	labelled := func(name, label, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "realtime_eventstore_" + name, Help: help}, []string{label})
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "realtime_eventstore_" + name, Help: help})
+	}
+	m := &metrics{
+		appended:   counter("appended_records_total", "Records stored."),
+		duplicates: counter("duplicate_records_total", "Appends that the log answered with a record it had already."),
+		conflicts:  counter("conflicting_records_total", "Appends refused because the id stands for another record."),
+		retries:    labelled("append_retries_total", "cause", "Attempts to append that failed and were made again."),
+		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "realtime_eventstore_append_seconds",
+			Help:    "Time from the first attempt of an append to its acknowledgement.",
+			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		deadLetters:  labelled("dead_letters_total", "reason", "Events stored as dead letters."),
+		full:         gauge("log_full", "1 while the log refuses records for want of room."),
+		fullEpisodes: counter("log_full_episodes_total", "Times the log became full."),
+		foreign:      counter("foreign_messages_total", "Messages met in the log that this service did not store."),
+		followed:     gauge("tail_followed_jobs", "Jobs that this process follows live."),
+		received:     counter("tail_records_total", "Records received live."),
+		dropped:      counter("tail_dropped_records_total", "Records dropped because a queue of the tail was full."),
+		disrupted:    labelled("tail_disruptions_total", "cause", "Times when any followed job may have missed records."),
+	}
+	for _, cause := range causes {
+		m.retries.WithLabelValues(string(cause))
+	}
+	for _, reason := range []messaging.Reason{
+		messaging.ReasonInvalidJSON, messaging.ReasonSchemaViolation, messaging.ReasonUnsupportedVersion,
+		messaging.ReasonUnknownKind, messaging.ReasonTooLarge, messaging.ReasonIDConflict,
+	} {
+		m.deadLetters.WithLabelValues(string(reason))
+	}
+	for _, cause := range []disruption{disruptionReconnect, disruptionOverflow, disruptionEpoch} {
+		m.disrupted.WithLabelValues(string(cause))
+	}
+	if registerer == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, collector := range []prometheus.Collector{
+		m.appended, m.duplicates, m.conflicts, m.retries, m.appendSeconds, m.deadLetters, m.full, m.fullEpisodes,
+		m.foreign, m.followed, m.received, m.dropped, m.disrupted,
+	} {
+		errs = append(errs, registerer.Register(collector))
+	}
+	return m, errors.Join(errs...)
+}

@@ -1,0 +1,33 @@
+package eventstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// pause is the wait between two attempts: it doubles up to a bound, with
+// jitter, so that gateways that failed together do not come back together.
+type pause struct{ policy *backoff.ExponentialBackOff }
+
+func newPause(first, longest time.Duration) pause {
+	policy := backoff.NewExponentialBackOff()
+	policy.InitialInterval = first
+	policy.MaxInterval = longest
+	policy.Multiplier = 2
+	policy.Reset()
+	return pause{policy: policy}
+}
+
+// wait sleeps for the next interval. It returns ctx's error when that ends first.
+func (p pause) wait(ctx context.Context) error {
+	timer := time.NewTimer(p.policy.NextBackOff())
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,135 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// lastBatch is how many jobs one request for last sequences names. A server
+// answers at most 1024, and each answer brings the record along.
+const lastBatch = 256
+
+// ReadAfter returns the job's records with a sequence greater than after, in
+// ascending order, at most limit of them. Fewer than limit means that there
+// were no more when the log was asked. It may hold as much memory as limit
+// events of the largest size.
+func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error) {
+	subject, err := eventSubject(jobID)
+	if err != nil {
+		return nil, err
+	}
+	records, err := l.readRange(ctx, subject, after, math.MaxUint64, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read %s after %d: %w", subject, after, err)
+	}
+	return records, nil
+}
+
+// readRange returns at most limit records of a subject with a sequence in
+// (after, before), ascending; so that math.MaxUint64 means without an end.
+func (l *Log) readRange(ctx context.Context, subject string, after, before uint64, limit int) ([]messaging.Record, error) {
+	var records []messaging.Record
+	epoch := l.Epoch()
+	for len(records) < limit {
+		request := directRequest{Sequence: after + 1, Next: subject, Batch: limit - len(records), MaxBytes: batchBytes}
+		last, pending := after, uint64(0)
+		err := l.batch(ctx, eventStream, request, func(found message) {
+			last, pending = found.sequence, found.pending
+			if found.sequence >= before {
+				return
+			}
+			if record, ok := l.decoded(found, epoch); ok {
+				records = append(records, record)
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		if last == after || pending == 0 || last+1 >= before {
+			break
+		}
+		after = last
+	}
+	return records, nil
+}
+
+// decoded returns the record of a message, or false for one that somebody else
+// put under the subjects of the log: it is counted, and never stops a reader.
+func (l *Log) decoded(found message, epoch string) (messaging.Record, bool) {
+	record, err := found.record(epoch)
+	if err != nil {
+		l.metrics.foreign.Inc()
+		l.logger.Debug("message in the log is not a record", "sequence", found.sequence, "error", err)
+		return messaging.Record{}, false
+	}
+	return record, true
+}
+
+// LastSequence returns the sequence of the job's newest record, 0 when it has
+// none. The leader of the stream answers.
+func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
+	subject, err := eventSubject(jobID)
+	if err != nil {
+		return 0, err
+	}
+	found, err := l.leader(ctx, eventStream, directRequest{Last: subject})
+	if errors.Is(err, errNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the last sequence of %s: %w", subject, err)
+	}
+	return found.sequence, nil
+}
+
+// LastSequences returns the sequence of the newest record of each job; a job
+// that has none is absent. Any replica may answer: a sequence may be older than
+// the newest, and is never newer. The jobs are asked for in batches, and an
+// error ends it with what was learned until then.
+func (l *Log) LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error) {
+	sequences := make(map[string]uint64, len(jobIDs))
+	for start := 0; start < len(jobIDs); start += lastBatch {
+		jobs := make(map[string]string, lastBatch) // By subject.
+		for _, jobID := range jobIDs[start:min(start+lastBatch, len(jobIDs))] {
+			subject, err := eventSubject(jobID)
+			if err != nil {
+				return sequences, err
+			}
+			jobs[subject] = jobID
+		}
+		if err := l.lastOf(ctx, jobs, sequences); err != nil {
+			return sequences, fmt.Errorf("read the last sequences of %d jobs: %w", len(jobs), err)
+		}
+	}
+	return sequences, nil
+}
+
+// lastOf asks until every subject has been answered for: a server stops an
+// answer that grows beyond the bytes that were asked for.
+func (l *Log) lastOf(ctx context.Context, jobs map[string]string, sequences map[string]uint64) error {
+	for len(jobs) > 0 {
+		request := directRequest{MaxBytes: batchBytes, LastOf: make([]string, 0, len(jobs))}
+		for subject := range jobs {
+			request.LastOf = append(request.LastOf, subject)
+		}
+		var pending uint64
+		err := l.batch(ctx, eventStream, request, func(found message) {
+			pending = found.pending
+			if jobID, asked := jobs[found.subject]; asked {
+				sequences[jobID] = found.sequence
+				delete(jobs, found.subject)
+			}
+		})
+		if err != nil {
+			return err
+		}
+		if pending == 0 {
+			return nil
+		}
+	}
+	return nil
+}

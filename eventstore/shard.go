@@ -1,0 +1,162 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// serve hands the records of one shard to the follower, in order.
+func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
+	var highest uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case msg := <-queue:
+			live, err := t.live(msg)
+			if err != nil {
+				t.log.metrics.foreign.Inc()
+				t.log.logger.Debug("live message is not a record", "error", err)
+				continue
+			}
+			// The server republishes in the order of the stream, so a sequence
+			// that goes back is of a stream that was made anew.
+			if live.Sequence < highest {
+				signal(t.renewed)
+			}
+			highest = live.Sequence
+			t.log.metrics.received.Inc()
+			f.Live(live)
+		}
+	}
+}
+
+// live decodes a republished message:
+//
+//	Nats-Subject, Nats-Sequence, Nats-Time-Stamp   of the stored message
+//	Nats-Last-Sequence                             the one before it in this subject
+func (t *Tail) live(msg *nats.Msg) (messaging.Live, error) {
+	sequence, err := numberHeader(msg.Header, jetstream.SequenceHeader)
+	if err != nil {
+		return messaging.Live{}, err
+	}
+	previous, err := numberHeader(msg.Header, headerLast)
+	if err != nil {
+		return messaging.Live{}, err
+	}
+	at, err := timeHeader(msg.Header, jetstream.TimeStampHeaer)
+	if err != nil {
+		return messaging.Live{}, err
+	}
+	position := messaging.Position{Epoch: t.log.Epoch(), Sequence: sequence}
+	record, err := decode(msg.Header.Get(jetstream.SubjectHeader), msg.Header, msg.Data, position, at)
+	if err != nil {
+		return messaging.Live{}, err
+	}
+	return messaging.Live{Record: record, Previous: previous}, nil
+}
+
+// watch tells the follower when records may have been missed.
+func (t *Tail) watch(ctx context.Context, connected <-chan nats.Status, f Follower) {
+	ticker := time.NewTicker(overflowCheck)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-connected:
+			// The server knows the subscriptions again once it answers a ping:
+			// what it stores from then on is heard.
+			flushed, cancel := context.WithTimeout(ctx, t.log.cfg.ReadTimeout)
+			if err := t.log.conn.FlushWithContext(flushed); err != nil {
+				t.log.logger.Debug("connection broke again", "error", err)
+			}
+			cancel()
+			t.log.refreshEpoch(ctx)
+			t.disrupted(disruptionReconnect, f)
+		case <-t.renewed:
+			t.log.refreshEpoch(ctx)
+			t.disrupted(disruptionEpoch, f)
+		case <-t.check:
+			t.checkDrops(f)
+		case <-ticker.C:
+			t.checkDrops(f)
+		}
+	}
+}
+
+func (t *Tail) disrupted(cause disruption, f Follower) {
+	t.log.metrics.disrupted.WithLabelValues(string(cause)).Inc()
+	t.log.logger.Info("followed jobs may have missed records and are checked", "cause", cause)
+	f.Disrupted()
+}
+
+// checkDrops counts what the queues dropped since it was last asked.
+func (t *Tail) checkDrops(f Follower) {
+	dropped := 0
+	t.mu.Lock()
+	for sub, known := range t.dropping {
+		total, err := sub.Dropped()
+		if err != nil {
+			delete(t.dropping, sub) // The subscription has ended.
+			continue
+		}
+		dropped += total - known
+		t.dropping[sub] = total
+	}
+	t.mu.Unlock()
+	if dropped > 0 {
+		t.log.metrics.dropped.Add(float64(dropped))
+		t.disrupted(disruptionOverflow, f)
+	}
+}
+
+// listenForDrops puts the tail before the connection's error handler and returns
+// what takes it out again.
+func (t *Tail) listenForDrops() (restore func()) {
+	conn := t.log.conn
+	previous := conn.ErrorHandler()
+	conn.SetErrorHandler(func(conn *nats.Conn, sub *nats.Subscription, err error) {
+		if sub != nil && errors.Is(err, nats.ErrSlowConsumer) && t.noteDrop(sub) {
+			return
+		}
+		if previous != nil {
+			previous(conn, sub, err)
+		}
+	})
+	return func() { conn.SetErrorHandler(previous) }
+}
+
+// noteDrop remembers that one of the tail's subscriptions dropped records, and
+// reports whether it is one of them.
+func (t *Tail) noteDrop(sub *nats.Subscription) bool {
+	token, live := strings.CutPrefix(sub.Subject, livePrefix)
+	if !live {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.jobs[token] != sub {
+		return false
+	}
+	if _, known := t.dropping[sub]; !known {
+		t.dropping[sub] = 0
+	}
+	signal(t.check)
+	return true
+}
+
+// signal wakes the reader of a channel of length one, unless it is about to wake.
+func signal(wake chan<- struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,204 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Follower receives what a [Tail] hears.
+type Follower interface {
+	// Live gets one record of a followed job. Records of one job come in order
+	// and on one goroutine, records of several jobs on a few at once. It is
+	// expected to return soon: while it does not, its shard's queue fills. A
+	// record may still come shortly after its job was unfollowed.
+	Live(messaging.Live)
+	// Disrupted says that any followed job may have missed records up to now
+	// without a later one to tell. It is never called twice at once, but beside
+	// Live.
+	Disrupted()
+}
+
+// disruption names why followers were told to check: the label of a counter.
+type disruption string
+
+const (
+	// disruptionReconnect: the connection to NATS was away.
+	disruptionReconnect disruption = "reconnect"
+	// disruptionOverflow: a shard's queue was full, and records were dropped.
+	disruptionOverflow disruption = "overflow"
+	// disruptionEpoch: the stream was made anew.
+	disruptionEpoch disruption = "epoch"
+)
+
+// overflowCheck is the pace at which a subscription that has dropped records is
+// asked whether it dropped more.
+const overflowCheck = 250 * time.Millisecond
+
+// TailConfig sizes a [Tail].
+type TailConfig struct {
+	// Shards is the number of queues, and of goroutines that call
+	// [Follower.Live]; 0 means 4.
+	Shards int
+	// QueueLength bounds each queue, in records; 0 means 4096. At the bound
+	// records are dropped and followers told ([Follower.Disrupted]).
+	QueueLength int
+}
+
+// Tail hears the records of followed jobs as the log stores them.
+//
+// Each followed job is one core subscription to what the stream republishes, so
+// the cost follows the interest of this process and not the traffic of the log.
+// All jobs of a shard share one bounded queue and one goroutine.
+//
+// Delivery is at most once, and it shows when a record is missing: by the next
+// one of its job ([messaging.Live].Previous), or, where there may be none, by
+// [Follower.Disrupted].
+type Tail struct {
+	log    *Log
+	shards []chan *nats.Msg // By hash of the job's token.
+	seed   maphash.Seed
+	ran    atomic.Bool
+	// check wakes the watcher: a subscription reported that it dropped records.
+	check chan struct{}
+	// renewed tells the watcher that sequences went back.
+	renewed chan struct{}
+
+	// mu guards the fields below.
+	mu sync.Mutex
+	// jobs are the followed jobs by token.
+	jobs map[string]*nats.Subscription
+	// dropping are the subscriptions that have dropped records, and how many
+	// when last asked. The client reports only the first of a series.
+	dropping map[*nats.Subscription]int
+}
+
+// NewTail returns a tail that hears nothing until [Tail.Run] runs. Sizes below
+// one take their default.
+func NewTail(log *Log, cfg TailConfig) *Tail {
+	if cfg.Shards < 1 {
+		cfg.Shards = 4
+	}
+	if cfg.QueueLength < 1 {
+		cfg.QueueLength = 4096
+	}
+	tail := &Tail{
+		log:      log,
+		shards:   make([]chan *nats.Msg, cfg.Shards),
+		seed:     maphash.MakeSeed(),
+		check:    make(chan struct{}, 1),
+		renewed:  make(chan struct{}, 1),
+		jobs:     make(map[string]*nats.Subscription),
+		dropping: make(map[*nats.Subscription]int),
+	}
+	for i := range tail.shards {
+		tail.shards[i] = make(chan *nats.Msg, cfg.QueueLength)
+	}
+	return tail
+}
+
+// Run hands records to f until ctx ends, then unfollows every job and returns
+// nil after the last call to f has returned. It may be called once.
+func (t *Tail) Run(ctx context.Context, f Follower) error {
+	if t.ran.Swap(true) {
+		return ErrTailRunning
+	}
+	conn := t.log.conn
+	status := conn.StatusChanged(nats.CONNECTED)
+	defer conn.RemoveStatusListener(status)
+	restore := t.listenForDrops()
+	defer restore()
+
+	var running sync.WaitGroup
+	for _, queue := range t.shards {
+		running.Go(func() { t.serve(ctx, queue, f) }) // Stopped by ctx.
+	}
+	running.Go(func() { t.watch(ctx, status, f) }) // Stopped by ctx.
+	running.Wait()
+	t.unfollowAll()
+	return nil
+}
+
+// Follow asks for the job's records and returns once the server knows. Following
+// a followed job only waits for that. After an error the job may be followed or
+// not: follow it again, or unfollow it.
+//
+// In a cluster the interest takes a moment longer to reach the other servers; a
+// record stored there meanwhile can be missed without a mark.
+func (t *Tail) Follow(ctx context.Context, jobID string) error {
+	token, err := tokenOf(jobID)
+	if err != nil {
+		return fmt.Errorf("follow: %w", err)
+	}
+	if err := t.subscribe(token); err != nil {
+		return fmt.Errorf("follow %s: %w", token, unavailable(err))
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.log.cfg.ReadTimeout)
+	defer cancel()
+	if err := t.log.conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("follow %s: %w", token, unavailable(err))
+	}
+	return nil
+}
+
+// Unfollow ends the interest in the job, if there is one.
+func (t *Tail) Unfollow(jobID string) {
+	token, err := tokenOf(jobID)
+	if err != nil {
+		return // Never followed.
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.drop(token)
+}
+
+// subscribe makes the job's subscription, if there is none.
+func (t *Tail) subscribe(token string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, followed := t.jobs[token]; followed {
+		return nil
+	}
+	sub, err := t.log.conn.ChanSubscribe(livePrefix+token, t.shardOf(token))
+	if err != nil {
+		return err
+	}
+	t.jobs[token] = sub
+	t.log.metrics.followed.Inc()
+	return nil
+}
+
+// shardOf returns the queue of a job.
+func (t *Tail) shardOf(token string) chan *nats.Msg {
+	return t.shards[maphash.String(t.seed, token)%uint64(len(t.shards))]
+}
+
+// drop ends a job's subscription. The caller holds mu.
+func (t *Tail) drop(token string) {
+	sub, followed := t.jobs[token]
+	if !followed {
+		return
+	}
+	delete(t.jobs, token)
+	delete(t.dropping, sub)
+	t.log.metrics.followed.Dec()
+	if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+		t.log.logger.Debug("subscription did not end", "error", err)
+	}
+}
+
+func (t *Tail) unfollowAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for token := range t.jobs {
+		t.drop(token)
+	}
+}
