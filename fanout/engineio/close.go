@@ -1,0 +1,61 @@
+package engineio
+
+// The reasons a session ends with, as the reference implementation words them.
+const (
+	// ReasonTransportClose: the client closed, or its connection went away.
+	ReasonTransportClose = "transport close"
+	// ReasonTransportError: the client broke the rules of a transport.
+	ReasonTransportError = "transport error"
+	// ReasonPingTimeout: a ping stayed unanswered.
+	ReasonPingTimeout = "ping timeout"
+	// ReasonParseError: a packet could not be read.
+	ReasonParseError = "parse error"
+	// ReasonShutdown: the server closes.
+	ReasonShutdown = "server shutting down"
+	// ReasonQueueFull: the client fell too far behind.
+	ReasonQueueFull = "queue full"
+	// ReasonInternal: a callback panicked.
+	ReasonInternal = "internal error"
+)
+
+// Close sends what is queued and closes the session, within WriteTimeout.
+// It does not wait. The first reason given is the one reported.
+func (s *Session) Close(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateOpen {
+		return
+	}
+	s.state = stateClosing
+	s.reason = reason
+	s.timer.Reset(s.server.cfg.WriteTimeout)
+	s.refill()
+}
+
+// abort ends the session at once and runs its last callback.
+func (s *Session) abort(reason string, farewell Frame) {
+	s.mu.Lock()
+	if s.state == stateClosed {
+		s.mu.Unlock()
+		return
+	}
+	if s.state == stateOpen {
+		s.reason = reason
+	}
+	s.state = stateClosed
+	reason = s.reason
+	s.timer.Stop()
+	s.queue.drop()
+	current, probing := s.transport, s.upgrade
+	s.upgrade = nil
+	s.mu.Unlock()
+
+	close(s.done)
+	s.server.forget(s, reason)
+	current.abort(farewell)
+	if probing != nil {
+		probing.abort(frameClose)
+	}
+	s.call(func() { s.receiver.Close(reason) })
+	s.server.running.Done()
+}

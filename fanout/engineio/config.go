@@ -1,0 +1,82 @@
+package engineio
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// ErrConfig is wrapped by what [Config.Validate] returns.
+var ErrConfig = errors.New("engineio: invalid configuration")
+
+// Config is how a [Server] behaves. Start from [DefaultConfig].
+type Config struct {
+	// Path is where the server answers, with and without a trailing slash;
+	// anything below it is refused.
+	Path string
+	// PingInterval is the pause between a client's sign of life and the next
+	// ping to it.
+	PingInterval time.Duration
+	// PingTimeout is how long a client may leave a ping unanswered.
+	PingTimeout time.Duration
+	// WriteTimeout is how long a client may accept nothing at all while
+	// something waits for it. Slow progress is progress.
+	WriteTimeout time.Duration
+	// UpgradeTimeout is how long a WebSocket that probes may take to finish
+	// the upgrade of its session.
+	UpgradeTimeout time.Duration
+	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body.
+	MaxPayloadBytes int64
+	// QueueBytes is the outgoing budget of a session, see [Session.Offer].
+	QueueBytes int
+	// AllowOrigin returns the value of Access-Control-Allow-Origin for a
+	// request, and whether there is one. Nil means no cross-origin reading.
+	// It decides what a browser may read, not who may connect.
+	AllowOrigin func(*http.Request) (allow string, ok bool)
+	// AllowRequest refuses a handshake with "Forbidden" where it returns
+	// false. Nil allows all.
+	AllowRequest func(*http.Request) bool
+	// KeepHeaders are the request headers that [Session.Request] still has
+	// after the handshake; the others are dropped to keep an idle session small.
+	KeepHeaders []string
+}
+
+// DefaultConfig returns the protocol's usual settings, with path /engine.io.
+func DefaultConfig() Config {
+	return Config{
+		Path:            "/engine.io",
+		PingInterval:    25 * time.Second,
+		PingTimeout:     20 * time.Second,
+		WriteTimeout:    10 * time.Second,
+		UpgradeTimeout:  10 * time.Second,
+		MaxPayloadBytes: 1_000_000,
+		QueueBytes:      256 << 10,
+		KeepHeaders: []string{
+			"Authorization", "Cookie", "Forwarded", "Origin", "User-Agent",
+			"X-Forwarded-For", "X-Forwarded-Proto", "X-Real-Ip",
+		},
+	}
+}
+
+// Validate returns an error that names the first field that cannot be served.
+func (c Config) Validate() error {
+	switch {
+	case !strings.HasPrefix(c.Path, "/") || strings.Trim(c.Path, "/") == "":
+		return fmt.Errorf("%w: Path %q: want a path such as /ws", ErrConfig, c.Path)
+	case c.PingInterval < time.Millisecond:
+		return fmt.Errorf("%w: PingInterval %s: want 1ms or more", ErrConfig, c.PingInterval)
+	case c.PingTimeout < time.Millisecond:
+		return fmt.Errorf("%w: PingTimeout %s: want 1ms or more", ErrConfig, c.PingTimeout)
+	case c.WriteTimeout < time.Millisecond:
+		return fmt.Errorf("%w: WriteTimeout %s: want 1ms or more", ErrConfig, c.WriteTimeout)
+	case c.UpgradeTimeout < time.Millisecond:
+		return fmt.Errorf("%w: UpgradeTimeout %s: want 1ms or more", ErrConfig, c.UpgradeTimeout)
+	case c.MaxPayloadBytes < 1:
+		return fmt.Errorf("%w: MaxPayloadBytes %d: want 1 or more", ErrConfig, c.MaxPayloadBytes)
+	case c.QueueBytes < 1:
+		return fmt.Errorf("%w: QueueBytes %d: want 1 or more", ErrConfig, c.QueueBytes)
+	}
+	return nil
+}

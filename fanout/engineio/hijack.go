@@ -1,0 +1,107 @@
+package engineio
+
+import (
+	"bufio"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// readBufferBytes is the read buffer of one WebSocket. Most client packets are
+// far smaller, and larger ones are read past it.
+const readBufferBytes = 512
+
+// writeBufferBytes is the size of gorilla's pooled frame buffers.
+const writeBufferBytes = 1024
+
+// writeBuffers is shared by all WebSockets; an idle one holds none.
+var writeBuffers sync.Pool
+
+// handshakeHeaders are what melody needs of a request to answer it.
+var handshakeHeaders = []string{
+	"Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
+}
+
+var errHijacked = errors.New("engineio: connection already taken over")
+
+// hijacked is the response of a connection that was taken from net/http
+// already. Giving it to melody on a goroutine of its own lets net/http free
+// its buffers and its stack while the socket lives.
+type hijacked struct {
+	conn   *conn
+	header http.Header
+	taken  bool
+}
+
+// Header implements http.ResponseWriter.
+func (h *hijacked) Header() http.Header { return h.header }
+
+// WriteHeader implements http.ResponseWriter. Requests are checked before they
+// are hijacked, so that no error response is left to write.
+func (h *hijacked) WriteHeader(int) {}
+
+// Write implements http.ResponseWriter.
+func (h *hijacked) Write([]byte) (int, error) { return 0, http.ErrHijacked }
+
+// Hijack implements http.Hijacker.
+func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	if h.taken {
+		return nil, nil, errHijacked
+	}
+	h.taken = true
+	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, 16), bufio.NewWriterSize(h.conn, 16)), nil
+}
+
+// serveWebSocket takes the connection over and runs it to its end on another
+// goroutine. session is nil when the client is only to be told to go away.
+func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session *Session, stage uint32) error {
+	network, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return err
+	}
+	if buffered.Reader.Buffered() > 0 {
+		_ = network.Close() // data before the handshake is against RFC 6455
+		return nil
+	}
+	_ = network.SetDeadline(time.Time{}) // net/http's; a failure shows at the first read
+	socket := &webSocket{session: session, server: s}
+	socket.stage.Store(stage)
+	socket.conn = newConn(network, socket, s.metrics, s.cfg.WriteTimeout)
+	request := keepRequest(r, slices.Concat(handshakeHeaders, s.cfg.KeepHeaders))
+	// Ends when the connection does: by the client, the heartbeat or Shutdown.
+	go socket.run(request)
+	return nil
+}
+
+// run gives the connection to melody and returns when it has ended.
+func (w *webSocket) run(request *http.Request) {
+	defer w.server.running.Done()
+	defer w.gone()
+	// A failed handshake has closed the connection already.
+	_ = w.server.melody.HandleRequest(&hijacked{conn: w.conn, header: http.Header{}}, request)
+}
+
+// keepRequest copies what is to outlive the handshake.
+func keepRequest(r *http.Request, headers []string) *http.Request {
+	kept := &http.Request{
+		Method:     r.Method,
+		URL:        &url.URL{Path: strings.Clone(r.URL.Path), RawQuery: strings.Clone(r.URL.RawQuery)},
+		Proto:      r.Proto,
+		ProtoMajor: r.ProtoMajor,
+		ProtoMinor: r.ProtoMinor,
+		Host:       strings.Clone(r.Host),
+		RemoteAddr: r.RemoteAddr,
+		Header:     http.Header{},
+	}
+	for _, name := range headers {
+		for _, value := range r.Header.Values(name) {
+			kept.Header.Add(name, strings.Clone(value))
+		}
+	}
+	return kept
+}

@@ -1,0 +1,78 @@
+package engineio
+
+import (
+	"errors"
+	"fmt"
+	"unicode/utf8"
+)
+
+// ErrPacket is wrapped by every failure to read a packet or a payload. The
+// bytes are at fault, so a retry does not help.
+var ErrPacket = errors.New("engineio: malformed packet")
+
+// PacketType is the first character of a text packet.
+type PacketType byte
+
+// The packet types of Engine.IO 4.
+const (
+	PacketOpen    PacketType = '0'
+	PacketClose   PacketType = '1'
+	PacketPing    PacketType = '2'
+	PacketPong    PacketType = '3'
+	PacketMessage PacketType = '4'
+	PacketUpgrade PacketType = '5'
+	PacketNoop    PacketType = '6'
+)
+
+// Packet is one decoded packet:
+//
+//	text:   <type: one digit> <data: UTF-8>
+//	binary: <data>, always a message
+//
+// Data shares memory with what it was read from.
+type Packet struct {
+	Type   PacketType
+	Data   []byte
+	Binary bool
+}
+
+// Frame is a packet as it goes out: a text packet with its type in front, or
+// the bare bytes of a binary message. A frame may be shared between sessions
+// and is never modified.
+type Frame struct {
+	Data   []byte
+	Binary bool
+}
+
+// ParsePacket reads a text packet. It returns [ErrPacket] for an unknown type
+// and for text that is not UTF-8.
+func ParsePacket(text []byte) (Packet, error) {
+	if len(text) == 0 {
+		return Packet{}, fmt.Errorf("%w: empty", ErrPacket)
+	}
+	kind := PacketType(text[0])
+	if kind < PacketOpen || kind > PacketNoop {
+		return Packet{}, fmt.Errorf("%w: unknown type %q", ErrPacket, text[0])
+	}
+	if !utf8.Valid(text) {
+		return Packet{}, fmt.Errorf("%w: not UTF-8", ErrPacket)
+	}
+	return Packet{Type: kind, Data: text[1:]}, nil
+}
+
+// TextMessage returns the frame of a text message.
+func TextMessage(text []byte) Frame {
+	data := make([]byte, 0, 1+len(text))
+	data = append(data, byte(PacketMessage))
+	return Frame{Data: append(data, text...)}
+}
+
+// BinaryMessage returns the frame of a binary message, which shares data.
+func BinaryMessage(data []byte) Frame { return Frame{Data: data, Binary: true} }
+
+var (
+	frameClose     = Frame{Data: []byte{byte(PacketClose)}}
+	framePing      = Frame{Data: []byte{byte(PacketPing)}}
+	frameNoop      = Frame{Data: []byte{byte(PacketNoop)}}
+	frameProbePong = Frame{Data: []byte("3probe")}
+)

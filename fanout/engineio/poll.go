@@ -1,0 +1,164 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// probedPollDelay is how long a poll is held that comes while a WebSocket
+// probes: long enough not to make a client spin that has not seen the answer
+// to its probe, and to see the upgrade of one that does not wait for it.
+const probedPollDelay = 50 * time.Millisecond
+
+// openPolling starts a session whose first poll is this request.
+func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) *refusal {
+	session := s.newSession(r)
+	first := &poll{ready: make(chan struct{})}
+	if !session.start(&polling{session: session, waiting: first}, []string{transportWebSocket}) {
+		return refuseShutdown
+	}
+	session.respond(w, first)
+	return nil
+}
+
+// servePoll answers a GET when there is something to send.
+func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
+	s.mu.Lock()
+	transport, ok := s.transport.(*polling)
+	if !ok || transport.over {
+		s.mu.Unlock()
+		return refuseRequest
+	}
+	if transport.waiting != nil {
+		s.mu.Unlock()
+		s.abort(ReasonTransportError, frameClose)
+		return refuseRequest
+	}
+	mine := &poll{ready: make(chan struct{})}
+	transport.waiting = mine
+	s.refill()
+	probing := s.upgrade != nil && s.upgrade.stage.Load() == stageProbed
+	s.mu.Unlock()
+
+	// The server's own timeouts are meant for requests that do not wait.
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // where it is not supported there is none
+	_ = control.SetWriteDeadline(time.Time{})
+	if probing {
+		hold := time.AfterFunc(probedPollDelay, s.endPoll)
+		defer hold.Stop()
+	}
+	select {
+	case <-mine.ready:
+	case <-r.Context().Done():
+		s.abort(ReasonTransportClose, frameClose)
+		return nil
+	}
+	if len(mine.frames) == 0 {
+		return refuseRequest
+	}
+	s.respond(w, mine)
+	return nil
+}
+
+// endPoll answers a waiting poll with noop.
+func (s *Session) endPoll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if transport, ok := s.transport.(*polling); ok {
+		transport.noop()
+	}
+}
+
+// respond writes what a poll was released with, and does what follows from
+// its being sent.
+func (s *Session) respond(w http.ResponseWriter, done *poll) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout))
+	body := AppendPayload(nil, done.frames...)
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	if _, err := w.Write(body); err != nil {
+		s.abort(ReasonTransportClose, frameClose)
+		return
+	}
+	s.server.metrics.sent.Add(float64(len(done.frames)))
+	cost := costBytes(done.frames...)
+	s.mu.Lock()
+	room := s.sent(cost)
+	if transport, ok := s.transport.(*polling); ok && s.state != stateClosed {
+		transport.writing -= cost
+		s.refill()
+	}
+	s.mu.Unlock()
+	if room {
+		s.receiver.Room()
+	}
+}
+
+// servePost takes the packets of one POST.
+func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *refusal {
+	s.mu.Lock()
+	transport, ok := s.transport.(*polling)
+	if !ok || transport.over {
+		s.mu.Unlock()
+		return refuseRequest
+	}
+	if transport.posting {
+		s.mu.Unlock()
+		s.abort(ReasonTransportError, frameClose)
+		return refuseRequest
+	}
+	transport.posting = true
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		transport.posting = false
+		s.mu.Unlock()
+	}()
+
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == "application/octet-stream" {
+		s.abort(ReasonTransportError, frameClose) // protocol 4 has base64 instead
+		return refuseRequest
+	}
+	body, refused := s.readBody(w, r)
+	if refused != nil {
+		return refused
+	}
+	if CheckPayload(body) != nil {
+		s.abort(ReasonParseError, frameClose)
+		return refuseRequest
+	}
+	for packet := range Packets(body) {
+		if !s.receive(packet) {
+			break
+		}
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	_, _ = io.WriteString(w, "ok") // a client that is gone has been heard all the same
+	return nil
+}
+
+// readBody reads at most MaxPayloadBytes, and no longer than a session may stay
+// silent.
+func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	cfg := s.server.cfg
+	if r.ContentLength > cfg.MaxPayloadBytes {
+		return nil, refuseTooLarge
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(cfg.PingInterval + cfg.PingTimeout))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cfg.MaxPayloadBytes))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, refuseTooLarge
+	}
+	if err != nil {
+		s.abort(ReasonTransportClose, frameClose)
+		return nil, refuseRequest
+	}
+	return body, nil
+}

@@ -1,0 +1,93 @@
+package engineio
+
+// polling is the transport over HTTP requests: a GET waits until there is
+// something to send, a POST brings what the client sends. One of each at a time.
+//
+// All fields are guarded by the session's lock.
+type polling struct {
+	session *Session
+	waiting *poll
+	// writing counts the frames' cost of the response being written.
+	writing int
+	posting bool
+	// over: the session moved to a WebSocket, or ended.
+	over bool
+}
+
+// poll is one waiting GET.
+type poll struct {
+	frames []Frame
+	// ready is closed when frames is complete; none means that the poll
+	// came too late and is refused.
+	ready chan struct{}
+}
+
+func (p *polling) name() string { return transportPolling }
+
+func (p *polling) take(frame Frame) bool {
+	if p.waiting == nil {
+		return false
+	}
+	p.waiting.frames = append(p.waiting.frames, frame)
+	return true
+}
+
+func (p *polling) flush() {
+	if p.waiting == nil || len(p.waiting.frames) == 0 {
+		return
+	}
+	if s := p.session; s.state == stateClosing && s.queue.empty() {
+		// The session ends when this response is written.
+		s.queue.unsentBytes += costBytes(frameClose)
+		p.take(frameClose)
+	}
+	p.release()
+}
+
+// release lets the waiting poll go with what it has.
+func (p *polling) release() {
+	if p.waiting != nil {
+		p.writing += costBytes(p.waiting.frames...)
+		close(p.waiting.ready)
+		p.waiting = nil
+	}
+}
+
+func (p *polling) idle() bool {
+	return p.writing == 0 && (p.waiting == nil || len(p.waiting.frames) == 0)
+}
+
+// noop ends a waiting poll that has nothing to say.
+func (p *polling) noop() {
+	if p.waiting != nil {
+		p.session.queue.unsentBytes += costBytes(frameNoop)
+		p.take(frameNoop)
+		p.release()
+	}
+}
+
+func (p *polling) finish() {
+	s := p.session
+	s.server.running.Go(func() { s.abort(s.reason, frameClose) })
+}
+
+// abort answers a waiting poll with the farewell. The session is closed, so
+// that no other poll can come.
+func (p *polling) abort(farewell Frame) {
+	p.session.mu.Lock()
+	defer p.session.mu.Unlock()
+	p.over = true
+	if p.waiting != nil {
+		p.waiting.frames = append(p.waiting.frames, farewell)
+		p.release()
+	}
+}
+
+// discard refuses a poll that still waits after the upgrade: an honest client
+// has ended it before.
+func (p *polling) discard() {
+	p.session.mu.Lock()
+	defer p.session.mu.Unlock()
+	p.over = true
+	p.release()
+}

@@ -1,0 +1,46 @@
+package engineio
+
+// frameOverheadBytes is what a queued frame costs beside its data.
+const frameOverheadBytes = 32
+
+// queue holds the frames that no transport has taken yet, and counts the bytes
+// of all that are not sent: those in the queue and those a transport took.
+// It is bounded by the session in bytes. An empty queue keeps no memory.
+type queue struct {
+	frames []Frame
+	head   int
+	// unsentBytes counts queued and taken frames with their overhead.
+	unsentBytes int
+}
+
+func (q *queue) empty() bool { return q.head == len(q.frames) }
+
+func (q *queue) front() Frame { return q.frames[q.head] }
+
+func (q *queue) push(frame Frame) {
+	if q.head > 0 && q.head*2 >= len(q.frames) && len(q.frames) == cap(q.frames) {
+		n := copy(q.frames, q.frames[q.head:])
+		clear(q.frames[n:])
+		q.frames, q.head = q.frames[:n], 0
+	}
+	q.frames = append(q.frames, frame)
+}
+
+func (q *queue) pop() {
+	q.frames[q.head] = Frame{}
+	q.head++
+	if q.empty() {
+		q.frames, q.head = nil, 0
+	}
+}
+
+// drop forgets every frame.
+func (q *queue) drop() { *q = queue{} }
+
+func costBytes(frames ...Frame) int {
+	cost := 0
+	for _, frame := range frames {
+		cost += len(frame.Data) + frameOverheadBytes
+	}
+	return cost
+}

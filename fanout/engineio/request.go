@@ -1,0 +1,104 @@
+package engineio
+
+import (
+	"encoding/base64"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gorilla/websocket"
+)
+
+// protocolVersion is the only one served, as the EIO query parameter has it.
+const protocolVersion = "4"
+
+// ServeHTTP implements http.Handler for both transports.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.TrimSuffix(r.URL.Path, "/") != strings.TrimSuffix(s.cfg.Path, "/") {
+		http.NotFound(w, r)
+		return
+	}
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	header.Set("X-Content-Type-Options", "nosniff")
+	s.allowOrigin(header, r)
+	if r.Method == http.MethodOptions {
+		preflight(w, r)
+		return
+	}
+	if refused := s.route(w, r); refused != nil {
+		s.metrics.refuse(refused.Code)
+		refused.write(w)
+	}
+}
+
+// route checks a request in the reference implementation's order and serves
+// it, or returns why not.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
+	query := r.URL.Query()
+	upgrade := websocket.IsWebSocketUpgrade(r)
+	name := query.Get("transport")
+	if name != transportPolling && name != transportWebSocket {
+		return refuseTransport
+	}
+	if id := query.Get("sid"); id != "" {
+		return s.routeSession(w, r, query, id, upgrade)
+	}
+	switch {
+	case r.Method != http.MethodGet:
+		return refuseMethod
+	case upgrade != (name == transportWebSocket):
+		return refuseRequest
+	case query.Get("EIO") != protocolVersion:
+		return refuseProtocol
+	case s.cfg.AllowRequest != nil && !s.cfg.AllowRequest(r):
+		return refuseForbidden
+	case !upgrade:
+		return s.openPolling(w, r)
+	}
+	return s.hijack(w, r, s.newSession(r), stageActive)
+}
+
+func (s *Server) routeSession(w http.ResponseWriter, r *http.Request, query url.Values, id string, upgrade bool) *refusal {
+	session := s.find(id)
+	if session == nil {
+		return refuseSession
+	}
+	if query.Get("EIO") != protocolVersion {
+		return refuseProtocol
+	}
+	if upgrade {
+		if r.Method != http.MethodGet || query.Get("transport") != transportWebSocket {
+			return refuseRequest
+		}
+		return s.hijack(w, r, session, stageProbing)
+	}
+	if query.Get("transport") != transportPolling {
+		return refuseRequest
+	}
+	switch r.Method {
+	case http.MethodGet:
+		return session.servePoll(w, r)
+	case http.MethodPost:
+		return session.servePost(w, r)
+	}
+	return refuseRequest
+}
+
+// hijack checks what melody would otherwise refuse without a response, and
+// hands the connection over.
+func (s *Server) hijack(w http.ResponseWriter, r *http.Request, session *Session, stage uint32) *refusal {
+	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
+	if err != nil || len(key) != 16 || r.Header.Get("Sec-Websocket-Version") != "13" {
+		return refuseRequest
+	}
+	if !s.enter() {
+		return refuseShutdown
+	}
+	if err := s.serveWebSocket(w, r, session, stage); err != nil {
+		s.running.Done()
+		s.logger.Debug("take over connection", "error", err)
+		return refuseRequest
+	}
+	return nil
+}

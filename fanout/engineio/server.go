@@ -1,0 +1,215 @@
+package engineio
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/olahol/melody"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Server is an http.Handler that speaks Engine.IO 4 on [Config.Path].
+type Server struct {
+	cfg     Config
+	accept  func(*Session) Receiver
+	logger  *slog.Logger
+	metrics *metrics
+	melody  *melody.Melody
+
+	mu       sync.Mutex // guards sessions and closing
+	sessions map[string]*Session
+	closing  bool
+
+	// running counts sessions, connections and the goroutines that end them.
+	// It is only added to under mu while closing is false, or by what is
+	// counted already.
+	running sync.WaitGroup
+}
+
+// NewServer returns a server that calls accept for each new session; what it
+// returns receives the session's messages. It starts nothing. A nil registerer
+// leaves the metrics unregistered.
+//
+// The error is an [ErrConfig], or says which metric could not be registered.
+func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, registerer prometheus.Registerer) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("engineio: %w", err)
+	}
+	s := &Server{
+		cfg:      cfg,
+		accept:   accept,
+		logger:   logger,
+		metrics:  metrics,
+		sessions: make(map[string]*Session),
+	}
+	s.melody = s.newMelody()
+	return s, nil
+}
+
+// never is a period that does not end while a process lives: melody's own
+// pings and read deadline are not wanted beside the heartbeat.
+const never = time.Duration(math.MaxInt64 / 4)
+
+func (s *Server) newMelody() *melody.Melody {
+	m := melody.New()
+	*m.Config = melody.Config{
+		WriteWait:         s.cfg.WriteTimeout,
+		PongWait:          never,
+		PingPeriod:        never,
+		MaxMessageSize:    s.cfg.MaxPayloadBytes,
+		MessageBufferSize: melodyBuffer,
+	}
+	m.Upgrader = &websocket.Upgrader{
+		ReadBufferSize:  readBufferBytes,
+		WriteBufferSize: writeBufferBytes,
+		WriteBufferPool: &writeBuffers,
+		CheckOrigin:     func(*http.Request) bool { return true }, // AllowRequest has decided
+	}
+	m.HandleConnect(func(ms *melody.Session) { socketOf(ms).connected(ms) })
+	m.HandleMessage(func(ms *melody.Session, data []byte) { socketOf(ms).received(data, false) })
+	m.HandleMessageBinary(func(ms *melody.Session, data []byte) { socketOf(ms).received(data, true) })
+	m.HandleSentMessage(func(ms *melody.Session, data []byte) { socketOf(ms).sent(data) })
+	m.HandleSentMessageBinary(func(ms *melody.Session, data []byte) { socketOf(ms).sent(data) })
+	m.HandleError(func(ms *melody.Session, err error) { socketOf(ms).failed(err) })
+	return m
+}
+
+// socketOf finds the transport by way of the connection, which needs neither
+// a lock nor melody's map of keys.
+func socketOf(ms *melody.Session) *webSocket {
+	return ms.WebsocketConnection().NetConn().(*conn).owner
+}
+
+// newSession returns a session that is not started.
+func (s *Server) newSession(r *http.Request) *Session {
+	return &Session{
+		id:      NewID(),
+		request: keepRequest(r, s.cfg.KeepHeaders),
+		server:  s,
+		turn:    newTurn(),
+		done:    make(chan struct{}),
+	}
+}
+
+// start makes the session known, sends the open packet and hands it to its
+// owner. It reports false, with nothing done, when the server closes.
+func (s *Session) start(first transport, upgrades []string) bool {
+	open := s.server.openPacket(s.id, upgrades)
+	s.mu.Lock()
+	if !s.server.remember(s) {
+		s.mu.Unlock()
+		return false
+	}
+	s.transport = first
+	s.timer = time.AfterFunc(s.server.cfg.PingInterval, s.beat)
+	s.enqueue(open)
+	s.transport.flush()
+	s.mu.Unlock()
+	s.call(func() { s.receiver = s.server.accept(s) })
+	return true
+}
+
+func (s *Server) openPacket(id string, upgrades []string) Frame {
+	data, _ := json.Marshal(struct { // strings and numbers always marshal
+		SID          string   `json:"sid"`
+		Upgrades     []string `json:"upgrades"`
+		PingInterval int64    `json:"pingInterval"`
+		PingTimeout  int64    `json:"pingTimeout"`
+		MaxPayload   int64    `json:"maxPayload"`
+	}{id, upgrades, s.cfg.PingInterval.Milliseconds(), s.cfg.PingTimeout.Milliseconds(), s.cfg.MaxPayloadBytes})
+	return Frame{Data: append([]byte{byte(PacketOpen)}, data...)}
+}
+
+// enter counts a connection in, unless the server closes.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.running.Add(1)
+	return true
+}
+
+func (s *Server) remember(session *Session) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.running.Add(1)
+	s.sessions[session.id] = session
+	s.metrics.opened.Inc()
+	return true
+}
+
+func (s *Server) forget(session *Session, reason string) {
+	s.mu.Lock()
+	delete(s.sessions, session.id)
+	s.mu.Unlock()
+	s.metrics.closed(reason)
+}
+
+func (s *Server) find(id string) *Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id]
+}
+
+// Len returns the number of sessions.
+func (s *Server) Len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}
+
+// Shutdown refuses new sessions, closes those left with [ReasonShutdown], and
+// returns after every callback has returned. When ctx ends first, the
+// connections left are cut, and the context's error is returned, possibly
+// while callbacks still run.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closing = true
+	left := make([]*Session, 0, len(s.sessions))
+	for _, session := range s.sessions {
+		left = append(left, session)
+	}
+	s.mu.Unlock()
+	for _, session := range left {
+		session.Close(ReasonShutdown)
+	}
+	ended := make(chan struct{})
+	go func() { // ends with the last session
+		s.running.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, session := range left {
+		s.running.Go(func() { session.abort(ReasonShutdown, frameClose) })
+	}
+	return fmt.Errorf("engineio: close %d sessions: %w", len(left), ctx.Err())
+}
+
+// NewID returns an id that cannot be guessed: 15 random bytes in URL-safe base64.
+func NewID() string {
+	var random [15]byte
+	_, _ = rand.Read(random[:]) // never fails: it ends the process instead
+	return base64.RawURLEncoding.EncodeToString(random[:])
+}

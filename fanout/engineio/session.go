@@ -1,0 +1,178 @@
+package engineio
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+	"time"
+)
+
+var (
+	// ErrClosed is returned for a session that is closed or about to be. A
+	// retry does not help.
+	ErrClosed = errors.New("engineio: session closed")
+	// ErrQueueFull is returned by [Session.Send] when the client is so far
+	// behind that the session was closed for it. A retry does not help.
+	ErrQueueFull = errors.New("engineio: outgoing queue past its limit")
+)
+
+// hardLimitFactor times QueueBytes is what [Session.Send] may fill.
+const hardLimitFactor = 2
+
+// Receiver is the owner of one session. Message and Close are called one at a
+// time, Close last and exactly once; neither is ever called on a goroutine that
+// is inside a method of the session.
+type Receiver interface {
+	// Message is called for each message in the order of its sending. It may
+	// keep data. While it runs the client is not read from.
+	Message(data []byte, binary bool)
+	// Room is called when the queue has fallen below half of QueueBytes after
+	// a refused [Session.Offer]. It may run beside the others and must not block.
+	Room()
+	// Close is called when the session has ended, with one of the reasons
+	// of this package or the one given to [Session.Close].
+	Close(reason string)
+}
+
+type sessionState uint8
+
+const (
+	stateOpen sessionState = iota
+	// stateClosing: nothing is accepted any more, the rest of the queue is
+	// being sent.
+	stateClosing
+	stateClosed
+)
+
+// Session is one Engine.IO session: it lives through an upgrade from polling to
+// WebSocket, and its queue with it. All methods may be called concurrently.
+type Session struct {
+	id       string
+	request  *http.Request
+	server   *Server
+	receiver Receiver
+	turn     turn
+	done     chan struct{}
+
+	mu        sync.Mutex // guards all below; never held while a callback runs
+	state     sessionState
+	reason    string
+	queue     queue
+	refused   bool // an Offer was refused since Room was last called
+	transport transport
+	upgrade   *webSocket // the WebSocket that is probing, if any
+	pulse     heartbeat
+	timer     *time.Timer // fires beat; never nil after start
+}
+
+// ID returns the session's id, a secret shared with the client.
+func (s *Session) ID() string { return s.id }
+
+// Request returns what is kept of the handshake request: method, URL, host,
+// remote address and the headers of [Config.KeepHeaders]. It has no body and a
+// background context, and must not be modified.
+func (s *Session) Request() *http.Request { return s.request }
+
+// Transport returns "polling" or "websocket".
+func (s *Session) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.transport.name()
+}
+
+// Done is closed when the session has ended.
+func (s *Session) Done() <-chan struct{} { return s.done }
+
+// QueuedBytes returns the size of what is not sent yet.
+func (s *Session) QueuedBytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.unsentBytes
+}
+
+// Open reports whether the session still takes frames.
+func (s *Session) Open() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == stateOpen
+}
+
+// Offer queues a frame unless QueueBytes are already waiting; then it returns
+// false, nothing is queued, and [Receiver.Room] follows. It also returns false
+// after the session was closed.
+func (s *Session) Offer(frame Frame) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != stateOpen {
+		return false
+	}
+	if s.queue.unsentBytes >= s.server.cfg.QueueBytes {
+		s.refused = true
+		s.server.metrics.refused.Inc()
+		return false
+	}
+	s.enqueue(frame)
+	s.transport.flush()
+	return true
+}
+
+// Send queues frames that are not to be refused, in one piece and in order. It
+// may fill the queue up to twice QueueBytes (a single frame more on an empty
+// queue); past that the session is closed and [ErrQueueFull] returned.
+// It returns [ErrClosed] after the session was closed.
+func (s *Session) Send(frames ...Frame) error {
+	s.mu.Lock()
+	if s.state != stateOpen {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	queued := s.queue.unsentBytes
+	if queued > 0 && queued+costBytes(frames...) > hardLimitFactor*s.server.cfg.QueueBytes {
+		s.server.running.Go(func() { s.abort(ReasonQueueFull, frameClose) })
+		s.mu.Unlock()
+		return ErrQueueFull
+	}
+	for _, frame := range frames {
+		s.enqueue(frame)
+	}
+	s.transport.flush()
+	s.mu.Unlock()
+	return nil
+}
+
+// enqueue hands a frame to the transport, or to the queue when there is no
+// room. Called with the lock held.
+func (s *Session) enqueue(frame Frame) {
+	s.queue.unsentBytes += costBytes(frame)
+	if s.queue.empty() && s.transport.take(frame) {
+		return
+	}
+	s.queue.push(frame)
+}
+
+// refill moves frames from the queue to the transport, and closes it when the
+// last one of a closing session is sent. Called with the lock held.
+func (s *Session) refill() {
+	for !s.queue.empty() && s.transport.take(s.queue.front()) {
+		s.queue.pop()
+	}
+	if s.state == stateClosing && s.queue.empty() && s.transport.idle() {
+		s.transport.finish()
+		return
+	}
+	s.transport.flush()
+}
+
+// sent accounts for bytes that a transport has sent and reports whether there
+// is room again for an owner that was refused. Called with the lock held.
+func (s *Session) sent(cost int) (room bool) {
+	if s.state == stateClosed {
+		return false
+	}
+	s.queue.unsentBytes -= cost
+	if s.refused && s.queue.unsentBytes < s.server.cfg.QueueBytes/2 {
+		s.refused = false
+		return true
+	}
+	return false
+}

@@ -1,0 +1,111 @@
+package engineio
+
+import (
+	"time"
+
+	"github.com/olahol/melody"
+)
+
+// The upgrade of a session from polling to WebSocket:
+//
+//	client                      server
+//	  │── 2probe ──WebSocket──▶   │
+//	  │◀─ 3probe ──WebSocket──    │  waiting polls are answered with noop
+//	  │   (client ends polling)   │
+//	  │── 5 ───────WebSocket──▶   │  the queue moves over, in order
+
+const probe = "probe"
+
+// connected is melody's first callback for a connection. The writing and
+// reading goroutines start after it.
+func (w *webSocket) connected(ms *melody.Session) {
+	w.conn.startFraming()
+	w.melody = ms
+	s := w.session
+	ms.Request = s.request // drops the handshake's headers
+	if w.stage.Load() == stageActive {
+		if !s.start(w, []string{}) {
+			w.refuse()
+		}
+		return
+	}
+	s.mu.Lock()
+	possible := s.state == stateOpen && s.upgrade == nil && s.transport.name() == transportPolling
+	if possible {
+		s.upgrade = w
+		// Stopped by the connection's end; late, it finds the upgrade done.
+		w.expiry = time.AfterFunc(w.server.cfg.UpgradeTimeout, w.expired)
+	}
+	s.mu.Unlock()
+	if !possible {
+		w.refuse()
+	}
+}
+
+// refuse tells the client to go away. The channel is empty yet, so melody
+// cannot drop it.
+func (w *webSocket) refuse() {
+	w.stage.Store(stageRefused)
+	_ = w.melody.CloseWithMsg(melody.FormatCloseMessage(melody.ClosePolicyViolation, ""))
+}
+
+// expired cuts a WebSocket that did not finish the upgrade in time; the
+// session goes on with polling.
+func (w *webSocket) expired() {
+	if w.stage.Load() != stageActive {
+		w.conn.closeNow()
+	}
+}
+
+// probe handles the packets before the upgrade is done. Only the goroutine
+// that reads this connection calls it.
+func (w *webSocket) probe(data []byte, binary bool) {
+	packet, err := ParsePacket(data)
+	stage := w.stage.Load()
+	switch {
+	case binary || err != nil:
+	case stage == stageProbing && packet.Type == PacketPing && string(packet.Data) == probe:
+		w.stage.Store(stageProbed)
+		w.session.probed(w)
+		return
+	case stage == stageProbed && packet.Type == PacketUpgrade:
+		if w.session.adopt(w) {
+			return
+		}
+	}
+	w.refuse()
+}
+
+// probed answers the probe and ends a waiting poll, for the client to stop
+// polling.
+func (s *Session) probed(w *webSocket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == stateClosed {
+		return
+	}
+	s.queue.unsentBytes += costBytes(frameProbePong)
+	w.take(frameProbePong) // the first frame: there is room
+	if polling, ok := s.transport.(*polling); ok {
+		polling.noop()
+	}
+}
+
+// adopt makes the WebSocket the session's transport.
+func (s *Session) adopt(w *webSocket) bool {
+	s.mu.Lock()
+	if s.upgrade != w || s.state == stateClosed {
+		s.mu.Unlock()
+		return false
+	}
+	old := s.transport
+	s.upgrade = nil
+	s.transport = w
+	w.stage.Store(stageActive)
+	w.expiry.Stop()
+	s.refill()
+	s.mu.Unlock()
+	old.(*polling).discard()
+	s.server.metrics.upgrades.Inc()
+	return true
+}

@@ -1,0 +1,178 @@
+package engineio
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"github.com/olahol/melody"
+)
+
+const (
+	// melodyBuffer is the size of a melody session's channel. melody drops
+	// what does not fit and says nothing, so never more than window frames are
+	// in it, and one place stays free for the close frame.
+	melodyBuffer = 8
+	window       = melodyBuffer - 1
+)
+
+// webSocket is the transport over one melody session.
+//
+// Frames go: session's queue → at most window of them in melody's channel →
+// conn, which collects → the network. melody's writing goroutine reports each
+// frame it has handed to conn (sent), which moves the next ones up; when there
+// is no next one, conn writes.
+type webSocket struct {
+	session *Session // nil when the connection is only to be refused
+	server  *Server
+	conn    *conn
+	melody  *melody.Session // set before the session learns of the transport
+	failure atomic.Pointer[error]
+	stage   atomic.Uint32
+
+	// guarded by session.mu
+	inflight int
+	closing  bool
+	expiry   *time.Timer // of a probe, nil without one
+}
+
+// The stages of a WebSocket.
+const (
+	stageActive  uint32 = iota // carries the session
+	stageProbing               // no packet yet of an upgrade
+	stageProbed                // the probe was answered
+	stageRefused               // is being closed
+)
+
+func (w *webSocket) name() string { return transportWebSocket }
+
+func (w *webSocket) take(frame Frame) bool {
+	if w.inflight >= window || w.closing {
+		return false
+	}
+	w.inflight++
+	// An error means that melody has closed: its disconnect callback ends the
+	// session, and nothing is lost that could still be sent.
+	if frame.Binary {
+		_ = w.melody.WriteBinary(frame.Data)
+	} else {
+		_ = w.melody.Write(frame.Data)
+	}
+	return true
+}
+
+func (w *webSocket) flush() {}
+
+func (w *webSocket) idle() bool { return w.inflight == 0 }
+
+func (w *webSocket) finish() {
+	if w.closing {
+		return
+	}
+	w.closing = true
+	code, text := closeCode(w.session.reason)
+	// The channel is empty, so melody cannot drop it.
+	_ = w.melody.CloseWithMsg(melody.FormatCloseMessage(code, text))
+}
+
+func (w *webSocket) abort(Frame) { w.conn.closeNow() }
+
+// sent runs on melody's writing goroutine after each frame.
+func (w *webSocket) sent(data []byte) {
+	s := w.session
+	if s == nil {
+		return
+	}
+	w.server.metrics.sent.Inc()
+	s.mu.Lock()
+	w.inflight--
+	room := s.sent(len(data) + frameOverheadBytes)
+	if s.state != stateClosed && s.transport == w {
+		s.refill()
+	}
+	last := w.inflight == 0
+	s.mu.Unlock()
+	if last {
+		w.conn.flush()
+	}
+	if room {
+		s.receiver.Room()
+	}
+}
+
+// received runs on the goroutine that reads the connection.
+func (w *webSocket) received(data []byte, binary bool) {
+	switch w.stage.Load() {
+	case stageRefused:
+	case stageActive:
+		packet, err := Packet{Type: PacketMessage, Data: data, Binary: true}, error(nil)
+		if !binary {
+			packet, err = ParsePacket(data)
+		}
+		if err != nil {
+			w.session.Close(ReasonParseError)
+			return
+		}
+		w.session.receive(packet)
+	default:
+		w.probe(data, binary)
+	}
+}
+
+// failed notes why the connection ends. melody calls it from inside its own
+// writes as well, so it must neither lock nor write nor close.
+func (w *webSocket) failed(err error) {
+	if errors.Is(err, melody.ErrMessageBufferFull) {
+		w.server.metrics.dropped.Inc()
+		return
+	}
+	w.failure.CompareAndSwap(nil, &err)
+}
+
+// gone runs when the connection has ended, however it did.
+func (w *webSocket) gone() {
+	w.conn.closeNow()
+	s := w.session
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	if s.upgrade == w {
+		s.upgrade = nil
+	}
+	if w.expiry != nil {
+		w.expiry.Stop()
+	}
+	current := s.transport == w
+	s.mu.Unlock()
+	if current {
+		s.abort(w.reason(), frameClose)
+	}
+}
+
+func (w *webSocket) reason() string {
+	failure := w.failure.Load()
+	if failure == nil {
+		return ReasonTransportClose
+	}
+	var closed *websocket.CloseError
+	if errors.As(*failure, &closed) || errors.Is(*failure, io.EOF) || errors.Is(*failure, net.ErrClosed) {
+		return ReasonTransportClose
+	}
+	return ReasonTransportError
+}
+
+// closeCode is the WebSocket close code (RFC 6455, section 7.4.1) for a reason.
+func closeCode(reason string) (code int, text string) {
+	switch reason {
+	case ReasonShutdown:
+		return melody.CloseGoingAway, reason
+	case ReasonParseError, ReasonTransportError:
+		return melody.CloseProtocolError, reason
+	default:
+		return melody.CloseNormalClosure, ""
+	}
+}

@@ -1,0 +1,119 @@
+package socketio
+
+import (
+	"encoding/json"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+var (
+	// ErrAckSent is returned by a second call of an [Ack].
+	ErrAckSent = errors.New("socketio: acknowledgement already sent")
+	// ErrAckTimeout is given to an answer that did not come within AckTimeout.
+	// The client may have handled the event all the same.
+	ErrAckTimeout = errors.New("socketio: acknowledgement timed out")
+	// ErrTooManyAcks is returned by [Socket.EmitWithAck] while MaxPendingAcks
+	// answers are waited for. A retry helps once they have come.
+	ErrTooManyAcks = errors.New("socketio: too many pending acknowledgements")
+)
+
+// Ack answers one event of a client, at most once; arguments are as for
+// [Socket.Emit]. It may be called from any goroutine, at any time.
+type Ack func(args ...any) error
+
+// Answer is what a client acknowledged an event with.
+type Answer struct {
+	Args []json.RawMessage
+	// Attachments are what placeholders in Args refer to.
+	Attachments Attachments
+}
+
+// acknowledge returns the Ack for an event with that id.
+func (s *Socket) acknowledge(id uint64) Ack {
+	var used atomic.Bool
+	return func(args ...any) error {
+		if used.Swap(true) {
+			return ErrAckSent
+		}
+		frames, err := Packet{Type: PacketAck, Namespace: s.namespace, ID: id, HasID: true}.encode(args...)
+		if err != nil {
+			return err
+		}
+		return s.send(frames)
+	}
+}
+
+// acks are the answers a socket waits for, at most MaxPendingAcks. Guarded by
+// the socket's lock.
+type acks struct {
+	next    uint64
+	pending map[uint64]pendingAck
+}
+
+type pendingAck struct {
+	answer func(Answer, error)
+	timer  *time.Timer // stopped by the answer or by the socket's end
+}
+
+// EmitWithAck is Emit for an event that the client is to answer. answer is
+// called exactly once unless an error is returned: with the answer, with
+// [ErrAckTimeout], or with [ErrClosed]. It runs as a callback of the socket.
+func (s *Socket) EmitWithAck(event string, answer func(Answer, error), args ...any) error {
+	cfg := s.connection.server.cfg
+	s.mu.Lock()
+	if s.state == stateClosed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	if len(s.acks.pending) >= cfg.MaxPendingAcks {
+		s.mu.Unlock()
+		return ErrTooManyAcks
+	}
+	id := s.acks.next
+	s.acks.next++
+	if s.acks.pending == nil {
+		s.acks.pending = make(map[uint64]pendingAck)
+	}
+	s.acks.pending[id] = pendingAck{answer, time.AfterFunc(cfg.AckTimeout, func() { s.ackTimeout(id) })}
+	s.mu.Unlock()
+	err := s.emit(Packet{Type: PacketEvent, Namespace: s.namespace, ID: id, HasID: true}, event, args)
+	if err != nil && s.takeAck(id) == nil {
+		return nil // the socket's end has called answer already
+	}
+	return err
+}
+
+func (s *Socket) ackTimeout(id uint64) {
+	s.connection.session.Later(func() {
+		if answer := s.takeAck(id); answer != nil {
+			answer(Answer{}, ErrAckTimeout)
+		}
+	})
+}
+
+// takeAck returns the function that waits for the id and forgets it, or nil.
+func (s *Socket) takeAck(id uint64) func(Answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pending, ok := s.acks.pending[id]
+	if !ok {
+		return nil
+	}
+	pending.timer.Stop()
+	delete(s.acks.pending, id)
+	return pending.answer
+}
+
+// drain returns and forgets all functions that wait.
+func (a *acks) drain(s *Socket) []func(Answer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var answers []func(Answer, error)
+	for _, pending := range a.pending {
+		pending.timer.Stop()
+		answers = append(answers, pending.answer)
+	}
+	a.pending = nil
+	return answers
+}

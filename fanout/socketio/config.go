@@ -1,0 +1,121 @@
+package socketio
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/engineio"
+)
+
+// ErrConfig is wrapped by what [Config.Validate] returns.
+var ErrConfig = errors.New("socketio: invalid configuration")
+
+// Config is how a [Server] behaves. Start from [DefaultConfig].
+type Config struct {
+	// Path is where the server answers, with and without a trailing slash;
+	// anything below it is refused.
+	Path string
+	// Namespaces are those a client may connect to.
+	Namespaces []string
+	// PingInterval and PingTimeout are the heartbeat's: the pause between a
+	// client's sign of life and the next ping, and how long that may stay
+	// unanswered.
+	PingInterval time.Duration
+	PingTimeout  time.Duration
+	// ConnectTimeout is how long a connection may be in no namespace.
+	ConnectTimeout time.Duration
+	// WriteTimeout is how long a client may accept nothing at all while
+	// something waits for it. Slow progress is progress.
+	WriteTimeout time.Duration
+	// UpgradeTimeout is how long an upgrade to WebSocket may take.
+	UpgradeTimeout time.Duration
+	// AttachmentTimeout is how long the attachments of a binary packet may take.
+	AttachmentTimeout time.Duration
+	// AckTimeout is how long [Socket.EmitWithAck] waits for the answer.
+	AckTimeout time.Duration
+	// MaxPayloadBytes bounds one incoming WebSocket message, one POST body,
+	// and the attachments of one packet together.
+	MaxPayloadBytes int64
+	// QueueBytes is the outgoing budget of a connection, see [Socket.Offer].
+	QueueBytes int
+	// MaxAttachments bounds the attachments of one incoming packet.
+	MaxAttachments int
+	// MaxPendingAcks bounds the answers that one socket is waited for.
+	MaxPendingAcks int
+	// AllowOrigin returns the value of Access-Control-Allow-Origin for a
+	// request, and whether there is one. Nil means no cross-origin reading.
+	// It decides what a browser may read, not who may connect.
+	AllowOrigin func(*http.Request) (allow string, ok bool)
+	// AllowRequest refuses a handshake with HTTP 403 where it returns false.
+	// Nil allows all; [Handler.Connect] can refuse with words of its own.
+	AllowRequest func(*http.Request) bool
+	// KeepHeaders are the headers that [Socket.Request] still has.
+	KeepHeaders []string
+}
+
+// DefaultConfig returns the settings clients expect, with path /ws and the
+// namespace "/".
+func DefaultConfig() Config {
+	transport := engineio.DefaultConfig()
+	return Config{
+		Path:              "/ws",
+		Namespaces:        []string{"/"},
+		PingInterval:      transport.PingInterval,
+		PingTimeout:       transport.PingTimeout,
+		ConnectTimeout:    10 * time.Second,
+		WriteTimeout:      transport.WriteTimeout,
+		UpgradeTimeout:    transport.UpgradeTimeout,
+		AttachmentTimeout: 10 * time.Second,
+		AckTimeout:        10 * time.Second,
+		MaxPayloadBytes:   transport.MaxPayloadBytes,
+		QueueBytes:        transport.QueueBytes,
+		MaxAttachments:    10,
+		MaxPendingAcks:    64,
+		KeepHeaders:       transport.KeepHeaders,
+	}
+}
+
+// Validate returns an error that names the first field that cannot be served.
+func (c Config) Validate() error {
+	switch {
+	case len(c.Namespaces) == 0:
+		return fmt.Errorf("%w: Namespaces: want one or more", ErrConfig)
+	case c.ConnectTimeout < time.Millisecond:
+		return fmt.Errorf("%w: ConnectTimeout %s: want 1ms or more", ErrConfig, c.ConnectTimeout)
+	case c.AttachmentTimeout < time.Millisecond:
+		return fmt.Errorf("%w: AttachmentTimeout %s: want 1ms or more", ErrConfig, c.AttachmentTimeout)
+	case c.AckTimeout < time.Millisecond:
+		return fmt.Errorf("%w: AckTimeout %s: want 1ms or more", ErrConfig, c.AckTimeout)
+	case c.MaxAttachments < 0:
+		return fmt.Errorf("%w: MaxAttachments %d: want 0 or more", ErrConfig, c.MaxAttachments)
+	case c.MaxPendingAcks < 0:
+		return fmt.Errorf("%w: MaxPendingAcks %d: want 0 or more", ErrConfig, c.MaxPendingAcks)
+	}
+	for _, namespace := range c.Namespaces {
+		if !strings.HasPrefix(namespace, "/") || strings.ContainsAny(namespace, ",?") {
+			return fmt.Errorf("%w: Namespaces: %q: want a slash and then no comma or question mark", ErrConfig, namespace)
+		}
+	}
+	if err := c.transport().Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+func (c Config) transport() engineio.Config {
+	return engineio.Config{
+		Path:            c.Path,
+		PingInterval:    c.PingInterval,
+		PingTimeout:     c.PingTimeout,
+		WriteTimeout:    c.WriteTimeout,
+		UpgradeTimeout:  c.UpgradeTimeout,
+		MaxPayloadBytes: c.MaxPayloadBytes,
+		QueueBytes:      c.QueueBytes,
+		AllowOrigin:     c.AllowOrigin,
+		AllowRequest:    c.AllowRequest,
+		KeepHeaders:     c.KeepHeaders,
+	}
+}

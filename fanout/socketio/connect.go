@@ -1,0 +1,57 @@
+package socketio
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/letswriteabook/realtime/fanout/engineio"
+)
+
+// connect runs a client's wish to join a namespace.
+func (c *connection) connect(packet Packet) error {
+	if c.find(packet.Namespace) != nil {
+		return fmt.Errorf("%w: second CONNECT to one namespace", ErrPacket)
+	}
+	if !slices.Contains(c.server.cfg.Namespaces, packet.Namespace) {
+		return c.refuse(packet.Namespace, &Refusal{Message: "Invalid namespace"})
+	}
+	socket := newSocket(c, packet.Namespace)
+	c.add(socket)
+	c.idle.Stop()
+	if refusal := c.server.handler.Connect(socket, packet.Data); refusal != nil {
+		socket.end("")
+		if err := c.refuse(packet.Namespace, refusal); err != nil {
+			return err
+		}
+		if len(c.all()) == 0 {
+			c.session.Close(reasonRefused)
+		}
+		return nil
+	}
+	c.connected = true
+	c.server.metrics.joined.Inc()
+	if leaving := socket.accept(); leaving {
+		socket.leave()
+		socket.end(ReasonServerDisconnect)
+	}
+	return nil
+}
+
+const reasonRefused = "connection refused"
+
+// refuse answers CONNECT_ERROR. It fails when the client has had enough of them.
+func (c *connection) refuse(namespace string, refusal *Refusal) error {
+	c.refusals++
+	if c.refusals > maxRefusals {
+		return fmt.Errorf("%w: more than %d refused namespaces", ErrPacket, maxRefusals)
+	}
+	data, err := json.Marshal(refusal)
+	if err != nil {
+		c.server.logger.Error("encode refusal", "session", c.session.ID(), "error", err)
+		data, _ = json.Marshal(Refusal{Message: refusal.Message}) // a string always marshals
+	}
+	c.server.metrics.refused.Inc()
+	_ = c.session.Send(engineio.Frame(Packet{Type: PacketConnectError, Namespace: namespace, Data: data}.frame()))
+	return nil
+}

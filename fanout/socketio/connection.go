@@ -1,0 +1,180 @@
+package socketio
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/engineio"
+)
+
+// maxRefusals bounds the failed CONNECTs of one connection.
+const maxRefusals = 16
+
+// connection is one Engine.IO session and the sockets on it, one per namespace
+// at most. Its fields are used in the session's turn only, but for sockets.
+type connection struct {
+	server  *Server
+	session *engineio.Session
+
+	mu      sync.Mutex // guards sockets, which change in the turn only
+	sockets []*Socket
+
+	connected bool // a namespace was joined once
+	refusals  int
+	partial   *partial // the packet whose attachments are being read
+	// idle closes a connection that is in no namespace; stopped while it is
+	// in one, and by Close.
+	idle *time.Timer
+}
+
+func (s *Server) accept(session *engineio.Session) engineio.Receiver {
+	c := &connection{server: s, session: session}
+	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, func() { session.Close(reasonConnectTimeout) })
+	return c
+}
+
+const reasonConnectTimeout = "connect timeout"
+
+// Message implements engineio.Receiver.
+func (c *connection) Message(data []byte, binary bool) {
+	if err := c.read(data, binary); err != nil {
+		c.server.metrics.malformed.Inc()
+		c.server.logger.Debug("close connection", "session", c.session.ID(), "error", err)
+		c.session.Close(engineio.ReasonParseError)
+	}
+}
+
+// Room implements engineio.Receiver.
+func (c *connection) Room() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, socket := range c.sockets {
+		socket.signalRoom()
+	}
+}
+
+// Close implements engineio.Receiver.
+func (c *connection) Close(reason string) {
+	c.idle.Stop()
+	c.dropPartial()
+	for _, socket := range c.all() {
+		socket.end(reason)
+	}
+}
+
+func (c *connection) read(data []byte, binary bool) error {
+	if binary {
+		return c.attach(data)
+	}
+	if c.partial != nil {
+		return fmt.Errorf("%w: text among attachments", ErrPacket)
+	}
+	packet, err := ParsePacket(data)
+	if err != nil {
+		return err
+	}
+	if packet.binary() {
+		return c.expect(packet)
+	}
+	return c.handle(packet, nil)
+}
+
+// handle runs a complete packet.
+func (c *connection) handle(packet Packet, attachments Attachments) error {
+	if packet.Type == PacketConnect {
+		return c.connect(packet)
+	}
+	if !c.connected {
+		return fmt.Errorf("%w: type %q before a namespace is joined", ErrPacket, byte(packet.Type))
+	}
+	socket := c.find(packet.Namespace)
+	if socket == nil {
+		return nil // sent before the client knew that it is no longer in there
+	}
+	switch packet.Type {
+	case PacketEvent, PacketBinaryEvent:
+		return c.event(socket, packet, attachments)
+	case PacketAck, PacketBinaryAck:
+		if answer := socket.takeAck(packet.ID); answer != nil {
+			answer(Answer{Args: splitArray(packet.Data), Attachments: attachments}, nil)
+		}
+		return nil
+	case PacketDisconnect:
+		socket.end(ReasonClientDisconnect)
+		return nil
+	default:
+		return fmt.Errorf("%w: type %q from a client", ErrPacket, byte(packet.Type))
+	}
+}
+
+func (c *connection) event(socket *Socket, packet Packet, attachments Attachments) error {
+	name, args, err := splitEvent(packet.Data)
+	if err != nil || !socket.open.Load() {
+		return err
+	}
+	c.server.metrics.events.Inc()
+	var ack Ack
+	if packet.HasID {
+		ack = socket.acknowledge(packet.ID)
+	}
+	if packet.Type == PacketEvent {
+		c.server.handler.Event(socket, name, args, ack)
+		return nil
+	}
+	handler, ok := c.server.handler.(BinaryHandler)
+	if !ok {
+		return fmt.Errorf("%w: attachments are not taken", ErrPacket)
+	}
+	handler.BinaryEvent(socket, name, args, attachments, ack)
+	return nil
+}
+
+func (c *connection) all() []*Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.sockets)
+}
+
+func (c *connection) find(namespace string) *Socket {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, socket := range c.sockets {
+		if socket.namespace == namespace {
+			return socket
+		}
+	}
+	return nil
+}
+
+func (c *connection) add(socket *Socket) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.sockets = append(c.sockets, socket)
+}
+
+// remove reports whether the socket was there. A connection without sockets
+// has ConnectTimeout to join a namespace again.
+func (c *connection) remove(socket *Socket) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	index := slices.Index(c.sockets, socket)
+	if index < 0 {
+		return false
+	}
+	c.sockets = slices.Delete(c.sockets, index, index+1)
+	if len(c.sockets) == 0 && c.session.Open() {
+		c.idle.Reset(c.server.cfg.ConnectTimeout)
+	}
+	return true
+}
+
+// disconnectAll closes the connection after a DISCONNECT to each socket.
+func (c *connection) disconnectAll() {
+	for _, socket := range c.all() {
+		socket.leave()
+		socket.end(ReasonServerDisconnect)
+	}
+	c.session.Close(ReasonServerDisconnect)
+}

@@ -1,0 +1,44 @@
+package socketio
+
+import "encoding/json"
+
+// Handler owns the sockets of a server. The callbacks of one connection run one
+// at a time and in order; those of different connections run concurrently.
+// While one runs, its client is not read from.
+type Handler interface {
+	// Connect decides whether a client may join the socket's namespace: nil
+	// accepts. auth is the JSON object the client sent, or nil. What is
+	// emitted here reaches the client after the acceptance, or never.
+	Connect(s *Socket, auth json.RawMessage) *Refusal
+	// Event is called for each event. args may be kept. ack is nil when the
+	// client did not ask for an acknowledgement.
+	Event(s *Socket, name string, args []json.RawMessage, ack Ack)
+	// Disconnect is called exactly once for every accepted Connect, after its
+	// last event, with one of the reasons of this package or of engineio.
+	Disconnect(s *Socket, reason string)
+}
+
+// BinaryHandler is a [Handler] that takes events with attachments. For one that
+// does not, such an event is malformed.
+type BinaryHandler interface {
+	Handler
+	// BinaryEvent is called in place of Event. args hold a [Placeholder] where
+	// an attachment belongs; each is known to name one of attachments.
+	BinaryEvent(s *Socket, name string, args []json.RawMessage, attachments Attachments, ack Ack)
+}
+
+// Refusal says why a client may not join. It becomes a CONNECT_ERROR packet,
+// after which the connection is closed if it has no other namespace.
+type Refusal struct {
+	Message string `json:"message"`
+	// Data is marshalled to JSON; nil is left out.
+	Data any `json:"data,omitempty"`
+}
+
+// The reasons a socket ends with, beside those of engineio.
+const (
+	// ReasonClientDisconnect: the client left the namespace.
+	ReasonClientDisconnect = "client namespace disconnect"
+	// ReasonServerDisconnect: [Socket.Disconnect] was called.
+	ReasonServerDisconnect = "server namespace disconnect"
+)

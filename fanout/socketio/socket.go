@@ -1,0 +1,187 @@
+package socketio
+
+import (
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"github.com/letswriteabook/realtime/fanout/engineio"
+)
+
+// ErrClosed is returned after the socket was closed. A retry does not help.
+var ErrClosed = engineio.ErrClosed
+
+type socketState uint8
+
+const (
+	// stateConnecting: Connect runs, what is sent is held back.
+	stateConnecting socketState = iota
+	stateOpen
+	stateClosed
+)
+
+// Socket is one client in one namespace. All methods may be called concurrently.
+type Socket struct {
+	id         string
+	namespace  string
+	connection *connection
+	room       chan struct{}
+	done       chan struct{}
+	// open is true in stateOpen: the way past the lock for what is sent.
+	open atomic.Bool
+
+	mu        sync.Mutex // guards all below; never held while a callback runs
+	state     socketState
+	accepted  bool
+	reason    string
+	held      []engineio.Frame // until Connect has returned
+	heldBytes int
+	data      any
+	acks      acks
+}
+
+func newSocket(c *connection, namespace string) *Socket {
+	return &Socket{
+		id:         engineio.NewID(),
+		namespace:  namespace,
+		connection: c,
+		room:       make(chan struct{}, 1),
+		done:       make(chan struct{}),
+	}
+}
+
+// ID returns the id that the client knows too. It differs from the transport
+// session's id, which is a secret.
+func (s *Socket) ID() string { return s.id }
+
+// Namespace returns the namespace, "/" by default.
+func (s *Socket) Namespace() string { return s.namespace }
+
+// Request returns what is kept of the handshake request: method, URL, host,
+// remote address and the headers of [Config.KeepHeaders]. It must not be modified.
+func (s *Socket) Request() *http.Request { return s.connection.session.Request() }
+
+// Transport returns "polling" or "websocket".
+func (s *Socket) Transport() string { return s.connection.session.Transport() }
+
+// Data returns what SetData was last given, or nil.
+func (s *Socket) Data() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.data
+}
+
+// SetData keeps a value of the owner's with the socket.
+func (s *Socket) SetData(value any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data = value
+}
+
+// Done is closed when the socket can no longer send: at once when either side
+// disconnects, before [Handler.Disconnect] is called.
+func (s *Socket) Done() <-chan struct{} { return s.done }
+
+// Room returns a channel of capacity 1 that is signalled when the queue has
+// fallen below half of QueueBytes after an Offer was refused, and on close.
+func (s *Socket) Room() <-chan struct{} { return s.room }
+
+// QueuedBytes returns the size of what is not sent yet on the socket's
+// connection, which it shares with the client's other namespaces.
+func (s *Socket) QueuedBytes() int {
+	s.mu.Lock()
+	held := s.heldBytes
+	s.mu.Unlock()
+	return held + s.connection.session.QueuedBytes()
+}
+
+// Disconnect takes the client out of the namespace; it does not reconnect by
+// itself then. What was emitted before is still sent. With closeTransport the
+// client's connection is closed after it, with its other namespaces.
+func (s *Socket) Disconnect(closeTransport bool) {
+	if s.leave() {
+		s.connection.session.Later(func() { s.end(ReasonServerDisconnect) })
+	}
+	if closeTransport {
+		s.connection.session.Later(s.connection.disconnectAll)
+	}
+}
+
+// leave sends DISCONNECT and shuts the socket. It reports false when Connect
+// still runs, which then does it after, or when the socket is closed.
+func (s *Socket) leave() bool {
+	goodbye := Packet{Type: PacketDisconnect, Namespace: s.namespace}.frame()
+	s.mu.Lock()
+	if s.state == stateConnecting {
+		s.reason = ReasonServerDisconnect
+		s.mu.Unlock()
+		return false
+	}
+	s.mu.Unlock()
+	if !s.shut(ReasonServerDisconnect) {
+		return false
+	}
+	_ = s.connection.session.Send(goodbye) // a closed session needs none
+	return true
+}
+
+// accept answers CONNECT and lets out what was held back. It reports whether
+// the socket was told to disconnect meanwhile.
+func (s *Socket) accept() (leaving bool) {
+	answer := Packet{Type: PacketConnect, Namespace: s.namespace, Data: []byte(`{"sid":"` + s.id + `"}`)}.frame()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepted = true
+	if s.state != stateConnecting {
+		return false
+	}
+	// The lock keeps other frames behind these.
+	_ = s.connection.session.Send(append([]engineio.Frame{answer}, s.held...)...)
+	s.held, s.heldBytes = nil, 0
+	s.state = stateOpen
+	s.open.Store(true)
+	return s.reason != ""
+}
+
+// shut stops all sending. It reports false when that was done before.
+func (s *Socket) shut(reason string) bool {
+	s.mu.Lock()
+	if s.state == stateClosed {
+		s.mu.Unlock()
+		return false
+	}
+	s.state = stateClosed
+	s.reason = reason
+	s.held, s.heldBytes = nil, 0
+	s.open.Store(false)
+	s.mu.Unlock()
+	close(s.done)
+	s.signalRoom()
+	return true
+}
+
+// end runs the socket's last callbacks, in the connection's turn. Repeated, it
+// does nothing.
+func (s *Socket) end(reason string) {
+	s.shut(reason)
+	if !s.connection.remove(s) {
+		return
+	}
+	s.mu.Lock()
+	reason, accepted := s.reason, s.accepted
+	s.mu.Unlock()
+	for _, answer := range s.acks.drain(s) {
+		answer(Answer{}, ErrClosed)
+	}
+	if accepted {
+		s.connection.server.metrics.left.Inc()
+		s.connection.server.handler.Disconnect(s, reason)
+	}
+}
+
+func (s *Socket) signalRoom() {
+	select {
+	case s.room <- struct{}{}:
+	default:
+	}
+}
