@@ -1,0 +1,75 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// deadLetterLanes is how many dead letters are written at a time. They need no
+// order, and one lane would let a flood of them hold up the reading.
+const deadLetterLanes = 8
+
+// maxDetailBytes bounds the explanation of a refusal, which travels in a header.
+const maxDetailBytes = 1024
+
+// source names, in dead letters, where an event came from.
+const source = "redis:" + messaging.EventsChannel
+
+// accept decodes one payload into a delivery and chooses its lane. It runs on
+// the reading goroutine, in the order of arrival.
+func (i *Ingest) accept(payload string) (d delivery, lane string) {
+	i.metrics.received.Inc()
+	i.metrics.receivedBytes.Add(float64(len(payload)))
+
+	if len(payload) > i.cfg.MaxEventBytes {
+		// Not copied in full: it may be as large as Redis lets it be.
+		return i.refuse(&messaging.Rejection{
+			Reason: messaging.ReasonTooLarge,
+			Detail: fmt.Sprintf("%d bytes, at most %d are allowed", len(payload), i.cfg.MaxEventBytes),
+		}, payload)
+	}
+	envelope, err := i.catalogue.Decode([]byte(payload), i.cfg.MaxEventBytes)
+	if err != nil {
+		var rejection *messaging.Rejection
+		if !errors.As(err, &rejection) {
+			rejection = &messaging.Rejection{Reason: messaging.ReasonSchemaViolation, Detail: err.Error()}
+		}
+		return i.refuse(rejection, payload)
+	}
+	return delivery{record: envelope.Record(time.Now()), sizeBytes: len(payload)}, envelope.JobID
+}
+
+// refuse makes a delivery of an event that cannot be accepted.
+func (i *Ingest) refuse(rejection *messaging.Rejection, payload string) (d delivery, lane string) {
+	i.refused++
+	// A jobId has no control characters, so this is no job's lane.
+	lane = "\x00" + strconv.Itoa(i.refused%deadLetterLanes)
+	letter := i.deadLetter(rejection, payload)
+	return delivery{letter: &letter, sizeBytes: len(letter.Body)}, lane
+}
+
+// deadLetter counts a refusal and returns its dead letter, with a copy of the
+// payload, or of as much of its beginning as a dead letter can hold.
+func (i *Ingest) deadLetter(rejection *messaging.Rejection, payload string) messaging.DeadLetter {
+	i.metrics.rejected.WithLabelValues(string(rejection.Reason)).Inc()
+	i.rejectLog.Do(func() {
+		i.logger.Warn("an event was refused and dead-lettered", "reason", rejection.Reason, "bytes", len(payload))
+	})
+	detail := rejection.Detail
+	kept := payload[:min(len(payload), i.cfg.MaxDeadLetterBytes)]
+	if len(kept) < len(payload) {
+		detail = fmt.Sprintf("the first %d of %d bytes: %s", len(kept), len(payload), detail)
+	}
+	return messaging.DeadLetter{
+		Reason: rejection.Reason,
+		Detail: strings.ToValidUTF8(detail[:min(len(detail), maxDetailBytes)], ""),
+		Source: source,
+		At:     time.Now(),
+		Body:   []byte(kept),
+	}
+}

@@ -1,0 +1,165 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// process stores one delivery. It runs on the delivery's lane; when ctx ends
+// before the log has taken it, the delivery is abandoned and counted.
+func (i *Ingest) process(ctx context.Context, d delivery) {
+	defer i.budget.give(d.sizeBytes)
+	var err error
+	if d.letter != nil {
+		err = i.bury(ctx, *d.letter)
+	} else {
+		err = i.store(ctx, d)
+	}
+	if err != nil {
+		i.metrics.abandoned.Inc()
+		i.abandoned.Add(1)
+	}
+}
+
+// store appends an accepted event and queues its receipt; one that the log
+// refuses for good becomes a dead letter.
+func (i *Ingest) store(ctx context.Context, d delivery) error {
+	receipt, err := i.appendDelivery(ctx, d)
+	if rejection, ok := refusal(err); ok {
+		return i.bury(ctx, i.deadLetter(rejection, string(d.record.Body)))
+	}
+	if err != nil {
+		return err
+	}
+	if receipt.Duplicate {
+		i.metrics.duplicates.Inc()
+	} else {
+		i.metrics.appended.Inc()
+	}
+	if d.record.ID != "" {
+		i.receipts.offer(messaging.Receipt{
+			ID:        d.record.ID,
+			JobID:     d.record.JobID,
+			Sequence:  receipt.Sequence,
+			Duplicate: receipt.Duplicate,
+		})
+	}
+	return nil
+}
+
+// appendDelivery gives the record its identity and appends it.
+func (i *Ingest) appendDelivery(ctx context.Context, d delivery) (messaging.Receipt, error) {
+	if d.record.ID != "" {
+		d.record.MessageID = d.record.ID
+		return i.appendRecord(ctx, d.record)
+	}
+
+	baseline, err := i.baseline(ctx, d.heardBy)
+	if err != nil {
+		return messaging.Receipt{}, err
+	}
+	id := i.identities.take(d.record.Body, time.Now())
+	var stored uint64
+	defer func() { i.identities.put(id, stored, time.Now()) }()
+	floor := max(id.floor, baseline)
+	for {
+		d.record.MessageID = id.messageID()
+		receipt, err := i.appendRecord(ctx, d.record)
+		if isConflict(err) {
+			continue // a producer has used this name as an id: it is taken
+		}
+		if err != nil {
+			return receipt, err
+		}
+		if receipt.Duplicate && receipt.Sequence <= floor {
+			continue // an earlier publish has this ordinal
+		}
+		stored = receipt.Sequence
+		return receipt, nil
+	}
+}
+
+// baseline returns the log's head from before a subscription.
+func (i *Ingest) baseline(ctx context.Context, s *subscription) (uint64, error) {
+	for {
+		head, err := s.baseline(ctx)
+		if err == nil {
+			return head, nil
+		}
+		if err := i.pause(ctx, "read the head of the log", err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// appendRecord repeats an append for as long as the log fails with an error
+// that says nothing about the record.
+func (i *Ingest) appendRecord(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
+	for {
+		receipt, err := i.log.Append(ctx, r)
+		if err == nil {
+			return receipt, nil
+		}
+		if _, final := refusal(err); final {
+			return receipt, err
+		}
+		if err := i.pause(ctx, "append an event", err); err != nil {
+			return receipt, err
+		}
+	}
+}
+
+// bury stores a dead letter, repeating until the log takes it.
+func (i *Ingest) bury(ctx context.Context, letter messaging.DeadLetter) error {
+	for {
+		err := i.log.DeadLetter(ctx, letter)
+		if err == nil {
+			return nil
+		}
+		if err := i.pause(ctx, "store a dead letter", err); err != nil {
+			return err
+		}
+	}
+}
+
+// pause counts a failed request and waits before the next attempt. It returns an
+// error when there is none because ctx has ended.
+func (i *Ingest) pause(ctx context.Context, attempted string, cause error) error {
+	if ctx.Err() == nil {
+		i.metrics.logFailures.Inc()
+		i.failureLog.Do(func() {
+			i.logger.Warn("a request to the log failed, will try again", "attempted", attempted, "error", cause)
+		})
+	}
+	timer := time.NewTimer(i.cfg.RetryInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w: %w", attempted, context.Cause(ctx), cause)
+	}
+}
+
+// refusal returns why the log will never take an event, if that is what err
+// says.
+func refusal(err error) (*messaging.Rejection, bool) {
+	if isConflict(err) {
+		return &messaging.Rejection{
+			Reason: messaging.ReasonIDConflict,
+			Detail: "the log has this id with another body",
+		}, true
+	}
+	var rejection *messaging.Rejection
+	ok := errors.As(err, &rejection)
+	return rejection, ok
+}
+
+func isConflict(err error) bool {
+	var conflict Conflict
+	return errors.As(err, &conflict) && conflict.IDConflict()
+}

@@ -1,0 +1,126 @@
+package ingest
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Config bounds an [Ingest]. Start from [DefaultConfig]; no zero value means a
+// default.
+type Config struct {
+	// MaxEventBytes is the largest envelope that is accepted; a larger one is
+	// dead-lettered as too-large.
+	MaxEventBytes int
+	// MaxDeadLetterBytes is how much of a refused event its dead letter keeps.
+	// It must leave room for headers below the log's largest message. Of a
+	// larger event the beginning is kept, and the detail tells its true size.
+	MaxDeadLetterBytes int
+
+	// MaxPendingEvents and MaxPendingBytes bound what was read from Redis and is
+	// not in the log yet. At either bound the reading stops until the backlog
+	// has shrunk to three quarters.
+	MaxPendingEvents int
+	MaxPendingBytes  int
+	// MaxPendingReceipts bounds the receipts waiting for Redis. At the bound a
+	// receipt is dropped and counted.
+	MaxPendingReceipts int
+
+	// DedupWindow is how long the log remembers a message id.
+	DedupWindow time.Duration
+	// MaxIdentities bounds the distinct payloads without an id that are
+	// remembered, about 200 bytes each. At the bound the one unseen for longest
+	// is forgotten, which loses nothing; see identities. At least MaxPendingEvents.
+	MaxIdentities int
+
+	// ConnectTimeout bounds the connecting and subscribing to Redis, and the
+	// question to the log that precedes it.
+	ConnectTimeout time.Duration
+	// PingInterval is the time between pings on the subscription, PingTimeout
+	// how long their answer may take. A connection on which nothing arrives for
+	// the sum of both is given up.
+	PingInterval time.Duration
+	PingTimeout  time.Duration
+	// BackoffMin is the pause after the first failed attempt to subscribe. It
+	// doubles with each further one up to BackoffMax; both vary by a quarter.
+	BackoffMin time.Duration
+	BackoffMax time.Duration
+	// RetryInterval is the pause before a write that the log refused with an
+	// error of its own is tried again.
+	RetryInterval time.Duration
+	// ReceiptTimeout bounds the publishing of one batch of receipts.
+	ReceiptTimeout time.Duration
+	// DrainTimeout bounds how long Run goes on, after its context has ended, to
+	// append what was read before.
+	DrainTimeout time.Duration
+}
+
+// DefaultConfig returns the configuration of a gateway with the default limits
+// of the contract and a log with a dedup window of two minutes.
+func DefaultConfig() Config {
+	return Config{
+		MaxEventBytes:      messaging.DefaultMaxEventBytes,
+		MaxDeadLetterBytes: 1_000_000,
+		MaxPendingEvents:   10_000,
+		MaxPendingBytes:    64 << 20,
+		MaxPendingReceipts: 10_000,
+		DedupWindow:        2 * time.Minute,
+		MaxIdentities:      65_536,
+		ConnectTimeout:     5 * time.Second,
+		PingInterval:       2 * time.Second,
+		PingTimeout:        3 * time.Second,
+		BackoffMin:         time.Second,
+		BackoffMax:         15 * time.Second,
+		RetryInterval:      time.Second,
+		ReceiptTimeout:     2 * time.Second,
+		DrainTimeout:       10 * time.Second,
+	}
+}
+
+// Validate returns an error that names the first field with a value outside
+// what is allowed.
+func (c Config) Validate() error {
+	for _, field := range []struct {
+		name  string
+		value int
+	}{
+		{"MaxEventBytes", c.MaxEventBytes},
+		{"MaxDeadLetterBytes", c.MaxDeadLetterBytes},
+		{"MaxPendingEvents", c.MaxPendingEvents},
+		{"MaxPendingBytes", c.MaxPendingBytes},
+		{"MaxPendingReceipts", c.MaxPendingReceipts},
+		{"MaxIdentities", c.MaxIdentities},
+	} {
+		if field.value < 1 {
+			return fmt.Errorf("ingest: %s is %d, must be at least 1", field.name, field.value)
+		}
+	}
+	for _, field := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"DedupWindow", c.DedupWindow},
+		{"ConnectTimeout", c.ConnectTimeout},
+		{"PingInterval", c.PingInterval},
+		{"PingTimeout", c.PingTimeout},
+		{"BackoffMin", c.BackoffMin},
+		{"BackoffMax", c.BackoffMax},
+		{"RetryInterval", c.RetryInterval},
+		{"ReceiptTimeout", c.ReceiptTimeout},
+		{"DrainTimeout", c.DrainTimeout},
+	} {
+		if field.value <= 0 {
+			return fmt.Errorf("ingest: %s is %s, must be more than 0", field.name, field.value)
+		}
+	}
+	switch largest := max(c.MaxEventBytes, c.MaxDeadLetterBytes); {
+	case c.MaxPendingBytes < largest:
+		return fmt.Errorf("ingest: MaxPendingBytes is %d, must hold the largest event or dead letter, %d", c.MaxPendingBytes, largest)
+	case c.MaxIdentities < c.MaxPendingEvents:
+		return fmt.Errorf("ingest: MaxIdentities is %d, must be at least MaxPendingEvents, %d", c.MaxIdentities, c.MaxPendingEvents)
+	case c.BackoffMax < c.BackoffMin:
+		return fmt.Errorf("ingest: BackoffMax is %s, must be at least BackoffMin, %s", c.BackoffMax, c.BackoffMin)
+	}
+	return nil
+}

@@ -1,0 +1,137 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// ErrAbandoned is returned by [Ingest.Run] when events that were read from
+// Redis were not in the log when the time to drain was over. They had no
+// receipt, so producers that wait for receipts publish them again.
+var ErrAbandoned = errors.New("events were read but not stored")
+
+// errRunTwice is returned by a second call of [Ingest.Run].
+var errRunTwice = errors.New("ingest: Run was called before")
+
+// Ingest reads events from Redis and stores them in the log. Its methods may be
+// called from any goroutine.
+type Ingest struct {
+	redis     *redis.Options
+	log       Log
+	catalogue *messaging.Catalogue
+	cfg       Config
+	logger    *slog.Logger
+	metrics   *metrics
+
+	connection *connection
+	budget     *budget
+	identities *identities
+	receipts   *receipts
+
+	started atomic.Bool
+	// abandoned counts the deliveries that were given up.
+	abandoned atomic.Int64
+	// refused numbers the refused events; it belongs to the reading goroutine.
+	refused int
+
+	rejectLog   rate.Sometimes
+	failureLog  rate.Sometimes
+	pressureLog rate.Sometimes
+}
+
+// New returns an Ingest that listens on client's Redis, on connections of its
+// own with client's options. It connects to nothing; Run does. It fails for an
+// invalid configuration, or when registerer has an Ingest already.
+func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Ingest, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	i := &Ingest{
+		redis:       client.Options(),
+		log:         log,
+		catalogue:   catalogue,
+		cfg:         cfg,
+		logger:      logger,
+		connection:  &connection{},
+		identities:  newIdentities(cfg.DedupWindow, cfg.MaxIdentities),
+		rejectLog:   rate.Sometimes{Interval: logInterval},
+		failureLog:  rate.Sometimes{Interval: logInterval},
+		pressureLog: rate.Sometimes{Interval: logInterval},
+	}
+	i.budget = newBudget(cfg.MaxPendingEvents, cfg.MaxPendingBytes, i.full)
+	m, err := newMetrics(registerer, i.budget, i.connection)
+	if err != nil {
+		return nil, fmt.Errorf("ingest: %w", err)
+	}
+	i.metrics = m
+	return i, nil
+}
+
+// Run listens and stores until ctx ends. Then it stops reading, stores what it
+// has read, publishes the receipts, and returns nil; or an error that is
+// [ErrAbandoned] if that took longer than Config.DrainTimeout. A Redis or a log
+// that is away does not end it. It can be called once.
+func (i *Ingest) Run(ctx context.Context) error {
+	if i.started.Swap(true) {
+		return errRunTwice
+	}
+	// What was read is stored after ctx has ended, until work does.
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+
+	receipts := newReceipts(i.redis, i.cfg, i.logger, i.metrics)
+	i.receipts = receipts
+	published := make(chan struct{})
+	go func() { // ends after receipts.close
+		defer close(published)
+		receipts.run(work)
+	}()
+	lanes := newLanes(func(d delivery) { i.process(work, d) })
+	listener := &listener{
+		options: i.redis,
+		log:     i.log,
+		cfg:     i.cfg,
+		logger:  i.logger,
+		state:   i.connection,
+		deliver: func(ctx context.Context, payload string, heardBy *subscription) {
+			d, lane := i.accept(payload)
+			d.heardBy = heardBy
+			i.budget.take(ctx, d.sizeBytes)
+			lanes.add(lane, d)
+		},
+	}
+
+	listener.run(ctx)
+	deadline := time.AfterFunc(i.cfg.DrainTimeout, endWork)
+	defer deadline.Stop()
+	lanes.wait()
+	receipts.close()
+	<-published
+
+	if abandoned := i.abandoned.Load(); abandoned > 0 {
+		return fmt.Errorf("ingest: drain for %s: %d %w", i.cfg.DrainTimeout, abandoned, ErrAbandoned)
+	}
+	return nil
+}
+
+// Connected returns nil while events are heard, and otherwise an error that is
+// [ErrNotSubscribed] and says what is wrong. A Redis that stops answering is
+// noticed within Config.PingInterval + Config.PingTimeout.
+func (i *Ingest) Connected() error { return i.connection.err() }
+
+// full tells that the reading waits for the log.
+func (i *Ingest) full(events, bytes int) {
+	i.pressureLog.Do(func() {
+		i.logger.Warn("reading from Redis waits until the log has taken what is pending", "events", events, "bytes", bytes)
+	})
+}

@@ -1,0 +1,111 @@
+package ingest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/redis/go-redis/v9"
+)
+
+// listener keeps one subscription to the events channel open, and hands on what
+// arrives. It is run by one goroutine.
+type listener struct {
+	options *redis.Options
+	log     Log
+	cfg     Config
+	logger  *slog.Logger
+	state   *connection
+	// deliver is given each payload in the order of arrival, and keeps the
+	// reading from Redis waiting until it returns.
+	deliver func(ctx context.Context, payload string, heardBy *subscription)
+}
+
+// run subscribes, and subscribes again whenever that ends, until ctx ends.
+//
+// A subscription that had lasted is replaced at once, because every moment
+// without one loses events. What fails to begin, or ends sooner than the
+// shortest backoff, is tried again after a growing pause.
+func (l *listener) run(ctx context.Context) {
+	pauses := backoff.ExponentialBackOff{
+		InitialInterval:     l.cfg.BackoffMin,
+		RandomizationFactor: 0.25,
+		Multiplier:          2,
+		MaxInterval:         l.cfg.BackoffMax,
+	}
+	pauses.Reset()
+	for {
+		began := time.Now()
+		confirmed, err := l.subscribe(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		var pause time.Duration
+		if confirmed && time.Since(began) >= l.cfg.BackoffMin {
+			pauses.Reset()
+		} else {
+			pause = pauses.NextBackOff()
+		}
+		l.logger.Warn("not subscribed to Redis, will try again", "pause", pause, "error", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// subscribe lives through one subscription and returns why it ended, and
+// whether Redis had confirmed it.
+func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
+	subscription := newSubscription(l.options, l.log, l.cfg)
+	defer subscription.release()
+	// Closing is what ends a read; the context alone does not.
+	stop := context.AfterFunc(ctx, subscription.close)
+	defer stop()
+
+	if err := subscription.open(ctx); err != nil {
+		l.state.failed(err)
+		return false, err
+	}
+	if outage, gap := l.state.opened(time.Now()); gap {
+		l.logger.Warn("subscribed to Redis again; events published meanwhile were not heard, and are lost unless their producers wait for receipts",
+			"outage", outage)
+	} else {
+		l.logger.Info("subscribed to Redis")
+	}
+
+	pinging, stopPinging := context.WithCancel(ctx)
+	pinged := make(chan struct{})
+	go func() { // stopped below, and waited for
+		defer close(pinged)
+		subscription.ping(pinging)
+	}()
+	lastHeard, err := l.receive(ctx, subscription)
+	stopPinging()
+	subscription.close() // a ping may be in the middle of a write
+	<-pinged
+	l.state.lost(lastHeard, err)
+	return true, err
+}
+
+// receive hands payloads on until the subscription ends, and returns when
+// something arrived last.
+func (l *listener) receive(ctx context.Context, s *subscription) (lastHeard time.Time, err error) {
+	lastHeard = time.Now()
+	for {
+		payload, err := s.receive(ctx)
+		if err != nil {
+			return lastHeard, err
+		}
+		lastHeard = time.Now()
+		l.deliver(ctx, payload, s)
+		if ctx.Err() != nil {
+			return lastHeard, fmt.Errorf("receive from Redis: %w", context.Cause(ctx))
+		}
+	}
+}

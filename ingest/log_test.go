@@ -1,0 +1,197 @@
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// patience is how long a test waits for what must happen.
+const patience = 20 * time.Second
+
+// conflictError is what a log answers to a known id with another body.
+type conflictError struct{}
+
+func (conflictError) Error() string    { return "another body" }
+func (conflictError) IDConflict() bool { return true }
+
+// errPassing is a failure that a retry mends.
+var errPassing = errors.New("passing failure")
+
+// memoryLog is a log in memory that keeps to what a real one promises: it
+// deduplicates by message id, and calls another body under an id a conflict.
+type memoryLog struct {
+	mu sync.Mutex // guards the fields below
+	// changed is closed and replaced with every change.
+	changed chan struct{}
+	records []messaging.Record
+	letters []messaging.DeadLetter
+	// bySequence is what an id stands for.
+	bySequence map[string]uint64
+	// before is called without the lock, ahead of each append and dead letter.
+	before func(ctx context.Context, jobID string) error
+	// headErr is what Head fails with.
+	headErr error
+	heads   int
+
+	active    map[string]int
+	mostPerID int
+	mostAtAll int
+}
+
+func newMemoryLog() *memoryLog {
+	return &memoryLog{
+		changed:    make(chan struct{}),
+		bySequence: make(map[string]uint64),
+		active:     make(map[string]int),
+	}
+}
+
+func (l *memoryLog) Append(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
+	l.enter(r.JobID)
+	defer l.leave(r.JobID)
+	if err := l.hold(ctx, r.JobID); err != nil {
+		return messaging.Receipt{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sequence, ok := l.bySequence[r.MessageID]; ok {
+		if r.ID != "" && !bytes.Equal(l.records[sequence-1].Body, r.Body) {
+			return messaging.Receipt{}, conflictError{}
+		}
+		return messaging.Receipt{Sequence: sequence, Duplicate: true}, nil
+	}
+	l.records = append(l.records, r)
+	sequence := uint64(len(l.records))
+	l.bySequence[r.MessageID] = sequence
+	l.change()
+	return messaging.Receipt{Sequence: sequence}, nil
+}
+
+func (l *memoryLog) DeadLetter(ctx context.Context, d messaging.DeadLetter) error {
+	if err := l.hold(ctx, ""); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.letters = append(l.letters, d)
+	l.change()
+	return nil
+}
+
+func (l *memoryLog) Head(context.Context) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heads++
+	l.change()
+	return uint64(len(l.records)), l.headErr
+}
+
+// forgetIDs does what the end of the dedup window does.
+func (l *memoryLog) forgetIDs() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.bySequence)
+}
+
+func (l *memoryLog) failHead(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.headErr = err
+}
+
+// block makes every write wait until the returned function is called.
+func (l *memoryLog) block() (open func()) {
+	gate := make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = func(ctx context.Context, _ string) error {
+		select {
+		case <-gate:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return sync.OnceFunc(func() { close(gate) })
+}
+
+func (l *memoryLog) hold(ctx context.Context, jobID string) error {
+	l.mu.Lock()
+	before := l.before
+	l.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	return before(ctx, jobID)
+}
+
+func (l *memoryLog) enter(jobID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.active[jobID]++
+	l.mostPerID = max(l.mostPerID, l.active[jobID])
+	l.mostAtAll = max(l.mostAtAll, len(l.active))
+	l.change()
+}
+
+func (l *memoryLog) leave(jobID string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.active[jobID]--; l.active[jobID] == 0 {
+		delete(l.active, jobID)
+	}
+}
+
+// change wakes those who wait; l.mu is held.
+func (l *memoryLog) change() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// wait returns when the condition holds; it is called with the lock held.
+func (l *memoryLog) wait(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		l.mu.Lock()
+		done, changed := condition(), l.changed
+		l.mu.Unlock()
+		if done {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			t.Fatalf("waited %s for %s: %d records, %d dead letters, %d appends in flight",
+				patience, what, len(l.records), len(l.letters), len(l.active))
+		}
+	}
+}
+
+func (l *memoryLog) waitRecords(t *testing.T, count int) []messaging.Record {
+	t.Helper()
+	l.wait(t, "records", func() bool { return len(l.records) >= count })
+	return l.stored()
+}
+
+func (l *memoryLog) waitLetters(t *testing.T, count int) []messaging.DeadLetter {
+	t.Helper()
+	l.wait(t, "dead letters", func() bool { return len(l.letters) >= count })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]messaging.DeadLetter(nil), l.letters...)
+}
+
+func (l *memoryLog) stored() []messaging.Record {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]messaging.Record(nil), l.records...)
+}

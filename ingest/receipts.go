@@ -1,0 +1,126 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// receiptBatch is how many receipts go to Redis in one pipeline.
+const receiptBatch = 128
+
+// receipts publishes receipts without ever holding up an append: a queue that
+// many lanes fill and one goroutine empties. What does not fit into the queue,
+// or what Redis does not take, is counted and given up; the producer publishes
+// the event again and is answered as a duplicate.
+type receipts struct {
+	client  *redis.Client
+	queue   chan messaging.Receipt
+	timeout time.Duration
+	logger  *slog.Logger
+	metrics *metrics
+
+	dropLog rate.Sometimes
+	failLog rate.Sometimes
+}
+
+// newReceipts returns a publisher with a client of its own, which does not
+// retry and keeps to deadlines; run closes it.
+func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *metrics) *receipts {
+	own := *options
+	own.MaxRetries = -1
+	own.ContextTimeoutEnabled = true
+	own.PoolSize = 1
+	own.MinIdleConns = 0
+	own.MaxIdleConns = 1
+	own.MaxActiveConns = 0
+	own.PushNotificationProcessor = nil
+	own.ClientSideCache = nil
+	own.ClientSideCacheConfig = nil
+	return &receipts{
+		client:  redis.NewClient(&own),
+		queue:   make(chan messaging.Receipt, cfg.MaxPendingReceipts),
+		timeout: cfg.ReceiptTimeout,
+		logger:  logger,
+		metrics: m,
+		dropLog: rate.Sometimes{Interval: logInterval},
+		failLog: rate.Sometimes{Interval: logInterval},
+	}
+}
+
+// offer queues a receipt, or drops it when the queue is full. It never waits,
+// and must not be called after close.
+func (r *receipts) offer(receipt messaging.Receipt) {
+	select {
+	case r.queue <- receipt:
+	default:
+		r.metrics.receiptsDropped.Inc()
+		r.dropLog.Do(func() {
+			r.logger.Warn("receipts are dropped because Redis takes them too slowly; producers will repeat", "job", receipt.JobID)
+		})
+	}
+}
+
+// close lets run end after it has published what is queued.
+func (r *receipts) close() { close(r.queue) }
+
+// run publishes until close is called and the queue is empty. When ctx ends
+// before that, the rest fails at once.
+func (r *receipts) run(ctx context.Context) {
+	defer func() { _ = r.client.Close() }()
+	// A paused Redis holds a write until its own timeout; closing ends it now.
+	stop := context.AfterFunc(ctx, func() { _ = r.client.Close() })
+	defer stop()
+
+	batch := make([]messaging.Receipt, 0, receiptBatch)
+	for receipt := range r.queue {
+		batch = append(batch[:0], receipt)
+		for more := true; more && len(batch) < receiptBatch; {
+			select {
+			case receipt, more = <-r.queue:
+				if more {
+					batch = append(batch, receipt)
+				}
+			default:
+				more = false
+			}
+		}
+		r.publish(ctx, batch)
+	}
+}
+
+// publish sends a batch in one round trip.
+func (r *receipts) publish(ctx context.Context, batch []messaging.Receipt) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	commands, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for _, receipt := range batch {
+			body, err := json.Marshal(receipt)
+			if err != nil {
+				return fmt.Errorf("encode a receipt: %w", err)
+			}
+			pipe.Publish(ctx, messaging.ReceiptsChannel, body)
+		}
+		return nil
+	})
+	sent := 0
+	for _, command := range commands {
+		if command.Err() == nil {
+			sent++
+		}
+	}
+	r.metrics.receiptsSent.Add(float64(sent))
+	r.metrics.receiptsFailed.Add(float64(len(batch) - sent))
+	if err != nil {
+		r.failLog.Do(func() {
+			r.logger.Warn("receipts could not be published; producers will repeat", "receipts", len(batch)-sent, "error", err)
+		})
+	}
+}
