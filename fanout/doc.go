@@ -1,0 +1,26 @@
+// Package fanout delivers the log's events to sockets: live, and from any point
+// after a break.
+//
+// Data comes in twice. The log's live tail hands each new record to
+// [Hub.Live]; [history] reads older ones from the hub's ring of recent events,
+// from MongoDB, or from the log. Both end in a [subscription], a cursor that
+// belongs to one job and one [sink] (a Socket.IO socket or an SSE stream).
+//
+// Invariants:
+//
+//   - A subscription hands the events of its job to its sink in ascending
+//     sequence, each once, without leaving one out. Where history is gone, it
+//     says so with a gap before it goes on.
+//   - A sink that is full is neither dropped nor buffered without end: its
+//     subscriptions fall back to reading, and go on at the client's own pace.
+//   - An event is encoded once per wire format, whoever gets it.
+//   - A job is followed in NATS only while somebody here is interested in it.
+//
+// Goroutines: [Hub.Run] owns the checking loop and waits for the goroutines
+// that open and repair rooms. Each sink has at most one reader goroutine, which
+// lives while a subscription of that sink is behind, and ends with the sink.
+//
+// Locks are taken in one order: hub, room, reader. None is held during I/O.
+//
+// The wire protocols are packages of their own: engineio, and socketio on it.
+package fanout

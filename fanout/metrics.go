@@ -1,0 +1,86 @@
+package fanout
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// hubMetrics are the hub's counters. None is labelled with anything a client
+// sent.
+type hubMetrics struct {
+	delivered *prometheus.CounterVec
+	catchUps  *prometheus.CounterVec
+	duration  prometheus.Histogram
+	gaps      *prometheus.CounterVec
+	fallBacks prometheus.Counter
+	repairs   prometheus.Counter
+	repaired  prometheus.Counter
+}
+
+func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
+	m := &hubMetrics{
+		delivered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_delivered_total",
+			Help: "Events handed to a client's outgoing queue, by transport.",
+		}, []string{"transport"}),
+		catchUps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_catchups_total",
+			Help: "Subscriptions that reached the head of their job, by the furthest source that was read.",
+		}, []string{"source"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "realtime_fanout_catchup_seconds",
+			Help:    "From a subscribe to the head of its job.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		gaps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_gaps_total",
+			Help: "Gaps that clients were told of, by reason.",
+		}, []string{"reason"}),
+		fallBacks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_fallbacks_total",
+			Help: "Live subscriptions that fell back to reading because their client was slow.",
+		}),
+		repairs: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_repairs_total",
+			Help: "Rooms that missed live records and read them from the log.",
+		}),
+		repaired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_repaired_records_total",
+			Help: "Records that rooms read from the log because the live tail had missed them.",
+		}),
+	}
+	registerer.MustRegister(
+		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "realtime_fanout_rooms",
+			Help: "Jobs that are followed.",
+		}, func() float64 { return float64(hub.roomCount()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "realtime_fanout_subscriptions",
+			Help: "Subscriptions of all clients.",
+		}, func() float64 {
+			total, _ := hub.subscribers()
+			return float64(total)
+		}),
+	)
+	return m
+}
+
+func (h *Hub) roomCount() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.rooms)
+}
+
+// subscribers returns the number of subscriptions, in all and per job.
+func (h *Hub) subscribers() (total int, perJob map[string]int) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	perJob = make(map[string]int)
+	for jobID, room := range h.rooms {
+		if room.refs > 0 {
+			perJob[jobID] = room.refs
+			total += room.refs
+		}
+	}
+	return total, perJob
+}

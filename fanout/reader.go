@@ -1,0 +1,61 @@
+package fanout
+
+import (
+	"context"
+	"sync"
+)
+
+// reader brings the subscriptions of one sink that are behind up to their
+// rooms' heads, in turn. Its goroutine runs only while there are any; it ends
+// when the sink is done.
+type reader struct {
+	hub  *Hub
+	sink sink
+
+	mu      sync.Mutex // guards behind and running
+	behind  []*subscription
+	running bool
+}
+
+func newReader(hub *Hub, sink sink) *reader { return &reader{hub: hub, sink: sink} }
+
+// add takes a subscription that is behind. It never blocks.
+func (r *reader) add(sub *subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behind = append(r.behind, sub)
+	if r.running {
+		return
+	}
+	r.running = r.hub.spawn(r.run)
+}
+
+// next takes the subscription that has waited longest, or ends the run.
+func (r *reader) next() *subscription {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.behind) == 0 {
+		r.behind, r.running = nil, false
+		return nil
+	}
+	sub := r.behind[0]
+	r.behind[0] = nil
+	r.behind = r.behind[1:]
+	return sub
+}
+
+func (r *reader) run(ctx context.Context) {
+	for sub := r.next(); sub != nil; sub = r.next() {
+		switch r.hub.advance(ctx, sub) {
+		case outcomeReading:
+			r.add(sub)
+		case outcomeFull:
+			r.add(sub)
+			select {
+			case <-r.sink.room():
+			case <-r.sink.done():
+			case <-ctx.Done():
+			}
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package fanout
+
+import (
+	"context"
+	"time"
+)
+
+// checkBatch is how many jobs one question to the log names.
+const checkBatch = 128
+
+// repair reads what a room has missed from the log, until the room is level
+// again. One goroutine a room runs it, between the room falling behind and being
+// level. No client notices.
+func (h *Hub) repair(ctx context.Context, room *room) {
+	h.metrics.repairs.Inc()
+	for ctx.Err() == nil {
+		generation, after, seen := room.missing()
+		records, err := h.log.ReadAfter(ctx, room.jobID, after, pageEvents)
+		if h.wait(ctx, err, room) {
+			continue
+		}
+		events := make([]*event, len(records))
+		for i, record := range records {
+			events[i] = h.encode(record)
+		}
+		last := after
+		for i, record := range records {
+			room.take(generation, record.Sequence, events[i])
+			last = record.Sequence
+		}
+		h.metrics.repaired.Add(float64(len(records)))
+		if last >= seen && room.level() {
+			return
+		}
+		if len(records) > 0 {
+			continue
+		}
+		// The tail heard of a record that a read does not find: a replica is
+		// behind, or the record has been removed since.
+		newest, err := h.log.LastSequence(ctx, room.jobID)
+		if err == nil && newest < seen {
+			room.forget(seen)
+			continue
+		}
+		h.pauseRepair(ctx)
+	}
+}
+
+func (h *Hub) pauseRepair(ctx context.Context) {
+	timer := time.NewTimer(h.cfg.RetryInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// check compares rooms' heads with the log, in batches, and repairs those that
+// have missed something. It also notices a new life of the log.
+func (h *Hub) check(ctx context.Context, rooms []*room) {
+	if len(rooms) == 0 {
+		return
+	}
+	extent, err := h.log.Extent(ctx)
+	if err != nil {
+		h.logger.Warn("cannot compare the followed jobs with the log", "err", err)
+		return
+	}
+	h.setEpoch(extent.Epoch)
+	for len(rooms) > 0 && ctx.Err() == nil {
+		batch := rooms[:min(checkBatch, len(rooms))]
+		rooms = rooms[len(batch):]
+		jobs := make([]string, len(batch))
+		for i, room := range batch {
+			jobs[i] = room.jobID
+		}
+		last, err := h.log.LastSequences(ctx, jobs)
+		if err != nil {
+			h.logger.Warn("cannot compare the followed jobs with the log", "err", err)
+			return
+		}
+		for _, room := range batch {
+			if fellBehind := room.compare(extent.Epoch, last[room.jobID]); fellBehind {
+				h.spawn(func(ctx context.Context) { h.repair(ctx, room) })
+			}
+		}
+	}
+}
+
+// setEpoch notes the log's epoch. When the log has begun a new life since it was
+// last asked, every room is checked, and starts afresh there.
+func (h *Hub) setEpoch(epoch string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.epoch != "" && h.epoch != epoch {
+		h.logger.Warn("the log has begun a new epoch; every subscription starts afresh")
+		h.Disrupted()
+	}
+	h.epoch = epoch
+}
+
+// Epoch returns the log's epoch as it was last heard of; empty before the first
+// room has opened.
+func (h *Hub) Epoch() string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.epoch
+}
+
+// all returns the rooms that are open.
+func (h *Hub) all() []*room {
+	return h.due(time.Time{})
+}
+
+// due returns the open rooms whose check is due at now, or all for the zero time,
+// and counts them as checked.
+func (h *Hub) due(now time.Time) []*room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var due []*room
+	for _, room := range h.rooms {
+		if room.due(now, h.cfg) {
+			due = append(due, room)
+		}
+	}
+	return due
+}

@@ -1,0 +1,134 @@
+package fanout
+
+import (
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// room is one followed job: its head, its recent events, and the subscriptions
+// that wait for more.
+//
+// A room is itself a cursor over the log. It is level while each live record
+// follows on the last one; when one is missing it is behind, and a goroutine
+// reads the range from the log (see repair.go) before live records count again.
+type room struct {
+	jobID string
+	// opened is closed once head is known: from then on nothing is missed.
+	opened chan struct{}
+
+	// refs and idleSince are guarded by the hub's mutex. refs counts the
+	// subscriptions; idleSince is when it fell to zero.
+	refs      int
+	idleSince time.Time
+
+	mu     sync.Mutex // guards everything below
+	closed bool
+	// epoch is the life of the log that the sequences belong to; generation
+	// counts how often that has changed under the room's subscriptions.
+	epoch      string
+	generation int
+	// head is the sequence of the newest event that was handed on.
+	head uint64
+	// seen is the newest sequence that the room has heard of. Above head, the
+	// room is behind.
+	seen     uint64
+	behind   bool
+	openedAt time.Time
+	checked  time.Time
+	ring     ring
+	live     []*subscription
+}
+
+func newRoom(jobID string) *room {
+	return &room{jobID: jobID, opened: make(chan struct{}), behind: true}
+}
+
+// open sets the head, once the tail follows the job. It reports whether live
+// records were heard of in between, so that the room has to be repaired.
+func (r *room) open(epoch string, head uint64, now time.Time) (behind bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.epoch, r.head, r.ring.floor, r.openedAt = epoch, head, head, now
+	r.behind = r.seen > head
+	close(r.opened)
+	return r.behind
+}
+
+// hear takes a live record and its encoded event. It reports whether the room
+// has just fallen behind and needs a repair.
+func (r *room) hear(record messaging.Live, ev *event) (fellBehind bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed, record.Sequence <= r.head:
+		return false
+	case r.behind, record.Previous > r.head:
+		r.seen = max(r.seen, record.Sequence)
+		fellBehind = !r.behind
+		r.behind = true
+		return fellBehind
+	}
+	r.push(record.Sequence, ev)
+	return false
+}
+
+// push makes an event the job's newest and hands it to the live subscriptions.
+// ev is nil for a record that no client can be shown: the head passes it. The
+// mutex is held.
+func (r *room) push(sequence uint64, ev *event) {
+	r.head = sequence
+	r.seen = max(r.seen, sequence)
+	if ev == nil {
+		return
+	}
+	r.ring.push(ev)
+	for i := 0; i < len(r.live); {
+		sub := r.live[i]
+		if sequence <= sub.cursor {
+			i++ // it has this one from another gateway
+			continue
+		}
+		if sub.sink.offer(ev) {
+			sub.cursor = sequence
+			i++
+			continue
+		}
+		sub.reader.hub.metrics.fallBacks.Inc()
+		r.fallBack(sub) // puts another subscription in place i
+	}
+}
+
+// enliven makes a subscription live. The mutex is held.
+func (r *room) enliven(sub *subscription) {
+	sub.live, sub.index = true, len(r.live)
+	r.live = append(r.live, sub)
+}
+
+// fallBack makes a live subscription a reading one. The mutex is held.
+func (r *room) fallBack(sub *subscription) {
+	r.unlist(sub)
+	sub.reader.add(sub)
+}
+
+// unlist takes a subscription out of the live ones. The mutex is held.
+func (r *room) unlist(sub *subscription) {
+	if !sub.live {
+		return
+	}
+	last := len(r.live) - 1
+	r.live[sub.index] = r.live[last]
+	r.live[sub.index].index = sub.index
+	r.live[last] = nil
+	r.live = r.live[:last]
+	sub.live = false
+}
+
+// leave ends a subscription: nothing is handed to its sink any more.
+func (r *room) leave(sub *subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sub.ended = true
+	r.unlist(sub)
+}

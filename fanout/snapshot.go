@@ -1,0 +1,42 @@
+package fanout
+
+import "net/http"
+
+// Snapshot is the state of a gateway, as GET /internal/realtime/metrics shows
+// it. All counts are of this gateway alone.
+type Snapshot struct {
+	TotalConnections     int            `json:"totalConnections"`
+	TotalSubscriptions   int            `json:"totalSubscriptions"`
+	ConnectionsPerOrigin map[string]int `json:"connectionsPerOrigin"`
+	SubscribersPerJob    map[string]int `json:"subscribersPerJob"`
+	// IdleClients counts the sockets with an idle deadline running.
+	IdleClients               int                      `json:"idleClients"`
+	MaxConnections            int                      `json:"maxConnections"`
+	MaxConnectionsPerOrigin   int                      `json:"maxConnectionsPerOrigin"`
+	MaxSubscriptionsPerClient int                      `json:"maxSubscriptionsPerClient"`
+	IdleTimeoutMs             int64                    `json:"idleTimeoutMs"`
+	LastCatchUp               map[string]CatchUpReport `json:"lastCatchUp"`
+}
+
+// Snapshot returns the gateway's state. The parts are read one after the other,
+// so that they may differ by what happened in between.
+func (g *Gateway) Snapshot() Snapshot {
+	limits := g.policy.Limits
+	s := Snapshot{
+		MaxConnections:            limits.MaxConnections,
+		MaxConnectionsPerOrigin:   limits.MaxConnectionsPerOrigin,
+		MaxSubscriptionsPerClient: limits.MaxSubscriptionsPerClient,
+		IdleTimeoutMs:             limits.IdleTimeout.Milliseconds(),
+		LastCatchUp:               g.hub.recent.all(),
+		IdleClients:               int(g.idleWatched.Load()),
+	}
+	s.TotalConnections, s.ConnectionsPerOrigin = g.admission.Counts()
+	s.TotalSubscriptions, s.SubscribersPerJob = g.hub.subscribers()
+	return s
+}
+
+// ServeSnapshot answers GET /internal/realtime/metrics.
+func (g *Gateway) ServeSnapshot(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	writeJSON(w, http.StatusOK, g.Snapshot())
+}

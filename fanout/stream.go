@@ -1,0 +1,175 @@
+package fanout
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Server-Sent Events: one job a stream, on the same cursor as a socket.
+
+const (
+	// streamQueueBytes bounds what waits for a stream's client. At the bound
+	// the subscription falls back to reading.
+	streamQueueBytes = 256 << 10
+	// streamHeartbeat is how often a silent stream sends a comment, so that
+	// proxies keep it open and a dead client is noticed.
+	streamHeartbeat = 15 * time.Second
+	// streamWriteTimeout closes a stream whose client accepts nothing.
+	streamWriteTimeout = 10 * time.Second
+)
+
+// streamSink is the outgoing queue of one event stream.
+type streamSink struct {
+	delivered prometheus.Counter
+	ended     <-chan struct{}
+	waiting   chan struct{} // signalled when the queue is no longer empty
+	drained   chan struct{} // signalled when a refused offer may be tried again
+
+	mu      sync.Mutex // guards the three below
+	queue   [][]byte
+	bytes   int
+	refused bool
+}
+
+func newStreamSink(ended <-chan struct{}, delivered prometheus.Counter) *streamSink {
+	return &streamSink{ended: ended, delivered: delivered, waiting: make(chan struct{}, 1), drained: make(chan struct{}, 1)}
+}
+
+func (s *streamSink) offer(ev *event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	block := ev.streamed()
+	if s.bytes > 0 && s.bytes+len(block) > streamQueueBytes {
+		s.refused = true
+		return false
+	}
+	s.push(block)
+	s.delivered.Inc()
+	return true
+}
+
+func (s *streamSink) send(name string, payload any) {
+	encoded, err := json.Marshal(payload)
+	if err != nil {
+		return // control payloads are this package's own, and always encode
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(encodeEvent(0, name, encoded).streamed())
+}
+
+// push is called with mu held.
+func (s *streamSink) push(block []byte) {
+	s.queue = append(s.queue, block)
+	s.bytes += len(block)
+	signal(s.waiting)
+}
+
+// take empties the queue.
+func (s *streamSink) take() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	blocks := s.queue
+	s.queue, s.bytes = nil, 0
+	if s.refused {
+		s.refused = false
+		signal(s.drained)
+	}
+	return blocks
+}
+
+func (s *streamSink) room() <-chan struct{} { return s.drained }
+func (s *streamSink) done() <-chan struct{} { return s.ended }
+
+// signal wakes whoever waits on a channel of capacity one.
+func signal(waiting chan struct{}) {
+	select {
+	case waiting <- struct{}{}:
+	default:
+	}
+}
+
+// ServeStream answers GET /api/realtime/jobs/{jobId}/stream with the job's
+// events as text/event-stream: after Last-Event-ID, or the query parameter
+// since, if there is one; otherwise the newest ones, then live.
+func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
+	jobID, from, ok := g.streamRequest(w, r)
+	if !ok {
+		return
+	}
+	slot, decision := g.admit(r.Header.Get("Origin"))
+	if !decision.Allowed() {
+		writeProblem(w, http.StatusServiceUnavailable, decision.Problem())
+		return
+	}
+	defer slot.Release()
+	sink := newStreamSink(r.Context().Done(), g.hub.metrics.delivered.WithLabelValues("sse"))
+	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink), from)
+	if err != nil {
+		writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
+		return
+	}
+	defer g.hub.unsubscribe(sub)
+	header := w.Header()
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache")
+	header.Set("X-Accel-Buffering", "no") // proxies must not hold events back
+	w.WriteHeader(http.StatusOK)
+	g.pump(w, r, sink)
+}
+
+// streamRequest reads the job and the position that a stream asks for.
+func (g *Gateway) streamRequest(w http.ResponseWriter, r *http.Request) (string, start, bool) {
+	from := start{limit: g.policy.CatchUpLimit, asked: time.Now()}
+	jobID, ok := g.jobRequest(w, r)
+	if !ok {
+		return "", from, false
+	}
+	since := r.Header.Get("Last-Event-ID")
+	if since == "" {
+		since = r.URL.Query().Get("since")
+	}
+	if since == "" {
+		return jobID, from, true
+	}
+	position, err := messaging.ParsePosition(since)
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, messaging.NewProblem(messaging.CodeSinceInvalid))
+		return "", from, false
+	}
+	from.resume, from.position = true, position
+	return jobID, from, true
+}
+
+// pump writes what the sink is given, until the client has gone.
+func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink) {
+	control := http.NewResponseController(w)
+	heartbeat := time.NewTicker(streamHeartbeat)
+	defer heartbeat.Stop()
+	blocks := [][]byte{[]byte(": stream of job events\n\n")}
+	for {
+		_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout))
+		for _, block := range blocks {
+			if _, err := w.Write(block); err != nil {
+				return
+			}
+		}
+		if err := control.Flush(); err != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-sink.waiting:
+			blocks = sink.take()
+		case <-heartbeat.C:
+			blocks = [][]byte{[]byte(": \n\n")}
+		}
+	}
+}

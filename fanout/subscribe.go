@@ -1,0 +1,192 @@
+package fanout
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// subscribe answers a subscribe request: novel.subscribed, then the catch-up,
+// then live events. It waits for nothing; the catch-up is the reader's.
+//
+// A job that the socket follows already is answered without a second replay,
+// unless the request names a position to resume from.
+func (c *client) subscribe(args []json.RawMessage, ack socketio.Ack) {
+	jobID, from, problem := c.parseSubscribe(args)
+	if problem == nil {
+		problem = c.follow(jobID, from)
+	}
+	if problem != nil {
+		c.refuse(*problem, ack)
+		return
+	}
+	if ack != nil {
+		_ = ack(struct {
+			OK    bool   `json:"ok"`
+			JobID string `json:"jobId"`
+			Epoch string `json:"epoch,omitempty"`
+		}{true, jobID, c.gateway.hub.Epoch()})
+	}
+}
+
+// follow makes the job one of the socket's subscriptions.
+func (c *client) follow(jobID string, from start) *messaging.Problem {
+	hub := c.gateway.hub
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return nil
+	}
+	existing := c.subscriptions[jobID]
+	if existing == nil {
+		if decision := c.gateway.policy.Limits.Subscribe(len(c.subscriptions)); !decision.Allowed() {
+			problem := decision.Problem()
+			return &problem
+		}
+	}
+	c.emit(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now())})
+	if existing != nil && !from.resume {
+		existing.affirm()
+		return nil
+	}
+	sub, err := hub.subscribe(jobID, c.reader, from)
+	if err != nil {
+		problem := messaging.NewProblem(messaging.CodeInternal)
+		return &problem
+	}
+	if existing != nil {
+		hub.unsubscribe(existing)
+	}
+	c.subscriptions[jobID] = sub
+	return nil
+}
+
+// affirm tells a client that subscribed again where it stands, if it is live;
+// otherwise its catch-up is still under way and will say so itself.
+func (s *subscription) affirm() {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if s.live {
+		s.sink.send(messaging.EventCaughtUp, messaging.CaughtUp{
+			JobID: s.room.jobID, From: s.cursor, To: s.cursor, Source: messaging.SourceNone,
+		})
+	}
+}
+
+// unsubscribe answers an unsubscribe request. One for a job that the socket does
+// not follow is answered alike.
+func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
+	jobID, problem := parseJobID(object(args))
+	if problem != nil {
+		if problem.Code == messaging.CodeJobIDRequired {
+			problem.Message = messaging.MessageJobIDRequiredToUnsubscribe
+		}
+		c.refuse(*problem, ack)
+		return
+	}
+	c.mu.Lock()
+	sub := c.subscriptions[jobID]
+	delete(c.subscriptions, jobID)
+	c.mu.Unlock()
+	if sub != nil {
+		c.gateway.hub.unsubscribe(sub)
+	}
+	c.emit(messaging.EventUnsubscribed, messaging.Unsubscribed{JobID: jobID, UnsubscribedAt: messaging.FormatTime(time.Now())})
+	if ack != nil {
+		_ = ack(struct {
+			OK    bool   `json:"ok"`
+			JobID string `json:"jobId"`
+		}{true, jobID})
+	}
+}
+
+// refuse tells a client why its request was not granted. The socket stays.
+func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
+	c.gateway.refused.WithLabelValues(string(problem.Code)).Inc()
+	c.emit(messaging.EventError, problem)
+	if ack != nil {
+		_ = ack(struct {
+			OK bool `json:"ok"`
+			messaging.Problem
+		}{false, problem})
+	}
+}
+
+// parseSubscribe reads {jobId, since?, epoch?}. The epoch, when the client has
+// kept it from the acknowledgement, makes a sequence of an earlier life of the
+// log known as such.
+func (c *client) parseSubscribe(args []json.RawMessage) (string, start, *messaging.Problem) {
+	from := start{limit: c.gateway.policy.CatchUpLimit, asked: time.Now()}
+	fields := object(args)
+	jobID, problem := parseJobID(fields)
+	if problem != nil {
+		return "", from, problem
+	}
+	since, found := fields["since"]
+	if !found || bytes.Equal(since, []byte("null")) {
+		return jobID, from, nil
+	}
+	sequence, err := parseSequence(since)
+	if err != nil {
+		problem := messaging.NewProblem(messaging.CodeSinceInvalid)
+		problem.JobID = jobID
+		return "", from, &problem
+	}
+	from.resume, from.position.Sequence = true, sequence
+	// Anything but a string is as good as no epoch: it only sharpens the check.
+	_ = json.Unmarshal(fields["epoch"], &from.position.Epoch)
+	return jobID, from, nil
+}
+
+// object returns the fields of the first argument; nil when it is no object.
+func object(args []json.RawMessage) map[string]json.RawMessage {
+	var fields map[string]json.RawMessage
+	if len(args) > 0 {
+		_ = json.Unmarshal(args[0], &fields)
+	}
+	return fields
+}
+
+func parseJobID(fields map[string]json.RawMessage) (string, *messaging.Problem) {
+	var jobID string
+	if err := json.Unmarshal(fields["jobId"], &jobID); err != nil {
+		jobID = ""
+	}
+	return jobID, checkJobID(jobID)
+}
+
+// checkJobID returns the problem of a jobId that cannot be one.
+func checkJobID(jobID string) *messaging.Problem {
+	err := messaging.ValidateJobID(jobID)
+	if err == nil {
+		return nil
+	}
+	code := messaging.CodeJobIDInvalid
+	if jobID == "" {
+		code = messaging.CodeJobIDRequired
+	}
+	problem := messaging.NewProblem(code)
+	return &problem
+}
+
+var errSequence = errors.New("want a whole number, 0 or more")
+
+// parseSequence reads a sequence as JSON: a number, or the same in a string.
+func parseSequence(raw json.RawMessage) (uint64, error) {
+	text := string(raw)
+	if len(text) > 1 && text[0] == '"' {
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return 0, errSequence
+		}
+	}
+	sequence, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, errSequence
+	}
+	return sequence, nil
+}
