@@ -1,0 +1,103 @@
+package client
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// ErrRefused is returned when the gateway answers a request with an error of its
+// own. A retry does not help.
+var ErrRefused = errors.New("the gateway refused the request")
+
+// Event is one event of a stream.
+type Event struct {
+	Name string
+	// ID is the sequence, empty for events that are not in the log.
+	ID   string
+	Data string
+}
+
+// maxLineBytes bounds one line of a stream: an event's payload and its frame.
+const maxLineBytes = 8 << 20
+
+// Follow reads a job's events from the gateway at base, such as
+// http://localhost:3001, and gives each to handle, until ctx ends or handle
+// fails. After a break it resumes right after the last event that had a
+// sequence; since is where it starts, empty for the newest events.
+func Follow(ctx context.Context, base, jobID, since string, handle func(Event) error) error {
+	address, err := url.JoinPath(base, "api/realtime/jobs", url.PathEscape(jobID), "stream")
+	if err != nil {
+		return fmt.Errorf("gateway address %q: %w", base, err)
+	}
+	for first := true; ; first = false {
+		err := follow(ctx, address, &since, handle)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case first && err != nil, errors.Is(err, ErrRefused), errors.As(err, new(handleError)):
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// handleError marks an error of the caller's own function.
+type handleError struct{ error }
+
+func (e handleError) Unwrap() error { return e.error }
+
+// follow reads one connection's worth of events, and moves since along.
+func follow(ctx context.Context, address string, since *string, handle func(Event) error) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	if *since != "" {
+		request.Header.Set("Last-Event-ID", *since)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(response.Body, 1024))
+		return fmt.Errorf("%w: %s: %s", ErrRefused, response.Status, strings.TrimSpace(string(body)))
+	}
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(make([]byte, 64<<10), maxLineBytes)
+	var event Event
+	for lines.Scan() {
+		field, value, _ := strings.Cut(lines.Text(), ": ")
+		switch field {
+		case "event":
+			event.Name = value
+		case "id":
+			event.ID = value
+		case "data":
+			event.Data = value
+		case "":
+			if event.Data != "" {
+				if err := handle(event); err != nil {
+					return handleError{err}
+				}
+			}
+			if event.ID != "" {
+				*since = event.ID
+			}
+			event = Event{}
+		}
+	}
+	return lines.Err()
+}
