@@ -61,15 +61,13 @@ func (c *Catalogue) SocketEvent(kind Kind) (string, bool) {
 // find returns the entry of an envelope's kind, given as it stands there.
 func (c *Catalogue) find(kind []byte) (*entry, error) {
 	if !isText(kind) {
-		_, err := reject(ReasonSchemaViolation, "kind: must be one of %s", c.names)
-		return nil, err
+		return nil, reject(ReasonSchemaViolation, "kind: must be one of %s", c.names)
 	}
 	name := unquote(kind)
 	if entry, ok := c.entries[Kind(name)]; ok {
 		return entry, nil
 	}
-	_, err := reject(ReasonUnknownKind, "kind %q: must be one of %s", firstRunes(name, maxPartRunes), c.names)
-	return nil, err
+	return nil, reject(ReasonUnknownKind, "kind %q: must be one of %s", firstRunes(name, maxPartRunes), c.names)
 }
 
 // newCatalogue returns a catalogue of the entries, whose kinds differ.

@@ -9,8 +9,9 @@ import (
 )
 
 // NewGeneration returns an envelope of the kind generation. The event must
-// marshal to a JSON object with non-empty type and occurredAt strings; an error
-// wraps a *[Rejection] that says what is wrong with it or the jobId.
+// marshal to a JSON object with non-empty type and occurredAt strings. The error
+// is that of marshalling, or wraps a *[Rejection] that says what is wrong with
+// the event or the jobId.
 //
 // ID, EmittedAt and TraceParent may be set on the result before it is encoded.
 func NewGeneration(jobID string, event any) (Envelope, error) {
@@ -51,7 +52,7 @@ func newEvent(kind Kind, jobID string, event any) (Envelope, error) {
 func validated(envelope Envelope) (Envelope, error) {
 	if ValidateJobID(envelope.JobID) != nil {
 		// Checked here too, because encoding mends bytes that are not UTF-8.
-		_, err := reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
+		err := reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
 		return Envelope{}, fmt.Errorf("new %s envelope: %w", envelope.Kind, err)
 	}
 	text, err := envelope.Encode()

@@ -35,10 +35,10 @@ const (
 // afterwards. Decode may be called concurrently.
 func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
 	if len(raw) > maxBytes {
-		return reject(ReasonTooLarge, "%d bytes: at most %d are allowed", len(raw), maxBytes)
+		return Envelope{}, reject(ReasonTooLarge, "%d bytes: at most %d are allowed", len(raw), maxBytes)
 	}
 	if !utf8.Valid(raw) {
-		return reject(ReasonInvalidJSON, "must be UTF-8")
+		return Envelope{}, reject(ReasonInvalidJSON, "must be UTF-8")
 	}
 	fields, depth, err := readFields(raw)
 	if err != nil {
@@ -52,7 +52,7 @@ func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
 		return Envelope{}, err
 	}
 	if depth > MaxDepth {
-		return reject(ReasonSchemaViolation, "nested %d levels deep: at most %d are allowed", depth, MaxDepth)
+		return Envelope{}, reject(ReasonSchemaViolation, "nested %d levels deep: at most %d are allowed", depth, MaxDepth)
 	}
 	envelope := Envelope{
 		Version:  Version,
@@ -80,7 +80,7 @@ func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
 		delete(instance, "traceparent")
 	}
 	if err := entry.schema.Validate(instance); err != nil {
-		return Envelope{}, &Rejection{Reason: ReasonSchemaViolation, Detail: describeViolation(err)}
+		return Envelope{}, reject(ReasonSchemaViolation, "%s", describeViolation(err))
 	}
 	return envelope, nil
 }
@@ -119,7 +119,7 @@ func readFields(raw []byte) (fields envelopeFields, depth int, err error) {
 		}
 	}
 	if offset, bad := reader.bad(); bad {
-		_, err = reject(ReasonInvalidJSON, "must be one JSON object and nothing else: byte %d of %d", offset, len(raw))
+		err = reject(ReasonInvalidJSON, "must be one JSON object and nothing else: byte %d of %d", offset, len(raw))
 	}
 	return fields, reader.depth, err
 }
@@ -132,12 +132,10 @@ func checkVersion(value []byte) error {
 	version, err := strconv.ParseFloat(string(value), 64)
 	tooLarge := math.IsInf(version, 1) // with an error, and yet a number
 	if err != nil && !tooLarge || version != math.Trunc(version) || version < 1 || !isDigit(value[0]) {
-		_, err := reject(ReasonSchemaViolation, "version: must be a whole number of 1 or more")
-		return err
+		return reject(ReasonSchemaViolation, "version: must be a whole number of 1 or more")
 	}
 	if version > Version {
-		_, err := reject(ReasonUnsupportedVersion, "version %.32s: at most %d is supported", value, Version)
-		return err
+		return reject(ReasonUnsupportedVersion, "version %.32s: at most %d is supported", value, Version)
 	}
 	return nil
 }
@@ -148,8 +146,7 @@ func decodeJobID(value []byte) (string, error) {
 			return jobID, nil
 		}
 	}
-	_, err := reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
-	return "", err
+	return "", reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
 }
 
 func decodeID(value []byte) (string, error) {
@@ -161,8 +158,7 @@ func decodeID(value []byte) (string, error) {
 			return id, nil
 		}
 	}
-	_, err := reject(ReasonSchemaViolation, "id: must be a string of at most %d bytes", MaxIDBytes)
-	return "", err
+	return "", reject(ReasonSchemaViolation, "id: must be a string of at most %d bytes", MaxIDBytes)
 }
 
 func decodeEmittedAt(value []byte) (string, error) {
@@ -174,8 +170,7 @@ func decodeEmittedAt(value []byte) (string, error) {
 			return emittedAt, nil
 		}
 	}
-	_, err := reject(ReasonSchemaViolation, "emittedAt: must be an RFC 3339 time, such as %s", TimeLayout)
-	return "", err
+	return "", reject(ReasonSchemaViolation, "emittedAt: must be an RFC 3339 time, such as %s", TimeLayout)
 }
 
 // decodeTraceParent returns "" for anything but a trace context.
@@ -228,6 +223,7 @@ func codeUnit(text []byte) uint64 {
 	return unit
 }
 
-func reject(reason Reason, format string, args ...any) (Envelope, error) {
-	return Envelope{}, &Rejection{Reason: reason, Detail: fmt.Sprintf(format, args...)}
+// reject returns the [Rejection] of an envelope.
+func reject(reason Reason, format string, args ...any) error {
+	return &Rejection{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }
