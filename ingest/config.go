@@ -57,7 +57,7 @@ type Config struct {
 }
 
 // DefaultConfig returns the configuration of a gateway with the default limits
-// of the contract and a log with a dedup window of two minutes.
+// of the contract and a log with a dedup window of five minutes.
 func DefaultConfig() Config {
 	return Config{
 		MaxEventBytes:      messaging.DefaultMaxEventBytes,
@@ -65,7 +65,7 @@ func DefaultConfig() Config {
 		MaxPendingEvents:   10_000,
 		MaxPendingBytes:    64 << 20,
 		MaxPendingReceipts: 10_000,
-		DedupWindow:        2 * time.Minute,
+		DedupWindow:        5 * time.Minute,
 		MaxIdentities:      65_536,
 		ConnectTimeout:     5 * time.Second,
 		PingInterval:       2 * time.Second,

@@ -34,18 +34,14 @@ type receipts struct {
 // newReceipts returns a publisher with a client of its own, which does not
 // retry and keeps to deadlines; run closes it.
 func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *metrics) *receipts {
-	own := *options
+	own := connectOptions(options)
 	own.MaxRetries = -1
-	own.ContextTimeoutEnabled = true
 	own.PoolSize = 1
 	own.MinIdleConns = 0
 	own.MaxIdleConns = 1
 	own.MaxActiveConns = 0
-	own.PushNotificationProcessor = nil
-	own.ClientSideCache = nil
-	own.ClientSideCacheConfig = nil
 	return &receipts{
-		client:  redis.NewClient(&own),
+		client:  redis.NewClient(own),
 		queue:   make(chan messaging.Receipt, cfg.MaxPendingReceipts),
 		timeout: cfg.ReceiptTimeout,
 		logger:  logger,

@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -140,7 +141,7 @@ func (b *bundle) receipts(t *testing.T) <-chan messaging.Receipt {
 		defer close(done)
 		for {
 			message, err := pubsub.ReceiveMessage(context.Background())
-			if err == redis.ErrClosed || fmt.Sprint(err) == "redis: client is closed" {
+			if errors.Is(err, redis.ErrClosed) {
 				return
 			}
 			var receipt messaging.Receipt

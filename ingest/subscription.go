@@ -44,19 +44,14 @@ type subscription struct {
 // newSubscription prepares a subscription; open makes it, close frees it.
 func newSubscription(options *redis.Options, log Log, cfg Config) *subscription {
 	s := &subscription{log: log, cfg: cfg}
-	own := *options
+	own := connectOptions(options)
 	own.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return s.dialOnce(ctx, network, addr, options.Dialer)
 	}
-	// Plain RESP2 without push notifications: nothing but the answers to
-	// SUBSCRIBE and PING, and messages, arrives on the connection.
+	// Plain RESP2: nothing but the answers to SUBSCRIBE and PING, and messages,
+	// arrives on the connection.
 	own.Protocol = 2
-	own.PushNotificationProcessor = nil
-	own.ClientSideCache = nil
-	own.ClientSideCacheConfig = nil
-	own.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	own.ContextTimeoutEnabled = true
-	s.client = redis.NewClient(&own)
+	s.client = redis.NewClient(own)
 	s.pubsub = s.client.Subscribe(context.Background()) // connects with the first channel
 	return s
 }
@@ -190,3 +185,16 @@ func (s *subscription) dialOnce(ctx context.Context, network, addr string, dial 
 
 // dialer is the form of [redis.Options.Dialer].
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// connectOptions returns a copy of a client's options that keeps to deadlines
+// and leaves out what the client adds unasked: pushed maintenance notices, for
+// which it would look up names before it connects, and caching.
+func connectOptions(options *redis.Options) *redis.Options {
+	own := *options
+	own.ContextTimeoutEnabled = true
+	own.PushNotificationProcessor = nil
+	own.ClientSideCache = nil
+	own.ClientSideCacheConfig = nil
+	own.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &own
+}

@@ -1,0 +1,219 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// deliverAll publishes each event until it has its receipt, as a producer with
+// an outbox does, while Redis is disturbed.
+func (b *bundle) deliverAll(t *testing.T, events int, disturb func(confirmed int)) {
+	t.Helper()
+	receipts := b.receipts(t)
+	outbox := make(map[string]string)
+	for n := range events {
+		id := fmt.Sprintf("id-%d", n)
+		outbox[id] = event(fmt.Sprint("job-", n%10), id, n)
+	}
+	deadline := time.Now().Add(patience)
+	for len(outbox) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d events have no receipt after %s", len(outbox), events, patience)
+		}
+		published := 0
+		for _, body := range outbox {
+			// An error is an event without a receipt, which is what is repeated.
+			_ = b.client.Publish(t.Context(), messaging.EventsChannel, body).Err()
+			if published++; published == 200 {
+				break
+			}
+		}
+		disturb(events - len(outbox))
+		for quiet := false; !quiet; {
+			select {
+			case receipt := <-receipts:
+				delete(outbox, receipt.ID)
+			case <-time.After(20 * time.Millisecond):
+				quiet = true
+			}
+		}
+	}
+	ids := make(map[string]int)
+	for _, record := range b.log.stored() {
+		ids[record.ID]++
+	}
+	if len(ids) != events || len(b.log.stored()) != events {
+		t.Errorf("%d records of %d ids, want %d of each", len(b.log.stored()), len(ids), events)
+	}
+}
+
+func TestRestartOfRedisMidBurstLosesNothingWithReceipts(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	g := b.subscribed(t, quick())
+	restarts := 0
+	b.deliverAll(t, 2000, func(confirmed int) {
+		if restarts < 2 && confirmed >= 400*(restarts+1) {
+			restarts++
+			b.server.Restart()
+		}
+	})
+	if gaps := g.metric(t, "gaps_total"); restarts != 2 || gaps < 2 {
+		t.Errorf("%v gaps after %d restarts, want each marked", gaps, restarts)
+	}
+	if g.metric(t, "subscribed") != 1 {
+		t.Error("not subscribed at the end")
+	}
+}
+
+func TestKilledSubscriptionsAreEachMarked(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	g := b.subscribed(t, quick())
+	kills := 0
+	b.deliverAll(t, 2000, func(confirmed int) {
+		if kills < 5 && confirmed >= 300*(kills+1) {
+			kills++
+			// The receipts of the test are a subscription too; it comes back.
+			if err := b.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
+				t.Fatalf("kill: %v", err)
+			}
+			eventually(t, "the gap to be counted", func() bool { return g.metric(t, "gaps_total") == float64(kills) })
+		}
+	})
+	if kills != 5 {
+		t.Errorf("%d kills, want 5", kills)
+	}
+	if seconds := g.metric(t, "outage_seconds_total"); seconds <= 0 || seconds > patience.Seconds() {
+		t.Errorf("outages of %v s, want some", seconds)
+	}
+}
+
+func TestPausedRedisIsNoticedAndRecoveredFrom(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	cfg := quick()
+	g := b.subscribed(t, cfg)
+	b.server.Pause()
+	paused := time.Now()
+	eventually(t, "the pause to be noticed", func() bool { return errors.Is(g.Connected(), ingest.ErrNotSubscribed) })
+	if took := time.Since(paused); took > cfg.PingInterval+cfg.PingTimeout+5*time.Second {
+		t.Errorf("noticed after %s", took)
+	}
+	b.server.Resume()
+	g.waitConnected(t)
+	b.publish(t, event("job", "", 1))
+	b.log.waitRecords(t, 1)
+	if gaps := g.metric(t, "gaps_total"); gaps != 1 {
+		t.Errorf("%v gaps, want 1", gaps)
+	}
+}
+
+func TestStopIsQuickWhileRedisIsPaused(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"subscribed", "connecting"} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			g := b.subscribed(t, quick())
+			b.server.Pause()
+			if when == "connecting" {
+				eventually(t, "the pause to be noticed", func() bool { return g.Connected() != nil })
+			}
+			began := time.Now()
+			if err := g.stop(); err != nil {
+				t.Errorf("run: %v", err)
+			}
+			if took := time.Since(began); took > 3*time.Second {
+				t.Errorf("stopping took %s", took)
+			}
+		})
+	}
+}
+
+func TestIdleSubscriptionStaysUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	cfg := quick()
+	cfg.PingInterval, cfg.PingTimeout = 20*time.Millisecond, 300*time.Millisecond
+	g := b.subscribed(t, cfg)
+	pings := func() int64 {
+		// The server counts what it has processed.
+		stats, err := b.client.InfoMap(t.Context(), "commandstats").Result()
+		if err != nil {
+			t.Fatalf("info: %v", err)
+		}
+		var calls int64
+		_, _ = fmt.Sscanf(stats["Commandstats"]["cmdstat_ping"], "calls=%d", &calls)
+		return calls
+	}
+	eventually(t, "many times the timeout to pass", func() bool { return pings() > 50 })
+	if gaps := g.metric(t, "gaps_total"); gaps != 0 || g.Connected() != nil {
+		t.Errorf("%v gaps and %v, want an undisturbed subscription", gaps, g.Connected())
+	}
+}
+
+func TestRedisThatIsAwayAtStartIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.server.Stop()
+	g := b.start(t, quick())
+	eventually(t, "an attempt to fail", func() bool {
+		err := g.Connected()
+		var refused *net.OpError
+		return errors.Is(err, ingest.ErrNotSubscribed) && errors.As(err, &refused)
+	})
+	b.server.Restart()
+	g.waitConnected(t)
+	b.publish(t, event("job", "", 1))
+	b.log.waitRecords(t, 1)
+	if gaps := g.metric(t, "gaps_total"); gaps != 0 {
+		t.Errorf("%v gaps before anything was lost, want none", gaps)
+	}
+}
+
+func TestBackoffDoublesWithJitter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var attempts []time.Time
+		client := redis.NewClient(&redis.Options{
+			Addr: "127.0.0.1:1", // a name would be looked up
+			Dialer: func(context.Context, string, string) (net.Conn, error) {
+				attempts = append(attempts, time.Now())
+				return nil, errors.New("unreachable")
+			},
+		})
+		g, err := ingest.New(client, newMemoryLog(), messaging.DefaultCatalogue(), ingest.DefaultConfig(),
+			slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatalf("new: %v", err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		if err := g.Run(ctx); err != nil {
+			t.Fatalf("run: %v", err)
+		}
+		if err := client.Close(); err != nil {
+			t.Fatalf("close: %v", err)
+		}
+		for n, want := range []time.Duration{1, 2, 4, 8, 15, 15, 15} {
+			want *= time.Second
+			pause := attempts[n+1].Sub(attempts[n])
+			if pause < want*3/4 || pause > want*5/4+time.Millisecond {
+				t.Errorf("pause %d is %s, want %s give or take a quarter", n, pause, want)
+			}
+		}
+	})
+}
