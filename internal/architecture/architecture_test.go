@@ -148,7 +148,9 @@ func TestFiles(t *testing.T) {
 		{path: "good/doc.go", documented: true, lines: 3},
 		{path: "good/long.go", lines: maxLines},
 		{path: "good/long_test.go", lines: maxTestLines, test: true},
+		{path: "command/main.go", documented: true, lines: 3},
 		{path: "bad/doc.go", lines: 3},
+		{path: "bad/other.go", documented: true, lines: 3},
 		{path: "bad/longer.go", lines: maxLines + 1},
 		{path: "worse/longer_test.go", lines: maxTestLines + 1, test: true},
 	}

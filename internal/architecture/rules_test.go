@@ -124,15 +124,15 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"internal/app"},
-		modules: []string{cobra},
-		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app",
+		project: []string{"messaging", "internal/app", "internal/client"},
+		modules: []string{cobra, envParser},
+		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, internal/client",
 	},
 	{
 		folder:  "cmd/realtime-dev",
-		project: []string{"internal/app", "internal/devstack"},
-		modules: []string{cobra},
-		why:     "the development command adds the development stack to the application",
+		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack"},
+		modules: []string{cobra, envParser},
+		why:     "the development command adds the development stack and its page to the application",
 	},
 }
 

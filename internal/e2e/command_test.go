@@ -1,0 +1,197 @@
+package e2e_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// result is what a command that has ended left behind.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// run executes a command of the program in an empty folder and with nothing in
+// its environment but the settings.
+func run(t *testing.T, env settings, input string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, realtime(t), args...)
+	command.Dir = t.TempDir()
+	command.Env = environ(env)
+	command.Stdin = strings.NewReader(input)
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	var exit *exec.ExitError
+	if err := command.Run(); err != nil && !errors.As(err, &exit) {
+		t.Fatalf("run %q: %v", args, err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%q did not end in %s:\n%s%s", args, patience, stdout.String(), stderr.String())
+	}
+	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
+}
+
+// lastLine is where a program says why it ended.
+func (r result) lastLine() string {
+	lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
+	return lines[len(lines)-1]
+}
+
+func TestPublishCommand(t *testing.T) {
+	t.Parallel()
+	redis := testkit.StartRedis(t)
+	startGateway(t, settings{"REDIS_URL": redis.URL()})
+	env := settings{"REDIS_URL": redis.URL()}
+	status := func(id string) string {
+		return `{"kind":"job-status","jobId":"command","status":"running","id":"` + id + `"}`
+	}
+	tests := []struct {
+		name     string
+		args     []string
+		input    string
+		code     int
+		receipts []messaging.Receipt
+		complain string
+	}{
+		{
+			name: "one", args: []string{status("a")},
+			receipts: []messaging.Receipt{{ID: "a", JobID: "command", Sequence: 1}},
+		},
+		{
+			name: "lines, one of them again", input: status("b") + "\n" + status("c") + "\n" + status("a") + "\n",
+			receipts: []messaging.Receipt{
+				{ID: "b", JobID: "command", Sequence: 2},
+				{ID: "c", JobID: "command", Sequence: 3},
+				{ID: "a", JobID: "command", Sequence: 1, Duplicate: true},
+			},
+		},
+		{
+			name: "a bad line among good ones", input: status("d") + "\nnot JSON\n" + status("e") + "\n", code: 1,
+			receipts: []messaging.Receipt{{ID: "d", JobID: "command", Sequence: 4}, {ID: "e", JobID: "command", Sequence: 5}},
+			complain: "line 2",
+		},
+		{
+			name: "a field that is wrong", args: []string{`{"kind":"job-status","jobId":"command","status":"asleep"}`}, code: 1,
+			complain: "status",
+		},
+	}
+	for _, test := range tests { // in order: each one's sequences follow
+		r := run(t, env, test.input, append([]string{"publish"}, test.args...)...)
+		if r.code != test.code || !strings.Contains(r.stderr, test.complain) {
+			t.Errorf("%s: status %d, want %d and %q: %s", test.name, r.code, test.code, test.complain, r.stderr)
+		}
+		decoder := json.NewDecoder(strings.NewReader(r.stdout))
+		for _, want := range test.receipts {
+			var got messaging.Receipt
+			if err := decoder.Decode(&got); err != nil || got != want {
+				t.Errorf("%s: got %+v, want %+v: %v", test.name, got, want, err)
+			}
+		}
+		if decoder.More() {
+			t.Errorf("%s: more receipts than events: %s", test.name, r.stdout)
+		}
+	}
+}
+
+func TestConfigCommand(t *testing.T) {
+	t.Parallel()
+	env := settings{
+		"REDIS_URL":   "redis://user:hunter2@redis.example:6379",
+		"MONGODB_URI": "mongodb://user:hunter2@mongo.example/novel",
+		"NATS_URL":    "nats://user:hunter2@nats.example:4222",
+		"PORT":        "4001",
+	}
+	table := run(t, env, "", "config")
+	if table.code != 0 || !strings.Contains(table.stdout, "4001") || !strings.Contains(table.stdout, "redis.example") {
+		t.Errorf("status %d:\n%s%s", table.code, table.stdout, table.stderr)
+	}
+	list := run(t, env, "", "config", "--output", "json")
+	for _, r := range []result{table, list} {
+		if strings.Contains(r.stdout+r.stderr, "hunter2") {
+			t.Errorf("a password is shown:\n%s", r.stdout)
+		}
+	}
+	var all []struct{ Name, Default string }
+	if err := json.Unmarshal([]byte(list.stdout), &all); err != nil || len(all) == 0 {
+		t.Fatalf("got %d settings: %v", len(all), err)
+	}
+	page, err := os.ReadFile("../../docs/api/realtime.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, setting := range all {
+		row := "| `" + setting.Name + "` | | "
+		if setting.Default != "" {
+			row = "| `" + setting.Name + "` | `" + setting.Default + "` | "
+		}
+		if !strings.Contains(string(page), row) {
+			t.Errorf("docs/api/realtime.md has no row %s", row)
+		}
+	}
+}
+
+// A command that cannot do what it was asked to says why in its last line.
+func TestCommandsThatCannotRun(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name string
+		env  settings
+		args []string
+		code int
+		says []string
+	}{
+		{"a port that is none", settings{"PORT": "http"}, []string{"serve"}, 2, []string{"PORT", `"http"`}},
+		{"a port out of range", settings{"PORT": "70000"}, []string{"serve"}, 2, []string{"PORT", `"70000"`, "65535"}},
+		{"no subscriptions", settings{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT": "0"}, []string{"serve"}, 2, []string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", `"0"`, "1 or more"}},
+		{"a negative timeout", settings{"SOCKET_IDLE_TIMEOUT_MS": "-1"}, []string{"serve"}, 2, []string{"SOCKET_IDLE_TIMEOUT_MS", `"-1"`}},
+		{"an unknown way to sync", settings{"NATS_SYNC": "sometimes"}, []string{"serve"}, 2, []string{"NATS_SYNC", `"sometimes"`, "always"}},
+		{"another protocol's URL", settings{"REDIS_URL": "http://redis.example"}, []string{"serve"}, 2, []string{"REDIS_URL", "http://redis.example"}},
+		{"a wrong setting of config", settings{"LOG_LEVEL": "loud"}, []string{"config"}, 2, []string{"LOG_LEVEL", `"loud"`, "debug"}},
+		{"an unknown flag", nil, []string{"serve", "--fast"}, 2, []string{"--fast"}},
+		{"an unknown command", nil, []string{"conquer"}, 2, []string{"conquer"}},
+		{"publish without Redis", nil, []string{"publish", "{}"}, 2, []string{"REDIS_URL"}},
+		{"a catalogue that is not there", settings{"PORT": "0", "CATALOGUE_FILE": "no-such-file.json"}, []string{"serve"}, 2, []string{"no-such-file.json"}},
+		{"a taken port", settings{"PORT": port}, []string{"serve"}, 1, []string{port, "in use"}},
+		{"NATS that is not there", settings{"PORT": "0", "NATS_URL": "nats://127.0.0.1:1"}, []string{"serve"}, 1, []string{"127.0.0.1:1"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := run(t, test.env, "", test.args...)
+			if r.code != test.code {
+				t.Errorf("status %d, want %d", r.code, test.code)
+			}
+			for _, part := range append(test.says, "realtime: ") {
+				if !strings.Contains(r.lastLine(), part) {
+					t.Errorf("the last line does not say %q", part)
+				}
+			}
+			if strings.Contains(r.stderr, "goroutine ") {
+				t.Error("it panicked")
+			}
+			if t.Failed() {
+				t.Log(r.stderr)
+			}
+		})
+	}
+}
