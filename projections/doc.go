@@ -1,0 +1,36 @@
+// Package projections keeps the read models of the log in MongoDB, and reads
+// them back for catch-up.
+//
+// Records come from the log through [Log], one durable consumer a projection,
+// and are acknowledged there after MongoDB has them on a majority:
+//
+//	history    every record      → novel_job_events
+//	job-heads  last job-status   → novel_job_heads
+//
+// Older writers' documents in novel_job_events (they have no sequence) and the
+// workers' aggregate novel_jobs are read and never written.
+//
+// # Invariants
+//
+//   - A repeat is harmless. A document's _id is a function of the record's
+//     position, so that a record is inserted once, and a head is replaced by a
+//     later sequence only.
+//   - What is read back is what the log holds. JSON does not survive the way
+//     through BSON in every case (1.0, 1e2, numbers past 64 bits, escapes,
+//     repeated keys), so the way back is tried before the write; where it is not
+//     exact, the compacted envelope is stored beside the parsed fields, as the
+//     string raw, and readers prefer it.
+//   - A document that MongoDB refuses does not hold up its neighbours: it is
+//     written with its scalars and raw only, and, failing that, as a marker, on
+//     which reads answer [ErrIncomplete]. Other failures are returned to
+//     the log, which offers the batch again.
+//   - MongoDB may be absent at any time, also at the start. Writes wait for it,
+//     reads answer [ErrUnavailable] without waiting each time anew; the log has
+//     everything, so callers read there.
+//
+// Sequences are compared within one epoch only. Documents of an earlier epoch
+// stay in novel_job_events and are not served.
+//
+// [New] starts nothing. [Store.Run] owns the goroutines of the consumers and of
+// the index builder, and returns after them.
+package projections

@@ -1,0 +1,72 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+)
+
+var (
+	// ErrUnavailable is returned by reads that MongoDB did not answer, and, for
+	// [Config.RetryAfter] after such a one, by reads that were not tried. The
+	// log answers the same question meanwhile; a later retry helps.
+	ErrUnavailable = errors.New("MongoDB is not available")
+
+	// ErrIncomplete is returned by reads of a range in which a document does not
+	// hold its event: MongoDB had refused it in every form, or somebody has
+	// changed it. A retry does not help; the log has the event.
+	ErrIncomplete = errors.New("the history in MongoDB is incomplete")
+
+	// ErrInvalidURI is returned by [Connect] for a connection string that the
+	// driver does not take. A retry does not help.
+	ErrInvalidURI = errors.New("invalid MongoDB URI")
+)
+
+// serverStateCodes are errors that speak of the server and not of the document:
+// the same write may succeed later. Source: MongoDB's error_codes.yml.
+var serverStateCodes = []int{
+	6, 7, 89, 9001, // host unreachable, host not found, network timeout, socket
+	13, 18, // unauthorised, authentication failed
+	24, 50, 112, 262, // lock timeout, time limit, write conflict, time limit
+	64, 79, 100, // write concern not met, unknown, unsatisfiable
+	91, 11600, 11602, // shutting down, interrupted
+	133, 134, 189, 10058, 10107, 13435, 13436, // no primary, stepping down, recovering
+	8000, 14031, // hosted service's limits, out of disk space
+}
+
+// isOutage reports whether err says nothing about the documents it was for:
+// MongoDB did not answer, or is in no state to.
+func isOutage(err error) bool {
+	if mongo.IsNetworkError(err) || mongo.IsTimeout(err) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, mongo.ErrClientDisconnected) {
+		return true
+	}
+	var server mongo.ServerError
+	if !errors.As(err, &server) {
+		return false
+	}
+	if server.HasErrorLabel("RetryableWriteError") || server.HasErrorLabel("TransientTransactionError") {
+		return true
+	}
+	if bulk := (mongo.BulkWriteException{}); errors.As(err, &bulk) && bulk.WriteConcernError != nil {
+		return true
+	}
+	if one := (mongo.WriteException{}); errors.As(err, &one) && one.WriteConcernError != nil {
+		return true
+	}
+	return slices.ContainsFunc(serverStateCodes, server.HasErrorCode)
+}
+
+// codeOf returns MongoDB's code for err, zero when it has none. It stands in
+// logs for the message, which may quote the document.
+func codeOf(err error) int {
+	var server mongo.ServerError
+	if errors.As(err, &server) {
+		if codes := server.ErrorCodes(); len(codes) > 0 {
+			return codes[0]
+		}
+	}
+	return 0
+}

@@ -1,0 +1,166 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// replacesPerWrite bounds the heads that one command replaces. FerretDB keeps a
+// connection to SQLite for every update of a command until its end, and stands
+// still for ever when it has used its hundred.
+const replacesPerWrite = 32
+
+// head returns the event's document in novel_job_heads, nil for one without a
+// status.
+func (e event) head(s shape) bson.D {
+	var status string
+	var snapshot any
+	for _, field := range e.fields {
+		switch field.Key {
+		case fieldStatus:
+			status, _ = field.Value.(string)
+		case fieldSnapshot:
+			snapshot = field.Value
+		}
+	}
+	if status == "" {
+		return nil
+	}
+	if s != shapeFull {
+		snapshot = nil
+	}
+	doc := bson.D{
+		{Key: fieldID, Value: e.JobID},
+		{Key: fieldJobID, Value: e.JobID},
+		{Key: fieldStatus, Value: status},
+		{Key: fieldSnapshot, Value: snapshot},
+	}
+	if s == shapeRaw || s == shapeFull && !e.exact {
+		doc = append(doc, bson.E{Key: fieldRaw, Value: e.raw})
+	}
+	return append(doc,
+		bson.E{Key: fieldSequence, Value: int64(e.Sequence)},
+		bson.E{Key: fieldEpoch, Value: e.Epoch},
+		bson.E{Key: fieldEmittedAt, Value: e.EmittedAt},
+		bson.E{Key: fieldUpdatedAt, Value: bson.NewDateTimeFromTime(e.StoredAt)},
+	)
+}
+
+// writeHeads makes the last status of each job its head, unless a later one is.
+func (s *Store) writeHeads(ctx context.Context, records []messaging.Record) error {
+	heads := latestHeads(records)
+	if len(heads) == 0 {
+		return nil
+	}
+	docs := make([]any, len(heads))
+	for i := range heads {
+		docs[i] = heads[i].head(shapeFull)
+	}
+	// First as new ones, then over those that are there. The other way round, as
+	// an upsert with a guard in its filter, a stale head is a duplicate key, and
+	// FerretDB drops the rest of the command for it.
+	there, refused, err := s.insertAll(ctx, s.heads, docs)
+	if err != nil {
+		return err
+	}
+	moreRefused, err := s.replaceHeads(ctx, heads, there)
+	if err != nil {
+		return err
+	}
+	for _, i := range append(refused, moreRefused...) {
+		put := func(ctx context.Context, shape shape) error { return s.putHead(ctx, heads[i], shape) }
+		if err := s.writeReduced(ctx, JobHeads, heads[i].Record, put); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// latestHeads returns the last status of each job, in the order of the batch,
+// which is that of the log.
+func latestHeads(records []messaging.Record) []event {
+	last := make(map[string]int)
+	for i, record := range records {
+		if record.Kind == messaging.KindJobStatus {
+			last[record.JobID] = i
+		}
+	}
+	heads := make([]event, 0, len(last))
+	for i, record := range records {
+		if record.Kind != messaging.KindJobStatus || last[record.JobID] != i {
+			continue
+		}
+		if e := newEvent(record); e.head(shapeBare) != nil {
+			heads = append(heads, e)
+		}
+	}
+	return heads
+}
+
+// replaceHeads replaces the heads at the indexes where they are older, and
+// returns the indexes of those that were refused.
+func (s *Store) replaceHeads(ctx context.Context, heads []event, indexes []int) (refused []int, err error) {
+	for len(indexes) > 0 {
+		chunk := indexes[:min(replacesPerWrite, len(indexes))]
+		indexes = indexes[len(chunk):]
+		models := make([]mongo.WriteModel, len(chunk))
+		for n, i := range chunk {
+			models[n] = mongo.NewReplaceOneModel().SetFilter(older(heads[i])).SetReplacement(heads[i].head(shapeFull))
+		}
+		failed, err := s.bulkWrite(ctx, models)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range failed {
+			refused = append(refused, chunk[n])
+		}
+	}
+	return refused, nil
+}
+
+// bulkWrite returns the indexes of the refused models, all of them when the
+// command as a whole was. The error is an outage.
+func (s *Store) bulkWrite(ctx context.Context, models []mongo.WriteModel) (refused []int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	_, err = s.heads.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	switch {
+	case err == nil:
+		return nil, nil
+	case isOutage(err):
+		return nil, fmt.Errorf("replace %d documents in %s: %w", len(models), headsCollection, err)
+	}
+	// Which of them is not asked: FerretDB leaves out those after the first.
+	for n := range models {
+		refused = append(refused, n)
+	}
+	return refused, nil
+}
+
+// putHead writes one head unless a later one is there.
+func (s *Store) putHead(ctx context.Context, e event, shape shape) error {
+	_, err := s.heads.InsertOne(ctx, e.head(shape))
+	if !mongo.IsDuplicateKeyError(err) {
+		return err
+	}
+	_, err = s.heads.ReplaceOne(ctx, older(e), e.head(shape))
+	return err
+}
+
+// older matches the head that e comes after: one with a lower sequence, or one
+// of another epoch, with which sequences do not compare.
+func older(e event) bson.D {
+	return bson.D{
+		{Key: fieldID, Value: e.JobID},
+		{Key: "$or", Value: bson.A{
+			bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: e.Epoch}}}},
+			bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lt", Value: int64(e.Sequence)}}}},
+		}},
+	}
+}

@@ -1,0 +1,84 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// indexes of novel_job_events. The first two serve other programs, and
+// [Store.ReadLegacy]'s order within a job. The third serves every read by
+// sequence as one range in one direction, with the epoch looked up in the index,
+// and the search for documents without a sequence, which it holds as null: it
+// must not be sparse. novel_job_heads is read by _id.
+var indexes = []struct {
+	name string
+	keys bson.D
+}{
+	{"idx_novel_job_events_jobId_emittedAt", bson.D{{Key: fieldJobID, Value: 1}, {Key: fieldEmittedAt, Value: -1}}},
+	{"idx_novel_job_events_kind_emittedAt", bson.D{
+		{Key: fieldJobID, Value: 1}, {Key: fieldKind, Value: 1}, {Key: fieldEmittedAt, Value: -1},
+	}},
+	{"idx_novel_job_events_jobId_sequence", bson.D{
+		{Key: fieldJobID, Value: 1}, {Key: fieldSequence, Value: 1}, {Key: fieldEpoch, Value: 1},
+	}},
+}
+
+// indexConflictCodes are MongoDB's for an index that is there under another name
+// or with other options: somebody's decision, which a repeat does not change.
+var indexConflictCodes = []int{85, 86}
+
+// ensureIndexes makes the indexes, repeating what fails until ctx ends. Events
+// are written meanwhile.
+func (s *Store) ensureIndexes(ctx context.Context) {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval = 250 * time.Millisecond
+	wait.MaxInterval = 15 * time.Second
+	failing := false
+	for next := 0; next < len(indexes); {
+		err := s.ensureIndex(ctx, next)
+		if err == nil {
+			next++
+			continue
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if !failing {
+			failing = true
+			s.logger.WarnContext(ctx, "MongoDB does not make an index; repeating until it does",
+				slog.String("index", indexes[next].name), slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait.NextBackOff()):
+		}
+	}
+	s.logger.InfoContext(ctx, "MongoDB has the indexes", slog.String("collection", eventsCollection))
+}
+
+// ensureIndex makes one index. They go one by one, because FerretDB's connection
+// breaks when a command names several that are there.
+func (s *Store) ensureIndex(ctx context.Context, i int) error {
+	index := mongo.IndexModel{Keys: indexes[i].keys, Options: options.Index().SetName(indexes[i].name)}
+	// No time limit: on a large collection it takes as long as it takes.
+	_, err := s.events.Indexes().CreateOne(ctx, index)
+	var server mongo.ServerError
+	if errors.As(err, &server) {
+		for _, code := range indexConflictCodes {
+			if server.HasErrorCode(code) {
+				s.logger.WarnContext(ctx, "An index is there in another form and is left as it is",
+					slog.String("index", indexes[i].name), slog.Any("error", err))
+				return nil
+			}
+		}
+	}
+	return err
+}

@@ -1,0 +1,54 @@
+package projections
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// MaxLegacy is how many documents of older writers one [Store.ReadLegacy]
+// returns at most.
+const MaxLegacy = 10_000
+
+// ReadLegacy returns the job's newest events of older writers, which have no
+// sequence, oldest first: at most limit of them, and [MaxLegacy] when limit is
+// zero or more than that. They are older than every record with a sequence.
+//
+// The order is that of emittedAt, then of _id. Writers differ in whether they
+// store emittedAt as text or as a date; both are taken. Documents that are no
+// events are left out, and may make the page shorter than the limit.
+//
+// It uses the index on jobId, sequence and epoch, and sorts what is found: old
+// documents only. It fails with [ErrUnavailable].
+func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
+	if limit <= 0 || limit > MaxLegacy {
+		limit = MaxLegacy
+	}
+	// Null matches a field that is absent, too.
+	unsequenced := bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
+	newestFirst := bson.D{{Key: fieldEmittedAt, Value: -1}, {Key: fieldID, Value: -1}}
+	records, found, err := s.findEvents(ctx, unsequenced, newestFirst, limit)
+	if err != nil {
+		return nil, err
+	}
+	if found == limit {
+		// There may be more, and MongoDB sorts by type first: every date comes
+		// before any text. Ask for the newest of each.
+		records = nil
+		for _, form := range []string{"date", "string"} {
+			filter := append(unsequenced[:2:2], bson.E{Key: fieldEmittedAt, Value: bson.D{{Key: "$type", Value: form}}})
+			page, _, err := s.findEvents(ctx, filter, newestFirst, limit)
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, page...)
+		}
+	}
+	slices.Reverse(records)
+	slices.SortStableFunc(records, func(a, b messaging.Record) int { return cmp.Compare(a.EmittedAt, b.EmittedAt) })
+	return records[max(0, len(records)-limit):], nil
+}

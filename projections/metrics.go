@@ -1,0 +1,68 @@
+package projections
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// What a refused document still holds, as the label of its counter.
+const (
+	keptRaw     = "raw"
+	keptNothing = "nothing"
+)
+
+type metrics struct {
+	up        *prometheus.GaugeVec
+	applied   *prometheus.CounterVec
+	seconds   *prometheus.HistogramVec
+	batch     *prometheus.HistogramVec
+	refused   *prometheus.CounterVec
+	malformed prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	const projection = "projection"
+	m := &metrics{
+		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "realtime_projections_up",
+			Help: "1 while MongoDB takes the projection's batches, 0 after it did not.",
+		}, []string{projection}),
+		applied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_projections_applied_records_total",
+			Help: "Records whose batch MongoDB has, repeats included.",
+		}, []string{projection}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "realtime_projections_apply_seconds",
+			Help:    "Time to write one batch, failures included.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
+		}, []string{projection}),
+		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "realtime_projections_batch_records",
+			Help:    "Records in one batch.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+		}, []string{projection}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_projections_refused_documents_total",
+			Help: "Documents that MongoDB refused in full, by what was kept of the event.",
+		}, []string{projection, "kept"}),
+		malformed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_projections_malformed_documents_total",
+			Help: "Documents of other writers that were skipped by a read, being no event.",
+		}),
+	}
+	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.refused, m.malformed} {
+		if err := reg.Register(collector); err != nil {
+			return nil, fmt.Errorf("register the metrics of projections: %w", err)
+		}
+	}
+	for _, name := range []string{History, JobHeads} {
+		m.up.WithLabelValues(name).Set(1)
+		m.applied.WithLabelValues(name)
+		m.seconds.WithLabelValues(name)
+		m.batch.WithLabelValues(name)
+		m.refused.WithLabelValues(name, keptRaw)
+		m.refused.WithLabelValues(name, keptNothing)
+	}
+	return m, nil
+}

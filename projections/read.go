@@ -1,0 +1,137 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The reads below return records of one epoch, oldest first, at most limit of
+// them, none when limit is not positive. Fewer than limit means that MongoDB has
+// no more in that direction.
+//
+// Batches are written in no order and by several processes, so a record may be
+// there before an earlier one: a page is whole up to the sequence that the
+// history consumer has acknowledged, and not to be trusted past it.
+//
+// They fail with [ErrUnavailable] or [ErrIncomplete], and the log answers.
+// All of them use the index on jobId, sequence and epoch.
+
+// ReadAfter returns the job's records after the position.
+func (s *Store) ReadAfter(
+	ctx context.Context, jobID string, after messaging.Position, limit int,
+) ([]messaging.Record, error) {
+	filter := sequenced(jobID, after.Epoch, bson.D{{Key: "$gt", Value: stored(after.Sequence)}})
+	return s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: 1}}, limit)
+}
+
+// ReadNewest returns the job's newest records.
+func (s *Store) ReadNewest(ctx context.Context, jobID, epoch string, limit int) ([]messaging.Record, error) {
+	filter := sequenced(jobID, epoch, bson.D{{Key: "$gt", Value: int64(0)}})
+	return reversed(s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: -1}}, limit))
+}
+
+// ReadBefore returns the job's newest records before the position.
+func (s *Store) ReadBefore(
+	ctx context.Context, jobID string, before messaging.Position, limit int,
+) ([]messaging.Record, error) {
+	filter := sequenced(jobID, before.Epoch,
+		bson.D{{Key: "$gt", Value: int64(0)}, {Key: "$lt", Value: stored(before.Sequence)}})
+	return reversed(s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: -1}}, limit))
+}
+
+func sequenced(jobID, epoch string, sequences bson.D) bson.D {
+	return bson.D{
+		{Key: fieldJobID, Value: jobID},
+		{Key: fieldEpoch, Value: epoch},
+		{Key: fieldSequence, Value: sequences},
+	}
+}
+
+// stored returns a sequence as documents hold it. A client may ask for more than
+// any sequence can be.
+func stored(sequence uint64) int64 { return int64(min(sequence, math.MaxInt64)) }
+
+func reversed(records []messaging.Record, err error) ([]messaging.Record, error) {
+	slices.Reverse(records)
+	return records, err
+}
+
+func (s *Store) readEvents(ctx context.Context, filter, sort bson.D, limit int) ([]messaging.Record, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	records, _, err := s.findEvents(ctx, filter, sort, limit)
+	return records, err
+}
+
+// findEvents returns the records of novel_job_events that the filter matches, in
+// the order of sort, and how many documents that took: older writers' that are no
+// events are counted and left out.
+func (s *Store) findEvents(
+	ctx context.Context, filter, sort bson.D, limit int,
+) (records []messaging.Record, found int, err error) {
+	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
+		// One more than the limit in a batch, for FerretDB keeps a cursor open
+		// when a batch is exactly full.
+		cursor, err := s.events.Find(ctx, filter,
+			options.Find().SetSort(sort).SetLimit(int64(limit)).SetBatchSize(int32(min(limit, maxPage)+1)))
+		if err != nil {
+			return err
+		}
+		// The driver closes an exhausted cursor itself; this is for the others,
+		// and a failure to leaves it to the server's timeout.
+		defer func() { _ = cursor.Close(ctx) }()
+		for ; cursor.Next(ctx); found++ {
+			record, err := decodeRecord(cursor.Current)
+			switch {
+			case err == nil:
+				records = append(records, record)
+			case errors.Is(err, ErrIncomplete):
+				return err
+			default:
+				s.metrics.malformed.Inc()
+			}
+		}
+		return cursor.Err()
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return records, found, nil
+}
+
+// maxPage bounds the documents that MongoDB is asked for in one reply.
+const maxPage = 10_000
+
+// read bounds a read in time, and keeps it from a MongoDB that is known to be
+// away.
+func (s *Store) read(ctx context.Context, what string, read func(context.Context) error) error {
+	if !s.breaker.allow() {
+		return fmt.Errorf("read %s: %w", what, ErrUnavailable)
+	}
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	err := read(bounded)
+	switch {
+	case err == nil || errors.Is(err, ErrIncomplete) || errors.Is(err, mongo.ErrNoDocuments):
+		s.breaker.settle(answered)
+		return err
+	case errors.Is(ctx.Err(), context.Canceled):
+		s.breaker.settle(unknown)
+		return fmt.Errorf("read %s: %w", what, context.Cause(ctx))
+	case isOutage(err):
+		s.breaker.settle(unanswered)
+	default:
+		s.breaker.settle(answered)
+	}
+	return fmt.Errorf("read %s: %w: %w", what, ErrUnavailable, err)
+}

@@ -1,0 +1,117 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"go.mongodb.org/mongo-driver/v2/mongo/readpref"
+	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The names of the projections' durable consumers.
+const (
+	History  = "history"
+	JobHeads = "job-heads"
+)
+
+// The collections.
+const (
+	eventsCollection = "novel_job_events"
+	headsCollection  = "novel_job_heads"
+	jobsCollection   = "novel_jobs"
+)
+
+// Log feeds the projections.
+type Log interface {
+	// Consume calls apply with the records after what consumer has acknowledged,
+	// at most maxBatch at a time and one call at a time, and acknowledges them
+	// when it returns nil. After an error it offers the same records again,
+	// later. It returns when ctx ends.
+	Consume(ctx context.Context, consumer string, maxBatch int,
+		apply func(ctx context.Context, records []messaging.Record) error) error
+}
+
+// Store writes and reads the projections. It is safe for concurrent use.
+type Store struct {
+	cfg     Config
+	logger  *slog.Logger
+	metrics *metrics
+
+	client *mongo.Client
+	events *mongo.Collection
+	heads  *mongo.Collection
+	jobs   *mongo.Collection
+
+	breaker *breaker
+}
+
+// New returns a store of the projections in db. It does no I/O: MongoDB may be
+// down.
+func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Registerer) (*Store, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(reg)
+	if err != nil {
+		return nil, err
+	}
+	// Whatever the connection string says: a batch is acknowledged in the log
+	// when no failover can undo it, and a page is read where no replica lags.
+	sure := options.Collection().
+		SetWriteConcern(writeconcern.Majority()).
+		SetReadPreference(readpref.Primary())
+	return &Store{
+		cfg:     cfg,
+		logger:  logger,
+		metrics: metrics,
+		client:  db.Client(),
+		events:  db.Collection(eventsCollection, sure),
+		heads:   db.Collection(headsCollection, sure),
+		jobs:    db.Collection(jobsCollection, sure),
+		breaker: newBreaker(cfg.ReadTimeout, cfg.RetryAfter),
+	}, nil
+}
+
+// Run makes the indexes and applies the log to both projections until ctx ends;
+// then it returns nil. It returns an error when the log cannot be consumed. Once
+// at a time; several processes may run the same projections.
+func (s *Store) Run(ctx context.Context, log Log) error {
+	// All three are stopped by ctx, or by the first that fails.
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		s.ensureIndexes(groupCtx)
+		return nil
+	})
+	for _, p := range []*projection{
+		s.newProjection(History, s.writeHistory),
+		s.newProjection(JobHeads, s.writeHeads),
+	} {
+		group.Go(func() error {
+			if err := log.Consume(groupCtx, p.name, s.cfg.MaxBatch, p.apply); err != nil {
+				return fmt.Errorf("consume the log as %q: %w", p.name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// Ping asks MongoDB whether it is there. The error matches [ErrUnavailable].
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	if err := s.client.Ping(ctx, readpref.Primary()); err != nil {
+		return fmt.Errorf("ping MongoDB: %w: %w", ErrUnavailable, err)
+	}
+	return nil
+}

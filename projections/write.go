@@ -1,0 +1,87 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// errRefused says that MongoDB refused a document in every form, the barest
+// included, which speaks of the server: a validator, a lack of rights. The
+// message of the server is left out, for it may quote the document.
+var errRefused = errors.New("refused in every form")
+
+// duplicateKey is MongoDB's error code of an _id that is there already.
+const duplicateKey = 11000
+
+// insertAll inserts the documents in no order and returns the indexes of those
+// whose _id was there, and of those that were refused. The error is an outage:
+// any of the documents may be missing. What fails as a whole and is no outage
+// counts as refused, each of them.
+func (s *Store) insertAll(ctx context.Context, c *mongo.Collection, docs []any) (there, refused []int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	_, err = c.InsertMany(ctx, docs, options.InsertMany().SetOrdered(false))
+	switch {
+	case err == nil:
+		return nil, nil, nil
+	case isOutage(err):
+		return nil, nil, fmt.Errorf("insert %d documents into %s: %w", len(docs), c.Name(), err)
+	}
+	var bulk mongo.BulkWriteException
+	if !errors.As(err, &bulk) {
+		for i := range docs {
+			refused = append(refused, i)
+		}
+		return nil, refused, nil
+	}
+	for _, failure := range bulk.WriteErrors {
+		if failure.Code == duplicateKey {
+			there = append(there, failure.Index)
+		} else {
+			refused = append(refused, failure.Index)
+		}
+	}
+	return there, refused, nil
+}
+
+// writeReduced writes one document by itself in the fullest shape that MongoDB
+// takes, and tells what it cost.
+func (s *Store) writeReduced(
+	ctx context.Context, projection string, record messaging.Record, write func(context.Context, shape) error,
+) error {
+	code := 0
+	for shape := range shapes {
+		err := s.writeOne(ctx, shape, write)
+		switch {
+		case err == nil && shape == shapeFull:
+			return nil // the refusal was not for what it holds
+		case err == nil:
+			kept := keptRaw
+			if shape == shapeBare {
+				kept = keptNothing
+			}
+			s.metrics.refused.WithLabelValues(projection, kept).Inc()
+			s.logger.WarnContext(ctx, "MongoDB refused a document; it was written reduced",
+				slog.String("projection", projection), slog.String("job", record.JobID),
+				slog.Uint64("sequence", record.Sequence), slog.String("kept", kept), slog.Int("code", code))
+			return nil
+		case isOutage(err):
+			return fmt.Errorf("write sequence %d of %q: %w", record.Sequence, projection, err)
+		}
+		code = codeOf(err)
+	}
+	return fmt.Errorf("write sequence %d of %q: %w (code %d)", record.Sequence, projection, errRefused, code)
+}
+
+func (s *Store) writeOne(ctx context.Context, shape shape, write func(context.Context, shape) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	return write(ctx, shape)
+}
