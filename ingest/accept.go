@@ -54,7 +54,7 @@ func (i *Ingest) refuse(rejection *messaging.Rejection, payload string) (d deliv
 }
 
 // deadLetter counts a refusal and returns its dead letter, with a copy of the
-// payload, or of as much of its beginning as a dead letter can hold.
+// payload, or of as much of its beginning as may be kept.
 func (i *Ingest) deadLetter(rejection *messaging.Rejection, payload string) messaging.DeadLetter {
 	i.metrics.rejected.WithLabelValues(string(rejection.Reason)).Inc()
 	i.rejectLog.Do(func() {

@@ -75,8 +75,12 @@ func (i *Ingest) appendDelivery(ctx context.Context, d delivery) (messaging.Rece
 		if err != nil {
 			return receipt, err
 		}
-		if receipt.Duplicate && receipt.Sequence <= floor {
-			continue // an earlier publish has this ordinal
+		if receipt.Sequence <= floor {
+			if receipt.Duplicate {
+				continue // an earlier publish has this ordinal
+			}
+			i.identities.restart()
+			d.heardBy.restart()
 		}
 		stored = receipt.Sequence
 		return receipt, nil
@@ -86,7 +90,7 @@ func (i *Ingest) appendDelivery(ctx context.Context, d delivery) (messaging.Rece
 // baseline returns the log's head from before a subscription.
 func (i *Ingest) baseline(ctx context.Context, s *subscription) (uint64, error) {
 	for {
-		head, err := s.baseline(ctx)
+		head, err := s.baseline(ctx, i.cfg.ConnectTimeout)
 		if err == nil {
 			return head, nil
 		}

@@ -13,9 +13,9 @@ type Config struct {
 	// MaxEventBytes is the largest envelope that is accepted; a larger one is
 	// dead-lettered as too-large.
 	MaxEventBytes int
-	// MaxDeadLetterBytes is how much of a refused event its dead letter keeps.
-	// It must leave room for headers below the log's largest message. Of a
-	// larger event the beginning is kept, and the detail tells its true size.
+	// MaxDeadLetterBytes is how much of a refused event is kept in memory for its
+	// dead letter; the log may hold less. Of a larger event the beginning is kept,
+	// and the detail tells its true size.
 	MaxDeadLetterBytes int
 
 	// MaxPendingEvents and MaxPendingBytes bound what was read from Redis and is
@@ -34,8 +34,8 @@ type Config struct {
 	// is forgotten, which loses nothing; see identities. At least MaxPendingEvents.
 	MaxIdentities int
 
-	// ConnectTimeout bounds the connecting and subscribing to Redis, and the
-	// question to the log that precedes it.
+	// ConnectTimeout bounds the connecting and subscribing to Redis, and a
+	// question to the log for its head.
 	ConnectTimeout time.Duration
 	// PingInterval is the time between pings on the subscription, PingTimeout
 	// how long their answer may take. A connection on which nothing arrives for
@@ -61,7 +61,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		MaxEventBytes:      messaging.DefaultMaxEventBytes,
-		MaxDeadLetterBytes: 1_000_000,
+		MaxDeadLetterBytes: 8 << 20,
 		MaxPendingEvents:   10_000,
 		MaxPendingBytes:    64 << 20,
 		MaxPendingReceipts: 10_000,

@@ -41,6 +41,9 @@ import (
 // rule, the next identical publish walks past them, one append for each, and is
 // not mistaken for one of them.
 //
+// The log itself may begin anew, with sequences from 1. An event that is stored
+// at or below the floor proves it, and all floors are dropped.
+//
 // Whatever remains uncertain errs towards storing twice, never towards losing:
 // if the same payload is published without an id again and again, for longer
 // than the dedup window, a gateway that starts meanwhile cannot learn how far
@@ -100,17 +103,29 @@ func (s *identities) take(payload []byte, now time.Time) *identity {
 	return id
 }
 
-// put gives an identity back whose last publish is stored at sequence.
+// put gives an identity back whose last publish is stored at sequence; 0 when
+// it was given up.
 func (s *identities) put(id *identity, sequence uint64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	id.floor = max(id.floor, sequence)
+	if sequence > 0 {
+		id.floor = sequence
+	}
 	id.heardAt = now
 	s.byHash[id.hash] = s.order.PushFront(id)
 	s.forgetUnheard(now)
 	for s.order.Len() > s.max {
 		s.forget(s.order.Back())
 	}
+}
+
+// restart forgets all sequences, because the log gives them out anew.
+func (s *identities) restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.byHash)
+	s.order.Init()
+	s.forgotten = 0
 }
 
 // forgetUnheard removes what was not heard for so long that the log does not

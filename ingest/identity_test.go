@@ -1,9 +1,10 @@
 package ingest_test
 
 import (
+	"fmt"
 	"testing"
 
-	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // settle waits until the gateways have handled what each of them has heard.
@@ -118,9 +119,8 @@ func TestLogThatIsAwayAtSubscribeIsAskedAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.log.failHead(errPassing)
-	var g *gateway
-	start := func(cfg ingest.Config) { g = b.subscribed(t, cfg) }
-	start(quick()) // listens all the same
+
+	g := b.subscribed(t, quick()) // listens all the same
 	same := event("job", "", 1)
 	b.publish(t, same, event("job-2", "id", 2))
 	b.log.waitRecords(t, 1) // an event with an id does not need the head
@@ -133,4 +133,41 @@ func TestLogThatIsAwayAtSubscribeIsAskedAgain(t *testing.T) {
 	b.publish(t, same)
 	b.log.waitRecords(t, 3)
 	settle(t, map[*gateway]int{g: 3})
+}
+
+func TestLogThatBeginsAnewDropsTheFloors(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for n := range 10 {
+		if _, err := b.log.Append(t.Context(), messaging.Record{MessageID: fmt.Sprint(n)}); err != nil {
+			t.Fatalf("append: %v", err)
+		}
+	}
+	first, second := b.subscribed(t, quick()), b.subscribed(t, quick()) // with a baseline of 10
+	handled := 0
+	publish := func(n int) {
+		t.Helper()
+		b.publish(t, event("job", "", n))
+		handled++
+		settle(t, map[*gateway]int{first: handled, second: handled})
+	}
+	for n := range 3 {
+		publish(n)
+	}
+	b.log.begin()
+	publish(3) // the gateway that comes second may store it again: it cannot know yet
+	again := len(b.log.stored())
+	for n := range 4 {
+		publish(n)
+	}
+	if got := len(b.log.stored()); got > again+5 {
+		t.Errorf("%d records after %d and 4 publishes, want one each soon", got, again)
+	}
+	settled := len(b.log.stored())
+	for n := range 4 {
+		publish(n)
+	}
+	if got := len(b.log.stored()); got != settled+4 {
+		t.Errorf("%d records after %d and 4 publishes, want one each", got, settled)
+	}
 }

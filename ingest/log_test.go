@@ -99,6 +99,14 @@ func (l *memoryLog) forgetIDs() {
 	clear(l.bySequence)
 }
 
+// begin empties the log, whose sequences start at 1 again.
+func (l *memoryLog) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	clear(l.bySequence)
+	l.records = nil
+}
+
 func (l *memoryLog) failHead(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

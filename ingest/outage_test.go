@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -216,4 +217,34 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestCredentialsOfTheClientAreUsedAndNotTold(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	receipts := b.receipts(t) // connected before the password is set
+	const password = "a-password-to-keep"
+	if err := b.client.ConfigSet(t.Context(), "requirepass", password).Err(); err != nil {
+		t.Fatalf("set password: %v", err)
+	}
+	connect := func(password string) *redis.Client {
+		client := redis.NewClient(&redis.Options{Addr: b.server.Addr, Password: password})
+		t.Cleanup(func() { _ = client.Close() })
+		return client
+	}
+	wrong := start(t, connect(password+"-not"), b.log, quick())
+	eventually(t, "a refusal", func() bool {
+		err := wrong.Connected()
+		return errors.Is(err, ingest.ErrNotSubscribed) && strings.Contains(err.Error(), "WRONGPASS")
+	})
+	if text := wrong.Connected().Error(); strings.Contains(text, password) {
+		t.Errorf("health tells the password: %s", text)
+	}
+
+	b.client = connect(password)
+	start(t, b.client, b.log, quick()).waitConnected(t)
+	b.publish(t, event("job", "id", 1))
+	if receipt := next(t, receipts); receipt.ID != "id" {
+		t.Errorf("receipt %+v", receipt)
+	}
 }

@@ -18,6 +18,9 @@ import (
 // back.
 var errReconnect = errors.New("a subscription does not outlive its connection")
 
+// openHeadTimeout is how long a log that does not answer may delay a SUBSCRIBE.
+const openHeadTimeout = time.Second
+
 // subscription is one SUBSCRIBE to the events channel and the connection under
 // it: they end together.
 //
@@ -60,7 +63,7 @@ func newSubscription(options *redis.Options, log Log, cfg Config) *subscription 
 // confirmation. A log that does not answer in time does not keep the gateway
 // from listening: baseline asks again.
 func (s *subscription) open(ctx context.Context) error {
-	_, err := s.baseline(ctx)
+	_, err := s.baseline(ctx, openHeadTimeout)
 	if err != nil && ctx.Err() != nil {
 		return err
 	}
@@ -141,16 +144,23 @@ func (s *subscription) release() {
 	_ = s.client.Close()
 }
 
+// restart drops the baseline, because the log gives out its sequences anew.
+func (s *subscription) restart() {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	s.head = 0
+}
+
 // baseline returns the log's head from before the SUBSCRIBE. If the log did not
 // answer then, it is asked now: publishes that another gateway has stored since
 // may then be stored again, but none is taken for an earlier one.
-func (s *subscription) baseline(ctx context.Context) (uint64, error) {
+func (s *subscription) baseline(ctx context.Context, timeout time.Duration) (uint64, error) {
 	s.asking.Lock()
 	defer s.asking.Unlock()
 	if s.known {
 		return s.head, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	head, err := s.log.Head(ctx)
 	if err != nil {
