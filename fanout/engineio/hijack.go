@@ -58,7 +58,7 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // serveWebSocket takes the connection over and runs it to its end on another
-// goroutine. session is nil when the client is only to be told to go away.
+// goroutine. stage says whether it starts the session or probes for an upgrade.
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session *Session, stage uint32) error {
 	network, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {

@@ -46,7 +46,21 @@ func (w *webSocket) connected(ms *melody.Session) {
 // cannot drop it.
 func (w *webSocket) refuse() {
 	w.stage.Store(stageRefused)
+	w.session.mu.Lock()
+	w.giveUp()
+	w.session.mu.Unlock()
 	_ = w.melody.CloseWithMsg(melody.FormatCloseMessage(melody.ClosePolicyViolation, ""))
+}
+
+// giveUp lets another WebSocket try the upgrade. Called with the session's
+// lock held.
+func (w *webSocket) giveUp() {
+	if w.session.upgrade == w {
+		w.session.upgrade = nil
+	}
+	if w.expiry != nil {
+		w.expiry.Stop()
+	}
 }
 
 // expired cuts a WebSocket that did not finish the upgrade in time; the
@@ -99,10 +113,9 @@ func (s *Session) adopt(w *webSocket) bool {
 		return false
 	}
 	old := s.transport
-	s.upgrade = nil
+	w.giveUp()
 	s.transport = w
 	w.stage.Store(stageActive)
-	w.expiry.Stop()
 	s.refill()
 	s.mu.Unlock()
 	old.(*polling).discard()

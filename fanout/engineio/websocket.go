@@ -26,7 +26,7 @@ const (
 // frame it has handed to conn (sent), which moves the next ones up; when there
 // is no next one, conn writes.
 type webSocket struct {
-	session *Session // nil when the connection is only to be refused
+	session *Session
 	server  *Server
 	conn    *conn
 	melody  *melody.Session // set before the session learns of the transport
@@ -83,9 +83,6 @@ func (w *webSocket) abort(Frame) { w.conn.closeNow() }
 // sent runs on melody's writing goroutine after each frame.
 func (w *webSocket) sent(data []byte) {
 	s := w.session
-	if s == nil {
-		return
-	}
 	w.server.metrics.sent.Inc()
 	s.mu.Lock()
 	w.inflight--
@@ -136,16 +133,8 @@ func (w *webSocket) failed(err error) {
 func (w *webSocket) gone() {
 	w.conn.closeNow()
 	s := w.session
-	if s == nil {
-		return
-	}
 	s.mu.Lock()
-	if s.upgrade == w {
-		s.upgrade = nil
-	}
-	if w.expiry != nil {
-		w.expiry.Stop()
-	}
+	w.giveUp()
 	current := s.transport == w
 	s.mu.Unlock()
 	if current {
