@@ -130,7 +130,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd/realtime-dev",
-		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack"},
+		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack", "internal/sample"},
 		modules: []string{cobra, envParser},
 		why:     "the development command adds the development stack and its page to the application",
 	},

@@ -169,6 +169,7 @@ func TestCommandsThatCannotRun(t *testing.T) {
 		{"a wrong setting of config", settings{"LOG_LEVEL": "loud"}, []string{"config"}, 2, []string{"LOG_LEVEL", `"loud"`, "debug"}},
 		{"an unknown flag", nil, []string{"serve", "--fast"}, 2, []string{"--fast"}},
 		{"an unknown command", nil, []string{"conquer"}, 2, []string{"conquer"}},
+		{"too many arguments", nil, []string{"publish", "{}", "{}"}, 2, []string{"arg"}},
 		{"publish without Redis", nil, []string{"publish", "{}"}, 2, []string{"REDIS_URL"}},
 		{"a catalogue that is not there", settings{"PORT": "0", "CATALOGUE_FILE": "no-such-file.json"}, []string{"serve"}, 2, []string{"no-such-file.json"}},
 		{"a taken port", settings{"PORT": port}, []string{"serve"}, 1, []string{port, "in use"}},
