@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:]))
+}
+
+func run(ctx context.Context, args []string) int {
+	command := newCommand()
+	command.SetArgs(args)
+	err := command.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "realtime-dev:", err)
+	if errors.Is(err, app.ErrConfig) || errors.Is(err, errUsage) {
+		return 2
+	}
+	return 1
+}
+
+// errUsage marks errors about how the command was called.
+var errUsage = errors.New("usage")
+
+// Where the stack listens unless it is told otherwise.
+const (
+	defaultPort  = 3001
+	defaultRedis = "127.0.0.1:6379"
+	defaultMongo = "127.0.0.1:27017"
+	defaultNATS  = "127.0.0.1:4222"
+)
+
+// options are the flags.
+type options struct {
+	port               int
+	redis, mongo, nats string
+	dataDir            string
+	sample             bool
+}
+
+func newCommand() *cobra.Command {
+	var opts options
+	command := &cobra.Command{
+		Use:   "realtime-dev",
+		Short: "The realtime service and everything it needs, in one process",
+		Long: `realtime-dev starts the gateway, JetStream on disk, a Redis-protocol server and a
+MongoDB-protocol server in one process, prints where each listens, and publishes a sample
+job's events. A default port that is taken is replaced by a free one; one that was asked
+for is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
+		Example: `  go run ./cmd/realtime-dev
+  realtime-dev --port 4001 --data-dir ./data --sample=false`,
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), opts, cmd.Flags().Changed, cmd.OutOrStdout())
+		},
+	}
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	flags := command.Flags()
+	flags.IntVar(&opts.port, "port", defaultPort, "HTTP port of the gateway; PORT applies when the flag is not given")
+	flags.StringVar(&opts.redis, "redis-addr", defaultRedis, "address of the Redis-protocol server")
+	flags.StringVar(&opts.mongo, "mongo-addr", defaultMongo, "address of the MongoDB-protocol server")
+	flags.StringVar(&opts.nats, "nats-addr", defaultNATS, "address of the NATS server")
+	flags.StringVar(&opts.dataDir, "data-dir", "", "folder of the log and the read models (default: a temporary one, removed at the end)")
+	flags.BoolVar(&opts.sample, "sample", true, "publish a sample job's events")
+	return command
+}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/devpage"
+	"github.com/letswriteabook/realtime/internal/devstack"
+	"github.com/letswriteabook/realtime/internal/sample"
+)
+
+// closeTimeout bounds the stop of one server of the stack.
+const closeTimeout = 10 * time.Second
+
+// serve runs the stack until ctx ends. changed tells which flags were given.
+func serve(ctx context.Context, opts options, changed func(flag string) bool, out io.Writer) (err error) {
+	environ := env.ToMap(os.Environ())
+	cfg, err := app.LoadConfig(withDefaults(environ))
+	if err != nil {
+		return err
+	}
+	if changed("port") {
+		cfg.Port = opts.port
+	}
+	dir, remove, err := dataDir(opts.dataDir)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	cfg.DataDir = filepath.Join(dir, "jetstream")
+
+	redis, err := startOn(opts.redis, changed("redis-addr"), out, "Redis", func(addr string) (*devstack.Redis, error) {
+		return devstack.StartRedis(devstack.RedisConfig{Addr: addr})
+	})
+	if err != nil {
+		return fmt.Errorf("--redis-addr: %w", err)
+	}
+	defer redis.Close()
+	mongo, err := startOn(opts.mongo, changed("mongo-addr"), out, "MongoDB", func(addr string) (*devstack.Mongo, error) {
+		return devstack.StartMongo(ctx, devstack.MongoConfig{Addr: addr, Dir: filepath.Join(dir, "mongodb")})
+	})
+	if err != nil {
+		return fmt.Errorf("--mongo-addr: %w", err)
+	}
+	defer func() {
+		closing, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, mongo.Close(closing))
+	}()
+
+	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
+	portGiven := changed("port") || environ["PORT"] != ""
+	logger := app.NewLogger(os.Stderr, cfg)
+	server, err := startOn(opts.nats, changed("nats-addr"), out, "NATS", func(addr string) (*app.App, error) {
+		cfg.NATSListen = addr
+		server, err := app.Open(ctx, cfg, logger)
+		if errors.Is(err, app.ErrPort) && errors.Is(err, syscall.EADDRINUSE) && !portGiven {
+			fmt.Fprintf(out, "port %d is taken; the gateway takes a free one\n", cfg.Port)
+			cfg.Port = 0
+			server, err = app.Open(ctx, cfg, logger)
+		}
+		return server, err
+	})
+	if err != nil {
+		return err
+	}
+	info := pageInfo(cfg, server, redis.Addr(), mongo.URI())
+	page, err := devpage.Handler(info)
+	if err != nil {
+		return err
+	}
+	server.Handle("GET /{$}", page)
+	announce(out, info, dir)
+	if opts.sample {
+		server.Go("sample", func(ctx context.Context) error { return sample.Run(ctx, cfg.RedisURL, logger) })
+	}
+	return server.Run(ctx)
+}
+
+// withDefaults lowers the noise of the log, and lets the page's own origin open
+// sockets, unless the environment says otherwise.
+func withDefaults(environ map[string]string) map[string]string {
+	settings := map[string]string{"LOG_FORMAT": "text", "LOG_LEVEL": "warn", "NATS_SYNC": "10s"}
+	for name, value := range environ {
+		settings[name] = value
+	}
+	return settings
+}
+
+// startOn starts a server on an address. A default address that is taken is
+// replaced by a free one; an address that was asked for is not.
+func startOn[T any](addr string, given bool, out io.Writer, name string, start func(addr string) (T, error)) (T, error) {
+	server, err := start(addr)
+	if given || !errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, app.ErrPort) {
+		return server, err
+	}
+	fmt.Fprintf(out, "%s is taken; %s takes a free port\n", addr, name)
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return server, err
+	}
+	return start(net.JoinHostPort(host, "0"))
+}
+
+// dataDir makes the folder of the stack. A temporary one is removed at the end.
+func dataDir(asked string) (dir string, remove func(), err error) {
+	if asked != "" {
+		return asked, func() {}, os.MkdirAll(asked, 0o755)
+	}
+	dir, err = os.MkdirTemp("", "realtime-dev-")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
+}
+
+func pageInfo(cfg app.Config, server *app.App, redisAddr, mongoURI string) devpage.Info {
+	port := server.Addr().(*net.TCPAddr).Port
+	host, redisPort, _ := net.SplitHostPort(redisAddr)
+	return devpage.Info{
+		Job: sample.Job, Gateway: "http://localhost:" + strconv.Itoa(port),
+		RedisHost: host, RedisPort: redisPort, MongoURI: mongoURI, NATSURL: server.NATSURL(), Origin: cfg.Origins,
+	}
+}
+
+func announce(out io.Writer, info devpage.Info, dir string) {
+	fmt.Fprintf(out, `
+  page, gateway   %s
+  Redis           redis://%s:%s
+  MongoDB         %s
+  NATS            %s
+  data            %s
+
+`, info.Gateway, info.RedisHost, info.RedisPort, info.MongoURI, info.NATSURL, dir)
+}

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"os"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func newServe() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway until SIGINT or SIGTERM",
+		Long: `serve runs the gateway. Without NATS_URL the log is kept inside this process, in
+DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL nobody
+can publish. Each of these is said once at start.`,
+		Example: `  # everything in one process, events from a local Redis
+  REDIS_URL=redis://localhost:6379 realtime serve
+
+  # against a NATS cluster, with read models
+  NATS_URL=nats://nats-1:4222,nats://nats-2:4222 STREAM_REPLICAS=3 \
+  MONGODB_URI=mongodb://localhost:27017/novel REDIS_URL=redis://localhost:6379 realtime serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := loadConfig()
+			if err != nil {
+				return err
+			}
+			server, err := app.Open(cmd.Context(), cfg, app.NewLogger(os.Stderr, cfg))
+			if err != nil {
+				return err
+			}
+			return server.Run(cmd.Context())
+		},
+	}
+}
+
+func loadConfig() (app.Config, error) { return app.LoadConfig(env.ToMap(os.Environ())) }

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/client"
+)
+
+func newTail() *cobra.Command {
+	var address, since string
+	command := &cobra.Command{
+		Use:   "tail JOB",
+		Short: "Print a job's events as they happen",
+		Long: `tail prints the newest events of a job and then each further one, a line each: the
+socket event's name, a tab, and its payload. It resumes by itself after a break.`,
+		Example: `  realtime tail job-42
+  realtime tail job-42 --since 0          # from the beginning
+  realtime tail job-42 | jq -R 'split("\t")[1] | fromjson'`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%w: tail takes one argument, the jobId", errUsage)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return client.Follow(cmd.Context(), address, args[0], since, func(event client.Event) error {
+				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", event.Name, event.Data)
+				return err
+			})
+		},
+	}
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "3001"
+	}
+	command.Flags().StringVar(&address, "url", "http://localhost:"+port, "address of the gateway")
+	command.Flags().StringVar(&since, "since", "", "start right after this sequence; empty: with the newest events")
+	return command
+}

@@ -1,0 +1,41 @@
+package app
+
+import (
+	"context"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// hubLog shows the log as fan-out wants to see it.
+type hubLog struct{ *eventstore.Log }
+
+func (l hubLog) Extent(ctx context.Context) (fanout.Extent, error) {
+	state, err := l.State(ctx)
+	return fanout.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
+}
+
+func (l hubLog) ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
+	if before == 0 {
+		return l.ReadNewest(ctx, jobID, limit)
+	}
+	return l.Log.ReadBefore(ctx, jobID, before, limit)
+}
+
+// hubProjection shows the read models as fan-out wants to see them. How far they
+// are is the log's to say: it knows what has been acknowledged.
+type hubProjection struct {
+	*projections.Store
+	log *eventstore.Log
+}
+
+func (p hubProjection) Floor(ctx context.Context) (uint64, error) {
+	return p.log.ConsumerFloor(ctx, projections.History)
+}
+
+func (p hubProjection) Head(ctx context.Context, jobID string) (fanout.JobHead, bool, error) {
+	head, found, err := p.Store.Head(ctx, jobID)
+	return fanout.JobHead{Status: head.Status, Snapshot: head.Snapshot, EmittedAt: head.EmittedAt}, found, err
+}

@@ -1,0 +1,223 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// ErrPort is matched when the HTTP port cannot be taken.
+var ErrPort = errors.New("cannot listen on PORT")
+
+// App is the server, opened but not yet serving.
+type App struct {
+	cfg      Config
+	logger   *slog.Logger
+	parts    *lifecycle
+	registry *prometheus.Registry
+	health   *health
+	listener net.Listener
+	mux      *http.ServeMux
+	guests   []guest
+
+	catalogue *messaging.Catalogue
+	log       *eventstore.Log
+	natsURL   string
+	models    *projections.Store // nil without MongoDB
+	ingest    *ingest.Ingest     // nil without Redis, or without the role
+}
+
+// Open takes the port, and opens the backends. NATS has to be there; Redis and
+// MongoDB may come later. What was opened before an error is closed again.
+func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
+	a := &App{
+		cfg: cfg, logger: logger, parts: newLifecycle(logger),
+		registry: prometheus.NewRegistry(), health: &health{}, mux: http.NewServeMux(),
+	}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout))
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	var err error
+	if a.listener, err = net.Listen("tcp", a.cfg.address()); err != nil {
+		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
+	}
+	a.parts.onStop("listener", func(context.Context) error {
+		if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
+		return err
+	}
+	if err = a.openLog(ctx); err != nil {
+		return err
+	}
+	a.health.checks = append(a.health.checks, check{part: "log", required: true, ask: a.log.Healthy})
+	if err = a.openProjections(); err != nil {
+		return err
+	}
+	return a.openIngest()
+}
+
+// LoadCatalogue returns the built-in catalogue and the kinds that CATALOGUE_FILE
+// adds, if it is set.
+func LoadCatalogue(cfg Config) (*messaging.Catalogue, error) {
+	if cfg.Catalogue == "" {
+		return messaging.DefaultCatalogue(), nil
+	}
+	catalogue, err := messaging.LoadCatalogue(cfg.Catalogue)
+	if err != nil {
+		return nil, fmt.Errorf("%w: CATALOGUE_FILE: %w", ErrConfig, err)
+	}
+	return catalogue, nil
+}
+
+func (a *App) openProjections() error {
+	db, err := openMongo(a.cfg, a.parts, a.logger)
+	if err != nil || db == nil {
+		return err
+	}
+	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
+		return err
+	}
+	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.models.Ping})
+	return nil
+}
+
+func (a *App) openIngest() error {
+	if !a.cfg.has(roleIngest) {
+		return nil
+	}
+	client, err := openRedis(a.cfg, a.parts, a.logger)
+	if err != nil || client == nil {
+		return err
+	}
+	limits := ingest.DefaultConfig()
+	limits.MaxEventBytes = a.cfg.MaxEvent
+	limits.DedupWindow = a.cfg.DedupWindow
+	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
+	if a.ingest, err = ingest.New(client, a.log, a.catalogue, limits, a.logger, a.registry); err != nil {
+		return err
+	}
+	a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: func(context.Context) error { return a.ingest.Connected() }})
+	return nil
+}
+
+// Addr returns the address that the server listens on.
+func (a *App) Addr() net.Addr { return a.listener.Addr() }
+
+// NATSURL returns where NATS clients reach the log; empty for an embedded one
+// that does not listen.
+func (a *App) NATSURL() string { return a.natsURL }
+
+// Handle adds a page of the caller's. It must be called before [App.Run].
+func (a *App) Handle(pattern string, handler http.Handler) { a.mux.Handle(pattern, handler) }
+
+// Go adds a part of the caller's, which runs from [App.Run] on until the
+// application stops. It must be called before.
+func (a *App) Go(name string, part func(ctx context.Context) error) {
+	a.guests = append(a.guests, guest{name, part})
+}
+
+// guest is a part that the caller of [App.Go] brought.
+type guest struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// Run serves until ctx ends or a part fails, then stops every part: no new
+// clients, ingest drained, projections acknowledged, sockets closed, backends
+// closed. The error says what failed; it is nil after an orderly stop.
+func (a *App) Run(ctx context.Context) error {
+	failure := a.start()
+	if failure == nil {
+		a.logger.Info("listening", "addr", a.Addr().String(), "roles", a.cfg.Roles)
+		select {
+		case <-ctx.Done():
+		case failure = <-a.parts.failed:
+			a.logger.Error("stopping after a failure", "err", failure)
+		}
+	}
+	began := time.Now()
+	err := a.parts.stop(a.cfg.ShutdownTimeout)
+	a.logger.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
+	return errors.Join(failure, err)
+}
+
+// start starts the parts in the order in which they stand on each other.
+func (a *App) start() error {
+	if a.cfg.has(roleFanout) {
+		if err := a.startFanout(); err != nil {
+			return err
+		}
+	}
+	a.serveOperations()
+	a.startHTTP()
+	if a.models != nil && a.cfg.has(roleProject) {
+		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) })
+	}
+	if a.ingest != nil {
+		a.parts.run("ingest", a.ingest.Run)
+	}
+	for _, guest := range a.guests {
+		a.parts.run(guest.name, guest.run)
+	}
+	a.parts.onStop("readiness", func(context.Context) error {
+		a.health.draining.Store(true)
+		return nil
+	})
+	return nil
+}
+
+// startFanout starts the hub on the log's live tail, and the gateway on the hub.
+func (a *App) startFanout() error {
+	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
+	var projection fanout.Projection
+	if a.models != nil {
+		projection = hubProjection{Store: a.models, log: a.log}
+	}
+	hub, err := fanout.NewHub(hubLog{a.log}, tail, projection, a.catalogue, fanout.DefaultConfig(), a.logger, a.registry)
+	if err != nil {
+		return err
+	}
+	origins, err := guardrails.ParseOrigins(a.cfg.Origins, a.cfg.NeedOrigin)
+	if err != nil {
+		return fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
+	}
+	gateway, err := fanout.NewGateway(hub, fanout.Policy{Limits: a.cfg.limits(), Origins: origins, CatchUpLimit: a.cfg.CatchUp}, a.logger, a.registry)
+	if err != nil {
+		return err
+	}
+	socketConfig := socketio.DefaultConfig()
+	socketConfig.Path = "/ws"
+	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
+	if err != nil {
+		return err
+	}
+	a.parts.run("hub", hub.Run)
+	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
+	a.parts.onStop("sockets", sockets.Shutdown)
+	a.serveGateway(gateway, sockets)
+	return nil
+}

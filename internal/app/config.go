@@ -1,0 +1,183 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/letswriteabook/realtime/guardrails"
+)
+
+// ErrConfig is matched by every error about a setting. A retry does not help.
+var ErrConfig = errors.New("invalid settings")
+
+// Config holds the settings of the server, one environment variable each. The
+// tags are the single place for a variable's name, default and meaning.
+type Config struct {
+	Host string `env:"HOST" doc:"address to listen on; empty: every interface"`
+	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one"`
+
+	RedisURL   string `env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…; empty: no publish path"`
+	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE; empty: catch-up is served from the log"`
+	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…]; empty: JetStream inside this process, in DATA_DIR"`
+
+	Roles []string `env:"ROLES" envDefault:"ingest,project,fanout" doc:"parts to run: any of ingest, project, fanout"`
+
+	DataDir    string `env:"DATA_DIR" envDefault:"data" doc:"folder of the embedded JetStream"`
+	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream takes NATS clients; empty: none"`
+	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s (survives the death of the process)"`
+
+	LogReplicas  int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5"`
+	LogMaxBytes  int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes"`
+	LogMaxAge    time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h; 0: never"`
+	DedupWindow  time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
+	MaxEvent     int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes"`
+	Catalogue    string        `env:"CATALOGUE_FILE" doc:"JSON file with further kinds of events"`
+	Origins      string        `env:"SOCKET_CLIENT_ORIGIN" envDefault:"http://localhost:5173" doc:"origins that may connect, comma-separated; * allows all"`
+	NeedOrigin   bool          `env:"SOCKET_REQUIRE_ORIGIN" envDefault:"false" doc:"refuse clients that send no Origin"`
+	MaxConns     int           `env:"SOCKET_MAX_CONNECTIONS" envDefault:"0" doc:"sockets in all; 0: no limit"`
+	MaxPerOrigin int           `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
+	MaxSubs      int           `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
+	IdleMs       int           `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
+	CatchUp      int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
+
+	LogLevel        string        `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
+	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop"`
+}
+
+// LoadConfig reads the settings from an environment and validates them. The
+// error matches [ErrConfig] and names each wrong variable, its value and what is
+// allowed.
+func LoadConfig(environ map[string]string) (Config, error) {
+	var cfg Config
+	if err := env.ParseWithOptions(&cfg, env.Options{Environment: environ}); err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrConfig, explain(err, environ))
+	}
+	if err := cfg.Validate(); err != nil {
+		return cfg, err
+	}
+	return cfg, nil
+}
+
+// explain rewrites the parser's errors, which name struct fields, in terms of
+// the variables that people set.
+func explain(err error, environ map[string]string) error {
+	var aggregate env.AggregateError
+	if !errors.As(err, &aggregate) {
+		return err
+	}
+	var explained []error
+	for _, err := range aggregate.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			explained = append(explained, err)
+			continue
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+		name := field.Tag.Get("env")
+		explained = append(explained, wrong(name, environ[name]))
+	}
+	return errors.Join(explained...)
+}
+
+// wrong is the error about one variable: its name, its value and its meaning.
+func wrong(name, value string) error {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if field.Tag.Get("env") != name {
+			continue
+		}
+		if field.Tag.Get("secret") != "" {
+			value = redactURL(value)
+		}
+		return fmt.Errorf("%s is %q: want %s", name, value, field.Tag.Get("doc"))
+	}
+	return fmt.Errorf("%s is %q", name, value)
+}
+
+// Validate names every setting that is out of its range.
+func (c Config) Validate() error {
+	var problems []error
+	check := func(ok bool, name string, value any) {
+		if !ok {
+			problems = append(problems, wrong(name, fmt.Sprint(value)))
+		}
+	}
+	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
+	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss"), "REDIS_URL", c.RedisURL)
+	check(c.MongoDBURI == "" || strings.HasPrefix(c.MongoDBURI, "mongodb://") || strings.HasPrefix(c.MongoDBURI, "mongodb+srv://"), "MONGODB_URI", c.MongoDBURI)
+	for server := range strings.SplitSeq(c.NATSURL, ",") {
+		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss"), "NATS_URL", c.NATSURL)
+	}
+	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
+	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
+	_, err := c.syncInterval()
+	check(err == nil, "NATS_SYNC", c.NATSSync)
+	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas), "STREAM_REPLICAS", c.LogReplicas)
+	check(c.LogMaxBytes > 0, "STREAM_MAX_BYTES", c.LogMaxBytes)
+	check(c.LogMaxAge >= 0, "STREAM_MAX_AGE", c.LogMaxAge)
+	check(c.DedupWindow >= time.Second, "STREAM_DEDUP_WINDOW", c.DedupWindow)
+	check(c.MaxEvent > 0, "MAX_EVENT_BYTES", c.MaxEvent)
+	_, err = guardrails.ParseOrigins(c.Origins, c.NeedOrigin)
+	check(err == nil, "SOCKET_CLIENT_ORIGIN", c.Origins)
+	check(c.MaxConns >= 0, "SOCKET_MAX_CONNECTIONS", c.MaxConns)
+	check(c.MaxPerOrigin >= 0, "SOCKET_MAX_CONNECTIONS_PER_ORIGIN", c.MaxPerOrigin)
+	check(c.MaxSubs >= 1, "SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", c.MaxSubs)
+	check(c.IdleMs >= 0, "SOCKET_IDLE_TIMEOUT_MS", c.IdleMs)
+	check(c.CatchUp >= 1 && c.CatchUp <= 10_000, "SOCKET_CATCH_UP_LIMIT", c.CatchUp)
+	var level slog.Level
+	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)
+	check(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", c.LogFormat)
+	check(c.ShutdownTimeout > 0, "SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
+	}
+	return nil
+}
+
+// The roles a process can have.
+const (
+	roleIngest  = "ingest"
+	roleProject = "project"
+	roleFanout  = "fanout"
+)
+
+var allRoles = []string{roleIngest, roleProject, roleFanout}
+
+func (c Config) has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// syncInterval returns 0 for "always".
+func (c Config) syncInterval() (time.Duration, error) {
+	if c.NATSSync == "always" {
+		return 0, nil
+	}
+	interval, err := time.ParseDuration(c.NATSSync)
+	if err == nil && interval <= 0 {
+		err = errors.New("the interval has to be more than 0")
+	}
+	return interval, err
+}
+
+func (c Config) limits() guardrails.Limits {
+	return guardrails.Limits{
+		MaxConnections:            c.MaxConns,
+		MaxConnectionsPerOrigin:   c.MaxPerOrigin,
+		MaxSubscriptionsPerClient: c.MaxSubs,
+		IdleTimeout:               time.Duration(c.IdleMs) * time.Millisecond,
+	}
+}
+
+func (c Config) address() string { return c.Host + ":" + strconv.Itoa(c.Port) }
+
+func hasScheme(address string, schemes ...string) bool {
+	u, err := url.Parse(strings.TrimSpace(address))
+	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+}
