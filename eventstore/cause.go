@@ -29,6 +29,7 @@ var causes = []cause{
 // The server's error codes that matter here; the client has no names for them.
 const (
 	codeAccountExceeded       jetstream.ErrorCode = 10002
+	codeNoPeers               jetstream.ErrorCode = 10005
 	codeInsufficientResources jetstream.ErrorCode = 10023
 	codeNoMessage             jetstream.ErrorCode = 10037
 	codeStorageExceeded       jetstream.ErrorCode = 10047

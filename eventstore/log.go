@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,9 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 
 // ensure makes both streams and learns the epoch.
 func (l *Log) ensure(ctx context.Context) error {
+	// A cluster without a leader does not answer at all.
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
 	epoch, err := ensureEvents(ctx, l.js, l.cfg)
 	if err != nil {
 		return err
@@ -173,7 +177,8 @@ func unavailable(err error) error {
 func passing(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		return api.Code >= 500
+		// A starting cluster also lacks peers for a while.
+		return api.Code == http.StatusServiceUnavailable || api.ErrorCode == codeNoPeers
 	}
 	for _, target := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,

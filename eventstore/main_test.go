@@ -73,20 +73,26 @@ func setup(t testing.TB, change ...func(*eventstore.Config)) *bundle {
 // open opens a log on a connection.
 func open(t testing.TB, conn *nats.Conn, change ...func(*eventstore.Config)) *bundle {
 	t.Helper()
+	b, err := tryOpen(t.Context(), conn, change...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// tryOpen is open for goroutines, which must not end the test.
+func tryOpen(ctx context.Context, conn *nats.Conn, change ...func(*eventstore.Config)) (*bundle, error) {
 	cfg := eventstore.DefaultConfig()
 	for _, f := range change {
 		f(&cfg)
 	}
 	reg := prometheus.NewRegistry()
-	log, err := eventstore.Open(t.Context(), conn, cfg, slog.New(slog.DiscardHandler), reg)
+	log, err := eventstore.Open(ctx, conn, cfg, slog.New(slog.DiscardHandler), reg)
 	if err != nil {
-		t.Fatalf("open log: %v", err)
+		return nil, err
 	}
 	js, err := jetstream.New(conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &bundle{conn: conn, js: js, log: log, reg: reg}
+	return &bundle{conn: conn, js: js, log: log, reg: reg}, err
 }
 
 // connect opens a TCP connection to a server that listens.

@@ -131,6 +131,11 @@ func (t *Tail) listenForDrops() (restore func()) {
 			previous(conn, sub, err)
 		}
 	})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, sub := range t.jobs {
+		t.dropping[sub] = 0 // Followed before anybody listened: ask once.
+	}
 	return func() { conn.SetErrorHandler(previous) }
 }
 

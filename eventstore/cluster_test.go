@@ -1,0 +1,163 @@
+package eventstore_test
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// freePorts returns ports that were free a moment ago.
+func freePorts(t *testing.T, count int) []int {
+	t.Helper()
+	ports := make([]int, count)
+	for i := range ports {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = listener.Close() }()
+		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+// startCluster runs three servers that replicate until the test ends.
+func startCluster(t *testing.T) []*server.Server {
+	t.Helper()
+	const nodes = 3
+	ports := freePorts(t, nodes)
+	var routes []*url.URL
+	for _, port := range ports {
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprint("127.0.0.1:", port)})
+	}
+	servers := make([]*server.Server, nodes)
+	for i := range servers {
+		instance, err := server.NewServer(&server.Options{
+			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
+			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}, Routes: routes,
+			JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers[i] = instance
+		go instance.Start() // Stopped by Shutdown below.
+		t.Cleanup(func() {
+			instance.Shutdown()
+			instance.WaitForShutdown()
+		})
+	}
+	for _, instance := range servers {
+		if !instance.ReadyForConnections(patience) {
+			t.Fatal("a node did not start")
+		}
+	}
+	return servers
+}
+
+// Three replicas: gateways on different nodes agree on the epoch, appends
+// outlive the leader, and everything acknowledged is read back in order.
+func TestThreeReplicas(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	servers := startCluster(t)
+	replicated := func(c *eventstore.Config) {
+		c.Replicas = 3
+		c.MaxBytes = 64 << 20
+		c.DeadLetterMaxBytes = 8 << 20
+		c.AckTimeout, c.ReadTimeout = time.Second, 2*time.Second
+		c.OpenTimeout = patience
+	}
+	var urls []string
+	for _, s := range servers {
+		urls = append(urls, s.ClientURL())
+	}
+	gateways := make([]*bundle, len(servers))
+	var opening sync.WaitGroup
+	for i := range gateways {
+		// Each prefers its own node and knows the others.
+		conn := connect(t, strings.Join(append([]string{urls[i]}, urls...), ","))
+		opening.Go(func() {
+			var err error
+			if gateways[i], err = tryOpen(t.Context(), conn, replicated); err != nil {
+				t.Errorf("gateway %d: %v", i, err)
+			}
+		})
+	}
+	opening.Wait()
+	if t.Failed() {
+		return
+	}
+	b := gateways[0]
+	for _, g := range gateways {
+		if g.log.Epoch() != b.log.Epoch() {
+			t.Errorf("epochs %s and %s", g.log.Epoch(), b.log.Epoch())
+		}
+	}
+
+	const jobs, each = 3, 80
+	half := make(chan struct{}, jobs)
+	var appending sync.WaitGroup
+	for j := range jobs {
+		appending.Go(func() {
+			for i := range each {
+				// Two gateways hear every event.
+				for _, g := range []*bundle{gateways[j], gateways[(j+1)%len(gateways)]} {
+					if _, err := g.log.Append(t.Context(), withID(fmt.Sprint(j), fmt.Sprint(j, "-", i), "x")); err != nil {
+						t.Errorf("append: %v", err)
+					}
+				}
+				if i == each/2 {
+					half <- struct{}{}
+				}
+			}
+		})
+	}
+	await(t, "half of the appends", half)
+	stream, err := b.js.Stream(t.Context(), "NOVEL_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := stream.CachedInfo().Cluster.Leader
+	for _, s := range servers {
+		if s.Name() == leader {
+			s.Shutdown()
+		}
+	}
+	appending.Wait()
+
+	for j := range jobs {
+		last, err := b.log.LastSequence(t.Context(), fmt.Sprint(j))
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Ranged reads come from any replica and may lag; they get there.
+		eventually(t, "a replica to have all", func() bool {
+			records, err := b.log.ReadAfter(t.Context(), fmt.Sprint(j), 0, 2*each)
+			return err == nil && len(records) > 0 && records[len(records)-1].Sequence == last
+		})
+		records, err := b.log.ReadNewest(t.Context(), fmt.Sprint(j), 2*each)
+		if err != nil || len(records) != each {
+			t.Fatalf("job %d: %d records, %v", j, len(records), err)
+		}
+		for i, r := range records {
+			if r.ID != fmt.Sprint(j, "-", i) {
+				t.Fatalf("job %d: record %d has id %s", j, i, r.ID)
+			}
+		}
+	}
+	var info *jetstream.StreamInfo
+	if info, err = stream.Info(t.Context()); err != nil || info.Cluster.Leader == leader {
+		t.Errorf("leader is still %s, %v", leader, err)
+	}
+}
