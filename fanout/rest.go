@@ -114,6 +114,13 @@ func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// AllowOrigin returns what Access-Control-Allow-Origin has to say to a request,
+// if anything: the transport asks it for requests that open a socket.
+func (g *Gateway) AllowOrigin(r *http.Request) (allow string, ok bool) {
+	origin := r.Header.Get("Origin")
+	return origin, origin != "" && g.policy.Origins.Decide(origin).Allowed()
+}
+
 func writeProblem(w http.ResponseWriter, status int, problem messaging.Problem) {
 	writeJSON(w, status, problem)
 }

@@ -211,6 +211,7 @@ func (a *App) startFanout() error {
 	}
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
+	socketConfig.AllowOrigin = gateway.AllowOrigin
 	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
 	if err != nil {
 		return err
