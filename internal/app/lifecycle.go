@@ -32,7 +32,8 @@ func (l *lifecycle) onStop(name string, stop func(ctx context.Context) error) {
 }
 
 // run starts a part that blocks until its context ends. Its step ends that
-// context and waits for the part; an error before that ends the application.
+// context and waits for the part. The first part that fails before that is told
+// to failed, and ends the application.
 func (l *lifecycle) run(name string, part func(ctx context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -41,6 +42,7 @@ func (l *lifecycle) run(name string, part func(ctx context.Context) error) {
 		if err != nil && ctx.Err() == nil {
 			select {
 			case l.failed <- fmt.Errorf("%s: %w", name, err):
+				err = nil // told once
 			default:
 			}
 		}

@@ -1,0 +1,90 @@
+package app_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		environ map[string]string
+		want    []string // parts of the error; none: the settings are good
+	}{
+		{name: "defaults"},
+		{name: "everything", environ: map[string]string{
+			"REDIS_URL": "rediss://user:secret@redis:6380/1", "MONGODB_URI": "mongodb+srv://mongo/novel", "NATS_URL": "nats://a:4222,tls://b:4222",
+			"ROLES": "fanout", "NATS_SYNC": "250ms", "STREAM_REPLICAS": "3", "SOCKET_CLIENT_ORIGIN": "*", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "text",
+		}},
+		{name: "not a number", environ: map[string]string{"PORT": "http"}, want: []string{`PORT is "http": want HTTP port`}},
+		{name: "port out of range", environ: map[string]string{"PORT": "70000"}, want: []string{`PORT is "70000"`, "0 to 65535"}},
+		{name: "not a boolean", environ: map[string]string{"SOCKET_REQUIRE_ORIGIN": "maybe"}, want: []string{`SOCKET_REQUIRE_ORIGIN is "maybe"`}},
+		{name: "scheme of Redis", environ: map[string]string{"REDIS_URL": "localhost:6379"}, want: []string{"REDIS_URL", "redis[s]://"}},
+		{name: "scheme of MongoDB", environ: map[string]string{"MONGODB_URI": "http://mongo"}, want: []string{"MONGODB_URI", "mongodb[+srv]://"}},
+		{name: "one of the NATS servers", environ: map[string]string{"NATS_URL": "nats://a:4222,b:4222"}, want: []string{"NATS_URL"}},
+		{name: "role", environ: map[string]string{"ROLES": "ingest,serve"}, want: []string{`ROLES is "ingest,serve"`, "project"}},
+		{name: "sync", environ: map[string]string{"NATS_SYNC": "sometimes"}, want: []string{`NATS_SYNC is "sometimes"`, "always"}},
+		{name: "negative sync", environ: map[string]string{"NATS_SYNC": "-1s"}, want: []string{"NATS_SYNC"}},
+		{name: "replicas", environ: map[string]string{"STREAM_REPLICAS": "2"}, want: []string{"STREAM_REPLICAS", "1, 3 or 5"}},
+		{name: "no subscriptions", environ: map[string]string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT": "0"}, want: []string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", "1 or more"}},
+		{name: "origin", environ: map[string]string{"SOCKET_CLIENT_ORIGIN": "localhost"}, want: []string{"SOCKET_CLIENT_ORIGIN"}},
+		{name: "level", environ: map[string]string{"LOG_LEVEL": "loud"}, want: []string{"LOG_LEVEL", "debug, info, warn or error"}},
+		{name: "all at once", environ: map[string]string{"PORT": "-1", "SOCKET_IDLE_TIMEOUT_MS": "-5"}, want: []string{"PORT", "SOCKET_IDLE_TIMEOUT_MS"}},
+		{name: "all at once, not numbers", environ: map[string]string{"PORT": "a", "MAX_EVENT_BYTES": "b"}, want: []string{"PORT", "MAX_EVENT_BYTES"}},
+		{name: "a password is not shown", environ: map[string]string{"REDIS_URL": "http://user:hunter2@redis"}, want: []string{"REDIS_URL", "xxxxx"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := app.LoadConfig(test.environ)
+			if test.want == nil {
+				if err != nil {
+					t.Fatalf("good settings are refused: %v", err)
+				}
+				return
+			}
+			if !errors.Is(err, app.ErrConfig) {
+				t.Fatalf("error %v, want one that matches ErrConfig", err)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error %q shows a password", err)
+			}
+		})
+	}
+}
+
+func TestSettingsHidePasswords(t *testing.T) {
+	t.Parallel()
+	cfg, err := app.LoadConfig(map[string]string{
+		"REDIS_URL":   "redis://worker:hunter2@redis:6379",
+		"MONGODB_URI": "mongodb://reader:hunter2@a:27017,b:27017/novel",
+		"NATS_URL":    "nats://gate:hunter2@a:4222,nats://gate:hunter2@b:4222",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, setting := range cfg.Settings() {
+		if setting.Name == "" || setting.Meaning == "" || names[setting.Name] {
+			t.Errorf("setting %+v has no name or meaning, or is there twice", setting)
+		}
+		names[setting.Name] = true
+		if strings.Contains(setting.Value, "hunter2") {
+			t.Errorf("%s shows a password: %s", setting.Name, setting.Value)
+		}
+	}
+	for _, name := range []string{"PORT", "REDIS_URL", "MONGODB_URI", "NATS_URL", "SOCKET_CLIENT_ORIGIN", "SOCKET_CATCH_UP_LIMIT", "MAX_EVENT_BYTES"} {
+		if !names[name] {
+			t.Errorf("%s is not listed", name)
+		}
+	}
+}
