@@ -12,6 +12,9 @@ func settle(t *testing.T, handled map[*gateway]int) {
 	t.Helper()
 	for g, count := range handled {
 		eventually(t, "a gateway to handle what it heard", func() bool {
+			if received := g.metric(t, "received_events_total"); received > float64(count) {
+				t.Fatalf("%v events received, want %d", received, count)
+			}
 			return g.metric(t, "appended_events_total")+g.metric(t, "duplicate_events_total") == float64(count)
 		})
 	}

@@ -52,6 +52,10 @@ func TestBackPressureIsBoundedAndLosesNothing(t *testing.T) {
 			if err := g.stop(); err != nil {
 				t.Fatalf("run: %v", err)
 			}
+			// Between two episodes a quarter of the bound must have been stored.
+			if episodes := g.metric(t, "backpressure_episodes_total"); episodes > 100 {
+				t.Errorf("%v episodes, want few long ones", episodes)
+			}
 			if gaps := g.metric(t, "gaps_total"); gaps != 0 {
 				t.Errorf("%v gaps, want none", gaps)
 			}
