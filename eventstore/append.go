@@ -51,7 +51,7 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 		switch {
 		case err == nil:
 			l.metrics.appendSeconds.Observe(time.Since(started).Seconds())
-			l.setFull(false)
+			l.noteAppend("")
 			if receipt.Duplicate {
 				l.metrics.duplicates.Inc()
 			} else {
@@ -73,9 +73,7 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 		retried = true
 		cause := causeOf(err)
 		l.metrics.retries.WithLabelValues(string(cause)).Inc()
-		if cause == causeFull {
-			l.setFull(true)
-		}
+		l.noteAppend(cause)
 		l.logger.Debug("append is retried", "job", record.JobID, "cause", cause, "error", err)
 		if pause.wait(ctx) != nil {
 			return messaging.Receipt{}, fmt.Errorf("append to %s: %w, last attempt: %w", msg.Subject, ctx.Err(), err)

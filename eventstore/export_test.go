@@ -1,9 +1,6 @@
 package eventstore
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // The parts of the package that only its tests reach from outside.
 var (
@@ -16,13 +13,9 @@ var (
 // MessageID is the reader of a stored message id.
 var MessageID = messageID
 
-// Probes counts the requests that a search for the start of a page makes.
-func Probes(ctx context.Context, l *Log, jobID string, limit int) (start uint64, took time.Duration, err error) {
-	subject, err := eventSubject(jobID)
-	if err != nil {
-		return 0, 0, err
-	}
-	began := time.Now()
-	_, found, err := l.search(ctx, subject, 1<<62, uint64(limit))
-	return found.sequence, time.Since(began), err
+// SetFailing pretends that appends have failed since a time, the last one just now.
+func SetFailing(l *Log, since time.Time) {
+	l.writing.mu.Lock()
+	defer l.writing.mu.Unlock()
+	l.writing.failingSince, l.writing.failedLast = since, time.Now()
 }

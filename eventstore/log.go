@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +25,7 @@ type Log struct {
 
 	epoch atomic.Pointer[string]
 
-	// mu guards full.
-	mu   sync.Mutex
-	full bool
+	writing writing
 }
 
 // State is what the log holds at one moment.
@@ -127,40 +124,11 @@ func (l *Log) Head(ctx context.Context) (uint64, error) {
 	return state.LastSequence, err
 }
 
-// Healthy returns nil when the connection stands and the stream has a leader
-// that answers. A full log is healthy: it can be read, and appends to it wait.
-func (l *Log) Healthy(ctx context.Context) error {
-	if status := l.conn.Status(); status != nats.CONNECTED {
-		return fmt.Errorf("%w: NATS connection is %s", ErrUnavailable, status)
-	}
-	_, err := l.State(ctx)
-	return err
-}
-
 // refreshEpoch asks for the state when the stream may have changed under us. A
 // failure is no news: the next one asks again.
 func (l *Log) refreshEpoch(ctx context.Context) {
 	if _, err := l.State(ctx); err != nil {
 		l.logger.Debug("epoch was not refreshed", "error", err)
-	}
-}
-
-// setFull records whether the stream refuses records for want of room, and says
-// so once per change.
-func (l *Log) setFull(full bool) {
-	l.mu.Lock()
-	changed := l.full != full
-	l.full = full
-	l.mu.Unlock()
-	switch {
-	case !changed:
-	case full:
-		l.metrics.full.Set(1)
-		l.metrics.fullEpisodes.Inc()
-		l.logger.Error("log is full: appends wait until there is room", "stream", eventStream, "maxBytes", l.cfg.MaxBytes)
-	default:
-		l.metrics.full.Set(0)
-		l.logger.Info("log has room again", "stream", eventStream)
 	}
 }
 

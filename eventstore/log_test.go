@@ -232,6 +232,19 @@ func TestHealthy(t *testing.T) {
 	if state, err := b.log.State(t.Context()); err != nil || state.FirstSequence != 1 {
 		t.Errorf("state of an empty log = %+v, %v", state, err)
 	}
+	eventstore.SetFailing(b.log, time.Now().Add(-10*time.Second))
+	if err := b.log.Healthy(t.Context()); err != nil {
+		t.Errorf("while appends fail for a moment: %v", err)
+	}
+	eventstore.SetFailing(b.log, time.Now().Add(-time.Minute))
+	if err := b.log.Healthy(t.Context()); !errors.Is(err, eventstore.ErrUnavailable) {
+		t.Errorf("while appends fail for long: %v", err)
+	}
+	b.add(t, record("job", "x"))
+	if err := b.log.Healthy(t.Context()); err != nil {
+		t.Errorf("after an append: %v", err)
+	}
+
 	closeServer(t, b.server)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()

@@ -33,10 +33,16 @@ const maxStoreBytes = 1 << 50
 // Server is a running embedded nats-server. Its methods may be called
 // concurrently.
 type Server struct {
-	nats *server.Server
+	cfg  Config
 	lock *os.File
 
+	// mu guards nats, which [Server.mend] replaces.
+	mu   sync.RWMutex
+	nats *server.Server
+
 	closeOnce sync.Once
+	stop      chan struct{} // Closed to end mend.
+	mended    chan struct{} // Closed once mend has ended.
 	closed    chan struct{} // Closed once the server has ended and the folder is free.
 }
 
@@ -49,10 +55,13 @@ func Start(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("embedded nats-server: %w", err)
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	if err := os.MkdirAll(cfg.StoreDir, 0o750); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	if err := probeWritable(cfg.StoreDir); err != nil {
+	if err := probeWritable(cfg.StoreDir, 0); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be written: %w", cfg.StoreDir, err)
 	}
 	lock, err := lockFolder(cfg.StoreDir)
@@ -63,25 +72,40 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	return &Server{nats: instance, lock: lock, closed: make(chan struct{})}, nil
+	s := &Server{
+		cfg: cfg, lock: lock, nats: instance,
+		stop: make(chan struct{}), mended: make(chan struct{}), closed: make(chan struct{}),
+	}
+	if instance.Addr() != nil {
+		// The port stays the same when the server is mended.
+		s.cfg.Listen = instance.Addr().String()
+	}
+	go s.mend() // Stopped by Close.
+	return s, nil
 }
 
 // Conn opens a connection inside this process, without a port.
 func (s *Server) Conn(opts ...nats.Option) (*nats.Conn, error) {
-	conn, err := nats.Connect("", append([]nats.Option{nats.InProcessServer(s.nats)}, opts...)...)
+	conn, err := nats.Connect("", append([]nats.Option{nats.InProcessServer(inProcess{s})}, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the embedded nats-server: %w", err)
 	}
 	return conn, nil
 }
 
+// inProcess connects, and reconnects, to whichever instance runs.
+type inProcess struct{ server *Server }
+
+func (p inProcess) InProcessConn() (net.Conn, error) { return p.server.instance().InProcessConn() }
+
 // ClientURL returns the address for NATS clients, or nothing when the server
 // does not listen.
 func (s *Server) ClientURL() string {
-	if s.nats.Addr() == nil {
+	instance := s.instance()
+	if instance.Addr() == nil {
 		return ""
 	}
-	return s.nats.ClientURL()
+	return instance.ClientURL()
 }
 
 // Close ends the server and gives the folder back. It waits for the files to be
@@ -89,11 +113,12 @@ func (s *Server) ClientURL() string {
 // be called again.
 func (s *Server) Close(ctx context.Context) error {
 	s.closeOnce.Do(func() {
-		// Ends by itself: WaitForShutdown returns once Shutdown has.
+		close(s.stop)
+		// Ends by itself: each wait below is for something that was told to end.
 		go func() {
 			defer close(s.closed)
-			s.nats.Shutdown()
-			s.nats.WaitForShutdown()
+			<-s.mended
+			end(s.instance())
 			_ = s.lock.Close() // Closing a file that was only locked loses nothing.
 		}()
 	})
@@ -103,6 +128,18 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close the embedded nats-server: %w", ctx.Err())
 	}
+}
+
+func (s *Server) instance() *server.Server {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.nats
+}
+
+// end stops an instance and waits until its files are written out.
+func end(instance *server.Server) {
+	instance.Shutdown()
+	instance.WaitForShutdown()
 }
 
 // run starts nats-server and waits until it is ready.
@@ -115,11 +152,7 @@ func run(cfg Config) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrStart, err)
 	}
-	logger := cfg.Logger
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	sink := &serverLog{logger: logger}
+	sink := &serverLog{logger: cfg.Logger}
 	instance.SetLoggerV2(sink, false, false, false)
 
 	instance.Start()
@@ -128,8 +161,7 @@ func run(cfg Config) (*server.Server, error) {
 	if ready && failure == "" {
 		return instance, nil
 	}
-	instance.Shutdown()
-	instance.WaitForShutdown()
+	end(instance)
 	if failure == "" {
 		failure = fmt.Sprintf("not ready after %s", startTimeout)
 	}
@@ -173,12 +205,13 @@ func options(cfg Config) (*server.Options, error) {
 	return opts, listener.Close()
 }
 
-// probeWritable makes and removes a file: permissions and read-only mounts show
-// in no other portable way.
-func probeWritable(dir string) error {
+// probeWritable makes a file of that size and removes it: permissions, read-only
+// mounts and full disks show in no other portable way.
+func probeWritable(dir string, sizeBytes int) error {
 	file, err := os.CreateTemp(dir, ".probe-*")
 	if err != nil {
 		return err
 	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
+	_, err = file.Write(make([]byte, sizeBytes))
+	return errors.Join(err, file.Close(), os.Remove(file.Name()))
 }

@@ -1,0 +1,85 @@
+package eventstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// stuckAfter is how long appends fail, one after the other, before the log
+// counts as unhealthy: longer than an election takes.
+const stuckAfter = 15 * time.Second
+
+// writing is how appends fare.
+type writing struct {
+	// mu guards the fields below.
+	mu sync.Mutex
+	// full says that the stream refuses records for want of room.
+	full bool
+	// failingSince is when the first of the attempts failed that have all failed
+	// since; zero after a success. failedLast is when the last one did.
+	failingSince, failedLast time.Time
+}
+
+// Healthy returns nil when the connection stands, the stream has a leader that
+// answers, and appends do not fail again and again. A full log is healthy: it can
+// be read, and its gauge and log line say that it is full.
+func (l *Log) Healthy(ctx context.Context) error {
+	if status := l.conn.Status(); status != nats.CONNECTED {
+		return fmt.Errorf("%w: NATS connection is %s", ErrUnavailable, status)
+	}
+	if _, err := l.State(ctx); err != nil {
+		return err
+	}
+	if stuck := l.writing.stuck(time.Now()); stuck > 0 {
+		return fmt.Errorf("%w: no append has succeeded for %s", ErrUnavailable, stuck.Round(time.Second))
+	}
+	return nil
+}
+
+// stuck returns for how long appends have been failing, 0 when they are not.
+func (w *writing) stuck(now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	// Without an attempt since, there is no telling.
+	if w.full || w.failingSince.IsZero() || now.Sub(w.failedLast) > stuckAfter {
+		return 0
+	}
+	if failing := now.Sub(w.failingSince); failing > stuckAfter {
+		return failing
+	}
+	return 0
+}
+
+// noteAppend records how an attempt went, and says once when the log becomes full
+// and once when it has room again.
+func (l *Log) noteAppend(failed cause) {
+	w, now := &l.writing, time.Now()
+	w.mu.Lock()
+	wasFull := w.full
+	switch {
+	case failed == "":
+		w.failingSince, w.full = time.Time{}, false
+	default:
+		if w.failingSince.IsZero() || now.Sub(w.failedLast) > stuckAfter {
+			w.failingSince = now
+		}
+		w.failedLast = now
+		// A timeout in between does not say that there is room.
+		w.full = w.full || failed == causeFull
+	}
+	full := w.full
+	w.mu.Unlock()
+	switch {
+	case full && !wasFull:
+		l.metrics.full.Set(1)
+		l.metrics.fullEpisodes.Inc()
+		l.logger.Error("log is full: appends wait until there is room", "stream", eventStream, "maxBytes", l.cfg.MaxBytes)
+	case wasFull && !full:
+		l.metrics.full.Set(0)
+		l.logger.Info("log has room again", "stream", eventStream)
+	}
+}
