@@ -20,6 +20,9 @@ import (
 // receipt, so producers that wait for receipts publish them again.
 var ErrAbandoned = errors.New("events were read but not stored")
 
+// logInterval is how often one kind of trouble, repeated, is logged.
+const logInterval = 10 * time.Second
+
 // errRunTwice is returned by a second call of [Ingest.Run].
 var errRunTwice = errors.New("ingest: Run was called before")
 

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -109,6 +108,3 @@ func newMetrics(registerer prometheus.Registerer, b *budget, c *connection) (*me
 	}
 	return m, nil
 }
-
-// logInterval is how often one kind of trouble, repeated, is logged.
-const logInterval = 10 * time.Second

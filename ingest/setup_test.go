@@ -169,7 +169,7 @@ func next(t *testing.T, receipts <-chan messaging.Receipt) messaging.Receipt {
 }
 
 // eventually polls where nothing signals.
-func eventually(t *testing.T, what string, condition func() bool) {
+func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for !condition() {

@@ -35,13 +35,16 @@ type subscription struct {
 	cfg    Config
 
 	connecting sync.Mutex // guards the fields below
-	dialed     bool
-	closed     bool
-	conn       net.Conn
+	// dialed says that the one connection was asked for; conn is nil until it is
+	// there.
+	dialed bool
+	closed bool
+	conn   net.Conn
 
 	asking sync.Mutex // guards the fields below, and is held while the log is asked
-	head   uint64
-	known  bool
+	// head is the baseline, if it is known.
+	head  uint64
+	known bool
 }
 
 // newSubscription prepares a subscription; open makes it, close frees it.
@@ -63,8 +66,7 @@ func newSubscription(options *redis.Options, log Log, cfg Config) *subscription 
 // confirmation. A log that does not answer in time does not keep the gateway
 // from listening: baseline asks again.
 func (s *subscription) open(ctx context.Context) error {
-	_, err := s.baseline(ctx, openHeadTimeout)
-	if err != nil && ctx.Err() != nil {
+	if _, err := s.baseline(ctx, openHeadTimeout); err != nil && ctx.Err() != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ConnectTimeout)

@@ -1,0 +1,80 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// discardLog is a log that costs nothing and tells of each append.
+type discardLog struct {
+	sequence atomic.Uint64
+	appended chan struct{}
+}
+
+func (l *discardLog) Append(context.Context, messaging.Record) (messaging.Receipt, error) {
+	l.appended <- struct{}{}
+	return messaging.Receipt{Sequence: l.sequence.Add(1)}, nil
+}
+
+func (*discardLog) DeadLetter(context.Context, messaging.DeadLetter) error { return nil }
+func (*discardLog) Head(context.Context) (uint64, error)                   { return 0, nil }
+
+// BenchmarkIngest measures an event's way from a published batch to the log's
+// door, per batch of 1000.
+func BenchmarkIngest(b *testing.B) {
+	const batch = 1000
+	for _, paddingBytes := range []int{200, 10_000} {
+		for _, id := range []string{"", "id"} {
+			b.Run(fmt.Sprintf("padding=%d/id=%t", paddingBytes, id != ""), func(b *testing.B) {
+				server := testkit.StartRedis(b)
+				client := server.Client()
+				log := &discardLog{appended: make(chan struct{}, batch)}
+				g, err := ingest.New(client, log, messaging.DefaultCatalogue(), ingest.DefaultConfig(),
+					slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+				if err != nil {
+					b.Fatalf("new: %v", err)
+				}
+				ctx, cancel := context.WithCancel(b.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- g.Run(ctx) }() // stopped below
+				eventually(b, "the subscription", func() bool { return g.Connected() == nil })
+
+				padding := strings.Repeat("x", paddingBytes)
+				number := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					pipe := client.Pipeline()
+					for range batch {
+						number++
+						key := id
+						if key != "" {
+							key = fmt.Sprint(id, number)
+						}
+						pipe.Publish(ctx, messaging.EventsChannel, strings.Replace(event(fmt.Sprint("job-", number%50), key, number), `"t"`, `"`+padding+`"`, 1))
+					}
+					if _, err := pipe.Exec(ctx); err != nil {
+						b.Fatalf("publish: %v", err)
+					}
+					for range batch {
+						<-log.appended
+					}
+				}
+				b.ReportMetric(float64(number)/b.Elapsed().Seconds(), "events/s")
+				cancel()
+				if err := <-ended; err != nil {
+					b.Fatalf("run: %v", err)
+				}
+			})
+		}
+	}
+}
