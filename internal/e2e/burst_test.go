@@ -15,7 +15,7 @@ func TestBroadcast(t *testing.T) {
 	const sockets, events = 200, 50
 	redis := testkit.StartRedis(t)
 	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
-	producer := startOutbox(t, redis)
+	producer := startOutbox(t, redis.Client())
 	nodes := startDriver(t)
 
 	clients := make([]*client, sockets)

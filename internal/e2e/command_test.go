@@ -20,13 +20,19 @@ type result struct {
 	stdout, stderr string
 }
 
-// run executes a command of the program in an empty folder and with nothing in
-// its environment but the settings.
+// run executes a command of realtime.
 func run(t *testing.T, env settings, input string, args ...string) result {
+	t.Helper()
+	return runProgram(t, build(t, "realtime"), env, input, args...)
+}
+
+// runProgram executes a program in an empty folder and with nothing in its
+// environment but the settings, until it ends by itself.
+func runProgram(t *testing.T, program string, env settings, input string, args ...string) result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	command := exec.CommandContext(ctx, realtime(t), args...)
+	command := exec.CommandContext(ctx, program, args...)
 	command.Dir = t.TempDir()
 	command.Env = environ(env)
 	command.Stdin = strings.NewReader(input)

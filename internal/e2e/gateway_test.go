@@ -1,17 +1,15 @@
 package e2e_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,12 +19,13 @@ import (
 // [startGateway].
 type settings map[string]string
 
-// gateway is the server as a child process. Its methods are for the goroutine
-// of the test.
+// gateway is a server as a child process. Its methods are for the goroutine of
+// the test.
 type gateway struct {
-	t    testing.TB
-	port string
-	env  settings
+	t       testing.TB
+	command []string // the program and its arguments
+	port    string   // empty: the program's default
+	env     settings
 
 	process *exec.Cmd // nil while it is down
 	output  *output   // of the life that runs, or ran last
@@ -36,16 +35,21 @@ type gateway struct {
 // and waits until it is ready. The environment of the test is not passed on.
 func startGateway(t testing.TB, env settings) *gateway {
 	t.Helper()
-	g := &gateway{t: t, port: "0", env: settings{"DATA_DIR": t.TempDir()}}
-	for name, value := range env {
-		g.env[name] = value
-	}
+	all := settings{"DATA_DIR": t.TempDir()}
+	maps.Copy(all, env)
+	return startServer(t, all, build(t, "realtime"), "serve")
+}
+
+// startServer runs a program that serves as the gateway does.
+func startServer(t testing.TB, env settings, command ...string) *gateway {
+	t.Helper()
+	g := &gateway{t: t, command: command, port: "0", env: env}
 	t.Cleanup(func() {
 		if g.process != nil {
 			g.stop()
 		}
 		if t.Failed() {
-			t.Logf("the gateway's last words:\n%s", g.output.tail())
+			t.Logf("the last words of %q:\n%s", g.command, g.output.tail())
 		}
 	})
 	g.start()
@@ -55,15 +59,17 @@ func startGateway(t testing.TB, env settings) *gateway {
 // start runs the program, on the port of its first life if it had one.
 func (g *gateway) start() {
 	g.t.Helper()
-	environment := environ(g.env, settings{"PORT": g.port})
 	g.output = &output{listening: make(chan string, 1)}
-	g.process = exec.Command(realtime(g.t), "serve")
-	g.process.Env = environment
-	g.process.Stdout, g.process.Stderr = g.output, g.output
-	if err := g.process.Start(); err != nil {
-		g.process = nil
-		g.t.Fatalf("start the gateway: %v", err)
+	process := exec.Command(g.command[0], g.command[1:]...)
+	process.Env = environ(g.env)
+	if g.port != "" {
+		process.Env = append(process.Env, "PORT="+g.port)
 	}
+	process.Stdout, process.Stderr = g.output, g.output
+	if err := process.Start(); err != nil {
+		g.t.Fatalf("start %q: %v", g.command, err)
+	}
+	g.process = process
 	select {
 	case address := <-g.output.listening:
 		_, port, err := net.SplitHostPort(address)
@@ -142,7 +148,7 @@ func (g *gateway) fetch(path string, into any) {
 }
 
 // environ is a whole environment: what a process needs to run at all, and the
-// given settings, later ones first.
+// given settings.
 func environ(all ...settings) []string {
 	environment := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "TMPDIR=" + os.TempDir()}
 	for _, some := range all {
@@ -151,66 +157,6 @@ func environ(all ...settings) []string {
 		}
 	}
 	return environment
-}
-
-// outputBytes bounds what is kept of a program's output.
-const outputBytes = 1 << 20
-
-// output collects what a program writes and finds where it listens.
-type output struct {
-	listening chan string // capacity 1: one address in a life
-
-	mu       sync.Mutex // guards the fields below
-	text     []byte
-	partial  []byte // a line whose end has not come yet
-	dataRace bool
-}
-
-// Write takes a piece of output; os/exec calls it from one goroutine.
-func (o *output) Write(piece []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.text = append(o.text, piece...)
-	if surplus := len(o.text) - outputBytes; surplus > 0 {
-		o.text = append(o.text[:0], o.text[surplus:]...)
-	}
-	o.partial = append(o.partial, piece...)
-	for {
-		line, rest, found := bytes.Cut(o.partial, []byte("\n"))
-		if !found {
-			return len(piece), nil
-		}
-		o.line(line)
-		o.partial = append(o.partial[:0], rest...)
-	}
-}
-
-// line looks at one whole line.
-func (o *output) line(line []byte) {
-	if bytes.Contains(line, []byte("WARNING: DATA RACE")) {
-		o.dataRace = true
-	}
-	var entry struct{ Msg, Addr string }
-	if json.Unmarshal(line, &entry) == nil && entry.Msg == "listening" && entry.Addr != "" {
-		select {
-		case o.listening <- entry.Addr:
-		default:
-		}
-	}
-}
-
-func (o *output) raced() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.dataRace
-}
-
-// tail returns the end of the output, enough to see what went wrong.
-func (o *output) tail() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	const enough = 8 << 10
-	return strings.ToValidUTF8(string(o.text[max(0, len(o.text)-enough):]), "?")
 }
 
 // eventually tries something that has no signal to wait for until it works.

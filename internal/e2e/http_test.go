@@ -22,7 +22,7 @@ func TestHTTP(t *testing.T) {
 	const job, events = "a/b c?", 30
 	redis := testkit.StartRedis(t)
 	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
-	producer := startOutbox(t, redis)
+	producer := startOutbox(t, redis.Client())
 	for range events {
 		producer.send(job)
 	}

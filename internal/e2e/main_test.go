@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,7 +16,7 @@ import (
 // that it did not. Nothing here takes that long; a loaded machine may.
 const patience = 60 * time.Second
 
-// binaries is where the program is built, for the life of this test process.
+// binaries is where the programs are built, for the life of this test process.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -35,26 +34,29 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// build makes the program the first time a test asks for it.
-var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(binaries, "realtime")
-	args := []string{"build", "-o", path}
+// programs are built the first time a test asks for them.
+var programs = map[string]func() error{
+	"realtime":     sync.OnceValue(func() error { return compile("realtime") }),
+	"realtime-dev": sync.OnceValue(func() error { return compile("realtime-dev") }),
+}
+
+// build returns the path of one of the programs.
+func build(t testing.TB, name string) string {
+	t.Helper()
+	if err := programs[name](); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(binaries, name)
+}
+
+func compile(name string) error {
+	args := []string{"build", "-o", binaries}
 	if raceDetector {
 		args = append(args, "-race")
 	}
-	output, err := exec.Command("go", append(args, "../../cmd/realtime")...).CombinedOutput()
+	output, err := exec.Command("go", append(args, "../../cmd/"+name)...).CombinedOutput()
 	if err != nil {
-		return "", errors.Join(fmt.Errorf("build cmd/realtime: %w", err), errors.New(string(output)))
+		return fmt.Errorf("build cmd/%s: %w\n%s", name, err, output)
 	}
-	return path, nil
-})
-
-// realtime returns the path of the program under test.
-func realtime(t testing.TB) string {
-	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return nil
 }

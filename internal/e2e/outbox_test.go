@@ -11,7 +11,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -40,10 +39,10 @@ type entry struct {
 }
 
 // startOutbox starts a producer that lives until the test ends.
-func startOutbox(t testing.TB, server *testkit.Redis) *outbox {
+func startOutbox(t testing.TB, client *redis.Client) *outbox {
 	t.Helper()
 	o := &outbox{
-		t: t, client: server.Client(), ended: make(chan struct{}),
+		t: t, client: client, ended: make(chan struct{}),
 		receipts: map[string]messaging.Receipt{}, idle: make(chan struct{}),
 	}
 	close(o.idle)

@@ -16,7 +16,7 @@ func TestResume(t *testing.T) {
 	const burst = 40
 	redis := testkit.StartRedis(t)
 	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
-	producer := startOutbox(t, redis)
+	producer := startOutbox(t, redis.Client())
 	first := startDriver(t)
 	const job = "resume me, *.> & come back"
 	publish := func(n int) {
@@ -111,7 +111,7 @@ func TestTransports(t *testing.T) {
 	t.Parallel()
 	redis := testkit.StartRedis(t)
 	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
-	producer := startOutbox(t, redis)
+	producer := startOutbox(t, redis.Client())
 	nodes := startDriver(t)
 	all := []string{"polling", "websocket"} // the client's own default: polling, then an upgrade
 	tests := []struct {

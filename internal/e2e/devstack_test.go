@@ -1,0 +1,134 @@
+package e2e_test
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/internal/sample"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// startDev runs realtime-dev with every address free to choose.
+func startDev(t testing.TB, args ...string) *gateway {
+	t.Helper()
+	free := []string{build(t, "realtime-dev"), "--redis-addr", "127.0.0.1:0", "--mongo-addr", "127.0.0.1:0", "--nats-addr", "127.0.0.1:0"}
+	return startServer(t, devLog, append(free, args...)...)
+}
+
+// devLog makes realtime-dev say where it listens in the form of the server.
+var devLog = settings{"LOG_FORMAT": "json", "LOG_LEVEL": "info"}
+
+var redisAddress = regexp.MustCompile(`redis://(\S+)`)
+
+// redisClient connects to the Redis-protocol server that realtime-dev announced.
+func redisClient(g *gateway) *redis.Client {
+	g.t.Helper()
+	address, found := g.output.find(redisAddress)
+	if !found {
+		g.t.Fatalf("realtime-dev did not say where Redis listens:\n%s", g.output.tail())
+	}
+	client := redis.NewClient(&redis.Options{Addr: address})
+	g.t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// The development stack is the service: what its Redis hears reaches a client,
+// and is still there after a kill, from its log or its MongoDB.
+func TestDevelopmentStack(t *testing.T) {
+	t.Parallel()
+	const events = 30
+	began := time.Now()
+	server := startDev(t, "--sample=false", "--data-dir", t.TempDir())
+	t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
+	nodes := startDriver(t)
+	follower := journal{jobID: "dev"}
+	c := nodes.connect("live", server.url("/"))
+	c.subscribe("dev", nil)
+	c.await(messaging.EventCaughtUp)
+	producer := startOutbox(t, redisClient(server))
+	for range events {
+		producer.send("dev")
+	}
+	producer.settle()
+	follower.follow(c, events)
+	follower.finish(c, producer.stored())
+
+	server.kill()
+	server.start()
+	c = nodes.connect("fresh", server.url("/"))
+	c.subscribe("dev", nil)
+	again := journal{jobID: "dev"}
+	again.follow(c, events)
+	var end messaging.CaughtUp
+	c.await(messaging.EventCaughtUp).into(t, &end)
+	if end.Replayed != events || end.Source != messaging.SourceMongoDB && end.Source != messaging.SourceLog {
+		t.Errorf("the catch-up ended with %+v", end)
+	}
+	again.finish(c, producer.stored())
+}
+
+// The first thing somebody sees: the page, and on it a job that lives.
+func TestSampleJob(t *testing.T) {
+	t.Parallel()
+	server := startDev(t)
+	answer, err := http.Get(server.url("/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind := answer.Header.Get("Content-Type"); answer.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/html") {
+		t.Errorf("the page answers %s, %s", answer.Status, kind)
+	}
+	for _, part := range []string{"EventSource", "redis-cli", "socket.io-client", sample.Job} {
+		if !strings.Contains(string(page), part) {
+			t.Errorf("the page does not speak of %q", part)
+		}
+	}
+	events := openStream(t, server, sample.Job, "")
+	events.take(3)
+	events.close()
+}
+
+// A default address that is taken is replaced and said; one that was asked for
+// is an error.
+func TestTakenAddresses(t *testing.T) {
+	t.Parallel()
+	defaults := []string{"127.0.0.1:6379", "127.0.0.1:27017", "127.0.0.1:4222", ":3001"}
+	for _, address := range defaults {
+		if listener, err := net.Listen("tcp", address); err == nil { // else somebody else has taken it
+			t.Cleanup(func() { _ = listener.Close() })
+		}
+	}
+	program := build(t, "realtime-dev")
+	server := &gateway{t: t, command: []string{program, "--sample=false"}, env: devLog}
+	t.Cleanup(server.stop)
+	server.start()
+	for _, address := range defaults {
+		port := address[strings.LastIndex(address, ":")+1:]
+		if _, found := server.output.find(regexp.MustCompile(`(?m)^(.*` + port + ` is taken.*)$`)); !found {
+			t.Errorf("nothing says that %s is taken:\n%s", address, server.output.tail())
+		}
+	}
+	for _, flag := range []string{"--redis-addr", "--mongo-addr", "--nats-addr"} {
+		args := []string{"--sample=false", "--redis-addr", "127.0.0.1:0", "--mongo-addr", "127.0.0.1:0", "--nats-addr", "127.0.0.1:0"}
+		r := runProgram(t, program, devLog, "", append(args, flag, "127.0.0.1:"+server.port)...)
+		if r.code != 1 || !strings.Contains(r.lastLine(), server.port) {
+			t.Errorf("%s on a taken address: status %d: %s", flag, r.code, r.lastLine())
+		}
+	}
+	r := runProgram(t, program, devLog, "", "--port", server.port)
+	if r.code != 1 || !strings.Contains(r.lastLine(), server.port) {
+		t.Errorf("--port on a taken port: status %d: %s", r.code, r.lastLine())
+	}
+}
