@@ -116,6 +116,8 @@ func (a *App) openIngest() error {
 	limits := ingest.DefaultConfig()
 	limits.MaxEventBytes = a.cfg.MaxEvent
 	limits.DedupWindow = a.cfg.DedupWindow
+	// Room for a few events of the largest size, however large that is.
+	limits.MaxPendingBytes = max(limits.MaxPendingBytes, 4*a.cfg.MaxEvent)
 	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
 	if a.ingest, err = ingest.New(client, a.log, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err

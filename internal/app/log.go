@@ -1,6 +1,8 @@
 package app
 
 import (
+	"context"
+	"fmt"
 	"io"
 	"log/slog"
 )
@@ -15,4 +17,13 @@ func NewLogger(w io.Writer, cfg Config) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// redisLog takes the lines that the Redis driver writes of its own accord. What
+// matters of them is told by ingest, in its own words.
+type redisLog struct{ logger *slog.Logger }
+
+// Printf implements the driver's logger.
+func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
+	l.logger.DebugContext(ctx, "redis driver", "said", fmt.Sprintf(format, args...))
 }
