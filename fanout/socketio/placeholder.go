@@ -18,23 +18,21 @@ func checkPlaceholders(data json.RawMessage, count int) error {
 		if err != nil { // io.EOF: data is known to be valid
 			return nil
 		}
-		if delim, ok := token.(json.Delim); ok {
-			switch delim {
-			case '{', '[':
-				if len(open) > 0 {
-					open[len(open)-1].value(nil)
-				}
-				open = append(open, object{isObject: delim == '{'})
-			default:
-				closed := open[len(open)-1]
-				open = open[:len(open)-1]
-				if err := closed.check(count); err != nil {
-					return err
-				}
+		delim, _ := token.(json.Delim)
+		if delim == '}' || delim == ']' {
+			closed := open[len(open)-1]
+			open = open[:len(open)-1]
+			if err := closed.check(count); err != nil {
+				return err
 			}
 			continue
 		}
-		open[len(open)-1].value(token)
+		if len(open) > 0 {
+			open[len(open)-1].value(token)
+		}
+		if delim != 0 {
+			open = append(open, object{isObject: delim == '{'})
+		}
 	}
 }
 
