@@ -44,6 +44,7 @@ func redisClient(g *gateway) *redis.Client {
 func TestDevelopmentStack(t *testing.T) {
 	t.Parallel()
 	const events = 30
+	build(t, "realtime-dev")
 	began := time.Now()
 	server := startDev(t, "--sample=false", "--data-dir", t.TempDir())
 	t.Logf("ready after %s", time.Since(began).Round(time.Millisecond))
