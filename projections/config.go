@@ -14,9 +14,6 @@ type Config struct {
 	WriteTimeout time.Duration
 	// ReadTimeout bounds one read; the caller's context may bound it further.
 	ReadTimeout time.Duration
-	// RetryAfter is how long reads fail at once after MongoDB did not answer
-	// one, before the next is tried.
-	RetryAfter time.Duration
 }
 
 // DefaultConfig returns the bounds that suit a MongoDB in the same data centre.
@@ -25,7 +22,6 @@ func DefaultConfig() Config {
 		MaxBatch:     256,
 		WriteTimeout: 15 * time.Second,
 		ReadTimeout:  5 * time.Second,
-		RetryAfter:   time.Second,
 	}
 }
 
@@ -40,7 +36,6 @@ func (c Config) Validate() error {
 	}{
 		{"WriteTimeout", c.WriteTimeout},
 		{"ReadTimeout", c.ReadTimeout},
-		{"RetryAfter", c.RetryAfter},
 	} {
 		if field.value <= 0 {
 			return fmt.Errorf("projections: %s is %s, must be positive", field.name, field.value)

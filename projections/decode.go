@@ -46,7 +46,9 @@ func decodeValue(tokens *json.Decoder, depth int) (any, error) {
 			return decodeObject(tokens, depth+1)
 		}
 		return decodeArray(tokens, depth+1)
-	default: // string, bool or nil
+	case nil:
+		return bson.Null{}, nil // nil has a form as a member only
+	default: // string or bool
 		return token, nil
 	}
 }

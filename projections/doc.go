@@ -24,9 +24,9 @@
 //     written with its scalars and raw only, and, failing that, as a marker, on
 //     which reads answer [ErrIncomplete]. Other failures are returned to
 //     the log, which offers the batch again.
-//   - MongoDB may be absent at any time, also at the start. Writes wait for it,
-//     reads answer [ErrUnavailable] without waiting each time anew; the log has
-//     everything, so callers read there.
+//   - MongoDB may be absent at any time, also at the start. Writes are repeated
+//     until it is there, reads answer [ErrUnavailable] within their time limit;
+//     the log has everything, so callers read there.
 //
 // Sequences are compared within one epoch only. Documents of an earlier epoch
 // stay in novel_job_events and are not served.

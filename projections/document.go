@@ -20,17 +20,18 @@ const (
 	fieldSequence  = "sequence"
 	fieldEpoch     = "epoch"
 	fieldEventID   = "eventId"
-	fieldCreatedAt = "createdAt"
-	fieldUpdatedAt = "updatedAt"
+	// fieldTraceParent is there when the publisher was traced.
+	fieldTraceParent = "traceparent"
+	fieldCreatedAt   = "createdAt"
+	fieldUpdatedAt   = "updatedAt"
 	// fieldRaw holds the compacted envelope where the parsed fields do not
 	// give it back exactly.
 	fieldRaw = "raw"
 	// fieldOmitted is true in a document without its event's body.
 	fieldOmitted = "omitted"
 
-	fieldStatus      = "status"
-	fieldSnapshot    = "snapshot"
-	fieldTraceParent = "traceparent"
+	fieldStatus   = "status"
+	fieldSnapshot = "snapshot"
 )
 
 // reserved reports whether a top-level name of a document is this package's
@@ -38,7 +39,7 @@ const (
 func reserved(name string) bool {
 	switch name {
 	case fieldID, "__v", "version", "id", fieldJobID, fieldKind, fieldEmittedAt, fieldSequence,
-		fieldEpoch, fieldEventID, fieldCreatedAt, fieldUpdatedAt, fieldRaw, fieldOmitted:
+		fieldEpoch, fieldEventID, fieldTraceParent, fieldCreatedAt, fieldUpdatedAt, fieldRaw, fieldOmitted:
 		return true
 	}
 	return false
@@ -48,7 +49,7 @@ func reserved(name string) bool {
 // says, and is written from there.
 func restated(name string) bool {
 	switch name {
-	case "version", "id", fieldJobID, fieldKind, fieldEmittedAt:
+	case "version", "id", fieldJobID, fieldKind, fieldEmittedAt, fieldTraceParent:
 		return true
 	}
 	return false
@@ -156,6 +157,9 @@ func (e event) document(s shape) bson.D {
 	)
 	if e.ID != "" {
 		doc = append(doc, bson.E{Key: fieldEventID, Value: e.ID})
+	}
+	if e.TraceParent != "" {
+		doc = append(doc, bson.E{Key: fieldTraceParent, Value: e.TraceParent})
 	}
 	return append(doc,
 		bson.E{Key: fieldCreatedAt, Value: bson.NewDateTimeFromTime(e.StoredAt)},

@@ -9,9 +9,8 @@ import (
 )
 
 var (
-	// ErrUnavailable is returned by reads that MongoDB did not answer, and, for
-	// [Config.RetryAfter] after such a one, by reads that were not tried. The
-	// log answers the same question meanwhile; a later retry helps.
+	// ErrUnavailable is returned by reads that MongoDB did not answer, or not
+	// well. The log answers the same question meanwhile; a later retry helps.
 	ErrUnavailable = errors.New("MongoDB is not available")
 
 	// ErrIncomplete is returned by reads of a range in which a document does not

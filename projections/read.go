@@ -112,26 +112,18 @@ func (s *Store) findEvents(
 // maxPage bounds the documents that MongoDB is asked for in one reply.
 const maxPage = 10_000
 
-// read bounds a read in time, and keeps it from a MongoDB that is known to be
-// away.
-func (s *Store) read(ctx context.Context, what string, read func(context.Context) error) error {
-	if !s.breaker.allow() {
-		return fmt.Errorf("read %s: %w", what, ErrUnavailable)
-	}
+// read bounds a read in time and names its failures.
+func (s *Store) read(ctx context.Context, collection string, read func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
 	err := read(bounded)
 	switch {
-	case err == nil || errors.Is(err, ErrIncomplete) || errors.Is(err, mongo.ErrNoDocuments):
-		s.breaker.settle(answered)
+	case err == nil || errors.Is(err, mongo.ErrNoDocuments):
 		return err
+	case errors.Is(err, ErrIncomplete):
+		return fmt.Errorf("read %s: %w", collection, err)
 	case errors.Is(ctx.Err(), context.Canceled):
-		s.breaker.settle(unknown)
-		return fmt.Errorf("read %s: %w", what, context.Cause(ctx))
-	case isOutage(err):
-		s.breaker.settle(unanswered)
-	default:
-		s.breaker.settle(answered)
+		return fmt.Errorf("read %s: %w", collection, context.Cause(ctx))
 	}
-	return fmt.Errorf("read %s: %w: %w", what, ErrUnavailable, err)
+	return fmt.Errorf("read %s: %w: %w", collection, ErrUnavailable, err)
 }

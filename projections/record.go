@@ -84,6 +84,9 @@ func appendEnvelope(dst []byte, record messaging.Record, doc bson.Raw) ([]byte, 
 	if record.ID != "" {
 		dst = appendString(append(dst, `,"id":`...), record.ID)
 	}
+	if record.TraceParent != "" {
+		dst = appendString(append(dst, `,"traceparent":`...), record.TraceParent)
+	}
 	for _, element := range elements {
 		if name := element.Key(); !reserved(name) {
 			if dst, err = appendMember(append(dst, ','), name, element.Value()); err != nil {

@@ -48,8 +48,6 @@ type Store struct {
 	events *mongo.Collection
 	heads  *mongo.Collection
 	jobs   *mongo.Collection
-
-	breaker *breaker
 }
 
 // New returns a store of the projections in db. It does no I/O: MongoDB may be
@@ -75,7 +73,6 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 		events:  db.Collection(eventsCollection, sure),
 		heads:   db.Collection(headsCollection, sure),
 		jobs:    db.Collection(jobsCollection, sure),
-		breaker: newBreaker(cfg.ReadTimeout, cfg.RetryAfter),
 	}, nil
 }
 

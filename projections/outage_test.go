@@ -1,0 +1,236 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/letswriteabook/realtime/internal/devstack"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// setupBehindRelay returns a store that reaches MongoDB through a relay.
+func setupBehindRelay(t testing.TB) (bench, *relay) {
+	t.Helper()
+	uri, err := url.Parse(server().URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := newRelay(t, uri.Host)
+	cfg := projections.DefaultConfig()
+	cfg.WriteTimeout, cfg.ReadTimeout = time.Second, 300*time.Millisecond
+	return setupAt(t, "mongodb://"+line.addr()+"/?heartbeatFrequencyMS=500", cfg), line
+}
+
+// eventually waits for something that gives no signal.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in 20 s: %s", what)
+		}
+	}
+}
+
+func TestMongoComesLater(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := projections.DefaultConfig()
+	cfg.WriteTimeout, cfg.ReadTimeout = 200*time.Millisecond, 200*time.Millisecond
+	b := setupAt(t, "mongodb://"+addr, cfg)
+	if err := b.Ping(t.Context()); !errors.Is(err, projections.ErrUnavailable) {
+		t.Errorf("Ping without MongoDB: %v", err)
+	}
+
+	log := newFeed(status(1, "j", "running", `1`))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx, log) }() // stopped by cancel
+	eventually(t, "a batch in vain", func() bool { return log.failures.Load() > 2 })
+	b.checkMetric(t, "realtime_projections_up", `projection="history"`, 0)
+
+	mongo, err := devstack.StartMongo(t.Context(), devstack.MongoConfig{Addr: addr, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-log.applied:
+	case <-time.After(20 * time.Second):
+		t.Fatal("not applied in 20 s")
+	}
+	if err := b.Ping(t.Context()); err != nil {
+		t.Errorf("Ping: %v", err)
+	}
+	eventually(t, "the indexes", func() bool { return len(indexNames(t, b)) == 4 })
+	for _, name := range []string{"idx_novel_job_events_jobId_emittedAt", "idx_novel_job_events_kind_emittedAt", "idx_novel_job_events_jobId_sequence"} {
+		if !strings.Contains(strings.Join(indexNames(t, b), " "), name) {
+			t.Errorf("there is no index %s", name)
+		}
+	}
+	b.checkMetric(t, "realtime_projections_up", `projection="history"`, 1)
+	for _, line := range []string{"does not take a projection's batches", "takes a projection's batches again"} {
+		if n := strings.Count(b.logs.String(), line); n != 2 {
+			t.Errorf("%q was logged %d times, want once a projection", line, n)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	_ = b.db.Client().Disconnect(context.Background())
+	if err := mongo.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+func indexNames(t testing.TB, b bench) []string {
+	t.Helper()
+	specs, err := b.events().Indexes().ListSpecifications(t.Context())
+	if err != nil {
+		return nil // not made yet
+	}
+	var names []string
+	for _, spec := range specs {
+		names = append(names, spec.Name)
+	}
+	return names
+}
+
+// TestIndexesThatAreThere starts twice, and once beside somebody else's index.
+func TestIndexesThatAreThere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.events().Indexes().CreateOne(t.Context(), mongo.IndexModel{
+		Keys: bson.D{{Key: "jobId", Value: 1}, {Key: "emittedAt", Value: -1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		before := strings.Count(b.logs.String(), "has the indexes")
+		go func() { done <- b.Run(ctx, newFeed()) }() // stopped by cancel
+		eventually(t, "the indexes", func() bool { return strings.Count(b.logs.String(), "has the indexes") > before })
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+	if names := indexNames(t, b); len(names) != 4 {
+		t.Errorf("indexes %v", names)
+	}
+}
+
+// TestKilledBetweenWriteAndAnswer breaks the line when MongoDB has the batch and
+// the store does not know.
+func TestKilledBetweenWriteAndAnswer(t *testing.T) {
+	t.Parallel()
+	b, line := setupBehindRelay(t)
+	direct := setup(t)
+	var records []messaging.Record
+	for i := range 50 {
+		records = append(records, status(uint64(i+1), fmt.Sprint("job-", i%5), "running", chapter(i)))
+	}
+	if err := b.Ping(t.Context()); err != nil { // connected before the answers stop
+		t.Fatal(err)
+	}
+	log := newFeed(records...)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	line.set(false, true)
+	go func() { done <- b.Run(ctx, log) }() // stopped by cancel
+	eventually(t, "a batch written and not answered", func() bool {
+		return log.failures.Load() > 0 && direct.count(t, direct.events(), bson.D{}) == len(records)
+	})
+	line.set(false, false)
+	select {
+	case <-log.applied:
+	case <-time.After(20 * time.Second):
+		t.Error("not applied in 20 s")
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	if n := direct.count(t, direct.events(), bson.D{}); n != len(records) {
+		t.Errorf("%d documents, want %d", n, len(records))
+	}
+	if n := direct.count(t, direct.events(), bson.D{{Key: "raw", Value: bson.D{{Key: "$exists", Value: true}}}}); n != 0 {
+		t.Errorf("%d documents were reduced by an outage", n)
+	}
+	if n := direct.count(t, direct.heads(), bson.D{}); n != 5 {
+		t.Errorf("%d heads, want 5", n)
+	}
+}
+
+func TestReadsWithoutMongo(t *testing.T) {
+	t.Parallel()
+	b, line := setupBehindRelay(t)
+	if err := b.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	line.set(true, false)
+	at := messaging.Position{Epoch: epoch}
+	for name, read := range map[string]func(context.Context) error{
+		"ReadAfter":  func(ctx context.Context) error { _, err := b.ReadAfter(ctx, "j", at, 9); return err },
+		"ReadBefore": func(ctx context.Context) error { _, err := b.ReadBefore(ctx, "j", at, 9); return err },
+		"ReadNewest": func(ctx context.Context) error { _, err := b.ReadNewest(ctx, "j", epoch, 9); return err },
+		"ReadLegacy": func(ctx context.Context) error { _, err := b.ReadLegacy(ctx, "j", 9); return err },
+		"Head":       func(ctx context.Context) error { _, _, err := b.Head(ctx, "j"); return err },
+		"Ping":       b.Ping,
+	} {
+		start := time.Now()
+		if err := read(t.Context()); !errors.Is(err, projections.ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("%s took %s", name, took)
+		}
+	}
+	line.set(false, false)
+	eventually(t, "MongoDB again", func() bool { _, err := b.ReadLegacy(t.Context(), "j", 9); return err == nil })
+}
+
+func TestOutageOrRefusal(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err  error
+		want bool
+	}{
+		"time limit":          {context.DeadlineExceeded, true},
+		"stopped":             {fmt.Errorf("insert: %w", context.Canceled), true},
+		"disconnected":        {mongo.ErrClientDisconnected, true},
+		"network":             {mongo.CommandError{Labels: []string{"NetworkError"}}, true},
+		"retryable":           {mongo.CommandError{Labels: []string{"RetryableWriteError"}}, true},
+		"no primary":          {mongo.CommandError{Code: 10107}, true},
+		"no rights":           {mongo.CommandError{Code: 13}, true},
+		"disk full":           {mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{{WriteError: mongo.WriteError{Code: 14031}}}}, true},
+		"no majority":         {mongo.BulkWriteException{WriteConcernError: &mongo.WriteConcernError{Code: 1}}, true},
+		"no majority for one": {mongo.WriteException{WriteConcernError: &mongo.WriteConcernError{Code: 1}}, true},
+		"validator":           {mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 121}}}, false},
+		"too large":           {mongo.CommandError{Code: 10334}, false},
+		"no BSON":             {mongo.MarshalError{Err: errors.New("x")}, false},
+		"anything":            {errors.New("x"), false},
+	} {
+		if got := projections.IsOutage(test.err); got != test.want {
+			t.Errorf("%s: %v is an outage: %t, want %t", name, test.err, got, test.want)
+		}
+	}
+}
