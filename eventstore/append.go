@@ -70,6 +70,9 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 			msg.Header.Set(jetstream.MsgIDHeader, id+"~"+strconv.FormatUint(purged.sequence, 10))
 			continue
 		}
+		if ctx.Err() != nil {
+			return messaging.Receipt{}, fmt.Errorf("append to %s: %w, last attempt: %w", msg.Subject, ctx.Err(), err)
+		}
 		retried = true
 		cause := causeOf(err)
 		l.metrics.retries.WithLabelValues(string(cause)).Inc()

@@ -46,10 +46,14 @@ func Connect(ctx context.Context, address string, cfg ConnConfig) (*nats.Conn, e
 		opts = append(opts, nats.Timeout(min(dialTimeout, max(time.Until(deadline), time.Millisecond))))
 	}
 	conn, err := nats.Connect(address, append(opts, cfg.Options...)...)
-	if err != nil {
-		return nil, fmt.Errorf("%w at %s: %w", ErrConnect, redact(address), err)
+	if err == nil {
+		return conn, nil
 	}
-	return conn, nil
+	shown := redact(address)
+	if strings.Contains(shown, notURL) {
+		return nil, fmt.Errorf("%w at %s", ErrConnect, shown) // The cause would repeat the address.
+	}
+	return nil, fmt.Errorf("%w at %s: %w", ErrConnect, shown, err)
 }
 
 // ConnOptions returns the options every connection of this service uses, the
@@ -64,6 +68,8 @@ func ConnOptions(logger *slog.Logger) []nats.Option {
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPingsOutstanding),
 		nats.MaxReconnects(-1),
+		// Credentials may be refused for a while too, as while they are rolled over.
+		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectJitter(reconnectJitter, reconnectJitter),
 		// Nothing is published into a broken connection: an append has its own
@@ -87,6 +93,9 @@ func ConnOptions(logger *slog.Logger) []nats.Option {
 	}
 }
 
+// notURL stands for an address that cannot be read, and so not be redacted.
+const notURL = "(not a URL)"
+
 // redact removes passwords and tokens from a list of URLs.
 func redact(address string) string {
 	servers := strings.Split(address, ",")
@@ -97,7 +106,7 @@ func redact(address string) string {
 		}
 		parsed, err := url.Parse(server)
 		if err != nil {
-			servers[i] = "(not a URL)"
+			servers[i] = notURL
 			continue
 		}
 		if parsed.User != nil {

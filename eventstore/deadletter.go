@@ -42,12 +42,16 @@ type Letter struct {
 }
 
 // DeadLetter stores a refused event. Like [Log.Append] it retries until ctx
-// ends, and returns ctx's error then.
+// ends, and returns ctx's error then; without a reason it returns
+// [ErrInvalidRecord] at once.
 //
 // The message id is a hash of reason and body, so that one poison event heard by
 // several gateways becomes one letter. So do two equal ones within the duplicate
 // window: the second adds nothing to know or to redrive.
 func (l *Log) DeadLetter(ctx context.Context, letter messaging.DeadLetter) error {
+	if letter.Reason == "" {
+		return fmt.Errorf("store dead letter: %w: a reason is required", ErrInvalidRecord)
+	}
 	msg := encodeLetter(letter, int(l.conn.MaxPayload())-headerReserveBytes)
 	pause := newPause(firstAppendPause, longestAppendPause)
 	for {
@@ -107,7 +111,7 @@ func encodeLetter(letter messaging.DeadLetter, maxBody int) *nats.Msg {
 	sum.Write([]byte{0})
 	sum.Write(letter.Body)
 	msg := &nats.Msg{
-		Subject: deadLetterPrefix + string(letter.Reason),
+		Subject: deadLetterPrefix + messaging.Token(string(letter.Reason)),
 		Data:    letter.Body[:min(len(letter.Body), maxBody)],
 		Header:  nats.Header{},
 	}

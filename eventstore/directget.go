@@ -37,6 +37,10 @@ const (
 	statusEndOfBatch   = "204"
 	statusNotFound     = "404"
 	statusNoResponders = "503"
+
+	// descriptionNoResults tells "none of these subjects has a message" from "one
+	// of their messages could not be loaded", which has the same status.
+	descriptionNoResults = "No Results"
 )
 
 // batchBytes bounds what one request brings at once, so that a read of large
@@ -113,13 +117,16 @@ func (l *Log) batch(ctx context.Context, stream string, request directRequest, e
 		if err != nil {
 			return unavailable(err)
 		}
-		status := response.Header.Get(headerStatus)
+		status, description := response.Header.Get(headerStatus), response.Header.Get(headerDescription)
 		switch status {
 		case "", statusEndOfBatch:
 		case statusNotFound:
+			if last != 0 || len(request.LastOf) > 0 && description != descriptionNoResults {
+				return fmt.Errorf("%w: a record after sequence %d could not be loaded", ErrIncomplete, last)
+			}
 			return nil
 		default:
-			return statusError(status, response.Header.Get(headerDescription))
+			return statusError(status, description)
 		}
 		// Every response names the one before it: one that was dropped on the
 		// way shows.

@@ -18,7 +18,8 @@ var (
 	ErrInvalidJobID = errors.New("invalid jobId")
 
 	// ErrInvalidRecord is returned by [Log.Append] for a record without a kind or
-	// a message id. A retry does not help.
+	// a message id, and by [Log.DeadLetter] for one without a reason. A retry does
+	// not help.
 	ErrInvalidRecord = errors.New("invalid record")
 
 	// ErrUnavailable is returned by reads when the log cannot be reached or has
@@ -32,6 +33,10 @@ var (
 	// ErrNoConsumer is returned by [Log.ConsumerFloor] and [Log.ConsumerLag]
 	// when no [Log.Consume] of that name has ever run on this stream.
 	ErrNoConsumer = errors.New("no such consumer")
+
+	// ErrOldServer is returned by [Open] when the NATS server cannot answer ranged
+	// reads. A retry does not help.
+	ErrOldServer = errors.New("NATS server 2.11 or later is needed")
 
 	// ErrConnect is returned by [Connect] when the server cannot be reached or
 	// refuses the connection.

@@ -8,6 +8,7 @@ var (
 	Unescape = unescape
 	OneLine  = oneLine
 	Redact   = redact
+	TooOld   = tooOld
 )
 
 // MessageID is the reader of a stored message id.

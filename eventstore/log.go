@@ -51,6 +51,9 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 		return nil, fmt.Errorf("log: MaxEventBytes: the NATS server takes messages of %d bytes, headers included: want at most %d, got %d",
 			limit, limit-headerReserveBytes, cfg.MaxEventBytes)
 	}
+	if version := conn.ConnectedServerVersion(); tooOld(version) {
+		return nil, fmt.Errorf("log: %w, got %s", ErrOldServer, version)
+	}
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
@@ -76,6 +79,16 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 			return nil, fmt.Errorf("open log: %w", err)
 		}
 	}
+}
+
+// tooOld reports whether a server does not know batches of direct gets. A version
+// that cannot be read is given the benefit of the doubt.
+func tooOld(version string) bool {
+	var major, minor int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+		return false
+	}
+	return major < 2 || major == 2 && minor < 11
 }
 
 // ensure makes both streams and learns the epoch.

@@ -50,6 +50,10 @@ func TestConnectToNobody(t *testing.T) {
 	if took := time.Since(started); took > 4*time.Second {
 		t.Errorf("took %s", took)
 	}
+	if _, err := eventstore.Connect(t.Context(), "nats://user:sec ret@host%zz", eventstore.ConnConfig{}); !errors.Is(err, eventstore.ErrConnect) ||
+		strings.Contains(err.Error(), "ret@") {
+		t.Errorf("error = %v", err)
+	}
 	for address, want := range map[string]string{
 		"127.0.0.1:4222":                      "nats://127.0.0.1:4222",
 		"nats://a:b@h:1, tls://token@other:2": "nats://redacted@h:1,tls://redacted@other:2",
@@ -78,6 +82,17 @@ func TestOpenRefusesEventsTheServerCannotHold(t *testing.T) {
 	cfg.Replicas = 3
 	if _, err := eventstore.Open(t.Context(), conn, cfg, nil, nil); err == nil || !strings.Contains(err.Error(), "replicas") {
 		t.Errorf("error = %v", err)
+	}
+}
+
+func TestOldServers(t *testing.T) {
+	t.Parallel()
+	for version, old := range map[string]bool{
+		"2.10.29": true, "1.4.1": true, "2.11.0": false, "2.15.2": false, "3.0.0-beta": false, "": false,
+	} {
+		if eventstore.TooOld(version) != old {
+			t.Errorf("version %q: old = %v", version, !old)
+		}
 	}
 }
 

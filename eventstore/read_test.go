@@ -1,6 +1,7 @@
 package eventstore_test
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -235,6 +236,9 @@ func TestDeadLetters(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+	if err := b.log.DeadLetter(t.Context(), messaging.DeadLetter{}); !errors.Is(err, eventstore.ErrInvalidRecord) {
+		t.Errorf("without a reason: %v", err)
 	}
 	got, err := b.log.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(got) != len(letters) {

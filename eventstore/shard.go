@@ -29,6 +29,8 @@ func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
 			// The server republishes in the order of the stream, so a sequence
 			// that goes back is of a stream that was made anew.
 			if live.Sequence < highest {
+				t.log.refreshEpoch(ctx)
+				live.Epoch = t.log.Epoch()
 				signal(t.renewed)
 			}
 			highest = live.Sequence
@@ -82,7 +84,6 @@ func (t *Tail) watch(ctx context.Context, connected <-chan nats.Status, f Follow
 			t.log.refreshEpoch(ctx)
 			t.disrupted(disruptionReconnect, f)
 		case <-t.renewed:
-			t.log.refreshEpoch(ctx)
 			t.disrupted(disruptionEpoch, f)
 		case <-t.check:
 			t.checkDrops(f)

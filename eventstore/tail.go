@@ -106,7 +106,8 @@ func NewTail(log *Log, cfg TailConfig) *Tail {
 }
 
 // Run hands records to f until ctx ends, then unfollows every job and returns
-// nil after the last call to f has returned. It may be called once.
+// nil after the last call to f has returned. It may be called once, and for one
+// tail of a connection at a time: it listens to the connection's errors.
 func (t *Tail) Run(ctx context.Context, f Follower) error {
 	if t.ran.Swap(true) {
 		return ErrTailRunning
