@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -32,9 +33,7 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 		return outcomeLevel
 	case <-sub.room.opened:
 	}
-	if requested, restarted := sub.restarted(); restarted {
-		h.gap(sub, requested, 1, messaging.GapEpoch)
-	}
+	sub.renew()
 	if !sub.begun {
 		if err := h.begin(ctx, sub); err != nil {
 			return h.pause(ctx, sub, err)
@@ -44,50 +43,25 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	if full := sub.flush(); full {
 		return outcomeFull
 	}
-	if outcome, done := h.level(sub); done {
-		return outcome
+	if sub.cursor >= sub.readTo {
+		if outcome, done := h.level(sub); done {
+			return outcome
+		}
 	}
 	page, err := h.history.after(ctx, sub.room.place(), sub.cursor, pageEvents)
 	if err != nil {
 		return h.pause(ctx, sub, err)
 	}
+	h.outage.note(nil)
 	if page.firstAvailable > 0 {
 		h.gap(sub, sub.cursor, page.firstAvailable, messaging.GapRetention)
 	}
-	if len(page.events) == 0 {
+	if page.through <= sub.cursor {
 		return h.skip(ctx, sub, page.firstAvailable > 0)
 	}
-	sub.page = page.events
-	sub.count(len(page.events), page.source)
+	sub.failures = 0
+	sub.read(page)
 	return outcomeReading
-}
-
-// flush hands the rest of the page to the sink. It reports whether the sink is
-// full.
-func (s *subscription) flush() (full bool) {
-	for len(s.page) > 0 {
-		if !s.hand(s.page[0]) {
-			return true
-		}
-		s.page = s.page[1:]
-	}
-	s.page = nil
-	return false
-}
-
-// hand gives one event of a page to the sink, unless the subscription has ended:
-// after an unsubscribe was answered, nothing of the job may follow.
-func (s *subscription) hand(ev *event) bool {
-	s.room.mu.Lock()
-	defer s.room.mu.Unlock()
-	if s.ended || ev.sequence > 0 && ev.sequence <= s.cursor {
-		return true
-	}
-	if !s.sink.offer(ev) {
-		return false
-	}
-	s.cursor = max(s.cursor, ev.sequence)
-	return true
 }
 
 // level tries to reach the room's head from the ring and to turn live there. It
@@ -99,15 +73,17 @@ func (h *Hub) level(sub *subscription) (outcome, bool) {
 	if sub.ended {
 		return outcomeLevel, true
 	}
+	if sub.epoch != room.epoch {
+		return outcomeReading, true // it begins again in its next turn
+	}
 	events, covered := room.ring.after(sub.cursor)
 	if !covered {
 		return outcomeReading, false
 	}
 	for _, ev := range events {
-		if !sub.sink.offer(ev) {
+		if !sub.offer(ev) {
 			return outcomeFull, true
 		}
-		sub.cursor = ev.sequence
 		sub.count(1, messaging.SourceMemory)
 	}
 	// A record that cannot be shown to a client is in no ring, and passed here.
@@ -120,40 +96,36 @@ func (h *Hub) level(sub *subscription) (outcome, bool) {
 	return outcomeLevel, true
 }
 
-// count adds to the account of the first catch-up; later ones are a slow
-// client's or a repair's, and no client is told of them.
-func (s *subscription) count(n int, source messaging.Source) {
-	if !s.caught {
-		s.catchUp.count(n, source)
-	}
-}
-
-// skip deals with an empty page in front of the room's ring. Either the records
-// are gone, which the client is told unless it was already, or a replica of the
-// log is behind for a moment.
+// skip deals with a page that has nothing although the room's ring does not
+// reach back to the cursor. Either the records in between are gone, which the
+// client is told unless it was already, or a replica of the log is behind for a
+// moment.
 func (h *Hub) skip(ctx context.Context, sub *subscription, told bool) outcome {
 	last, err := h.log.LastSequence(ctx, sub.room.jobID)
-	if err != nil || last > sub.cursor {
+	if err != nil {
 		return h.pause(ctx, sub, err)
 	}
-	sub.room.mu.Lock()
-	floor := sub.room.ring.floor
-	sub.room.mu.Unlock()
-	if !told {
+	if last > sub.cursor {
+		return h.pause(ctx, sub, errBehind)
+	}
+	floor := sub.room.floor()
+	if floor > sub.cursor && !told {
 		h.gap(sub, sub.cursor, floor+1, messaging.GapRetention)
 	}
-	sub.cursor = floor
+	sub.pass(floor)
+	sub.readTo = 0
 	return outcomeReading
 }
 
-// pause waits a moment before the subscription's next turn: the log did not
-// answer, or not yet. It goes on for as long as the client stays.
+// pause waits before the subscription's next turn: the log did not answer, or
+// not yet. It goes on for as long as the client stays.
 func (h *Hub) pause(ctx context.Context, sub *subscription, err error) outcome {
-	if err != nil && ctx.Err() == nil {
-		h.logger.Warn("catch-up waits for the log", "job", sub.room.jobID, "err", err)
+	if ctx.Err() == nil && !errors.Is(err, errBehind) && !errors.Is(err, errRenewed) {
+		h.outage.note(err)
 	}
-	timer := time.NewTimer(h.cfg.RetryInterval)
+	timer := time.NewTimer(h.backoff(sub.failures))
 	defer timer.Stop()
+	sub.failures++
 	select {
 	case <-timer.C:
 		return outcomeReading

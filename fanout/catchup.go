@@ -3,16 +3,23 @@ package fanout
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
 
+// errRenewed says that the log has begun a new life that the room has not heard
+// of yet. A retry helps.
+var errRenewed = errors.New("the log has begun a new epoch")
+
 // begin places a new subscription's cursor, once its room is open. From there on
 // the subscription reads like any other that is behind.
 func (h *Hub) begin(ctx context.Context, sub *subscription) error {
-	sub.catchUp.source = messaging.SourceNone
+	at := sub.room.place()
+	sub.epoch = at.epoch
+	sub.catchUp = catchUp{source: messaging.SourceNone}
 	if sub.start.resume {
-		known, err := h.resume(ctx, sub)
+		known, err := h.resume(ctx, sub, at)
 		if known || err != nil {
 			return err
 		}
@@ -23,29 +30,36 @@ func (h *Hub) begin(ctx context.Context, sub *subscription) error {
 // resume starts right after the position that the client named. It reports
 // false, after telling the client of the gap, when this life of the log never
 // gave that position out.
-func (h *Hub) resume(ctx context.Context, sub *subscription) (known bool, err error) {
+func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bool, err error) {
 	extent, err := h.log.Extent(ctx)
 	if err != nil {
 		return false, err
 	}
+	if extent.Epoch != at.epoch {
+		h.Disrupted() // the check makes the room notice
+		return false, errRenewed
+	}
 	position := sub.start.position
 	if position.Epoch != "" && position.Epoch != extent.Epoch || position.Sequence > extent.Last {
 		h.gap(sub, position.Sequence, extent.First, messaging.GapEpoch)
+		sub.start.resume = false // what follows may be tried again; the gap is told once
 		return false, nil
 	}
-	sub.cursor, sub.catchUp.from = position.Sequence, position.Sequence
-	if position.Sequence > 0 {
-		return true, nil
+	if position.Sequence == 0 {
+		// From the very beginning: what older writers left comes first.
+		older, err := h.history.oldest(ctx, sub.room.jobID)
+		if err != nil {
+			return false, err
+		}
+		sub.read(older)
 	}
-	// From the very beginning: what older writers left comes first.
-	sub.page = h.history.encodeAll(h.history.legacy(ctx, sub.room.jobID, legacyEvents))
-	sub.count(len(sub.page), messaging.SourceMongoDB)
+	sub.pass(position.Sequence)
+	sub.catchUp.from = position.Sequence
+	if extent.First > position.Sequence+1 {
+		sub.readTo = extent.First - 1
+	}
 	return true, nil
 }
-
-// legacyEvents bounds how many documents without a sequence are replayed to a
-// subscription that starts at 0.
-const legacyEvents = 10_000
 
 // fresh starts with the newest events of the job, or, when nothing is stored,
 // with its last known status.
@@ -54,31 +68,37 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 	if err != nil {
 		return err
 	}
-	sub.page = page.events
-	sub.count(len(page.events), page.source)
+	from := page.through
 	for _, ev := range page.events {
 		if ev.sequence > 0 {
-			sub.cursor = ev.sequence - 1
+			from = ev.sequence - 1
 			break
 		}
 	}
-	sub.catchUp.from = sub.cursor
-	if len(page.events) > 0 {
-		return nil
+	sub.read(page)
+	sub.pass(from)
+	sub.catchUp.from = from
+	if len(page.events) == 0 {
+		h.lastStatus(ctx, sub)
 	}
+	return nil
+}
+
+// lastStatus sends the job's last known status, if there is one, in place of a
+// history that is not there.
+func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
 	head, found := h.history.head(ctx, sub.room.jobID)
 	if !found {
-		return nil
+		return
 	}
 	snapshot := head.Snapshot
 	if snapshot == nil {
 		snapshot = json.RawMessage("null")
 	}
-	sub.sink.send(messaging.EventJobStatus, messaging.JobStatus{
+	sub.tell(messaging.EventJobStatus, messaging.JobStatus{
 		JobID: sub.room.jobID, EmittedAt: head.EmittedAt, Status: head.Status, Snapshot: snapshot,
 	})
 	sub.count(1, messaging.SourceAggregate)
-	return nil
 }
 
 // caughtUp tells the client that what follows is live, and records the catch-up
@@ -93,7 +113,7 @@ func (h *Hub) caughtUp(sub *subscription) {
 
 // gap tells the client which part of the history is gone.
 func (h *Hub) gap(sub *subscription, requested, firstAvailable uint64, reason messaging.GapReason) {
-	sub.sink.send(messaging.EventGap, messaging.Gap{
+	sub.tell(messaging.EventGap, messaging.Gap{
 		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason,
 	})
 	h.metrics.gaps.WithLabelValues(string(reason)).Inc()

@@ -16,11 +16,13 @@
 //   - An event is encoded once per wire format, whoever gets it.
 //   - A job is followed in NATS only while somebody here is interested in it.
 //
-// Goroutines: [Hub.Run] owns the checking loop and waits for the goroutines
-// that open and repair rooms. Each sink has at most one reader goroutine, which
-// lives while a subscription of that sink is behind, and ends with the sink.
+// Goroutines: [Hub.Run] owns the checking loop, and waits for all others, which
+// its crew starts: those that open and repair rooms and read pages of history,
+// and at most one reader a sink, which lives while a subscription of that sink
+// is behind, and ends with the sink.
 //
-// Locks are taken in one order: hub, room, reader. None is held during I/O.
+// Locks are taken in one order: client, hub, room, reader or sink, crew. None is
+// held during a request to a store.
 //
 // The wire protocols are packages of their own: engineio, and socketio on it.
 package fanout

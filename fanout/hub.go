@@ -24,8 +24,8 @@ type Config struct {
 	// the log for the first time: interest takes a while to spread through a
 	// cluster.
 	CheckDelay time.Duration
-	// CheckInterval is how often that is repeated, and RetryInterval how long a
-	// read of the log that failed waits before the next try.
+	// CheckInterval is how often that is repeated, and RetryInterval the shortest
+	// pause after a request to the log that failed.
 	CheckInterval, RetryInterval time.Duration
 	// Linger is how long a room without subscriptions is kept, so that clients
 	// that come back find its recent events.
@@ -72,9 +72,10 @@ type Hub struct {
 
 	disrupted chan struct{} // signalled when every room has to be checked
 
-	mu    sync.RWMutex // guards the four below
-	ctx   context.Context
-	wg    *sync.WaitGroup
+	crew   *crew
+	outage *outage // of the log
+
+	mu    sync.RWMutex // guards the two below
 	epoch string
 	rooms map[string]*room
 }
@@ -89,82 +90,73 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 		log: log, tail: tail, catalogue: catalogue, cfg: cfg, logger: logger,
 		recent:    newRecentCatchUps(),
 		disrupted: make(chan struct{}, 1),
+		crew:      &crew{},
+		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
 		rooms:     make(map[string]*room),
 	}
 	hub.history = &history{
 		log: log, projection: projection, encode: hub.encode, logger: logger,
-		reads: make(chan struct{}, readsAtOnce), timeout: cfg.ReadTimeout,
+		flights:     newFlights(hub.crew, cfg.ReadTimeout),
+		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
 	}
 	hub.metrics = newHubMetrics(registerer, hub)
 	return hub, nil
 }
 
 // Run keeps the rooms level with the log until ctx ends. It returns after every
-// goroutine of the hub has.
+// goroutine of the hub has. It may be called once.
 func (h *Hub) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	h.mu.Lock()
-	h.ctx, h.wg = ctx, &wg
-	h.mu.Unlock()
-	defer func() {
-		h.mu.Lock()
-		h.ctx, h.wg = nil, nil
-		h.mu.Unlock()
-		wg.Wait()
-	}()
+	h.crew.begin(ctx)
+	defer h.crew.end()
 	ticker := time.NewTicker(min(h.cfg.CheckDelay, h.cfg.Linger) / 2)
 	defer ticker.Stop()
+	var again <-chan time.Time // set when a check has to be repeated
 	for {
+		var err error
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-h.disrupted:
-			h.check(ctx, h.all())
+			err = h.check(ctx, h.all())
+		case <-again:
+			again = nil
+			err = h.check(ctx, h.all())
 		case <-ticker.C:
 			h.closeIdle()
-			h.check(ctx, h.due(time.Now()))
+			err = h.check(ctx, h.due(time.Now()))
+		}
+		if err != nil && ctx.Err() == nil {
+			h.outage.note(err)
+			again = time.After(h.cfg.CheckDelay)
 		}
 	}
 }
 
-// spawn starts a goroutine that [Hub.Run] waits for. It reports false, and
-// starts nothing, when the hub is not running.
-func (h *Hub) spawn(work func(ctx context.Context)) bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if h.ctx == nil {
-		return false
-	}
-	ctx := h.ctx
-	h.wg.Go(func() { work(ctx) })
-	return true
-}
-
 // subscribe opens the job's room if need be, and starts a subscription's catch-up.
 func (h *Hub) subscribe(jobID string, reader *reader, from start) (*subscription, error) {
-	h.mu.Lock()
-	if h.ctx == nil {
-		h.mu.Unlock()
-		return nil, ErrStopped
+	target, err := h.enter(jobID)
+	if err != nil {
+		return nil, err
 	}
-	target := h.enter(jobID)
-	h.mu.Unlock()
 	sub := &subscription{room: target, sink: reader.sink, reader: reader, start: from}
 	reader.add(sub)
 	return sub, nil
 }
 
-// enter takes a reference to the job's room. mu is held, and the hub running.
-func (h *Hub) enter(jobID string) *room {
+// enter takes a reference to the job's room, and opens the room if need be.
+func (h *Hub) enter(jobID string) (*room, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	target, found := h.rooms[jobID]
 	if !found {
 		target = newRoom(jobID)
+		if !h.crew.spawn(func(ctx context.Context) { h.open(ctx, target) }) {
+			return nil, ErrStopped
+		}
 		h.rooms[jobID] = target
-		ctx := h.ctx
-		h.wg.Go(func() { h.open(ctx, target) })
 	}
 	target.refs++
-	return target
+	return target, nil
 }
 
 // unsubscribe ends a subscription.
@@ -183,7 +175,9 @@ func (h *Hub) exit(target *room) {
 	}
 }
 
-// closeIdle closes the rooms that nobody has come back to.
+// closeIdle closes the rooms that nobody has come back to. The tail is told
+// under the mutex, so that a room of the same job that is opened next follows
+// it after that.
 func (h *Hub) closeIdle() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -197,15 +191,15 @@ func (h *Hub) closeIdle() {
 
 // open makes a room follow its job and finds out where the job's head is.
 func (h *Hub) open(ctx context.Context, room *room) {
-	for h.wait(ctx, h.tail.Follow(ctx, room.jobID), room) {
+	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.tail.Follow(ctx, room.jobID), &tries); {
 	}
-	for ctx.Err() == nil {
+	for tries := 0; ctx.Err() == nil; {
 		extent, err := h.log.Extent(ctx)
 		var head uint64
 		if err == nil {
 			head, err = h.log.LastSequence(ctx, room.jobID)
 		}
-		if h.wait(ctx, err, room) {
+		if h.failed(ctx, err, &tries) {
 			continue
 		}
 		h.setEpoch(extent.Epoch)
@@ -216,21 +210,32 @@ func (h *Hub) open(ctx context.Context, room *room) {
 	}
 }
 
-// wait reports whether a step of a room's goroutine has to be tried again, after
-// a jittered pause.
-func (h *Hub) wait(ctx context.Context, err error, room *room) bool {
-	if err == nil || ctx.Err() != nil {
+// failed reports whether a step has the outcome err, after a pause: unless ctx
+// has ended, it has to be tried again. tries counts the failures in a row.
+func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
+	if ctx.Err() == nil && !errors.Is(err, errBehind) {
+		h.outage.note(err)
+	}
+	if err == nil {
+		*tries = 0
 		return false
 	}
-	h.logger.Warn("the log does not answer", "job", room.jobID, "err", err)
-	timer := time.NewTimer(h.cfg.RetryInterval + rand.N(h.cfg.RetryInterval))
+	timer := time.NewTimer(h.backoff(*tries))
 	defer timer.Stop()
+	*tries++
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
+	return true
+}
+
+// backoff is the pause after a number of failures: it doubles up to 16 times the
+// RetryInterval, and is jittered, so that the many who wait for the log do not
+// all ask at once.
+func (h *Hub) backoff(failures int) time.Duration {
+	pause := h.cfg.RetryInterval << min(failures, 4)
+	return pause + rand.N(pause)
 }
 
 // Live takes one record from the log's live tail. Records of one job come from
@@ -242,8 +247,11 @@ func (h *Hub) Live(record messaging.Live) {
 	if room == nil {
 		return
 	}
-	if fellBehind := room.hear(record, h.encode(record.Record)); fellBehind {
-		h.spawn(func(ctx context.Context) { h.repair(ctx, room) })
+	switch room.hear(record, h.encode(record.Record)) {
+	case verdictRepair:
+		h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room) })
+	case verdictCheck:
+		h.Disrupted()
 	}
 }
 
@@ -260,8 +268,15 @@ func (h *Hub) Disrupted() {
 func (h *Hub) encode(record messaging.Record) *event {
 	ev, err := newEvent(h.catalogue, record)
 	if err != nil {
-		h.logger.Warn("a record cannot be delivered", "job", record.JobID, "sequence", record.Sequence, "err", err)
+		h.undeliverable(record, err)
 		return nil
 	}
 	return ev
+}
+
+// undeliverable notes a record that no client can be shown: as a rule one of a
+// kind that the catalogue no longer has. There may be many.
+func (h *Hub) undeliverable(record messaging.Record, err error) {
+	h.metrics.undeliverable.Inc()
+	h.logger.Debug("a record cannot be delivered", "job", record.JobID, "sequence", record.Sequence, "err", err)
 }

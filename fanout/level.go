@@ -19,22 +19,47 @@ func (r *room) newest(limit int) ([]*event, bool) {
 	return r.ring.newest(limit)
 }
 
-// missing returns the range that a repair has to read: above head, up to seen.
-func (r *room) missing() (generation int, head, seen uint64) {
+// floor returns the sequence from which on the ring has every event.
+func (r *room) floor() uint64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.generation, r.head, r.seen
+	return r.ring.floor
 }
 
-// take hands on a record that a repair has read. One that was read from an
-// earlier life of the log is dropped.
-func (r *room) take(generation int, sequence uint64, ev *event) {
+// missing returns the range that a repair has to read: above head, up to seen.
+func (r *room) missing() (epoch string, head, seen uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closed || generation != r.generation || sequence <= r.head {
+	return r.epoch, r.head, r.seen
+}
+
+// repaired is one record that a repair has read, with its event.
+type repaired struct {
+	sequence uint64
+	event    *event // nil when no client can be shown it
+}
+
+// take hands on what a repair has read. What was read from an earlier life of
+// the log is dropped.
+//
+// With lost set, records in front have been removed from the log, or may have
+// been. No live subscription may pass over that unsaid: they read, and so do
+// those that are about to turn live, until they know.
+func (r *room) take(epoch string, records []repaired, lost bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || epoch != r.epoch {
 		return
 	}
-	r.push(sequence, ev)
+	if lost {
+		r.ring = ring{floor: r.head + 1}
+		r.fallBackAll()
+	}
+	for _, record := range records {
+		if record.sequence > r.head {
+			r.push(record.sequence, record.event)
+		}
+	}
 }
 
 // level ends a repair, unless more has been heard of meanwhile.
@@ -81,9 +106,13 @@ func (r *room) compare(epoch string, last uint64) (fellBehind bool) {
 // restart moves the room to a new life of the log. Its subscriptions begin
 // anew, each in its reader. The mutex is held.
 func (r *room) restart(epoch string, head uint64) {
-	r.generation++
 	r.epoch, r.head, r.seen = epoch, head, head
 	r.ring = ring{floor: head}
+	r.fallBackAll()
+}
+
+// fallBackAll makes every live subscription a reading one. The mutex is held.
+func (r *room) fallBackAll() {
 	for len(r.live) > 0 {
 		r.fallBack(r.live[len(r.live)-1])
 	}

@@ -14,6 +14,8 @@ type hubMetrics struct {
 	fallBacks prometheus.Counter
 	repairs   prometheus.Counter
 	repaired  prometheus.Counter
+
+	undeliverable prometheus.Counter
 }
 
 func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
@@ -47,9 +49,13 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_repaired_records_total",
 			Help: "Records that rooms read from the log because the live tail had missed them.",
 		}),
+		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_undeliverable_total",
+			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
+		}),
 	}
 	registerer.MustRegister(
-		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired,
+		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.undeliverable,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "realtime_fanout_rooms",
 			Help: "Jobs that are followed.",

@@ -56,10 +56,9 @@ func parseBound(name, text string) (sequence uint64, at time.Time, isSequence bo
 	return 0, time.Time{}, false, fmt.Errorf("%s is %.64q: want a sequence or an RFC 3339 time", name, text)
 }
 
-// matches reports whether a record lies within the time bounds, and whether
-// records older than it can.
+// matches reports whether a record lies within the time bounds.
 func (q eventsQuery) matches(record messaging.Record) bool {
-	if q.sinceTime.IsZero() && q.beforeTime.IsZero() {
+	if !q.byTime() {
 		return true
 	}
 	emitted, err := time.Parse(time.RFC3339, record.EmittedAt)
@@ -69,44 +68,81 @@ func (q eventsQuery) matches(record messaging.Record) bool {
 	return (q.sinceTime.IsZero() || emitted.After(q.sinceTime)) && (q.beforeTime.IsZero() || emitted.Before(q.beforeTime))
 }
 
-// maxWalk bounds how many records a query by time looks at.
+// maxWalk bounds how many records one query looks at.
 const maxWalk = 20_000
 
-// walkBack returns the newest records that match, newest first. Order is by
-// sequence; a bound on the time only leaves records out.
-func (h *history) walkBack(ctx context.Context, at place, query eventsQuery) ([]messaging.Record, error) {
-	var found []messaging.Record
-	before := query.before
-	for walked := 0; walked < maxWalk; {
-		size := max(query.limit, pageEvents)
-		if query.sinceTime.IsZero() && query.beforeTime.IsZero() {
-			size = query.limit
+// byTime reports whether the query has a bound on the time.
+func (q eventsQuery) byTime() bool { return !q.sinceTime.IsZero() || !q.beforeTime.IsZero() }
+
+// list gives show the records that a query asks for, in its order, until limit
+// of them were shown. show reports whether it could show one.
+func (h *history) list(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
+	return h.flights.bounded(ctx, func(ctx context.Context) error {
+		if query.resumes {
+			return h.walkOn(ctx, at, query, show)
 		}
-		records, _, err := h.before(ctx, at, before, size)
-		if err != nil {
-			return nil, err
-		}
-		for _, record := range slices.Backward(records) {
-			if query.matches(record) {
-				found = append(found, record)
-				if len(found) == query.limit {
-					return found, nil
-				}
+		return h.walkBack(ctx, at, query, show)
+	})
+}
+
+// walkOn shows the oldest records after a sequence.
+func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
+	after, shown := query.since, 0
+	for walked := 0; walked < maxWalk && shown < query.limit; {
+		records, _ := h.projectedAfter(ctx, at, after, query.limit)
+		if len(records) == 0 {
+			var err error
+			if records, err = h.log.ReadAfter(ctx, at.jobID, after, query.limit); err != nil {
+				return err
 			}
 		}
+		for _, record := range records {
+			if shown < query.limit && show(record) {
+				shown++
+			}
+		}
+		if len(records) == 0 {
+			return nil
+		}
 		walked += len(records)
-		if len(records) < size || records[0].Sequence == 0 {
+		after = lastSequence(records)
+	}
+	return nil
+}
+
+// walkBack shows the newest records that match, newest first. Order is by
+// sequence; a bound on the time only leaves records out.
+func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
+	shown := 0
+	page := func(records []messaging.Record) (enough bool) {
+		for _, record := range slices.Backward(records) {
+			if shown < query.limit && query.matches(record) && show(record) {
+				shown++
+			}
+		}
+		return shown == query.limit
+	}
+	size := query.limit
+	if query.byTime() {
+		size = max(size, pageEvents)
+	}
+	for before, walked := query.before, 0; ; walked += size {
+		records, _, err := h.before(ctx, at, before, size)
+		if err != nil {
+			return err
+		}
+		if page(records) || walked >= maxWalk {
+			return nil
+		}
+		if len(records) < size {
 			break
 		}
 		before = records[0].Sequence
 	}
-	return found, nil
-}
-
-// recordsAfter returns the oldest limit records with a sequence above after.
-func (h *history) recordsAfter(ctx context.Context, at place, after uint64, limit int) ([]messaging.Record, error) {
-	if records, ok := h.projected(ctx, at, after, limit); ok {
-		return records, nil
+	older := legacyEvents
+	if !query.byTime() {
+		older = query.limit - shown
 	}
-	return h.log.ReadAfter(ctx, at.jobID, after, limit)
+	page(h.legacy(ctx, at.jobID, older))
+	return nil
 }

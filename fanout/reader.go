@@ -27,7 +27,7 @@ func (r *reader) add(sub *subscription) {
 	if r.running {
 		return
 	}
-	r.running = r.hub.spawn(r.run)
+	r.running = r.hub.crew.spawn(r.run)
 }
 
 // next takes the subscription that has waited longest, or ends the run.

@@ -10,26 +10,26 @@ const checkBatch = 128
 
 // repair reads what a room has missed from the log, until the room is level
 // again. One goroutine a room runs it, between the room falling behind and being
-// level. No client notices.
+// level. No client notices, unless the log has lost what was missed.
 func (h *Hub) repair(ctx context.Context, room *room) {
 	h.metrics.repairs.Inc()
-	for ctx.Err() == nil {
-		generation, after, seen := room.missing()
+	for tries := 0; ctx.Err() == nil; {
+		epoch, after, seen := room.missing()
 		records, err := h.log.ReadAfter(ctx, room.jobID, after, pageEvents)
-		if h.wait(ctx, err, room) {
+		var first uint64
+		if err == nil {
+			first, err = h.history.firstAvailable(ctx, records)
+		}
+		if h.failed(ctx, err, &tries) {
 			continue
 		}
-		events := make([]*event, len(records))
+		read := make([]repaired, len(records))
 		for i, record := range records {
-			events[i] = h.encode(record)
+			read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
 		}
-		last := after
-		for i, record := range records {
-			room.take(generation, record.Sequence, events[i])
-			last = record.Sequence
-		}
+		room.take(epoch, read, first > after+1)
 		h.metrics.repaired.Add(float64(len(records)))
-		if last >= seen && room.level() {
+		if max(after, lastSequence(records)) >= seen && room.level() {
 			return
 		}
 		if len(records) > 0 {
@@ -42,29 +42,23 @@ func (h *Hub) repair(ctx context.Context, room *room) {
 			room.forget(seen)
 			continue
 		}
-		h.pauseRepair(ctx)
-	}
-}
-
-func (h *Hub) pauseRepair(ctx context.Context) {
-	timer := time.NewTimer(h.cfg.RetryInterval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
+		if err == nil {
+			err = errBehind
+		}
+		h.failed(ctx, err, &tries)
 	}
 }
 
 // check compares rooms' heads with the log, in batches, and repairs those that
-// have missed something. It also notices a new life of the log.
-func (h *Hub) check(ctx context.Context, rooms []*room) {
+// have missed something. It also notices a new life of the log. After an error
+// the rooms that are left have not been compared.
+func (h *Hub) check(ctx context.Context, rooms []*room) error {
 	if len(rooms) == 0 {
-		return
+		return nil
 	}
 	extent, err := h.log.Extent(ctx)
 	if err != nil {
-		h.logger.Warn("cannot compare the followed jobs with the log", "err", err)
-		return
+		return err
 	}
 	h.setEpoch(extent.Epoch)
 	for len(rooms) > 0 && ctx.Err() == nil {
@@ -76,27 +70,28 @@ func (h *Hub) check(ctx context.Context, rooms []*room) {
 		}
 		last, err := h.log.LastSequences(ctx, jobs)
 		if err != nil {
-			h.logger.Warn("cannot compare the followed jobs with the log", "err", err)
-			return
+			return err
 		}
 		for _, room := range batch {
 			if fellBehind := room.compare(extent.Epoch, last[room.jobID]); fellBehind {
-				h.spawn(func(ctx context.Context) { h.repair(ctx, room) })
+				h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room) })
 			}
 		}
 	}
+	return nil
 }
 
 // setEpoch notes the log's epoch. When the log has begun a new life since it was
 // last asked, every room is checked, and starts afresh there.
 func (h *Hub) setEpoch(epoch string) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.epoch != "" && h.epoch != epoch {
+	was := h.epoch
+	h.epoch = epoch
+	h.mu.Unlock()
+	if was != "" && was != epoch {
 		h.logger.Warn("the log has begun a new epoch; every subscription starts afresh")
 		h.Disrupted()
 	}
-	h.epoch = epoch
 }
 
 // Epoch returns the log's epoch as it was last heard of; empty before the first

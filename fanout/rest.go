@@ -1,11 +1,14 @@
 package fanout
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 
+	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -29,39 +32,46 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"code": "INVALID_QUERY", "message": err.Error()})
 		return
 	}
-	records, err := g.hub.events(r.Context(), jobID, query)
+	items, count := []byte(nil), 0
+	err = g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
+		longer, err := g.hub.catalogue.AppendItem(append(items, ','), record)
+		if err != nil {
+			g.hub.undeliverable(record, err)
+			return false
+		}
+		items, count = longer, count+1
+		return true
+	})
 	if err != nil {
-		g.logger.Warn("events cannot be read", "job", jobID, "err", err)
+		if r.Context().Err() == nil {
+			g.logger.Warn("events cannot be read", "job", jobID, "err", err)
+		}
 		writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
 		return
 	}
-	body := []byte(`{"count":` + strconv.Itoa(len(records)) + `,"items":[`)
-	for i, record := range records {
-		if i > 0 {
-			body = append(body, ',')
-		}
-		body, err = g.hub.catalogue.AppendItem(body, record)
-		if err != nil {
-			g.logger.Warn("a record cannot be shown", "job", jobID, "sequence", record.Sequence, "err", err)
-			writeProblem(w, http.StatusInternalServerError, messaging.NewProblem(messaging.CodeInternal))
-			return
-		}
-	}
+	body := strconv.AppendInt([]byte(`{"count":`), int64(count), 10)
+	body = append(body, `,"items":[`...)
+	body = append(body, bytes.TrimPrefix(items, []byte(","))...)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(append(body, "]}"...))
 }
 
-// events answers a query from the history, without following the job.
-func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery) ([]messaging.Record, error) {
+// behindTries bounds how often a request waits for a replica of the log.
+const behindTries = 4
+
+// events gives show what a query asks for, without following the job.
+func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) error {
 	at, err := h.locate(ctx, jobID)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if query.resumes {
-		return h.history.recordsAfter(ctx, at, query.since, query.limit)
+	for tries := 0; ; {
+		err := h.history.list(ctx, at, query, show)
+		if !errors.Is(err, errBehind) || tries == behindTries || !h.failed(ctx, err, &tries) {
+			return err
+		}
 	}
-	return h.history.walkBack(ctx, at, query)
 }
 
 // locate finds where a job is in the log: from its room, or from the log itself.
@@ -123,6 +133,14 @@ func (g *Gateway) AllowOrigin(r *http.Request) (allow string, ok bool) {
 
 func writeProblem(w http.ResponseWriter, status int, problem messaging.Problem) {
 	writeJSON(w, status, problem)
+}
+
+// refusalStatus is the HTTP status of a client that was not admitted.
+func refusalStatus(decision guardrails.Decision) int {
+	if decision.Code == messaging.CodeOriginNotAllowed {
+		return http.StatusForbidden
+	}
+	return http.StatusServiceUnavailable
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

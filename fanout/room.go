@@ -25,10 +25,8 @@ type room struct {
 
 	mu     sync.Mutex // guards everything below
 	closed bool
-	// epoch is the life of the log that the sequences belong to; generation
-	// counts how often that has changed under the room's subscriptions.
-	epoch      string
-	generation int
+	// epoch is the life of the log that the sequences belong to.
+	epoch string
 	// head is the sequence of the newest event that was handed on.
 	head uint64
 	// seen is the newest sequence that the room has heard of. Above head, the
@@ -56,22 +54,38 @@ func (r *room) open(epoch string, head uint64, now time.Time) (behind bool) {
 	return r.behind
 }
 
-// hear takes a live record and its encoded event. It reports whether the room
-// has just fallen behind and needs a repair.
-func (r *room) hear(record messaging.Live, ev *event) (fellBehind bool) {
+// verdict says what a room has to have done after it heard a live record.
+type verdict int
+
+const (
+	// verdictNone: nothing; the record was handed on, or is being waited for.
+	verdictNone verdict = iota
+	// verdictRepair: the room has just fallen behind.
+	verdictRepair
+	// verdictCheck: the record is of another life of the log than the room.
+	verdictCheck
+)
+
+// hear takes a live record and its encoded event.
+func (r *room) hear(record messaging.Live, ev *event) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.closed, record.Sequence <= r.head:
-		return false
-	case r.behind, record.Previous > r.head:
+	case r.closed:
+		return verdictNone
+	case r.epoch != "" && record.Epoch != r.epoch:
+		return verdictCheck
+	case record.Sequence <= r.head:
+		return verdictNone
+	case r.behind:
 		r.seen = max(r.seen, record.Sequence)
-		fellBehind = !r.behind
-		r.behind = true
-		return fellBehind
+		return verdictNone
+	case record.Previous > r.head:
+		r.seen, r.behind = record.Sequence, true
+		return verdictRepair
 	}
 	r.push(record.Sequence, ev)
-	return false
+	return verdictNone
 }
 
 // push makes an event the job's newest and hands it to the live subscriptions.
@@ -90,8 +104,7 @@ func (r *room) push(sequence uint64, ev *event) {
 			i++ // it has this one from another gateway
 			continue
 		}
-		if sub.sink.offer(ev) {
-			sub.cursor = sequence
+		if sub.offer(ev) {
 			i++
 			continue
 		}

@@ -105,7 +105,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	}
 	slot, decision := g.admit(r.Header.Get("Origin"))
 	if !decision.Allowed() {
-		writeProblem(w, http.StatusServiceUnavailable, decision.Problem())
+		writeProblem(w, refusalStatus(decision), decision.Problem())
 		return
 	}
 	defer slot.Release()

@@ -49,8 +49,14 @@ func (c *client) follow(jobID string, from start) *messaging.Problem {
 			return &problem
 		}
 	}
+	if existing != nil && from.resume {
+		// Ended first: what follows the answer is the new one's alone.
+		hub.unsubscribe(existing)
+		delete(c.subscriptions, jobID)
+		existing = nil
+	}
 	c.emit(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now())})
-	if existing != nil && !from.resume {
+	if existing != nil {
 		existing.affirm()
 		return nil
 	}
@@ -58,9 +64,6 @@ func (c *client) follow(jobID string, from start) *messaging.Problem {
 	if err != nil {
 		problem := messaging.NewProblem(messaging.CodeInternal)
 		return &problem
-	}
-	if existing != nil {
-		hub.unsubscribe(existing)
 	}
 	c.subscriptions[jobID] = sub
 	return nil

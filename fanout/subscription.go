@@ -16,32 +16,42 @@ type subscription struct {
 	room   *room
 	sink   sink
 	reader *reader
-	start  start
 
-	// cursor is the sequence of the last event handed to the sink.
+	// cursor is the sequence up to which every event of the job was handed to
+	// the sink, or was never due to it. It is written under the room's mutex.
 	cursor uint64
-	// live, index and ended are guarded by the room's mutex, like cursor while
-	// live. index is the place in room.live.
+	// live, index and ended are guarded by the room's mutex. index is the place
+	// in room.live.
 	live  bool
 	index int
 	ended bool
 
 	// The rest belongs to the reader.
-	generation int // of the room, when the subscription began
-	begun   bool
-	caught  bool
-	page    []*event // read, not yet handed over
-	catchUp catchUp
+	start start
+	begun bool
+	// epoch is the life of the log in which the subscription began.
+	epoch string
+	// readTo is set for a cursor from before the log's first record: up to there
+	// MongoDB may have events that the log, and so the room, knows nothing of.
+	readTo uint64
+	page   []*event // read, not yet handed over
+	// through is where the cursor is once page has been handed over.
+	through uint64
+	// failures counts the turns in a row that the log did not answer.
+	failures int
+	caught   bool
+	catchUp  catchUp
 }
 
 // start says from where a subscription catches up.
 type start struct {
-	// resume is set when the client named a position: everything after Position
-	// is due to it. Otherwise it gets the newest Limit events.
+	// resume is set when the client named a position: everything after it is due
+	// to it. Otherwise it gets the newest limit events.
 	resume   bool
 	position messaging.Position
 	limit    int
-	asked    time.Time
+	// asked is when the client did.
+	asked time.Time
 }
 
 // catchUp is the account of a subscription's first way to the head.
@@ -51,20 +61,84 @@ type catchUp struct {
 	source   messaging.Source
 }
 
-// restarted reports whether the log has begun a new life since the subscription
-// did; its next turn then begins anew, and the sequence it was at is returned.
-func (s *subscription) restarted() (at uint64, restarted bool) {
+// tell sends a control event, unless the subscription has ended: after an
+// unsubscribe was answered, nothing of the job may follow.
+func (s *subscription) tell(name string, payload any) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	was := s.generation
-	s.generation = s.room.generation
-	if !s.begun || was == s.room.generation {
-		return 0, false
+	if !s.ended {
+		s.sink.send(name, payload)
 	}
-	at = s.cursor
-	s.cursor, s.page, s.start.resume = 0, nil, false
+}
+
+// offer hands an event to the sink and moves the cursor on. It reports false
+// when the sink has no room; nothing lies between the cursor and the event then,
+// and the cursor says so. The room's mutex is held.
+func (s *subscription) offer(ev *event) bool {
+	if s.sink.offer(ev) {
+		s.cursor = max(s.cursor, ev.sequence)
+		return true
+	}
+	if ev.sequence > 0 {
+		s.cursor = max(s.cursor, ev.sequence-1)
+	}
+	return false
+}
+
+// read takes a page that was read for the subscription, to be handed over.
+func (s *subscription) read(p page) {
+	s.page, s.through = p.events, p.through
+	if len(p.events) > 0 {
+		s.count(len(p.events), p.source)
+	}
+}
+
+// flush hands the rest of the page to the sink. It reports whether the sink is
+// full.
+func (s *subscription) flush() (full bool) {
+	for len(s.page) > 0 {
+		if !s.hand(s.page[0]) {
+			return true
+		}
+		s.page = s.page[1:]
+	}
+	s.pass(s.through)
+	s.page, s.through = nil, 0
+	return false
+}
+
+// hand gives one event of a page to the sink. It reports whether the sink took
+// it, or need not get it.
+func (s *subscription) hand(ev *event) bool {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if s.ended || ev.sequence > 0 && ev.sequence <= s.cursor {
+		return true
+	}
+	return s.offer(ev)
+}
+
+// pass moves the cursor over what is not there to be handed over.
+func (s *subscription) pass(sequence uint64) {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	s.cursor = max(s.cursor, sequence)
+}
+
+// renew makes the subscription begin again when the log has begun a new life: as
+// one that resumes from where it was in the old life.
+func (s *subscription) renew() {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if !s.begun || s.epoch == s.room.epoch {
+		return
+	}
+	s.start = start{
+		resume: true, position: messaging.Position{Epoch: s.epoch, Sequence: s.cursor},
+		limit: s.start.limit, asked: time.Now(),
+	}
+	s.cursor, s.readTo, s.page, s.through = 0, 0, nil, 0
 	s.begun, s.caught, s.catchUp = false, false, catchUp{}
-	return at, true
 }
 
 // distances orders the sources by how far away they are.
@@ -72,10 +146,15 @@ var distances = map[messaging.Source]int{
 	messaging.SourceNone: 0, messaging.SourceMemory: 1, messaging.SourceMongoDB: 2, messaging.SourceLog: 3, messaging.SourceAggregate: 4,
 }
 
-// count adds n replayed events. The account names the furthest source used.
-func (c *catchUp) count(n int, source messaging.Source) {
-	c.replayed += n
-	if n > 0 && distances[source] > distances[c.source] {
-		c.source = source
+// count adds n replayed events to the account of the first catch-up, which names
+// the furthest source used. Later ones are a slow client's, and no client is
+// told of them.
+func (s *subscription) count(n int, source messaging.Source) {
+	if s.caught {
+		return
+	}
+	s.catchUp.replayed += n
+	if distances[source] > distances[s.catchUp.source] {
+		s.catchUp.source = source
 	}
 }

@@ -1,0 +1,324 @@
+package fanout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// errDown is what a store of the tests fails with while it is down.
+var errDown = errors.New("down for the test")
+
+// memoryLog is the log in memory, with the faults that a real one cannot be made
+// to show on demand. Its live tails and its projection are beside it:
+// [memoryTail], [memoryProjection].
+type memoryLog struct {
+	mu      sync.Mutex // guards everything below
+	epoch   string
+	first   uint64 // of what is retained; last+1 when nothing is
+	last    uint64
+	records []messaging.Record // of this epoch, in order, removed ones left out
+	jobs    map[string]uint64  // each job's newest sequence, removed or not
+	tails   []*memoryTail
+
+	// documents are what the projection has, of every epoch.
+	documents []messaging.Record
+	floor     uint64
+	lags      bool // the projection does not move
+	legacy    map[string][]messaging.Record
+	heads     map[string]fanout.JobHead
+
+	// Faults.
+	down      bool   // every request fails
+	failReads int    // so many reads fail
+	blind     uint64 // reads do not see the newest records, so many of them
+	mongoDown bool
+	reads     int // of pages of the log, so far
+	asked     int // of pages of the projection, so far
+}
+
+func newMemoryLog() *memoryLog {
+	return &memoryLog{
+		epoch: "epoch-1", first: 1, jobs: make(map[string]uint64),
+		legacy: make(map[string][]messaging.Record), heads: make(map[string]fanout.JobHead),
+	}
+}
+
+// began is the time of the first event; each one is a second later.
+var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func emittedAt(sequence uint64) string {
+	return messaging.FormatTime(began.Add(time.Duration(sequence) * time.Second))
+}
+
+// record returns a domain event with so many bytes of padding.
+func record(jobID string, padding int) messaging.Record {
+	body := fmt.Sprintf(`{"version":1,"kind":"domain","jobId":%q,"event":{"type":"chapter.saved","occurredAt":"2026-01-02T03:04:05Z","padding":%q}}`,
+		jobID, strings.Repeat("x", padding))
+	return messaging.Record{JobID: jobID, Kind: messaging.KindDomain, Body: []byte(body)}
+}
+
+// publish appends n events to a job, and returns the sequence of the last.
+func (l *memoryLog) publish(jobID string, n int) uint64 {
+	var last uint64
+	for range n {
+		last = l.append(record(jobID, 0))
+	}
+	return last
+}
+
+// append stores one record and gives it to the tails.
+func (l *memoryLog) append(r messaging.Record) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	r.Position = messaging.Position{Epoch: l.epoch, Sequence: l.last}
+	if r.EmittedAt == "" {
+		r.EmittedAt = emittedAt(l.last)
+	}
+	live := messaging.Live{Record: r, Previous: l.newest(r.JobID)}
+	l.records = append(l.records, r)
+	l.jobs[r.JobID] = l.last
+	if !l.lags {
+		l.project()
+	}
+	for _, tail := range l.tails {
+		tail.hear(live)
+	}
+	return l.last
+}
+
+// set changes the log under its lock.
+func (l *memoryLog) set(change func(l *memoryLog)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(l)
+}
+
+// project brings the projection up to date. The lock is held.
+func (l *memoryLog) project() {
+	for _, r := range l.records {
+		if r.Sequence > l.floor {
+			l.documents = append(l.documents, r)
+		}
+	}
+	l.floor = l.last
+}
+
+// retain removes every record with a sequence below first. The lock is held.
+func (l *memoryLog) retain(first uint64) {
+	l.records = slices.DeleteFunc(l.records, func(r messaging.Record) bool { return r.Sequence < first })
+	l.first = first
+}
+
+// purge removes every record of a job. The lock is held.
+func (l *memoryLog) purge(jobID string) {
+	l.records = slices.DeleteFunc(l.records, func(r messaging.Record) bool { return r.JobID == jobID })
+	l.first = l.last + 1
+	if len(l.records) > 0 {
+		l.first = l.records[0].Sequence
+	}
+}
+
+// renew begins a new life of the log. The lock is held.
+func (l *memoryLog) renew() {
+	l.epoch += "'"
+	l.first, l.last, l.records, l.floor = 1, 0, nil, 0
+	clear(l.jobs)
+}
+
+// sequences returns what the log holds of a job after a sequence.
+func (l *memoryLog) sequences(jobID string, after uint64) []uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []uint64
+	for _, r := range l.records {
+		if r.JobID == jobID && r.Sequence > after {
+			found = append(found, r.Sequence)
+		}
+	}
+	return found
+}
+
+// newest returns the job's newest retained sequence. The lock is held.
+func (l *memoryLog) newest(jobID string) uint64 {
+	for _, r := range slices.Backward(l.records) {
+		if r.JobID == jobID {
+			return r.Sequence
+		}
+	}
+	return 0
+}
+
+// page returns the records of a job that a read sees. The lock is held.
+func (l *memoryLog) page(jobID string) ([]messaging.Record, error) {
+	l.reads++
+	if l.down {
+		return nil, errDown
+	}
+	if l.failReads > 0 {
+		l.failReads--
+		return nil, errDown
+	}
+	return ofJob(l.records, jobID, l.last-min(l.last, l.blind)), nil
+}
+
+// ofJob returns a job's records up to a sequence.
+func ofJob(records []messaging.Record, jobID string, upTo uint64) []messaging.Record {
+	var found []messaging.Record
+	for _, r := range records {
+		if r.JobID == jobID && r.Sequence <= upTo {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// following returns the first limit records after a sequence.
+func following(records []messaging.Record, after uint64, limit int) []messaging.Record {
+	for len(records) > 0 && records[0].Sequence <= after {
+		records = records[1:]
+	}
+	return records[:min(limit, len(records))]
+}
+
+// preceding returns the last limit records before a sequence; 0 is the end.
+func preceding(records []messaging.Record, before uint64, limit int) []messaging.Record {
+	for before > 0 && len(records) > 0 && records[len(records)-1].Sequence >= before {
+		records = records[:len(records)-1]
+	}
+	return records[max(0, len(records)-limit):]
+}
+
+// Extent implements fanout.Log.
+func (l *memoryLog) Extent(context.Context) (fanout.Extent, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return fanout.Extent{}, errDown
+	}
+	return fanout.Extent{Epoch: l.epoch, First: l.first, Last: l.last}, nil
+}
+
+// LastSequence implements fanout.Log.
+func (l *memoryLog) LastSequence(_ context.Context, jobID string) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return 0, errDown
+	}
+	return l.newest(jobID), nil
+}
+
+// LastSequences implements fanout.Log.
+func (l *memoryLog) LastSequences(_ context.Context, jobIDs []string) (map[string]uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.down {
+		return nil, errDown
+	}
+	found := make(map[string]uint64)
+	for _, jobID := range jobIDs {
+		if newest := l.newest(jobID); newest > 0 {
+			found[jobID] = newest
+		}
+	}
+	return found, nil
+}
+
+// ReadAfter implements fanout.Log.
+func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	records, err := l.page(jobID)
+	return following(records, after, limit), err
+}
+
+// ReadBefore implements fanout.Log.
+func (l *memoryLog) ReadBefore(_ context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	records, err := l.page(jobID)
+	return preceding(records, before, limit), err
+}
+
+// memoryProjection is the projection of a memoryLog.
+type memoryProjection struct{ log *memoryLog }
+
+// Floor implements fanout.Projection.
+func (p memoryProjection) Floor(context.Context) (uint64, error) {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	if p.log.down {
+		return 0, errDown
+	}
+	return p.log.floor, nil
+}
+
+// page returns a job's documents of an epoch.
+func (p memoryProjection) page(jobID, epoch string) ([]messaging.Record, error) {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	p.log.asked++
+	if p.log.mongoDown {
+		return nil, errDown
+	}
+	var found []messaging.Record
+	for _, r := range p.log.documents {
+		if r.JobID == jobID && r.Epoch == epoch {
+			found = append(found, r)
+		}
+	}
+	return found, nil
+}
+
+// ReadAfter implements fanout.Projection.
+func (p memoryProjection) ReadAfter(_ context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
+	documents, err := p.page(jobID, after.Epoch)
+	return following(documents, after.Sequence, limit), err
+}
+
+// ReadBefore implements fanout.Projection.
+func (p memoryProjection) ReadBefore(_ context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error) {
+	documents, err := p.page(jobID, before.Epoch)
+	return preceding(documents, before.Sequence, limit), err
+}
+
+// ReadLegacy implements fanout.Projection.
+func (p memoryProjection) ReadLegacy(_ context.Context, jobID string, limit int) ([]messaging.Record, error) {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	if p.log.mongoDown {
+		return nil, errDown
+	}
+	return preceding(slices.Clone(p.log.legacy[jobID]), 0, limit), nil
+}
+
+// Head implements fanout.Projection.
+func (p memoryProjection) Head(_ context.Context, jobID string) (fanout.JobHead, bool, error) {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	if p.log.mongoDown {
+		return fanout.JobHead{}, false, errDown
+	}
+	head, found := p.log.heads[jobID]
+	return head, found, nil
+}
+
+// wait polls a condition that nothing signals.
+func wait(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %s in vain: %s", patience, what)
+		}
+	}
+}

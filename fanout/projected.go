@@ -1,0 +1,159 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// floor is the projection's floor as it was at one moment. Within an epoch it
+// only rises, so an old value is safe: it sends a few more reads to the log. One
+// of an earlier epoch is caught by the comparison with the job's head.
+type floor struct {
+	sequence uint64
+	at       time.Time
+}
+
+const (
+	floorAge      = 250 * time.Millisecond
+	mongoDownTime = 2 * time.Second
+)
+
+// legacyEvents bounds how many documents without a sequence are read for one
+// request.
+const legacyEvents = 10_000
+
+// projectedAfter reads from MongoDB what follows a sequence. known is the
+// sequence up to which records is all there is; when it is after, MongoDB does
+// not know: it is not configured, down, or misses documents.
+func (h *history) projectedAfter(ctx context.Context, at place, after uint64, limit int) (records []messaging.Record, known uint64) {
+	floor, ok := h.projectedUpTo(ctx)
+	if !ok || floor <= after {
+		return nil, after
+	}
+	records, err := h.projection.ReadAfter(ctx, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: after}, limit)
+	if !h.mongoAnswered(ctx, err) {
+		return nil, after
+	}
+	full := len(records) == limit
+	for len(records) > 0 && lastSequence(records) > floor {
+		records = records[:len(records)-1]
+	}
+	// A page that is not full has to reach the job's newest record, if that is
+	// projected.
+	if reached := max(after, lastSequence(records)); !full && reached < at.head && at.head <= floor {
+		h.logger.Warn("MongoDB misses documents that it should have; reading the log", "job", at.jobID, "sequence", at.head)
+		return nil, after
+	}
+	return records, floor
+}
+
+// projectedBefore reads the newest records below before from MongoDB. It reports
+// false when the log has to answer.
+func (h *history) projectedBefore(ctx context.Context, at place, before uint64, limit int) ([]messaging.Record, bool) {
+	floor, ok := h.projectedUpTo(ctx)
+	if !ok {
+		return nil, false
+	}
+	end := at.head + 1
+	if at.head == 0 {
+		end = floor + 1 // the log has nothing of the job any more; MongoDB may
+	}
+	if before > 0 {
+		end = min(end, before)
+	}
+	if end > floor+1 {
+		return nil, false
+	}
+	records, err := h.projection.ReadBefore(ctx, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: end}, limit)
+	if !h.mongoAnswered(ctx, err) {
+		return nil, false
+	}
+	switch {
+	case at.head == 0:
+		return records, len(records) > 0
+	case end == at.head+1:
+		return records, lastSequence(records) == at.head
+	default:
+		return records, len(records) > 0
+	}
+}
+
+// legacy returns the newest limit documents that older writers left without a
+// sequence, oldest first; none when MongoDB is not there to ask. They count as
+// older than every record that has one.
+func (h *history) legacy(ctx context.Context, jobID string, limit int) []messaging.Record {
+	if !h.mongoUp() {
+		return nil
+	}
+	records, err := h.projection.ReadLegacy(ctx, jobID, limit)
+	if !h.mongoAnswered(ctx, err) {
+		return nil
+	}
+	return records
+}
+
+// head returns the job's last known status, if MongoDB is there to ask.
+func (h *history) head(ctx context.Context, jobID string) (head JobHead, found bool) {
+	if !h.mongoUp() {
+		return JobHead{}, false
+	}
+	_ = h.flights.bounded(ctx, func(ctx context.Context) (err error) {
+		head, found, err = h.projection.Head(ctx, jobID)
+		found = h.mongoAnswered(ctx, err) && found
+		return nil
+	})
+	return head, found
+}
+
+// projectedUpTo returns the sequence up to which MongoDB is known to have every
+// record. It reports false when MongoDB is not there to ask, or when that is not
+// known.
+func (h *history) projectedUpTo(ctx context.Context) (uint64, bool) {
+	if !h.mongoUp() {
+		return 0, false
+	}
+	h.mu.Lock()
+	known := h.floor
+	h.mu.Unlock()
+	if !known.at.IsZero() && time.Since(known.at) < floorAge {
+		return known.sequence, true
+	}
+	sequence, err := h.projection.Floor(ctx)
+	if err != nil {
+		return 0, false // the log did not say; it is asked for the page, too
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.floor = floor{sequence: sequence, at: time.Now()}
+	return sequence, true
+}
+
+// mongoUp reports whether MongoDB is configured and has not failed just now.
+func (h *history) mongoUp() bool {
+	if h.projection == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !time.Now().Before(h.downUntil)
+}
+
+// mongoAnswered notes the outcome of a read, and reports whether it was a good
+// one. After a failure MongoDB is left alone for a moment, so that a catch-up
+// waits for it once and not once a page. Each change of state is logged once. A
+// read that its asker has given up says nothing about MongoDB.
+func (h *history) mongoAnswered(ctx context.Context, err error) bool {
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return false
+	}
+	if err != nil {
+		h.mu.Lock()
+		h.downUntil = time.Now().Add(mongoDownTime)
+		h.mu.Unlock()
+	}
+	h.mongoOutage.note(err)
+	return err == nil
+}
