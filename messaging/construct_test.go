@@ -79,7 +79,7 @@ func TestConstructorsRefuse(t *testing.T) {
 		{"no type", func() (messaging.Envelope, error) { return messaging.NewGeneration("job-42", struct{}{}) }, "event.type: is required"},
 		{"unknown status", func() (messaging.Envelope, error) { return messaging.NewJobStatus("job-42", "lost", nil) }, "status: must be one of"},
 		{"no status", func() (messaging.Envelope, error) { return messaging.NewJobStatus("job-42", "", nil) }, "status: is required"},
-		{"snapshot no object", func() (messaging.Envelope, error) { return messaging.NewJobStatus("job-42", "queued", 7) }, "snapshot: must be of type object"},
+		{"snapshot no object", func() (messaging.Envelope, error) { return messaging.NewJobStatus("job-42", "queued", 7) }, "snapshot: must be of type null or object"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

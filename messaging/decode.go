@@ -110,6 +110,9 @@ func readFields(raw []byte) (fields envelopeFields, depth int, err error) {
 			fields.status = value
 		case "snapshot":
 			fields.snapshot = value
+			if string(value) == "null" {
+				fields.snapshot = nil
+			}
 		case "id":
 			fields.id = value
 		case "emittedAt":

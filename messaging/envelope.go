@@ -38,7 +38,8 @@ type Envelope struct {
 	// Event is the body of the kinds generation and domain: an object with
 	// non-empty type and occurredAt strings.
 	Event json.RawMessage `json:"event,omitempty"`
-	// Status and Snapshot are the body of the kind job-status.
+	// Status and Snapshot are the body of the kind job-status. A snapshot of
+	// null is as good as none, and then nil.
 	Status   string          `json:"status,omitempty"`
 	Snapshot json.RawMessage `json:"snapshot,omitempty"`
 
