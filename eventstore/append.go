@@ -134,12 +134,24 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 	return receipt, nil
 }
 
-// stored returns the message at a sequence. The nearest replica is asked first;
-// only the leader's word that there is none counts.
+// stored returns the message at a sequence. The nearest replica is asked first.
+// That there is none counts only from a leader whose log reaches that far: one
+// that lost its office a moment ago may not have it yet.
 func (l *Log) stored(ctx context.Context, sequence uint64) (message, error) {
 	found, err := l.direct(ctx, eventStream, directRequest{Sequence: sequence})
-	if errors.Is(err, errNotFound) {
-		return l.leader(ctx, eventStream, directRequest{Sequence: sequence})
+	if !errors.Is(err, errNotFound) {
+		return found, err
 	}
-	return found, err
+	found, err = l.leader(ctx, eventStream, directRequest{Sequence: sequence})
+	if !errors.Is(err, errNotFound) {
+		return found, err
+	}
+	head, err := l.Head(ctx)
+	if err != nil {
+		return message{}, err
+	}
+	if head < sequence {
+		return message{}, fmt.Errorf("%w: the log ends at %d", ErrUnavailable, head)
+	}
+	return message{}, errNotFound
 }

@@ -52,25 +52,25 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	switch {
 	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
-		return fmt.Errorf("Replicas: want 1, 3 or 5, got %d", c.Replicas)
+		return fmt.Errorf("eventstore: Replicas is %d, must be 1, 3 or 5", c.Replicas)
 	case c.MaxBytes < 1<<20:
-		return fmt.Errorf("MaxBytes: want at least 1 MiB, got %d", c.MaxBytes)
+		return fmt.Errorf("eventstore: MaxBytes is %d, must be at least 1 MiB", c.MaxBytes)
 	case c.MaxAge < 0:
-		return fmt.Errorf("MaxAge: want 0 or more, got %s", c.MaxAge)
+		return fmt.Errorf("eventstore: MaxAge is %s, must be 0 or more", c.MaxAge)
 	case c.DuplicateWindow < time.Second:
-		return fmt.Errorf("DuplicateWindow: want at least 1s, got %s", c.DuplicateWindow)
+		return fmt.Errorf("eventstore: DuplicateWindow is %s, must be at least 1s", c.DuplicateWindow)
 	case c.MaxAge > 0 && c.DuplicateWindow > c.MaxAge:
-		return fmt.Errorf("DuplicateWindow: want at most MaxAge (%s), got %s", c.MaxAge, c.DuplicateWindow)
+		return fmt.Errorf("eventstore: DuplicateWindow is %s, must be at most MaxAge, %s", c.DuplicateWindow, c.MaxAge)
 	case c.DeadLetterMaxBytes < 1<<20:
-		return fmt.Errorf("DeadLetterMaxBytes: want at least 1 MiB, got %d", c.DeadLetterMaxBytes)
+		return fmt.Errorf("eventstore: DeadLetterMaxBytes is %d, must be at least 1 MiB", c.DeadLetterMaxBytes)
 	case c.MaxEventBytes < 1:
-		return fmt.Errorf("MaxEventBytes: want at least 1, got %d", c.MaxEventBytes)
+		return fmt.Errorf("eventstore: MaxEventBytes is %d, must be at least 1", c.MaxEventBytes)
 	case c.AckTimeout <= 0:
-		return fmt.Errorf("AckTimeout: want more than 0, got %s", c.AckTimeout)
+		return fmt.Errorf("eventstore: AckTimeout is %s, must be more than 0", c.AckTimeout)
 	case c.ReadTimeout <= 0:
-		return fmt.Errorf("ReadTimeout: want more than 0, got %s", c.ReadTimeout)
+		return fmt.Errorf("eventstore: ReadTimeout is %s, must be more than 0", c.ReadTimeout)
 	case c.OpenTimeout <= 0:
-		return fmt.Errorf("OpenTimeout: want more than 0, got %s", c.OpenTimeout)
+		return fmt.Errorf("eventstore: OpenTimeout is %s, must be more than 0", c.OpenTimeout)
 	}
 	return nil
 }

@@ -45,25 +45,25 @@ type State struct {
 // and must have been made with [ConnOptions]. A nil logger discards.
 func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Log, error) {
 	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("log: %w", err)
+		return nil, err
 	}
 	if limit := conn.MaxPayload(); int64(cfg.MaxEventBytes)+headerReserveBytes > limit {
-		return nil, fmt.Errorf("log: MaxEventBytes: the NATS server takes messages of %d bytes, headers included: want at most %d, got %d",
-			limit, limit-headerReserveBytes, cfg.MaxEventBytes)
+		return nil, fmt.Errorf("eventstore: MaxEventBytes is %d, must be at most %d: the NATS server takes messages of %d bytes, headers included",
+			cfg.MaxEventBytes, limit-headerReserveBytes, limit)
 	}
 	if version := conn.ConnectedServerVersion(); tooOld(version) {
-		return nil, fmt.Errorf("log: %w, got %s", ErrOldServer, version)
+		return nil, fmt.Errorf("open log: %w, this is %s", ErrOldServer, version)
 	}
 	js, err := jetstream.New(conn)
 	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
+		return nil, fmt.Errorf("open log: %w", err)
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	measured, err := newMetrics(registerer)
 	if err != nil {
-		return nil, fmt.Errorf("log: register metrics: %w", err)
+		return nil, fmt.Errorf("open log: register metrics: %w", err)
 	}
 	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured}
 

@@ -34,7 +34,7 @@ func TestConfigValidateNamesTheField(t *testing.T) {
 	} {
 		cfg := eventstore.DefaultConfig()
 		change(&cfg)
-		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), field+":") {
+		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), "eventstore: "+field+" is ") {
 			t.Errorf("%s: %v", field, err)
 		}
 	}

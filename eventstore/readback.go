@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -33,7 +34,7 @@ func (l *Log) ReadBefore(ctx context.Context, jobID string, before uint64, limit
 	if limit < 1 || before < 2 {
 		return nil, nil
 	}
-	limit = min(limit, math.MaxInt32)
+	limit = min(limit, 1<<30)
 	records, err := l.readBack(ctx, subject, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read %s before %d: %w", subject, before, err)
@@ -76,6 +77,9 @@ func (l *Log) search(ctx context.Context, subject string, before, want uint64) (
 		return first, first, err
 	}
 	last, err := l.direct(ctx, eventStream, directRequest{Last: subject})
+	if errors.Is(err, errNotFound) {
+		return start{}, start{}, nil // Purged since the probe.
+	}
 	if err != nil {
 		return first, first, err
 	}

@@ -41,16 +41,16 @@ const MaxPayloadBytes = 8 << 20
 // Validate names the first field that cannot be served.
 func (c Config) Validate() error {
 	if c.StoreDir == "" {
-		return errors.New("StoreDir: want a folder, got nothing")
+		return errors.New("natsserver: StoreDir is empty, must be a folder")
 	}
 	if c.SyncInterval < 0 {
-		return fmt.Errorf("SyncInterval: want 0 or more, got %s", c.SyncInterval)
+		return fmt.Errorf("natsserver: SyncInterval is %s, must be 0 or more", c.SyncInterval)
 	}
 	if c.Listen == "" {
 		return nil
 	}
 	if _, _, err := splitListen(c.Listen); err != nil {
-		return fmt.Errorf("Listen: want host:port, got %q: %w", c.Listen, err)
+		return fmt.Errorf("natsserver: Listen is %q, must be host:port: %w", c.Listen, err)
 	}
 	return nil
 }
