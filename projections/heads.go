@@ -13,8 +13,9 @@ import (
 
 // replacesPerWrite bounds the heads that one command replaces. FerretDB keeps a
 // connection to SQLite for every update of a command until its end, and stands
-// still for ever when it has used its hundred.
-const replacesPerWrite = 32
+// still for ever when it has used its hundred. It also reads the collection for
+// each, which must not add up to [Config.WriteTimeout].
+const replacesPerWrite = 16
 
 // head returns the event's document in novel_job_heads, nil for one without a
 // status.

@@ -36,5 +36,10 @@ func (s *Store) writeHistory(ctx context.Context, records []messaging.Record) er
 			return err
 		}
 	}
+	for _, e := range events {
+		if e.raw == "" {
+			s.tellReduced(ctx, History, e.Record, keptNothing, 0)
+		}
+	}
 	return nil
 }

@@ -105,8 +105,8 @@ func TestRefusedDocumentStandsAlone(t *testing.T) {
 		status(3, "j", "running", `{"grid":[[1]]}`),
 		generation(4, "j", chapter(4)),
 	))
-	b.checkMetric(t, "realtime_projections_refused_documents_total", `kept="raw",projection="history"`, 2)
-	b.checkMetric(t, "realtime_projections_refused_documents_total", `kept="raw",projection="job-heads"`, 1)
+	b.checkMetric(t, "realtime_projections_reduced_documents_total", `kept="raw",projection="history"`, 2)
+	b.checkMetric(t, "realtime_projections_reduced_documents_total", `kept="raw",projection="job-heads"`, 1)
 	b.checkMetric(t, "realtime_projections_up", `projection="history"`, 1)
 
 	doc, err := b.events().FindOne(t.Context(), bson.D{{Key: "_id", Value: "Ep0ch:3"}}).Raw()
@@ -139,6 +139,7 @@ func TestEventWithoutFormIsMarked(t *testing.T) {
 	if err := after(2); err != nil {
 		t.Errorf("a page past the marker: %v", err)
 	}
+	b.checkMetric(t, "realtime_projections_reduced_documents_total", `kept="nothing",projection="history"`, 1)
 }
 
 func TestRepeatedBatchIsHarmless(t *testing.T) {
@@ -159,5 +160,5 @@ func TestRepeatedBatchIsHarmless(t *testing.T) {
 	if n := b.count(t, b.heads(), bson.D{}); n != 7 {
 		t.Errorf("%d heads, want 7", n)
 	}
-	b.checkMetric(t, "realtime_projections_refused_documents_total", `kept="raw",projection="history"`, 0)
+	b.checkMetric(t, "realtime_projections_reduced_documents_total", `kept="raw",projection="history"`, 0)
 }

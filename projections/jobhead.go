@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // JobHead is the last known state of a job.
@@ -16,8 +19,8 @@ type JobHead struct {
 	Status string
 	// Snapshot is a JSON value, or nil when there is none.
 	Snapshot json.RawMessage
-	// EmittedAt is when the status was, as its writer put it; empty when the
-	// worker's aggregate does not say.
+	// EmittedAt is when the status was, as its writer put it; the time of the
+	// read when the worker's aggregate does not say.
 	EmittedAt string
 }
 
@@ -57,6 +60,9 @@ func (s *Store) readHead(
 		JobID:     text(doc, fieldJobID),
 		Status:    text(doc, fieldStatus),
 		EmittedAt: timeText(doc.Lookup(at)),
+	}
+	if head.EmittedAt == "" {
+		head.EmittedAt = messaging.FormatTime(time.Now())
 	}
 	if head.Snapshot, err = readSnapshot(doc, snapshot); err != nil {
 		s.metrics.malformed.Inc()

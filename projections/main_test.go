@@ -121,8 +121,8 @@ func (b bench) project(t testing.TB, log *feed) {
 	go func() { done <- b.Run(ctx, log) }() // stopped by cancel
 	select {
 	case <-log.applied:
-	case <-time.After(20 * time.Second):
-		t.Error("the log was not applied in 20 s")
+	case <-time.After(time.Minute):
+		t.Error("the log was not applied in a minute")
 	}
 	cancel()
 	if err := <-done; err != nil {

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// What a refused document still holds, as the label of its counter.
+// What a reduced document still holds of its event, as the label of its counter.
 const (
 	keptRaw     = "raw"
 	keptNothing = "nothing"
@@ -17,7 +17,7 @@ type metrics struct {
 	applied   *prometheus.CounterVec
 	seconds   *prometheus.HistogramVec
 	batch     *prometheus.HistogramVec
-	refused   *prometheus.CounterVec
+	reduced   *prometheus.CounterVec
 	malformed prometheus.Counter
 }
 
@@ -42,16 +42,16 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help:    "Records in one batch.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}, []string{projection}),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "realtime_projections_refused_documents_total",
-			Help: "Documents that MongoDB refused in full, by what was kept of the event.",
+		reduced: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_projections_reduced_documents_total",
+			Help: "Documents that could not be stored in full, by what was kept of the event.",
 		}, []string{projection, "kept"}),
 		malformed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_projections_malformed_documents_total",
 			Help: "Documents of other writers that were skipped by a read, being no event.",
 		}),
 	}
-	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.refused, m.malformed} {
+	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed} {
 		if err := reg.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the metrics of projections: %w", err)
 		}
@@ -61,8 +61,8 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		m.applied.WithLabelValues(name)
 		m.seconds.WithLabelValues(name)
 		m.batch.WithLabelValues(name)
-		m.refused.WithLabelValues(name, keptRaw)
-		m.refused.WithLabelValues(name, keptNothing)
+		m.reduced.WithLabelValues(name, keptRaw)
+		m.reduced.WithLabelValues(name, keptNothing)
 	}
 	return m, nil
 }

@@ -34,9 +34,9 @@ func setupBehindRelay(t testing.TB) (bench, *relay) {
 // eventually waits for something that gives no signal.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("not in 20 s: %s", what)
+			t.Fatalf("not in a minute: %s", what)
 		}
 	}
 }
@@ -71,8 +71,8 @@ func TestMongoComesLater(t *testing.T) {
 	}
 	select {
 	case <-log.applied:
-	case <-time.After(20 * time.Second):
-		t.Fatal("not applied in 20 s")
+	case <-time.After(time.Minute):
+		t.Fatal("not applied in a minute")
 	}
 	if err := b.Ping(t.Context()); err != nil {
 		t.Errorf("Ping: %v", err)
@@ -162,8 +162,8 @@ func TestKilledBetweenWriteAndAnswer(t *testing.T) {
 	line.set(false, false)
 	select {
 	case <-log.applied:
-	case <-time.After(20 * time.Second):
-		t.Error("not applied in 20 s")
+	case <-time.After(time.Minute):
+		t.Error("not applied in a minute")
 	}
 	cancel()
 	if err := <-done; err != nil {

@@ -67,10 +67,7 @@ func (s *Store) writeReduced(
 			if shape == shapeBare {
 				kept = keptNothing
 			}
-			s.metrics.refused.WithLabelValues(projection, kept).Inc()
-			s.logger.WarnContext(ctx, "MongoDB refused a document; it was written reduced",
-				slog.String("projection", projection), slog.String("job", record.JobID),
-				slog.Uint64("sequence", record.Sequence), slog.String("kept", kept), slog.Int("code", code))
+			s.tellReduced(ctx, projection, record, kept, code)
 			return nil
 		case isOutage(err):
 			return fmt.Errorf("write sequence %d of %q: %w", record.Sequence, projection, err)
@@ -78,6 +75,15 @@ func (s *Store) writeReduced(
 		code = codeOf(err)
 	}
 	return fmt.Errorf("write sequence %d of %q: %w (code %d)", record.Sequence, projection, errRefused, code)
+}
+
+// tellReduced counts and logs a document without all of its event; code is
+// MongoDB's reason, zero when it was not asked.
+func (s *Store) tellReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
+	s.metrics.reduced.WithLabelValues(projection, kept).Inc()
+	s.logger.WarnContext(ctx, "A document could not be stored in full",
+		slog.String("projection", projection), slog.String("job", record.JobID),
+		slog.Uint64("sequence", record.Sequence), slog.String("kept", kept), slog.Int("code", code))
 }
 
 func (s *Store) writeOne(ctx context.Context, shape shape, write func(context.Context, shape) error) error {
