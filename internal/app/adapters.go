@@ -2,12 +2,28 @@ package app
 
 import (
 	"context"
+	"errors"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
+
+// ingestLog shows the log as ingest wants to see it: what the log can never take
+// is a rejection, and so a dead letter.
+type ingestLog struct{ *eventstore.Log }
+
+func (l ingestLog) Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error) {
+	receipt, err := l.Log.Append(ctx, record)
+	switch {
+	case errors.Is(err, eventstore.ErrTooLarge):
+		err = &messaging.Rejection{Reason: messaging.ReasonTooLarge, Detail: err.Error()}
+	case errors.Is(err, eventstore.ErrInvalidJobID), errors.Is(err, eventstore.ErrInvalidRecord):
+		err = &messaging.Rejection{Reason: messaging.ReasonSchemaViolation, Detail: err.Error()}
+	}
+	return receipt, err
+}
 
 // hubLog shows the log as fan-out wants to see it.
 type hubLog struct{ *eventstore.Log }

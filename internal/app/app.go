@@ -119,7 +119,7 @@ func (a *App) openIngest() error {
 	// Room for a few events of the largest size, however large that is.
 	limits.MaxPendingBytes = max(limits.MaxPendingBytes, 4*a.cfg.MaxEvent)
 	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
-	if a.ingest, err = ingest.New(client, a.log, a.catalogue, limits, a.logger, a.registry); err != nil {
+	if a.ingest, err = ingest.New(client, ingestLog{a.log}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
 	}
 	a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: func(context.Context) error { return a.ingest.Connected() }})

@@ -58,6 +58,7 @@ func (a *App) openNATS(ctx context.Context) (*nats.Conn, error) {
 		return nil, fmt.Errorf("embedded JetStream in %q: %w", a.cfg.DataDir, err)
 	}
 	a.parts.onStop("embedded JetStream", server.Close)
+	a.health.checks = append(a.health.checks, check{part: "jetstream", required: true, ask: func(context.Context) error { return server.Healthy() }})
 	if a.natsURL = server.ClientURL(); a.natsURL != "" {
 		a.logger.Info("embedded JetStream takes clients", "url", a.natsURL)
 	}
