@@ -222,7 +222,7 @@ func TestCVE202648779SlowFragments(t *testing.T) {
 		p, o := s.openWebSocket()
 		_ = p.SetReadDeadline(time.Time{})
 		start := time.Now()
-		go func() { _, _ = io.Copy(io.Discard, p.NetConn()) }() // ends with the connection
+		go drain(p.NetConn()) // ends with the connection
 		_, err := p.NetConn().Write(frame(0x01, []byte("4")))
 		for err == nil {
 			time.Sleep(time.Second)
@@ -239,7 +239,7 @@ func TestFloodOfPings(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{})
 	p, o := s.openWebSocket()
-	go func() { _, _ = io.Copy(io.Discard, p.NetConn()) }() // ends with the connection
+	go drain(p.NetConn()) // ends with the connection
 	ping := frame(0x89, []byte("x"))
 	for range 100_000 {
 		if _, err := p.NetConn().Write(ping); err != nil {

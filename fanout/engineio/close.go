@@ -1,5 +1,7 @@
 package engineio
 
+import "time"
+
 // The reasons a session ends with, as the reference implementation words them.
 const (
 	// ReasonTransportClose: the client closed, or its connection went away.
@@ -30,6 +32,27 @@ func (s *Session) Close(reason string) {
 	s.reason = reason
 	s.timer.Reset(s.server.cfg.WriteTimeout)
 	s.refill()
+}
+
+// farewellGrace is how long a client that closed with a POST has to come for
+// the answer to its poll, when that is still on its way.
+const farewellGrace = 250 * time.Millisecond
+
+// leave ends the session at the client's wish.
+func (s *Session) leave() {
+	s.mu.Lock()
+	transport, ok := s.transport.(*polling)
+	if !ok || transport.waiting != nil || s.state != stateOpen {
+		s.mu.Unlock()
+		s.abort(ReasonTransportClose, frameNoop)
+		return
+	}
+	defer s.mu.Unlock()
+	s.state = stateClosing
+	s.reason = ReasonTransportClose
+	s.queue.drop()
+	transport.left = true
+	s.timer.Reset(farewellGrace)
 }
 
 // abort ends the session at once and runs its last callback.

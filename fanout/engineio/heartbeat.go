@@ -9,10 +9,17 @@ const maxUnaskedPackets = 32
 // heartbeat is the state of a session's one timer, which is in turn the pause
 // until the next ping and the wait for its pong.
 type heartbeat struct {
+	due      time.Time // when the timer was to fire; a busy machine is late
 	awaiting bool      // a ping is out
 	pinged   time.Time // when it went out
 	seen     time.Time // when the client last sent anything whole
 	unasked  int       // pongs and noops since the last ping
+}
+
+// schedule sets the timer. Called with the lock held.
+func (s *Session) schedule(due time.Time) {
+	s.pulse.due = due
+	s.timer.Reset(max(0, time.Until(due)))
 }
 
 // beat is the timer's function.
@@ -32,14 +39,32 @@ func (s *Session) beat() {
 		return
 	case s.pulse.awaiting: // a client that sends is alive, pong or not
 		s.pulse.awaiting = false
-		s.timer.Reset(max(0, s.server.cfg.PingInterval-time.Since(s.pulse.seen)))
+		s.schedule(s.pulse.seen.Add(s.server.cfg.PingInterval))
 	default:
-		s.pulse = heartbeat{awaiting: true, pinged: time.Now(), seen: s.pulse.seen}
-		s.timer.Reset(s.server.cfg.PingTimeout)
-		s.enqueue(framePing)
-		s.transport.flush()
+		s.ping()
 	}
 	s.mu.Unlock()
+}
+
+// ping sends one. Its timeout counts from when it was due, as the client's own
+// does, unless we are so late that the client would pay for it.
+func (s *Session) ping() {
+	timeout := s.server.cfg.PingTimeout
+	pinged := time.Now()
+	if pinged.Sub(s.pulse.due) < timeout/4 {
+		pinged = s.pulse.due
+	}
+	s.pulse = heartbeat{awaiting: true, pinged: pinged, seen: s.pulse.seen}
+	s.schedule(pinged.Add(timeout))
+	s.enqueue(framePing)
+	s.transport.flush()
+}
+
+// overdue reports whether the ping timeout is over, also when the timer has
+// not got to it yet. Called with the lock held.
+func (s *Session) overdue() bool {
+	return s.state == stateOpen && s.pulse.awaiting && !s.pulse.seen.After(s.pulse.pinged) &&
+		time.Since(s.pulse.pinged) >= s.server.cfg.PingTimeout
 }
 
 // alive notes a sign of life.
@@ -58,7 +83,7 @@ func (s *Session) pong(answer bool) bool {
 	if answer && s.pulse.awaiting {
 		s.pulse.awaiting = false
 		if s.state == stateOpen {
-			s.timer.Reset(s.server.cfg.PingInterval)
+			s.schedule(s.pulse.seen.Add(s.server.cfg.PingInterval))
 		}
 		return true
 	}

@@ -2,6 +2,7 @@ package engineio_test
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
@@ -76,6 +77,27 @@ func TestPollingHeartbeat(t *testing.T) {
 		want(t, "packet", body, "2")
 		_, body = s.poll(id)
 		want(t, "packet", body, "1")
+		want(t, "reason", <-o.closed, engineio.ReasonPingTimeout)
+	})
+}
+
+// Close is the last callback, however long another takes.
+func TestCallbacksDoNotOverlap(t *testing.T) {
+	t.Parallel()
+	var busy, finish chan struct{} // of the test's own clock
+	onFakeClock(t, options{react: func(*owner, []byte, bool) {
+		busy <- struct{}{}
+		<-finish
+	}}, func(t *testing.T, s *stage) {
+		busy, finish = make(chan struct{}), make(chan struct{})
+		p, o := s.openWebSocket()
+		p.send("4go")
+		<-busy
+		p.read2(t)
+		<-o.session.Done() // the ping timeout
+		synctest.Wait()
+		want(t, "closed while busy", len(o.closed), 0)
+		close(finish)
 		want(t, "reason", <-o.closed, engineio.ReasonPingTimeout)
 	})
 }

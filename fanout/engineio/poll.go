@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// probedPollDelay is how long a poll is held that comes while a WebSocket
-// probes: long enough not to make a client spin that has not seen the answer
-// to its probe, and to see the upgrade of one that does not wait for it.
+// probedPollDelay is how long a poll is still held while a WebSocket probes:
+// long enough not to make a client spin that has not seen the answer to its
+// probe, and to see the upgrade of one that does not wait for it.
 const probedPollDelay = 50 * time.Millisecond
 
 // openPolling starts a session whose first poll is this request.
@@ -37,6 +37,11 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 		s.mu.Unlock()
 		s.abort(ReasonTransportError, frameClose)
 		return refuseRequest
+	}
+	if s.overdue() {
+		s.mu.Unlock()
+		s.abort(ReasonPingTimeout, frameClose)
+		return refuseSession
 	}
 	mine := &poll{ready: make(chan struct{})}
 	transport.waiting = mine

@@ -10,6 +10,8 @@ type polling struct {
 	// writing counts the frames' cost of the response being written.
 	writing int
 	posting bool
+	// left: the client has closed, and may still poll for the answer.
+	left bool
 	// over: the session moved to a WebSocket, or ended.
 	over bool
 }
@@ -67,8 +69,14 @@ func (p *polling) noop() {
 }
 
 func (p *polling) finish() {
-	s := p.session
-	s.server.running.Go(func() { s.abort(s.reason, frameClose) })
+	s, farewell := p.session, frameClose
+	if p.left {
+		if p.waiting == nil {
+			return // the poll, or the timer
+		}
+		farewell = frameNoop
+	}
+	s.server.running.Go(func() { s.abort(s.reason, farewell) })
 }
 
 // abort answers a waiting poll with the farewell. The session is closed, so

@@ -169,6 +169,28 @@ func TestClientClosesPolling(t *testing.T) {
 	})
 }
 
+// The POST that closes may overtake the poll before it.
+func TestClientClosesPollingBeforeItsPollArrives(t *testing.T) {
+	t.Parallel()
+	onFakeClock(t, options{}, func(t *testing.T, s *stage) {
+		id, o := s.openPolling()
+		s.post(id, "1")
+		status, body := s.poll(id)
+		want(t, "late poll", fmt.Sprint(status, body), "2006")
+		want(t, "reason", <-o.closed, engineio.ReasonTransportClose)
+		status, _ = s.poll(id)
+		want(t, "poll after it", status, 400)
+
+		id, o = s.openPolling()
+		_ = o.session.Send(engineio.TextMessage([]byte("too late")))
+		s.post(id, "1\x1e4ignored")
+		want(t, "reason", <-o.closed, engineio.ReasonTransportClose)
+		want(t, "messages", len(o.messages), 0)
+		status, _ = s.poll(id)
+		want(t, "poll after it", status, 400)
+	})
+}
+
 func TestServerClosesPollingAfterTheRest(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{})

@@ -26,7 +26,7 @@ func (s *Session) receive(packet Packet) bool {
 		}
 		return true
 	case PacketClose:
-		s.abort(ReasonTransportClose, frameNoop)
+		s.leave()
 		return false
 	default:
 		// open and upgrade have no place here, and pings go the other way.

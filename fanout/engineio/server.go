@@ -60,14 +60,12 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 }
 
 // never is a period that does not end while a process lives: melody's own
-// pings and read deadline are not wanted beside the heartbeat.
+// pings are not wanted beside the heartbeat. Its deadlines conn ignores.
 const never = time.Duration(math.MaxInt64 / 4)
 
 func (s *Server) newMelody() *melody.Melody {
 	m := melody.New()
 	*m.Config = melody.Config{
-		WriteWait:         s.cfg.WriteTimeout,
-		PongWait:          never,
 		PingPeriod:        never,
 		MaxMessageSize:    s.cfg.MaxPayloadBytes,
 		MessageBufferSize: melodyBuffer,
@@ -114,6 +112,7 @@ func (s *Session) start(first transport, upgrades []string) bool {
 		return false
 	}
 	s.transport = first
+	s.pulse.due = time.Now().Add(s.server.cfg.PingInterval)
 	s.timer = time.AfterFunc(s.server.cfg.PingInterval, s.beat)
 	s.enqueue(open)
 	s.transport.flush()

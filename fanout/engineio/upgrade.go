@@ -90,7 +90,7 @@ func (w *webSocket) probe(data []byte, binary bool) {
 	w.refuse()
 }
 
-// probed answers the probe and ends a waiting poll, for the client to stop
+// probed answers the probe and soon ends a waiting poll, for the client to stop
 // polling.
 func (s *Session) probed(w *webSocket) {
 	s.mu.Lock()
@@ -100,9 +100,8 @@ func (s *Session) probed(w *webSocket) {
 	}
 	s.queue.unsentBytes += costBytes(frameProbePong)
 	w.take(frameProbePong) // the first frame: there is room
-	if polling, ok := s.transport.(*polling); ok {
-		polling.noop()
-	}
+	// Fires once. Late, it finds no poll, or ends one for nothing.
+	time.AfterFunc(probedPollDelay, s.endPoll)
 }
 
 // adopt makes the WebSocket the session's transport.

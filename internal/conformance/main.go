@@ -19,7 +19,11 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *addr, slog.New(slog.NewTextHandler(os.Stderr, nil))); err != nil {
+	listener, err := net.Listen("tcp", *addr)
+	if err == nil {
+		err = run(ctx, listener, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "conformance:", err)
 		os.Exit(1)
 	}
@@ -28,8 +32,8 @@ func main() {
 // stopTimeout bounds the end of the server once it is asked to stop.
 const stopTimeout = 5 * time.Second
 
-// run serves on addr until ctx ends.
-func run(ctx context.Context, addr string, logger *slog.Logger) error {
+// run serves on listener, and closes it, until ctx ends.
+func run(ctx context.Context, listener net.Listener, logger *slog.Logger) error {
 	engine, err := newEngineIO(logger)
 	if err != nil {
 		return err
@@ -41,10 +45,6 @@ func run(ctx context.Context, addr string, logger *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.Handle("/engine.io/", engine)
 	mux.Handle("/socket.io/", sockets)
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
 	logger.Info("listening", "addr", listener.Addr().String())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: stopTimeout}
 	served := make(chan error, 1)
