@@ -66,7 +66,13 @@ type bench struct {
 
 func setup(t testing.TB) bench {
 	t.Helper()
-	return setupAt(t, server().URI(), projections.DefaultConfig())
+	b := setupAt(t, server().URI(), projections.DefaultConfig())
+	t.Cleanup(func() {
+		if err := b.db.Drop(context.Background()); err != nil {
+			t.Errorf("drop the test's database: %v", err)
+		}
+	})
+	return b
 }
 
 func setupAt(t testing.TB, uri string, cfg projections.Config) bench {
