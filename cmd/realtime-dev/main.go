@@ -27,14 +27,14 @@ func run(ctx context.Context, args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "realtime-dev:", err)
-	if errors.Is(err, app.ErrConfig) || errors.Is(err, errUsage) {
+	if errors.Is(err, app.ErrConfig) || errors.As(err, new(usageError)) {
 		return 2
 	}
 	return 1
 }
 
-// errUsage marks errors about how the command was called.
-var errUsage = errors.New("usage")
+// usageError is an error about how the command was called.
+type usageError struct{ error }
 
 // Where the stack listens unless it is told otherwise.
 const (
@@ -63,14 +63,19 @@ job's events. A default port that is taken is replaced by a free one; one that w
 for is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
 		Example: `  go run ./cmd/realtime-dev
   realtime-dev --port 4001 --data-dir ./data --sample=false`,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return serve(cmd.Context(), opts, cmd.Flags().Changed, cmd.OutOrStdout())
 		},
 	}
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := command.Flags()
 	flags.IntVar(&opts.port, "port", defaultPort, "HTTP port of the gateway; PORT applies when the flag is not given")
 	flags.StringVar(&opts.redis, "redis-addr", defaultRedis, "address of the Redis-protocol server")

@@ -16,7 +16,7 @@ func newConfig() *cobra.Command {
 		Long:  "config prints every setting with the value in force and what it means. It exits with 2 and names each wrong one.",
 		Example: `  realtime config
   SOCKET_MAX_CONNECTIONS=500 realtime config -o json`,
-		Args: cobra.NoArgs,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig()
 			if err != nil {
@@ -36,7 +36,7 @@ func newConfig() *cobra.Command {
 				}
 				return table.Flush()
 			}
-			return fmt.Errorf("%w: --output is %q: want table or json", errUsage, output)
+			return usageError{fmt.Errorf("--output is %q: want table or json", output)}
 		},
 	}
 	command.Flags().StringVarP(&output, "output", "o", "table", "table or json")

@@ -19,23 +19,35 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// errUsage marks errors about how the command was called.
-var errUsage = errors.New("usage")
+// usageError is an error about how the command was called.
+type usageError struct{ error }
+
+// arguments marks what a check of the arguments finds as an error of usage.
+func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usageError{err}
+		}
+		return nil
+	}
+}
 
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
+	if err == nil {
 		return 0
-	case errors.Is(err, app.ErrConfig), errors.Is(err, errUsage):
-		fmt.Fprintln(os.Stderr, "realtime:", err)
-		return 2
-	default:
-		fmt.Fprintln(os.Stderr, "realtime:", err)
-		return 1
 	}
+	fmt.Fprintln(os.Stderr, "realtime:", err)
+	switch {
+	case errors.As(err, new(usageError)):
+		fmt.Fprintln(os.Stderr, "Each command explains itself with --help.")
+		return 2
+	case errors.Is(err, app.ErrConfig):
+		return 2
+	}
+	return 1
 }
 
 func newRoot() *cobra.Command {
@@ -48,10 +60,10 @@ durable log, and delivers them to browsers: live, and from any point after a bre
 Settings are environment variables; "realtime config" lists them.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          arguments(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return fmt.Errorf("%w: %w", errUsage, err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newServe(), newPublish(), newTail(), newConfig())
 	return root
 }

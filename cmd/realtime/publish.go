@@ -24,7 +24,7 @@ A line that is not a valid envelope is reported with its number; the others are 
 The exit code is then 1.`,
 		Example: `  realtime publish '{"kind":"job-status","jobId":"job-42","status":"running"}'
   realtime publish < events.ndjson`,
-		Args: cobra.MaximumNArgs(1),
+		Args: arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig()
 			if err != nil {

@@ -22,7 +22,7 @@ can publish. Each of these is said once at start.`,
   # against a NATS cluster, with read models
   NATS_URL=nats://nats-1:4222,nats://nats-2:4222 STREAM_REPLICAS=3 \
   MONGODB_URI=mongodb://localhost:27017/novel REDIS_URL=redis://localhost:6379 realtime serve`,
-		Args: cobra.NoArgs,
+		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig()
 			if err != nil {

@@ -19,12 +19,7 @@ socket event's name, a tab, and its payload. It resumes by itself after a break.
 		Example: `  realtime tail job-42
   realtime tail job-42 --since 0          # from the beginning
   realtime tail job-42 | jq -R 'split("\t")[1] | fromjson'`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("%w: tail takes one argument, the jobId", errUsage)
-			}
-			return nil
-		},
+		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return client.Follow(cmd.Context(), address, args[0], since, func(event client.Event) error {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", event.Name, event.Data)
