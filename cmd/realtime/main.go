@@ -22,6 +22,8 @@ func main() {
 // usageError is an error about how the command was called.
 type usageError struct{ error }
 
+func (e usageError) Error() string { return e.error.Error() + " (see --help)" }
+
 // arguments marks what a check of the arguments finds as an error of usage.
 func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
@@ -40,11 +42,7 @@ func run(ctx context.Context, args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "realtime:", err)
-	switch {
-	case errors.As(err, new(usageError)):
-		fmt.Fprintln(os.Stderr, "Each command explains itself with --help.")
-		return 2
-	case errors.Is(err, app.ErrConfig):
+	if errors.Is(err, app.ErrConfig) || errors.As(err, new(usageError)) {
 		return 2
 	}
 	return 1
