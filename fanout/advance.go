@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -120,9 +119,7 @@ func (h *Hub) skip(ctx context.Context, sub *subscription, told bool) outcome {
 // pause waits before the subscription's next turn: the log did not answer, or
 // not yet. It goes on for as long as the client stays.
 func (h *Hub) pause(ctx context.Context, sub *subscription, err error) outcome {
-	if ctx.Err() == nil && !errors.Is(err, errBehind) && !errors.Is(err, errRenewed) {
-		h.outage.note(err)
-	}
+	h.noteFailure(ctx, err)
 	timer := time.NewTimer(h.backoff(sub.failures))
 	defer timer.Stop()
 	sub.failures++

@@ -3,14 +3,9 @@ package fanout
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
-
-// errRenewed says that the log has begun a new life that the room has not heard
-// of yet. A retry helps.
-var errRenewed = errors.New("the log has begun a new epoch")
 
 // begin places a new subscription's cursor, once its room is open. From there on
 // the subscription reads like any other that is behind.
@@ -36,7 +31,6 @@ func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bo
 		return false, err
 	}
 	if extent.Epoch != at.epoch {
-		h.Disrupted() // the check makes the room notice
 		return false, errRenewed
 	}
 	position := sub.start.position

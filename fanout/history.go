@@ -11,9 +11,14 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// errBehind says that a read of the log did not find records that are there: it
-// was answered by a replica that lags. A retry helps.
-var errBehind = errors.New("a replica of the log is behind")
+var (
+	// errBehind says that a read of the log did not find records that are there:
+	// it was answered by a replica that lags. A retry helps.
+	errBehind = errors.New("a replica of the log is behind")
+	// errRenewed says that the log has begun a new life that the room has not
+	// heard of yet. A retry helps once it has been checked.
+	errRenewed = errors.New("the log has begun a new epoch")
+)
 
 // history reads what is behind a room's head from the nearest source that has
 // it: the ring, MongoDB, the log. Which one it was changes nothing about the
@@ -58,36 +63,53 @@ type place struct {
 func (h *history) after(ctx context.Context, at place, after uint64, limit int) (page, error) {
 	key := fmt.Sprintf("after %d %d %s %s", after, limit, at.epoch, at.jobID)
 	return h.flights.share(ctx, key, func(ctx context.Context) (page, error) {
-		records, known := h.projectedAfter(ctx, at, after, limit)
-		if len(records) > 0 {
-			return h.page(records, messaging.SourceMongoDB), nil
+		result, err := h.readAfter(ctx, at, after, limit)
+		if err == nil && result.firstAvailable > 0 && h.projection != nil {
+			// No client is told of a gap on the word of an old floor.
+			h.forgetFloor()
+			result, err = h.readAfter(ctx, at, after, limit)
 		}
-		records, err := h.log.ReadAfter(ctx, at.jobID, after, limit)
-		if err != nil {
-			return page{}, err
-		}
-		first, err := h.firstAvailable(ctx, records)
-		if err != nil {
-			return page{}, err
-		}
-		result := h.page(records, messaging.SourceLog)
-		if first > known+1 {
-			result.firstAvailable = first
-		}
-		return result, nil
+		return result, err
 	})
 }
 
+func (h *history) readAfter(ctx context.Context, at place, after uint64, limit int) (page, error) {
+	records, known := h.projectedAfter(ctx, at, after, limit)
+	if len(records) > 0 {
+		return h.page(records, messaging.SourceMongoDB), nil
+	}
+	records, err := h.log.ReadAfter(ctx, at.jobID, after, limit)
+	if err != nil {
+		return page{}, err
+	}
+	first, err := h.firstAvailable(ctx, at.epoch, records)
+	if err != nil {
+		return page{}, err
+	}
+	result := h.page(records, messaging.SourceLog)
+	if first > known+1 {
+		result.firstAvailable = first
+	}
+	return result, nil
+}
+
 // firstAvailable returns the first sequence of which it is certain that the log
-// still had it, and all that follow it, when records were read.
-func (h *history) firstAvailable(ctx context.Context, records []messaging.Record) (uint64, error) {
+// still had it, and all that follow it, when records were read. It fails with
+// errRenewed when they may be of another epoch.
+func (h *history) firstAvailable(ctx context.Context, epoch string, records []messaging.Record) (uint64, error) {
 	// Asked after the read: asked before, it would miss what was removed in
 	// between.
 	extent, err := h.log.Extent(ctx)
-	if len(records) > 0 {
-		return min(extent.First, records[0].Sequence), err
+	switch {
+	case err != nil:
+		return 0, err
+	case extent.Epoch != epoch:
+		return 0, errRenewed
+	case len(records) > 0:
+		return min(extent.First, records[0].Sequence), nil
+	default:
+		return extent.First, nil
 	}
-	return extent.First, err
 }
 
 // newest returns the newest limit events of the room's job, and, when those that

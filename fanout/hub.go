@@ -213,13 +213,12 @@ func (h *Hub) open(ctx context.Context, room *room) {
 // failed reports whether a step has the outcome err, after a pause: unless ctx
 // has ended, it has to be tried again. tries counts the failures in a row.
 func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
-	if ctx.Err() == nil && !errors.Is(err, errBehind) {
-		h.outage.note(err)
-	}
 	if err == nil {
 		*tries = 0
+		h.outage.note(nil)
 		return false
 	}
+	h.noteFailure(ctx, err)
 	timer := time.NewTimer(h.backoff(*tries))
 	defer timer.Stop()
 	*tries++
@@ -228,6 +227,18 @@ func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 	case <-ctx.Done():
 	}
 	return true
+}
+
+// noteFailure takes the error of a request to the log: an outage, unless the
+// asker has given up or the log answered something that does not fit yet.
+func (h *Hub) noteFailure(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errBehind):
+	case errors.Is(err, errRenewed):
+		h.Disrupted() // the check makes the rooms notice
+	default:
+		h.outage.note(err)
+	}
 }
 
 // backoff is the pause after a number of failures: it doubles up to 16 times the

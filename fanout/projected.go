@@ -131,6 +131,13 @@ func (h *history) projectedUpTo(ctx context.Context) (uint64, bool) {
 	return sequence, true
 }
 
+// forgetFloor makes the next read ask for the floor.
+func (h *history) forgetFloor() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.floor = floor{}
+}
+
 // mongoUp reports whether MongoDB is configured and has not failed just now.
 func (h *history) mongoUp() bool {
 	if h.projection == nil {

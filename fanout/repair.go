@@ -18,7 +18,7 @@ func (h *Hub) repair(ctx context.Context, room *room) {
 		records, err := h.log.ReadAfter(ctx, room.jobID, after, pageEvents)
 		var first uint64
 		if err == nil {
-			first, err = h.history.firstAvailable(ctx, records)
+			first, err = h.history.firstAvailable(ctx, epoch, records)
 		}
 		if h.failed(ctx, err, &tries) {
 			continue

@@ -164,6 +164,13 @@ func (s *stage) serve(pipe bool, sockets *socketio.Server) {
 	s.t.Cleanup(s.stop)
 }
 
+// in returns the stage for a subtest, which its clients report to.
+func (s *stage) in(t testing.TB) *stage {
+	inner := *s
+	inner.t = t
+	return &inner
+}
+
 // snapshot returns the metrics page's content.
 func (s *stage) snapshot() fanout.Snapshot { return s.gateway.Snapshot() }
 
