@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,10 +49,16 @@ func runProgram(t *testing.T, program string, env settings, input string, args .
 	return result{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// lastLine is where a program says why it ended.
-func (r result) lastLine() string {
-	lines := strings.Split(strings.TrimSpace(r.stderr), "\n")
-	return lines[len(lines)-1]
+// reason is what the program says of its end, after everything it logged: from
+// its own name on.
+func (r result) reason() string {
+	lines := strings.Split(r.stderr, "\n")
+	for i, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, "realtime: ") || strings.HasPrefix(line, "realtime-dev: ") {
+			return strings.Join(lines[i:], "\n")
+		}
+	}
+	return ""
 }
 
 func TestPublishCommand(t *testing.T) {
@@ -147,7 +154,7 @@ func TestConfigCommand(t *testing.T) {
 	}
 }
 
-// A command that cannot do what it was asked to says why in its last line.
+// A command that cannot do what it was asked to says why when it ends.
 func TestCommandsThatCannotRun(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", ":0")
@@ -188,9 +195,9 @@ func TestCommandsThatCannotRun(t *testing.T) {
 			if r.code != test.code {
 				t.Errorf("status %d, want %d", r.code, test.code)
 			}
-			for _, part := range append(test.says, "realtime: ") {
-				if !strings.Contains(r.lastLine(), part) {
-					t.Errorf("the last line does not say %q", part)
+			for _, part := range test.says {
+				if !strings.Contains(r.reason(), part) {
+					t.Errorf("the reason does not say %q", part)
 				}
 			}
 			if strings.Contains(r.stderr, "goroutine ") {

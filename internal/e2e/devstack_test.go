@@ -124,12 +124,12 @@ func TestTakenAddresses(t *testing.T) {
 	for _, flag := range []string{"--redis-addr", "--mongo-addr", "--nats-addr"} {
 		args := []string{"--sample=false", "--redis-addr", "127.0.0.1:0", "--mongo-addr", "127.0.0.1:0", "--nats-addr", "127.0.0.1:0"}
 		r := runProgram(t, program, devLog, "", append(args, flag, "127.0.0.1:"+server.port)...)
-		if r.code != 1 || !strings.Contains(r.lastLine(), server.port) {
-			t.Errorf("%s on a taken address: status %d: %s", flag, r.code, r.lastLine())
+		if r.code != 1 || !strings.Contains(r.reason(), server.port) {
+			t.Errorf("%s on a taken address: status %d: %s", flag, r.code, r.reason())
 		}
 	}
 	r := runProgram(t, program, devLog, "", "--port", server.port)
-	if r.code != 1 || !strings.Contains(r.lastLine(), server.port) {
-		t.Errorf("--port on a taken port: status %d: %s", r.code, r.lastLine())
+	if r.code != 1 || !strings.Contains(r.reason(), server.port) {
+		t.Errorf("--port on a taken port: status %d: %s", r.code, r.reason())
 	}
 }
