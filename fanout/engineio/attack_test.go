@@ -271,6 +271,19 @@ func TestFloodOfPongs(t *testing.T) {
 	}
 }
 
+// What comes with the handshake request was not written by a WebSocket client.
+func TestDataBeforeTheHandshake(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{})
+	conn := rawConn(t, s)
+	_, _ = io.WriteString(conn, "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"+
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nsmuggled")
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	read, _ := io.ReadAll(conn)
+	want(t, "answer", string(read), "")
+	want(t, "sessions", s.server.Len(), 0) // and Shutdown does not wait for it
+}
+
 func TestSlowPost(t *testing.T) {
 	t.Parallel()
 	onFakeClock(t, options{}, func(t *testing.T, s *stage) {

@@ -20,6 +20,12 @@ const (
 	ReasonInternal = "internal error"
 )
 
+// reasons are all of the above.
+var reasons = []string{
+	ReasonTransportClose, ReasonTransportError, ReasonPingTimeout, ReasonParseError,
+	ReasonShutdown, ReasonQueueFull, ReasonInternal,
+}
+
 // Close sends what is queued and closes the session, within WriteTimeout.
 // It does not wait. The first reason given is the one reported.
 func (s *Session) Close(reason string) {
@@ -79,6 +85,15 @@ func (s *Session) abort(reason string, farewell Frame) {
 	if probing != nil {
 		probing.abort(frameClose)
 	}
-	s.call(func() { s.receiver.Close(reason) })
+	s.call(func() { s.lastCallback(reason) })
 	s.server.running.Done()
+}
+
+func (s *Session) lastCallback(reason string) {
+	s.mu.Lock()
+	receiver := s.receiver
+	s.mu.Unlock()
+	if receiver != nil { // nil when accept panicked
+		receiver.Close(reason)
+	}
 }

@@ -58,14 +58,17 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // serveWebSocket takes the connection over and runs it to its end on another
-// goroutine. stage says whether it starts the session or probes for an upgrade.
+// goroutine, which counts it out of running; so does every return but an error,
+// after which the response can still be written. stage says whether it starts
+// the session or probes for an upgrade.
 func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session *Session, stage uint32) error {
 	network, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return err
 	}
-	if buffered.Reader.Buffered() > 0 {
-		_ = network.Close() // data before the handshake is against RFC 6455
+	if buffered.Reader.Buffered() > 0 { // against RFC 6455
+		_ = network.Close()
+		s.running.Done()
 		return nil
 	}
 	_ = network.SetDeadline(time.Time{}) // net/http's; a failure shows at the first read

@@ -2,6 +2,7 @@ package engineio
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +41,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		dropped:  counter("frames_dropped_total", "Frames lost before a connection. Anything but 0 is a defect."),
 		panics:   counter("panics_total", "Callbacks that panicked. Anything but 0 is a defect."),
 	}
+	for _, reason := range slices.Concat(reasons, []string{reasonForced}) { // a series that is missing cannot be alerted on
+		m.ended.WithLabelValues(reason)
+	}
+	for code := range refuseProtocol.Code + 1 {
+		m.requests.WithLabelValues(strconv.Itoa(code))
+	}
 	if registerer == nil {
 		return m, nil
 	}
@@ -52,13 +59,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, errors.Join(errs...)
 }
 
-// closed counts the end of a session. A reason of the owner's own counts as
-// "forced close", so that the label's values stay few.
+// reasonForced counts the reasons of owners, so that the label's values stay few.
+const reasonForced = "forced close"
+
+// closed counts the end of a session.
 func (m *metrics) closed(reason string) {
-	switch reason {
-	case ReasonTransportClose, ReasonTransportError, ReasonPingTimeout, ReasonParseError, ReasonShutdown, ReasonQueueFull, ReasonInternal:
-	default:
-		reason = "forced close"
+	if !slices.Contains(reasons, reason) {
+		reason = reasonForced
 	}
 	m.ended.WithLabelValues(reason).Inc()
 }

@@ -94,14 +94,14 @@ func (s *Session) respond(w http.ResponseWriter, done *poll) {
 	s.server.metrics.sent.Add(float64(len(done.frames)))
 	cost := costBytes(done.frames...)
 	s.mu.Lock()
-	room := s.sent(cost)
+	waiting := s.sent(cost)
 	if transport, ok := s.transport.(*polling); ok && s.state != stateClosed {
 		transport.writing -= cost
 		s.refill()
 	}
 	s.mu.Unlock()
-	if room {
-		s.receiver.Room()
+	if waiting != nil {
+		waiting.Room()
 	}
 }
 

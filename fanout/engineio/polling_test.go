@@ -219,6 +219,21 @@ func TestServerClosesPollingThatNeverPolls(t *testing.T) {
 	})
 }
 
+func TestPollMakesRoom(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{configure: func(cfg *engineio.Config) { cfg.QueueBytes = 4 << 10 }})
+	id, o := s.openPolling()
+	text := strings.Repeat("x", 1000)
+	offered := 0
+	for o.session.Offer(engineio.TextMessage([]byte(text))) {
+		offered++
+	}
+	_, body := s.poll(id)
+	want(t, "payload", strings.Count(body, "4"+text), offered)
+	receive(t, o.room, "room")
+	eventually(t, "empty queue", func() bool { return o.session.QueuedBytes() == 0 })
+}
+
 func TestAbandonedPollClosesTheSession(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{})

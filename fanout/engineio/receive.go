@@ -7,11 +7,7 @@ func (s *Session) receive(packet Packet) bool {
 	case PacketMessage:
 		s.alive()
 		s.server.metrics.received.Inc()
-		s.call(func() {
-			if s.Open() {
-				s.receiver.Message(packet.Data, packet.Binary)
-			}
-		})
+		s.call(func() { s.message(packet) })
 		return s.Open()
 	case PacketPong:
 		if !s.pong(true) {
@@ -32,5 +28,14 @@ func (s *Session) receive(packet Packet) bool {
 		// open and upgrade have no place here, and pings go the other way.
 		s.Close(ReasonTransportError)
 		return false
+	}
+}
+
+func (s *Session) message(packet Packet) {
+	s.mu.Lock()
+	open, receiver := s.state == stateOpen, s.receiver
+	s.mu.Unlock()
+	if open && receiver != nil { // nil when accept panicked
+		receiver.Message(packet.Data, packet.Binary)
 	}
 }

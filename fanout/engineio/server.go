@@ -104,21 +104,27 @@ func (s *Server) newSession(r *http.Request) *Session {
 
 // start makes the session known, sends the open packet and hands it to its
 // owner. It reports false, with nothing done, when the server closes.
-func (s *Session) start(first transport, upgrades []string) bool {
+func (s *Session) start(first transport, upgrades []string) (started bool) {
 	open := s.server.openPacket(s.id, upgrades)
-	s.mu.Lock()
-	if !s.server.remember(s) {
+	interval := s.server.cfg.PingInterval
+	s.call(func() { // the first callback: whatever ends the session waits for it
+		s.mu.Lock()
+		if started = s.server.remember(s); !started {
+			s.mu.Unlock()
+			return
+		}
+		s.transport = first
+		s.pulse.due = time.Now().Add(interval)
+		s.timer = time.AfterFunc(interval, s.beat)
+		s.enqueue(open)
+		s.transport.flush()
 		s.mu.Unlock()
-		return false
-	}
-	s.transport = first
-	s.pulse.due = time.Now().Add(s.server.cfg.PingInterval)
-	s.timer = time.AfterFunc(s.server.cfg.PingInterval, s.beat)
-	s.enqueue(open)
-	s.transport.flush()
-	s.mu.Unlock()
-	s.call(func() { s.receiver = s.server.accept(s) })
-	return true
+		receiver := s.server.accept(s)
+		s.mu.Lock()
+		s.receiver = receiver
+		s.mu.Unlock()
+	})
+	return started
 }
 
 func (s *Server) openPacket(id string, upgrades []string) Frame {
@@ -201,7 +207,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	for _, session := range left {
-		s.running.Go(func() { session.abort(ReasonShutdown, frameClose) })
+		go session.abort(ReasonShutdown, frameClose) // ends with the session's last callback
 	}
 	return fmt.Errorf("engineio: close %d sessions: %w", len(left), ctx.Err())
 }

@@ -47,16 +47,16 @@ const (
 // Session is one Engine.IO session: it lives through an upgrade from polling to
 // WebSocket, and its queue with it. All methods may be called concurrently.
 type Session struct {
-	id       string
-	request  *http.Request
-	server   *Server
-	receiver Receiver
-	turn     turn
-	done     chan struct{}
+	id      string
+	request *http.Request
+	server  *Server
+	turn    turn
+	done    chan struct{}
 
 	mu        sync.Mutex // guards all below; never held while a callback runs
 	state     sessionState
 	reason    string
+	receiver  Receiver // nil while it is being made
 	queue     queue
 	refused   bool // an Offer was refused since Room was last called
 	transport transport
@@ -163,16 +163,16 @@ func (s *Session) refill() {
 	s.transport.flush()
 }
 
-// sent accounts for bytes that a transport has sent and reports whether there
-// is room again for an owner that was refused. Called with the lock held.
-func (s *Session) sent(cost int) (room bool) {
+// sent accounts for bytes that a transport has sent. It returns whom to tell
+// that there is room again, or nil. Called with the lock held.
+func (s *Session) sent(cost int) (waiting Receiver) {
 	if s.state == stateClosed {
-		return false
+		return nil
 	}
 	s.queue.unsentBytes -= cost
-	if s.refused && s.queue.unsentBytes < s.server.cfg.QueueBytes/2 {
+	if s.refused && s.queue.unsentBytes < s.server.cfg.QueueBytes/2 && s.receiver != nil {
 		s.refused = false
-		return true
+		return s.receiver
 	}
-	return false
+	return nil
 }

@@ -86,7 +86,7 @@ func (w *webSocket) sent(data []byte) {
 	w.server.metrics.sent.Inc()
 	s.mu.Lock()
 	w.inflight--
-	room := s.sent(len(data) + frameOverheadBytes)
+	waiting := s.sent(len(data) + frameOverheadBytes)
 	if s.state != stateClosed && s.transport == w {
 		s.refill()
 	}
@@ -95,8 +95,8 @@ func (w *webSocket) sent(data []byte) {
 	if last {
 		w.conn.flush()
 	}
-	if room {
-		s.receiver.Room()
+	if waiting != nil {
+		waiting.Room()
 	}
 }
 

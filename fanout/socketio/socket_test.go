@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/letswriteabook/realtime/fanout/engineio"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 )
@@ -395,14 +393,5 @@ func TestConfigNamesTheField(t *testing.T) {
 		if !errors.Is(err, socketio.ErrConfig) || !strings.Contains(err.Error(), field) {
 			t.Errorf("%s: %v", field, err)
 		}
-	}
-}
-
-func TestMetricNames(t *testing.T) {
-	t.Parallel()
-	s := setup(t, options{})
-	problems, err := testutil.GatherAndLint(s.registry)
-	if err != nil || len(problems) > 0 {
-		t.Errorf("%v %v", problems, err)
 	}
 }
