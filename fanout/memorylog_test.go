@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -21,20 +22,21 @@ var errDown = errors.New("down for the test")
 // to show on demand. Its live tails and its projection are beside it:
 // [memoryTail], [memoryProjection].
 type memoryLog struct {
-	mu      sync.Mutex // guards everything below
-	epoch   string
-	first   uint64 // of what is retained; last+1 when nothing is
-	last    uint64
-	records []messaging.Record // of this epoch, in order, removed ones left out
-	jobs    map[string]uint64  // each job's newest sequence, removed or not
-	tails   []*memoryTail
+	mu    sync.Mutex // guards everything below
+	epoch string
+	first uint64 // of what is retained; last+1 when nothing is
+	last  uint64
+	jobs  map[string][]messaging.Record // what is retained, each job's in order
+	tails []*memoryTail
 
-	// documents are what the projection has, of every epoch.
-	documents []messaging.Record
-	floor     uint64
-	lags      bool // the projection does not move
-	legacy    map[string][]messaging.Record
-	heads     map[string]fanout.JobHead
+	// documents are what the projection has of this epoch, and unprojected what
+	// it has not yet.
+	documents   map[string][]messaging.Record
+	unprojected []messaging.Record
+	floor       uint64
+	lags        bool // the projection does not move
+	legacy      map[string][]messaging.Record
+	heads       map[string]fanout.JobHead
 
 	// Faults.
 	down      bool   // every request fails
@@ -47,7 +49,7 @@ type memoryLog struct {
 
 func newMemoryLog() *memoryLog {
 	return &memoryLog{
-		epoch: "epoch-1", first: 1, jobs: make(map[string]uint64),
+		epoch: "epoch-1", first: 1, jobs: make(map[string][]messaging.Record), documents: make(map[string][]messaging.Record),
 		legacy: make(map[string][]messaging.Record), heads: make(map[string]fanout.JobHead),
 	}
 }
@@ -85,8 +87,8 @@ func (l *memoryLog) append(r messaging.Record) uint64 {
 		r.EmittedAt = emittedAt(l.last)
 	}
 	live := messaging.Live{Record: r, Previous: l.newest(r.JobID)}
-	l.records = append(l.records, r)
-	l.jobs[r.JobID] = l.last
+	l.jobs[r.JobID] = append(l.jobs[r.JobID], r)
+	l.unprojected = append(l.unprojected, r)
 	if !l.lags {
 		l.project()
 	}
@@ -105,34 +107,37 @@ func (l *memoryLog) set(change func(l *memoryLog)) {
 
 // project brings the projection up to date. The lock is held.
 func (l *memoryLog) project() {
-	for _, r := range l.records {
-		if r.Sequence > l.floor {
-			l.documents = append(l.documents, r)
-		}
+	for _, r := range l.unprojected {
+		l.documents[r.JobID] = append(l.documents[r.JobID], r)
 	}
-	l.floor = l.last
+	l.unprojected, l.floor = nil, l.last
 }
 
 // retain removes every record with a sequence below first. The lock is held.
 func (l *memoryLog) retain(first uint64) {
-	l.records = slices.DeleteFunc(l.records, func(r messaging.Record) bool { return r.Sequence < first })
+	for jobID, records := range l.jobs {
+		l.jobs[jobID] = following(records, first-1, len(records))
+	}
 	l.first = first
 }
 
 // purge removes every record of a job. The lock is held.
 func (l *memoryLog) purge(jobID string) {
-	l.records = slices.DeleteFunc(l.records, func(r messaging.Record) bool { return r.JobID == jobID })
+	delete(l.jobs, jobID)
 	l.first = l.last + 1
-	if len(l.records) > 0 {
-		l.first = l.records[0].Sequence
+	for _, records := range l.jobs {
+		if len(records) > 0 {
+			l.first = min(l.first, records[0].Sequence)
+		}
 	}
 }
 
 // renew begins a new life of the log. The lock is held.
 func (l *memoryLog) renew() {
 	l.epoch += "'"
-	l.first, l.last, l.records, l.floor = 1, 0, nil, 0
+	l.first, l.last, l.floor, l.unprojected = 1, 0, 0, nil
 	clear(l.jobs)
+	clear(l.documents) // those of another epoch are never asked for
 }
 
 // sequences returns what the log holds of a job after a sequence.
@@ -140,22 +145,22 @@ func (l *memoryLog) sequences(jobID string, after uint64) []uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []uint64
-	for _, r := range l.records {
-		if r.JobID == jobID && r.Sequence > after {
+	for _, r := range l.jobs[jobID] {
+		if r.Sequence > after {
 			found = append(found, r.Sequence)
 		}
 	}
 	return found
 }
 
-// newest returns the job's newest retained sequence. The lock is held.
+// newest returns the job's newest retained sequence, 0 without one. The lock is
+// held.
 func (l *memoryLog) newest(jobID string) uint64 {
-	for _, r := range slices.Backward(l.records) {
-		if r.JobID == jobID {
-			return r.Sequence
-		}
+	records := l.jobs[jobID]
+	if len(records) == 0 {
+		return 0
 	}
-	return 0
+	return records[len(records)-1].Sequence
 }
 
 // page returns the records of a job that a read sees. The lock is held.
@@ -168,32 +173,23 @@ func (l *memoryLog) page(jobID string) ([]messaging.Record, error) {
 		l.failReads--
 		return nil, errDown
 	}
-	return ofJob(l.records, jobID, l.last-min(l.last, l.blind)), nil
-}
-
-// ofJob returns a job's records up to a sequence.
-func ofJob(records []messaging.Record, jobID string, upTo uint64) []messaging.Record {
-	var found []messaging.Record
-	for _, r := range records {
-		if r.JobID == jobID && r.Sequence <= upTo {
-			found = append(found, r)
-		}
+	if records := l.jobs[jobID]; l.blind > 0 {
+		return preceding(records, l.last+1-min(l.last, l.blind), len(records)), nil
 	}
-	return found
+	return l.jobs[jobID], nil
 }
 
 // following returns the first limit records after a sequence.
 func following(records []messaging.Record, after uint64, limit int) []messaging.Record {
-	for len(records) > 0 && records[0].Sequence <= after {
-		records = records[1:]
-	}
+	from := sort.Search(len(records), func(i int) bool { return records[i].Sequence > after })
+	records = records[from:]
 	return records[:min(limit, len(records))]
 }
 
 // preceding returns the last limit records before a sequence; 0 is the end.
 func preceding(records []messaging.Record, before uint64, limit int) []messaging.Record {
-	for before > 0 && len(records) > 0 && records[len(records)-1].Sequence >= before {
-		records = records[:len(records)-1]
+	if before > 0 {
+		records = records[:sort.Search(len(records), func(i int) bool { return records[i].Sequence >= before })]
 	}
 	return records[max(0, len(records)-limit):]
 }
@@ -239,7 +235,7 @@ func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, lim
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)
-	return following(records, after, limit), err
+	return slices.Clone(following(records, after, limit)), err
 }
 
 // ReadBefore implements fanout.Log.
@@ -247,7 +243,7 @@ func (l *memoryLog) ReadBefore(_ context.Context, jobID string, before uint64, l
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)
-	return preceding(records, before, limit), err
+	return slices.Clone(preceding(records, before, limit)), err
 }
 
 // memoryProjection is the projection of a memoryLog.
@@ -268,28 +264,25 @@ func (p memoryProjection) page(jobID, epoch string) ([]messaging.Record, error) 
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	p.log.asked++
-	if p.log.mongoDown {
+	switch {
+	case p.log.mongoDown:
 		return nil, errDown
+	case epoch != p.log.epoch:
+		return nil, nil
 	}
-	var found []messaging.Record
-	for _, r := range p.log.documents {
-		if r.JobID == jobID && r.Epoch == epoch {
-			found = append(found, r)
-		}
-	}
-	return found, nil
+	return p.log.documents[jobID], nil // never changed in place while hubs run
 }
 
 // ReadAfter implements fanout.Projection.
 func (p memoryProjection) ReadAfter(_ context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
 	documents, err := p.page(jobID, after.Epoch)
-	return following(documents, after.Sequence, limit), err
+	return slices.Clone(following(documents, after.Sequence, limit)), err
 }
 
 // ReadBefore implements fanout.Projection.
 func (p memoryProjection) ReadBefore(_ context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error) {
 	documents, err := p.page(jobID, before.Epoch)
-	return preceding(documents, before.Sequence, limit), err
+	return slices.Clone(preceding(documents, before.Sequence, limit)), err
 }
 
 // ReadLegacy implements fanout.Projection.

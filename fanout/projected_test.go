@@ -79,7 +79,7 @@ func TestDocumentsThatMongoMisses(t *testing.T) {
 				s := setup(t, options{})
 				s.log.publish("job", 300)
 				s.log.set(func(l *memoryLog) {
-					l.documents = slices.DeleteFunc(l.documents, func(r messaging.Record) bool { return test.missing(r.Sequence) })
+					l.documents["job"] = slices.DeleteFunc(l.documents["job"], func(r messaging.Record) bool { return test.missing(r.Sequence) })
 				})
 				c := s.stream("job", since)
 				from := uint64(51)

@@ -148,19 +148,7 @@ func TestClientMovesBetweenGateways(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
 	stages := []*stage{setup(t, options{log: log}), setup(t, options{log: log})}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // stopped by stop
-		defer close(stopped)
-		for {
-			log.publish("job", 3)
-			log.publish("other", 1)
-			select {
-			case <-stop:
-				return
-			case <-time.After(200 * time.Microsecond):
-			}
-		}
-	}()
+	stages[0].publishUntilTheEnd("job")
 	var got []uint64
 	random := rand.New(rand.NewPCG(7, 8))
 	for move := range 40 {
@@ -179,11 +167,5 @@ func TestClientMovesBetweenGateways(t *testing.T) {
 		}
 		c.Kill()
 	}
-	close(stop)
-	<-stopped
-	last := log.publish("job", 1)
-	c := stages[0].connect()
-	c.resume("job", lastOf(got))
-	got = append(got, collect(t, c, last, nil)...)
-	sameSequences(t, got, log.sequences("job", 0))
+	sameSequences(t, got, log.sequences("job", 0)[:len(got)])
 }
