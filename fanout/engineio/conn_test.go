@@ -73,6 +73,30 @@ func TestSlowClientIsKept(t *testing.T) {
 	})
 }
 
+func TestSlowPollerIsKept(t *testing.T) {
+	t.Parallel()
+	onFakeClock(t, options{configure: func(cfg *engineio.Config) {
+		cfg.PingInterval = time.Hour // the client only reads
+	}}, func(t *testing.T, s *stage) {
+		id, o := s.openPolling()
+		_ = o.session.Send(engineio.TextMessage(make([]byte, 200<<10)))
+		conn, err := s.dialer.NetDialContext(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\n\r\n", id)
+		for range 50 { // 4 KB a second
+			time.Sleep(time.Second)
+			if _, err := io.CopyN(io.Discard, conn, 4<<10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(t, "open", o.session.Open(), true)
+		<-o.closed // now it has stopped reading
+	})
+}
+
 // On TLS a write that timed out cannot be continued, but all else is the same.
 func TestTLS(t *testing.T) {
 	t.Parallel()

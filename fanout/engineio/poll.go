@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -82,14 +83,16 @@ func (s *Session) endPoll() {
 // respond writes what a poll was released with, and does what follows from
 // its being sent.
 func (s *Session) respond(w http.ResponseWriter, done *poll) {
-	control := http.NewResponseController(w)
-	_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout))
 	body := AppendPayload(nil, done.frames...)
 	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-	if _, err := w.Write(body); err != nil {
-		s.abort(ReasonTransportClose, frameClose)
-		return
+	control := http.NewResponseController(w)
+	for part := range slices.Chunk(body, coalesceBytes) { // slow progress is progress
+		_ = control.SetWriteDeadline(time.Now().Add(s.server.cfg.WriteTimeout)) // where it is supported
+		if _, err := w.Write(part); err != nil {
+			s.abort(ReasonTransportClose, frameClose)
+			return
+		}
 	}
 	s.server.metrics.sent.Add(float64(len(done.frames)))
 	cost := costBytes(done.frames...)

@@ -1,8 +1,3 @@
-// Package pipenet is a network in memory for tests: its connections are
-// [net.Pipe]s, which wait on channels only, so that a server and its clients can
-// run inside a testing/synctest bubble where time costs nothing.
-//
-// It starts no goroutines.
 package pipenet
 
 import (
