@@ -26,18 +26,9 @@ func (h *Hub) begin(ctx context.Context, sub *subscription) error {
 // false, after telling the client of the gap, when this life of the log never
 // gave that position out.
 func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bool, err error) {
-	extent, err := h.log.Extent(ctx)
-	if err != nil {
-		return false, err
-	}
-	if extent.Epoch != at.epoch {
-		return false, errRenewed
-	}
 	position := sub.start.position
-	if position.Epoch != "" && position.Epoch != extent.Epoch || position.Sequence > extent.Last {
-		h.gap(sub, position.Sequence, extent.First, messaging.GapEpoch)
-		sub.start.resume = false // what follows may be tried again; the gap is told once
-		return false, nil
+	if known, err = h.gaveOut(ctx, sub, at); !known || err != nil {
+		return false, err
 	}
 	if position.Sequence == 0 {
 		// From the very beginning: what older writers left comes first.
@@ -49,10 +40,35 @@ func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bo
 	}
 	sub.pass(position.Sequence)
 	sub.catchUp.from = position.Sequence
-	if extent.First > position.Sequence+1 {
-		sub.readTo = extent.First - 1
+	if at.first > position.Sequence+1 {
+		sub.readTo = at.first - 1
 	}
 	return true, nil
+}
+
+// gaveOut reports whether the position to resume from was given out in this life
+// of the log. As a rule the room knows, so that a crowd that comes back asks the
+// log nothing. A position ahead of the room's head may have been seen at another
+// gateway: only the log knows.
+func (h *Hub) gaveOut(ctx context.Context, sub *subscription, at place) (bool, error) {
+	position := sub.start.position
+	sameEpoch := position.Epoch == "" || position.Epoch == at.epoch
+	if sameEpoch && position.Sequence <= at.head {
+		return true, nil
+	}
+	extent, err := h.log.Extent(ctx)
+	if err != nil {
+		return false, err
+	}
+	if extent.Epoch != at.epoch {
+		return false, errRenewed
+	}
+	if sameEpoch && position.Sequence <= extent.Last {
+		return true, nil
+	}
+	h.gap(sub, position.Sequence, extent.First, messaging.GapEpoch)
+	sub.start.resume = false // what follows may be tried again; the gap is told once
+	return false, nil
 }
 
 // fresh starts with the newest events of the job, or, when nothing is stored,

@@ -57,6 +57,9 @@ type place struct {
 	jobID string
 	epoch string
 	head  uint64
+	// first is the log's first sequence when the room was opened, 0 without a
+	// room. Below it the job may have had records that the room never heard of.
+	first uint64
 }
 
 // after returns up to limit events of a job with a sequence above after.

@@ -203,7 +203,7 @@ func (h *Hub) open(ctx context.Context, room *room) {
 			continue
 		}
 		h.setEpoch(extent.Epoch)
-		if behind := room.open(extent.Epoch, head, time.Now()); behind {
+		if behind := room.open(extent, head, time.Now()); behind {
 			h.repair(ctx, room)
 		}
 		return

@@ -9,7 +9,7 @@ import "time"
 func (r *room) place() place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return place{jobID: r.jobID, epoch: r.epoch, head: r.head}
+	return place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first}
 }
 
 // newest returns the newest limit events, if the ring has them.
@@ -82,16 +82,16 @@ func (r *room) forget(seen uint64) {
 	}
 }
 
-// compare holds the room against the log's epoch and the job's last sequence
+// compare holds the room against what the log has, and the job's last sequence
 // there. It reports whether the room has just fallen behind and needs a repair.
-func (r *room) compare(epoch string, last uint64) (fellBehind bool) {
+func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return false
 	}
-	if r.epoch != epoch {
-		r.restart(epoch, last)
+	if r.epoch != extent.Epoch {
+		r.restart(extent, last)
 		return false
 	}
 	if last <= r.head || last <= r.seen {
@@ -105,8 +105,8 @@ func (r *room) compare(epoch string, last uint64) (fellBehind bool) {
 
 // restart moves the room to a new life of the log. Its subscriptions begin
 // anew, each in its reader. The mutex is held.
-func (r *room) restart(epoch string, head uint64) {
-	r.epoch, r.head, r.seen = epoch, head, head
+func (r *room) restart(extent Extent, head uint64) {
+	r.epoch, r.first, r.head, r.seen = extent.Epoch, extent.First, head, head
 	r.ring = ring{floor: head}
 	r.fallBackAll()
 }

@@ -39,9 +39,10 @@ type memoryLog struct {
 	heads       map[string]fanout.JobHead
 
 	// Faults.
-	down      bool   // every request fails
-	failReads int    // so many reads fail
-	blind     uint64 // reads do not see the newest records, so many of them
+	down      bool          // every request fails
+	failReads int           // so many reads fail
+	gate      chan struct{} // when set, reads wait until it is closed
+	blind     uint64        // reads do not see the newest records, so many of them
 	mongoDown bool
 	reads     int // of pages of the log, so far
 	asked     int // of pages of the projection, so far
@@ -163,6 +164,16 @@ func (l *memoryLog) newest(jobID string) uint64 {
 	return records[len(records)-1].Sequence
 }
 
+// pass waits for the gate, if there is one.
+func (l *memoryLog) pass() {
+	l.mu.Lock()
+	gate := l.gate
+	l.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+}
+
 // page returns the records of a job that a read sees. The lock is held.
 func (l *memoryLog) page(jobID string) ([]messaging.Record, error) {
 	l.reads++
@@ -232,6 +243,7 @@ func (l *memoryLog) LastSequences(_ context.Context, jobIDs []string) (map[strin
 
 // ReadAfter implements fanout.Log.
 func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error) {
+	l.pass()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)
@@ -240,6 +252,7 @@ func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, lim
 
 // ReadBefore implements fanout.Log.
 func (l *memoryLog) ReadBefore(_ context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
+	l.pass()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)

@@ -73,7 +73,7 @@ func (h *Hub) check(ctx context.Context, rooms []*room) error {
 			return err
 		}
 		for _, room := range batch {
-			if fellBehind := room.compare(extent.Epoch, last[room.jobID]); fellBehind {
+			if fellBehind := room.compare(extent, last[room.jobID]); fellBehind {
 				h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room) })
 			}
 		}

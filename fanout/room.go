@@ -25,8 +25,10 @@ type room struct {
 
 	mu     sync.Mutex // guards everything below
 	closed bool
-	// epoch is the life of the log that the sequences belong to.
+	// epoch is the life of the log that the sequences belong to, and first where
+	// the log began when the room was opened in it.
 	epoch string
+	first uint64
 	// head is the sequence of the newest event that was handed on.
 	head uint64
 	// seen is the newest sequence that the room has heard of. Above head, the
@@ -45,10 +47,11 @@ func newRoom(jobID string) *room {
 
 // open sets the head, once the tail follows the job. It reports whether live
 // records were heard of in between, so that the room has to be repaired.
-func (r *room) open(epoch string, head uint64, now time.Time) (behind bool) {
+func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.epoch, r.head, r.ring.floor, r.openedAt = epoch, head, head, now
+	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
+	r.head, r.ring.floor = head, head
 	r.behind = r.seen > head
 	close(r.opened)
 	return r.behind
