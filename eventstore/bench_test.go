@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/messaging"
@@ -157,6 +159,43 @@ func BenchmarkTail(b *testing.B) {
 			b.ResetTimer()
 			fill(b, log, jobs, b.N)
 			await(b, "all records", heard.all)
+		})
+	}
+}
+
+// BenchmarkSessions: 10,000 clients reconnect, and the state of each is saved. A
+// bucket that was made by other means keeps its way to persist.
+func BenchmarkSessions(b *testing.B) {
+	const count = 10_000
+	for _, persist := range []struct {
+		name string
+		mode jetstream.PersistModeType
+		cfg  natsserver.Config
+	}{
+		{"sync=always/persist=async", jetstream.AsyncPersistMode, natsserver.Config{SyncAlways: true}},
+		{"sync=always/persist=default", jetstream.DefaultPersistMode, natsserver.Config{SyncAlways: true}},
+		{"sync=10s/persist=default", jetstream.DefaultPersistMode, natsserver.Config{SyncInterval: 10 * time.Second}},
+	} {
+		b.Run(persist.name, func(b *testing.B) {
+			log := openBench(b, persist.cfg)
+			_, err := log.js.CreateStream(b.Context(), jetstream.StreamConfig{
+				Name: "KV_NOVEL_SESSIONS", Subjects: []string{"$KV.NOVEL_SESSIONS.>"}, MaxMsgsPerSubject: 1,
+				DenyDelete: true, PersistMode: persist.mode,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			sessions := log.openSessions(b)
+			runSessions(b, sessions)
+			state := make([]byte, 500)
+			b.ReportAllocs()
+			for b.Loop() {
+				for i := range count {
+					sessions.Save(sessionID(i), state)
+				}
+				log.settled(b)
+			}
+			b.ReportMetric(float64(b.N)*count/b.Elapsed().Seconds(), "saves/s")
 		})
 	}
 }

@@ -1,5 +1,6 @@
 // Package eventstore is the durable log of the service, on JetStream: every
-// accepted event, in order, for as long as retention keeps it.
+// accepted event, in order, for as long as retention keeps it. Beside it, and of
+// a lesser durability, are the states of client sessions ([Sessions]).
 //
 // Data comes in from ingest ([Log.Append], [Log.DeadLetter]) and goes out three
 // ways: to gateways as it happens ([Tail]), to projections in batches
@@ -9,6 +10,7 @@
 //	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
 //	  republished to         novel.live.<token of the job>
 //	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
+//	bucket NOVEL_SESSIONS    key: a session's id                 file, newest only, expires
 //
 // # Invariants
 //
@@ -25,16 +27,17 @@
 //
 // # Which reads are authoritative
 //
-// [Log.State], [Log.Head], [Log.LastSequence] and [Log.ConsumerFloor] ask the
-// leader of the stream. The ranged reads and [Log.LastSequences] may be answered
+// [Log.State], [Log.Head], [Log.LastSequence], [Log.ConsumerFloor] and
+// [Sessions.Load] ask the leader of the stream. The ranged reads and [Log.LastSequences] may be answered
 // by any replica: they can lag behind by what that replica has not applied yet,
 // but never return a wrong or reordered record. Who must reach a given sequence
 // compares with it and reads again.
 //
 // # Goroutines
 //
-// [Open] and [NewTail] start none. [Tail.Run] starts one for each shard and one
-// that watches the connection, and returns after they have ended. [Log.Consume]
-// starts one for the length of each batch. The connection belongs to the caller
-// of [Connect], who closes it last.
+// [Open], [NewTail] and [OpenSessions] start none. [Tail.Run] starts one for each
+// shard and one that watches the connection, [Sessions.Run] one for each save in
+// flight; both return after these have ended. [Log.Consume] starts one for the
+// length of each batch. The connection belongs to the caller of [Connect], who
+// closes it last.
 package eventstore

@@ -67,16 +67,25 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	}
 	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured}
 
-	ctx, cancel := context.WithTimeout(ctx, cfg.OpenTimeout)
+	if err := log.whenAvailable(ctx, log.ensure); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
+	return log, nil
+}
+
+// whenAvailable calls ensure until JetStream answers, for up to
+// [Config].OpenTimeout. Each call has ReadTimeout: a cluster without a leader
+// does not answer at all.
+func (l *Log) whenAvailable(ctx context.Context, ensure func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.OpenTimeout)
 	defer cancel()
 	pause := newPause(100*time.Millisecond, time.Second)
 	for {
-		err := log.ensure(ctx)
-		if err == nil {
-			return log, nil
-		}
-		if !passing(err) || pause.wait(ctx) != nil {
-			return nil, fmt.Errorf("open log: %w", err)
+		attempt, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+		err := ensure(attempt)
+		cancel()
+		if err == nil || !passing(err) || pause.wait(ctx) != nil {
+			return err
 		}
 	}
 }
@@ -93,9 +102,6 @@ func tooOld(version string) bool {
 
 // ensure makes both streams and learns the epoch.
 func (l *Log) ensure(ctx context.Context) error {
-	// A cluster without a leader does not answer at all.
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
-	defer cancel()
 	epoch, err := ensureEvents(ctx, l.js, l.cfg)
 	if err != nil {
 		return err

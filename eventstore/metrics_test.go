@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -57,6 +58,36 @@ func TestMetricsRegisterOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	if _, err := eventstore.Open(t.Context(), b.conn, eventstore.DefaultConfig(), nil, b.reg); err == nil {
+		t.Error("the same registry was accepted twice")
+	}
+}
+
+func TestSessionMetricsExposition(t *testing.T) {
+	t.Parallel()
+	log := setup(t)
+	b := &bundle{log: log.log, reg: prometheus.NewRegistry()}
+	sessions := b.openSessions(t)
+	stop := runSessions(t, sessions)
+	sessions.Save(sessionID(1), []byte("state"))
+	b.settled(t)
+	sessions.Forget(sessionID(1))
+	b.settled(t)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	sessions.Save(sessionID(2), []byte("waits"))
+	sessions.Save("not an id", nil)
+	golden, err := os.ReadFile(filepath.Join("testdata", "v1", "session-metrics.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := testutil.GatherAndCompare(b.reg, bytes.NewReader(golden)); err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(b.reg); err != nil || len(problems) != 0 {
+		t.Errorf("lint: %v, %v", problems, err)
+	}
+	if _, err := eventstore.OpenSessions(t.Context(), b.log, eventstore.DefaultSessionsConfig(), nil, b.reg); err == nil {
 		t.Error("the same registry was accepted twice")
 	}
 }

@@ -1,0 +1,104 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// sessionWriters is how many saves are in flight at once: enough to keep a
+// server busy that takes milliseconds to answer.
+const sessionWriters = 64
+
+// longestSavePause bounds the wait between two attempts of one writer.
+const longestSavePause = time.Second
+
+// Run stores what waits until ctx ends, then what still waits, for up to
+// [SessionsConfig].FlushTimeout. It returns an error, which wraps
+// [ErrUnavailable], when that was not enough. It is run once, and ended after
+// those who save have: what is saved after ctx has ended may never be stored.
+func (s *Sessions) Run(ctx context.Context) error {
+	flushing, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	var writers sync.WaitGroup
+	for range sessionWriters {
+		writers.Go(func() { s.write(ctx, flushing) }) // Ends with ctx once nothing waits, and with flushing.
+	}
+	<-ctx.Done()
+	overdue := time.AfterFunc(s.cfg.FlushTimeout, giveUp)
+	defer overdue.Stop()
+	writers.Wait()
+	if left := s.waiting.count(); left > 0 {
+		s.metrics.dropped.WithLabelValues(string(dropStopped)).Add(float64(left))
+		return fmt.Errorf("%w: the states of %d sessions could not be stored within %s", ErrUnavailable, left, s.cfg.FlushTimeout)
+	}
+	return nil
+}
+
+// write stores one save after the other. When ctx has ended it goes on until
+// nothing waits, or until flushing has ended too.
+func (s *Sessions) write(ctx, flushing context.Context) {
+	pause, failing := newPause(firstAppendPause, longestSavePause), false
+	for flushing.Err() == nil {
+		next, more, ok := s.waiting.take()
+		if !ok {
+			if ctx.Err() != nil {
+				return // A writer whose save fails from here on takes it again itself.
+			}
+			select {
+			case <-s.wake:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if more {
+			signal(s.wake)
+		}
+		err := s.store(flushing, next)
+		switch {
+		case err == nil:
+			s.metrics.saved.Inc()
+			if s.waiting.stored(next.id) {
+				s.shedding.Store(false)
+			}
+			if failing {
+				pause, failing = newPause(firstAppendPause, longestSavePause), false
+			}
+			continue
+		case !next.removed && (errors.Is(err, nats.ErrMaxPayload) || hasCode(err, codeExceedsMaximum)):
+			s.metrics.dropped.WithLabelValues(string(dropTooLarge)).Inc()
+			s.waiting.refused(next.id)
+			continue
+		}
+		failing = true
+		s.waiting.failed(next.id)
+		cause := causeOf(err)
+		s.metrics.retries.WithLabelValues(string(cause)).Inc()
+		s.logger.Debug("save of a session is retried", "cause", cause, "error", err)
+		until := ctx
+		if ctx.Err() != nil {
+			until = flushing
+		}
+		_ = pause.wait(until) // The end of ctx cuts it short, so that flushing begins at once.
+	}
+}
+
+// store makes one attempt.
+func (s *Sessions) store(ctx context.Context, next save) error {
+	ctx, cancel := context.WithTimeout(ctx, s.log.cfg.AckTimeout)
+	defer cancel()
+	msg := &nats.Msg{Subject: sessionPrefix + next.id, Data: next.state}
+	if next.removed {
+		msg.Header = nats.Header{headerOperation: []string{operationDelete}}
+	}
+	ack, err := s.log.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	if err == nil && ack.Stream != sessionStream {
+		err = fmt.Errorf("acknowledged by stream %q in place of %s", ack.Stream, sessionStream)
+	}
+	return err
+}
