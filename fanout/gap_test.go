@@ -3,7 +3,10 @@ package fanout_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/letswriteabook/realtime/fanout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -179,15 +182,16 @@ func TestNewEpochUnderLiveSubscriptions(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name  string
+		pace  func(*fanout.Config)
 		renew func(s *stage)
 		due   []uint64
 	}{
-		{name: "said by the tail", renew: func(s *stage) {
+		{name: "said by the tail", pace: rarelyChecked, renew: func(s *stage) {
 			s.log.set((*memoryLog).renew)
 			s.log.publish("job", 3)
 			s.hub.Disrupted()
 		}, due: span(1, 3)},
-		{name: "noticed by a live record", renew: func(s *stage) {
+		{name: "noticed by a live record", pace: rarelyChecked, renew: func(s *stage) {
 			s.log.set(func(l *memoryLog) {
 				l.renew()
 				l.last = 1000 // restored from a backup: sequences do not start over
@@ -199,7 +203,7 @@ func TestNewEpochUnderLiveSubscriptions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := setup(t, options{withoutDB: true})
+			s := setup(t, options{withoutDB: true, config: test.pace})
 			s.log.publish("job", 500)
 			socket, stream := s.connect(), s.stream("job", "499")
 			socket.resume("job", 499)
@@ -254,4 +258,51 @@ func TestNewEpochWhileReading(t *testing.T) {
 		t.Errorf("gap %s", m.Raw)
 	}
 	sameSequences(t, collect(t, c, last, nil), span(1, last))
+}
+
+// TestNewEpochDuringTheFirstRead: the page of a fresh subscription is on its way
+// when the log begins anew.
+func TestNewEpochDuringTheFirstRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, withoutDB: true})
+		s.log.publish("job", 500)
+		gate := make(chan struct{})
+		s.log.set(func(l *memoryLog) { l.gate = gate })
+		c := s.connect()
+		c.subscribe("job")
+		synctest.Wait()
+		s.log.set((*memoryLog).renew)
+		s.log.publish("job", 3)
+		s.hub.Disrupted()
+		synctest.Wait()
+		s.log.set(func(l *memoryLog) { l.gate = nil })
+		close(gate)
+		expectEvents(t, c, span(251, 500)...)
+		expectGap(t, c, 500, 1, messaging.GapEpoch)
+		expectEvents(t, c, span(1, 3)...)
+		expect(t, c, messaging.EventCaughtUp)
+		expectEvents(t, c, s.log.publish("job", 1))
+	})
+}
+
+// TestQuietJobIsCheckedWhileARecordIsUnderWay: the log has removed everything up
+// to long after the job's last event, and a check finds the next one before the
+// tail brings it. Nothing is missing, and no gap is told.
+func TestQuietJobIsCheckedWhileARecordIsUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, withoutDB: true, config: rarelyChecked})
+		clients := s.watch("job", 5)
+		s.log.publish("other", 100)
+		s.log.set(func(l *memoryLog) { l.retain(90) })
+		release := s.tail.hold()
+		last := s.log.publish("job", 2)
+		s.hub.Disrupted()
+		time.Sleep(50 * time.Millisecond)
+		release()
+		for _, c := range clients {
+			expectEvents(t, c, last-1, last)
+		}
+	})
 }

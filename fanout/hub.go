@@ -14,8 +14,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErrStopped is returned for a subscription to a hub that is not running.
-var ErrStopped = errors.New("the hub is not running")
+// ErrStopped is returned for a request to a hub that has stopped. A retry does
+// not help.
+var ErrStopped = errors.New("the hub has stopped")
 
 // Config sets the pace of the hub. The zero value is not usable; see
 // [DefaultConfig].
@@ -80,8 +81,8 @@ type Hub struct {
 	rooms map[string]*room
 }
 
-// NewHub returns a hub over the log and, unless it is nil, the projection. It
-// does nothing until [Hub.Run].
+// NewHub returns a hub over the log and, unless it is nil, the projection.
+// Subscriptions that come before [Hub.Run] wait for it.
 func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Catalogue, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Hub, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -219,14 +220,19 @@ func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 		return false
 	}
 	h.noteFailure(ctx, err)
-	timer := time.NewTimer(h.backoff(*tries))
-	defer timer.Stop()
+	h.rest(ctx, h.backoff(*tries))
 	*tries++
+	return true
+}
+
+// rest waits, or until ctx ends.
+func (h *Hub) rest(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return true
 }
 
 // noteFailure takes the error of a request to the log: an outage, unless the

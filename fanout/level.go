@@ -33,6 +33,17 @@ func (r *room) missing() (epoch string, head, seen uint64) {
 	return r.epoch, r.head, r.seen
 }
 
+// lost reports whether the log may have removed records of the job above head,
+// when first is the first sequence that it still has.
+func (r *room) lost(first uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.follows {
+		return first > r.heard
+	}
+	return first > r.head+1
+}
+
 // repaired is one record that a repair has read, with its event.
 type repaired struct {
 	sequence uint64
@@ -106,7 +117,9 @@ func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 // restart moves the room to a new life of the log. Its subscriptions begin
 // anew, each in its reader. The mutex is held.
 func (r *room) restart(extent Extent, head uint64) {
-	r.epoch, r.first, r.head, r.seen = extent.Epoch, extent.First, head, head
+	r.epoch, r.first = extent.Epoch, extent.First
+	r.seen = head
+	r.advance(head)
 	r.ring = ring{floor: head}
 	r.fallBackAll()
 }

@@ -41,7 +41,7 @@ type memoryLog struct {
 	// Faults.
 	down      bool          // every request fails
 	failReads int           // so many reads fail
-	gate      chan struct{} // when set, reads wait until it is closed
+	gate      chan struct{} // when set, what was read is held back until it is closed
 	blind     uint64        // reads do not see the newest records, so many of them
 	mongoDown bool
 	reads     int // of pages of the log, so far
@@ -164,7 +164,7 @@ func (l *memoryLog) newest(jobID string) uint64 {
 	return records[len(records)-1].Sequence
 }
 
-// pass waits for the gate, if there is one.
+// pass waits at the gate, if there is one.
 func (l *memoryLog) pass() {
 	l.mu.Lock()
 	gate := l.gate
@@ -243,7 +243,7 @@ func (l *memoryLog) LastSequences(_ context.Context, jobIDs []string) (map[strin
 
 // ReadAfter implements fanout.Log.
 func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error) {
-	l.pass()
+	defer l.pass()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)
@@ -252,7 +252,7 @@ func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, lim
 
 // ReadBefore implements fanout.Log.
 func (l *memoryLog) ReadBefore(_ context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
-	l.pass()
+	defer l.pass()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)

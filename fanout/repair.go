@@ -13,6 +13,7 @@ const checkBatch = 128
 // level. No client notices, unless the log has lost what was missed.
 func (h *Hub) repair(ctx context.Context, room *room) {
 	h.metrics.repairs.Inc()
+	doubted := false
 	for tries := 0; ctx.Err() == nil; {
 		epoch, after, seen := room.missing()
 		records, err := h.log.ReadAfter(ctx, room.jobID, after, pageEvents)
@@ -23,11 +24,20 @@ func (h *Hub) repair(ctx context.Context, room *room) {
 		if h.failed(ctx, err, &tries) {
 			continue
 		}
+		lost := room.lost(first)
+		if lost && !doubted {
+			// A quiet job's room has an old head. The live record that proves
+			// that nothing is missing may be on its way.
+			doubted = true
+			h.rest(ctx, h.cfg.RetryInterval)
+			continue
+		}
+		doubted = false
 		read := make([]repaired, len(records))
 		for i, record := range records {
 			read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
 		}
-		room.take(epoch, read, first > after+1)
+		room.take(epoch, read, lost)
 		h.metrics.repaired.Add(float64(len(records)))
 		if max(after, lastSequence(records)) >= seen && room.level() {
 			return

@@ -61,20 +61,32 @@ func TestLostLiveRecords(t *testing.T) {
 // record to tell is there without waiting for the next check.
 func TestDisrupted(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{config: func(c *fanout.Config) { c.CheckInterval = time.Hour }})
-	clients := s.watch("job", 5)
-	others := s.watch("other", 5)
-	time.Sleep(50 * time.Millisecond) // past the first check; the next is an hour away
-	s.tail.lose(func(messaging.Live) bool { return true })
-	last := s.log.publish("job", 3)
-	lastOther := s.log.publish("other", 1)
-	s.hub.Disrupted()
-	for _, c := range clients {
-		sameSequences(t, collect(t, c, last, nil), span(last-2, last))
-	}
-	for _, c := range others {
-		expectEvents(t, c, lastOther)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, config: rarelyChecked})
+		clients := s.watch("job", 5)
+		others := s.watch("other", 5)
+		time.Sleep(time.Minute)
+		s.tail.lose(func(messaging.Live) bool { return true })
+		last := s.log.publish("job", 3)
+		lastOther := s.log.publish("other", 1)
+		told := time.Now()
+		s.hub.Disrupted()
+		for _, c := range clients {
+			expectEvents(t, c, span(last-2, last)...)
+		}
+		for _, c := range others {
+			expectEvents(t, c, lastOther)
+		}
+		if took := time.Since(told); took > time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
+// rarelyChecked is a pace at which checks find nothing that a test waits for.
+func rarelyChecked(c *fanout.Config) {
+	*c = fanout.DefaultConfig()
+	c.CheckInterval = time.Hour
 }
 
 // TestCheckIsRepeatedUntilTheLogAnswers: the log may be away just then when the
@@ -82,7 +94,7 @@ func TestDisrupted(t *testing.T) {
 func TestCheckIsRepeatedUntilTheLogAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true, config: func(c *fanout.Config) { *c = fanout.DefaultConfig(); c.CheckInterval = time.Hour }})
+		s := setup(t, options{pipe: true, config: rarelyChecked})
 		clients := s.watch("job", 5)
 		time.Sleep(time.Minute)
 		s.tail.lose(func(messaging.Live) bool { return true })
@@ -136,10 +148,12 @@ func TestRecordsHeldBack(t *testing.T) {
 		sameSequences(t, collect(t, c, last, nil), span(4, last))
 	}
 	release()
-	last = s.log.publish("job", 1)
+	next := s.log.publish("job", 1)
 	for _, c := range clients {
-		expectEvents(t, c, last)
+		expectEvents(t, c, next)
 	}
+	late := s.stream("job", "3") // what was heard twice is there once
+	expectEvents(t, late, append(span(4, last), next)...)
 }
 
 // TestRepairKeepsUp: records go on while a room reads what it missed, and reads
@@ -161,6 +175,33 @@ func TestRepairKeepsUp(t *testing.T) {
 	}
 }
 
+// TestRepairReadsAllThatWasHeardOf: records that come while a repair reads are
+// its own to read, without waiting for a check.
+func TestRepairReadsAllThatWasHeardOf(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, config: rarelyChecked})
+		clients := s.watch("job", 10)
+		time.Sleep(time.Minute)
+		gate := make(chan struct{})
+		s.log.set(func(l *memoryLog) { l.gate = gate })
+		s.tail.lose(func(live messaging.Live) bool { return live.Sequence == 11 })
+		s.log.publish("job", 2)
+		synctest.Wait() // the repair reads
+		s.log.publish("job", 600)
+		synctest.Wait()
+		s.log.set(func(l *memoryLog) { l.gate = nil })
+		close(gate)
+		started := time.Now()
+		for _, c := range clients {
+			expectEvents(t, c, span(11, 612)...)
+		}
+		if took := time.Since(started); took > time.Second {
+			t.Errorf("took %s", took)
+		}
+	})
+}
+
 // TestRoomLingers: a room is kept for a while after its last client, so that
 // whoever comes back finds recent events; then it is closed, and a later client
 // opens it anew.
@@ -173,8 +214,9 @@ func TestRoomLingers(t *testing.T) {
 			c.subscribe("job")
 			for m := c.next(); m.Name != messaging.EventCaughtUp; m = c.next() {
 			}
+			time.Sleep(5 * time.Minute) // nothing happens, and the room stays
 			last := s.log.publish("job", 3)
-			collect(t, c, last, nil)
+			sameSequences(t, collect(t, c, last, nil), span(last-2, last))
 			c.close()
 			synctest.Wait()
 			missed := s.log.publish("job", 2)

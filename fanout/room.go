@@ -33,8 +33,12 @@ type room struct {
 	head uint64
 	// seen is the newest sequence that the room has heard of. Above head, the
 	// room is behind.
-	seen     uint64
-	behind   bool
+	seen   uint64
+	behind bool
+	// heard is the first live record above head that was heard while the room was
+	// behind, 0 for none. follows says that it is the next one after head.
+	heard    uint64
+	follows  bool
 	openedAt time.Time
 	checked  time.Time
 	ring     ring
@@ -51,7 +55,8 @@ func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
-	r.head, r.ring.floor = head, head
+	r.ring.floor = head
+	r.advance(head)
 	r.behind = r.seen > head
 	close(r.opened)
 	return r.behind
@@ -80,22 +85,26 @@ func (r *room) hear(record messaging.Live, ev *event) verdict {
 		return verdictCheck
 	case record.Sequence <= r.head:
 		return verdictNone
-	case r.behind:
-		r.seen = max(r.seen, record.Sequence)
+	case !r.behind && record.Previous <= r.head:
+		r.push(record.Sequence, ev)
 		return verdictNone
-	case record.Previous > r.head:
-		r.seen, r.behind = record.Sequence, true
-		return verdictRepair
 	}
-	r.push(record.Sequence, ev)
-	return verdictNone
+	if r.heard == 0 {
+		r.heard, r.follows = record.Sequence, record.Previous <= r.head
+	}
+	r.seen = max(r.seen, record.Sequence)
+	if r.behind {
+		return verdictNone
+	}
+	r.behind = true
+	return verdictRepair
 }
 
 // push makes an event the job's newest and hands it to the live subscriptions.
 // ev is nil for a record that no client can be shown: the head passes it. The
 // mutex is held.
 func (r *room) push(sequence uint64, ev *event) {
-	r.head = sequence
+	r.advance(sequence)
 	r.seen = max(r.seen, sequence)
 	if ev == nil {
 		return
@@ -114,6 +123,11 @@ func (r *room) push(sequence uint64, ev *event) {
 		sub.reader.hub.metrics.fallBacks.Inc()
 		r.fallBack(sub) // puts another subscription in place i
 	}
+}
+
+// advance moves the head. The mutex is held.
+func (r *room) advance(head uint64) {
+	r.head, r.heard, r.follows = head, 0, false
 }
 
 // enliven makes a subscription live. The mutex is held.

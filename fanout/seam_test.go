@@ -93,7 +93,7 @@ func (s *stage) seamRound(random *rand.Rand, jobID string, subscribe func(jobID,
 	c := subscribe(jobID, since)
 	var got []uint64
 	caughtUp := false
-	for end := uint64(0); !caughtUp || end == 0 || len(got) == 0 || got[len(got)-1] < end; {
+	for end := uint64(0); !caughtUp || lastOf(got) < end; {
 		switch m := c.next(); {
 		case m.Name == messaging.EventCaughtUp && !caughtUp:
 			caughtUp = true
@@ -105,11 +105,8 @@ func (s *stage) seamRound(random *rand.Rand, jobID string, subscribe func(jobID,
 		default:
 			s.t.Fatalf("job %s: got %s %s", jobID, m.Name, m.Raw)
 		}
-		if end == 0 {
-			select {
-			case end = <-last:
-			default:
-			}
+		if caughtUp && end == 0 {
+			end = <-last
 		}
 	}
 	due := s.log.sequences(jobID, 0)
