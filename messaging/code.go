@@ -17,20 +17,71 @@ const (
 	CodeJobIDInvalid Code = "JOB_ID_INVALID"
 	// CodeSinceInvalid: since is neither a sequence nor absent.
 	CodeSinceInvalid Code = "SINCE_INVALID"
+	// CodeAddressConnectionsExceeded: one network address, or one IPv6 /64, has
+	// its share of connections.
+	CodeAddressConnectionsExceeded Code = "ADDRESS_CONNECTIONS_EXCEEDED"
+	// CodeSubjectConnectionsExceeded: one token subject has its share of
+	// connections.
+	CodeSubjectConnectionsExceeded Code = "SUBJECT_CONNECTIONS_EXCEEDED"
+	// CodeConnectionRateExceeded: connections are being opened too fast.
+	CodeConnectionRateExceeded Code = "CONNECTION_RATE_EXCEEDED"
+	// CodeMessageRateExceeded: a connection sends too fast.
+	CodeMessageRateExceeded Code = "MESSAGE_RATE_EXCEEDED"
+	// CodeSubscriptionRateExceeded: a connection subscribes and unsubscribes too
+	// often.
+	CodeSubscriptionRateExceeded Code = "SUBSCRIPTION_RATE_EXCEEDED"
+	// CodePayloadTooLarge: one message has too many bytes.
+	CodePayloadTooLarge Code = "PAYLOAD_TOO_LARGE"
+	// CodeOutgoingBytesExceeded: a connection takes too little of what is sent
+	// to it.
+	CodeOutgoingBytesExceeded Code = "OUTGOING_BYTES_EXCEEDED"
+	// CodeNamespaceLimitReached: a connection is in as many namespaces as it may.
+	CodeNamespaceLimitReached Code = "NAMESPACE_LIMIT_REACHED"
+	// CodePendingAcksExceeded: a connection leaves too many acknowledgements
+	// unanswered.
+	CodePendingAcksExceeded Code = "PENDING_ACKS_EXCEEDED"
+	// CodeTokenRequired: the request came without a token and needs one.
+	CodeTokenRequired Code = "TOKEN_REQUIRED"
+	// CodeTokenInvalid: the token cannot be believed, or is not meant for this
+	// service.
+	CodeTokenInvalid Code = "TOKEN_INVALID"
+	// CodeTokenExpired: the token was good once.
+	CodeTokenExpired Code = "TOKEN_EXPIRED"
+	// CodeTokenExpiring: the connection ends soon unless it gets a new token.
+	CodeTokenExpiring Code = "TOKEN_EXPIRING"
+	// CodeJobForbidden: the token is good, but not for this job.
+	CodeJobForbidden Code = "JOB_FORBIDDEN"
+	// CodeScopeRequired: the token is good, but not for this kind of request.
+	CodeScopeRequired Code = "SCOPE_REQUIRED"
 	// CodeInternal stands for every failure that is not the client's.
 	CodeInternal Code = "INTERNAL"
 )
 
 var codeMessages = map[Code]string{
-	CodeOriginNotAllowed:          "Origin not allowed",
-	CodeMaxConnectionsExceeded:    "Too many realtime connections. Please retry shortly.",
-	CodeOriginConnectionsExceeded: "Too many connections from this origin. Please retry later.",
-	CodeSubscriptionLimitReached:  "Subscription limit reached for this connection.",
-	CodeIdleTimeout:               "Disconnected due to inactivity.",
-	CodeJobIDRequired:             "jobId is required to subscribe.",
-	CodeJobIDInvalid:              "jobId must be at most 256 bytes without control characters.",
-	CodeSinceInvalid:              "since must be a sequence: a whole number, 0 or more.",
-	CodeInternal:                  "Internal error.",
+	CodeOriginNotAllowed:           "Origin not allowed",
+	CodeMaxConnectionsExceeded:     "Too many realtime connections. Please retry shortly.",
+	CodeOriginConnectionsExceeded:  "Too many connections from this origin. Please retry later.",
+	CodeSubscriptionLimitReached:   "Subscription limit reached for this connection.",
+	CodeIdleTimeout:                "Disconnected due to inactivity.",
+	CodeJobIDRequired:              "jobId is required to subscribe.",
+	CodeJobIDInvalid:               "jobId must be at most 256 bytes without control characters.",
+	CodeSinceInvalid:               "since must be a sequence: a whole number, 0 or more.",
+	CodeAddressConnectionsExceeded: "Too many connections from this address. Please retry later.",
+	CodeSubjectConnectionsExceeded: "Too many connections with this identity. Please retry later.",
+	CodeConnectionRateExceeded:     "Too many new connections. Please retry shortly.",
+	CodeMessageRateExceeded:        "Too many messages on this connection.",
+	CodeSubscriptionRateExceeded:   "Too many subscribe and unsubscribe requests on this connection.",
+	CodePayloadTooLarge:            "The message is too large.",
+	CodeOutgoingBytesExceeded:      "Too much is waiting to be sent on this connection.",
+	CodeNamespaceLimitReached:      "Namespace limit reached for this connection.",
+	CodePendingAcksExceeded:        "Too many unanswered acknowledgements on this connection.",
+	CodeTokenRequired:              "A token is required.",
+	CodeTokenInvalid:               "The token is not valid.",
+	CodeTokenExpired:               "The token has expired.",
+	CodeTokenExpiring:              "The token expires soon.",
+	CodeJobForbidden:               "The token does not allow this job.",
+	CodeScopeRequired:              "The token lacks the scope for this request.",
+	CodeInternal:                   "Internal error.",
 }
 
 // Message returns the fixed text of the code. [CodeJobIDRequired] has a second
@@ -48,7 +99,7 @@ type Problem struct {
 	Message string `json:"message"`
 	Code    Code   `json:"code"`
 	JobID   string `json:"jobId,omitempty"`
-	// Limit and Current are counts of what the code speaks of.
+	// Limit and Current count what the code speaks of: connections, say, or bytes.
 	Limit   *int `json:"limit,omitempty"`
 	Current *int `json:"current,omitempty"`
 	// RetryAfterMs is when a retry makes sense, in milliseconds, jittered.

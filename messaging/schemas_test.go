@@ -180,7 +180,21 @@ func TestSchemaOfErrorsHasEveryCode(t *testing.T) {
 	want := []any{
 		messaging.CodeOriginNotAllowed, messaging.CodeMaxConnectionsExceeded, messaging.CodeOriginConnectionsExceeded,
 		messaging.CodeSubscriptionLimitReached, messaging.CodeIdleTimeout, messaging.CodeJobIDRequired,
-		messaging.CodeJobIDInvalid, messaging.CodeSinceInvalid, messaging.CodeInternal,
+		messaging.CodeJobIDInvalid, messaging.CodeSinceInvalid,
+		messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded,
+		messaging.CodeMessageRateExceeded, messaging.CodeSubscriptionRateExceeded, messaging.CodePayloadTooLarge,
+		messaging.CodeOutgoingBytesExceeded, messaging.CodeNamespaceLimitReached, messaging.CodePendingAcksExceeded,
+		messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired, messaging.CodeTokenExpiring,
+		messaging.CodeJobForbidden, messaging.CodeScopeRequired,
+		messaging.CodeInternal,
+	}
+	texts := make(map[string]messaging.Code, len(want))
+	for _, value := range want {
+		code := value.(messaging.Code)
+		if other, taken := texts[code.Message()]; taken || code.Message() == "" {
+			t.Errorf("the text of %s is %q, which is that of %q", code, code.Message(), other)
+		}
+		texts[code.Message()] = code
 	}
 	got := compileSchema(t, "error").Properties["code"].Enum.Values
 	equal := slices.EqualFunc(got, want, func(a, b any) bool { return a == string(b.(messaging.Code)) })
