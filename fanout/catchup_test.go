@@ -231,7 +231,7 @@ func TestRecordsThatCannotBeShown(t *testing.T) {
 func TestManyReadersShareOneRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true, withoutDB: true})
+		s := setup(t, options{pipe: true, config: unhurried, withoutDB: true})
 		s.log.publish("job", 100)
 		gate := make(chan struct{})
 		s.log.set(func(l *memoryLog) { l.gate = gate })

@@ -203,61 +203,57 @@ func TestNewEpochUnderLiveSubscriptions(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := setup(t, options{withoutDB: true, config: test.pace})
-			s.log.publish("job", 500)
-			socket, stream := s.connect(), s.stream("job", "499")
-			socket.resume("job", 499)
-			for _, c := range []client{socket, stream} {
-				expectEvents(t, c, 500)
-				expect(t, c, messaging.EventCaughtUp)
-			}
-			test.renew(s)
-			for _, c := range []client{socket, stream} {
-				m := expect(t, c, messaging.EventGap)
-				if m.Requested != 500 || m.Reason != string(messaging.GapEpoch) {
-					t.Errorf("gap %s", m.Raw)
+			synctest.Test(t, func(t *testing.T) {
+				s := setup(t, options{pipe: true, withoutDB: true, config: test.pace})
+				s.log.publish("job", 500)
+				socket := s.connect()
+				socket.resume("job", 499)
+				clients := []client{socket, s.stream("job", "499")}
+				for _, c := range clients {
+					expectEvents(t, c, 500)
+					expect(t, c, messaging.EventCaughtUp)
 				}
-				// What was stored during the change is replayed or live.
-				sequences := []uint64{}
-				for len(sequences) < len(test.due) {
-					if m := c.next(); m.isEvent() {
-						sequences = append(sequences, m.Sequence)
-					} else if m.Name != messaging.EventCaughtUp {
-						t.Fatalf("got %s %s", m.Name, m.Raw)
+				time.Sleep(time.Minute)
+				test.renew(s)
+				time.Sleep(time.Second)
+				for _, c := range clients {
+					m := expect(t, c, messaging.EventGap)
+					if m.Requested != 500 || m.Reason != string(messaging.GapEpoch) {
+						t.Errorf("gap %s", m.Raw)
 					}
+					expectEvents(t, c, test.due...)
+					expect(t, c, messaging.EventCaughtUp)
 				}
-				sameSequences(t, sequences, test.due)
-			}
-			last := s.log.publish("job", 1)
-			for _, c := range []client{socket, stream} {
-				for m := c.next(); m.Sequence != last; m = c.next() {
-					if m.Name != messaging.EventCaughtUp {
-						t.Fatalf("got %s %s, want sequence %d", m.Name, m.Raw, last)
-					}
+				last := s.log.publish("job", 1)
+				for _, c := range clients {
+					expectEvents(t, c, last)
 				}
-			}
+			})
 		})
 	}
 }
 
 // TestNewEpochWhileReading: the log begins a new life in the middle of a long
-// catch-up.
+// catch-up. No page of the old one is taken for one of the new, and no gap is
+// put down to retention.
 func TestNewEpochWhileReading(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{withoutDB: true})
-	s.log.publish("job", 2000)
-	c := s.stream("job", "0")
-	expectEvents(t, c, span(1, 10)...)
-	s.log.set((*memoryLog).renew)
-	last := s.log.publish("job", 5)
-	s.hub.Disrupted()
-	var m message
-	for m = c.next(); m.Name != messaging.EventGap; m = c.next() {
-	}
-	if m.Reason != string(messaging.GapEpoch) {
-		t.Errorf("gap %s", m.Raw)
-	}
-	sameSequences(t, collect(t, c, last, nil), span(1, last))
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, withoutDB: true, config: rarelyChecked})
+		s.watch("job", 2000)
+		time.Sleep(time.Minute) // past the room's first check
+		gate := make(chan struct{})
+		s.log.set(func(l *memoryLog) { l.gate = gate })
+		c := s.connect()
+		c.resume("job", 100)
+		synctest.Wait() // a page is on its way
+		s.log.set((*memoryLog).renew)
+		s.log.set(func(l *memoryLog) { l.gate = nil })
+		close(gate)
+		expectGap(t, c, 100, 1, messaging.GapEpoch)
+		expectCaughtUp(t, c, 0, 0, 0, messaging.SourceNone)
+		expectEvents(t, c, s.log.publish("job", 1))
+	})
 }
 
 // TestNewEpochDuringTheFirstRead: the page of a fresh subscription is on its way

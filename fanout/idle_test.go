@@ -29,7 +29,7 @@ func TestIdleEviction(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := setup(t, options{pipe: true, limits: guardrails.Limits{IdleTimeout: timeout}})
+				s := setup(t, options{pipe: true, config: unhurried, limits: guardrails.Limits{IdleTimeout: timeout}})
 				started := time.Now()
 				c := s.connect()
 				if got := s.snapshot().IdleClients; got != 1 {
@@ -73,7 +73,7 @@ func TestIdleEviction(t *testing.T) {
 func TestNoIdleTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true})
+		s := setup(t, options{pipe: true, config: unhurried})
 		c := s.connect()
 		time.Sleep(2 * time.Hour)
 		c.emit("ping")

@@ -10,7 +10,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/letswriteabook/realtime/fanout"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -57,7 +56,7 @@ func newModel(t *testing.T) *model {
 	for range 2 {
 		m.stages = append(m.stages, setup(t, options{
 			log: m.log, pipe: true, catchUp: modelLimit,
-			config: func(c *fanout.Config) { *c = fanout.DefaultConfig() },
+			config: unhurried,
 			sockets: func(c *socketio.Config) {
 				c.QueueBytes = 4 << 10
 				c.WriteTimeout, c.PingInterval = 24*time.Hour, 24*time.Hour // a slow viewer may pause for long

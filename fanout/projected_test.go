@@ -15,7 +15,7 @@ const mongoWarning = "MongoDB does not answer; catch-up is served from the log"
 func TestMongoDownIsServedFromTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true})
+		s := setup(t, options{pipe: true, config: unhurried})
 		s.log.publish("job", 300)
 		s.log.set(func(l *memoryLog) { l.mongoDown = true })
 		for range 5 {
@@ -48,7 +48,7 @@ func TestMongoDownIsServedFromTheLog(t *testing.T) {
 func TestMongoIsAskedRarelyWhileDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true})
+		s := setup(t, options{pipe: true, config: unhurried})
 		s.log.publish("job", 3000)
 		s.log.set(func(l *memoryLog) { l.mongoDown = true })
 		c := s.connect()
@@ -181,7 +181,7 @@ func TestReplicaThatLags(t *testing.T) {
 func TestLogThatIsDownForAWhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true, withoutDB: true})
+		s := setup(t, options{pipe: true, config: unhurried, withoutDB: true})
 		s.log.publish("job", 500)
 		s.log.set(func(l *memoryLog) { l.down = true })
 		s.tail.log.set(func(*memoryLog) { s.tail.followErr = errDown })

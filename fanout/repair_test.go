@@ -118,7 +118,7 @@ func TestCheckIsRepeatedUntilTheLogAnswers(t *testing.T) {
 func TestChecksFindWhatWasLost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true, config: func(c *fanout.Config) { *c = fanout.DefaultConfig() }})
+		s := setup(t, options{pipe: true, config: unhurried})
 		s.tail.lose(func(messaging.Live) bool { return true })
 		clients := s.watch("job", 5)
 		for _, within := range []time.Duration{2 * time.Second, 16 * time.Second, 16 * time.Second} {
@@ -208,7 +208,7 @@ func TestRepairReadsAllThatWasHeardOf(t *testing.T) {
 func TestRoomLingers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true, config: func(c *fanout.Config) { *c = fanout.DefaultConfig() }})
+		s := setup(t, options{pipe: true, config: unhurried})
 		for round := range 3 {
 			c := s.connect()
 			c.subscribe("job")

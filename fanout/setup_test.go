@@ -60,6 +60,10 @@ func testPace() fanout.Config {
 	}
 }
 
+// unhurried is the pace of production, for tests in a bubble of fake time: there
+// a fast one only costs real time.
+func unhurried(c *fanout.Config) { *c = fanout.DefaultConfig() }
+
 func setup(t testing.TB, opts options) *stage {
 	t.Helper()
 	s := &stage{t: t, log: opts.log, registry: prometheus.NewRegistry(), diary: &diary{}}

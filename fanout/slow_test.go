@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -76,26 +77,31 @@ func TestSlowClient(t *testing.T) {
 	}
 }
 
-// TestSlowClientOfAQuietJob: the log has long removed what lies between a quiet
-// job's last event and its next ones. A client that was live all the time has
-// missed nothing, and is told of no gap when it has to read.
+// TestSlowClientOfAQuietJob: the log has removed what lies between a job's last
+// event and its next ones, which were all another job's. A client that was live
+// all the time has missed nothing, and is told of no gap when it has to read.
 func TestSlowClientOfAQuietJob(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{pipe: true, withoutDB: true, sockets: func(c *socketio.Config) { c.QueueBytes = 8 << 10 }})
-	s.log.publish("job", 5)
-	fast, slow := s.watch("job", 0)[0], s.connectFrom("", 1)
-	slow.resume("job", 5)
-	expect(t, slow, messaging.EventCaughtUp)
-	s.log.publish("other", 1000)
-	s.log.set(func(l *memoryLog) { l.retain(900) })
-	for range 600 {
-		s.log.append(record("job", 100))
-		fast.next()
-	}
-	if s.metric("realtime_fanout_fallbacks_total") == 0 {
-		t.Error("the slow client never fell back")
-	}
-	expectEvents(t, slow, span(1006, 1605)...)
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, withoutDB: true, sockets: func(c *socketio.Config) { c.QueueBytes = 8 << 10 }})
+		c := s.connectFrom("", 1)
+		c.subscribe("job")
+		expect(t, c, messaging.EventCaughtUp)
+		s.log.publish("job", 10)            // the client takes two or three of these, and no more
+		s.log.append(record("job", 30_000)) // fits in, and fills the queue
+		synctest.Wait()
+		s.log.publish("other", 1000)
+		s.log.set(func(l *memoryLog) { l.retain(900) })
+		if s.metric("realtime_fanout_fallbacks_total") > 0 {
+			t.Fatal("fell back too early")
+		}
+		s.log.publish("job", 300) // more than the room remembers
+		synctest.Wait()
+		if s.metric("realtime_fanout_fallbacks_total") == 0 {
+			t.Error("the slow client never fell back")
+		}
+		expectEvents(t, c, append(span(1, 11), span(1012, 1311)...)...)
+	})
 }
 
 // TestSlowClientOfManyJobs: one socket, many jobs, stop and go. Each job is in

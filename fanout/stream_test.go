@@ -74,7 +74,7 @@ func (a addQuery) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestStreamHeartbeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true})
+		s := setup(t, options{pipe: true, config: unhurried})
 		c := s.stream("job", "")
 		expect(t, c, messaging.EventCaughtUp)
 		synctest.Wait()
@@ -99,7 +99,7 @@ func TestStreamHeartbeat(t *testing.T) {
 func TestStreamGoneFreesEverything(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := setup(t, options{pipe: true})
+		s := setup(t, options{pipe: true, config: unhurried})
 		s.log.publish("job", 500)
 		var clients []*streamClient
 		for range 10 {

@@ -211,7 +211,7 @@ func TestStartingOverUnderLoad(t *testing.T) {
 	c := s.connect()
 	c.resume("job", 0)
 	last := uint64(0)
-	for range 300 {
+	for range 150 {
 		for range 5 {
 			for m := c.next(); ; m = c.next() {
 				if m.isEvent() {
@@ -245,7 +245,7 @@ func TestUnsubscribeUnderLoad(t *testing.T) {
 	}
 }
 
-// publishUntilTheEnd publishes some 10,000 events a second while the test runs.
+// publishUntilTheEnd publishes some 3000 events a second while the test runs.
 func (s *stage) publishUntilTheEnd(jobID string) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // stopped by the test's cleanup
@@ -255,7 +255,7 @@ func (s *stage) publishUntilTheEnd(jobID string) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(300 * time.Microsecond):
+			case <-time.After(time.Millisecond):
 			}
 		}
 	}()

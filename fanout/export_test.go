@@ -1,0 +1,42 @@
+package fanout
+
+import (
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// countingSink takes everything.
+type countingSink struct{ taken int }
+
+func (s *countingSink) offer(*event) bool     { s.taken++; return true }
+func (s *countingSink) send(string, any)      {}
+func (s *countingSink) room() <-chan struct{} { return nil }
+func (s *countingSink) done() <-chan struct{} { return nil }
+
+// FanOut returns what hands a job's records to n live subscriptions that cost
+// nothing themselves, and how many were handed over.
+func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed func() int) {
+	room := newRoom(jobID)
+	room.open(Extent{First: 1}, 0, room.openedAt)
+	hub.rooms[jobID] = room
+	sinks := make([]countingSink, n)
+	for i := range sinks {
+		sub := &subscription{room: room, sink: &sinks[i], reader: newReader(hub, &sinks[i])}
+		room.enliven(sub)
+	}
+	return hub.Live, func() int {
+		sum := 0
+		for i := range sinks {
+			sum += sinks[i].taken
+		}
+		return sum
+	}
+}
+
+// Encode encodes a record for both wire formats, and returns their sizes.
+func Encode(catalogue *messaging.Catalogue, record messaging.Record) (packet, block int, err error) {
+	ev, err := newEvent(catalogue, record)
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(ev.packet), len(ev.streamed()), nil
+}
