@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
@@ -207,25 +208,45 @@ func TestSubscribingAgain(t *testing.T) {
 func TestStartingOverUnderLoad(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{})
-	s.publishUntilTheEnd("job")
 	c := s.connect()
 	c.resume("job", 0)
-	last := uint64(0)
-	for range 150 {
-		for range 5 {
-			for m := c.next(); ; m = c.next() {
-				if m.isEvent() {
-					last = m.Sequence
-					break
-				}
+	for range 100 {
+		published := make(chan uint64, 1)
+		go func() { published <- s.log.publish("job", 150) }() // ends when all is published
+		since := uint64(1)
+		for range 10 {
+			if m := c.next(); m.isEvent() {
+				since = m.Sequence - 1
 			}
 		}
-		since := last - 2
 		c.emit("subscribe", request{JobID: "job", Since: &since})
 		for m := c.next(); m.Name != messaging.EventSubscribed; m = c.next() {
 		}
-		expectEvents(t, c, last-1, last)
+		expectEvents(t, c, since+1)
+		collect(t, c, <-published, nil)
 	}
+}
+
+// TestUnsubscribeDuringTheFirstRead: a gap that shows after the unsubscribe was
+// answered is no news any more.
+func TestUnsubscribeDuringTheFirstRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, withoutDB: true, config: unhurried})
+		s.log.publish("job", 200)
+		s.log.set(func(l *memoryLog) { l.retain(100) })
+		gate := make(chan struct{})
+		s.log.set(func(l *memoryLog) { l.gate = gate })
+		c := s.connect()
+		c.resume("job", 5)
+		synctest.Wait() // the page is on its way
+		c.emit("unsubscribe", request{JobID: "job"})
+		expect(t, c, messaging.EventUnsubscribed)
+		close(gate)
+		synctest.Wait()
+		c.emit("ping")
+		expect(t, c, messaging.EventPong)
+	})
 }
 
 // TestUnsubscribeUnderLoad: nothing of a job follows novel.unsubscribed.
