@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -14,11 +15,39 @@ import (
 // order, and one lane would let a flood of them hold up the reading.
 const deadLetterLanes = 8
 
-// maxDetailBytes bounds the explanation of a refusal, which travels in a header.
+// maxDetailBytes bounds the explanation of a refusal, which travels in a header of
+// a dead letter, or once per line in an answer.
 const maxDetailBytes = 1024
 
 // source names, in dead letters, where an event came from.
 const source = "redis:" + messaging.EventsChannel
+
+// delivery is one event from Redis on its way to the log: a record, or the dead
+// letter of one that was refused.
+type delivery struct {
+	record messaging.Record
+	// letter is nil for an accepted event.
+	letter *messaging.DeadLetter
+	// heardBy is the subscription that the event came through.
+	heardBy *subscription
+	// sizeBytes is what the delivery has taken of the budget.
+	sizeBytes int
+}
+
+// deliver takes in one payload: it waits for room in the budget and puts the
+// event into its lane.
+func (i *Ingest) deliver(ctx context.Context, lanes *lanes, payload string, heardBy *subscription) {
+	d, lane := i.accept(payload)
+	d.heardBy = heardBy
+	if !i.budget.take(ctx, d.sizeBytes) {
+		i.budget.force(d.sizeBytes) // it was read, and the reader stops anyway
+	}
+	// Not refused: the lanes are closed after the reader has stopped.
+	lanes.add(lane, turn{
+		store:     func(ctx context.Context) { i.process(ctx, d) },
+		sizeBytes: d.sizeBytes,
+	})
+}
 
 // accept decodes one payload into a delivery and chooses its lane. It runs on
 // the reading goroutine, in the order of arrival.
@@ -35,13 +64,18 @@ func (i *Ingest) accept(payload string) (d delivery, lane string) {
 	}
 	envelope, err := i.catalogue.Decode([]byte(payload), i.cfg.MaxEventBytes)
 	if err != nil {
-		var rejection *messaging.Rejection
-		if !errors.As(err, &rejection) {
-			rejection = &messaging.Rejection{Reason: messaging.ReasonSchemaViolation, Detail: err.Error()}
-		}
-		return i.refuse(rejection, payload)
+		return i.refuse(rejectionOf(err), payload)
 	}
 	return delivery{record: envelope.Record(time.Now()), sizeBytes: len(payload)}, envelope.JobID
+}
+
+// rejectionOf returns the rejection that an error of the catalogue is.
+func rejectionOf(err error) *messaging.Rejection {
+	var rejection *messaging.Rejection
+	if !errors.As(err, &rejection) {
+		rejection = &messaging.Rejection{Reason: messaging.ReasonSchemaViolation, Detail: err.Error()}
+	}
+	return rejection
 }
 
 // refuse makes a delivery of an event that cannot be accepted.
@@ -67,9 +101,14 @@ func (i *Ingest) deadLetter(rejection *messaging.Rejection, payload string) mess
 	}
 	return messaging.DeadLetter{
 		Reason: rejection.Reason,
-		Detail: strings.ToValidUTF8(detail[:min(len(detail), maxDetailBytes)], ""),
+		Detail: shorten(detail),
 		Source: source,
 		At:     time.Now(),
 		Body:   []byte(kept),
 	}
+}
+
+// shorten returns at most maxDetailBytes of an explanation.
+func shorten(detail string) string {
+	return strings.ToValidUTF8(detail[:min(len(detail), maxDetailBytes)], "")
 }

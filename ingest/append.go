@@ -12,7 +12,6 @@ import (
 // process stores one delivery. It runs on the delivery's lane; when ctx ends
 // before the log has taken it, the delivery is abandoned and counted.
 func (i *Ingest) process(ctx context.Context, d delivery) {
-	defer i.budget.give(d.sizeBytes)
 	var err error
 	if d.letter != nil {
 		err = i.bury(ctx, *d.letter)
@@ -35,11 +34,7 @@ func (i *Ingest) store(ctx context.Context, d delivery) error {
 	if err != nil {
 		return err
 	}
-	if receipt.Duplicate {
-		i.metrics.duplicates.Inc()
-	} else {
-		i.metrics.appended.Inc()
-	}
+	i.metrics.stored(receipt.Duplicate)
 	if d.record.ID != "" {
 		i.receipts.offer(messaging.Receipt{
 			ID:        d.record.ID,

@@ -2,32 +2,32 @@ package ingest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
 
-// budget bounds what was read and is not stored yet, in events and bytes.
+// budget bounds what was taken in and is not stored yet, in events and bytes.
 //
-// It has one taker, the goroutine that reads Redis, and any number of givers.
-// A taker that met a bound waits until both counts are at most three quarters
-// of their bounds: an episode of back-pressure is then one, and not as many as
-// events trickle through at the bound.
+// Takers that do not fit wait in one queue, first come, first served, so that
+// neither Redis nor HTTP can keep the other out. They are let in when both
+// counts are at most three quarters of their bounds: an episode of
+// back-pressure is then one, and not as many as events trickle through at the
+// bound. The queue has at most one place for the goroutine that reads Redis and
+// one for each request under way.
 type budget struct {
 	maxEvents int
 	maxBytes  int
 	// onFull is called by take, without the lock, when an episode begins.
 	onFull func(events, bytes int)
-	// room wakes the taker. Its one place suffices: give fills it at most once an
-	// episode, and take empties it when an episode begins.
-	room chan struct{}
 
 	mu sync.Mutex // guards the fields below
 	// events and bytes are taken and not given back.
 	events int
 	bytes  int
-	// wanted is the size that the waiting taker needs, fullSince the beginning
-	// of its wait; zero when nobody waits.
-	wanted    int
+	// waiting is the queue, and fullSince the time since when somebody waits;
+	// zero when nobody does.
+	waiting   []*taker
 	fullSince time.Time
 	// waited is the length of all past episodes, and episodes their number, the
 	// current one included.
@@ -35,37 +35,62 @@ type budget struct {
 	episodes int
 }
 
-func newBudget(maxEvents, maxBytes int, onFull func(events, bytes int)) *budget {
-	return &budget{maxEvents: maxEvents, maxBytes: maxBytes, onFull: onFull, room: make(chan struct{}, 1)}
+// taker is one call of take that waits.
+type taker struct {
+	size int
+	// admitted is closed, under the budget's lock, once the size is booked.
+	admitted chan struct{}
 }
 
-// take books one event of size bytes, and waits while it does not fit. An
-// event larger than the whole budget fits when it is alone.
-//
-// When ctx ends take books the event over the bound: it was read, and dropping
-// it would be a loss, while the reader stops anyway.
-func (b *budget) take(ctx context.Context, size int) {
+func newBudget(maxEvents, maxBytes int, onFull func(events, bytes int)) *budget {
+	return &budget{maxEvents: maxEvents, maxBytes: maxBytes, onFull: onFull}
+}
+
+// take books one event of size bytes, and waits while it does not fit. An event
+// larger than the whole budget fits when it is alone. When ctx ends before there
+// is room, take books nothing and reports false.
+func (b *budget) take(ctx context.Context, size int) bool {
 	b.mu.Lock()
-	if !b.fits(size) {
-		select {
-		case <-b.room: // left by a give that met the end of an earlier ctx
-		default:
-		}
-		b.wanted, b.fullSince = size, time.Now()
-		b.episodes++
-		events, bytes := b.events, b.bytes
+	if len(b.waiting) == 0 && b.fits(size) {
+		b.book(size)
 		b.mu.Unlock()
-		b.onFull(events, bytes)
-		select {
-		case <-b.room:
-		case <-ctx.Done():
-		}
-		b.mu.Lock()
-		b.endWait()
+		return true
 	}
-	b.events++
-	b.bytes += size
+	own := &taker{size: size, admitted: make(chan struct{})}
+	b.waiting = append(b.waiting, own)
+	began := b.fullSince.IsZero()
+	if began {
+		b.fullSince = time.Now()
+		b.episodes++
+	}
+	events, bytes := b.events, b.bytes
 	b.mu.Unlock()
+	if began {
+		b.onFull(events, bytes)
+	}
+
+	select {
+	case <-own.admitted:
+		return true
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	place := slices.Index(b.waiting, own)
+	if place < 0 {
+		return true // let in at the same moment
+	}
+	b.waiting = slices.Delete(b.waiting, place, place+1)
+	b.admit() // whoever stood behind may need less
+	return false
+}
+
+// force books one event of size bytes over the bound: one that was read already,
+// so that dropping it would be a loss.
+func (b *budget) force(size int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book(size)
 }
 
 // give returns one event of size bytes.
@@ -74,12 +99,22 @@ func (b *budget) give(size int) {
 	defer b.mu.Unlock()
 	b.events--
 	b.bytes -= size
-	if b.fullSince.IsZero() || !b.fits(b.wanted) {
-		return
-	}
+	b.admit()
+}
+
+// admit lets in those who wait, if there is room again, and ends the episode
+// when none is left; b.mu is held.
+func (b *budget) admit() {
 	if b.events == 0 || (b.events <= b.maxEvents*3/4 && b.bytes <= b.maxBytes*3/4) {
-		b.endWait()
-		b.room <- struct{}{}
+		for len(b.waiting) > 0 && b.fits(b.waiting[0].size) {
+			b.book(b.waiting[0].size)
+			close(b.waiting[0].admitted)
+			b.waiting = slices.Delete(b.waiting, 0, 1)
+		}
+	}
+	if len(b.waiting) == 0 && !b.fullSince.IsZero() {
+		b.waited += time.Since(b.fullSince)
+		b.fullSince = time.Time{}
 	}
 }
 
@@ -89,13 +124,10 @@ func (b *budget) fits(size int) bool {
 	return b.events == 0 || (b.events < b.maxEvents && b.bytes+size <= b.maxBytes)
 }
 
-// endWait closes the current episode, if there is one; b.mu is held.
-func (b *budget) endWait() {
-	if b.fullSince.IsZero() {
-		return
-	}
-	b.waited += time.Since(b.fullSince)
-	b.fullSince = time.Time{}
+// book counts one more event; b.mu is held.
+func (b *budget) book(size int) {
+	b.events++
+	b.bytes += size
 }
 
 // pending returns what is taken and not given back.

@@ -11,21 +11,37 @@ import (
 // default.
 type Config struct {
 	// MaxEventBytes is the largest envelope that is accepted; a larger one is
-	// dead-lettered as too-large.
+	// refused as too-large.
 	MaxEventBytes int
 	// MaxDeadLetterBytes is how much of a refused event is kept in memory for its
 	// dead letter; the log may hold less. Of a larger event the beginning is kept,
 	// and the detail tells its true size.
 	MaxDeadLetterBytes int
 
-	// MaxPendingEvents and MaxPendingBytes bound what was read from Redis and is
-	// not in the log yet. At either bound the reading stops until the backlog
-	// has shrunk to three quarters.
+	// MaxPendingEvents and MaxPendingBytes bound what was taken in and is not in
+	// the log yet. At either bound the reading from Redis stops, and publishing
+	// over HTTP waits, until the backlog has shrunk to three quarters.
 	MaxPendingEvents int
 	MaxPendingBytes  int
 	// MaxPendingReceipts bounds the receipts waiting for Redis. At the bound a
 	// receipt is dropped and counted.
 	MaxPendingReceipts int
+
+	// MaxBodyBytes is the largest body of a request to publish, at least
+	// MaxEventBytes, and MaxLines the most envelopes in one of NDJSON.
+	MaxBodyBytes int
+	MaxLines     int
+	// MaxPublishRequests bounds the requests to publish that are under way,
+	// MaxPublishBytes the memory of their bodies, at least MaxBodyBytes. At
+	// either bound a request is refused as unavailable.
+	MaxPublishRequests int
+	MaxPublishBytes    int
+	// PublishTimeout bounds how long a request waits for the log, once its body
+	// is read.
+	PublishTimeout time.Duration
+	// BodyTimeout bounds how long a body may take to arrive, and then how long an
+	// answer may take to be sent.
+	BodyTimeout time.Duration
 
 	// DedupWindow is how long the log remembers a message id.
 	DedupWindow time.Duration
@@ -52,7 +68,7 @@ type Config struct {
 	// ReceiptTimeout bounds the publishing of one batch of receipts.
 	ReceiptTimeout time.Duration
 	// DrainTimeout bounds how long Run goes on, after its context has ended, to
-	// append what was read before.
+	// store what was taken in before.
 	DrainTimeout time.Duration
 }
 
@@ -65,6 +81,12 @@ func DefaultConfig() Config {
 		MaxPendingEvents:   10_000,
 		MaxPendingBytes:    64 << 20,
 		MaxPendingReceipts: 10_000,
+		MaxBodyBytes:       8 << 20,
+		MaxLines:           1000,
+		MaxPublishRequests: 256,
+		MaxPublishBytes:    64 << 20,
+		PublishTimeout:     10 * time.Second,
+		BodyTimeout:        30 * time.Second,
 		DedupWindow:        5 * time.Minute,
 		MaxIdentities:      65_536,
 		ConnectTimeout:     5 * time.Second,
@@ -90,6 +112,10 @@ func (c Config) Validate() error {
 		{"MaxPendingEvents", c.MaxPendingEvents},
 		{"MaxPendingBytes", c.MaxPendingBytes},
 		{"MaxPendingReceipts", c.MaxPendingReceipts},
+		{"MaxBodyBytes", c.MaxBodyBytes},
+		{"MaxLines", c.MaxLines},
+		{"MaxPublishRequests", c.MaxPublishRequests},
+		{"MaxPublishBytes", c.MaxPublishBytes},
 		{"MaxIdentities", c.MaxIdentities},
 	} {
 		if field.value < 1 {
@@ -100,6 +126,8 @@ func (c Config) Validate() error {
 		name  string
 		value time.Duration
 	}{
+		{"PublishTimeout", c.PublishTimeout},
+		{"BodyTimeout", c.BodyTimeout},
 		{"DedupWindow", c.DedupWindow},
 		{"ConnectTimeout", c.ConnectTimeout},
 		{"PingInterval", c.PingInterval},
@@ -117,6 +145,10 @@ func (c Config) Validate() error {
 	switch largest := max(c.MaxEventBytes, c.MaxDeadLetterBytes); {
 	case c.MaxPendingBytes < largest:
 		return fmt.Errorf("ingest: MaxPendingBytes is %d, must hold the largest event or dead letter, %d", c.MaxPendingBytes, largest)
+	case c.MaxBodyBytes < c.MaxEventBytes:
+		return fmt.Errorf("ingest: MaxBodyBytes is %d, must be at least MaxEventBytes, %d", c.MaxBodyBytes, c.MaxEventBytes)
+	case c.MaxPublishBytes < c.MaxBodyBytes:
+		return fmt.Errorf("ingest: MaxPublishBytes is %d, must be at least MaxBodyBytes, %d", c.MaxPublishBytes, c.MaxBodyBytes)
 	case c.MaxIdentities < c.MaxPendingEvents:
 		return fmt.Errorf("ingest: MaxIdentities is %d, must be at least MaxPendingEvents, %d", c.MaxIdentities, c.MaxPendingEvents)
 	case c.BackoffMax < c.BackoffMin:

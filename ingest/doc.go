@@ -1,28 +1,35 @@
-// Package ingest brings events from Redis pub/sub into the log.
+// Package ingest brings events into the log: from Redis pub/sub and over HTTP.
 //
 // # Data flow
 //
-//	Redis ──▶ listener ──▶ decode ──▶ budget ──▶ lane of the job ──▶ Log.Append ──▶ receipts ──▶ Redis
-//	                          └─ refused ─▶ budget ─▶ dead-letter lane ─▶ Log.DeadLetter
+//	Redis ──▶ listener ─▶ decode ─┬─▶ budget ─▶ lane of the job ─▶ Log.Append ─┬─▶ receipts ──▶ Redis
+//	                      refused └─▶ budget ─▶ dead-letter lane ─▶ Log.DeadLetter
+//	HTTP ───▶ body ─────▶ decode ───▶ budget ─▶ lane of the job ─▶ Log.Append ─┴─▶ answer ────▶ HTTP
+//	             └─ refused: told in the answer
 //
-// Bytes come from the channel [messaging.EventsChannel] and leave as records
-// through the [Log] that the caller provides; for each event that carries an id
-// a [messaging.Receipt] goes out on [messaging.ReceiptsChannel] once the record
-// is durable.
+// Bytes come from the channel [messaging.EventsChannel], or in a request that
+// [Ingest.ServePublish] serves, and leave as records through the [Log] that the
+// caller provides. Each event from Redis that carries an id has a
+// [messaging.Receipt] published on [messaging.ReceiptsChannel] once the record is
+// durable; an event that came over HTTP has the answer for it.
 //
 // # Invariants
 //
-//   - Per job one append is in flight, in the order in which Redis delivered the
-//     events; across jobs there are as many as there are active jobs.
+//   - Per job one append is in flight, whatever the events came by, in the order
+//     in which Redis delivered them, and in which they stand in a request's body;
+//     across jobs there are as many as there are active jobs.
 //   - What was read from Redis is appended or dead-lettered. When the log is
 //     slow or away, what waits is bounded in events and bytes; at the bound the
 //     reading from Redis stops until there is room, which is counted and logged.
 //     Nothing is dropped, but for a stop whose drain deadline passes: that is
 //     counted, logged and returned by [Ingest.Run].
-//   - An event that can never be accepted is dead-lettered once, with its bytes,
-//     and does not hold up its neighbours.
+//   - An event from Redis that can never be accepted is dead-lettered once, with
+//     its bytes, and does not hold up its neighbours.
 //   - A receipt is never sent before its record is durable. It may be missing:
 //     the producer then publishes again and is answered as a duplicate.
+//   - An answer over HTTP says of each event whether the log has it, was never
+//     given it, or did not confirm it in time. Requests wait for a bounded time,
+//     and what they hold is bounded in number and bytes.
 //
 // Redis pub/sub itself loses what is published while nobody listens. Every
 // subscription after the first is therefore a gap, counted and logged with the
@@ -34,5 +41,7 @@
 // [New] starts nothing. [Ingest.Run] reads Redis on its own goroutine and owns
 // all others: one that sends pings per subscription (ends with it), one per
 // active job (ends when its queue is empty), one that publishes receipts (ends
-// when its queue is closed). It returns after all of them have.
+// when its queue is closed). It returns after all of them have. Requests run on
+// the goroutines of the caller's HTTP server, before, during and after Run; only
+// during it are they taken in.
 package ingest

@@ -17,7 +17,8 @@ import (
 
 // ErrAbandoned is returned by [Ingest.Run] when events that were read from
 // Redis were not in the log when the time to drain was over. They had no
-// receipt, so producers that wait for receipts publish them again.
+// receipt, so producers that wait for receipts publish them again. Events that
+// came over HTTP are never among them: their producers are told.
 var ErrAbandoned = errors.New("events were read but not stored")
 
 // logInterval is how often one kind of trouble, repeated, is logged.
@@ -26,22 +27,25 @@ const logInterval = 10 * time.Second
 // errRunTwice is returned by a second call of [Ingest.Run].
 var errRunTwice = errors.New("ingest: Run was called before")
 
-// Ingest reads events from Redis and stores them in the log. Its methods may be
-// called from any goroutine.
+// Ingest takes events from Redis and over HTTP and stores them in the log. Its
+// methods may be called from any goroutine.
 type Ingest struct {
-	redis     *redis.Options
+	redis     *redis.Options // nil without Redis
 	log       Log
 	catalogue *messaging.Catalogue
 	cfg       Config
 	logger    *slog.Logger
 	metrics   *metrics
 
-	connection *connection
+	connection *connection // nil without Redis
 	budget     *budget
 	identities *identities
-	receipts   *receipts
+	receipts   *receipts // nil without Redis
+	requests   *requests
 
 	started atomic.Bool
+	// lanes is nil before Run.
+	lanes atomic.Pointer[lanes]
 	// abandoned counts the deliveries that were given up.
 	abandoned atomic.Int64
 	// refused numbers the refused events; it belongs to the reading goroutine.
@@ -53,26 +57,29 @@ type Ingest struct {
 }
 
 // New returns an Ingest that listens on client's Redis, on connections of its
-// own with client's options. It connects to nothing; Run does. It fails for an
+// own with client's options, and serves [Ingest.ServePublish]; with a nil client
+// it does only the latter. It connects to nothing; Run does. It fails for an
 // invalid configuration, or when registerer has an Ingest already.
 func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Ingest, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	i := &Ingest{
-		redis:       client.Options(),
 		log:         log,
 		catalogue:   catalogue,
 		cfg:         cfg,
 		logger:      logger,
-		connection:  &connection{},
 		identities:  newIdentities(cfg.DedupWindow, cfg.MaxIdentities),
+		requests:    &requests{maxRequests: cfg.MaxPublishRequests, maxBytes: cfg.MaxPublishBytes},
 		rejectLog:   rate.Sometimes{Interval: logInterval},
 		failureLog:  rate.Sometimes{Interval: logInterval},
 		pressureLog: rate.Sometimes{Interval: logInterval},
 	}
+	if client != nil {
+		i.redis, i.connection = client.Options(), &connection{}
+	}
 	i.budget = newBudget(cfg.MaxPendingEvents, cfg.MaxPendingBytes, i.full)
-	m, err := newMetrics(registerer, i.budget, i.connection)
+	m, err := newMetrics(registerer, i.budget, i.requests, i.connection)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
@@ -80,46 +87,37 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 	return i, nil
 }
 
-// Run listens and stores until ctx ends. Then it stops reading, stores what it
-// has read, publishes the receipts, and returns nil; or an error that is
+// Run listens and stores until ctx ends. Then it takes nothing more in, stores
+// what it has taken, publishes the receipts, and returns nil; or an error that is
 // [ErrAbandoned] if that took longer than Config.DrainTimeout. A Redis or a log
 // that is away does not end it. It can be called once.
 func (i *Ingest) Run(ctx context.Context) error {
 	if i.started.Swap(true) {
 		return errRunTwice
 	}
-	// What was read is stored after ctx has ended, until work does.
+	// What was taken in is stored after ctx has ended, until work does.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 
-	receipts := newReceipts(i.redis, i.cfg, i.logger, i.metrics)
-	i.receipts = receipts
-	published := make(chan struct{})
-	go func() { // ends after receipts.close
-		defer close(published)
-		receipts.run(work)
-	}()
-	lanes := newLanes(func(d delivery) { i.process(work, d) })
-	listener := &listener{
-		options: i.redis,
-		log:     i.log,
-		cfg:     i.cfg,
-		logger:  i.logger,
-		state:   i.connection,
-		deliver: func(ctx context.Context, payload string, heardBy *subscription) {
-			d, lane := i.accept(payload)
-			d.heardBy = heardBy
-			i.budget.take(ctx, d.sizeBytes)
-			lanes.add(lane, d)
-		},
+	endReceipts := func() {}
+	if i.redis != nil {
+		endReceipts = i.startReceipts(work)
 	}
+	lanes := newLanes(func(t turn) {
+		defer i.budget.give(t.sizeBytes)
+		t.store(work)
+	})
+	i.lanes.Store(lanes)
 
-	listener.run(ctx)
+	if i.redis != nil {
+		i.listen(ctx, lanes)
+	} else {
+		<-ctx.Done()
+	}
 	deadline := time.AfterFunc(i.cfg.DrainTimeout, endWork)
 	defer deadline.Stop()
-	lanes.wait()
-	receipts.close()
-	<-published
+	lanes.close()
+	endReceipts()
 
 	if abandoned := i.abandoned.Load(); abandoned > 0 {
 		return fmt.Errorf("ingest: drain for %s: %d %w", i.cfg.DrainTimeout, abandoned, ErrAbandoned)
@@ -127,14 +125,51 @@ func (i *Ingest) Run(ctx context.Context) error {
 	return nil
 }
 
-// Connected returns nil while events are heard, and otherwise an error that is
-// [ErrNotSubscribed] and says what is wrong. A Redis that stops answering is
-// noticed within Config.PingInterval + Config.PingTimeout.
-func (i *Ingest) Connected() error { return i.connection.err() }
+// startReceipts starts the publishing of receipts, and returns what ends it once
+// everything is published or ctx has ended.
+func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
+	receipts := newReceipts(i.redis, i.cfg, i.logger, i.metrics)
+	i.receipts = receipts
+	published := make(chan struct{})
+	go func() { // ends after receipts.close
+		defer close(published)
+		receipts.run(ctx)
+	}()
+	return func() {
+		receipts.close()
+		<-published
+	}
+}
 
-// full tells that the reading waits for the log.
+// listen reads Redis until ctx ends.
+func (i *Ingest) listen(ctx context.Context, lanes *lanes) {
+	listener := &listener{
+		options: i.redis,
+		log:     i.log,
+		cfg:     i.cfg,
+		logger:  i.logger,
+		state:   i.connection,
+		deliver: func(ctx context.Context, payload string, heardBy *subscription) {
+			i.deliver(ctx, lanes, payload, heardBy)
+		},
+	}
+	listener.run(ctx)
+}
+
+// Connected returns nil while events from Redis are heard, and otherwise an error
+// that is [ErrNotSubscribed] and says what is wrong. A Redis that stops answering
+// is noticed within Config.PingInterval + Config.PingTimeout. Without Redis it is
+// always nil.
+func (i *Ingest) Connected() error {
+	if i.connection == nil {
+		return nil
+	}
+	return i.connection.err()
+}
+
+// full tells that the intake waits for the log.
 func (i *Ingest) full(events, bytes int) {
 	i.pressureLog.Do(func() {
-		i.logger.Warn("reading from Redis waits until the log has taken what is pending", "events", events, "bytes", bytes)
+		i.logger.Warn("no more events are taken in until the log has taken what is pending", "events", events, "bytes", bytes)
 	})
 }

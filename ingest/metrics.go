@@ -21,10 +21,30 @@ type metrics struct {
 	receiptsSent    prometheus.Counter
 	receiptsFailed  prometheus.Counter
 	receiptsDropped prometheus.Counter
+	httpRequests    *prometheus.CounterVec
+	httpReceived    prometheus.Counter
+	httpRefused     *prometheus.CounterVec
 }
 
-// newMetrics registers the metrics; it fails if they are registered already.
-func newMetrics(registerer prometheus.Registerer, b *budget, c *connection) (*metrics, error) {
+// The statuses and the codes of problems of single events that publishing over
+// HTTP is answered with, so that each is 0 and not absent.
+var (
+	httpStatuses     = []string{"200", "201", "207", "400", "408", "409", "413", "415", "503"}
+	httpRefusedCodes = []string{codeKey, codeUnavailable}
+)
+
+// stored counts an event that is in the log.
+func (m *metrics) stored(duplicate bool) {
+	if duplicate {
+		m.duplicates.Inc()
+	} else {
+		m.appended.Inc()
+	}
+}
+
+// newMetrics registers the metrics; it fails if they are registered already. What
+// tells of the subscription is left out when there is none, and c nil.
+func newMetrics(registerer prometheus.Registerer, b *budget, q *requests, c *connection) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "realtime_ingest_" + name, Help: help})
 	}
@@ -46,60 +66,36 @@ func newMetrics(registerer prometheus.Registerer, b *budget, c *connection) (*me
 		receiptsSent:    receipts.WithLabelValues("sent"),
 		receiptsFailed:  receipts.WithLabelValues("failed"),
 		receiptsDropped: receipts.WithLabelValues("dropped"),
+		httpRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_ingest_http_requests_total",
+			Help: "Requests to publish over HTTP, by the status of the answer.",
+		}, []string{"status"}),
+		httpReceived: counter("http_received_events_total", "Events received over HTTP."),
+		httpRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_ingest_http_refused_events_total",
+			Help: "Events received over HTTP and refused in the answer, by code; unavailable: not stored in time.",
+		}, []string{"code"}),
 	}
 	for _, reason := range []messaging.Reason{
 		messaging.ReasonInvalidJSON, messaging.ReasonSchemaViolation, messaging.ReasonUnsupportedVersion,
 		messaging.ReasonUnknownKind, messaging.ReasonTooLarge, messaging.ReasonIDConflict,
 	} {
 		m.rejected.WithLabelValues(string(reason)) // so that each is 0 and not absent
+		m.httpRefused.WithLabelValues(string(reason))
+	}
+	for _, code := range httpRefusedCodes {
+		m.httpRefused.WithLabelValues(code)
+	}
+	for _, status := range httpStatuses {
+		m.httpRequests.WithLabelValues(status)
 	}
 
 	collectors := []prometheus.Collector{
 		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.logFailures, receipts,
+		m.httpRequests, m.httpReceived, m.httpRefused,
 	}
-	for _, state := range []struct {
-		name, help string
-		counter    bool
-		value      func() float64
-	}{
-		{"pending_events", "Events read and not stored yet.", false, func() float64 {
-			events, _ := b.pending()
-			return float64(events)
-		}},
-		{"pending_bytes", "Bytes of the events read and not stored yet.", false, func() float64 {
-			_, bytes := b.pending()
-			return float64(bytes)
-		}},
-		{"backpressure_episodes_total", "Times that the reading from Redis waited for the log.", true, func() float64 {
-			episodes, _ := b.pressure()
-			return float64(episodes)
-		}},
-		{"backpressure_seconds_total", "Time that the reading from Redis has waited for the log.", true, func() float64 {
-			_, waited := b.pressure()
-			return waited.Seconds()
-		}},
-		{"subscribed", "1 while subscribed to Redis, else 0.", false, func() float64 {
-			if c.err() != nil {
-				return 0
-			}
-			return 1
-		}},
-		{"gaps_total", "Subscriptions after the first; before each, published events may not have been heard.", true, func() float64 {
-			gaps, _ := c.outages()
-			return float64(gaps)
-		}},
-		{"outage_seconds_total", "Time without a subscription since the first.", true, func() float64 {
-			_, silent := c.outages()
-			return silent.Seconds()
-		}},
-	} {
-		if state.counter {
-			collectors = append(collectors, prometheus.NewCounterFunc(
-				prometheus.CounterOpts{Name: "realtime_ingest_" + state.name, Help: state.help}, state.value))
-		} else {
-			collectors = append(collectors, prometheus.NewGaugeFunc(
-				prometheus.GaugeOpts{Name: "realtime_ingest_" + state.name, Help: state.help}, state.value))
-		}
+	for _, state := range append(intakeStates(b, q), subscriptionStates(c)...) {
+		collectors = append(collectors, state.collector())
 	}
 	for _, collector := range collectors {
 		if err := registerer.Register(collector); err != nil {

@@ -1,0 +1,160 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// batch is the envelopes of one request on their way through the lanes. Each is
+// ended once: by the lane that has processed it, or by the request that has
+// withdrawn it.
+type batch struct {
+	// outcomes has the place of each line. A place belongs to the request until
+	// its line is in a lane, then to the lane until the line is ended.
+	outcomes []outcome
+	// jobs are the lanes that have lines.
+	jobs map[string]struct{}
+	// open counts the lines that are in lanes, and the request until it has put
+	// all of them there; ended is closed at 0.
+	open  atomic.Int64
+	ended chan struct{}
+}
+
+// storeLines stores envelopes, and returns what became of each once all of them
+// are ended, which is soon after ctx has. The key is the id of those without one.
+//
+// Of two lines of one job, the second is never stored when the first was given
+// up because of ctx: the lanes keep their order, and what was not begun when ctx
+// ended is not begun any more.
+func (i *Ingest) storeLines(ctx context.Context, lanes *lanes, lines []line, key string) []outcome {
+	i.metrics.httpReceived.Add(float64(len(lines)))
+	b := &batch{
+		outcomes: make([]outcome, len(lines)),
+		jobs:     make(map[string]struct{}),
+		ended:    make(chan struct{}),
+	}
+	b.open.Add(1)
+	for n, line := range lines {
+		record, refused := i.record(line.text, key)
+		if refused != nil {
+			b.outcomes[n].problem = refused
+			continue
+		}
+		b.outcomes[n].problem = problemNotStored
+		if ctx.Err() == nil && i.budget.take(ctx, len(record.Body)) {
+			i.enqueue(ctx, lanes, b, n, record)
+		}
+	}
+	b.end()
+	select {
+	case <-b.ended:
+	case <-ctx.Done():
+		i.withdraw(lanes, b)
+		<-b.ended
+	}
+	for _, o := range b.outcomes {
+		if o.problem != nil {
+			i.metrics.httpRefused.WithLabelValues(o.problem.Code).Inc()
+		}
+	}
+	return b.outcomes
+}
+
+// record makes a record of an envelope.
+func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
+	envelope, err := i.catalogue.Decode(text, i.cfg.MaxEventBytes)
+	switch {
+	case err != nil:
+		return messaging.Record{}, rejected(rejectionOf(err))
+	case envelope.ID == "":
+		envelope.ID = key
+	case key != "" && envelope.ID != key:
+		return messaging.Record{}, &problem{
+			status: http.StatusBadRequest, Code: codeKey,
+			Message: "Idempotency-Key and the id of the envelope differ",
+		}
+	}
+	record := envelope.Record(time.Now())
+	if record.MessageID == "" {
+		// Not derived from the payload, as it is for Redis: one request is heard
+		// by one gateway, and a second one like it is meant.
+		record.MessageID = "r:" + rand.Text()
+	}
+	return record, nil
+}
+
+// enqueue puts a line, for which the budget was taken, into the lane of its job.
+func (i *Ingest) enqueue(ctx context.Context, lanes *lanes, b *batch, n int, record messaging.Record) {
+	b.open.Add(1)
+	added := lanes.add(record.JobID, turn{
+		store: func(work context.Context) {
+			b.outcomes[n] = i.storeRecord(work, ctx, record)
+			b.end()
+		},
+		sizeBytes: len(record.Body),
+		batch:     b,
+	})
+	if !added { // the gateway is stopping
+		i.budget.give(len(record.Body))
+		b.end()
+		return
+	}
+	b.jobs[record.JobID] = struct{}{}
+}
+
+// withdraw ends the lines that no lane has begun.
+func (i *Ingest) withdraw(lanes *lanes, b *batch) {
+	for jobID := range b.jobs {
+		for _, t := range lanes.withdraw(jobID, b) {
+			i.budget.give(t.sizeBytes)
+			b.end()
+		}
+	}
+}
+
+// end counts one line as ended.
+func (b *batch) end() {
+	if b.open.Add(-1) == 0 {
+		close(b.ended)
+	}
+}
+
+// storeRecord appends a record until work or the request's context ends.
+func (i *Ingest) storeRecord(work, asked context.Context, record messaging.Record) outcome {
+	if asked.Err() != nil {
+		return outcome{problem: problemNotStored}
+	}
+	ctx, cancel := context.WithCancel(work)
+	defer cancel()
+	defer context.AfterFunc(asked, cancel)()
+	stored, err := i.appendRecord(ctx, record)
+	if rejection, final := refusal(err); final {
+		return outcome{problem: notTaken(rejection)}
+	}
+	if err != nil {
+		return outcome{problem: problemUnconfirmed}
+	}
+	// Under a name that is nobody else's, it is a first attempt whose answer was
+	// lost.
+	duplicate := stored.Duplicate && record.ID != ""
+	i.metrics.stored(duplicate)
+	return outcome{receipt: &receipt{ID: record.ID, JobID: record.JobID, Sequence: stored.Sequence, Duplicate: duplicate}}
+}
+
+// notTaken returns the problem of an event that the log refuses, whose details
+// are for operators.
+func notTaken(rejection *messaging.Rejection) *problem {
+	detail := "the log cannot store this event"
+	switch rejection.Reason {
+	case messaging.ReasonTooLarge:
+		detail = "the event is larger than the log takes"
+	case messaging.ReasonIDConflict:
+		detail = rejection.Detail
+	}
+	return rejected(&messaging.Rejection{Reason: rejection.Reason, Detail: detail})
+}

@@ -1,0 +1,72 @@
+package ingest
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// state is a metric that is read from its owner when it is scraped.
+type state struct {
+	name, help string
+	// counter says that the value only grows.
+	counter bool
+	value   func() float64
+}
+
+func (s state) collector() prometheus.Collector {
+	name := "realtime_ingest_" + s.name
+	if s.counter {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: s.help}, s.value)
+	}
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: s.help}, s.value)
+}
+
+// intakeStates tell what is on its way to the log.
+func intakeStates(b *budget, q *requests) []state {
+	return []state{
+		{"pending_events", "Events taken in and not stored yet.", false, func() float64 {
+			events, _ := b.pending()
+			return float64(events)
+		}},
+		{"pending_bytes", "Bytes of the events taken in and not stored yet.", false, func() float64 {
+			_, bytes := b.pending()
+			return float64(bytes)
+		}},
+		{"backpressure_episodes_total", "Times that the intake of events waited for the log.", true, func() float64 {
+			episodes, _ := b.pressure()
+			return float64(episodes)
+		}},
+		{"backpressure_seconds_total", "Time that the intake of events has waited for the log.", true, func() float64 {
+			_, waited := b.pressure()
+			return waited.Seconds()
+		}},
+		{"http_pending_requests", "Requests to publish over HTTP that are under way.", false, func() float64 {
+			count, _ := q.under()
+			return float64(count)
+		}},
+		{"http_pending_bytes", "Memory of the bodies of requests to publish that are under way.", false, func() float64 {
+			_, bytes := q.under()
+			return float64(bytes)
+		}},
+	}
+}
+
+// subscriptionStates tell about the subscription to Redis; none without Redis.
+func subscriptionStates(c *connection) []state {
+	if c == nil {
+		return nil
+	}
+	return []state{
+		{"subscribed", "1 while subscribed to Redis, else 0.", false, func() float64 {
+			if c.err() != nil {
+				return 0
+			}
+			return 1
+		}},
+		{"gaps_total", "Subscriptions after the first; before each, published events may not have been heard.", true, func() float64 {
+			gaps, _ := c.outages()
+			return float64(gaps)
+		}},
+		{"outage_seconds_total", "Time without a subscription since the first.", true, func() float64 {
+			_, silent := c.outages()
+			return silent.Seconds()
+		}},
+	}
+}
