@@ -51,14 +51,16 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	if err != nil {
 		return h.pause(ctx, sub, err)
 	}
-	h.outage.note(nil)
+	sub.failures = 0
+	if page.source == messaging.SourceLog {
+		h.outage.note(nil)
+	}
 	if page.firstAvailable > 0 {
 		h.gap(sub, sub.cursor, page.firstAvailable, messaging.GapRetention)
 	}
 	if page.through <= sub.cursor {
 		return h.skip(ctx, sub, page.firstAvailable > 0)
 	}
-	sub.failures = 0
 	sub.read(page)
 	return outcomeReading
 }

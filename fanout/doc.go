@@ -14,7 +14,8 @@
 //   - A sink that is full is neither dropped nor buffered without end: its
 //     subscriptions fall back to reading, and go on at the client's own pace.
 //   - An event is encoded once per wire format, whoever gets it.
-//   - A job is followed in NATS only while somebody here is interested in it.
+//   - A job is followed only while somebody here is interested in it, and shortly
+//     after.
 //
 // Goroutines: [Hub.Run] owns the checking loop, and waits for all others, which
 // its crew starts: those that open and repair rooms and read pages of history,

@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"net/url"
+
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -39,4 +41,16 @@ func Encode(catalogue *messaging.Catalogue, record messaging.Record) (packet, bl
 		return 0, 0, err
 	}
 	return len(ev.packet), len(ev.streamed()), nil
+}
+
+// ParseSequence reads the since of a subscribe request.
+func ParseSequence(raw []byte) (sequence uint64, ok bool) {
+	sequence, err := parseSequence(raw)
+	return sequence, err == nil
+}
+
+// CheckQuery reads the query of a REST request and returns its limit.
+func CheckQuery(values url.Values) (limit int, err error) {
+	query, err := parseEventsQuery(values, 250)
+	return query.limit, err
 }

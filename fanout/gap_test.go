@@ -106,7 +106,11 @@ func TestPurgeWhileBehind(t *testing.T) {
 	s.log.set(func(l *memoryLog) { l.failReads = 1 << 30 })
 	c := s.connect()
 	c.resume("job", 100)
-	wait(t, "the room to open", func() bool { return s.tail.isFollowing("job") && s.hub.Epoch() != "" })
+	wait(t, "a page to be asked for", func() bool {
+		s.log.mu.Lock()
+		defer s.log.mu.Unlock()
+		return s.log.failReads < 1<<30
+	})
 	s.log.set(func(l *memoryLog) {
 		l.purge("job")
 		l.failReads = 0

@@ -109,6 +109,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 func (h *Hub) Run(ctx context.Context) error {
 	h.crew.begin(ctx)
 	defer h.crew.end()
+	h.crew.spawn(h.learnEpoch)
 	ticker := time.NewTicker(min(h.cfg.CheckDelay, h.cfg.Linger) / 2)
 	defer ticker.Stop()
 	var again <-chan time.Time // set when a check has to be repeated

@@ -131,8 +131,8 @@ func (r *room) fallBackAll() {
 	}
 }
 
-// due reports whether the room is to be checked: at the zero time always,
-// otherwise when its next check is due. It then counts as checked.
+// due reports whether the room is open and to be checked: at the zero time
+// always, otherwise when its next check is due, and then it counts as checked.
 func (r *room) due(now time.Time, cfg Config) bool {
 	select {
 	case <-r.opened:

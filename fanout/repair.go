@@ -104,8 +104,20 @@ func (h *Hub) setEpoch(epoch string) {
 	}
 }
 
-// Epoch returns the log's epoch as it was last heard of; empty before the first
-// room has opened.
+// learnEpoch asks for the epoch when the hub starts, so that the first client's
+// acknowledgement has it, too.
+func (h *Hub) learnEpoch(ctx context.Context) {
+	for tries := 0; ctx.Err() == nil; {
+		extent, err := h.log.Extent(ctx)
+		if !h.failed(ctx, err, &tries) {
+			h.setEpoch(extent.Epoch)
+			return
+		}
+	}
+}
+
+// Epoch returns the log's epoch as it was last heard of; empty until the log has
+// answered once.
 func (h *Hub) Epoch() string {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
@@ -117,8 +129,8 @@ func (h *Hub) all() []*room {
 	return h.due(time.Time{})
 }
 
-// due returns the open rooms whose check is due at now, or all for the zero time,
-// and counts them as checked.
+// due returns the open rooms whose check is due at now, which then count as
+// checked; at the zero time, all open rooms.
 func (h *Hub) due(now time.Time) []*room {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
