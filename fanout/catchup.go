@@ -30,7 +30,7 @@ func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bo
 	if known, err = h.gaveOut(ctx, sub, at); !known || err != nil {
 		return false, err
 	}
-	if position.Sequence == 0 {
+	if position.Sequence == 0 && !sub.start.recovered {
 		// From the very beginning: what older writers left comes first.
 		older, err := h.history.oldest(ctx, sub.room.jobID)
 		if err != nil {
@@ -115,6 +115,7 @@ func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
 // for the metrics page. The room's mutex is held: no live event can come first.
 func (h *Hub) caughtUp(sub *subscription) {
 	account := sub.catchUp
+	sub.sink.reach(sub.room.jobID, sub.epoch, sub.cursor)
 	sub.sink.send(messaging.EventCaughtUp, messaging.CaughtUp{
 		JobID: sub.room.jobID, From: account.from, To: sub.cursor, Replayed: account.replayed, Source: account.source,
 	})

@@ -16,8 +16,12 @@ type event struct {
 	// payload is what the client receives, one line of JSON.
 	payload []byte
 	// packet is the Engine.IO packet that carries payload to the default
-	// namespace: 42["name",payload]
+	// namespace: 42["name",payload,"offset"]. The offset is that of a socket
+	// with this one subscription; without connection state recovery, and for an
+	// event that is not in the log, there is none.
 	packet []byte
+	// epoch and key are the offset's, empty without one.
+	epoch, key string
 
 	stream atomic.Pointer[[]byte]
 }
@@ -25,17 +29,32 @@ type event struct {
 // newEvent encodes a record. A record of a kind that the catalogue does not
 // (or no longer) know cannot be shown to a client; its error is
 // messaging.ErrUnknownKind.
-func newEvent(catalogue *messaging.Catalogue, record messaging.Record) (*event, error) {
+//
+// With offsets, it can be recovered from: see [offset].
+func newEvent(catalogue *messaging.Catalogue, record messaging.Record, offsets bool) (*event, error) {
 	payload, err := catalogue.AppendPayload(make([]byte, 0, len(record.Body)+128), record)
 	if err != nil {
 		return nil, err
 	}
 	name, _ := catalogue.SocketEvent(record.Kind)
-	return encodeEvent(record.Sequence, name, payload), nil
+	if !offsets || record.Sequence == 0 {
+		return encodeEvent(record.Sequence, name, payload), nil
+	}
+	ev := &event{sequence: record.Sequence, name: name, payload: payload, epoch: record.Epoch, key: jobKey(record.JobID)}
+	marks := [1]mark{{key: ev.key, sequence: ev.sequence}}
+	ev.packet = ev.packetWith(offset{epoch: ev.epoch, marks: marks[:]})
+	return ev, nil
 }
 
 func encodeEvent(sequence uint64, name string, payload []byte) *event {
 	return &event{sequence: sequence, name: name, payload: payload, packet: socketio.EncodeEvent(name, payload)}
+}
+
+// packetWith returns the event's packet with an offset.
+func (e *event) packetWith(o offset) []byte {
+	argument := make([]byte, 1, 2+o.size())
+	argument[0] = '"' // nothing in an offset needs escaping
+	return socketio.EncodeEvent(e.name, e.payload, append(o.append(argument), '"'))
 }
 
 // size is the memory that the event holds, in bytes, roughly.

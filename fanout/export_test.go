@@ -9,10 +9,12 @@ import (
 // countingSink takes everything.
 type countingSink struct{ taken int }
 
-func (s *countingSink) offer(*event) bool     { s.taken++; return true }
-func (s *countingSink) send(string, any)      {}
-func (s *countingSink) room() <-chan struct{} { return nil }
-func (s *countingSink) done() <-chan struct{} { return nil }
+func (s *countingSink) offer(*event) bool { s.taken++; return true }
+func (s *countingSink) send(string, any)  {}
+
+func (s *countingSink) reach(string, string, uint64) {}
+func (s *countingSink) room() <-chan struct{}        { return nil }
+func (s *countingSink) done() <-chan struct{}        { return nil }
 
 // FanOut returns what hands a job's records to n live subscriptions that cost
 // nothing themselves, and how many were handed over.
@@ -36,7 +38,7 @@ func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed fu
 
 // Encode encodes a record for both wire formats, and returns their sizes.
 func Encode(catalogue *messaging.Catalogue, record messaging.Record) (packet, block int, err error) {
-	ev, err := newEvent(catalogue, record)
+	ev, err := newEvent(catalogue, record, true)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -22,6 +22,9 @@ type Policy struct {
 	// CatchUpLimit is how many events a subscription without a position is
 	// replayed.
 	CatchUpLimit int
+	// SessionRefresh is how often the session of a connected socket is saved
+	// again, so that it does not expire. It is used with sessions only.
+	SessionRefresh time.Duration
 }
 
 // Gateway speaks the contract with clients: over Socket.IO as a
@@ -30,21 +33,28 @@ type Policy struct {
 type Gateway struct {
 	hub       *Hub
 	policy    Policy
+	sessions  Sessions // nil without connection state recovery
 	admission *guardrails.Admission
 	logger    *slog.Logger
 	refused   *prometheus.CounterVec
 	evicted   prometheus.Counter
+	recovered prometheus.Counter
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
+
+	mu      sync.Mutex         // guards clients
+	clients map[string]*client // by pid; those with a session
 }
 
-// NewGateway returns a gateway on a hub.
-func NewGateway(hub *Hub, policy Policy, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
+// NewGateway returns a gateway on a hub. Without sessions, which may be nil, no
+// client's session is recovered.
+func NewGateway(hub *Hub, policy Policy, sessions Sessions, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
 	if err := policy.Limits.Validate(); err != nil {
 		return nil, err
 	}
 	g := &Gateway{
-		hub: hub, policy: policy, logger: logger,
+		hub: hub, policy: policy, sessions: sessions, logger: logger,
+		clients:   make(map[string]*client),
 		admission: guardrails.NewAdmission(policy.Limits),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
@@ -54,8 +64,12 @@ func NewGateway(hub *Hub, policy Policy, logger *slog.Logger, registerer prometh
 			Name: "realtime_fanout_evicted_total",
 			Help: "Sockets that were closed because they were idle.",
 		}),
+		recovered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_recovered_total",
+			Help: "Sockets that got an earlier session back.",
+		}),
 	}
-	registerer.MustRegister(g.refused, g.evicted, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	registerer.MustRegister(g.refused, g.evicted, g.recovered, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",
 	}, func() float64 {
@@ -63,20 +77,6 @@ func NewGateway(hub *Hub, policy Policy, logger *slog.Logger, registerer prometh
 		return float64(total)
 	}))
 	return g, nil
-}
-
-// client is one connected Socket.IO socket.
-type client struct {
-	gateway *Gateway
-	socket  *socketio.Socket
-	slot    *guardrails.Slot
-	reader  *reader
-
-	mu            sync.Mutex // guards everything below
-	gone          bool
-	lastActive    time.Time
-	idle          *time.Timer // nil without an idle timeout
-	subscriptions map[string]*subscription
 }
 
 // admit decides about a new client, whatever its transport.
@@ -93,17 +93,26 @@ func (g *Gateway) admit(origin string) (*guardrails.Slot, guardrails.Decision) {
 	return slot, decision
 }
 
-// Connect admits a socket, or refuses it with the contract's text and code.
-func (g *Gateway) Connect(socket *socketio.Socket, _ json.RawMessage) *socketio.Refusal {
-	slot, decision := g.admit(socket.Request().Header.Get("Origin"))
+// Connect admits a socket, or refuses it with the contract's text and code. One
+// that names a session gets that back.
+func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
+	origin := socket.Request().Header.Get("Origin")
+	wanted, recovered := g.recall(auth, origin)
+	slot, decision := g.admit(origin)
 	if !decision.Allowed() {
 		problem := decision.Problem()
 		return &socketio.Refusal{Message: problem.Message, Data: refusalData(problem)}
 	}
-	c := &client{gateway: g, socket: socket, slot: slot, lastActive: time.Now(), subscriptions: make(map[string]*subscription)}
-	c.reader = newReader(g.hub, &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio")})
-	c.watchIdle()
+	c := newClient(g, socket, slot)
 	socket.SetData(c)
+	c.identify(wanted, recovered)
+	if recovered {
+		g.recovered.Inc()
+		c.restore(wanted)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.save()
 	return nil
 }
 
@@ -143,39 +152,7 @@ func (g *Gateway) Disconnect(socket *socketio.Socket, reason string) {
 	if !ok {
 		return
 	}
-	c.mu.Lock()
-	c.gone = true
-	subscriptions := c.subscriptions
-	c.subscriptions = nil
-	if c.idle != nil {
-		c.idle.Stop()
-		g.idleWatched.Add(-1)
-	}
-	c.mu.Unlock()
-	for _, sub := range subscriptions {
-		g.hub.unsubscribe(sub)
-	}
-	c.slot.Release()
+	c.release()
+	c.retire(reason == socketio.ReasonClientDisconnect || reason == socketio.ReasonServerDisconnect)
 	g.logger.Debug("client gone", "session", socket.ID(), "origin", c.slot.Origin(), "reason", reason)
 }
-
-// emit sends a control event. A socket that cannot take it is closing.
-func (c *client) emit(name string, payload any) { _ = c.socket.Emit(name, payload) }
-
-// socketSink feeds a Socket.IO socket.
-type socketSink struct {
-	socket    *socketio.Socket
-	delivered prometheus.Counter
-}
-
-func (s *socketSink) offer(ev *event) bool {
-	if !s.socket.Offer(ev.packet) {
-		return false
-	}
-	s.delivered.Inc()
-	return true
-}
-
-func (s *socketSink) send(name string, payload any) { _ = s.socket.Emit(name, payload) }
-func (s *socketSink) room() <-chan struct{}         { return s.socket.Room() }
-func (s *socketSink) done() <-chan struct{}         { return s.socket.Done() }

@@ -33,6 +33,9 @@ type Config struct {
 	Linger time.Duration
 	// ReadTimeout bounds one read of the history.
 	ReadTimeout time.Duration
+	// Offsets adds to each Socket.IO event the offset that connection state
+	// recovery needs.
+	Offsets bool
 }
 
 // DefaultConfig returns the pace used in production.
@@ -284,7 +287,7 @@ func (h *Hub) Disrupted() {
 
 // encode returns nil for a record that no client can be shown.
 func (h *Hub) encode(record messaging.Record) *event {
-	ev, err := newEvent(h.catalogue, record)
+	ev, err := newEvent(h.catalogue, record, h.cfg.Offsets)
 	if err != nil {
 		h.undeliverable(record, err)
 		return nil

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -23,11 +24,11 @@ const maxOffsetBytes = 8 << 10
 // On the wire it is text, because Socket.IO takes an offset only as the last
 // argument of an event, when that is a string:
 //
-//	epoch ":" key "=" sequence *("," key "=" sequence)
+//	epoch ":" [ mark *("," mark) ]      mark = key "=" ( sequence / "-" )
 //
 // An event of a socket with one subscription carries the offset of that job
-// alone, and so the same for all such sockets. A job without a mark has handed
-// over nothing yet.
+// alone, and so the same for all such sockets. A job with "-" has handed over
+// nothing yet.
 type offset struct {
 	epoch string
 	marks []mark
@@ -37,6 +38,9 @@ type offset struct {
 type mark struct {
 	key      string // see jobKey
 	sequence uint64
+	// pending is set until the first event: the client knows of the subscription,
+	// and of nothing in it.
+	pending bool
 }
 
 // jobKey is a job's short name in offsets: 48 bits of the SHA-256 of the jobId,
@@ -47,6 +51,9 @@ func jobKey(jobID string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
+// size is how long the offset's text can be, in bytes.
+func (o offset) size() int { return len(o.epoch) + 1 + len(o.marks)*(8+1+20+1) }
+
 // append appends the offset's text.
 func (o offset) append(dst []byte) []byte {
 	dst = append(append(dst, o.epoch...), ':')
@@ -55,6 +62,10 @@ func (o offset) append(dst []byte) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(append(dst, mark.key...), '=')
+		if mark.pending {
+			dst = append(dst, '-')
+			continue
+		}
 		dst = strconv.AppendUint(dst, mark.sequence, 10)
 	}
 	return dst
@@ -65,10 +76,55 @@ func (o offset) of(jobID string) (sequence uint64, found bool) {
 	key := jobKey(jobID)
 	for _, mark := range o.marks {
 		if mark.key == key {
-			return mark.sequence, true
+			return mark.sequence, !mark.pending
 		}
 	}
 	return 0, false
+}
+
+// namesOthers reports whether an event of a job needs more than that job's mark.
+func (o offset) namesOthers(epoch, key string) bool {
+	return o.epoch == epoch && (len(o.marks) > 1 || len(o.marks) == 1 && o.marks[0].key != key)
+}
+
+// with returns the offset as it is once a job has come to a sequence.
+func (o offset) with(epoch, key string, sequence uint64) offset {
+	o.marks = slices.Clone(o.marks)
+	o.set(epoch, key, sequence)
+	return o
+}
+
+// set notes that a job has come to a sequence. Marks of another epoch are worth
+// nothing then, and dropped.
+func (o *offset) set(epoch, key string, sequence uint64) {
+	if o.epoch != epoch {
+		o.epoch, o.marks = epoch, nil
+	}
+	for i := range o.marks {
+		if o.marks[i].key == key {
+			o.marks[i] = mark{key: key, sequence: sequence}
+			return
+		}
+	}
+	o.marks = append(o.marks, mark{key: key, sequence: sequence})
+}
+
+// expect notes a subscription that has handed over nothing yet.
+func (o *offset) expect(epoch, key string) {
+	if o.epoch != epoch {
+		o.epoch, o.marks = epoch, nil
+	}
+	for _, mark := range o.marks {
+		if mark.key == key {
+			return
+		}
+	}
+	o.marks = append(o.marks, mark{key: key, pending: true})
+}
+
+// drop takes a job out of the offset.
+func (o *offset) drop(key string) {
+	o.marks = slices.DeleteFunc(o.marks, func(m mark) bool { return m.key == key })
 }
 
 // parseOffset reads what [offset.append] wrote. It returns errOffset for
@@ -82,8 +138,15 @@ func parseOffset(text string) (offset, error) {
 		return offset{}, fmt.Errorf("%w: it names no epoch", errOffset)
 	}
 	parsed := offset{epoch: epoch}
+	if rest == "" {
+		return parsed, nil
+	}
 	for entry := range strings.SplitSeq(rest, ",") {
 		key, digits, found := strings.Cut(entry, "=")
+		if found && key != "" && digits == "-" {
+			parsed.marks = append(parsed.marks, mark{key: key, pending: true})
+			continue
+		}
 		sequence, err := strconv.ParseUint(digits, 10, 64)
 		if !found || key == "" || err != nil || strconv.FormatUint(sequence, 10) != digits {
 			return offset{}, fmt.Errorf("%w: %.32q is no mark", errOffset, entry)

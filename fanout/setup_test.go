@@ -41,7 +41,8 @@ type stage struct {
 // options change a stage. The zero value is a gateway with the defaults, at a
 // pace that suits tests.
 type options struct {
-	log       *memoryLog // nil for an own one
+	log       *memoryLog      // nil for an own one
+	sessions  *memorySessions // nil: no connection state recovery
 	withoutDB bool
 	catalogue *messaging.Catalogue
 	limits    guardrails.Limits
@@ -84,12 +85,16 @@ func setup(t testing.TB, opts options) *stage {
 	if catalogue == nil {
 		catalogue = messaging.DefaultCatalogue()
 	}
+	var sessions fanout.Sessions
+	if opts.sessions != nil {
+		sessions, config.Offsets = opts.sessions, true
+	}
 	var err error
 	if s.hub, err = fanout.NewHub(s.log, s.tail, projection, catalogue, config, logger, s.registry); err != nil {
 		t.Fatal(err)
 	}
 	s.log.set(func(*memoryLog) { s.tail.hub = s.hub })
-	if s.gateway, err = fanout.NewGateway(s.hub, opts.policy(t), logger, s.registry); err != nil {
+	if s.gateway, err = fanout.NewGateway(s.hub, opts.policy(t), sessions, logger, s.registry); err != nil {
 		t.Fatal(err)
 	}
 	socketConfig := socketio.DefaultConfig()
@@ -119,7 +124,7 @@ func (o options) policy(t testing.TB) fanout.Policy {
 	if o.catchUp == 0 {
 		o.catchUp = 250
 	}
-	return fanout.Policy{Limits: o.limits, Origins: origins, CatchUpLimit: o.catchUp}
+	return fanout.Policy{Limits: o.limits, Origins: origins, CatchUpLimit: o.catchUp, SessionRefresh: patience}
 }
 
 // serve runs the hub and an HTTP server until the test ends.
@@ -150,6 +155,7 @@ func (s *stage) serve(pipe bool, sockets *socketio.Server) {
 	server := &http.Server{Handler: mux, BaseContext: func(net.Listener) context.Context { return requests }}
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.hub.Run(ctx) })         // stopped by cancel
+	running.Go(func() { _ = s.gateway.Run(ctx) })     // likewise
 	running.Go(func() { _ = server.Serve(listener) }) // stopped by Shutdown
 	s.stop = sync.OnceFunc(func() {
 		endRequests()

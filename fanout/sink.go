@@ -8,6 +8,9 @@ type sink interface {
 	offer(ev *event) bool
 	// send queues a control message, which may exceed the budget.
 	send(name string, payload any)
+	// reach notes that the client is given everything of a job up to the
+	// sequence once what was queued before has arrived.
+	reach(jobID, epoch string, sequence uint64)
 	// room is signalled when an offer was refused and the queue has drained
 	// far enough to try again.
 	room() <-chan struct{}

@@ -84,6 +84,9 @@ func (s *streamSink) take() [][]byte {
 	return blocks
 }
 
+// reach implements sink. A stream's client keeps its position by itself.
+func (s *streamSink) reach(string, string, uint64) {}
+
 func (s *streamSink) room() <-chan struct{} { return s.drained }
 func (s *streamSink) done() <-chan struct{} { return s.ended }
 
@@ -126,7 +129,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 
 // streamRequest reads the job and the position that a stream asks for.
 func (g *Gateway) streamRequest(w http.ResponseWriter, r *http.Request) (string, start, bool) {
-	from := start{limit: g.policy.CatchUpLimit, asked: time.Now()}
+	from := g.freshStart()
 	jobID, ok := g.jobRequest(w, r)
 	if !ok {
 		return "", from, false

@@ -15,7 +15,8 @@ import (
 // then live events. It waits for nothing; the catch-up is the reader's.
 //
 // A job that the socket follows already is answered without a second replay,
-// unless the request names a position to resume from.
+// unless the request names a position to resume from. One that came back with
+// the session is at the right position already.
 func (c *client) subscribe(args []json.RawMessage, ack socketio.Ack) {
 	jobID, from, problem := c.parseSubscribe(args)
 	if problem == nil {
@@ -36,7 +37,6 @@ func (c *client) subscribe(args []json.RawMessage, ack socketio.Ack) {
 
 // follow makes the job one of the socket's subscriptions.
 func (c *client) follow(jobID string, from start) *messaging.Problem {
-	hub := c.gateway.hub
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -49,24 +49,33 @@ func (c *client) follow(jobID string, from start) *messaging.Problem {
 			return &problem
 		}
 	}
-	if existing != nil && from.resume {
+	if existing != nil && from.resume && !existing.restored {
 		// Ended first: what follows the answer is the new one's alone.
-		hub.unsubscribe(existing)
-		delete(c.subscriptions, jobID)
+		c.drop(jobID, existing)
 		existing = nil
 	}
-	c.emit(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now())})
+	c.sink.expect(jobID, c.gateway.hub.Epoch())
+	c.sink.send(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now())})
 	if existing != nil {
-		existing.affirm()
+		existing.restored = false
+		existing.subscription.affirm()
 		return nil
 	}
-	sub, err := hub.subscribe(jobID, c.reader, from)
+	sub, err := c.gateway.hub.subscribe(jobID, c.reader, from)
 	if err != nil {
 		problem := messaging.NewProblem(messaging.CodeInternal)
 		return &problem
 	}
-	c.subscriptions[jobID] = sub
+	c.subscriptions[jobID] = &follow{subscription: sub, asked: from}
+	c.save()
 	return nil
+}
+
+// drop ends one of the socket's subscriptions. The mutex is held.
+func (c *client) drop(jobID string, followed *follow) {
+	delete(c.subscriptions, jobID)
+	c.gateway.hub.unsubscribe(followed.subscription)
+	c.sink.forget(jobID)
 }
 
 // affirm tells a client that subscribed again where it stands, if it is live;
@@ -93,13 +102,12 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 		return
 	}
 	c.mu.Lock()
-	sub := c.subscriptions[jobID]
-	delete(c.subscriptions, jobID)
-	c.mu.Unlock()
-	if sub != nil {
-		c.gateway.hub.unsubscribe(sub)
+	if followed := c.subscriptions[jobID]; followed != nil {
+		c.drop(jobID, followed)
+		c.save()
 	}
-	c.emit(messaging.EventUnsubscribed, messaging.Unsubscribed{JobID: jobID, UnsubscribedAt: messaging.FormatTime(time.Now())})
+	c.mu.Unlock()
+	c.sink.send(messaging.EventUnsubscribed, messaging.Unsubscribed{JobID: jobID, UnsubscribedAt: messaging.FormatTime(time.Now())})
 	if ack != nil {
 		_ = ack(struct {
 			OK    bool   `json:"ok"`
@@ -124,7 +132,7 @@ func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
 // kept it from the acknowledgement, makes a sequence of an earlier life of the
 // log known as such.
 func (c *client) parseSubscribe(args []json.RawMessage) (string, start, *messaging.Problem) {
-	from := start{limit: c.gateway.policy.CatchUpLimit, asked: time.Now()}
+	from := c.gateway.freshStart()
 	fields := object(args)
 	jobID, problem := parseJobID(fields)
 	if problem != nil {
@@ -144,6 +152,11 @@ func (c *client) parseSubscribe(args []json.RawMessage) (string, start, *messagi
 	// Anything but a string is as good as no epoch: it only sharpens the check.
 	_ = json.Unmarshal(fields["epoch"], &from.position.Epoch)
 	return jobID, from, nil
+}
+
+// freshStart is the start of a subscription that names no position.
+func (g *Gateway) freshStart() start {
+	return start{limit: g.policy.CatchUpLimit, asked: time.Now()}
 }
 
 // object returns the fields of the first argument; nil when it is no object.

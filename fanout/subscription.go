@@ -50,6 +50,9 @@ type start struct {
 	resume   bool
 	position messaging.Position
 	limit    int
+	// recovered is set when the position is from a recovered session: documents
+	// without a sequence were handed over then.
+	recovered bool
 	// asked is when the client did.
 	asked time.Time
 }

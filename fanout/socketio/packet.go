@@ -72,8 +72,17 @@ func (p Packet) frame() engineio.Frame {
 // EncodeEvent returns the Engine.IO packet of an event in the default
 // namespace, for [Socket.Offer]. Each payload must be valid JSON.
 func EncodeEvent(name string, payload ...json.RawMessage) []byte {
-	array := appendArray(nil, append([]json.RawMessage{quote(name)}, payload...))
-	return Packet{Type: PacketEvent, Data: array}.frame().Data
+	quoted := quote(name)
+	size := len("42[]") + len(quoted)
+	for _, argument := range payload {
+		size += len(",") + len(argument)
+	}
+	packet := append(make([]byte, 0, size), byte(engineio.PacketMessage), byte(PacketEvent), '[')
+	packet = append(packet, quoted...)
+	for _, argument := range payload {
+		packet = append(append(packet, ','), argument...)
+	}
+	return append(packet, ']')
 }
 
 func quote(text string) json.RawMessage {

@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"encoding/json"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ const (
 
 // Socket is one client in one namespace. All methods may be called concurrently.
 type Socket struct {
-	id         string
+	id         string // changed while Connect runs only
 	namespace  string
 	connection *connection
 	room       chan struct{}
@@ -31,6 +32,7 @@ type Socket struct {
 	open atomic.Bool
 
 	mu        sync.Mutex // guards all below; never held while a callback runs
+	pid       string     // told to the client beside the id; empty: none
 	state     socketState
 	accepted  bool
 	reason    string
@@ -53,6 +55,17 @@ func newSocket(c *connection, namespace string) *Socket {
 // ID returns the id that the client knows too. It differs from the transport
 // session's id, which is a secret.
 func (s *Socket) ID() string { return s.id }
+
+// Identify replaces the socket's id, and gives it a private id (pid): a secret
+// that the client sends with its next CONNECT, in auth, when it has lost its
+// connection. A client that is told the pid it had before takes its session as
+// recovered. It may be called while [Handler.Connect] runs, and is for
+// connection state recovery, which is the handler's to do.
+func (s *Socket) Identify(id, pid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id, s.pid = id, pid
+}
 
 // Namespace returns the namespace, "/" by default.
 func (s *Socket) Namespace() string { return s.namespace }
@@ -128,10 +141,10 @@ func (s *Socket) leave() bool {
 // accept answers CONNECT and lets out what was held back. It reports whether
 // the socket was told to disconnect meanwhile.
 func (s *Socket) accept() (leaving bool) {
-	answer := Packet{Type: PacketConnect, Namespace: s.namespace, Data: []byte(`{"sid":"` + s.id + `"}`)}.frame()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.accepted = true
+	answer := Packet{Type: PacketConnect, Namespace: s.namespace, Data: s.identity()}.frame()
 	if s.state != stateConnecting {
 		return false
 	}
@@ -141,6 +154,15 @@ func (s *Socket) accept() (leaving bool) {
 	s.state = stateOpen
 	s.open.Store(true)
 	return s.reason != ""
+}
+
+// identity is the data of the CONNECT that accepts the socket. The mutex is held.
+func (s *Socket) identity() []byte {
+	data, _ := json.Marshal(struct { // strings always marshal
+		SID string `json:"sid"`
+		PID string `json:"pid,omitempty"`
+	}{s.id, s.pid})
+	return data
 }
 
 // shut stops all sending. It reports false when that was done before.

@@ -152,7 +152,7 @@ type guest struct {
 // clients, ingest drained, projections acknowledged, sockets closed, backends
 // closed. The error says what failed; it is nil after an orderly stop.
 func (a *App) Run(ctx context.Context) error {
-	failure := a.start()
+	failure := a.start(ctx)
 	if failure == nil {
 		a.logger.Info("listening", "addr", a.Addr().String(), "roles", a.cfg.Roles)
 		select {
@@ -168,9 +168,9 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // start starts the parts in the order in which they stand on each other.
-func (a *App) start() error {
+func (a *App) start(ctx context.Context) error {
 	if a.cfg.has(roleFanout) {
-		if err := a.startFanout(); err != nil {
+		if err := a.startFanout(ctx); err != nil {
 			return err
 		}
 	}
@@ -193,13 +193,15 @@ func (a *App) start() error {
 }
 
 // startFanout starts the hub on the log's live tail, and the gateway on the hub.
-func (a *App) startFanout() error {
+func (a *App) startFanout(ctx context.Context) error {
 	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
 	var projection fanout.Projection
 	if a.models != nil {
 		projection = hubProjection{Store: a.models, log: a.log}
 	}
-	hub, err := fanout.NewHub(hubLog{a.log}, tail, projection, a.catalogue, fanout.DefaultConfig(), a.logger, a.registry)
+	pace := fanout.DefaultConfig()
+	pace.Offsets = a.cfg.RecoveryTTL > 0
+	hub, err := fanout.NewHub(hubLog{a.log}, tail, projection, a.catalogue, pace, a.logger, a.registry)
 	if err != nil {
 		return err
 	}
@@ -207,7 +209,14 @@ func (a *App) startFanout() error {
 	if err != nil {
 		return fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
 	}
-	gateway, err := fanout.NewGateway(hub, fanout.Policy{Limits: a.cfg.limits(), Origins: origins, CatchUpLimit: a.cfg.CatchUp}, a.logger, a.registry)
+	sessions, err := a.openSessions(ctx)
+	if err != nil {
+		return err
+	}
+	policy := fanout.Policy{
+		Limits: a.cfg.limits(), Origins: origins, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2,
+	}
+	gateway, err := fanout.NewGateway(hub, policy, sessions, a.logger, a.registry)
 	if err != nil {
 		return err
 	}
@@ -220,7 +229,25 @@ func (a *App) startFanout() error {
 	}
 	a.parts.run("hub", hub.Run)
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
+	a.parts.run("sessions", gateway.Run)
 	a.parts.onStop("sockets", sockets.Shutdown)
 	a.serveGateway(gateway, sockets)
 	return nil
+}
+
+// openSessions starts the store of sessions, if they are to be recovered. A
+// session has to outlive the pause between two saves, and then the time to live.
+func (a *App) openSessions(ctx context.Context) (fanout.Sessions, error) {
+	if a.cfg.RecoveryTTL == 0 {
+		return nil, nil
+	}
+	limits := eventstore.DefaultSessionsConfig()
+	limits.TTL = a.cfg.RecoveryTTL * 3 / 2
+	limits.Replicas = a.cfg.LogReplicas
+	sessions, err := eventstore.OpenSessions(ctx, a.log, limits, a.logger, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	a.parts.run("session store", sessions.Run)
+	return sessions, nil
 }

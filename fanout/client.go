@@ -1,0 +1,73 @@
+package fanout
+
+import (
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/guardrails"
+)
+
+// client is one connected Socket.IO socket.
+type client struct {
+	gateway *Gateway
+	socket  *socketio.Socket
+	slot    *guardrails.Slot
+	sink    *socketSink
+	reader  *reader
+	// pid is the private id of the socket's session, set while it connects;
+	// empty without connection state recovery.
+	pid string
+
+	mu            sync.Mutex // guards everything below
+	gone          bool
+	lastActive    time.Time
+	idle          *time.Timer // nil without an idle timeout
+	subscriptions map[string]*follow
+}
+
+// follow is one of a client's subscriptions.
+type follow struct {
+	subscription *subscription
+	// asked is where the client asked to start.
+	asked start
+	// restored is set on a subscription that came back with its session, until
+	// the client asks for it as well, as many do on every connect.
+	restored bool
+}
+
+// newClient returns the client of an admitted socket, with its idle time running.
+func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot) *client {
+	sink := &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio"), offsets: g.sessions != nil}
+	c := &client{
+		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink),
+		lastActive: time.Now(), subscriptions: make(map[string]*follow),
+	}
+	c.watchIdle()
+	return c
+}
+
+// release frees everything that the client held. Repeated, it does nothing.
+func (c *client) release() {
+	c.mu.Lock()
+	if c.gone {
+		c.mu.Unlock()
+		return
+	}
+	c.save() // the time to come back counts from here
+	c.gone = true
+	subscriptions := c.subscriptions
+	c.subscriptions = nil
+	if c.idle != nil {
+		c.idle.Stop()
+		c.gateway.idleWatched.Add(-1)
+	}
+	c.mu.Unlock()
+	for _, followed := range subscriptions {
+		c.gateway.hub.unsubscribe(followed.subscription)
+	}
+	c.slot.Release()
+}
+
+// emit sends a control event. A socket that cannot take it is closing.
+func (c *client) emit(name string, payload any) { _ = c.socket.Emit(name, payload) }

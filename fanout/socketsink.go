@@ -1,0 +1,85 @@
+package fanout
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// socketSink feeds a Socket.IO socket, and keeps the offset that its client needs
+// to recover its session.
+type socketSink struct {
+	socket    *socketio.Socket
+	delivered prometheus.Counter
+	// offsets is set with connection state recovery.
+	offsets bool
+
+	// mu guards offset. It is held while an event is queued, so that an offset
+	// counts what was queued before it and nothing else.
+	mu     sync.Mutex
+	offset offset
+}
+
+// offer implements sink. The packet that all sockets share names the offset of
+// its own job; a socket that has come further in others gets one of its own.
+func (s *socketSink) offer(ev *event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	packet := ev.packet
+	if ev.key != "" && s.offset.namesOthers(ev.epoch, ev.key) {
+		packet = ev.packetWith(s.offset.with(ev.epoch, ev.key, ev.sequence))
+	}
+	if !s.socket.Offer(packet) {
+		return false
+	}
+	if ev.key != "" {
+		s.offset.set(ev.epoch, ev.key, ev.sequence)
+	}
+	s.delivered.Inc()
+	return true
+}
+
+// send implements sink. What changes the offset without an event carries it too:
+// the begin and the end of a subscription, and the end of its catch-up, which may
+// be all that the client receives of a quiet job.
+func (s *socketSink) send(name string, payload any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch name {
+	case messaging.EventSubscribed, messaging.EventCaughtUp, messaging.EventUnsubscribed:
+		if s.offsets && s.offset.epoch != "" {
+			_ = s.socket.Emit(name, payload, string(s.offset.append(nil)))
+			return
+		}
+	}
+	_ = s.socket.Emit(name, payload)
+}
+
+// expect notes that the client is about to be told of a subscription.
+func (s *socketSink) expect(jobID, epoch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if epoch != "" {
+		s.offset.expect(epoch, jobKey(jobID))
+	}
+}
+
+// reach implements sink.
+func (s *socketSink) reach(jobID, epoch string, sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset.set(epoch, jobKey(jobID), sequence)
+}
+
+// forget takes a job that was unsubscribed out of the offset.
+func (s *socketSink) forget(jobID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset.drop(jobKey(jobID))
+}
+
+func (s *socketSink) room() <-chan struct{} { return s.socket.Room() }
+func (s *socketSink) done() <-chan struct{} { return s.socket.Done() }
