@@ -1,0 +1,84 @@
+package token
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Claims is what a genuine token says. The zero value grants nothing.
+type Claims struct {
+	// Subject is who the token was given to, from sub; empty when it does not
+	// say.
+	Subject string
+	// Jobs is what the claim jobs lists, in its order: exact ids or patterns,
+	// whose meaning is not decided here. Empty when the claim is absent, which
+	// grants no job.
+	Jobs []string
+	// Scopes are those of the claims scope and scopes, in this order.
+	Scopes []string
+	// ExpiresAt is the time from which [Verifier.Verify] refuses the token: its
+	// exp, which counts in whole seconds, and the leeway.
+	ExpiresAt time.Time
+}
+
+// errClaim says that a claim has a type it must not have.
+var errClaim = errors.New("claim has the wrong type")
+
+// readClaims takes what is of interest here from claims that were validated.
+func readClaims(members jwt.MapClaims, leeway time.Duration) (Claims, error) {
+	subject, subjectErr := members.GetSubject()
+	expiry, expiryErr := members.GetExpirationTime()
+	jobs, jobsErr := words(members["jobs"])
+	scope, scopeErr := words(members["scope"])
+	scopes, scopesErr := words(members["scopes"])
+	if err := errors.Join(subjectErr, expiryErr, jobsErr, scopeErr, scopesErr); err != nil {
+		return Claims{}, err
+	}
+	return Claims{
+		Subject:   subject,
+		Jobs:      jobs,
+		Scopes:    append(scope, scopes...),
+		ExpiresAt: expiry.Add(leeway),
+	}, nil
+}
+
+// words reads a claim that lists words: a string with spaces between them, as
+// RFC 8693, section 4.2 has it for scope, or an array of strings, which may hold
+// spaces themselves. Empty words name nothing and are left out.
+func words(claim any) ([]string, error) {
+	var list []string
+	switch claim := claim.(type) {
+	case nil:
+	case string:
+		list = strings.Split(claim, " ")
+	case []any:
+		for _, element := range claim {
+			word, isString := element.(string)
+			if !isString {
+				return nil, errClaim
+			}
+			list = append(list, word)
+		}
+	default:
+		return nil, errClaim
+	}
+	return slices.DeleteFunc(list, func(word string) bool { return word == "" }), nil
+}
+
+// maxDate is the last second of the year 9999, past which RFC 3339 cannot write
+// a time.
+const maxDate = 253402300799
+
+// isDate reports whether a claim is absent or a number of seconds since 1970
+// (RFC 7519, section 2) that can be computed with.
+func isDate(claim any) bool {
+	if claim == nil {
+		return true
+	}
+	seconds, isNumber := claim.(float64)
+	return isNumber && seconds >= 0 && seconds <= maxDate
+}

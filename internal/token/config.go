@@ -1,0 +1,108 @@
+package token
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+)
+
+// MinSecretBytes is the length of the shortest accepted secret: the size of the
+// hash of HS256, as RFC 7518, section 3.2 demands.
+const MinSecretBytes = 32
+
+// maxLeeway bounds Config.Leeway: past it, the clocks are what needs mending.
+const maxLeeway = 10 * time.Minute
+
+// Config says whose tokens count. Start from [DefaultConfig], and set Issuer,
+// Audience and exactly one of JWKSURL and HMACSecret.
+type Config struct {
+	// JWKSURL is where the issuer publishes its public keys, as a JSON Web Key
+	// Set (RFC 7517, section 5). It must be https, but for a loopback host.
+	JWKSURL string
+	// HMACSecret is the secret shared with the issuer, at least [MinSecretBytes]
+	// of them. Whoever can verify with it can also sign.
+	HMACSecret []byte
+	// Issuer is what iss must be, exactly.
+	Issuer string
+	// Audience is what aud must be, or contain, exactly.
+	Audience string
+	// Leeway is how far the issuer's clock may be off: a token counts so much
+	// longer than exp says, and so much earlier than nbf says. 0 means not at
+	// all; at most 10 minutes.
+	Leeway time.Duration
+
+	// RefreshInterval is the time between two regular fetches of the keys, give
+	// or take a tenth. It bounds how long a withdrawn key goes on to count.
+	RefreshInterval time.Duration
+	// MinRefreshInterval is the shortest time from one fetch to another that
+	// only an unknown key asks for. Within it tokens of a new key are refused.
+	MinRefreshInterval time.Duration
+	// FetchTimeout bounds one fetch of the keys, and how long
+	// [Verifier.Verify] waits for one.
+	FetchTimeout time.Duration
+}
+
+// DefaultConfig returns the configuration without the issuer: no source of keys,
+// no Issuer, no Audience.
+func DefaultConfig() Config {
+	return Config{
+		Leeway:             30 * time.Second,
+		RefreshInterval:    15 * time.Minute,
+		MinRefreshInterval: 10 * time.Second,
+		FetchTimeout:       5 * time.Second,
+	}
+}
+
+// Validate names the first field that cannot be served. The intervals and the
+// timeout count only with a JWKSURL.
+func (c Config) Validate() error {
+	switch {
+	case c.JWKSURL == "" && len(c.HMACSecret) == 0:
+		return errors.New("token: JWKSURL and HMACSecret are both empty, one must be set")
+	case c.JWKSURL != "" && len(c.HMACSecret) != 0:
+		return errors.New("token: JWKSURL and HMACSecret are both set, only one may be")
+	case c.Issuer == "":
+		return errors.New("token: Issuer is empty, must be set")
+	case c.Audience == "":
+		return errors.New("token: Audience is empty, must be set")
+	case c.Leeway < 0 || c.Leeway > maxLeeway:
+		return fmt.Errorf("token: Leeway is %s, must be 0 to %s", c.Leeway, maxLeeway)
+	case c.JWKSURL == "" && len(c.HMACSecret) < MinSecretBytes:
+		return fmt.Errorf("token: HMACSecret has %d bytes, must have at least %d", len(c.HMACSecret), MinSecretBytes)
+	case c.JWKSURL == "":
+		return nil
+	}
+	if err := validateURL(c.JWKSURL); err != nil {
+		return err
+	}
+	switch {
+	case c.MinRefreshInterval <= 0:
+		return fmt.Errorf("token: MinRefreshInterval is %s, must be more than 0", c.MinRefreshInterval)
+	case c.RefreshInterval < c.MinRefreshInterval:
+		return fmt.Errorf("token: RefreshInterval is %s, must be at least MinRefreshInterval, %s", c.RefreshInterval, c.MinRefreshInterval)
+	case c.FetchTimeout <= 0:
+		return fmt.Errorf("token: FetchTimeout is %s, must be more than 0", c.FetchTimeout)
+	}
+	return nil
+}
+
+// validateURL refuses what would let somebody on the way choose the keys. Its
+// errors leave the URL out: it may hold a password.
+func validateURL(raw string) error {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Hostname() == "":
+		return errors.New("token: JWKSURL is no absolute URL")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("token: JWKSURL has the scheme %q, must be https", u.Scheme)
+	case u.Scheme == "http" && !isLoopback(u.Hostname()):
+		return errors.New("token: JWKSURL is http, must be https unless its host is loopback")
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}

@@ -1,0 +1,53 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// maxSetBytes bounds the body of a key set. Real ones have a few kilobytes.
+const maxSetBytes = 1 << 20
+
+// errRedirect ends a fetch that is sent elsewhere: the keys come from the
+// configured address or not at all.
+var errRedirect = errors.New("the answer is a redirect, configure the address it leads to")
+
+// newClient returns a client that keeps no connection between two fetches, which
+// are minutes apart, and follows no redirect.
+func newClient() *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return errRedirect },
+	}
+}
+
+// fetchKeySet asks for the published keys once.
+func fetchKeySet(ctx context.Context, client *http.Client, url string, timeout time.Duration) (*keySet, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, fmt.Errorf("fetch key set: %w", err)
+	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("fetch key set: %w", err)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("fetch key set: the answer is %d", response.StatusCode)
+	}
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxSetBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("fetch key set: read the answer: %w", err)
+	}
+	if len(raw) > maxSetBytes {
+		return nil, fmt.Errorf("fetch key set: the answer is longer than %d bytes", maxSetBytes)
+	}
+	return parseKeySet(raw)
+}

@@ -1,0 +1,166 @@
+package token
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// MaxTokenBytes is the length of the longest token that is looked at.
+const MaxTokenBytes = 8 << 10
+
+// source is where the keys come from.
+type source interface {
+	// algorithms are those a token of this source may be signed with.
+	algorithms() []string
+	// find returns the keys to try, at least one, or a *refusal. The algorithm
+	// is one of algorithms(); id is the key's, empty when the token names none.
+	find(algorithm, id string) ([]jwt.VerificationKey, error)
+	// run keeps the keys fresh until ctx ends.
+	run(ctx context.Context)
+}
+
+// Verifier tells genuine tokens from others. Its methods may be called from any
+// number of goroutines.
+type Verifier struct {
+	cfg     Config
+	source  source
+	parser  *jwt.Parser
+	metrics *metrics
+	ran     atomic.Bool
+}
+
+// New returns a verifier. With a JWKSURL it knows no key, and refuses every
+// token, until [Verifier.Run] has fetched some. A nil logger discards; a nil
+// registerer leaves the metrics unregistered.
+func New(cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Verifier, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	metrics, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("token: register metrics: %w", err)
+	}
+	verifier := &Verifier{cfg: cfg, metrics: metrics}
+	if cfg.JWKSURL != "" {
+		fetched, err := newFetchMetrics(registerer)
+		if err != nil {
+			return nil, fmt.Errorf("token: register metrics: %w", err)
+		}
+		verifier.source = newIssuer(cfg, logger, fetched)
+	} else {
+		verifier.source = secret(slices.Clone(cfg.HMACSecret))
+	}
+	verifier.cfg.HMACSecret = nil // The clone is the one that counts.
+	verifier.parser = jwt.NewParser(
+		jwt.WithValidMethods(verifier.source.algorithms()),
+		jwt.WithStrictDecoding(),
+		jwt.WithoutClaimsValidation(), // Done in Verify, at the caller's time.
+	)
+	return verifier, nil
+}
+
+// Run keeps the keys of the issuer fresh until ctx ends, then returns nil. An
+// issuer that is away does not end it. With a shared secret it only waits. It
+// may be called once.
+func (v *Verifier) Run(ctx context.Context) error {
+	if v.ran.Swap(true) {
+		return ErrRunning
+	}
+	v.source.run(ctx)
+	return nil
+}
+
+// Verify returns what the token grants at the given time, or an error that is
+// [ErrMissing], [ErrInvalid], [ErrExpired] or [ErrUnavailable] and holds no part
+// of the token.
+//
+// It returns at once, unless the key is unknown: then it may wait up to
+// Config.FetchTimeout for the keys to be fetched.
+func (v *Verifier) Verify(raw string, now time.Time) (Claims, error) {
+	claims, refused := v.verify(raw, now)
+	if refused != nil {
+		v.metrics.refused.WithLabelValues(refused.label).Inc()
+		return Claims{}, refused
+	}
+	v.metrics.accepted.Inc()
+	return claims, nil
+}
+
+func (v *Verifier) verify(raw string, now time.Time) (Claims, *refusal) {
+	switch {
+	case raw == "":
+		return Claims{}, refusedMissing
+	case len(raw) > MaxTokenBytes:
+		return Claims{}, refusedLength
+	case strings.ContainsAny(raw, "\r\n"):
+		// Base64 decoding skips them, so one token could be written in many ways.
+		return Claims{}, refusedMalformed
+	}
+	members := jwt.MapClaims{}
+	if parsed, err := v.parser.ParseWithClaims(raw, members, v.keys); err != nil {
+		return Claims{}, refusalOfForm(err, parsed, v.source.algorithms())
+	}
+	// The library compares dates of any size, with results that depend on the
+	// processor where they overflow.
+	if !isDate(members["exp"]) || !isDate(members["nbf"]) {
+		return Claims{}, refusedClaim
+	}
+	validator := jwt.NewValidator(
+		jwt.WithExpirationRequired(),
+		jwt.WithIssuer(v.cfg.Issuer),
+		jwt.WithAudience(v.cfg.Audience),
+		jwt.WithLeeway(v.cfg.Leeway),
+		jwt.WithTimeFunc(func() time.Time { return now }),
+	)
+	if err := validator.Validate(members); err != nil {
+		return Claims{}, refusalOfClaims(err)
+	}
+	claims, err := readClaims(members, v.cfg.Leeway)
+	if err != nil {
+		return Claims{}, refusedClaim
+	}
+	return claims, nil
+}
+
+// keys returns what the library is to try the signature with. The algorithm is
+// among the accepted ones when it is called.
+func (v *Verifier) keys(parsed *jwt.Token) (any, error) {
+	// RFC 7515, section 4.1.11: who does not understand all that is critical
+	// must refuse. Nothing of the kind is understood here.
+	if _, critical := parsed.Header["crit"]; critical || !isTokenType(parsed.Header["typ"]) {
+		return nil, refusedHeader
+	}
+	id, isString := parsed.Header["kid"].(string)
+	if _, named := parsed.Header["kid"]; named && !isString {
+		return nil, refusedHeader
+	}
+	keys, err := v.source.find(parsed.Method.Alg(), id)
+	if err != nil {
+		return nil, err
+	}
+	return jwt.VerificationKeySet{Keys: keys}, nil
+}
+
+// isTokenType reports whether a typ may be that of a bearer token: absent, JWT
+// (RFC 7519, section 5.1) or at+jwt (RFC 9068, section 2.1). An issuer signs
+// other things with the same keys, a logout token for one, that must not open
+// anything here (RFC 8725, section 3.12).
+func isTokenType(typ any) bool {
+	if typ == nil {
+		return true
+	}
+	name, _ := typ.(string)
+	name = strings.TrimPrefix(strings.ToLower(name), "application/")
+	return name == "jwt" || name == "at+jwt"
+}
