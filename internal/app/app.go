@@ -32,6 +32,7 @@ type App struct {
 	registry *prometheus.Registry
 	health   *health
 	listener net.Listener
+	admin    net.Listener // nil without ADMIN_ADDR
 	mux      *http.ServeMux
 	guests   []guest
 
@@ -39,7 +40,7 @@ type App struct {
 	log       *eventstore.Log
 	natsURL   string
 	models    *projections.Store // nil without MongoDB
-	ingest    *ingest.Ingest     // nil without Redis, or without the role
+	ingest    *ingest.Ingest     // nil without the role
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -58,15 +59,14 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
 
 func (a *App) open(ctx context.Context) error {
 	var err error
-	if a.listener, err = net.Listen("tcp", a.cfg.address()); err != nil {
+	if a.listener, err = a.listen("listener", a.cfg.address()); err != nil {
 		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
 	}
-	a.parts.onStop("listener", func(context.Context) error {
-		if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
+	if a.cfg.AdminAddr != "" {
+		if a.admin, err = a.listen("operators' listener", a.cfg.AdminAddr); err != nil {
+			return fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
-		return nil
-	})
+	}
 	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
 		return err
 	}
@@ -78,6 +78,21 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	return a.openIngest()
+}
+
+// listen takes a port until the application stops.
+func (a *App) listen(name, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	a.parts.onStop(name, func(context.Context) error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return listener, nil
 }
 
 // LoadCatalogue returns the built-in catalogue and the kinds that CATALOGUE_FILE
@@ -110,7 +125,7 @@ func (a *App) openIngest() error {
 		return nil
 	}
 	client, err := openRedis(a.cfg, a.parts, a.logger)
-	if err != nil || client == nil {
+	if err != nil {
 		return err
 	}
 	limits := ingest.DefaultConfig()
@@ -122,7 +137,9 @@ func (a *App) openIngest() error {
 	if a.ingest, err = ingest.New(client, ingestLog{a.log}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
 	}
-	a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: func(context.Context) error { return a.ingest.Connected() }})
+	if client != nil {
+		a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: func(context.Context) error { return a.ingest.Connected() }})
+	}
 	return nil
 }
 
@@ -169,13 +186,14 @@ func (a *App) Run(ctx context.Context) error {
 
 // start starts the parts in the order in which they stand on each other.
 func (a *App) start(ctx context.Context) error {
+	var gateway *fanout.Gateway
 	if a.cfg.has(roleFanout) {
-		if err := a.startFanout(ctx); err != nil {
+		var err error
+		if gateway, err = a.startFanout(ctx); err != nil {
 			return err
 		}
 	}
-	a.serveOperations()
-	a.startHTTP()
+	a.startServers(gateway)
 	if a.models != nil && a.cfg.has(roleProject) {
 		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) })
 	}
@@ -192,8 +210,25 @@ func (a *App) start(ctx context.Context) error {
 	return nil
 }
 
+// startServers serves the public port, and ADMIN_ADDR if it is set.
+func (a *App) startServers(gateway *fanout.Gateway) {
+	a.serveHealth(a.mux)
+	a.serveOperators(a.mux, gateway, a.operators().only)
+	if a.ingest != nil {
+		a.serveProducers()
+	}
+	a.startHTTP("http", a.listener, a.mux)
+	if a.admin != nil {
+		pages := http.NewServeMux()
+		a.serveHealth(pages)
+		a.serveOperators(pages, gateway, everybody)
+		a.startHTTP("operators' http", a.admin, pages)
+		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
+	}
+}
+
 // startFanout starts the hub on the log's live tail, and the gateway on the hub.
-func (a *App) startFanout(ctx context.Context) error {
+func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
 	var projection fanout.Projection
 	if a.models != nil {
@@ -203,36 +238,36 @@ func (a *App) startFanout(ctx context.Context) error {
 	pace.Offsets = a.cfg.RecoveryTTL > 0
 	hub, err := fanout.NewHub(hubLog{a.log}, tail, projection, a.catalogue, pace, a.logger, a.registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	origins, err := guardrails.ParseOrigins(a.cfg.Origins, a.cfg.NeedOrigin)
 	if err != nil {
-		return fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
 	}
 	sessions, err := a.openSessions(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	policy := fanout.Policy{
 		Limits: a.cfg.limits(), Origins: origins, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2,
 	}
 	gateway, err := fanout.NewGateway(hub, policy, sessions, a.logger, a.registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
 	socketConfig.AllowOrigin = gateway.AllowOrigin
 	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	a.parts.run("hub", hub.Run)
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)
 	a.parts.onStop("sockets", sockets.Shutdown)
-	a.serveGateway(gateway, sockets)
-	return nil
+	a.serveClients(gateway, sockets)
+	return gateway, nil
 }
 
 // openSessions starts the store of sessions, if they are to be recovered. A

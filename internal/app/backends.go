@@ -69,7 +69,7 @@ func (a *App) openNATS(ctx context.Context) (*nats.Conn, error) {
 // down is ingest's to wait for.
 func openRedis(cfg Config, parts *lifecycle, logger *slog.Logger) (*redis.Client, error) {
 	if cfg.RedisURL == "" {
-		logger.Warn("REDIS_URL is not set: workers have no way to publish events")
+		logger.Warn("REDIS_URL is not set: events are published over HTTP only")
 		return nil, nil
 	}
 	opts, err := redis.ParseURL(cfg.RedisURL)

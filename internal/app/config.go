@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"reflect"
 	"slices"
@@ -24,6 +25,9 @@ var ErrConfig = errors.New("invalid settings")
 type Config struct {
 	Host string `env:"HOST" doc:"address to listen on; empty: every interface"`
 	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one"`
+
+	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages; empty: they are on the public port, for requests from this machine or with INTERNAL_TOKEN"`
+	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages and for publishing over HTTP, at least 16 characters; empty: from this machine only"`
 
 	RedisURL   string `env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…; empty: no publish path"`
 	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE; empty: catch-up is served from the log"`
@@ -97,9 +101,7 @@ func wrong(name, value string) error {
 		if field.Tag.Get("env") != name {
 			continue
 		}
-		if field.Tag.Get("secret") != "" {
-			value = redactURL(value)
-		}
+		value = redact(field, value)
 		return fmt.Errorf("%s is %q: want %s", name, value, field.Tag.Get("doc"))
 	}
 	return fmt.Errorf("%s is %q", name, value)
@@ -114,6 +116,8 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
+	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
+	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
 	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss"), "REDIS_URL", c.RedisURL)
 	check(c.MongoDBURI == "" || strings.HasPrefix(c.MongoDBURI, "mongodb://") || strings.HasPrefix(c.MongoDBURI, "mongodb+srv://"), "MONGODB_URI", c.MongoDBURI)
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
@@ -179,6 +183,15 @@ func (c Config) limits() guardrails.Limits {
 }
 
 func (c Config) address() string { return c.Host + ":" + strconv.Itoa(c.Port) }
+
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && number <= 65535
+}
 
 func hasScheme(address string, schemes ...string) bool {
 	u, err := url.Parse(strings.TrimSpace(address))

@@ -12,22 +12,50 @@ import (
 	"github.com/letswriteabook/realtime/fanout"
 )
 
-// serveGateway adds what clients ask for.
-func (a *App) serveGateway(gateway *fanout.Gateway, sockets http.Handler) {
+// serveClients adds what clients ask for.
+func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
 	clients := a.health.admitUnlessDraining
 	a.mux.Handle("/ws", clients(sockets))
 	a.mux.Handle("/ws/", clients(sockets))
 	a.mux.Handle("GET /api/realtime/jobs/{jobId}/stream", clients(http.HandlerFunc(gateway.ServeStream)))
 	a.mux.HandleFunc("GET /api/novel/{jobId}/events", gateway.ServeEvents)
-	a.mux.HandleFunc("GET /internal/realtime/metrics", gateway.ServeSnapshot)
 }
 
-// serveOperations adds what operators and load balancers ask for.
-func (a *App) serveOperations() {
-	a.mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))
-	a.mux.HandleFunc("GET /health", a.health.serveReady)
-	a.mux.HandleFunc("GET /health/ready", a.health.serveReady)
-	a.mux.HandleFunc("GET /health/live", a.health.serveLive)
+// serveProducers adds the way to publish without Redis.
+func (a *App) serveProducers() {
+	publish := a.operators().only(http.HandlerFunc(a.ingest.ServePublish))
+	a.mux.Handle("POST /api/realtime/events", a.health.admitUnlessDraining(publish))
+}
+
+// serveHealth adds what load balancers ask for.
+func (a *App) serveHealth(mux *http.ServeMux) {
+	mux.HandleFunc("GET /health", a.health.serveReady)
+	mux.HandleFunc("GET /health/ready", a.health.serveReady)
+	mux.HandleFunc("GET /health/live", a.health.serveLive)
+}
+
+// serveOperators adds the operators' pages, behind a guard. The gateway is nil
+// without its role.
+func (a *App) serveOperators(mux *http.ServeMux, gateway *fanout.Gateway, guard func(http.Handler) http.Handler) {
+	mux.Handle("GET /metrics", guard(promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})))
+	if gateway != nil {
+		mux.Handle("GET /internal/realtime/metrics", guard(http.HandlerFunc(gateway.ServeSnapshot)))
+	}
+	serveProfiles(mux, guard)
+}
+
+func (a *App) operators() operators { return operators{token: a.cfg.InternalToken} }
+
+// secured adds the headers that keep a browser from making more of an answer
+// than it is.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // The bounds of one HTTP request's headers. Answers have no bound here: an event
@@ -38,22 +66,22 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// startHTTP serves the listener. Its step ends the event streams, whose requests
+// startHTTP serves a listener. Its step ends the event streams, whose requests
 // would otherwise last, and waits for the requests under way.
-func (a *App) startHTTP() {
+func (a *App) startHTTP(name string, listener net.Listener, handler http.Handler) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler: a.mux, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: secured(handler), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
-	a.parts.run("http", func(ctx context.Context) error {
+	a.parts.run(name, func(ctx context.Context) error {
 		stopped := make(chan error, 1)
 		go func() { // ends when the step does
 			<-ctx.Done()
 			endRequests()
 			stopped <- server.Shutdown(context.Background()) // bounded by the step's deadline
 		}()
-		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return <-stopped

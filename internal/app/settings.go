@@ -27,9 +27,7 @@ func (c Config) Settings() []Setting {
 			Default: field.Tag.Get("envDefault"),
 			Meaning: field.Tag.Get("doc"),
 		}
-		if field.Tag.Get("secret") != "" {
-			setting.Value = redactURL(setting.Value)
-		}
+		setting.Value = redact(field, setting.Value)
 		settings = append(settings, setting)
 	}
 	return settings
@@ -40,6 +38,20 @@ func format(value reflect.Value) string {
 		return strings.Join(list, ",")
 	}
 	return fmt.Sprint(value.Interface())
+}
+
+// redact hides what is secret in the value of a setting: the passwords in
+// addresses, or all of it.
+func redact(field reflect.StructField, value string) string {
+	switch {
+	case value == "":
+		return ""
+	case field.Tag.Get("secret") == "url":
+		return redactURL(value)
+	case field.Tag.Get("secret") == "value":
+		return "(hidden)"
+	}
+	return value
 }
 
 // redactURL hides the password of each address in a comma-separated list. What
