@@ -27,6 +27,9 @@ type Config struct {
 	// UpgradeTimeout is how long a WebSocket that probes may take to finish
 	// the upgrade of its session.
 	UpgradeTimeout time.Duration
+	// DrainPeriod is over how long [Server.Shutdown] spreads the closing of the
+	// sessions; 0 closes them all at once.
+	DrainPeriod time.Duration
 	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body.
 	MaxPayloadBytes int64
 	// QueueBytes is the outgoing budget of a session, see [Session.Offer].
@@ -73,6 +76,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: WriteTimeout %s: want 1ms or more", ErrConfig, c.WriteTimeout)
 	case c.UpgradeTimeout < time.Millisecond:
 		return fmt.Errorf("%w: UpgradeTimeout %s: want 1ms or more", ErrConfig, c.UpgradeTimeout)
+	case c.DrainPeriod < 0:
+		return fmt.Errorf("%w: DrainPeriod %s: want 0 or more", ErrConfig, c.DrainPeriod)
 	case c.MaxPayloadBytes < 1:
 		return fmt.Errorf("%w: MaxPayloadBytes %d: want 1 or more", ErrConfig, c.MaxPayloadBytes)
 	case c.QueueBytes < 1:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	random "math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -181,10 +182,10 @@ func (s *Server) Len() int {
 	return len(s.sessions)
 }
 
-// Shutdown refuses new sessions, closes those left with [ReasonShutdown], and
-// returns after every callback has returned. When ctx ends first, the
-// connections left are cut, and the context's error is returned, possibly
-// while callbacks still run.
+// Shutdown refuses new sessions, closes those left with [ReasonShutdown], in
+// random order and spread over [Config.DrainPeriod], and returns after every
+// callback has returned. When ctx ends first, the connections left are cut, and
+// the context's error is returned, possibly while callbacks still run.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
@@ -193,9 +194,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		left = append(left, session)
 	}
 	s.mu.Unlock()
-	for _, session := range left {
-		session.Close(ReasonShutdown)
-	}
+	s.drain(ctx, left)
 	ended := make(chan struct{})
 	go func() { // ends with the last session
 		s.running.Wait()
@@ -210,6 +209,28 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		go session.abort(ReasonShutdown, frameClose) // ends with the session's last callback
 	}
 	return fmt.Errorf("engineio: close %d sessions: %w", len(left), ctx.Err())
+}
+
+// drain closes sessions one by one, so that their clients do not all come back
+// to the other servers at once. At the end of ctx it returns.
+func (s *Server) drain(ctx context.Context, sessions []*Session) {
+	if len(sessions) == 0 {
+		return
+	}
+	random.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
+	began, pause := time.Now(), s.cfg.DrainPeriod/time.Duration(len(sessions))
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for i, session := range sessions {
+		// Against the begin, so that the pauses do not add up to more.
+		timer.Reset(time.Until(began.Add(time.Duration(i) * pause)))
+		select {
+		case <-timer.C:
+			session.Close(ReasonShutdown)
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // NewID returns an id that cannot be guessed: 15 random bytes in URL-safe base64.

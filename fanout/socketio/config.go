@@ -32,6 +32,9 @@ type Config struct {
 	WriteTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade to WebSocket may take.
 	UpgradeTimeout time.Duration
+	// DrainPeriod is over how long [Server.Shutdown] spreads the closing of the
+	// connections; 0 closes them all at once.
+	DrainPeriod time.Duration
 	// AttachmentTimeout is how long the attachments of a binary packet may take.
 	AttachmentTimeout time.Duration
 	// AckTimeout is how long [Socket.EmitWithAck] waits for the answer.
@@ -112,6 +115,7 @@ func (c Config) transport() engineio.Config {
 		PingTimeout:     c.PingTimeout,
 		WriteTimeout:    c.WriteTimeout,
 		UpgradeTimeout:  c.UpgradeTimeout,
+		DrainPeriod:     c.DrainPeriod,
 		MaxPayloadBytes: c.MaxPayloadBytes,
 		QueueBytes:      c.QueueBytes,
 		AllowOrigin:     c.AllowOrigin,

@@ -44,7 +44,7 @@ func NewServer(cfg Config, handler Handler, logger *slog.Logger, registerer prom
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.transport.ServeHTTP(w, r) }
 
 // Shutdown refuses new sockets, closes those left, in a way that clients
-// reconnect after, and returns after every callback has returned. When ctx ends
+// reconnect after, in random order and spread over [Config.DrainPeriod], and returns after every callback has returned. When ctx ends
 // first, the connections left are cut, and the context's error is returned,
 // possibly while callbacks still run.
 func (s *Server) Shutdown(ctx context.Context) error { return s.transport.Shutdown(ctx) }

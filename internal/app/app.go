@@ -41,6 +41,7 @@ type App struct {
 	natsURL   string
 	models    *projections.Store // nil without MongoDB
 	ingest    *ingest.Ingest     // nil without the role
+	sockets   *socketio.Server   // nil without the role
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -179,7 +180,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	began := time.Now()
-	err := a.parts.stop(a.cfg.ShutdownTimeout)
+	err := a.parts.stop(a.cfg.drainPeriod() + a.cfg.ShutdownTimeout)
 	a.logger.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
 	return errors.Join(failure, err)
 }
@@ -218,6 +219,10 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 		a.serveProducers()
 	}
 	a.startHTTP("http", a.listener, a.mux)
+	if a.sockets != nil {
+		// Before the listener: sockets over polling need it to the end.
+		a.parts.onStop("sockets", a.sockets.Shutdown)
+	}
 	if a.admin != nil {
 		pages := http.NewServeMux()
 		a.serveHealth(pages)
@@ -258,6 +263,8 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
 	socketConfig.AllowOrigin = gateway.AllowOrigin
+	socketConfig.DrainPeriod = a.cfg.drainPeriod()
+	socketConfig.AllowRequest = func(*http.Request) bool { return !a.health.draining.Load() }
 	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
 	if err != nil {
 		return nil, err
@@ -265,8 +272,8 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	a.parts.run("hub", hub.Run)
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)
-	a.parts.onStop("sockets", sockets.Shutdown)
 	a.serveClients(gateway, sockets)
+	a.sockets = sockets
 	return gateway, nil
 }
 

@@ -55,9 +55,11 @@ type Config struct {
 
 	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`
 
+	DrainSeconds int `env:"DRAIN_SECONDS" envDefault:"5" doc:"time over which the sockets are closed at a stop, in random order, in seconds; 0: all at once"`
+
 	LogLevel        string        `env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS"`
 }
 
 // LoadConfig reads the settings from an environment and validates them. The
@@ -140,6 +142,7 @@ func (c Config) Validate() error {
 	check(c.IdleMs >= 0, "SOCKET_IDLE_TIMEOUT_MS", c.IdleMs)
 	check(c.CatchUp >= 1 && c.CatchUp <= 10_000, "SOCKET_CATCH_UP_LIMIT", c.CatchUp)
 	check(c.RecoveryTTL == 0 || c.RecoveryTTL >= time.Second, "SOCKET_RECOVERY_TTL", c.RecoveryTTL)
+	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
 	var level slog.Level
 	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)
 	check(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", c.LogFormat)
@@ -181,6 +184,8 @@ func (c Config) limits() guardrails.Limits {
 		IdleTimeout:               time.Duration(c.IdleMs) * time.Millisecond,
 	}
 }
+
+func (c Config) drainPeriod() time.Duration { return time.Duration(c.DrainSeconds) * time.Second }
 
 func (c Config) address() string { return c.Host + ":" + strconv.Itoa(c.Port) }
 

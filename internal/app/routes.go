@@ -15,8 +15,8 @@ import (
 // serveClients adds what clients ask for.
 func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
 	clients := a.health.admitUnlessDraining
-	a.mux.Handle("/ws", clients(sockets))
-	a.mux.Handle("/ws/", clients(sockets))
+	a.mux.Handle("/ws", sockets) // which refuses new ones by itself
+	a.mux.Handle("/ws/", sockets)
 	a.mux.Handle("GET /api/realtime/jobs/{jobId}/stream", clients(http.HandlerFunc(gateway.ServeStream)))
 	a.mux.HandleFunc("GET /api/novel/{jobId}/events", gateway.ServeEvents)
 }
