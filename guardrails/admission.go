@@ -1,6 +1,10 @@
 package guardrails
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
 
 // UnknownOrigin is the origin under which sockets without an Origin header are
 // counted.
@@ -48,24 +52,25 @@ func (a *Admission) Admit(origin string, jitter float64) (*Slot, Decision) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if decision := a.decide(origin); !decision.Allowed() {
+	decision := a.decide(origin)
+	if decision.Code != "" {
 		decision.RetryAfter = jittered(retryBase, jitter)
+	}
+	if !decision.Allowed() {
 		return nil, decision
 	}
 	a.total++
 	a.perOrigin[origin]++
-	return &Slot{admission: a, origin: origin}, allowed
+	return &Slot{admission: a, origin: origin}, decision
 }
 
 // decide is called with mu held.
 func (a *Admission) decide(origin string) Decision {
-	if limit := a.limits.MaxConnections; limit > 0 && a.total >= limit {
-		return refused(codeConnections, limit, a.total)
+	l := a.limits
+	if d := l.oneMore(messaging.CodeMaxConnectionsExceeded, l.MaxConnections, a.total); d.Code != "" {
+		return d
 	}
-	if limit := a.limits.MaxConnectionsPerOrigin; limit > 0 && a.perOrigin[origin] >= limit {
-		return refused(codePerOrigin, limit, a.perOrigin[origin])
-	}
-	return allowed
+	return l.oneMore(messaging.CodeOriginConnectionsExceeded, l.MaxConnectionsPerOrigin, a.perOrigin[origin])
 }
 
 func (a *Admission) release(origin string) {

@@ -6,32 +6,26 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-const (
-	codeConnections   = messaging.CodeMaxConnectionsExceeded
-	codePerOrigin     = messaging.CodeOriginConnectionsExceeded
-	codeOrigin        = messaging.CodeOriginNotAllowed
-	codeSubscriptions = messaging.CodeSubscriptionLimitReached
-)
-
 // Decision is the answer to one request. The zero value allows it.
 type Decision struct {
-	// Code names the limit that refused; empty when the request is allowed.
+	// Code names the limit that was met; empty when none was.
 	Code messaging.Code
 	// Limit is the bound and Current how much of it was in use; both zero for a
-	// refusal that no figure explains.
+	// refusal that no figure explains. Of a [Rate] they are the burst and how
+	// much of it is spent.
 	Limit, Current int
 	// RetryAfter is when a retry makes sense; zero when none does.
 	RetryAfter time.Duration
+	// DryRun marks what would have been refused, and is allowed because
+	// [Limits.DryRun] is set. It is there to be counted and logged.
+	DryRun bool
 }
 
 var allowed = Decision{}
 
-func refused(code messaging.Code, limit, current int) Decision {
-	return Decision{Code: code, Limit: limit, Current: current}
-}
-
-// Allowed reports whether the request may go on.
-func (d Decision) Allowed() bool { return d.Code == "" }
+// Allowed reports whether the request may go on. A decision with a code can
+// still be one, in a dry run.
+func (d Decision) Allowed() bool { return d.Code == "" || d.DryRun }
 
 // Problem returns the refusal as a client is told it.
 func (d Decision) Problem() messaging.Problem {
@@ -40,13 +34,15 @@ func (d Decision) Problem() messaging.Problem {
 		problem.Limit, problem.Current = &d.Limit, &d.Current
 	}
 	if d.RetryAfter > 0 {
-		ms := int(d.RetryAfter.Milliseconds())
+		// Rounded up: a client that came back early would be refused again.
+		ms := int((d.RetryAfter + time.Millisecond - 1) / time.Millisecond)
 		problem.RetryAfterMs = &ms
 	}
 	return problem
 }
 
-// retryBase is the shortest wait that a refused client is advised.
+// retryBase is the shortest wait that a refused connection is advised. The
+// slowest connection rate, one a second, has room again after it.
 const retryBase = time.Second
 
 // jittered spreads the advised wait evenly over one to two times base, so that

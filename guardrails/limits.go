@@ -3,57 +3,138 @@ package guardrails
 import (
 	"fmt"
 	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Limits are the bounds a gateway enforces. A zero count or duration switches
-// that limit off, except MaxSubscriptionsPerClient, which is at least 1.
+// Limits are the bounds a gateway enforces. A zero count, size or duration
+// switches that limit off, except MaxSubscriptionsPerClient, which is at least 1.
 type Limits struct {
 	// MaxConnections bounds the sockets of the whole gateway.
 	MaxConnections int
 	// MaxConnectionsPerOrigin bounds the sockets that share an Origin header.
 	MaxConnectionsPerOrigin int
+	// MaxConnectionsPerAddress bounds the sockets that share an IPv4 address or
+	// an IPv6 /64, which is what one IPv6 customer is given.
+	MaxConnectionsPerAddress int
+	// MaxConnectionsPerSubject bounds the sockets of one token subject.
+	MaxConnectionsPerSubject int
+	// ConnectionsPerSecond bounds how fast sockets are admitted, on average;
+	// ConnectionBurst, how many at once, 0 being one second's worth.
+	ConnectionsPerSecond int
+	ConnectionBurst      int
+
 	// MaxSubscriptionsPerClient bounds the distinct jobs of one socket.
 	MaxSubscriptionsPerClient int
+	// SubscriptionChangesPerMinute bounds how often one socket subscribes and
+	// unsubscribes, on average. A whole minute's worth may come at once, as it
+	// does when a client comes back and follows its jobs again.
+	SubscriptionChangesPerMinute int
+	// MessagesPerSecond bounds what one socket sends, on average; MessageBurst,
+	// how many at once, 0 being one second's worth.
+	MessagesPerSecond int
+	MessageBurst      int
+	// MaxPayloadBytes bounds one message of a client.
+	MaxPayloadBytes int
+	// MaxOutgoingBytes bounds what waits to be sent to one socket.
+	MaxOutgoingBytes int
+	// MaxNamespacesPerClient bounds the namespaces that one connection is in.
+	MaxNamespacesPerClient int
+	// MaxPendingAcksPerClient bounds the acknowledgements that one socket owes.
+	MaxPendingAcksPerClient int
+
+	// HandshakeTimeout is how long a client may take over the headers of the
+	// request that opens a connection.
+	HandshakeTimeout time.Duration
+	// ConnectTimeout is how long a connection may be in no namespace.
+	ConnectTimeout time.Duration
 	// IdleTimeout is how long a socket may stay silent.
 	IdleTimeout time.Duration
+
+	// DryRun lets everything that a limit would refuse go on, marked as
+	// [Decision.DryRun]. Origins and grants are no limits: they still refuse.
+	DryRun bool
 }
 
-// DefaultLimits returns the contract's defaults: no bound on connections, 20
-// jobs per socket, five minutes of silence.
+// DefaultLimits returns the contract's defaults, no bound on connections, 20
+// jobs per socket, five minutes of silence, and ten seconds for each step of
+// connecting.
 func DefaultLimits() Limits {
-	return Limits{MaxSubscriptionsPerClient: 20, IdleTimeout: 5 * time.Minute}
+	return Limits{
+		MaxSubscriptionsPerClient: 20,
+		HandshakeTimeout:          10 * time.Second,
+		ConnectTimeout:            10 * time.Second,
+		IdleTimeout:               5 * time.Minute,
+	}
 }
 
 // Validate names the first field that is out of its range.
 func (l Limits) Validate() error {
+	counts := []struct {
+		field string
+		value int
+	}{
+		{"MaxConnections", l.MaxConnections},
+		{"MaxConnectionsPerOrigin", l.MaxConnectionsPerOrigin},
+		{"MaxConnectionsPerAddress", l.MaxConnectionsPerAddress},
+		{"MaxConnectionsPerSubject", l.MaxConnectionsPerSubject},
+		{"ConnectionsPerSecond", l.ConnectionsPerSecond},
+		{"ConnectionBurst", l.ConnectionBurst},
+		{"SubscriptionChangesPerMinute", l.SubscriptionChangesPerMinute},
+		{"MessagesPerSecond", l.MessagesPerSecond},
+		{"MessageBurst", l.MessageBurst},
+		{"MaxPayloadBytes", l.MaxPayloadBytes},
+		{"MaxOutgoingBytes", l.MaxOutgoingBytes},
+		{"MaxNamespacesPerClient", l.MaxNamespacesPerClient},
+		{"MaxPendingAcksPerClient", l.MaxPendingAcksPerClient},
+	}
+	for _, count := range counts {
+		if count.value < 0 {
+			return fmt.Errorf("%s is %d: want 0 (no limit) or more", count.field, count.value)
+		}
+	}
+	rates := []struct {
+		fields string
+		rate   Rate
+	}{
+		{"ConnectionsPerSecond and ConnectionBurst", l.ConnectionRate()},
+		{"SubscriptionChangesPerMinute", l.SubscriptionRate()},
+		{"MessagesPerSecond and MessageBurst", l.MessageRate()},
+	}
+	for _, r := range rates {
+		if err := r.rate.Validate(); err != nil {
+			return fmt.Errorf("%s: %w", r.fields, err)
+		}
+	}
 	switch {
-	case l.MaxConnections < 0:
-		return fmt.Errorf("MaxConnections is %d: want 0 (no limit) or more", l.MaxConnections)
-	case l.MaxConnectionsPerOrigin < 0:
-		return fmt.Errorf("MaxConnectionsPerOrigin is %d: want 0 (no limit) or more", l.MaxConnectionsPerOrigin)
 	case l.MaxSubscriptionsPerClient < 1:
 		return fmt.Errorf("MaxSubscriptionsPerClient is %d: want 1 or more", l.MaxSubscriptionsPerClient)
+	case l.HandshakeTimeout < 0:
+		return fmt.Errorf("HandshakeTimeout is %s: want 0 (off) or more", l.HandshakeTimeout)
+	case l.ConnectTimeout < 0:
+		return fmt.Errorf("ConnectTimeout is %s: want 0 (off) or more", l.ConnectTimeout)
 	case l.IdleTimeout < 0:
 		return fmt.Errorf("IdleTimeout is %s: want 0 (off) or more", l.IdleTimeout)
 	}
 	return nil
 }
 
-// Subscribe decides whether a socket that follows current jobs may follow one
-// more.
-func (l Limits) Subscribe(current int) Decision {
-	if current < l.MaxSubscriptionsPerClient {
-		return allowed
-	}
-	return refused(codeSubscriptions, l.MaxSubscriptionsPerClient, current)
+// ConnectionRate is how fast a gateway admits sockets.
+func (l Limits) ConnectionRate() Rate {
+	return Rate{PerSecond: float64(l.ConnectionsPerSecond), Burst: l.ConnectionBurst}
 }
 
-// Idle decides about a socket whose last sign of life was at last. It returns
-// how long the socket may still stay silent; zero or less means that it has to
-// go now. Without an idle timeout, running is false.
-func (l Limits) Idle(now, last time.Time) (remaining time.Duration, running bool) {
-	if l.IdleTimeout == 0 {
-		return 0, false
-	}
-	return l.IdleTimeout - now.Sub(last), true
+// MessageRate is how fast one socket may send.
+func (l Limits) MessageRate() Rate {
+	return Rate{PerSecond: float64(l.MessagesPerSecond), Burst: l.MessageBurst}
+}
+
+// SubscriptionRate is how fast one socket may subscribe and unsubscribe.
+func (l Limits) SubscriptionRate() Rate {
+	return Rate{PerSecond: float64(l.SubscriptionChangesPerMinute) / 60, Burst: l.SubscriptionChangesPerMinute}
+}
+
+// refuse returns the refusal, or what stands for it in a dry run.
+func (l Limits) refuse(code messaging.Code, limit, current int) Decision {
+	return Decision{Code: code, Limit: limit, Current: current, DryRun: l.DryRun}
 }

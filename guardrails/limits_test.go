@@ -9,55 +9,40 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-func TestSubscribeAllowsExactlyTheLimit(t *testing.T) {
-	t.Parallel()
-	limits := guardrails.Limits{MaxSubscriptionsPerClient: 2}
-	for current, want := range []messaging.Code{"", "", messaging.CodeSubscriptionLimitReached, messaging.CodeSubscriptionLimitReached} {
-		if got := limits.Subscribe(current).Code; got != want {
-			t.Errorf("with %d subscriptions: code %q, want %q", current, got, want)
-		}
-	}
-}
-
-func TestIdle(t *testing.T) {
-	t.Parallel()
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	tests := []struct {
-		name      string
-		timeout   time.Duration
-		silence   time.Duration
-		remaining time.Duration
-		running   bool
-	}{
-		{name: "off", timeout: 0, silence: time.Hour},
-		{name: "fresh", timeout: 2 * time.Second, silence: 0, remaining: 2 * time.Second, running: true},
-		{name: "half", timeout: 2 * time.Second, silence: time.Second, remaining: time.Second, running: true},
-		{name: "due", timeout: 2 * time.Second, silence: 2 * time.Second, remaining: 0, running: true},
-		{name: "overdue", timeout: 2 * time.Second, silence: 3 * time.Second, remaining: -time.Second, running: true},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			remaining, running := guardrails.Limits{IdleTimeout: test.timeout}.Idle(start.Add(test.silence), start)
-			if remaining != test.remaining || running != test.running {
-				t.Errorf("remaining %s, running %t; want %s, %t", remaining, running, test.remaining, test.running)
-			}
-		})
-	}
-}
-
 func TestValidateNamesTheField(t *testing.T) {
 	t.Parallel()
 	if err := guardrails.DefaultLimits().Validate(); err != nil {
 		t.Errorf("the defaults are refused: %v", err)
 	}
-	broken := map[string]guardrails.Limits{
-		"MaxConnections is -1: want 0 (no limit) or more":          {MaxConnections: -1, MaxSubscriptionsPerClient: 1},
-		"MaxConnectionsPerOrigin is -1: want 0 (no limit) or more": {MaxConnectionsPerOrigin: -1, MaxSubscriptionsPerClient: 1},
-		"MaxSubscriptionsPerClient is 0: want 1 or more":           {},
-		"IdleTimeout is -1s: want 0 (off) or more":                 {MaxSubscriptionsPerClient: 1, IdleTimeout: -time.Second},
+	tests := map[string]func(*guardrails.Limits){
+		"MaxConnections is -1: want 0 (no limit) or more":               func(l *guardrails.Limits) { l.MaxConnections = -1 },
+		"MaxConnectionsPerOrigin is -1: want 0 (no limit) or more":      func(l *guardrails.Limits) { l.MaxConnectionsPerOrigin = -1 },
+		"MaxConnectionsPerAddress is -1: want 0 (no limit) or more":     func(l *guardrails.Limits) { l.MaxConnectionsPerAddress = -1 },
+		"MaxConnectionsPerSubject is -1: want 0 (no limit) or more":     func(l *guardrails.Limits) { l.MaxConnectionsPerSubject = -1 },
+		"ConnectionsPerSecond is -1: want 0 (no limit) or more":         func(l *guardrails.Limits) { l.ConnectionsPerSecond = -1 },
+		"ConnectionBurst is -1: want 0 (no limit) or more":              func(l *guardrails.Limits) { l.ConnectionBurst = -1 },
+		"MaxSubscriptionsPerClient is 0: want 1 or more":                func(l *guardrails.Limits) { l.MaxSubscriptionsPerClient = 0 },
+		"SubscriptionChangesPerMinute is -1: want 0 (no limit) or more": func(l *guardrails.Limits) { l.SubscriptionChangesPerMinute = -1 },
+		"MessagesPerSecond is -1: want 0 (no limit) or more":            func(l *guardrails.Limits) { l.MessagesPerSecond = -1 },
+		"MessageBurst is -1: want 0 (no limit) or more":                 func(l *guardrails.Limits) { l.MessageBurst = -1 },
+		"MaxPayloadBytes is -1: want 0 (no limit) or more":              func(l *guardrails.Limits) { l.MaxPayloadBytes = -1 },
+		"MaxOutgoingBytes is -1: want 0 (no limit) or more":             func(l *guardrails.Limits) { l.MaxOutgoingBytes = -1 },
+		"MaxNamespacesPerClient is -1: want 0 (no limit) or more":       func(l *guardrails.Limits) { l.MaxNamespacesPerClient = -1 },
+		"MaxPendingAcksPerClient is -1: want 0 (no limit) or more":      func(l *guardrails.Limits) { l.MaxPendingAcksPerClient = -1 },
+		"HandshakeTimeout is -1s: want 0 (off) or more":                 func(l *guardrails.Limits) { l.HandshakeTimeout = -time.Second },
+		"ConnectTimeout is -1s: want 0 (off) or more":                   func(l *guardrails.Limits) { l.ConnectTimeout = -time.Second },
+		"IdleTimeout is -1s: want 0 (off) or more":                      func(l *guardrails.Limits) { l.IdleTimeout = -time.Second },
+
+		"ConnectionsPerSecond and ConnectionBurst: burst is 5 without a rate: want both": func(l *guardrails.Limits) { l.ConnectionBurst = 5 },
+		"MessagesPerSecond and MessageBurst: burst is 5 without a rate: want both":       func(l *guardrails.Limits) { l.MessageBurst = 5 },
+		"MessagesPerSecond and MessageBurst: burst is 1000001: want 0 (one second's worth) to 1000000": func(l *guardrails.Limits) {
+			l.MessagesPerSecond, l.MessageBurst = 1, 1_000_001
+		},
+		"SubscriptionChangesPerMinute: burst is 1000001: want 0 (one second's worth) to 1000000": func(l *guardrails.Limits) { l.SubscriptionChangesPerMinute = 1_000_001 },
 	}
-	for want, limits := range broken {
+	for want, spoil := range tests {
+		limits := guardrails.DefaultLimits()
+		spoil(&limits)
 		if err := limits.Validate(); err == nil || err.Error() != want {
 			t.Errorf("%+v: error %v, want %q", limits, err, want)
 		}
@@ -72,12 +57,24 @@ func TestProblemCarriesTheFigures(t *testing.T) {
 		want     string
 	}{
 		{
-			"full", guardrails.Decision{Code: messaging.CodeMaxConnectionsExceeded, Limit: 3, Current: 3, RetryAfter: 1500 * time.Millisecond},
+			"full",
+			guardrails.Decision{Code: messaging.CodeMaxConnectionsExceeded, Limit: 3, Current: 3, RetryAfter: 1500 * time.Millisecond},
 			`{"message":"Too many realtime connections. Please retry shortly.","code":"MAX_CONNECTIONS_EXCEEDED","limit":3,"current":3,"retryAfterMs":1500}`,
 		},
 		{
-			"origin", guardrails.Decision{Code: messaging.CodeOriginNotAllowed},
+			"origin",
+			guardrails.Decision{Code: messaging.CodeOriginNotAllowed},
 			`{"message":"Origin not allowed","code":"ORIGIN_NOT_ALLOWED"}`,
+		},
+		{
+			"a wait of less than it can say",
+			guardrails.Decision{Code: messaging.CodeMessageRateExceeded, Limit: 5, Current: 5, RetryAfter: time.Microsecond},
+			`{"message":"Too many messages on this connection.","code":"MESSAGE_RATE_EXCEEDED","limit":5,"current":5,"retryAfterMs":1}`,
+		},
+		{
+			"nothing in use",
+			guardrails.Decision{Code: messaging.CodePendingAcksExceeded, Limit: 5},
+			`{"message":"Too many unanswered acknowledgements on this connection.","code":"PENDING_ACKS_EXCEEDED","limit":5,"current":0}`,
 		},
 	}
 	for _, test := range tests {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // Origins is the list of web origins (RFC 6454) that may open a socket. The
@@ -46,7 +48,7 @@ func (o Origins) Decide(origin string) Decision {
 	case origin == "" && !o.required, origin != "" && o.any, o.allowed[normalOrigin(origin)]:
 		return allowed
 	}
-	return Decision{Code: codeOrigin}
+	return Decision{Code: messaging.CodeOriginNotAllowed}
 }
 
 // normalOrigin folds what RFC 6454 section 4 treats as equal: the case of
