@@ -1,0 +1,131 @@
+package guardrails
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+const (
+	// ScopePublish is the scope that publishing takes.
+	ScopePublish = "publish"
+	// ExpiryWarning is how long before the end of its grant a client is warned.
+	ExpiryWarning = 30 * time.Second
+	// Never is the wait for what does not happen.
+	Never = time.Duration(math.MaxInt64)
+)
+
+// ErrGrant is returned by [NewGrant] for claims that make no grant. The token
+// they come from is of no use; a retry does not help.
+var ErrGrant = errors.New("guardrails: claims make no grant")
+
+// Grant is what a verified token lets its bearer do. The zero value allows
+// nothing; [Open] allows everything. A Grant is not changed after it is made
+// and may then be used concurrently.
+type Grant struct {
+	// Subject is whom the token was issued to.
+	Subject string
+	// Jobs are the jobs that may be followed: exact ids; prefixes, which end in
+	// "*"; or "*" for all.
+	Jobs []string
+	// Scopes are what else the bearer may do.
+	Scopes []string
+	// ExpiresAt is the end of the grant. Without one it allows nothing.
+	ExpiresAt time.Time
+
+	open bool
+}
+
+// Open returns the grant of every client while tokens are off: it has no
+// subject, no end and no bounds.
+func Open() Grant { return Grant{open: true} }
+
+// NewGrant makes a grant from the claims of a token that has been verified. Its
+// error is an [ErrGrant] if the token has no subject or no end, or if one of the
+// jobs is no pattern: it is empty, has a "*" before its end, or could match no
+// jobId. A prefix takes everything that begins with it, so one that is meant for
+// a group of jobs has to end in what separates the group's name from the rest:
+// "team-1*" takes "team-10/a" too, "team-1/*" does not.
+func NewGrant(subject string, jobs, scopes []string, expiresAt time.Time) (Grant, error) {
+	if subject == "" {
+		return Grant{}, fmt.Errorf("%w: want a subject", ErrGrant)
+	}
+	if expiresAt.IsZero() {
+		return Grant{}, fmt.Errorf("%w: want a time of expiry", ErrGrant)
+	}
+	for i, pattern := range jobs {
+		if !validPattern(pattern) {
+			// Only its place is told: what a token holds is not for logs.
+			return Grant{}, fmt.Errorf("%w: entry %d of the jobs: want a jobId, a prefix with * at its end, or *", ErrGrant, i)
+		}
+	}
+	return Grant{
+		Subject: subject, Jobs: slices.Clone(jobs), Scopes: slices.Clone(scopes),
+		// A token counts in wall time, which a monotonic reading would not.
+		ExpiresAt: expiresAt.Round(0),
+	}, nil
+}
+
+func validPattern(pattern string) bool {
+	if pattern == "*" {
+		return true
+	}
+	id := strings.TrimSuffix(pattern, "*")
+	return !strings.Contains(id, "*") && messaging.ValidateJobID(id) == nil
+}
+
+// Follow decides whether the bearer may read the events of a job: those to come
+// and those that were.
+func (g Grant) Follow(jobID string) Decision {
+	if refusal := g.given(); !refusal.Allowed() || g.open {
+		return refusal
+	}
+	for _, pattern := range g.Jobs {
+		prefix, isPrefix := strings.CutSuffix(pattern, "*")
+		if jobID == pattern || isPrefix && strings.HasPrefix(jobID, prefix) {
+			return allowed
+		}
+	}
+	return Decision{Code: messaging.CodeJobForbidden}
+}
+
+// Publish decides whether the bearer may publish events.
+func (g Grant) Publish() Decision {
+	if refusal := g.given(); !refusal.Allowed() || g.open || slices.Contains(g.Scopes, ScopePublish) {
+		return refusal
+	}
+	return Decision{Code: messaging.CodeScopeRequired}
+}
+
+// given refuses the zero grant, and one that somebody made without an end.
+func (g Grant) given() Decision {
+	if !g.open && g.ExpiresAt.IsZero() {
+		return Decision{Code: messaging.CodeTokenRequired}
+	}
+	return allowed
+}
+
+// Holds decides whether the grant has not yet ended.
+func (g Grant) Holds(now time.Time) Decision {
+	if refusal := g.given(); !refusal.Allowed() || g.open || now.Before(g.ExpiresAt) {
+		return refusal
+	}
+	return Decision{Code: messaging.CodeTokenExpired}
+}
+
+// Expiry returns how long it is until the bearer is to be warned, which is
+// [ExpiryWarning] before the end, and until the end. Neither is negative: zero
+// means now. Of the [Open] grant both are [Never]. Clocks get set: ask again
+// when the time has come.
+func (g Grant) Expiry(now time.Time) (warnIn, endIn time.Duration) {
+	if g.open {
+		return Never, Never
+	}
+	endIn = max(g.ExpiresAt.Sub(now), 0)
+	return max(endIn-ExpiryWarning, 0), endIn
+}
