@@ -1,6 +1,7 @@
 package guardrails_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/letswriteabook/realtime/guardrails"
@@ -50,4 +51,33 @@ func TestParseOriginsRefuses(t *testing.T) {
 			t.Errorf("list %q was accepted", list)
 		}
 	}
+}
+
+// FuzzOrigins checks that a list allows what it names, in any case of letters,
+// and nothing that goes on after it.
+func FuzzOrigins(f *testing.F) {
+	for _, seed := range []string{"http://localhost:5173", "https://a.example,https://b.example", "*", "", "https://a.example/", "null", "https://user@a.example"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		origins, err := guardrails.ParseOrigins(list, true)
+		if err != nil {
+			return
+		}
+		if origins.Decide("").Allowed() {
+			t.Errorf("list %q allows no origin, which is required", list)
+		}
+		if origins.Decide("https://never.invalid").Allowed() {
+			if !strings.Contains(list, "*") && !strings.Contains(strings.ToLower(list), "never.invalid") {
+				t.Errorf("list %q allows an origin that it does not name", list)
+			}
+			return
+		}
+		for entry := range strings.SplitSeq(list, ",") {
+			entry = strings.TrimSpace(entry)
+			if entry != "" && !origins.Decide(entry).Allowed() {
+				t.Errorf("list %q does not allow %q", list, entry)
+			}
+		}
+	})
 }
