@@ -61,12 +61,19 @@ func TestOtherWritersValuesAsJSON(t *testing.T) {
 	id, _ := bson.ObjectIDFromHex("65f0a1b2c3d4e5f601020304")
 	decimal, _ := bson.ParseDecimal128("1.50")
 	doc, err := bson.Marshal(bson.D{
-		{Key: "jobId", Value: "j"}, {Key: "kind", Value: "domain"}, {Key: "emittedAt", Value: stored},
+		{Key: "jobId", Value: "j"},
+		{Key: "kind", Value: "domain"},
+		{Key: "emittedAt", Value: stored},
 		{Key: "event", Value: bson.D{
-			{Key: "at", Value: stored}, {Key: "id", Value: id}, {Key: "long", Value: int64(1) << 53},
-			{Key: "whole", Value: 1700000000000.0}, {Key: "nan", Value: negativeZero() / negativeZero()},
-			{Key: "binary", Value: bson.Binary{Data: []byte("hi")}}, {Key: "decimal", Value: decimal},
-			{Key: "stamp", Value: bson.Timestamp{T: 7, I: 1}}, {Key: "bad", Value: "a\xffb"},
+			{Key: "at", Value: stored},
+			{Key: "id", Value: id},
+			{Key: "long", Value: int64(1) << 53},
+			{Key: "whole", Value: 1700000000000.0},
+			{Key: "nan", Value: negativeZero() / negativeZero()},
+			{Key: "binary", Value: bson.Binary{Data: []byte("hi")}},
+			{Key: "decimal", Value: decimal},
+			{Key: "stamp", Value: bson.Timestamp{T: 7, I: 1}},
+			{Key: "bad", Value: "a\xffb"},
 		}},
 	})
 	if err != nil {

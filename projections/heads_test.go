@@ -106,8 +106,13 @@ func TestHeadFallsBackToTheWorkersAggregate(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.insert(t, b.jobs(),
-		bson.D{{Key: "jobId", Value: "dated"}, {Key: "status", Value: "running"}, {Key: "updatedAt", Value: stored},
-			{Key: "summary", Value: bson.D{{Key: "n", Value: 1}}}, {Key: "raw", Value: "not ours"}},
+		bson.D{
+			{Key: "jobId", Value: "dated"},
+			{Key: "status", Value: "running"},
+			{Key: "updatedAt", Value: stored},
+			{Key: "summary", Value: bson.D{{Key: "n", Value: 1}}},
+			{Key: "raw", Value: "not ours"},
+		},
 		bson.D{{Key: "jobId", Value: "text"}, {Key: "status", Value: "failed"}, {Key: "updatedAt", Value: "2026-01-01T00:00:00Z"}},
 		bson.D{{Key: "jobId", Value: "both"}, {Key: "status", Value: "queued"}, {Key: "updatedAt", Value: stored}},
 		bson.D{{Key: "jobId", Value: "timeless"}, {Key: "status", Value: "queued"}},

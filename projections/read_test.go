@@ -85,9 +85,13 @@ func positions(records []messaging.Record) []string {
 // legacy returns a document as an older writer leaves it.
 func legacy(jobID string, emittedAt any, n int) bson.D {
 	return bson.D{
-		{Key: "jobId", Value: jobID}, {Key: "kind", Value: "domain"}, {Key: "emittedAt", Value: emittedAt},
+		{Key: "jobId", Value: jobID},
+		{Key: "kind", Value: "domain"},
+		{Key: "emittedAt", Value: emittedAt},
 		{Key: "event", Value: bson.D{{Key: "type", Value: "t"}, {Key: "occurredAt", Value: "o"}, {Key: "n", Value: n}}},
-		{Key: "createdAt", Value: stored}, {Key: "updatedAt", Value: stored}, {Key: "__v", Value: 0},
+		{Key: "createdAt", Value: stored},
+		{Key: "updatedAt", Value: stored},
+		{Key: "__v", Value: 0},
 	}
 }
 
