@@ -74,12 +74,14 @@ const whitespace = " \t\r\n"
 // and wait for room. An event that is still not stored Config.PublishTimeout
 // after the body was read, or when the client has gone, is withdrawn.
 func (i *Ingest) ServePublish(w http.ResponseWriter, r *http.Request) {
-	// Also for what the server reads of a body that is refused unread. A writer
-	// that cannot set deadlines leaves them to its server.
+	// Also for a body that is refused unread, which the server reads then. A
+	// writer that cannot set deadlines leaves them to its server.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(i.cfg.BodyTimeout))
 	answer := i.publish(w, r)
 	i.metrics.httpRequests.WithLabelValues(strconv.Itoa(answer.status)).Inc()
-	answer.write(w, i.cfg.BodyTimeout)
+	// The server sends it after it has read what is left of a body, for which
+	// the time is the one above.
+	answer.write(w, 2*i.cfg.BodyTimeout)
 }
 
 // publish does what a request asks for.

@@ -35,6 +35,8 @@ type memoryLog struct {
 	bySequence map[string]uint64
 	// before is called without the lock, ahead of each append and dead letter.
 	before func(ctx context.Context, jobID string) error
+	// lostAnswers is how many of the next appends are stored and yet fail.
+	lostAnswers int
 	// headErr is what Head fails with.
 	headErr error
 	heads   int
@@ -70,6 +72,10 @@ func (l *memoryLog) Append(ctx context.Context, r messaging.Record) (messaging.R
 	sequence := uint64(len(l.records))
 	l.bySequence[r.MessageID] = sequence
 	l.change()
+	if l.lostAnswers > 0 {
+		l.lostAnswers--
+		return messaging.Receipt{}, errPassing
+	}
 	return messaging.Receipt{Sequence: sequence}, nil
 }
 
@@ -111,6 +117,20 @@ func (l *memoryLog) failHead(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.headErr = err
+}
+
+// loseAnswers makes the next appends store their records and fail.
+func (l *memoryLog) loseAnswers(count int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lostAnswers = count
+}
+
+// failWith makes every write fail, until it is called with nil.
+func (l *memoryLog) failWith(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = func(context.Context, string) error { return err }
 }
 
 // block makes every write wait until the returned function is called.

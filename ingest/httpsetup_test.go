@@ -1,0 +1,182 @@
+package ingest_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/ingest"
+)
+
+const (
+	jsonType   = "application/json"
+	ndjsonType = "application/x-ndjson"
+)
+
+// door is a running Ingest that is published to over HTTP.
+type door struct {
+	*gateway
+	log    *memoryLog
+	server *httptest.Server
+}
+
+// openDoor runs an Ingest without Redis behind an HTTP server.
+func openDoor(t *testing.T, cfg ingest.Config) *door {
+	t.Helper()
+	log := newMemoryLog()
+	return serve(t, start(t, nil, log, cfg), log)
+}
+
+// serve puts an HTTP server before an Ingest.
+func serve(t *testing.T, g *gateway, log *memoryLog) *door {
+	t.Helper()
+	d := &door{gateway: g, log: log, server: httptest.NewServer(http.HandlerFunc(g.ServePublish))}
+	t.Cleanup(d.server.Close)
+	eventually(t, "requests to be taken in", func() bool { return probe(g) == http.StatusBadRequest })
+	return d
+}
+
+// probe publishes nothing, and returns the status.
+func probe(g *gateway) int {
+	r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)
+	r.Header.Set("Content-Type", ndjsonType)
+	w := httptest.NewRecorder()
+	g.ServePublish(w, r)
+	return w.Code
+}
+
+// reply is the answer to a request, with the fields of all its forms.
+type reply struct {
+	status int
+	header http.Header
+	text   string
+
+	ID        string
+	JobID     string
+	Sequence  uint64
+	Duplicate bool
+	Code      string
+	Message   string
+
+	Stored  int
+	Failed  int
+	Results []struct {
+		Line      int
+		OK        bool
+		ID        string
+		JobID     string
+		Sequence  uint64
+		Duplicate bool
+		Code      string
+		Message   string
+	}
+}
+
+// request returns a request to publish; the header has names and values in turn.
+func (d *door) request(ctx context.Context, contentType string, body io.Reader, header ...string) *http.Request {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, d.server.URL, body)
+	if err != nil {
+		panic(err)
+	}
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	for n := 0; n < len(header); n += 2 {
+		r.Header.Add(header[n], header[n+1])
+	}
+	return r
+}
+
+// do sends a request; it may be called from any goroutine.
+func (d *door) do(r *http.Request) (reply, error) {
+	response, err := d.server.Client().Do(r)
+	if err != nil {
+		return reply{}, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	answer := reply{status: response.StatusCode, header: response.Header, text: strings.TrimSuffix(string(text), "\n")}
+	if got := response.Header.Get("Content-Type"); got != "application/json; charset=utf-8" {
+		return reply{}, fmt.Errorf("Content-Type is %q", got)
+	}
+	return answer, json.Unmarshal(text, &answer)
+}
+
+// post publishes a body.
+func (d *door) post(t *testing.T, contentType, body string, header ...string) reply {
+	t.Helper()
+	answer, err := d.do(d.request(t.Context(), contentType, strings.NewReader(body), header...))
+	if err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	return answer
+}
+
+// postAsync publishes a body from a goroutine of its own, which ends with the
+// answer.
+func (d *door) postAsync(t *testing.T, contentType, body string) <-chan reply {
+	t.Helper()
+	answers := make(chan reply, 1)
+	r := d.request(context.Background(), contentType, strings.NewReader(body))
+	go func() {
+		answer, err := d.do(r)
+		if err != nil {
+			answer.text = err.Error()
+		}
+		answers <- answer
+	}()
+	return answers
+}
+
+// expectEmpty waits until nothing is on its way.
+func (d *door) expectEmpty(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"pending_events", "pending_bytes", "http_pending_requests", "http_pending_bytes"} {
+		eventually(t, name+" to be 0", func() bool { return d.metric(t, name) == 0 })
+	}
+	if letters := len(d.log.waitLetters(t, 0)); letters != 0 {
+		t.Errorf("%d dead letters, want none", letters)
+	}
+}
+
+// expectStored checks that the log has exactly what an NDJSON body was told.
+func (d *door) expectStored(t *testing.T, lines []string, answer reply) {
+	t.Helper()
+	records := d.log.stored()
+	stored := 0
+	for n, result := range answer.Results {
+		if !result.OK {
+			continue
+		}
+		stored++
+		if result.Sequence < 1 || result.Sequence > uint64(len(records)) || string(records[result.Sequence-1].Body) != lines[n] {
+			t.Errorf("line %d is said to be at %d, where it is not", result.Line, result.Sequence)
+		}
+	}
+	if stored != answer.Stored || len(answer.Results)-stored != answer.Failed {
+		t.Errorf("%d of %d results are ok, the sums are %d and %d", stored, len(answer.Results), answer.Stored, answer.Failed)
+	}
+	if len(records) != stored {
+		t.Errorf("%d records, want the %d that were answered", len(records), stored)
+	}
+}
+
+// expectUnavailable checks an answer of 503.
+func (a reply) expectUnavailable(t *testing.T) {
+	t.Helper()
+	after := a.header.Get("Retry-After")
+	if a.status != http.StatusServiceUnavailable || len(after) != 1 || after < "1" || after > "5" {
+		t.Errorf("answered %d with Retry-After %q: %s, want 503 and 1 to 5", a.status, after, a.text)
+	}
+	if len(a.Results) == 0 && (a.Code != "unavailable" || a.Message == "") {
+		t.Errorf("answered %s, want a problem", a.text)
+	}
+}
