@@ -98,7 +98,7 @@ func (i *issuer) look(algorithm, id string) ([]jwt.VerificationKey, error) {
 // for one, unless the last ended too short a time ago: then it returns at once.
 func (i *issuer) awaitFetch() {
 	i.mu.Lock()
-	if i.stopped || !i.pending && !i.attempted.IsZero() && time.Since(i.attempted) < i.cfg.MinRefreshInterval {
+	if i.stopped || !i.pending && time.Since(i.attempted) < i.cfg.MinRefreshInterval {
 		i.mu.Unlock()
 		return
 	}

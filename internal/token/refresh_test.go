@@ -196,6 +196,72 @@ func TestEndpointDownLater(t *testing.T) {
 	})
 }
 
+// A retry follows the first failure soon, however long an earlier outage was.
+func TestRetriesStartAnewAfterSuccess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublisher()
+		p.answer(http.StatusServiceUnavailable, nil)
+		b := inBubble(t, p)
+		time.Sleep(10 * time.Minute)
+		p.publish(jwk("ed", edKey))
+		time.Sleep(90 * time.Second)
+		synctest.Wait()
+		b.requireAccepted(t, signedAs(t, edKey, "ed"))
+
+		p.answer(http.StatusServiceUnavailable, nil)
+		b.requireRefused(t, signedAs(t, otherKey, "new"), token.ErrUnavailable, saysUnavailable)
+		before := p.count()
+		time.Sleep(1500 * time.Millisecond) // The first pause, and the half it may vary by.
+		synctest.Wait()
+		if got := p.count() - before; got != 1 {
+			t.Errorf("%d retries, want 1", got)
+		}
+	})
+}
+
+// An outage does not make fetches rarer than they are without one.
+func TestRetriesAreNoRarerThanRegularFetches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublisher()
+		p.answer(http.StatusServiceUnavailable, nil)
+		b := unstarted(t, p, func(cfg *token.Config) { cfg.RefreshInterval = cfg.MinRefreshInterval })
+		run(t, b)
+		time.Sleep(11 * time.Minute)
+		if got := p.count(); got < 60 {
+			t.Errorf("%d fetches in 11 minutes, want one in 11 seconds at least", got)
+		}
+	})
+}
+
+// A token that came before Run is answered by the first fetch of Run.
+func TestWishesBeforeRunAreOneFetch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublisher(jwk("ed", edKey))
+		b := unstarted(t, p)
+		accepted := make(chan error, 2)
+		for range cap(accepted) {
+			go func() { // Ends with the first fetch.
+				_, err := b.Verify(signedAs(t, edKey, "ed"), now)
+				accepted <- err
+			}()
+		}
+		synctest.Wait()
+		run(t, b)
+		for range cap(accepted) {
+			if err := <-accepted; err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if got := p.count(); got != 1 {
+			t.Errorf("%d fetches, want 1", got)
+		}
+	})
+}
+
 // A token waits for a fetch that hangs no longer than the fetch may take, a
 // bounded number of them does, and known keys do not wait at all.
 func TestWaitingIsBounded(t *testing.T) {
@@ -244,16 +310,13 @@ func TestStoppingLetsTokensGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPublisher()
 		p.stall()
-		cfg := config()
-		cfg.JWKSURL = "https://issuer.test/keys"
-		b := newVerifier(t, cfg)
-		token.SetTransport(b.Verifier, p)
+		b := unstarted(t, p)
 
 		// Without Run nothing is fetched, and a token gives up in time.
 		start := time.Now()
 		raw := signedAs(t, edKey, "ed")
 		b.requireRefused(t, raw, token.ErrUnavailable, saysUnavailable)
-		if waited := time.Since(start); waited != cfg.FetchTimeout || p.count() != 0 {
+		if waited := time.Since(start); waited != token.DefaultConfig().FetchTimeout || p.count() != 0 {
 			t.Errorf("waited %s for %d fetches", waited, p.count())
 		}
 
@@ -274,9 +337,14 @@ func TestStoppingLetsTokensGo(t *testing.T) {
 		if err := <-refused; !errors.Is(err, token.ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("waited %s for the end", waited)
+		}
+		time.Sleep(token.DefaultConfig().MinRefreshInterval)
+		start = time.Now()
 		b.requireRefused(t, raw, token.ErrUnavailable, saysUnavailable)
 		if waited := time.Since(start); waited != 0 {
-			t.Errorf("waited %s", waited)
+			t.Errorf("waited %s after the end", waited)
 		}
 		if err := b.Run(t.Context()); !errors.Is(err, token.ErrRunning) {
 			t.Errorf("second run: %v", err)

@@ -223,7 +223,7 @@ type bundle struct {
 
 // logs is a buffer for a logger that is used on several goroutines.
 type logs struct {
-	mu  sync.Mutex // Guards buffer.
+	mu  sync.Mutex // Guards buf.
 	buf bytes.Buffer
 }
 
@@ -286,14 +286,24 @@ func withIssuer(t testing.TB, p *publisher, change ...func(*token.Config)) *bund
 	return b
 }
 
-// inBubble returns a verifier that runs and fetches keys without a network, at
-// the intervals of the default configuration.
-func inBubble(t testing.TB, p *publisher) *bundle {
+// unstarted returns a verifier that does not run, and fetches keys without a
+// network once it does, at the intervals of the default configuration.
+func unstarted(t testing.TB, p *publisher, change ...func(*token.Config)) *bundle {
 	t.Helper()
 	cfg := config()
 	cfg.JWKSURL = "https://issuer.test/keys"
+	for _, f := range change {
+		f(&cfg)
+	}
 	b := newVerifier(t, cfg)
 	token.SetTransport(b.Verifier, p)
+	return b
+}
+
+// inBubble returns a verifier that runs and fetches keys without a network.
+func inBubble(t testing.TB, p *publisher) *bundle {
+	t.Helper()
+	b := unstarted(t, p)
 	run(t, b)
 	return b
 }
