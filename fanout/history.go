@@ -124,6 +124,13 @@ func (h *history) newest(ctx context.Context, room *room, limit int) (page, erro
 	at := room.place()
 	key := fmt.Sprintf("newest %d %s %s", limit, at.epoch, at.jobID)
 	return h.flights.share(ctx, key, func(ctx context.Context) (page, error) {
+		// The room may not have heard of the newest records yet. Who subscribes
+		// after they were stored is due them, and no status in their place.
+		last, err := h.log.LastSequence(ctx, at.jobID)
+		if err != nil {
+			return page{}, err
+		}
+		at.head = max(at.head, last)
 		records, source, err := h.before(ctx, at, 0, limit)
 		if err != nil {
 			return page{}, err

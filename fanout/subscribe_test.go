@@ -266,8 +266,13 @@ func TestUnsubscribeUnderLoad(t *testing.T) {
 	}
 }
 
-// publishUntilTheEnd publishes some 3000 events a second while the test runs.
+// publishUntilTheEnd publishes some 3000 events a second while the test runs, and
+// some 300 under the race detector, whose clients could not follow.
 func (s *stage) publishUntilTheEnd(jobID string) {
+	pause := time.Millisecond
+	if raceDetector {
+		pause = 10 * time.Millisecond
+	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // stopped by the test's cleanup
 		defer close(stopped)
@@ -276,7 +281,7 @@ func (s *stage) publishUntilTheEnd(jobID string) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(time.Millisecond):
+			case <-time.After(pause):
 			}
 		}
 	}()
