@@ -114,12 +114,12 @@ func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
 // caughtUp tells the client that what follows is live, and records the catch-up
 // for the metrics page. The room's mutex is held: no live event can come first.
 func (h *Hub) caughtUp(sub *subscription) {
+	h.recordCatchUp(sub) // first, so that who was told finds it on the page
 	account := sub.catchUp
 	sub.sink.reach(sub.room.jobID, sub.epoch, sub.cursor)
 	sub.sink.send(messaging.EventCaughtUp, messaging.CaughtUp{
 		JobID: sub.room.jobID, From: account.from, To: sub.cursor, Replayed: account.replayed, Source: account.source,
 	})
-	h.recordCatchUp(sub)
 }
 
 // gap tells the client which part of the history is gone.
