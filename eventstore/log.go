@@ -164,8 +164,9 @@ func unavailable(err error) error {
 func passing(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
-		// A starting cluster also lacks peers for a while.
-		return api.Code == http.StatusServiceUnavailable || api.ErrorCode == codeNoPeers
+		// A starting cluster also lacks peers for a while, and a stream is
+		// offline while every server that has it is away.
+		return api.Code == http.StatusServiceUnavailable || hasCode(err, codeNoPeers, codeStreamOffline, codeConsumerOffline)
 	}
 	for _, target := range []error{
 		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,

@@ -25,7 +25,8 @@ func TestSessionsOnThreeReplicas(t *testing.T) {
 	gateway := func(node int) *bundle {
 		// It prefers one node and knows the others.
 		return open(t, connect(t, strings.Join(append([]string{urls[node]}, urls...), ",")), func(c *eventstore.Config) {
-			c.MaxBytes, c.DeadLetterMaxBytes = 64<<20, 8<<20
+			// The log itself is on every node: one of them is shut down below.
+			c.Replicas, c.MaxBytes, c.DeadLetterMaxBytes = 3, 64<<20, 8<<20
 			c.AckTimeout, c.ReadTimeout, c.OpenTimeout = time.Second, 2*time.Second, patience
 		})
 	}
