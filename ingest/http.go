@@ -74,8 +74,9 @@ const whitespace = " \t\r\n"
 // and wait for room. An event that is still not stored Config.PublishTimeout
 // after the body was read, or when the client has gone, is withdrawn.
 func (i *Ingest) ServePublish(w http.ResponseWriter, r *http.Request) {
-	// Also for a body that is refused unread, which the server reads then. A
-	// writer that cannot set deadlines leaves them to its server.
+	// Also for a body that is refused unread, which the server reads then; it
+	// lifts the deadline at the end of the body. A writer that cannot set
+	// deadlines leaves them to its server.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(i.cfg.BodyTimeout))
 	answer := i.publish(w, r)
 	i.metrics.httpRequests.WithLabelValues(strconv.Itoa(answer.status)).Inc()

@@ -29,8 +29,8 @@ type batch struct {
 // are ended, which is soon after ctx has. The key is the id of those without one.
 //
 // Of two lines of one job, the second is never stored when the first was given
-// up because of ctx: the lanes keep their order, and what was not begun when ctx
-// ended is not begun any more.
+// up: the lanes keep their order, and when ctx or the drain of the gateway ends,
+// nothing is begun any more.
 func (i *Ingest) storeLines(ctx context.Context, lanes *lanes, lines []line, key string) []outcome {
 	i.metrics.httpReceived.Add(float64(len(lines)))
 	b := &batch{
@@ -46,7 +46,7 @@ func (i *Ingest) storeLines(ctx context.Context, lanes *lanes, lines []line, key
 			continue
 		}
 		b.outcomes[n].problem = problemNotStored
-		if ctx.Err() == nil && i.budget.take(ctx, len(record.Body)) {
+		if i.budget.take(ctx, len(record.Body)) {
 			i.enqueue(ctx, lanes, b, n, record)
 		}
 	}
@@ -126,7 +126,7 @@ func (b *batch) end() {
 
 // storeRecord appends a record until work or the request's context ends.
 func (i *Ingest) storeRecord(work, asked context.Context, record messaging.Record) outcome {
-	if asked.Err() != nil {
+	if asked.Err() != nil || work.Err() != nil {
 		return outcome{problem: problemNotStored}
 	}
 	ctx, cancel := context.WithCancel(work)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -88,9 +87,6 @@ func (i *Ingest) readBody(w http.ResponseWriter, r *http.Request, request *reque
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
-		// What follows on the connection is the next request, or the client's
-		// hanging up, which must be heard while the log is waited for.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return body, nil
 	case errors.As(err, &tooLarge):
 		return nil, tooLargeBody(limit)

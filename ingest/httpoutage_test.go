@@ -117,85 +117,6 @@ func TestLinesBehindAStuckEventAreWithdrawn(t *testing.T) {
 	}
 }
 
-func TestPublishWaitsForRoomInTheBudget(t *testing.T) {
-	t.Parallel()
-	cfg := quick()
-	cfg.MaxPendingEvents = 3
-	d := openDoor(t, cfg)
-	var lines []string
-	for n := range 50 { // more than fit at a time
-		lines = append(lines, event(fmt.Sprint("job-", n%5), "", n))
-	}
-	answer := d.post(t, ndjsonType, strings.Join(lines, "\n"))
-	if answer.status != http.StatusOK {
-		t.Errorf("answered %d with %s, want 200", answer.status, answer.text)
-	}
-	d.expectStored(t, lines, answer)
-	if d.log.mostAtAll > 3 {
-		t.Errorf("%d appends at a time, want 3", d.log.mostAtAll)
-	}
-	d.expectEmpty(t)
-}
-
-func TestFullBudgetIsUnavailableInTheEnd(t *testing.T) {
-	t.Parallel()
-	cfg := quick()
-	cfg.MaxPendingEvents, cfg.PublishTimeout = 3, 50*time.Millisecond
-	b := setup(t)
-	d := serve(t, b.subscribed(t, cfg), b.log)
-	open := b.log.block()
-	defer open()
-	for n := range 5 {
-		b.publish(t, event("job", "", n))
-	}
-	eventually(t, "back-pressure", func() bool { return d.metric(t, "backpressure_episodes_total") == 1 })
-	for range 3 {
-		d.post(t, jsonType, event("other", "", 1)).expectUnavailable(t)
-	}
-	if pending := d.metric(t, "pending_events"); pending != 3 {
-		t.Errorf("%v events pending, want 3", pending)
-	}
-	open()
-	b.log.waitRecords(t, 5)
-	if answer := d.post(t, jsonType, event("other", "", 1)); answer.status != http.StatusCreated {
-		t.Errorf("afterwards: answered %d with %s", answer.status, answer.text)
-	}
-	d.expectEmpty(t)
-}
-
-// Publishers that always have more in hand do not keep Redis out.
-func TestRedisIsReadBesideBusyPublishers(t *testing.T) {
-	t.Parallel()
-	const events = 50
-	cfg := quick()
-	cfg.MaxPendingEvents = 4
-	b := setup(t)
-	d := serve(t, b.subscribed(t, cfg), b.log)
-	var lines []string
-	for n := range 100 {
-		lines = append(lines, event(fmt.Sprint("http-", n%10), "", n))
-	}
-	body := strings.Join(lines, "\n")
-	ctx, cancel := context.WithCancel(t.Context())
-	var working sync.WaitGroup
-	for range 8 {
-		working.Go(func() { // ends with ctx
-			for ctx.Err() == nil {
-				_, _ = d.do(d.request(ctx, ndjsonType, strings.NewReader(body)))
-			}
-		})
-	}
-	for n := range events {
-		b.publish(t, event("redis", fmt.Sprint(n), n))
-	}
-	b.log.wait(t, "the events from Redis", func() bool {
-		return len(b.log.records) >= events && b.log.bySequence[fmt.Sprint(events-1)] > 0
-	})
-	cancel()
-	working.Wait()
-	d.expectEmpty(t)
-}
-
 // stalled sends a request whose body stops in the middle.
 func (d *door) stalled(t *testing.T, contentType, sent string, declared int) net.Conn {
 	t.Helper()
@@ -282,29 +203,6 @@ func TestClientThatGoesLeavesNothingBehind(t *testing.T) {
 	d.expectEmpty(t) // the log is still away
 	open()
 	if answer := d.post(t, jsonType, event("job", "", 3)); answer.status != http.StatusCreated || answer.Sequence != 1 {
-		t.Errorf("afterwards: answered %d with %s", answer.status, answer.text)
-	}
-}
-
-func TestRequestsUnderWayAreBounded(t *testing.T) {
-	t.Parallel()
-	cfg := quick()
-	cfg.MaxPublishRequests = 2
-	cfg.MaxEventBytes, cfg.MaxBodyBytes, cfg.MaxPublishBytes = 40_000, 40_000, 60_000
-	d := openDoor(t, cfg)
-	// 16 KiB are booked at first, and doubled when they are full.
-	slow := d.stalled(t, jsonType, strings.Repeat(" ", 20_000), 40_000)
-	eventually(t, "half a body", func() bool { return d.metric(t, "http_pending_bytes") == 32<<10 })
-	d.post(t, jsonType, sized(t, "job", 33_000)).expectUnavailable(t)
-	if answer := d.post(t, jsonType, sized(t, "job", 10_000)); answer.status != http.StatusCreated {
-		t.Errorf("a small body: answered %d with %s", answer.status, answer.text)
-	}
-	second := d.stalled(t, jsonType, "", 10)
-	eventually(t, "the second request", func() bool { return d.metric(t, "http_pending_requests") == 2 })
-	d.post(t, jsonType, event("job", "", 1)).expectUnavailable(t)
-	_, _ = slow.Close(), second.Close()
-	d.expectEmpty(t)
-	if answer := d.post(t, jsonType, sized(t, "job", 40_000)); answer.status != http.StatusCreated {
 		t.Errorf("afterwards: answered %d with %s", answer.status, answer.text)
 	}
 }
