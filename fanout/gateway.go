@@ -84,7 +84,7 @@ func (g *Gateway) admit(origin string) (*guardrails.Slot, guardrails.Decision) {
 	decision := g.policy.Origins.Decide(origin)
 	var slot *guardrails.Slot
 	if decision.Allowed() {
-		slot, decision = g.admission.Admit(origin, rand.Float64())
+		slot, decision = g.admission.Admit(guardrails.Visitor{Origin: origin}, time.Now(), rand.Float64())
 	}
 	if !decision.Allowed() {
 		g.refused.WithLabelValues(string(decision.Code)).Inc()

@@ -1,7 +1,10 @@
 package guardrails
 
 import (
+	"maps"
+	"net/netip"
 	"sync"
+	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -10,49 +13,73 @@ import (
 // counted.
 const UnknownOrigin = "unknown"
 
+// Visitor is a client that asks to be admitted.
+type Visitor struct {
+	// Origin is its Origin header; empty counts as [UnknownOrigin].
+	Origin string
+	// Address is its own, see [ClientAddress]. All clients without one, as on a
+	// Unix socket, count as one address.
+	Address netip.Addr
+	// Subject is that of its [Grant]; without one it counts under no subject.
+	Subject string
+}
+
 // Admission counts the sockets of one gateway and decides about new ones. Its
 // methods may be called concurrently.
 //
-// Invariant: Total is the number of slots taken and not yet released, and so is
-// the sum over the origins; no origin is kept with a count of zero.
+// Invariants: the total is the number of slots taken and not yet released, and
+// so is the sum over the origins and over the addresses; the sum over the
+// subjects is that of the slots that have one. No key is kept with a count of
+// zero. A refusal changes nothing.
 type Admission struct {
 	limits Limits
 
-	mu        sync.Mutex // guards total and perOrigin
-	total     int
-	perOrigin map[string]int
+	mu         sync.Mutex // guards everything below, and released of every slot
+	rate       Bucket
+	total      int
+	perOrigin  tally[string]
+	perAddress tally[netip.Addr]
+	perSubject tally[string]
 }
 
 // NewAdmission returns an Admission with no socket counted.
 func NewAdmission(limits Limits) *Admission {
-	return &Admission{limits: limits, perOrigin: make(map[string]int)}
+	return &Admission{
+		limits:     limits,
+		rate:       limits.ConnectionRate().Bucket(),
+		perOrigin:  make(tally[string]),
+		perAddress: make(tally[netip.Addr]),
+		perSubject: make(tally[string]),
+	}
 }
 
 // Slot is one admitted socket's place in the counts.
 type Slot struct {
 	admission *Admission
-	origin    string
-	once      sync.Once
+	visitor   Visitor // as it is counted
+	released  bool
 }
 
 // Origin returns the origin that the slot is counted under.
-func (s *Slot) Origin() string { return s.origin }
+func (s *Slot) Origin() string { return s.visitor.Origin }
 
 // Release gives the slot back. Calls after the first do nothing.
-func (s *Slot) Release() {
-	s.once.Do(func() { s.admission.release(s.origin) })
-}
+func (s *Slot) Release() { s.admission.release(s) }
 
-// Admit takes a slot for a socket of this origin, or returns nil and the
-// refusal. An empty origin counts as [UnknownOrigin]. jitter, in [0, 1),
-// spreads the advised retry.
-func (a *Admission) Admit(origin string, jitter float64) (*Slot, Decision) {
-	if origin == "" {
-		origin = UnknownOrigin
+// Admit takes a slot for a socket of this visitor, or returns nil and the
+// refusal. In a dry run there is always a slot, and the decision says what would
+// have been refused. jitter, in [0, 1), spreads the advised retry.
+//
+// Who is refused for a count spends nothing of the connection rate: clients that
+// can not get in do not keep the others out.
+func (a *Admission) Admit(visitor Visitor, now time.Time, jitter float64) (*Slot, Decision) {
+	if visitor.Origin == "" {
+		visitor.Origin = UnknownOrigin
 	}
+	visitor.Address = countedAddress(visitor.Address)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	decision := a.decide(origin)
+	decision := a.decide(visitor, now)
 	if decision.Code != "" {
 		decision.RetryAfter = jittered(retryBase, jitter)
 	}
@@ -60,26 +87,49 @@ func (a *Admission) Admit(origin string, jitter float64) (*Slot, Decision) {
 		return nil, decision
 	}
 	a.total++
-	a.perOrigin[origin]++
-	return &Slot{admission: a, origin: origin}, decision
+	a.perOrigin.add(visitor.Origin)
+	a.perAddress.add(visitor.Address)
+	if visitor.Subject != "" {
+		a.perSubject.add(visitor.Subject)
+	}
+	return &Slot{admission: a, visitor: visitor}, decision
 }
 
-// decide is called with mu held.
-func (a *Admission) decide(origin string) Decision {
+// decide is called with mu held. Only when it allows does it change anything: it
+// spends one connection of the rate.
+func (a *Admission) decide(visitor Visitor, now time.Time) Decision {
 	l := a.limits
 	if d := l.oneMore(messaging.CodeMaxConnectionsExceeded, l.MaxConnections, a.total); d.Code != "" {
 		return d
 	}
-	return l.oneMore(messaging.CodeOriginConnectionsExceeded, l.MaxConnectionsPerOrigin, a.perOrigin[origin])
+	if d := l.oneMore(messaging.CodeOriginConnectionsExceeded, l.MaxConnectionsPerOrigin, a.perOrigin[visitor.Origin]); d.Code != "" {
+		return d
+	}
+	if d := l.oneMore(messaging.CodeAddressConnectionsExceeded, l.MaxConnectionsPerAddress, a.perAddress[visitor.Address]); d.Code != "" {
+		return d
+	}
+	// Nobody is counted under the empty subject, so it never meets its limit.
+	if d := l.oneMore(messaging.CodeSubjectConnectionsExceeded, l.MaxConnectionsPerSubject, a.perSubject[visitor.Subject]); d.Code != "" {
+		return d
+	}
+	if _, ok := a.rate.Take(now); !ok {
+		return l.refuse(messaging.CodeConnectionRateExceeded, a.rate.burst, a.rate.burst)
+	}
+	return allowed
 }
 
-func (a *Admission) release(origin string) {
+func (a *Admission) release(slot *Slot) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if slot.released {
+		return
+	}
+	slot.released = true
 	a.total--
-	a.perOrigin[origin]--
-	if a.perOrigin[origin] == 0 {
-		delete(a.perOrigin, origin)
+	a.perOrigin.remove(slot.visitor.Origin)
+	a.perAddress.remove(slot.visitor.Address)
+	if slot.visitor.Subject != "" {
+		a.perSubject.remove(slot.visitor.Subject)
 	}
 }
 
@@ -87,9 +137,30 @@ func (a *Admission) release(origin string) {
 func (a *Admission) Counts() (total int, perOrigin map[string]int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	perOrigin = make(map[string]int, len(a.perOrigin))
-	for origin, n := range a.perOrigin {
-		perOrigin[origin] = n
+	return a.total, maps.Clone(map[string]int(a.perOrigin))
+}
+
+// tally counts by key and forgets a key whose count is back at zero.
+type tally[K comparable] map[K]int
+
+func (t tally[K]) add(key K) { t[key]++ }
+
+func (t tally[K]) remove(key K) {
+	if t[key]--; t[key] == 0 {
+		delete(t, key)
 	}
-	return a.total, perOrigin
+}
+
+// ipv6PrefixBits is the length of the IPv6 prefix that counts as one address:
+// whoever has one address of a /64 has all of them (RFC 4291 section 2.5.1).
+const ipv6PrefixBits = 64
+
+// countedAddress is what an address is counted under: itself, or its IPv6 /64.
+func countedAddress(address netip.Addr) netip.Addr {
+	address = plainAddress(address)
+	if !address.Is6() {
+		return address
+	}
+	prefix, _ := address.Prefix(ipv6PrefixBits) // fails on a length that an address can not have
+	return prefix.Addr()
 }
