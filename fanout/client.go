@@ -18,12 +18,18 @@ type client struct {
 	// pid is the private id of the socket's session, set while it connects;
 	// empty without connection state recovery.
 	pid string
+	// quota bounds how fast the client may send.
+	quota *guardrails.Quota
 
 	mu            sync.Mutex // guards everything below
 	gone          bool
 	lastActive    time.Time
 	idle          *time.Timer // nil without an idle timeout
 	subscriptions map[string]*follow
+	// grant is what the client's token allows; expiry, nil without an end, is the
+	// timer of its next step.
+	grant  guardrails.Grant
+	expiry *time.Timer
 }
 
 // follow is one of a client's subscriptions.
@@ -37,10 +43,11 @@ type follow struct {
 }
 
 // newClient returns the client of an admitted socket, with its idle time running.
-func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot) *client {
+func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant guardrails.Grant) *client {
 	sink := &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio"), offsets: g.sessions != nil}
 	c := &client{
 		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink),
+		quota: guardrails.NewQuota(g.policy.Limits), grant: grant,
 		lastActive: time.Now(), subscriptions: make(map[string]*follow),
 	}
 	c.watchIdle()
@@ -61,6 +68,9 @@ func (c *client) release() {
 	if c.idle != nil {
 		c.idle.Stop()
 		c.gateway.idleWatched.Add(-1)
+	}
+	if c.expiry != nil {
+		c.expiry.Stop()
 	}
 	c.mu.Unlock()
 	for _, followed := range subscriptions {

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +22,8 @@ import (
 type Policy struct {
 	Limits  guardrails.Limits
 	Origins guardrails.Origins
+	// Proxies are those that are trusted to tell a client's address.
+	Proxies []netip.Prefix
 	// CatchUpLimit is how many events a subscription without a position is
 	// replayed.
 	CatchUpLimit int
@@ -34,6 +39,7 @@ type Gateway struct {
 	hub       *Hub
 	policy    Policy
 	sessions  Sessions // nil without connection state recovery
+	tokens    Tokens   // nil: everybody may do everything
 	admission *guardrails.Admission
 	logger    *slog.Logger
 	refused   *prometheus.CounterVec
@@ -47,19 +53,19 @@ type Gateway struct {
 }
 
 // NewGateway returns a gateway on a hub. Without sessions, which may be nil, no
-// client's session is recovered.
-func NewGateway(hub *Hub, policy Policy, sessions Sessions, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
+// client's session is recovered; without tokens, none needs one.
+func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
 	if err := policy.Limits.Validate(); err != nil {
 		return nil, err
 	}
 	g := &Gateway{
-		hub: hub, policy: policy, sessions: sessions, logger: logger,
+		hub: hub, policy: policy, sessions: sessions, tokens: tokens, logger: logger,
 		clients:   make(map[string]*client),
 		admission: guardrails.NewAdmission(policy.Limits),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
-			Help: "Requests of clients that were refused, by error code.",
-		}, []string{"code"}),
+			Help: "Requests of clients that were refused, or in a dry run would have been, by error code.",
+		}, []string{"code", "dry_run"}),
 		evicted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_evicted_total",
 			Help: "Sockets that were closed because they were idle.",
@@ -80,40 +86,69 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, logger *slog.Logger,
 }
 
 // admit decides about a new client, whatever its transport.
-func (g *Gateway) admit(origin string) (*guardrails.Slot, guardrails.Decision) {
+func (g *Gateway) admit(r *http.Request, grant guardrails.Grant) (*guardrails.Slot, guardrails.Decision) {
+	origin := r.Header.Get("Origin")
 	decision := g.policy.Origins.Decide(origin)
 	var slot *guardrails.Slot
 	if decision.Allowed() {
-		slot, decision = g.admission.Admit(guardrails.Visitor{Origin: origin}, time.Now(), rand.Float64())
+		visitor := guardrails.Visitor{Origin: origin, Address: g.address(r), Subject: grant.Subject}
+		slot, decision = g.admission.Admit(visitor, time.Now(), rand.Float64())
 	}
-	if !decision.Allowed() {
-		g.refused.WithLabelValues(string(decision.Code)).Inc()
-		g.logger.Info("client refused", "origin", origin, "code", decision.Code, "current", decision.Current, "limit", decision.Limit)
-	}
+	g.count(decision, origin)
 	return slot, decision
+}
+
+// address returns the client's own network address, behind the proxies that are
+// trusted to tell it.
+func (g *Gateway) address(r *http.Request) netip.Addr {
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // none on a Unix socket
+	return guardrails.ClientAddress(remote.Addr(), r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded"), g.policy.Proxies)
+}
+
+// count accounts for a decision that a limit had a part in, if it had: a refusal,
+// or what would have been one but for a dry run.
+func (g *Gateway) count(decision guardrails.Decision, origin string) {
+	if decision.Code == "" {
+		return
+	}
+	g.refused.WithLabelValues(string(decision.Code), strconv.FormatBool(decision.DryRun)).Inc()
+	g.logger.Info("client refused", "origin", origin, "code", decision.Code,
+		"current", decision.Current, "limit", decision.Limit, "dryRun", decision.DryRun)
 }
 
 // Connect admits a socket, or refuses it with the contract's text and code. One
 // that names a session gets that back.
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
 	origin := socket.Request().Header.Get("Origin")
-	wanted, recovered := g.recall(auth, origin)
-	slot, decision := g.admit(origin)
+	grant, decision := g.socketGrant(socket, auth)
 	if !decision.Allowed() {
-		problem := decision.Problem()
-		return &socketio.Refusal{Message: problem.Message, Data: refusalData(problem)}
+		g.count(decision, origin)
+		return refusal(decision)
 	}
-	c := newClient(g, socket, slot)
+	wanted, recovered := g.recall(auth, origin, grant.Subject)
+	slot, decision := g.admit(socket.Request(), grant)
+	if !decision.Allowed() {
+		return refusal(decision)
+	}
+	c := newClient(g, socket, slot, grant)
 	socket.SetData(c)
 	c.identify(wanted, recovered)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if recovered {
 		g.recovered.Inc()
 		c.restore(wanted)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.save()
+	c.watchExpiry()
 	return nil
+}
+
+// refusal is a decision as CONNECT_ERROR tells it: the problem's message, and
+// what stands beside it as data.
+func refusal(decision guardrails.Decision) *socketio.Refusal {
+	problem := decision.Problem()
+	return &socketio.Refusal{Message: problem.Message, Data: refusalData(problem)}
 }
 
 // refusalData is what stands in the data of a CONNECT_ERROR: the problem without
@@ -133,6 +168,12 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	if !ok {
 		return
 	}
+	decision := c.spend(name)
+	g.count(decision, c.slot.Origin())
+	if !decision.Allowed() {
+		c.refuse(decision.Problem(), ack)
+		return
+	}
 	switch name {
 	case messaging.EventSubscribe:
 		c.touch()
@@ -143,7 +184,17 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	case messaging.EventPing:
 		c.touch()
 		c.emit(messaging.EventPong, messaging.Pong{Timestamp: time.Now().UnixMilli()})
+	case messaging.EventRefresh:
+		c.refresh(args, ack)
 	}
+}
+
+// spend takes a client's message out of its quota.
+func (c *client) spend(name string) guardrails.Decision {
+	if name == messaging.EventSubscribe || name == messaging.EventUnsubscribe {
+		return c.quota.Change(time.Now(), rand.Float64())
+	}
+	return c.quota.Message(time.Now(), rand.Float64())
 }
 
 // Disconnect frees everything that a socket held.

@@ -32,6 +32,7 @@ func (c *client) watchIdle() {
 
 func (c *client) checkIdle() {
 	c.mu.Lock()
+	last := c.lastActive
 	remaining, _ := c.gateway.policy.Limits.Idle(time.Now(), c.lastActive)
 	stays := c.gone || remaining > 0
 	if stays && !c.gone {
@@ -41,7 +42,14 @@ func (c *client) checkIdle() {
 	if stays {
 		return
 	}
+	decision := c.gateway.policy.Limits.Evict(time.Now(), last)
+	c.gateway.count(decision, c.slot.Origin())
+	if decision.Allowed() { // a dry run; it is looked at again after the next silence
+		c.touch()
+		c.checkIdle()
+		return
+	}
 	c.gateway.evicted.Inc()
-	c.emit(messaging.EventError, messaging.NewProblem(messaging.CodeIdleTimeout))
+	c.emit(messaging.EventError, decision.Problem())
 	c.socket.Disconnect(true)
 }

@@ -1,6 +1,7 @@
 package fanout_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,7 @@ type recoverer struct {
 	socket   *testkit.Socket
 	sid, pid string
 	offset   string
+	token    string // "mine" unless it matters
 	// got are the sequences received, by job.
 	got map[string][]uint64
 	// caughtUp is the last end of a catch-up on this connection.
@@ -80,7 +82,7 @@ func (c *recoverer) connectFrom(s *stage, origin string) (recovered bool) {
 	c.socket, c.caughtUp = s.in(c.t).dialSocket(origin, 0), nil
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
 	defer cancel()
-	auth := map[string]any{"token": "mine"}
+	auth := map[string]any{"token": cmp.Or(c.token, "mine")}
 	if c.pid != "" {
 		auth["pid"] = c.pid
 		if c.offset != "" {

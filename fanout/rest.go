@@ -23,7 +23,7 @@ const maxPage = 1000
 // items after it, oldest first, so that a client can poll page by page; given as
 // a time, the newest after it, newest first.
 func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
-	jobID, ok := g.jobRequest(w, r)
+	jobID, _, ok := g.jobRequest(w, r)
 	if !ok {
 		return
 	}
@@ -94,18 +94,19 @@ func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 	return place{jobID: jobID, epoch: extent.Epoch, head: head}, err
 }
 
-// jobRequest answers the parts that requests about one job share: the origin and
-// the jobId. It reports false when it has refused the request.
-func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request) (string, bool) {
+// jobRequest answers the parts that requests about one job share: the origin, the
+// jobId and the token. It reports false when it has refused the request.
+func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request) (jobID string, grant guardrails.Grant, ok bool) {
 	if !g.allowOrigin(w, r) {
-		return "", false
+		return "", grant, false
 	}
-	jobID := r.PathValue("jobId")
+	jobID = r.PathValue("jobId")
 	if problem := checkJobID(jobID); problem != nil {
 		writeProblem(w, http.StatusBadRequest, *problem)
-		return "", false
+		return "", grant, false
 	}
-	return jobID, true
+	grant, ok = g.allowJob(w, r, jobID)
+	return jobID, grant, ok
 }
 
 // allowOrigin answers a cross-origin request as the Fetch standard's CORS
@@ -114,8 +115,8 @@ func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	w.Header().Add("Vary", "Origin")
 	if decision := g.policy.Origins.Decide(origin); origin != "" && !decision.Allowed() {
-		g.refused.WithLabelValues(string(decision.Code)).Inc()
-		writeProblem(w, http.StatusForbidden, decision.Problem())
+		g.count(decision, origin)
+		refuseRequest(w, decision, "")
 		return false
 	}
 	if origin != "" {
@@ -133,14 +134,6 @@ func (g *Gateway) AllowOrigin(r *http.Request) (allow string, ok bool) {
 
 func writeProblem(w http.ResponseWriter, status int, problem messaging.Problem) {
 	writeJSON(w, status, problem)
-}
-
-// refusalStatus is the HTTP status of a client that was not admitted.
-func refusalStatus(decision guardrails.Decision) int {
-	if decision.Code == messaging.CodeOriginNotAllowed {
-		return http.StatusForbidden
-	}
-	return http.StatusServiceUnavailable
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -32,8 +32,10 @@ const loadTimeout = time.Second
 type session struct {
 	SID string `json:"sid"`
 	// Origin has to be the same when the session is recovered.
-	Origin string       `json:"origin,omitempty"`
-	Jobs   []sessionJob `json:"jobs,omitempty"`
+	Origin string `json:"origin,omitempty"`
+	// Subject, that of the client's token, too.
+	Subject string       `json:"subject,omitempty"`
+	Jobs    []sessionJob `json:"jobs,omitempty"`
 }
 
 // sessionJob is one subscription, with the position that it was asked for from:
@@ -53,7 +55,7 @@ type recall struct {
 // recall returns the session that a CONNECT names in its auth, if it can be
 // recovered. Everything in auth is the client's word: what does not fit makes it
 // an ordinary connect.
-func (g *Gateway) recall(auth json.RawMessage, origin string) (recall, bool) {
+func (g *Gateway) recall(auth json.RawMessage, origin, subject string) (recall, bool) {
 	var named struct {
 		PID    string `json:"pid"`
 		Offset string `json:"offset"`
@@ -78,7 +80,7 @@ func (g *Gateway) recall(auth json.RawMessage, origin string) (recall, bool) {
 	if !found || err != nil {
 		return recall{}, false
 	}
-	if err := json.Unmarshal(state, &wanted.kept); err != nil || wanted.kept.Origin != origin {
+	if err := json.Unmarshal(state, &wanted.kept); err != nil || wanted.kept.Origin != origin || wanted.kept.Subject != subject {
 		return recall{}, false
 	}
 	return wanted, wanted.complete()
@@ -138,10 +140,9 @@ func newPID() string {
 }
 
 // restore takes up the subscriptions of a recovered session, each right after
-// what the client has received.
+// what the client has received, and only if its token still allows the job. The
+// mutex is held.
 func (c *client) restore(wanted recall) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	// All marks first: the first event of one job must not name that job alone.
 	for _, job := range wanted.kept.Jobs {
 		if sequence, found := wanted.offset.of(job.JobID); found {
@@ -154,6 +155,10 @@ func (c *client) restore(wanted recall) {
 	for _, job := range wanted.kept.Jobs {
 		if !limits.Subscribe(len(c.subscriptions)).Allowed() {
 			break // the limit is lower than it was
+		}
+		if decision := c.grant.Follow(job.JobID); !decision.Allowed() {
+			c.refuse(problemOf(decision, job.JobID), nil)
+			continue
 		}
 		from := c.gateway.freshStart()
 		if job.Since != nil {
@@ -178,7 +183,7 @@ func (c *client) save() {
 	if c.pid == "" || c.gone {
 		return
 	}
-	kept := session{SID: c.socket.ID(), Origin: c.socket.Request().Header.Get("Origin")}
+	kept := session{SID: c.socket.ID(), Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
 	for jobID, followed := range c.subscriptions {
 		job := sessionJob{JobID: jobID}
 		if followed.asked.resume {

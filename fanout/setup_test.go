@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -43,9 +44,11 @@ type stage struct {
 type options struct {
 	log       *memoryLog      // nil for an own one
 	sessions  *memorySessions // nil: no connection state recovery
+	tokens    fanout.Tokens   // nil: nobody needs one
 	withoutDB bool
 	catalogue *messaging.Catalogue
 	limits    guardrails.Limits
+	proxies   []netip.Prefix
 	origins   string // "*" by default
 	catchUp   int    // 250 by default
 	config    func(*fanout.Config)
@@ -94,7 +97,7 @@ func setup(t testing.TB, opts options) *stage {
 		t.Fatal(err)
 	}
 	s.log.set(func(*memoryLog) { s.tail.hub = s.hub })
-	if s.gateway, err = fanout.NewGateway(s.hub, opts.policy(t), sessions, logger, s.registry); err != nil {
+	if s.gateway, err = fanout.NewGateway(s.hub, opts.policy(t), sessions, opts.tokens, logger, s.registry); err != nil {
 		t.Fatal(err)
 	}
 	socketConfig := socketio.DefaultConfig()
@@ -124,7 +127,7 @@ func (o options) policy(t testing.TB) fanout.Policy {
 	if o.catchUp == 0 {
 		o.catchUp = 250
 	}
-	return fanout.Policy{Limits: o.limits, Origins: origins, CatchUpLimit: o.catchUp, SessionRefresh: patience}
+	return fanout.Policy{Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: patience}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

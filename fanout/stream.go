@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"sync"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -100,18 +102,28 @@ func signal(waiting chan struct{}) {
 
 // ServeStream answers GET /api/realtime/jobs/{jobId}/stream with the job's
 // events as text/event-stream: after Last-Event-ID, or the query parameter
-// since, if there is one; otherwise the newest ones, then live.
+// since, if there is one; otherwise the newest ones, then live. It ends when the
+// client's token does.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
-	jobID, from, ok := g.streamRequest(w, r)
+	jobID, grant, ok := g.jobRequest(w, r)
 	if !ok {
 		return
 	}
-	slot, decision := g.admit(r.Header.Get("Origin"))
+	from, ok := g.streamStart(w, r)
+	if !ok {
+		return
+	}
+	slot, decision := g.admit(r, grant)
 	if !decision.Allowed() {
-		writeProblem(w, refusalStatus(decision), decision.Problem())
+		refuseRequest(w, decision, "")
 		return
 	}
 	defer slot.Release()
+	if _, endIn := grant.Expiry(time.Now()); endIn != guardrails.Never {
+		ctx, cancel := context.WithTimeout(r.Context(), endIn)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	sink := newStreamSink(r.Context().Done(), g.hub.metrics.delivered.WithLabelValues("sse"))
 	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink), from)
 	if err != nil {
@@ -127,27 +139,23 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	g.pump(w, r, sink)
 }
 
-// streamRequest reads the job and the position that a stream asks for.
-func (g *Gateway) streamRequest(w http.ResponseWriter, r *http.Request) (string, start, bool) {
+// streamStart reads the position that a stream asks for.
+func (g *Gateway) streamStart(w http.ResponseWriter, r *http.Request) (start, bool) {
 	from := g.freshStart()
-	jobID, ok := g.jobRequest(w, r)
-	if !ok {
-		return "", from, false
-	}
 	since := r.Header.Get("Last-Event-ID")
 	if since == "" {
 		since = r.URL.Query().Get("since")
 	}
 	if since == "" {
-		return jobID, from, true
+		return from, true
 	}
 	position, err := messaging.ParsePosition(since)
 	if err != nil {
 		writeProblem(w, http.StatusBadRequest, messaging.NewProblem(messaging.CodeSinceInvalid))
-		return "", from, false
+		return from, false
 	}
 	from.resume, from.position = true, position
-	return jobID, from, true
+	return from, true
 }
 
 // pump writes what the sink is given, until the client has gone.

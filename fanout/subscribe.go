@@ -42,12 +42,18 @@ func (c *client) follow(jobID string, from start) *messaging.Problem {
 	if c.gone {
 		return nil
 	}
+	if decision := c.grant.Follow(jobID); !decision.Allowed() {
+		problem := problemOf(decision, jobID)
+		return &problem
+	}
 	existing := c.subscriptions[jobID]
 	if existing == nil {
-		if decision := c.gateway.policy.Limits.Subscribe(len(c.subscriptions)); !decision.Allowed() {
+		decision := c.gateway.policy.Limits.Subscribe(len(c.subscriptions))
+		if !decision.Allowed() {
 			problem := decision.Problem()
 			return &problem
 		}
+		c.gateway.count(decision, c.slot.Origin()) // in a dry run
 	}
 	if existing != nil && from.resume && !existing.restored {
 		// Ended first: what follows the answer is the new one's alone.
@@ -118,7 +124,7 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 
 // refuse tells a client why its request was not granted. The socket stays.
 func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
-	c.gateway.refused.WithLabelValues(string(problem.Code)).Inc()
+	c.gateway.refused.WithLabelValues(string(problem.Code), "false").Inc()
 	c.emit(messaging.EventError, problem)
 	if ack != nil {
 		_ = ack(struct {

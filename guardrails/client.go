@@ -15,36 +15,6 @@ func (l Limits) Subscribe(current int) Decision {
 	return l.refuse(messaging.CodeSubscriptionLimitReached, l.MaxSubscriptionsPerClient, current)
 }
 
-// Namespace decides whether a connection that is in current namespaces may join
-// one more.
-func (l Limits) Namespace(current int) Decision {
-	return l.oneMore(messaging.CodeNamespaceLimitReached, l.MaxNamespacesPerClient, current)
-}
-
-// Acknowledge decides whether a socket that owes pending acknowledgements may be
-// asked for one more.
-func (l Limits) Acknowledge(pending int) Decision {
-	return l.oneMore(messaging.CodePendingAcksExceeded, l.MaxPendingAcksPerClient, pending)
-}
-
-// Payload decides about one message of a client, of this many bytes.
-func (l Limits) Payload(bytes int) Decision {
-	if l.MaxPayloadBytes == 0 || bytes <= l.MaxPayloadBytes {
-		return allowed
-	}
-	return l.refuse(messaging.CodePayloadTooLarge, l.MaxPayloadBytes, bytes)
-}
-
-// Outgoing decides whether more bytes may be queued for a socket for which
-// waiting bytes are queued. One message always may: a socket that takes what it
-// is sent is never refused for the size of it.
-func (l Limits) Outgoing(waiting, more int) Decision {
-	if l.MaxOutgoingBytes == 0 || waiting == 0 || more <= l.MaxOutgoingBytes-waiting {
-		return allowed
-	}
-	return l.refuse(messaging.CodeOutgoingBytesExceeded, l.MaxOutgoingBytes, waiting)
-}
-
 // Idle decides about a socket whose last sign of life was at last. It returns
 // how long the socket may still stay silent; zero or less means that it has to
 // go now. Without an idle timeout, running is false. A dry run changes neither:

@@ -21,8 +21,8 @@ func TestSubscribeAllowsExactlyTheLimit(t *testing.T) {
 func TestBoundsOfAClient(t *testing.T) {
 	t.Parallel()
 	limits := guardrails.Limits{
-		MaxSubscriptionsPerClient: 3, MaxNamespacesPerClient: 3, MaxPendingAcksPerClient: 3,
-		MaxPayloadBytes: 100, MaxOutgoingBytes: 100, IdleTimeout: time.Second,
+		MaxSubscriptionsPerClient: 3,
+		IdleTimeout:               time.Second,
 	}
 	const huge = int(^uint(0) >> 1)
 	tests := []struct {
@@ -32,18 +32,6 @@ func TestBoundsOfAClient(t *testing.T) {
 	}{
 		{name: "one subscription more", ask: func(l guardrails.Limits) guardrails.Decision { return l.Subscribe(2) }},
 		{"subscriptions", func(l guardrails.Limits) guardrails.Decision { return l.Subscribe(3) }, guardrails.Decision{Code: messaging.CodeSubscriptionLimitReached, Limit: 3, Current: 3}},
-		{name: "one namespace more", ask: func(l guardrails.Limits) guardrails.Decision { return l.Namespace(2) }},
-		{"namespaces", func(l guardrails.Limits) guardrails.Decision { return l.Namespace(3) }, guardrails.Decision{Code: messaging.CodeNamespaceLimitReached, Limit: 3, Current: 3}},
-		{name: "one acknowledgement more", ask: func(l guardrails.Limits) guardrails.Decision { return l.Acknowledge(2) }},
-		{"acknowledgements", func(l guardrails.Limits) guardrails.Decision { return l.Acknowledge(3) }, guardrails.Decision{Code: messaging.CodePendingAcksExceeded, Limit: 3, Current: 3}},
-		{name: "payload below", ask: func(l guardrails.Limits) guardrails.Decision { return l.Payload(99) }},
-		{name: "payload at the limit", ask: func(l guardrails.Limits) guardrails.Decision { return l.Payload(100) }},
-		{"payload above", func(l guardrails.Limits) guardrails.Decision { return l.Payload(101) }, guardrails.Decision{Code: messaging.CodePayloadTooLarge, Limit: 100, Current: 101}},
-		{name: "outgoing at the limit", ask: func(l guardrails.Limits) guardrails.Decision { return l.Outgoing(60, 40) }},
-		{"outgoing above", func(l guardrails.Limits) guardrails.Decision { return l.Outgoing(60, 41) }, guardrails.Decision{Code: messaging.CodeOutgoingBytesExceeded, Limit: 100, Current: 60}},
-		{"outgoing far above", func(l guardrails.Limits) guardrails.Decision { return l.Outgoing(60, huge) }, guardrails.Decision{Code: messaging.CodeOutgoingBytesExceeded, Limit: 100, Current: 60}},
-		{name: "outgoing, nothing waiting", ask: func(l guardrails.Limits) guardrails.Decision { return l.Outgoing(0, 500) }},
-		{"outgoing after a large one", func(l guardrails.Limits) guardrails.Decision { return l.Outgoing(500, 0) }, guardrails.Decision{Code: messaging.CodeOutgoingBytesExceeded, Limit: 100, Current: 500}},
 		{name: "silent, but not for long", ask: func(l guardrails.Limits) guardrails.Decision { return l.Evict(start.Add(time.Second-1), start) }},
 		{"silent for long", func(l guardrails.Limits) guardrails.Decision { return l.Evict(start.Add(time.Second), start) }, guardrails.Decision{Code: messaging.CodeIdleTimeout}},
 	}

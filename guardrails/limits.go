@@ -34,20 +34,7 @@ type Limits struct {
 	// how many at once, 0 being one second's worth.
 	MessagesPerSecond int
 	MessageBurst      int
-	// MaxPayloadBytes bounds one message of a client.
-	MaxPayloadBytes int
-	// MaxOutgoingBytes bounds what waits to be sent to one socket.
-	MaxOutgoingBytes int
-	// MaxNamespacesPerClient bounds the namespaces that one connection is in.
-	MaxNamespacesPerClient int
-	// MaxPendingAcksPerClient bounds the acknowledgements that one socket owes.
-	MaxPendingAcksPerClient int
 
-	// HandshakeTimeout is how long a client may take over the headers of the
-	// request that opens a connection.
-	HandshakeTimeout time.Duration
-	// ConnectTimeout is how long a connection may be in no namespace.
-	ConnectTimeout time.Duration
 	// IdleTimeout is how long a socket may stay silent.
 	IdleTimeout time.Duration
 
@@ -56,14 +43,11 @@ type Limits struct {
 	DryRun bool
 }
 
-// DefaultLimits returns the contract's defaults, no bound on connections, 20
-// jobs per socket, five minutes of silence, and ten seconds for each step of
-// connecting.
+// DefaultLimits returns the contract's defaults: no bound on connections, 20
+// jobs per socket, five minutes of silence.
 func DefaultLimits() Limits {
 	return Limits{
 		MaxSubscriptionsPerClient: 20,
-		HandshakeTimeout:          10 * time.Second,
-		ConnectTimeout:            10 * time.Second,
 		IdleTimeout:               5 * time.Minute,
 	}
 }
@@ -83,10 +67,6 @@ func (l Limits) Validate() error {
 		{"SubscriptionChangesPerMinute", l.SubscriptionChangesPerMinute},
 		{"MessagesPerSecond", l.MessagesPerSecond},
 		{"MessageBurst", l.MessageBurst},
-		{"MaxPayloadBytes", l.MaxPayloadBytes},
-		{"MaxOutgoingBytes", l.MaxOutgoingBytes},
-		{"MaxNamespacesPerClient", l.MaxNamespacesPerClient},
-		{"MaxPendingAcksPerClient", l.MaxPendingAcksPerClient},
 	}
 	for _, count := range counts {
 		if count.value < 0 {
@@ -109,10 +89,6 @@ func (l Limits) Validate() error {
 	switch {
 	case l.MaxSubscriptionsPerClient < 1:
 		return fmt.Errorf("MaxSubscriptionsPerClient is %d: want 1 or more", l.MaxSubscriptionsPerClient)
-	case l.HandshakeTimeout < 0:
-		return fmt.Errorf("HandshakeTimeout is %s: want 0 (off) or more", l.HandshakeTimeout)
-	case l.ConnectTimeout < 0:
-		return fmt.Errorf("ConnectTimeout is %s: want 0 (off) or more", l.ConnectTimeout)
 	case l.IdleTimeout < 0:
 		return fmt.Errorf("IdleTimeout is %s: want 0 (off) or more", l.IdleTimeout)
 	}

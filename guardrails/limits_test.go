@@ -25,12 +25,6 @@ func TestValidateNamesTheField(t *testing.T) {
 		"SubscriptionChangesPerMinute is -1: want 0 (no limit) or more": func(l *guardrails.Limits) { l.SubscriptionChangesPerMinute = -1 },
 		"MessagesPerSecond is -1: want 0 (no limit) or more":            func(l *guardrails.Limits) { l.MessagesPerSecond = -1 },
 		"MessageBurst is -1: want 0 (no limit) or more":                 func(l *guardrails.Limits) { l.MessageBurst = -1 },
-		"MaxPayloadBytes is -1: want 0 (no limit) or more":              func(l *guardrails.Limits) { l.MaxPayloadBytes = -1 },
-		"MaxOutgoingBytes is -1: want 0 (no limit) or more":             func(l *guardrails.Limits) { l.MaxOutgoingBytes = -1 },
-		"MaxNamespacesPerClient is -1: want 0 (no limit) or more":       func(l *guardrails.Limits) { l.MaxNamespacesPerClient = -1 },
-		"MaxPendingAcksPerClient is -1: want 0 (no limit) or more":      func(l *guardrails.Limits) { l.MaxPendingAcksPerClient = -1 },
-		"HandshakeTimeout is -1s: want 0 (off) or more":                 func(l *guardrails.Limits) { l.HandshakeTimeout = -time.Second },
-		"ConnectTimeout is -1s: want 0 (off) or more":                   func(l *guardrails.Limits) { l.ConnectTimeout = -time.Second },
 		"IdleTimeout is -1s: want 0 (off) or more":                      func(l *guardrails.Limits) { l.IdleTimeout = -time.Second },
 
 		"ConnectionsPerSecond and ConnectionBurst: burst is 5 without a rate: want both": func(l *guardrails.Limits) { l.ConnectionBurst = 5 },
@@ -73,8 +67,8 @@ func TestProblemCarriesTheFigures(t *testing.T) {
 		},
 		{
 			"nothing in use",
-			guardrails.Decision{Code: messaging.CodePendingAcksExceeded, Limit: 5},
-			`{"message":"Too many unanswered acknowledgements on this connection.","code":"PENDING_ACKS_EXCEEDED","limit":5,"current":0}`,
+			guardrails.Decision{Code: messaging.CodeSubscriptionLimitReached, Limit: 5},
+			`{"message":"Subscription limit reached for this connection.","code":"SUBSCRIPTION_LIMIT_REACHED","limit":5,"current":0}`,
 		},
 	}
 	for _, test := range tests {

@@ -30,16 +30,6 @@ const (
 	// CodeSubscriptionRateExceeded: a connection subscribes and unsubscribes too
 	// often.
 	CodeSubscriptionRateExceeded Code = "SUBSCRIPTION_RATE_EXCEEDED"
-	// CodePayloadTooLarge: one message has too many bytes.
-	CodePayloadTooLarge Code = "PAYLOAD_TOO_LARGE"
-	// CodeOutgoingBytesExceeded: a connection takes too little of what is sent
-	// to it.
-	CodeOutgoingBytesExceeded Code = "OUTGOING_BYTES_EXCEEDED"
-	// CodeNamespaceLimitReached: a connection is in as many namespaces as it may.
-	CodeNamespaceLimitReached Code = "NAMESPACE_LIMIT_REACHED"
-	// CodePendingAcksExceeded: a connection leaves too many acknowledgements
-	// unanswered.
-	CodePendingAcksExceeded Code = "PENDING_ACKS_EXCEEDED"
 	// CodeTokenRequired: the request came without a token and needs one.
 	CodeTokenRequired Code = "TOKEN_REQUIRED"
 	// CodeTokenInvalid: the token cannot be believed, or is not meant for this
@@ -71,10 +61,6 @@ var codeMessages = map[Code]string{
 	CodeConnectionRateExceeded:     "Too many new connections. Please retry shortly.",
 	CodeMessageRateExceeded:        "Too many messages on this connection.",
 	CodeSubscriptionRateExceeded:   "Too many subscribe and unsubscribe requests on this connection.",
-	CodePayloadTooLarge:            "The message is too large.",
-	CodeOutgoingBytesExceeded:      "Too much is waiting to be sent on this connection.",
-	CodeNamespaceLimitReached:      "Namespace limit reached for this connection.",
-	CodePendingAcksExceeded:        "Too many unanswered acknowledgements on this connection.",
 	CodeTokenRequired:              "A token is required.",
 	CodeTokenInvalid:               "The token is not valid.",
 	CodeTokenExpired:               "The token has expired.",

@@ -5,9 +5,11 @@ import "encoding/json"
 // The Socket.IO events that do not carry a record; those that do are named by
 // the [Catalogue].
 const (
-	EventSubscribe    = "subscribe"
-	EventUnsubscribe  = "unsubscribe"
-	EventPing         = "ping"
+	EventSubscribe   = "subscribe"
+	EventUnsubscribe = "unsubscribe"
+	EventPing        = "ping"
+	// EventRefresh brings a new token, {token}, before the old one expires.
+	EventRefresh      = "refresh"
 	EventPong         = "pong"
 	EventSubscribed   = "novel.subscribed"
 	EventUnsubscribed = "novel.unsubscribed"

@@ -36,7 +36,7 @@ func (s *Session) Close(reason string) {
 	}
 	s.state = stateClosing
 	s.reason = reason
-	s.timer.Reset(s.server.cfg.WriteTimeout)
+	s.schedule(time.Now().Add(s.server.cfg.WriteTimeout))
 	s.refill()
 }
 

@@ -29,6 +29,8 @@ func (s *Session) beat() {
 	case s.state == stateClosed:
 		s.mu.Unlock()
 		return
+	case s.state == stateClosing && time.Now().Before(s.pulse.due):
+		s.schedule(s.pulse.due) // this beat was under way when Close came
 	case s.state == stateClosing:
 		s.mu.Unlock()
 		s.abort(s.reason, frameClose)

@@ -42,6 +42,7 @@ type App struct {
 	models    *projections.Store // nil without MongoDB
 	ingest    *ingest.Ingest     // nil without the role
 	sockets   *socketio.Server   // nil without the role
+	tokens    *tokens            // nil when nobody needs one
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -69,6 +70,9 @@ func (a *App) open(ctx context.Context) error {
 		}
 	}
 	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
+		return err
+	}
+	if a.tokens, err = a.openTokens(); err != nil {
 		return err
 	}
 	if err = a.openLog(ctx); err != nil {
@@ -134,6 +138,8 @@ func (a *App) openIngest() error {
 	limits.DedupWindow = a.cfg.DedupWindow
 	// Room for a few events of the largest size, however large that is.
 	limits.MaxPendingBytes = max(limits.MaxPendingBytes, 4*a.cfg.MaxEvent)
+	limits.MaxBodyBytes = max(limits.MaxBodyBytes, a.cfg.MaxEvent)
+	limits.MaxPublishBytes = max(limits.MaxPublishBytes, 4*limits.MaxBodyBytes)
 	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
 	if a.ingest, err = ingest.New(client, ingestLog{a.log}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
@@ -194,6 +200,9 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if a.tokens != nil {
+		a.parts.run("token keys", a.tokens.verifier.Run)
+	}
 	a.startServers(gateway)
 	if a.models != nil && a.cfg.has(roleProject) {
 		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) })
@@ -253,10 +262,19 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := fanout.Policy{
-		Limits: a.cfg.limits(), Origins: origins, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2,
+	proxies, err := guardrails.ParseProxies(a.cfg.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("%w: TRUSTED_PROXIES: %w", ErrConfig, err)
 	}
-	gateway, err := fanout.NewGateway(hub, policy, sessions, a.logger, a.registry)
+	policy := fanout.Policy{
+		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
+		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2,
+	}
+	var verified fanout.Tokens
+	if a.tokens != nil {
+		verified = a.tokens
+	}
+	gateway, err := fanout.NewGateway(hub, policy, sessions, verified, a.logger, a.registry)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type Config struct {
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages; empty: they are on the public port, for requests from this machine or with INTERNAL_TOKEN"`
 	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages and for publishing over HTTP, at least 16 characters; empty: from this machine only"`
 
-	RedisURL   string `env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…; empty: no publish path"`
+	RedisURL   string `env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…; empty: events are published over HTTP only"`
 	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE; empty: catch-up is served from the log"`
 	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…]; empty: JetStream inside this process, in DATA_DIR"`
 
@@ -52,6 +52,20 @@ type Config struct {
 	MaxSubs      int           `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
 	IdleMs       int           `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
 	CatchUp      int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
+
+	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`
+	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
+	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; 0: no limit"`
+	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"messages of one socket in a second; 0: no limit"`
+	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"0" doc:"subscribe and unsubscribe requests of one socket in a minute; 0: no limit"`
+	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing"`
+	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
+
+	JWKSURL        string `env:"AUTH_JWKS_URL" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`
+	HMACSecret     string `env:"AUTH_HMAC_SECRET" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
+	HMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" doc:"file with that secret"`
+	TokenIssuer    string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
+	TokenAudience  string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
 
 	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`
 
@@ -142,6 +156,13 @@ func (c Config) Validate() error {
 	check(c.IdleMs >= 0, "SOCKET_IDLE_TIMEOUT_MS", c.IdleMs)
 	check(c.CatchUp >= 1 && c.CatchUp <= 10_000, "SOCKET_CATCH_UP_LIMIT", c.CatchUp)
 	check(c.RecoveryTTL == 0 || c.RecoveryTTL >= time.Second, "SOCKET_RECOVERY_TTL", c.RecoveryTTL)
+	check(c.MaxPerAddress >= 0, "SOCKET_MAX_CONNECTIONS_PER_IP", c.MaxPerAddress)
+	check(c.MaxPerSubject >= 0, "SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject)
+	check(c.ConnsPerSecond >= 0, "SOCKET_CONNECTIONS_PER_SECOND", c.ConnsPerSecond)
+	check(c.MsgsPerSecond >= 0, "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)
+	check(c.SubsPerMinute >= 0, "SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE", c.SubsPerMinute)
+	_, err = guardrails.ParseProxies(c.TrustedProxies)
+	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
 	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
 	var level slog.Level
 	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)
@@ -178,10 +199,16 @@ func (c Config) syncInterval() (time.Duration, error) {
 
 func (c Config) limits() guardrails.Limits {
 	return guardrails.Limits{
-		MaxConnections:            c.MaxConns,
-		MaxConnectionsPerOrigin:   c.MaxPerOrigin,
-		MaxSubscriptionsPerClient: c.MaxSubs,
-		IdleTimeout:               time.Duration(c.IdleMs) * time.Millisecond,
+		MaxConnections:               c.MaxConns,
+		MaxConnectionsPerOrigin:      c.MaxPerOrigin,
+		MaxConnectionsPerAddress:     c.MaxPerAddress,
+		MaxConnectionsPerSubject:     c.MaxPerSubject,
+		ConnectionsPerSecond:         c.ConnsPerSecond,
+		MaxSubscriptionsPerClient:    c.MaxSubs,
+		SubscriptionChangesPerMinute: c.SubsPerMinute,
+		MessagesPerSecond:            c.MsgsPerSecond,
+		IdleTimeout:                  time.Duration(c.IdleMs) * time.Millisecond,
+		DryRun:                       c.DryRun,
 	}
 }
 

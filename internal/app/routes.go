@@ -23,7 +23,7 @@ func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
 
 // serveProducers adds the way to publish without Redis.
 func (a *App) serveProducers() {
-	publish := a.operators().only(http.HandlerFunc(a.ingest.ServePublish))
+	publish := a.producers(http.HandlerFunc(a.ingest.ServePublish))
 	a.mux.Handle("POST /api/realtime/events", a.health.admitUnlessDraining(publish))
 }
 
