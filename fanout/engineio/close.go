@@ -40,8 +40,8 @@ func (s *Session) Close(reason string) {
 	s.refill()
 }
 
-// farewellGrace is how long a client that closed with a POST has to come for
-// the answer to its poll, when that is still on its way.
+// farewellGrace is how long a client that polls has to come for the end of the
+// session, when nothing else is left to be said: to its own close, or to ours.
 const farewellGrace = 250 * time.Millisecond
 
 // leave ends the session at the client's wish.
@@ -58,7 +58,7 @@ func (s *Session) leave() {
 	s.reason = ReasonTransportClose
 	s.queue.drop()
 	transport.left = true
-	s.timer.Reset(farewellGrace)
+	s.schedule(time.Now().Add(farewellGrace))
 }
 
 // abort ends the session at once and runs its last callback.

@@ -1,5 +1,7 @@
 package engineio
 
+import "time"
+
 // polling is the transport over HTTP requests: a GET waits until there is
 // something to send, a POST brings what the client sends. One of each at a time.
 //
@@ -35,15 +37,9 @@ func (p *polling) take(frame Frame) bool {
 }
 
 func (p *polling) flush() {
-	if p.waiting == nil || len(p.waiting.frames) == 0 {
-		return
+	if p.waiting != nil && len(p.waiting.frames) > 0 {
+		p.release()
 	}
-	if s := p.session; s.state == stateClosing && s.queue.empty() {
-		// The session ends when this response is written.
-		s.queue.unsentBytes += costBytes(frameClose)
-		p.take(frameClose)
-	}
-	p.release()
 }
 
 // release lets the waiting poll go with what it has.
@@ -68,13 +64,19 @@ func (p *polling) noop() {
 	}
 }
 
+// finish answers a poll of its own with the close packet. In one response with
+// messages, socket.io-client would act on it before it hands them over: it keeps
+// them back until it is connected again, and asks then to have them once more.
 func (p *polling) finish() {
 	s, farewell := p.session, frameClose
 	if p.left {
-		if p.waiting == nil {
-			return // the poll, or the timer
-		}
 		farewell = frameNoop
+	}
+	if p.waiting == nil {
+		if !p.left {
+			s.schedule(time.Now().Add(farewellGrace))
+		}
+		return // the poll, or the timer
 	}
 	s.server.running.Go(func() { s.abort(s.reason, farewell) })
 }

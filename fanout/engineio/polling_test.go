@@ -183,8 +183,10 @@ func TestClientClosesPollingBeforeItsPollArrives(t *testing.T) {
 
 		id, o = s.openPolling()
 		_ = o.session.Send(engineio.TextMessage([]byte("too late")))
+		start := time.Now()
 		s.post(id, "1\x1e4ignored")
 		want(t, "reason", <-o.closed, engineio.ReasonTransportClose)
+		want(t, "after", time.Since(start), 250*time.Millisecond)
 		want(t, "messages", len(o.messages), 0)
 		status, _ = s.poll(id)
 		want(t, "poll after it", status, 400)
@@ -203,7 +205,9 @@ func TestServerClosesPollingAfterTheRest(t *testing.T) {
 	o.session.Close("enough")
 	want(t, "send after close", o.session.Send(engineio.TextMessage(nil)), engineio.ErrClosed)
 	_, body := s.poll(id)
-	want(t, "the rest", body, "4a\x1e4b\x1e1")
+	want(t, "the rest", body, "4a\x1e4b")
+	_, body = s.poll(id)
+	want(t, "the goodbye, never with messages", body, "1")
 	want(t, "reason", receive(t, o.closed, "close"), "enough")
 }
 
@@ -216,6 +220,15 @@ func TestServerClosesPollingThatNeverPolls(t *testing.T) {
 		o.session.Close("enough")
 		want(t, "reason", <-o.closed, "enough")
 		want(t, "after", time.Since(start), 10*time.Second)
+
+		id, o := s.openPolling()
+		_ = o.session.Send(engineio.TextMessage([]byte("read")))
+		o.session.Close("enough")
+		start = time.Now()
+		_, body := s.poll(id)
+		want(t, "the rest", body, "4read")
+		want(t, "reason", <-o.closed, "enough")
+		want(t, "after the rest", time.Since(start), 250*time.Millisecond)
 	})
 }
 
