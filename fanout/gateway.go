@@ -120,7 +120,12 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 // that names a session gets that back.
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
 	origin := socket.Request().Header.Get("Origin")
-	grant, decision := g.socketGrant(socket, auth)
+	// All that can refuse for good comes before an earlier socket is taken over.
+	decision := g.policy.Origins.Decide(origin)
+	var grant guardrails.Grant
+	if decision.Allowed() {
+		grant, decision = g.socketGrant(socket, auth)
+	}
 	if !decision.Allowed() {
 		g.count(decision, origin)
 		return refusal(decision)
@@ -169,11 +174,11 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 		return
 	}
 	decision := c.spend(name)
-	g.count(decision, c.slot.Origin())
 	if !decision.Allowed() {
 		c.refuse(decision.Problem(), ack)
 		return
 	}
+	g.count(decision, c.slot.Origin()) // in a dry run
 	switch name {
 	case messaging.EventSubscribe:
 		c.touch()
@@ -189,12 +194,14 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	}
 }
 
-// spend takes a client's message out of its quota.
+// spend takes a client's message out of its quotas.
 func (c *client) spend(name string) guardrails.Decision {
-	if name == messaging.EventSubscribe || name == messaging.EventUnsubscribe {
-		return c.quota.Change(time.Now(), rand.Float64())
+	now, jitter := time.Now(), rand.Float64()
+	decision := c.quota.Message(now, jitter)
+	if decision.Allowed() && (name == messaging.EventSubscribe || name == messaging.EventUnsubscribe) {
+		decision = c.quota.Change(now, jitter)
 	}
-	return c.quota.Message(time.Now(), rand.Float64())
+	return decision
 }
 
 // Disconnect frees everything that a socket held.

@@ -88,10 +88,10 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 	return server.Run(ctx)
 }
 
-// withDefaults makes for a quiet log and a quick start and stop, unless the
-// environment says otherwise.
+// withDefaults keeps the stack on this machine and its log quiet, and makes for a
+// quick stop, unless the environment says otherwise.
 func withDefaults(environ map[string]string) map[string]string {
-	settings := map[string]string{"LOG_FORMAT": "text", "LOG_LEVEL": "warn", "NATS_SYNC": "10s", "DRAIN_SECONDS": "0"}
+	settings := map[string]string{"LOG_FORMAT": "text", "LOG_LEVEL": "warn", "NATS_SYNC": "10s", "DRAIN_SECONDS": "0", "HOST": "127.0.0.1"}
 	for name, value := range environ {
 		settings[name] = value
 	}

@@ -14,8 +14,8 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the gateway until SIGINT or SIGTERM",
 		Long: `serve runs the gateway. Without NATS_URL the log is kept inside this process, in
-DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL nobody
-can publish. Each of these is said once at start.`,
+DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL events
+are published over HTTP only. Each of these is said once at start.`,
 		Example: `  # everything in one process, events from a local Redis
   REDIS_URL=redis://localhost:6379 realtime serve
 

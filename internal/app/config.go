@@ -14,7 +14,9 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/natsserver"
 )
 
 // ErrConfig is matched by every error about a setting. A retry does not help.
@@ -39,11 +41,11 @@ type Config struct {
 	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream takes NATS clients; empty: none"`
 	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s (survives the death of the process)"`
 
-	LogReplicas  int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5"`
+	LogReplicas  int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5; more than 1 needs NATS_URL"`
 	LogMaxBytes  int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes"`
-	LogMaxAge    time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h; 0: never"`
+	LogMaxAge    time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
 	DedupWindow  time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
-	MaxEvent     int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes"`
+	MaxEvent     int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes, below 8388608"`
 	Catalogue    string        `env:"CATALOGUE_FILE" doc:"JSON file with further kinds of events"`
 	Origins      string        `env:"SOCKET_CLIENT_ORIGIN" envDefault:"http://localhost:5173" doc:"origins that may connect, comma-separated; * allows all"`
 	NeedOrigin   bool          `env:"SOCKET_REQUIRE_ORIGIN" envDefault:"false" doc:"refuse clients that send no Origin"`
@@ -57,7 +59,7 @@ type Config struct {
 	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
 	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; 0: no limit"`
 	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"messages of one socket in a second; 0: no limit"`
-	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"0" doc:"subscribe and unsubscribe requests of one socket in a minute; 0: no limit"`
+	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; 0: no limit"`
 	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing"`
 	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
 
@@ -143,11 +145,10 @@ func (c Config) Validate() error {
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
 	_, err := c.syncInterval()
 	check(err == nil, "NATS_SYNC", c.NATSSync)
-	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas), "STREAM_REPLICAS", c.LogReplicas)
-	check(c.LogMaxBytes > 0, "STREAM_MAX_BYTES", c.LogMaxBytes)
-	check(c.LogMaxAge >= 0, "STREAM_MAX_AGE", c.LogMaxAge)
-	check(c.DedupWindow >= time.Second, "STREAM_DEDUP_WINDOW", c.DedupWindow)
-	check(c.MaxEvent > 0, "MAX_EVENT_BYTES", c.MaxEvent)
+	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
+	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != ""), "STREAM_REPLICAS", c.LogReplicas)
+	c.checkStream(check)
+	check(c.MaxEvent > 0 && c.MaxEvent < natsserver.MaxPayloadBytes, "MAX_EVENT_BYTES", c.MaxEvent)
 	_, err = guardrails.ParseOrigins(c.Origins, c.NeedOrigin)
 	check(err == nil, "SOCKET_CLIENT_ORIGIN", c.Origins)
 	check(c.MaxConns >= 0, "SOCKET_MAX_CONNECTIONS", c.MaxConns)
@@ -172,6 +173,19 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
 	}
 	return nil
+}
+
+// checkStream asks the event store about each of its limits alone, so that the
+// setting that is wrong can be named.
+func (c Config) checkStream(check func(ok bool, name string, value any)) {
+	limits := eventstore.DefaultConfig()
+	limits.MaxBytes = c.LogMaxBytes
+	check(limits.Validate() == nil, "STREAM_MAX_BYTES", c.LogMaxBytes)
+	limits = eventstore.DefaultConfig()
+	limits.DuplicateWindow = c.DedupWindow
+	check(limits.Validate() == nil, "STREAM_DEDUP_WINDOW", c.DedupWindow)
+	limits.MaxAge = c.LogMaxAge
+	check(limits.Validate() == nil, "STREAM_MAX_AGE", c.LogMaxAge)
 }
 
 // The roles a process can have.
@@ -214,7 +228,7 @@ func (c Config) limits() guardrails.Limits {
 
 func (c Config) drainPeriod() time.Duration { return time.Duration(c.DrainSeconds) * time.Second }
 
-func (c Config) address() string { return c.Host + ":" + strconv.Itoa(c.Port) }
+func (c Config) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
 
 func isHostPort(address string) bool {
 	_, port, err := net.SplitHostPort(address)

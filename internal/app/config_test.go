@@ -18,7 +18,7 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		{name: "defaults"},
 		{name: "everything", environ: map[string]string{
 			"REDIS_URL": "rediss://user:secret@redis:6380/1", "MONGODB_URI": "mongodb+srv://mongo/novel", "NATS_URL": "nats://a:4222,tls://b:4222",
-			"ROLES": "fanout", "NATS_SYNC": "250ms", "STREAM_REPLICAS": "3", "SOCKET_CLIENT_ORIGIN": "*", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "text",
+			"ROLES": "fanout", "NATS_SYNC": "250ms", "STREAM_REPLICAS": "3", "HOST": "::1", "SOCKET_CLIENT_ORIGIN": "*", "LOG_LEVEL": "DEBUG", "LOG_FORMAT": "text",
 		}},
 		{name: "not a number", environ: map[string]string{"PORT": "http"}, want: []string{`PORT is "http": want HTTP port`}},
 		{name: "port out of range", environ: map[string]string{"PORT": "70000"}, want: []string{`PORT is "70000"`, "0 to 65535"}},
@@ -30,6 +30,11 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		{name: "sync", environ: map[string]string{"NATS_SYNC": "sometimes"}, want: []string{`NATS_SYNC is "sometimes"`, "always"}},
 		{name: "negative sync", environ: map[string]string{"NATS_SYNC": "-1s"}, want: []string{"NATS_SYNC"}},
 		{name: "replicas", environ: map[string]string{"STREAM_REPLICAS": "2"}, want: []string{"STREAM_REPLICAS", "1, 3 or 5"}},
+		{name: "replicas without a cluster", environ: map[string]string{"STREAM_REPLICAS": "3"}, want: []string{"STREAM_REPLICAS", "NATS_URL"}},
+		{name: "tiny stream", environ: map[string]string{"STREAM_MAX_BYTES": "5"}, want: []string{`STREAM_MAX_BYTES is "5"`}},
+		{name: "age below the dedup window", environ: map[string]string{"STREAM_MAX_AGE": "1m"}, want: []string{"STREAM_MAX_AGE"}},
+		{name: "huge events", environ: map[string]string{"MAX_EVENT_BYTES": "100000000"}, want: []string{"MAX_EVENT_BYTES"}},
+		{name: "listen", environ: map[string]string{"NATS_LISTEN": "foo"}, want: []string{`NATS_LISTEN is "foo"`, "host:port"}},
 		{name: "no subscriptions", environ: map[string]string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT": "0"}, want: []string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", "1 or more"}},
 		{name: "origin", environ: map[string]string{"SOCKET_CLIENT_ORIGIN": "localhost"}, want: []string{"SOCKET_CLIENT_ORIGIN"}},
 		{name: "level", environ: map[string]string{"LOG_LEVEL": "loud"}, want: []string{"LOG_LEVEL", "debug, info, warn or error"}},
@@ -65,9 +70,9 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 func TestSettingsHidePasswords(t *testing.T) {
 	t.Parallel()
 	cfg, err := app.LoadConfig(map[string]string{
-		"REDIS_URL":   "redis://worker:hunter2@redis:6379",
+		"REDIS_URL":   "redis://worker:hunter2@redis:6379?password=hunter2",
 		"MONGODB_URI": "mongodb://reader:hunter2@a:27017,b:27017/novel",
-		"NATS_URL":    "nats://gate:hunter2@a:4222,nats://gate:hunter2@b:4222",
+		"NATS_URL":    "nats://hunter2@a:4222,nats://gate:hunter2@b:4222",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,7 @@
 // Package app wires the service: it reads the settings, opens the backends, and
 // starts and stops the parts in order.
 //
-// Data flows one way. Redis (or nobody, without REDIS_URL) feeds ingest; ingest
+// Data flows one way. Redis and HTTP requests feed ingest; ingest
 // appends to the event store; the event store feeds the projections and the
 // hub; the hub feeds the sockets. The small interfaces that each part declares
 // for what it needs are satisfied here, by the part itself or by an adapter.

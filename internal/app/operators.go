@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
@@ -40,20 +41,36 @@ func (o operators) shows(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(given[:], wanted[:]) == 1
 }
 
-// local reports whether a request came from this machine, and not through a
-// proxy on it.
+// local reports whether a request came from this machine: not through a proxy on
+// it, and not from a web page of somewhere else whose name was made to resolve
+// to it (DNS rebinding), which Host and Origin give away.
 func local(r *http.Request) bool {
 	for _, name := range forwardingHeaders {
 		if r.Header.Get(name) != "" {
 			return false
 		}
 	}
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return false
+	if origin := r.Header.Get("Origin"); origin != "" {
+		u, err := url.Parse(origin)
+		if err != nil || !isLocalName(u.Hostname()) {
+			return false
+		}
 	}
-	address, err := netip.ParseAddr(host)
-	return err == nil && address.Unmap().IsLoopback()
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = r.Host
+	}
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	return err == nil && isLocalName(host) && isLoopback(remote)
+}
+
+func isLocalName(host string) bool {
+	return host == "localhost" || isLoopback(strings.Trim(host, "[]"))
+}
+
+func isLoopback(address string) bool {
+	parsed, err := netip.ParseAddr(address)
+	return err == nil && parsed.Unmap().IsLoopback()
 }
 
 // only lets nobody but operators through.

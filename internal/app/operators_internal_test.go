@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -11,6 +12,7 @@ func TestOperatorsPagesAreForOperators(t *testing.T) {
 	tests := []struct {
 		name   string
 		remote string
+		host   string // localhost:3001 by default
 		header http.Header
 		token  string
 		want   int
@@ -25,13 +27,17 @@ func TestOperatorsPagesAreForOperators(t *testing.T) {
 		{name: "with the token, through a proxy", remote: "127.0.0.1:5000", header: http.Header{"Authorization": {"Bearer secret"}, "Via": {"1.1 p"}}, token: "secret", want: http.StatusOK},
 		{name: "with another token", remote: "10.0.0.7:5000", header: http.Header{"Authorization": {"Bearer guess"}}, token: "secret", want: http.StatusUnauthorized},
 		{name: "an empty token is none", remote: "10.0.0.7:5000", header: http.Header{"Authorization": {"Bearer "}}, want: http.StatusUnauthorized},
+		{name: "by another name", remote: "127.0.0.1:5000", host: "evil.example", want: http.StatusUnauthorized},
+		{name: "by address", remote: "[::1]:5000", host: "[::1]:3001", want: http.StatusOK},
+		{name: "from a page of elsewhere", remote: "127.0.0.1:5000", header: http.Header{"Origin": {"http://evil.example"}}, want: http.StatusUnauthorized},
+		{name: "from a page of here", remote: "127.0.0.1:5000", header: http.Header{"Origin": {"http://localhost:5173"}}, want: http.StatusOK},
 		{name: "no address", remote: "@", want: http.StatusUnauthorized},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			request := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-			request.RemoteAddr = test.remote
+			request.RemoteAddr, request.Host = test.remote, cmp.Or(test.host, "localhost:3001")
 			for name, values := range test.header {
 				request.Header[name] = values
 			}

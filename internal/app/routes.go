@@ -19,6 +19,8 @@ func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
 	a.mux.Handle("/ws/", sockets)
 	a.mux.Handle("GET /api/realtime/jobs/{jobId}/stream", clients(http.HandlerFunc(gateway.ServeStream)))
 	a.mux.HandleFunc("GET /api/novel/{jobId}/events", gateway.ServeEvents)
+	a.mux.HandleFunc("OPTIONS /api/realtime/jobs/{jobId}/stream", gateway.ServePreflight)
+	a.mux.HandleFunc("OPTIONS /api/novel/{jobId}/events", gateway.ServePreflight)
 }
 
 // serveProducers adds the way to publish without Redis.

@@ -84,6 +84,9 @@ func (a *App) producers(next http.Handler) http.Handler {
 		if decision.Allowed() {
 			decision, status = grant.Publish(), http.StatusForbidden
 		}
+		if decision.Code == messaging.CodeInternal {
+			status = http.StatusServiceUnavailable
+		}
 		if !decision.Allowed() {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			http.Error(w, string(decision.Code)+": "+decision.Code.Message(), status)
