@@ -85,27 +85,24 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 		defer close(pinged)
 		subscription.ping(pinging)
 	}()
-	lastHeard, err := l.receive(ctx, subscription)
+	err = l.receive(ctx, subscription)
 	stopPinging()
 	subscription.close() // a ping may be in the middle of a write
 	<-pinged
-	l.state.lost(lastHeard, err)
+	l.state.lost(subscription.heard, err)
 	return true, err
 }
 
-// receive hands payloads on until the subscription ends, and returns when
-// something arrived last.
-func (l *listener) receive(ctx context.Context, s *subscription) (lastHeard time.Time, err error) {
-	lastHeard = time.Now()
+// receive hands payloads on until the subscription ends.
+func (l *listener) receive(ctx context.Context, s *subscription) error {
 	for {
 		payload, err := s.receive(ctx)
 		if err != nil {
-			return lastHeard, err
+			return err
 		}
-		lastHeard = time.Now()
 		l.deliver(ctx, payload, s)
 		if ctx.Err() != nil {
-			return lastHeard, fmt.Errorf("receive from Redis: %w", context.Cause(ctx))
+			return fmt.Errorf("receive from Redis: %w", context.Cause(ctx))
 		}
 	}
 }

@@ -33,6 +33,9 @@ type subscription struct {
 	pubsub *redis.PubSub
 	log    Log
 	cfg    Config
+	// heard is when anything came last, an answer to a ping too. It belongs to
+	// whoever calls open and receive.
+	heard time.Time
 
 	connecting sync.Mutex // guards the fields below
 	// dialed says that the one connection was asked for; conn is nil until it is
@@ -81,6 +84,7 @@ func (s *subscription) open(ctx context.Context) error {
 	if confirmed, ok := answer.(*redis.Subscription); !ok || confirmed.Kind != "subscribe" {
 		return fmt.Errorf("await the confirmation of the subscription: got %T", answer)
 	}
+	s.heard = time.Now()
 	return nil
 }
 
@@ -97,6 +101,7 @@ func (s *subscription) receive(ctx context.Context) (string, error) {
 		case err != nil:
 			return "", fmt.Errorf("receive from Redis: %w", err)
 		}
+		s.heard = time.Now()
 		switch received := received.(type) {
 		case *redis.Message:
 			return received.Payload, nil
