@@ -32,7 +32,10 @@ type Config struct {
 	DrainPeriod time.Duration
 	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body.
 	MaxPayloadBytes int64
-	// QueueBytes is the outgoing budget of a session, see [Session.Offer].
+	// QueueBytes is the outgoing budget of a session: from there on
+	// [Session.Offer] is refused. The control frames of [Session.Send] have a
+	// budget of their own, twice that, so that the most that waits is three
+	// times QueueBytes, one offered frame and one sent at once.
 	QueueBytes int
 	// AllowOrigin returns the value of Access-Control-Allow-Origin for a
 	// request, and whether there is one. Nil means no cross-origin reading.

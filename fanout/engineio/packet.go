@@ -42,6 +42,16 @@ type Packet struct {
 type Frame struct {
 	Data   []byte
 	Binary bool
+	// offered: refused at QueueBytes, and so no part of the control budget.
+	offered bool
+}
+
+// Offered returns the frame for a [Session.Send] that it is to be no burden to,
+// as if it had gone through [Session.Offer]. It is for frames that their sender
+// has held back, and has bounded likewise.
+func (f Frame) Offered() Frame {
+	f.offered = true
+	return f
 }
 
 // ParsePacket reads a text packet. It returns [ErrPacket] for an unknown type

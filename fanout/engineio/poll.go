@@ -97,7 +97,7 @@ func (s *Session) respond(w http.ResponseWriter, done *poll) {
 	s.server.metrics.sent.Add(float64(len(done.frames)))
 	cost := costBytes(done.frames...)
 	s.mu.Lock()
-	waiting := s.sent(cost)
+	waiting := s.sent(cost, controlCostBytes(done.frames...))
 	if transport, ok := s.transport.(*polling); ok && s.state != stateClosed {
 		transport.writing -= cost
 		s.refill()

@@ -58,7 +58,7 @@ func (p *polling) idle() bool {
 // noop ends a waiting poll that has nothing to say.
 func (p *polling) noop() {
 	if p.waiting != nil {
-		p.session.queue.unsentBytes += costBytes(frameNoop)
+		p.session.queue.add(frameNoop)
 		p.take(frameNoop)
 		p.release()
 	}

@@ -9,8 +9,9 @@ const frameOverheadBytes = 32
 type queue struct {
 	frames []Frame
 	head   int
-	// unsentBytes counts queued and taken frames with their overhead.
-	unsentBytes int
+	// unsentBytes counts queued and taken frames with their overhead,
+	// controlBytes those of them that were not offered.
+	unsentBytes, controlBytes int
 }
 
 func (q *queue) empty() bool { return q.head == len(q.frames) }
@@ -34,8 +35,25 @@ func (q *queue) pop() {
 	}
 }
 
+// add counts a frame that is to be sent.
+func (q *queue) add(frame Frame) {
+	q.unsentBytes += costBytes(frame)
+	q.controlBytes += controlCostBytes(frame)
+}
+
 // drop forgets every frame.
 func (q *queue) drop() { *q = queue{} }
+
+// controlCostBytes is the cost of those that were not offered.
+func controlCostBytes(frames ...Frame) int {
+	cost := 0
+	for _, frame := range frames {
+		if !frame.offered {
+			cost += len(frame.Data) + frameOverheadBytes
+		}
+	}
+	return cost
+}
 
 func costBytes(frames ...Frame) int {
 	cost := 0

@@ -11,12 +11,16 @@ var (
 	// ErrClosed is returned for a session that is closed or about to be. A
 	// retry does not help.
 	ErrClosed = errors.New("engineio: session closed")
-	// ErrQueueFull is returned by [Session.Send] when the client is so far
-	// behind that the session was closed for it. A retry does not help.
-	ErrQueueFull = errors.New("engineio: outgoing queue past its limit")
+	// ErrQueueFull is returned by [Session.Send] when so many control frames
+	// wait for the client that the session was closed for it. Offered frames
+	// do not count. A retry does not help.
+	ErrQueueFull = errors.New("engineio: control frames past their limit")
 )
 
-// hardLimitFactor times QueueBytes is what [Session.Send] may fill.
+// hardLimitFactor times QueueBytes is what the control frames, those of
+// [Session.Send], may fill. They are counted apart: one offered frame may be
+// larger than any budget, and what follows it must not close the session of a
+// client that is merely slow, which would come back for the same frame.
 const hardLimitFactor = 2
 
 // Receiver is the owner of one session. Message and Close are called one at a
@@ -111,23 +115,23 @@ func (s *Session) Offer(frame Frame) bool {
 		s.server.metrics.refused.Inc()
 		return false
 	}
-	s.enqueue(frame)
+	s.enqueue(frame.Offered())
 	s.transport.flush()
 	return true
 }
 
-// Send queues frames that are not to be refused, in one piece and in order. It
-// may fill the queue up to twice QueueBytes (a single frame more on an empty
-// queue); past that the session is closed and [ErrQueueFull] returned.
-// It returns [ErrClosed] after the session was closed.
+// Send queues control frames, which are not to be refused, in one piece and in
+// order. Those that wait may take up to twice QueueBytes, whatever was offered
+// beside them, and one call may exceed that when none waits; past that the
+// session is closed and [ErrQueueFull] returned. It returns [ErrClosed] after the session was closed.
 func (s *Session) Send(frames ...Frame) error {
 	s.mu.Lock()
 	if s.state != stateOpen {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	queued := s.queue.unsentBytes
-	if queued > 0 && queued+costBytes(frames...) > hardLimitFactor*s.server.cfg.QueueBytes {
+	waiting := s.queue.controlBytes
+	if waiting > 0 && waiting+controlCostBytes(frames...) > hardLimitFactor*s.server.cfg.QueueBytes {
 		s.server.running.Go(func() { s.abort(ReasonQueueFull, frameClose) })
 		s.mu.Unlock()
 		return ErrQueueFull
@@ -143,7 +147,7 @@ func (s *Session) Send(frames ...Frame) error {
 // enqueue hands a frame to the transport, or to the queue when there is no
 // room. Called with the lock held.
 func (s *Session) enqueue(frame Frame) {
-	s.queue.unsentBytes += costBytes(frame)
+	s.queue.add(frame)
 	if s.queue.empty() && s.transport.take(frame) {
 		return
 	}
@@ -163,13 +167,15 @@ func (s *Session) refill() {
 	s.transport.flush()
 }
 
-// sent accounts for bytes that a transport has sent. It returns whom to tell
+// sent accounts for bytes that a transport has sent, and for the part of them
+// that was control frames. It returns whom to tell
 // that there is room again, or nil. Called with the lock held.
-func (s *Session) sent(cost int) (waiting Receiver) {
+func (s *Session) sent(cost, control int) (waiting Receiver) {
 	if s.state == stateClosed {
 		return nil
 	}
 	s.queue.unsentBytes -= cost
+	s.queue.controlBytes -= control
 	if s.refused && s.queue.unsentBytes < s.server.cfg.QueueBytes/2 && s.receiver != nil {
 		s.refused = false
 		return s.receiver

@@ -98,7 +98,7 @@ func (s *Session) probed(w *webSocket) {
 	if s.state == stateClosed {
 		return
 	}
-	s.queue.unsentBytes += costBytes(frameProbePong)
+	s.queue.add(frameProbePong)
 	w.take(frameProbePong) // the first frame: there is room
 	// Fires once. Late, it finds no poll, or ends one for nothing.
 	time.AfterFunc(probedPollDelay, s.endPoll)

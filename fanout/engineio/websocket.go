@@ -35,8 +35,10 @@ type webSocket struct {
 
 	// guarded by session.mu
 	inflight int
-	closing  bool
-	expiry   *time.Timer // of a probe, nil without one
+	// offered has a bit for each frame in flight, the oldest one lowest.
+	offered uint8
+	closing bool
+	expiry  *time.Timer // of a probe, nil without one
 }
 
 // The stages of a WebSocket.
@@ -52,6 +54,9 @@ func (w *webSocket) name() string { return transportWebSocket }
 func (w *webSocket) take(frame Frame) bool {
 	if w.inflight >= window || w.closing {
 		return false
+	}
+	if frame.offered {
+		w.offered |= 1 << w.inflight
 	}
 	w.inflight++
 	// An error means that melody has closed: its disconnect callback ends the
@@ -86,7 +91,9 @@ func (w *webSocket) sent(data []byte) {
 	w.server.metrics.sent.Inc()
 	s.mu.Lock()
 	w.inflight--
-	waiting := s.sent(len(data) + frameOverheadBytes)
+	frame := Frame{Data: data, offered: w.offered&1 != 0}
+	w.offered >>= 1
+	waiting := s.sent(costBytes(frame), controlCostBytes(frame))
 	if s.state != stateClosed && s.transport == w {
 		s.refill()
 	}

@@ -6,11 +6,15 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
+// heldLimitFactor times QueueBytes is what may be emitted before Connect has
+// returned, as engineio.Session.Send has it afterwards.
+const heldLimitFactor = 2
+
 // Emit sends an event whose arguments are marshalled to JSON; json.RawMessage
 // is sent as it is and must be valid, [Attachments] go as binary. It is meant
-// for the few events that must not be refused: it may exceed QueueBytes up to
-// twice that, past which the connection is closed and engineio.ErrQueueFull
-// returned. It returns [ErrClosed] after close.
+// for the few events that must not be refused: those that wait may take up to
+// twice QueueBytes, whatever was offered beside them; past that the connection
+// is closed and engineio.ErrQueueFull returned. It returns [ErrClosed] after close.
 func (s *Socket) Emit(event string, args ...any) error {
 	return s.emit(Packet{Type: PacketEvent, Namespace: s.namespace}, event, args)
 }
@@ -35,12 +39,16 @@ func (s *Socket) send(frames []engineio.Frame) error {
 	case stateClosed:
 		return ErrClosed
 	}
+	size := 0
 	for _, frame := range frames {
-		s.heldBytes += len(frame.Data)
+		size += len(frame.Data)
 	}
-	if s.heldBytes > 2*s.connection.server.cfg.QueueBytes {
+	if s.heldControlBytes > 0 && s.heldControlBytes+size > heldLimitFactor*s.connection.server.cfg.QueueBytes {
+		s.connection.session.Close(engineio.ReasonQueueFull)
 		return engineio.ErrQueueFull
 	}
+	s.heldBytes += size
+	s.heldControlBytes += size
 	s.held = append(s.held, frames...)
 	return nil
 }
@@ -66,6 +74,6 @@ func (s *Socket) Offer(packet []byte) bool {
 		return false
 	}
 	s.heldBytes += len(packet)
-	s.held = append(s.held, engineio.Frame{Data: packet})
+	s.held = append(s.held, engineio.Frame{Data: packet}.Offered())
 	return true
 }

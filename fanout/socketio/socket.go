@@ -38,8 +38,10 @@ type Socket struct {
 	reason    string
 	held      []engineio.Frame // until Connect has returned
 	heldBytes int
-	data      any
-	acks      acks
+	// heldControlBytes is the part of heldBytes that was not offered.
+	heldControlBytes int
+	data             any
+	acks             acks
 }
 
 func newSocket(c *connection, namespace string) *Socket {
@@ -150,7 +152,7 @@ func (s *Socket) accept() (leaving bool) {
 	}
 	// The lock keeps other frames behind these.
 	_ = s.connection.session.Send(append([]engineio.Frame{answer}, s.held...)...)
-	s.held, s.heldBytes = nil, 0
+	s.held, s.heldBytes, s.heldControlBytes = nil, 0, 0
 	s.state = stateOpen
 	s.open.Store(true)
 	return s.reason != ""
@@ -174,7 +176,7 @@ func (s *Socket) shut(reason string) bool {
 	}
 	s.state = stateClosed
 	s.reason = reason
-	s.held, s.heldBytes = nil, 0
+	s.held, s.heldBytes, s.heldControlBytes = nil, 0, 0
 	s.open.Store(false)
 	s.mu.Unlock()
 	close(s.done)
