@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ const (
 	streamHeartbeat = 15 * time.Second
 	// streamWriteTimeout closes a stream whose client accepts nothing.
 	streamWriteTimeout = 10 * time.Second
+	// streamChunkBytes is the most that is written under one such timeout: slow
+	// progress is progress.
+	streamChunkBytes = 16 << 10
 )
 
 // streamSink is the outgoing queue of one event stream.
@@ -165,13 +169,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink)
 	defer heartbeat.Stop()
 	blocks := [][]byte{[]byte(": stream of job events\n\n")}
 	for {
-		_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout))
-		for _, block := range blocks {
-			if _, err := w.Write(block); err != nil {
-				return
-			}
-		}
-		if err := control.Flush(); err != nil {
+		if err := writeBlocks(w, control, blocks); err != nil {
 			return
 		}
 		select {
@@ -183,4 +181,28 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink)
 			blocks = [][]byte{[]byte(": \n\n")}
 		}
 	}
+}
+
+// writeBlocks writes and flushes the blocks, with a deadline for each
+// streamChunkBytes of them.
+func writeBlocks(w http.ResponseWriter, control *http.ResponseController, blocks [][]byte) error {
+	written := streamChunkBytes // the first write renews the deadline
+	for _, block := range blocks {
+		for len(block) > 0 {
+			if written >= streamChunkBytes {
+				_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // where it is supported
+				written = 0
+			}
+			chunk := block[:min(len(block), streamChunkBytes-written)]
+			if _, err := w.Write(chunk); err != nil {
+				return fmt.Errorf("write to a stream: %w", err)
+			}
+			block, written = block[len(chunk):], written+len(chunk)
+		}
+	}
+	_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // for what the server still buffers
+	if err := control.Flush(); err != nil {
+		return fmt.Errorf("flush a stream: %w", err)
+	}
+	return nil
 }
