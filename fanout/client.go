@@ -15,9 +15,11 @@ type client struct {
 	slot    *guardrails.Slot
 	sink    *socketSink
 	reader  *reader
-	// pid is the private id of the socket's session, set while it connects;
-	// empty without connection state recovery.
-	pid string
+	// pid is the private id of the socket's session, and life which of its connects
+	// this is; set while the socket connects, empty without connection state
+	// recovery.
+	pid  string
+	life int
 	// quota bounds how fast the client may send.
 	quota *guardrails.Quota
 
@@ -61,7 +63,6 @@ func (c *client) release() {
 		c.mu.Unlock()
 		return
 	}
-	c.save() // the time to come back counts from here
 	c.gone = true
 	subscriptions := c.subscriptions
 	c.subscriptions = nil

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
@@ -384,6 +385,48 @@ func TestSessionIsForgottenWhenEitherSideEndsIt(t *testing.T) {
 	}
 	c.socket.Close()
 	wait(t, "the session to be forgotten", func() bool { return !sessions.has(c.pid) })
+}
+
+// TestOldSocketAtAnotherGateway: a session has gone on at another gateway before
+// the first one learns of the death of its socket, be that from the connection or
+// from the session. It does not put its own state in place of the newer one.
+func TestOldSocketAtAnotherGateway(t *testing.T) {
+	t.Parallel()
+	for _, bySession := range []bool{false, true} {
+		t.Run(fmt.Sprintf("bySession=%t", bySession), func(t *testing.T) {
+			t.Parallel()
+			sessions, log := newMemorySessions(), newMemoryLog()
+			opts := options{log: log, sessions: sessions}
+			if bySession {
+				opts.refresh = 20 * time.Millisecond
+			}
+			first, second := setup(t, opts), setup(t, options{log: log, sessions: sessions})
+			log.publish("a", 1)
+			c := newRecoverer(t)
+			c.connect(first)
+			c.subscribe("a")
+			c.until(log, messaging.EventCaughtUp, "a")
+			old := c.socket
+			if !c.connect(second) {
+				t.Fatal("not recovered")
+			}
+			c.subscribe("b")
+			c.until(log, messaging.EventCaughtUp, "b")
+			if !bySession {
+				old.Kill()
+			}
+			<-old.Ended()
+			wait(t, "the old socket to be gone", func() bool { return first.snapshot().TotalConnections == 0 })
+			last := log.publish("b", 1)
+			if !c.connect(first) { // while the second does not know that it lost it
+				t.Fatal("not recovered once more")
+			}
+			c.upTo(log, "b", last)
+			if followed := first.snapshot().SubscribersPerJob; followed["a"] != 1 || followed["b"] != 1 {
+				t.Errorf("followed: %v", followed)
+			}
+		})
+	}
 }
 
 // TestSubscribingAgainAfterRecovery: many clients subscribe on every connect, with

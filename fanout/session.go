@@ -31,6 +31,9 @@ const loadTimeout = time.Second
 // the client alone knows.
 type session struct {
 	SID string `json:"sid"`
+	// Life counts the connects of the session. The socket of a lower one is dead,
+	// at whichever gateway it still hangs.
+	Life int `json:"life"`
 	// Origin has to be the same when the session is recovered.
 	Origin string `json:"origin,omitempty"`
 	// Subject, that of the client's token, too.
@@ -107,12 +110,21 @@ func (r recall) complete() bool {
 func (g *Gateway) takeOver(pid string) {
 	g.mu.Lock()
 	old := g.clients[pid]
-	delete(g.clients, pid) // the session is no longer the old socket's to forget
 	g.mu.Unlock()
 	if old != nil {
-		old.release()
-		old.socket.Disconnect(true)
+		g.leave(old)
 	}
+}
+
+// leave ends a socket whose client goes on with another one.
+func (g *Gateway) leave(old *client) {
+	g.mu.Lock()
+	if g.clients[old.pid] == old {
+		delete(g.clients, old.pid) // the session is no longer the old socket's to forget
+	}
+	g.mu.Unlock()
+	old.release()
+	old.socket.Disconnect(true)
 }
 
 // identify gives a new client its session: the one it asks for, or a fresh one.
@@ -121,10 +133,10 @@ func (c *client) identify(wanted recall, recovered bool) {
 	if g.sessions == nil {
 		return
 	}
-	c.pid = newPID()
+	c.pid, c.life = newPID(), 1
 	sid := c.socket.ID()
 	if recovered {
-		c.pid, sid = wanted.pid, wanted.kept.SID
+		c.pid, c.life, sid = wanted.pid, wanted.kept.Life+1, wanted.kept.SID
 	}
 	c.socket.Identify(sid, c.pid)
 	g.mu.Lock()
@@ -178,12 +190,14 @@ func (c *client) restore(wanted recall) {
 	}
 }
 
-// save keeps the session as it is now. The client's mutex is held.
+// save keeps the session as it is now: when it begins and when its subscriptions
+// change, and again from time to time. Not at its end, which a gateway may notice
+// when the session has long gone on at another. The client's mutex is held.
 func (c *client) save() {
 	if c.pid == "" || c.gone {
 		return
 	}
-	kept := session{SID: c.socket.ID(), Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
+	kept := session{SID: c.socket.ID(), Life: c.life, Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
 	for jobID, followed := range c.subscriptions {
 		job := sessionJob{JobID: jobID}
 		if followed.asked.resume {
@@ -199,8 +213,7 @@ func (c *client) save() {
 }
 
 // retire takes a socket that has gone out of the register. A session that either
-// side has ended on purpose is forgotten; any other may be recovered for a while,
-// counted from now.
+// side has ended on purpose is forgotten; any other may be recovered for a while.
 func (c *client) retire(final bool) {
 	g := c.gateway
 	if c.pid == "" {
@@ -215,43 +228,4 @@ func (c *client) retire(final bool) {
 	if current && final {
 		g.sessions.Forget(c.pid)
 	}
-}
-
-// refreshSteps is in how many parts the sessions are saved again, one after the
-// other over the refresh interval, so that the log sees a steady load.
-const refreshSteps = 16
-
-// Run keeps the sessions of connected sockets from expiring, until ctx ends.
-func (g *Gateway) Run(ctx context.Context) error {
-	if g.sessions == nil {
-		<-ctx.Done()
-		return nil
-	}
-	ticker := time.NewTicker(g.policy.SessionRefresh / refreshSteps)
-	defer ticker.Stop()
-	for step := 0; ; step = (step + 1) % refreshSteps {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-		for _, c := range g.part(step) {
-			c.mu.Lock()
-			c.save()
-			c.mu.Unlock()
-		}
-	}
-}
-
-// part returns the clients whose turn it is.
-func (g *Gateway) part(step int) []*client {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var part []*client
-	for pid, c := range g.clients {
-		if int(pid[0])%refreshSteps == step {
-			part = append(part, c)
-		}
-	}
-	return part
 }

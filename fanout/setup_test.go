@@ -44,6 +44,7 @@ type stage struct {
 type options struct {
 	log       *memoryLog      // nil for an own one
 	sessions  *memorySessions // nil: no connection state recovery
+	refresh   time.Duration   // of sessions; 0: beyond any test
 	tokens    fanout.Tokens   // nil: nobody needs one
 	withoutDB bool
 	catalogue *messaging.Catalogue
@@ -127,7 +128,10 @@ func (o options) policy(t testing.TB) fanout.Policy {
 	if o.catchUp == 0 {
 		o.catchUp = 250
 	}
-	return fanout.Policy{Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: patience}
+	if o.refresh == 0 {
+		o.refresh = time.Hour
+	}
+	return fanout.Policy{Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

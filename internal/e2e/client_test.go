@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -132,16 +133,23 @@ func (d *driver) close() {
 
 // command is one line to client/client.mjs.
 type command struct {
-	Op      string         `json:"op"`
-	Client  string         `json:"client"`
-	URL     string         `json:"url,omitempty"`
-	Version int            `json:"version,omitempty"`
-	Options map[string]any `json:"options,omitempty"`
-	JobID   string         `json:"jobId,omitempty"`
-	Since   *uint64        `json:"since,omitempty"`
-	Ack     bool           `json:"ack,omitempty"`
-	Event   string         `json:"event,omitempty"`
-	Args    []any          `json:"args,omitempty"`
+	Op      string  `json:"op"`
+	Client  string  `json:"client"`
+	URL     string  `json:"url,omitempty"`
+	Version int     `json:"version,omitempty"`
+	Options options `json:"options,omitempty"`
+	Always  *always `json:"always,omitempty"`
+	JobID   string  `json:"jobId,omitempty"`
+	Since   *uint64 `json:"since,omitempty"`
+	Ack     bool    `json:"ack,omitempty"`
+	Event   string  `json:"event,omitempty"`
+	Args    []any   `json:"args,omitempty"`
+}
+
+// always makes a client subscribe in its connect listener, so on every connect.
+type always struct {
+	Jobs  []string `json:"jobs"`
+	Since bool     `json:"since"` // with the last sequence it received of each
 }
 
 func (d *driver) send(c command) {
@@ -167,18 +175,28 @@ func (d *driver) open(name, url string, some ...options) *client {
 
 func (d *driver) openVersion(version int, name, url string, some ...options) *client {
 	d.t.Helper()
-	all := map[string]any{"path": "/ws", "transports": []string{"websocket"}, "reconnectionDelay": 50, "reconnectionDelayMax": 200}
-	for _, more := range some {
-		for key, value := range more {
-			all[key] = value
-		}
-	}
-	c := &client{driver: d, name: name, arrived: make(chan struct{}, 1)}
+	return d.launch(command{Client: name, URL: url, Version: version, Options: merge(some...)})
+}
+
+// launch makes a client as the command describes it.
+func (d *driver) launch(described command) *client {
+	d.t.Helper()
+	c := &client{driver: d, name: described.Client, arrived: make(chan struct{}, 1)}
 	d.mu.Lock()
-	d.clients[name] = c
+	d.clients[c.name] = c
 	d.mu.Unlock()
-	d.send(command{Op: "connect", Client: name, URL: url, Version: version, Options: all})
+	described.Op = "connect"
+	d.send(described)
 	return c
+}
+
+// merge returns the options of a client: the tests' own, and over them the given.
+func merge(some ...options) options {
+	all := options{"path": "/ws", "transports": []string{"websocket"}, "reconnectionDelay": 50, "reconnectionDelayMax": 200}
+	for _, more := range some {
+		maps.Copy(all, more)
+	}
+	return all
 }
 
 // connect opens a client and waits until it is connected.

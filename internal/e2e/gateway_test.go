@@ -35,7 +35,7 @@ type gateway struct {
 // and waits until it is ready. The environment of the test is not passed on.
 func startGateway(t testing.TB, env settings) *gateway {
 	t.Helper()
-	all := settings{"DATA_DIR": t.TempDir()}
+	all := settings{"DATA_DIR": t.TempDir(), "DRAIN_SECONDS": "0"}
 	maps.Copy(all, env)
 	return startServer(t, all, build(t, "realtime"), "serve")
 }
@@ -129,7 +129,9 @@ func (g *gateway) checkRaces() {
 	}
 }
 
-func (g *gateway) url(path string) string { return "http://127.0.0.1:" + g.port + path }
+func (g *gateway) address() string { return "127.0.0.1:" + g.port }
+
+func (g *gateway) url(path string) string { return "http://" + g.address() + path }
 
 // fetch reads JSON from the gateway into a value.
 func (g *gateway) fetch(path string, into any) {

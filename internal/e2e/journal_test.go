@@ -63,6 +63,13 @@ func (j *journal) finish(c *client, stored []messaging.Receipt) {
 			j.take(c, e)
 		}
 	}
+	j.compare(c, stored)
+}
+
+// compare fails the test unless the journal is what the log took.
+func (j *journal) compare(c *client, stored []messaging.Receipt) {
+	t := c.driver.t
+	t.Helper()
 	for i := range max(len(stored), len(j.delivered)) {
 		var want, got delivery
 		if i < len(stored) {

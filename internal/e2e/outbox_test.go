@@ -182,3 +182,8 @@ func (o *outbox) stored() []messaging.Receipt {
 	slices.SortFunc(all, func(a, b messaging.Receipt) int { return int(a.Sequence) - int(b.Sequence) })
 	return all
 }
+
+// storedOf returns the receipts of one job in the order of the log.
+func (o *outbox) storedOf(jobID string) []messaging.Receipt {
+	return slices.DeleteFunc(o.stored(), func(r messaging.Receipt) bool { return r.JobID != jobID })
+}

@@ -99,9 +99,9 @@ func TestPublishWithoutID(t *testing.T) {
 			t.Errorf("event %d: got %+v", sequence, status)
 		}
 	}
-	const want = `novel.generation-event[{"jobId":"plain","emittedAt":"2026-01-01T00:00:01Z","event":{"type":"chapter","occurredAt":"2026-01-01T00:00:00Z","words":[1,100]},"sequence":3}]`
-	if got := c.next().String(); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
+	const want = `{"jobId":"plain","emittedAt":"2026-01-01T00:00:01Z","event":{"type":"chapter","occurredAt":"2026-01-01T00:00:00Z","words":[1,100]},"sequence":3}`
+	if e := c.next(); e.Name != "novel.generation-event" || string(e.Args[0]) != want {
+		t.Errorf("got  %s\nwant %s", e, want)
 	}
 }
 

@@ -12,14 +12,17 @@
 //        {"op":"reconnect","client":"a"}    it connects again, after either end said goodbye
 //
 //   out  {"client":"a","event":"novel.job-status","args":[{…}]}
-//        {"client":"a","event":"connect","args":[{"id":…,"recovered":…}]}
+//        {"client":"a","event":"connect","args":[{"id":…,"recovered":…,"transport":…}]}
+//        {"client":"a","event":"upgrade","args":["websocket"]}
 //        {"client":"a","event":"connect_error","args":[{"message":…,"data":…}]}
 //        {"client":"a","event":"disconnect","args":["transport close"]}
 //        {"client":"a","event":"ack","args":[{…}]}
 //
 // Options go to the client unchanged; "version": 3 in a connect command takes
-// socket.io-client 3. The end of standard input disconnects every client and
-// ends the process. A command it cannot carry out ends it with status 2.
+// socket.io-client 3. With "always": {"jobs":["job"],"since":true} the client
+// subscribes on every connect, from where it was if since is set. The end of
+// standard input disconnects every client and ends the process. A command it
+// cannot carry out ends it with status 2.
 
 import { createInterface } from 'node:readline'
 import { io } from 'socket.io-client'
@@ -28,13 +31,13 @@ import { io as io3 } from 'socket.io-client-v3'
 const clients = new Map()
 
 // Events of these names are reported by their own listeners below.
-const lifecycle = new Set(['connect', 'connect_error', 'disconnect'])
+const lifecycle = new Set(['connect', 'connect_error', 'disconnect', 'upgrade'])
 
 function report(client, event, ...args) {
   process.stdout.write(JSON.stringify({ client, event, args }) + '\n')
 }
 
-function connect({ client, url, options = {}, version = 4 }) {
+function connect({ client, url, options = {}, version = 4, always }) {
   if (clients.has(client)) {
     throw new Error(`client ${client} exists already`)
   }
@@ -43,12 +46,17 @@ function connect({ client, url, options = {}, version = 4 }) {
   const socket = open(url, { forceNew: true, ...options })
   clients.set(client, socket)
   socket.on('connect', () => {
+    const { engine } = socket.io
     report(client, 'connect', {
       id: socket.id,
       recovered: socket.recovered ?? false,
-      transport: socket.io.engine.transport.name,
+      transport: engine.transport.name,
     })
+    engine.once('upgrade', (transport) => report(client, 'upgrade', transport.name))
   })
+  if (always) {
+    subscribeAlways(socket, always)
+  }
   socket.on('connect_error', (error) => {
     report(client, 'connect_error', { message: error.message, data: error.data ?? null })
   })
@@ -56,6 +64,22 @@ function connect({ client, url, options = {}, version = 4 }) {
   socket.onAny((event, ...args) => {
     if (!lifecycle.has(event)) {
       report(client, event, ...args)
+    }
+  })
+}
+
+// subscribeAlways does what many applications do: their connect listener
+// subscribes, whether or not the session was recovered.
+function subscribeAlways(socket, { jobs, since }) {
+  const last = new Map() // the newest sequence, by job
+  socket.onAny((event, payload) => {
+    if (payload?.sequence) {
+      last.set(payload.jobId, payload.sequence)
+    }
+  })
+  socket.on('connect', () => {
+    for (const jobId of jobs) {
+      socket.emit('subscribe', { jobId, since: since ? last.get(jobId) : undefined })
     }
   })
 }
