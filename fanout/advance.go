@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -18,9 +19,6 @@ const (
 	// outcomeFull: its sink has no room.
 	outcomeFull
 )
-
-// pageEvents is how many events one read of the history asks for.
-const pageEvents = 250
 
 // advance gives a subscription one turn: what is left of its page, then the
 // ring, then one more page of history. It is called by the sink's reader only.
@@ -47,7 +45,7 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 			return outcome
 		}
 	}
-	page, err := h.history.after(ctx, sub.room.place(), sub.cursor, pageEvents)
+	page, err := h.history.after(ctx, sub.room.place(), sub.cursor, cmp.Or(sub.limit, firstPageEvents))
 	if err != nil {
 		return h.pause(ctx, sub, err)
 	}

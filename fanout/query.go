@@ -124,7 +124,7 @@ func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, sho
 	}
 	size := query.limit
 	if query.byTime() {
-		size = max(size, pageEvents)
+		size = max(size, maxPageEvents)
 	}
 	for before, walked := query.before, 0; ; walked += size {
 		records, _, err := h.before(ctx, at, before, size)

@@ -16,7 +16,7 @@ func (h *Hub) repair(ctx context.Context, room *room) {
 	doubted := false
 	for tries := 0; ctx.Err() == nil; {
 		epoch, after, seen := room.missing()
-		records, err := h.log.ReadAfter(ctx, room.jobID, after, pageEvents)
+		records, err := h.log.ReadAfter(ctx, room.jobID, after, maxPageEvents)
 		var first uint64
 		if err == nil {
 			first, err = h.history.firstAvailable(ctx, epoch, records)

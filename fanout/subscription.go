@@ -35,6 +35,8 @@ type subscription struct {
 	// MongoDB may have events that the log, and so the room, knows nothing of.
 	readTo uint64
 	page   []*event // read, not yet handed over
+	// limit is how many events the next page has at most; 0 stands for the first.
+	limit int
 	// through is where the cursor is once page has been handed over.
 	through uint64
 	// failures counts the turns in a row that the log did not answer.
@@ -91,9 +93,30 @@ func (s *subscription) offer(ev *event) bool {
 // read takes a page that was read for the subscription, to be handed over.
 func (s *subscription) read(p page) {
 	s.page, s.through = p.events, p.through
+	s.fit(p.events)
 	if len(p.events) > 0 {
 		s.count(len(p.events), p.source)
 	}
+}
+
+// The bounds of one page: it begins small, and grows to what fills a socket's
+// queue about once.
+const (
+	firstPageEvents = 32
+	maxPageEvents   = 250
+	pageBytes       = 256 << 10
+)
+
+// fit makes the next page about pageBytes, going by the events of this one.
+func (s *subscription) fit(events []*event) {
+	if len(events) == 0 {
+		return
+	}
+	total := 0
+	for _, ev := range events {
+		total += len(ev.packet)
+	}
+	s.limit = min(max(pageBytes*len(events)/total, 1), maxPageEvents)
 }
 
 // flush hands the rest of the page to the sink. It reports whether the sink is
@@ -101,6 +124,7 @@ func (s *subscription) read(p page) {
 func (s *subscription) flush() (full bool) {
 	for len(s.page) > 0 {
 		if !s.hand(s.page[0]) {
+			s.shed()
 			return true
 		}
 		s.page = s.page[1:]
@@ -108,6 +132,19 @@ func (s *subscription) flush() (full bool) {
 	s.pass(s.through)
 	s.page, s.through = nil, 0
 	return false
+}
+
+// shed lets go of the rest of a page that the sink has no room for, so that a
+// client that takes nothing holds no memory: it is read again from the cursor.
+// Documents without a sequence cannot be, and stay.
+func (s *subscription) shed() {
+	if s.page[0].sequence == 0 {
+		return
+	}
+	if !s.caught {
+		s.catchUp.replayed -= len(s.page)
+	}
+	s.page, s.through = nil, 0
 }
 
 // hand gives one event of a page to the sink. It reports whether the sink took
