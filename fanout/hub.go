@@ -29,7 +29,7 @@ type Config struct {
 	// pause after a request to the log that failed.
 	CheckInterval, RetryInterval time.Duration
 	// Linger is how long a room without subscriptions is kept, so that clients
-	// that come back find its recent events.
+	// that come back find its recent events. One without any is closed at once.
 	Linger time.Duration
 	// ReadTimeout bounds one read of the history.
 	ReadTimeout time.Duration
@@ -187,7 +187,8 @@ func (h *Hub) closeIdle() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for jobID, room := range h.rooms {
-		if room.refs == 0 && time.Since(room.idleSince) > h.cfg.Linger && room.close() {
+		over := time.Since(room.idleSince) > h.cfg.Linger || room.quiet()
+		if room.refs == 0 && over && room.close() {
 			delete(h.rooms, jobID)
 			h.tail.Unfollow(jobID)
 		}

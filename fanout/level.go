@@ -155,6 +155,14 @@ func (r *room) due(now time.Time, cfg Config) bool {
 	return true
 }
 
+// quiet reports whether the room has no recent events that would be worth keeping
+// it for.
+func (r *room) quiet() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.ring.events) == 0
+}
+
 // close ends the room. It reports false while the room is still being opened or
 // repaired.
 func (r *room) close() bool {
