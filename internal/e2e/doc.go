@@ -10,12 +10,18 @@
 // which repeats each one until its receipt has arrived, as a worker that must
 // lose nothing does.
 //
+// Between a client and its gateway a test can put a network of its own, which
+// breaks with and without the gateway's notice and leads to another gateway
+// afterwards. A visitor is a client behind one that does nothing for its return:
+// what it misses it gets from connection state recovery, or not at all.
+//
 // What was published, what was acknowledged and what each client received is
 // kept outside the service, and compared when a test ends: nothing lost,
 // nothing twice, in the order of the log. Killing means SIGKILL.
 //
-// Each process has one goroutine that reads its output and ends with it; the
-// cleanup of the test waits for both. A missing program or missing Node packages
+// Each process has one goroutine that reads its output and ends with it, and a
+// network has two for each of its connections; the cleanup of the test ends and
+// waits for them all. A missing program or missing Node packages
 // (npm ci --prefix internal/e2e/client) skip a test with a message, or fail it
 // when CI=true.
 package e2e

@@ -7,13 +7,13 @@ import (
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
-// A break is one way to lose the connection of a client and to bring it back.
+// breakage is one way to lose the connection of a client and to bring it back.
 type breakage struct {
 	name string
 	// gateways is how many share one log; with 1 it has the log inside.
 	gateways int
 	// away takes the connections of all clients, back lets them come again. The
-	// gateways change places when a client is moved: the first is the one in use.
+	// first gateway is the one in use: they change places when clients are moved.
 	away, back func(gateways []*gateway, visitors []*visitor)
 }
 

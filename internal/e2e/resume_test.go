@@ -106,49 +106,66 @@ func TestPublishWithoutID(t *testing.T) {
 }
 
 // The ways in which clients in the field connect; each one receives live
-// events, loses its connection, and resumes.
+// events, loses its connection, resumes, and unsubscribes.
 func TestTransports(t *testing.T) {
 	t.Parallel()
 	redis := testkit.StartRedis(t)
 	server := startGateway(t, settings{"REDIS_URL": redis.URL()})
 	producer := startOutbox(t, redis.Client())
 	nodes := startDriver(t)
-	all := []string{"polling", "websocket"} // the client's own default: polling, then an upgrade
 	tests := []struct {
 		name    string
 		version int
 		options options
+		ends    string // the transport that it ends up with
 	}{
-		{"websocket", 4, nil},
-		{"polling", 4, options{"transports": []string{"polling"}}},
-		{"default", 4, options{"transports": all}},
-		{"trailing slash", 4, options{"path": "/ws/"}},
-		{"version 3", 3, nil},
-		{"version 3, default", 3, options{"transports": all}},
+		{"websocket", 4, transports["websocket"], "websocket"},
+		{"polling", 4, transports["polling"], "polling"},
+		{"default", 4, transports["default"], "websocket"},
+		{"trailing slash", 4, options{"path": "/ws/"}, "websocket"},
+		{"version 3, websocket", 3, transports["websocket"], "websocket"},
+		{"version 3, polling", 3, transports["polling"], "polling"},
+		{"version 3, default", 3, transports["default"], "websocket"},
 	}
-	const before, after = 5, 10
+	const job, before, after = "transports", 5, 10
 	clients := make([]*client, len(tests))
 	journals := make([]journal, len(tests))
 	for i, test := range tests {
-		clients[i] = nodes.openVersion(test.version, test.name, server.url("/"), test.options)
-		journals[i].jobID = "transports"
-		clients[i].await("connect")
-		clients[i].subscribe("transports", nil)
-		clients[i].await(messaging.EventCaughtUp)
+		c := nodes.openVersion(test.version, test.name, server.url("/"), test.options)
+		clients[i], journals[i].jobID = c, job
+		var first struct{ Transport string }
+		c.await("connect").into(t, &first)
+		if first.Transport != test.ends {
+			c.await("upgrade").into(t, &first.Transport)
+		}
+		if first.Transport != test.ends {
+			t.Errorf("%s: ended up with %s", test.name, first.Transport)
+		}
+		c.subscribe(job, nil)
+		c.await(messaging.EventCaughtUp)
 	}
 	for range before {
-		producer.send("transports")
+		producer.send(job)
 	}
 	for i, c := range clients {
 		journals[i].follow(c, before)
 		c.do("cut")
 	}
 	for range after - before {
-		producer.send("transports")
+		producer.send(job)
 	}
 	producer.settle()
 	for i, c := range clients {
 		journals[i].follow(c, after)
 		journals[i].finish(c, producer.stored())
+		if a := c.request("unsubscribe", map[string]any{"jobId": job}); !a.OK || a.JobID != job {
+			t.Errorf("%s: unsubscribe is answered with %+v", c.name, a)
+		}
+	}
+	stored := producer.stored()
+	producer.send(job)
+	producer.settle()
+	for i, c := range clients {
+		journals[i].finish(c, stored) // and nothing that was published since
 	}
 }
