@@ -75,13 +75,19 @@ func TestAppendWaitsWhileTheDiskIsFull(t *testing.T) {
 	if err := server.Healthy(); err != nil {
 		t.Error(err)
 	}
-	records, err := b.log.ReadAfter(t.Context(), "job", 0, 100)
-	if err != nil {
-		t.Fatal(err)
-	}
 	stored := map[uint64]bool{}
-	for _, r := range records {
-		stored[r.Sequence] = len(r.Body) > 0
+	for after := uint64(0); ; {
+		records, err := b.log.ReadAfter(t.Context(), "job", after, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(records) == 0 {
+			break
+		}
+		for _, r := range records {
+			stored[r.Sequence] = len(r.Body) > 0
+		}
+		after = records[len(records)-1].Sequence
 	}
 	for _, sequence := range want {
 		if !stored[sequence] {

@@ -13,16 +13,20 @@ import (
 // answers at most 1024, and each answer brings the record along.
 const lastBatch = 256
 
+// pageBytes bounds the bodies of one page that is read forwards. The record that
+// reaches it is the page's last.
+const pageBytes = 1 << 20
+
 // ReadAfter returns the job's records with a sequence greater than after, in
-// ascending order, at most limit of them. Fewer than limit means that there
-// were no more when the log was asked. It may hold as much memory as limit
-// events of the largest size.
+// ascending order, at most limit of them. It ends early, with one record at
+// least, once their bodies come to 1 MiB: only a page without any means that
+// there were no more when the log was asked.
 func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error) {
 	subject, err := eventSubject(jobID)
 	if err != nil {
 		return nil, err
 	}
-	records, err := l.readRange(ctx, subject, after, math.MaxUint64, limit)
+	records, err := l.readRange(ctx, subject, after, math.MaxUint64, limit, pageBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read %s after %d: %w", subject, after, err)
 	}
@@ -30,20 +34,23 @@ func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit i
 }
 
 // readRange returns at most limit records of a subject with a sequence in
-// (after, before), ascending; so that math.MaxUint64 means without an end.
-func (l *Log) readRange(ctx context.Context, subject string, after, before uint64, limit int) ([]messaging.Record, error) {
+// (after, before), ascending; so that math.MaxUint64 means without an end. It
+// ends early with the record whose body brings them all to maxBytes.
+func (l *Log) readRange(ctx context.Context, subject string, after, before uint64, limit, maxBytes int) ([]messaging.Record, error) {
 	var records []messaging.Record
 	epoch := l.Epoch()
-	for len(records) < limit {
-		request := directRequest{Sequence: after + 1, Next: subject, Batch: limit - len(records), MaxBytes: batchBytes}
+	for size := 0; len(records) < limit && size < maxBytes; {
+		request := directRequest{
+			Sequence: after + 1, Next: subject, Batch: limit - len(records), MaxBytes: min(batchBytes, maxBytes-size),
+		}
 		last, pending := after, uint64(0)
 		err := l.batch(ctx, eventStream, request, func(found message) {
 			last, pending = found.sequence, found.pending
-			if found.sequence >= before {
+			if found.sequence >= before || size >= maxBytes {
 				return
 			}
 			if record, ok := l.decoded(found, epoch); ok {
-				records = append(records, record)
+				records, size = append(records, record), size+len(record.Body)
 			}
 		})
 		if err != nil {

@@ -121,7 +121,7 @@ func (l *Log) lastFrom(ctx context.Context, subject string, from, before uint64,
 	var kept []messaging.Record
 	page := limit + int(slack(uint64(limit)))
 	for after := from - 1; ; {
-		records, err := l.readRange(ctx, subject, after, before, page)
+		records, err := l.readRange(ctx, subject, after, before, page, math.MaxInt)
 		if err != nil {
 			return nil, err
 		}

@@ -37,7 +37,7 @@ func (h *history) projectedAfter(ctx context.Context, at place, after uint64, li
 	if !h.mongoAnswered(ctx, err) {
 		return nil, after
 	}
-	full := len(records) == limit
+	full := len(records) == limit || bodyBytes(records) >= sourcePageBytes
 	for len(records) > 0 && lastSequence(records) > floor {
 		records = records[:len(records)-1]
 	}
@@ -48,6 +48,14 @@ func (h *history) projectedAfter(ctx context.Context, at place, after uint64, li
 		return nil, after
 	}
 	return records, floor
+}
+
+// bodyBytes returns what the bodies of records come to.
+func bodyBytes(records []messaging.Record) (size int) {
+	for _, record := range records {
+		size += len(record.Body)
+	}
+	return size
 }
 
 // projectedBefore reads the newest records below before from MongoDB. It reports

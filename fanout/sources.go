@@ -15,6 +15,10 @@ type Extent struct {
 	First, Last uint64
 }
 
+// sourcePageBytes is what the bodies of one page that is read forwards come to
+// before a source may end it. A page holds at most one record more.
+const sourcePageBytes = 1 << 20
+
 // Log is what fan-out reads from the durable log. Every method may be called
 // concurrently.
 type Log interface {
@@ -25,7 +29,8 @@ type Log interface {
 	// LastSequences does so for many jobs; those without records are absent.
 	LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error)
 	// ReadAfter returns up to limit records of a job with a sequence above
-	// after, ascending.
+	// after, ascending. It may end early once their bodies come to
+	// sourcePageBytes; no record means that there are no more.
 	ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error)
 	// ReadBefore returns the newest limit records of a job with a sequence
 	// below before, ascending. Zero means the end of the log.
@@ -47,6 +52,8 @@ type Projection interface {
 	// Floor returns the sequence up to which every record of the log is in the
 	// projection.
 	Floor(ctx context.Context) (uint64, error)
+	// ReadAfter may return fewer than limit records only when there are no more,
+	// or when their bodies come to sourcePageBytes.
 	ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error)
 	ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error)
 	// ReadLegacy returns the newest limit documents that older writers left

@@ -3,6 +3,7 @@ package projections
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -31,7 +32,7 @@ func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) ([]mess
 	// Null matches a field that is absent, too.
 	unsequenced := bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
 	newestFirst := bson.D{{Key: fieldEmittedAt, Value: -1}, {Key: fieldID, Value: -1}}
-	records, found, err := s.findEvents(ctx, unsequenced, newestFirst, limit)
+	records, found, err := s.findEvents(ctx, unsequenced, newestFirst, limit, math.MaxInt)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) ([]mess
 		records = nil
 		for _, form := range []string{"date", "string"} {
 			filter := append(unsequenced[:2:2], bson.E{Key: fieldEmittedAt, Value: bson.D{{Key: "$type", Value: form}}})
-			page, _, err := s.findEvents(ctx, filter, newestFirst, limit)
+			page, _, err := s.findEvents(ctx, filter, newestFirst, limit, math.MaxInt)
 			if err != nil {
 				return nil, err
 			}

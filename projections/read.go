@@ -16,7 +16,7 @@ import (
 
 // The reads below return records of one epoch, oldest first, at most limit of
 // them, none when limit is not positive. Fewer than limit means that MongoDB has
-// no more in that direction.
+// no more in that direction; only [Store.ReadAfter] may end a page before that.
 //
 // Batches are written in no order and by several processes, so a record may be
 // there before an earlier one: a page is whole up to the sequence that the
@@ -25,18 +25,23 @@ import (
 // They fail with [ErrUnavailable] or [ErrIncomplete], and the log answers.
 // All of them use the index on jobId, sequence and epoch.
 
-// ReadAfter returns the job's records after the position.
+// pageBytes bounds the bodies of one page that is read forwards. The record that
+// reaches it is the page's last.
+const pageBytes = 1 << 20
+
+// ReadAfter returns the job's records after the position. It also ends early, with
+// one record at least, once their bodies come to 1 MiB.
 func (s *Store) ReadAfter(
 	ctx context.Context, jobID string, after messaging.Position, limit int,
 ) ([]messaging.Record, error) {
 	filter := sequenced(jobID, after.Epoch, bson.D{{Key: "$gt", Value: stored(after.Sequence)}})
-	return s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: 1}}, limit)
+	return s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: 1}}, limit, pageBytes)
 }
 
 // ReadNewest returns the job's newest records.
 func (s *Store) ReadNewest(ctx context.Context, jobID, epoch string, limit int) ([]messaging.Record, error) {
 	filter := sequenced(jobID, epoch, bson.D{{Key: "$gt", Value: int64(0)}})
-	return reversed(s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: -1}}, limit))
+	return reversed(s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: -1}}, limit, math.MaxInt))
 }
 
 // ReadBefore returns the job's newest records before the position.
@@ -45,7 +50,7 @@ func (s *Store) ReadBefore(
 ) ([]messaging.Record, error) {
 	filter := sequenced(jobID, before.Epoch,
 		bson.D{{Key: "$gt", Value: int64(0)}, {Key: "$lt", Value: stored(before.Sequence)}})
-	return reversed(s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: -1}}, limit))
+	return reversed(s.readEvents(ctx, filter, bson.D{{Key: fieldSequence, Value: -1}}, limit, math.MaxInt))
 }
 
 func sequenced(jobID, epoch string, sequences bson.D) bson.D {
@@ -65,19 +70,20 @@ func reversed(records []messaging.Record, err error) ([]messaging.Record, error)
 	return records, err
 }
 
-func (s *Store) readEvents(ctx context.Context, filter, sort bson.D, limit int) ([]messaging.Record, error) {
+func (s *Store) readEvents(ctx context.Context, filter, sort bson.D, limit, maxBytes int) ([]messaging.Record, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	records, _, err := s.findEvents(ctx, filter, sort, limit)
+	records, _, err := s.findEvents(ctx, filter, sort, limit, maxBytes)
 	return records, err
 }
 
 // findEvents returns the records of novel_job_events that the filter matches, in
 // the order of sort, and how many documents that took: older writers' that are no
-// events are counted and left out.
+// events are counted and left out. It ends early with the record whose body
+// brings them all to maxBytes.
 func (s *Store) findEvents(
-	ctx context.Context, filter, sort bson.D, limit int,
+	ctx context.Context, filter, sort bson.D, limit, maxBytes int,
 ) (records []messaging.Record, found int, err error) {
 	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
 		// One more than the limit in a batch, for FerretDB keeps a cursor open
@@ -90,11 +96,11 @@ func (s *Store) findEvents(
 		// The driver closes an exhausted cursor itself; this is for the others,
 		// and a failure to leaves it to the server's timeout.
 		defer func() { _ = cursor.Close(ctx) }()
-		for ; cursor.Next(ctx); found++ {
+		for size := 0; size < maxBytes && cursor.Next(ctx); found++ {
 			record, err := decodeRecord(cursor.Current)
 			switch {
 			case err == nil:
-				records = append(records, record)
+				records, size = append(records, record), size+len(record.Body)
 			case errors.Is(err, ErrIncomplete):
 				return err
 			default:
