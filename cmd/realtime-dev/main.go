@@ -83,5 +83,6 @@ for is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
 	flags.StringVar(&opts.nats, "nats-addr", defaultNATS, "address of the NATS server")
 	flags.StringVar(&opts.dataDir, "data-dir", "", "folder of the log and the read models (default: a temporary one, removed at the end)")
 	flags.BoolVar(&opts.sample, "sample", true, "publish a sample job's events")
+	command.AddCommand(newMongoCommand())
 	return command
 }

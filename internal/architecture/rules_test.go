@@ -111,6 +111,17 @@ var rules = []rule{
 		why:     "drills use the parts of the service and no driver of their own",
 	},
 	{
+		folder:  "recovery/lab",
+		modules: plumbing,
+		why:     "the lab starts processes and knows them by their protocols; what is done with them is the drill's",
+	},
+	{
+		folder:  "recovery/faults",
+		project: []string{"messaging", "eventstore", "projections", "loadtest", "recovery"},
+		modules: append([]string{redis}, plumbing...),
+		why:     "a fault stands outside the service: it publishes as a worker does, follows as a client does, and reads back what is stored",
+	},
+	{
 		folder:  "loadtest",
 		project: []string{"messaging"},
 		modules: append([]string{gorilla, histogram, progress, redis, tables}, plumbing...),
@@ -127,6 +138,12 @@ var rules = []rule{
 		project: []string{"messaging", "internal/app", "internal/client"},
 		modules: []string{cobra, envParser},
 		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, internal/client",
+	},
+	{
+		folder:  "cmd/realtime-faults",
+		project: []string{"recovery"},
+		modules: []string{cobra},
+		why:     "the fault run's command chooses rows and writes the report; the rest is recovery",
 	},
 	{
 		folder:  "cmd/realtime-dev",
