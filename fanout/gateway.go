@@ -173,7 +173,11 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	if !ok {
 		return
 	}
-	decision := c.spend(name)
+	decision := g.policy.Limits.Message(sizeOf(name, args))
+	if decision.Allowed() {
+		g.count(decision, c.slot.Origin()) // in a dry run
+		decision = c.spend(name)
+	}
 	if !decision.Allowed() {
 		c.refuse(decision.Problem(), ack)
 		return
@@ -192,6 +196,25 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	case messaging.EventRefresh:
 		c.refresh(args, ack)
 	}
+}
+
+// sizeOf is how large a message is, as guardrails count it.
+func sizeOf(name string, args []json.RawMessage) int {
+	size := len(name)
+	for _, arg := range args {
+		size += len(arg)
+	}
+	return size
+}
+
+// AllowNamespace decides about one more namespace of a connection.
+func (g *Gateway) AllowNamespace(r *http.Request, asked int) *socketio.Refusal {
+	decision := g.policy.Limits.Namespace(asked)
+	g.count(decision, r.Header.Get("Origin"))
+	if decision.Allowed() {
+		return nil
+	}
+	return refusal(decision)
 }
 
 // spend takes a client's message out of its quotas.

@@ -60,6 +60,33 @@ func TestMessagesAreBounded(t *testing.T) {
 	}
 }
 
+// TestSizesAreBounded: a message of the largest size passes, a byte more is
+// answered with its code, and the socket stays.
+func TestSizesAreBounded(t *testing.T) {
+	t.Parallel()
+	send := func(c *socketClient, jobID string) { c.emit("unsubscribe", request{JobID: jobID}) }
+	largest := len("unsubscribe") + len(`{"jobId":"ab"}`)
+	for _, dry := range []bool{false, true} {
+		s := setup(t, options{limits: guardrails.Limits{MaxMessageBytes: largest, MaxSubscriptionsPerClient: 20, DryRun: dry}})
+		c := s.connect()
+		for _, jobID := range []string{"a", "ab"} {
+			send(c, jobID)
+			expect(t, c, messaging.EventUnsubscribed)
+		}
+		send(c, "abc")
+		if dry {
+			expect(t, c, messaging.EventUnsubscribed)
+			continue
+		}
+		m := expect(t, c, messaging.EventError)
+		if m.Code != messaging.CodeMessageTooLarge || m.Limit == nil || *m.Limit != largest || *m.Current != largest+1 {
+			t.Errorf("error %s", m.Raw)
+		}
+		send(c, "a")
+		expect(t, c, messaging.EventUnsubscribed)
+	}
+}
+
 // TestAddressIsTheClientsOwn: behind a trusted proxy, what the proxy says counts;
 // from anybody else it is not believed.
 func TestAddressIsTheClientsOwn(t *testing.T) {

@@ -102,6 +102,7 @@ func setup(t testing.TB, opts options) *stage {
 		t.Fatal(err)
 	}
 	socketConfig := socketio.DefaultConfig()
+	socketConfig.AllowNamespace = s.gateway.AllowNamespace
 	if opts.sockets != nil {
 		opts.sockets(&socketConfig)
 	}

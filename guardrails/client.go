@@ -15,6 +15,20 @@ func (l Limits) Subscribe(current int) Decision {
 	return l.refuse(messaging.CodeSubscriptionLimitReached, l.MaxSubscriptionsPerClient, current)
 }
 
+// Message decides about one message of a size in bytes.
+func (l Limits) Message(sizeBytes int) Decision {
+	if l.MaxMessageBytes == 0 || sizeBytes <= l.MaxMessageBytes {
+		return allowed
+	}
+	return l.refuse(messaging.CodeMessageTooLarge, l.MaxMessageBytes, sizeBytes)
+}
+
+// Namespace decides whether a connection that has asked for current namespaces
+// may ask for one more.
+func (l Limits) Namespace(current int) Decision {
+	return l.oneMore(messaging.CodeNamespaceLimitReached, l.MaxNamespacesPerConnection, current)
+}
+
 // Idle decides about a socket whose last sign of life was at last. It returns
 // how long the socket may still stay silent; zero or less means that it has to
 // go now. Without an idle timeout, running is false. A dry run changes neither:

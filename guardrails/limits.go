@@ -35,6 +35,13 @@ type Limits struct {
 	MessagesPerSecond int
 	MessageBurst      int
 
+	// MaxMessageBytes bounds one message of a client: the name of the event and
+	// its arguments, in bytes.
+	MaxMessageBytes int
+	// MaxNamespacesPerConnection bounds the namespaces that one connection asks
+	// for, those it is refused included.
+	MaxNamespacesPerConnection int
+
 	// IdleTimeout is how long a socket may stay silent.
 	IdleTimeout time.Duration
 
@@ -67,6 +74,8 @@ func (l Limits) Validate() error {
 		{"SubscriptionChangesPerMinute", l.SubscriptionChangesPerMinute},
 		{"MessagesPerSecond", l.MessagesPerSecond},
 		{"MessageBurst", l.MessageBurst},
+		{"MaxMessageBytes", l.MaxMessageBytes},
+		{"MaxNamespacesPerConnection", l.MaxNamespacesPerConnection},
 	}
 	for _, count := range counts {
 		if count.value < 0 {

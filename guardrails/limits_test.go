@@ -25,6 +25,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		"SubscriptionChangesPerMinute is -1: want 0 (no limit) or more": func(l *guardrails.Limits) { l.SubscriptionChangesPerMinute = -1 },
 		"MessagesPerSecond is -1: want 0 (no limit) or more":            func(l *guardrails.Limits) { l.MessagesPerSecond = -1 },
 		"MessageBurst is -1: want 0 (no limit) or more":                 func(l *guardrails.Limits) { l.MessageBurst = -1 },
+		"MaxMessageBytes is -1: want 0 (no limit) or more":              func(l *guardrails.Limits) { l.MaxMessageBytes = -1 },
+		"MaxNamespacesPerConnection is -1: want 0 (no limit) or more":   func(l *guardrails.Limits) { l.MaxNamespacesPerConnection = -1 },
 		"IdleTimeout is -1s: want 0 (off) or more":                      func(l *guardrails.Limits) { l.IdleTimeout = -time.Second },
 
 		"ConnectionsPerSecond and ConnectionBurst: burst is 5 without a rate: want both": func(l *guardrails.Limits) { l.ConnectionBurst = 5 },

@@ -41,6 +41,9 @@ func ParseOrigins(list string, required bool) (Origins, error) {
 	return origins, nil
 }
 
+// Any reports whether every origin may open a socket.
+func (o Origins) Any() bool { return o.any }
+
 // Decide decides about the value of a request's Origin header, empty when the
 // request had none.
 func (o Origins) Decide(origin string) Decision {

@@ -6,6 +6,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
 )
 
 func newConfig() *cobra.Command {
@@ -13,7 +15,8 @@ func newConfig() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "config",
 		Short: "Print the effective settings, passwords hidden",
-		Long:  "config prints every setting with the value in force and what it means. It exits with 2 and names each wrong one.",
+		Long: `config prints every setting with the value in force and what it means. It exits with 2 and
+names each that is wrong, or says which contradict each other. Warnings go to standard error.`,
 		Example: `  realtime config
   SOCKET_MAX_CONNECTIONS=500 realtime config -o json`,
 		Args: arguments(cobra.NoArgs),
@@ -21,6 +24,9 @@ func newConfig() *cobra.Command {
 			cfg, err := loadConfig()
 			if err != nil {
 				return err
+			}
+			for _, warning := range cfg.Warnings() {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 			}
 			switch output {
 			case "json":
@@ -35,10 +41,13 @@ func newConfig() *cobra.Command {
 					fmt.Fprintf(table, "%s\t%s\t%s\n", setting.Name, setting.Value, setting.Meaning)
 				}
 				return table.Flush()
+			case "markdown":
+				_, err := fmt.Fprint(cmd.OutOrStdout(), app.SettingsPage())
+				return err
 			}
-			return usageError{fmt.Errorf("--output is %q: want table or json", output)}
+			return usageError{fmt.Errorf("--output is %q: want table, json or markdown", output)}
 		},
 	}
-	command.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	command.Flags().StringVarP(&output, "output", "o", "table", "table or json: the values in force; markdown: docs/configuration.md")
 	return command
 }

@@ -55,6 +55,11 @@ type Config struct {
 	// AllowRequest refuses a handshake with HTTP 403 where it returns false.
 	// Nil allows all; [Handler.Connect] can refuse with words of its own.
 	AllowRequest func(*http.Request) bool
+	// AllowNamespace decides about a CONNECT of a connection that has asked for
+	// that many namespaces before; what it returns is answered, and the
+	// connection closed. Nil allows all. Past 16 refused ones a connection is
+	// closed in any case.
+	AllowNamespace func(r *http.Request, asked int) *Refusal
 	// KeepHeaders are the headers that [Socket.Request] still has.
 	KeepHeaders []string
 }

@@ -13,6 +13,16 @@ func (c *connection) connect(packet Packet) error {
 	if c.find(packet.Namespace) != nil {
 		return fmt.Errorf("%w: second CONNECT to one namespace", ErrPacket)
 	}
+	if allow := c.server.cfg.AllowNamespace; allow != nil {
+		if refusal := allow(c.session.Request(), c.asked); refusal != nil {
+			if err := c.refuse(packet.Namespace, refusal); err != nil {
+				return err
+			}
+			c.session.Close(reasonRefused)
+			return nil
+		}
+	}
+	c.asked++
 	if !slices.Contains(c.server.cfg.Namespaces, packet.Namespace) {
 		return c.refuse(packet.Namespace, &Refusal{Message: "Invalid namespace"})
 	}

@@ -22,6 +22,7 @@ type connection struct {
 	sockets []*Socket
 
 	connected bool // a namespace was joined once
+	asked     int  // namespaces, in all
 	refusals  int
 	partial   *partial // the packet whose attachments are being read
 	// idle closes a connection that is in no namespace; stopped while it is
@@ -31,7 +32,10 @@ type connection struct {
 
 func (s *Server) accept(session *engineio.Session) engineio.Receiver {
 	c := &connection{server: s, session: session}
-	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, func() { session.Close(reasonConnectTimeout) })
+	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, func() {
+		s.metrics.late.Inc()
+		session.Close(reasonConnectTimeout)
+	})
 	return c
 }
 

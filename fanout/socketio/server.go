@@ -56,6 +56,7 @@ type metrics struct {
 	refused   prometheus.Counter
 	events    prometheus.Counter
 	malformed prometheus.Counter
+	late      prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -68,12 +69,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		refused:   counter("sockets_refused_total", "CONNECT packets that were refused."),
 		events:    counter("events_received_total", "Events of clients handed to the handler."),
 		malformed: counter("malformed_packets_total", "Packets that closed their connection."),
+		late:      counter("connect_timeouts_total", "Connections closed because they joined no namespace in time."),
 	}
 	if registerer == nil {
 		return m, nil
 	}
 	return m, errors.Join(
 		registerer.Register(m.joined), registerer.Register(m.left), registerer.Register(m.refused),
-		registerer.Register(m.events), registerer.Register(m.malformed),
+		registerer.Register(m.events), registerer.Register(m.malformed), registerer.Register(m.late),
 	)
 }

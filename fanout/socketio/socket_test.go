@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -41,6 +42,29 @@ func TestUnknownNamespace(t *testing.T) {
 	p.expect(`44/random,{"message":"Invalid namespace"}`)
 	p.send("40") // the connection may still be good for another
 	p.accepted("/")
+}
+
+// A connection may ask for so many namespaces, whether it gets them or not. The
+// answer to one more closes it.
+func TestNamespacesAreBounded(t *testing.T) {
+	t.Parallel()
+	const most = 2
+	s := setup(t, options{configure: func(c *socketio.Config) {
+		c.AllowNamespace = func(_ *http.Request, asked int) *socketio.Refusal {
+			if asked < most {
+				return nil
+			}
+			return &socketio.Refusal{Message: "too many", Data: map[string]any{"current": asked}}
+		}
+	}})
+	p := s.dial()
+	p.send("40/random")
+	p.expect(`44/random,{"message":"Invalid namespace"}`)
+	p.send("40")
+	p.accepted("/")
+	p.send("40/custom,")
+	p.expect(`44/custom,{"message":"too many","data":{"current":2}}`)
+	p.expectClosed()
 }
 
 func TestRefusal(t *testing.T) {

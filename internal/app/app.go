@@ -60,6 +60,9 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
 }
 
 func (a *App) open(ctx context.Context) error {
+	for _, warning := range a.cfg.Warnings() {
+		a.logger.Warn(warning)
+	}
 	var err error
 	if a.listener, err = a.listen("listener", a.cfg.address()); err != nil {
 		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
@@ -281,7 +284,11 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
 	socketConfig.AllowOrigin = gateway.AllowOrigin
+	socketConfig.AllowNamespace = gateway.AllowNamespace
 	socketConfig.DrainPeriod = a.cfg.drainPeriod()
+	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
+	socketConfig.QueueBytes = a.cfg.MaxOutgoing
+	socketConfig.ConnectTimeout = a.cfg.ConnectTimeout
 	socketConfig.AllowRequest = func(*http.Request) bool { return !a.health.draining.Load() }
 	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
 	if err != nil {

@@ -40,6 +40,11 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		{name: "level", environ: map[string]string{"LOG_LEVEL": "loud"}, want: []string{"LOG_LEVEL", "debug, info, warn or error"}},
 		{name: "all at once", environ: map[string]string{"PORT": "-1", "SOCKET_IDLE_TIMEOUT_MS": "-5"}, want: []string{"PORT", "SOCKET_IDLE_TIMEOUT_MS"}},
 		{name: "all at once, not numbers", environ: map[string]string{"PORT": "a", "MAX_EVENT_BYTES": "b"}, want: []string{"PORT", "MAX_EVENT_BYTES"}},
+		{name: "payload below the least", environ: map[string]string{"SOCKET_MAX_PAYLOAD_BYTES": "1023"}, want: []string{`SOCKET_MAX_PAYLOAD_BYTES is "1023"`, "1024 to 67108864"}},
+		{name: "outgoing below the least", environ: map[string]string{"SOCKET_MAX_OUTGOING_BYTES": "16383"}, want: []string{`SOCKET_MAX_OUTGOING_BYTES is "16383"`}},
+		{name: "handshake", environ: map[string]string{"SOCKET_HANDSHAKE_TIMEOUT": "0"}, want: []string{"SOCKET_HANDSHAKE_TIMEOUT", "100ms or more"}},
+		{name: "connect", environ: map[string]string{"SOCKET_CONNECT_TIMEOUT": "1ms"}, want: []string{"SOCKET_CONNECT_TIMEOUT", "100ms or more"}},
+		{name: "environment", environ: map[string]string{"ENVIRONMENT": "prod"}, want: []string{`ENVIRONMENT is "prod"`, "development or production"}},
 		{name: "a password is not shown", environ: map[string]string{"REDIS_URL": "http://user:hunter2@redis"}, want: []string{"REDIS_URL", "xxxxx"}},
 	}
 	for _, test := range tests {

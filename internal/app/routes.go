@@ -60,12 +60,11 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// The bounds of one HTTP request's headers. Answers have no bound here: an event
+// The bounds of one HTTP request, beside SOCKET_HANDSHAKE_TIMEOUT. Answers have no bound here: an event
 // stream lasts, and sets its own deadlines.
 const (
-	readHeaderTimeout = 10 * time.Second
-	keepAliveTimeout  = 2 * time.Minute
-	maxHeaderBytes    = 32 << 10
+	keepAliveTimeout = 2 * time.Minute
+	maxHeaderBytes   = 32 << 10
 )
 
 // startHTTP serves a listener. Its step ends the event streams, whose requests
@@ -73,7 +72,7 @@ const (
 func (a *App) startHTTP(name string, listener net.Listener, handler http.Handler) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler: secured(handler), ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: secured(handler), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
 	}
 	a.parts.run(name, func(ctx context.Context) error {

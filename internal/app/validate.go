@@ -1,0 +1,123 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/natsserver"
+)
+
+// Validate names every setting that is out of its range, and then those that
+// contradict each other.
+func (c Config) Validate() error {
+	var problems []error
+	check := func(ok bool, name string, value any) {
+		if !ok {
+			problems = append(problems, wrong(name, fmt.Sprint(value)))
+		}
+	}
+	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
+	check(c.Environment == "development" || c.Environment == environmentProduction, "ENVIRONMENT", c.Environment)
+	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
+	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
+	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss"), "REDIS_URL", c.RedisURL)
+	check(c.MongoDBURI == "" || strings.HasPrefix(c.MongoDBURI, "mongodb://") || strings.HasPrefix(c.MongoDBURI, "mongodb+srv://"), "MONGODB_URI", c.MongoDBURI)
+	for server := range strings.SplitSeq(c.NATSURL, ",") {
+		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss"), "NATS_URL", c.NATSURL)
+	}
+	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
+	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
+	_, err := c.syncInterval()
+	check(err == nil, "NATS_SYNC", c.NATSSync)
+	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
+	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != ""), "STREAM_REPLICAS", c.LogReplicas)
+	c.checkStream(check)
+	check(c.MaxEvent > 0 && c.MaxEvent < natsserver.MaxPayloadBytes, "MAX_EVENT_BYTES", c.MaxEvent)
+	_, err = guardrails.ParseOrigins(c.Origins, c.NeedOrigin)
+	check(err == nil, "SOCKET_CLIENT_ORIGIN", c.Origins)
+	check(c.MaxConns >= 0, "SOCKET_MAX_CONNECTIONS", c.MaxConns)
+	check(c.MaxPerOrigin >= 0, "SOCKET_MAX_CONNECTIONS_PER_ORIGIN", c.MaxPerOrigin)
+	check(c.MaxSubs >= 1, "SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", c.MaxSubs)
+	check(c.IdleMs >= 0, "SOCKET_IDLE_TIMEOUT_MS", c.IdleMs)
+	check(c.CatchUp >= 1 && c.CatchUp <= 10_000, "SOCKET_CATCH_UP_LIMIT", c.CatchUp)
+	check(c.RecoveryTTL == 0 || c.RecoveryTTL >= time.Second, "SOCKET_RECOVERY_TTL", c.RecoveryTTL)
+	check(c.MaxPerAddress >= 0, "SOCKET_MAX_CONNECTIONS_PER_IP", c.MaxPerAddress)
+	check(c.MaxPerSubject >= 0, "SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject)
+	check(c.ConnsPerSecond >= 0, "SOCKET_CONNECTIONS_PER_SECOND", c.ConnsPerSecond)
+	c.checkTransport(check)
+	check(c.MsgsPerSecond >= 0, "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)
+	check(c.SubsPerMinute >= 0, "SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE", c.SubsPerMinute)
+	_, err = guardrails.ParseProxies(c.TrustedProxies)
+	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
+	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
+	var level slog.Level
+	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)
+	check(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", c.LogFormat)
+	check(c.ShutdownTimeout > 0, "SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
+	if len(problems) == 0 {
+		for _, conflict := range c.conflicts() {
+			if !conflict.legal {
+				problems = append(problems, errors.New(conflict.text))
+			}
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
+	}
+	return nil
+}
+
+// The bounds of what may be asked of one connection, in bytes.
+const (
+	minPayloadBytes  = 1 << 10
+	minOutgoingBytes = 16 << 10
+	maxSocketBytes   = 64 << 20
+	// minTimeout is the shortest time that a client on a slow line can keep.
+	minTimeout = 100 * time.Millisecond
+)
+
+// checkTransport checks what the transport of the sockets is given.
+func (c Config) checkTransport(check func(ok bool, name string, value any)) {
+	check(c.MaxMessage >= 0, "SOCKET_MAX_MESSAGE_BYTES", c.MaxMessage)
+	check(c.MaxNamespaces >= 0, "SOCKET_MAX_NAMESPACES", c.MaxNamespaces)
+	check(c.MaxPayload >= minPayloadBytes && c.MaxPayload <= maxSocketBytes, "SOCKET_MAX_PAYLOAD_BYTES", c.MaxPayload)
+	check(c.MaxOutgoing >= minOutgoingBytes && c.MaxOutgoing <= maxSocketBytes, "SOCKET_MAX_OUTGOING_BYTES", c.MaxOutgoing)
+	check(c.HandshakeTimeout >= minTimeout, "SOCKET_HANDSHAKE_TIMEOUT", c.HandshakeTimeout)
+	check(c.ConnectTimeout >= minTimeout, "SOCKET_CONNECT_TIMEOUT", c.ConnectTimeout)
+}
+
+// checkStream asks the event store about each of its limits alone, so that the
+// setting that is wrong can be named.
+func (c Config) checkStream(check func(ok bool, name string, value any)) {
+	limits := eventstore.DefaultConfig()
+	limits.MaxBytes = c.LogMaxBytes
+	check(limits.Validate() == nil, "STREAM_MAX_BYTES", c.LogMaxBytes)
+	limits = eventstore.DefaultConfig()
+	limits.DuplicateWindow = c.DedupWindow
+	check(limits.Validate() == nil, "STREAM_DEDUP_WINDOW", c.DedupWindow)
+	limits.MaxAge = c.LogMaxAge
+	check(limits.Validate() == nil, "STREAM_MAX_AGE", c.LogMaxAge)
+}
+
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && number <= 65535
+}
+
+func hasScheme(address string, schemes ...string) bool {
+	u, err := url.Parse(strings.TrimSpace(address))
+	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+}
