@@ -35,6 +35,7 @@ const (
 	codeStorageExceeded       jetstream.ErrorCode = 10047
 	codeExceedsMaximum        jetstream.ErrorCode = 10054
 	codeStoreFailed           jetstream.ErrorCode = 10077
+	codeExistsForRestore      jetstream.ErrorCode = 10130
 	codeStreamOffline         jetstream.ErrorCode = 10118
 	codeConsumerOffline       jetstream.ErrorCode = 10119
 	codeInFlight              jetstream.ErrorCode = 10158

@@ -5,7 +5,9 @@
 // Data comes in from ingest ([Log.Append], [Log.DeadLetter]) and goes out three
 // ways: to gateways as it happens ([Tail]), to projections in batches
 // ([Log.Consume]), and to whoever catches up by ranged reads per job
-// ([Log.ReadAfter], [Log.ReadNewest], [Log.ReadBefore]).
+// ([Log.ReadAfter], [Log.ReadNewest], [Log.ReadBefore]). Operators' tools [Attach]
+// to the log as it is, read it from end to end ([Log.Scan]), pause and look at its
+// consumers, and save and restore its streams ([Archive]).
 //
 //	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
 //	  republished to         novel.live.<token of the job>
@@ -19,7 +21,8 @@
 //   - Per job, sequences ascend in the order of the appends. The caller keeps one
 //     append per job in flight; a retry keeps the message id and so its place.
 //   - A sequence means something only together with the epoch, which is made
-//     once, when the stream is created, and is never replaced afterwards.
+//     once, when the stream is created or restored, and is never replaced in
+//     between.
 //   - One job is one subject. The token escapes whatever a subject gives a
 //     meaning to, so no jobId can reach the records of another.
 //   - A read that answers without an error is complete: a response that was cut

@@ -42,6 +42,18 @@ var (
 	// refuses the connection.
 	ErrConnect = errors.New("cannot connect to NATS")
 
+	// ErrNoStream is returned by [Attach] and [Archive.Save] when the server has no
+	// such stream. A retry helps once a gateway has made it.
+	ErrNoStream = errors.New("the server has no log")
+
+	// ErrStreamExists is returned by [Archive.Restore] when the server has the
+	// stream already. A retry helps once it is removed.
+	ErrStreamExists = errors.New("the stream exists")
+
+	// ErrBadSnapshot is returned by [Archive.Restore] for a snapshot that is not one
+	// of the log's. A retry does not help.
+	ErrBadSnapshot = errors.New("not a snapshot of the log")
+
 	// ErrTailRunning is returned by [Tail.Run] when it is called a second time.
 	ErrTailRunning = errors.New("tail runs already, or has run")
 )

@@ -1,0 +1,51 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Attach returns the log on a connection as it is: unlike [Open] it makes no
+// stream and changes none, so that a tool with other settings than the gateways'
+// leaves their limits alone. It returns [ErrNoStream] when there is no log.
+func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Log, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("attach to the log: %w", err)
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	measured, err := newMetrics(registerer)
+	if err != nil {
+		return nil, fmt.Errorf("attach to the log: register metrics: %w", err)
+	}
+	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured}
+	none := ""
+	log.epoch.Store(&none)
+	err = log.whenAvailable(ctx, func(ctx context.Context) error {
+		stream, err := js.Stream(ctx, eventStream)
+		if err != nil {
+			return err
+		}
+		epoch := epochOf(stream.CachedInfo())
+		log.epoch.Store(&epoch)
+		return nil
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, fmt.Errorf("attach to the log: %w", ErrNoStream)
+	case err != nil:
+		return nil, fmt.Errorf("attach to the log: %w", err)
+	}
+	return log, nil
+}

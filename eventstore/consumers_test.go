@@ -1,0 +1,105 @@
+package eventstore_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+func TestScanHasTheBoundsItWasGiven(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for range 5 {
+		b.add(t, record("a", "x"), record("b.*", "y"))
+	}
+	for _, test := range []struct{ first, last, from, to uint64 }{
+		{1, 10, 1, 10}, {0, 3, 1, 3}, {4, 4, 4, 4}, {8, 99, 8, 10}, {11, 20, 0, 0}, {5, 4, 0, 0},
+	} {
+		var got []uint64
+		err := b.log.Scan(t.Context(), test.first, test.last, func(r messaging.Record) error {
+			got = append(got, r.Sequence)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.to == 0 && len(got) > 0 || test.to > 0 && (len(got) != int(test.to-test.from+1) || got[0] != test.from) {
+			t.Errorf("%d to %d gives %v", test.first, test.last, got)
+		}
+	}
+	stop := errors.New("enough")
+	if err := b.log.Scan(t.Context(), 1, 10, func(messaging.Record) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("Scan: %v", err)
+	}
+}
+
+func TestPausedConsumerGetsNothing(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if err := b.log.PauseConsumer(t.Context(), "p", time.Hour); !errors.Is(err, eventstore.ErrNoConsumer) {
+		t.Errorf("paused what is not there: %v", err)
+	}
+	if err := errors.Join(b.log.ResumeConsumer(t.Context(), "p"), b.log.ForgetConsumer(t.Context(), "p")); err != nil {
+		t.Error(err)
+	}
+	applied := make(chan uint64, 10)
+	consume := func() (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { // stopped by cancel
+			ended <- b.log.Consume(ctx, "p", 10, func(_ context.Context, records []messaging.Record) error {
+				for _, r := range records {
+					applied <- r.Sequence
+				}
+				return nil
+			})
+		}()
+		return func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	b.add(t, record("j", "one"))
+	stop := consume()
+	await(t, "the first record", applied)
+	eventually(t, "it is acknowledged", func() bool {
+		state, err := b.log.ConsumerState(t.Context(), "p")
+		return err == nil && state.Floor == 1 && state.Pending == 0 && state.OldestPending.IsZero()
+	})
+	if err := b.log.PauseConsumer(t.Context(), "p", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	b.add(t, record("j", "two"))
+	stop()
+	stop = consume() // a process that comes new does not end the pause
+	eventually(t, "the second is pending", func() bool {
+		state, err := b.log.ConsumerState(t.Context(), "p")
+		return err == nil && state.Paused && state.PausedFor > 0 && state.Floor == 1 && state.Pending == 1 && !state.OldestPending.IsZero()
+	})
+	select {
+	case sequence := <-applied:
+		t.Errorf("a paused consumer got %d", sequence)
+	default:
+	}
+	if err := b.log.ResumeConsumer(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	if sequence := await(t, "the second record", applied); sequence != 2 {
+		t.Errorf("got %d", sequence)
+	}
+	stop()
+	if err := b.log.ForgetConsumer(t.Context(), "p"); err != nil {
+		t.Fatal(err)
+	}
+	stop = consume()
+	if sequence := await(t, "the first record again", applied); sequence != 1 {
+		t.Errorf("got %d", sequence)
+	}
+	stop()
+}
