@@ -111,6 +111,15 @@ var rules = []rule{
 		why:     "drills use the parts of the service and no driver of their own",
 	},
 	{
+		folder: "recovery/oracle",
+		why:    "the judge knows files and nothing else",
+	},
+	{
+		folder:  "recovery/report",
+		project: []string{"recovery/oracle"},
+		why:     "a report is results on paper",
+	},
+	{
 		folder:  "recovery/lab",
 		modules: plumbing,
 		why:     "the lab starts processes and knows them by their protocols; what is done with them is the drill's",

@@ -1,0 +1,106 @@
+package oracle
+
+import (
+	"maps"
+	"slices"
+)
+
+// following is what one client has of one job. A turn is what lies between two
+// resumes.
+type following struct {
+	begins uint64 // its earliest cursor; what lies behind that is not due
+	cursor uint64 // that of the turn
+	last   uint64 // the newest sequence of the turn
+	// seen has the turn in which an id was delivered last.
+	seen map[string]int
+	turn int
+	// asked says that its cursors were noted.
+	asked bool
+}
+
+// judgeClients judges the clients of one file.
+func (v *Verdict) judgeClients(file string, entries []entry, t truth) {
+	clients := map[string]map[string]*following{}
+	for _, e := range entries {
+		name := file
+		if e.Client != "" {
+			name = file + "/" + e.Client
+		}
+		jobs := clients[name]
+		if jobs == nil {
+			jobs = map[string]*following{}
+			clients[name] = jobs
+		}
+		f := jobs[e.Job]
+		if f == nil {
+			f = &following{seen: map[string]int{}}
+			jobs[e.Job] = f
+		}
+		if e.Follows {
+			f.resume(e.Sequence)
+		} else {
+			v.judgeDelivery(name, f, e, t)
+		}
+	}
+	v.Clients += len(clients)
+	for _, name := range slices.Sorted(maps.Keys(clients)) {
+		for _, job := range slices.Sorted(maps.Keys(clients[name])) {
+			v.judgeDue(name, clients[name][job], t.byJob[job])
+		}
+	}
+}
+
+// resume begins a turn after a cursor.
+func (f *following) resume(after uint64) {
+	if f.asked {
+		f.begins = min(f.begins, after)
+	} else {
+		f.begins = after
+	}
+	f.asked = true
+	f.turn++
+	f.cursor, f.last = after, after
+}
+
+// judgeDelivery asks, in this order, whether the event may be there at all, whether
+// it may be there again, and whether it may be there now, so that each is blamed
+// for one thing.
+func (v *Verdict) judgeDelivery(client string, f *following, e entry, t truth) {
+	v.Delivered++
+	if e.Resumed {
+		f.turn++
+		f.cursor, f.last = 0, 0
+	}
+	turn, repeated := f.seen[e.ID]
+	f.seen[e.ID] = f.turn
+	switch {
+	case !slices.Contains(t.stored[e.ID], place{e.Job, e.Sequence}):
+		v.blame(&v.Phantom, "to %s and not so in the log: %q at %d", client, e.ID, e.Sequence)
+	case repeated && turn == f.turn:
+		v.blame(&v.Duplicated, "twice to %s: %s at %d", client, e.ID, e.Sequence)
+	case repeated && e.Sequence <= f.cursor:
+		v.blame(&v.Duplicated, "twice to %s, which had asked for what follows %d: %s at %d", client, f.cursor, e.ID, e.Sequence)
+	case e.Sequence <= f.last:
+		v.blame(&v.Reordered, "sequence goes back to %s: %s at %d after %d", client, e.ID, e.Sequence, f.last)
+	}
+	f.last = max(f.last, e.Sequence)
+}
+
+// judgeDue compares what the client has with what it was due. A client that never
+// asked, because its cursors were not noted, was due what follows its first event.
+func (v *Verdict) judgeDue(client string, f *following, stored []entry) {
+	begins := f.begins
+	if !f.asked {
+		for _, e := range stored {
+			if _, got := f.seen[e.ID]; got {
+				begins = e.Sequence
+				break
+			}
+		}
+	}
+	for _, e := range stored {
+		if _, got := f.seen[e.ID]; e.Sequence > begins && !got {
+			v.blame(&v.Lost, "not delivered to %s: %s at %d", client, e.ID, e.Sequence)
+		}
+	}
+}

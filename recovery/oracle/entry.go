@@ -1,0 +1,74 @@
+package oracle
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrMalformed is matched when a file holds something that no journal writes. The
+// error names the file and the line; a retry does not help.
+var ErrMalformed = errors.New("malformed journal")
+
+// entry is one line of a file.
+type entry struct {
+	ID       string `json:"id,omitempty"`
+	Job      string `json:"job"`
+	Sequence uint64 `json:"sequence,omitempty"`
+	// Client is whose line it is, in a file that several clients share.
+	Client string `json:"client,omitempty"`
+	// Follows marks the line with which a client begins a job, after Sequence.
+	Follows bool `json:"follows,omitempty"`
+	// Resumed marks the first delivery after a resume whose cursor is not noted.
+	Resumed bool `json:"resumed,omitempty"`
+}
+
+// readFile returns the lines of one file; one that is not there has none.
+func readFile(dir, name string) ([]entry, error) {
+	file, err := os.Open(filepath.Join(dir, name+suffix))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	entries, err := readEntries(file)
+	if err != nil {
+		return nil, fmt.Errorf("read journal %s: %w", name, err)
+	}
+	return entries, nil
+}
+
+// readEntries reads one object a line. A last line without its end was being
+// written when the writer died and counts as not written. That hides nothing: in
+// S, M or C it makes a loss, in A a phantom, and in K it was not yet a promise.
+func readEntries(r io.Reader) ([]entry, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	var entries []entry
+	for {
+		line, rest, ended := bytes.Cut(text, []byte{'\n'})
+		if !ended {
+			return entries, nil
+		}
+		text = rest
+		var e entry
+		decoder := json.NewDecoder(bytes.NewReader(line))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&e); err != nil {
+			return nil, fmt.Errorf("%w: line %d: %w", ErrMalformed, len(entries)+1, err)
+		}
+		if e.Job == "" || decoder.More() {
+			return nil, fmt.Errorf("%w: line %d: not one entry with a job", ErrMalformed, len(entries)+1)
+		}
+		entries = append(entries, e)
+	}
+}

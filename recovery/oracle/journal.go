@@ -1,0 +1,123 @@
+package oracle
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// The files' names.
+const (
+	attemptedFile    = "A"
+	acknowledgedFile = "K"
+	storedFile       = "S"
+	projectedFile    = "M"
+	clientPrefix     = "C-"
+	suffix           = ".ndjson"
+)
+
+// Journal writes the files of one trial. Its methods may be called concurrently;
+// lines of one file stand in the order of the calls. A failure to write is kept
+// until [Journal.Close], so that what notes something goes on without it.
+type Journal struct {
+	dir string
+
+	mu    sync.Mutex // guards the fields below
+	files map[string]*os.File
+	err   error // the first failure to write
+}
+
+// Open makes the folder and adds to the files that are there.
+func Open(dir string) (*Journal, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	return &Journal{dir: dir, files: map[string]*os.File{}}, nil
+}
+
+// Dir returns the folder, for [Judge].
+func (j *Journal) Dir() string { return j.dir }
+
+// Attempted notes that the producer is about to publish an event.
+func (j *Journal) Attempted(id, job string) { j.write(attemptedFile, entry{ID: id, Job: job}) }
+
+// Acknowledged notes a receipt. Sequence 0 is one that does not say where.
+func (j *Journal) Acknowledged(id, job string, sequence uint64) {
+	j.write(acknowledgedFile, entry{ID: id, Job: job, Sequence: sequence})
+}
+
+// Stored notes a record of the log. The records of a job are noted in its order.
+func (j *Journal) Stored(id, job string, sequence uint64) {
+	j.write(storedFile, entry{ID: id, Job: job, Sequence: sequence})
+}
+
+// Projected notes a document.
+func (j *Journal) Projected(id, job string, sequence uint64) {
+	j.write(projectedFile, entry{ID: id, Job: job, Sequence: sequence})
+}
+
+// Follows notes that a client asks for a job's events after a sequence, for the
+// first time or again.
+func (j *Journal) Follows(client, job string, after uint64) {
+	j.write(clientPrefix+client, entry{Job: job, Sequence: after, Follows: true})
+}
+
+// Delivered notes what a client received. resumed marks the first delivery of a job
+// after a resume that [Journal.Follows] was not told of.
+func (j *Journal) Delivered(client, id, job string, sequence uint64, resumed bool) {
+	j.write(clientPrefix+client, entry{ID: id, Job: job, Sequence: sequence, Resumed: resumed})
+}
+
+// Close closes the files. The error is the first that any write had.
+func (j *Journal) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.err
+	for _, file := range j.files {
+		err = errors.Join(err, file.Close())
+	}
+	j.files = map[string]*os.File{}
+	return err
+}
+
+func (j *Journal) write(name string, e entry) {
+	line, err := json.Marshal(e)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	file := j.files[name]
+	if file == nil && err == nil {
+		file, err = os.OpenFile(filepath.Join(j.dir, name+suffix), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err == nil {
+			j.files[name] = file
+		}
+	}
+	if err == nil {
+		_, err = file.Write(append(line, '\n'))
+	}
+	if err != nil && j.err == nil {
+		j.err = fmt.Errorf("write journal %s: %w", name, err)
+	}
+}
+
+// Crowd is many clients that share one file, as ten thousand files would be too
+// many. It is the journal's as long as that is open.
+type Crowd struct {
+	journal *Journal
+	name    string
+}
+
+// Crowd returns the writer of a file for many clients.
+func (j *Journal) Crowd(name string) Crowd { return Crowd{journal: j, name: clientPrefix + name} }
+
+// Follows is [Journal.Follows] for one of the crowd.
+func (c Crowd) Follows(client, job string, after uint64) {
+	c.journal.write(c.name, entry{Client: client, Job: job, Sequence: after, Follows: true})
+}
+
+// Delivered is [Journal.Delivered] for one of the crowd.
+func (c Crowd) Delivered(client, id, job string, sequence uint64, resumed bool) {
+	c.journal.write(c.name, entry{Client: client, ID: id, Job: job, Sequence: sequence, Resumed: resumed})
+}
