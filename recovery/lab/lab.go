@@ -21,7 +21,7 @@ type Config struct {
 	// [Lab.Close] unless Keep is set.
 	Dir  string
 	Keep bool
-	// Nodes is the number of NATS servers, 0 to 3. With 0 each gateway keeps a log
+	// Nodes is the number of NATS servers: 0, 1 or a cluster of 3. With 0 each gateway keeps a log
 	// of its own in its folder, and takes NATS clients.
 	Nodes int
 	// Replicas is how many nodes hold the log: 1 or 3; 0 means all nodes.
@@ -40,8 +40,8 @@ func (c Config) Validate() error {
 		return errors.New("lab: Programs is empty")
 	case c.Dir == "":
 		return errors.New("lab: Dir is empty")
-	case c.Nodes < 0 || c.Nodes > maxNodes:
-		return fmt.Errorf("lab: Nodes is %d, must be 0 to %d", c.Nodes, maxNodes)
+	case c.Nodes != 0 && c.Nodes != 1 && c.Nodes != maxNodes:
+		return fmt.Errorf("lab: Nodes is %d, must be 0, 1 or %d", c.Nodes, maxNodes)
 	case c.Replicas != 0 && c.Replicas != 1 && c.Replicas != c.Nodes:
 		return fmt.Errorf("lab: Replicas is %d, must be 1 or the number of nodes, %d", c.Replicas, c.Nodes)
 	}
@@ -53,6 +53,9 @@ const maxNodes = 3
 
 // DeduplicationWindow is how long the lab's logs remember an id.
 const DeduplicationWindow = "2m"
+
+// LogMaxBytes bounds the lab's logs.
+const LogMaxBytes = 1 << 30
 
 // Lab is one system. Its methods may be called concurrently.
 type Lab struct {
@@ -155,7 +158,7 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	all := map[string]string{
 		"HOST": "127.0.0.1", "PORT": port(address), "DRAIN_SECONDS": "0",
 		"REDIS_URL": l.RedisURL(), "SOCKET_CLIENT_ORIGIN": "*",
-		"STREAM_REPLICAS": strconv.Itoa(l.cfg.Replicas), "STREAM_MAX_BYTES": strconv.Itoa(1 << 30),
+		"STREAM_REPLICAS": strconv.Itoa(l.cfg.Replicas), "STREAM_MAX_BYTES": strconv.Itoa(LogMaxBytes),
 		"STREAM_DEDUP_WINDOW": DeduplicationWindow,
 	}
 	if l.cfg.Mongo {

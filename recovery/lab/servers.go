@@ -95,9 +95,13 @@ func (l *Lab) newNodes() ([]*node, error) {
 		if i >= len(nodes) {
 			continue // its variables have to be there, and nobody answers
 		}
+		file := fmt.Sprintf("nats-%d.conf", i+1)
+		if len(nodes) == 1 {
+			file = "nats-alone.conf"
+		}
 		nodes[i] = &node{monitor: monitor, route: route, Process: &Process{
 			name: fmt.Sprintf("nats-%d", i+1), path: filepath.Join(l.cfg.Programs.Dir, "nats-server"), addr: listen,
-			args:  []string{"-c", filepath.Join(l.cfg.Programs.Root, "deploy", "cluster", fmt.Sprintf("nats-%d.conf", i+1))},
+			args:  []string{"-c", filepath.Join(l.cfg.Programs.Root, "deploy", "cluster", file)},
 			ready: greeted(listen, "", "INFO "),
 		}}
 	}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/recovery/faults"
+	"github.com/letswriteabook/realtime/recovery/lab"
+)
+
+// errFailed is returned when a row failed.
+var errFailed = errors.New("the fault run failed")
+
+// usageError is an error about how the command was called.
+type usageError struct{ error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := newCommand().ExecuteContext(ctx)
+	if err == nil {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "realtime-faults:", err)
+	if errors.As(err, new(usageError)) {
+		os.Exit(2)
+	}
+	os.Exit(1)
+}
+
+// options are the flags.
+type options struct {
+	rows     string
+	out      string
+	ci, full bool
+	keep     bool
+}
+
+func newCommand() *cobra.Command {
+	var opts options
+	command := &cobra.Command{
+		Use:   "realtime-faults",
+		Short: "Hurt a system of real processes, and judge what it lost",
+		Long: `realtime-faults runs the rows of the fault matrix one after the other, each on a system of
+its own on loopback, and prints what was lost, duplicated, reordered and made up, and how
+long the recovery took. It builds the programs itself and needs redis-server.`,
+		Example: `  realtime-faults
+  realtime-faults --rows 1,8 --full --out report`,
+		SilenceUsage: true, SilenceErrors: true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.NoArgs(cmd, args); err != nil {
+				return usageError{err}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), opts) },
+	}
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := command.Flags()
+	flags.StringVar(&opts.rows, "rows", "", "numbers of the rows, comma-separated; empty: all of them")
+	flags.StringVar(&opts.out, "out", "", "folder for the report as JSON and Markdown; empty: none is written")
+	flags.BoolVar(&opts.ci, "ci", false, "run the rows of the continuous integration, shortened, in less than three minutes")
+	flags.BoolVar(&opts.full, "full", false, "run every row at the length that the matrix names")
+	flags.BoolVar(&opts.keep, "keep", false, "leave the folders of the systems and the journals where they are, and say where")
+	return command
+}
+
+func run(ctx context.Context, opts options) (err error) {
+	rows, err := choose(opts)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "realtime-faults-")
+	if err != nil {
+		return err
+	}
+	if opts.keep {
+		fmt.Println("folders:", dir)
+	} else {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	programs, err := lab.Build(ctx, ".", filepath.Join(dir, "bin"))
+	if err != nil {
+		return err
+	}
+	report := faults.NewReport(ctx, programs, strings.Join(append([]string{"realtime-faults"}, os.Args[1:]...), " "))
+	for _, row := range rows {
+		fmt.Printf("row %d: %s …\n", row.Number, row.Title)
+		result, err := faults.Run(ctx, row, faults.Options{
+			Programs: programs, Dir: dir, Keep: opts.keep, Full: opts.full, Short: opts.ci, Root: os.Geteuid() == 0,
+			Log: func(words string) { fmt.Println(words) },
+		})
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		report.Add(result)
+		fmt.Println(result)
+	}
+	report.Ended = time.Now().UTC()
+	fmt.Print(report.Table())
+	if opts.out != "" {
+		if err := report.Write(opts.out); err != nil {
+			return err
+		}
+	}
+	if report.Failed() {
+		return errFailed
+	}
+	return nil
+}
+
+// choose returns the rows that were asked for.
+func choose(opts options) ([]faults.Row, error) {
+	all := faults.Rows()
+	if opts.ci {
+		all = slices.DeleteFunc(all, func(row faults.Row) bool { return !row.InCI })
+	}
+	if opts.rows == "" {
+		return all, nil
+	}
+	var chosen []faults.Row
+	for text := range strings.SplitSeq(opts.rows, ",") {
+		number, err := strconv.Atoi(strings.TrimSpace(text))
+		found := slices.IndexFunc(all, func(row faults.Row) bool { return row.Number == number })
+		if err != nil || found < 0 {
+			return nil, usageError{fmt.Errorf("--rows: there is no row %q", text)}
+		}
+		chosen = append(chosen, all[found])
+	}
+	return chosen, nil
+}

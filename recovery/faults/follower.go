@@ -1,0 +1,152 @@
+package faults
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// followPause is the wait between two connections of a follower.
+const followPause = 100 * time.Millisecond
+
+// follower follows jobs over Server-Sent Events, one stream a job, and comes back
+// to any of the gateways with the sequence that it saw last.
+type follower struct {
+	name     string
+	gateways []string // host and port
+	journal  *Journal
+	client   *http.Client
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	last    map[string]uint64
+	resumes int
+	gaps    []string
+	changed chan struct{} // closed and replaced with each delivery
+}
+
+// follow starts a follower from the beginning of the jobs, which runs until close.
+func follow(ctx context.Context, name string, gateways, jobs []string, journal *Journal) *follower {
+	f := &follower{
+		name: name, gateways: gateways, journal: journal, last: map[string]uint64{}, changed: make(chan struct{}),
+		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
+	}
+	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
+	for _, job := range jobs {
+		journal.Follows(name, job, 0)
+		f.last[job] = 0
+		f.running.Go(func() { f.run(ctx, job) }) // ends with ctx
+	}
+	return f
+}
+
+func (f *follower) close() {
+	f.stop()
+	f.running.Wait()
+	f.client.CloseIdleConnections()
+}
+
+// run connects, and again, until ctx ends.
+func (f *follower) run(ctx context.Context, job string) {
+	for attempt := 0; ; attempt++ {
+		f.stream(ctx, f.gateways[attempt%len(f.gateways)], job, attempt > 0)
+		select {
+		case <-time.After(followPause):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// stream reads one connection to its end. What ended it is no news.
+func (f *follower) stream(ctx context.Context, gateway, job string, again bool) {
+	f.mu.Lock()
+	since := f.last[job]
+	f.mu.Unlock()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/realtime/jobs/%s/stream?since=%d", gateway, url.PathEscape(job), since), nil)
+	if err != nil {
+		return
+	}
+	response, err := f.client.Do(request)
+	if err != nil {
+		return
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return
+	}
+	if again {
+		f.mu.Lock()
+		f.resumes++
+		f.mu.Unlock()
+	}
+	name, id := "", ""
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 4<<20)
+	for lines.Scan() {
+		field, value, _ := strings.Cut(lines.Text(), ":")
+		value = strings.TrimPrefix(value, " ")
+		switch field {
+		case "event":
+			name = value
+		case "id":
+			id = value
+		case "data":
+			f.take(job, name, id, value)
+			name, id = "", ""
+		}
+	}
+}
+
+func (f *follower) take(job, name, id, data string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if name == messaging.EventGap {
+		f.gaps = append(f.gaps, data)
+	}
+	sequence, err := strconv.ParseUint(id, 10, 64)
+	if err != nil {
+		return // about the stream itself
+	}
+	var payload struct{ ID string }
+	if json.Unmarshal([]byte(data), &payload) != nil {
+		payload.ID = "unreadable at " + id
+	}
+	// A cursor resumes behind the last event, so a reconnection excuses no repeat.
+	f.journal.Delivered(f.name, payload.ID, job, sequence, false)
+	f.last[job] = max(f.last[job], sequence)
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// await waits until the follower has come to a sequence in each of its jobs.
+func (f *follower) await(ctx context.Context, heads map[string]uint64) error {
+	for {
+		f.mu.Lock()
+		behind, changed := "", f.changed
+		for job, last := range f.last {
+			if last < heads[job] {
+				behind = fmt.Sprintf("%s at %d of %d", job, last, heads[job])
+			}
+		}
+		f.mu.Unlock()
+		if behind == "" {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("client %s has not caught up: %s: %w", f.name, behind, ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package faults
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/recovery/lab"
+)
+
+// metric sums the series of one name on a gateway's page, of all labels.
+func metric(ctx context.Context, gateway *lab.Process, name string) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+gateway.Addr()+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	page, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err
+	}
+	sum, found := 0.0, false
+	for line := range strings.Lines(string(page)) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if series, _, _ = strings.Cut(series, "{"); series != name {
+			continue
+		}
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric %s is %q: %w", name, value, err)
+		}
+		sum, found = sum+number, true
+	}
+	if !found {
+		return 0, fmt.Errorf("%s has no metric %s", gateway.Name(), name)
+	}
+	return sum, nil
+}
+
+// expectMetric measures the sum of a metric over the gateways, which has to be at
+// least so much.
+func (t *Trial) expectMetric(ctx context.Context, name string, least float64) error {
+	sum := 0.0
+	for _, gateway := range t.Gateways {
+		value, err := metric(ctx, gateway, name)
+		if err != nil {
+			return err
+		}
+		sum += value
+	}
+	t.Measure(name, sum, "")
+	if sum < least {
+		return fmt.Errorf("%s is %v, want at least %v: what happened was not counted", name, sum, least)
+	}
+	return nil
+}
+
+// notReady waits until the gateway says that it is not ready, and returns what it
+// says.
+func notReady(ctx context.Context, gateway *lab.Process) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+gateway.Addr()+"/health/ready", nil)
+		if err != nil {
+			return "", err
+		}
+		request.Close = true
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return "", err
+		}
+		body, err := io.ReadAll(response.Body)
+		_ = response.Body.Close()
+		if err == nil && response.StatusCode == http.StatusServiceUnavailable {
+			return strings.TrimSpace(string(body)), nil
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return "", fmt.Errorf("%s says that it is ready: %w", gateway.Name(), err)
+		}
+	}
+}

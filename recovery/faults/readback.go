@@ -1,0 +1,123 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/lab"
+)
+
+// pageLength is how many records are read at once.
+const pageLength = 500
+
+// openLog opens the lab's log as a reader. Its limits are the gateways', because
+// opening brings a stream's limits up to date.
+func (t *Trial) openLog(ctx context.Context) (*eventstore.Log, func(), error) {
+	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
+	if err != nil {
+		return nil, nil, err
+	}
+	limits := eventstore.DefaultConfig()
+	limits.Replicas, limits.MaxBytes = t.Lab.Replicas(), lab.LogMaxBytes
+	if limits.DuplicateWindow, err = time.ParseDuration(lab.DeduplicationWindow); err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	limits.OpenTimeout = time.Minute
+	log, err := eventstore.Open(ctx, conn, limits, nil, prometheus.NewRegistry())
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return log, conn.Close, nil
+}
+
+// readLog reads what the log has of the jobs, notes it with the given function,
+// and returns the last sequence of each.
+func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, job string, sequence uint64)) (map[string]uint64, error) {
+	heads := map[string]uint64{}
+	for _, job := range t.jobs {
+		head, err := log.LastSequence(ctx, job)
+		if err != nil {
+			return nil, err
+		}
+		heads[job] = head
+		for after := uint64(0); after < head; {
+			records, err := log.ReadAfter(ctx, job, after, pageLength)
+			if err != nil {
+				return nil, err
+			}
+			if len(records) == 0 { // a replica that is behind
+				select {
+				case <-time.After(100 * time.Millisecond):
+					continue
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+			}
+			for _, r := range records {
+				note(r.ID, r.JobID, r.Sequence)
+				after = r.Sequence
+			}
+		}
+	}
+	return heads, nil
+}
+
+// readMongo waits until the projections have what the log has, and notes it.
+func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
+	if err := t.awaitProjected(ctx, log); err != nil {
+		return err
+	}
+	db, err := projections.Connect(t.Lab.MongoURI())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
+	store, err := projections.New(db, projections.DefaultConfig(), t.logger, prometheus.NewRegistry())
+	if err != nil {
+		return err
+	}
+	for _, job := range t.jobs {
+		after := messaging.Position{Epoch: log.Epoch()}
+		for {
+			records, err := store.ReadAfter(ctx, job, after, pageLength)
+			if err != nil {
+				return fmt.Errorf("read %s from MongoDB: %w", job, err)
+			}
+			if len(records) == 0 {
+				break
+			}
+			for _, r := range records {
+				t.Journal.Projected(r.ID, r.JobID, r.Sequence)
+				after.Sequence = r.Sequence
+			}
+		}
+	}
+	return nil
+}
+
+// awaitProjected waits until the history projection has acknowledged everything.
+func (t *Trial) awaitProjected(ctx context.Context, log *eventstore.Log) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		lag, err := log.ConsumerLag(ctx, projections.History)
+		if err == nil && lag == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("the projections are %s records behind: %w", strconv.FormatUint(lag, 10), ctx.Err()), err)
+		}
+	}
+}

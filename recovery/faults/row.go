@@ -1,0 +1,109 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Row is one fault.
+type Row struct {
+	Number int
+	// Title says what happens to whom.
+	Title string
+	// Limit is the longest recovery that passes; 0 means that the row has none of
+	// its own.
+	Limit time.Duration
+	// NeedsRoot marks a row that is skipped for ordinary users.
+	NeedsRoot bool
+	// InCI marks the rows of the short run.
+	InCI bool
+	// System is what the row needs.
+	System System
+	// Run hurts the system.
+	Run func(ctx context.Context, t *Trial) error
+}
+
+// System says what runs beside the producer and the followers.
+type System struct {
+	// Nodes and Replicas are those of the lab; without nodes the gateway keeps the
+	// log.
+	Nodes, Replicas int
+	// Sync is the lab's; empty means an interval, which survives the death of
+	// processes.
+	Sync string
+	// Mongo adds the MongoDB-protocol server and judges what it has.
+	Mongo bool
+	// MongoProxy puts a proxy in front of it.
+	MongoProxy bool
+	// Gateways is their number, at least 1; 0 means 1.
+	Gateways int
+	// Env is added to the environment of each gateway.
+	Env map[string]string
+	// EventBytes is about the size of an event; 0 means 300.
+	EventBytes int
+	// Jobs is the number of jobs; 0 means 12. The first of them are followed.
+	Jobs int
+	// Outbox bounds what the producer keeps; 0 means 20,000 events.
+	Outbox int
+}
+
+// Status is how a row ended.
+type Status string
+
+// The ways in which a row ends.
+const (
+	Passed  Status = "passed"
+	Failed  Status = "failed"
+	Skipped Status = "skipped"
+)
+
+// Result is what a row came to.
+type Result struct {
+	Number int    `json:"number"`
+	Title  string `json:"title"`
+	Status Status `json:"status"`
+	// Reason says why the row failed or was skipped.
+	Reason  string  `json:"reason,omitempty"`
+	Verdict Verdict `json:"verdict"`
+	// RecoveryMillis is the longest time from the end of the fault, or from its
+	// start where the system has to mend itself meanwhile, until an event that was
+	// published after it was acknowledged.
+	RecoveryMillis int64 `json:"recoveryMs"`
+	LimitMillis    int64 `json:"limitMs,omitempty"`
+	TookMillis     int64 `json:"tookMs"`
+	// Shortened says how far the row is from its full length; empty: it is not.
+	Shortened string    `json:"shortened,omitempty"`
+	Notes     []string  `json:"notes,omitempty"`
+	Measures  []Measure `json:"measures,omitempty"`
+}
+
+// Measure is one figure of a row.
+type Measure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// skipError ends a row that cannot run here.
+type skipError struct{ reason string }
+
+func (e skipError) Error() string { return "skipped: " + e.reason }
+
+// Skip returns the error with which a row says that it cannot run, and why.
+func Skip(format string, args ...any) error { return skipError{fmt.Sprintf(format, args...)} }
+
+// asSkip returns the reason of a skip in the error's tree.
+func asSkip(err error) (string, bool) {
+	var skip skipError
+	return skip.reason, errors.As(err, &skip)
+}
+
+// Rows returns every row in the order of its number.
+func Rows() []Row {
+	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows())
+	slices.SortStableFunc(all, func(a, b Row) int { return a.Number - b.Number })
+	return all
+}

@@ -1,0 +1,116 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/letswriteabook/realtime/recovery/lab"
+)
+
+// rowTimeout bounds one row, settleTimeout what follows its fault. A full row 11
+// takes five minutes by itself.
+const (
+	rowTimeout     = 4 * time.Minute
+	fullRowTimeout = 12 * time.Minute
+	settleTimeout  = 90 * time.Second
+)
+
+// Options say how rows are run.
+type Options struct {
+	Programs lab.Programs
+	// Dir holds the journals of the rows, one folder each, and their systems
+	// while they run.
+	Dir string
+	// Keep leaves the systems' folders there.
+	Keep bool
+	// Full runs every row at the length that the matrix names, Short at the
+	// length of the continuous integration.
+	Full, Short bool
+	// Root says that the process may do what only root may.
+	Root bool
+	// Log is told what happens, one line at a time; nil: nobody is.
+	Log func(line string)
+}
+
+// Run runs one row and judges it. It returns an error only when the run itself
+// cannot go on; a row that fails is a result.
+func Run(ctx context.Context, row Row, options Options) (Result, error) {
+	result := Result{Number: row.Number, Title: row.Title, LimitMillis: row.Limit.Milliseconds()}
+	quiet()
+	if row.NeedsRoot && !options.Root {
+		result.Status, result.Reason = Skipped, "needs root"
+		return result, nil
+	}
+	dir := filepath.Join(options.Dir, fmt.Sprintf("row-%02d", row.Number))
+	if err := os.RemoveAll(dir); err != nil {
+		return result, fmt.Errorf("row %d: %w", row.Number, err)
+	}
+	timeout := rowTimeout
+	if options.Full {
+		timeout = fullRowTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	began := time.Now()
+	trial, err := newTrial(ctx, row, options, dir)
+	if err != nil {
+		result.fail(fmt.Errorf("start: %w", err))
+		return result, nil
+	}
+	err = row.Run(ctx, trial)
+	if _, skipped := asSkip(err); !skipped {
+		// After a failure too: what was lost is worth knowing then.
+		settling, done := context.WithTimeout(ctx, settleTimeout)
+		err = errors.Join(err, trial.settle(settling))
+		done()
+	}
+	trial.report(&result)
+	words := trial.lastWords()
+	err = errors.Join(err, trial.close())
+	if reason, skipped := asSkip(err); skipped {
+		result.Status, result.Reason = Skipped, reason
+		return result, nil
+	}
+	verdict, judged := Judge(filepath.Join(dir, "journal"))
+	result.Verdict, result.TookMillis = verdict, time.Since(began).Milliseconds()
+	err = errors.Join(err, judged)
+	if !verdict.Good() {
+		err = errors.Join(err, fmt.Errorf("%v: %v", verdict, verdict.Examples))
+	}
+	if row.Limit > 0 && trial.recovery > row.Limit {
+		err = errors.Join(err, fmt.Errorf("recovery took %s, at most %s", trial.recovery.Round(time.Millisecond), row.Limit))
+	}
+	if err != nil {
+		result.fail(err)
+		if options.Log != nil {
+			options.Log(words)
+		}
+		return result, nil
+	}
+	result.Status = Passed
+	return result, nil
+}
+
+func (r *Result) fail(err error) { r.Status, r.Reason = Failed, err.Error() }
+
+// report adds what the row and its clients noted.
+func (t *Trial) report(result *Result) {
+	resumes := 0
+	for _, f := range t.followers {
+		f.mu.Lock()
+		resumes += f.resumes
+		f.mu.Unlock()
+	}
+	if resumes > 0 {
+		t.Measure("streams resumed", float64(resumes), "")
+	}
+	t.Outbox.mu.Lock()
+	t.Measure("longest time without a receipt", float64(t.Outbox.longest.Milliseconds()), "ms")
+	t.Outbox.mu.Unlock()
+	result.RecoveryMillis = t.recovery.Milliseconds()
+	result.Shortened, result.Notes, result.Measures = t.shortened, t.notes, t.measures
+}
