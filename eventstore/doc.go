@@ -1,6 +1,7 @@
 // Package eventstore is the durable log of the service, on JetStream: every
 // accepted event, in order, for as long as retention keeps it. Beside it, and of
-// a lesser durability, are the states of client sessions ([Sessions]).
+// a lesser durability, are the states of client sessions ([Sessions]), and how
+// many connections each gateway holds ([Shares]).
 //
 // Data comes in from ingest ([Log.Append], [Log.DeadLetter]) and goes out three
 // ways: to gateways as it happens ([Tail]), to projections in batches
@@ -12,6 +13,7 @@
 //	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
 //	  republished to         novel.live.<token of the job>
 //	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
+//	bucket NOVEL_GATEWAYS    key: a gateway                      memory, newest only, expires
 //	bucket NOVEL_SESSIONS    key: a session's id                 file, newest only, expires
 //
 // # Invariants
@@ -38,7 +40,7 @@
 //
 // # Goroutines
 //
-// [Open], [NewTail] and [OpenSessions] start none. [Tail.Run] starts one for each
+// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run] needs no other. [Tail.Run] starts one for each
 // shard and one that watches the connection, [Sessions.Run] one for each save in
 // flight; both return after these have ended. [Log.Consume] starts one for the
 // length of each batch. The connection belongs to the caller of [Connect], who

@@ -1,9 +1,13 @@
 package fanout
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/letswriteabook/realtime/guardrails"
+)
 
 // Snapshot is the state of a gateway, as GET /internal/realtime/metrics shows
-// it. All counts are of this gateway alone.
+// it. All counts but ClusterConnections are of this gateway alone.
 type Snapshot struct {
 	TotalConnections     int            `json:"totalConnections"`
 	TotalSubscriptions   int            `json:"totalSubscriptions"`
@@ -16,6 +20,11 @@ type Snapshot struct {
 	MaxSubscriptionsPerClient int                      `json:"maxSubscriptionsPerClient"`
 	IdleTimeoutMs             int64                    `json:"idleTimeoutMs"`
 	LastCatchUp               map[string]CatchUpReport `json:"lastCatchUp"`
+	// ClusterConnections counts those of all gateways, as far as they are known
+	// here: without limits on the cluster, this one's.
+	ClusterConnections             int `json:"clusterConnections"`
+	MaxClusterConnections          int `json:"maxClusterConnections"`
+	MaxClusterConnectionsPerOrigin int `json:"maxClusterConnectionsPerOrigin"`
 }
 
 // Snapshot returns the gateway's state. The parts are read one after the other,
@@ -29,11 +38,21 @@ func (g *Gateway) Snapshot() Snapshot {
 		IdleTimeoutMs:             limits.IdleTimeout.Milliseconds(),
 		LastCatchUp:               g.hub.recent.all(),
 		IdleClients:               int(g.idleWatched.Load()),
+
+		ClusterConnections:             g.admission.Everywhere(),
+		MaxClusterConnections:          limits.MaxClusterConnections,
+		MaxClusterConnectionsPerOrigin: limits.MaxClusterConnectionsPerOrigin,
 	}
 	s.TotalConnections, s.ConnectionsPerOrigin = g.admission.Counts()
 	s.TotalSubscriptions, s.SubscribersPerJob = g.hub.subscribers()
 	return s
 }
+
+// Share returns how many connections this gateway holds, for the others.
+func (g *Gateway) Share() (total int, perOrigin map[string]int) { return g.admission.Counts() }
+
+// Others takes how many connections the other gateways hold together.
+func (g *Gateway) Others(share guardrails.Share) { g.admission.Others(share) }
 
 // ServeSnapshot answers GET /internal/realtime/metrics.
 func (g *Gateway) ServeSnapshot(w http.ResponseWriter, _ *http.Request) {

@@ -40,6 +40,13 @@ type Admission struct {
 	perOrigin  tally[string]
 	perAddress tally[netip.Addr]
 	perSubject tally[string]
+	others     Share
+}
+
+// Share is how many sockets a gateway, or several of them together, hold.
+type Share struct {
+	Total     int
+	PerOrigin map[string]int
 }
 
 // NewAdmission returns an Admission with no socket counted.
@@ -102,7 +109,14 @@ func (a *Admission) decide(visitor Visitor, now time.Time) Decision {
 	if d := l.oneMore(messaging.CodeMaxConnectionsExceeded, l.MaxConnections, a.total); d.Code != "" {
 		return d
 	}
+	if d := l.oneMore(messaging.CodeMaxConnectionsExceeded, l.MaxClusterConnections, a.total+a.others.Total); d.Code != "" {
+		return d
+	}
 	if d := l.oneMore(messaging.CodeOriginConnectionsExceeded, l.MaxConnectionsPerOrigin, a.perOrigin[visitor.Origin]); d.Code != "" {
+		return d
+	}
+	everywhere := a.perOrigin[visitor.Origin] + a.others.PerOrigin[visitor.Origin]
+	if d := l.oneMore(messaging.CodeOriginConnectionsExceeded, l.MaxClusterConnectionsPerOrigin, everywhere); d.Code != "" {
 		return d
 	}
 	if d := l.oneMore(messaging.CodeAddressConnectionsExceeded, l.MaxConnectionsPerAddress, a.perAddress[visitor.Address]); d.Code != "" {
@@ -131,6 +145,23 @@ func (a *Admission) release(slot *Slot) {
 	if slot.visitor.Subject != "" {
 		a.perSubject.remove(slot.visitor.Subject)
 	}
+}
+
+// Others sets what the other gateways are known to hold together, which counts
+// against the limits of the cluster until it is set again. The map is kept and
+// must not be changed afterwards.
+func (a *Admission) Others(share Share) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.others = share
+}
+
+// Everywhere returns how many slots are taken in all gateways, as far as is
+// known: here, and what [Admission.Others] was told.
+func (a *Admission) Everywhere() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.total + a.others.Total
 }
 
 // Counts returns how many slots are taken, in all and per origin.

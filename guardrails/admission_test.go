@@ -15,6 +15,43 @@ func from(address string) guardrails.Visitor {
 	return guardrails.Visitor{Address: netip.MustParseAddr(address)}
 }
 
+// TestOtherGatewaysCount: what the others hold counts against the limits of the
+// cluster and against no other.
+func TestOtherGatewaysCount(t *testing.T) {
+	t.Parallel()
+	limits := guardrails.Limits{MaxConnections: 3, MaxClusterConnections: 5, MaxClusterConnectionsPerOrigin: 3}
+	admit := func(a *guardrails.Admission, origin string) (*guardrails.Slot, guardrails.Decision) {
+		return a.Admit(guardrails.Visitor{Origin: origin}, time.Unix(0, 0), 0)
+	}
+	a := guardrails.NewAdmission(limits)
+	a.Others(guardrails.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
+	first, decision := admit(a, "a")
+	if !decision.Allowed() {
+		t.Fatalf("decision %+v", decision)
+	}
+	want := guardrails.Decision{Code: messaging.CodeOriginConnectionsExceeded, Limit: 3, Current: 3, RetryAfter: time.Second}
+	if _, decision = admit(a, "a"); decision != want {
+		t.Errorf("decision %+v, want %+v", decision, want)
+	}
+	if _, decision = admit(a, "b"); !decision.Allowed() {
+		t.Errorf("decision %+v", decision)
+	}
+	want = guardrails.Decision{Code: messaging.CodeMaxConnectionsExceeded, Limit: 5, Current: 5, RetryAfter: time.Second}
+	if _, decision = admit(a, "c"); decision != want || a.Everywhere() != 5 {
+		t.Errorf("decision %+v, want %+v, %d everywhere", decision, want, a.Everywhere())
+	}
+	first.Release()
+	a.Others(guardrails.Share{}) // they are gone
+	for range 2 {
+		if _, decision = admit(a, "c"); !decision.Allowed() {
+			t.Errorf("decision %+v", decision)
+		}
+	}
+	if _, decision = admit(a, "c"); decision.Limit != 3 {
+		t.Errorf("decision %+v, want this gateway's own limit", decision)
+	}
+}
+
 func TestAdmissionRefusesAtTheLimit(t *testing.T) {
 	t.Parallel()
 	type visitors = []guardrails.Visitor

@@ -19,6 +19,7 @@ type crowd struct {
 	perOrigin  map[string]int
 	perAddress map[netip.Addr]int
 	perSubject map[string]int
+	others     guardrails.Share
 }
 
 // counted is a visitor with the address that it is counted under.
@@ -27,8 +28,8 @@ type counted struct {
 	network netip.Addr
 }
 
-func newCrowd(limits guardrails.Limits, present []member) *crowd {
-	c := &crowd{limits: limits, total: len(present), perOrigin: map[string]int{}, perAddress: map[netip.Addr]int{}, perSubject: map[string]int{}}
+func newCrowd(limits guardrails.Limits, others guardrails.Share, present []member) *crowd {
+	c := &crowd{limits: limits, others: others, total: len(present), perOrigin: map[string]int{}, perAddress: map[netip.Addr]int{}, perSubject: map[string]int{}}
 	for _, m := range present {
 		c.perOrigin[m.Origin]++
 		c.perAddress[m.network]++
@@ -46,7 +47,9 @@ func (c *crowd) met(v counted) (code messaging.Code, limit, current int) {
 		limit, current int
 	}{
 		{messaging.CodeMaxConnectionsExceeded, c.limits.MaxConnections, c.total},
+		{messaging.CodeMaxConnectionsExceeded, c.limits.MaxClusterConnections, c.total + c.others.Total},
 		{messaging.CodeOriginConnectionsExceeded, c.limits.MaxConnectionsPerOrigin, c.perOrigin[v.Origin]},
+		{messaging.CodeOriginConnectionsExceeded, c.limits.MaxClusterConnectionsPerOrigin, c.perOrigin[v.Origin] + c.others.PerOrigin[v.Origin]},
 		{messaging.CodeAddressConnectionsExceeded, c.limits.MaxConnectionsPerAddress, c.perAddress[v.network]},
 		{messaging.CodeSubjectConnectionsExceeded, c.limits.MaxConnectionsPerSubject, c.perSubject[v.Subject]},
 	}
@@ -66,12 +69,14 @@ type member struct {
 
 func drawLimits(t *rapid.T) guardrails.Limits {
 	return guardrails.Limits{
-		MaxConnections:           rapid.IntRange(0, 8).Draw(t, "max"),
-		MaxConnectionsPerOrigin:  rapid.IntRange(0, 4).Draw(t, "maxPerOrigin"),
-		MaxConnectionsPerAddress: rapid.IntRange(0, 3).Draw(t, "maxPerAddress"),
-		MaxConnectionsPerSubject: rapid.IntRange(0, 3).Draw(t, "maxPerSubject"),
-		ConnectionsPerSecond:     rapid.IntRange(0, 3).Draw(t, "perSecond"),
-		DryRun:                   rapid.Bool().Draw(t, "dryRun"),
+		MaxConnections:                 rapid.IntRange(0, 8).Draw(t, "max"),
+		MaxConnectionsPerOrigin:        rapid.IntRange(0, 4).Draw(t, "maxPerOrigin"),
+		MaxConnectionsPerAddress:       rapid.IntRange(0, 3).Draw(t, "maxPerAddress"),
+		MaxConnectionsPerSubject:       rapid.IntRange(0, 3).Draw(t, "maxPerSubject"),
+		MaxClusterConnections:          rapid.IntRange(0, 12).Draw(t, "clusterMax"),
+		MaxClusterConnectionsPerOrigin: rapid.IntRange(0, 6).Draw(t, "clusterMaxPerOrigin"),
+		ConnectionsPerSecond:           rapid.IntRange(0, 3).Draw(t, "perSecond"),
+		DryRun:                         rapid.Bool().Draw(t, "dryRun"),
 	}
 }
 
@@ -99,6 +104,7 @@ func TestAdmissionNeverDrifts(t *testing.T) {
 		limits := drawLimits(t)
 		admission := guardrails.NewAdmission(limits)
 		now := start
+		var others guardrails.Share
 		var open []member
 		var released []*guardrails.Slot
 
@@ -109,7 +115,7 @@ func TestAdmissionNeverDrifts(t *testing.T) {
 			if visitor.Origin == "" {
 				visitor.Origin = guardrails.UnknownOrigin
 			}
-			code, limit, current := newCrowd(limits, open).met(visitor)
+			code, limit, current := newCrowd(limits, others, open).met(visitor)
 			if code == "" && decision.Code == messaging.CodeConnectionRateExceeded && limits.ConnectionsPerSecond > 0 {
 				code, limit, current = decision.Code, limits.ConnectionsPerSecond, limits.ConnectionsPerSecond
 			}
@@ -157,11 +163,21 @@ func TestAdmissionNeverDrifts(t *testing.T) {
 				}
 				rapid.SampledFrom(released).Draw(t, "slot").Release()
 			},
+			"other gateways change": func(t *rapid.T) {
+				perOrigin := map[string]int{}
+				total := 0
+				for _, origin := range []string{guardrails.UnknownOrigin, "http://a", "http://b"} {
+					perOrigin[origin] = rapid.IntRange(0, 3).Draw(t, "others of "+origin)
+					total += perOrigin[origin]
+				}
+				others = guardrails.Share{Total: total, PerOrigin: perOrigin}
+				admission.Others(others)
+			},
 			"time goes on": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.Int64Range(0, int64(2*time.Second)).Draw(t, "pause")))
 			},
 			"": func(t *rapid.T) {
-				want := newCrowd(limits, open)
+				want := newCrowd(limits, others, open)
 				total, perOrigin := admission.Counts()
 				_, perAddress, perSubject := admission.Tallies()
 				if total != want.total || !maps.Equal(perOrigin, want.perOrigin) || !maps.Equal(perAddress, want.perAddress) || !maps.Equal(perSubject, want.perSubject) {

@@ -19,6 +19,10 @@ type Limits struct {
 	MaxConnectionsPerAddress int
 	// MaxConnectionsPerSubject bounds the sockets of one token subject.
 	MaxConnectionsPerSubject int
+	// MaxClusterConnections and MaxClusterConnectionsPerOrigin bound the same
+	// over all gateways, as far as [Admission.Others] knows.
+	MaxClusterConnections          int
+	MaxClusterConnectionsPerOrigin int
 	// ConnectionsPerSecond bounds how fast sockets are admitted, on average;
 	// ConnectionBurst, how many at once, 0 being one second's worth.
 	ConnectionsPerSecond int
@@ -69,6 +73,8 @@ func (l Limits) Validate() error {
 		{"MaxConnectionsPerOrigin", l.MaxConnectionsPerOrigin},
 		{"MaxConnectionsPerAddress", l.MaxConnectionsPerAddress},
 		{"MaxConnectionsPerSubject", l.MaxConnectionsPerSubject},
+		{"MaxClusterConnections", l.MaxClusterConnections},
+		{"MaxClusterConnectionsPerOrigin", l.MaxClusterConnectionsPerOrigin},
 		{"ConnectionsPerSecond", l.ConnectionsPerSecond},
 		{"ConnectionBurst", l.ConnectionBurst},
 		{"SubscriptionChangesPerMinute", l.SubscriptionChangesPerMinute},

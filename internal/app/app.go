@@ -294,6 +294,9 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := a.startShares(gateway); err != nil {
+		return nil, err
+	}
 	a.parts.run("hub", hub.Run)
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)

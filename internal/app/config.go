@@ -54,6 +54,8 @@ type Config struct {
 	MaxPerOrigin   int    `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
 	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`
 	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
+	MaxCluster     int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS" envDefault:"0" doc:"sockets of all gateways on one log together, give or take what they admit within half a second; 0: no limit"`
+	MaxClusterPer  int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"the same for sockets that share an Origin; 0: no limit"`
 	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; 0: no limit"`
 	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
 	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
@@ -150,18 +152,20 @@ func (c Config) syncInterval() (time.Duration, error) {
 
 func (c Config) limits() guardrails.Limits {
 	return guardrails.Limits{
-		MaxConnections:               c.MaxConns,
-		MaxConnectionsPerOrigin:      c.MaxPerOrigin,
-		MaxConnectionsPerAddress:     c.MaxPerAddress,
-		MaxConnectionsPerSubject:     c.MaxPerSubject,
-		ConnectionsPerSecond:         c.ConnsPerSecond,
-		MaxSubscriptionsPerClient:    c.MaxSubs,
-		SubscriptionChangesPerMinute: c.SubsPerMinute,
-		MessagesPerSecond:            c.MsgsPerSecond,
-		MaxMessageBytes:              c.MaxMessage,
-		MaxNamespacesPerConnection:   c.MaxNamespaces,
-		IdleTimeout:                  time.Duration(c.IdleMs) * time.Millisecond,
-		DryRun:                       c.DryRun,
+		MaxConnections:                 c.MaxConns,
+		MaxConnectionsPerOrigin:        c.MaxPerOrigin,
+		MaxConnectionsPerAddress:       c.MaxPerAddress,
+		MaxConnectionsPerSubject:       c.MaxPerSubject,
+		MaxClusterConnections:          c.MaxCluster,
+		MaxClusterConnectionsPerOrigin: c.MaxClusterPer,
+		ConnectionsPerSecond:           c.ConnsPerSecond,
+		MaxSubscriptionsPerClient:      c.MaxSubs,
+		SubscriptionChangesPerMinute:   c.SubsPerMinute,
+		MessagesPerSecond:              c.MsgsPerSecond,
+		MaxMessageBytes:                c.MaxMessage,
+		MaxNamespacesPerConnection:     c.MaxNamespaces,
+		IdleTimeout:                    time.Duration(c.IdleMs) * time.Millisecond,
+		DryRun:                         c.DryRun,
 	}
 }
 

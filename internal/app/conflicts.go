@@ -55,6 +55,13 @@ func (c Config) conflicts() []conflict {
 
 // conflictingCaps finds caps that can never be met.
 func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...any)) {
+	if c.MaxCluster > 0 {
+		add(c.MaxConns > c.MaxCluster, false, "SOCKET_MAX_CONNECTIONS is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS, %d: it can never be met", c.MaxConns, c.MaxCluster)
+		add(c.MaxClusterPer > c.MaxCluster, false,
+			"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS, %d: it can never be met", c.MaxClusterPer, c.MaxCluster)
+	}
+	add((c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.NATSURL == "", true,
+		"SOCKET_CLUSTER_MAX_CONNECTIONS is set and NATS_URL is empty: the log inside this process has no other gateway, unless through NATS_LISTEN")
 	if c.MaxConns == 0 {
 		return
 	}

@@ -44,6 +44,12 @@ func TestContradictions(t *testing.T) {
 			environ: withTokens(map[string]string{"SOCKET_MAX_CONNECTIONS": "10", "SOCKET_MAX_CONNECTIONS_PER_SUBJECT": "11"}),
 			refused: "SOCKET_MAX_CONNECTIONS_PER_SUBJECT is 11",
 		},
+		{
+			name:    "a gateway's cap above the cluster's",
+			environ: map[string]string{"SOCKET_MAX_CONNECTIONS": "11", "SOCKET_CLUSTER_MAX_CONNECTIONS": "10", "NATS_URL": "nats://a:4222"},
+			refused: "SOCKET_MAX_CONNECTIONS is 11, above SOCKET_CLUSTER_MAX_CONNECTIONS, 10",
+		},
+		{name: "a cluster of one", environ: map[string]string{"SOCKET_CLUSTER_MAX_CONNECTIONS": "10"}, warned: "has no other gateway"},
 		{name: "subject cap without tokens", environ: map[string]string{"SOCKET_MAX_CONNECTIONS_PER_SUBJECT": "5"}, warned: "without tokens nobody has a subject"},
 		{name: "every origin, no tokens", environ: map[string]string{"SOCKET_CLIENT_ORIGIN": "*"}, warned: "SOCKET_CLIENT_ORIGIN is * and tokens are off"},
 		{

@@ -52,6 +52,8 @@ func (c Config) Validate() error {
 	check(c.RecoveryTTL == 0 || c.RecoveryTTL >= time.Second, "SOCKET_RECOVERY_TTL", c.RecoveryTTL)
 	check(c.MaxPerAddress >= 0, "SOCKET_MAX_CONNECTIONS_PER_IP", c.MaxPerAddress)
 	check(c.MaxPerSubject >= 0, "SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject)
+	check(c.MaxCluster >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS", c.MaxCluster)
+	check(c.MaxClusterPer >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN", c.MaxClusterPer)
 	check(c.ConnsPerSecond >= 0, "SOCKET_CONNECTIONS_PER_SECOND", c.ConnsPerSecond)
 	c.checkTransport(check)
 	check(c.MsgsPerSecond >= 0, "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)

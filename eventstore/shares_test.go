@@ -1,0 +1,128 @@
+package eventstore_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// member is a gateway that tells its share and hears of the others.
+type member struct {
+	heard chan eventstore.Share
+	leave func() // with a goodbye
+	stop  context.CancelFunc
+}
+
+func join(t *testing.T, b *bundle, cfg eventstore.SharesConfig, own eventstore.Share) *member {
+	t.Helper()
+	shares, err := eventstore.OpenShares(b.log, cfg, nil, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	m := &member{heard: make(chan eventstore.Share, 64), stop: stop}
+	ended := make(chan struct{})
+	go func() { // ends with leave
+		defer close(ended)
+		_ = shares.Run(ctx, func() eventstore.Share { return own }, func(sum eventstore.Share) { m.heard <- sum })
+	}()
+	m.leave = func() { stop(); <-ended }
+	t.Cleanup(m.leave)
+	return m
+}
+
+// expect waits until the others hold a total, and returns their origins.
+func (m *member) expect(t *testing.T, total int) map[string]int {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		select {
+		case sum := <-m.heard:
+			if sum.Total == total {
+				return sum.PerOrigin
+			}
+		case <-deadline:
+			t.Fatalf("the others never held %d", total)
+		}
+	}
+}
+
+func quick() eventstore.SharesConfig {
+	return eventstore.SharesConfig{Interval: 10 * time.Millisecond, Lease: time.Second, Replicas: 1}
+}
+
+func TestSharesAddUp(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	a := join(t, b, quick(), eventstore.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
+	second := join(t, b, quick(), eventstore.Share{Total: 5, PerOrigin: map[string]int{"a": 5}})
+	third := join(t, b, quick(), eventstore.Share{Total: 1})
+	if origins := third.expect(t, 8); origins["a"] != 7 || origins["b"] != 1 {
+		t.Errorf("origins %v", origins)
+	}
+	a.expect(t, 6)
+	second.leave() // its share is free at once
+	third.expect(t, 3)
+	a.expect(t, 1)
+}
+
+// A gateway that goes without a word has its share for its lease, and no longer;
+// one that stays is told again and again, and has it for ever.
+func TestShareOfTheDeadLapses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	witness := join(t, b, quick(), eventstore.Share{})
+	staying := join(t, b, quick(), eventstore.Share{Total: 2})
+	conn, err := b.server.Conn(eventstore.ConnOptions(nil)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dying := join(t, open(t, conn), quick(), eventstore.Share{Total: 40})
+	witness.expect(t, 42)
+	conn.Close() // nothing of it reaches the server any more
+	dying.stop()
+	began := time.Now()
+	witness.expect(t, 2)
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("the share lapsed after %s", took)
+	}
+	staying.expect(t, 0)
+}
+
+// What the gateways need not remember, a bucket that vanished is: they make it
+// anew.
+func TestSharesSurviveTheirBucket(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	a := join(t, b, quick(), eventstore.Share{Total: 1})
+	second := join(t, b, quick(), eventstore.Share{Total: 2})
+	a.expect(t, 2)
+	second.expect(t, 1)
+	if err := b.js.DeleteKeyValue(t.Context(), "NOVEL_GATEWAYS"); err != nil {
+		t.Fatal(err)
+	}
+	second.leave()
+	third := join(t, b, quick(), eventstore.Share{Total: 4})
+	third.expect(t, 1)
+	a.expect(t, 4)
+}
+
+func TestSharesConfig(t *testing.T) {
+	t.Parallel()
+	for want, cfg := range map[string]eventstore.SharesConfig{
+		"eventstore: shares: Interval is 0s, must be more than 0":                       {Lease: time.Second, Replicas: 1},
+		"eventstore: shares: Lease is 2s, must be at least 1s and three times Interval": {Interval: time.Second, Lease: 2 * time.Second, Replicas: 1},
+		"eventstore: shares: Replicas is 2, must be 1, 3 or 5":                          {Interval: time.Second, Lease: 3 * time.Second, Replicas: 2},
+	} {
+		if err := cfg.Validate(); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+	if err := eventstore.DefaultSharesConfig().Validate(); err != nil {
+		t.Error(err)
+	}
+}
