@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +13,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -99,7 +99,7 @@ func OpenShares(log *Log, cfg SharesConfig, logger *slog.Logger, registerer prom
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Shares{log: log, cfg: cfg, logger: logger, gateway: nuid.Next(), metrics: metrics}, nil
+	return &Shares{log: log, cfg: cfg, logger: logger, gateway: rand.Text(), metrics: metrics}, nil
 }
 
 // Run tells this gateway's share, which own returns, and hands what the others

@@ -44,8 +44,9 @@ func (c Config) conflicts() []conflict {
 	c.openDoors(add)
 	c.conflictingTokens(add)
 	c.conflictingTimes(add)
-	add(len(c.Roles) < len(allRoles) && c.NATSURL == "", true,
-		"ROLES is %s and NATS_URL is empty: the log inside this process is shared with nobody who has the other roles", strings.Join(c.Roles, ","))
+	alone := c.NATSURL == "" && c.NATSListen == ""
+	add(len(c.Roles) < len(allRoles) && alone, true,
+		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is shared with nobody who has the other roles", strings.Join(c.Roles, ","))
 	add(c.NATSURL != "" && c.NATSListen != "", true,
 		"NATS_LISTEN is %q and has no effect: NATS_URL is set, so that no JetStream runs inside this process", c.NATSListen)
 	add(c.MaxMessage > 0 && int64(c.MaxMessage) > c.MaxPayload, false,
@@ -60,8 +61,8 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 		add(c.MaxClusterPer > c.MaxCluster, false,
 			"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS, %d: it can never be met", c.MaxClusterPer, c.MaxCluster)
 	}
-	add((c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.NATSURL == "", true,
-		"SOCKET_CLUSTER_MAX_CONNECTIONS is set and NATS_URL is empty: the log inside this process has no other gateway, unless through NATS_LISTEN")
+	add((c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.NATSURL == "" && c.NATSListen == "", true,
+		"SOCKET_CLUSTER_MAX_CONNECTIONS is set, and neither NATS_URL nor NATS_LISTEN is: the log inside this process has no other gateway")
 	if c.MaxConns == 0 {
 		return
 	}
