@@ -209,6 +209,11 @@ func (a *App) start(ctx context.Context) error {
 	a.startServers(gateway)
 	if a.models != nil && a.cfg.has(roleProject) {
 		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) })
+		behind, err := newLag(a.log, a.logger, a.registry)
+		if err != nil {
+			return err
+		}
+		a.parts.run("projections' lag", behind.run)
 	}
 	if a.ingest != nil {
 		a.parts.run("ingest", a.ingest.Run)

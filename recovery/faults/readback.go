@@ -41,35 +41,51 @@ func (t *Trial) openLog(ctx context.Context) (*eventstore.Log, func(), error) {
 }
 
 // readLog reads what the log has of the jobs, notes it with the given function,
-// and returns the last sequence of each.
+// and returns the last sequence of each. A log that is electing is asked again.
 func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, job string, sequence uint64)) (map[string]uint64, error) {
 	heads := map[string]uint64{}
 	for _, job := range t.jobs {
-		head, err := log.LastSequence(ctx, job)
+		records, err := readJob(ctx, log, job)
+		for errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIncomplete) {
+			if waited := pause(ctx, 100*time.Millisecond); waited != nil {
+				return nil, errors.Join(err, waited)
+			}
+			records, err = readJob(ctx, log, job)
+		}
 		if err != nil {
 			return nil, err
 		}
-		heads[job] = head
-		for after := uint64(0); after < head; {
-			records, err := log.ReadAfter(ctx, job, after, pageLength)
-			if err != nil {
-				return nil, err
-			}
-			if len(records) == 0 { // a replica that is behind
-				select {
-				case <-time.After(100 * time.Millisecond):
-					continue
-				case <-ctx.Done():
-					return nil, ctx.Err()
-				}
-			}
-			for _, r := range records {
-				note(r.ID, r.JobID, r.Sequence)
-				after = r.Sequence
-			}
+		for _, r := range records {
+			note(r.ID, r.JobID, r.Sequence)
+			heads[job] = r.Sequence
 		}
 	}
 	return heads, nil
+}
+
+// readJob reads a job up to its last sequence, which the leader says; the pages
+// may come from a replica that is behind.
+func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.Record, error) {
+	head, err := log.LastSequence(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	var all []messaging.Record
+	for after := uint64(0); after < head; {
+		records, err := log.ReadAfter(ctx, job, after, pageLength)
+		if err != nil {
+			return nil, err
+		}
+		if len(records) == 0 {
+			if err := pause(ctx, 100*time.Millisecond); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		all = append(all, records...)
+		after = records[len(records)-1].Sequence
+	}
+	return all, nil
 }
 
 // readMongo waits until the projections have what the log has, and notes it.
