@@ -28,6 +28,15 @@
 //     until it is there, reads answer [ErrUnavailable] within their time limit;
 //     the log has everything, so callers read there.
 //
+// # Rebuilding
+//
+// A [Model] is one projection as its operator sees it: a shadow collection that is
+// filled beside the live one, takes its place by renames, and the ones that were
+// put aside. An [Audit] compares either with a fold of the log. What the log cannot
+// make again is carried over: documents of older writers, of earlier epochs, and of
+// records that retention has removed. Who calls them when, and what the live
+// consumer does meanwhile, is package recovery/rebuild's to decide.
+//
 // Sequences are compared within one epoch only. Documents of an earlier epoch
 // stay in novel_job_events and are not served.
 //

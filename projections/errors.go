@@ -18,6 +18,18 @@ var (
 	// changed it. A retry does not help; the log has the event.
 	ErrIncomplete = errors.New("the history in MongoDB is incomplete")
 
+	// ErrNoProjection is returned by [Store.Model] for a name that is none. A retry
+	// does not help.
+	ErrNoProjection = errors.New("no such projection")
+
+	// ErrSwapUnfinished is returned when a swap of the projection was interrupted, or
+	// did not come to its end. Another swap ends it.
+	ErrSwapUnfinished = errors.New("a swap is not finished")
+
+	// ErrNoShadow is returned by [Model.Exchange] when nothing was rebuilt. A retry
+	// helps after a rebuild.
+	ErrNoShadow = errors.New("there is no shadow")
+
 	// ErrInvalidURI is returned by [Connect] for a connection string that the
 	// driver does not take. A retry does not help.
 	ErrInvalidURI = errors.New("invalid MongoDB URI")

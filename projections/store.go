@@ -60,20 +60,24 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 	if err != nil {
 		return nil, err
 	}
-	// Whatever the connection string says: a batch is acknowledged in the log
-	// when no failover can undo it, and a page is read where no replica lags.
-	sure := options.Collection().
-		SetWriteConcern(writeconcern.Majority()).
-		SetReadPreference(readpref.Primary())
 	return &Store{
 		cfg:     cfg,
 		logger:  logger,
 		metrics: metrics,
 		client:  db.Client(),
-		events:  db.Collection(eventsCollection, sure),
-		heads:   db.Collection(headsCollection, sure),
-		jobs:    db.Collection(jobsCollection, sure),
+		events:  db.Collection(eventsCollection, sure()),
+		heads:   db.Collection(headsCollection, sure()),
+		jobs:    db.Collection(jobsCollection, sure()),
 	}, nil
+}
+
+// sure are the options of every collection, whatever the connection string says: a
+// batch is acknowledged in the log when no failover can undo it, and a page is read
+// where no replica lags.
+func sure() *options.CollectionOptionsBuilder {
+	return options.Collection().
+		SetWriteConcern(writeconcern.Majority()).
+		SetReadPreference(readpref.Primary())
 }
 
 // Run makes the indexes and applies the log to both projections until ctx ends;

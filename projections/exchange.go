@@ -1,0 +1,189 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+)
+
+// maxStrays bounds how often a collection that came into being between the two
+// renames is put aside, too.
+const maxStrays = 10
+
+// Extent is the part of the log that a projection is compared with: the records
+// of one epoch from First to Last.
+type Extent struct {
+	Epoch       string
+	First, Last uint64
+}
+
+// holds reports whether the log of the extent has the record a document was made
+// of, or had it appended after the extent.
+func (e Extent) holds(doc bson.Raw) (sequence uint64, held bool) {
+	number, ok := doc.Lookup(fieldSequence).AsInt64OK()
+	if !ok || number < 1 || text(doc, fieldEpoch) != e.Epoch || uint64(number) < e.First {
+		return 0, false
+	}
+	return uint64(number), true
+}
+
+// kept matches documents that cannot be made again from the log: those of older
+// writers, of earlier epochs, and of records that the log keeps no longer.
+func (e Extent) kept() bson.D {
+	return bson.D{{Key: "$or", Value: bson.A{
+		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: e.Epoch}}}},
+		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lt", Value: stored(e.First)}}}},
+		bson.D{{Key: fieldSequence, Value: nil}},
+	}}}
+}
+
+// CopyKept copies into the shadow what the projection's collection has and the
+// log has not: documents of older writers, of earlier epochs, and of records that
+// retention has removed. It returns how many it found. A repeat copies what has
+// come since; what an interrupted swap has put aside is copied too.
+func (m *Model) CopyKept(ctx context.Context, extent Extent, progress func(copied int)) (int, error) {
+	aside, err := m.aside(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
+	}
+	total := 0
+	for _, name := range append(aside, m.Collection()) {
+		n, err := m.copyKept(ctx, name, m.shadow, extent, func(n int) {
+			if progress != nil {
+				progress(total + n)
+			}
+		})
+		if total += n; err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
+func (m *Model) copyKept(ctx context.Context, from string, to *Store, extent Extent, progress func(int)) (int, error) {
+	source, target := m.live.events.Database().Collection(from, sure()), m.collection(to)
+	cursor, err := source.Find(ctx, extent.kept(), options.Find().SetBatchSize(int32(m.live.cfg.MaxBatch)))
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", from, err)
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
+	copied := 0
+	flush := func(docs []any) error {
+		_, refused, err := to.insertAll(ctx, target, docs)
+		if err == nil && len(refused) > 0 {
+			err = fmt.Errorf("copy %d documents of %s: %w", len(refused), from, errRefused)
+		}
+		copied += len(docs)
+		progress(copied)
+		return err
+	}
+	var docs []any
+	size := 0
+	for cursor.Next(ctx) {
+		doc := append(bson.Raw(nil), cursor.Current...)
+		docs, size = append(docs, doc), size+len(doc)
+		if len(docs) < m.live.cfg.MaxBatch && size < maxCopyBytes {
+			continue
+		}
+		if err := flush(docs); err != nil {
+			return copied, err
+		}
+		docs, size = docs[:0], 0
+	}
+	if err := cursor.Err(); err != nil {
+		return copied, fmt.Errorf("read %s: %w", from, err)
+	}
+	if len(docs) == 0 {
+		return copied, nil
+	}
+	return copied, flush(docs)
+}
+
+// maxCopyBytes bounds what is copied with one command.
+const maxCopyBytes = 8 << 20
+
+// Exchange puts the projection's collection aside and the shadow into its place,
+// and returns the name of what was put aside. Two renames do it: there is no
+// command that swaps, and one that replaces would drop what older writers have
+// added meanwhile. Between the two the collection is missing, which readers notice
+// and take for "ask the log"; if another writer makes it anew in that moment, that
+// is put aside as well. Nothing may project into the collection meanwhile: the
+// caller has paused the consumer.
+//
+// It notes beforehand what it does, and can be repeated after an interruption;
+// [Model.Settle] ends it. It returns [ErrNoShadow] when there is nothing to put in
+// place.
+func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
+	found, err := m.Collections(ctx)
+	if err != nil {
+		return "", err
+	}
+	if !found.Shadow {
+		return "", fmt.Errorf("swap %s: %w", m.Collection(), ErrNoShadow)
+	}
+	names, err := m.aside(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
+	}
+	for range maxStrays {
+		aside = m.Collection() + oldInfix + strings.Replace(time.Now().UTC().Format(oldLayout), ".", "", 1)
+		names = append(names, aside)
+		if err := m.setAside(ctx, names); err != nil {
+			return "", err
+		}
+		err := m.rename(ctx, m.Collection(), aside)
+		if err != nil && !hasServerCode(err, codeNamespaceNotFound) {
+			return "", err
+		}
+		err = m.rename(ctx, m.collection(m.shadow).Name(), m.Collection())
+		if err == nil {
+			return names[0], nil
+		}
+		if !hasServerCode(err, codeNamespaceExists) {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("swap %s: %w: another writer keeps making it", m.Collection(), ErrSwapUnfinished)
+}
+
+// Settle copies what other writers have added to the collections that were put
+// aside until they were, and forgets about the swap. It returns how many such
+// documents it found there; most have been copied before. A repeat is harmless,
+// and without a swap it does nothing.
+func (m *Model) Settle(ctx context.Context, extent Extent) (int, error) {
+	names, err := m.aside(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
+	}
+	total := 0
+	for _, name := range names {
+		n, err := m.copyKept(ctx, name, m.live, extent, func(int) {})
+		if total += n; err != nil {
+			return total, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.live.cfg.WriteTimeout)
+	defer cancel()
+	if _, err := m.swaps().DeleteOne(ctx, bson.D{{Key: fieldID, Value: m.name}}); err != nil {
+		return total, fmt.Errorf("end the swap of %s: %w", m.name, err)
+	}
+	return total, nil
+}
+
+func (m *Model) rename(ctx context.Context, from, to string) error {
+	ctx, cancel := context.WithTimeout(ctx, m.live.cfg.WriteTimeout)
+	defer cancel()
+	database := m.live.events.Database().Name()
+	err := m.live.client.Database("admin").RunCommand(ctx, bson.D{
+		{Key: "renameCollection", Value: database + "." + from},
+		{Key: "to", Value: database + "." + to},
+	}).Err()
+	if err != nil {
+		return fmt.Errorf("rename %s to %s: %w", from, to, err)
+	}
+	return nil
+}

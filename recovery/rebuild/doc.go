@@ -1,0 +1,31 @@
+// Package rebuild makes the read models in MongoDB anew from the log, beside live
+// traffic, and checks them against it.
+//
+// Data comes from the log ([Log]), through a durable consumer of its own for each
+// projection, and goes into a shadow of the projection's collection
+// (projections.Model). A rebuild that is interrupted goes on where its consumer is.
+//
+// # The seam
+//
+// Readers trust the collection up to what the live consumer has acknowledged, its
+// floor. So the shadow may take the collection's place only when it has everything
+// up to the floor, and no batch may be written into the old collection and
+// acknowledged after that. Hence, in this order ([Rebuild.Swap]):
+//
+//  1. the shadow is filled up to the head of the log and compared with it,
+//  2. the live consumer is paused, for a minute at most, and what it has in flight
+//     is acknowledged: its floor stands still,
+//  3. the shadow reaches that floor, and its own consumer ends,
+//  4. the pause is made to last, and the collections are renamed,
+//  5. the live consumer goes on, into the new collection,
+//  6. what other writers have added to the old one meanwhile is copied.
+//
+// A process that dies before 4 leaves a pause that ends by itself. One that dies
+// within 4 leaves the consumer paused and, for readers, a collection that is empty,
+// at which they read the log; the next swap goes on from there.
+//
+// # Goroutines
+//
+// [Rebuild.Fill] and [Rebuild.Swap] run the shadow's consumer in one goroutine,
+// which has ended when they return. Nothing else is started.
+package rebuild

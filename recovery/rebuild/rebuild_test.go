@@ -1,0 +1,263 @@
+package rebuild_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/rebuild"
+)
+
+// TestSwapUnderLiveTraffic is the seam: events and reads go on while both
+// projections are rebuilt and swapped. Whoever reads up to the floor misses
+// nothing, and in the end the collections are a fold of the log.
+func TestSwapUnderLiveTraffic(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.project()
+	s.append(500)
+	s.settled()
+	// Damage, and an older writer's document.
+	if _, err := s.db.Collection("novel_job_events").DeleteMany(t.Context(), bson.D{{Key: "jobId", Value: "job-3"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.db.Collection("novel_job_events").InsertOne(t.Context(), bson.D{{Key: "_id", Value: "legacy"}, {Key: "jobId", Value: "job-1"}, {Key: "kind", Value: "domain"}, {Key: "emittedAt", Value: "2020"}}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := s.rebuild(projections.History).Verify(t.Context(), false, 3)
+	if err != nil || report.Equal || report.Missing != 56 || len(report.Differences) != 3 || report.Differences[0].Sequence != 3 || report.Kept != 1 {
+		t.Errorf("after the damage: %+v, %v", report, err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	var traffic sync.WaitGroup
+	traffic.Go(func() { // stopped by cancel
+		for ctx.Err() == nil {
+			if err := s.appendOne(context.WithoutCancel(ctx)); err != nil {
+				t.Errorf("append: %v", err)
+				return
+			}
+			time.Sleep(5 * time.Millisecond) // FerretDB replaces few heads a second.
+		}
+	})
+	var reads atomic.Int64
+	traffic.Go(func() { // stopped by cancel
+		for ctx.Err() == nil {
+			if n, err := s.missed(ctx, "job-1"); ctx.Err() == nil && (n > 0 || err != nil) {
+				t.Errorf("a reader missed %d events: %v", n, err)
+				return
+			}
+			reads.Add(1)
+			time.Sleep(20 * time.Millisecond) // It reads whole collections for each.
+		}
+	})
+	for _, name := range projections.Names() {
+		swapped, err := s.swap(name)
+		if err != nil || swapped.Old == "" || !swapped.Compared.Equal {
+			t.Errorf("swap of %s: %+v, %v", name, swapped, err)
+		}
+		t.Logf("%s stood still for %.3f s", name, swapped.PausedSeconds)
+	}
+	s.moreReads(t, &reads)
+	cancel()
+	traffic.Wait()
+	s.settled()
+	s.equal()
+	status, err := s.rebuild(projections.History).Status(t.Context())
+	if err != nil || status.LagEvents != 0 || status.Paused || status.Shadow != nil || status.Unfinished || len(status.Old) != 1 || status.Floor != status.Head {
+		t.Errorf("status: %+v, %v", status, err)
+	}
+	if n, err := s.db.Collection("novel_job_events").CountDocuments(t.Context(), bson.D{{Key: "_id", Value: "legacy"}}); n != 1 || err != nil {
+		t.Errorf("%d documents of the older writer: %v", n, err)
+	}
+}
+
+// moreReads waits for a few more reads after the swap.
+func (s *system) moreReads(t *testing.T, reads *atomic.Int64) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for enough := reads.Load() + 3; reads.Load() < enough; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the reader stands still")
+		}
+	}
+}
+
+func (s *system) swap(name string) (rebuild.Swapped, error) {
+	r := s.rebuild(name)
+	if err := r.Fill(s.t.Context(), false); err != nil {
+		return rebuild.Swapped{}, err
+	}
+	return r.Swap(s.t.Context(), 5)
+}
+
+// missed reads a job as a gateway does, and returns how many events up to the
+// floor were not there. A page that does not reach the job's newest event is for
+// the log to answer, and counts as nothing missed.
+func (s *system) missed(ctx context.Context, job string) (int, error) {
+	var want []uint64
+	log, err := s.log.ReadAfter(ctx, job, 0, 100_000)
+	if err != nil {
+		return 0, err
+	}
+	floor, err := s.log.ConsumerFloor(ctx, projections.History)
+	if err != nil {
+		return 0, err
+	}
+	for _, record := range log {
+		if record.Sequence <= floor {
+			want = append(want, record.Sequence)
+		}
+	}
+	got, err := s.store.ReadAfter(ctx, job, messaging.Position{Epoch: s.log.Epoch()}, 100_000)
+	if err != nil || len(got) == 0 || len(want) == 0 || got[len(got)-1].Sequence < want[len(want)-1] {
+		return 0, err
+	}
+	there := make(map[uint64]bool)
+	for _, record := range got {
+		there[record.Sequence] = true
+	}
+	missing := 0
+	for _, sequence := range want {
+		if !there[sequence] {
+			missing++
+		}
+	}
+	return missing, nil
+}
+
+// TestFillGoesOn interrupts a rebuild again and again; each goes on where the one
+// before was.
+func TestFillGoesOn(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.append(1500)
+	model := s.model(projections.History)
+	var furthest uint64
+	for round := 0; ; round++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		began := uint64(0)
+		r := rebuild.New(s.log, model, func(p rebuild.Progress) {
+			if p.Step != "fill" {
+				return
+			}
+			if began == 0 {
+				if began = p.Done; began < furthest {
+					t.Errorf("round %d begins at %d, after %d", round, began, furthest)
+				}
+			}
+			if furthest = max(furthest, p.Done); p.Done > began+300 {
+				cancel()
+			}
+		})
+		err := r.Fill(ctx, false)
+		cancel()
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) || round > 20 {
+			t.Fatalf("round %d: %v", round, err)
+		}
+	}
+	report, err := s.rebuild(projections.History).Verify(t.Context(), true, 5)
+	if err != nil || !report.Equal || report.Expected != 1500 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	// A shadow that is wrong is not swapped; one that is begun anew is.
+	if _, err := s.db.Collection("novel_job_events_shadow").DeleteOne(t.Context(), bson.D{{Key: "sequence", Value: int64(7)}}); err != nil {
+		t.Fatal(err)
+	}
+	r := s.rebuild(projections.History)
+	if swapped, err := r.Swap(t.Context(), 5); !errors.Is(err, rebuild.ErrNotEqual) || swapped.Compared.Missing != 1 {
+		t.Errorf("swapped a shadow that is wrong: %+v, %v", swapped, err)
+	}
+	if err := r.Fill(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Swap(t.Context(), 5); err != nil {
+		t.Error(err)
+	}
+	if _, err := r.Swap(t.Context(), 5); !errors.Is(err, projections.ErrNoShadow) {
+		t.Errorf("swapped nothing: %v", err)
+	}
+}
+
+// dying is a log whose process dies at one of the steps of a swap.
+type dying struct {
+	*eventstore.Log
+	at     string
+	killed bool
+}
+
+var errDied = errors.New("died")
+
+func (d *dying) ResumeConsumer(ctx context.Context, consumer string) error {
+	if d.killed || d.at == "resume" {
+		d.killed = true
+		return errDied
+	}
+	return d.Log.ResumeConsumer(ctx, consumer)
+}
+
+func (d *dying) ForgetConsumer(ctx context.Context, consumer string) error {
+	if d.at == "forget" {
+		return errDied
+	}
+	return d.Log.ForgetConsumer(ctx, consumer)
+}
+
+func (d *dying) PauseConsumer(ctx context.Context, consumer string, length time.Duration) error {
+	if err := d.Log.PauseConsumer(ctx, consumer, length); err != nil {
+		return err
+	}
+	if d.at == "pause" || d.at == "lasting pause" && length > time.Hour {
+		d.killed = true
+		return errDied
+	}
+	return nil
+}
+
+// TestSwapThatDies ends a swap at each of its steps: the next one finishes it.
+func TestSwapThatDies(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"pause", "lasting pause", "resume", "forget"} {
+		t.Run(at, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t)
+			s.project()
+			s.append(200)
+			s.settled()
+			model := s.model(projections.JobHeads)
+			if err := s.rebuild(projections.JobHeads).Fill(t.Context(), false); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := rebuild.New(&dying{Log: s.log, at: at}, model, nil).Swap(t.Context(), 5); !errors.Is(err, errDied) {
+				t.Fatalf("Swap: %v", err)
+			}
+			s.append(50)
+			if _, err := rebuild.New(s.log, model, nil).Swap(t.Context(), 5); err != nil {
+				t.Fatal(err)
+			}
+			s.settled()
+			s.equal()
+			status, err := s.rebuild(projections.JobHeads).Status(t.Context())
+			if err != nil || status.Paused || status.Unfinished || status.Shadow != nil {
+				t.Errorf("%+v, %v", status, err)
+			}
+			if at == "forget" {
+				// The consumer that was left is no hindrance to the next rebuild.
+				if _, err := s.swap(projections.JobHeads); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}

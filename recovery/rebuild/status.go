@@ -1,0 +1,79 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// Status is how one projection stands to the log.
+type Status struct {
+	Projection string `json:"projection"`
+	Collection string `json:"collection"`
+	Documents  int64  `json:"documents"`
+	// Ran says that its consumer exists; without one, the figures below are 0.
+	Ran bool `json:"ran"`
+	// Floor is the sequence up to which MongoDB has everything, Head the log's last.
+	Floor uint64 `json:"floor"`
+	Head  uint64 `json:"head"`
+	// LagEvents are the records that are yet to be acknowledged, LagSeconds is the
+	// age of the oldest of them.
+	LagEvents  uint64  `json:"lagEvents"`
+	LagSeconds float64 `json:"lagSeconds"`
+	// Paused says that somebody has paused the consumer, as a swap does.
+	Paused bool `json:"paused"`
+	// Shadow is there while a rebuild is under way or waits to be swapped.
+	Shadow *Shadow `json:"shadow,omitempty"`
+	// Old are collections that swaps have put aside.
+	Old []string `json:"old,omitempty"`
+	// Unfinished says that a swap was interrupted and is to be repeated.
+	Unfinished bool `json:"unfinished"`
+}
+
+// Shadow is a rebuild under way.
+type Shadow struct {
+	Documents int64  `json:"documents"`
+	Floor     uint64 `json:"floor"`
+	LagEvents uint64 `json:"lagEvents"`
+}
+
+// Status asks log and MongoDB how the projection stands.
+func (r *Rebuild) Status(ctx context.Context) (Status, error) {
+	log, err := r.log.State(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	found, err := r.model.Collections(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	status := Status{
+		Projection: r.model.Name(), Collection: r.model.Collection(), Documents: found.Documents,
+		Head: log.LastSequence, Old: found.Old, Unfinished: found.Unfinished,
+	}
+	live, err := r.log.ConsumerState(ctx, r.model.Name())
+	switch {
+	case err == nil:
+		status.Ran, status.Floor, status.Paused = true, live.Floor, live.Paused
+		status.LagEvents = live.Pending
+		if !live.OldestPending.IsZero() {
+			status.LagSeconds = max(0, time.Since(live.OldestPending).Seconds())
+		}
+	case !errors.Is(err, eventstore.ErrNoConsumer):
+		return Status{}, err
+	}
+	if !found.Shadow {
+		return status, nil
+	}
+	status.Shadow = &Shadow{Documents: found.ShadowDocuments}
+	filling, err := r.log.ConsumerState(ctx, r.model.RebuildConsumer())
+	switch {
+	case err == nil:
+		status.Shadow.Floor, status.Shadow.LagEvents = filling.Floor, filling.Pending
+	case !errors.Is(err, eventstore.ErrNoConsumer):
+		return Status{}, err
+	}
+	return status, nil
+}

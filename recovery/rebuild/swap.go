@@ -1,0 +1,184 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+const (
+	// firstPause is how long the live consumer is paused while the shadow comes up
+	// with it: what a process that dies then costs.
+	firstPause = time.Minute
+	// restTime bounds the wait for what is in flight, and leaves enough of the
+	// pause for the shadow to come up with it and be renamed.
+	restTime   = 30 * time.Second
+	enoughLeft = 10 * time.Second
+	// lastingPause is for as long as the collections are being moved. It ends with
+	// the swap; when the process dies, with the next one.
+	lastingPause = 10 * 365 * 24 * time.Hour
+	// moveTime bounds the renames, which are not interrupted.
+	moveTime = time.Minute
+)
+
+// Swapped is what a swap did.
+type Swapped struct {
+	Projection string `json:"projection"`
+	// Old is the collection that was put aside; empty when the swap only finished
+	// an interrupted one.
+	Old string `json:"old,omitempty"`
+	// PausedSeconds is how long the live consumer stood still.
+	PausedSeconds float64 `json:"pausedSeconds"`
+	// Compared is the comparison of the shadow with the log before it.
+	Compared *Report `json:"compared,omitempty"`
+}
+
+// Swap brings the shadow up to the log, compares it, and puts it into the place of
+// the projection's collection, which stays under another name. It finishes a swap
+// that was interrupted. It returns projections.ErrNoShadow when nothing was
+// rebuilt, [ErrNotEqual] with the comparison when the shadow is wrong, and
+// [ErrBusy] when the live consumer does not come to rest.
+func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
+	swapped := Swapped{Projection: r.model.Name()}
+	found, err := r.model.Collections(ctx)
+	if err != nil {
+		return swapped, err
+	}
+	state, err := r.log.State(ctx)
+	if err != nil {
+		return swapped, err
+	}
+	switch {
+	case !found.Shadow && found.Unfinished:
+		return swapped, r.finish(ctx, state)
+	case !found.Shadow:
+		return swapped, fmt.Errorf("swap %s: %w", r.model.Name(), projections.ErrNoShadow)
+	}
+	if err := r.Fill(ctx, false); err != nil {
+		return swapped, err
+	}
+	compared, err := r.Verify(ctx, true, show)
+	if err != nil {
+		return swapped, err
+	}
+	swapped.Compared = &compared
+	if !compared.Equal {
+		return swapped, fmt.Errorf("swap %s: %w", r.model.Name(), ErrNotEqual)
+	}
+	began := time.Now()
+	// What an interrupted swap has left paused stays so until this one is done.
+	pause := firstPause
+	if found.Unfinished {
+		pause = lastingPause
+	}
+	if err := r.rest(ctx, state.Epoch, pause); err != nil {
+		if !found.Unfinished {
+			err = errors.Join(err, r.resume(ctx))
+		}
+		return swapped, err
+	}
+	// From here on an interruption is not obeyed.
+	ctx = context.WithoutCancel(ctx)
+	if swapped.Old, err = r.move(ctx); err != nil {
+		return swapped, err
+	}
+	swapped.PausedSeconds = time.Since(began).Seconds()
+	return swapped, r.finish(ctx, state)
+}
+
+// rest pauses the live consumer and brings the shadow up to where that stands. On
+// an error the pause is left to the caller.
+func (r *Rebuild) rest(ctx context.Context, epoch string, pause time.Duration) error {
+	r.report(Progress{Step: "pause the live consumer"})
+	err := r.log.PauseConsumer(ctx, r.model.Name(), pause)
+	if errors.Is(err, eventstore.ErrNoConsumer) {
+		return nil // The projection has never run, and has acknowledged nothing.
+	}
+	if err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, restTime, ErrBusy)
+	defer cancel()
+	floor, err := r.still(bounded)
+	if err == nil {
+		err = r.follow(bounded, func(ctx context.Context) error { return r.reach(ctx, "catch up", epoch, floor) })
+	}
+	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
+		return fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
+	}
+	return err
+}
+
+// still waits until nothing of the live consumer is in flight, and returns its
+// floor.
+func (r *Rebuild) still(ctx context.Context) (uint64, error) {
+	for {
+		live, err := r.log.ConsumerState(ctx, r.model.Name())
+		if err == nil && live.Paused && live.InFlight == 0 {
+			return live.Floor, nil
+		}
+		if err != nil && !errors.Is(err, eventstore.ErrUnavailable) {
+			return 0, err
+		}
+		if err := wait(ctx, pollInterval); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// move makes the pause last and renames the collections. When that fails before
+// anything has moved, the live consumer goes on; otherwise it stays paused, for it
+// must not write into a collection that is to be put aside.
+func (r *Rebuild) move(ctx context.Context) (old string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, moveTime)
+	defer cancel()
+	live, err := r.log.ConsumerState(ctx, r.model.Name())
+	switch {
+	case errors.Is(err, eventstore.ErrNoConsumer):
+	case err != nil:
+		return "", errors.Join(err, r.resume(ctx))
+	case !live.Paused || live.PausedFor < enoughLeft:
+		return "", errors.Join(fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy), r.resume(ctx))
+	default:
+		if err := r.log.PauseConsumer(ctx, r.model.Name(), lastingPause); err != nil {
+			return "", errors.Join(err, r.resume(ctx))
+		}
+	}
+	before, err := r.model.Collections(ctx)
+	if err != nil {
+		return "", errors.Join(err, r.resume(ctx))
+	}
+	r.report(Progress{Step: "rename the collections"})
+	old, err = r.model.Exchange(ctx)
+	if err == nil {
+		return old, nil
+	}
+	after, lookErr := r.model.Collections(ctx)
+	if lookErr == nil && after.Shadow && after.Present == before.Present && len(after.Old) == len(before.Old) {
+		return "", errors.Join(err, r.resume(ctx))
+	}
+	return "", fmt.Errorf("%w: the live consumer stays paused until a swap is finished: %w", projections.ErrSwapUnfinished, err)
+}
+
+// finish lets the live consumer go on in the new collection, and copies what other
+// writers have left in the old one.
+func (r *Rebuild) finish(ctx context.Context, state eventstore.State) error {
+	if err := r.resume(ctx); err != nil {
+		return err
+	}
+	if err := r.log.ForgetConsumer(ctx, r.model.RebuildConsumer()); err != nil {
+		return err
+	}
+	r.report(Progress{Step: "carry over what came meanwhile"})
+	_, err := r.model.Settle(ctx, extentOf(state))
+	return err
+}
+
+// resume ends the pause, also when the caller has been interrupted.
+func (r *Rebuild) resume(ctx context.Context) error {
+	return r.log.ResumeConsumer(context.WithoutCancel(ctx), r.model.Name())
+}

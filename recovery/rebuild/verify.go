@@ -1,0 +1,90 @@
+package rebuild
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// Report is what a comparison found.
+type Report struct {
+	Projection string `json:"projection"`
+	Collection string `json:"collection"`
+	Epoch      string `json:"epoch"`
+	// FirstSequence and LastSequence are the ends of what was compared.
+	FirstSequence uint64 `json:"firstSequence"`
+	LastSequence  uint64 `json:"lastSequence"`
+	Equal         bool   `json:"equal"`
+	projections.Findings
+	Seconds float64 `json:"seconds"`
+}
+
+// Verify compares the projection's collection, or its shadow, with a fold of the
+// log up to what its consumer has acknowledged, and remembers the first few
+// differences, as many as show says. It changes nothing.
+func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, error) {
+	began := time.Now()
+	consumer, collection := r.model.Name(), r.model.Collection()
+	if shadow {
+		consumer, collection = r.model.RebuildConsumer(), collection+" (shadow)"
+	}
+	state, err := r.log.State(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	consumed, err := r.log.ConsumerState(ctx, consumer)
+	if err != nil {
+		return Report{}, err
+	}
+	extent := extentOf(state)
+	extent.Last = consumed.Floor
+	audit := r.model.Audit(shadow, extent, show)
+	if err := r.fold(ctx, "fold the log", extent, audit.Expect); err != nil {
+		return Report{}, err
+	}
+	r.report(Progress{Step: "sum up the collection"})
+	if err := audit.Sum(ctx); err != nil {
+		return Report{}, err
+	}
+	for audit.Next() {
+		if audit.Rereads() {
+			if err := r.fold(ctx, "look at differences", extent, audit.Expect); err != nil {
+				return Report{}, err
+			}
+		}
+		now, err := r.log.State(ctx)
+		if err != nil {
+			return Report{}, err
+		}
+		if now.Epoch != extent.Epoch {
+			return Report{}, fmt.Errorf("verify %s: %w", r.model.Name(), ErrEpochChanged)
+		}
+		if err := audit.Match(ctx, now.FirstSequence); err != nil {
+			return Report{}, err
+		}
+	}
+	findings := audit.Findings()
+	return Report{
+		Projection: r.model.Name(), Collection: collection,
+		Epoch: extent.Epoch, FirstSequence: extent.First, LastSequence: extent.Last,
+		Equal: findings.Equal(), Findings: findings, Seconds: time.Since(began).Seconds(),
+	}, nil
+}
+
+// fold reads the extent.
+func (r *Rebuild) fold(ctx context.Context, step string, extent projections.Extent, each func(messaging.Record) error) error {
+	read, total := uint64(0), uint64(0)
+	if extent.Last >= extent.First {
+		total = extent.Last - extent.First + 1
+	}
+	r.report(Progress{Step: step, Total: total})
+	return r.log.Scan(ctx, extent.First, extent.Last, func(record messaging.Record) error {
+		if read++; read%1024 == 0 || record.Sequence == extent.Last {
+			r.report(Progress{Step: step, Done: record.Sequence - extent.First + 1, Total: total})
+		}
+		return each(record)
+	})
+}
