@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/letswriteabook/realtime/recovery/faults"
 	"github.com/letswriteabook/realtime/recovery/lab"
+	"github.com/letswriteabook/realtime/recovery/report"
 )
 
 // errFailed is returned when a row failed.
@@ -94,9 +96,15 @@ func run(ctx context.Context, opts options) (err error) {
 	if err != nil {
 		return err
 	}
-	report := faults.NewReport(ctx, programs, strings.Join(append([]string{"realtime-faults"}, os.Args[1:]...), " "))
+	run := report.Report{
+		Command: strings.Join(append([]string{"realtime-faults"}, os.Args[1:]...), " "), Began: time.Now().UTC(),
+		Machine: map[string]string{
+			"system": runtime.GOOS + "/" + runtime.GOARCH, "cores": strconv.Itoa(runtime.NumCPU()), "network": "loopback",
+		},
+		Versions: programs.Versions(ctx),
+	}
 	for _, row := range rows {
-		fmt.Printf("row %d: %s …\n", row.Number, row.Title)
+		fmt.Printf("row %s: %s …\n", row.Name(), row.Title)
 		result, err := faults.Run(ctx, row, faults.Options{
 			Programs: programs, Dir: dir, Keep: opts.keep, Full: opts.full, Short: opts.ci, Root: os.Geteuid() == 0,
 			Log: func(words string) { fmt.Println(words) },
@@ -107,17 +115,18 @@ func run(ctx context.Context, opts options) (err error) {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		report.Add(result)
-		fmt.Println(result)
+		run.Rows = append(run.Rows, result)
+		fmt.Printf("  %s: %v %s\n", result.Status, result.Verdict, result.Reason)
 	}
-	report.Ended = time.Now().UTC()
-	fmt.Print(report.Table())
+	if err := run.Table(os.Stdout); err != nil {
+		return err
+	}
 	if opts.out != "" {
-		if err := report.Write(opts.out); err != nil {
+		if err := run.Write(opts.out); err != nil {
 			return err
 		}
 	}
-	if report.Failed() {
+	if run.Count(report.Failed) > 0 {
 		return errFailed
 	}
 	return nil
@@ -135,11 +144,15 @@ func choose(opts options) ([]faults.Row, error) {
 	var chosen []faults.Row
 	for text := range strings.SplitSeq(opts.rows, ",") {
 		number, err := strconv.Atoi(strings.TrimSpace(text))
-		found := slices.IndexFunc(all, func(row faults.Row) bool { return row.Number == number })
-		if err != nil || found < 0 {
+		known := slices.ContainsFunc(all, func(row faults.Row) bool { return row.Number == number })
+		if err != nil || !known {
 			return nil, usageError{fmt.Errorf("--rows: there is no row %q", text)}
 		}
-		chosen = append(chosen, all[found])
+		for _, row := range all {
+			if row.Number == number {
+				chosen = append(chosen, row)
+			}
+		}
 	}
 	return chosen, nil
 }

@@ -127,7 +127,7 @@ var rules = []rule{
 	{
 		folder:  "recovery/faults",
 		project: []string{"messaging", "eventstore", "projections", "loadtest", "recovery"},
-		modules: append([]string{redis, tables}, plumbing...),
+		modules: append([]string{redis}, plumbing...),
 		why:     "a fault stands outside the service: it publishes as a worker does, follows as a client does, and reads back what is stored",
 	},
 	{

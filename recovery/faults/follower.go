@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/oracle"
 )
 
 // followPause is the wait between two connections of a follower.
@@ -23,7 +24,7 @@ const followPause = 100 * time.Millisecond
 type follower struct {
 	name     string
 	gateways []string // host and port
-	journal  *Journal
+	journal  *oracle.Journal
 	client   *http.Client
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -36,7 +37,7 @@ type follower struct {
 }
 
 // follow starts a follower from the beginning of the jobs, which runs until close.
-func follow(ctx context.Context, name string, gateways, jobs []string, journal *Journal) *follower {
+func follow(ctx context.Context, name string, gateways, jobs []string, journal *oracle.Journal) *follower {
 	f := &follower{
 		name: name, gateways: gateways, journal: journal, last: map[string]uint64{}, changed: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/oracle"
 )
 
 // ErrFull is returned by [Outbox.Publish] when the outbox holds as much as it may.
@@ -24,12 +26,14 @@ const (
 	repeatTick  = 10 * time.Millisecond
 )
 
-// Outbox is the producer of a trial: it publishes on Redis and keeps every event
-// until its receipt, one in flight for each job.
+// Outbox is the producer of a trial. It publishes on Redis and keeps every event
+// until its receipt, one in flight for each job; or it leaves that to a worker,
+// and only keeps the books.
 type Outbox struct {
-	client   *redis.Client
-	receipts *redis.PubSub
-	journal  *Journal
+	client   *redis.Client // nil with a worker
+	receipts *redis.PubSub // nil with a worker
+	worker   *worker       // nil without
+	journal  *oracle.Journal
 	limit    int
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -60,7 +64,7 @@ type parcel struct {
 }
 
 // newOutbox starts a producer, which runs until close.
-func newOutbox(ctx context.Context, url string, limit int, journal *Journal) (*Outbox, error) {
+func newOutbox(ctx context.Context, url string, limit int, journal *oracle.Journal) (*Outbox, error) {
 	opts, err := redis.ParseURL(url)
 	if err != nil {
 		return nil, fmt.Errorf("outbox: %w", err)
@@ -84,6 +88,11 @@ func newOutbox(ctx context.Context, url string, limit int, journal *Journal) (*O
 // close ends the producer. What it still holds is lost with it.
 func (o *Outbox) close() {
 	o.stop()
+	if o.worker != nil {
+		o.worker.kill()
+		o.running.Wait()
+		return
+	}
 	_ = o.receipts.Close()
 	o.running.Wait()
 	_ = o.client.Close()
@@ -118,6 +127,9 @@ func (o *Outbox) Publish(job string, size int) error {
 	l.count++
 	o.journal.Attempted(envelope.ID, job)
 	l.queue = append(l.queue, parcel{id: envelope.ID, payload: payload, made: now})
+	if o.worker != nil {
+		o.worker.lines <- payload // has room for the whole outbox
+	}
 	if o.pending == 0 {
 		o.last = now
 	}
@@ -185,17 +197,21 @@ func (o *Outbox) take(receipt messaging.Receipt) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l := o.lanes[receipt.JobID]
-	if l == nil || len(l.queue) == 0 || l.queue[0].id != receipt.ID {
+	if l == nil {
+		return
+	}
+	at := slices.IndexFunc(l.queue, func(p parcel) bool { return p.id == receipt.ID })
+	if at < 0 {
 		return // a repeat's
 	}
 	o.journal.Acknowledged(receipt.ID, receipt.JobID, receipt.Sequence)
 	now := time.Now()
 	o.longest = max(o.longest, now.Sub(o.last))
 	o.last = now
-	if made := l.queue[0].made; made.After(o.fresh) {
+	if made := l.queue[at].made; made.After(o.fresh) {
 		o.fresh = made
 	}
-	l.queue = l.queue[1:]
+	l.queue = slices.Delete(l.queue, at, at+1)
 	o.pending--
 	o.acked++
 	close(o.changed)

@@ -11,6 +11,8 @@ import (
 // Row is one fault.
 type Row struct {
 	Number int
+	// Variant tells rows of one number apart; empty for the only, or the first.
+	Variant string
 	// Title says what happens to whom.
 	Title string
 	// Limit is the longest recovery that passes; 0 means that the row has none of
@@ -24,6 +26,14 @@ type Row struct {
 	System System
 	// Run hurts the system.
 	Run func(ctx context.Context, t *Trial) error
+}
+
+// Name returns the number with the variant, as "08-node".
+func (r Row) Name() string {
+	if r.Variant == "" {
+		return fmt.Sprintf("%02d", r.Number)
+	}
+	return fmt.Sprintf("%02d-%s", r.Number, r.Variant)
 }
 
 // System says what runs beside the producer and the followers.
@@ -46,45 +56,11 @@ type System struct {
 	EventBytes int
 	// Jobs is the number of jobs; 0 means 12. The first of them are followed.
 	Jobs int
+	// Worker publishes with the Node package web/publisher in place of the outbox
+	// of this package.
+	Worker bool
 	// Outbox bounds what the producer keeps; 0 means 20,000 events.
 	Outbox int
-}
-
-// Status is how a row ended.
-type Status string
-
-// The ways in which a row ends.
-const (
-	Passed  Status = "passed"
-	Failed  Status = "failed"
-	Skipped Status = "skipped"
-)
-
-// Result is what a row came to.
-type Result struct {
-	Number int    `json:"number"`
-	Title  string `json:"title"`
-	Status Status `json:"status"`
-	// Reason says why the row failed or was skipped.
-	Reason  string  `json:"reason,omitempty"`
-	Verdict Verdict `json:"verdict"`
-	// RecoveryMillis is the longest time from the end of the fault, or from its
-	// start where the system has to mend itself meanwhile, until an event that was
-	// published after it was acknowledged.
-	RecoveryMillis int64 `json:"recoveryMs"`
-	LimitMillis    int64 `json:"limitMs,omitempty"`
-	TookMillis     int64 `json:"tookMs"`
-	// Shortened says how far the row is from its full length; empty: it is not.
-	Shortened string    `json:"shortened,omitempty"`
-	Notes     []string  `json:"notes,omitempty"`
-	Measures  []Measure `json:"measures,omitempty"`
-}
-
-// Measure is one figure of a row.
-type Measure struct {
-	Name  string  `json:"name"`
-	Value float64 `json:"value"`
-	Unit  string  `json:"unit"`
 }
 
 // skipError ends a row that cannot run here.

@@ -17,6 +17,10 @@ func gatewayRows() []Row {
 			System: System{}, Run: killGateway,
 		},
 		{
+			Number: 1, Variant: "node", Title: "gateway kill -9 mid-burst, its log inside; Node publisher", Limit: 15 * time.Second,
+			System: System{Worker: true}, Run: killGateway,
+		},
+		{
 			Number: 2, Title: "kill between log acknowledgement and receipt", Limit: 15 * time.Second, InCI: true,
 			System: System{Nodes: 1}, Run: killBeforeReceipt,
 		},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/lab"
+	"github.com/letswriteabook/realtime/recovery/oracle"
+	"github.com/letswriteabook/realtime/recovery/report"
 )
 
 // rowTimeout bounds one row, settleTimeout what follows its fault. A full row 11
@@ -38,16 +40,16 @@ type Options struct {
 
 // Run runs one row and judges it. It returns an error only when the run itself
 // cannot go on; a row that fails is a result.
-func Run(ctx context.Context, row Row, options Options) (Result, error) {
-	result := Result{Number: row.Number, Title: row.Title, LimitMillis: row.Limit.Milliseconds()}
+func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
+	result := report.Result{Number: row.Number, Title: row.Title, LimitMillis: row.Limit.Milliseconds()}
 	quiet()
 	if row.NeedsRoot && !options.Root {
-		result.Status, result.Reason = Skipped, "needs root"
+		result.Status, result.Reason = report.Skipped, "needs root"
 		return result, nil
 	}
-	dir := filepath.Join(options.Dir, fmt.Sprintf("row-%02d", row.Number))
+	dir := filepath.Join(options.Dir, "row-"+row.Name())
 	if err := os.RemoveAll(dir); err != nil {
-		return result, fmt.Errorf("row %d: %w", row.Number, err)
+		return result, fmt.Errorf("row %s: %w", row.Name(), err)
 	}
 	timeout := rowTimeout
 	if options.Full {
@@ -57,8 +59,12 @@ func Run(ctx context.Context, row Row, options Options) (Result, error) {
 	defer cancel()
 	began := time.Now()
 	trial, err := newTrial(ctx, row, options, dir)
+	if reason, skipped := asSkip(err); skipped {
+		result.Status, result.Reason = report.Skipped, reason
+		return result, nil
+	}
 	if err != nil {
-		result.fail(fmt.Errorf("start: %w", err))
+		fail(&result, fmt.Errorf("start: %w", err))
 		return result, nil
 	}
 	err = row.Run(ctx, trial)
@@ -68,14 +74,14 @@ func Run(ctx context.Context, row Row, options Options) (Result, error) {
 		err = errors.Join(err, trial.settle(settling))
 		done()
 	}
-	trial.report(&result)
+	trial.tell(&result)
 	words := trial.lastWords()
 	err = errors.Join(err, trial.close())
 	if reason, skipped := asSkip(err); skipped {
-		result.Status, result.Reason = Skipped, reason
+		result.Status, result.Reason = report.Skipped, reason
 		return result, nil
 	}
-	verdict, judged := Judge(filepath.Join(dir, "journal"))
+	verdict, judged := oracle.Judge(filepath.Join(dir, "journal"))
 	result.Verdict, result.TookMillis = verdict, time.Since(began).Milliseconds()
 	err = errors.Join(err, judged)
 	if !verdict.Good() {
@@ -85,20 +91,22 @@ func Run(ctx context.Context, row Row, options Options) (Result, error) {
 		err = errors.Join(err, fmt.Errorf("recovery took %s, at most %s", trial.recovery.Round(time.Millisecond), row.Limit))
 	}
 	if err != nil {
-		result.fail(err)
+		fail(&result, err)
 		if options.Log != nil {
 			options.Log(words)
 		}
 		return result, nil
 	}
-	result.Status = Passed
+	result.Status = report.Passed
 	return result, nil
 }
 
-func (r *Result) fail(err error) { r.Status, r.Reason = Failed, err.Error() }
+func fail(result *report.Result, err error) {
+	result.Status, result.Reason = report.Failed, err.Error()
+}
 
-// report adds what the row and its clients noted.
-func (t *Trial) report(result *Result) {
+// tell adds what the row and its clients noted.
+func (t *Trial) tell(result *report.Result) {
 	resumes := 0
 	for _, f := range t.followers {
 		f.mu.Lock()

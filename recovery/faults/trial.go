@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/lab"
+	"github.com/letswriteabook/realtime/recovery/oracle"
+	"github.com/letswriteabook/realtime/recovery/report"
 )
 
 // The defaults of a [System].
@@ -26,7 +28,7 @@ const (
 type Trial struct {
 	Lab      *lab.Lab
 	Gateways []*lab.Process
-	Journal  *Journal
+	Journal  *oracle.Journal
 	Outbox   *Outbox
 	// Full asks for the length that the matrix names, Short for that of the
 	// continuous integration.
@@ -41,7 +43,7 @@ type Trial struct {
 	recovery  time.Duration
 	shortened string
 	notes     []string
-	measures  []Measure
+	measures  []report.Measure
 	cleanup   []func() error // before the lab's folder is removed
 }
 
@@ -69,7 +71,7 @@ func newTrial(ctx context.Context, row Row, options Options, dir string) (*Trial
 
 func (t *Trial) start(ctx context.Context) error {
 	var err error
-	if t.Journal, err = OpenJournal(filepath.Join(t.dir, "journal")); err != nil {
+	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
 		return err
 	}
 	if err := t.Lab.Start(ctx); err != nil {
@@ -98,7 +100,12 @@ func (t *Trial) start(ctx context.Context) error {
 	for i := range t.system.Jobs {
 		t.jobs = append(t.jobs, fmt.Sprintf("job-%d", i))
 	}
-	if t.Outbox, err = newOutbox(ctx, t.Lab.RedisURL(), t.system.Outbox, t.Journal); err != nil {
+	if t.system.Worker {
+		t.Outbox, err = newWorkerOutbox(ctx, t.Lab, t.system.Outbox, t.Journal)
+	} else {
+		t.Outbox, err = newOutbox(ctx, t.Lab.RedisURL(), t.system.Outbox, t.Journal)
+	}
+	if err != nil {
 		return err
 	}
 	t.Follow(ctx, "early")
@@ -157,7 +164,7 @@ func (t *Trial) Note(format string, args ...any) {
 
 // Measure adds a figure to the report.
 func (t *Trial) Measure(name string, value float64, unit string) {
-	t.measures = append(t.measures, Measure{Name: name, Value: value, Unit: unit})
+	t.measures = append(t.measures, report.Measure{Name: name, Value: value, Unit: unit})
 }
 
 // Scaled returns the figure for the length of this run, and notes when it is not

@@ -104,6 +104,9 @@ func New(cfg Config) (*Lab, error) {
 // Dir returns the lab's folder.
 func (l *Lab) Dir() string { return l.cfg.Dir }
 
+// Root returns the folder of the module.
+func (l *Lab) Root() string { return l.cfg.Programs.Root }
+
 // Replicas returns how many servers hold the log.
 func (l *Lab) Replicas() int { return l.cfg.Replicas }
 
