@@ -45,6 +45,7 @@ type Gateway struct {
 	refused   *prometheus.CounterVec
 	evicted   prometheus.Counter
 	recovered prometheus.Counter
+	refusals  refusals
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
 
@@ -112,8 +113,10 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 		return
 	}
 	g.refused.WithLabelValues(string(decision.Code), strconv.FormatBool(decision.DryRun)).Inc()
-	g.logger.Info("client refused", "origin", origin, "code", decision.Code,
-		"current", decision.Current, "limit", decision.Limit, "dryRun", decision.DryRun)
+	if silent, say := g.refusals.note(decision.Code, time.Now()); say {
+		g.logger.Info("client refused", "origin", origin, "code", decision.Code,
+			"current", decision.Current, "limit", decision.Limit, "dryRun", decision.DryRun, "silent", silent)
+	}
 }
 
 // Connect admits a socket, or refuses it with the contract's text and code. One
