@@ -1,0 +1,182 @@
+import {
+  closeSync, fsyncSync, ftruncateSync, mkdirSync, openSync, readFileSync, renameSync, writeSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { JournalError } from './errors.js'
+import { type Lock, lock } from './lock.js'
+
+/** Below this size the journal is not rewritten. */
+const compactBytes = 1 << 20
+
+/** One event in the journal. */
+export interface Kept {
+  id: string
+  /** The envelope's JSON, without line breaks, as every JSON.stringify writes it. */
+  body: string
+}
+
+/**
+ * The outbox on disk: one file to which lines are appended.
+ *
+ *     +{"version":1,…}     an event was taken in: its envelope
+ *     -"01JD3M8Q4Y…"       its id: the event has left
+ *
+ * Each line is written with one call before the event is sent, so it survives
+ * the death of the process, and with `fsync` that of the machine. A last line
+ * that was not finished is one whose `publish` never returned: it is cut off.
+ * When most of the file is of events that have left, the rest is written to a
+ * new file that replaces it.
+ *
+ * All calls are synchronous: the order of the lines is that of the calls.
+ */
+export class Journal {
+  readonly #path: string
+  readonly #fsync: boolean
+  readonly #lock: Lock
+  readonly #kept = new Map<string, string>()
+  #keptBytes = 0
+  #file = -1
+  #bytes = 0
+
+  /**
+   * Opens the journal in a folder, which is made if it is not there.
+   *
+   * @throws JournalError when another process has the folder, or the file cannot
+   * be read, or a line that is not the last one is damaged.
+   */
+  constructor(dir: string, fsync: boolean) {
+    this.#path = join(dir, 'outbox.ndjson')
+    this.#fsync = fsync
+    attempt(`make the folder ${dir}`, () => mkdirSync(dir, { recursive: true }))
+    this.#lock = lock(dir)
+    try {
+      this.#load()
+      attempt('write', () => this.#rewrite())
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  /** The events that have not left, in the order in which they were taken in. */
+  pending(): Kept[] {
+    return [...this.#kept].map(([id, body]) => ({ id, body }))
+  }
+
+  /** Keeps an event. @throws JournalError when it is not on disk; it is not kept then. */
+  add(id: string, body: string): void {
+    attempt('write', () => this.#append(`+${body}\n`))
+    this.#kept.set(id, body)
+    this.#keptBytes += Buffer.byteLength(body) + 2
+  }
+
+  /** Lets go of an event. @throws JournalError when that is not on disk: the event comes again after a restart. */
+  remove(id: string): void {
+    const body = this.#kept.get(id)
+    if (body === undefined) return
+    this.#kept.delete(id)
+    this.#keptBytes -= Buffer.byteLength(body) + 2
+    attempt('write', () => {
+      this.#append(`-${JSON.stringify(id)}\n`)
+      if (this.#bytes > compactBytes && this.#bytes > 2 * this.#keptBytes) this.#rewrite()
+    })
+  }
+
+  /** Gives the folder back. */
+  close(): void {
+    if (this.#file >= 0) closeSync(this.#file)
+    this.#file = -1
+    this.#lock.release()
+  }
+
+  #append(line: string): void {
+    const data = Buffer.from(line)
+    try {
+      write(this.#file, data, this.#bytes)
+      if (this.#fsync) fsyncSync(this.#file)
+    } catch (error) {
+      // Half a line must not stand before the next one. Writing is by position,
+      // so that the next one covers what cannot be cut off now.
+      try {
+        ftruncateSync(this.#file, this.#bytes)
+      } catch {
+        // The error that is thrown says what is wrong.
+      }
+      throw error
+    }
+    this.#bytes += data.length
+  }
+
+  /** Writes a file of what is kept beside the old one, and puts it in its place. */
+  #rewrite(): void {
+    const fresh = `${this.#path}.new`
+    const data = Buffer.from([...this.#kept.values()].map((body) => `+${body}\n`).join(''))
+    const file = openSync(fresh, 'w')
+    try {
+      write(file, data, 0)
+      fsyncSync(file)
+      renameSync(fresh, this.#path)
+      if (this.#fsync) syncDirectory(dirname(this.#path))
+    } catch (error) {
+      closeSync(file)
+      throw error
+    }
+    if (this.#file >= 0) closeSync(this.#file)
+    this.#file = file
+    this.#bytes = data.length
+    this.#keptBytes = data.length
+  }
+
+  #load(): void {
+    let text: string
+    try {
+      text = readFileSync(this.#path, 'utf8')
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return
+      throw new JournalError(`read ${this.#path}`, { cause: error })
+    }
+    const lines = text.split('\n')
+    lines.pop() // empty, or the line that was not finished
+    lines.forEach((line, n) => {
+      try {
+        this.#take(line)
+      } catch (error) {
+        throw new JournalError(`${this.#path}: line ${n + 1} of ${lines.length} is damaged; mend or move the file`, { cause: error })
+      }
+    })
+  }
+
+  #take(line: string): void {
+    const value: unknown = JSON.parse(line.slice(1))
+    if (line.startsWith('-') && typeof value === 'string') {
+      this.#kept.delete(value)
+      return
+    }
+    const id = (value as { id?: unknown } | null)?.id
+    if (!line.startsWith('+') || typeof id !== 'string') throw new Error('neither an event nor an id')
+    this.#kept.set(id, line.slice(1))
+  }
+}
+
+/** Writes everything: one call may write less. */
+function write(file: number, data: Buffer, position: number): void {
+  for (let done = 0; done < data.length; ) done += writeSync(file, data, done, data.length - done, position + done)
+}
+
+/** Makes a new name in a folder survive a power loss. */
+function syncDirectory(dir: string): void {
+  const folder = openSync(dir, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}
+
+function attempt(what: string, action: () => void): void {
+  try {
+    action()
+  } catch (error) {
+    throw error instanceof JournalError ? error : new JournalError(`journal: ${what}: ${String(error)}`, { cause: error })
+  }
+}

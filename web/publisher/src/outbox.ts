@@ -1,0 +1,108 @@
+import type { Receipt } from './receipt.js'
+
+/** One event between `publish` and its receipt. */
+export interface Entry {
+  readonly id: string
+  readonly jobId: string
+  /** The envelope's JSON: every repetition sends the same bytes. */
+  readonly body: string
+  readonly bytes: number
+  readonly acceptedAt: number
+  /** 0 until it is first sent. */
+  firstSentAt: number
+  attempts: number
+  /** It has left the outbox. */
+  settled: boolean
+  readonly promise: Promise<Receipt>
+  readonly resolve: (receipt: Receipt) => void
+  readonly reject: (error: Error) => void
+}
+
+/** The bounds of an {@link Outbox}. */
+export interface Bounds {
+  maxEvents: number
+  maxBytes: number
+}
+
+/** What waits for its receipt, in bounds; the events of each job in their order. */
+export class Outbox {
+  readonly #bounds: Bounds
+  readonly #byId = new Map<string, Entry>()
+  readonly #jobs = new Map<string, Entry[]>()
+  #bytes = 0
+
+  constructor(bounds: Bounds) {
+    this.#bounds = bounds
+  }
+
+  get events(): number {
+    return this.#byId.size
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** When the event that has waited longest was taken in; undefined when none waits. */
+  get oldest(): number | undefined {
+    // A Map keeps the order of insertion.
+    for (const entry of this.#byId.values()) return entry.acceptedAt
+    return undefined
+  }
+
+  /** Says whether one more event fits. */
+  fits(bytes: number): boolean {
+    return this.events < this.#bounds.maxEvents && this.#bytes + bytes <= this.#bounds.maxBytes
+  }
+
+  /** Says whether no more than three quarters of both bounds are in use. */
+  get hasRoom(): boolean {
+    return this.events <= this.#bounds.maxEvents * 0.75 && this.#bytes <= this.#bounds.maxBytes * 0.75
+  }
+
+  find(id: string): Entry | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** Takes an event in behind those of its job, whatever the bounds say; true if it is the first. */
+  add(entry: Entry): boolean {
+    this.#byId.set(entry.id, entry)
+    this.#bytes += entry.bytes
+    const job = this.#jobs.get(entry.jobId)
+    if (job) return job.push(entry) === 1
+    this.#jobs.set(entry.jobId, [entry])
+    return true
+  }
+
+  /** Takes out the first event of its job, and returns the one that is first now. */
+  removeHead(entry: Entry): Entry | undefined {
+    const job = this.#jobs.get(entry.jobId)
+    if (!job || job[0] !== entry) throw new Error('an event left before those ahead of it')
+    job.shift()
+    this.#byId.delete(entry.id)
+    this.#bytes -= entry.bytes
+    entry.settled = true
+    if (job.length === 0) this.#jobs.delete(entry.jobId)
+    return job[0]
+  }
+
+  /** Everything that waits, the oldest first. */
+  all(): Entry[] {
+    return [...this.#byId.values()]
+  }
+}
+
+/** An event that was just taken in. Nobody has to wait for its promise. */
+export function newEntry(id: string, jobId: string, body: string): Entry {
+  let resolve!: Entry['resolve']
+  let reject!: Entry['reject']
+  const promise = new Promise<Receipt>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  promise.catch(() => {}) // the callbacks tell those who do not wait
+  return {
+    id, jobId, body, bytes: Buffer.byteLength(body), acceptedAt: Date.now(),
+    firstSentAt: 0, attempts: 0, settled: false, promise, resolve, reject,
+  }
+}

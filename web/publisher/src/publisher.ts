@@ -1,0 +1,261 @@
+import { randomUUID } from 'node:crypto'
+import { encode } from './check.js'
+import { Courier } from './courier.js'
+import type { Envelope } from './envelope.js'
+import { ClosedError, type JournalError, OutboxFullError, RejectedError } from './errors.js'
+import { HttpLink } from './http.js'
+import { Journal } from './journal.js'
+import { type PublisherOptions, type Settings, settle } from './options.js'
+import { type Entry, newEntry, Outbox } from './outbox.js'
+import type { Receipt } from './receipt.js'
+import { RedisLink } from './redis.js'
+
+/** How long the same fault is not told again. */
+const repeatFaultMs = 10_000
+
+/** What a publisher has done since it was made, and what it holds now. */
+export interface Stats {
+  /** Events in the outbox, their bytes, and those of them that are under way. */
+  pendingEvents: number
+  pendingBytes: number
+  inFlight: number
+  /** How long the oldest of them has waited, in milliseconds; 0 when there is none. */
+  oldestMs: number
+  /** Whether events can be published in Redis and receipts be heard. */
+  redisReady: boolean
+  /** Events taken in, those among them from the journal, and those refused because the outbox was full. */
+  accepted: number
+  recovered: number
+  refusedFull: number
+  /** Attempts to send, and those that were not the first of their event. */
+  attempts: number
+  repeats: number
+  /** Events that the log has; those of them that it was told of over HTTP, and that it had before. */
+  confirmed: number
+  confirmedHttp: number
+  duplicates: number
+  /** Events that were refused or given up. */
+  rejected: number
+  /** Writes to the journal that failed. */
+  journalErrors: number
+}
+
+/**
+ * Makes a publisher, which connects at once. With `dir` it begins with what an
+ * earlier one has left there.
+ *
+ * @throws RangeError or TypeError names an option that is out of its range.
+ * @throws JournalError when the journal cannot be opened.
+ */
+export function createPublisher(options: PublisherOptions): Publisher {
+  return new Publisher(options)
+}
+
+/** Publishes events, and keeps each until the log has it. Made by {@link createPublisher}. */
+export class Publisher {
+  readonly #options: PublisherOptions
+  readonly #settings: Settings
+  readonly #outbox: Outbox
+  readonly #journal: Journal | undefined
+  readonly #redis: RedisLink
+  readonly #http: HttpLink | undefined
+  readonly #courier: Courier
+  readonly #counts = {
+    accepted: 0, recovered: 0, refusedFull: 0, confirmed: 0, confirmedHttp: 0, duplicates: 0, rejected: 0, journalErrors: 0,
+  }
+  #waiting: (() => void)[] = []
+  #whenEmpty: (() => void) | undefined
+  #toldFull = false
+  readonly #told = new Map<string, number>() // when each fault was last told
+  #closing: Promise<number> | undefined
+
+  /** Use {@link createPublisher}. */
+  constructor(options: PublisherOptions) {
+    this.#options = options
+    this.#settings = settle(options)
+    this.#outbox = new Outbox(this.#settings)
+    this.#journal = this.#settings.dir === undefined ? undefined : new Journal(this.#settings.dir, this.#settings.fsync)
+    this.#http = this.#settings.http && new HttpLink(this.#settings.http)
+    this.#redis = new RedisLink(options.redis, this.#settings, {
+      receipt: (receipt) => this.#courier.receipt(receipt),
+      up: () => this.#courier.wake(),
+      error: (error) => this.#fault(error),
+    })
+    this.#courier = new Courier(this.#settings, this.#redis, this.#http, {
+      confirmed: (entry, receipt, via) => this.#confirmed(entry, receipt, via),
+      rejected: (entry, error) => this.#rejected(entry, error),
+      error: (error) => this.#fault(error),
+    })
+    for (const { id, body } of this.#journal?.pending() ?? []) {
+      this.#counts.recovered++
+      this.#accept(newEntry(id, (JSON.parse(body) as Envelope).jobId, body))
+    }
+  }
+
+  /**
+   * Takes an event in, and resolves with its receipt once the log has it. Events
+   * of one job are stored in the order of the calls. Nobody has to wait: what
+   * becomes of an event is also told to `onReceipt` and `onRejected`.
+   *
+   * An `id` that is in the outbox already, with the same body, gets the promise of
+   * the event there: a worker that starts again may publish again what its
+   * predecessor left in the journal.
+   *
+   * Rejects with
+   * - {@link OutboxFullError} at the bound. The event was not taken in.
+   * - {@link RejectedError} when the event is not acceptable, at once or by the
+   *   gateway's word over HTTP, or was given up after `giveUpAfterMs`.
+   * - {@link JournalError} when the journal cannot be written. The event was not taken in.
+   * - {@link ClosedError} when the publisher is closed, or closes before the receipt comes.
+   */
+  publish(envelope: Envelope): Promise<Receipt> {
+    try {
+      return this.#take(envelope)
+    } catch (error) {
+      const refused = Promise.reject(error as Error)
+      refused.catch(() => {}) // the same as for a promise that is rejected later
+      return refused
+    }
+  }
+
+  /** Resolves when no more than three quarters of the bounds are in use, or the publisher closes. */
+  room(): Promise<void> {
+    if (this.#outbox.hasRoom || this.#closing) return Promise.resolve()
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** What was done, and what waits. */
+  stats(): Stats {
+    const oldest = this.#outbox.oldest
+    return {
+      pendingEvents: this.#outbox.events,
+      pendingBytes: this.#outbox.bytes,
+      inFlight: this.#courier.inFlight,
+      oldestMs: oldest === undefined ? 0 : Date.now() - oldest,
+      redisReady: this.#redis.ready,
+      ...this.#counts,
+      ...this.#courier.counts,
+    }
+  }
+
+  /**
+   * Takes nothing more in, waits until the outbox is empty or `timeoutMs` (default
+   * 5000) has passed, and ends the connections. Resolves with the number of events
+   * that are unconfirmed: their promises are rejected with {@link ClosedError}, and
+   * with a journal they wait there for the next publisher. Further calls get the
+   * result of the first.
+   */
+  close({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): Promise<number> {
+    this.#closing ??= this.#close(timeoutMs)
+    return this.#closing
+  }
+
+  #take(envelope: Envelope): Promise<Receipt> {
+    if (this.#closing) throw new ClosedError()
+    const id = envelope.id || randomUUID()
+    const body = encode(envelope, id, this.#settings)
+    const known = this.#outbox.find(id)
+    if (known) {
+      if (known.body === body) return known.promise
+      throw new RejectedError('id-conflict', `an event with the id ${JSON.stringify(id)} and another body waits for its receipt`)
+    }
+    const entry = newEntry(id, envelope.jobId, body)
+    if (!this.#outbox.fits(entry.bytes)) {
+      this.#counts.refusedFull++
+      const { events, bytes } = this.#outbox
+      if (!this.#toldFull) this.#tell(() => this.#options.onFull?.({ events, bytes }))
+      this.#toldFull = true
+      throw new OutboxFullError(events, bytes, this.#settings)
+    }
+    try {
+      this.#journal?.add(id, body)
+    } catch (error) {
+      this.#counts.journalErrors++
+      this.#fault(error as Error)
+      throw error
+    }
+    this.#accept(entry)
+    return entry.promise
+  }
+
+  #accept(entry: Entry): void {
+    this.#counts.accepted++
+    if (this.#outbox.add(entry)) this.#courier.start(entry)
+  }
+
+  #confirmed(entry: Entry, receipt: Receipt, via: 'redis' | 'http'): Entry | undefined {
+    const next = this.#leave(entry)
+    this.#counts.confirmed++
+    if (via === 'http') this.#counts.confirmedHttp++
+    if (receipt.duplicate) this.#counts.duplicates++
+    this.#tell(() => this.#options.onReceipt?.(receipt))
+    entry.resolve(receipt)
+    return next
+  }
+
+  #rejected(entry: Entry, error: RejectedError): Entry | undefined {
+    const next = this.#leave(entry)
+    this.#counts.rejected++
+    this.#tell(() => this.#options.onRejected?.(JSON.parse(entry.body) as Envelope, error))
+    entry.reject(error)
+    return next
+  }
+
+  #leave(entry: Entry): Entry | undefined {
+    const next = this.#outbox.removeHead(entry)
+    try {
+      this.#journal?.remove(entry.id)
+    } catch (error) {
+      // It is confirmed all the same, and comes again after a restart at worst.
+      this.#counts.journalErrors++
+      this.#fault(error as JournalError)
+    }
+    if (this.#outbox.hasRoom) {
+      this.#toldFull = false
+      for (const go of this.#waiting.splice(0)) go()
+    }
+    if (this.#outbox.events === 0) this.#whenEmpty?.()
+    return next
+  }
+
+  async #close(timeoutMs: number): Promise<number> {
+    if (this.#outbox.events > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, timeoutMs)
+        this.#whenEmpty = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+    }
+    this.#courier.close()
+    this.#http?.close()
+    this.#redis.close()
+    this.#journal?.close()
+    for (const go of this.#waiting.splice(0)) go()
+    const left = this.#outbox.all()
+    const why = new ClosedError(`the publisher closed before the receipt came${this.#journal ? '; the event is in the journal' : ''}`)
+    for (const entry of left) entry.reject(why)
+    return left.length
+  }
+
+  /** Tells of a fault; of the same one not more often than every ten seconds. */
+  #fault(error: Error): void {
+    const last = this.#told.get(error.message)
+    if (last !== undefined && Date.now() - last < repeatFaultMs) return
+    if (this.#told.size >= 100) this.#told.clear()
+    this.#told.set(error.message, Date.now())
+    this.#tell(() => this.#options.onError?.(error))
+  }
+
+  /** Calls a callback. An error of its own is not ours: it goes where uncaught ones go. */
+  #tell(callback: () => void): void {
+    try {
+      callback()
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error
+      })
+    }
+  }
+}
