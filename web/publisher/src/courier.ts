@@ -37,6 +37,8 @@ interface Lane {
   entry: Entry
   phase: 'queued' | 'sending' | 'awaiting' | 'pausing'
   timer: NodeJS.Timeout | undefined
+  /** How often its turn came, also when there was no way to send it. */
+  tries: number
 }
 
 /**
@@ -74,7 +76,7 @@ export class Courier {
 
   /** Begins with the first event of a job. */
   start(entry: Entry): void {
-    const lane: Lane = { entry, phase: 'queued', timer: undefined }
+    const lane: Lane = { entry, phase: 'queued', timer: undefined, tries: 0 }
     this.#lanes.set(entry.id, lane)
     this.#queue.push(lane)
     this.#pump()
@@ -122,24 +124,23 @@ export class Courier {
 
   async #send(lane: Lane): Promise<void> {
     const { entry } = lane
+    lane.tries++
+    entry.firstTriedAt ||= Date.now()
+    const http = this.#http && this.#prefersHttp(entry) ? this.#http : undefined
+    // Without the subscription a receipt would be missed.
+    if (!http && !this.#redis.ready) return this.#pause(lane, 0)
     entry.attempts++
-    entry.firstSentAt ||= Date.now()
     this.counts.attempts++
     if (entry.attempts > 1) this.counts.repeats++
-    const overHttp = this.#http !== undefined && this.#prefersHttp(entry)
-    if (overHttp) await this.#sendHttp(this.#http as Http, lane)
-    else await this.#sendRedis(lane)
+    await (http ? this.#sendHttp(http, lane) : this.#sendRedis(lane))
   }
 
   async #sendRedis(lane: Lane): Promise<void> {
-    // Without the subscription its receipt would be missed.
     let listeners = 0
-    if (this.#redis.ready) {
-      try {
-        listeners = await this.#redis.publish(lane.entry.body)
-      } catch (error) {
-        if (!this.#closed) this.#ends.error(error as Error)
-      }
+    try {
+      listeners = await this.#redis.publish(lane.entry.body)
+    } catch (error) {
+      if (!this.#closed) this.#ends.error(error as Error)
     }
     if (!this.#isSending(lane)) return
     if (listeners === 0) {
@@ -178,7 +179,7 @@ export class Courier {
       return false
     }
     // Others are confirmed and this one is not: over HTTP it is told why.
-    return entry.attempts > afterAttempts && (entry.attempts - afterAttempts) % 2 === 1
+    return entry.attempts >= afterAttempts && (entry.attempts - afterAttempts) % 2 === 0
   }
 
   /** After an attempt that brought nothing: repeat it later, or give up. */
@@ -186,11 +187,11 @@ export class Courier {
     const { entry } = lane
     this.#leaveFlight(lane)
     const { giveUpAfterMs, backoffMinMs, backoffMaxMs } = this.#settings
-    if (giveUpAfterMs > 0 && Date.now() - entry.firstSentAt >= giveUpAfterMs) {
+    if (giveUpAfterMs > 0 && Date.now() - entry.firstTriedAt >= giveUpAfterMs) {
       this.#reject(lane, new RejectedError('unconfirmed', `no gateway confirmed it within ${giveUpAfterMs} ms, in ${entry.attempts} attempts`))
       return
     }
-    const pause = Math.max(atLeastMs, backoff(entry.attempts, backoffMinMs, backoffMaxMs))
+    const pause = Math.max(atLeastMs, backoff(lane.tries, backoffMinMs, backoffMaxMs))
     this.#schedule(lane, pause, () => this.#enqueue(lane))
     this.#pump()
   }

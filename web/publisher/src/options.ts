@@ -62,7 +62,7 @@ export interface PublisherOptions {
   pingMs?: number
   /**
    * How long an event is repeated before it is rejected as `unconfirmed`, counted
-   * from when it was first sent. Default 0: for as long as the publisher lives.
+   * from when it was first its turn. Default 0: for as long as the publisher lives.
    * Without `http` an event that the gateway refuses is only ever met by silence,
    * and holds up its job.
    */

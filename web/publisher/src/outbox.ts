@@ -8,8 +8,9 @@ export interface Entry {
   readonly body: string
   readonly bytes: number
   readonly acceptedAt: number
-  /** 0 until it is first sent. */
-  firstSentAt: number
+  /** When its turn first came; 0 before. */
+  firstTriedAt: number
+  /** How often it was sent. */
   attempts: number
   /** It has left the outbox. */
   settled: boolean
@@ -103,6 +104,6 @@ export function newEntry(id: string, jobId: string, body: string): Entry {
   promise.catch(() => {}) // the callbacks tell those who do not wait
   return {
     id, jobId, body, bytes: Buffer.byteLength(body), acceptedAt: Date.now(),
-    firstSentAt: 0, attempts: 0, settled: false, promise, resolve, reject,
+    firstTriedAt: 0, attempts: 0, settled: false, promise, resolve, reject,
   }
 }
