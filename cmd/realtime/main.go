@@ -45,6 +45,9 @@ func run(ctx context.Context, args []string) int {
 	if errors.Is(err, app.ErrConfig) || errors.As(err, new(usageError)) {
 		return 2
 	}
+	if errors.As(err, new(differsError)) {
+		return 3
+	}
 	return 1
 }
 
@@ -62,6 +65,6 @@ Settings are environment variables; "realtime config" lists them.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newServe(), newPublish(), newTail(), newConfig())
+	root.AddCommand(newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newRestore())
 	return root
 }

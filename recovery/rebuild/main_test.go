@@ -89,7 +89,7 @@ func setup(t testing.TB) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db = db.Client().Database(strings.NewReplacer("/", "-", ".", "-").Replace(t.Name()))
+	s.db = db.Client().Database(strings.NewReplacer("/", "-", ".", "-", "=", "-").Replace(t.Name()))
 	t.Cleanup(func() {
 		_ = s.db.Drop(context.Background())
 		_ = db.Client().Disconnect(context.Background())

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func newBackup() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use:   "backup DIR",
+		Short: "Save the log into a folder, with checksums",
+		Long: `backup writes events and dead letters into a new folder, in JetStream's own snapshot
+format, and a manifest with the checksum of each file. Events go on meanwhile. After an
+interruption, give the same folder again.
+
+The nats CLI reads each stream's folder, too: nats stream restore DIR/NOVEL_EVENTS.
+
+It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong usage.`,
+		Example: `  NATS_URL=nats://nats-1:4222 realtime backup /backups/2026-03-01
+  realtime backup /backups/2026-03-01 -o json`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+				manifest, err := operator.Backup(cmd.Context(), args[0], shown.report)
+				if err != nil {
+					return err
+				}
+				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
+					fmt.Fprintln(w, "STREAM\tEPOCH\tMESSAGES\tFIRST\tLAST")
+					for _, s := range manifest.Streams {
+						fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", s.Name, s.Epoch, s.Messages, s.FirstSequence, s.LastSequence)
+					}
+				})
+			})
+		},
+	}
+	outputFlag(command, &output)
+	return command
+}
+
+func newRestore() *cobra.Command {
+	var output string
+	var replace, check bool
+	command := &cobra.Command{
+		Use:   "restore DIR",
+		Short: "Make the log anew from a backup, in a new epoch",
+		Long: `restore looks at every checksum, then makes the streams of a backup anew. The log gets
+a new epoch: clients that resume are told novel.gap and catch up from the beginning, the
+projections start over, and documents of the old epoch stay in MongoDB and are not served.
+
+It refuses when a stream is there. --replace deletes it first: what was appended after
+the backup is lost. After an interruption, repeat it with --replace. While it runs,
+gateways keep what is published, and store it afterwards; do not start any.
+
+It exits with 0 when the log is restored, 1 when something failed, 2 for wrong usage,
+3 when the backup is corrupt (with --check).`,
+		Example: `  NATS_URL=nats://nats-1:4222 realtime restore /backups/2026-03-01
+  realtime restore /backups/2026-03-01 --check      # only the checksums
+  realtime restore /backups/2026-03-01 --replace    # over the log that is there`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			if check {
+				manifest, err := app.CheckBackup(args[0])
+				if err != nil {
+					return differsError{err}
+				}
+				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
+					fmt.Fprintf(w, "the backup of %s is whole\n", manifest.CreatedAt.Format("2006-01-02 15:04:05Z07:00"))
+				})
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+				restored, err := operator.Restore(cmd.Context(), args[0], replace, shown.report)
+				if err != nil {
+					return err
+				}
+				return render(cmd.OutOrStdout(), output, restored, func(w io.Writer) {
+					fmt.Fprintln(w, "STREAM\tMESSAGES\tFIRST\tLAST\tEPOCH\tWAS")
+					for i, s := range restored.Streams {
+						epoch := restored.Epoch
+						if i > 0 {
+							epoch = ""
+						}
+						fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, s.Messages, s.FirstSequence, s.LastSequence, epoch, s.Epoch)
+					}
+				})
+			})
+		},
+	}
+	outputFlag(command, &output)
+	command.Flags().BoolVar(&replace, "replace", false, "delete streams that are there first")
+	command.Flags().BoolVar(&check, "check", false, "compare the files with the manifest, and do nothing else")
+	return command
+}

@@ -1,0 +1,241 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+// errDiffers is what verify, rebuild and swap end with when they found differences.
+var errDiffers = errors.New("what MongoDB holds differs from the log")
+
+func newProjections() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "projections",
+		Short: "Look at the read models in MongoDB, rebuild and verify them",
+		Long: `projections works on the read models: history (novel_job_events) and job-heads
+(novel_job_heads). Without a name, a command takes both. Each can be interrupted and
+repeated at any point.
+
+All exit with 0 when all is well, 1 when something failed, 2 for wrong usage, and 3 when
+a comparison found differences.`,
+		Example: `  realtime projections status
+  realtime projections verify history`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(newProjectionsStatus(), newProjectionsRebuild(), newProjectionsVerify(), newProjectionsSwap())
+	return command
+}
+
+// projectionsCommand completes a command that does something with each projection
+// and shows the results. Differences end it with errDiffers after all were shown.
+func projectionsCommand[T any](
+	command *cobra.Command, table func(io.Writer, []T), each func(cmd *cobra.Command, r *app.Rebuild) (T, error),
+) *cobra.Command {
+	var output string
+	outputFlag(command, &output)
+	command.RunE = func(cmd *cobra.Command, names []string) error {
+		if err := checkOutput(output); err != nil {
+			return err
+		}
+		return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+			rebuilds, err := operator.Rebuilds(cmd.Context(), names, shown.report)
+			if err != nil {
+				return err
+			}
+			var results []T
+			var differs error
+			for _, r := range rebuilds {
+				result, err := each(cmd, r)
+				if err != nil && !errors.Is(err, errDiffers) {
+					return err
+				}
+				if err != nil {
+					differs = differsError{errDiffers}
+				}
+				results = append(results, result)
+			}
+			shown.end()
+			return errors.Join(differs, render(cmd.OutOrStdout(), output, results, func(w io.Writer) { table(w, results) }))
+		})
+	}
+	return command
+}
+
+func newProjectionsStatus() *cobra.Command {
+	return projectionsCommand(&cobra.Command{
+		Use:   "status [PROJECTION...]",
+		Short: "Show how far each projection is behind the log",
+		Long: `status shows, for each projection, the sequence up to which MongoDB has everything, the
+lag in events and in seconds (the age of the oldest that is missing), a rebuild under way,
+and what swaps have put aside.`,
+		Example: `  realtime projections status
+  realtime projections status -o json | jq '.[].lagSeconds'`,
+	}, tableOfStatus, func(cmd *cobra.Command, r *app.Rebuild) (app.ProjectionStatus, error) {
+		return r.Status(cmd.Context())
+	})
+}
+
+func tableOfStatus(w io.Writer, all []app.ProjectionStatus) {
+	fmt.Fprintln(w, "PROJECTION\tCOLLECTION\tDOCUMENTS\tFLOOR\tHEAD\tLAG EVENTS\tLAG SECONDS\tSHADOW\tNOTES")
+	for _, s := range all {
+		shadow := "-"
+		if s.Shadow != nil {
+			shadow = fmt.Sprintf("%d documents, %d events behind", s.Shadow.Documents, s.Shadow.LagEvents)
+		}
+		var notes []string
+		if !s.Ran {
+			notes = append(notes, "has never run")
+		}
+		if s.Paused {
+			notes = append(notes, "paused")
+		}
+		if s.Unfinished {
+			notes = append(notes, "swap unfinished: run realtime projections swap "+s.Projection)
+		}
+		if len(s.Old) > 0 {
+			notes = append(notes, "kept: "+strings.Join(s.Old, ", "))
+		}
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%.1f\t%s\t%s\n",
+			s.Projection, s.Collection, s.Documents, s.Floor, s.Head, s.LagEvents, s.LagSeconds, shadow, strings.Join(notes, "; "))
+	}
+}
+
+func newProjectionsVerify() *cobra.Command {
+	var shadow bool
+	var show int
+	command := projectionsCommand(&cobra.Command{
+		Use:   "verify [PROJECTION...]",
+		Short: "Compare what MongoDB holds with the log, changing nothing",
+		Long: `verify folds the log up to what the projection has acknowledged, and lists documents
+that are missing, extra or different. Documents that the log cannot have made are counted
+as kept: those of older writers, of earlier epochs, and of events that retention removed.`,
+		Example: `  realtime projections verify
+  realtime projections verify history --show 100 -o json
+  realtime projections verify --shadow      # a rebuild that waits to be swapped`,
+	}, tableOfReports, func(cmd *cobra.Command, r *app.Rebuild) (app.ProjectionReport, error) {
+		report, err := r.Verify(cmd.Context(), shadow, show)
+		if err == nil && !report.Equal {
+			err = errDiffers
+		}
+		return report, err
+	})
+	command.Flags().BoolVar(&shadow, "shadow", false, "compare the shadow instead of the collection")
+	showFlag(command, &show)
+	return command
+}
+
+func tableOfReports(w io.Writer, all []app.ProjectionReport) {
+	fmt.Fprintln(w, "COLLECTION\tUP TO\tEXPECTED\tFOUND\tMISSING\tEXTRA\tDIFFERENT\tREDUCED\tKEPT\tSECONDS\tRESULT")
+	for _, r := range all {
+		result := "equal"
+		if !r.Equal {
+			result = "DIFFERS"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n",
+			r.Collection, r.LastSequence, r.Expected, r.Found, r.Missing, r.Extra, r.Different, r.Reduced, r.Kept, r.Seconds, result)
+	}
+	for _, r := range all {
+		for _, d := range r.Differences {
+			fmt.Fprintf(w, "%s\t%s\tsequence %d\tjob %q\n", r.Collection, d.What, d.Sequence, d.Job)
+		}
+	}
+}
+
+func newProjectionsRebuild() *cobra.Command {
+	var restart, dropOld, swap bool
+	var show int
+	command := projectionsCommand(&cobra.Command{
+		Use:   "rebuild [PROJECTION...]",
+		Short: "Make a projection anew beside live traffic, and compare it",
+		Long: `rebuild fills a shadow collection from the log, goes on with one that an interruption
+left, and compares it with the log. The projection itself is left alone: "swap", or
+--swap, puts the shadow into its place.`,
+		Example: `  realtime projections rebuild history
+  realtime projections rebuild --swap
+  realtime projections rebuild history --restart    # forget the shadow that is there`,
+	}, tableOfRebuilds, func(cmd *cobra.Command, r *app.Rebuild) (rebuilt, error) {
+		if err := r.Fill(cmd.Context(), restart); err != nil {
+			return rebuilt{}, err
+		}
+		if swap {
+			return swapOne(cmd, r, show, dropOld)
+		}
+		report, err := r.Verify(cmd.Context(), true, show)
+		if err == nil && !report.Equal {
+			err = errDiffers
+		}
+		return rebuilt{Swapped: app.ProjectionSwapped{Projection: r.Name(), Compared: &report}}, err
+	})
+	command.Flags().BoolVar(&restart, "restart", false, "begin with an empty shadow")
+	command.Flags().BoolVar(&swap, "swap", false, "swap it into place when it is equal to the log")
+	command.Flags().BoolVar(&dropOld, "drop-old", false, "with --swap: drop what was put aside, now and before")
+	showFlag(command, &show)
+	return command
+}
+
+func newProjectionsSwap() *cobra.Command {
+	var dropOld bool
+	var show int
+	command := projectionsCommand(&cobra.Command{
+		Use:   "swap [PROJECTION...]",
+		Short: "Put a rebuilt projection into its place",
+		Long: `swap brings the shadow up to the log, compares it, pauses the live consumer for a moment
+and renames the collections. The old one stays under another name, until --drop-old. A swap
+that was interrupted is finished by the next.`,
+		Example: `  realtime projections swap history
+  realtime projections swap history --drop-old    # also later, after the swap`,
+	}, tableOfRebuilds, func(cmd *cobra.Command, r *app.Rebuild) (rebuilt, error) {
+		return swapOne(cmd, r, show, dropOld)
+	})
+	command.Flags().BoolVar(&dropOld, "drop-old", false, "drop what was put aside, now and before")
+	showFlag(command, &show)
+	return command
+}
+
+// rebuilt is what a rebuild or swap did.
+type rebuilt struct {
+	Swapped app.ProjectionSwapped `json:"swapped"`
+	Dropped []string              `json:"dropped,omitempty"`
+}
+
+func swapOne(cmd *cobra.Command, r *app.Rebuild, show int, dropOld bool) (rebuilt, error) {
+	var result rebuilt
+	var err error
+	result.Swapped, err = r.Swap(cmd.Context(), show)
+	if compared := result.Swapped.Compared; err != nil && compared != nil && !compared.Equal {
+		return result, errDiffers
+	}
+	if dropOld && (err == nil || errors.Is(err, app.ErrNoShadow)) {
+		result.Dropped, err = r.DropOld(cmd.Context())
+	}
+	return result, err
+}
+
+func tableOfRebuilds(w io.Writer, all []rebuilt) {
+	var reports []app.ProjectionReport
+	for _, r := range all {
+		if r.Swapped.Compared != nil {
+			reports = append(reports, *r.Swapped.Compared)
+		}
+	}
+	tableOfReports(w, reports)
+	for _, r := range all {
+		if r.Swapped.Old != "" {
+			fmt.Fprintf(w, "%s\tswapped\tthe old one is %s\tpaused for %.2f s\n", r.Swapped.Projection, r.Swapped.Old, r.Swapped.PausedSeconds)
+		}
+		for _, name := range r.Dropped {
+			fmt.Fprintf(w, "%s\tdropped\t%s\n", r.Swapped.Projection, name)
+		}
+	}
+}
+
+func showFlag(command *cobra.Command, show *int) {
+	command.Flags().IntVar(show, "show", 20, "how many differences to list")
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/backup"
+	"github.com/letswriteabook/realtime/recovery/rebuild"
+)
+
+// Operator is what the operators' commands work with: the log and the read models,
+// without a gateway. It makes no stream and changes no limits.
+type Operator struct {
+	app  *App
+	conn *nats.Conn
+}
+
+// OpenOperator connects to NATS; without NATS_URL it opens the log in DATA_DIR,
+// which no gateway may be running on. [Operator.Close] ends it.
+func OpenOperator(ctx context.Context, cfg Config, logger *slog.Logger) (*Operator, error) {
+	a := &App{cfg: cfg, logger: logger, parts: newLifecycle(logger), registry: prometheus.NewRegistry(), health: &health{}}
+	conn, err := a.openNATS(ctx)
+	if errors.Is(err, natsserver.ErrFolderInUse) {
+		err = fmt.Errorf("%w: a gateway runs on it; set NATS_URL to the address in its NATS_LISTEN, or stop it", err)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout))
+	}
+	a.parts.onStop("nats connection", func(context.Context) error {
+		conn.Close()
+		return nil
+	})
+	return &Operator{app: a, conn: conn}, nil
+}
+
+// Close closes what [OpenOperator] opened.
+func (o *Operator) Close() error { return o.app.parts.stop(o.app.cfg.ShutdownTimeout) }
+
+// Rebuilds returns a rebuild for each of the named projections, all when none is
+// named. report is told how they go.
+func (o *Operator) Rebuilds(ctx context.Context, names []string, report func(step string, done, total uint64)) ([]*Rebuild, error) {
+	if o.app.cfg.MongoDBURI == "" {
+		return nil, fmt.Errorf("%w: MONGODB_URI is not set: there are no projections", ErrConfig)
+	}
+	if len(names) == 0 {
+		names = projections.Names()
+	}
+	db, err := openMongo(o.app.cfg, o.app.parts, o.app.logger)
+	if err != nil {
+		return nil, err
+	}
+	store, err := projections.New(db, projections.DefaultConfig(), o.app.logger, o.app.registry)
+	if err != nil {
+		return nil, err
+	}
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, o.app.registry)
+	if err != nil {
+		return nil, err
+	}
+	var rebuilds []*Rebuild
+	for _, name := range names {
+		model, err := store.Model(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		}
+		told := func(p rebuild.Progress) { report(name+": "+p.Step, p.Done, p.Total) }
+		rebuilds = append(rebuilds, &Rebuild{Rebuild: rebuild.New(log, model, told), Model: model})
+	}
+	return rebuilds, nil
+}
+
+// Rebuild is one projection's rebuild, and the model it works on.
+type Rebuild struct {
+	*rebuild.Rebuild
+	*projections.Model
+}
+
+// ErrNoShadow is what a swap without a rebuild ends with.
+var ErrNoShadow = projections.ErrNoShadow
+
+// What the commands show.
+type (
+	ProjectionStatus  = rebuild.Status
+	ProjectionReport  = rebuild.Report
+	ProjectionSwapped = rebuild.Swapped
+)
+
+// Backup writes a backup of the log into a folder.
+func (o *Operator) Backup(ctx context.Context, dir string, report func(step string, done, total uint64)) (backup.Manifest, error) {
+	archive, err := eventstore.NewArchive(o.conn)
+	if err != nil {
+		return backup.Manifest{}, err
+	}
+	return backup.Save(ctx, archive, dir, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
+}
+
+// Restore makes the log anew from a backup, in a new epoch.
+func (o *Operator) Restore(ctx context.Context, dir string, replace bool, report func(step string, done, total uint64)) (backup.Restored, error) {
+	archive, err := eventstore.NewArchive(o.conn)
+	if err != nil {
+		return backup.Restored{}, err
+	}
+	return backup.Restore(ctx, archive, dir, replace, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
+}
+
+// CheckBackup compares the files of a backup with its manifest.
+func CheckBackup(dir string) (backup.Manifest, error) {
+	manifest, err := backup.Load(dir)
+	if err != nil {
+		return manifest, err
+	}
+	return manifest, backup.Check(dir, manifest)
+}

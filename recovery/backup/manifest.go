@@ -1,0 +1,124 @@
+package backup
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+var (
+	// ErrExists is returned by [Save] for a folder that holds a whole backup. A
+	// retry helps with another folder.
+	ErrExists = errors.New("the folder holds a backup")
+
+	// ErrNoBackup is returned by [Load] and [Restore] for a folder without a manifest
+	// that can be read: it is none, or the backup was interrupted.
+	ErrNoBackup = errors.New("no backup")
+
+	// ErrCorrupt is returned by [Check] and [Restore] when a file is not as the
+	// manifest says. Nothing was changed; another backup helps.
+	ErrCorrupt = errors.New("the backup is corrupt")
+)
+
+const (
+	manifestFile    = "manifest.json"
+	manifestVersion = 1
+)
+
+// Manifest says what a backup holds.
+type Manifest struct {
+	Version       int       `json:"version"`
+	CreatedAt     time.Time `json:"createdAt"`
+	ServerVersion string    `json:"serverVersion"`
+	Streams       []Stream  `json:"streams"`
+}
+
+// Stream is one stream of a backup.
+type Stream struct {
+	Name          string `json:"name"`
+	Epoch         string `json:"epoch,omitempty"`
+	Messages      uint64 `json:"messages"`
+	FirstSequence uint64 `json:"firstSequence"`
+	LastSequence  uint64 `json:"lastSequence"`
+	Files         []File `json:"files"`
+}
+
+// File is a file of a backup; Path is relative to the folder.
+type File struct {
+	Path   string `json:"path"`
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// Load reads the manifest of a folder.
+func Load(dir string) (Manifest, error) {
+	var manifest Manifest
+	data, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if err != nil {
+		return manifest, fmt.Errorf("%w in %s: %w", ErrNoBackup, dir, err)
+	}
+	if err := json.Unmarshal(data, &manifest); err != nil {
+		return manifest, fmt.Errorf("%w in %s: read the manifest: %w", ErrNoBackup, dir, err)
+	}
+	if manifest.Version != manifestVersion {
+		return manifest, fmt.Errorf("%w in %s: its version is %d, want %d", ErrNoBackup, dir, manifest.Version, manifestVersion)
+	}
+	for _, stream := range manifest.Streams {
+		for _, file := range stream.Files {
+			if !filepath.IsLocal(file.Path) {
+				return manifest, fmt.Errorf("%w in %s: a file outside of it", ErrNoBackup, dir)
+			}
+		}
+	}
+	return manifest, nil
+}
+
+// Check compares every file with the manifest.
+func Check(dir string, manifest Manifest) error {
+	var problems []error
+	for _, stream := range manifest.Streams {
+		for _, want := range stream.Files {
+			got, err := sumFile(dir, want.Path)
+			switch {
+			case err != nil:
+				problems = append(problems, fmt.Errorf("%w: %w", ErrCorrupt, err))
+			case got != want:
+				problems = append(problems, fmt.Errorf("%w: %s is not as it was written", ErrCorrupt, want.Path))
+			}
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func sumFile(dir, path string) (File, error) {
+	file, err := os.Open(filepath.Join(dir, path))
+	if err != nil {
+		return File{}, err
+	}
+	defer file.Close()
+	hash := sha256.New()
+	n, err := io.Copy(hash, file)
+	return File{Path: path, Bytes: n, SHA256: hex.EncodeToString(hash.Sum(nil))}, err
+}
+
+// writeFile writes a file whole or not at all, and down to the disk.
+func writeFile(path string, write func(io.Writer) error) error {
+	partial := path + ".partial"
+	file, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err = write(file); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, os.Remove(partial))
+	}
+	return os.Rename(partial, path)
+}
