@@ -125,6 +125,9 @@ func (t *Trial) Follow(ctx context.Context, name string) {
 // Load publishes rate events a second, round the jobs, until the function that it
 // returns is called. What the outbox refuses is skipped.
 func (t *Trial) Load(rate int) (stop func()) {
+	if t.system.Worker {
+		rate /= 4 // each loss costs its job the worker's own patience
+	}
 	ended := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { // ends with stop
