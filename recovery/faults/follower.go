@@ -33,6 +33,8 @@ type follower struct {
 	last    map[string]uint64
 	resumes int
 	gaps    []string
+	// renewed has the jobs of which a new epoch was told; nil while none is due.
+	renewed map[string]bool
 	changed chan struct{} // closed and replaced with each delivery
 }
 
@@ -113,7 +115,7 @@ func (f *follower) take(job, name, id, data string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if name == messaging.EventGap {
-		f.gaps = append(f.gaps, data)
+		f.takeGap(job, data)
 	}
 	sequence, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {
@@ -128,6 +130,44 @@ func (f *follower) take(job, name, id, data string) {
 	f.last[job] = max(f.last[job], sequence)
 	close(f.changed)
 	f.changed = make(chan struct{})
+}
+
+// takeGap notes a gap. Of a new epoch that is due, everything comes again.
+func (f *follower) takeGap(job, data string) {
+	var gap messaging.Gap
+	if f.renewed == nil || json.Unmarshal([]byte(data), &gap) != nil || gap.Reason != messaging.GapEpoch {
+		f.gaps = append(f.gaps, data)
+		return
+	}
+	f.renewed[job] = true
+	f.journal.Follows(f.name, job, 0)
+	f.last[job] = 0
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// expectEpoch says that the log will begin a new epoch.
+func (f *follower) expectEpoch() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.renewed = map[string]bool{}
+}
+
+// awaitEpoch waits until the follower was told so for each of its jobs.
+func (f *follower) awaitEpoch(ctx context.Context) error {
+	for {
+		f.mu.Lock()
+		told, jobs, changed := len(f.renewed), len(f.last), f.changed
+		f.mu.Unlock()
+		if told == jobs {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("client %s was told of a new epoch for %d of %d jobs: %w", f.name, told, jobs, ctx.Err())
+		}
+	}
 }
 
 // await waits until the follower has come to a sequence in each of its jobs.
