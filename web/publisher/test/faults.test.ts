@@ -4,7 +4,9 @@ import { fileURLToPath } from 'node:url'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createPublisher, domainEvent, type Envelope, type Publisher, type PublisherOptions, type Receipt } from '../src/index.js'
+import {
+  createPublisher, domainEvent, type Envelope, OutboxFullError, type Publisher, type PublisherOptions, type Receipt,
+} from '../src/index.js'
 import { build, missing, readBack, scratch, Server, until } from './support/servers.js'
 
 const jobs = ['job-a', 'job-b', 'job/ü.*>']
@@ -114,6 +116,22 @@ describe.skipIf(missing() !== undefined)('on a real gateway and a real Redis', {
     over = true
     const all = await receipts
     await expectAll(gateway, all.length, all)
+  })
+
+  test('Redis is paused: the outbox fills to its bound and no further, says so, and empties afterwards', async () => {
+    const { redis, gateway, url } = await start()
+    const full: number[] = []
+    const publisher = open(url, { maxEvents: 200, redisTimeoutMs: 500, onFull: ({ events }) => full.push(events) })
+    await until('Redis is there', () => publisher.stats().redisReady)
+    redis.pause()
+    const promises: Promise<Receipt>[] = []
+    for (let n = 0; n < 200; n++) promises.push(publisher.publish(nth(n)))
+    await expect(publisher.publish(nth(200))).rejects.toThrow(OutboxFullError)
+    await until('the publisher notices', () => !publisher.stats().redisReady)
+    expect(publisher.stats()).toMatchObject({ pendingEvents: 200, confirmed: 0, refusedFull: 1 })
+    expect(full).toEqual([200])
+    redis.resume()
+    await expectAll(gateway, 200, await Promise.all(promises))
   })
 
   test('while Redis stays away events go over HTTP, in the same order, and afterwards through Redis again', async () => {

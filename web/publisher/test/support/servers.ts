@@ -100,6 +100,15 @@ export class Server {
     await until(`${program} is ready: ${this.output}`, () => this.ready(this))
   }
 
+  /** Stops the process where it is: its connections stay and answer nothing. */
+  pause(): void {
+    this.#process?.kill('SIGSTOP')
+  }
+
+  resume(): void {
+    this.#process?.kill('SIGCONT')
+  }
+
   async kill(): Promise<void> {
     this.#process?.kill('SIGKILL')
     await this.#ended
