@@ -1,0 +1,29 @@
+//go:build unix
+
+package faults
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// raiseFileLimit lets the process, and what it starts, open so many files until the
+// function that it returns is called.
+func raiseFileLimit(want uint64) (restore func(), err error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("read the limit of open files: %w", err)
+	}
+	before := limit
+	if limit.Cur >= want {
+		return func() {}, nil
+	}
+	if limit.Max < want {
+		return nil, fmt.Errorf("%d files have to be open, and %d may be", want, limit.Max)
+	}
+	limit.Cur = want
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return nil, fmt.Errorf("raise the limit of open files: %w", err)
+	}
+	return func() { _ = syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before) }, nil
+}
