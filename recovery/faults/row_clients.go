@@ -33,7 +33,7 @@ func clientRows() []Row {
 // subscriptions back to reading, and compares what the others noticed with a time
 // before.
 func stopReading(ctx context.Context, t *Trial) error {
-	const readers = 40
+	const readers = 10
 	var mu sync.Mutex // guards late
 	var late []time.Duration
 	observe := func(e socket.Event) {
@@ -75,7 +75,7 @@ func stopReading(ctx context.Context, t *Trial) error {
 		mu.Lock()
 		late = nil
 		mu.Unlock()
-		err := t.Outbox.AwaitMore(ctx, 800)
+		err := t.Outbox.AwaitMore(ctx, 400)
 		return p99(), err
 	}
 	release := make(chan struct{})
