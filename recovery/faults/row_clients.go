@@ -5,19 +5,11 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
-
-	"github.com/letswriteabook/realtime/loadtest/socket"
 )
 
 func clientRows() []Row {
 	return []Row{
-		{
-			Number: 15, Title: "a client stops reading", InCI: true,
-			System: System{Nodes: 1, Jobs: 4, EventBytes: 16_000}, Run: stopReading,
-		},
 		{
 			Number: 20, Title: "10,000 clients reconnect with cursors", Limit: 90 * time.Second,
 			System: System{Nodes: 1, Jobs: 100, Env: map[string]string{"SOCKET_RECOVERY_TTL": "0s"}}, Run: reconnectAll,
@@ -27,103 +19,6 @@ func clientRows() []Row {
 			System: System{Nodes: 1, Gateways: 3, Env: map[string]string{"DRAIN_SECONDS": "2"}}, Run: restartRolling,
 		},
 	}
-}
-
-// stopReading lets one client of many take nothing until the gateway has put its
-// subscriptions back to reading, and compares what the others noticed with a time
-// before.
-func stopReading(ctx context.Context, t *Trial) error {
-	const readers = 10
-	var mu sync.Mutex // guards late
-	var late []time.Duration
-	observe := func(e socket.Event) {
-		// The gateway stamps an event when it hears it, so what the producer's own
-		// queue takes does not count.
-		var payload struct{ EmittedAt time.Time }
-		if e.Decode(&payload) != nil || payload.EmittedAt.IsZero() {
-			return
-		}
-		mu.Lock()
-		late = append(late, e.Received.Sub(payload.EmittedAt))
-		mu.Unlock()
-	}
-	p99 := func() time.Duration {
-		mu.Lock()
-		defer mu.Unlock()
-		slices.Sort(late)
-		at := late[len(late)*99/100]
-		late = nil
-		return at
-	}
-	var visitors []*visitor
-	add := func(v *visitor) {
-		v.gateways, v.notes = t.addresses(0), t.Journal
-		v.visit(ctx, t.jobs)
-		visitors = append(visitors, v)
-	}
-	defer func() {
-		for _, v := range visitors {
-			v.close()
-		}
-	}()
-	for i := range readers {
-		add(&visitor{name: fmt.Sprint("reader-", i), each: observe})
-	}
-	stop := t.Load(100)
-	defer stop()
-	measure := func() (time.Duration, error) {
-		mu.Lock()
-		late = nil
-		mu.Unlock()
-		err := t.Outbox.AwaitMore(ctx, 400)
-		return p99(), err
-	}
-	release := make(chan struct{})
-	free := sync.OnceFunc(func() { close(release) })
-	defer free()
-	var stalled atomic.Bool
-	add(&visitor{
-		name: "stalled", dial: socket.Config{NetDial: smallBuffer},
-		each: func(socket.Event) {
-			if stalled.Load() {
-				<-release
-			}
-		},
-	})
-	if err := t.Outbox.AwaitMore(ctx, 200); err != nil {
-		return err
-	}
-	before, err := measure()
-	if err != nil {
-		return err
-	}
-	stalled.Store(true)
-	during, err := measure()
-	if err != nil {
-		return err
-	}
-	free()
-	stop()
-	if err := t.expectMetric(ctx, "realtime_fanout_fallbacks_total", 1); err != nil {
-		return err
-	}
-	t.Measure("p99 of the others before", float64(before.Milliseconds()), "ms")
-	t.Measure("p99 of the others with the stalled client", float64(during.Milliseconds()), "ms")
-	// Below some milliseconds the ratio is that of two noises.
-	if during > 2*max(before, 10*time.Millisecond) {
-		return fmt.Errorf("p99 of the others went from %s to %s, more than twice", before, during)
-	}
-	return t.awaitVisitors(ctx, visitors)
-}
-
-// smallBuffer connects with little room in the kernel, so that a client that does
-// not read is noticed soon.
-func smallBuffer(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return conn, conn.(*net.TCPConn).SetReadBuffer(4096)
 }
 
 // reconnectAll connects a crowd, cuts all of it at once, publishes, and lets all of

@@ -32,9 +32,6 @@ type visitor struct {
 	gateways []string // host and port
 	notes    notes
 	dial     socket.Config // for its connections; nothing has to be set
-	// each, if set, sees every event before it is noted, on the socket's goroutine:
-	// while it blocks, the client reads nothing.
-	each func(socket.Event)
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -99,9 +96,6 @@ func (v *visitor) connect(ctx context.Context, gateway string) {
 }
 
 func (v *visitor) take(event socket.Event) {
-	if v.each != nil {
-		v.each(event)
-	}
 	switch event.Name {
 	case messaging.EventGap, messaging.EventError:
 		args, _ := event.Args() // an error shows an empty text
