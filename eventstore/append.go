@@ -36,6 +36,9 @@ const (
 // server, whose memory of ids outlives a purge, would swallow the event; then
 // it is stored under the id with the purged sequence added. All gateways derive
 // the same addition, so that they still store it once.
+//
+// The server forgets ids after the duplicate window. Whether a later repeat is
+// known too is [Log.KnowIDs]'s matter.
 func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error) {
 	msg, err := l.prepare(record)
 	if err != nil {
@@ -111,6 +114,9 @@ func (e purgedError) Error() string {
 func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Msg) (messaging.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
 	defer cancel()
+	if receipt, known, err := l.repeated(ctx, record, msg); known || err != nil {
+		return receipt, err
+	}
 	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return messaging.Receipt{}, err

@@ -27,6 +27,8 @@
 //     between.
 //   - One job is one subject. The token escapes whatever a subject gives a
 //     meaning to, so no jobId can reach the records of another.
+//   - A producer's id is stored once: within the duplicate window by the server's
+//     memory, beyond it for the newest ids that [KnownIDs] has read.
 //   - A read that answers without an error is complete: a response that was cut
 //     short is an error.
 //
@@ -40,7 +42,8 @@
 //
 // # Goroutines
 //
-// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run] needs no other. [Tail.Run] starts one for each
+// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run] and [KnownIDs.Run]
+// need no other. [Tail.Run] starts one for each
 // shard and one that watches the connection, [Sessions.Run] one for each save in
 // flight; both return after these have ended. [Log.Consume] starts one for the
 // length of each batch. The connection belongs to the caller of [Connect], who

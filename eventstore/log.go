@@ -12,7 +12,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
+
+// lateLogInterval is how often late repeats are logged.
+const lateLogInterval = 10 * time.Second
 
 // Log is the durable log. Its methods may be called concurrently; [Log.Append]
 // says what its callers owe it for the order of one job.
@@ -26,6 +30,9 @@ type Log struct {
 	epoch atomic.Pointer[string]
 
 	writing writing
+
+	known   *KnownIDs // nil when appends ask nobody beyond the duplicate window
+	lateLog rate.Sometimes
 }
 
 // State is what the log holds at one moment.
@@ -65,7 +72,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	if err != nil {
 		return nil, fmt.Errorf("open log: register metrics: %w", err)
 	}
-	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured}
+	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured, lateLog: rate.Sometimes{Interval: lateLogInterval}}
 
 	if err := log.whenAvailable(ctx, log.ensure); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)

@@ -13,6 +13,8 @@ type metrics struct {
 	appended      prometheus.Counter
 	duplicates    prometheus.Counter
 	conflicts     prometheus.Counter
+	lateRepeats   prometheus.Counter
+	knownIDs      prometheus.Gauge
 	retries       *prometheus.CounterVec
 	appendSeconds prometheus.Histogram
 	deadLetters   *prometheus.CounterVec
@@ -37,10 +39,12 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: "realtime_eventstore_" + name, Help: help})
 	}
 	m := &metrics{
-		appended:   counter("appended_records_total", "Records stored."),
-		duplicates: counter("duplicate_records_total", "Appends that the log answered with a record it had already."),
-		conflicts:  counter("conflicting_records_total", "Appends refused because the id stands for another record."),
-		retries:    labelled("append_retries_total", "cause", "Attempts to append that failed and were made again."),
+		appended:    counter("appended_records_total", "Records stored."),
+		duplicates:  counter("duplicate_records_total", "Appends that the log answered with a record it had already."),
+		conflicts:   counter("conflicting_records_total", "Appends refused because the id stands for another record."),
+		lateRepeats: counter("late_repeats_total", "Duplicates that came after the duplicate window, and were not stored again."),
+		knownIDs:    gauge("known_ids", "Ids known beyond the duplicate window."),
+		retries:     labelled("append_retries_total", "cause", "Attempts to append that failed and were made again."),
 		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "realtime_eventstore_append_seconds",
 			Help:    "Time from the first attempt of an append to its acknowledgement.",
@@ -72,7 +76,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	var errs []error
 	for _, collector := range []prometheus.Collector{
-		m.appended, m.duplicates, m.conflicts, m.retries, m.appendSeconds, m.deadLetters, m.full, m.fullEpisodes,
+		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.full, m.fullEpisodes,
 		m.foreign, m.followed, m.received, m.dropped, m.disrupted,
 	} {
 		errs = append(errs, registerer.Register(collector))

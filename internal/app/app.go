@@ -132,6 +132,9 @@ func (a *App) openIngest() error {
 	if !a.cfg.has(roleIngest) {
 		return nil
 	}
+	if a.cfg.KnownIDs > 0 {
+		a.parts.run("known ids", a.log.KnowIDs(a.cfg.KnownIDs).Run)
+	}
 	client, err := openRedis(a.cfg, a.parts, a.logger)
 	if err != nil {
 		return err

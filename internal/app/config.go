@@ -42,6 +42,7 @@ type Config struct {
 	LogMaxBytes int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes"`
 	LogMaxAge   time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
 	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
+	KnownIDs    int           `env:"STREAM_KNOWN_IDS" envDefault:"1000000" doc:"newest events whose ids are known beyond STREAM_DEDUP_WINDOW, so that a later repeat is not stored again; 60 bytes of memory each where events are taken in; 0: none"`
 	MaxEvent    int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes, below 8388608"`
 	Catalogue   string        `env:"CATALOGUE_FILE" doc:"JSON file with further kinds of events"`
 

@@ -108,6 +108,7 @@ func (c Config) checkStream(check func(ok bool, name string, value any)) {
 	check(limits.Validate() == nil, "STREAM_DEDUP_WINDOW", c.DedupWindow)
 	limits.MaxAge = c.LogMaxAge
 	check(limits.Validate() == nil, "STREAM_MAX_AGE", c.LogMaxAge)
+	check(c.KnownIDs >= 0, "STREAM_KNOWN_IDS", c.KnownIDs)
 }
 
 func isHostPort(address string) bool {

@@ -1,0 +1,238 @@
+package eventstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+const (
+	// knownIdle is how long the reading of ids waits before it asks whether the
+	// log is still the same.
+	knownIdle = 2 * time.Second
+	// knownPull is how many headers one request asks for.
+	knownPull = 2048
+)
+
+// KnownIDs knows which records of the log carry which id, for the newest of
+// them. The server's own memory of ids ends with the duplicate window; beyond it
+// [Log.Append] asks here, so that a late repeat is not stored again.
+//
+// It is read from the log itself, headers only, so every gateway knows the same,
+// whoever stored the record. It runs behind by a moment, for which the duplicate
+// window answers.
+type KnownIDs struct {
+	log   *Log
+	limit int
+	seed  maphash.Seed
+	// loaded is closed once all that the log held at the start is known.
+	loaded chan struct{}
+	once   sync.Once
+
+	// mu guards the fields below.
+	mu sync.Mutex
+	// sequences has the newest sequence of each id, by the id's hash. Two ids may
+	// share one: the record at the sequence decides.
+	sequences map[uint64]uint64
+	// ring holds what is in sequences in the order of the log; at limit, the
+	// entry at next is the oldest and gives way.
+	ring []knownID
+	next int
+	// epoch and last are how far the log has been read.
+	epoch string
+	last  uint64
+}
+
+// knownID is one entry: 16 bytes here and about 35 in the map.
+type knownID struct{ hash, sequence uint64 }
+
+// KnowIDs makes appends ask for ids beyond the duplicate window, among the newest
+// limit records. From now on they wait until [KnownIDs.Run], which the caller
+// starts, has read these. It must be called before the first append, once.
+func (l *Log) KnowIDs(limit int) *KnownIDs {
+	l.known = &KnownIDs{
+		log: l, limit: max(limit, 1), seed: maphash.MakeSeed(),
+		loaded: make(chan struct{}), sequences: make(map[uint64]uint64),
+	}
+	return l.known
+}
+
+// Run reads the ids of the log and follows it until ctx ends, whose error it
+// returns. Whatever fails is tried again.
+func (k *KnownIDs) Run(ctx context.Context) error {
+	pause := newPause(100*time.Millisecond, 5*time.Second)
+	failing := false
+	for {
+		err := k.follow(ctx, func() {
+			failing = false
+			pause.policy.Reset()
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil && !failing {
+			failing = true
+			k.log.logger.Warn("the ids of the log cannot be read; will try again", "error", err)
+		}
+		if pause.wait(ctx) != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// follow reads on until something fails, or the log begins a new epoch, which is
+// no error.
+func (k *KnownIDs) follow(ctx context.Context, working func()) error {
+	state, err := k.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	start := k.start(state)
+	consumer, err := k.log.js.OrderedConsumer(ctx, eventStream, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
+		HeadersOnly: true, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return fmt.Errorf("read ids from sequence %d: %w", start, err)
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(knownPull))
+	if err != nil {
+		return fmt.Errorf("read ids from sequence %d: %w", start, err)
+	}
+	defer messages.Stop()
+	defer context.AfterFunc(ctx, messages.Stop)()
+	if max(start, state.FirstSequence) > state.LastSequence {
+		k.finish()
+	}
+	for {
+		msg, err := messages.Next(jetstream.NextMaxWait(knownIdle))
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, nats.ErrTimeout): // Quiet.
+		case err != nil:
+			return fmt.Errorf("read ids: %w", err)
+		default:
+			meta, err := msg.Metadata()
+			if err != nil {
+				return fmt.Errorf("read ids: %w", err)
+			}
+			working()
+			k.add(trackedID(msg.Headers()), meta.Sequence.Stream)
+			if meta.NumPending == 0 || meta.Sequence.Stream >= state.LastSequence {
+				k.finish()
+			}
+		}
+		if k.log.Epoch() != state.Epoch {
+			return nil
+		}
+	}
+}
+
+// start returns the sequence to read from, and forgets what is of another epoch.
+func (k *KnownIDs) start(state State) uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.epoch != state.Epoch {
+		k.epoch, k.last = state.Epoch, 0
+		k.ring, k.next = nil, 0
+		clear(k.sequences)
+	}
+	start := k.last + 1
+	if newest := uint64(k.limit); state.LastSequence > newest {
+		start = max(start, state.LastSequence-newest+1)
+	}
+	return start
+}
+
+// finish says that all that was there at the start is known.
+func (k *KnownIDs) finish() { k.once.Do(func() { close(k.loaded) }) }
+
+// add takes in the id of a record; an empty one only moves on.
+func (k *KnownIDs) add(id string, sequence uint64) {
+	hash := maphash.String(k.seed, id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.last = max(k.last, sequence)
+	if id == "" {
+		return
+	}
+	entry := knownID{hash: hash, sequence: sequence}
+	if len(k.ring) < k.limit {
+		k.ring = append(k.ring, entry)
+	} else {
+		// The same id may stand further on with a newer sequence: that one stays.
+		if oldest := k.ring[k.next]; k.sequences[oldest.hash] == oldest.sequence {
+			delete(k.sequences, oldest.hash)
+		}
+		k.ring[k.next] = entry
+		k.next = (k.next + 1) % k.limit
+	}
+	k.sequences[hash] = sequence
+	k.log.metrics.knownIDs.Set(float64(len(k.sequences)))
+}
+
+// sequence returns where the log may have an id; 0 when it is not known.
+func (k *KnownIDs) sequence(ctx context.Context, id string) (uint64, error) {
+	select {
+	case <-k.loaded:
+	case <-ctx.Done():
+		return 0, fmt.Errorf("wait until the ids of the log are read: %w", ctx.Err())
+	}
+	hash := maphash.String(k.seed, id)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sequences[hash], nil
+}
+
+// trackedID returns the message id of a record if a producer chose it. Those that
+// ingest derives from payloads are given out anew after a while.
+func trackedID(header nats.Header) string {
+	id, _, _ := strings.Cut(header.Get(jetstream.MsgIDHeader), "~")
+	if !strings.HasPrefix(id, producerIDPrefix) {
+		return ""
+	}
+	return id
+}
+
+// repeated looks for the record under the id of one that is to be appended. It
+// reports false when there is none, or nobody asks beyond the duplicate window.
+func (l *Log) repeated(ctx context.Context, record messaging.Record, msg *nats.Msg) (messaging.Receipt, bool, error) {
+	id := trackedID(msg.Header)
+	if l.known == nil || id == "" {
+		return messaging.Receipt{}, false, nil
+	}
+	sequence, err := l.known.sequence(ctx, id)
+	if err != nil || sequence == 0 {
+		return messaging.Receipt{}, false, err
+	}
+	stored, err := l.stored(ctx, sequence)
+	switch {
+	case errors.Is(err, errNotFound):
+		return messaging.Receipt{}, false, nil // Purged: it may come again.
+	case err != nil:
+		return messaging.Receipt{}, false, fmt.Errorf("compare with the record at sequence %d: %w", sequence, err)
+	case trackedID(stored.header) != id:
+		return messaging.Receipt{}, false, nil // Another id with that hash, or of an earlier epoch.
+	case stored.subject != msg.Subject || !bytes.Equal(stored.body, msg.Data):
+		return messaging.Receipt{}, false, fmt.Errorf("id at sequence %d: %w", sequence, ErrIDConflict)
+	}
+	if age := time.Since(stored.at); age > l.cfg.DuplicateWindow {
+		l.metrics.lateRepeats.Inc()
+		l.lateLog.Do(func() {
+			l.logger.Info("an event was repeated after the duplicate window and not stored again",
+				"job", record.JobID, "sequence", sequence, "age", age.Round(time.Second))
+		})
+	}
+	return messaging.Receipt{ID: record.ID, JobID: record.JobID, Sequence: sequence, Duplicate: true}, true, nil
+}
