@@ -34,6 +34,8 @@ func TestUses(t *testing.T) {
 		{"the contract knows no package", "messaging/a.go", module + "/guardrails", "messaging"},
 		{"the contract knows no driver", "messaging/a.go", mongo + "/bson", "messaging"},
 		{"the contract reads no clock", "messaging/a.go", "time.Now", "messaging"},
+		{"a producer knows Redis", "messaging/publisher/a.go", redis, ""},
+		{"a producer knows no part", "messaging/publisher/a.go", module + "/eventstore", "messaging/publisher"},
 		{"policy speaks the contract", "guardrails/a.go", module + "/messaging", ""},
 		{"policy is given the time", "guardrails/a.go", "time.Duration", ""},
 		{"policy reads no clock", "guardrails/a.go", "time.Now", "guardrails"},

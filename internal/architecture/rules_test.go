@@ -60,6 +60,12 @@ var rules = []rule{
 		why:     "the contract is values and pure functions; it may use a JSON Schema validator, no project package and no driver",
 	},
 	{
+		folder:  "messaging/publisher",
+		project: []string{"messaging", "internal/filelock"},
+		modules: append([]string{redis}, plumbing...),
+		why:     "a producer's side of the contract: it knows Redis, HTTP and nothing of the service",
+	},
+	{
 		folder:  "guardrails",
 		project: []string{"messaging"},
 		never: []string{

@@ -8,12 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
-	"github.com/nats-io/nuid"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/messaging/publisher"
 )
 
 // ErrRedisURL is returned for an address that is no Redis URL. A retry does not
@@ -31,32 +32,48 @@ type Batch struct {
 }
 
 // PublishLines publishes one envelope a line and writes each receipt as a line of
-// JSON. An envelope without an id is given one, so that it can be confirmed and
-// is stored once. What is wrong with a line goes to complaints, with its number;
-// the others are published, and the error then says how many were not stored.
-func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, complaints io.Writer) error {
+// JSON, in the order of the lines. An envelope without an id is given one, so that
+// it can be confirmed and is stored once. What is wrong with a line goes to
+// complaints, with its number; the others are published, and the error then says
+// how many were not stored.
+func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, complaints io.Writer) (err error) {
 	opts, err := redis.ParseURL(batch.RedisURL)
 	if err != nil {
 		return ErrRedisURL
 	}
 	connection := redis.NewClient(opts)
 	defer connection.Close()
-	publisher, err := NewPublisher(ctx, connection)
+	if err := connection.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("connect to Redis: %w", err)
+	}
+	cfg := publisher.DefaultConfig()
+	cfg.Catalogue, cfg.MaxEventBytes, cfg.DrainTimeout = batch.Catalogue, batch.MaxEventBytes, 0
+	cfg.GiveUpAfter = batch.Timeout // so that it does not hold up the lines of its job that follow
+	cfg.MaxBytes = max(cfg.MaxBytes, 2*batch.MaxEventBytes)
+	outbox, err := publisher.New(connection, cfg, nil)
 	if err != nil {
 		return err
 	}
-	defer publisher.Close()
+	running, stop := context.WithCancel(ctx)
+	var sending sync.WaitGroup
+	sending.Go(func() { _ = outbox.Run(running) }) // ends with stop; what it leaves is told of each line
+	defer sending.Wait()
+	defer stop()
+	return batch.each(ctx, outbox, input, receipts, complaints)
+}
 
+// each publishes line by line.
+func (b Batch) each(ctx context.Context, outbox *publisher.Publisher, input io.Reader, receipts, complaints io.Writer) error {
 	number, failed := 0, 0
 	lines := bufio.NewScanner(input)
-	lines.Buffer(make([]byte, 64<<10), 2*batch.MaxEventBytes+1024)
+	lines.Buffer(make([]byte, 64<<10), 2*b.MaxEventBytes+1024)
 	for ctx.Err() == nil && lines.Scan() {
 		number++
 		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
 		}
-		receipt, err := batch.publish(ctx, publisher, line)
+		receipt, err := b.publish(ctx, outbox, line)
 		if err != nil {
 			failed++
 			fmt.Fprintf(complaints, "line %d: %v\n", number, err)
@@ -75,29 +92,21 @@ func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, c
 	return nil
 }
 
-func (b Batch) publish(ctx context.Context, publisher *Publisher, line []byte) (messaging.Receipt, error) {
-	envelope, err := b.Catalogue.Decode(line, b.MaxEventBytes)
+// publish publishes one line and waits for its receipt.
+func (b Batch) publish(ctx context.Context, outbox *publisher.Publisher, line []byte) (messaging.Receipt, error) {
+	envelope, err := b.Catalogue.Decode(bytes.Clone(line), b.MaxEventBytes)
 	if err != nil {
 		return messaging.Receipt{}, err
 	}
-	id, body := envelope.ID, line
-	if id == "" {
-		id = nuid.Next()
-		if body, err = withID(line, id); err != nil {
-			return messaging.Receipt{}, err
-		}
-	}
 	ctx, cancel := context.WithTimeout(ctx, b.Timeout)
 	defer cancel()
-	return publisher.Publish(ctx, id, body)
-}
-
-// withID adds an id to an envelope and leaves every other field as it was.
-func withID(body []byte, id string) ([]byte, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, fmt.Errorf("add an id: %w", err)
+	pending, err := outbox.Publish(ctx, envelope)
+	if err != nil {
+		return messaging.Receipt{}, err
 	}
-	fields["id"], _ = json.Marshal(id) // a string always encodes
-	return json.Marshal(fields)
+	receipt, err := pending.Wait(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w for id %q within %s", publisher.ErrUnconfirmed, pending.ID(), b.Timeout)
+	}
+	return receipt, err
 }

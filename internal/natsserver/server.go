@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/internal/filelock"
 )
 
 var (
@@ -64,7 +67,10 @@ func Start(cfg Config) (*Server, error) {
 	if err := probeWritable(cfg.StoreDir, 0); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be written: %w", cfg.StoreDir, err)
 	}
-	lock, err := lockFolder(cfg.StoreDir)
+	lock, err := filelock.Take(filepath.Join(cfg.StoreDir, "LOCK"))
+	if errors.Is(err, filelock.ErrLocked) {
+		return nil, fmt.Errorf("%w: %w", ErrFolderInUse, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,19 +1,16 @@
 //go:build unix
 
-package natsserver
+package filelock
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
-// lockFolder takes the folder for this process until the file is closed. The
-// kernel drops the lock with the process, however it ends.
-func lockFolder(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "LOCK")
+// Take makes the file if it is not there, and holds it until it is closed.
+func Take(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
@@ -22,9 +19,9 @@ func lockFolder(dir string) (*os.File, error) {
 	if err == nil {
 		return file, nil
 	}
-	_ = file.Close() // The lock was not taken; there is nothing to lose.
+	_ = file.Close() // nothing was taken, and nothing is lost
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%w: %s", ErrFolderInUse, path)
+		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
 	return nil, fmt.Errorf("lock %s: %w", path, err)
 }

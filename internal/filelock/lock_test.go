@@ -1,0 +1,29 @@
+package filelock_test
+
+import (
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/filelock"
+)
+
+func TestTakenOnce(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "LOCK")
+	first, err := filelock.Take(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := filelock.Take(path); !errors.Is(err, filelock.ErrLocked) {
+		t.Errorf("taken twice: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := filelock.Take(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = second.Close()
+}

@@ -1,0 +1,99 @@
+package publisher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+const (
+	// maxRequests bounds the requests that are under way at once.
+	maxRequests = 16
+	// requestTimeout bounds one; a gateway answers within ten seconds.
+	requestTimeout = 15 * time.Second
+	// maxAnswerBytes bounds what is read of an answer.
+	maxAnswerBytes = 64 << 10
+)
+
+// fallback is the way over HTTP, POST /api/realtime/events.
+type fallback struct {
+	client *http.Client
+	url    string
+	token  string
+	places chan struct{} // one for each request under way
+}
+
+func newFallback(cfg Config) *fallback {
+	return &fallback{
+		client: &http.Client{Timeout: requestTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: maxRequests, IdleConnTimeout: time.Minute}},
+		url:    strings.TrimRight(cfg.URL, "/") + "/api/realtime/events", token: cfg.Token,
+		places: make(chan struct{}, maxRequests),
+	}
+}
+
+// post sends one event over HTTP beside others. It waits for a place.
+func (p *Publisher) post(ctx context.Context, e *entry) {
+	select {
+	case p.http.places <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	p.requests.Go(func() { // ends with ctx, or with its answer
+		defer func() { <-p.http.places }()
+		p.metrics.attempts.WithLabelValues(viaHTTP).Inc()
+		receipt, wait, err := p.http.send(ctx, e.body)
+		var refusal *messaging.Rejection
+		switch {
+		case err == nil:
+			p.confirmed(receipt, viaHTTP)
+		case asRejection(err, &refusal):
+			p.refused(e, string(refusal.Reason), err)
+		default:
+			p.later(e, wait)
+			p.stir()
+		}
+	})
+}
+
+// send makes one request. wait is how long the gateway asks to be left alone.
+func (f *fallback) send(ctx context.Context, body []byte) (receipt messaging.Receipt, wait time.Duration, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
+	if err != nil {
+		return receipt, 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	if f.token != "" {
+		request.Header.Set("Authorization", "Bearer "+f.token)
+	}
+	response, err := f.client.Do(request)
+	if err != nil {
+		return receipt, 0, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
+	if err != nil {
+		return receipt, 0, err
+	}
+	switch response.StatusCode {
+	case http.StatusOK, http.StatusCreated:
+		return receipt, 0, json.Unmarshal(answer, &receipt)
+	case http.StatusBadRequest, http.StatusConflict, http.StatusRequestEntityTooLarge:
+		var problem struct {
+			Code    messaging.Reason
+			Message string
+		}
+		if json.Unmarshal(answer, &problem) == nil && problem.Code != "" {
+			return receipt, 0, &messaging.Rejection{Reason: problem.Code, Detail: problem.Message}
+		}
+	}
+	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // none is none
+	return receipt, time.Duration(seconds) * time.Second, fmt.Errorf("gateway answers %s", response.Status)
+}

@@ -1,0 +1,256 @@
+package publisher
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/letswriteabook/realtime/internal/filelock"
+)
+
+// The journal is one file of lines, each with a checksum (CRC-32C) in front:
+//
+//	3f1c9a02 {"id":"job-7/1","jobId":"job-7","body":"…"}     an event was taken in
+//	77d0e1b4 {"id":"job-7/1"}                               and needs nothing more
+//
+// What a crash leaves of the last line is cut off. It is written anew, with the
+// events that wait, when it is opened and whenever most of it is over.
+const journalName = "outbox.journal"
+
+// compactBytes is how large a journal is at least before it is written anew.
+const compactBytes = 1 << 20
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// kept is one line: an event, or without a body the end of one.
+type kept struct {
+	ID    string `json:"id"`
+	JobID string `json:"jobId,omitempty"`
+	Body  []byte `json:"body,omitempty"` // in base64: a byte more or less would be another event
+}
+
+// journal keeps the outbox on disk. Its methods may be called concurrently.
+type journal struct {
+	path string
+	sync bool
+
+	mu   sync.Mutex // guards all below
+	file *os.File
+	lock *os.File
+	live map[string]int // the bytes of each event that waits
+	size int            // of the file
+	used int            // by events that wait
+}
+
+// keep writes an event down, if there is a journal.
+func (p *Publisher) keep(id, jobID string, body []byte) error {
+	if p.journal == nil {
+		return nil
+	}
+	return p.journal.append(kept{ID: id, JobID: jobID, Body: body})
+}
+
+// forget notes that an event needs nothing more. A failure costs a repeat in the
+// next life, which is stored once.
+func (p *Publisher) forget(id string) {
+	if p.journal != nil {
+		_ = p.journal.append(kept{ID: id})
+	}
+}
+
+func (p *Publisher) closeJournal() error {
+	if p.journal == nil {
+		return nil
+	}
+	return p.journal.close()
+}
+
+// openJournal returns what an earlier life left, in the order in which it was
+// taken in.
+func (p *Publisher) openJournal() ([]kept, error) {
+	fail := func(err error) ([]kept, error) {
+		return nil, fmt.Errorf("%w in %q: %w", ErrJournal, p.cfg.Dir, err)
+	}
+	if err := os.MkdirAll(p.cfg.Dir, 0o700); err != nil {
+		return fail(err)
+	}
+	lock, err := filelock.Take(filepath.Join(p.cfg.Dir, journalName+".lock"))
+	if err != nil {
+		return fail(err)
+	}
+	j := &journal{path: filepath.Join(p.cfg.Dir, journalName), sync: p.cfg.Sync, lock: lock, live: make(map[string]int)}
+	left, err := readJournal(j.path)
+	if err == nil {
+		err = j.rewrite(left)
+	}
+	if err != nil {
+		_ = lock.Close()
+		return fail(err)
+	}
+	p.journal = j
+	return left, nil
+}
+
+// readJournal returns the events that wait. A file that is not there has none.
+func readJournal(path string) ([]kept, error) {
+	file, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return parseJournal(file)
+}
+
+// parseJournal reads lines. Only the last may be broken off.
+func parseJournal(input io.Reader) ([]kept, error) {
+	var order []string
+	waiting := make(map[string]kept)
+	reader := bufio.NewReader(input)
+	for number := 1; ; number++ {
+		line, err := reader.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			break // what stands in line was never answered for
+		}
+		if err != nil {
+			return nil, err
+		}
+		record, err := parseLine(line)
+		if err != nil {
+			if _, more := reader.Peek(1); errors.Is(more, io.EOF) {
+				break
+			}
+			return nil, fmt.Errorf("line %d: %w; move the file away to start without what it holds", number, err)
+		}
+		if record.Body == nil {
+			delete(waiting, record.ID)
+			continue
+		}
+		if _, known := waiting[record.ID]; !known {
+			order = append(order, record.ID)
+		}
+		waiting[record.ID] = record
+	}
+	left := make([]kept, 0, len(waiting))
+	for _, id := range order {
+		if record, found := waiting[id]; found {
+			left = append(left, record)
+			delete(waiting, id)
+		}
+	}
+	return left, nil
+}
+
+func parseLine(line []byte) (record kept, err error) {
+	sum, text, found := bytes.Cut(bytes.TrimSuffix(line, []byte{'\n'}), []byte{' '})
+	if !found || string(sum) != checksum(text) {
+		return record, errors.New("the checksum does not fit")
+	}
+	if err := json.Unmarshal(text, &record); err != nil {
+		return record, err
+	}
+	if record.ID == "" || record.Body != nil && record.JobID == "" {
+		return record, errors.New("no id, or an event without a job")
+	}
+	return record, nil
+}
+
+func checksum(text []byte) string { return fmt.Sprintf("%08x", crc32.Checksum(text, castagnoli)) }
+
+func encodeLine(record kept) ([]byte, error) {
+	text, err := json.Marshal(record)
+	if err != nil {
+		return nil, err
+	}
+	return append(append([]byte(checksum(text)), ' '), append(text, '\n')...), nil
+}
+
+// append writes one line. A line that failed is cut off again, so that the next
+// does not stand behind half of it.
+func (j *journal) append(record kept) error {
+	line, err := encodeLine(record)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrJournal, err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	_, err = j.file.Write(line)
+	if err == nil && j.sync && record.Body != nil {
+		err = j.file.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrJournal, errors.Join(err, j.file.Truncate(int64(j.size))))
+	}
+	j.size += len(line)
+	if record.Body != nil {
+		j.used += len(line)
+		j.live[record.ID] = len(line)
+		return nil
+	}
+	j.used -= j.live[record.ID]
+	delete(j.live, record.ID)
+	if j.size > compactBytes && j.used < j.size/4 {
+		return j.compact()
+	}
+	return nil
+}
+
+// compact writes the journal anew. The lock is held.
+func (j *journal) compact() error {
+	left, err := readJournal(j.path)
+	if err == nil {
+		err = j.rewrite(left)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrJournal, err)
+	}
+	return nil
+}
+
+// rewrite replaces the file with one that has these events only.
+func (j *journal) rewrite(left []kept) error {
+	// O_APPEND, so that what follows a line that was cut off leaves no hole.
+	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	size, live := 0, make(map[string]int)
+	buffer := bufio.NewWriter(next)
+	for _, record := range left {
+		line, err := encodeLine(record)
+		if err == nil {
+			_, err = buffer.Write(line)
+		}
+		if err != nil {
+			return errors.Join(err, next.Close())
+		}
+		live[record.ID] = len(line)
+		size += len(line)
+	}
+	if err := errors.Join(buffer.Flush(), next.Sync()); err != nil {
+		return errors.Join(err, next.Close())
+	}
+	if err := os.Rename(j.path+".new", j.path); err != nil {
+		return errors.Join(err, next.Close())
+	}
+	if j.file != nil {
+		_ = j.file.Close() // the old one, which nobody needs
+	}
+	j.file, j.size, j.used, j.live = next, size, size, live
+	return nil
+}
+
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return errors.Join(j.file.Close(), j.lock.Close())
+}

@@ -1,0 +1,138 @@
+package publisher_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/messaging/publisher"
+)
+
+// nowhere is a Redis that is not there.
+func nowhere(t testing.TB) *redis.Client {
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// What a life left unconfirmed, the next one sends: in order, to the byte.
+func TestJournalOutlivesThePublisher(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Dir, cfg.Sync = t.TempDir(), true
+	p, stop := run(t, nowhere(t), cfg)
+	all, want := publishAll(t, p, 3, 4)
+	if _, err := publisher.New(nowhere(t), cfg, nil); !errors.Is(err, publisher.ErrJournal) {
+		t.Errorf("a second publisher on the folder: %v", err)
+	}
+	if err := stop(); !errors.Is(err, publisher.ErrUnconfirmed) {
+		t.Fatalf("error %v", err)
+	}
+
+	client := startRedis(t)
+	l := startLog(t, client, nil)
+	p, stop = run(t, client, cfg)
+	if again, err := p.Publish(t.Context(), event(t, "job-0", "job-0/3")); err != nil || again.ID() != "job-0/3" {
+		t.Errorf("published again: %v", err) // by a worker that starts over
+	}
+	if got := l.await(t, len(all)); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("stored %v", got)
+	}
+	wantBody, _ := event(t, "job-0", "job-0/0").Encode()
+	if at := slices.IndexFunc(l.bodies, func(body string) bool { return strings.Contains(body, "job-0/0") }); l.bodies[at] != string(wantBody) {
+		t.Errorf("published %s, want %s", l.bodies[at], wantBody)
+	}
+	if err := stop(); err != nil && !errors.Is(err, publisher.ErrUnconfirmed) { // the last receipt may be on its way
+		t.Error(err)
+	}
+}
+
+func TestJournalIsWrittenAnew(t *testing.T) {
+	t.Parallel()
+	client := startRedis(t)
+	startLog(t, client, nil)
+	cfg := quick()
+	cfg.Dir = t.TempDir()
+	p, _ := run(t, client, cfg)
+	text := strings.Repeat("x", 20_000)
+	for i := range 150 {
+		envelope := event(t, fmt.Sprintf("job-%d", i%16), fmt.Sprint(i))
+		envelope.Event = []byte(`{"type":"long","occurredAt":"now","text":"` + text + `"}`)
+		if _, err := p.Publish(t.Context(), envelope); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pending, err := p.Publish(t.Context(), event(t, "job-0", "last"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := wait(t, pending); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Stat(filepath.Join(cfg.Dir, "outbox.journal"))
+	if err != nil || file.Size() > 3<<20 {
+		t.Errorf("the journal has %d bytes, %v; 4 MB went through", file.Size(), err)
+	}
+}
+
+func TestParseJournal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	cfg := quick()
+	cfg.Dir = dir
+	p, stop := run(t, nowhere(t), cfg)
+	publishAll(t, p, 1, 3)
+	_ = stop()
+	whole, err := os.ReadFile(filepath.Join(dir, "outbox.journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(whole), "\n")
+	broken := strings.Replace(lines[1], "job", "jab", 1)
+	tests := map[string]struct {
+		text string
+		want int
+		err  string
+	}{
+		"empty":                       {"", 0, ""},
+		"whole":                       {string(whole), 3, ""},
+		"a last line that broke off":  {strings.TrimSuffix(string(whole), lines[2]) + lines[2][:20], 2, ""},
+		"a last line without its end": {strings.TrimSuffix(string(whole), "\n"), 2, ""},
+		"a last line that is wrong":   {lines[0] + broken, 1, ""},
+		"a line that is wrong":        {lines[0] + broken + lines[2], 0, "line 2"},
+	}
+	for name, test := range tests {
+		ids, err := publisher.ParseJournal(strings.NewReader(test.text))
+		if len(ids) != test.want || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
+			t.Errorf("%s: %v, %v", name, ids, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "outbox.journal"), []byte(lines[0]+broken+lines[2]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := publisher.New(nowhere(t), cfg, nil); !errors.Is(err, publisher.ErrJournal) || !strings.Contains(err.Error(), "line 2") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func FuzzParseJournal(f *testing.F) {
+	f.Add([]byte(""))
+	f.Add([]byte("00000000 {}\n"))
+	f.Add([]byte("3f1c9a02 {\"id\":\"a\",\"jobId\":\"j\",\"body\":\"e30=\"}\n77d0e1b4 {\"id\":\"a\"}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ids, err := publisher.ParseJournal(strings.NewReader(string(data)))
+		if err != nil && len(ids) > 0 {
+			t.Errorf("%v beside %v", ids, err)
+		}
+		if slices.Contains(ids, "") || len(slices.Compact(slices.Sorted(slices.Values(ids)))) != len(ids) {
+			t.Errorf("ids %q", ids)
+		}
+	})
+}

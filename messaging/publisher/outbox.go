@@ -1,0 +1,248 @@
+package publisher
+
+import (
+	"bytes"
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// entryOverheadBytes is what a waiting event costs beside its body, roughly.
+const entryOverheadBytes = 512
+
+// entry is one event in the outbox.
+type entry struct {
+	*Pending
+	body     []byte
+	attempts int
+	first    time.Time // when it was sent first
+}
+
+func (e *entry) cost() int { return len(e.body) + entryOverheadBytes }
+
+// lane is the events of one job, oldest first. Only the first is ever sent.
+type lane struct {
+	queue []*entry
+	due   time.Time // when the first is to be sent; used while the lane is in the schedule
+	index int       // in the schedule; −1 while a request of it is under way
+}
+
+// outbox holds what waits for receipts. Its methods may be called concurrently.
+//
+// Invariant: every lane that is not empty is in the schedule, or has a request
+// under way.
+type outbox struct {
+	cfg Config
+
+	mu       sync.Mutex // guards all below
+	byID     map[string]*entry
+	lanes    map[string]*lane
+	schedule schedule
+	bytes    int
+	full     bool // it was, and somebody was told
+	closed   bool
+	room     chan struct{} // closed, and made anew, when there is room again
+}
+
+func newOutbox(cfg Config) *outbox {
+	return &outbox{cfg: cfg, byID: make(map[string]*entry), lanes: make(map[string]*lane), room: make(chan struct{})}
+}
+
+// add takes an event in. When it is full it returns ErrFull, what to wait for,
+// and whether the bound was not met before. keep is called, with the lock held,
+// before anything is changed, and its error is returned.
+func (o *outbox) add(id, jobID string, body []byte, keep func() error) (pending *Pending, room <-chan struct{}, news bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil, nil, false, ErrClosed
+	}
+	if known := o.byID[id]; known != nil {
+		if !bytes.Equal(known.body, body) {
+			return nil, nil, false, fmt.Errorf("%w: %q", ErrIDTaken, id)
+		}
+		return known.Pending, nil, false, nil
+	}
+	e := &entry{Pending: &Pending{id: id, jobID: jobID, settled: make(chan struct{})}, body: body}
+	if len(o.byID) >= o.cfg.MaxEvents || o.bytes+e.cost() > o.cfg.MaxBytes && len(o.byID) > 0 {
+		news, o.full = !o.full, true
+		return nil, o.room, news, ErrFull
+	}
+	if err := keep(); err != nil {
+		return nil, nil, false, err
+	}
+	o.put(e)
+	return e.Pending, nil, false, nil
+}
+
+// put appends an entry to its lane.
+func (o *outbox) put(e *entry) {
+	o.byID[e.id] = e
+	o.bytes += e.cost()
+	l := o.lanes[e.jobID]
+	if l == nil {
+		l = &lane{index: -1}
+		o.lanes[e.jobID] = l
+	}
+	l.queue = append(l.queue, e)
+	if len(l.queue) == 1 {
+		l.due = time.Time{}
+		heap.Push(&o.schedule, l)
+	}
+}
+
+// due takes the first events of lanes whose time has come, at most limit of them
+// and oldest first. Each lane is out of the schedule until it is settled or put
+// back. With none, wait is the time until the next.
+func (o *outbox) due(now time.Time, limit int) (batch []*entry, wait time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.schedule) > 0 && len(batch) < limit {
+		l := o.schedule[0]
+		if wait = l.due.Sub(now); wait > 0 {
+			return batch, wait
+		}
+		heap.Pop(&o.schedule)
+		e := l.queue[0]
+		e.attempts++
+		if e.first.IsZero() {
+			e.first = now
+		}
+		batch = append(batch, e)
+	}
+	return batch, time.Minute // until woken
+}
+
+// again schedules the next attempt of an event, no earlier than atLeast from now.
+// It reports false, and schedules nothing, when its time is over.
+func (o *outbox) again(e *entry, now time.Time, atLeast time.Duration) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	l := o.lanes[e.jobID]
+	if o.byID[e.id] != e || l.index >= 0 {
+		return true // its receipt came meanwhile
+	}
+	if o.cfg.GiveUpAfter > 0 && now.Sub(e.first) >= o.cfg.GiveUpAfter {
+		return false
+	}
+	l.due = now.Add(atLeast + o.backoff(e.attempts))
+	heap.Push(&o.schedule, l)
+	return true
+}
+
+// backoff is the pause after the nth attempt that brought nothing.
+func (o *outbox) backoff(attempts int) time.Duration {
+	pause := o.cfg.MaxBackoff
+	if shift := attempts - 1; shift < 30 {
+		pause = min(pause, o.cfg.MinBackoff<<shift)
+	}
+	return time.Duration(float64(pause) * (0.75 + rand.Float64()/2))
+}
+
+// hurry makes everything due that waits for its next attempt, spread over a
+// little while.
+func (o *outbox) hurry(now time.Time) {
+	const spread = 100 * time.Millisecond
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.schedule {
+		if soon := now.Add(rand.N(spread)); soon.Before(l.due) {
+			l.due = soon
+		}
+	}
+	heap.Init(&o.schedule)
+}
+
+// settle takes an event out, because it was confirmed or refused. It returns nil
+// when the event is not there, or was never sent in this life.
+func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal error) *entry {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	e := o.byID[id]
+	if e == nil || e.jobID != jobID || e.attempts == 0 {
+		return nil
+	}
+	delete(o.byID, id)
+	o.bytes -= e.cost()
+	l := o.lanes[jobID]
+	l.queue[0] = nil // it is the first: no other has been sent
+	l.queue = l.queue[1:]
+	if l.index >= 0 {
+		heap.Remove(&o.schedule, l.index)
+	}
+	if len(l.queue) == 0 {
+		delete(o.lanes, jobID)
+	} else {
+		l.due = time.Time{}
+		heap.Push(&o.schedule, l)
+	}
+	o.full = false
+	close(o.room)
+	o.room = make(chan struct{})
+	e.receipt, e.err = receipt, refusal
+	close(e.settled)
+	return e
+}
+
+// size returns what waits.
+func (o *outbox) size() (events, bytes int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.byID), o.bytes
+}
+
+// shut takes nothing in any more; those who wait for room are told.
+func (o *outbox) shut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.closed = true
+		close(o.room)
+		o.room = make(chan struct{})
+	}
+}
+
+// abandon tells those who wait for receipts that none will come, and returns how
+// many events there are.
+func (o *outbox) abandon() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, e := range o.byID {
+		e.err = fmt.Errorf("%w for id %q", ErrUnconfirmed, e.id)
+		close(e.settled)
+	}
+	left := len(o.byID)
+	o.byID, o.lanes, o.schedule, o.bytes = make(map[string]*entry), make(map[string]*lane), nil, 0
+	return left
+}
+
+// schedule is a heap of lanes, the earliest due first.
+type schedule []*lane
+
+func (s schedule) Len() int           { return len(s) }
+func (s schedule) Less(i, j int) bool { return s[i].due.Before(s[j].due) }
+func (s schedule) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].index, s[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (s *schedule) Push(x any) {
+	l := x.(*lane)
+	l.index = len(*s)
+	*s = append(*s, l)
+}
+
+// Pop implements heap.Interface.
+func (s *schedule) Pop() any {
+	old := *s
+	l := old[len(old)-1]
+	old[len(old)-1] = nil
+	*s = old[:len(old)-1]
+	l.index = -1
+	return l
+}

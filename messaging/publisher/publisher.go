@@ -1,0 +1,228 @@
+package publisher
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Publisher publishes events and keeps each until its receipt. Its methods may be
+// called concurrently.
+type Publisher struct {
+	cfg     Config
+	redis   *redis.Client
+	http    *fallback // nil without a way over HTTP
+	outbox  *outbox
+	journal *journal // nil without one
+	metrics *metrics
+
+	// wake has a value when there may be something to send.
+	wake chan struct{}
+	// subscribed says that receipts are heard; since is when that changed last,
+	// and silent since when events are sent and none has come, both in Unix
+	// nanoseconds, silent 0 while they come.
+	subscribed    atomic.Bool
+	since, silent atomic.Int64
+	requests      sync.WaitGroup
+}
+
+// New returns a publisher on a Redis client, which it does not close. With a
+// journal, what an earlier life left there is taken up. Nothing is sent until
+// [Publisher.Run] runs. A nil registerer leaves the metrics unregistered.
+//
+// The error names a wrong field of the config, matches [ErrJournal], or says
+// which metric could not be registered.
+func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*Publisher, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	p := &Publisher{cfg: cfg, redis: client, outbox: newOutbox(cfg), wake: make(chan struct{}, 1)}
+	p.since.Store(time.Now().UnixNano())
+	if cfg.URL != "" {
+		p.http = newFallback(cfg)
+	}
+	var err error
+	if p.metrics, err = newMetrics(registerer, p.outbox.size); err != nil {
+		return nil, fmt.Errorf("publisher: %w", err)
+	}
+	if cfg.Dir == "" {
+		return p, nil
+	}
+	left, err := p.openJournal()
+	if err != nil {
+		return nil, err
+	}
+	for _, kept := range left {
+		p.outbox.put(&entry{Pending: &Pending{id: kept.ID, jobID: kept.JobID, settled: make(chan struct{})}, body: kept.Body})
+	}
+	return p, nil
+}
+
+// Publish takes an event in: it is checked, given an id if it has none, and kept
+// until it is confirmed. At the bound it waits for room until ctx ends, and
+// returns [ErrFull] then. The other errors are a *[messaging.Rejection] that says
+// what is wrong with the event, [ErrIDTaken], [ErrJournal] and [ErrClosed].
+func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*Pending, error) {
+	id, body, err := p.check(envelope)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		pending, room, err := p.take(id, envelope.JobID, body)
+		if !errors.Is(err, ErrFull) {
+			return pending, err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
+		}
+	}
+}
+
+// TryPublish is [Publisher.Publish] that returns [ErrFull] at once.
+func (p *Publisher) TryPublish(envelope messaging.Envelope) (*Pending, error) {
+	id, body, err := p.check(envelope)
+	if err != nil {
+		return nil, err
+	}
+	pending, _, err := p.take(id, envelope.JobID, body)
+	return pending, err
+}
+
+func (p *Publisher) take(id, jobID string, body []byte) (*Pending, <-chan struct{}, error) {
+	pending, room, news, err := p.outbox.add(id, jobID, body, func() error { return p.keep(id, jobID, body) })
+	switch {
+	case err == nil:
+		p.stir()
+	case news:
+		p.metrics.full.Inc()
+		if p.cfg.OnFull != nil {
+			p.cfg.OnFull(p.outbox.size())
+		}
+	}
+	return pending, room, err
+}
+
+// check returns the bytes that are sent, with the id in them.
+func (p *Publisher) check(envelope messaging.Envelope) (id string, body []byte, err error) {
+	id = envelope.ID
+	if id == "" {
+		id = rand.Text()
+		if envelope.Raw, err = withID(envelope.Raw, id); err != nil {
+			return "", nil, err
+		}
+		envelope.ID = id
+	}
+	if body, err = envelope.Encode(); err != nil {
+		return "", nil, err
+	}
+	if _, err := p.cfg.Catalogue.Decode(body, p.cfg.MaxEventBytes); err != nil {
+		return "", nil, err
+	}
+	return id, body, nil
+}
+
+// withID adds an id to an envelope as it was received, and leaves every other
+// field as it was. Nothing stays nothing.
+func withID(raw []byte, id string) ([]byte, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return nil, fmt.Errorf("add an id: %w", err)
+	}
+	fields["id"], _ = json.Marshal(id) // a string always encodes
+	return json.Marshal(fields)
+}
+
+// Waiting returns how many events wait for their receipts, and their size.
+func (p *Publisher) Waiting() (events, bytes int) { return p.outbox.size() }
+
+// stir makes the courier look again.
+func (p *Publisher) stir() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// confirmed takes a receipt, whoever's it is.
+func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
+	e := p.outbox.settle(receipt.ID, receipt.JobID, receipt, nil)
+	if e == nil {
+		return
+	}
+	p.metrics.receipts.WithLabelValues(via).Inc()
+	p.forget(e.id)
+	if p.cfg.OnReceipt != nil {
+		p.cfg.OnReceipt(receipt)
+	}
+	p.stir()
+}
+
+// refused takes an event out that will never be confirmed.
+func (p *Publisher) refused(e *entry, reason string, err error) {
+	if p.outbox.settle(e.id, e.jobID, messaging.Receipt{}, err) == nil {
+		return
+	}
+	p.metrics.rejected.WithLabelValues(reason).Inc()
+	p.forget(e.id)
+	if p.cfg.OnRejected != nil {
+		p.cfg.OnRejected(e.id, e.jobID, err)
+	}
+	p.stir()
+}
+
+// Run sends what waits until ctx ends, and then, taking nothing in any more,
+// until nothing waits or [Config].DrainTimeout is over. The error matches
+// [ErrUnconfirmed] when events are left. It is run once.
+func (p *Publisher) Run(ctx context.Context) error {
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var parts sync.WaitGroup
+	parts.Go(func() { p.hear(sending) })    // ends with sending
+	parts.Go(func() { p.deliver(sending) }) // ends with sending
+	<-ctx.Done()
+	p.outbox.shut()
+	p.drain()
+	stop()
+	parts.Wait()
+	p.requests.Wait()
+	left := p.outbox.abandon()
+	err := p.closeJournal()
+	if left > 0 {
+		err = errors.Join(fmt.Errorf("%w: %d events are left", ErrUnconfirmed, left), err)
+	}
+	return err
+}
+
+// drain waits until nothing waits, or its time is over.
+func (p *Publisher) drain() {
+	overdue := time.NewTimer(p.cfg.DrainTimeout)
+	defer overdue.Stop()
+	for {
+		p.outbox.mu.Lock()
+		left, room := len(p.outbox.byID), p.outbox.room
+		p.outbox.mu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-room:
+		case <-overdue.C:
+			return
+		}
+	}
+}

@@ -1,0 +1,78 @@
+package publisher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+const (
+	// listenTimeout is how long nothing may be heard before a ping is sent; the
+	// connection is replaced when nothing is heard for as long again.
+	listenTimeout = 2 * time.Second
+	// relistenPause is how long a subscription that failed is left alone.
+	relistenPause = 250 * time.Millisecond
+)
+
+// hear takes receipts until ctx ends, over as many connections as that needs.
+// With each new one everything that waits is repeated: receipts were missed.
+func (p *Publisher) hear(ctx context.Context) {
+	for ctx.Err() == nil {
+		subscription := p.redis.Subscribe(ctx, messaging.ReceiptsChannel)
+		abort := context.AfterFunc(ctx, func() { _ = subscription.Close() }) // ends the read under way
+		p.listen(ctx, subscription)
+		abort()
+		_ = subscription.Close() // it is broken, or no longer needed
+		if p.subscribed.Swap(false) {
+			p.since.Store(time.Now().UnixNano())
+		}
+		timer := time.NewTimer(relistenPause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		p.stir() // what waits may go another way
+	}
+}
+
+// listen takes receipts from one connection until it fails.
+func (p *Publisher) listen(ctx context.Context, subscription *redis.PubSub) {
+	for pinged := false; ctx.Err() == nil; {
+		message, err := subscription.ReceiveTimeout(ctx, listenTimeout)
+		var timeout net.Error
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout() && !pinged && p.subscribed.Load():
+			if subscription.Ping(ctx) != nil {
+				return
+			}
+			pinged = true
+			continue
+		case err != nil:
+			return
+		}
+		pinged = false
+		switch message := message.(type) {
+		case *redis.Subscription:
+			if p.subscribed.Swap(true) {
+				return // the driver replaced the connection in between
+			}
+			p.since.Store(time.Now().UnixNano())
+			p.silent.Store(0)
+			p.outbox.hurry(time.Now())
+			p.stir()
+		case *redis.Message:
+			var receipt messaging.Receipt
+			if json.Unmarshal([]byte(message.Payload), &receipt) == nil {
+				p.silent.Store(0)
+				p.confirmed(receipt, viaRedis)
+			}
+		}
+	}
+}
