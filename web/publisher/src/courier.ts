@@ -5,6 +5,9 @@ import type { Settings } from './options.js'
 import type { Entry } from './outbox.js'
 import type { Receipt } from './receipt.js'
 
+/** The longest pause, in milliseconds, of the one event that asks whether gateways listen again. */
+const probeMs = 500
+
 /** What a {@link Courier} needs of Redis; see RedisLink. */
 export interface Redis {
   readonly ready: boolean
@@ -58,6 +61,8 @@ export class Courier {
   /** Since when Redis has taken events and no receipt has come; undefined while they come. */
   #silentSince: number | undefined
   #lastProbe = 0
+  /** The event that is repeated more often than the others while nobody listens to Redis; undefined while somebody does. */
+  #probe: Lane | undefined
 
   /** Attempts to send, and those of them that were not the first of their event. */
   readonly counts = { attempts: 0, repeats: 0 }
@@ -144,9 +149,14 @@ export class Courier {
     }
     if (!this.#isSending(lane)) return
     if (listeners === 0) {
-      // Nobody has it: there is nothing to wait for.
+      // Nobody has it: there is nothing to wait for, and one event finds out soon when that is over.
+      if (!this.#probe || this.#probe.entry.settled) this.#probe = lane
       this.#unanswered(lane)
       return
+    }
+    if (this.#probe) {
+      this.#probe = undefined
+      this.wake() // before this lane waits, which needs no waking
     }
     lane.phase = 'awaiting'
     this.#schedule(lane, this.#settings.receiptTimeoutMs, () => this.#unanswered(lane))
@@ -191,8 +201,9 @@ export class Courier {
       this.#reject(lane, new RejectedError('unconfirmed', `no gateway confirmed it within ${giveUpAfterMs} ms, in ${entry.attempts} attempts`))
       return
     }
-    const pause = Math.max(atLeastMs, backoff(lane.tries, backoffMinMs, backoffMaxMs))
-    this.#schedule(lane, pause, () => this.#enqueue(lane))
+    const most = lane === this.#probe ? probeMs : Infinity
+    const pause = Math.min(most, backoff(lane.tries, backoffMinMs, backoffMaxMs))
+    this.#schedule(lane, Math.max(atLeastMs, pause), () => this.#enqueue(lane))
     this.#pump()
   }
 

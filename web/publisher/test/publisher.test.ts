@@ -127,6 +127,19 @@ describe('repeating', () => {
     expect(onError).toHaveBeenCalledTimes(1)
   })
 
+  test('while nobody listens one event asks often, and wakes the others when somebody does', async () => {
+    let listeners = 0
+    redis.onPublish = () => listeners
+    await open({ backoffMinMs: 60_000, backoffMaxMs: 60_000 })
+    for (const job of ['a', 'b', 'c']) void publisher.publish(event(job, job))
+    await tick(2200)
+    expect(redis.ids).toEqual(['a', 'b', 'c', 'a', 'a', 'a', 'a'])
+    listeners = 1
+    await tick(600)
+    expect(redis.ids.slice(7, 8)).toEqual(['a'])
+    expect(redis.ids.slice(8).sort()).toEqual(['b', 'c'])
+  })
+
   test('a first receipt after silence wakes everybody who pauses', async () => {
     await open({ backoffMinMs: 60_000, backoffMaxMs: 60_000 })
     for (const job of ['a', 'b', 'c']) void publisher.publish(event(job, job))
