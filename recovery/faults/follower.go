@@ -48,6 +48,8 @@ func follow(ctx context.Context, name string, gateways, jobs []string, journal *
 	for _, job := range jobs {
 		journal.Follows(name, job, 0)
 		f.last[job] = 0
+	}
+	for _, job := range jobs {
 		f.running.Go(func() { f.run(ctx, job) }) // ends with ctx
 	}
 	return f
