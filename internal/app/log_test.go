@@ -1,0 +1,35 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+// What a client chose cannot end a line of the log, nor begin one of its own.
+func TestStringsOfClientsStayInTheirLine(t *testing.T) {
+	t.Parallel()
+	const hostile = "http://a\"}\n{\"level\":\"ERROR\",\"msg\":\"forged\"}\r\n\x1b[31m\u2028 level=ERROR"
+	for _, format := range []string{"json", "text"} {
+		cfg, err := app.LoadConfig(map[string]string{"LOG_FORMAT": format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		app.NewLogger(&out, cfg).Info("client refused", "origin", hostile)
+		line := strings.TrimSuffix(out.String(), "\n")
+		if strings.ContainsAny(line, "\n\r\x1b\u2028") {
+			t.Errorf("%s: %q is more than a line", format, line)
+		}
+		if format != "json" {
+			continue
+		}
+		var fields map[string]string
+		if err := json.Unmarshal([]byte(line), &fields); err != nil || fields["origin"] != hostile || fields["level"] != "INFO" {
+			t.Errorf("%q reads as %v, %v", line, fields, err)
+		}
+	}
+}
