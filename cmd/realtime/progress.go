@@ -55,9 +55,10 @@ func (p *progress) report(step string, done, total uint64) {
 	}
 }
 
-// end leaves the line of the bar.
+// end leaves the line of the bar. It may be called again.
 func (p *progress) end() {
 	if p.terminal && p.step != "" {
 		fmt.Fprintln(p.out)
 	}
+	p.step = ""
 }
