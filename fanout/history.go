@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -35,9 +34,9 @@ type history struct {
 	mongoOutage *outage
 
 	mu sync.Mutex // guards the two below
-	// downUntil is when MongoDB is asked again after it failed.
-	downUntil time.Time
-	floor     floor
+	// down is set from a failure of MongoDB until a probe of it succeeds.
+	down  bool
+	floor floor
 }
 
 // page is one read of the history, oldest event first. It may be shared.

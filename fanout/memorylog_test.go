@@ -39,13 +39,14 @@ type memoryLog struct {
 	heads       map[string]fanout.JobHead
 
 	// Faults.
-	down      bool          // every request fails
-	failReads int           // so many reads fail
-	gate      chan struct{} // when set, what was read is held back until it is closed
-	blind     uint64        // reads do not see the newest records, so many of them
-	mongoDown bool
-	reads     int // of pages of the log, so far
-	asked     int // of pages of the projection, so far
+	down       bool          // every request fails
+	failReads  int           // so many reads fail
+	gate       chan struct{} // when set, what was read is held back until it is closed
+	blind      uint64        // reads do not see the newest records, so many of them
+	mongoDown  bool
+	mongoHangs time.Duration // how long MongoDB takes for an answer
+	reads      int           // of pages of the log, so far
+	asked      int           // of pages of the projection, so far
 }
 
 func newMemoryLog() *memoryLog {
@@ -272,8 +273,20 @@ func (p memoryProjection) Floor(context.Context) (uint64, error) {
 	return p.log.floor, nil
 }
 
+// hang keeps whoever asks waiting, as a MongoDB does that takes connections and
+// answers none.
+func (p memoryProjection) hang() {
+	p.log.mu.Lock()
+	hangs := p.log.mongoHangs
+	p.log.mu.Unlock()
+	if hangs > 0 {
+		time.Sleep(hangs)
+	}
+}
+
 // page returns a job's documents of an epoch.
 func (p memoryProjection) page(jobID, epoch string) ([]messaging.Record, error) {
+	p.hang()
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	p.log.asked++
@@ -310,6 +323,7 @@ func (p memoryProjection) ReadLegacy(_ context.Context, jobID string, limit int)
 
 // Head implements fanout.Projection.
 func (p memoryProjection) Head(_ context.Context, jobID string) (fanout.JobHead, bool, error) {
+	p.hang()
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	if p.log.mongoDown {

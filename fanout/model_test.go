@@ -17,6 +17,9 @@ import (
 // modelLimit is the catch-up of a fresh subscription in the model.
 const modelLimit = 15
 
+// modelSteps is how many steps every run of the model takes at least.
+const modelSteps = 10_000
+
 // model is two gateways on one log, a few viewers on either, and what may go
 // wrong between them. Its oracle is the log itself: see viewer.verify.
 type model struct {
@@ -34,21 +37,43 @@ var modelJobs = []string{"a", "b", "c"}
 // TestModel publishes, loses, subscribes, resumes, leaves, slows down and breaks
 // stores in random order. Whenever all is mended and quiet, every subscription
 // has had what was due to it, in order, once.
+//
+// It goes on until it has taken modelSteps steps.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	steps := 0
+	for steps < modelSteps {
+		checkModel(t, &steps)
+	}
+	t.Logf("%d steps", steps)
+}
+
+// checkModel takes one round of sequences of steps, and counts these.
+func checkModel(t *testing.T, steps *int) {
 	rapid.Check(t, func(rt *rapid.T) {
 		var cause any // rapid fails and skips by a panic, which must not end the bubble's goroutine
 		synctest.Test(t, func(t *testing.T) {
 			defer func() { cause = recover() }()
 			m := newModel(t)
 			defer m.stop()
-			rt.Repeat(m.actions())
+			rt.Repeat(counted(m.actions(), steps))
 			m.settle(rt)
 		})
 		if cause != nil {
 			panic(cause)
 		}
 	})
+}
+
+// counted makes every action count itself.
+func counted(actions map[string]func(*rapid.T), steps *int) map[string]func(*rapid.T) {
+	for name, action := range actions {
+		actions[name] = func(rt *rapid.T) {
+			*steps++
+			action(rt)
+		}
+	}
+	return actions
 }
 
 func newModel(t *testing.T) *model {

@@ -17,8 +17,9 @@ type floor struct {
 }
 
 const (
-	floorAge      = 250 * time.Millisecond
-	mongoDownTime = 2 * time.Second
+	floorAge = 250 * time.Millisecond
+	// probeInterval is how often MongoDB is probed while it is down.
+	probeInterval = 2 * time.Second
 )
 
 // legacyEvents bounds how many documents without a sequence are read for one
@@ -146,29 +147,60 @@ func (h *history) forgetFloor() {
 	h.floor = floor{}
 }
 
-// mongoUp reports whether MongoDB is configured and has not failed just now.
+// mongoUp reports whether MongoDB is configured and has not failed.
 func (h *history) mongoUp() bool {
 	if h.projection == nil {
 		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !time.Now().Before(h.downUntil)
+	return !h.down
 }
 
 // mongoAnswered notes the outcome of a read, and reports whether it was a good
-// one. After a failure MongoDB is left alone for a moment, so that a catch-up
-// waits for it once and not once a page. Each change of state is logged once. A
-// read that its asker has given up says nothing about MongoDB.
+// one. After a failure no catch-up asks MongoDB until a probe has had an answer:
+// one that is slow to fail holds up those alone who met it first. Each change of
+// state is logged once. A read that its asker has given up says nothing about
+// MongoDB.
 func (h *history) mongoAnswered(ctx context.Context, err error) bool {
-	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+	if err == nil {
+		return true
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return false
 	}
-	if err != nil {
-		h.mu.Lock()
-		h.downUntil = time.Now().Add(mongoDownTime)
-		h.mu.Unlock()
-	}
 	h.mongoOutage.note(err)
-	return err == nil
+	h.mu.Lock()
+	probing := h.down
+	h.down = true
+	h.mu.Unlock()
+	if !probing {
+		h.flights.crew.spawn(h.probe) // Refused only by a hub that has ended.
+	}
+	return false
+}
+
+// probe asks MongoDB until it answers, or until the hub ends.
+func (h *history) probe(ctx context.Context) {
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		attempt, cancel := context.WithTimeout(ctx, h.flights.timeout)
+		// Any job will do: what counts is an answer.
+		_, _, err := h.projection.Head(attempt, "probe")
+		cancel()
+		if err != nil {
+			continue
+		}
+		h.mongoOutage.note(nil)
+		h.mu.Lock()
+		h.down = false
+		h.mu.Unlock()
+		return
+	}
 }

@@ -62,6 +62,28 @@ func TestMongoIsAskedRarelyWhileDown(t *testing.T) {
 	})
 }
 
+// TestMongoThatHangsHoldsUpNobodyTwice: while MongoDB takes long to fail, only the
+// catch-up that met it first waits; all others come from the log at once.
+func TestMongoThatHangsHoldsUpNobodyTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, config: unhurried})
+		s.log.publish("job", 300)
+		s.log.set(func(l *memoryLog) { l.mongoDown, l.mongoHangs = true, 5*time.Second })
+		for round := range 20 {
+			began := time.Now()
+			c := s.connect()
+			c.resume("job", 1)
+			expectEvents(t, c, span(2, 300)...)
+			if took := time.Since(began); round > 0 && took > time.Second {
+				t.Errorf("round %d waited %s", round, took)
+			}
+			c.close()
+			time.Sleep(1700 * time.Millisecond) // in and out of step with the probes
+		}
+	})
+}
+
 // TestDocumentsThatMongoMisses: what MongoDB should have and has not, the log
 // serves.
 func TestDocumentsThatMongoMisses(t *testing.T) {
