@@ -2,10 +2,8 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/messaging/publisher"
 	"github.com/letswriteabook/realtime/recovery/oracle"
 )
 
@@ -20,29 +19,28 @@ import (
 // A retry helps once the receipts come again.
 var ErrFull = errors.New("outbox is full")
 
-// The pace of an outbox.
-const (
-	repeatAfter = 500 * time.Millisecond
-	repeatTick  = 10 * time.Millisecond
-	// staleReceipt is how long a receipt of before may be on its way.
-	staleReceipt = 50 * time.Millisecond
-)
+// receiptTimeout is how soon the producer repeats what has no receipt: sooner than
+// is its default, so that rows end sooner.
+const receiptTimeout = 500 * time.Millisecond
 
-// Outbox is the producer of a trial. It publishes on Redis and keeps every event
-// until its receipt, one in flight for each job; or it leaves that to a worker,
-// and only keeps the books.
+// staleReceipt is how long a receipt of before may be on its way.
+const staleReceipt = 50 * time.Millisecond
+
+// Outbox is the producer of a trial, and keeps the books of it: what was attempted
+// and what was acknowledged. The events are sent by messaging/publisher, or by the
+// worker of the Node package.
 type Outbox struct {
-	client   *redis.Client // nil with a worker
-	receipts *redis.PubSub // nil with a worker
-	worker   *worker       // nil without
-	journal  *oracle.Journal
-	limit    int
-	stop     context.CancelFunc
-	running  sync.WaitGroup
+	client    *redis.Client        // nil with a worker
+	publisher *publisher.Publisher // nil with a worker
+	worker    *worker              // nil without
+	journal   *oracle.Journal
+	limit     int
+	stop      context.CancelFunc
+	running   sync.WaitGroup
 
-	mu      sync.Mutex // guards the fields below
-	lanes   map[string]*lane
-	pending int
+	mu      sync.Mutex           // guards the fields below
+	counts  map[string]int       // events ever published, by job
+	pending map[string]time.Time // by id: when it was published first
 	peak    int
 	refused int
 	acked   int
@@ -52,17 +50,9 @@ type Outbox struct {
 	changed chan struct{} // closed and replaced with each receipt
 }
 
-// lane is what one job has to send, oldest first.
-type lane struct {
-	count int // of events ever published
-	queue []parcel
-}
-
-type parcel struct {
-	id      string
-	payload []byte
-	made    time.Time
-	sent    time.Time
+// newBooks returns an outbox that sends nothing yet.
+func newBooks(limit int, journal *oracle.Journal) *Outbox {
+	return &Outbox{journal: journal, limit: limit, counts: map[string]int{}, pending: map[string]time.Time{}, changed: make(chan struct{}), last: time.Now()}
 }
 
 // newOutbox starts a producer, which runs until close.
@@ -73,19 +63,25 @@ func newOutbox(ctx context.Context, url string, limit int, journal *oracle.Journ
 	}
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.MaxRetries = time.Second, time.Second, time.Second, -1
 	opts.ContextTimeoutEnabled = true
-	client := redis.NewClient(opts)
-	o := &Outbox{
-		client: client, receipts: client.Subscribe(ctx, messaging.ReceiptsChannel), journal: journal, limit: limit,
-		lanes: map[string]*lane{}, changed: make(chan struct{}), last: time.Now(),
-	}
-	if _, err := o.receipts.Receive(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("outbox: subscribe to receipts: %w", err), client.Close())
+	o := newBooks(limit, journal)
+	o.client = redis.NewClient(opts)
+	cfg := publisher.DefaultConfig()
+	cfg.MaxEvents, cfg.MaxEventBytes, cfg.MaxBytes = limit, maxEnvelopeBytes, maxOutboxBytes
+	cfg.ReceiptTimeout, cfg.DrainTimeout, cfg.OnReceipt = receiptTimeout, 0, o.take
+	if o.publisher, err = publisher.New(o.client, cfg, nil); err != nil {
+		return nil, errors.Join(err, o.client.Close())
 	}
 	ctx, o.stop = context.WithCancel(context.WithoutCancel(ctx))
-	o.running.Go(func() { o.collect(o.receipts.Channel(redis.WithChannelSize(10_000))) }) // ends with the subscription
-	o.running.Go(func() { o.send(ctx) })                                                  // ends with ctx
+	o.running.Go(func() { _ = o.publisher.Run(ctx) }) // ends with ctx; what it leaves is lost with it
 	return o, nil
 }
+
+// The bounds of the producer beside its number of events: wide, because rows are
+// about the number.
+const (
+	maxEnvelopeBytes = 32 << 20
+	maxOutboxBytes   = 1 << 30
+)
 
 // close ends the producer. What it still holds is lost with it.
 func (o *Outbox) close() {
@@ -95,7 +91,6 @@ func (o *Outbox) close() {
 		o.running.Wait()
 		return
 	}
-	_ = o.receipts.Close()
 	o.running.Wait()
 	_ = o.client.Close()
 }
@@ -105,116 +100,52 @@ func (o *Outbox) close() {
 func (o *Outbox) Publish(job string, size int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.pending >= o.limit {
+	if len(o.pending) >= o.limit {
 		o.refused++
 		return ErrFull
 	}
-	l := o.lanes[job]
-	if l == nil {
-		l = &lane{}
-		o.lanes[job] = l
-	}
-	now := time.Now()
+	now, number := time.Now(), o.counts[job]
 	envelope, err := messaging.NewDomain(job, map[string]any{
-		"type": "step", "occurredAt": messaging.FormatTime(now), "number": l.count, "text": strings.Repeat("x", max(0, size-200)),
+		"type": "step", "occurredAt": messaging.FormatTime(now), "number": number, "text": strings.Repeat("x", max(0, size-200)),
 	})
 	if err != nil {
 		return err
 	}
-	envelope.ID = fmt.Sprintf("%s/%d", job, l.count)
+	envelope.ID = fmt.Sprintf("%s/%d", job, number)
+	o.counts[job]++
+	o.journal.Attempted(envelope.ID, job)
+	if len(o.pending) == 0 {
+		o.last = now
+	}
+	o.pending[envelope.ID] = now
+	o.peak = max(o.peak, len(o.pending))
+	if o.worker == nil {
+		_, err = o.publisher.TryPublish(envelope)
+		return err
+	}
 	payload, err := envelope.Encode()
 	if err != nil {
 		return err
 	}
-	l.count++
-	o.journal.Attempted(envelope.ID, job)
-	l.queue = append(l.queue, parcel{id: envelope.ID, payload: payload, made: now})
-	if o.worker != nil {
-		o.worker.lines <- payload // has room for the whole outbox
-	}
-	if o.pending == 0 {
-		o.last = now
-	}
-	o.pending++
-	o.peak = max(o.peak, o.pending)
+	o.worker.lines <- payload // has room for the whole outbox
 	return nil
 }
 
-// send publishes the first of each lane, and again what is overdue.
-func (o *Outbox) send(ctx context.Context) {
-	tick := time.NewTicker(repeatTick)
-	defer tick.Stop()
-	for {
-		changed := o.change()
-		if due := o.due(time.Now()); len(due) > 0 {
-			// A failure is no news: what did not arrive is repeated.
-			sending, cancel := context.WithTimeout(ctx, 2*time.Second)
-			_, _ = o.client.Pipelined(sending, func(pipe redis.Pipeliner) error {
-				for _, payload := range due {
-					pipe.Publish(sending, messaging.EventsChannel, payload)
-				}
-				return nil
-			})
-			cancel()
-		}
-		select {
-		case <-tick.C:
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (o *Outbox) change() <-chan struct{} {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.changed
-}
-
-func (o *Outbox) due(now time.Time) [][]byte {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var due [][]byte
-	for _, l := range o.lanes {
-		if len(l.queue) > 0 && now.Sub(l.queue[0].sent) >= repeatAfter {
-			l.queue[0].sent = now
-			due = append(due, l.queue[0].payload)
-		}
-	}
-	return due
-}
-
-// collect takes receipts until the subscription is closed.
-func (o *Outbox) collect(messages <-chan *redis.Message) {
-	for message := range messages {
-		var receipt messaging.Receipt
-		if json.Unmarshal([]byte(message.Payload), &receipt) == nil {
-			o.take(receipt)
-		}
-	}
-}
-
+// take notes a receipt.
 func (o *Outbox) take(receipt messaging.Receipt) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	l := o.lanes[receipt.JobID]
-	if l == nil {
-		return
-	}
-	at := slices.IndexFunc(l.queue, func(p parcel) bool { return p.id == receipt.ID })
-	if at < 0 {
+	made, found := o.pending[receipt.ID]
+	if !found {
 		return // a repeat's
 	}
 	o.journal.Acknowledged(receipt.ID, receipt.JobID, receipt.Sequence)
 	now := time.Now()
-	o.longest = max(o.longest, now.Sub(o.last))
-	o.last = now
-	if made := l.queue[at].made; made.After(o.fresh) {
+	o.longest, o.last = max(o.longest, now.Sub(o.last)), now
+	if made.After(o.fresh) {
 		o.fresh = made
 	}
-	l.queue = slices.Delete(l.queue, at, at+1)
-	o.pending--
+	delete(o.pending, receipt.ID)
 	o.acked++
 	close(o.changed)
 	o.changed = make(chan struct{})
@@ -234,7 +165,7 @@ func (o *Outbox) await(ctx context.Context, what string, holds func() bool) erro
 		case <-ctx.Done():
 			o.mu.Lock()
 			defer o.mu.Unlock()
-			return fmt.Errorf("wait until %s: %w; %d of %d events have their receipts", what, ctx.Err(), o.acked, o.acked+o.pending)
+			return fmt.Errorf("wait until %s: %w; %d of %d events have their receipts", what, ctx.Err(), o.acked, o.acked+len(o.pending))
 		}
 	}
 }
@@ -272,7 +203,7 @@ func (o *Outbox) AwaitMore(ctx context.Context, n int) error {
 
 // AwaitIdle waits until nothing is held.
 func (o *Outbox) AwaitIdle(ctx context.Context) error {
-	return o.await(ctx, "everything is acknowledged", func() bool { return o.pending == 0 })
+	return o.await(ctx, "everything is acknowledged", func() bool { return len(o.pending) == 0 })
 }
 
 // quiet keeps the Redis driver from telling the terminal about every connection

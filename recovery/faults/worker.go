@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/recovery/lab"
@@ -51,7 +50,8 @@ func newWorkerOutbox(ctx context.Context, l *lab.Lab, limit int, journal *oracle
 	if err := w.process.Start(); err != nil {
 		return nil, fmt.Errorf("start the worker: %w", err)
 	}
-	o := &Outbox{worker: w, journal: journal, limit: limit, lanes: map[string]*lane{}, changed: make(chan struct{}), last: time.Now()}
+	o := newBooks(limit, journal)
+	o.worker = w
 	ctx, o.stop = context.WithCancel(context.WithoutCancel(ctx))
 	o.running.Go(func() { w.write(ctx) })   // ends with ctx, or with the worker
 	o.running.Go(func() { w.read(o.take) }) // ends with the worker
