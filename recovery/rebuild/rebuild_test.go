@@ -23,7 +23,7 @@ func TestSwapUnderLiveTraffic(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	s.project()
-	s.append(500)
+	s.append(300)
 	s.settled()
 	// Damage, and an older writer's document.
 	if _, err := s.db.Collection("novel_job_events").DeleteMany(t.Context(), bson.D{{Key: "jobId", Value: "job-3"}}); err != nil {
@@ -33,7 +33,7 @@ func TestSwapUnderLiveTraffic(t *testing.T) {
 		t.Fatal(err)
 	}
 	report, err := s.rebuild(projections.History).Verify(t.Context(), false, 3)
-	if err != nil || report.Equal || report.Missing != 56 || len(report.Differences) != 3 || report.Differences[0].Sequence != 3 || report.Kept != 1 {
+	if err != nil || report.Equal || report.Missing != 34 || len(report.Differences) != 3 || report.Differences[0].Sequence != 3 || report.Kept != 1 {
 		t.Errorf("after the damage: %+v, %v", report, err)
 	}
 
@@ -45,18 +45,21 @@ func TestSwapUnderLiveTraffic(t *testing.T) {
 				t.Errorf("append: %v", err)
 				return
 			}
-			time.Sleep(5 * time.Millisecond) // FerretDB replaces few heads a second.
+			s.yield(ctx)
 		}
 	})
 	var reads atomic.Int64
 	traffic.Go(func() { // stopped by cancel
 		for ctx.Err() == nil {
-			if n, err := s.missed(ctx, "job-1"); ctx.Err() == nil && (n > 0 || err != nil) {
+			began := time.Now()
+			n, err := s.missed(ctx, "job-1")
+			if ctx.Err() == nil && (n > 0 || err != nil && !errors.Is(err, projections.ErrUnavailable)) {
 				t.Errorf("a reader missed %d events: %v", n, err)
 				return
 			}
 			reads.Add(1)
-			time.Sleep(20 * time.Millisecond) // It reads whole collections for each.
+			// FerretDB reads the collection for each: leave it time for the others.
+			time.Sleep(20*time.Millisecond + 3*time.Since(began))
 		}
 	})
 	for _, name := range projections.Names() {
@@ -77,6 +80,25 @@ func TestSwapUnderLiveTraffic(t *testing.T) {
 	}
 	if n, err := s.db.Collection("novel_job_events").CountDocuments(t.Context(), bson.D{{Key: "_id", Value: "legacy"}}); n != 1 || err != nil {
 		t.Errorf("%d documents of the older writer: %v", n, err)
+	}
+}
+
+// yield waits while the live projections are behind, so that the traffic is what
+// this machine's FerretDB can take. While one is paused the traffic goes on, for a
+// few events.
+func (s *system) yield(ctx context.Context) {
+	time.Sleep(5 * time.Millisecond)
+	for ctx.Err() == nil {
+		behind := uint64(0)
+		for _, name := range projections.Names() {
+			if state, err := s.log.ConsumerState(ctx, name); err == nil {
+				behind = max(behind, state.Pending)
+			}
+		}
+		if behind < 50 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 
