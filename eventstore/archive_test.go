@@ -127,7 +127,7 @@ func TestInterruptedRestore(t *testing.T) {
 	if there, err := archive.Exists(t.Context(), eventsStream); there || err != nil {
 		t.Errorf("a failed restore left a stream: %v, %v", there, err)
 	}
-	if _, err := archive.Restore(t.Context(), snapshot, &data, nil); err != nil {
+	if _, err := archive.Restore(t.Context(), snapshot, bytes.NewReader(data.Bytes()), nil); err != nil {
 		t.Errorf("a restore after failed ones: %v", err)
 	}
 }
@@ -144,7 +144,7 @@ func TestSnapshotsOfOthersAreRefused(t *testing.T) {
 		{Config: []byte(`{"name":"OTHER"}`), State: []byte(`{}`)},
 		{Config: []byte(`{"name":"NOVEL_EVENTS"}`), State: []byte(`x`)},
 	} {
-		if _, err := archive.Restore(t.Context(), snapshot, new(bytes.Buffer), nil); !errors.Is(err, eventstore.ErrBadSnapshot) {
+		if _, err := archive.Restore(t.Context(), snapshot, new(bytes.Reader), nil); !errors.Is(err, eventstore.ErrBadSnapshot) {
 			t.Errorf("restored %s: %v", snapshot.Config, err)
 		}
 	}

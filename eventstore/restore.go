@@ -31,7 +31,7 @@ type restoreRequest struct {
 //
 // It returns [ErrStreamExists] when the stream is there. An interrupted restore
 // leaves no stream, and can be repeated.
-func (a *Archive) Restore(ctx context.Context, snapshot Snapshot, data io.Reader, progress func(read int64)) (epoch string, err error) {
+func (a *Archive) Restore(ctx context.Context, snapshot Snapshot, data io.ReadSeeker, progress func(read int64)) (epoch string, err error) {
 	name, _, _, err := snapshot.Stream()
 	if err != nil {
 		return "", err
@@ -45,7 +45,7 @@ func (a *Archive) Restore(ctx context.Context, snapshot Snapshot, data io.Reader
 			return "", err
 		}
 	}
-	if err := a.restore(ctx, name, restoreRequest{Config: config, State: snapshot.State}, data, progress); err != nil {
+	if err := a.restoreAfterRemoval(ctx, name, restoreRequest{Config: config, State: snapshot.State}, data, progress); err != nil {
 		return "", fmt.Errorf("restore stream %s: %w", name, err)
 	}
 	if err := a.forgetConsumers(ctx, name); err != nil {
@@ -84,6 +84,33 @@ func withNewEpoch(config json.RawMessage) (json.RawMessage, string, error) {
 		return nil, "", fmt.Errorf("write the configuration: %w", err)
 	}
 	return changed, epoch, nil
+}
+
+// restoreAttempts is how often a restore is begun that meets what is left of a
+// removed stream: over some six seconds in all.
+const restoreAttempts = 6
+
+// restoreAfterRemoval begins again while the server (2.15) still clears the files
+// of a stream of that name away, which it does after it has answered that the
+// stream is gone: the new one then has sequences that its data does not fit. What
+// such an attempt leaves is removed.
+func (a *Archive) restoreAfterRemoval(ctx context.Context, name string, request restoreRequest, data io.ReadSeeker, progress func(int64)) error {
+	rest := newPause(200*time.Millisecond, 2*time.Second)
+	for attempt := 1; ; attempt++ {
+		err := a.restore(ctx, name, request, data, progress)
+		if err == nil || !strings.Contains(err.Error(), "expected sequence does not match store") || attempt == restoreAttempts {
+			return err
+		}
+		if removed := a.js.DeleteStream(ctx, name); removed != nil && !errors.Is(removed, jetstream.ErrStreamNotFound) {
+			return errors.Join(err, removed)
+		}
+		if waited := rest.wait(ctx); waited != nil {
+			return errors.Join(err, waited)
+		}
+		if _, sought := data.Seek(0, io.SeekStart); sought != nil {
+			return errors.Join(err, sought)
+		}
+	}
 }
 
 func (a *Archive) restore(ctx context.Context, name string, request restoreRequest, data io.Reader, progress func(int64)) error {

@@ -1,7 +1,6 @@
 package backup
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -78,7 +77,7 @@ func restoreStream(ctx context.Context, archive *eventstore.Archive, dir string,
 	}
 	defer data.Close()
 	total := uint64(stream.Files[1].Bytes)
-	return archive.Restore(ctx, snapshot, bufio.NewReaderSize(data, 1<<20), func(read int64) {
+	return archive.Restore(ctx, snapshot, data, func(read int64) {
 		report(Progress{Step: "restore " + stream.Name, Done: uint64(read), Total: total})
 	})
 }
