@@ -166,3 +166,20 @@ func oneLine(text string) string {
 	}
 	return text[:cut]
 }
+
+// RemoveDeadLetter deletes one letter. One that is gone already is no error.
+func (l *Log) RemoveDeadLetter(ctx context.Context, sequence uint64) error {
+	stream, err := l.js.Stream(ctx, deadLetterStream)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, sequence)
+	}
+	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) && !l.hasLetter(ctx, stream, sequence) {
+		return nil
+	}
+	return fmt.Errorf("remove dead letter %d: %w", sequence, unavailable(err))
+}
+
+func (l *Log) hasLetter(ctx context.Context, stream jetstream.Stream, sequence uint64) bool {
+	_, err := stream.GetMsg(ctx, sequence)
+	return !errors.Is(err, jetstream.ErrMsgNotFound)
+}

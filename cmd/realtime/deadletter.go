@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// errRefusedAgain ends a redrive that left letters behind.
+var errRefusedAgain = errors.New("letters were refused again and stay")
+
+func newDeadLetter() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "deadletter",
+		Short: "Look at refused events, send them again, remove them",
+		Long: `deadletter works on the events that were refused, which are kept with their raw bytes.
+
+Its commands exit with 0 when all is done, 1 when something failed, 2 for wrong usage, and
+redrive with 3 when letters were refused again.`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(newLetterList(), newLetterShow(), newLetterRedrive(), newLetterPurge())
+	return command
+}
+
+// letterFlags are the flags of a filter.
+type letterFlags struct {
+	reasons      []string
+	jobID        string
+	since, until string
+	limit        int
+}
+
+func (f *letterFlags) add(command *cobra.Command, limit int) {
+	flags := command.Flags()
+	flags.StringSliceVar(&f.reasons, "reason", nil, "only those refused for this reason, such as schema-violation; repeatable")
+	flags.StringVar(&f.jobID, "job", "", "only those that name this job")
+	flags.StringVar(&f.since, "since", "", "only those refused at or after this RFC 3339 time")
+	flags.StringVar(&f.until, "until", "", "only those refused before this RFC 3339 time")
+	flags.IntVar(&f.limit, "limit", limit, "at most so many, the oldest first; 0: all")
+}
+
+// filter reads the flags, and sequences given as arguments.
+func (f *letterFlags) filter(args []string) (app.LetterFilter, error) {
+	filter := app.LetterFilter{JobID: f.jobID, Limit: f.limit}
+	for _, reason := range f.reasons {
+		filter.Reasons = append(filter.Reasons, messaging.Reason(reason))
+	}
+	if err := filter.Validate(); err != nil {
+		return filter, usageError{fmt.Errorf("--reason: %w", err)}
+	}
+	if f.limit < 0 {
+		return filter, usageError{fmt.Errorf("--limit is %d: want 0 or more", f.limit)}
+	}
+	for _, bound := range []struct {
+		flag, text string
+		into       *time.Time
+	}{{"since", f.since, &filter.Since}, {"until", f.until, &filter.Until}} {
+		if bound.text == "" {
+			continue
+		}
+		at, err := time.Parse(time.RFC3339, bound.text)
+		if err != nil {
+			return filter, usageError{fmt.Errorf("--%s is %q: want an RFC 3339 time such as 2026-03-01T10:00:00Z", bound.flag, bound.text)}
+		}
+		*bound.into = at
+	}
+	for _, arg := range args {
+		sequence, err := strconv.ParseUint(arg, 10, 64)
+		if err != nil {
+			return filter, usageError{fmt.Errorf("letter %q: want the number in the list", arg)}
+		}
+		filter.Sequences = append(filter.Sequences, sequence)
+	}
+	return filter, nil
+}
+
+// withLetters calls f with the dead letters.
+func withLetters(ctx context.Context, f func(*app.Letters) error) error {
+	return withOperator(ctx, func(operator *app.Operator, _ *progress) error {
+		letters, err := operator.Letters(ctx)
+		if err != nil {
+			return err
+		}
+		return f(letters)
+	})
+}
+
+// letterRow is a letter as the list shows it.
+type letterRow struct {
+	Sequence uint64           `json:"sequence"`
+	At       time.Time        `json:"at"`
+	Reason   messaging.Reason `json:"reason"`
+	JobID    string           `json:"jobId,omitempty"`
+	Bytes    int              `json:"bytes"`
+	Source   string           `json:"source"`
+	Detail   string           `json:"detail"`
+	// Body is the raw bytes, as text or, where they are none, in base64; shown by
+	// show only.
+	Body       string `json:"body,omitempty"`
+	BodyBase64 []byte `json:"bodyBase64,omitempty"`
+}
+
+func rowOf(letter app.Letter, body bool) letterRow {
+	row := letterRow{
+		Sequence: letter.Sequence, At: letter.At, Reason: letter.Reason, JobID: app.LetterJob(letter),
+		Bytes: letter.BodyBytes, Source: letter.Source, Detail: letter.Detail,
+	}
+	switch {
+	case !body:
+	case utf8.Valid(letter.Body):
+		row.Body = string(letter.Body)
+	default:
+		row.BodyBase64 = letter.Body
+	}
+	return row
+}
+
+func newLetterList() *cobra.Command {
+	var flags letterFlags
+	var output string
+	command := &cobra.Command{
+		Use:   "list",
+		Short: "List refused events, the oldest first",
+		Example: `  realtime deadletter list
+  realtime deadletter list --reason schema-violation --job novel-7 -o json`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			filter, err := flags.filter(nil)
+			if err = errors.Join(err, checkOutput(output)); err != nil {
+				return err
+			}
+			rows := []letterRow{}
+			err = withLetters(cmd.Context(), func(letters *app.Letters) error {
+				return letters.Each(cmd.Context(), filter, func(letter app.Letter) error {
+					rows = append(rows, rowOf(letter, false))
+					return nil
+				})
+			})
+			if err != nil {
+				return err
+			}
+			return render(cmd.OutOrStdout(), output, rows, func(w io.Writer) {
+				fmt.Fprintln(w, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
+				for _, row := range rows {
+					fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", row.Sequence, row.At.Format(time.RFC3339), row.Reason, printable(row.JobID), row.Bytes, row.Source, row.Detail)
+				}
+			})
+		},
+	}
+	flags.add(command, 100)
+	outputFlag(command, &output)
+	return command
+}
+
+// printable is text of a client for a terminal: quoted where it has anything but
+// plain characters.
+func printable(text string) string {
+	if quoted := strconv.QuoteToGraphic(text); quoted != `"`+text+`"` {
+		return quoted
+	}
+	return text
+}
+
+func newLetterShow() *cobra.Command {
+	var raw bool
+	var output string
+	command := &cobra.Command{
+		Use:   "show LETTER",
+		Short: "Show one refused event with its bytes",
+		Example: `  realtime deadletter show 12
+  realtime deadletter show 12 --raw > event.json`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			filter, err := new(letterFlags).filter(args)
+			if err = errors.Join(err, checkOutput(output)); err != nil {
+				return err
+			}
+			var found *app.Letter
+			err = withLetters(cmd.Context(), func(letters *app.Letters) error {
+				return letters.Each(cmd.Context(), filter, func(letter app.Letter) error {
+					found = &letter
+					return nil
+				})
+			})
+			switch {
+			case err != nil:
+				return err
+			case found == nil:
+				return fmt.Errorf("there is no letter %s", args[0])
+			case raw:
+				_, err := cmd.OutOrStdout().Write(found.Body)
+				return err
+			}
+			row := rowOf(*found, true)
+			return render(cmd.OutOrStdout(), output, row, func(w io.Writer) {
+				fmt.Fprintf(w, "letter\t%d\nrefused\t%s\nreason\t%s\ndetail\t%s\nsource\t%s\njob\t%s\nbytes\t%d\n\n%s\n",
+					row.Sequence, row.At.Format(time.RFC3339Nano), row.Reason, row.Detail, row.Source, printable(row.JobID), row.Bytes, strconv.QuoteToGraphic(string(found.Body)))
+			})
+		},
+	}
+	command.Flags().BoolVar(&raw, "raw", false, "write the bytes as they came, and nothing else")
+	outputFlag(command, &output)
+	return command
+}
+
+func newLetterRedrive() *cobra.Command {
+	var flags letterFlags
+	var dryRun bool
+	var output string
+	command := &cobra.Command{
+		Use:   "redrive [LETTER…]",
+		Short: "Send refused events again that are acceptable now",
+		Long: `redrive checks each letter again, with the kinds of CATALOGUE_FILE and the limits of today,
+stores what is acceptable now, in the order in which it was refused, and removes the
+letter. A letter that is refused again stays. It may be interrupted and repeated: an
+event is stored once.
+
+It exits with 3 when letters were refused again.`,
+		Example: `  realtime deadletter redrive --reason unknown-kind --dry-run
+  CATALOGUE_FILE=kinds.json realtime deadletter redrive --reason unknown-kind
+  realtime deadletter redrive 12 13`,
+		Args: arguments(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			filter, err := flags.filter(args)
+			if err = errors.Join(err, checkOutput(output)); err != nil {
+				return err
+			}
+			outcomes, refused := []app.LetterOutcome{}, 0
+			err = withLetters(cmd.Context(), func(letters *app.Letters) error {
+				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome app.LetterOutcome) error {
+					if outcomes = append(outcomes, outcome); outcome.Refused != "" {
+						refused++
+					}
+					return nil
+				})
+			})
+			shown := render(cmd.OutOrStdout(), output, outcomes, func(w io.Writer) {
+				fmt.Fprintln(w, "LETTER\tJOB\tSEQUENCE\tOUTCOME")
+				for _, o := range outcomes {
+					fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", o.Sequence, printable(o.JobID), o.Stored, outcomeText(o, dryRun))
+				}
+			})
+			if err = errors.Join(err, shown); err == nil && refused > 0 {
+				err = differsError{fmt.Errorf("%d %w", refused, errRefusedAgain)}
+			}
+			return err
+		},
+	}
+	flags.add(command, 0)
+	command.Flags().BoolVar(&dryRun, "dry-run", false, "check, and store and remove nothing")
+	outputFlag(command, &output)
+	return command
+}
+
+func outcomeText(o app.LetterOutcome, dryRun bool) string {
+	switch {
+	case o.Refused != "":
+		return "refused again: " + o.Refused
+	case dryRun:
+		return "acceptable now"
+	case o.Duplicate:
+		return "the log had it already"
+	}
+	return "stored"
+}
+
+func newLetterPurge() *cobra.Command {
+	var flags letterFlags
+	var all, dryRun bool
+	command := &cobra.Command{
+		Use:   "purge [LETTER…]",
+		Short: "Remove refused events for good",
+		Long:  "purge removes the letters that are named or that the flags choose; without either it takes --all.",
+		Example: `  realtime deadletter purge --until 2026-03-01T00:00:00Z --dry-run
+  realtime deadletter purge 12 13`,
+		Args: arguments(cobra.ArbitraryArgs),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			filter, err := flags.filter(args)
+			if err != nil {
+				return err
+			}
+			if filter.Empty() != all {
+				return usageError{errors.New("name letters, choose them with flags, or say --all, and not both")}
+			}
+			return withLetters(cmd.Context(), func(letters *app.Letters) error {
+				count, err := letters.Purge(cmd.Context(), filter, dryRun)
+				verb := "removed"
+				if dryRun {
+					verb = "would remove"
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "%s %d letters\n", verb, count)
+				return err
+			})
+		},
+	}
+	flags.add(command, 0)
+	command.Flags().BoolVar(&all, "all", false, "remove every letter")
+	command.Flags().BoolVar(&dryRun, "dry-run", false, "count, and remove nothing")
+	return command
+}

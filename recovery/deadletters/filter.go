@@ -1,0 +1,110 @@
+package deadletters
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Filter chooses letters. The zero value lets every letter through.
+type Filter struct {
+	// Sequences are those of the letters; none means any.
+	Sequences []uint64
+	// Reasons are those for which letters were refused; none means any.
+	Reasons []messaging.Reason
+	// JobID is the job that the letter names, as far as its bytes can be read;
+	// empty means any.
+	JobID string
+	// Since and Until bound when the letters were refused, the first included and
+	// the second not; zero means without a bound.
+	Since, Until time.Time
+	// Limit is how many letters are let through at most; 0 means all.
+	Limit int
+}
+
+// Empty reports whether everything is let through.
+func (f Filter) Empty() bool {
+	return len(f.Sequences) == 0 && len(f.Reasons) == 0 && f.JobID == "" && f.Since.IsZero() && f.Until.IsZero() && f.Limit == 0
+}
+
+// Validate names a reason that does not exist.
+func (f Filter) Validate() error {
+	known := []messaging.Reason{
+		messaging.ReasonInvalidJSON, messaging.ReasonSchemaViolation, messaging.ReasonUnsupportedVersion,
+		messaging.ReasonUnknownKind, messaging.ReasonTooLarge, messaging.ReasonIDConflict,
+	}
+	for _, reason := range f.Reasons {
+		if !slices.Contains(known, reason) {
+			return fmt.Errorf("reason %q: want one of %q", reason, known)
+		}
+	}
+	return nil
+}
+
+func (f Filter) lets(letter eventstore.Letter) bool {
+	switch {
+	case len(f.Sequences) > 0 && !slices.Contains(f.Sequences, letter.Sequence):
+	case len(f.Reasons) > 0 && !slices.Contains(f.Reasons, letter.Reason):
+	case f.JobID != "" && f.JobID != JobOf(letter.Body):
+	case !f.Since.IsZero() && letter.At.Before(f.Since):
+	case !f.Until.IsZero() && !letter.At.Before(f.Until):
+	default:
+		return true
+	}
+	return false
+}
+
+// JobOf returns the jobId that an event names, empty when that cannot be read.
+func JobOf(body []byte) string {
+	var named struct {
+		JobID string `json:"jobId"`
+	}
+	_ = json.Unmarshal(body, &named) // what cannot be read names none
+	return named.JobID
+}
+
+// Log is where letters are kept.
+type Log interface {
+	// DeadLetters returns letters with a sequence above after, oldest first;
+	// fewer than limit when there are no more.
+	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
+	// RemoveDeadLetter deletes one; that it is gone is no error.
+	RemoveDeadLetter(ctx context.Context, sequence uint64) error
+	// Append stores an event, see [eventstore.Log.Append].
+	Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error)
+}
+
+// pageLetters is how many letters are read at once.
+const pageLetters = 100
+
+// Each hands the letters that the filter lets through to take, oldest first, until
+// that fails.
+func Each(ctx context.Context, log Log, filter Filter, take func(eventstore.Letter) error) error {
+	let := 0
+	for after := uint64(0); ; {
+		letters, err := log.DeadLetters(ctx, after, pageLetters)
+		if err != nil {
+			return err
+		}
+		for _, letter := range letters {
+			after = letter.Sequence
+			if !filter.lets(letter) {
+				continue
+			}
+			if err := take(letter); err != nil {
+				return err
+			}
+			if let++; let == filter.Limit {
+				return nil
+			}
+		}
+		if len(letters) < pageLetters {
+			return nil
+		}
+	}
+}
