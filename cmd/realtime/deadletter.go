@@ -224,7 +224,7 @@ func newLetterRedrive() *cobra.Command {
 		Long: `redrive checks each letter again, with the kinds of CATALOGUE_FILE and the limits of today,
 stores what is acceptable now, in the order in which it was refused, and removes the
 letter. A letter that is refused again stays. It may be interrupted and repeated: an
-event is stored once.
+event is stored once, for as long as the log remembers ids (STREAM_DEDUP_WINDOW).
 
 It exits with 3 when letters were refused again.`,
 		Example: `  realtime deadletter redrive --reason unknown-kind --dry-run

@@ -46,8 +46,9 @@ func (p *Publisher) send(ctx context.Context, batch []*entry) {
 			p.metrics.repeats.Inc()
 		}
 		switch {
-		case p.http != nil && p.prefersHTTP(e, time.Now()):
-			p.post(ctx, e)
+		case e.overdue(time.Now(), p.cfg.GiveUpAfter):
+			p.refused(e, "given-up", fmt.Errorf("%w within %s: id %q", ErrGivenUp, p.cfg.GiveUpAfter, e.id))
+		case p.http != nil && p.prefersHTTP(e, time.Now()) && p.post(ctx, e):
 		case p.subscribed.Load():
 			published = append(published, e)
 		default:
@@ -71,23 +72,20 @@ func (p *Publisher) publish(ctx context.Context, batch []*entry) {
 		}
 		return nil
 	})
+	p.silent.CompareAndSwap(0, time.Now().UnixNano())
 	for i, e := range batch {
 		if listeners[i].Err() != nil || listeners[i].Val() == 0 {
 			p.later(e, 0) // nobody has it: there is nothing to wait for
 			continue
 		}
-		p.silent.CompareAndSwap(0, time.Now().UnixNano())
+		e.sent(time.Now())
 		p.later(e, p.cfg.ReceiptTimeout)
 	}
 	p.metrics.attempts.WithLabelValues(viaRedis).Add(float64(len(batch)))
 }
 
-// later schedules the next attempt, or gives up.
-func (p *Publisher) later(e *entry, atLeast time.Duration) {
-	if !p.outbox.again(e, time.Now(), atLeast) {
-		p.refused(e, "given-up", fmt.Errorf("%w within %s: id %q", ErrGivenUp, p.cfg.GiveUpAfter, e.id))
-	}
-}
+// later schedules the next attempt.
+func (p *Publisher) later(e *entry, atLeast time.Duration) { p.outbox.again(e, time.Now(), atLeast) }
 
 // prefersHTTP decides about one attempt.
 func (p *Publisher) prefersHTTP(e *entry, now time.Time) bool {

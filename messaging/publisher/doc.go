@@ -31,6 +31,6 @@
 //
 // [New] starts none. [Publisher.Run] starts one that sends, one that hears the
 // receipts, and one for each request over HTTP, at most [maxRequests]; it returns
-// after all of them have. Callbacks run on these, one at a time each, and must
-// not wait for the publisher.
+// after all of them have. OnReceipt and OnRejected run on these and OnFull on
+// the caller's; they may be called concurrently, and must not wait for the publisher.
 package publisher

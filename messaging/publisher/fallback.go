@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,13 @@ const (
 	// maxAnswerBytes bounds what is read of an answer.
 	maxAnswerBytes = 64 << 10
 )
+
+// refusals are the codes with which a gateway refuses an event for good. All other
+// answers are an attempt that failed.
+var refusals = []messaging.Reason{
+	messaging.ReasonInvalidJSON, messaging.ReasonSchemaViolation, messaging.ReasonUnsupportedVersion,
+	messaging.ReasonUnknownKind, messaging.ReasonTooLarge, messaging.ReasonIDConflict,
+}
 
 // fallback is the way over HTTP, POST /api/realtime/events.
 type fallback struct {
@@ -39,19 +47,24 @@ func newFallback(cfg Config) *fallback {
 	}
 }
 
-// post sends one event over HTTP beside others. It waits for a place.
-func (p *Publisher) post(ctx context.Context, e *entry) {
+// post sends one event over HTTP beside others. It reports false when as many as
+// may be are under way.
+func (p *Publisher) post(ctx context.Context, e *entry) bool {
 	select {
 	case p.http.places <- struct{}{}:
-	case <-ctx.Done():
-		return
+	default:
+		return false
 	}
 	p.requests.Go(func() { // ends with ctx, or with its answer
 		defer func() { <-p.http.places }()
 		p.metrics.attempts.WithLabelValues(viaHTTP).Inc()
+		e.sent(time.Now())
 		receipt, wait, err := p.http.send(ctx, e.body)
 		var refusal *messaging.Rejection
 		switch {
+		case err == nil && (receipt.ID != e.id || receipt.JobID != e.jobID):
+			p.later(e, 0) // whoever answered, it was no gateway
+			p.stir()
 		case err == nil:
 			p.confirmed(receipt, viaHTTP)
 		case asRejection(err, &refusal):
@@ -61,6 +74,7 @@ func (p *Publisher) post(ctx context.Context, e *entry) {
 			p.stir()
 		}
 	})
+	return true
 }
 
 // send makes one request. wait is how long the gateway asks to be left alone.
@@ -90,7 +104,7 @@ func (f *fallback) send(ctx context.Context, body []byte) (receipt messaging.Rec
 			Code    messaging.Reason
 			Message string
 		}
-		if json.Unmarshal(answer, &problem) == nil && problem.Code != "" {
+		if json.Unmarshal(answer, &problem) == nil && slices.Contains(refusals, problem.Code) {
 			return receipt, 0, &messaging.Rejection{Reason: problem.Code, Detail: problem.Message}
 		}
 	}

@@ -47,6 +47,8 @@ type journal struct {
 	live map[string]int // the bytes of each event that waits
 	size int            // of the file
 	used int            // by events that wait
+	// retry is the size from which a compaction that failed is tried again.
+	retry int
 }
 
 // keep writes an event down, if there is a journal.
@@ -115,6 +117,7 @@ func readJournal(path string) ([]kept, error) {
 func parseJournal(input io.Reader) ([]kept, error) {
 	var order []string
 	waiting := make(map[string]kept)
+	place := make(map[string]int) // of each that waits, in order
 	reader := bufio.NewReader(input)
 	for number := 1; ; number++ {
 		line, err := reader.ReadBytes('\n')
@@ -136,15 +139,15 @@ func parseJournal(input io.Reader) ([]kept, error) {
 			continue
 		}
 		if _, known := waiting[record.ID]; !known {
+			place[record.ID] = len(order)
 			order = append(order, record.ID)
 		}
 		waiting[record.ID] = record
 	}
 	left := make([]kept, 0, len(waiting))
-	for _, id := range order {
-		if record, found := waiting[id]; found {
+	for i, id := range order {
+		if record, found := waiting[id]; found && place[id] == i {
 			left = append(left, record)
-			delete(waiting, id)
 		}
 	}
 	return left, nil
@@ -187,8 +190,10 @@ func (j *journal) append(record kept) error {
 	if err == nil && j.sync && record.Body != nil {
 		err = j.file.Sync()
 	}
+	j.used -= j.live[record.ID]
+	delete(j.live, record.ID)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrJournal, errors.Join(err, j.file.Truncate(int64(j.size))))
+		return fmt.Errorf("%w: %w", ErrJournal, errors.Join(err, j.mend()))
 	}
 	j.size += len(line)
 	if record.Body != nil {
@@ -196,12 +201,23 @@ func (j *journal) append(record kept) error {
 		j.live[record.ID] = len(line)
 		return nil
 	}
-	j.used -= j.live[record.ID]
-	delete(j.live, record.ID)
-	if j.size > compactBytes && j.used < j.size/4 {
-		return j.compact()
+	if j.size > max(compactBytes, j.retry) && j.used < j.size/4 {
+		if err := j.compact(); err != nil {
+			j.retry = 2 * j.size // it is read whole each time
+			return err
+		}
+		j.retry = 0
 	}
 	return nil
+}
+
+// mend takes back what a failed write may have left. A file that nothing waits in
+// is emptied, so that a full disk comes free.
+func (j *journal) mend() error {
+	if len(j.live) == 0 {
+		j.size, j.used = 0, 0
+	}
+	return j.file.Truncate(int64(j.size))
 }
 
 // compact writes the journal anew. The lock is held.
@@ -242,11 +258,23 @@ func (j *journal) rewrite(left []kept) error {
 	if err := os.Rename(j.path+".new", j.path); err != nil {
 		return errors.Join(err, next.Close())
 	}
+	if err := syncFolder(filepath.Dir(j.path)); err != nil {
+		return errors.Join(err, next.Close())
+	}
 	if j.file != nil {
 		_ = j.file.Close() // the old one, which nobody needs
 	}
 	j.file, j.size, j.used, j.live = next, size, size, live
 	return nil
+}
+
+// syncFolder makes a rename in the folder last through a power loss.
+func syncFolder(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 func (j *journal) close() error {

@@ -18,8 +18,8 @@ const entryOverheadBytes = 512
 type entry struct {
 	*Pending
 	body     []byte
-	attempts int
-	first    time.Time // when it was sent first
+	attempts int       // changed under the outbox's lock
+	first    time.Time // when it was sent first; of whoever makes its attempt
 }
 
 func (e *entry) cost() int { return len(e.body) + entryOverheadBytes }
@@ -109,29 +109,36 @@ func (o *outbox) due(now time.Time, limit int) (batch []*entry, wait time.Durati
 		heap.Pop(&o.schedule)
 		e := l.queue[0]
 		e.attempts++
-		if e.first.IsZero() {
-			e.first = now
-		}
 		batch = append(batch, e)
 	}
 	return batch, time.Minute // until woken
 }
 
 // again schedules the next attempt of an event, no earlier than atLeast from now.
-// It reports false, and schedules nothing, when its time is over.
-func (o *outbox) again(e *entry, now time.Time, atLeast time.Duration) bool {
+func (o *outbox) again(e *entry, now time.Time, atLeast time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l := o.lanes[e.jobID]
 	if o.byID[e.id] != e || l.index >= 0 {
-		return true // its receipt came meanwhile
-	}
-	if o.cfg.GiveUpAfter > 0 && now.Sub(e.first) >= o.cfg.GiveUpAfter {
-		return false
+		return // its receipt came meanwhile
 	}
 	l.due = now.Add(atLeast + o.backoff(e.attempts))
+	if end := e.first.Add(o.cfg.GiveUpAfter); o.cfg.GiveUpAfter > 0 && !e.first.IsZero() && end.Before(l.due) {
+		l.due = end // to be given up
+	}
 	heap.Push(&o.schedule, l)
-	return true
+}
+
+// overdue reports whether an event was sent so long ago that it is given up.
+func (e *entry) overdue(now time.Time, after time.Duration) bool {
+	return after > 0 && !e.first.IsZero() && now.Sub(e.first) >= after
+}
+
+// sent notes that an event was handed to somebody.
+func (e *entry) sent(now time.Time) {
+	if e.first.IsZero() {
+		e.first = now
+	}
 }
 
 // backoff is the pause after the nth attempt that brought nothing.
@@ -159,7 +166,9 @@ func (o *outbox) hurry(now time.Time) {
 
 // settle takes an event out, because it was confirmed or refused. It returns nil
 // when the event is not there, or was never sent in this life.
-func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal error) *entry {
+// forget is called with the lock held, before anybody is told: whoever takes the
+// id in again does so after that.
+func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal error, forget func(id string)) *entry {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	e := o.byID[id]
@@ -183,6 +192,7 @@ func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal err
 	o.full = false
 	close(o.room)
 	o.room = make(chan struct{})
+	forget(id)
 	e.receipt, e.err = receipt, refusal
 	close(e.settled)
 	return e

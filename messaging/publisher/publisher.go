@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -51,16 +52,15 @@ func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*P
 	if cfg.URL != "" {
 		p.http = newFallback(cfg)
 	}
+	var left []kept
 	var err error
+	if cfg.Dir != "" {
+		if left, err = p.openJournal(); err != nil {
+			return nil, err
+		}
+	}
 	if p.metrics, err = newMetrics(registerer, p.outbox.size); err != nil {
-		return nil, fmt.Errorf("publisher: %w", err)
-	}
-	if cfg.Dir == "" {
-		return p, nil
-	}
-	left, err := p.openJournal()
-	if err != nil {
-		return nil, err
+		return nil, errors.Join(fmt.Errorf("publisher: %w", err), p.closeJournal())
 	}
 	for _, kept := range left {
 		p.outbox.put(&entry{Pending: &Pending{id: kept.ID, jobID: kept.JobID, settled: make(chan struct{})}, body: kept.Body})
@@ -73,12 +73,12 @@ func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*P
 // returns [ErrFull] then. The other errors are a *[messaging.Rejection] that says
 // what is wrong with the event, [ErrIDTaken], [ErrJournal] and [ErrClosed].
 func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*Pending, error) {
-	id, body, err := p.check(envelope)
+	checked, body, err := p.check(envelope)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		pending, room, err := p.take(id, envelope.JobID, body)
+		pending, room, err := p.take(checked.ID, checked.JobID, body)
 		if !errors.Is(err, ErrFull) {
 			return pending, err
 		}
@@ -92,11 +92,11 @@ func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*
 
 // TryPublish is [Publisher.Publish] that returns [ErrFull] at once.
 func (p *Publisher) TryPublish(envelope messaging.Envelope) (*Pending, error) {
-	id, body, err := p.check(envelope)
+	checked, body, err := p.check(envelope)
 	if err != nil {
 		return nil, err
 	}
-	pending, _, err := p.take(id, envelope.JobID, body)
+	pending, _, err := p.take(checked.ID, checked.JobID, body)
 	return pending, err
 }
 
@@ -114,23 +114,28 @@ func (p *Publisher) take(id, jobID string, body []byte) (*Pending, <-chan struct
 	return pending, room, err
 }
 
-// check returns the bytes that are sent, with the id in them.
-func (p *Publisher) check(envelope messaging.Envelope) (id string, body []byte, err error) {
-	id = envelope.ID
-	if id == "" {
-		id = rand.Text()
-		if envelope.Raw, err = withID(envelope.Raw, id); err != nil {
-			return "", nil, err
+// check returns the bytes that are sent, with an id in them, and what a gateway
+// will read there.
+func (p *Publisher) check(envelope messaging.Envelope) (checked messaging.Envelope, body []byte, err error) {
+	if envelope.Raw != nil {
+		// Raw is what is sent, whatever the fields say.
+		if checked, err = p.cfg.Catalogue.Decode(envelope.Raw, p.cfg.MaxEventBytes); err != nil {
+			return checked, nil, err
 		}
-		envelope.ID = id
+		envelope.ID = checked.ID
+	}
+	if envelope.ID == "" {
+		envelope.ID = rand.Text()
+		if envelope.Raw, err = withID(envelope.Raw, envelope.ID); err != nil {
+			return checked, nil, err
+		}
 	}
 	if body, err = envelope.Encode(); err != nil {
-		return "", nil, err
+		return checked, nil, err
 	}
-	if _, err := p.cfg.Catalogue.Decode(body, p.cfg.MaxEventBytes); err != nil {
-		return "", nil, err
-	}
-	return id, body, nil
+	body = bytes.Clone(body) // the caller's to change
+	checked, err = p.cfg.Catalogue.Decode(body, p.cfg.MaxEventBytes)
+	return checked, body, err
 }
 
 // withID adds an id to an envelope as it was received, and leaves every other
@@ -160,12 +165,11 @@ func (p *Publisher) stir() {
 
 // confirmed takes a receipt, whoever's it is.
 func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
-	e := p.outbox.settle(receipt.ID, receipt.JobID, receipt, nil)
+	e := p.outbox.settle(receipt.ID, receipt.JobID, receipt, nil, p.forget)
 	if e == nil {
 		return
 	}
 	p.metrics.receipts.WithLabelValues(via).Inc()
-	p.forget(e.id)
 	if p.cfg.OnReceipt != nil {
 		p.cfg.OnReceipt(receipt)
 	}
@@ -174,11 +178,10 @@ func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
 
 // refused takes an event out that will never be confirmed.
 func (p *Publisher) refused(e *entry, reason string, err error) {
-	if p.outbox.settle(e.id, e.jobID, messaging.Receipt{}, err) == nil {
+	if p.outbox.settle(e.id, e.jobID, messaging.Receipt{}, err, p.forget) == nil {
 		return
 	}
 	p.metrics.rejected.WithLabelValues(reason).Inc()
-	p.forget(e.id)
 	if p.cfg.OnRejected != nil {
 		p.cfg.OnRejected(e.id, e.jobID, err)
 	}

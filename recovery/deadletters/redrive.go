@@ -2,6 +2,7 @@ package deadletters
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -70,7 +71,8 @@ func (r Rules) record(letter eventstore.Letter) (messaging.Record, error) {
 	}
 	record := envelope.Record(letter.At)
 	if record.MessageID == "" {
-		record.MessageID = fmt.Sprintf("letter-%d", letter.Sequence)
+		// No producer's id: it has the letter's time and a hash of its bytes.
+		record.MessageID = fmt.Sprintf("letter-%d-%d-%x", letter.Sequence, letter.At.UnixNano(), sha256.Sum256(letter.Body))
 	}
 	return record, nil
 }
