@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -59,7 +61,7 @@ const (
 	shareBucket      = "NOVEL_GATEWAYS"
 	maxShareOrigins  = 1000
 	maxOriginBytes   = 256
-	maxShareBytes    = 512 << 10
+	maxShareBytes    = 2 << 20 // JSON writes a byte in at most six
 	withdrawTimeout  = time.Second
 	longestShareRest = 2 * time.Second
 )
@@ -120,6 +122,7 @@ func (s *Shares) Run(ctx context.Context, own func() Share, others func(Share)) 
 			break
 		}
 		s.metrics.failures.Inc()
+		s.metrics.gateways.Set(float64(known.settle(time.Now())))
 		if !failing {
 			failing = true
 			s.logger.Warn("the shares of other gateways are out of reach: limits of the cluster are not enforced once they lapse", "err", err)
@@ -147,9 +150,9 @@ func (s *Shares) keep(ctx context.Context, known *ledger, own func() Share, well
 	defer tick.Stop()
 	var told Share
 	var at time.Time
-	// echoed: what was told last has come back by the watch. A bucket that was
-	// made again is told to, and no longer watched.
-	echoed := true
+	// unheard is since when nothing that was told has come back by the watch, zero
+	// when it has. A bucket that was made again is told to, and no longer watched.
+	var unheard time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -161,20 +164,22 @@ func (s *Shares) keep(ctx context.Context, known *ledger, own func() Share, well
 			switch {
 			case update == nil: // everything there was has been seen
 			case update.Key() == s.gateway:
-				echoed = true
+				unheard = time.Time{}
 			default:
 				known.hear(update, time.Now())
 			}
 		case now := <-tick.C:
-			due := at.IsZero() || now.Sub(at) >= s.cfg.Lease/3
-			if due && !echoed {
+			if !unheard.IsZero() && now.Sub(unheard) >= s.cfg.Lease/3 {
 				return errors.New("the watch has gone silent")
 			}
+			due := at.IsZero() || now.Sub(at) >= s.cfg.Lease/3
 			if share := bounded(own()); due || !reflect.DeepEqual(share, told) {
 				if err := s.tell(ctx, bucket, share); err != nil {
 					return err
 				}
-				told, at, echoed = share, now, false
+				if told, at = share, now; unheard.IsZero() {
+					unheard = now
+				}
 				well()
 			}
 			s.metrics.gateways.Set(float64(known.settle(now)))
@@ -221,7 +226,9 @@ func (s *Shares) withdraw(ctx context.Context) {
 // bounded leaves out what would make a share too large to tell.
 func bounded(share Share) Share {
 	origins := slices.DeleteFunc(slices.Collect(maps.Keys(share.PerOrigin)), func(origin string) bool { return len(origin) > maxOriginBytes })
-	slices.SortFunc(origins, func(a, b string) int { return share.PerOrigin[b] - share.PerOrigin[a] })
+	slices.SortFunc(origins, func(a, b string) int {
+		return cmp.Or(share.PerOrigin[b]-share.PerOrigin[a], strings.Compare(a, b))
+	})
 	kept := Share{Total: share.Total, PerOrigin: make(map[string]int)}
 	for _, origin := range origins[:min(len(origins), maxShareOrigins)] {
 		kept.PerOrigin[origin] = share.PerOrigin[origin]

@@ -138,8 +138,21 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	if !decision.Allowed() {
 		return refusal(decision)
 	}
-	c := newClient(g, socket, slot, grant)
-	socket.SetData(c)
+	g.join(newClient(g, socket, slot, grant), wanted, recovered)
+	return nil
+}
+
+// join makes a client of an admitted socket. A panic, which ends the socket before
+// it was accepted and so without a Disconnect, leaves nothing behind.
+func (g *Gateway) join(c *client, wanted recall, recovered bool) {
+	joined := false
+	defer func() {
+		if !joined {
+			c.release()
+			c.retire(false)
+		}
+	}()
+	c.socket.SetData(c)
 	c.identify(wanted, recovered)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -149,7 +162,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	}
 	c.save()
 	c.watchExpiry()
-	return nil
+	joined = true
 }
 
 // refusal is a decision as CONNECT_ERROR tells it: the problem's message, and
@@ -223,11 +236,10 @@ func (g *Gateway) AllowNamespace(r *http.Request, asked int) *socketio.Refusal {
 // spend takes a client's message out of its quotas.
 func (c *client) spend(name string) guardrails.Decision {
 	now, jitter := time.Now(), rand.Float64()
-	decision := c.quota.Message(now, jitter)
-	if decision.Allowed() && (name == messaging.EventSubscribe || name == messaging.EventUnsubscribe) {
-		decision = c.quota.Change(now, jitter)
+	if name == messaging.EventSubscribe || name == messaging.EventUnsubscribe {
+		return c.quota.Change(now, jitter)
 	}
-	return decision
+	return c.quota.Message(now, jitter)
 }
 
 // Disconnect frees everything that a socket held.

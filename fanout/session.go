@@ -165,9 +165,12 @@ func (c *client) restore(wanted recall) {
 	}
 	limits := c.gateway.policy.Limits
 	for _, job := range wanted.kept.Jobs {
-		if !limits.Subscribe(len(c.subscriptions)).Allowed() {
-			break // the limit is lower than it was
+		decision := limits.Subscribe(len(c.subscriptions)) // the limit may be lower than it was
+		if !decision.Allowed() {
+			c.refuse(problemOf(decision, job.JobID), nil)
+			continue
 		}
+		c.gateway.count(decision, c.slot.Origin()) // in a dry run
 		if decision := c.grant.Follow(job.JobID); !decision.Allowed() {
 			c.refuse(problemOf(decision, job.JobID), nil)
 			continue

@@ -80,7 +80,7 @@ func (s *Slot) Release() { s.admission.release(s) }
 // Who is refused for a count spends nothing of the connection rate: clients that
 // can not get in do not keep the others out.
 func (a *Admission) Admit(visitor Visitor, now time.Time, jitter float64) (*Slot, Decision) {
-	if visitor.Origin == "" {
+	if visitor.Origin = normalOrigin(visitor.Origin); visitor.Origin == "" {
 		visitor.Origin = UnknownOrigin
 	}
 	visitor.Address = countedAddress(visitor.Address)

@@ -72,6 +72,7 @@ func TestAdmissionRefusesAtTheLimit(t *testing.T) {
 		{name: "below the total", limits: guardrails.Limits{MaxConnections: 2}, present: visitors{a}, visitor: a},
 		{name: "at the total", limits: guardrails.Limits{MaxConnections: 2}, present: visitors{a, b}, visitor: none, want: messaging.CodeMaxConnectionsExceeded, current: 2},
 		{name: "at the origin's", limits: guardrails.Limits{MaxConnectionsPerOrigin: 1}, present: visitors{a}, visitor: a, want: messaging.CodeOriginConnectionsExceeded, current: 1},
+		{name: "another spelling of the origin", limits: guardrails.Limits{MaxConnectionsPerOrigin: 1}, present: visitors{a}, visitor: guardrails.Visitor{Origin: "A/"}, want: messaging.CodeOriginConnectionsExceeded, current: 1},
 		{name: "another origin", limits: guardrails.Limits{MaxConnectionsPerOrigin: 1}, present: visitors{a}, visitor: b},
 		{name: "no origin is one origin", limits: guardrails.Limits{MaxConnectionsPerOrigin: 1}, present: visitors{none}, visitor: none, want: messaging.CodeOriginConnectionsExceeded, current: 1},
 		{name: "at the address's", limits: guardrails.Limits{MaxConnectionsPerAddress: 2}, present: visitors{a, a}, visitor: a, want: messaging.CodeAddressConnectionsExceeded, current: 2},

@@ -35,8 +35,8 @@ func (q *Quota) Message(now time.Time, jitter float64) Decision {
 	return q.spend(messaging.CodeMessageRateExceeded, &q.messages, now, jitter)
 }
 
-// Change decides about one subscribe or unsubscribe. It is a message too: ask
-// [Quota.Message] first.
+// Change decides about one subscribe or unsubscribe, which has a rate of its own
+// and is no message.
 func (q *Quota) Change(now time.Time, jitter float64) Decision {
 	return q.spend(messaging.CodeSubscriptionRateExceeded, &q.changes, now, jitter)
 }

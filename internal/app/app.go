@@ -238,17 +238,17 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 	if a.ingest != nil {
 		a.serveProducers()
 	}
-	a.startHTTP("http", a.listener, a.mux)
-	if a.sockets != nil {
-		// Before the listener: sockets over polling need it to the end.
-		a.parts.onStop("sockets", a.sockets.Shutdown)
-	}
-	if a.admin != nil {
+	if a.admin != nil { // first, and so stopped last: operators watch the drain
 		pages := http.NewServeMux()
 		a.serveHealth(pages)
 		a.serveOperators(pages, gateway, everybody)
 		a.startHTTP("operators' http", a.admin, pages)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
+	}
+	a.startHTTP("http", a.listener, a.mux)
+	if a.sockets != nil {
+		// Before the listener: sockets over polling need it to the end.
+		a.parts.onStop("sockets", a.sockets.Shutdown)
 	}
 }
 

@@ -57,14 +57,14 @@ type Config struct {
 	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
 	MaxCluster     int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS" envDefault:"0" doc:"sockets of all gateways on one log together, give or take what they admit within half a second; 0: no limit"`
 	MaxClusterPer  int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"the same for sockets that share an Origin; 0: no limit"`
-	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; 0: no limit"`
+	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; at most 1000000; 0: no limit"`
 	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
 	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
-	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"messages of one socket in a second; 0: no limit"`
-	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; 0: no limit"`
+	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"events of one socket in a second, subscribe and unsubscribe apart; at most 1000000; 0: no limit"`
+	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
 	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"0" doc:"size of one event of a client, its name and arguments, in bytes, above which it is answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
 	MaxNamespaces  int    `env:"SOCKET_MAX_NAMESPACES" envDefault:"0" doc:"namespaces one connection may ask for; 0: no limit but 16 refused ones"`
-	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing"`
+	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
 	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
 
 	MaxPayload       int64         `group:"Transport" env:"SOCKET_MAX_PAYLOAD_BYTES" envDefault:"1000000" doc:"size of a WebSocket message or a polling request above which the connection is closed, in bytes, 1024 to 67108864"`

@@ -44,6 +44,7 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		{name: "outgoing below the least", environ: map[string]string{"SOCKET_MAX_OUTGOING_BYTES": "16383"}, want: []string{`SOCKET_MAX_OUTGOING_BYTES is "16383"`}},
 		{name: "handshake", environ: map[string]string{"SOCKET_HANDSHAKE_TIMEOUT": "0"}, want: []string{"SOCKET_HANDSHAKE_TIMEOUT", "100ms or more"}},
 		{name: "connect", environ: map[string]string{"SOCKET_CONNECT_TIMEOUT": "1ms"}, want: []string{"SOCKET_CONNECT_TIMEOUT", "100ms or more"}},
+		{name: "a rate beyond counting", environ: map[string]string{"SOCKET_MESSAGES_PER_SECOND": "1000001"}, want: []string{"SOCKET_MESSAGES_PER_SECOND", "at most 1000000"}},
 		{name: "environment", environ: map[string]string{"ENVIRONMENT": "prod"}, want: []string{`ENVIRONMENT is "prod"`, "development or production"}},
 		{name: "a password is not shown", environ: map[string]string{"REDIS_URL": "http://user:hunter2@redis"}, want: []string{"REDIS_URL", "xxxxx"}},
 	}

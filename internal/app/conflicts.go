@@ -63,7 +63,13 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 	}
 	add((c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.NATSURL == "" && c.NATSListen == "", true,
 		"SOCKET_CLUSTER_MAX_CONNECTIONS is set, and neither NATS_URL nor NATS_LISTEN is: the log inside this process has no other gateway")
-	if c.MaxConns == 0 {
+	add(c.MaxClusterPer > 0 && c.MaxPerOrigin > c.MaxClusterPer, false,
+		"SOCKET_MAX_CONNECTIONS_PER_ORIGIN is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN, %d: it can never be met", c.MaxPerOrigin, c.MaxClusterPer)
+	total, name := c.MaxConns, "SOCKET_MAX_CONNECTIONS"
+	if total == 0 {
+		total, name = c.MaxCluster, "SOCKET_CLUSTER_MAX_CONNECTIONS"
+	}
+	if total == 0 {
 		return
 	}
 	for _, part := range []struct {
@@ -74,7 +80,7 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 		{"SOCKET_MAX_CONNECTIONS_PER_IP", c.MaxPerAddress},
 		{"SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject},
 	} {
-		add(part.value > c.MaxConns, false, "%s is %d, above SOCKET_MAX_CONNECTIONS, %d: it can never be met", part.name, part.value, c.MaxConns)
+		add(part.value > total, false, "%s is %d, above %s, %d: it can never be met", part.name, part.value, name, total)
 	}
 }
 
@@ -85,7 +91,7 @@ func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) 
 	origins, _ := guardrails.ParseOrigins(c.Origins, c.NeedOrigin) // valid
 	add(origins.Any() && !withTokens, legal,
 		"SOCKET_CLIENT_ORIGIN is * and tokens are off: every page of every site may follow every job; list the origins, or set AUTH_JWKS_URL")
-	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen), true,
+	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen), legal,
 		"NATS_LISTEN is %q: whoever reaches it can read and write the log without a password; listen on 127.0.0.1, or run NATS apart", c.NATSListen)
 	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.address(), false,
 		"ADMIN_ADDR is %q, the public address: the operators' pages need one of their own", c.AdminAddr)

@@ -49,6 +49,17 @@ func TestContradictions(t *testing.T) {
 			environ: map[string]string{"SOCKET_MAX_CONNECTIONS": "11", "SOCKET_CLUSTER_MAX_CONNECTIONS": "10", "NATS_URL": "nats://a:4222"},
 			refused: "SOCKET_MAX_CONNECTIONS is 11, above SOCKET_CLUSTER_MAX_CONNECTIONS, 10",
 		},
+		{
+			name:    "an origin's cap above the cluster's",
+			environ: map[string]string{"SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "6", "SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN": "5", "NATS_URL": "nats://a:4222"},
+			refused: "above SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN, 5",
+		},
+		{
+			name:    "an address's cap above the cluster's total",
+			environ: map[string]string{"SOCKET_MAX_CONNECTIONS_PER_IP": "6", "SOCKET_CLUSTER_MAX_CONNECTIONS": "5", "NATS_URL": "nats://a:4222"},
+			refused: "SOCKET_MAX_CONNECTIONS_PER_IP is 6, above SOCKET_CLUSTER_MAX_CONNECTIONS, 5",
+		},
+		{name: "an open log in production", environ: map[string]string{"NATS_LISTEN": "0.0.0.0:4222", "ENVIRONMENT": "production"}, refused: "without a password"},
 		{name: "a cluster of one", environ: map[string]string{"SOCKET_CLUSTER_MAX_CONNECTIONS": "10"}, warned: "has no other gateway"},
 		{name: "subject cap without tokens", environ: map[string]string{"SOCKET_MAX_CONNECTIONS_PER_SUBJECT": "5"}, warned: "without tokens nobody has a subject"},
 		{name: "every origin, no tokens", environ: map[string]string{"SOCKET_CLIENT_ORIGIN": "*"}, warned: "SOCKET_CLIENT_ORIGIN is * and tokens are off"},

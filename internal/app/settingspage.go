@@ -17,9 +17,9 @@ func SettingsPage() string {
 		}
 		value := field.Tag.Get("envDefault")
 		if value != "" {
-			value = "`" + value + "`"
+			value = "`" + value + "` "
 		}
-		fmt.Fprintf(&page, "| `%s` | %s | %s |\n", field.Tag.Get("env"), value, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
+		fmt.Fprintf(&page, "| `%s` | %s| %s |\n", field.Tag.Get("env"), value, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
 	}
 	return page.String()
 }

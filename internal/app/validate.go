@@ -54,10 +54,10 @@ func (c Config) Validate() error {
 	check(c.MaxPerSubject >= 0, "SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject)
 	check(c.MaxCluster >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS", c.MaxCluster)
 	check(c.MaxClusterPer >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN", c.MaxClusterPer)
-	check(c.ConnsPerSecond >= 0, "SOCKET_CONNECTIONS_PER_SECOND", c.ConnsPerSecond)
+	check(isRate(c.ConnsPerSecond), "SOCKET_CONNECTIONS_PER_SECOND", c.ConnsPerSecond)
 	c.checkTransport(check)
-	check(c.MsgsPerSecond >= 0, "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)
-	check(c.SubsPerMinute >= 0, "SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE", c.SubsPerMinute)
+	check(isRate(c.MsgsPerSecond), "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)
+	check(isRate(c.SubsPerMinute), "SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE", c.SubsPerMinute)
 	_, err = guardrails.ParseProxies(c.TrustedProxies)
 	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
 	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
@@ -110,6 +110,11 @@ func (c Config) checkStream(check func(ok bool, name string, value any)) {
 	check(limits.Validate() == nil, "STREAM_MAX_AGE", c.LogMaxAge)
 	check(c.KnownIDs >= 0, "STREAM_KNOWN_IDS", c.KnownIDs)
 }
+
+// maxRate is the largest rate that guardrails count with.
+const maxRate = 1_000_000
+
+func isRate(rate int) bool { return rate >= 0 && rate <= maxRate }
 
 func isHostPort(address string) bool {
 	_, port, err := net.SplitHostPort(address)

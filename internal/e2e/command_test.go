@@ -139,7 +139,7 @@ func TestConfigCommand(t *testing.T) {
 	if err := json.Unmarshal([]byte(list.stdout), &all); err != nil || len(all) == 0 {
 		t.Fatalf("got %d settings: %v", len(all), err)
 	}
-	page, err := os.ReadFile("../../docs/api/realtime.md")
+	page, err := os.ReadFile("../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +149,7 @@ func TestConfigCommand(t *testing.T) {
 			row = "| `" + setting.Name + "` | `" + setting.Default + "` | "
 		}
 		if !strings.Contains(string(page), row) {
-			t.Errorf("docs/api/realtime.md has no row %s", row)
+			t.Errorf("docs/configuration.md has no row %s", row)
 		}
 	}
 }
