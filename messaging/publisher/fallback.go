@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -67,7 +68,7 @@ func (p *Publisher) post(ctx context.Context, e *entry) bool {
 			p.stir()
 		case err == nil:
 			p.confirmed(receipt, viaHTTP)
-		case asRejection(err, &refusal):
+		case errors.As(err, &refusal):
 			p.refused(e, string(refusal.Reason), err)
 		default:
 			p.later(e, wait)

@@ -4,8 +4,6 @@ import (
 	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/letswriteabook/realtime/messaging"
 )
 
 // The ways an event goes, as a label.
@@ -57,6 +55,3 @@ func newMetrics(registerer prometheus.Registerer, size func() (events, bytes int
 	}
 	return m, errors.Join(errs...)
 }
-
-// asRejection finds what a gateway or the contract refused an event for.
-func asRejection(err error, into **messaging.Rejection) bool { return errors.As(err, into) }
