@@ -42,7 +42,7 @@ export async function until(what: string, question: () => boolean | Promise<bool
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
@@ -56,7 +56,7 @@ export class Server {
   #ended: Promise<unknown> = Promise.resolve()
   output = ''
 
-  private constructor(
+  constructor(
     readonly port: number,
     readonly command: string[],
     readonly env: Record<string, string>,
