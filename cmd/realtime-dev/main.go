@@ -42,6 +42,7 @@ const (
 	defaultRedis = "127.0.0.1:6379"
 	defaultMongo = "127.0.0.1:27017"
 	defaultNATS  = "127.0.0.1:4222"
+	defaultPage  = "web/demo/dist"
 )
 
 // options are the flags.
@@ -49,6 +50,7 @@ type options struct {
 	port               int
 	redis, mongo, nats string
 	dataDir            string
+	page               string
 	sample             bool
 }
 
@@ -58,8 +60,8 @@ func newCommand() *cobra.Command {
 		Use:   "realtime-dev",
 		Short: "The realtime service and everything it needs, in one process",
 		Long: `realtime-dev starts the gateway, JetStream on disk, a Redis-protocol server and a
-MongoDB-protocol server in one process, prints where each listens, and publishes a sample
-job's events. A default port that is taken is replaced by a free one; one that was asked
+MongoDB-protocol server in one process, prints where each listens, and publishes the events
+of sample jobs. A default port that is taken is replaced by a free one; one that was asked
 for is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
 		Example: `  go run ./cmd/realtime-dev
   realtime-dev --port 4001 --data-dir ./data --sample=false`,
@@ -82,7 +84,8 @@ for is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
 	flags.StringVar(&opts.mongo, "mongo-addr", defaultMongo, "address of the MongoDB-protocol server")
 	flags.StringVar(&opts.nats, "nats-addr", defaultNATS, "address of the NATS server")
 	flags.StringVar(&opts.dataDir, "data-dir", "", "folder of the log and the read models (default: a temporary one, removed at the end)")
-	flags.BoolVar(&opts.sample, "sample", true, "publish a sample job's events")
+	flags.StringVar(&opts.page, "page", defaultPage, "folder of the built job page; without one, / is the page that needs no build")
+	flags.BoolVar(&opts.sample, "sample", true, "publish the events of sample jobs")
 	command.AddCommand(newMongoCommand())
 	return command
 }

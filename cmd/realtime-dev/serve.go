@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -76,12 +77,17 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 		return err
 	}
 	info := pageInfo(cfg, server, redis.Addr(), mongo.URI())
-	page, err := devpage.Handler(info)
+	built, err := servePages(server, info, opts.page)
 	if err != nil {
-		return err
+		return fmt.Errorf("--page: %w", err)
 	}
-	server.Handle("GET /{$}", page)
 	announce(out, info, dir)
+	if !built {
+		if changed("page") {
+			return fmt.Errorf("--page: %q has no built page", opts.page)
+		}
+		fmt.Fprint(out, "  The job page is not built, and / is a plain one. To build it, with Node:\n  npm ci --prefix web && npm run build --prefix web\n\n")
+	}
 	if opts.sample {
 		server.Go("sample", func(ctx context.Context) error { return sample.Run(ctx, cfg.RedisURL, logger) })
 	}
@@ -129,6 +135,36 @@ func pageInfo(cfg app.Config, server *app.App, redisAddr, mongoURI string) devpa
 		Job: sample.Job, Gateway: "http://localhost:" + strconv.Itoa(port),
 		RedisHost: host, RedisPort: redisPort, MongoURI: mongoURI, NATSURL: server.NATSURL(), Origin: cfg.Origins,
 	}
+}
+
+// servePages adds the plain page, and at / the job page if dir has it. Both may
+// open sockets.
+func servePages(server *app.App, info devpage.Info, dir string) (built bool, err error) {
+	plain, err := devpage.Handler(info)
+	if err != nil {
+		return false, err
+	}
+	server.Handle("GET "+devpage.HelpPath, plain)
+	var jobs []devpage.Job
+	for _, novel := range sample.Novels {
+		jobs = append(jobs, devpage.Job{ID: novel.Job, Title: novel.Title})
+	}
+	page, err := devpage.Built(dir, jobs)
+	if errors.Is(err, fs.ErrNotExist) {
+		server.Handle("GET /{$}", plain)
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, pattern := range []string{"GET /{$}", "GET /config.json", "GET /assets/"} {
+		server.Handle(pattern, page)
+	}
+	_, port, _ := net.SplitHostPort(server.Addr().String())
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		server.AllowOrigin("http://" + net.JoinHostPort(host, port))
+	}
+	return true, nil
 }
 
 func announce(out io.Writer, info devpage.Info, dir string) {

@@ -163,6 +163,10 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 // that does not listen.
 func (a *App) NATSURL() string { return a.natsURL }
 
+// AllowOrigin lets the pages of one more origin connect, beside
+// SOCKET_CLIENT_ORIGIN. It must be called before [App.Run].
+func (a *App) AllowOrigin(origin string) { a.cfg.Origins += "," + origin }
+
 // Handle adds a page of the caller's. It must be called before [App.Run].
 func (a *App) Handle(pattern string, handler http.Handler) { a.mux.Handle(pattern, handler) }
 

@@ -11,6 +11,9 @@ import (
 //go:embed page.html
 var source string
 
+// HelpPath is where the page without a build step always is.
+const HelpPath = "/dev"
+
 // Info is what the page tells its reader.
 type Info struct {
 	// Job is the job that is shown first.
@@ -26,7 +29,7 @@ type Info struct {
 	Origin string
 }
 
-// Handler serves the page at its own path only.
+// Handler serves the page at any path that it is given.
 func Handler(info Info) (http.Handler, error) {
 	page, err := template.New("page").Parse(source)
 	if err != nil {

@@ -12,13 +12,32 @@ import (
 )
 
 const (
-	// Job is the job that the sample publishes to.
+	// Job is the first of the sample's jobs.
 	Job = "sample-novel"
-	// interval is the time between two of its events.
+	// interval is the time between two events of a job.
 	interval = 1500 * time.Millisecond
-	// steps is how many events one novel takes.
+	// steps is how many events one draft of a novel takes.
 	steps = 12
+	// failing is the step at which the making of a draft fails, where it does.
+	failing = 6
 )
+
+// Novel is one of the sample's jobs.
+type Novel struct {
+	Job, Title string
+	// begins is the step that the job is at when the sample begins, so that the
+	// jobs differ.
+	begins int
+	// fails makes every other draft fail.
+	fails bool
+}
+
+// Novels are the sample's jobs.
+var Novels = []Novel{
+	{Job: Job, Title: "The Lighthouse Keeper"},
+	{Job: "sample-mystery", Title: "Murder at Low Tide", begins: 4},
+	{Job: "sample-memoir", Title: "A Year of Small Boats", begins: 8, fails: true},
+}
 
 // Run publishes the sample through the Redis at an address, such as
 // redis://127.0.0.1:6379, until ctx ends. What cannot be published is logged and
@@ -38,15 +57,18 @@ func Run(ctx context.Context, redisURL string, logger *slog.Logger) error {
 			return nil
 		case <-ticker.C:
 		}
-		if err := publish(ctx, client, step); err != nil && ctx.Err() == nil {
-			logger.Warn("the sample did not publish", "err", err)
+		for _, novel := range Novels {
+			if err := novel.publish(ctx, client, step); err != nil && ctx.Err() == nil {
+				logger.Warn("the sample did not publish", "job", novel.Job, "err", err)
+			}
 		}
 	}
 }
 
-func publish(ctx context.Context, client *redis.Client, step int) error {
-	event, err := envelope(step/steps+1, step%steps, time.Now())
-	if err != nil {
+func (n Novel) publish(ctx context.Context, client *redis.Client, step int) error {
+	step += n.begins
+	event, err := n.envelope(step/steps+1, step%steps, time.Now())
+	if err != nil || event.Kind == "" {
 		return err
 	}
 	body, err := event.Encode()
@@ -56,21 +78,26 @@ func publish(ctx context.Context, client *redis.Client, step int) error {
 	return client.Publish(ctx, messaging.EventsChannel, body).Err()
 }
 
-// envelope returns one event of a novel's making.
-func envelope(novel, step int, now time.Time) (messaging.Envelope, error) {
+// envelope returns one event of a draft's making. It is empty after a failure.
+func (n Novel) envelope(draft, step int, now time.Time) (messaging.Envelope, error) {
 	at := messaging.FormatTime(now)
-	switch step {
-	case 0:
-		return messaging.NewJobStatus(Job, "queued", nil)
-	case 1:
-		return messaging.NewJobStatus(Job, "running", map[string]any{"novel": novel, "chapters": 0})
-	case steps - 2:
-		return messaging.NewDomain(Job, map[string]any{"type": "novel-finished", "occurredAt": at, "novel": novel})
-	case steps - 1:
-		return messaging.NewJobStatus(Job, "completed", map[string]any{"novel": novel, "chapters": steps - 4})
+	failed := n.fails && draft%2 == 0
+	switch {
+	case step == 0:
+		return messaging.NewJobStatus(n.Job, "queued", nil)
+	case step == 1:
+		return messaging.NewJobStatus(n.Job, "running", map[string]any{"draft": draft, "chapters": 0})
+	case failed && step == failing:
+		return messaging.NewJobStatus(n.Job, "failed", map[string]any{"draft": draft, "chapters": failing - 2, "reason": "the author ran out of ink"})
+	case failed && step > failing:
+		return messaging.Envelope{}, nil
+	case step == steps-2:
+		return messaging.NewDomain(n.Job, map[string]any{"type": "novel-finished", "occurredAt": at, "draft": draft})
+	case step == steps-1:
+		return messaging.NewJobStatus(n.Job, "completed", map[string]any{"draft": draft, "chapters": steps - 4})
 	}
-	return messaging.NewGeneration(Job, map[string]any{
-		"type": "chapter-drafted", "occurredAt": at, "novel": novel, "chapter": step - 1,
-		"excerpt": fmt.Sprintf("Chapter %d of novel %d begins here.", step-1, novel),
+	return messaging.NewGeneration(n.Job, map[string]any{
+		"type": "chapter-drafted", "occurredAt": at, "draft": draft, "chapter": step - 1,
+		"excerpt": fmt.Sprintf("Chapter %d of draft %d begins here.", step-1, draft),
 	})
 }
