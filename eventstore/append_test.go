@@ -254,22 +254,24 @@ func TestAppendWaitsWhileTheLogIsFull(t *testing.T) {
 		return r
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	filling, stop := context.WithCancel(ctx)
 	defer cancel()
-	full := false
-	for range 20 {
-		attempt, stop := context.WithTimeout(ctx, 300*time.Millisecond)
-		_, err := b.log.Append(attempt, large())
-		stop()
-		if errors.Is(err, context.DeadlineExceeded) {
-			full = true
-			break
+	filled := make(chan error, 1)
+	go func() { // ends with filling
+		for {
+			if _, err := b.log.Append(filling, large()); err != nil {
+				filled <- err
+				return
+			}
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	}()
+	eventually(t, "the log to be full", func() bool { return b.counter(t, "log_full") == 1 })
+	stop()
+	if err := await(t, "the append to be given up", filled); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
 	}
-	if !full || b.counter(t, "log_full") != 1 || b.counter(t, "log_full_episodes_total") != 1 {
-		t.Fatalf("full = %v, gauge %v, episodes %v", full, b.counter(t, "log_full"), b.counter(t, "log_full_episodes_total"))
+	if got := b.counter(t, "log_full_episodes_total"); got != 1 {
+		t.Fatalf("%v episodes", got)
 	}
 
 	done := make(chan error, 1)

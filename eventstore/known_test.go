@@ -54,6 +54,9 @@ func TestLateRepeatIsStoredOnce(t *testing.T) {
 	fresh := b.add(t, withID("job", "while reading", "text"))[0]
 	plain.outlive(t)
 
+	// Beyond the window only what has been read is known: both, and the probe.
+	eventually(t, "the ids to be read", func() bool { return b.counter(t, "known_ids") == 3 })
+
 	again := open(t, plain.conn, shortWindow) // A gateway that starts now.
 	again.knowIDs(t, 100)
 	for _, gateway := range []*bundle{b, again} {
@@ -124,6 +127,7 @@ func TestLateRepeatAfterPurgeIsNotSwallowed(t *testing.T) {
 		t.Fatalf("replay at %d after the original at %d", replay, first)
 	}
 	b.outliveKnown(t)
+	eventually(t, "the replay and the probe to be read", func() bool { return b.counter(t, "known_ids") == 2 })
 	if receipt, err := b.log.Append(t.Context(), original); err != nil || !receipt.Duplicate || receipt.Sequence != replay {
 		t.Errorf("late repeat of the replay = %+v, %v; want %d", receipt, err, replay)
 	}
@@ -173,6 +177,7 @@ func TestKnownIDsOfANewEpoch(t *testing.T) {
 	}
 	eventually(t, "the ids of the new epoch", func() bool { return b.counter(t, "known_ids") == 1 })
 	renewed.outlive(t)
+	eventually(t, "the probe to be read", func() bool { return b.counter(t, "known_ids") == 2 })
 	if receipt, err := b.log.Append(t.Context(), withID("job", "c", "text")); err != nil || !receipt.Duplicate {
 		t.Errorf("a late repeat in the new epoch: %+v, %v", receipt, err)
 	}

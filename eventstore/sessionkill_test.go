@@ -94,8 +94,9 @@ func TestSessionsOfAKilledProcess(t *testing.T) {
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	// written is well beyond the time within which the server writes.
-	const written = 500 * time.Millisecond
+	// written is well beyond the time within which the server writes, provided that
+	// it runs: the rounds say so.
+	const written, ran = 500 * time.Millisecond, 3
 	var (
 		left   time.Time // When the quiet sessions had been left alone.
 		last   int
@@ -109,7 +110,7 @@ func TestSessionsOfAKilledProcess(t *testing.T) {
 		switch {
 		case left.IsZero() && last >= quietRounds-1:
 			left = time.Now()
-		case !left.IsZero() && !killed && time.Since(left) > written:
+		case !left.IsZero() && !killed && time.Since(left) > written && last >= quietRounds+ran:
 			killed = true
 			if err := child.Process.Kill(); err != nil {
 				t.Fatal(err)

@@ -15,9 +15,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/fanout"
-	"github.com/letswriteabook/realtime/fanout/internal/pipenet"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/pipenet"
 	"github.com/letswriteabook/realtime/messaging"
 )
 

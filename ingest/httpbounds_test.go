@@ -34,7 +34,7 @@ func TestPublishWaitsForRoomInTheBudget(t *testing.T) {
 func TestFullBudgetIsUnavailableInTheEnd(t *testing.T) {
 	t.Parallel()
 	cfg := quick()
-	cfg.MaxPendingEvents, cfg.PublishTimeout = 3, 50*time.Millisecond
+	cfg.MaxPendingEvents = 3
 	b := setup(t)
 	d := serve(t, b.subscribed(t, cfg), b.log)
 	open := b.log.block()
@@ -44,7 +44,7 @@ func TestFullBudgetIsUnavailableInTheEnd(t *testing.T) {
 	}
 	eventually(t, "back-pressure", func() bool { return d.metric(t, "backpressure_episodes_total") == 1 })
 	for range 3 {
-		d.post(t, jsonType, event("other", "", 1)).expectUnavailable(t)
+		d.post(t, jsonType, event("other", "", 1), limitHeader, "50ms").expectUnavailable(t)
 	}
 	if pending := d.metric(t, "pending_events"); pending != 3 {
 		t.Errorf("%v events pending, want 3", pending)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -17,9 +18,13 @@ import (
 
 func TestLogThatIsAwayIsUnavailable(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testLogThatIsAway)
+}
+
+func testLogThatIsAway(t *testing.T) {
 	cfg := quick()
 	cfg.PublishTimeout = 50 * time.Millisecond
-	d := openDoor(t, cfg)
+	d := openDoorInBubble(t, cfg)
 	open := d.log.block()
 	defer open()
 	lines := []string{event("a", "", 1), "poison", event("a", "", 2), event("b", "", 3), event("a", "", 4)}
@@ -92,15 +97,13 @@ func TestAnswersAreTrueWhileTheLogComesAndGoes(t *testing.T) {
 
 func TestLinesBehindAStuckEventAreWithdrawn(t *testing.T) {
 	t.Parallel()
-	cfg := quick()
-	cfg.PublishTimeout = 50 * time.Millisecond
 	b := setup(t)
-	d := serve(t, b.subscribed(t, cfg), b.log)
+	d := serve(t, b.subscribed(t, quick()), b.log)
 	open := b.log.block()
 	defer open()
 	b.publish(t, event("job", "", 1), event("job", "", 2))
 	eventually(t, "2 events to be read", func() bool { return d.metric(t, "pending_events") == 2 })
-	answer := d.post(t, ndjsonType, event("job", "", 3)+"\n"+event("job", "", 4))
+	answer := d.post(t, ndjsonType, event("job", "", 3)+"\n"+event("job", "", 4), limitHeader, "50ms")
 	answer.expectUnavailable(t)
 	for _, result := range answer.Results {
 		if !strings.HasPrefix(result.Message, "not stored") {
@@ -120,7 +123,7 @@ func TestLinesBehindAStuckEventAreWithdrawn(t *testing.T) {
 // stalled sends a request whose body stops in the middle.
 func (d *door) stalled(t *testing.T, contentType, sent string, declared int) net.Conn {
 	t.Helper()
-	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", d.server.Listener.Addr().String())
+	conn, err := d.dial(t.Context(), "tcp", d.server.Listener.Addr().String())
 	if err != nil {
 		t.Fatalf("dial: %v", err)
 	}
@@ -156,9 +159,13 @@ func TestSlowBodyIsNotWaitedFor(t *testing.T) {
 // log is waited for.
 func TestBodyTimeoutEndsWithTheBody(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testBodyTimeout)
+}
+
+func testBodyTimeout(t *testing.T) {
 	cfg := quick()
 	cfg.BodyTimeout = 30 * time.Millisecond
-	d := openDoor(t, cfg)
+	d := openDoorInBubble(t, cfg)
 	open := d.log.block()
 	answer := d.postAsync(t, jsonType, event("job", "", 1))
 	select {

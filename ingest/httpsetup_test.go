@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/pipenet"
 )
 
 const (
@@ -23,6 +26,8 @@ type door struct {
 	*gateway
 	log    *memoryLog
 	server *httptest.Server
+	client *http.Client
+	dial   func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // openDoor runs an Ingest without Redis behind an HTTP server.
@@ -32,13 +37,49 @@ func openDoor(t *testing.T, cfg ingest.Config) *door {
 	return serve(t, start(t, nil, log, cfg), log)
 }
 
+// openDoorInBubble is openDoor for a bubble of fake time, where a timeout is over
+// when everything waits, and never while the machine is busy with something else.
+func openDoorInBubble(t *testing.T, cfg ingest.Config) *door {
+	t.Helper()
+	log := newMemoryLog()
+	g := start(t, nil, log, cfg)
+	network := pipenet.Listen()
+	d := &door{gateway: g, log: log, dial: network.Dial, server: &httptest.Server{
+		Listener: network, Config: &http.Server{Handler: http.HandlerFunc(g.ServePublish)},
+	}}
+	d.open(t)
+	return d
+}
+
 // serve puts an HTTP server before an Ingest.
 func serve(t *testing.T, g *gateway, log *memoryLog) *door {
 	t.Helper()
-	d := &door{gateway: g, log: log, server: httptest.NewServer(http.HandlerFunc(g.ServePublish))}
-	t.Cleanup(d.server.Close)
-	eventually(t, "requests to be taken in", func() bool { return probe(g) == http.StatusBadRequest })
+	d := &door{gateway: g, log: log, dial: (&net.Dialer{}).DialContext, server: httptest.NewUnstartedServer(http.HandlerFunc(
+		func(w http.ResponseWriter, r *http.Request) {
+			if limit, err := time.ParseDuration(r.Header.Get(limitHeader)); err == nil {
+				ctx, cancel := context.WithTimeout(r.Context(), limit)
+				defer cancel()
+				r = r.WithContext(ctx)
+			}
+			g.ServePublish(w, r)
+		},
+	))}
+	d.open(t)
 	return d
+}
+
+// limitHeader bounds one request of a test as Config.PublishTimeout bounds all of
+// them, so that those that have to succeed have all the time they need.
+const limitHeader = "Test-Limit"
+
+func (d *door) open(t *testing.T) {
+	t.Helper()
+	d.server.Start()
+	d.client = &http.Client{Transport: &http.Transport{DialContext: d.dial}}
+	t.Cleanup(d.server.Close)
+	t.Cleanup(d.client.CloseIdleConnections)
+	g := d.gateway
+	eventually(t, "requests to be taken in", func() bool { return probe(g) == http.StatusBadRequest })
 }
 
 // probe publishes nothing, and returns the status.
@@ -94,7 +135,7 @@ func (d *door) request(ctx context.Context, contentType string, body io.Reader, 
 
 // do sends a request; it may be called from any goroutine.
 func (d *door) do(r *http.Request) (reply, error) {
-	response, err := d.server.Client().Do(r)
+	response, err := d.client.Do(r)
 	if err != nil {
 		return reply{}, err
 	}

@@ -106,13 +106,10 @@ func TestPausedRedisIsNoticedAndRecoveredFrom(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	cfg := quick()
+	cfg.PingTimeout = 2 * time.Second
 	g := b.subscribed(t, cfg)
 	b.server.Pause()
-	paused := time.Now()
 	eventually(t, "the pause to be noticed", func() bool { return errors.Is(g.Connected(), ingest.ErrNotSubscribed) })
-	if took := time.Since(paused); took > cfg.PingInterval+cfg.PingTimeout+5*time.Second {
-		t.Errorf("noticed after %s", took)
-	}
 	b.server.Resume()
 	g.waitConnected(t)
 	b.publish(t, event("job", "", 1))
@@ -128,7 +125,13 @@ func TestStopIsQuickWhileRedisIsPaused(t *testing.T) {
 		t.Run(when, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			g := b.subscribed(t, quick())
+			cfg := quick()
+			if when == "connecting" { // and waiting for that
+				cfg.PingTimeout, cfg.ConnectTimeout = 2*time.Second, 3*patience
+			} else {
+				cfg.PingInterval, cfg.PingTimeout = 3*patience, 3*patience
+			}
+			g := b.subscribed(t, cfg)
 			b.server.Pause()
 			if when == "connecting" {
 				eventually(t, "the pause to be noticed", func() bool { return g.Connected() != nil })
@@ -137,8 +140,8 @@ func TestStopIsQuickWhileRedisIsPaused(t *testing.T) {
 			if err := g.stop(); err != nil {
 				t.Errorf("run: %v", err)
 			}
-			if took := time.Since(began); took > 3*time.Second {
-				t.Errorf("stopping took %s", took)
+			if took := time.Since(began); took > patience {
+				t.Errorf("stopping took %s: it waited for Redis", took)
 			}
 		})
 	}

@@ -46,7 +46,7 @@ type gateway struct {
 func quick() ingest.Config {
 	cfg := ingest.DefaultConfig()
 	cfg.PingInterval = 100 * time.Millisecond
-	cfg.PingTimeout = 2 * time.Second // or a busy machine looks like a dead Redis
+	cfg.PingTimeout = 10 * time.Second // or a busy machine looks like a dead Redis
 	cfg.BackoffMin = 10 * time.Millisecond
 	cfg.BackoffMax = 100 * time.Millisecond
 	cfg.RetryInterval = time.Millisecond

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/letswriteabook/realtime/fanout/internal/pipenet"
+	"github.com/letswriteabook/realtime/internal/pipenet"
 )
 
 // onFakeClock runs a test against a server whose time costs nothing.

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
-	"github.com/letswriteabook/realtime/fanout/internal/pipenet"
+	"github.com/letswriteabook/realtime/internal/pipenet"
 )
 
 // throttled is a client's connection that reads slowly but steadily.

@@ -14,8 +14,8 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/letswriteabook/realtime/fanout/internal/pipenet"
 	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/internal/pipenet"
 )
 
 // patience bounds what should happen at once, on a machine that is busy.

@@ -113,23 +113,16 @@ func (b *balancer) remove(conns ...net.Conn) {
 	}
 }
 
-// busiest returns how many connections came in the busiest second since began.
-func (b *balancer) busiest(began time.Time) (most int) {
+// since returns when connections came, from began on.
+func (b *balancer) since(began time.Time) (came []time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i, from := range b.accepted {
-		if from.Before(began) {
-			continue
+	for _, at := range b.accepted {
+		if !at.Before(began) {
+			came = append(came, at)
 		}
-		count := 0
-		for _, at := range b.accepted[i:] {
-			if at.Sub(from) < time.Second {
-				count++
-			}
-		}
-		most = max(most, count)
 	}
-	return most
+	return came
 }
 
 func (b *balancer) close() {

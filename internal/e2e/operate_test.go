@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -53,16 +52,10 @@ func startOperated(t *testing.T) *operated {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	env := settings{"MONGODB_URI": server.URI(), "NATS_LISTEN": address}
+	g := startGateway(t, settings{"MONGODB_URI": server.URI(), "NATS_LISTEN": "127.0.0.1:0"})
 	return &operated{
-		t: t, gateway: startGateway(t, env),
-		env:    settings{"MONGODB_URI": server.URI(), "NATS_URL": "nats://" + address},
+		t: t, gateway: g,
+		env:    settings{"MONGODB_URI": server.URI(), "NATS_URL": natsURL(g)},
 		events: client.Database(devstack.Database).Collection("novel_job_events"),
 	}
 }

@@ -165,7 +165,7 @@ func TestGivesUp(t *testing.T) {
 	l := startLog(t, client, func(id string, _ int) bool { return id == "poison" })
 	cfg := quick()
 	cfg.GiveUpAfter = 300 * time.Millisecond
-	rejected := make(chan string, 1)
+	rejected := make(chan string, 2) // on a slow machine the other as well
 	cfg.OnRejected = func(id, jobID string, _ error) { rejected <- jobID + " " + id }
 	p, _ := run(t, client, cfg)
 	poison, err := p.Publish(t.Context(), event(t, "job", "poison"))
