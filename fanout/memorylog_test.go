@@ -147,12 +147,20 @@ func (l *memoryLog) sequences(jobID string, after uint64) []uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []uint64
-	for _, r := range l.jobs[jobID] {
-		if r.Sequence > after {
-			found = append(found, r.Sequence)
-		}
+	for _, r := range following(l.jobs[jobID], after, len(l.jobs[jobID])) {
+		found = append(found, r.Sequence)
 	}
 	return found
+}
+
+// due returns the sequence that comes next of a job after a sequence, 0 for none.
+func (l *memoryLog) due(jobID string, after uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range following(l.jobs[jobID], after, 1) {
+		return r.Sequence
+	}
+	return 0
 }
 
 // newest returns the job's newest retained sequence, 0 without one. The lock is
