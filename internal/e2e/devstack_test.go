@@ -105,17 +105,21 @@ func TestSampleJob(t *testing.T) {
 // is an error.
 func TestTakenAddresses(t *testing.T) {
 	t.Parallel()
-	defaults := []string{"127.0.0.1:6379", "127.0.0.1:27017", "127.0.0.1:4222", ":3001"}
-	for _, address := range defaults {
-		if listener, err := net.Listen("tcp", address); err == nil { // else somebody else has taken it
-			t.Cleanup(func() { _ = listener.Close() })
+	var held []string // what somebody else has taken may be free again before the program asks
+	for _, address := range []string{"127.0.0.1:6379", "127.0.0.1:27017", "127.0.0.1:4222", ":3001"} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Log(err)
+			continue
 		}
+		t.Cleanup(func() { _ = listener.Close() })
+		held = append(held, address)
 	}
 	program := build(t, "realtime-dev")
 	server := &gateway{t: t, command: []string{program, "--sample=false"}, env: devLog}
 	t.Cleanup(server.stop)
 	server.start()
-	for _, address := range defaults {
+	for _, address := range held {
 		port := address[strings.LastIndex(address, ":")+1:]
 		if _, found := server.output.find(regexp.MustCompile(`(?m)^(.*` + port + ` is taken.*)$`)); !found {
 			t.Errorf("nothing says that %s is taken:\n%s", address, server.output.tail())
