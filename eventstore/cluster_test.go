@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
 )
@@ -106,29 +105,47 @@ func TestThreeReplicas(t *testing.T) {
 	}
 
 	const jobs, each = 3, 80
-	half := make(chan struct{}, jobs)
+	quarter, half := make(chan struct{}, jobs), make(chan struct{}, jobs)
 	var appending sync.WaitGroup
 	for j := range jobs {
 		appending.Go(func() {
 			for i := range each {
-				// Two gateways hear every event.
+				// Two gateways hear every event, at the same time: one of them may be
+				// told that the other's is being stored, which is no success.
+				var hearing sync.WaitGroup
 				for _, g := range []*bundle{gateways[j], gateways[(j+1)%len(gateways)]} {
-					if _, err := g.log.Append(t.Context(), withID(fmt.Sprint(j), fmt.Sprint(j, "-", i), "x")); err != nil {
-						t.Errorf("append: %v", err)
-					}
+					hearing.Go(func() {
+						if _, err := g.log.Append(t.Context(), withID(fmt.Sprint(j), fmt.Sprint(j, "-", i), "x")); err != nil {
+							t.Errorf("append: %v", err)
+						}
+					})
 				}
-				if i == each/2 {
+				hearing.Wait()
+				switch i {
+				case each / 4:
+					quarter <- struct{}{}
+				case each / 2:
 					half <- struct{}{}
 				}
 			}
 		})
 	}
-	await(t, "half of the appends", half)
 	stream, err := b.js.Stream(t.Context(), "NOVEL_EVENTS")
 	if err != nil {
 		t.Fatal(err)
 	}
-	leader := stream.CachedInfo().Cluster.Leader
+	await(t, "a quarter of the appends", quarter)
+	// The leader gives its office away. It may refuse while it is new.
+	eventually(t, "the leader to step down", func() bool {
+		answer, err := b.conn.Request("$JS.API.STREAM.LEADER.STEPDOWN.NOVEL_EVENTS", nil, 5*time.Second)
+		return err == nil && strings.Contains(string(answer.Data), `"success":true`)
+	})
+	await(t, "half of the appends", half)
+	info, err := stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := info.Cluster.Leader
 	for _, s := range servers {
 		if s.Name() == leader {
 			s.Shutdown()
@@ -156,8 +173,14 @@ func TestThreeReplicas(t *testing.T) {
 			}
 		}
 	}
-	var info *jetstream.StreamInfo
 	if info, err = stream.Info(t.Context()); err != nil || info.Cluster.Leader == leader {
 		t.Errorf("leader is still %s, %v", leader, err)
+	}
+	for _, cause := range []string{"duplicate-in-flight", "timeout", "no-responders", "disconnected", "server"} {
+		repeats := 0.0
+		for _, g := range gateways {
+			repeats += g.retriesBy(t, cause)
+		}
+		t.Logf("repeated because of %s: %v", cause, repeats)
 	}
 }
