@@ -62,6 +62,8 @@ func TestUses(t *testing.T) {
 		{"drills use the parts", "recovery/a.go", module + "/eventstore", ""},
 		{"drills know no driver", "recovery/a.go", natsClient, "recovery"},
 		{"the lab starts processes", "recovery/lab/a.go", "os/exec", ""},
+		{"the lab has the cluster's files", "recovery/lab/a.go", module + "/deploy/cluster", ""},
+		{"the cluster's files know nobody", "deploy/cluster/a.go", module + "/messaging", "deploy/cluster"},
 		{"the lab knows no part", "recovery/lab/a.go", module + "/eventstore", "recovery/lab"},
 		{"the judge knows files", "recovery/oracle/a.go", module + "/eventstore", "recovery/oracle"},
 		{"a report has verdicts", "recovery/report/a.go", module + "/recovery/oracle", ""},

@@ -126,7 +126,12 @@ var rules = []rule{
 		why:     "a report is results on paper",
 	},
 	{
+		folder: "deploy/cluster",
+		why:    "configuration files are carried and nothing else",
+	},
+	{
 		folder:  "recovery/lab",
+		project: []string{"deploy/cluster"},
 		modules: plumbing,
 		why:     "the lab starts processes and knows them by their protocols; what is done with them is the drill's",
 	},

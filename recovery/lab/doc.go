@@ -11,9 +11,9 @@
 //	gateway.Kill()
 //	err = l.Close()
 //
-// The gateways and the NATS servers are built from the module, the NATS servers
-// with the configuration files of deploy/cluster; redis-server is the
-// machine's.
+// The programs are built from the module ([Build]), or looked for ([Find]); the NATS
+// servers run with the configuration files of deploy/cluster; redis-server is
+// the machine's.
 //
 // # Invariants
 //

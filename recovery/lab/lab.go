@@ -15,7 +15,7 @@ import (
 
 // Config says what a lab consists of.
 type Config struct {
-	// Programs come from [Build].
+	// Programs come from [Build] or [Find].
 	Programs Programs
 	// Dir holds everything the processes write. It is made, and removed by
 	// [Lab.Close] unless Keep is set.
@@ -36,8 +36,12 @@ type Config struct {
 // Validate names the first field that cannot be used.
 func (c Config) Validate() error {
 	switch {
-	case c.Programs.Dir == "":
-		return errors.New("lab: Programs is empty")
+	case c.Programs.Realtime == "" || c.Programs.Redis == "":
+		return errors.New("lab: Programs lacks realtime or redis-server")
+	case c.Nodes > 0 && c.Programs.NATS == "":
+		return errors.New("lab: Programs lacks nats-server, and Nodes is not 0")
+	case c.Mongo && c.Programs.Dev == "":
+		return errors.New("lab: Programs lacks realtime-dev, and Mongo is set")
 	case c.Dir == "":
 		return errors.New("lab: Dir is empty")
 	case c.Nodes != 0 && c.Nodes != 1 && c.Nodes != maxNodes:
@@ -104,7 +108,7 @@ func New(cfg Config) (*Lab, error) {
 // Dir returns the lab's folder.
 func (l *Lab) Dir() string { return l.cfg.Dir }
 
-// Root returns the folder of the module.
+// Root returns the folder of the module, empty without one.
 func (l *Lab) Root() string { return l.cfg.Programs.Root }
 
 // Replicas returns how many servers hold the log.
@@ -179,7 +183,7 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	maps.Copy(all, env)
 	maps.DeleteFunc(all, func(_, value string) bool { return value == "" })
 	gateway := l.add(&Process{
-		name: name, path: filepath.Join(l.cfg.Programs.Dir, "realtime"), args: []string{"serve"},
+		name: name, path: l.cfg.Programs.Realtime, args: []string{"serve"},
 		addr: address, env: all, ready: httpReady("http://" + address + "/health/ready"),
 	})
 	l.mu.Lock()

@@ -141,9 +141,10 @@ func TestStartTellsTheLastWords(t *testing.T) {
 
 func TestConfigNamesTheField(t *testing.T) {
 	t.Parallel()
-	some := lab.Programs{Dir: "x"}
+	some := lab.Programs{Realtime: "x", NATS: "x", Redis: "x"}
 	for field, cfg := range map[string]lab.Config{
 		"Programs": {Dir: "x"},
+		"Mongo":    {Programs: some, Dir: "x", Mongo: true},
 		"Dir":      {Programs: some},
 		"Nodes":    {Programs: some, Dir: "x", Nodes: 4},
 		"Replicas": {Programs: some, Dir: "x", Nodes: 3, Replicas: 2},

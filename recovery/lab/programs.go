@@ -13,22 +13,22 @@ import (
 // ErrNoProgram is matched when a program of the machine is not installed.
 var ErrNoProgram = errors.New("program is not installed")
 
-// packages are what [Build] builds, by the name of the program.
+// The programs that can be built, by name.
 var packages = map[string]string{
 	"realtime":     "./cmd/realtime",
 	"realtime-dev": "./cmd/realtime-dev",
 	"nats-server":  "github.com/nats-io/nats-server/v2",
 }
 
-// Programs says where the programs and the configuration files are. [Build]
-// returns one.
+// Programs says where the programs are. [Build] and [Find] return one. What a
+// system does not run may be missing.
 type Programs struct {
-	// Root is the folder of the module.
+	// Root is the folder of the module; empty when there is none.
 	Root string
-	// Dir holds the programs that were built.
-	Dir string
-	// Redis is the machine's redis-server.
-	Redis string
+	// Realtime and Dev are cmd/realtime and cmd/realtime-dev.
+	Realtime, Dev string
+	// NATS and Redis are nats-server and redis-server.
+	NATS, Redis string
 }
 
 // Build builds the module's programs and the NATS server into a folder, in which
@@ -39,21 +39,35 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 	if err != nil {
 		return Programs{}, err
 	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return Programs{}, fmt.Errorf("folder of the programs: %w", err)
-	}
 	redis, err := exec.LookPath("redis-server")
 	if err != nil {
 		return Programs{}, fmt.Errorf("%w: redis-server: %w", ErrNoProgram, err)
 	}
-	for name, source := range packages {
-		build := exec.CommandContext(ctx, "go", "build", "-o", filepath.Join(dir, name), source)
-		build.Dir = root
-		if said, err := build.CombinedOutput(); err != nil {
-			return Programs{}, fmt.Errorf("build %s: %w\n%s", source, err, said)
+	programs := Programs{Root: root, Redis: redis}
+	for name, path := range programs.built() {
+		if *path, err = build(ctx, root, dir, name); err != nil {
+			return Programs{}, err
 		}
 	}
-	return Programs{Root: root, Dir: dir, Redis: redis}, nil
+	return programs, nil
+}
+
+// built are the fields of the programs that can be built.
+func (p *Programs) built() map[string]*string {
+	return map[string]*string{"realtime": &p.Realtime, "realtime-dev": &p.Dev, "nats-server": &p.NATS}
+}
+
+func build(ctx context.Context, root, dir, name string) (string, error) {
+	path, err := filepath.Abs(filepath.Join(dir, name))
+	if err != nil {
+		return "", fmt.Errorf("folder of the programs: %w", err)
+	}
+	command := exec.CommandContext(ctx, "go", "build", "-o", path, packages[name])
+	command.Dir = root
+	if said, err := command.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", packages[name], err, said)
+	}
+	return path, nil
 }
 
 // Versions returns what the programs are, one line each, as a report states it.
@@ -61,10 +75,16 @@ func (p Programs) Versions(ctx context.Context) map[string]string {
 	versions := map[string]string{}
 	for name, command := range map[string][]string{
 		"go":           {"go", "version"},
-		"nats-server":  {filepath.Join(p.Dir, "nats-server"), "--version"},
+		"nats-server":  {p.NATS, "--version"},
 		"redis-server": {p.Redis, "--version"},
 	} {
+		if command[0] == "" {
+			continue
+		}
 		said, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
+		if errors.Is(err, exec.ErrNotFound) {
+			continue // no Go here, and none was needed
+		}
 		if err != nil {
 			versions[name] = "unknown: " + err.Error()
 			continue

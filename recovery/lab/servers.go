@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/letswriteabook/realtime/deploy/cluster"
 )
 
 // questionTimeout bounds one question to a server.
@@ -61,7 +63,7 @@ func (l *Lab) newMongo() (*Process, error) {
 		return nil, err
 	}
 	return l.add(&Process{
-		name: "mongo", path: filepath.Join(l.cfg.Programs.Dir, "realtime-dev"), addr: address,
+		name: "mongo", path: l.cfg.Programs.Dev, addr: address,
 		args:  []string{"mongo", "--listen", address, "--dir", filepath.Join(l.cfg.Dir, "mongo")},
 		ready: accepting(address),
 	}), nil
@@ -77,6 +79,10 @@ type node struct {
 // newNodes prepares the servers with the configuration files of deploy/cluster,
 // which take every address from the environment.
 func (l *Lab) newNodes() ([]*node, error) {
+	settings := filepath.Join(l.cfg.Dir, "nats")
+	if err := cluster.Write(settings); err != nil {
+		return nil, fmt.Errorf("lab: %w", err)
+	}
 	env := map[string]string{"NATS_SYNC": l.cfg.Sync}
 	nodes := make([]*node, l.cfg.Nodes)
 	for i := range maxNodes {
@@ -100,8 +106,8 @@ func (l *Lab) newNodes() ([]*node, error) {
 			file = "nats-alone.conf"
 		}
 		nodes[i] = &node{monitor: monitor, route: route, Process: &Process{
-			name: fmt.Sprintf("nats-%d", i+1), path: filepath.Join(l.cfg.Programs.Dir, "nats-server"), addr: listen,
-			args:  []string{"-c", filepath.Join(l.cfg.Programs.Root, "deploy", "cluster", file)},
+			name: fmt.Sprintf("nats-%d", i+1), path: l.cfg.Programs.NATS, addr: listen,
+			args:  []string{"-c", filepath.Join(settings, file)},
 			ready: greeted(listen, "", "INFO "),
 		}}
 	}
