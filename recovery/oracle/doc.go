@@ -8,7 +8,9 @@
 //	C-NAME.ndjson    delivered to a client, and the cursors it asked for
 //
 // [Journal] writes them and [Judge] reads them. Nothing else is known to the
-// judge: no clock, no counter of the service, no memory of the producer.
+// judge: no clock, no counter of the service, no memory of the producer. The lines
+// of A, K and C also say when they were written, for [ReadPace], which tells how much
+// happened when.
 //
 // # The rules
 //

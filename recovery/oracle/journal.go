@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 )
 
 // The files' names.
@@ -84,9 +85,12 @@ func (j *Journal) Close() error {
 }
 
 func (j *Journal) write(name string, e entry) {
-	line, err := json.Marshal(e)
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if name != storedFile && name != projectedFile {
+		e.At = time.Now().UnixMilli()
+	}
+	line, err := json.Marshal(e)
 	file := j.files[name]
 	if file == nil && err == nil {
 		file, err = os.OpenFile(filepath.Join(j.dir, name+suffix), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
