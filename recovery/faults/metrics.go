@@ -86,7 +86,7 @@ func notReady(ctx context.Context, gateway *lab.Process) (string, error) {
 		if err == nil && response.StatusCode == http.StatusServiceUnavailable {
 			return strings.TrimSpace(string(body)), nil
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := Pause(ctx, 100*time.Millisecond); err != nil {
 			return "", fmt.Errorf("%s says that it is ready: %w", gateway.Name(), err)
 		}
 	}

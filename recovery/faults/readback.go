@@ -18,9 +18,12 @@ import (
 // pageLength is how many records are read at once.
 const pageLength = 500
 
-// openLog opens the lab's log as a reader. Its limits are the gateways', because
+// historyCollection is where the history projection keeps its documents.
+const historyCollection = "novel_job_events"
+
+// OpenLog opens the lab's log as a reader. Its limits are the gateways', because
 // opening brings a stream's limits up to date.
-func (t *Trial) openLog(ctx context.Context) (*eventstore.Log, func(), error) {
+func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
 	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return nil, nil, err
@@ -47,7 +50,7 @@ func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, 
 	for _, job := range t.jobs {
 		records, err := readJob(ctx, log, job)
 		for errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIncomplete) {
-			if waited := pause(ctx, 100*time.Millisecond); waited != nil {
+			if waited := Pause(ctx, 100*time.Millisecond); waited != nil {
 				return nil, errors.Join(err, waited)
 			}
 			records, err = readJob(ctx, log, job)
@@ -77,7 +80,7 @@ func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.
 			return nil, err
 		}
 		if len(records) == 0 {
-			if err := pause(ctx, 100*time.Millisecond); err != nil {
+			if err := Pause(ctx, 100*time.Millisecond); err != nil {
 				return nil, err
 			}
 			continue
@@ -90,7 +93,7 @@ func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.
 
 // readMongo waits until the projections have what the log has, and notes it.
 func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
-	if err := t.awaitProjected(ctx, log); err != nil {
+	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
 	db, err := projections.Connect(t.Lab.MongoURI())
@@ -98,31 +101,39 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 		return err
 	}
 	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
-	store, err := projections.New(db, projections.DefaultConfig(), t.logger, prometheus.NewRegistry())
+	// One pass over the whole collection, because FerretDB makes one for every
+	// question; what it has of other epochs is not served.
+	cursor, err := db.Collection(historyCollection).Find(ctx, map[string]any{})
 	if err != nil {
-		return err
+		return fmt.Errorf("read %s: %w", historyCollection, err)
 	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	ours := make(map[string]bool, len(t.jobs))
 	for _, job := range t.jobs {
-		after := messaging.Position{Epoch: log.Epoch()}
-		for {
-			records, err := store.ReadAfter(ctx, job, after, pageLength)
-			if err != nil {
-				return fmt.Errorf("read %s from MongoDB: %w", job, err)
-			}
-			if len(records) == 0 {
-				break
-			}
-			for _, r := range records {
-				t.Journal.Projected(r.ID, r.JobID, r.Sequence)
-				after.Sequence = r.Sequence
-			}
+		ours[job] = true
+	}
+	for cursor.Next(ctx) {
+		var document struct {
+			JobID    string `bson:"jobId"`
+			EventID  string `bson:"eventId"`
+			Epoch    string `bson:"epoch"`
+			Sequence int64  `bson:"sequence"`
 		}
+		if err := cursor.Decode(&document); err != nil {
+			return fmt.Errorf("read %s: %w", historyCollection, err)
+		}
+		if document.Epoch == log.Epoch() && ours[document.JobID] {
+			t.Journal.Projected(document.EventID, document.JobID, uint64(document.Sequence))
+		}
+	}
+	if err := cursor.Err(); err != nil {
+		return fmt.Errorf("read %s: %w", historyCollection, err)
 	}
 	return nil
 }
 
-// awaitProjected waits until the history projection has acknowledged everything.
-func (t *Trial) awaitProjected(ctx context.Context, log *eventstore.Log) error {
+// AwaitProjected waits until the history projection has acknowledged everything.
+func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -26,10 +26,17 @@ type Row struct {
 	System System
 	// Run hurts the system.
 	Run func(ctx context.Context, t *Trial) error
+	// Timeout bounds the trial, and SettleTimeout what follows its fault; 0 means
+	// those of a row of the matrix.
+	Timeout, SettleTimeout time.Duration
 }
 
-// Name returns the number with the variant, as "08-node".
+// Name returns the number with the variant, as "08-node"; without a number, which is
+// what a drill is, the variant.
 func (r Row) Name() string {
+	if r.Number == 0 {
+		return r.Variant
+	}
 	if r.Variant == "" {
 		return fmt.Sprintf("%02d", r.Number)
 	}

@@ -88,7 +88,7 @@ func (t *Trial) afterStorm(ctx context.Context, size int, connecting float64) er
 		return err
 	}
 	const quiet = 5 * time.Second
-	if err := pause(ctx, quiet); err != nil {
+	if err := Pause(ctx, quiet); err != nil {
 		return err
 	}
 	later, err := metric(ctx, gateway, "process_cpu_seconds_total")

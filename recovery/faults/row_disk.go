@@ -39,7 +39,7 @@ func fillDisk(ctx context.Context, t *Trial) (err error) {
 	began := time.Now()
 	for {
 		before := t.Outbox.Acknowledged()
-		if err := pause(ctx, 3*time.Second); err != nil {
+		if err := Pause(ctx, 3*time.Second); err != nil {
 			return err
 		}
 		if t.Outbox.Acknowledged() == before {

@@ -98,7 +98,7 @@ func (t *Trial) fence(ctx context.Context) error {
 // letters waits until there are so many dead letters, and returns them; more would
 // be there as well, because their neighbours were stored behind them.
 func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, error) {
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, err
 		if len(all) >= want {
 			return all, nil
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := Pause(ctx, 50*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("%d dead letters, want %d: %w", len(all), want, err)
 		}
 	}

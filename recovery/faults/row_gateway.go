@@ -70,7 +70,7 @@ func killBeforeReceipt(ctx context.Context, t *Trial) error {
 	if err := gateway.Start(ctx); err != nil {
 		return err
 	}
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func killBeforeReceipt(ctx context.Context, t *Trial) error {
 			if sequence, err = log.LastSequence(ctx, job); err != nil {
 				return err
 			}
-			if err := pause(ctx, 10*time.Millisecond); err != nil {
+			if err := Pause(ctx, 10*time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -132,7 +132,7 @@ func pauseGateway(ctx context.Context, t *Trial) error {
 		if time.Since(paused) > time.Minute {
 			return fmt.Errorf("redis did not give the stopped gateway up in a minute")
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := Pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -22,7 +22,7 @@ const lagMetric = "realtime_projections_lag_records"
 // stopMongo kills MongoDB. Who is live stays so, and who comes meanwhile catches
 // up from the log.
 func stopMongo(ctx context.Context, t *Trial) error {
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 		return err
 	}
 	t.Lab.Mongo().Kill()
-	if err := pause(ctx, time.Duration(t.Scaled("seconds", 300, 20, 5))*time.Second); err != nil {
+	if err := Pause(ctx, time.Duration(t.Scaled("seconds", 300, 20, 5))*time.Second); err != nil {
 		return err
 	}
 	heads, err := t.readLog(ctx, log, func(string, string, uint64) {})
@@ -56,7 +56,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 	if err := t.Lab.Mongo().Start(ctx); err != nil {
 		return err
 	}
-	if err := t.awaitProjected(ctx, log); err != nil {
+	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
 	t.Recovered(time.Since(since))
@@ -69,7 +69,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 			t.Note("%s rose, and is 0 again", lagMetric)
 			return nil
 		}
-		if err := pause(ctx, 200*time.Millisecond); err != nil {
+		if err := Pause(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -77,7 +77,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 
 // slowMongo makes every answer of MongoDB two seconds late.
 func slowMongo(ctx context.Context, t *Trial) error {
-	if err := t.publishSome(ctx, 200); err != nil {
+	if err := t.PublishSome(ctx, 200); err != nil {
 		return err
 	}
 	before, err := metric(ctx, t.Gateways[0], "process_resident_memory_bytes")
@@ -89,7 +89,7 @@ func slowMongo(ctx context.Context, t *Trial) error {
 	defer stop()
 	most := before
 	for range t.Scaled("seconds", 60, 15, 5) {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		now, err := metric(ctx, t.Gateways[0], "process_resident_memory_bytes")
@@ -120,7 +120,7 @@ func muteMongo(ctx context.Context, t *Trial) error {
 			return err
 		}
 		t.proxy.Mute(true)
-		if err := pause(ctx, 500*time.Millisecond); err != nil {
+		if err := Pause(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
 		t.Lab.Mongo().Kill()
@@ -132,20 +132,20 @@ func muteMongo(ctx context.Context, t *Trial) error {
 	}
 	stop()
 	since := time.Now()
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	if err := t.awaitProjected(ctx, log); err != nil {
+	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
 	t.Recovered(time.Since(since))
 	return nil
 }
 
-// publishSome publishes events and waits for their receipts.
-func (t *Trial) publishSome(ctx context.Context, count int) error {
+// PublishSome publishes events and waits for their receipts.
+func (t *Trial) PublishSome(ctx context.Context, count int) error {
 	for i := range count {
 		if err := t.Outbox.Publish(t.jobs[i%len(t.jobs)], t.system.EventBytes); err != nil {
 			return err

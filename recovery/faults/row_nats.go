@@ -59,7 +59,7 @@ func pauseLeader(ctx context.Context, t *Trial) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
 	}
-	if err := pause(ctx, time.Until(since.Add(20*time.Second))); err != nil {
+	if err := Pause(ctx, time.Until(since.Add(20*time.Second))); err != nil {
 		return err
 	}
 	if err := t.Lab.NATS(leader).Resume(); err != nil {
@@ -84,11 +84,11 @@ func killMajority(ctx context.Context, t *Trial) error {
 		t.Lab.NATS(n).Kill()
 	}
 	// Receipts of what the majority had are still on their way.
-	if err := pause(ctx, time.Second); err != nil {
+	if err := Pause(ctx, time.Second); err != nil {
 		return err
 	}
 	before := t.Outbox.Acknowledged()
-	if err := pause(ctx, 10*time.Second); err != nil {
+	if err := Pause(ctx, 10*time.Second); err != nil {
 		return err
 	}
 	if after := t.Outbox.Acknowledged(); after != before {

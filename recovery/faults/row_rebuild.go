@@ -26,7 +26,7 @@ func rebuildRows() []Row {
 // events flow and clients follow. The shadow has to be a fold of the log, and so
 // does what is there in the end.
 func rebuildLive(ctx context.Context, t *Trial) error {
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,16 +40,16 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 	if err != nil {
 		return err
 	}
-	if err := t.publishSome(ctx, t.Scaled("events", 100_000, 2_000, 500)); err != nil {
+	if err := t.PublishSome(ctx, t.Scaled("events", 100_000, 2_000, 500)); err != nil {
 		return err
 	}
-	if err := t.awaitProjected(ctx, log); err != nil {
+	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
 	stop := t.Load(100)
 	defer stop()
 	began := time.Now()
-	if err := db.Collection("novel_job_events").Drop(ctx); err != nil {
+	if err := db.Collection(historyCollection).Drop(ctx); err != nil {
 		return err
 	}
 	for _, name := range projections.Names() {
@@ -74,7 +74,7 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
 	}
-	if err := t.awaitProjected(ctx, log); err != nil {
+	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
 	for _, name := range projections.Names() {
@@ -97,24 +97,13 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 // into nothing, and restores it. Clients that were there have to be told of the new
 // epoch and get everything again.
 func restoreLog(ctx context.Context, t *Trial) error {
-	if err := t.publishSome(ctx, 300); err != nil {
+	if err := t.PublishSome(ctx, 300); err != nil {
 		return err
 	}
-	log, done, err := t.openLog(ctx)
-	if err != nil {
+	if err := t.AwaitClients(ctx); err != nil {
 		return err
 	}
-	defer done()
-	heads, err := t.readLog(ctx, log, func(string, string, uint64) {})
-	if err != nil {
-		return err
-	}
-	for _, f := range t.followers {
-		if err := f.await(ctx, heads); err != nil {
-			return err
-		}
-		f.expectEpoch()
-	}
+	t.ExpectEpoch()
 	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return err
@@ -136,7 +125,7 @@ func restoreLog(ctx context.Context, t *Trial) error {
 	}
 	stop := t.Load(100)
 	defer stop()
-	if err := pause(ctx, time.Duration(t.Scaled("seconds without a log", 10, 3, 1))*time.Second); err != nil {
+	if err := Pause(ctx, time.Duration(t.Scaled("seconds without a log", 10, 3, 1))*time.Second); err != nil {
 		return err
 	}
 	since := time.Now()
@@ -150,10 +139,8 @@ func restoreLog(ctx context.Context, t *Trial) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
 	}
-	for _, f := range t.followers {
-		if err := f.awaitEpoch(ctx); err != nil {
-			return err
-		}
+	if err := t.AwaitEpoch(ctx); err != nil {
+		return err
 	}
 	t.Measure("until every client was told of the new epoch", float64(time.Since(since).Milliseconds()), "ms")
 	return nil

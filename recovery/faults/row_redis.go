@@ -26,7 +26,7 @@ func restartRedis(ctx context.Context, t *Trial) error {
 			return err
 		}
 		t.Lab.Redis().Kill()
-		if err := pause(ctx, time.Second); err != nil {
+		if err := Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		since := time.Now()
@@ -50,7 +50,7 @@ func killSubscriptions(ctx context.Context, t *Trial) error {
 	kills := t.Scaled("seconds", 30, 20, 6)
 	closed := int64(0)
 	for range kills {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		n, err := client.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
@@ -81,7 +81,7 @@ func pauseRedis(ctx context.Context, t *Trial) error {
 		return err
 	}
 	length := time.Duration(t.Scaled("seconds", 30, 30, 5)) * time.Second
-	err := pause(ctx, length)
+	err := Pause(ctx, length)
 	since := time.Now()
 	if err := t.Lab.Redis().Resume(); err != nil {
 		return err

@@ -111,7 +111,7 @@ func cross(ctx context.Context, conn *socket.Socket, job string, since uint64) (
 // compareRounds asks of each round whether it got what the log has, from where it
 // began to where it ended.
 func (t *Trial) compareRounds(ctx context.Context, rounds []round) error {
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type Options struct {
 	Root bool
 	// Log is told what happens, one line at a time; nil: nobody is.
 	Log func(line string)
+	// Timeline adds to the result what happened when.
+	Timeline bool
 }
 
 // Run runs one row and judges it. It returns an error only when the run itself
@@ -51,9 +53,12 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return result, fmt.Errorf("row %s: %w", row.Name(), err)
 	}
-	timeout := rowTimeout
+	timeout, settleTime := rowTimeout, settleTimeout
 	if options.Full {
 		timeout = fullRowTimeout
+	}
+	if row.Timeout > 0 {
+		timeout, settleTime = row.Timeout, row.SettleTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -70,7 +75,7 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 	err = row.Run(ctx, trial)
 	if _, skipped := asSkip(err); !skipped {
 		// After a failure too: what was lost is worth knowing then.
-		settling, done := context.WithTimeout(ctx, settleTimeout)
+		settling, done := context.WithTimeout(ctx, settleTime)
 		err = errors.Join(err, trial.settle(settling))
 		done()
 	}
@@ -84,6 +89,11 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 	verdict, judged := oracle.Judge(filepath.Join(dir, "journal"))
 	result.Verdict, result.TookMillis = verdict, time.Since(began).Milliseconds()
 	err = errors.Join(err, judged)
+	if options.Timeline {
+		var paced error
+		result.Timeline, paced = trial.timeline(filepath.Join(dir, "journal"))
+		err = errors.Join(err, paced)
+	}
 	if !verdict.Good() {
 		err = errors.Join(err, fmt.Errorf("%v: %v", verdict, verdict.Examples))
 	}
@@ -120,5 +130,5 @@ func (t *Trial) tell(result *report.Result) {
 	t.Measure("longest time without a receipt", float64(t.Outbox.longest.Milliseconds()), "ms")
 	t.Outbox.mu.Unlock()
 	result.RecoveryMillis = t.recovery.Milliseconds()
-	result.Shortened, result.Notes, result.Measures = t.shortened, t.notes, t.measures
+	result.Shortened, result.Notes, result.Measures, result.Checks = t.shortened, t.notes, t.measures, t.checks
 }

@@ -45,6 +45,9 @@ type Trial struct {
 	notes     []string
 	measures  []report.Measure
 	cleanup   []func() error // before the lab's folder is removed
+	checks    []report.Check
+	moments   moments
+	log       func(line string)
 }
 
 // newTrial starts a row's system, in the folder.
@@ -62,7 +65,7 @@ func newTrial(ctx context.Context, row Row, options Options, dir string) (*Trial
 	if err != nil {
 		return nil, err
 	}
-	t := &Trial{Lab: l, Full: options.Full, Short: options.Short, logger: slog.New(slog.DiscardHandler), system: system, dir: dir}
+	t := &Trial{Lab: l, Full: options.Full, Short: options.Short, logger: slog.New(slog.DiscardHandler), system: system, dir: dir, log: options.Log}
 	if err := t.start(ctx); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
@@ -108,7 +111,7 @@ func (t *Trial) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.Follow(ctx, "early")
+	t.Follow(ctx, earlyClient)
 	return nil
 }
 
@@ -128,6 +131,7 @@ func (t *Trial) Load(rate int) (stop func()) {
 	if t.system.Worker {
 		rate /= 4 // each loss costs its job the worker's own patience
 	}
+	t.moments.begin()
 	ended := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { // ends with stop
@@ -185,8 +189,8 @@ func (t *Trial) Scaled(what string, full, usual, short int) int {
 	return figure
 }
 
-// pause waits; the system is left alone for that long.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits; the system is left alone for that long.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -203,7 +207,7 @@ func (t *Trial) settle(ctx context.Context) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
 	}
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return fmt.Errorf("open the log to read it back: %w", err)
 	}

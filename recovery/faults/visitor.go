@@ -62,7 +62,7 @@ func (v *visitor) close() {
 func (v *visitor) run(ctx context.Context) {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		v.connect(ctx, v.gateways[attempt%len(v.gateways)])
-		_ = pause(ctx, followPause) // the loop sees the end of ctx
+		_ = Pause(ctx, followPause) // the loop sees the end of ctx
 	}
 }
 
@@ -177,7 +177,7 @@ func (t *Trial) awaitVisitors(ctx context.Context, visitors []*visitor) error {
 
 // heads returns the last sequence of each job in the log.
 func (t *Trial) heads(ctx context.Context) (map[string]uint64, error) {
-	log, done, err := t.openLog(ctx)
+	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,18 @@ type Result struct {
 	Shortened string    `json:"shortened,omitempty"`
 	Notes     []string  `json:"notes,omitempty"`
 	Measures  []Measure `json:"measures,omitempty"`
+	// Checks are what was made sure of before the fault.
+	Checks []Check `json:"checks,omitempty"`
+	// Timeline is what happened when; nil where nobody asked.
+	Timeline *Timeline `json:"timeline,omitempty"`
+}
+
+// Check is one precondition.
+type Check struct {
+	Name string `json:"name"`
+	OK   bool   `json:"ok"`
+	// Detail says what was found, or what is wrong.
+	Detail string `json:"detail,omitempty"`
 }
 
 // Measure is one figure of a row.

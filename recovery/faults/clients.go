@@ -1,0 +1,45 @@
+package faults
+
+import "context"
+
+// What a fault asks of the clients of its trial.
+
+// Jobs returns the names of the jobs, of which the first are followed.
+func (t *Trial) Jobs() []string { return t.jobs }
+
+// AwaitClients waits until every client has what the log has.
+func (t *Trial) AwaitClients(ctx context.Context) error {
+	log, done, err := t.OpenLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	heads, err := log.LastSequences(ctx, t.jobs)
+	if err != nil {
+		return err
+	}
+	for _, f := range t.followers {
+		if err := f.await(ctx, heads); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ExpectEpoch says that the log will begin a new epoch, in which the clients get
+// everything again.
+func (t *Trial) ExpectEpoch() {
+	for _, f := range t.followers {
+		f.expectEpoch()
+	}
+}
+
+// AwaitEpoch waits until every client was told of the new epoch, for each job.
+func (t *Trial) AwaitEpoch(ctx context.Context) error {
+	for _, f := range t.followers {
+		if err := f.awaitEpoch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

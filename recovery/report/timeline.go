@@ -1,0 +1,36 @@
+package report
+
+import "time"
+
+// Timeline is how much happened in each step of a trial.
+type Timeline struct {
+	// Began is the left end, StepMillis the length of a step.
+	Began      time.Time `json:"began"`
+	StepMillis int64     `json:"stepMs"`
+	// Attempted, Acknowledged and Delivered are events by step, as many of each;
+	// Delivered is what the client named Client received.
+	Attempted    []int  `json:"attempted"`
+	Acknowledged []int  `json:"acknowledged"`
+	Delivered    []int  `json:"delivered"`
+	Client       string `json:"client"`
+	// Windows are the faults, in the order in which they began.
+	Windows []Window `json:"windows,omitempty"`
+	// Marks are moments worth seeing.
+	Marks []Mark `json:"marks,omitempty"`
+}
+
+// Window is a span of time, from Began of the timeline on.
+type Window struct {
+	Label      string `json:"label"`
+	FromMillis int64  `json:"fromMs"`
+	ToMillis   int64  `json:"toMs"`
+}
+
+// Mark is a moment, from Began of the timeline on.
+type Mark struct {
+	Label    string `json:"label"`
+	AtMillis int64  `json:"atMs"`
+}
+
+// rate turns a count of one step into events per second.
+func (t Timeline) rate(count int) float64 { return float64(count) * 1000 / float64(t.StepMillis) }
