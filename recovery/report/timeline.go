@@ -31,6 +31,3 @@ type Mark struct {
 	Label    string `json:"label"`
 	AtMillis int64  `json:"atMs"`
 }
-
-// rate turns a count of one step into events per second.
-func (t Timeline) rate(count int) float64 { return float64(count) * 1000 / float64(t.StepMillis) }
