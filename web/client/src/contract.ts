@@ -1,0 +1,82 @@
+import type { Socket } from 'socket.io-client'
+import type {
+  CaughtUp, DomainPayload, ErrorPayload, Gap, GenerationPayload, JobStatusPayload, Pong, SubscribeRequest, Subscribed,
+  Unsubscribed, UnsubscribeRequest,
+} from './generated.js'
+
+/** The codes of the service, with what to do about each in `docs/errors.md`. */
+export type ErrorCode = ErrorPayload['code']
+
+/** What every event of a job has. */
+interface EventBase {
+  jobId: string
+  /** RFC 3339. */
+  emittedAt: string
+  /** Position in the log: ascending within a job, with holes. Absent for an event that is not in the log. */
+  sequence?: number
+  /** The worker's id of the event, where it has one. */
+  id?: string
+}
+
+export type GenerationEvent = { kind: 'generation' } & GenerationPayload
+export type DomainEvent = { kind: 'domain' } & DomainPayload
+export type JobStatusEvent = { kind: 'job-status' } & JobStatusPayload
+
+/** An event of a kind that a catalogue file has added to the gateway. */
+export interface OtherEvent extends EventBase {
+  kind: 'other'
+  /** The kind's name, as the option `kinds` has it for the socket event; without, the socket event itself. */
+  name: string
+  [field: string]: unknown
+}
+
+/** One event of a job. `kind` tells which; the rest is the payload. */
+export type JobEvent = GenerationEvent | DomainEvent | JobStatusEvent | OtherEvent
+
+/** Answer to a request that was made with an acknowledgement. */
+export type Answer = ({ ok: true; jobId?: string; epoch?: string } & Record<string, unknown>) | ({ ok: false } & ErrorPayload)
+
+/** What the server sends, for a `Socket` of socket.io-client. */
+export interface ServerToClientEvents {
+  'novel.generation-event': (payload: GenerationPayload) => void
+  'novel.domain-event': (payload: DomainPayload) => void
+  'novel.job-status': (payload: JobStatusPayload) => void
+  'novel.subscribed': (payload: Subscribed) => void
+  'novel.unsubscribed': (payload: Unsubscribed) => void
+  'novel.caught-up': (payload: CaughtUp) => void
+  'novel.gap': (payload: Gap) => void
+  'novel.error': (payload: ErrorPayload) => void
+  pong: (payload: Pong) => void
+}
+
+/** What the client sends. */
+export interface ClientToServerEvents {
+  subscribe: (request: SubscribeRequest & { epoch?: string }, answer?: (answer: Answer) => void) => void
+  unsubscribe: (request: UnsubscribeRequest, answer?: (answer: Answer) => void) => void
+  refresh: (request: { token: string }, answer?: (answer: Answer) => void) => void
+  ping: () => void
+}
+
+/** A socket of socket.io-client with the events of the service. */
+export type RealtimeSocket = Socket<ServerToClientEvents, ClientToServerEvents>
+
+/** The wire version that this package understands; an event of a later one is passed over with a diagnostic. */
+export const wireVersion = 1
+
+const kindsBySocketEvent: Record<string, JobEvent['kind']> = {
+  'novel.generation-event': 'generation',
+  'novel.domain-event': 'domain',
+  'novel.job-status': 'job-status',
+}
+
+/** The event that a socket or an event stream has delivered under `name`. */
+export function fromSocket(name: string, payload: object, kinds: Record<string, string>): JobEvent {
+  const kind = kindsBySocketEvent[name]
+  return (kind ? { ...payload, kind } : { ...payload, kind: 'other', name: kinds[name] ?? name }) as JobEvent
+}
+
+/** The event that an item of a page is. */
+export function fromItem(item: { kind: string }): JobEvent {
+  const known = Object.values(kindsBySocketEvent).includes(item.kind as JobEvent['kind'])
+  return (known ? item : { ...item, kind: 'other', name: item.kind }) as JobEvent
+}

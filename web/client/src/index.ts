@@ -1,0 +1,23 @@
+/**
+ * Follows jobs of the realtime service from a browser or a program.
+ *
+ *     subscribeJob ─▶ job (listeners, cursors) ◀─┬─ link: one socket, tokens, when to connect
+ *          ▲                                     └─ fallback: event stream or polling while sockets are blocked
+ *          └── events, in order, each once; status and its reason
+ *
+ * What always holds:
+ * - A subscriber is told the events of its job in ascending `sequence`, each once,
+ *   and none is left out; what cannot be had any more is told as a gap.
+ * - That is so whatever the events come through, and across every change of it.
+ * - Nothing is told to a subscriber after its `unsubscribe`.
+ */
+export { createRealtime, Realtime, type Subscription } from './client.js'
+export {
+  type Answer, type ClientToServerEvents, type DomainEvent, type ErrorCode, type GenerationEvent, type JobEvent,
+  type JobStatusEvent, type OtherEvent, type RealtimeSocket, type ServerToClientEvents, wireVersion,
+} from './contract.js'
+export type * from './generated.js'
+export type { JobHandlers, Position } from './job.js'
+export type { Auth, AuthContext, Diagnostic, FallbackOptions, RealtimeOptions } from './options.js'
+export { type PageQuery, RequestError } from './rest.js'
+export { isLive, type LocalCode, type Reason, type State, type Status, type Transport } from './status.js'

@@ -1,0 +1,255 @@
+import { io } from 'socket.io-client'
+import { backoff } from './backoff.js'
+import type { Answer, RealtimeSocket } from './contract.js'
+import type { ErrorPayload } from './generated.js'
+import type { AuthContext, Settings } from './options.js'
+import type { LocalCode, Reason } from './status.js'
+import type { Tokens } from './token.js'
+
+/** `parked`: nobody wants a connection, or nobody is there to see one. `refused`: by a code; it may be tried again. */
+export type Phase = 'parked' | 'connecting' | 'up' | 'waiting' | 'refused'
+
+export interface LinkHooks {
+  /** The connection is there; `recovered`: with the subscriptions it had. */
+  up(recovered: boolean): void
+  /** It was there, and is gone. */
+  down(): void
+  /** An event of the server, but for what the link itself answers. */
+  packet(name: string, payload: unknown): void
+  /** The phase or the reason has changed. */
+  changed(): void
+}
+
+/** Codes of a refusal after which another attempt would meet the same. */
+const final = new Set<string>(['ORIGIN_NOT_ALLOWED', 'NAMESPACE_LIMIT_REACHED'])
+
+/** How often a token is fetched for a connection that is told to renew it, and the pause between, in milliseconds. */
+const refreshTries = 5
+const refreshPauseMs = 4000
+
+const visible = () => typeof document === 'undefined' || document.visibilityState !== 'hidden'
+
+/**
+ * The one socket of a client. It decides when to connect by itself, in place of
+ * socket.io-client: that stays away after a refusal, ignores the server's advice
+ * on when to come back, and does not tell when its next attempt will be.
+ */
+export class Link {
+  phase: Phase = 'parked'
+  reason: Reason | undefined
+  /** Whether there has been a connection before. */
+  wasUp = false
+  #socket: RealtimeSocket | undefined
+  #wanted = false
+  #attempts = 0
+  #turn = 0 // outdates what an earlier attempt still waits for
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #watchdog: ReturnType<typeof setTimeout> | undefined
+  #keepAlive: ReturnType<typeof setInterval> | undefined
+  #renewal: ReturnType<typeof setTimeout> | undefined
+  #last: ErrorPayload | undefined // the last novel.error of this connection: why it will be ended
+  #tokenCode: AuthContext['code'] // what became of the last token
+  #tokenTried = false // a new token was brought, and no connection came of it yet
+
+  constructor(
+    readonly settings: Settings,
+    readonly tokens: Tokens,
+    readonly hooks: LinkHooks,
+  ) {}
+
+  /** Made at the first use, so that a client can be made where there is no page. */
+  get socket(): RealtimeSocket {
+    return (this.#socket ??= this.#make())
+  }
+
+  /** Connects, and stays connected until {@link shut}. */
+  open(): void {
+    if (this.#wanted) return
+    this.#wanted = true
+    globalThis.addEventListener?.('online', this.now)
+    globalThis.addEventListener?.('offline', this.hooks.changed)
+    if (typeof document !== 'undefined') document.addEventListener('visibilitychange', this.#seen)
+    this.#attempts = 0
+    void this.#attempt()
+  }
+
+  shut(): void {
+    if (!this.#wanted) return
+    this.#wanted = false
+    globalThis.removeEventListener?.('online', this.now)
+    globalThis.removeEventListener?.('offline', this.hooks.changed)
+    if (typeof document !== 'undefined') document.removeEventListener('visibilitychange', this.#seen)
+    this.#halt()
+    this.#socket?.disconnect()
+    this.#set('parked', undefined)
+  }
+
+  /** Tries now what would be tried later. */
+  readonly now = (): void => {
+    if (!this.#wanted || this.phase === 'up' || this.phase === 'connecting') return
+    this.#attempts = 0
+    this.#tokenTried = false
+    void this.#attempt()
+  }
+
+  /** Sends a request, and gives its answer; undefined when the connection ends before, or none comes. */
+  request(name: 'subscribe' | 'unsubscribe' | 'refresh', argument: object, answered: (answer: Answer | undefined) => void): void {
+    const emit = this.socket.timeout(15_000).emit as (...args: unknown[]) => void
+    emit.call(this.socket, name, argument, (error: unknown, answer: Answer) => answered(error ? undefined : answer))
+  }
+
+  readonly #seen = (): void => {
+    // A refusal has its own time.
+    if (visible() && this.phase !== 'refused') this.now()
+  }
+
+  #make(): RealtimeSocket {
+    const { base, path, transports, connectTimeoutMs, socketOptions } = this.settings
+    const options = { path, transports, timeout: connectTimeoutMs, forceNew: true, ...socketOptions, autoConnect: false, reconnection: false }
+    const socket: RealtimeSocket = base === undefined ? io(options) : io(base, options)
+    socket.on('connect', () => this.#connected())
+    socket.on('connect_error', (error) => this.#refused(error as Error & { data?: ErrorPayload }))
+    socket.on('disconnect', () => this.#lost())
+    socket.onAny((name: string, payload: unknown) => {
+      if (name === 'novel.error') this.#problem(payload as ErrorPayload)
+      this.hooks.packet(name, payload)
+    })
+    return socket
+  }
+
+  #set(phase: Phase, reason: Reason | undefined): void {
+    this.phase = phase
+    this.reason = reason
+    this.hooks.changed()
+  }
+
+  /** Ends every timer, and what an attempt waits for. */
+  #halt(): void {
+    this.#turn++
+    clearTimeout(this.#timer)
+    clearTimeout(this.#watchdog)
+    clearInterval(this.#keepAlive)
+    clearTimeout(this.#renewal)
+  }
+
+  async #attempt(): Promise<void> {
+    this.#halt()
+    const turn = this.#turn
+    this.#set('connecting', this.reason)
+    let token: string | undefined
+    try {
+      token = await this.tokens.renew(this.#tokenCode ? { code: this.#tokenCode } : {})
+    } catch (error) {
+      if (turn !== this.#turn) return
+      this.settings.diagnose({ code: 'auth-failed', error })
+      return this.#later('AUTH_FAILED', 'No token could be had.')
+    }
+    if (turn !== this.#turn) return
+    this.#last = undefined
+    this.socket.auth = token === undefined ? {} : { token }
+    // The manager's timeout covers the transport; this one a server that accepts and then says nothing, too.
+    this.#watchdog = setTimeout(() => {
+      this.socket.disconnect()
+      this.#later('CONNECT_TIMEOUT', 'The server does not answer.')
+    }, this.settings.connectTimeoutMs)
+    this.socket.connect()
+  }
+
+  #connected(): void {
+    this.#halt()
+    this.#attempts = 0
+    this.#tokenCode = undefined
+    this.#tokenTried = false
+    this.wasUp = true
+    if (this.settings.keepAliveMs > 0) this.#keepAlive = setInterval(() => this.socket.emit('ping'), this.settings.keepAliveMs)
+    this.phase = 'up'
+    this.reason = undefined
+    this.hooks.up(this.socket.recovered)
+    this.hooks.changed()
+  }
+
+  /** A connection did not come about. */
+  #refused(error: Error & { data?: ErrorPayload }): void {
+    if (!this.#wanted || this.phase !== 'connecting') return
+    const problem = error.data
+    if (problem?.code === undefined) return this.#later('CONNECT_FAILED', error.message)
+    this.#turnedAway(problem)
+  }
+
+  /** A connection is gone. */
+  #lost(): void {
+    const was = this.phase
+    if (was !== 'up' && was !== 'connecting') return // ended here
+    this.#halt()
+    this.phase = 'waiting'
+    if (was === 'up') this.hooks.down()
+    if (!this.#wanted) return
+    const last = this.#last
+    if (last?.code === 'IDLE_TIMEOUT') {
+      if (!visible()) return this.#set('parked', { code: last.code, message: last.message })
+      return this.#later(last.code, last.message)
+    }
+    if (last?.code === 'TOKEN_EXPIRED') return this.#turnedAway(last)
+    this.#later('DISCONNECTED', 'The connection was lost.')
+  }
+
+  /** The server does not want this client, or not with this token. */
+  #turnedAway(problem: ErrorPayload): void {
+    const { code, message, retryAfterMs, limit, current } = problem
+    const reason: Reason = { code, message, ...(limit !== undefined && { limit }), ...(current !== undefined && { current }) }
+    if (code.startsWith('TOKEN_')) {
+      if (this.tokens.renewable && !this.#tokenTried) {
+        this.#tokenTried = true
+        this.#tokenCode = code as NonNullable<AuthContext['code']>
+        this.reason = reason
+        return void this.#attempt()
+      }
+      return this.#stay(reason)
+    }
+    if (final.has(code)) return this.#stay(reason)
+    if (code === 'INTERNAL') return this.#later(code, message)
+    this.#schedule('refused', reason, retryAfterMs)
+  }
+
+  /** Nothing but the user's word helps. */
+  #stay(reason: Reason): void {
+    this.#halt()
+    this.#set('refused', reason)
+  }
+
+  #later(code: LocalCode | ErrorPayload['code'], message: string): void {
+    this.#schedule('waiting', { code, message })
+  }
+
+  #schedule(phase: Phase, reason: Reason, advised?: number): void {
+    this.#halt()
+    const delay = Math.round(advised ?? backoff(this.#attempts, this.settings.minMs, this.settings.maxMs))
+    this.#attempts++
+    this.#timer = setTimeout(() => void this.#attempt(), delay)
+    this.#set(phase, { ...reason, retryAfterMs: delay, retryAt: Date.now() + delay })
+  }
+
+  /** What a `novel.error` means for the connection. */
+  #problem(problem: ErrorPayload): void {
+    if (problem?.code === 'TOKEN_EXPIRING') void this.#renew(this.#turn, 1)
+    else if (problem?.code === 'IDLE_TIMEOUT' || problem?.code === 'TOKEN_EXPIRED') this.#last = problem
+  }
+
+  /** Brings a new token while the connection stays. When that fails, the end of the old one does the same with a new connection. */
+  async #renew(turn: number, tries: number): Promise<void> {
+    const failed = (error: unknown) => {
+      if (turn !== this.#turn) return
+      this.settings.diagnose({ code: 'refresh-refused', error })
+      if (tries < refreshTries) this.#renewal = setTimeout(() => void this.#renew(turn, tries + 1), refreshPauseMs)
+    }
+    try {
+      const token = await this.tokens.renew({ code: 'TOKEN_EXPIRING' })
+      if (turn !== this.#turn || token === undefined) return
+      this.request('refresh', { token }, (answer) => {
+        if (answer?.ok === false) failed(answer)
+      })
+    } catch (error) {
+      failed(error)
+    }
+  }
+}

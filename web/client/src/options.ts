@@ -1,0 +1,102 @@
+import type { ManagerOptions, SocketOptions } from 'socket.io-client'
+import type { ErrorCode } from './contract.js'
+
+/** Why a token is asked for: absent for a first one, otherwise what happened to the last. */
+export interface AuthContext {
+  code?: Extract<ErrorCode, `TOKEN_${string}`>
+}
+
+/** A token, or what fetches one. It is called for every connection, and whenever the server says that a new one is due. */
+export type Auth = string | ((context: AuthContext) => string | undefined | Promise<string | undefined>)
+
+/** What went past without anybody having to do anything. */
+export type Diagnostic =
+  | { code: 'unsupported-version'; jobId: string; version: number; sequence?: number }
+  | { code: 'malformed'; name: string }
+  | { code: 'handler-threw'; jobId: string; error: unknown }
+  | { code: 'auth-failed'; error: unknown }
+  | { code: 'refresh-refused'; error: unknown }
+  | { code: 'fallback'; jobId: string; transport: 'sse' | 'rest' }
+
+export interface FallbackOptions {
+  /** How long a socket may be away before events are fetched in another way, in milliseconds. Default 3000. */
+  afterMs?: number
+  /** How many jobs are followed by event streams, of which browsers allow six to a host; the rest is polled. Default 3; 0: none. */
+  maxStreams?: number
+  /** Pause between polls, in milliseconds, give or take a fifth. Default 3000. */
+  pollMs?: number
+}
+
+export interface RealtimeOptions {
+  /** Origin of the gateway, such as `https://realtime.example.org`. Default: that of the page. */
+  url?: string
+  /** Path of the socket. Default `/ws`. */
+  path?: string
+  /** Where the gateway asks for tokens. */
+  auth?: Auth
+  /** Transports of the socket. Default `['websocket']`: polling needs sticky sessions when there are several gateways. */
+  transports?: ('websocket' | 'polling')[]
+  /** Kinds of the gateway's catalogue file, by socket event: `{ 'novel.chapter-note': 'chapter-note' }`. */
+  kinds?: Record<string, string>
+  /** How events are had while sockets are blocked; `false`: not at all. */
+  fallback?: FallbackOptions | false
+  /** Pauses before another attempt, in milliseconds: the first, doubled each time up to the last, and spread. Default 500 and 5000. */
+  reconnect?: { minMs?: number; maxMs?: number }
+  /** How long one attempt to connect may take, in milliseconds. Default 8000. */
+  connectTimeoutMs?: number
+  /** How long nothing may get through before the state is `offline`, in milliseconds. Default 10000. */
+  offlineAfterMs?: number
+  /** How often the server hears that somebody is there, in milliseconds; below its `SOCKET_IDLE_TIMEOUT_MS`. Default 60000; 0: never. */
+  keepAliveMs?: number
+  /** How long the socket stays after the last subscription, in milliseconds. Default 5000. */
+  lingerMs?: number
+  /** Instead of the global `fetch`. */
+  fetch?: typeof fetch
+  /** Further options of socket.io-client, such as `extraHeaders` in a test. */
+  socketOptions?: Partial<ManagerOptions & SocketOptions>
+  /** Told what went past. Default: a handler that threw is written to the console, the rest is silent. */
+  onDiagnostic?: (diagnostic: Diagnostic) => void
+}
+
+/** Options with their defaults. */
+export interface Settings {
+  readonly base: string | undefined
+  readonly path: string
+  readonly auth: Auth | undefined
+  readonly transports: ('websocket' | 'polling')[]
+  readonly kinds: Record<string, string>
+  readonly fallback: Required<FallbackOptions> | undefined
+  readonly minMs: number
+  readonly maxMs: number
+  readonly connectTimeoutMs: number
+  readonly offlineAfterMs: number
+  readonly keepAliveMs: number
+  readonly lingerMs: number
+  readonly fetch: typeof fetch
+  readonly socketOptions: Partial<ManagerOptions & SocketOptions>
+  readonly diagnose: (diagnostic: Diagnostic) => void
+}
+
+/** Fills in the defaults, which stand here and nowhere else. */
+export function complete(options: RealtimeOptions): Settings {
+  const { fallback = {} } = options
+  return {
+    base: options.url?.replace(/\/+$/, ''),
+    path: options.path ?? '/ws',
+    auth: options.auth,
+    transports: options.transports ?? ['websocket'],
+    kinds: options.kinds ?? {},
+    fallback: fallback ? { afterMs: 3000, maxStreams: 3, pollMs: 3000, ...fallback } : undefined,
+    minMs: options.reconnect?.minMs ?? 500,
+    maxMs: options.reconnect?.maxMs ?? 5000,
+    connectTimeoutMs: options.connectTimeoutMs ?? 8000,
+    offlineAfterMs: options.offlineAfterMs ?? 10_000,
+    keepAliveMs: options.keepAliveMs ?? 60_000,
+    lingerMs: options.lingerMs ?? 5000,
+    fetch: options.fetch ?? ((...args) => fetch(...args)),
+    socketOptions: options.socketOptions ?? {},
+    diagnose: options.onDiagnostic ?? ((diagnostic) => {
+      if (diagnostic.code === 'handler-threw') console.error(diagnostic.error)
+    }),
+  }
+}
