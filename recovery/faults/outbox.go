@@ -106,7 +106,8 @@ func (o *Outbox) Publish(job string, size int) error {
 	}
 	now, number := time.Now(), o.counts[job]
 	envelope, err := messaging.NewDomain(job, map[string]any{
-		"type": "step", "occurredAt": messaging.FormatTime(now), "number": number, "text": strings.Repeat("x", max(0, size-200)),
+		"type": "step", "occurredAt": messaging.FormatTime(now), "at": now.UnixMicro(), "number": number,
+		"text": strings.Repeat("x", max(0, size-200)),
 	})
 	if err != nil {
 		return err

@@ -16,6 +16,9 @@ type delivery struct {
 	ID       string `json:"id"`
 	JobID    string `json:"jobId"`
 	Sequence uint64 `json:"sequence"`
+	Event    struct {
+		At int64 `json:"at"` // when the outbox published it, in microseconds
+	} `json:"event"`
 }
 
 // notes takes down what a visitor asks for and gets. A journal does, and one of its
@@ -32,6 +35,7 @@ type visitor struct {
 	gateways []string // host and port
 	notes    notes
 	dial     socket.Config // for its connections; nothing has to be set
+	heard    *samples      // takes how long each event was on its way; nil: nobody does
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -110,6 +114,9 @@ func (v *visitor) take(event socket.Event) {
 	if err := event.Decode(&d); err != nil {
 		v.note(func() { v.trouble = errors.Join(v.trouble, fmt.Errorf("client %s: %w", v.name, err)) })
 		return
+	}
+	if v.heard != nil {
+		v.heard.add(time.UnixMicro(d.Event.At), event.Received)
 	}
 	v.note(func() {
 		v.notes.Delivered(v.name, d.ID, d.JobID, d.Sequence, false)
