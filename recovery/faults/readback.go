@@ -12,7 +12,6 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
-	"github.com/letswriteabook/realtime/recovery/lab"
 )
 
 // pageLength is how many records are read at once.
@@ -21,21 +20,15 @@ const pageLength = 500
 // historyCollection is where the history projection keeps its documents.
 const historyCollection = "novel_job_events"
 
-// OpenLog opens the lab's log as a reader. Its limits are the gateways', because
-// opening brings a stream's limits up to date.
+// OpenLog attaches to the lab's log as a reader, which changes nothing of it.
 func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
 	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return nil, nil, err
 	}
-	limits := eventstore.DefaultConfig()
-	limits.Replicas, limits.MaxBytes = t.Lab.Replicas(), lab.LogMaxBytes
-	if limits.DuplicateWindow, err = time.ParseDuration(lab.DeduplicationWindow); err != nil {
-		conn.Close()
-		return nil, nil, err
-	}
-	limits.OpenTimeout = time.Minute
-	log, err := eventstore.Open(ctx, conn, limits, nil, prometheus.NewRegistry())
+	cfg := eventstore.DefaultConfig()
+	cfg.OpenTimeout = time.Minute
+	log, err := eventstore.Attach(ctx, conn, cfg, nil, prometheus.NewRegistry())
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

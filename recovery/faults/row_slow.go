@@ -119,7 +119,7 @@ func (s *slowTrial) window(ctx context.Context, least float64) (p99 time.Duratio
 	}
 	from := time.Now()
 	for fell < least || time.Since(from) < length {
-		if err := pause(ctx, 250*time.Millisecond); err != nil {
+		if err := Pause(ctx, 250*time.Millisecond); err != nil {
 			return 0, 0, fmt.Errorf("%v of %v subscriptions fell back: %w", fell, least, err)
 		}
 		now, err := metric(ctx, s.Gateways[0], fallbacksMetric)
@@ -165,7 +165,7 @@ func (s *slowTrial) level(ctx context.Context) error {
 			return nil
 		}
 		last = now
-		if err := pause(ctx, time.Second); err != nil {
+		if err := Pause(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -193,7 +193,7 @@ func (s *slowTrial) evict(ctx context.Context) error {
 		if time.Since(since) > 40*time.Second {
 			return fmt.Errorf("a client that reads nothing is still connected after %s", time.Since(since).Round(time.Second))
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := Pause(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
