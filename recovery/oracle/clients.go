@@ -11,12 +11,16 @@ type following struct {
 	begins uint64 // its earliest cursor; what lies behind that is not due
 	cursor uint64 // that of the turn
 	last   uint64 // the newest sequence of the turn
-	// seen has the turn in which an id was delivered last.
+	// seen has the turn in which an id was delivered last; what it was before a
+	// purge, and after one, are two.
 	seen map[string]int
 	turn int
 	// asked says that its cursors were noted.
 	asked bool
 }
+
+// purgedMark follows the id of what was delivered before a purge.
+const purgedMark = "\x00purged"
 
 // judgeClients judges the clients of one file.
 func (v *Verdict) judgeClients(file string, entries []entry, t truth) {
@@ -71,10 +75,14 @@ func (v *Verdict) judgeDelivery(client string, f *following, e entry, t truth) {
 		f.turn++
 		f.cursor, f.last = 0, 0
 	}
-	turn, repeated := f.seen[e.ID]
-	f.seen[e.ID] = f.turn
+	event := e.ID
+	if t.gone(e.ID, place{e.Job, e.Sequence}) {
+		event += purgedMark
+	}
+	turn, repeated := f.seen[event]
+	f.seen[event] = f.turn
 	switch {
-	case !slices.Contains(t.stored[e.ID], place{e.Job, e.Sequence}):
+	case !t.has(e.ID, place{e.Job, e.Sequence}):
 		v.blame(&v.Phantom, "to %s and not so in the log: %q at %d", client, e.ID, e.Sequence)
 	case repeated && turn == f.turn:
 		v.blame(&v.Duplicated, "twice to %s: %s at %d", client, e.ID, e.Sequence)

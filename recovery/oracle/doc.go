@@ -4,6 +4,7 @@
 //	A.ndjson         attempted by the producer
 //	K.ndjson         acknowledged to the producer: a receipt, or HTTP 2xx
 //	S.ndjson         read back from the log, job by job in its order
+//	P.ndjson         taken out of the log by an operator; as a rule absent
 //	M.ndjson         read back from MongoDB; absent when nothing was projected
 //	C-NAME.ndjson    delivered to a client, and the cursors it asked for
 //
@@ -30,6 +31,9 @@
 // A resume is a line of C that begins a job again, with the cursor that the client
 // sent; or a delivery that is marked as the first after one whose cursor nobody
 // noted, which excuses every repeat behind it once.
+//
+// What is in P was in S before: it is neither lost nor a phantom, it is due to
+// nobody any more, and once more in S, and then in C, it is no duplicate.
 //
 // The package starts no goroutine.
 package oracle

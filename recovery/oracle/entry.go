@@ -26,7 +26,7 @@ type entry struct {
 	Follows bool `json:"follows,omitempty"`
 	// Resumed marks the first delivery after a resume whose cursor is not noted.
 	Resumed bool `json:"resumed,omitempty"`
-	// At is when the line was written, in milliseconds since 1970; 0 in S and M, which
+	// At is when the line was written, in milliseconds since 1970; 0 in S, P and M, which
 	// are read back. The judge does not look at it.
 	At int64 `json:"at,omitempty"`
 }

@@ -15,6 +15,7 @@ const (
 	attemptedFile    = "A"
 	acknowledgedFile = "K"
 	storedFile       = "S"
+	purgedFile       = "P"
 	projectedFile    = "M"
 	clientPrefix     = "C-"
 	suffix           = ".ndjson"
@@ -55,6 +56,12 @@ func (j *Journal) Stored(id, job string, sequence uint64) {
 	j.write(storedFile, entry{ID: id, Job: job, Sequence: sequence})
 }
 
+// Purged notes a record that an operator is about to take out of the log, with
+// everything that was acknowledged and delivered of it.
+func (j *Journal) Purged(id, job string, sequence uint64) {
+	j.write(purgedFile, entry{ID: id, Job: job, Sequence: sequence})
+}
+
 // Projected notes a document.
 func (j *Journal) Projected(id, job string, sequence uint64) {
 	j.write(projectedFile, entry{ID: id, Job: job, Sequence: sequence})
@@ -87,7 +94,7 @@ func (j *Journal) Close() error {
 func (j *Journal) write(name string, e entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if name != storedFile && name != projectedFile {
+	if name != storedFile && name != purgedFile && name != projectedFile {
 		e.At = time.Now().UnixMilli()
 	}
 	line, err := json.Marshal(e)

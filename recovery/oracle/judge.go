@@ -16,12 +16,21 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%s at %d", p.job, p.sequence) }
 
-// truth is what A, K and S say together.
+// truth is what A, K, S and P say together.
 type truth struct {
 	acknowledged []entry            // one for each id
-	stored       map[string][]place // by id, all of them
+	stored       map[string][]place // S by id, all of them
+	purged       map[string][]place // P by id, all of them
 	byJob        map[string][]entry // S by job, in its order
 }
+
+// has reports whether an event stands, or stood before a purge, at a place.
+func (t truth) has(id string, at place) bool {
+	return slices.Contains(t.stored[id], at) || t.gone(id, at)
+}
+
+// gone reports whether an event stood at a place before a purge.
+func (t truth) gone(id string, at place) bool { return slices.Contains(t.purged[id], at) }
 
 // Judge reads the files in a folder. The error is about the files, and matches
 // [ErrMalformed] when their content is; a bad verdict is none.
@@ -39,7 +48,11 @@ func Judge(dir string) (Verdict, error) {
 	if err != nil {
 		return v, err
 	}
-	known := v.judgeLog(attempted, acknowledged, stored)
+	purged, err := readFile(dir, purgedFile)
+	if err != nil {
+		return v, err
+	}
+	known := v.judgeLog(attempted, acknowledged, stored, purged)
 	names, err := files(dir)
 	if err != nil {
 		return v, err
@@ -74,14 +87,17 @@ func files(dir string) ([]string, error) {
 	return names, nil
 }
 
-func (v *Verdict) judgeLog(attempted, acknowledged, stored []entry) truth {
+func (v *Verdict) judgeLog(attempted, acknowledged, stored, purged []entry) truth {
 	turn := make(map[string]int, len(attempted)) // by id, of its first attempt
 	for i, e := range attempted {
 		if _, repeated := turn[e.ID]; !repeated {
 			turn[e.ID] = i
 		}
 	}
-	t := truth{stored: make(map[string][]place, len(stored)), byJob: map[string][]entry{}}
+	t := truth{stored: make(map[string][]place, len(stored)), purged: map[string][]place{}, byJob: map[string][]entry{}}
+	for _, e := range purged {
+		t.purged[e.ID] = append(t.purged[e.ID], place{e.Job, e.Sequence})
+	}
 	newest := map[string]int{} // by job, the turn of its newest record
 	for _, e := range stored {
 		lines := t.byJob[e.Job]
@@ -104,20 +120,7 @@ func (v *Verdict) judgeLog(attempted, acknowledged, stored []entry) truth {
 			newest[e.Job] = at
 		}
 	}
-	confirmed := map[string]bool{}
-	for _, e := range acknowledged {
-		if confirmed[e.ID] {
-			continue
-		}
-		confirmed[e.ID] = true
-		t.acknowledged = append(t.acknowledged, e)
-		places := t.stored[e.ID]
-		if len(places) == 0 {
-			v.blame(&v.Lost, "lost from the log: %s, acknowledged at %d", e.ID, e.Sequence)
-		} else if e.Sequence != 0 && !slices.Contains(places, place{e.Job, e.Sequence}) {
-			v.blame(&v.Lost, "acknowledged at %d and stored elsewhere: %s, %v", e.Sequence, e.ID, places[0])
-		}
-	}
+	confirmed := v.judgeAcknowledged(acknowledged, &t)
 	for id := range turn {
 		if !confirmed[id] {
 			v.Unanswered++
@@ -127,13 +130,35 @@ func (v *Verdict) judgeLog(attempted, acknowledged, stored []entry) truth {
 	return t
 }
 
+// judgeAcknowledged asks for each receipt whether the event is where it says, or was
+// before a purge. What was stored again after one has a second receipt.
+func (v *Verdict) judgeAcknowledged(acknowledged []entry, t *truth) (confirmed map[string]bool) {
+	confirmed = map[string]bool{}
+	for _, e := range acknowledged {
+		if confirmed[e.ID] && (len(t.purged[e.ID]) == 0 || e.Sequence == 0) {
+			continue
+		}
+		if !confirmed[e.ID] {
+			confirmed[e.ID] = true
+			t.acknowledged = append(t.acknowledged, e)
+		}
+		places := slices.Concat(t.stored[e.ID], t.purged[e.ID])
+		if len(places) == 0 {
+			v.blame(&v.Lost, "lost from the log: %s, acknowledged at %d", e.ID, e.Sequence)
+		} else if e.Sequence != 0 && !slices.Contains(places, place{e.Job, e.Sequence}) {
+			v.blame(&v.Lost, "acknowledged at %d and stored elsewhere: %s, %v", e.Sequence, e.ID, places[0])
+		}
+	}
+	return confirmed
+}
+
 func (v *Verdict) judgeProjected(projected []entry, t truth) {
 	v.Projected = len(projected)
 	there := make(map[string]bool, len(projected))
 	for _, e := range projected {
 		if there[e.ID] {
 			v.blame(&v.Duplicated, "twice in MongoDB: %s at %d", e.ID, e.Sequence)
-		} else if !slices.Contains(t.stored[e.ID], place{e.Job, e.Sequence}) {
+		} else if !t.has(e.ID, place{e.Job, e.Sequence}) {
 			v.blame(&v.Phantom, "in MongoDB and not so in the log: %q at %d", e.ID, e.Sequence)
 		}
 		there[e.ID] = true

@@ -24,6 +24,18 @@ func good(j *oracle.Journal, n int) {
 	}
 }
 
+// purgedAndAgain notes an event that was purged at 1 and stands again at 2, and a
+// client that follows.
+func purgedAndAgain(j *oracle.Journal) {
+	j.Follows("a", "job", 0)
+	j.Attempted("x", "job")
+	j.Acknowledged("x", "job", 1)
+	j.Purged("x", "job", 1)
+	j.Attempted("x", "job")
+	j.Acknowledged("x", "job", 2)
+	j.Stored("x", "job", 2)
+}
+
 func id(i int) string { return fmt.Sprintf("job/%d", i) }
 
 // Each case is a set of files with one thing wrong, or with something that is odd
@@ -72,6 +84,39 @@ func TestVerdict(t *testing.T) {
 			good(j, 2)
 			j.Acknowledged(id(1), "job", 1)
 		}, figures(0, 0, 0, 0), ""},
+		{"purged", func(j *oracle.Journal) {
+			good(j, 2)
+			j.Attempted("x", "job")
+			j.Acknowledged("x", "job", 3)
+			j.Purged("x", "job", 3)
+			j.Delivered("a", "x", "job", 3, false)
+			j.Projected("x", "job", 3)
+		}, figures(0, 0, 0, 0), ""},
+		{"purged and stored again", func(j *oracle.Journal) {
+			purgedAndAgain(j)
+			j.Delivered("a", "x", "job", 1, false)
+			j.Delivered("a", "x", "job", 2, false)
+		}, figures(0, 0, 0, 0), ""},
+		{"purged and swallowed", func(j *oracle.Journal) {
+			j.Attempted("x", "job")
+			j.Acknowledged("x", "job", 1)
+			j.Purged("x", "job", 1)
+			j.Acknowledged("x", "job", 2)
+		}, figures(1, 0, 0, 0), "acknowledged at 2 and stored elsewhere: x"},
+		{"stored again and not delivered again", func(j *oracle.Journal) {
+			purgedAndAgain(j)
+			j.Delivered("a", "x", "job", 1, false)
+		}, figures(1, 0, 0, 0), "not delivered to a: x at 2"},
+		{"delivered twice after a purge", func(j *oracle.Journal) {
+			purgedAndAgain(j)
+			j.Delivered("a", "x", "job", 2, false)
+			j.Delivered("a", "x", "job", 2, false)
+		}, figures(0, 1, 0, 0), "twice to a: x at 2"},
+		{"stored twice after a purge", func(j *oracle.Journal) {
+			purgedAndAgain(j)
+			j.Stored("x", "job", 3)
+			j.Delivered("a", "x", "job", 2, false)
+		}, figures(0, 1, 0, 0), "twice in the log: x at 2 and 3"},
 		{"lost from MongoDB", func(j *oracle.Journal) {
 			good(j, 2)
 			j.Attempted("x", "job")
