@@ -15,11 +15,12 @@ import (
 // The layout of a stored record:
 //
 //	subject       novel.events.<token of the job>
-//	Nats-Msg-Id   i-<id> or h-<derived id> [~<sequence of a purged original>]
+//	Nats-Msg-Id   i-<id>, h-<derived id> or r-<id of a replay> [~<sequence of a purged original>]
 //	Novel-Kind    kind of the envelope
 //	Novel-Id      the producer's id; absent without one
 //	Novel-At      emittedAt, as it was written
 //	traceparent   W3C trace context; absent without one
+//	Novel-Replay-Of  <epoch>:<sequence> of the record that this one repeats; absent in any other
 //	payload       the envelope, byte for byte as it was published
 //
 // Header values that come from producers are escaped ([escape]).
@@ -28,6 +29,7 @@ const (
 	headerID        = "Novel-Id"
 	headerEmittedAt = "Novel-At"
 	headerTrace     = "traceparent"
+	headerReplayOf  = "Novel-Replay-Of"
 )
 
 // headerReserveBytes is room for all headers of a record or dead letter: an id
@@ -35,10 +37,11 @@ const (
 const headerReserveBytes = 8 << 10
 
 // The first letter keeps a producer from choosing an id that equals another
-// producer's derived one.
+// producer's derived one, and a replay from being taken for a producer's repeat.
 const (
 	producerIDPrefix = "i-"
 	derivedIDPrefix  = "h-"
+	replayIDPrefix   = "r-"
 )
 
 // encode returns the message of a record that is to be appended.
@@ -48,6 +51,10 @@ func encode(subject string, r messaging.Record) *nats.Msg {
 	if r.ID != "" {
 		prefix = producerIDPrefix
 		msg.Header.Set(headerID, escape(r.ID))
+	}
+	if r.ReplayOf.Sequence > 0 {
+		prefix = replayIDPrefix
+		msg.Header.Set(headerReplayOf, r.ReplayOf.String())
 	}
 	msg.Header.Set(jetstream.MsgIDHeader, prefix+escape(r.MessageID))
 	msg.Header.Set(headerKind, escape(string(r.Kind)))
@@ -84,6 +91,11 @@ func decode(subject string, header nats.Header, body []byte, position messaging.
 		return messaging.Record{}, fmt.Errorf("header %s at sequence %d is missing", headerKind, position.Sequence)
 	}
 	record.Kind = messaging.Kind(kind)
+	if of := header.Get(headerReplayOf); of != "" {
+		if record.ReplayOf, err = messaging.ParsePosition(of); err != nil {
+			return messaging.Record{}, fmt.Errorf("header %s at sequence %d: %w", headerReplayOf, position.Sequence, err)
+		}
+	}
 	if record.MessageID, err = messageID(header.Get(jetstream.MsgIDHeader)); err != nil {
 		return messaging.Record{}, fmt.Errorf("header %s at sequence %d: %w", jetstream.MsgIDHeader, position.Sequence, err)
 	}
@@ -93,7 +105,7 @@ func decode(subject string, header nats.Header, body []byte, position messaging.
 // messageID returns the message id inside a Nats-Msg-Id.
 func messageID(header string) (string, error) {
 	header, _, _ = strings.Cut(header, "~")
-	for _, prefix := range []string{producerIDPrefix, derivedIDPrefix} {
+	for _, prefix := range []string{producerIDPrefix, derivedIDPrefix, replayIDPrefix} {
 		if rest, found := strings.CutPrefix(header, prefix); found {
 			return unescape(rest)
 		}

@@ -53,8 +53,10 @@ type directRequest struct {
 	Next     string   `json:"next_by_subj,omitempty"`
 	Last     string   `json:"last_by_subj,omitempty"`
 	LastOf   []string `json:"multi_last,omitempty"`
-	Batch    int      `json:"batch,omitempty"`
-	MaxBytes int      `json:"max_bytes,omitempty"`
+	// StartTime stands in for Sequence: the first record at or after it.
+	StartTime *time.Time `json:"start_time,omitempty"`
+	Batch     int        `json:"batch,omitempty"`
+	MaxBytes  int        `json:"max_bytes,omitempty"`
 }
 
 // message is one stored message.

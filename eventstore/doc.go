@@ -7,8 +7,9 @@
 // ways: to gateways as it happens ([Tail]), to projections in batches
 // ([Log.Consume]), and to whoever catches up by ranged reads per job
 // ([Log.ReadAfter], [Log.ReadNewest], [Log.ReadBefore]). Operators' tools [Attach]
-// to the log as it is, read it from end to end ([Log.Scan]), pause and look at its
-// consumers, and save and restore its streams ([Archive]).
+// to the log as it is, read it from end to end ([Log.Scan]), publish its records on
+// other subjects ([Log.PublishTo]), pause and look at its consumers, and save and
+// restore its streams ([Archive]).
 //
 //	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
 //	  republished to         novel.live.<token of the job>

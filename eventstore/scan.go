@@ -2,8 +2,10 @@ package eventstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -16,12 +18,43 @@ const scanPage = 1024
 // last, both included, in ascending order. It holds one page at a time. It ends
 // with the error of each, or of a read.
 func (l *Log) Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error {
+	return l.scan(ctx, eventPrefix+">", first, last, each)
+}
+
+// ScanJob is [Log.Scan] for the records of one job alone.
+func (l *Log) ScanJob(ctx context.Context, jobID string, first, last uint64, each func(messaging.Record) error) error {
+	subject, err := eventSubject(jobID)
+	if err != nil {
+		return fmt.Errorf("scan a job: %w", err)
+	}
+	return l.scan(ctx, subject, first, last, each)
+}
+
+// FirstSince returns the sequence of the first record that the log took at or
+// after a time, and the one after the last when there is none. Times are those
+// of the stream's leaders.
+func (l *Log) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
+	state, err := l.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	found, err := l.leader(ctx, eventStream, directRequest{StartTime: &at, Next: eventPrefix + ">"})
+	switch {
+	case err == nil:
+		return found.sequence, nil
+	case errors.Is(err, errNotFound):
+		return state.LastSequence + 1, nil
+	}
+	return 0, fmt.Errorf("look up the first record since %s: %w", at.Format(time.RFC3339Nano), err)
+}
+
+func (l *Log) scan(ctx context.Context, subject string, first, last uint64, each func(messaging.Record) error) error {
 	end := last
 	if end < math.MaxUint64 {
 		end++
 	}
 	for after := max(first, 1) - 1; after < last; {
-		records, err := l.readRange(ctx, eventPrefix+">", after, end, scanPage, pageBytes)
+		records, err := l.readRange(ctx, subject, after, end, scanPage, pageBytes)
 		if err != nil {
 			return fmt.Errorf("scan the log after %d: %w", after, err)
 		}

@@ -24,6 +24,9 @@ type Record struct {
 	TraceParent string
 	// StoredAt is when the log took the record; zero before that.
 	StoredAt time.Time
+	// ReplayOf is the position of the record that an operator's replay repeated
+	// with this one; zero for every other record.
+	ReplayOf Position
 
 	// Body is the envelope's JSON exactly as it was published. It is shared
 	// between readers and must not be changed.

@@ -25,8 +25,12 @@ const (
 
 // newProgress tells on standard error, so that output stays what was asked for.
 func newProgress() *progress {
-	info, err := os.Stderr.Stat()
-	return &progress{out: os.Stderr, terminal: err == nil && info.Mode()&os.ModeCharDevice != 0}
+	return &progress{out: os.Stderr, terminal: isTerminal(os.Stderr)}
+}
+
+func isTerminal(file *os.File) bool {
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // report is told how far a step is; total is 0 while that is not known.

@@ -26,9 +26,7 @@ func (o *Operator) Letters(ctx context.Context) (*Letters, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := eventstore.DefaultConfig()
-	limits.MaxEventBytes = o.app.cfg.MaxEvent
-	log, err := eventstore.Attach(ctx, o.conn, limits, o.app.logger, o.app.registry)
+	log, err := o.attach(ctx)
 	if err != nil {
 		return nil, err
 	}

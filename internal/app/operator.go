@@ -47,21 +47,14 @@ func (o *Operator) Close() error { return o.app.parts.stop(o.app.cfg.ShutdownTim
 // Rebuilds returns a rebuild for each of the named projections, all when none is
 // named. report is told how they go.
 func (o *Operator) Rebuilds(ctx context.Context, names []string, report func(step string, done, total uint64)) ([]*Rebuild, error) {
-	if o.app.cfg.MongoDBURI == "" {
-		return nil, fmt.Errorf("%w: MONGODB_URI is not set: there are no projections", ErrConfig)
-	}
 	if len(names) == 0 {
 		names = projections.Names()
 	}
-	db, err := openMongo(o.app.cfg, o.app.parts, o.app.logger)
+	store, err := o.models()
 	if err != nil {
 		return nil, err
 	}
-	store, err := projections.New(db, projections.DefaultConfig(), o.app.logger, o.app.registry)
-	if err != nil {
-		return nil, err
-	}
-	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, o.app.registry)
+	log, err := o.attach(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +68,25 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report func(ste
 		rebuilds = append(rebuilds, &Rebuild{Rebuild: rebuild.New(log, model, told), Model: model})
 	}
 	return rebuilds, nil
+}
+
+// attach returns the log as it is.
+func (o *Operator) attach(ctx context.Context) (*eventstore.Log, error) {
+	limits := eventstore.DefaultConfig()
+	limits.MaxEventBytes = o.app.cfg.MaxEvent
+	return eventstore.Attach(ctx, o.conn, limits, o.app.logger, o.app.registry)
+}
+
+// models returns the read models.
+func (o *Operator) models() (*projections.Store, error) {
+	if o.app.cfg.MongoDBURI == "" {
+		return nil, fmt.Errorf("%w: MONGODB_URI is not set: there are no projections", ErrConfig)
+	}
+	db, err := openMongo(o.app.cfg, o.app.parts, o.app.logger)
+	if err != nil {
+		return nil, err
+	}
+	return projections.New(db, projections.DefaultConfig(), o.app.logger, o.app.registry)
 }
 
 // Rebuild is one projection's rebuild, and the model it works on.

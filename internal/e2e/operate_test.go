@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ type operated struct {
 	events *mongo.Collection
 }
 
-func startOperated(t *testing.T) *operated {
+func startOperated(t *testing.T, more ...settings) *operated {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "operated")
 	if err != nil {
@@ -52,10 +53,17 @@ func startOperated(t *testing.T) *operated {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
-	g := startGateway(t, settings{"MONGODB_URI": server.URI(), "NATS_LISTEN": "127.0.0.1:0"})
+	env := settings{"MONGODB_URI": server.URI(), "NATS_LISTEN": "127.0.0.1:0"}
+	for _, some := range more {
+		maps.Copy(env, some)
+	}
+	g := startGateway(t, env)
+	commands := maps.Clone(env)
+	delete(commands, "NATS_LISTEN")
+	commands["NATS_URL"] = natsURL(g)
 	return &operated{
 		t: t, gateway: g,
-		env:    settings{"MONGODB_URI": server.URI(), "NATS_URL": natsURL(g)},
+		env:    commands,
 		events: client.Database(devstack.Database).Collection("novel_job_events"),
 	}
 }

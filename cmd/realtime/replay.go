@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// errUnfit is what a replay ends with that handed on all but some events.
+var errUnfit = errors.New("events could not be handed on where they were to go")
+
+// replayFlags are the flags of a replay.
+type replayFlags struct {
+	from, to, into string
+	jobs           []string
+	kinds, types   []string
+	speed, rate    float64
+	longestPause   time.Duration
+	run            string
+	dryRun         bool
+	output         string
+}
+
+func newReplay() *cobra.Command {
+	var flags replayFlags
+	command := &cobra.Command{
+		Use:   "replay",
+		Short: "Hand events of the log on once more: to a reader, a channel, a collection, the log",
+		Long: `replay reads events from the log, oldest first, and hands them on. The log and the read
+models stay as they are, unless --into log appends the events to the log once more. What
+is appended during a replay is not part of it.
+
+--into says where to:
+  stdout             one line of JSON each, the envelope inside (the default)
+  nats:SUBJECT       a NATS subject; {job} in it stands for the job's token
+  redis:CHANNEL      a Redis channel (REDIS_URL), the envelope as it was published
+  collection:NAME    a collection in MongoDB (MONGODB_URI), as in novel_job_events
+  log                the end of the log, as new events, marked as replays
+
+It goes flat out, unless --speed or --rate says otherwise. --dry-run reads what is
+chosen and says how much it is and how long it takes, flat out without what the
+receiving side needs.
+
+An interruption (Ctrl-C) lets the event under way be finished and says where to go on:
+repeat the command with these --from and --to. Into the log, a run that has an id (--run)
+stores each event once within STREAM_DEDUP_WINDOW, however often it is repeated, and
+leaves out what it has appended itself.
+
+It exits with 0 when all is handed on, 1 when something failed or it was interrupted,
+2 for wrong usage, 3 when all but some events were handed on. The summary goes to
+standard output, or with --into stdout to standard error.`,
+		Example: `  realtime replay --job novel-7 | jq -c .envelope
+  realtime replay --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z --dry-run
+  realtime replay --from 1200 --to 1300 --into log
+  realtime replay --kind generation --into nats:audit.{job} --rate 500
+  realtime replay --into redis:staging.events --speed 10 --longest-pause 2s
+  realtime replay --type chapter.completed --into collection:chapters_completed`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return flags.replay(cmd) },
+	}
+	set := command.Flags()
+	set.StringVar(&flags.from, "from", "start", "where to begin: start, a sequence, or an RFC 3339 time at which the log took the event")
+	set.StringVar(&flags.to, "to", "end", "where to end: end, a sequence (included), or a time (not included)")
+	set.StringArrayVar(&flags.jobs, "job", nil, "only events of this job; repeatable")
+	set.StringArrayVar(&flags.kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
+	set.StringArrayVar(&flags.types, "type", nil, "only events whose event.type is this; repeatable")
+	set.StringVar(&flags.into, "into", app.ReplayIntoStdout, "where to")
+	set.Float64Var(&flags.speed, "speed", 0, "factor of the pace at which the log took the events; 1: that pace")
+	set.Float64Var(&flags.rate, "rate", 0, "events a second")
+	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: no pause is longer; 0: as long as it was")
+	set.StringVar(&flags.run, "run", "", "id of the run, which marks what is handed on; empty: a new one")
+	set.BoolVar(&flags.dryRun, "dry-run", false, "say how much and how long, and hand nothing on")
+	outputFlag(command, &flags.output)
+	return command
+}
+
+// plan reads the flags.
+func (f *replayFlags) plan() (app.ReplayTarget, app.ReplayPlan, error) {
+	plan := app.ReplayPlan{Pace: app.ReplayPace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
+	target, err := app.ParseReplayTarget(f.into)
+	if err != nil {
+		return target, plan, usageError{fmt.Errorf("--into is %w", err)}
+	}
+	if err := plan.Pace.Validate(); err != nil {
+		return target, plan, usageError{err}
+	}
+	for _, bound := range []struct {
+		flag, text, none string
+		into             *app.ReplayBound
+	}{{"from", f.from, "start", &plan.From}, {"to", f.to, "end", &plan.To}} {
+		if bound.text == bound.none {
+			continue
+		}
+		if *bound.into, err = app.ParseReplayBound(bound.text); err != nil {
+			return target, plan, usageError{fmt.Errorf("--%s is %w, or %s", bound.flag, err, bound.none)}
+		}
+	}
+	if f.run == "" {
+		f.run = app.NewReplayRun()
+	}
+	if err := app.CheckReplayRun(f.run); err != nil {
+		return target, plan, usageError{fmt.Errorf("--run is %w", err)}
+	}
+	if target.Place == app.ReplayIntoLog {
+		plan.NotRun = f.run
+	}
+	plan.Jobs, plan.Types = f.jobs, f.types
+	for _, job := range f.jobs {
+		if err := messaging.ValidateJobID(job); err != nil {
+			return target, plan, usageError{fmt.Errorf("--job: %w", err)}
+		}
+	}
+	for _, kind := range f.kinds {
+		plan.Kinds = append(plan.Kinds, messaging.Kind(kind))
+	}
+	return target, plan, checkOutput(f.output)
+}
+
+// replaySummary is what the command shows at its end.
+type replaySummary struct {
+	app.ReplayOutcome
+	Into   string `json:"into"`
+	Run    string `json:"run"`
+	DryRun bool   `json:"dryRun"`
+}
+
+func (f *replayFlags) replay(cmd *cobra.Command) error {
+	target, plan, err := f.plan()
+	if err != nil {
+		return err
+	}
+	lines := target.Place == app.ReplayIntoStdout && !f.dryRun
+	summary := cmd.OutOrStdout()
+	if lines {
+		summary = cmd.ErrOrStderr()
+	}
+	return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+		if !lines || !isTerminal(os.Stdout) { // a bar among the lines helps nobody
+			plan.Told = func(done, total uint64) { shown.report("replay", done, total) }
+		}
+		result := replaySummary{Into: target.String(), Run: f.run, DryRun: f.dryRun}
+		var err error
+		if f.dryRun {
+			result.ReplayOutcome, err = operator.EstimateReplay(cmd.Context(), plan)
+		} else {
+			result.ReplayOutcome, err = operator.Replay(cmd.Context(), target, f.run, plan, cmd.OutOrStdout())
+		}
+		shown.end()
+		if result.Epoch == "" {
+			return err // it did not begin
+		}
+		shownErr := render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result) })
+		switch {
+		case err != nil && f.dryRun:
+			return errors.Join(err, shownErr)
+		case err != nil:
+			return errors.Join(goOn(err, target, result), shownErr)
+		case result.Unfit > 0:
+			return errors.Join(differsError{fmt.Errorf("%d %w", result.Unfit, errUnfit)}, shownErr)
+		}
+		return shownErr
+	})
+}
+
+// goOn adds to the error of a replay how to repeat it.
+func goOn(err error, target app.ReplayTarget, result replaySummary) error {
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
+	if result.Next > result.Last {
+		return err
+	}
+	again := fmt.Sprintf("--from %d --to %d", result.Next, result.Last)
+	if target.Place == app.ReplayIntoLog {
+		again += " --run " + result.Run
+	}
+	return fmt.Errorf("%w: to go on, repeat the command with %s", err, again)
+}
+
+func tableOfReplay(w io.Writer, r replaySummary) {
+	done := "handed on"
+	if r.DryRun {
+		done = "to hand on"
+	}
+	fmt.Fprintln(w, "INTO\tFROM\tTO\tEVENTS\tBYTES\tUNFIT\tFIRST\tLAST\tSECONDS\tNEXT\tRUN\tRESULT")
+	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%.1f\t%d\t%s\t%s\n",
+		r.Into, r.First, r.Last, r.Events, r.Bytes, r.Unfit, timeOrDash(r.FirstAt), timeOrDash(r.LastAt), r.Seconds, r.Next, r.Run, done)
+}
+
+func timeOrDash(at *time.Time) string {
+	if at == nil {
+		return "-"
+	}
+	return at.Format(time.RFC3339)
+}

@@ -1,0 +1,67 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// headerJob names the job of a record that is published under a subject which does
+// not; its value is the job's token.
+const headerJob = "Novel-Job"
+
+// ErrSubject is returned by [Log.PublishTo] for a subject that cannot be published
+// to, or that is the service's own. A retry does not help.
+var ErrSubject = errors.New("invalid subject")
+
+// jobPlaceholder stands, in a subject of [Log.PublishTo], for the token of the job.
+const jobPlaceholder = "{job}"
+
+// CheckSubject tells whether [Log.PublishTo] takes a subject: one without wildcards,
+// and none of the service's and the server's own.
+func CheckSubject(subject string) error {
+	subject = strings.ReplaceAll(subject, jobPlaceholder, "job")
+	for _, token := range strings.Split(subject, ".") {
+		if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '*' || r == '>' }) {
+			return fmt.Errorf("%w %q: want words separated by dots, without spaces and wildcards", ErrSubject, subject)
+		}
+	}
+	first, _, _ := strings.Cut(subject, ".")
+	if first == "novel" || strings.HasPrefix(first, "$") || strings.HasPrefix(first, "_") {
+		return fmt.Errorf("%w %q: those that begin with novel., $ or _ are the service's or the server's", ErrSubject, subject)
+	}
+	return nil
+}
+
+// PublishTo publishes a record on a subject of somebody else, once, without storing
+// it: the layout is that of a stored record, and the header Novel-Job has the job's
+// token. The word {job} in the subject becomes that token. The record needs a kind
+// and a message id. [Log.Flush] tells whether the server has it.
+func (l *Log) PublishTo(subject string, record messaging.Record) error {
+	if err := CheckSubject(subject); err != nil {
+		return err
+	}
+	token, err := tokenOf(record.JobID)
+	if err != nil {
+		return fmt.Errorf("publish to %s: %w", subject, err)
+	}
+	msg := encode(strings.ReplaceAll(subject, jobPlaceholder, token), record)
+	msg.Header.Set(headerJob, token)
+	if err := l.conn.PublishMsg(msg); err != nil {
+		return fmt.Errorf("publish to %s: %w", msg.Subject, unavailable(err))
+	}
+	return nil
+}
+
+// Flush returns once the server has everything that was published before.
+func (l *Log) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	if err := l.conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush: %w", unavailable(err))
+	}
+	return nil
+}

@@ -1,0 +1,176 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/replay"
+)
+
+// What the command replay is told, and shows.
+type (
+	ReplayBound   = replay.Bound
+	ReplayPace    = replay.Pace
+	ReplayPlan    = replay.Plan
+	ReplayOutcome = replay.Outcome
+)
+
+// ParseReplayBound reads a sequence, an epoch:sequence or an RFC 3339 time.
+func ParseReplayBound(text string) (ReplayBound, error) { return replay.ParseBound(text) }
+
+// The places that a replay can go to.
+const (
+	ReplayIntoStdout     = "stdout"
+	ReplayIntoNATS       = "nats"
+	ReplayIntoRedis      = "redis"
+	ReplayIntoCollection = "collection"
+	ReplayIntoLog        = "log"
+)
+
+// ReplayTarget is where a replay goes to.
+type ReplayTarget struct {
+	// Place is one of the places; Name is the subject, the channel or the
+	// collection there, empty for the others.
+	Place, Name string
+}
+
+// errTarget says what a target looks like.
+var errTarget = errors.New("want stdout, nats:SUBJECT, redis:CHANNEL, collection:NAME or log")
+
+// ParseReplayTarget reads a place, or place:name.
+func ParseReplayTarget(text string) (ReplayTarget, error) {
+	place, name, named := strings.Cut(text, ":")
+	target := ReplayTarget{Place: place, Name: name}
+	var err error
+	switch place {
+	case ReplayIntoStdout, ReplayIntoLog:
+		if named {
+			err = errTarget
+		}
+	case ReplayIntoNATS:
+		err = eventstore.CheckSubject(name)
+	case ReplayIntoRedis:
+		if name == "" || strings.HasPrefix(name, "novel.") {
+			err = errors.New("want a Redis channel whose name does not begin with novel., which are the service's own")
+		}
+	case ReplayIntoCollection:
+		err = projections.CheckCollection(name)
+	default:
+		err = errTarget
+	}
+	if err != nil {
+		return target, fmt.Errorf("%q: %w", text, err)
+	}
+	return target, nil
+}
+
+// String returns the target as [ParseReplayTarget] reads it.
+func (t ReplayTarget) String() string {
+	if t.Name == "" {
+		return t.Place
+	}
+	return t.Place + ":" + t.Name
+}
+
+// NewReplayRun returns an id for one run of a replay.
+func NewReplayRun() string {
+	var bits [4]byte
+	_, _ = rand.Read(bits[:]) // never fails: crypto/rand ends the process instead
+	return hex.EncodeToString(bits[:])
+}
+
+// CheckReplayRun tells whether a text is such an id.
+func CheckReplayRun(run string) error { return replay.CheckRun(run) }
+
+// Replay hands records of the log on once more. output gets the lines of a replay
+// into stdout. run marks what is handed on, where that has room for a mark.
+func (o *Operator) Replay(ctx context.Context, target ReplayTarget, run string, plan ReplayPlan, output io.Writer) (ReplayOutcome, error) {
+	log, err := o.attach(ctx)
+	if err != nil {
+		return ReplayOutcome{}, err
+	}
+	sink, err := o.replaySink(ctx, log, target, run, output)
+	if err != nil {
+		return ReplayOutcome{}, err
+	}
+	return replay.Run(ctx, log, sink, plan)
+}
+
+// EstimateReplay says what [Operator.Replay] would do, and how long it would take.
+func (o *Operator) EstimateReplay(ctx context.Context, plan ReplayPlan) (ReplayOutcome, error) {
+	log, err := o.attach(ctx)
+	if err != nil {
+		return ReplayOutcome{}, err
+	}
+	return replay.Estimate(ctx, log, plan)
+}
+
+func (o *Operator) replaySink(ctx context.Context, log *eventstore.Log, target ReplayTarget, run string, output io.Writer) (replay.Sink, error) {
+	switch target.Place {
+	case ReplayIntoNATS:
+		return replayNATS{log: log, subject: target.Name, run: run}, nil
+	case ReplayIntoRedis:
+		return o.replayRedis(ctx, target.Name)
+	case ReplayIntoCollection:
+		store, err := o.models()
+		if err != nil {
+			return nil, err
+		}
+		collect, err := store.Collect(ctx, target.Name)
+		if err != nil {
+			return nil, err
+		}
+		return replay.Batches(collect), nil
+	case ReplayIntoLog:
+		return replay.IntoLog(log, run), nil
+	}
+	return replay.Lines(output), nil
+}
+
+// replayNATS publishes on a subject.
+type replayNATS struct {
+	log          *eventstore.Log
+	subject, run string
+}
+
+func (s replayNATS) Take(_ context.Context, record messaging.Record) error {
+	return s.log.PublishTo(s.subject, replay.Again(record, s.run))
+}
+
+func (s replayNATS) Flush(ctx context.Context) error { return s.log.Flush(ctx) }
+
+// replayRedis publishes the envelopes on a channel, as they were published.
+func (o *Operator) replayRedis(ctx context.Context, channel string) (replay.Sink, error) {
+	client, err := openRedis(o.app.cfg, o.app.parts, o.app.logger)
+	if err != nil {
+		return nil, err
+	}
+	if client == nil {
+		return nil, fmt.Errorf("%w: REDIS_URL is not set", ErrConfig)
+	}
+	if err := client.Ping(ctx).Err(); err != nil {
+		return nil, fmt.Errorf("connect to Redis: %w", err)
+	}
+	return replay.Batches(func(ctx context.Context, records []messaging.Record) error {
+		_, err := client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+			for _, record := range records {
+				pipe.Publish(ctx, channel, record.Body)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("publish on the channel %s: %w", channel, err)
+		}
+		return nil
+	}), nil
+}
