@@ -148,6 +148,31 @@ func (f *follower) takeGap(job, data string) {
 	f.changed = make(chan struct{})
 }
 
+// judgeGaps fails when the follower was told of a gap; with purged set, when it was
+// not told, for one of its jobs, that the beginning is gone.
+func (f *follower) judgeGaps(purged bool) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !purged {
+		if len(f.gaps) > 0 {
+			return fmt.Errorf("client %s was told of a gap: %s", f.name, f.gaps[0])
+		}
+		return nil
+	}
+	told := map[string]bool{}
+	for _, data := range f.gaps {
+		var gap messaging.Gap
+		if err := json.Unmarshal([]byte(data), &gap); err != nil || gap.Reason != messaging.GapRetention {
+			return fmt.Errorf("client %s was told of another gap than that of the purge: %s", f.name, data)
+		}
+		told[gap.JobID] = true
+	}
+	if len(told) != len(f.last) {
+		return fmt.Errorf("client %s was told of the purge for %d of %d jobs", f.name, len(told), len(f.last))
+	}
+	return nil
+}
+
 // expectEpoch says that the log will begin a new epoch.
 func (f *follower) expectEpoch() {
 	f.mu.Lock()

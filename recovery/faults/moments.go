@@ -13,8 +13,12 @@ import (
 // seconds as that takes.
 const timelineSteps = 900
 
-// earlyClient is the client that is there from the start.
-const earlyClient = "early"
+// earlyClient is the client that is there from the start, lateClient the one that
+// comes when everything is over.
+const (
+	earlyClient = "early"
+	lateClient  = "late"
+)
 
 // moments are when what happened, for the timeline. The zero value is ready.
 type moments struct {

@@ -2,12 +2,9 @@ package faults
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
@@ -30,60 +27,7 @@ func eventRows() []Row {
 			Number: 19, Title: "sizes at limit −1, limit, limit +1", InCI: true,
 			System: System{Nodes: 1, Jobs: 1, Env: map[string]string{"MAX_EVENT_BYTES": fmt.Sprint(sizeLimit)}}, Run: sizes,
 		},
-		{
-			Number: 21, Title: "duplicates, and one id with another body", InCI: true,
-			System: System{Nodes: 1, Jobs: 1}, Run: duplicates,
-		},
 	}
-}
-
-// hand publishes as a worker does that has no outbox.
-type hand struct {
-	client *redis.Client
-	trial  *Trial
-}
-
-func (t *Trial) newHand() *hand {
-	return &hand{client: redis.NewClient(&redis.Options{Addr: t.Lab.Redis().Addr()}), trial: t}
-}
-
-func (w *hand) close() { _ = w.client.Close() }
-
-// send publishes a text once, and fails when no gateway listens.
-func (w *hand) send(ctx context.Context, text []byte) error {
-	heard, err := w.client.Publish(ctx, messaging.EventsChannel, text).Result()
-	if err == nil && heard == 0 {
-		err = errors.New("nobody heard it")
-	}
-	if err != nil {
-		return fmt.Errorf("publish: %w", err)
-	}
-	return nil
-}
-
-// event is an envelope of the first job, with a text in it.
-func (w *hand) event(id, text string, emitted time.Time) ([]byte, error) {
-	envelope, err := messaging.NewDomain(w.trial.jobs[0], map[string]any{
-		"type": "step", "occurredAt": messaging.FormatTime(time.Now()), "text": text,
-	})
-	if err != nil {
-		return nil, err
-	}
-	envelope.ID = id
-	if !emitted.IsZero() {
-		envelope.EmittedAt = messaging.FormatTime(emitted)
-	}
-	return envelope.Encode()
-}
-
-// publish sends an event that has to be stored.
-func (w *hand) publish(ctx context.Context, id, text string, emitted time.Time) error {
-	payload, err := w.event(id, text, emitted)
-	if err != nil {
-		return err
-	}
-	w.trial.Journal.Attempted(id, w.trial.jobs[0])
-	return w.send(ctx, payload)
 }
 
 // fence publishes an event with the outbox and waits for its receipt: what was
@@ -239,42 +183,4 @@ func sizes(ctx context.Context, t *Trial) error {
 		return fmt.Errorf("the gateway has %.0f MiB of memory", memory/(1<<20))
 	}
 	return t.expectLetters(ctx, map[messaging.Reason]int{messaging.ReasonTooLarge: tooLarge})
-}
-
-// duplicates publishes events again while the log remembers their ids, and one id
-// with another body.
-func duplicates(ctx context.Context, t *Trial) error {
-	w := t.newHand()
-	defer w.close()
-	const events = 50
-	now := time.Now()
-	for i := range events {
-		payload, err := w.event(fmt.Sprint("again-", i), "", now)
-		if err != nil {
-			return err
-		}
-		t.Journal.Attempted(fmt.Sprint("again-", i), t.jobs[0])
-		for range 3 {
-			if err := w.send(ctx, payload); err != nil {
-				return err
-			}
-		}
-	}
-	if err := t.fence(ctx); err != nil {
-		return err
-	}
-	other, err := w.event("again-0", "another body", now)
-	if err != nil {
-		return err
-	}
-	for range 2 {
-		if err := w.send(ctx, other); err != nil {
-			return err
-		}
-	}
-	if err := t.fence(ctx); err != nil {
-		return err
-	}
-	t.Note("%d events were published three times each; then the id of the first came twice with another body", events)
-	return t.expectLetters(ctx, map[messaging.Reason]int{messaging.ReasonIDConflict: 1})
 }

@@ -48,6 +48,7 @@ type Trial struct {
 	checks    []report.Check
 	moments   moments
 	log       func(line string)
+	purged    bool // who comes only now misses what was purged, and has to be told
 }
 
 // newTrial starts a row's system, in the folder.
@@ -221,15 +222,15 @@ func (t *Trial) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	t.Follow(ctx, "late")
+	t.Follow(ctx, lateClient)
 	for _, f := range t.followers {
 		if err := f.await(ctx, heads); err != nil {
 			return err
 		}
 	}
 	for _, f := range t.followers {
-		if len(f.gaps) > 0 {
-			return fmt.Errorf("client %s was told of a gap: %s", f.name, f.gaps[0])
+		if err := f.judgeGaps(t.purged && f.name == lateClient); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,0 +1,96 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// hand publishes as a worker does that has no outbox.
+type hand struct {
+	client *redis.Client
+	trial  *Trial
+}
+
+func (t *Trial) newHand() *hand {
+	return &hand{client: redis.NewClient(&redis.Options{Addr: t.Lab.Redis().Addr()}), trial: t}
+}
+
+func (w *hand) close() { _ = w.client.Close() }
+
+// send publishes a text once, and fails when no gateway listens.
+func (w *hand) send(ctx context.Context, text []byte) error {
+	heard, err := w.client.Publish(ctx, messaging.EventsChannel, text).Result()
+	if err == nil && heard == 0 {
+		err = errors.New("nobody heard it")
+	}
+	if err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	return nil
+}
+
+// event is an envelope of the first job, with a text in it.
+func (w *hand) event(id, text string, emitted time.Time) ([]byte, error) {
+	return w.eventOf(w.trial.jobs[0], id, text, emitted)
+}
+
+// eventOf is event for any job.
+func (w *hand) eventOf(job, id, text string, emitted time.Time) ([]byte, error) {
+	envelope, err := messaging.NewDomain(job, map[string]any{
+		"type": "step", "occurredAt": messaging.FormatTime(time.Now()), "text": text,
+	})
+	if err != nil {
+		return nil, err
+	}
+	envelope.ID = id
+	if !emitted.IsZero() {
+		envelope.EmittedAt = messaging.FormatTime(emitted)
+	}
+	return envelope.Encode()
+}
+
+// publish sends an event that has to be stored.
+func (w *hand) publish(ctx context.Context, id, text string, emitted time.Time) error {
+	payload, err := w.event(id, text, emitted)
+	if err != nil {
+		return err
+	}
+	w.trial.Journal.Attempted(id, w.trial.jobs[0])
+	return w.send(ctx, payload)
+}
+
+// publishAll publishes events once, in order, and returns their receipts.
+func (w *hand) publishAll(ctx context.Context, order []string, batch map[string][]byte) (map[string]messaging.Receipt, error) {
+	heard := w.client.Subscribe(ctx, messaging.ReceiptsChannel)
+	defer func() { _ = heard.Close() }()
+	if _, err := heard.Receive(ctx); err != nil {
+		return nil, fmt.Errorf("listen for receipts: %w", err)
+	}
+	for _, id := range order {
+		if err := w.send(ctx, batch[id]); err != nil {
+			return nil, err
+		}
+	}
+	receipts := map[string]messaging.Receipt{}
+	for len(receipts) < len(order) {
+		message, err := heard.ReceiveMessage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("%d of %d events have a receipt: %w", len(receipts), len(order), err)
+		}
+		var receipt messaging.Receipt
+		if err := json.Unmarshal([]byte(message.Payload), &receipt); err != nil {
+			return nil, fmt.Errorf("receipt %q: %w", message.Payload, err)
+		}
+		if _, mine := batch[receipt.ID]; mine {
+			receipts[receipt.ID] = receipt
+		}
+	}
+	return receipts, nil
+}

@@ -1,0 +1,121 @@
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+func purgeRows() []Row {
+	return []Row{{
+		Number: 25, Title: "log purged, then the same ids again inside the dedup window", Limit: 30 * time.Second, InCI: true,
+		System: System{Nodes: 1, Jobs: 4}, Run: replayAfterPurge,
+	}}
+}
+
+// replayAfterPurge publishes events, has an operator purge the log, and publishes
+// them again, byte by byte, while the server still remembers their ids. Each has to
+// be stored anew, with a receipt that says so, and a third time is once more none.
+func replayAfterPurge(ctx context.Context, t *Trial) error {
+	w := t.newHand()
+	defer w.close()
+	const events = 200
+	batch := make(map[string][]byte, events) // by id
+	var order []string
+	for i := range events {
+		id := fmt.Sprint("again-", i)
+		payload, err := w.eventOf(t.jobs[i%len(t.jobs)], id, "", time.Time{})
+		if err != nil {
+			return err
+		}
+		batch[id], order = payload, append(order, id)
+		t.Journal.Attempted(id, t.jobs[i%len(t.jobs)])
+	}
+	began := time.Now()
+	first, err := w.publishAll(ctx, order, batch)
+	if err != nil {
+		return err
+	}
+	if err := t.AwaitClients(ctx); err != nil {
+		return err
+	}
+	last, err := t.purge(ctx)
+	if err != nil {
+		return err
+	}
+	since := time.Now()
+	second, err := w.publishAll(ctx, order, batch)
+	if err != nil {
+		return fmt.Errorf("after the purge: %w", err)
+	}
+	t.Recovered(time.Since(since))
+	third, err := w.publishAll(ctx, order, batch)
+	if err != nil {
+		return err
+	}
+	if took := time.Since(began); took > purgeWindow {
+		return Skip("the window of ids was over when everything had been published again, after %s", took.Round(time.Second))
+	}
+	for _, id := range order {
+		t.Journal.Acknowledged(id, first[id].JobID, first[id].Sequence)
+		t.Journal.Acknowledged(id, second[id].JobID, second[id].Sequence)
+		if second[id].Duplicate || second[id].Sequence <= last {
+			return fmt.Errorf("%s was swallowed after the purge of everything up to %d: %+v", id, last, second[id])
+		}
+		if !third[id].Duplicate || third[id].Sequence != second[id].Sequence {
+			return fmt.Errorf("%s was stored at %d and, repeated, answered with %+v", id, second[id].Sequence, third[id])
+		}
+	}
+	t.Measure("events stored again", float64(len(second)), "")
+	// A gateway still serves what was purged from its rooms' memory. A new one has to
+	// tell who asks for it that it is gone.
+	t.Gateways[0].Kill()
+	if err := t.Gateways[0].Start(ctx); err != nil {
+		return err
+	}
+	t.Note("the receipts of the replay name new sequences, and those of a third publishing are duplicates of them")
+	return nil
+}
+
+// purgeWindow is how long the ids of row 25 are remembered for certain.
+const purgeWindow = 90 * time.Second
+
+// purge takes everything out of the log as an operator's nats stream purge does, and
+// notes it. It returns the last sequence that is gone. Who asks for what came before
+// has to be told of the gap.
+func (t *Trial) purge(ctx context.Context) (last uint64, err error) {
+	log, done, err := t.OpenLog(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	heads, err := t.readLog(ctx, log, t.Journal.Purged)
+	if err != nil {
+		return 0, err
+	}
+	for _, head := range heads {
+		last = max(last, head)
+	}
+	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "operator"})
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	answer, err := conn.RequestWithContext(ctx, "$JS.API.STREAM.PURGE.NOVEL_EVENTS", nil)
+	if err != nil {
+		return 0, fmt.Errorf("purge the log: %w", err)
+	}
+	var purged struct {
+		Success bool   `json:"success"`
+		Purged  uint64 `json:"purged"`
+	}
+	if err := json.Unmarshal(answer.Data, &purged); err != nil || !purged.Success {
+		return 0, fmt.Errorf("purge the log: %s: %w", answer.Data, err)
+	}
+	t.Measure("records purged", float64(purged.Purged), "")
+	t.purged = true
+	return last, nil
+}
