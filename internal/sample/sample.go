@@ -66,8 +66,11 @@ func Run(ctx context.Context, redisURL string, logger *slog.Logger) error {
 }
 
 func (n Novel) publish(ctx context.Context, client *redis.Client, step int) error {
-	step += n.begins
-	event, err := n.envelope(step/steps+1, step%steps, time.Now())
+	at := step + n.begins
+	event, err := n.envelope(at/steps+1, at%steps, time.Now())
+	if step == 0 && n.begins > 0 { // what is in the middle has begun at some time
+		event, err = messaging.NewJobStatus(n.Job, "running", map[string]any{"draft": 1, "chapters": n.begins - 2})
+	}
 	if err != nil || event.Kind == "" {
 		return err
 	}

@@ -1,0 +1,110 @@
+import type { JobEvent, Realtime, Status } from '@letswriteabook/realtime-client'
+import { jobKeys } from '@letswriteabook/realtime-client/react-query'
+import { skipToken, useQuery } from '@tanstack/react-query'
+import { useEffect } from 'react'
+import { useDesk, useView } from './desk.js'
+import { type Timeline, watchedEvents } from './timeline.js'
+import { wordingOf } from './wording.js'
+
+/** How often a job is asked for over HTTP while nothing brings it live. */
+const pollMs = 4000
+/** How long an answer may take before it counts as none. */
+const answerMs = 5000
+/** The most that a page of the service has. */
+const pageEvents = 1000
+
+/** The key of the fetch that keeps a timeline up to date. */
+const newerKey = (jobId: string) => [...jobKeys.job(jobId), 'newer'] as const
+
+/** Whether something brings the job's events by itself. */
+export function isCarried({ state }: Status): boolean {
+  return state === 'live' || state === 'catching-up'
+}
+
+/** Fetches what is newer than the timeline, as the newest page or as what follows; how much, is the answer. */
+async function fetchNewer(client: Realtime, timeline: Timeline, jobId: string, signal: AbortSignal): Promise<number> {
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
+  let fetched = 0
+  for (;;) {
+    const since = timeline.newest
+    const query = since === undefined ? { limit: watchedEvents } : { since, limit: pageEvents }
+    const page: JobEvent[] = await client.events(jobId, { ...query, signal: bounded })
+    if (since === undefined) page.reverse()
+    for (const event of page) timeline.add(event)
+    fetched += page.length
+    if (since === undefined || page.length < pageEvents) break
+  }
+  timeline.nothing()
+  return fetched
+}
+
+/** Whether the last fetch of a job failed. */
+export function useFetchFailed(jobId: string): boolean {
+  return useQuery({ queryKey: newerKey(jobId), queryFn: skipToken }).isError
+}
+
+/**
+ * Keeps the timeline of one job up to date, and shows nothing: first what there
+ * is, over HTTP, then everything after it, live; and over HTTP again for as long
+ * as live is not to be had.
+ */
+export function Feed({ jobId, title }: { jobId: string; title: string }) {
+  const desk = useDesk()
+  const { client, toasts } = desk
+  const timeline = desk.timeline(jobId)
+  const { status } = useView(jobId)
+  const carried = isCarried(status)
+  const hopeless = status.reason?.code === 'JOB_ID_INVALID' || status.reason?.code === 'JOB_FORBIDDEN'
+  const { isFetched } = useQuery({
+    queryKey: newerKey(jobId),
+    queryFn: ({ signal }) => fetchNewer(client, timeline, jobId, signal),
+    enabled: !carried && !hopeless,
+    refetchInterval: carried || hopeless ? false : pollMs,
+  })
+
+  useEffect(() => {
+    if (!isFetched) return
+    let away = false
+    let missed = 0
+    let after: number | undefined
+    const since = timeline.newest
+    const subscription = client.subscribeJob(jobId, {
+      ...(since !== undefined && { since }),
+      onEvent: (event, { replayed }) => {
+        if (away && replayed && event.sequence !== undefined && event.sequence > (timeline.newest ?? 0)) missed++
+        timeline.add(event)
+      },
+      onStatus: (status) => {
+        if (!isCarried(status) && isCarried(timeline.view().status)) {
+          away = true
+          missed = 0
+          after = timeline.newest
+        }
+        timeline.setStatus(status)
+      },
+      onCaughtUp: () => {
+        timeline.nothing()
+        if (!away) return
+        away = false
+        timeline.breakHere(missed, after)
+        desk.caughtUp(missed)
+      },
+      onGap: ({ reason }) => {
+        if (reason === 'epoch-changed') timeline.clear()
+        toasts.show(reason === 'epoch-changed'
+          ? { key: `gap ${jobId}`, tone: 'info', title: `“${title}” begins anew`, text: 'The service was restored from a backup. You see what it has.' }
+          : { key: `gap ${jobId}`, tone: 'warning', title: `Part of “${title}” is gone`, text: 'You were away for longer than its history is kept.' })
+      },
+      onError: (error) => {
+        const wording = wordingOf(error)
+        toasts.show({ key: `job ${jobId}`, ...wording, title: `“${title}”: ${wording.title.charAt(0).toLowerCase()}${wording.title.slice(1)}` })
+      },
+    })
+    timeline.setStatus(subscription.status)
+    return () => {
+      subscription.unsubscribe()
+      toasts.dismiss(`job ${jobId}`)
+    }
+  }, [client, desk, isFetched, jobId, timeline, title, toasts])
+  return null
+}

@@ -1,0 +1,81 @@
+import type { Reason, Status } from '@letswriteabook/realtime-client'
+
+/** How much something matters to the reader. */
+export type Tone = 'info' | 'good' | 'warning' | 'problem'
+
+/** What the page says about a code: never the code itself, and what the reader can do. */
+export interface Wording {
+  tone: Tone
+  title: string
+  text: string
+}
+
+type Code = Reason['code']
+
+const busy = (title: string, text: string): Wording => ({ tone: 'warning', title, text })
+const signIn = (title: string): Wording => ({ tone: 'problem', title, text: 'Sign in again to go on.' })
+const ours: Wording = { tone: 'problem', title: 'Something is wrong on this page', text: 'It asked for something that the service does not understand. Reload it, and tell us if that does not help.' }
+
+/** The words for each code in docs/errors.md that a page can meet, and for those of the client itself. */
+export const wordings: Record<Code, Wording> = {
+  MAX_CONNECTIONS_EXCEEDED: busy('Live updates are busy', 'As many people are connected as fit. Your place is asked for again by itself.'),
+  ORIGIN_CONNECTIONS_EXCEEDED: busy('Live updates are busy', 'This site has as many connections as it may. Your place is asked for again by itself.'),
+  ADDRESS_CONNECTIONS_EXCEEDED: busy('Too many windows are connected', 'Close other windows of this page on your network. It is tried again by itself.'),
+  SUBJECT_CONNECTIONS_EXCEEDED: busy('You are connected too often', 'Close this page in other windows or on other devices. It is tried again by itself.'),
+  CONNECTION_RATE_EXCEEDED: busy('Many people are coming back at once', 'You are in the queue, and nothing is lost.'),
+  NAMESPACE_LIMIT_REACHED: ours,
+  ORIGIN_NOT_ALLOWED: { tone: 'problem', title: 'This address may not show live updates', text: 'The page is served from an address that the service does not know. Open it from its usual address.' },
+  TOKEN_REQUIRED: signIn('You are not signed in'),
+  TOKEN_INVALID: signIn('Your sign-in is not valid'),
+  TOKEN_EXPIRED: signIn('You have been signed out'),
+  TOKEN_EXPIRING: { tone: 'info', title: 'Your sign-in is being renewed', text: 'There is nothing for you to do.' },
+  AUTH_FAILED: signIn('Your sign-in could not be checked'),
+  JOB_FORBIDDEN: { tone: 'problem', title: 'This job is not yours to see', text: 'Ask its owner to share it with you.' },
+  SCOPE_REQUIRED: { tone: 'problem', title: 'You may not do that', text: 'Your sign-in lets you watch, and not publish.' },
+  SUBSCRIPTION_LIMIT_REACHED: busy('You follow as many jobs as fit', 'Stop following another one to see this one live.'),
+  SUBSCRIPTION_RATE_EXCEEDED: busy('That was a bit fast', 'You have opened many jobs in a short time. This one follows by itself.'),
+  MESSAGE_RATE_EXCEEDED: busy('That was a bit fast', 'Wait a moment before you try again.'),
+  MESSAGE_TOO_LARGE: ours,
+  IDLE_TIMEOUT: { tone: 'info', title: 'Live updates are paused', text: 'Nobody has been here for a while. They go on when you come back.' },
+  JOB_ID_REQUIRED: { tone: 'problem', title: 'A job needs a name', text: 'Enter the id of a job to follow it.' },
+  JOB_ID_INVALID: { tone: 'problem', title: 'There is no such job', text: 'An id has at most 256 characters, and no control characters. Check what you entered.' },
+  SINCE_INVALID: ours,
+  INTERNAL: { tone: 'problem', title: 'The service has a problem', text: 'It is not your fault, and it is tried again by itself.' },
+  BROWSER_OFFLINE: { tone: 'warning', title: 'You are offline', text: 'What you see stays here. It is brought up to date when you are back.' },
+  CONNECT_FAILED: { tone: 'warning', title: 'The service cannot be reached', text: 'What you see may be out of date.' },
+  CONNECT_TIMEOUT: { tone: 'warning', title: 'The service does not answer', text: 'What you see may be out of date.' },
+  DISCONNECTED: { tone: 'warning', title: 'The connection was lost', text: 'What you missed is fetched as soon as it is back.' },
+}
+
+/** The words for a reason. A code that this page is too old for gets those of its class. */
+export function wordingOf(reason: Reason): Wording {
+  const known = (wordings as Partial<Record<string, Wording>>)[reason.code] ?? wordings.INTERNAL
+  if (reason.code === 'SUBSCRIPTION_LIMIT_REACHED' && reason.limit !== undefined) {
+    const jobs = reason.limit === 1 ? 'one job' : `${reason.limit} jobs`
+    return { ...known, text: `${jobs.charAt(0).toUpperCase()}${jobs.slice(1)} can be followed in one window. ${known.text}` }
+  }
+  return known
+}
+
+/** The word on the badge. */
+export function badgeOf({ state, transport }: Status): string {
+  switch (state) {
+    case 'idle': return 'Paused'
+    case 'connecting': return 'Connecting'
+    case 'connected': return 'Connected'
+    case 'catching-up': return 'Catching up'
+    case 'live':
+      if (transport === 'rest') return 'Every few seconds'
+      return transport === 'sse' ? 'Live, by event stream' : 'Live'
+    case 'reconnecting': return 'Reconnecting'
+    case 'refused': return 'Waiting for a place'
+    case 'offline': return 'Offline'
+  }
+}
+
+/** How long until a time, for people; empty when it is over. */
+export function countdown(retryAt: number | undefined, now: number): string {
+  if (retryAt === undefined || retryAt <= now) return ''
+  const seconds = Math.ceil((retryAt - now) / 1000)
+  return seconds < 90 ? `Next try in ${seconds} s` : `Next try in ${Math.round(seconds / 60)} min`
+}
