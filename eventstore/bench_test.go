@@ -141,7 +141,7 @@ func (c *counting) Live(messaging.Live) {
 	}
 }
 
-func (c *counting) Disrupted(messaging.Disruption) {}
+func (c *counting) Disrupted() {}
 
 // BenchmarkTail: from append to follower, with many jobs followed.
 func BenchmarkTail(b *testing.B) {

@@ -1,7 +1,8 @@
 // Package eventstore is the durable log of the service, on JetStream: every
 // accepted event, in order, for as long as retention keeps it. Beside it, and of
 // a lesser durability, are the states of client sessions ([Sessions]), and how
-// many connections each gateway holds ([Shares]).
+// many connections each gateway holds ([Shares]). Erasures are noted in a stream of
+// their own ([Audit]).
 //
 // Data comes in from ingest ([Log.Append], [Log.DeadLetter]) and goes out three
 // ways: to gateways as it happens ([Tail]), to projections in batches
@@ -14,6 +15,8 @@
 //	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
 //	  republished to         novel.live.<token of the job>
 //	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
+//	stream NOVEL_AUDIT       novel.audit.erasure.<token>         file, nothing is deleted
+//	  republished to         novel.erased.<token>, without content
 //	bucket NOVEL_GATEWAYS    key: a gateway                      memory, newest only, expires
 //	bucket NOVEL_SESSIONS    key: a session's id                 file, newest only, expires
 //

@@ -31,6 +31,12 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	case <-sub.room.opened:
 	}
 	sub.renew()
+	if err := h.knowErasures(ctx); err != nil {
+		return h.pause(ctx, sub, err)
+	}
+	if cursor, through, erased := sub.noteErased(); erased {
+		h.gap(sub, cursor, through+1, messaging.GapErased)
+	}
 	if !sub.begun {
 		if err := h.begin(ctx, sub); err != nil {
 			return h.pause(ctx, sub, err)

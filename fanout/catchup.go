@@ -13,6 +13,7 @@ func (h *Hub) begin(ctx context.Context, sub *subscription) error {
 	at := sub.room.place()
 	sub.epoch = at.epoch
 	sub.catchUp = catchUp{source: messaging.SourceNone}
+	defer func() { sub.erasures = at.erasures }()
 	if sub.start.resume {
 		known, err := h.resume(ctx, sub, at)
 		if known || err != nil {
@@ -26,9 +27,14 @@ func (h *Hub) begin(ctx context.Context, sub *subscription) error {
 // false, after telling the client of the gap, when this life of the log never
 // gave that position out.
 func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bool, err error) {
-	position := sub.start.position
 	if known, err = h.gaveOut(ctx, sub, at); !known || err != nil {
 		return false, err
+	}
+	position := sub.start.position
+	if at.erased > 0 && position.Sequence <= at.erased && sub.erasures != at.erasures {
+		h.gap(sub, position.Sequence, at.erased+1, messaging.GapErased)
+		position.Sequence = at.erased
+		sub.start.position.Sequence = at.erased
 	}
 	if position.Sequence == 0 && !sub.start.recovered {
 		// From the very beginning: what older writers left comes first.
@@ -97,6 +103,9 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 // lastStatus sends the job's last known status, if there is one, in place of a
 // history that is not there.
 func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
+	if sub.room.place().erased > 0 {
+		return // it is of what was erased
+	}
 	head, found := h.history.head(ctx, sub.room.jobID)
 	if !found {
 		return

@@ -14,6 +14,8 @@
 //   - A sink that is full is neither dropped nor buffered without end: its
 //     subscriptions fall back to reading, and go on at the client's own pace.
 //   - An event is encoded once per wire format, whoever gets it.
+//   - Nothing is shown of what is known to be erased, and a catch-up goes by what was
+//     known an [ErasureLease] ago at the latest.
 //   - A job is followed only while somebody here is interested in it, and shortly
 //     after.
 //

@@ -74,12 +74,11 @@ type Hub struct {
 	metrics   *hubMetrics
 	recent    *recentCatchUps
 
-	// disrupted has the cause when every room has to be checked. Of several that
-	// come before the check, it has the first.
-	disrupted chan repairCause
+	disrupted chan struct{} // signalled when every room has to be checked
 
 	crew   *crew
 	outage *outage // of the log
+	erased *erased
 
 	mu    sync.RWMutex // guards the two below
 	epoch string
@@ -95,8 +94,9 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 	hub := &Hub{
 		log: log, tail: tail, catalogue: catalogue, cfg: cfg, logger: logger,
 		recent:    newRecentCatchUps(),
-		disrupted: make(chan repairCause, 1),
+		disrupted: make(chan struct{}, 1),
 		crew:      &crew{},
+		erased:    newErased(),
 		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
 		rooms:     make(map[string]*room),
 	}
@@ -123,14 +123,16 @@ func (h *Hub) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case cause := <-h.disrupted:
-			err = h.check(ctx, h.all(), cause)
+		case <-h.disrupted:
+			err = h.check(ctx, h.all())
+		case <-h.erased.signal:
+			err = h.learnErasures(ctx, true)
 		case <-again:
 			again = nil
-			err = h.check(ctx, h.all(), causeReconnect) // the log was out of reach
+			err = h.check(ctx, h.all())
 		case <-ticker.C:
 			h.closeIdle()
-			err = h.check(ctx, h.due(time.Now()), causeCheck)
+			err = h.check(ctx, h.due(time.Now()))
 		}
 		if err != nil && ctx.Err() == nil {
 			h.outage.note(err)
@@ -156,7 +158,7 @@ func (h *Hub) enter(jobID string) (*room, error) {
 	defer h.mu.Unlock()
 	target, found := h.rooms[jobID]
 	if !found {
-		target = newRoom(jobID)
+		target = newRoom(jobID, h.erased.of(jobID))
 		if !h.crew.spawn(func(ctx context.Context) { h.open(ctx, target) }) {
 			return nil, ErrStopped
 		}
@@ -212,7 +214,7 @@ func (h *Hub) open(ctx context.Context, room *room) {
 		}
 		h.setEpoch(extent.Epoch)
 		if behind := room.open(extent, head, time.Now()); behind {
-			h.repair(ctx, room, causeOpening)
+			h.repair(ctx, room)
 		}
 		return
 	}
@@ -248,7 +250,7 @@ func (h *Hub) noteFailure(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errBehind):
 	case errors.Is(err, errRenewed):
-		h.Disrupted(messaging.DisruptionEpoch) // the check makes the rooms notice
+		h.Disrupted() // the check makes the rooms notice
 	default:
 		h.outage.note(err)
 	}
@@ -273,23 +275,26 @@ func (h *Hub) Live(record messaging.Live) {
 	}
 	switch room.hear(record, h.encode(record.Record)) {
 	case verdictRepair:
-		h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
+		h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room) })
 	case verdictCheck:
-		h.Disrupted(messaging.DisruptionEpoch)
+		h.Disrupted()
 	}
 }
 
-// Disrupted tells the hub that the tail may have missed records of any job, and
-// why. It does not block.
-func (h *Hub) Disrupted(cause messaging.Disruption) {
+// Disrupted tells the hub that the tail may have missed records of any job. It
+// does not block.
+func (h *Hub) Disrupted() {
 	select {
-	case h.disrupted <- repairCause(cause):
+	case h.disrupted <- struct{}{}:
 	default:
 	}
 }
 
-// encode returns nil for a record that no client can be shown.
+// encode returns nil for a record that no client can be, or is to be, shown.
 func (h *Hub) encode(record messaging.Record) *event {
+	if h.erased.covers(record) {
+		return nil
+	}
 	ev, err := newEvent(h.catalogue, record, h.cfg.Offsets)
 	if err != nil {
 		h.undeliverable(record, err)

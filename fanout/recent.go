@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -47,6 +48,16 @@ func (r *recentCatchUps) add(report CatchUpReport) {
 	}
 	r.byJob[report.JobID] = report
 	r.newest = append(r.newest, report.JobID)
+}
+
+// forget drops the report of a job.
+func (r *recentCatchUps) forget(jobID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.byJob[jobID]; known {
+		delete(r.byJob, jobID)
+		r.newest = slices.DeleteFunc(r.newest, func(other string) bool { return other == jobID })
+	}
 }
 
 func (r *recentCatchUps) all() map[string]CatchUpReport {

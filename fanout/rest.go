@@ -34,6 +34,9 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	items, count := []byte(nil), 0
 	err = g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
+		if g.hub.erased.covers(record) {
+			return false
+		}
 		longer, err := g.hub.catalogue.AppendItem(append(items, ','), record)
 		if err != nil {
 			g.hub.undeliverable(record, err)
@@ -62,6 +65,9 @@ const behindTries = 4
 
 // events gives show what a query asks for, without following the job.
 func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) error {
+	if err := h.knowErasures(ctx); err != nil {
+		return err
+	}
 	at, err := h.locate(ctx, jobID)
 	if err != nil {
 		return err

@@ -30,6 +30,16 @@ func (r *ring) push(ev *event) {
 	}
 }
 
+// forget drops the events up to a sequence, which is not above the room's head.
+func (r *ring) forget(through uint64) {
+	for len(r.events) > 0 && r.events[0].sequence <= through {
+		r.bytes -= r.events[0].size()
+		r.events[0] = nil
+		r.events = r.events[1:]
+	}
+	r.floor = max(r.floor, through)
+}
+
 // after returns the events that follow a sequence, and whether the ring has all
 // of them. The slice is only valid while the room's mutex is held.
 func (r *ring) after(sequence uint64) ([]*event, bool) {

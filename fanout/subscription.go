@@ -41,6 +41,8 @@ type subscription struct {
 	through uint64
 	// failures counts the turns in a row that the log did not answer.
 	failures int
+	// erasures counts the erasures of the job that the subscription has heard of.
+	erasures int
 	caught   bool
 	catchUp  catchUp
 }
@@ -152,7 +154,7 @@ func (s *subscription) shed() {
 func (s *subscription) hand(ev *event) bool {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	if s.ended || ev.sequence > 0 && ev.sequence <= s.cursor {
+	if s.ended || ev.sequence > 0 && ev.sequence <= s.cursor || s.room.erased.covers(s.epoch, ev.sequence) {
 		return true
 	}
 	return s.offer(ev)

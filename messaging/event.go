@@ -77,6 +77,8 @@ const (
 	GapRetention GapReason = "retention"
 	// GapEpoch: the sequence was given out by an earlier life of the log.
 	GapEpoch GapReason = "epoch-changed"
+	// GapErased: the range was erased for good. A client forgets what it has of it.
+	GapErased GapReason = "erased"
 )
 
 // Gap is the payload of novel.gap: events between Requested and FirstAvailable

@@ -61,7 +61,10 @@ func (s *Store) Model(name string) (*Model, error) {
 func (m *Model) Name() string { return m.name }
 
 // RebuildConsumer returns the name of the consumer that fills the shadow.
-func (m *Model) RebuildConsumer() string { return m.name + "-rebuild" }
+func (m *Model) RebuildConsumer() string { return RebuildConsumer(m.name) }
+
+// RebuildConsumer returns the name of the consumer that fills a projection's shadow.
+func RebuildConsumer(projection string) string { return projection + "-rebuild" }
 
 // Collection returns the name of the projection's collection.
 func (m *Model) Collection() string { return m.collection(m.live).Name() }

@@ -40,6 +40,19 @@ func (l hubLog) ReadBefore(ctx context.Context, jobID string, before uint64, lim
 	return l.Log.ReadBefore(ctx, jobID, before, limit)
 }
 
+// hubErasures shows the record of erasures as fan-out wants to see it.
+type hubErasures struct{ *eventstore.Audit }
+
+func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []fanout.Erasure, newest uint64, err error) {
+	notes, newest, err := a.After(ctx, after)
+	for _, note := range notes {
+		erased = append(erased, fanout.Erasure{
+			JobID: note.JobID, Through: messaging.Position{Epoch: note.Epoch, Sequence: note.Through},
+		})
+	}
+	return erased, newest, err
+}
+
 // hubProjection shows the read models as fan-out wants to see them. How far they
 // are is the log's to say: it knows what has been acknowledged.
 type hubProjection struct {

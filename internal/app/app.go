@@ -309,7 +309,10 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	if err := a.startShares(gateway); err != nil {
 		return nil, err
 	}
+	audit := a.log.Audit()
+	hub.HonourErasures(hubErasures{audit})
 	a.parts.run("hub", hub.Run)
+	a.parts.run("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)
 	a.serveClients(gateway, sockets)

@@ -117,6 +117,11 @@ var rules = []rule{
 		why:     "drills use the parts of the service and no driver of their own",
 	},
 	{
+		folder:  "recovery/erasure",
+		project: []string{"messaging", "eventstore", "projections", "recovery/deadletters"},
+		why:     "an erasure works on what is stored, and knows nobody who serves it",
+	},
+	{
 		folder: "recovery/oracle",
 		why:    "the judge knows files and nothing else",
 	},

@@ -37,6 +37,18 @@ type Manifest struct {
 	CreatedAt     time.Time `json:"createdAt"`
 	ServerVersion string    `json:"serverVersion"`
 	Streams       []Stream  `json:"streams"`
+	// Erased are the jobs that were erased after the backup was made: a restore does
+	// not bring them back.
+	Erased []Erased `json:"erased,omitempty"`
+}
+
+// Erased is a note that a job was erased. Its bytes are in the backup still.
+type Erased struct {
+	ID     string    `json:"id"`
+	JobID  string    `json:"jobId"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
 }
 
 // Stream is one stream of a backup.

@@ -70,13 +70,18 @@ func JobOf(body []byte) string {
 
 // Log is where letters are kept.
 type Log interface {
-	// DeadLetters returns letters with a sequence above after, oldest first;
-	// fewer than limit when there are no more.
-	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
+	Source
 	// RemoveDeadLetter deletes one; that it is gone is no error.
 	RemoveDeadLetter(ctx context.Context, sequence uint64) error
 	// Append stores an event, see [eventstore.Log.Append].
 	Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error)
+}
+
+// Source is where letters are read.
+type Source interface {
+	// DeadLetters returns letters with a sequence above after, oldest first;
+	// fewer than limit when there are no more.
+	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
 }
 
 // pageLetters is how many letters are read at once.
@@ -84,7 +89,7 @@ const pageLetters = 100
 
 // Each hands the letters that the filter lets through to take, oldest first, until
 // that fails.
-func Each(ctx context.Context, log Log, filter Filter, take func(eventstore.Letter) error) error {
+func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.Letter) error) error {
 	let := 0
 	for after := uint64(0); ; {
 		letters, err := log.DeadLetters(ctx, after, pageLetters)

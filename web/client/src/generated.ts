@@ -151,9 +151,9 @@ export interface Gap {
    */
   firstAvailable: number
   /**
-   * retention: the log's limits have removed the range. epoch-changed: the sequence was given out by an earlier life of the log.
+   * retention: the log's limits have removed the range. epoch-changed: the sequence was given out by an earlier life of the log. erased: the events up to firstAvailable were erased for good; a client forgets what it has of them.
    */
-  reason: 'retention' | 'epoch-changed'
+  reason: 'retention' | 'epoch-changed' | 'erased'
   [k: string]: unknown
 }
 

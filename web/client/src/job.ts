@@ -140,7 +140,7 @@ export class Job {
       if (another) {
         listener.cursor = undefined
         listener.seen.clear()
-      } else if (listener.cursor !== undefined && listener.cursor >= gap.firstAvailable - 1) {
+      } else if (gap.reason !== 'erased' && listener.cursor !== undefined && listener.cursor >= gap.firstAvailable - 1) {
         continue // it has what is gone
       }
       this.#tell(() => listener.handlers.onGap?.(gap))

@@ -51,7 +51,7 @@ export function followJob(queries: QueryClient, client: Realtime, jobId: string)
       queries.setQueryData<JobStatusEvent | null>(jobKeys.status(jobId), (before) => laterStatus(before, event))
     },
     onGap: ({ reason }) => {
-      if (reason === 'epoch-changed') {
+      if (reason === 'epoch-changed' || reason === 'erased') {
         queries.setQueryData(jobKeys.events(jobId), [])
         queries.setQueryData(jobKeys.status(jobId), null)
       }

@@ -46,7 +46,7 @@ export class JobStore {
         this.#flush({ status })
       },
       onGap: (gap) => {
-        this.#flush(gap.reason === 'epoch-changed' ? { gap, events: [], last: undefined } : { gap })
+        this.#flush(gap.reason === 'epoch-changed' || gap.reason === 'erased' ? { gap, events: [], last: undefined } : { gap })
       },
     })
     this.view = { ...emptyView, status: this.#subscription.status }

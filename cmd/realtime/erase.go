@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func newErase() *cobra.Command {
+	var request app.EraseRequest
+	var dryRun bool
+	var output string
+	command := &cobra.Command{
+		Use:   "erase JOB --reason WHY",
+		Short: "Remove a job for good: a person's right to be forgotten",
+		Long: `erase removes what the service keeps of a job: its events in the log and its dead letters,
+overwritten on disk, and its documents in the read models. Gateways show nothing of it
+from then on, and tell its subscribers novel.gap with the reason "erased". Who erased
+what, when and why is noted for good ("realtime audit list"); the job's name and the
+reason stay there.
+
+Stop what publishes the job first: an event that is published later is a new one, and
+stays. The workers' own collection novel_jobs is never touched: what it holds is counted.
+A backup keeps its bytes. With --backup its manifest notes the erasure, and a restore
+does not bring the job back.
+
+It may be interrupted and repeated at any point.
+
+It exits with 0 when nothing of the job is left, 1 when something failed, 2 for wrong
+usage, 3 when there is nothing of the job and never was: look at how it is spelt.`,
+		Example: `  realtime erase job-1 --reason "request 2026-117" --dry-run
+  realtime erase job-1 --reason "request 2026-117" --by j.doe --backup /backups/2026-03-01
+  realtime audit list --job job-1`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			request.JobID = args[0]
+			if request.Reason = strings.TrimSpace(request.Reason); request.Reason == "" {
+				return usageError{errors.New("--reason is needed: why is the job erased?")}
+			}
+			if request.By == "" {
+				return usageError{errors.New("--by is needed: this system does not say who you are")}
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.report)
+				if errors.Is(err, app.ErrNothingToErase) {
+					return differsError{err}
+				}
+				if err != nil {
+					return err
+				}
+				shown.end()
+				return render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
+			})
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&request.Reason, "reason", "", "why; it is kept for good, so name no person in it (required)")
+	flags.StringVar(&request.By, "by", osUser(), "who erases it")
+	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup that has to know; repeatable")
+	flags.BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
+	outputFlag(command, &output)
+	return command
+}
+
+// osUser returns the name of whoever runs the command, empty when it is not known.
+func osUser() string {
+	current, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return current.Username
+}
+
+func showErased(w io.Writer, result app.EraseResult) {
+	if result.Found != nil {
+		fmt.Fprintln(w, "WOULD REMOVE\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS")
+		found := result.Found
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", printable(result.JobID), found.Events, found.Letters, found.Documents, found.Heads)
+	}
+	if len(result.Done) > 0 {
+		fmt.Fprintln(w, "ERASED\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tUP TO\tNOTE")
+	}
+	for _, e := range result.Done {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", printable(e.JobID),
+			e.Removed.Events, e.Removed.Letters, e.Removed.Documents, e.Removed.Heads, e.Through, e.Number)
+	}
+	if before := result.Before; before != nil {
+		fmt.Fprintf(w, "nothing is left: erased by %s on %s\n", printable(before.By), before.At.Format(time.RFC3339))
+	}
+	if result.Interrupted {
+		fmt.Fprintln(w, "an erasure of this job was interrupted; it is finished first")
+	}
+	if result.Aggregates > 0 {
+		fmt.Fprintf(w, "novel_jobs has %d documents of the job: they are the workers', and stay\n", result.Aggregates)
+	}
+	if len(result.Mentions) > 0 {
+		var letters []string
+		for _, sequence := range result.Mentions {
+			letters = append(letters, strconv.FormatUint(sequence, 10))
+		}
+		list := strings.Join(letters, " ")
+		fmt.Fprintf(w, "dead letters that cannot be read hold its name; look at them, and remove them if they are its: realtime deadletter purge %s\n", list)
+	}
+	if result.Rebuilding {
+		fmt.Fprintln(w, "there is a shadow of a read model: if a rebuild runs, repeat this when it has ended")
+	}
+}
+
+func newAudit() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "audit",
+		Short: "Show what was removed for good, by whom and why",
+		Args:  arguments(cobra.NoArgs),
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(newAuditList())
+	return command
+}
+
+func newAuditList() *cobra.Command {
+	var jobID, output string
+	command := &cobra.Command{
+		Use:   "list",
+		Short: "List the notes on erasures, oldest first",
+		Long: `list shows what erasures have noted in the stream NOVEL_AUDIT, from which nothing can be
+deleted. An erasure that is begun and not done was interrupted: repeat it.
+
+It exits with 0, 1 when something failed, 2 for wrong usage, 3 when an erasure waits to
+be finished.`,
+		Example: `  realtime audit list
+  realtime audit list --job job-1 -o json`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+				notes, err := operator.Erasures(cmd.Context(), jobID)
+				if err != nil {
+					return err
+				}
+				if notes == nil {
+					notes = []app.Erasure{}
+				}
+				err = render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
+					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tBY\tREASON")
+					for _, n := range notes {
+						fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", n.Number, n.At.Format(time.RFC3339), n.Stage, printable(n.JobID), n.Through,
+							n.Removed.Events, n.Removed.Letters, n.Removed.Documents, n.Removed.Heads, printable(n.By), printable(n.Reason))
+					}
+				})
+				if waiting := unfinished(notes); err == nil && len(waiting) > 0 {
+					err = differsError{fmt.Errorf("not finished: realtime erase %s", strings.Join(waiting, ", "))}
+				}
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&jobID, "job", "", "only those on this job")
+	outputFlag(command, &output)
+	return command
+}
+
+// unfinished returns the jobs whose erasure has begun and is not done.
+func unfinished(notes []app.Erasure) []string {
+	open, order := map[string]string{}, []string{}
+	for _, note := range notes {
+		if note.Stage != app.StageBegun {
+			delete(open, note.ID)
+			continue
+		}
+		if _, known := open[note.ID]; !known {
+			order = append(order, note.ID)
+		}
+		open[note.ID] = printable(note.JobID)
+	}
+	var jobs []string
+	for _, id := range order {
+		if job, waits := open[id]; waits {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}

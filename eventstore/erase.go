@@ -1,0 +1,121 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// erasePage is how many records an erasure reads at once.
+const erasePage = 256
+
+// CountJob returns how many records the log has of a job.
+func (l *Log) CountJob(ctx context.Context, jobID string) (uint64, error) {
+	subject, err := eventSubject(jobID)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	stream, err := l.js.Stream(ctx, eventStream)
+	if err != nil {
+		return 0, fmt.Errorf("count the records of %s: %w", subject, unavailable(err))
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(subject))
+	if err != nil {
+		return 0, fmt.Errorf("count the records of %s: %w", subject, unavailable(err))
+	}
+	return info.State.Subjects[subject], nil
+}
+
+// EraseJob removes the job's records with a sequence of at most through, so that
+// no copy of them stays in the files of the stream, and returns how many there
+// were. told, if any, hears how many are gone. A repeat goes on where it was
+// interrupted.
+//
+// A purge by subject alone (server 2.15) marks records as removed and leaves their
+// bytes in the file until the block is written anew, which may be never. So each
+// is deleted with its bytes overwritten first; the purge takes what somebody else
+// put under the subject.
+func (l *Log) EraseJob(ctx context.Context, jobID string, through uint64, told func(erased uint64)) (erased uint64, err error) {
+	subject, err := eventSubject(jobID)
+	if err != nil {
+		return 0, err
+	}
+	setup, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	stream, err := l.js.Stream(setup, eventStream)
+	if err != nil {
+		return 0, fmt.Errorf("erase %s: %w", subject, unavailable(err))
+	}
+	end := through
+	if end < math.MaxUint64 {
+		end++
+	}
+	for {
+		records, err := l.readRange(ctx, subject, 0, end, erasePage, pageBytes)
+		if err != nil {
+			return erased, fmt.Errorf("erase %s: %w", subject, err)
+		}
+		if len(records) == 0 {
+			break
+		}
+		for _, record := range records {
+			if err := l.overwrite(ctx, stream, record.Sequence); err != nil {
+				return erased, fmt.Errorf("erase %s at sequence %d: %w", subject, record.Sequence, err)
+			}
+			if erased++; told != nil {
+				told(erased)
+			}
+		}
+	}
+	bounded, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	if err := stream.Purge(bounded, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(end)); err != nil {
+		return erased, fmt.Errorf("purge %s: %w", subject, unavailable(err))
+	}
+	return erased, nil
+}
+
+// overwrite deletes one message and its bytes. One that is gone is no error: a
+// page may come from a replica that is behind.
+func (l *Log) overwrite(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	err := stream.SecureDeleteMsg(ctx, sequence)
+	if err == nil {
+		return nil
+	}
+	if _, gone := l.leader(ctx, stream.CachedInfo().Config.Name, directRequest{Sequence: sequence}); errors.Is(gone, errNotFound) {
+		return nil
+	}
+	return unavailable(err)
+}
+
+// EraseDeadLetter deletes one letter, its bytes overwritten. One that is gone
+// already is no error.
+func (l *Log) EraseDeadLetter(ctx context.Context, sequence uint64) error {
+	setup, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	stream, err := l.js.Stream(setup, deadLetterStream)
+	if err == nil {
+		err = l.overwrite(ctx, stream, sequence)
+	}
+	if err != nil {
+		return fmt.Errorf("erase dead letter %d: %w", sequence, unavailable(err))
+	}
+	return nil
+}
+
+// ValidateJobID returns [ErrInvalidJobID] for what the log cannot have as a job.
+func ValidateJobID(jobID string) error {
+	if err := messaging.ValidateJobID(jobID); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidJobID, err)
+	}
+	return nil
+}

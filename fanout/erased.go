@@ -1,0 +1,184 @@
+package fanout
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// ErasureLease is for how long a hub that cannot ask goes by what it knew of
+// erasures. After that nothing is caught up from memory until it has asked: so that
+// much later than an erasure was noted, no hub shows what was erased, also one that
+// never heard of it.
+const ErasureLease = 5 * time.Second
+
+// Erasure says that what a job had up to a position, and in earlier lives of the
+// log, was removed for good.
+type Erasure struct {
+	JobID   string
+	Through messaging.Position
+}
+
+// covers reports whether an event of the job at a position was erased. What has no
+// sequence was, if anything ever was.
+func (e Erasure) covers(epoch string, sequence uint64) bool {
+	return e.JobID != "" && (sequence == 0 || e.Through.Epoch == epoch && sequence <= e.Through.Sequence)
+}
+
+// includes reports whether nothing more was erased with another erasure. Two that run
+// at once are noted in any order.
+func (e Erasure) includes(other Erasure) bool {
+	return e.JobID != "" && e.Through.Epoch == other.Through.Epoch && other.Through.Sequence <= e.Through.Sequence
+}
+
+// Erasures is where erasures are noted.
+type Erasures interface {
+	// Erased returns what was noted after a number, in that order, and the newest
+	// number. The answer is never older than the call.
+	Erased(ctx context.Context, after uint64) (erased []Erasure, newest uint64, err error)
+}
+
+// erased is what a hub knows of erasures.
+type erased struct {
+	source Erasures // nil: nothing is ever erased
+	signal chan struct{}
+	// byJob has the last erasure of each job; replaced, never changed.
+	byJob atomic.Pointer[map[string]Erasure]
+
+	turn chan struct{} // whose turn it is to ask; guards newest
+	// newest is the number up to which all is known.
+	newest uint64
+
+	mu sync.Mutex // guards known
+	// known is when the source was last asked with success.
+	known time.Time
+}
+
+func newErased() *erased {
+	e := &erased{signal: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	e.byJob.Store(&map[string]Erasure{})
+	return e
+}
+
+// HonourErasures makes the hub show nothing that was erased. It must be called
+// before [Hub.Run].
+func (h *Hub) HonourErasures(source Erasures) { h.erased.source = source }
+
+// ErasureNoted tells the hub that something may have been erased. It does not block.
+func (h *Hub) ErasureNoted() { signal(h.erased.signal) }
+
+// of returns the last erasure of a job, the zero value without one.
+func (e *erased) of(jobID string) Erasure { return (*e.byJob.Load())[jobID] }
+
+// covers reports whether a record was erased.
+func (e *erased) covers(record messaging.Record) bool {
+	return e.of(record.JobID).covers(record.Epoch, record.Sequence)
+}
+
+func (e *erased) fresh() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return time.Since(e.known) < ErasureLease
+}
+
+// knowErasures returns once all erasures are known that were noted an [ErasureLease]
+// ago; at once, as a rule.
+func (h *Hub) knowErasures(ctx context.Context) error {
+	if h.erased.source == nil || h.erased.fresh() {
+		return nil
+	}
+	return h.learnErasures(ctx, false)
+}
+
+// learnErasures asks for what was erased, and makes the rooms forget it. One asks at
+// a time; the others go by its answer, unless they are to ask anew.
+func (h *Hub) learnErasures(ctx context.Context, anew bool) error {
+	e := h.erased
+	if e.source == nil {
+		return nil
+	}
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-e.turn }()
+	if !anew && e.fresh() {
+		return nil
+	}
+	asked := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
+	defer cancel()
+	noted, newest, err := e.source.Erased(ctx, e.newest)
+	if err != nil {
+		return err
+	}
+	if len(noted) > 0 {
+		// First for rooms that are yet to be made, then for those that are there.
+		known := maps.Clone(*e.byJob.Load())
+		for _, erasure := range noted {
+			if !known[erasure.JobID].includes(erasure) {
+				known[erasure.JobID] = erasure
+			}
+		}
+		e.byJob.Store(&known)
+		for _, erasure := range noted {
+			h.forgetErased(erasure)
+		}
+	}
+	e.newest = newest
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.known = asked
+	return nil
+}
+
+func (h *Hub) forgetErased(erasure Erasure) {
+	h.recent.forget(erasure.JobID)
+	h.mu.RLock()
+	room := h.rooms[erasure.JobID]
+	h.mu.RUnlock()
+	if room != nil && room.erase(erasure) {
+		h.logger.Info("a job was erased", "job", erasure.JobID, "sequence", erasure.Through.Sequence)
+	}
+}
+
+// erase forgets what was erased, and makes every subscription notice. It reports
+// false for what is known already.
+func (r *room) erase(erasure Erasure) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.erased.includes(erasure) {
+		return false
+	}
+	r.erased, r.erasures = erasure, r.erasures+1
+	if r.epoch != erasure.Through.Epoch {
+		return true
+	}
+	r.ring.forget(min(erasure.Through.Sequence, r.head))
+	r.fallBackAll()
+	return true
+}
+
+// noteErased moves the subscription past what was erased since its last turn. It
+// reports where the cursor was, and the end of what is gone.
+func (s *subscription) noteErased() (cursor, through uint64, erased bool) {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if !s.begun || s.erasures == s.room.erasures {
+		return 0, 0, false
+	}
+	s.erasures = s.room.erasures
+	gone := s.room.erased.Through
+	if gone.Epoch != s.epoch {
+		return 0, 0, false
+	}
+	cursor = s.cursor
+	s.cursor = max(s.cursor, gone.Sequence)
+	s.sink.reach(s.room.jobID, s.epoch, s.cursor)
+	return cursor, gone.Sequence, true
+}

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"context"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/backup"
+	"github.com/letswriteabook/realtime/recovery/erasure"
+)
+
+// What the commands about erasures take and show.
+type (
+	EraseRequest = erasure.Request
+	EraseResult  = erasure.Result
+	Erasure      = eventstore.Erasure
+)
+
+// ErrNothingToErase is what an erasure of a job that nobody knows ends with.
+var ErrNothingToErase = erasure.ErrNothing
+
+// StageBegun is the stage of an erasure that is not done.
+const StageBegun = eventstore.StageBegun
+
+// Erase removes a job for good or, in a dry run, says what that would remove.
+func (o *Operator) Erase(ctx context.Context, request EraseRequest, dryRun bool, report func(step string, done, total uint64)) (EraseResult, error) {
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, o.app.registry)
+	if err != nil {
+		return EraseResult{}, err
+	}
+	eraser, err := o.eraser(log, report)
+	if err != nil {
+		return EraseResult{}, err
+	}
+	if dryRun {
+		return eraser.Plan(ctx, request)
+	}
+	return eraser.Erase(ctx, request)
+}
+
+func (o *Operator) eraser(log *eventstore.Log, report func(step string, done, total uint64)) (*erasure.Eraser, error) {
+	cfg := erasure.Config{
+		Log: log, Audit: log.Audit(), Manifests: backup.Notes{}, Settle: fanout.ErasureLease + fanout.ErasureLease/5, Report: report,
+	}
+	if o.app.cfg.MongoDBURI != "" {
+		db, err := openMongo(o.app.cfg, o.app.parts, o.app.logger)
+		if err != nil {
+			return nil, err
+		}
+		models, err := projections.New(db, projections.DefaultConfig(), o.app.logger, o.app.registry)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Models = models
+	}
+	return erasure.New(cfg), nil
+}
+
+// Erasures returns what was noted of all jobs, or of one.
+func (o *Operator) Erasures(ctx context.Context, jobID string) ([]Erasure, error) {
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, o.app.registry)
+	if err != nil {
+		return nil, err
+	}
+	if jobID != "" {
+		return log.Audit().Of(ctx, jobID)
+	}
+	notes, _, err := log.Audit().After(ctx, 0)
+	return notes, err
+}

@@ -1,0 +1,132 @@
+package erasure
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/deadletters"
+)
+
+// Finish removes what an erasure that was noted as begun is to remove, has it noted
+// in the backups, and notes that it is done. It may be repeated.
+func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups []string) (eventstore.Erasure, error) {
+	state, err := e.cfg.Log.State(ctx)
+	if err != nil {
+		return begun, err
+	}
+	through := messaging.Position{Epoch: begun.Epoch, Sequence: begun.Through}
+	var removed eventstore.Removed
+	if state.Epoch == begun.Epoch { // in another, the log has none of it
+		if removed.Events, err = e.eraseEvents(ctx, begun); err != nil {
+			return begun, err
+		}
+	} else {
+		through = messaging.Position{Epoch: state.Epoch}
+	}
+	if e.cfg.Models != nil {
+		e.cfg.Report("remove documents", 0, 0)
+		documents, err := e.cfg.Models.EraseJob(ctx, begun.JobID, through)
+		if err != nil {
+			return begun, err
+		}
+		removed.Documents, removed.Heads = documents.Events, documents.Heads
+	}
+	if removed.Letters, err = e.eraseLetters(ctx, begun.JobID); err != nil {
+		return begun, err
+	}
+	done := begun
+	for _, dir := range backups {
+		if err := e.cfg.Manifests.Note(dir, begun); err != nil {
+			return begun, err
+		}
+		if !slices.Contains(done.Backups, dir) {
+			done.Backups = append(done.Backups, dir)
+		}
+	}
+	if err := e.settle(ctx); err != nil {
+		return begun, err
+	}
+	done.Stage, done.At = eventstore.StageDone, time.Now().UTC()
+	// What a call that was interrupted has removed was there when it began.
+	done.Removed = eventstore.Removed{
+		Events: max(begun.Removed.Events, removed.Events), Letters: max(begun.Removed.Letters, removed.Letters),
+		Documents: max(begun.Removed.Documents, removed.Documents), Heads: max(begun.Removed.Heads, removed.Heads),
+	}
+	done.Number, err = e.cfg.Audit.Note(ctx, done)
+	return done, err
+}
+
+// eraseEvents removes the records from the log while no projection holds any. The
+// order counts: the server takes a record that is removed off a consumer's account of
+// what is in flight, whoever still holds it.
+func (e *Eraser) eraseEvents(ctx context.Context, begun eventstore.Erasure) (erased uint64, err error) {
+	pause := pause{log: e.cfg.Log}
+	defer func() { err = errors.Join(err, pause.end(ctx)) }()
+	e.cfg.Report("pause the projections", 0, 0)
+	if err := pause.begin(ctx); err != nil {
+		return 0, err
+	}
+	var lapsed error
+	erased, err = e.cfg.Log.EraseJob(ctx, begun.JobID, begun.Through, func(erased uint64) {
+		e.cfg.Report("overwrite events", erased, begun.Removed.Events)
+		lapsed = errors.Join(lapsed, pause.renew(ctx))
+	})
+	return erased, errors.Join(err, lapsed, pause.held(ctx))
+}
+
+// letters returns the dead letters that name the job, and those that cannot be read
+// and hold its name.
+func (e *Eraser) letters(ctx context.Context, jobID string) (named, mentions []uint64, err error) {
+	quoted, err := json.Marshal(jobID)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = deadletters.Each(ctx, e.cfg.Log, deadletters.Filter{}, func(letter eventstore.Letter) error {
+		switch name := deadletters.JobOf(letter.Body); {
+		case name == jobID:
+			named = append(named, letter.Sequence)
+		case name == "" && (bytes.Contains(letter.Body, quoted) || bytes.Contains(letter.Body, []byte(jobID))):
+			mentions = append(mentions, letter.Sequence)
+		}
+		return nil
+	})
+	return named, mentions, err
+}
+
+func (e *Eraser) eraseLetters(ctx context.Context, jobID string) (erased uint64, err error) {
+	named, _, err := e.letters(ctx, jobID)
+	if err != nil {
+		return 0, err
+	}
+	for _, sequence := range named {
+		if err := e.cfg.Log.EraseDeadLetter(ctx, sequence); err != nil {
+			return erased, err
+		}
+		erased++
+		e.cfg.Report("overwrite dead letters", erased, uint64(len(named)))
+	}
+	return erased, nil
+}
+
+// settle waits until no gateway goes by what it knew before the erasure began.
+func (e *Eraser) settle(ctx context.Context) error {
+	e.cfg.Report("wait for gateways that are cut off", 0, 0)
+	return wait(ctx, e.cfg.Settle)
+}
+
+func wait(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
