@@ -141,7 +141,7 @@ func (c *counting) Live(messaging.Live) {
 	}
 }
 
-func (c *counting) Disrupted() {}
+func (c *counting) Disrupted(messaging.Disruption) {}
 
 // BenchmarkTail: from append to follower, with many jobs followed.
 func BenchmarkTail(b *testing.B) {

@@ -68,7 +68,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	} {
 		m.deadLetters.WithLabelValues(string(reason))
 	}
-	for _, cause := range []disruption{disruptionReconnect, disruptionOverflow, disruptionEpoch} {
+	for _, cause := range []messaging.Disruption{messaging.DisruptionReconnect, messaging.DisruptionOverflow, messaging.DisruptionEpoch} {
 		m.disrupted.WithLabelValues(string(cause))
 	}
 	if registerer == nil {

@@ -82,9 +82,9 @@ func (t *Tail) watch(ctx context.Context, connected <-chan nats.Status, f Follow
 			}
 			cancel()
 			t.log.refreshEpoch(ctx)
-			t.disrupted(disruptionReconnect, f)
+			t.disrupted(messaging.DisruptionReconnect, f)
 		case <-t.renewed:
-			t.disrupted(disruptionEpoch, f)
+			t.disrupted(messaging.DisruptionEpoch, f)
 		case <-t.check:
 			t.checkDrops(f)
 		case <-ticker.C:
@@ -93,10 +93,10 @@ func (t *Tail) watch(ctx context.Context, connected <-chan nats.Status, f Follow
 	}
 }
 
-func (t *Tail) disrupted(cause disruption, f Follower) {
+func (t *Tail) disrupted(cause messaging.Disruption, f Follower) {
 	t.log.metrics.disrupted.WithLabelValues(string(cause)).Inc()
 	t.log.logger.Info("followed jobs may have missed records and are checked", "cause", cause)
-	f.Disrupted()
+	f.Disrupted(cause)
 }
 
 // checkDrops counts what the queues dropped since it was last asked.
@@ -115,7 +115,7 @@ func (t *Tail) checkDrops(f Follower) {
 	t.mu.Unlock()
 	if dropped > 0 {
 		t.log.metrics.dropped.Add(float64(dropped))
-		t.disrupted(disruptionOverflow, f)
+		t.disrupted(messaging.DisruptionOverflow, f)
 	}
 }
 

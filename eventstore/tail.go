@@ -22,22 +22,10 @@ type Follower interface {
 	// record may still come shortly after its job was unfollowed.
 	Live(messaging.Live)
 	// Disrupted says that any followed job may have missed records up to now
-	// without a later one to tell. It is never called twice at once, but beside
-	// Live.
-	Disrupted()
+	// without a later one to tell, and why. It is never called twice at once, but
+	// beside Live.
+	Disrupted(messaging.Disruption)
 }
-
-// disruption names why followers were told to check: the label of a counter.
-type disruption string
-
-const (
-	// disruptionReconnect: the connection to NATS was away.
-	disruptionReconnect disruption = "reconnect"
-	// disruptionOverflow: a shard's queue was full, and records were dropped.
-	disruptionOverflow disruption = "overflow"
-	// disruptionEpoch: the stream was made anew.
-	disruptionEpoch disruption = "epoch"
-)
 
 // overflowCheck is the pace at which a subscription that has dropped records is
 // asked whether it dropped more.

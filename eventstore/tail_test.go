@@ -18,13 +18,13 @@ import (
 // listener is a follower that passes on what it hears.
 type listener struct {
 	live      chan messaging.Live
-	disrupted chan struct{}
+	disrupted chan messaging.Disruption
 	block     chan struct{} // When set, Live waits for it to be closed.
 	entered   chan struct{} // Gets a value before Live waits.
 }
 
 func newListener() *listener {
-	return &listener{live: make(chan messaging.Live, 10_000), disrupted: make(chan struct{}, 100)}
+	return &listener{live: make(chan messaging.Live, 10_000), disrupted: make(chan messaging.Disruption, 100)}
 }
 
 func (l *listener) Live(live messaging.Live) {
@@ -42,7 +42,7 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-func (l *listener) Disrupted() { l.disrupted <- struct{}{} }
+func (l *listener) Disrupted(cause messaging.Disruption) { l.disrupted <- cause }
 
 // runTail runs a tail until the test ends.
 func runTail(t testing.TB, log *eventstore.Log, cfg eventstore.TailConfig, f eventstore.Follower) *eventstore.Tail {
@@ -198,7 +198,9 @@ func TestTailOverflowIsDisruption(t *testing.T) {
 		return func() bool { return b.counter(t, "tail_dropped_records_total") == n }
 	}
 	eventually(t, "the drops to be counted", dropped(5)) // in one series or in several
-	await(t, "word of them", heard.disrupted)
+	if cause := await(t, "word of them", heard.disrupted); cause != messaging.DisruptionOverflow {
+		t.Errorf("the cause is %s", cause)
+	}
 	for len(heard.disrupted) > 0 {
 		<-heard.disrupted
 	}
@@ -250,7 +252,9 @@ func TestTailReconnectIsDisruption(t *testing.T) {
 		t.Errorf("follow without a server: %v", err)
 	}
 	startServer(t, cfg)
-	await(t, "the disruption", heard.disrupted)
+	if cause := await(t, "the disruption", heard.disrupted); cause != messaging.DisruptionReconnect {
+		t.Errorf("the cause is %s", cause)
+	}
 	// What was asked for meanwhile is followed by now, without another call.
 	b.add(t, record("job", "b"), record("late", "c"))
 	jobs := []string{await(t, "a record", heard.live).JobID, await(t, "a record", heard.live).JobID}
@@ -272,7 +276,9 @@ func TestTailNoticesANewStream(t *testing.T) {
 	}
 	other := open(t, b.conn)
 	other.add(t, record("job", "c"))
-	await(t, "the disruption", heard.disrupted)
+	if cause := await(t, "the disruption", heard.disrupted); cause != messaging.DisruptionEpoch {
+		t.Errorf("the cause is %s", cause)
+	}
 	if b.log.Epoch() == old || b.log.Epoch() != other.log.Epoch() {
 		t.Errorf("epoch = %s, old %s, new %s", b.log.Epoch(), old, other.log.Epoch())
 	}

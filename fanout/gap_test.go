@@ -193,7 +193,7 @@ func TestNewEpochUnderLiveSubscriptions(t *testing.T) {
 		{name: "said by the tail", pace: rarelyChecked, renew: func(s *stage) {
 			s.log.set((*memoryLog).renew)
 			s.log.publish("job", 3)
-			s.hub.Disrupted()
+			s.hub.Disrupted(messaging.DisruptionReconnect)
 		}, due: span(1, 3)},
 		{name: "noticed by a live record", pace: rarelyChecked, renew: func(s *stage) {
 			s.log.set(func(l *memoryLog) {
@@ -274,7 +274,7 @@ func TestNewEpochDuringTheFirstRead(t *testing.T) {
 		synctest.Wait()
 		s.log.set((*memoryLog).renew)
 		s.log.publish("job", 3)
-		s.hub.Disrupted()
+		s.hub.Disrupted(messaging.DisruptionReconnect)
 		synctest.Wait()
 		s.log.set(func(l *memoryLog) { l.gate = nil })
 		close(gate)
@@ -298,7 +298,7 @@ func TestQuietJobIsCheckedWhileARecordIsUnderWay(t *testing.T) {
 		s.log.set(func(l *memoryLog) { l.retain(90) })
 		release := s.tail.hold()
 		last := s.log.publish("job", 2)
-		s.hub.Disrupted()
+		s.hub.Disrupted(messaging.DisruptionReconnect)
 		time.Sleep(50 * time.Millisecond)
 		release()
 		for _, c := range clients {

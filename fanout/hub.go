@@ -74,7 +74,9 @@ type Hub struct {
 	metrics   *hubMetrics
 	recent    *recentCatchUps
 
-	disrupted chan struct{} // signalled when every room has to be checked
+	// disrupted has the cause when every room has to be checked. Of several that
+	// come before the check, it has the first.
+	disrupted chan repairCause
 
 	crew   *crew
 	outage *outage // of the log
@@ -94,7 +96,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 	hub := &Hub{
 		log: log, tail: tail, catalogue: catalogue, cfg: cfg, logger: logger,
 		recent:    newRecentCatchUps(),
-		disrupted: make(chan struct{}, 1),
+		disrupted: make(chan repairCause, 1),
 		crew:      &crew{},
 		erased:    newErased(),
 		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
@@ -123,16 +125,16 @@ func (h *Hub) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-h.disrupted:
-			err = h.check(ctx, h.all())
+		case cause := <-h.disrupted:
+			err = h.check(ctx, h.all(), cause)
 		case <-h.erased.signal:
 			err = h.learnErasures(ctx, true)
 		case <-again:
 			again = nil
-			err = h.check(ctx, h.all())
+			err = h.check(ctx, h.all(), causeReconnect) // the log was out of reach
 		case <-ticker.C:
 			h.closeIdle()
-			err = h.check(ctx, h.due(time.Now()))
+			err = h.check(ctx, h.due(time.Now()), causeCheck)
 		}
 		if err != nil && ctx.Err() == nil {
 			h.outage.note(err)
@@ -214,7 +216,7 @@ func (h *Hub) open(ctx context.Context, room *room) {
 		}
 		h.setEpoch(extent.Epoch)
 		if behind := room.open(extent, head, time.Now()); behind {
-			h.repair(ctx, room)
+			h.repair(ctx, room, causeOpening)
 		}
 		return
 	}
@@ -250,7 +252,7 @@ func (h *Hub) noteFailure(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errBehind):
 	case errors.Is(err, errRenewed):
-		h.Disrupted() // the check makes the rooms notice
+		h.Disrupted(messaging.DisruptionEpoch) // the check makes the rooms notice
 	default:
 		h.outage.note(err)
 	}
@@ -275,17 +277,17 @@ func (h *Hub) Live(record messaging.Live) {
 	}
 	switch room.hear(record, h.encode(record.Record)) {
 	case verdictRepair:
-		h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room) })
+		h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
 	case verdictCheck:
-		h.Disrupted()
+		h.Disrupted(messaging.DisruptionEpoch)
 	}
 }
 
-// Disrupted tells the hub that the tail may have missed records of any job. It
-// does not block.
-func (h *Hub) Disrupted() {
+// Disrupted tells the hub that the tail may have missed records of any job, and
+// why. It does not block.
+func (h *Hub) Disrupted(cause messaging.Disruption) {
 	select {
-	case h.disrupted <- struct{}{}:
+	case h.disrupted <- repairCause(cause):
 	default:
 	}
 }

@@ -12,7 +12,7 @@ type hubMetrics struct {
 	duration  prometheus.Histogram
 	gaps      *prometheus.CounterVec
 	fallBacks prometheus.Counter
-	repairs   prometheus.Counter
+	repairs   *prometheus.CounterVec
 	repaired  prometheus.Counter
 
 	undeliverable prometheus.Counter
@@ -41,10 +41,10 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_fallbacks_total",
 			Help: "Live subscriptions that fell back to reading because their client was slow.",
 		}),
-		repairs: prometheus.NewCounter(prometheus.CounterOpts{
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_repairs_total",
-			Help: "Rooms that missed live records and read them from the log.",
-		}),
+			Help: "Rooms that missed live records and read them from the log, by how that came out.",
+		}, []string{"cause"}),
 		repaired: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_repaired_records_total",
 			Help: "Records that rooms read from the log because the live tail had missed them.",
@@ -53,6 +53,9 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_undeliverable_total",
 			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
 		}),
+	}
+	for _, cause := range repairCauses {
+		m.repairs.WithLabelValues(string(cause))
 	}
 	registerer.MustRegister(
 		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.undeliverable,

@@ -127,7 +127,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			m.release[n] = m.stages[n].tail.hold()
 		},
 		"release live records": func(rt *rapid.T) { m.release[stageOf(rt)]() },
-		"disrupt":              func(rt *rapid.T) { m.stages[stageOf(rt)].hub.Disrupted() },
+		"disrupt":              func(rt *rapid.T) { m.stages[stageOf(rt)].hub.Disrupted(messaging.DisruptionReconnect) },
 		"subscribe": func(rt *rapid.T) {
 			viewerOf(rt).subscribe(rt, jobOf(rt), nil)
 		},

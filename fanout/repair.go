@@ -3,7 +3,29 @@ package fanout
 import (
 	"context"
 	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
+
+// repairCause says how it came out that a room had missed live records: the label
+// of a counter.
+type repairCause string
+
+const (
+	// causeDropped: a live record came whose predecessor had not.
+	causeDropped repairCause = "dropped"
+	// causeOpening: records were stored while the room was being opened.
+	causeOpening repairCause = "opening"
+	// causeCheck: the routine comparison with the log, and nothing before it.
+	causeCheck repairCause = "check"
+	// These were looked for because the tail said that it may have missed something.
+	// The first stands also for a log that had not answered an earlier check.
+	causeReconnect = repairCause(messaging.DisruptionReconnect)
+	causeOverflow  = repairCause(messaging.DisruptionOverflow)
+	causeEpoch     = repairCause(messaging.DisruptionEpoch)
+)
+
+var repairCauses = []repairCause{causeDropped, causeOpening, causeCheck, causeReconnect, causeOverflow, causeEpoch}
 
 // checkBatch is how many jobs one question to the log names.
 const checkBatch = 128
@@ -11,8 +33,8 @@ const checkBatch = 128
 // repair reads what a room has missed from the log, until the room is level
 // again. One goroutine a room runs it, between the room falling behind and being
 // level. No client notices, unless the log has lost what was missed.
-func (h *Hub) repair(ctx context.Context, room *room) {
-	h.metrics.repairs.Inc()
+func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
+	h.metrics.repairs.WithLabelValues(string(cause)).Inc()
 	doubted := false
 	for tries := 0; ctx.Err() == nil; {
 		epoch, after, seen := room.missing()
@@ -62,7 +84,7 @@ func (h *Hub) repair(ctx context.Context, room *room) {
 // check compares rooms' heads with the log, in batches, and repairs those that
 // have missed something. It also notices a new life of the log. After an error
 // the rooms that are left have not been compared.
-func (h *Hub) check(ctx context.Context, rooms []*room) error {
+func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error {
 	if len(rooms) == 0 {
 		return nil
 	}
@@ -87,7 +109,7 @@ func (h *Hub) check(ctx context.Context, rooms []*room) error {
 		}
 		for _, room := range batch {
 			if fellBehind := room.compare(extent, last[room.jobID]); fellBehind {
-				h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room) })
+				h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room, cause) })
 			}
 		}
 	}
@@ -103,7 +125,7 @@ func (h *Hub) setEpoch(epoch string) {
 	h.mu.Unlock()
 	if was != "" && was != epoch {
 		h.logger.Warn("the log has begun a new epoch; every subscription starts afresh")
-		h.Disrupted()
+		h.Disrupted(messaging.DisruptionEpoch)
 	}
 }
 

@@ -70,7 +70,7 @@ func TestDisrupted(t *testing.T) {
 		last := s.log.publish("job", 3)
 		lastOther := s.log.publish("other", 1)
 		told := time.Now()
-		s.hub.Disrupted()
+		s.hub.Disrupted(messaging.DisruptionReconnect)
 		for _, c := range clients {
 			expectEvents(t, c, span(last-2, last)...)
 		}
@@ -100,7 +100,7 @@ func TestCheckIsRepeatedUntilTheLogAnswers(t *testing.T) {
 		s.tail.lose(func(messaging.Live) bool { return true })
 		last := s.log.publish("job", 3)
 		s.log.set(func(l *memoryLog) { l.down = true })
-		s.hub.Disrupted()
+		s.hub.Disrupted(messaging.DisruptionReconnect)
 		time.Sleep(5 * time.Second)
 		s.log.set(func(l *memoryLog) { l.down = false })
 		mended := time.Now()
@@ -131,6 +131,9 @@ func TestChecksFindWhatWasLost(t *testing.T) {
 				t.Errorf("found after %s, want %s at most", took, within)
 			}
 		}
+		if repairs := s.byLabel("realtime_fanout_repairs_total"); repairs["check"] != 3 {
+			t.Errorf("repairs are counted as %v", repairs)
+		}
 	})
 }
 
@@ -143,7 +146,7 @@ func TestRecordsHeldBack(t *testing.T) {
 	release := s.tail.hold()
 	last := s.log.publish("job", 50)
 	s.log.publish("other", 10)
-	s.hub.Disrupted()
+	s.hub.Disrupted(messaging.DisruptionReconnect)
 	for _, c := range clients {
 		sameSequences(t, collect(t, c, last, nil), span(4, last))
 	}

@@ -42,7 +42,9 @@ type stage struct {
 // options change a stage. The zero value is a gateway with the defaults, at a
 // pace that suits tests.
 type options struct {
-	log       *memoryLog      // nil for an own one
+	log       *memoryLog // nil for an own one
+	source    fanout.Log // in place of log, with live in place of its tail
+	live      fanout.Tail
 	sessions  *memorySessions // nil: no connection state recovery
 	refresh   time.Duration   // of sessions; 0: beyond any test
 	tokens    fanout.Tokens   // nil: nobody needs one
@@ -94,8 +96,12 @@ func setup(t testing.TB, opts options) *stage {
 	if opts.sessions != nil {
 		sessions, config.Offsets = opts.sessions, true
 	}
+	source, live := fanout.Log(s.log), fanout.Tail(s.tail)
+	if opts.source != nil {
+		source, live = opts.source, opts.live
+	}
 	var err error
-	if s.hub, err = fanout.NewHub(s.log, s.tail, projection, catalogue, config, logger, s.registry); err != nil {
+	if s.hub, err = fanout.NewHub(source, live, projection, catalogue, config, logger, s.registry); err != nil {
 		t.Fatal(err)
 	}
 	if opts.erasures != nil {

@@ -33,6 +33,24 @@ func gathered(t testing.TB, registry *prometheus.Registry, name string) float64 
 	return sum
 }
 
+// byLabel returns the values of a counter by those of its only label.
+func (s *stage) byLabel(name string) map[string]float64 {
+	s.t.Helper()
+	families, err := s.registry.Gather()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	values := make(map[string]float64)
+	for _, family := range families {
+		if family.GetName() == name {
+			for _, metric := range family.GetMetric() {
+				values[metric.GetLabel()[0].GetValue()] = metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return values
+}
+
 // TestSlowClient: a client that stops reading falls back to reading the history
 // at its own pace, and gets everything. Nobody else is held up, and nothing is
 // buffered without end.

@@ -42,6 +42,20 @@ type Live struct {
 	Previous uint64
 }
 
+// Disruption says why followers of the log may have missed records without a
+// later one to tell.
+type Disruption string
+
+const (
+	// DisruptionReconnect: the connection to the log was away.
+	DisruptionReconnect Disruption = "reconnect"
+	// DisruptionOverflow: a queue was full because its reader is slow, and records
+	// were dropped.
+	DisruptionOverflow Disruption = "overflow"
+	// DisruptionEpoch: the log has begun a new life.
+	DisruptionEpoch Disruption = "epoch"
+)
+
 // TimeLayout is how this service writes times: RFC 3339 in UTC with
 // milliseconds, as JavaScript's Date.prototype.toISOString does.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
