@@ -22,7 +22,6 @@ const (
 	prometheus = "github.com/prometheus/client_golang"
 	redis      = "github.com/redis/go-redis/v9"
 	tables     = "github.com/jedib0t/go-pretty/v6"
-	progress   = "github.com/schollz/progressbar/v3"
 	textPrint  = "golang.org/x/text"
 	xSync      = "golang.org/x/sync"
 	xTime      = "golang.org/x/time"
@@ -148,8 +147,8 @@ var rules = []rule{
 	},
 	{
 		folder:  "loadtest",
-		project: []string{"messaging"},
-		modules: append([]string{gorilla, histogram, progress, redis, tables}, plumbing...),
+		project: []string{"messaging", "loadtest"},
+		modules: append([]string{gorilla, histogram, mongo, redis}, plumbing...),
 		why:     "the harness stands outside the service and knows it only by its contract",
 	},
 	{
@@ -160,9 +159,9 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/app", "internal/client"},
+		project: []string{"messaging", "internal/app", "internal/client", "loadtest"},
 		modules: []string{cobra, envParser},
-		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, internal/client",
+		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, internal/client and loadtest",
 	},
 	{
 		folder:  "cmd/realtime-faults",

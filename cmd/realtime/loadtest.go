@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/loadtest"
+	"github.com/letswriteabook/realtime/loadtest/report"
+	"github.com/letswriteabook/realtime/loadtest/scenario"
+)
+
+// errScenarioFailed ends a scenario that did not hold.
+var errScenarioFailed = errors.New("the scenario failed")
+
+func newLoadtest() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "loadtest",
+		Short: "Load a deployment as clients and workers do, and check what must hold",
+		Long: `loadtest sees a deployment from outside: its sockets, its metrics page, and the Redis that
+its workers publish to. Each scenario is a command; "suite" runs several and leaves a
+folder of results.
+
+A scenario passes, fails, or is skipped where the deployment lacks what it is about, such
+as a limit. The exit code is 0 unless one fails, and 2 for wrong usage. INTERNAL_TOKEN in
+the environment opens the metrics page of a gateway on another machine; LOADTEST_TOKEN is
+the token that the sockets connect with.`,
+		Example: `  realtime loadtest broadcast-burst --client-count 1000 --event-count 100
+  realtime loadtest suite --config loadtest.json --output out --label nightly
+  realtime loadtest compare-runs out.before out`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, s := range scenario.All() {
+		command.AddCommand(newScenario(s))
+	}
+	command.AddCommand(newSuite(), newCompareMetrics(), newCompareRuns())
+	return command
+}
+
+func newScenario(s scenario.Scenario) *cobra.Command {
+	var target targetFlags
+	var options optionFlags
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   s.Name,
+		Short: s.Summary,
+		Args:  arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := target.config(cmd)
+			if err != nil {
+				return err
+			}
+			chosen, err := cfg.For(s.Name, s.Defaults, options.changed(cmd))
+			if err != nil {
+				return usageError{err}
+			}
+			shown := newProgress()
+			result := s.Run(cmd.Context(), environment(cfg, shown, s.Name), chosen)
+			shown.end()
+			if asJSON {
+				err = render(cmd.OutOrStdout(), "json", result, nil)
+			} else {
+				err = report.Text(cmd.OutOrStdout(), result)
+			}
+			if result.Status == loadtest.Failed {
+				err = errors.Join(err, fmt.Errorf("%w: %s", errScenarioFailed, result.Scenario))
+			}
+			return err
+		},
+	}
+	target.add(command)
+	options.add(command, &s)
+	command.Flags().BoolVar(&asJSON, "json", false, "print the whole result as JSON")
+	return command
+}
+
+// environment is what scenarios of a command run in.
+func environment(cfg loadtest.Config, shown *progress, name string) scenario.Env {
+	var mu sync.Mutex // guards shown, which is for one goroutine at a time
+	return scenario.Env{Config: cfg, Progress: func(step string, done, total int) {
+		mu.Lock()
+		defer mu.Unlock()
+		shown.report(name+": "+step, uint64(done), uint64(total))
+	}}
+}
+
+// targetFlags say which deployment is loaded.
+type targetFlags struct {
+	file string
+	cfg  loadtest.Config
+}
+
+func (f *targetFlags) add(command *cobra.Command) {
+	d := loadtest.DefaultConfig()
+	flags := command.Flags()
+	flags.StringVar(&f.file, "config", "", "JSON file with these settings, options and scenarioOptions; flags lie above it")
+	flags.StringVar(&f.cfg.APIURL, "api-url", d.APIURL, "address of the gateway, or of several, separated by commas")
+	flags.StringVar(&f.cfg.MetricsPath, "metrics-path", d.MetricsPath, "path of its metrics page")
+	flags.StringVar(&f.cfg.WebsocketPath, "websocket-path", d.WebsocketPath, "path of its sockets")
+	flags.StringVar(&f.cfg.Origin, "origin", d.Origin, "origin that sockets send, or several, separated by commas; empty: none")
+	flags.StringVar(&f.cfg.RedisURL, "redis-url", d.RedisURL, "Redis that workers publish to; empty: none")
+	flags.StringVar(&f.cfg.MongoURI, "mongo-uri", d.MongoURI, "MongoDB in which catch-up-burst seeds, with its database; empty: it publishes")
+	flags.IntVar(&f.cfg.ConnectTimeoutMs, "connect-timeout", d.ConnectTimeoutMs, "milliseconds that a socket may take to join")
+	flags.IntVar(&f.cfg.DisconnectTimeoutMs, "disconnect-timeout", d.DisconnectTimeoutMs, "milliseconds that the metrics page may take to forget one that left")
+}
+
+// config returns the file with the flags that were given above it.
+func (f *targetFlags) config(cmd *cobra.Command) (loadtest.Config, error) {
+	cfg := loadtest.DefaultConfig()
+	if f.file != "" {
+		var err error
+		if cfg, err = loadtest.LoadConfig(f.file, scenario.Names()); err != nil {
+			return cfg, usageError{err}
+		}
+	}
+	given := func(flag string) bool { return cmd.Flags().Changed(flag) }
+	for flag, text := range map[string]struct{ from, into *string }{
+		"api-url": {&f.cfg.APIURL, &cfg.APIURL}, "metrics-path": {&f.cfg.MetricsPath, &cfg.MetricsPath},
+		"websocket-path": {&f.cfg.WebsocketPath, &cfg.WebsocketPath}, "origin": {&f.cfg.Origin, &cfg.Origin},
+		"redis-url": {&f.cfg.RedisURL, &cfg.RedisURL}, "mongo-uri": {&f.cfg.MongoURI, &cfg.MongoURI},
+	} {
+		if given(flag) {
+			*text.into = *text.from
+		}
+	}
+	if given("connect-timeout") {
+		cfg.ConnectTimeoutMs = f.cfg.ConnectTimeoutMs
+	}
+	if given("disconnect-timeout") {
+		cfg.DisconnectTimeoutMs = f.cfg.DisconnectTimeoutMs
+	}
+	cfg.InternalToken, cfg.Token = os.Getenv("INTERNAL_TOKEN"), os.Getenv("LOADTEST_TOKEN")
+	if err := cfg.Validate(); err != nil {
+		return cfg, usageError{err}
+	}
+	return cfg, nil
+}
+
+// optionFlags are the options of scenarios as flags.
+type optionFlags struct{ values loadtest.Options }
+
+// add adds those that a scenario heeds, with its defaults; nil: all of them, for
+// several scenarios with defaults of their own.
+func (f *optionFlags) add(command *cobra.Command, s *scenario.Scenario) {
+	var defaults loadtest.Options
+	if s != nil {
+		defaults = s.Defaults
+	}
+	flags := command.Flags()
+	for _, key := range loadtest.Keys() {
+		if s != nil && !s.Heeds(key) {
+			continue
+		}
+		if number := key.Number(&f.values); number != nil {
+			flags.IntVar(number, key.Flag, *key.Number(&defaults), key.Usage)
+		} else {
+			flags.StringVar(key.Text(&f.values), key.Flag, *key.Text(&defaults), key.Usage)
+		}
+	}
+}
+
+// changed returns what sets the options whose flags were given.
+func (f *optionFlags) changed(cmd *cobra.Command) func(*loadtest.Options) {
+	return func(o *loadtest.Options) {
+		for _, key := range loadtest.Keys() {
+			if !cmd.Flags().Changed(key.Flag) {
+				continue
+			}
+			if number := key.Number(o); number != nil {
+				*number = *key.Number(&f.values)
+			} else {
+				*key.Text(o) = *key.Text(&f.values)
+			}
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/loadtest"
+	"github.com/letswriteabook/realtime/loadtest/metrics"
+	"github.com/letswriteabook/realtime/loadtest/report"
+	"github.com/letswriteabook/realtime/loadtest/scenario"
+	"github.com/letswriteabook/realtime/loadtest/suite"
+)
+
+func newSuite() *cobra.Command {
+	var target targetFlags
+	var options optionFlags
+	var output, label, budgets string
+	var repeat int
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "suite [SCENARIO…]",
+		Short: "Run several scenarios, or all, and leave a folder of results",
+		Long: `suite runs the scenarios that are named, those of the file's "scenarios", or all. The
+folder has the metrics page before, after each scenario and after all, the result of each,
+suite-summary.json, and a report as Markdown and as one HTML page.
+
+It exits with 1 when a scenario failed.`,
+		Example: `  realtime loadtest suite --config loadtest.json --output out --label nightly
+  realtime loadtest suite broadcast-burst catch-up-burst --repeat 5 --output out`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := target.config(cmd)
+			if err != nil {
+				return err
+			}
+			chosen, err := chooseScenarios(args, cfg.Scenarios)
+			if err != nil {
+				return err
+			}
+			limits := loadtest.Budgets{}
+			if budgets != "" {
+				if limits, err = loadtest.LoadBudgets(budgets); err != nil {
+					return usageError{err}
+				}
+			}
+			shown := newProgress()
+			o := suite.Options{
+				Label: label, Dir: output, Scenarios: chosen, Repeat: repeat, Budgets: limits,
+				Env: environment(cfg, shown, label), Flags: options.changed(cmd),
+				Done: func(r loadtest.Result) {
+					shown.end()
+					fmt.Fprintf(cmd.ErrOrStderr(), "%-8s %-18s %8s  %s\n", r.Status, r.Scenario, duration(r.DurationMs), r.Reason)
+				},
+			}
+			if err := o.Validate(); err != nil {
+				return usageError{err}
+			}
+			summary, results, err := suite.Run(cmd.Context(), o)
+			shown.end()
+			if err != nil && !errors.Is(err, suite.ErrFailed) {
+				return err
+			}
+			written := report.Write(output, summary, results)
+			if asJSON {
+				written = errors.Join(written, render(cmd.OutOrStdout(), "json", summary, nil))
+			}
+			return errors.Join(err, written)
+		},
+	}
+	target.add(command)
+	options.add(command, nil)
+	flags := command.Flags()
+	flags.StringVar(&output, "output", "loadtest-report", "folder of the files")
+	flags.StringVar(&label, "label", "run", "name of the run, which begins the names of the metrics pages")
+	flags.StringVar(&budgets, "budgets", "", "JSON file with upper bounds of figures, {scenario: {figure: number}}")
+	flags.IntVar(&repeat, "repeat", 1, "how often each scenario runs; the figures are medians then")
+	flags.BoolVar(&asJSON, "json", false, "print the summary as JSON")
+	return command
+}
+
+func duration(ms float64) string {
+	return time.Duration(ms * float64(time.Millisecond)).Round(10 * time.Millisecond).String()
+}
+
+// chooseScenarios returns those that were named, or those of the file, or all.
+func chooseScenarios(names, file []string) ([]scenario.Scenario, error) {
+	if len(names) == 0 {
+		names = file
+	}
+	if len(names) == 0 {
+		return scenario.All(), nil
+	}
+	var chosen []scenario.Scenario
+	for _, name := range names {
+		s, known := scenario.Find(name)
+		if !known {
+			return nil, usageError{fmt.Errorf("there is no scenario %q: there are %q", name, scenario.Names())}
+		}
+		chosen = append(chosen, s)
+	}
+	return chosen, nil
+}
+
+func newCompareMetrics() *cobra.Command {
+	var all, asJSON bool
+	command := &cobra.Command{
+		Use:   "compare-metrics BASE TARGET",
+		Short: "Show what differs between two metrics pages that a suite kept",
+		Args:  arguments(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			base, err := metrics.Load(args[0])
+			if err != nil {
+				return err
+			}
+			target, err := metrics.Load(args[1])
+			if err != nil {
+				return err
+			}
+			differences := metrics.Compare(base, target, all)
+			if asJSON {
+				return render(cmd.OutOrStdout(), "json", differences, nil)
+			}
+			return metrics.Print(cmd.OutOrStdout(), differences)
+		},
+	}
+	command.Flags().BoolVar(&all, "all", false, "show what is the same, too")
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}
+
+func newCompareRuns() *cobra.Command {
+	var tolerance float64
+	var asJSON bool
+	command := &cobra.Command{
+		Use:   "compare-runs BASE TARGET",
+		Short: "Compare the figures of two report folders, and name what got worse beyond the noise",
+		Long: `compare-runs compares the figures of two folders that suites have left. A figure is worse
+when it lies beyond the base by more than the tolerance, more than the spread of the
+repetitions (suite --repeat), and more than what a clock can show. So does a scenario that
+passed and no longer does.
+
+It exits with 3 when something got worse.`,
+		Args: arguments(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			comparison, err := suite.CompareRuns(args[0], args[1], tolerance)
+			if err != nil {
+				return err
+			}
+			output := "table"
+			if asJSON {
+				output = "json"
+			}
+			err = render(cmd.OutOrStdout(), output, comparison, func(w io.Writer) { comparison.Table(w) })
+			if err == nil && comparison.Regressions > 0 {
+				err = differsError{fmt.Errorf("%d regressions", comparison.Regressions)}
+			}
+			return err
+		},
+	}
+	command.Flags().Float64Var(&tolerance, "tolerance", 0.25, "share by which a figure may be worse")
+	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return command
+}

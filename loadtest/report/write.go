@@ -1,0 +1,25 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/letswriteabook/realtime/loadtest"
+	"github.com/letswriteabook/realtime/loadtest/suite"
+)
+
+// Write writes report.md and report.html into a folder.
+func Write(dir string, summary suite.Summary, results []loadtest.Result) error {
+	return errors.Join(
+		write(dir, "report.md", Markdown(summary, results)),
+	)
+}
+
+func write(dir, name, text string) error {
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return nil
+}

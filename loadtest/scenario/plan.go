@@ -1,0 +1,163 @@
+package scenario
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/letswriteabook/realtime/loadtest/measure"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// eventName is the socket event of the harness's envelopes.
+const eventName = "novel.domain-event"
+
+// plan says which events are published, and when each is due. Events go to the
+// jobs in turns: the nth to jobs[n % len(jobs)], as that job's number n / len(jobs).
+type plan struct {
+	jobs  []string
+	total int
+	delay time.Duration
+	bytes int
+	// started is when the first event is due; nil before publishing begins.
+	started atomic.Pointer[time.Time]
+}
+
+// newPlan returns a plan for some events over some jobs.
+func newPlan(jobs, total int, delay time.Duration, bytes int) *plan {
+	p := &plan{total: total, delay: delay, bytes: bytes}
+	for range max(jobs, 1) {
+		p.jobs = append(p.jobs, newJob())
+	}
+	return p
+}
+
+// perJob returns how many events the job at an index gets.
+func (p *plan) perJob(job int) int {
+	return (p.total - job + len(p.jobs) - 1) / len(p.jobs)
+}
+
+// begin makes the first event due now.
+func (p *plan) begin() {
+	now := time.Now()
+	p.started.Store(&now)
+}
+
+// due returns when the nth event is to be published.
+func (p *plan) due(n int) time.Time { return p.started.Load().Add(time.Duration(n) * p.delay) }
+
+// index returns which event of the plan a job's is, by its number.
+func (p *plan) index(job, number int) int { return number*len(p.jobs) + job }
+
+// body returns the nth event as it is published. Its id says which one it is to
+// whoever gets it.
+func (p *plan) body(n int) (id string, body []byte, err error) {
+	job, number := p.jobs[n%len(p.jobs)], n/len(p.jobs)
+	event := map[string]any{"type": "loadtest", "occurredAt": messaging.FormatTime(time.Now()), "number": number}
+	if p.bytes > 0 {
+		event["text"] = strings.Repeat("x", p.bytes)
+	}
+	envelope, err := messaging.NewDomain(job, event)
+	if err == nil {
+		envelope.ID = job + "/" + strconv.Itoa(number)
+		body, err = envelope.Encode()
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("event %d: %w", n, err)
+	}
+	return envelope.ID, body, nil
+}
+
+// delivered is what a follower reads of an event.
+type delivered struct {
+	Sequence uint64          `json:"sequence"`
+	ID       string          `json:"id"`
+	Event    json.RawMessage `json:"event"`
+}
+
+// number returns which event of its job it is, −1 when it is none of the
+// harness's. Events that were seeded into MongoDB have no id, and their number in
+// the event.
+func (d delivered) number(job string) int {
+	if d.ID == "" {
+		var event struct{ Number *int }
+		if json.Unmarshal(d.Event, &event) == nil && event.Number != nil {
+			return *event.Number
+		}
+		return -1
+	}
+	text, ours := strings.CutPrefix(d.ID, job+"/")
+	number, err := strconv.Atoi(text)
+	if !ours || err != nil {
+		return -1
+	}
+	return number
+}
+
+// board is where the followers of a trial post what they got. Its methods may be
+// called concurrently.
+type board struct {
+	plan       *plan
+	latency    *measure.Latency
+	deliveries *measure.Timeline
+	missing    atomic.Int64
+	complete   chan struct{} // closed when nothing is missing
+
+	mu sync.Mutex // guards the fields below
+	// broken is when something was broken, right before the event at from; mended is
+	// when one from there on came first.
+	broken, mended time.Time
+	from           int
+}
+
+// newBoard returns the board of a plan whose followers are due so many deliveries
+// in all.
+func newBoard(p *plan, due int, began time.Time) *board {
+	b := &board{plan: p, latency: measure.NewLatency(), deliveries: measure.NewTimeline(began), complete: make(chan struct{})}
+	b.missing.Store(int64(due))
+	return b
+}
+
+// post notes a first delivery, of the nth event. What was caught up, and not live,
+// has no latency.
+func (b *board) post(n int, received time.Time, live bool) {
+	if live {
+		b.latency.Record(received.Sub(b.plan.due(n)))
+	}
+	b.deliveries.Add(received, 1)
+	b.mend(n, received)
+	if b.missing.Add(-1) == 0 {
+		close(b.complete)
+	}
+}
+
+// breaks notes that something is out of order from now on, right before the nth
+// event.
+func (b *board) breaks(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken, b.from = time.Now(), n
+}
+
+func (b *board) mend(n int, received time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.broken.IsZero() && b.mended.IsZero() && n >= b.from {
+		b.mended = received
+	}
+}
+
+// recovery returns how long it took from the break to the first delivery of an
+// event after it.
+func (b *board) recovery() (took time.Duration, known bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mended.IsZero() {
+		return 0, false
+	}
+	return b.mended.Sub(b.broken), true
+}
