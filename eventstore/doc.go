@@ -14,6 +14,8 @@
 //
 //	stream NOVEL_EVENTS      novel.events.<token of the job>     file, discard new
 //	  republished to         novel.live.<token of the job>
+//	not stored               novel.replay.<token of the job>     what operators show its followers
+//	not stored               novel.followers.<token of the job>  how many are those?
 //	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
 //	stream NOVEL_AUDIT       novel.audit.erasure.<token>         file, nothing is deleted
 //	  republished to         novel.erased.<token>, without content
@@ -46,8 +48,8 @@
 //
 // # Goroutines
 //
-// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run] and [KnownIDs.Run]
-// need no other. [Tail.Run] starts one for each
+// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run], [KnownIDs.Run] and
+// [Log.ServeAudience] need no other. [Tail.Run] starts one for each
 // shard and one that watches the connection, [Sessions.Run] one for each save in
 // flight; both return after these have ended. [Log.Consume] starts one for the
 // length of each batch. The connection belongs to the caller of [Connect], who

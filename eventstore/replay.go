@@ -44,6 +44,11 @@ func (l *Log) PublishTo(subject string, record messaging.Record) error {
 	if err := CheckSubject(subject); err != nil {
 		return err
 	}
+	return l.publish(subject, record)
+}
+
+// publish is [Log.PublishTo] for any subject.
+func (l *Log) publish(subject string, record messaging.Record) error {
 	token, err := tokenOf(record.JobID)
 	if err != nil {
 		return fmt.Errorf("publish to %s: %w", subject, err)

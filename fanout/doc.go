@@ -13,6 +13,8 @@
 //     says so with a gap before it goes on.
 //   - A sink that is full is neither dropped nor buffered without end: its
 //     subscriptions fall back to reading, and go on at the client's own pace.
+//   - What an operator shows once more ([Hub.Show]) has no sequence, moves no cursor
+//     and enters no ring: it is beside all of the above.
 //   - An event is encoded once per wire format, whoever gets it.
 //   - Nothing is shown of what is known to be erased, and a catch-up goes by what was
 //     known an [ErasureLease] ago at the latest.

@@ -14,6 +14,7 @@ type hubMetrics struct {
 	fallBacks prometheus.Counter
 	repairs   *prometheus.CounterVec
 	repaired  prometheus.Counter
+	replays   *prometheus.CounterVec
 
 	undeliverable prometheus.Counter
 }
@@ -49,6 +50,10 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_repaired_records_total",
 			Help: "Records that rooms read from the log because the live tail had missed them.",
 		}),
+		replays: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_replays_total",
+			Help: "Events of operators' replays, by what became of them: shown to a live subscription, or missed for want of room.",
+		}, []string{"outcome"}),
 		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_undeliverable_total",
 			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
@@ -58,7 +63,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		m.repairs.WithLabelValues(string(cause))
 	}
 	registerer.MustRegister(
-		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.undeliverable,
+		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "realtime_fanout_rooms",
 			Help: "Jobs that are followed.",

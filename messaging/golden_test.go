@@ -21,7 +21,7 @@ var addGolden = flag.Bool("add-golden", false, "write the golden fixtures that a
 const golden = "testdata/v1"
 
 // TestGoldenAccepted reads every envelope in accepted/, and compares what a
-// client gets of it with payloads/ and items/ of the same name.
+// client gets of it with payloads/, items/ and replays/ of the same name.
 func TestGoldenAccepted(t *testing.T) {
 	t.Parallel()
 	for _, name := range fixtures(t, "accepted") {
@@ -47,6 +47,13 @@ func TestGoldenAccepted(t *testing.T) {
 				t.Fatal(err)
 			}
 			compareFixture(t, "items", name, item)
+			again := messaging.Replay{Record: record, Room: "the \"room\"", Run: "r1"}
+			replay, err := messaging.DefaultCatalogue().AppendReplay(nil, again)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareFixture(t, "replays", name, replay)
+			requireValid(t, string(envelope.Kind)+"-payload", replay)
 		})
 	}
 }

@@ -234,7 +234,7 @@ var reservedEvents = []string{
 }
 
 // reservedFields are the fields that payloads and items have whatever the kind.
-var reservedFields = []string{"kind", "jobId", "emittedAt", "sequence", "id"}
+var reservedFields = []string{"kind", "jobId", "emittedAt", "sequence", "id", "replay"}
 
 func checkName(name string) error {
 	if name == "" || len(name) > maxKindBytes || ValidateJobID(name) != nil {

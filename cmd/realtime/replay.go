@@ -33,7 +33,7 @@ func newReplay() *cobra.Command {
 	var flags replayFlags
 	command := &cobra.Command{
 		Use:   "replay",
-		Short: "Hand events of the log on once more: to a reader, a channel, a collection, the log",
+		Short: "Hand events of the log on once more: to a reader, a channel, a collection, a job's followers, the log",
 		Long: `replay reads events from the log, oldest first, and hands them on. The log and the read
 models stay as they are, unless --into log appends the events to the log once more. What
 is appended during a replay is not part of it.
@@ -43,9 +43,12 @@ is appended during a replay is not part of it.
   nats:SUBJECT       a NATS subject; {job} in it stands for the job's token
   redis:CHANNEL      a Redis channel (REDIS_URL), the envelope as it was published
   collection:NAME    a collection in MongoDB (MONGODB_URI), as in novel_job_events
+  job:JOB            those who follow the job now, as events with a mark and without a
+                     sequence; without --job it takes the events of that job
   log                the end of the log, as new events, marked as replays
 
-It goes flat out, unless --speed or --rate says otherwise. --dry-run reads what is
+It goes flat out, into a job at the original pace, unless --speed or --rate says
+otherwise. --dry-run reads what is
 chosen and says how much it is and how long it takes, flat out without what the
 receiving side needs.
 
@@ -62,6 +65,7 @@ standard output, or with --into stdout to standard error.`,
   realtime replay --from 1200 --to 1300 --into log
   realtime replay --kind generation --into nats:audit.{job} --rate 500
   realtime replay --into redis:staging.events --speed 10 --longest-pause 2s
+  realtime replay --from 1200 --into job:novel-7 --speed 5
   realtime replay --type chapter.completed --into collection:chapters_completed`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.replay(cmd) },
@@ -89,6 +93,9 @@ func (f *replayFlags) plan() (app.ReplayTarget, app.ReplayPlan, error) {
 	if err != nil {
 		return target, plan, usageError{fmt.Errorf("--into is %w", err)}
 	}
+	if target.Place == app.ReplayIntoJob && f.speed == 0 && f.rate == 0 {
+		plan.Pace.Speed = 1
+	}
 	if err := plan.Pace.Validate(); err != nil {
 		return target, plan, usageError{err}
 	}
@@ -113,6 +120,9 @@ func (f *replayFlags) plan() (app.ReplayTarget, app.ReplayPlan, error) {
 		plan.NotRun = f.run
 	}
 	plan.Jobs, plan.Types = f.jobs, f.types
+	if target.Place == app.ReplayIntoJob && len(plan.Jobs) == 0 {
+		plan.Jobs = []string{target.Name}
+	}
 	for _, job := range f.jobs {
 		if err := messaging.ValidateJobID(job); err != nil {
 			return target, plan, usageError{fmt.Errorf("--job: %w", err)}
@@ -122,14 +132,6 @@ func (f *replayFlags) plan() (app.ReplayTarget, app.ReplayPlan, error) {
 		plan.Kinds = append(plan.Kinds, messaging.Kind(kind))
 	}
 	return target, plan, checkOutput(f.output)
-}
-
-// replaySummary is what the command shows at its end.
-type replaySummary struct {
-	app.ReplayOutcome
-	Into   string `json:"into"`
-	Run    string `json:"run"`
-	DryRun bool   `json:"dryRun"`
 }
 
 func (f *replayFlags) replay(cmd *cobra.Command) error {
@@ -146,13 +148,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		if !lines || !isTerminal(os.Stdout) { // a bar among the lines helps nobody
 			plan.Told = func(done, total uint64) { shown.report("replay", done, total) }
 		}
-		result := replaySummary{Into: target.String(), Run: f.run, DryRun: f.dryRun}
-		var err error
-		if f.dryRun {
-			result.ReplayOutcome, err = operator.EstimateReplay(cmd.Context(), plan)
-		} else {
-			result.ReplayOutcome, err = operator.Replay(cmd.Context(), target, f.run, plan, cmd.OutOrStdout())
-		}
+		result, err := operator.Replay(cmd.Context(), target, f.run, plan, f.dryRun, cmd.OutOrStdout())
 		shown.end()
 		if result.Epoch == "" {
 			return err // it did not begin
@@ -171,7 +167,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 }
 
 // goOn adds to the error of a replay how to repeat it.
-func goOn(err error, target app.ReplayTarget, result replaySummary) error {
+func goOn(err error, target app.ReplayTarget, result app.ReplaySummary) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
@@ -185,10 +181,13 @@ func goOn(err error, target app.ReplayTarget, result replaySummary) error {
 	return fmt.Errorf("%w: to go on, repeat the command with %s", err, again)
 }
 
-func tableOfReplay(w io.Writer, r replaySummary) {
+func tableOfReplay(w io.Writer, r app.ReplaySummary) {
 	done := "handed on"
 	if r.DryRun {
 		done = "to hand on"
+	}
+	if r.Followers != nil {
+		done += fmt.Sprintf(", to %d subscriptions at %d gateways", r.Followers.Subscriptions, r.Followers.Gateways)
 	}
 	fmt.Fprintln(w, "INTO\tFROM\tTO\tEVENTS\tBYTES\tUNFIT\tFIRST\tLAST\tSECONDS\tNEXT\tRUN\tRESULT")
 	fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%.1f\t%d\t%s\t%s\n",

@@ -314,6 +314,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	a.parts.run("hub", hub.Run)
 	a.parts.run("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
+	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)
 	a.serveClients(gateway, sockets)
 	a.sockets = sockets

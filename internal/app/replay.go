@@ -34,18 +34,19 @@ const (
 	ReplayIntoNATS       = "nats"
 	ReplayIntoRedis      = "redis"
 	ReplayIntoCollection = "collection"
+	ReplayIntoJob        = "job"
 	ReplayIntoLog        = "log"
 )
 
 // ReplayTarget is where a replay goes to.
 type ReplayTarget struct {
-	// Place is one of the places; Name is the subject, the channel or the
-	// collection there, empty for the others.
+	// Place is one of the places; Name is the subject, the channel, the
+	// collection or the job there, empty for the others.
 	Place, Name string
 }
 
 // errTarget says what a target looks like.
-var errTarget = errors.New("want stdout, nats:SUBJECT, redis:CHANNEL, collection:NAME or log")
+var errTarget = errors.New("want stdout, nats:SUBJECT, redis:CHANNEL, collection:NAME, job:JOB or log")
 
 // ParseReplayTarget reads a place, or place:name.
 func ParseReplayTarget(text string) (ReplayTarget, error) {
@@ -65,6 +66,8 @@ func ParseReplayTarget(text string) (ReplayTarget, error) {
 		}
 	case ReplayIntoCollection:
 		err = projections.CheckCollection(name)
+	case ReplayIntoJob:
+		err = messaging.ValidateJobID(name)
 	default:
 		err = errTarget
 	}
@@ -92,33 +95,59 @@ func NewReplayRun() string {
 // CheckReplayRun tells whether a text is such an id.
 func CheckReplayRun(run string) error { return replay.CheckRun(run) }
 
-// Replay hands records of the log on once more. output gets the lines of a replay
-// into stdout. run marks what is handed on, where that has room for a mark.
-func (o *Operator) Replay(ctx context.Context, target ReplayTarget, run string, plan ReplayPlan, output io.Writer) (ReplayOutcome, error) {
+// Followers is how many follow a job at this moment.
+type Followers struct {
+	// Gateways counts those that answered, Subscriptions what they have together.
+	Gateways      int `json:"gateways"`
+	Subscriptions int `json:"subscriptions"`
+}
+
+// ReplaySummary is what a replay did, or would do.
+type ReplaySummary struct {
+	ReplayOutcome
+	Into   string `json:"into"`
+	Run    string `json:"run"`
+	DryRun bool   `json:"dryRun"`
+	// Followers are those of the job into which it goes, when it began; nil for
+	// every other place.
+	Followers *Followers `json:"followers,omitempty"`
+}
+
+// Replay hands records of the log on once more, or, in a dry run, says what it would
+// do and how long that would take. output gets the lines of a replay into stdout. run
+// marks what is handed on, where that has room for a mark. Where the summary has an
+// epoch, the replay had begun.
+func (o *Operator) Replay(ctx context.Context, target ReplayTarget, run string, plan ReplayPlan, dryRun bool, output io.Writer) (ReplaySummary, error) {
+	summary := ReplaySummary{Into: target.String(), Run: run, DryRun: dryRun}
 	log, err := o.attach(ctx)
 	if err != nil {
-		return ReplayOutcome{}, err
+		return summary, err
+	}
+	if target.Place == ReplayIntoJob {
+		summary.Followers = &Followers{}
+		summary.Followers.Gateways, summary.Followers.Subscriptions, err = log.AskFollowers(ctx, target.Name)
+		if err != nil {
+			return summary, err
+		}
+	}
+	if dryRun {
+		summary.ReplayOutcome, err = replay.Estimate(ctx, log, plan)
+		return summary, err
 	}
 	sink, err := o.replaySink(ctx, log, target, run, output)
 	if err != nil {
-		return ReplayOutcome{}, err
+		return summary, err
 	}
-	return replay.Run(ctx, log, sink, plan)
-}
-
-// EstimateReplay says what [Operator.Replay] would do, and how long it would take.
-func (o *Operator) EstimateReplay(ctx context.Context, plan ReplayPlan) (ReplayOutcome, error) {
-	log, err := o.attach(ctx)
-	if err != nil {
-		return ReplayOutcome{}, err
-	}
-	return replay.Estimate(ctx, log, plan)
+	summary.ReplayOutcome, err = replay.Run(ctx, log, sink, plan)
+	return summary, err
 }
 
 func (o *Operator) replaySink(ctx context.Context, log *eventstore.Log, target ReplayTarget, run string, output io.Writer) (replay.Sink, error) {
 	switch target.Place {
 	case ReplayIntoNATS:
 		return replayNATS{log: log, subject: target.Name, run: run}, nil
+	case ReplayIntoJob:
+		return replayJob{log: log, room: target.Name, run: run}, nil
 	case ReplayIntoRedis:
 		return o.replayRedis(ctx, target.Name)
 	case ReplayIntoCollection:
@@ -148,6 +177,18 @@ func (s replayNATS) Take(_ context.Context, record messaging.Record) error {
 }
 
 func (s replayNATS) Flush(ctx context.Context) error { return s.log.Flush(ctx) }
+
+// replayJob shows records to the followers of a job.
+type replayJob struct {
+	log       *eventstore.Log
+	room, run string
+}
+
+func (s replayJob) Take(_ context.Context, record messaging.Record) error {
+	return s.log.ShowTo(s.room, replay.Again(record, s.run))
+}
+
+func (s replayJob) Flush(ctx context.Context) error { return s.log.Flush(ctx) }
 
 // replayRedis publishes the envelopes on a channel, as they were published.
 func (o *Operator) replayRedis(ctx context.Context, channel string) (replay.Sink, error) {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // replayed is a gateway whose log is replayed: jobs a and b have 30 and 10 events.
@@ -204,6 +206,7 @@ func TestReplayIntoEachSink(t *testing.T) {
 		{"--into", "nats:$JS.API.STREAM.PURGE.NOVEL_EVENTS"},
 		{"--into", "redis:novel.realtime.events"},
 		{"--into", "log:1"},
+		{"--into", "job:"},
 		{"--into", "disk"},
 		{"--from", "yesterday"},
 		{"--to", "0"},
@@ -340,5 +343,78 @@ func TestReplayIntoTheLog(t *testing.T) {
 	r.publish("a", 1, 30)
 	if after := r.held(); after != before {
 		t.Errorf("repeats changed\n%s\ninto\n%s", before, after)
+	}
+}
+
+// TestReplayIntoAJob shows a job's followers, over Socket.IO and SSE, its events once
+// more: marked, without a sequence. What they get of the job afterwards, and how they
+// resume, is as if nothing had been.
+func TestReplayIntoAJob(t *testing.T) {
+	t.Parallel()
+	r := startReplayed(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	socket, err := testkit.DialSocket(ctx, "ws://"+r.address()+"/ws/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(socket.Close)
+	if _, err := socket.Connect(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := socket.Emit("subscribe", map[string]any{"jobId": "b", "since": 38}); err != nil {
+		t.Fatal(err)
+	}
+	type shown struct {
+		JobID    string
+		Sequence uint64
+		ID       string
+		Replay   *struct {
+			JobID, Epoch, Run string
+			Sequence          uint64
+		}
+	}
+	next := func() (name string, event shown) {
+		t.Helper()
+		e, err := socket.Next(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Decode(&event); err != nil {
+			t.Fatal(err)
+		}
+		return e.Name, event
+	}
+	for name, _ := next(); name != messaging.EventCaughtUp; name, _ = next() {
+	}
+	var result struct {
+		replayResult
+		Followers struct{ Gateways, Subscriptions int }
+	}
+	r.unchanged("a replay into a job", func() {
+		r.command(0, &result, "replay", "--into", "job:b", "--to", "34")
+	})
+	if result.Events != 4 || result.Followers.Gateways != 1 || result.Followers.Subscriptions != 1 {
+		t.Errorf("the replay says %+v", result)
+	}
+	for n := uint64(31); n <= 34; n++ {
+		name, event := next()
+		if name != "novel.domain-event" || event.Sequence != 0 || event.JobID != "b" || event.ID != fmt.Sprintf("b-%d", n-30) ||
+			event.Replay == nil || event.Replay.Sequence != n || event.Replay.Run != result.Run || event.Replay.JobID != "b" || event.Replay.Epoch == "" {
+			t.Errorf("event %d is %s %+v", n, name, event)
+		}
+	}
+	// Of another job, when that is asked for.
+	r.command(0, &result, "replay", "--into", "job:b", "--job", "a", "--to", "1", "--rate", "100")
+	if name, event := next(); name != "novel.domain-event" || event.JobID != "b" || event.Replay == nil || event.Replay.JobID != "a" {
+		t.Errorf("an event of another job is %s %+v", name, event)
+	}
+	r.publish("b", 11, 11)
+	if name, event := next(); name != "novel.domain-event" || event.Sequence != 41 || event.Replay != nil {
+		t.Errorf("the job's next event is %s %+v", name, event)
+	}
+	r.command(0, &result, "replay", "--into", "job:nobody", "--job", "a", "--rate", "1000")
+	if result.Events != 30 || result.Followers.Gateways != 1 || result.Followers.Subscriptions != 0 {
+		t.Errorf("a replay that nobody sees says %+v", result)
 	}
 }

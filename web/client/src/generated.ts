@@ -34,6 +34,28 @@ export interface GenerationPayload {
    * The producer's id of the event, where it has one.
    */
   id?: string
+  /**
+   * Present when an operator shows the event once more: where the log has it. Such an event has no sequence and no place in the order of the job.
+   */
+  replay?: {
+    /**
+     * The job that the event belongs to.
+     */
+    jobId: string
+    /**
+     * The event's position in the log.
+     */
+    sequence: number
+    /**
+     * The life of the log in which that position counts.
+     */
+    epoch: string
+    /**
+     * The same for all events of one replay.
+     */
+    run: string
+    [k: string]: unknown
+  }
   [k: string]: unknown
 }
 
@@ -71,6 +93,28 @@ export interface DomainPayload {
    * The producer's id of the event, where it has one.
    */
   id?: string
+  /**
+   * Present when an operator shows the event once more: where the log has it. Such an event has no sequence and no place in the order of the job.
+   */
+  replay?: {
+    /**
+     * The job that the event belongs to.
+     */
+    jobId: string
+    /**
+     * The event's position in the log.
+     */
+    sequence: number
+    /**
+     * The life of the log in which that position counts.
+     */
+    epoch: string
+    /**
+     * The same for all events of one replay.
+     */
+    run: string
+    [k: string]: unknown
+  }
   [k: string]: unknown
 }
 
@@ -104,6 +148,28 @@ export interface JobStatusPayload {
    * The producer's id of the event, where it has one.
    */
   id?: string
+  /**
+   * Present when an operator shows the event once more: where the log has it. Such an event has no sequence and no place in the order of the job.
+   */
+  replay?: {
+    /**
+     * The job that the event belongs to.
+     */
+    jobId: string
+    /**
+     * The event's position in the log.
+     */
+    sequence: number
+    /**
+     * The life of the log in which that position counts.
+     */
+    epoch: string
+    /**
+     * The same for all events of one replay.
+     */
+    run: string
+    [k: string]: unknown
+  }
   [k: string]: unknown
 }
 
