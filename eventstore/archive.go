@@ -13,8 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// The streams of the log, by name, in the order in which they are saved.
-var archived = []string{eventStream, deadLetterStream}
+// The streams of the log, by name, in the order in which they are saved. The record
+// of erasures comes last, so that it has every erasure that the others lack.
+var archived = []string{eventStream, deadLetterStream, auditStream}
 
 // restoredFromKey is the key, in a restored stream's metadata, of the epoch that
 // the backup was taken in.
@@ -42,6 +43,10 @@ func NewArchive(conn *nats.Conn) (*Archive, error) {
 
 // Streams returns the names of the streams that make up the log.
 func (a *Archive) Streams() []string { return slices.Clone(archived) }
+
+// IsAudit reports whether a stream is the record of erasures, which a restore makes
+// where it is missing, and never replaces.
+func (a *Archive) IsAudit(stream string) bool { return stream == auditStream }
 
 // ServerVersion returns the version of the server that the archive speaks to.
 func (a *Archive) ServerVersion() string { return a.conn.ConnectedServerVersion() }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -76,6 +77,18 @@ type Audit struct{ log *Log }
 // Audit returns the record beside the log.
 func (l *Log) Audit() *Audit { return &Audit{log: l} }
 
+// NewAudit returns the record on a connection whose server may have no log now.
+func NewAudit(conn *nats.Conn, cfg Config, logger *slog.Logger) (*Audit, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("open the record of erasures: %w", err)
+	}
+	return &Audit{log: &Log{conn: conn, js: js, cfg: cfg, logger: logger}}, nil
+}
+
 // Note adds a note, and returns its number. The caller may repeat it after an
 // error: then it may stand there twice.
 func (a *Audit) Note(ctx context.Context, erasure Erasure) (uint64, error) {
@@ -99,21 +112,34 @@ func (a *Audit) Note(ctx context.Context, erasure Erasure) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// ensure makes the stream if it is not there, with as many replicas as the log has.
+// ensure makes the stream if it is not there, and gives it as many replicas as the log
+// has, if there is one.
 func (a *Audit) ensure(ctx context.Context) error {
 	js := a.log.js
-	_, err := js.Stream(ctx, auditStream)
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+	replicas := 0
+	events, err := js.Stream(ctx, eventStream)
+	if err == nil {
+		replicas = events.CachedInfo().Config.Replicas
+	} else if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return unavailable(err)
 	}
-	events, err := js.Stream(ctx, eventStream)
-	if err != nil {
+	audit, err := js.Stream(ctx, auditStream)
+	if err == nil {
+		wanted := audit.CachedInfo().Config
+		if replicas <= wanted.Replicas {
+			return nil
+		}
+		wanted.Replicas = replicas
+		_, err = js.UpdateStream(ctx, wanted)
+		return unavailable(err)
+	}
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return unavailable(err)
 	}
 	_, err = js.CreateStream(ctx, jetstream.StreamConfig{
 		Name: auditStream, Description: "What was removed from the log for good, by whom and why.",
 		Subjects: []string{auditPrefix + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy,
-		Discard: jetstream.DiscardNew, MaxBytes: auditMaxBytes, Replicas: events.CachedInfo().Config.Replicas,
+		Discard: jetstream.DiscardNew, MaxBytes: auditMaxBytes, Replicas: max(replicas, 1),
 		AllowDirect: true, DenyDelete: true, DenyPurge: true,
 		RePublish: &jetstream.RePublish{Source: erasurePrefix + ">", Destination: erasedPrefix + ">", HeadersOnly: true},
 	})

@@ -18,11 +18,14 @@ type restoreRequest struct {
 	State  json.RawMessage `json:"state"`
 }
 
-// Restore makes the stream of a snapshot anew from its data, and returns the
-// epoch of the stream, empty for dead letters. The event stream gets an epoch of
-// its own, so that nobody takes a sequence that was given out after the backup
-// for one that is given out now; the backup's stays in the metadata for the
-// record. Consumers that the snapshot brings along are removed: what they had
+// NewEpoch returns an epoch for a log that is yet to be restored.
+func NewEpoch() string { return newEpoch() }
+
+// Restore makes the stream of a snapshot anew from its data. The event stream gets
+// the epoch, which has to be a new one ([NewEpoch]), so that nobody takes a sequence
+// that was given out after the backup for one that is given out now; the backup's
+// stays in the metadata for the record. It returns the epoch, empty for the other
+// streams. Consumers that the snapshot brings along are removed: what they had
 // acknowledged was acknowledged in another epoch.
 //
 // The server (2.15) does not take up the message ids of a snapshot: what was
@@ -31,7 +34,9 @@ type restoreRequest struct {
 //
 // It returns [ErrStreamExists] when the stream is there. An interrupted restore
 // leaves no stream, and can be repeated.
-func (a *Archive) Restore(ctx context.Context, snapshot Snapshot, data io.ReadSeeker, progress func(read int64)) (epoch string, err error) {
+func (a *Archive) Restore(
+	ctx context.Context, snapshot Snapshot, epoch string, data io.ReadSeeker, progress func(read int64),
+) (given string, err error) {
 	name, _, _, err := snapshot.Stream()
 	if err != nil {
 		return "", err
@@ -41,9 +46,10 @@ func (a *Archive) Restore(ctx context.Context, snapshot Snapshot, data io.ReadSe
 	}
 	config := snapshot.Config
 	if name == eventStream {
-		if config, epoch, err = withNewEpoch(config); err != nil {
+		if config, err = withEpoch(config, epoch); err != nil {
 			return "", err
 		}
+		given = epoch
 	}
 	if err := a.restoreAfterRemoval(ctx, name, restoreRequest{Config: config, State: snapshot.State}, data, progress); err != nil {
 		return "", fmt.Errorf("restore stream %s: %w", name, err)
@@ -51,20 +57,20 @@ func (a *Archive) Restore(ctx context.Context, snapshot Snapshot, data io.ReadSe
 	if err := a.forgetConsumers(ctx, name); err != nil {
 		return "", fmt.Errorf("restore stream %s: %w", name, err)
 	}
-	return epoch, nil
+	return given, nil
 }
 
-// withNewEpoch replaces the epoch in a stream's configuration and leaves the rest
+// withEpoch replaces the epoch in a stream's configuration and leaves the rest
 // of it as it is.
-func withNewEpoch(config json.RawMessage) (json.RawMessage, string, error) {
+func withEpoch(config json.RawMessage, epoch string) (json.RawMessage, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(config, &members); err != nil {
-		return nil, "", fmt.Errorf("%w: the configuration: %w", ErrBadSnapshot, err)
+		return nil, fmt.Errorf("%w: the configuration: %w", ErrBadSnapshot, err)
 	}
 	metadata := map[string]string{}
 	if raw := members["metadata"]; raw != nil {
 		if err := json.Unmarshal(raw, &metadata); err != nil {
-			return nil, "", fmt.Errorf("%w: the metadata: %w", ErrBadSnapshot, err)
+			return nil, fmt.Errorf("%w: the metadata: %w", ErrBadSnapshot, err)
 		}
 	}
 	for key := range metadata {
@@ -72,18 +78,17 @@ func withNewEpoch(config json.RawMessage) (json.RawMessage, string, error) {
 			delete(metadata, key)
 		}
 	}
-	epoch := newEpoch()
 	metadata[restoredFromKey] = metadata[epochKey]
 	metadata[epochKey] = epoch
 	var err error
 	if members["metadata"], err = json.Marshal(metadata); err != nil {
-		return nil, "", fmt.Errorf("write the metadata: %w", err)
+		return nil, fmt.Errorf("write the metadata: %w", err)
 	}
 	changed, err := json.Marshal(members)
 	if err != nil {
-		return nil, "", fmt.Errorf("write the configuration: %w", err)
+		return nil, fmt.Errorf("write the configuration: %w", err)
 	}
-	return changed, epoch, nil
+	return changed, nil
 }
 
 // restoreAttempts is how often a restore is begun that meets what is left of a

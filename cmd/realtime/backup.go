@@ -56,6 +56,9 @@ func newRestore() *cobra.Command {
 a new epoch: clients that resume are told novel.gap and catch up from the beginning, the
 projections start over, and documents of the old epoch stay in MongoDB and are not served.
 
+Jobs that were erased after the backup was made are left out, going by its manifest and
+by the record of erasures on the server. That record is never replaced.
+
 It refuses when a stream is there. --replace deletes it first: what was appended after
 the backup is lost. After an interruption, repeat it with --replace. While it runs,
 gateways keep what is published, and store it afterwards; do not start any.
@@ -92,6 +95,9 @@ It exits with 0 when the log is restored, 1 when something failed, 2 for wrong u
 							epoch = ""
 						}
 						fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\t%s\n", s.Name, s.Messages, s.FirstSequence, s.LastSequence, epoch, s.Epoch)
+					}
+					for _, job := range restored.Erased {
+						fmt.Fprintf(w, "left out, because it was erased: %s\n", printable(job))
 					}
 				})
 			})

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout"
@@ -55,6 +56,38 @@ func (o *Operator) eraser(log *eventstore.Log, report func(step string, done, to
 		cfg.Models = models
 	}
 	return erasure.New(cfg), nil
+}
+
+// prepareErasures notes what is to go from a log that is about to be restored.
+func prepareErasures(ctx context.Context, audit *eventstore.Audit, coming backup.Coming) ([]Erasure, error) {
+	record, _, err := audit.After(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	events := coming.Events()
+	restored := erasure.Restored{
+		Epoch: coming.Epoch, PreviousEpoch: events.Epoch, Last: events.LastSequence, CreatedAt: coming.Manifest.CreatedAt,
+	}
+	for _, noted := range coming.Manifest.Erased {
+		restored.Noted = append(restored.Noted, Erasure{JobID: noted.JobID, By: noted.By, Reason: noted.Reason})
+	}
+	return erasure.New(erasure.Config{Audit: audit}).Prepare(ctx, restored, record)
+}
+
+// eraseAgain removes from a restored log what was noted before it was there.
+func (o *Operator) eraseAgain(ctx context.Context, begun []Erasure, report func(step string, done, total uint64)) error {
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, o.app.registry)
+	if err != nil {
+		return err
+	}
+	eraser, err := o.eraser(log, report)
+	if err != nil {
+		return err
+	}
+	if err := eraser.FinishAll(ctx, begun); err != nil {
+		return fmt.Errorf("the log is restored, and jobs that were erased are in it still, shown to nobody: %w; repeat realtime erase for what realtime audit list shows", err)
+	}
+	return nil
 }
 
 // Erasures returns what was noted of all jobs, or of one.

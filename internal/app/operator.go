@@ -114,13 +114,30 @@ func (o *Operator) Backup(ctx context.Context, dir string, report func(step stri
 	return backup.Save(ctx, archive, dir, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
 }
 
-// Restore makes the log anew from a backup, in a new epoch.
+// Restore makes the log anew from a backup, in a new epoch, without what was erased
+// after the backup was made.
 func (o *Operator) Restore(ctx context.Context, dir string, replace bool, report func(step string, done, total uint64)) (backup.Restored, error) {
 	archive, err := eventstore.NewArchive(o.conn)
 	if err != nil {
 		return backup.Restored{}, err
 	}
-	return backup.Restore(ctx, archive, dir, replace, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
+	audit, err := eventstore.NewAudit(o.conn, eventstore.DefaultConfig(), o.app.logger)
+	if err != nil {
+		return backup.Restored{}, err
+	}
+	var begun []Erasure
+	prepare := func(ctx context.Context, coming backup.Coming) (err error) {
+		begun, err = prepareErasures(ctx, audit, coming)
+		return err
+	}
+	restored, err := backup.RestorePrepared(ctx, archive, dir, replace, prepare, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
+	if err != nil || len(begun) == 0 {
+		return restored, err
+	}
+	for _, erasure := range begun {
+		restored.Erased = append(restored.Erased, erasure.JobID)
+	}
+	return restored, o.eraseAgain(ctx, begun, report)
 }
 
 // CheckBackup compares the files of a backup with its manifest.

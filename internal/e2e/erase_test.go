@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,6 +59,34 @@ func TestErase(t *testing.T) {
 	o.command(0, nil, "projections", "verify")
 	o.publish("job", 31, 31)
 	follower.expect("novel.domain-event")
+
+	r = o.command(0, nil, "restore", dir, "--replace")
+	if !strings.Contains(r.stdout, "left out, because it was erased: job") {
+		t.Errorf("restore prints:\n%s", r.stdout)
+	}
+	o.projected()
+	o.command(0, nil, "projections", "verify")
+	for job, want := range map[string]string{"job": `"count":0`, "other": `"count":3`} {
+		if page := o.get("/api/novel/" + job + "/events"); !strings.Contains(page, want) {
+			t.Errorf("after the restore, %s has %s", job, page)
+		}
+	}
+	o.command(0, nil, "audit", "list")
+}
+
+// get returns what a page says.
+func (o *operated) get(path string) string {
+	o.t.Helper()
+	response, err := http.Get(o.url(path))
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return string(body)
 }
 
 // subscriber is a client that follows one job.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -241,16 +240,7 @@ func (e *Eraser) look(ctx context.Context, request Request) (found, []eventstore
 
 func (e *Eraser) lookAtModels(ctx context.Context, jobID string, there *found) error {
 	if e.cfg.Models == nil {
-		for _, name := range projections.Names() {
-			_, err := e.cfg.Log.ConsumerState(ctx, name)
-			if err == nil {
-				return fmt.Errorf("erase: %w (consumer %q)", ErrNoModels, name)
-			}
-			if !errors.Is(err, eventstore.ErrNoConsumer) {
-				return err
-			}
-		}
-		return nil
+		return e.unprojected(ctx)
 	}
 	documents, err := e.cfg.Models.CountJob(ctx, jobID, there.through)
 	there.removed.Documents, there.removed.Heads = documents.Events, documents.Heads

@@ -16,6 +16,26 @@ import (
 // Finish removes what an erasure that was noted as begun is to remove, has it noted
 // in the backups, and notes that it is done. It may be repeated.
 func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups []string) (eventstore.Erasure, error) {
+	done, err := e.remove(ctx, begun, backups)
+	if err == nil {
+		err = e.settle(ctx)
+	}
+	if err != nil {
+		return begun, err
+	}
+	return e.conclude(ctx, done)
+}
+
+// conclude notes that an erasure is done.
+func (e *Eraser) conclude(ctx context.Context, done eventstore.Erasure) (eventstore.Erasure, error) {
+	done.Stage, done.At = eventstore.StageDone, time.Now().UTC()
+	var err error
+	done.Number, err = e.cfg.Audit.Note(ctx, done)
+	return done, err
+}
+
+// remove removes what an erasure is to remove, and returns what is to be noted then.
+func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups []string) (eventstore.Erasure, error) {
 	state, err := e.cfg.Log.State(ctx)
 	if err != nil {
 		return begun, err
@@ -49,17 +69,12 @@ func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups [
 			done.Backups = append(done.Backups, dir)
 		}
 	}
-	if err := e.settle(ctx); err != nil {
-		return begun, err
-	}
-	done.Stage, done.At = eventstore.StageDone, time.Now().UTC()
 	// What a call that was interrupted has removed was there when it began.
 	done.Removed = eventstore.Removed{
 		Events: max(begun.Removed.Events, removed.Events), Letters: max(begun.Removed.Letters, removed.Letters),
 		Documents: max(begun.Removed.Documents, removed.Documents), Heads: max(begun.Removed.Heads, removed.Heads),
 	}
-	done.Number, err = e.cfg.Audit.Note(ctx, done)
-	return done, err
+	return done, nil
 }
 
 // eraseEvents removes the records from the log while no projection holds any. The
