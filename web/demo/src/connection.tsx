@@ -2,7 +2,7 @@ import { useRealtimeStatus } from '@letswriteabook/realtime-client/react'
 import { useEffect, useRef } from 'react'
 import { useDesk } from './desk.js'
 import { isCarried } from './feed.js'
-import { badgeOf, wordingOf } from './wording.js'
+import { badgeOf, wordingOf, wordings } from './wording.js'
 
 /** How long a break may last before it is worth a word, in milliseconds: most are over before anybody notices. */
 const graceMs = 1000
@@ -46,7 +46,7 @@ export function ConnectionToasts() {
     const timer = setTimeout(() => {
       complained.current = true
       toasts.show({
-        key: 'connection', ...wordingOf(reason),
+        key: 'connection', ...(state === 'offline' && !navigator.onLine ? wordings.BROWSER_OFFLINE : wordingOf(reason)),
         ...(reason.retryAt !== undefined && { retryAt: reason.retryAt }),
         action: { label: 'Try now', run: () => client.retry() },
       })

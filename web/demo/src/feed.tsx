@@ -24,18 +24,18 @@ export function isCarried({ state }: Status): boolean {
 /** Fetches what is newer than the timeline, as the newest page or as what follows; how much, is the answer. */
 async function fetchNewer(client: Realtime, timeline: Timeline, jobId: string, signal: AbortSignal): Promise<number> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
-  let fetched = 0
-  for (;;) {
+  for (let fetched = 0; ;) {
     const since = timeline.newest
     const query = since === undefined ? { limit: watchedEvents } : { since, limit: pageEvents }
     const page: JobEvent[] = await client.events(jobId, { ...query, signal: bounded })
     if (since === undefined) page.reverse()
     for (const event of page) timeline.add(event)
     fetched += page.length
-    if (since === undefined || page.length < pageEvents) break
+    const whole = page.length < query.limit
+    if (since !== undefined && !whole) continue
+    timeline.answered(since === undefined && whole)
+    return fetched
   }
-  timeline.nothing()
-  return fetched
 }
 
 /** Whether the last fetch of a job failed. */
@@ -83,7 +83,7 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
         timeline.setStatus(status)
       },
       onCaughtUp: () => {
-        timeline.nothing()
+        timeline.answered()
         if (!away) return
         away = false
         timeline.breakHere(missed, after)

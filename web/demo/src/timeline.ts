@@ -109,9 +109,9 @@ export class Timeline {
     this.#draw()
   }
 
-  /** Somebody has answered, and there is nothing. */
-  nothing(): void {
-    this.#later({ known: true })
+  /** Somebody has answered, be it that there is nothing; `beginning`: and that there is nothing before it. */
+  answered(beginning = false): void {
+    this.#later(beginning ? { known: true, beginning } : { known: true })
   }
 
   /** Forgets everything: the log is another one. */

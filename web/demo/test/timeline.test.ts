@@ -69,6 +69,18 @@ test('an empty page of older events is the beginning, until something is forgott
   expect(timeline.view().beginning).toBe(false)
 })
 
+test('an answer that is all there is makes a beginning, which a full timeline loses', () => {
+  const timeline = new Timeline()
+  timeline.add(event(1))
+  timeline.answered(true)
+  vi.runAllTimers()
+  expect(timeline.view()).toMatchObject({ known: true, beginning: true })
+  timeline.answered()
+  for (const sequence of range(2, watchedEvents + 1)) timeline.add(event(sequence))
+  vi.runAllTimers()
+  expect(timeline.view().beginning).toBe(false)
+})
+
 test('a status without a sequence is the head, and no event', () => {
   const timeline = new Timeline()
   timeline.add(status('queued'))

@@ -1,5 +1,5 @@
 import { jobStatus, generationEvent } from '@letswriteabook/realtime-publisher'
-import { expect, inject, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest'
 import { picture, Reader } from '../support/browser.js'
 import { JobPage, jobPageFolder, listed } from '../support/jobpage.js'
 import { Stack } from '../support/stack.js'
@@ -15,18 +15,26 @@ async function history(stack: Stack): Promise<void> {
   await stack.publish(jobStatus('novel-2', 'failed', { draft: 2, reason: 'the author ran out of ink' }))
 }
 
+let stack: Stack
+let reader: Reader
+
+beforeAll(async () => {
+  ;[stack, reader] = await Promise.all([
+    Stack.start({ programs: inject('programs'), folders: { '/': jobPageFolder }, config: { jobs: listed } }), Reader.start(),
+  ])
+  await history(stack)
+})
+afterEach(() => stack.network.restore())
+afterAll(async () => {
+  await Promise.all([stack?.stop(), reader?.close()])
+})
+
 test.each([
   { name: 'wide', viewport: { width: 1280, height: 800 }, colorScheme: 'light' as const },
   { name: 'wide-dark', viewport: { width: 1280, height: 800 }, colorScheme: 'dark' as const },
   { name: 'narrow', viewport: { width: 360, height: 740 }, colorScheme: 'light' as const },
   { name: 'narrow-dark', viewport: { width: 360, height: 740 }, colorScheme: 'dark' as const },
 ])('the page is readable for everybody, $name', async ({ name, viewport, colorScheme }) => {
-  const stack = await Stack.start({ programs: inject('programs'), folders: { '/': jobPageFolder }, config: { jobs: listed } })
-  onTestFinished(() => stack.stop())
-  const reader = await Reader.start()
-  onTestFinished(() => reader.close())
-  await history(stack)
-
   const job = new JobPage(await reader.open(stack.site.url, { viewport, colorScheme, hasTouch: viewport.width < 500 }))
   await job.isLive()
   await job.row('The Second').getByText('Failed').waitFor()

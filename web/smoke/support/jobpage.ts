@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import type { Receipt } from '@letswriteabook/realtime-publisher'
 import AxeBuilder from 'axe-core'
 import type { Locator, Page } from 'playwright-core'
 import { expect } from 'vitest'
@@ -21,10 +22,6 @@ export class JobPage {
     return this.page.getByRole('region', { name: 'Messages' })
   }
 
-  get detail(): Locator {
-    return this.page.getByRole('region', { name: listedTitle })
-  }
-
   /** The row of a job in the list. */
   row(title: string): Locator {
     return this.page.getByRole('link', { name: title })
@@ -41,8 +38,24 @@ export class JobPage {
     return (await this.page.locator('.timeline .headline').allTextContents()).reverse()
   }
 
-  async isLive(timeout = 30_000): Promise<void> {
-    await expect.poll(() => this.badge.textContent(), { timeout }).toBe('Live')
+  /** Waits until the badge has a word. */
+  async stands(word: string, timeout = 30_000): Promise<void> {
+    await expect.poll(() => this.badge.textContent(), { timeout, interval: 20 }).toBe(word)
+  }
+
+  isLive(timeout?: number): Promise<void> {
+    return this.stands('Live', timeout)
+  }
+
+  /** Waits until the page is live, and returns how long after the beginning of its loading, in milliseconds. */
+  async liveAfter(): Promise<number> {
+    const live = await this.page.waitForFunction(() => document.querySelector('.badge')?.textContent === 'Live' && performance.now())
+    return (await live.jsonValue()) as number
+  }
+
+  /** Waits until the timeline shows exactly these events, in their order. */
+  async shows(receipts: readonly Receipt[], timeout = 30_000): Promise<void> {
+    await expect.poll(() => this.sequences(), { timeout, interval: 20 }).toEqual(receipts.map(({ sequence }) => sequence))
   }
 
   /** Waits until a message says something. */
@@ -61,5 +74,3 @@ export class JobPage {
     return violations
   }
 }
-
-const listedTitle = /The (First|Second|Third)/

@@ -1,5 +1,7 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 
+const socketRequest = 'GET /ws'
+
 /**
  * The network between a browser and a gateway: a TCP proxy that can be cut.
  * It owns its listener and every connection through it; `close` ends them all.
@@ -7,7 +9,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 export class Network {
   readonly #pairs = new Set<[Socket, Socket]>()
   #listener: Server | undefined
-  #silent = false
+  #socketsBlocked = false
   #port = 0
 
   private constructor(readonly target: number) {}
@@ -36,16 +38,15 @@ export class Network {
     await closed
   }
 
-  /** Lets no byte through any more, in either direction, and breaks nothing: what a cable that was pulled does. */
-  silence(): void {
-    this.#silent = true
-    for (const pair of this.#pairs) pair.forEach((socket) => socket.pause())
+  /** Lets HTTP through and breaks WebSockets, as a proxy of an office may. `restore` ends it. */
+  blockSockets(): void {
+    this.#socketsBlocked = true
+    for (const pair of this.#pairs) pair.forEach((socket) => socket.destroy())
   }
 
-  /** Makes it whole again, on the same port. What a silence held back goes through now. */
+  /** Makes it whole again, on the same port. */
   async restore(): Promise<void> {
-    this.#silent = false
-    for (const pair of this.#pairs) pair.forEach((socket) => socket.resume())
+    this.#socketsBlocked = false
     if (this.#listener) return
     const listener = createServer((socket) => this.#join(socket))
     await new Promise<void>((resolve, reject) => {
@@ -66,13 +67,21 @@ export class Network {
     this.#pairs.add(pair)
     for (const [from, to] of [[client, server], [server, client]] as const) {
       from.setNoDelay(true)
-      from.pipe(to)
       from.on('error', () => to.destroy())
       from.on('close', () => {
         to.destroy()
         this.#pairs.delete(pair)
       })
-      if (this.#silent) from.pause()
     }
+    server.pipe(client)
+    client.once('data', (request) => {
+      // Browsers open a connection of its own for every WebSocket.
+      if (this.#socketsBlocked && request.subarray(0, socketRequest.length).toString() === socketRequest) {
+        client.destroy()
+        return
+      }
+      server.write(request)
+      client.pipe(server)
+    })
   }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { createPublisher, type Envelope, type Publisher, type Receipt } from '@letswriteabook/realtime-publisher'
+import { createPublisher, type Envelope, generationEvent, type Publisher, type Receipt } from '@letswriteabook/realtime-publisher'
 import { Redis } from 'ioredis'
 import { scratch, Server } from '../../publisher/test/support/servers.js'
 import { Network } from './network.js'
@@ -23,6 +23,8 @@ export interface StackOptions {
  * started again on their ports. `stop` ends everything.
  */
 export class Stack {
+  #chapters = 0
+
   private constructor(
     readonly site: Site,
     readonly network: Network,
@@ -48,6 +50,14 @@ export class Stack {
 
   publish(envelope: Envelope): Promise<Receipt> {
     return this.worker.publish(envelope)
+  }
+
+  /** Publishes as many drafted chapters of a job, and returns their receipts in the order of the log. */
+  chapters(jobId: string, count: number): Promise<Receipt[]> {
+    return Promise.all(Array.from({ length: count }, () => {
+      const chapter = ++this.#chapters
+      return this.publish(generationEvent(jobId, { type: 'chapter-drafted', occurredAt: new Date().toISOString(), chapter }))
+    }))
   }
 
   async stop(): Promise<void> {
