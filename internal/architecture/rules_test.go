@@ -146,6 +146,12 @@ var rules = []rule{
 		why:     "a fault stands outside the service: it publishes as a worker does, follows as a client does, and reads back what is stored",
 	},
 	{
+		folder:  "recovery/drills",
+		project: []string{"messaging", "eventstore", "projections", "recovery"},
+		modules: plumbing,
+		why:     "a drill is a fault with a script: it stands where recovery/faults stands, and knows no driver",
+	},
+	{
 		folder:  "loadtest",
 		project: []string{"messaging", "loadtest"},
 		modules: append([]string{gorilla, histogram, mongo, redis}, plumbing...),
@@ -159,9 +165,10 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/app", "internal/client", "loadtest"},
+		project: []string{"messaging", "internal/app", "internal/client", "loadtest", "recovery/drills", "recovery/lab", "recovery/report"},
 		modules: []string{cobra, envParser},
-		why:     "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, internal/client and loadtest",
+		why: "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, " +
+			"internal/client and loadtest, or the drills",
 	},
 	{
 		folder:  "cmd/realtime-faults",

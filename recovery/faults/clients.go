@@ -43,3 +43,15 @@ func (t *Trial) AwaitEpoch(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Raw publishes texts as they are, as a worker does that has no outbox.
+type Raw struct{ hand *hand }
+
+// Raw returns a publisher, which its Close ends.
+func (t *Trial) Raw() Raw { return Raw{t.newHand()} }
+
+// Send publishes a text once, and fails when no gateway listens.
+func (r Raw) Send(ctx context.Context, text []byte) error { return r.hand.send(ctx, text) }
+
+// Close ends it.
+func (r Raw) Close() { r.hand.close() }

@@ -48,9 +48,9 @@ func metric(ctx context.Context, gateway *lab.Process, name string) (float64, er
 	return sum, nil
 }
 
-// expectMetric measures the sum of a metric over the gateways, which has to be at
+// ExpectMetric measures the sum of a metric over the gateways, which has to be at
 // least so much.
-func (t *Trial) expectMetric(ctx context.Context, name string, least float64) error {
+func (t *Trial) ExpectMetric(ctx context.Context, name string, least float64) error {
 	sum := 0.0
 	for _, gateway := range t.Gateways {
 		value, err := metric(ctx, gateway, name)

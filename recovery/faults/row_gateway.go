@@ -144,5 +144,5 @@ func pauseGateway(ctx context.Context, t *Trial) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
 	}
-	return t.expectMetric(ctx, "realtime_ingest_gaps_total", 1)
+	return t.ExpectMetric(ctx, "realtime_ingest_gaps_total", 1)
 }

@@ -48,7 +48,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 		}
 	}
 	t.Measure("catch-up of a new client without MongoDB", float64(time.Since(began).Milliseconds()), "ms")
-	if err := t.expectMetric(ctx, lagMetric, 1); err != nil {
+	if err := t.ExpectMetric(ctx, lagMetric, 1); err != nil {
 		return err
 	}
 	stop()

@@ -37,7 +37,7 @@ func restartRedis(ctx context.Context, t *Trial) error {
 			return err
 		}
 	}
-	return t.expectMetric(ctx, "realtime_ingest_outage_seconds_total", 0.5)
+	return t.ExpectMetric(ctx, "realtime_ingest_outage_seconds_total", 0.5)
 }
 
 // killSubscriptions has Redis close every subscription each second: the
@@ -67,7 +67,7 @@ func killSubscriptions(ctx context.Context, t *Trial) error {
 	if closed < int64(2*kills) {
 		return fmt.Errorf("redis closed %d subscriptions in %d rounds", closed, kills)
 	}
-	return t.expectMetric(ctx, "realtime_ingest_gaps_total", float64(closed)/3)
+	return t.ExpectMetric(ctx, "realtime_ingest_gaps_total", float64(closed)/3)
 }
 
 // pauseRedis stops Redis for so long that the producer has to refuse.
@@ -98,5 +98,5 @@ func pauseRedis(ctx context.Context, t *Trial) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
 	}
-	return t.expectMetric(ctx, "realtime_ingest_outage_seconds_total", 1)
+	return t.ExpectMetric(ctx, "realtime_ingest_outage_seconds_total", 1)
 }

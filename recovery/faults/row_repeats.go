@@ -93,7 +93,7 @@ func lateDuplicates(ctx context.Context, t *Trial) error {
 				return fmt.Errorf("%s was stored at %d and, %s, answered with %+v", id, first[id].Sequence, when, repeated[id])
 			}
 		}
-		return t.expectMetric(ctx, "realtime_eventstore_late_repeats_total", events)
+		return t.ExpectMetric(ctx, "realtime_eventstore_late_repeats_total", events)
 	}
 	if err := Pause(ctx, 3*time.Second); err != nil {
 		return err

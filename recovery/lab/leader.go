@@ -47,33 +47,80 @@ func (l *Lab) AwaitLeader(ctx context.Context) (int, error) {
 	}
 }
 
+// AwaitWhole waits until the node that leads the log says that all copies are up to
+// date.
+func (l *Lab) AwaitWhole(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if leader, err := l.Leader(ctx); err == nil {
+			stream, err := l.nodes[leader].stream(ctx, EventStream)
+			if err == nil && stream.whole(l.cfg.Replicas) {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait until every copy of the log is up to date: %w", ctx.Err())
+		}
+	}
+}
+
 // leads asks the node's monitoring page.
-func (n *node) leads(ctx context.Context, stream string) (bool, error) {
+func (n *node) leads(ctx context.Context, name string) (bool, error) {
+	stream, err := n.stream(ctx, name)
+	return stream.Name == name && stream.Cluster.Leader == n.name, err
+}
+
+// streamDetail is what a node's monitoring page tells of a stream.
+type streamDetail struct {
+	Name    string `json:"name"`
+	Cluster struct {
+		Leader   string `json:"leader"`
+		Replicas []struct {
+			Current bool   `json:"current"`
+			Lag     uint64 `json:"lag"`
+		} `json:"replicas"`
+	} `json:"cluster"`
+}
+
+// whole reports whether the other copies are there and up to date.
+func (s streamDetail) whole(copies int) bool {
+	if len(s.Cluster.Replicas) != copies-1 {
+		return false
+	}
+	for _, replica := range s.Cluster.Replicas {
+		if !replica.Current || replica.Lag > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// stream returns what the node tells of a stream; without a name when it has none
+// of that.
+func (n *node) stream(ctx context.Context, name string) (streamDetail, error) {
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()
 	page, err := get(ctx, "http://"+n.monitor+"/jsz?streams=true")
 	if err != nil {
-		return false, err
+		return streamDetail{}, err
 	}
 	var status struct {
 		Accounts []struct {
-			Streams []struct {
-				Name    string `json:"name"`
-				Cluster struct {
-					Leader string `json:"leader"`
-				} `json:"cluster"`
-			} `json:"stream_detail"`
+			Streams []streamDetail `json:"stream_detail"`
 		} `json:"account_details"`
 	}
 	if err := json.Unmarshal(page, &status); err != nil {
-		return false, fmt.Errorf("read the page of %s: %w", n.name, err)
+		return streamDetail{}, fmt.Errorf("read the page of %s: %w", n.name, err)
 	}
 	for _, account := range status.Accounts {
-		for _, s := range account.Streams {
-			if s.Name == stream {
-				return s.Cluster.Leader == n.name, nil
+		for _, stream := range account.Streams {
+			if stream.Name == name {
+				return stream, nil
 			}
 		}
 	}
-	return false, nil
+	return streamDetail{}, nil
 }

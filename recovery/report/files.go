@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -68,7 +67,7 @@ func (r Report) Markdown(w io.Writer) {
 			say("- shortened: %s", cell(row.Shortened))
 		}
 		for _, m := range row.Measures {
-			say("- %s: %s", cell(m.Name), strings.TrimSpace(strconv.FormatFloat(m.Value, 'f', -1, 64)+" "+m.Unit))
+			say("- %s: %s", cell(m.Name), m.value())
 		}
 		for _, note := range append(slices.Clone(row.Notes), row.Verdict.Examples...) {
 			say("- %s", cell(note))

@@ -37,15 +37,19 @@ func figures(row Result, separator string) string {
 	if row.Status == Skipped {
 		return "–" + separator + "–" + separator + "–" + separator + "–" + separator + "–"
 	}
-	recovery := "–"
-	if row.RecoveryMillis > 0 {
-		recovery = seconds(row.RecoveryMillis)
-		if row.LimitMillis > 0 {
-			recovery += " ≤ " + seconds(row.LimitMillis)
-		}
-	}
 	v := row.Verdict
-	return fmt.Sprintf("%d%s%d%s%d%s%d%s%s", v.Lost, separator, v.Duplicated, separator, v.Reordered, separator, v.Phantom, separator, recovery)
+	return fmt.Sprintf("%d%s%d%s%d%s%d%s%s", v.Lost, separator, v.Duplicated, separator, v.Reordered, separator, v.Phantom, separator, recovery(row))
+}
+
+// recovery returns how long it took, and how long it may take.
+func recovery(row Result) string {
+	if row.RecoveryMillis == 0 {
+		return "–"
+	}
+	if row.LimitMillis == 0 {
+		return seconds(row.RecoveryMillis)
+	}
+	return seconds(row.RecoveryMillis) + " ≤ " + seconds(row.LimitMillis)
 }
 
 func seconds(millis int64) string {

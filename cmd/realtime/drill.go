@@ -1,0 +1,217 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/recovery/drills"
+	"github.com/letswriteabook/realtime/recovery/lab"
+	"github.com/letswriteabook/realtime/recovery/report"
+)
+
+// errDrillFailed is what the command ends with when a drill has failed.
+var errDrillFailed = errors.New("a drill has failed")
+
+// allDrills is the name that stands for every drill.
+const allDrills = "all"
+
+// drillFlags are the flags of a drill.
+type drillFlags struct {
+	out, output string
+	scale       drills.Scale
+	keep        bool
+}
+
+func newDrill() *cobra.Command {
+	var flags drillFlags
+	command := &cobra.Command{
+		Use:   "drill NAME...",
+		Short: "Rehearse a recovery, and prove that nothing was lost",
+		Long: `drill starts a throw-away system of real processes on loopback, lets events flow, hurts it
+in the way that the drill is called after, lets it recover, and judges from files written
+outside the system whether anything was lost, duplicated, reordered or made up. "drill list"
+names the drills; "all" runs every one, one after the other.
+
+It needs redis-server on the PATH. The gateways are this program. nats-server, and for
+the drills with MongoDB realtime-dev, are taken from beside this program or from the PATH;
+in the source tree with Go they are built.
+
+The report goes into DIR/NAME: report.json, report.md, and report.html, a page with a
+timeline that works offline. A report of the same drill and day is replaced. An
+interruption ends everything that was started, and writes nothing.
+
+It exits with 0 when every drill passed, 1 when something went wrong with the drill itself,
+2 for wrong usage and when a drill cannot run here, and 3 when a drill failed: something was
+lost, or the recovery took too long.`,
+		Example: `  realtime drill redis-outage
+  realtime drill mongo-loss --events 100000
+  realtime drill node-loss --outage 1m --out /var/reports -o json
+  realtime drill all`,
+		Args: arguments(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, names []string) error { return runDrills(cmd, names, flags) },
+	}
+	outputFlag(command, &flags.output)
+	set := command.Flags()
+	set.StringVar(&flags.out, "out", "", "folder of the reports; default: docs/qa/drill-reports/<date> in the source tree, drill-reports/<date> elsewhere")
+	set.IntVar(&flags.scale.Events, "events", 0, "events stored before mongo-loss and log-restore (default 2000), poison events of poison-flood (default 1000)")
+	set.DurationVar(&flags.scale.Outage, "outage", 0, "how long what was taken away stays away, in redis-outage, node-loss and log-restore (default 10s)")
+	set.BoolVar(&flags.keep, "keep", false, "leave the folder of the system, with the journals, where it is, and say where")
+	command.AddCommand(newDrillList())
+	return command
+}
+
+func newDrillList() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use:     "list",
+		Short:   "Name the drills",
+		Example: `  realtime drill list -o json | jq -r '.[].name'`,
+		Args:    arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			listed := []listedDrill{}
+			for _, d := range drills.Drills() {
+				listed = append(listed, listedDrill{Name: d.Name, Does: d.Does, LimitSeconds: d.Limit.Seconds()})
+			}
+			return render(cmd.OutOrStdout(), output, listed, func(w io.Writer) {
+				fmt.Fprintln(w, "NAME\tDOES")
+				for _, d := range listed {
+					fmt.Fprintf(w, "%s\t%s\n", d.Name, d.Does)
+				}
+			})
+		},
+	}
+	outputFlag(command, &output)
+	return command
+}
+
+// listedDrill is a drill in the list.
+type listedDrill struct {
+	Name string `json:"name"`
+	Does string `json:"does"`
+	// LimitSeconds is the longest recovery that passes; 0 means that there is none.
+	LimitSeconds float64 `json:"limitSeconds,omitempty"`
+}
+
+// chooseDrills returns the drills of the names.
+func chooseDrills(names []string) ([]drills.Drill, error) {
+	if len(names) == 1 && names[0] == allDrills {
+		return drills.Drills(), nil
+	}
+	var chosen []drills.Drill
+	for _, name := range names {
+		d, err := drills.Find(name)
+		if err != nil {
+			return nil, usageError{err}
+		}
+		chosen = append(chosen, d)
+	}
+	return chosen, nil
+}
+
+// ranDrill is what the command shows of a drill.
+type ranDrill struct {
+	report.Drill
+	// Folder has its report.
+	Folder string `json:"folder"`
+}
+
+func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error) {
+	if err := checkOutput(flags.output); err != nil {
+		return err
+	}
+	chosen, err := chooseDrills(names)
+	if err != nil {
+		return err
+	}
+	if err := flags.scale.Validate(); err != nil {
+		return usageError{err}
+	}
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "realtime-drill-")
+	if err != nil {
+		return err
+	}
+	if flags.keep {
+		fmt.Fprintln(os.Stderr, "folder:", dir)
+	} else {
+		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	}
+	out := flags.out
+	if out == "" {
+		out = defaultReports(time.Now())
+	}
+	ran, failed := []ranDrill{}, error(nil)
+	for _, d := range chosen {
+		result, err := runDrill(cmd.Context(), d, drills.Options{
+			Scale: flags.scale, Executable: executable, Dir: dir, Keep: flags.keep,
+			Command: strings.Join(append([]string{"realtime"}, os.Args[1:]...), " "),
+		})
+		if err != nil {
+			return errors.Join(err, showDrills(cmd, flags.output, ran))
+		}
+		folder := filepath.Join(out, d.Name)
+		if err := result.Write(folder); err != nil {
+			return err
+		}
+		if result.Result.Status == report.Failed {
+			failed = differsError{errDrillFailed}
+		}
+		ran = append(ran, ranDrill{Drill: result, Folder: folder})
+	}
+	return errors.Join(failed, showDrills(cmd, flags.output, ran))
+}
+
+// runDrill runs one and tells how it goes on standard error.
+func runDrill(ctx context.Context, d drills.Drill, options drills.Options) (report.Drill, error) {
+	began := time.Now()
+	options.Log = func(line string) {
+		fmt.Fprintf(os.Stderr, "%s %6.1f s  %s\n", d.Name, time.Since(began).Seconds(), line)
+	}
+	result, err := drills.Run(ctx, d, options)
+	if errors.Is(err, lab.ErrNoProgram) {
+		return result, usageError{fmt.Errorf("drill %s cannot run here: %w", d.Name, err)}
+	}
+	if err == nil && result.Result.Status == report.Skipped {
+		return result, usageError{fmt.Errorf("drill %s cannot run here: %s", d.Name, result.Result.Reason)}
+	}
+	return result, err
+}
+
+// defaultReports is where reports go when nothing is said.
+func defaultReports(day time.Time) string {
+	date := day.UTC().Format(time.DateOnly)
+	if info, err := os.Stat(filepath.Join("docs", "qa")); err == nil && info.IsDir() {
+		return filepath.Join("docs", "qa", "drill-reports", date)
+	}
+	return filepath.Join("drill-reports", date)
+}
+
+func showDrills(cmd *cobra.Command, output string, ran []ranDrill) error {
+	return render(cmd.OutOrStdout(), output, ran, func(w io.Writer) {
+		fmt.Fprintln(w, "DRILL\tSTATUS\tLOST\tDUPLICATED\tREORDERED\tPHANTOM\tRECOVERY\tTOOK\tREPORT")
+		for _, d := range ran {
+			v := d.Result.Verdict
+			fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%d\t%.1f s\t%.1f s\t%s\n", d.Name, d.Result.Status, v.Lost, v.Duplicated, v.Reordered, v.Phantom,
+				float64(d.Result.RecoveryMillis)/1000, float64(d.Result.TookMillis)/1000, filepath.Join(d.Folder, "report.html"))
+		}
+		for _, d := range ran {
+			if d.Result.Reason != "" {
+				fmt.Fprintf(w, "%s %s: %s\n", d.Name, d.Result.Status, d.Result.Reason)
+			}
+		}
+	})
+}

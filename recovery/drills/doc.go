@@ -1,0 +1,23 @@
+// Package drills is the recovery drills: what operators rehearse, so that the day on
+// which it happens is not the first. Each is a script that hurts a system in one way,
+// lets it recover as the runbook says, and tells how long that took and whether
+// anything was lost.
+//
+// A drill runs on a throw-away system, which the frame of recovery/faults starts
+// through recovery/lab: real processes on loopback, in a folder that goes with
+// them. Around the fault runs traffic whose every event is written down outside
+// the system, and judged by recovery/oracle; what comes out is a report.Drill.
+//
+//	preconditions   checked, and told; one that fails ends the drill
+//	traffic         a producer with an outbox, clients that resume
+//	fault           what the drill is called after
+//	recovery        by itself, or by what an operator does; timed
+//	verdict         from the files of the oracle, and the drill's own
+//
+// # Invariants
+//
+//   - A drill that failed to run, or that could not, has not passed.
+//   - Everything that a drill started ends with it, also when it is interrupted.
+//
+// [Run] owns all goroutines; they have ended when it returns.
+package drills

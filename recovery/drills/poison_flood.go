@@ -1,0 +1,136 @@
+package drills
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/deadletters"
+	"github.com/letswriteabook/realtime/recovery/faults"
+)
+
+func poisonFlood() Drill {
+	return Drill{
+		Name: "poison-flood",
+		Does: "Events that cannot be accepted are published in masses among good ones. Each is kept once as a dead letter with its reason, " +
+			"the good ones flow on, and the letters are removed in the end.",
+		Limit:  10 * time.Second,
+		System: faults.System{Nodes: 1, Gateways: 2},
+		run:    runPoisonFlood,
+	}
+}
+
+// poison is an event that cannot be accepted: for a job, with the marker of the drill
+// and a number.
+type poison struct {
+	reason messaging.Reason
+	text   string
+}
+
+var poisons = []poison{
+	{messaging.ReasonInvalidJSON, `{"kind":"domain","jobId":%q,"marker":%q,"n":%d`},
+	{messaging.ReasonSchemaViolation, `{"kind":"domain","jobId":%q,"marker":%q,"n":%d}`},
+	{messaging.ReasonUnsupportedVersion, `{"version":99,"kind":"domain","jobId":%q,"marker":%q,"n":%d}`},
+	{messaging.ReasonUnknownKind, `{"kind":"surprise","jobId":%q,"marker":%q,"n":%d}`},
+}
+
+// poisonRate is how many a second are sent at most: several times the good ones.
+const poisonRate = 500
+
+func runPoisonFlood(ctx context.Context, t *faults.Trial, scale Scale) error {
+	stop, err := traffic(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	raw := t.Raw()
+	defer raw.Close()
+	marker := fmt.Sprintf("drill-%d", time.Now().UnixNano())
+	want := map[messaging.Reason]int{}
+	over := t.Fault("poison is published")
+	pace := time.NewTicker(time.Second / poisonRate)
+	defer pace.Stop()
+	count := scale.events(1000)
+	for n := range count {
+		p := poisons[n%len(poisons)]
+		if err := raw.Send(ctx, fmt.Appendf(nil, p.text, t.Jobs()[n%len(t.Jobs())], marker, n)); err != nil {
+			return err
+		}
+		want[p.reason]++
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	over()
+	since := time.Now()
+	if err := t.Resumed(ctx, since); err != nil {
+		return err
+	}
+	log, done, err := t.OpenLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	found, err := awaitLetters(ctx, log, marker, count)
+	if err != nil {
+		return err
+	}
+	recovered(t, "every letter is written", since)
+	if !maps.Equal(found.reasons, want) {
+		return fmt.Errorf("dead letters %v, want %v", found.reasons, want)
+	}
+	for _, reason := range slices.Sorted(maps.Keys(want)) {
+		t.Measure("dead letters, "+string(reason), float64(want[reason]), "")
+	}
+	if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+		return err
+	}
+	stop()
+	for _, sequence := range found.sequences {
+		if err := log.RemoveDeadLetter(ctx, sequence); err != nil {
+			return err
+		}
+	}
+	t.Note("the %d letters of the drill were removed again", len(found.sequences))
+	return nil
+}
+
+// letters are the dead letters of one drill.
+type letters struct {
+	reasons   map[messaging.Reason]int
+	sequences []uint64
+}
+
+// awaitLetters waits until there are count letters with the marker, and then as long
+// again as it takes to see that there are no more.
+func awaitLetters(ctx context.Context, log *eventstore.Log, marker string, count int) (letters, error) {
+	previous := -1
+	for {
+		found := letters{reasons: map[messaging.Reason]int{}}
+		err := deadletters.Each(ctx, log, deadletters.Filter{}, func(letter eventstore.Letter) error {
+			if bytes.Contains(letter.Body, []byte(marker)) {
+				found.reasons[letter.Reason]++
+				found.sequences = append(found.sequences, letter.Sequence)
+			}
+			return nil
+		})
+		if err != nil {
+			return found, err
+		}
+		if n := len(found.sequences); n > count || n == count && n == previous {
+			return found, nil
+		} else {
+			previous = n
+		}
+		if err := faults.Pause(ctx, 500*time.Millisecond); err != nil {
+			return found, fmt.Errorf("%d dead letters, want %d: %w", len(found.sequences), count, err)
+		}
+	}
+}
