@@ -86,7 +86,7 @@ func asSkip(err error) (string, bool) {
 
 // Rows returns every row in the order of its number.
 func Rows() []Row {
-	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), eventRows(), repeatRows(), seamRows(), slowRows(), purgeRows())
+	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), eventRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows())
 	slices.SortStableFunc(all, func(a, b Row) int { return a.Number - b.Number })
 	return all
 }
