@@ -37,7 +37,7 @@ func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
 	var resetting sync.WaitGroup
 	defer resetting.Wait()
 	var reset error
-	err = producer.publish(ctx, t, p, func(n int) {
+	err = producer.publish(ctx, t, p, 0, p.total, func(n int) {
 		if n+1 == t.opts.RedisResetSequence {
 			all.board.breaks(n)
 			resetting.Go(func() { reset = t.resetRedis(ctx, producer) }) // bounded by redisResetDelayMs

@@ -107,7 +107,7 @@ func (t *trial) seed(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer func() { _ = producer.close() }() // all is confirmed, or the error is told
-	if err := producer.publish(ctx, t, p, nil); err != nil {
+	if err := producer.publish(ctx, t, p, 0, p.total, nil); err != nil {
 		return err
 	}
 	return producer.await(ctx, t.opts.Settle())

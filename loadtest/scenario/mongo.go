@@ -31,7 +31,7 @@ func (t *trial) seedMongo(ctx context.Context, p *plan) error {
 		return fmt.Errorf("mongoUri: %w", err)
 	}
 	defer func() { _ = client.Disconnect(context.WithoutCancel(ctx)) }() // nothing is under way
-	p.begin()
+	p.begin(0)
 	now := time.Now()
 	documents := make([]any, p.total)
 	for n := range documents {

@@ -38,13 +38,16 @@ func newPlan(jobs, total int, delay time.Duration, bytes int) *plan {
 
 // perJob returns how many events the job at an index gets.
 func (p *plan) perJob(job int) int {
-	return (p.total - job + len(p.jobs) - 1) / len(p.jobs)
+	return p.upTo(job, p.total)
 }
 
-// begin makes the first event due now.
-func (p *plan) begin() {
-	now := time.Now()
-	p.started.Store(&now)
+// upTo returns how many of the first n events the job at an index gets.
+func (p *plan) upTo(job, n int) int { return (n - job + len(p.jobs) - 1) / len(p.jobs) }
+
+// begin makes the nth event due now, and the others before and behind it.
+func (p *plan) begin(n int) {
+	first := time.Now().Add(-time.Duration(n) * p.delay)
+	p.started.Store(&first)
 }
 
 // due returns when the nth event is to be published.
@@ -122,11 +125,11 @@ func newBoard(p *plan, due int, began time.Time) *board {
 	return b
 }
 
-// post notes a first delivery, of the nth event. What was caught up, and not live,
-// has no latency.
-func (b *board) post(n int, received time.Time, live bool) {
-	if live {
-		b.latency.Record(received.Sub(b.plan.due(n)))
+// post notes a first delivery, of the nth event, and its latency where somebody
+// wants it.
+func (b *board) post(n int, received time.Time, latency *measure.Latency) {
+	if latency != nil {
+		latency.Record(received.Sub(b.plan.due(n)))
 	}
 	b.deliveries.Add(received, 1)
 	b.mend(n, received)

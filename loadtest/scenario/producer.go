@@ -156,11 +156,12 @@ func (p *producer) send(ctx context.Context, a *attempt) {
 	a.next = time.Now().Add(wait)
 }
 
-// publish sends the events of a plan, each when it is due. before is called with
-// each number, from 0 on, right before its event; nil: it is not.
-func (p *producer) publish(ctx context.Context, t *trial, events *plan, before func(n int)) error {
-	events.begin()
-	for n := range events.total {
+// publish sends the events of a plan from one to another, without that, each when
+// it is due. before is called with each number right before its event; nil: it is
+// not.
+func (p *producer) publish(ctx context.Context, t *trial, events *plan, from, to int, before func(n int)) error {
+	events.begin(from)
+	for n := from; n < to; n++ {
 		id, body, err := events.body(n)
 		if err != nil {
 			return err

@@ -30,6 +30,7 @@ type Scenario struct {
 func All() []Scenario {
 	return []Scenario{
 		connectionQuota, originQuota, subscriptionCap, idleEviction, catchUpBurst, broadcastBurst,
+		reconnectStorm, slowClients, churn, soak,
 	}
 }
 
@@ -77,10 +78,13 @@ func (s Scenario) Run(ctx context.Context, env Env, options loadtest.Options) lo
 	}
 	t.connections = measure.NewLevels(t.began)
 	watcher := measure.Watch()
-	err := t.prepare(ctx, s)
+	running, stop := context.WithCancel(ctx)
+	err := t.prepare(running, s)
 	if err == nil {
-		err = s.run(ctx, t)
+		err = s.run(running, t)
 	}
+	stop()
+	t.background.Wait()
 	t.leave()
 	r := t.result
 	r.Harness = watcher.Stop()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type trial struct {
 	dialled     atomic.Int64
 	open        atomic.Int64
 	connections *measure.Timeline
+	background  sync.WaitGroup // what ends with the scenario's context
 
 	mu      sync.Mutex // guards sockets
 	sockets []*socket.Socket
@@ -139,6 +141,14 @@ func (t *trial) leave() {
 	for _, s := range sockets {
 		s.Kill()
 	}
+}
+
+// forget leaves a socket to whoever closes it: a trial with very many does not keep
+// them all.
+func (t *trial) forget(s *socket.Socket) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sockets = slices.DeleteFunc(t.sockets, func(other *socket.Socket) bool { return other == s })
 }
 
 // part closes some sockets as a client does that means to.

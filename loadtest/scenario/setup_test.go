@@ -1,0 +1,137 @@
+package scenario_test
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/loadtest"
+	"github.com/letswriteabook/realtime/loadtest/scenario"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience bounds what should happen at once, on a machine that is busy.
+const patience = 30 * time.Second
+
+// timing are the checks of absolute times, which a busy machine may fail: no test
+// needs them to hold.
+var timing = []string{"refused at once", "in time", "replayed in time", "latency", "the others do not notice", "latency of the others"}
+
+// deployment is a whole gateway with its log, and its Redis.
+type deployment struct {
+	t     *testing.T
+	url   string
+	redis *testkit.Redis
+}
+
+// deploy runs a gateway with these settings until the test ends.
+func deploy(t *testing.T, settings map[string]string) *deployment {
+	t.Helper()
+	store := testkit.StartRedis(t)
+	environ := map[string]string{
+		"HOST": "127.0.0.1", "PORT": "0", "REDIS_URL": store.URL(), "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s",
+		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "*",
+	}
+	for name, value := range settings {
+		environ[name] = value
+	}
+	cfg, err := app.LoadConfig(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }() // ends with ctx
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("run the gateway: %v", err)
+		}
+	})
+	d := &deployment{t: t, url: "http://" + server.Addr().String(), redis: store}
+	d.awaitReady()
+	return d
+}
+
+func (d *deployment) awaitReady() {
+	d.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		response, err := client.Get(d.url + "/health/ready")
+		if err != nil {
+			continue
+		}
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	d.t.Fatal("the gateway is not ready")
+}
+
+// config is that of the harness for an address in front of the deployment.
+func (d *deployment) config(url string) loadtest.Config {
+	cfg := loadtest.DefaultConfig()
+	cfg.APIURL, cfg.RedisURL, cfg.Origin = url, d.redis.URL(), "http://a, http://b"
+	cfg.ConnectTimeoutMs, cfg.DisconnectTimeoutMs = int(patience.Milliseconds()), int(patience.Milliseconds())
+	return cfg
+}
+
+// run carries a scenario out with its defaults changed.
+func run(t *testing.T, env scenario.Env, name string, change func(*loadtest.Options)) loadtest.Result {
+	t.Helper()
+	s, known := scenario.Find(name)
+	if !known {
+		t.Fatalf("there is no scenario %q", name)
+	}
+	options, err := env.Config.For(name, s.Defaults, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Run(t.Context(), env, options)
+}
+
+// failures returns the names of the checks that do not hold, but for those of
+// times.
+func failures(r loadtest.Result) []string {
+	var names []string
+	for _, check := range r.Failures() {
+		if !slices.Contains(timing, check.Name) {
+			names = append(names, check.Name)
+		}
+	}
+	return names
+}
+
+// holds fails the test unless the scenario was carried out and everything but
+// times holds.
+func holds(t *testing.T, r loadtest.Result) {
+	t.Helper()
+	if r.Status == loadtest.Skipped || len(r.Checks) < 3 || len(failures(r)) > 0 {
+		t.Errorf("%s %s: %s", r.Scenario, r.Status, r.Reason)
+	}
+}
+
+// fails fails the test unless the scenario failed for exactly these checks.
+func fails(t *testing.T, r loadtest.Result, names ...string) {
+	t.Helper()
+	got := failures(r)
+	if r.Status != loadtest.Failed || strings.Join(got, ", ") != strings.Join(names, ", ") {
+		t.Errorf("%s is %s for %q, want it to fail for %q: %s", r.Scenario, r.Status, got, names, r.Reason)
+	}
+}
