@@ -61,6 +61,7 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	}
 	if page.firstAvailable > 0 {
 		h.gap(sub, sub.cursor, page.firstAvailable, messaging.GapRetention)
+		sub.pass(page.firstAvailable - 1) // told once, and for good
 	}
 	if page.through <= sub.cursor {
 		return h.skip(ctx, sub, page.firstAvailable > 0)

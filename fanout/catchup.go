@@ -94,6 +94,9 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 	sub.read(page)
 	sub.pass(from)
 	sub.catchUp.from = from
+	if page.through > sub.room.place().head {
+		sub.readTo = page.through // the room knows nothing of it
+	}
 	if len(page.events) == 0 {
 		h.lastStatus(ctx, sub)
 	}

@@ -261,7 +261,8 @@ func TestNewEpochWhileReading(t *testing.T) {
 }
 
 // TestNewEpochDuringTheFirstRead: the page of a fresh subscription is on its way
-// when the log begins anew.
+// when the log begins anew. It is read again: who was given nothing of the old life
+// need not hear of it.
 func TestNewEpochDuringTheFirstRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -278,8 +279,6 @@ func TestNewEpochDuringTheFirstRead(t *testing.T) {
 		synctest.Wait()
 		s.log.set(func(l *memoryLog) { l.gate = nil })
 		close(gate)
-		expectEvents(t, c, span(251, 500)...)
-		expectGap(t, c, 500, 1, messaging.GapEpoch)
 		expectEvents(t, c, span(1, 3)...)
 		expect(t, c, messaging.EventCaughtUp)
 		expectEvents(t, c, s.log.publish("job", 1))

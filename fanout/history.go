@@ -135,6 +135,9 @@ func (h *history) newest(ctx context.Context, room *room, limit int) (page, erro
 		}
 		at.head = max(at.head, last)
 		records, source, err := h.before(ctx, at, 0, limit)
+		if err == nil && source == messaging.SourceLog {
+			_, err = h.firstAvailable(ctx, at.epoch, records)
+		}
 		if err != nil {
 			return page{}, err
 		}
@@ -144,7 +147,11 @@ func (h *history) newest(ctx context.Context, room *room, limit int) (page, erro
 			}
 		}
 		result := h.page(records, source)
-		result.through = max(result.through, at.head)
+		if result.through == 0 {
+			result.through = at.head
+		}
+		// Otherwise what is between the page and the head was removed while it was
+		// read. Who has the page is told of that, so its cursor stays before it.
 		return result, nil
 	})
 }

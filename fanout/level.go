@@ -57,17 +57,19 @@ type repaired struct {
 // take hands on what a repair has read. What was read from an earlier life of
 // the log is dropped.
 //
-// With lost set, records in front have been removed from the log, or may have
-// been. No live subscription may pass over that unsaid: they read, and so do
-// those that are about to turn live, until they know.
-func (r *room) take(epoch string, records []repaired, lost bool) {
+// With first set, records before that sequence have been removed from the log, or
+// may have been. No live subscription may pass over that unsaid: they read, and so
+// do those that are about to turn live, until they know.
+func (r *room) take(epoch string, records []repaired, first uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || epoch != r.epoch {
 		return
 	}
-	if lost {
-		r.ring = ring{floor: r.head + 1}
+	if first > 0 {
+		// Not from the head on: MongoDB may have a part of what is gone, and who has
+		// read that far must read on.
+		r.ring = ring{floor: first - 1}
 		r.fallBackAll()
 	}
 	for _, record := range records {

@@ -59,7 +59,10 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 		for i, record := range records {
 			read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
 		}
-		room.take(epoch, read, lost)
+		if !lost {
+			first = 0
+		}
+		room.take(epoch, read, first)
 		h.metrics.repaired.Add(float64(len(records)))
 		if max(after, lastSequence(records)) >= seen && room.level() {
 			return

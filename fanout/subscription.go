@@ -31,8 +31,9 @@ type subscription struct {
 	begun bool
 	// epoch is the life of the log in which the subscription began.
 	epoch string
-	// readTo is set for a cursor from before the log's first record: up to there
-	// MongoDB may have events that the log, and so the room, knows nothing of.
+	// readTo is set for a cursor from before the log's first record, and for a first
+	// page that ends past the room's head: up to there the history may have events
+	// that the room knows nothing of.
 	readTo uint64
 	page   []*event // read, not yet handed over
 	// limit is how many events the next page has at most; 0 stands for the first.
