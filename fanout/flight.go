@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // readsAtOnce bounds the reads of the history that are under way. At the bound
@@ -16,6 +18,7 @@ type flights struct {
 	crew    *crew
 	timeout time.Duration
 	slots   chan struct{}
+	shared  prometheus.Counter // pages that another had asked for
 
 	mu       sync.Mutex // guards underWay
 	underWay map[string]*flight
@@ -28,9 +31,9 @@ type flight struct {
 	err    error
 }
 
-func newFlights(crew *crew, timeout time.Duration) *flights {
+func newFlights(crew *crew, timeout time.Duration, shared prometheus.Counter) *flights {
 	return &flights{
-		crew: crew, timeout: timeout,
+		crew: crew, timeout: timeout, shared: shared,
 		slots: make(chan struct{}, readsAtOnce), underWay: make(map[string]*flight),
 	}
 }
@@ -55,6 +58,7 @@ func (f *flights) join(key string, read func(context.Context) (page, error)) (*f
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if joined, found := f.underWay[key]; found {
+		f.shared.Inc()
 		return joined, nil
 	}
 	started := &flight{landed: make(chan struct{})}

@@ -102,12 +102,16 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
 		rooms:     make(map[string]*room),
 	}
+	hub.metrics = newHubMetrics(registerer, hub)
+	reads := hub.metrics.historyReads
+	if projection != nil {
+		projection = countedProjection{projection, reads.WithLabelValues(string(messaging.SourceMongoDB))}
+	}
 	hub.history = &history{
-		log: log, projection: projection, encode: hub.encode, logger: logger,
-		flights:     newFlights(hub.crew, cfg.ReadTimeout),
+		log: countedLog{log, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
+		flights:     newFlights(hub.crew, cfg.ReadTimeout, hub.metrics.sharedReads),
 		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
 	}
-	hub.metrics = newHubMetrics(registerer, hub)
 	return hub, nil
 }
 

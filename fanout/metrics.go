@@ -17,6 +17,9 @@ type hubMetrics struct {
 	replays   *prometheus.CounterVec
 
 	undeliverable prometheus.Counter
+
+	historyReads *prometheus.CounterVec
+	sharedReads  prometheus.Counter
 }
 
 func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
@@ -54,6 +57,14 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_replays_total",
 			Help: "Events of operators' replays, by what became of them: shown to a live subscription, or missed for want of room.",
 		}, []string{"outcome"}),
+		historyReads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_history_reads_total",
+			Help: "Pages of history that were read, by the store that was asked.",
+		}, []string{"source"}),
+		sharedReads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_history_shared_reads_total",
+			Help: "Pages of history that came of a read that was under way for somebody else.",
+		}),
 		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_undeliverable_total",
 			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
@@ -64,6 +75,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 	}
 	registerer.MustRegister(
 		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable,
+		m.historyReads, m.sharedReads,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "realtime_fanout_rooms",
 			Help: "Jobs that are followed.",

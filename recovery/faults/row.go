@@ -57,6 +57,8 @@ type System struct {
 	MongoProxy bool
 	// Gateways is their number, at least 1; 0 means 1.
 	Gateways int
+	// Roles are those of each gateway; without, all have all.
+	Roles []string
 	// Env is added to the environment of each gateway.
 	Env map[string]string
 	// EventBytes is about the size of an event; 0 means 300.
@@ -86,7 +88,7 @@ func asSkip(err error) (string, bool) {
 
 // Rows returns every row in the order of its number.
 func Rows() []Row {
-	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), eventRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows())
+	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), crowdRows(), eventRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows())
 	slices.SortStableFunc(all, func(a, b Row) int { return a.Number - b.Number })
 	return all
 }

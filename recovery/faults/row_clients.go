@@ -3,7 +3,6 @@ package faults
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 )
@@ -11,116 +10,9 @@ import (
 func clientRows() []Row {
 	return []Row{
 		{
-			Number: 20, Title: "10,000 clients reconnect with cursors", Limit: 90 * time.Second,
-			System: System{Nodes: 1, Jobs: 100, Env: map[string]string{"SOCKET_RECOVERY_TTL": "0s"}}, Run: reconnectAll,
-		},
-		{
 			Number: 23, Title: "rolling restart of 3 gateways", Limit: 20 * time.Second,
 			System: System{Nodes: 1, Gateways: 3, Env: map[string]string{"DRAIN_SECONDS": "2"}}, Run: restartRolling,
 		},
-	}
-}
-
-// reconnectAll connects a crowd, cuts all of it at once, publishes, and lets all of
-// it come back with its cursors.
-func reconnectAll(ctx context.Context, t *Trial) error {
-	const missed = 10
-	size := t.Scaled("clients", 10_000, 10_000, 500)
-	release, err := raiseFileLimit(uint64(size) + 2000)
-	if err != nil {
-		return Skip("%v", err)
-	}
-	defer release()
-	crowd := t.Journal.Crowd("crowd")
-	visitors := make([]*visitor, size)
-	turn := make(chan struct{}, 200) // how many connect at once, as a listener's backlog bounds it
-	for i := range visitors {
-		v := &visitor{name: fmt.Sprint(i), gateways: t.addresses(0), notes: crowd}
-		v.dial.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i%4+1))}
-		v.dial.NetDial = takeTurns(turn, v.dial.LocalAddr)
-		visitors[i] = v
-	}
-	for i, v := range visitors {
-		v.visit(ctx, t.jobs[i%len(t.jobs):i%len(t.jobs)+1])
-	}
-	defer func() {
-		for _, v := range visitors {
-			v.stop()
-		}
-		for _, v := range visitors {
-			v.close()
-		}
-	}()
-	publish := func() error {
-		for range missed {
-			for _, job := range t.jobs {
-				if err := t.Outbox.Publish(job, t.system.EventBytes); err != nil {
-					return err
-				}
-			}
-		}
-		return t.awaitVisitors(ctx, visitors)
-	}
-	if err := publish(); err != nil {
-		return err
-	}
-	before, err := metric(ctx, t.Gateways[0], "process_cpu_seconds_total")
-	if err != nil {
-		return err
-	}
-	since := time.Now()
-	t.Gateways[0].Kill()
-	if err := t.Gateways[0].Start(ctx); err != nil {
-		return err
-	}
-	if err := publish(); err != nil {
-		return err
-	}
-	t.Recovered(time.Since(since))
-	return t.afterStorm(ctx, size, before)
-}
-
-// afterStorm measures what the return of the crowd cost, and that it is over.
-func (t *Trial) afterStorm(ctx context.Context, size int, connecting float64) error {
-	gateway := t.Gateways[0]
-	spent, err := metric(ctx, gateway, "process_cpu_seconds_total")
-	if err != nil {
-		return err
-	}
-	const quiet = 5 * time.Second
-	if err := Pause(ctx, quiet); err != nil {
-		return err
-	}
-	later, err := metric(ctx, gateway, "process_cpu_seconds_total")
-	if err != nil {
-		return err
-	}
-	memory, err := metric(ctx, gateway, "process_resident_memory_bytes")
-	if err != nil {
-		return err
-	}
-	idle := (later - spent) / quiet.Seconds()
-	t.Measure("clients", float64(size), "")
-	t.Measure("CPU for connecting them first", connecting, "s")
-	t.Measure("CPU for their return, with the gateway's start", spent, "s")
-	t.Measure("cores used once they are back", idle, "")
-	t.Measure("gateway's memory", memory/(1<<20), "MiB")
-	if idle > 0.5 {
-		return fmt.Errorf("the gateway still uses %.2f cores once the crowd is back", idle)
-	}
-	return nil
-}
-
-// takeTurns lets as many dial at once as the channel has room for.
-func takeTurns(turn chan struct{}, from *net.TCPAddr) func(context.Context, string, string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		select {
-		case turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		defer func() { <-turn }()
-		return (&net.Dialer{LocalAddr: from, KeepAlive: -1}).DialContext(ctx, network, address)
 	}
 }
 

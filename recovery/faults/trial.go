@@ -91,7 +91,10 @@ func (t *Trial) start(ctx context.Context) error {
 	for name, value := range t.system.Env {
 		env[name] = strings.ReplaceAll(value, "{lab}", t.Lab.Dir())
 	}
-	for range t.system.Gateways {
+	for n := range t.system.Gateways {
+		if len(t.system.Roles) > 0 {
+			env["ROLES"] = t.system.Roles[n]
+		}
 		gateway, err := t.Lab.Gateway(env)
 		if err != nil {
 			return err
@@ -119,11 +122,7 @@ func (t *Trial) start(ctx context.Context) error {
 // Follow adds a client that follows the first jobs from their beginning, and
 // comes back to any gateway after a break.
 func (t *Trial) Follow(ctx context.Context, name string) {
-	var addresses []string
-	for _, gateway := range t.Gateways {
-		addresses = append(addresses, gateway.Addr())
-	}
-	t.followers = append(t.followers, follow(ctx, name, addresses, t.jobs[:min(len(t.jobs), followedJobs)], t.Journal))
+	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), t.jobs[:min(len(t.jobs), followedJobs)], t.Journal))
 }
 
 // Load publishes rate events a second, round the jobs, until the function that it

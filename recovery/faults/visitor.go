@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -155,14 +157,17 @@ func (v *visitor) await(ctx context.Context, heads map[string]uint64) error {
 	}
 }
 
-// addresses are those of all gateways, rotated so that the nth client begins with
-// another one than its neighbour.
+// addresses are those of all gateways that take clients, rotated so that the nth
+// client begins with another one than its neighbour.
 func (t *Trial) addresses(n int) []string {
-	all := make([]string, len(t.Gateways))
-	for i := range all {
-		all[i] = t.Gateways[(i+n)%len(t.Gateways)].Addr()
+	var all []string
+	for i, gateway := range t.Gateways {
+		if len(t.system.Roles) == 0 || strings.Contains(t.system.Roles[i], "fanout") {
+			all = append(all, gateway.Addr())
+		}
 	}
-	return all
+	n %= len(all)
+	return slices.Concat(all[n:], all[:n])
 }
 
 // awaitVisitors waits until everything is acknowledged and each visitor has it.
