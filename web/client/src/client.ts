@@ -1,20 +1,12 @@
-import { backoff } from './backoff.js'
 import { fromSocket, type JobEvent, type RealtimeSocket } from './contract.js'
-import { Fallback } from './fallback.js'
+import { Fallback, type FallbackHooks } from './fallback.js'
 import type { CaughtUp, ErrorPayload, Gap } from './generated.js'
 import { Job, type JobHandlers, Listener, type Position } from './job.js'
 import { Link } from './link.js'
 import { complete, type RealtimeOptions, type Settings } from './options.js'
 import { Http, type PageQuery } from './rest.js'
-import { type Reason, type State, type Status, settle, type Transport } from './status.js'
+import { reasonOf, type State, type Status, settle, type Transport } from './status.js'
 import { Tokens } from './token.js'
-
-interface Downtime {
-  /** Whether it has lasted so long that this is due. */
-  offline: boolean
-  fallback: boolean
-  timers: ReturnType<typeof setTimeout>[]
-}
 
 /** One subscriber's hold on a job. */
 export interface Subscription {
@@ -44,12 +36,16 @@ export class Realtime {
   readonly #held = new Set<string>()
   /** Requests that the server has not answered yet, for each job in their order: what to do when one is granted. */
   readonly #asked = new Map<string, (() => void)[]>()
-  readonly #fallbacks = new Map<Job, Fallback>()
-  readonly #retries = new Map<Job, ReturnType<typeof setTimeout>>()
   readonly #listeners = new Set<(status: Status) => void>()
+  readonly #hooks: FallbackHooks = {
+    deliver: (job, name, payload) => this.#deliver(job, name, payload),
+    changed: () => this.#refresh(),
+    refused: (job, problem) => this.#refused(job, problem),
+  }
   #status: Status = { state: 'idle' }
-  /** What is due in a time without a connection: undefined while there is one, or none is wanted. */
-  #downtime: Downtime | undefined
+  /** While a connection is tried for: what that has lasted long enough for. */
+  #due: Set<'offline' | 'fallback'> | undefined
+  #dueTimers: ReturnType<typeof setTimeout>[] = []
   #lingerTimer: ReturnType<typeof setTimeout> | undefined
   #closed = false
 
@@ -94,8 +90,8 @@ export class Realtime {
     job.epoch ??= handlers.epoch
     job.listeners.add(listener)
     listener.status = this.#statusOf(job, listener) // not told: the caller can read it
-    if (this.#link.phase === 'up') this.#subscribe(job)
-    else this.#fallbacks.get(job)?.restart()
+    if (this.#link.phase === 'up') this.#join(job, listener)
+    else job.fallback?.restart()
     this.#refresh()
     return {
       jobId,
@@ -103,10 +99,7 @@ export class Realtime {
         return listener.status
       },
       get position() {
-        return {
-          ...(listener.cursor !== undefined && { sequence: listener.cursor }),
-          ...(followed.epoch !== undefined && { epoch: followed.epoch }),
-        }
+        return { sequence: listener.cursor, epoch: followed.epoch }
       },
       unsubscribe: () => this.#leave(followed, listener),
     }
@@ -132,31 +125,67 @@ export class Realtime {
   /** Ends every subscription and the connection. The client is of no use after that. */
   close(): void {
     this.#closed = true
-    for (const job of [...this.#jobs.values()]) for (const listener of [...job.listeners]) this.#leave(job, listener)
+    for (const job of this.#jobs.values()) for (const listener of job.listeners) this.#leave(job, listener)
     clearTimeout(this.#lingerTimer)
     this.#link.shut()
   }
 
   // Subscriptions.
 
-  /** Asks the server for a job, from where its listeners are. */
+  /** There is one more listener, in the middle of a connection. */
+  #join(job: Job, listener: Listener): void {
+    const { fresh } = job
+    if (!fresh) this.#subscribe(job)
+    else if (listener.cursor !== undefined) job.waiting = true
+    else {
+      fresh.listeners.push(listener)
+      if (fresh.granted) this.#opened(job, [listener])
+    }
+  }
+
+  /** The server's answers are for these listeners too. */
+  #opened(job: Job, listeners: Listener[]): void {
+    job.opened(listeners)
+    for (const listener of listeners) listener.granted = true
+  }
+
+  /**
+   * Asks the server for a job, from where its listeners are. Those who want the
+   * newest events are served first: where those begin has to be known before
+   * anybody else's position can be put in one request with theirs.
+   */
   #subscribe(job: Job): void {
-    const listeners = [...job.listeners]
+    let listeners = [...job.listeners]
     const { sequence, epoch } = job.start()
+    const unplaced = job.from === undefined ? listeners.filter(({ cursor }) => cursor === undefined) : []
+    job.waiting = unplaced.length > 0 && unplaced.length < listeners.length
+    job.fresh = undefined
+    if (unplaced.length > 0) {
+      for (const listener of listeners) listener.open = listener.granted = false
+      listeners = unplaced
+      job.fresh = { listeners, granted: false }
+      if (this.#held.has(job.id)) this.#link.request('unsubscribe', { jobId: job.id }) // or nothing would be replayed
+    }
+    this.#ask(job, listeners, unplaced.length > 0 ? {} : { since: sequence, epoch })
+  }
+
+  #ask(job: Job, listeners: Listener[], from: { since?: number | undefined; epoch?: string | undefined }): void {
+    const { fresh } = job
+    const request = ++job.requests
     let granted = false
     const grant = () => {
       granted = true
       job.refusal = undefined
-      job.opened(listeners)
-      for (const listener of listeners) listener.granted = true
+      if (request !== job.requests) return // what it brings begins too late for those who were added since
+      if (fresh) fresh.granted = true
+      this.#opened(job, listeners)
       this.#refresh()
     }
     this.#held.add(job.id)
     const asked = this.#asked.get(job.id) ?? []
     this.#asked.set(job.id, asked)
     asked.push(grant)
-    const request = { jobId: job.id, ...(sequence !== undefined && { since: sequence, ...(epoch !== undefined && { epoch }) }) }
-    this.#link.request('subscribe', request, (answer) => {
+    this.#link.request('subscribe', { jobId: job.id, ...from }, (answer) => {
       const at = asked.indexOf(grant)
       if (at >= 0) asked.splice(at, 1)
       if (this.#jobs.get(job.id) !== job || this.#link.phase !== 'up') return
@@ -170,19 +199,14 @@ export class Realtime {
 
   /** The server does not follow this job for us. */
   #refused(job: Job, problem: ErrorPayload): void {
-    const { code, message, retryAfterMs, limit, current } = problem
-    const delay = retryAfterMs ?? (code === 'INTERNAL' ? backoff(2, this.#settings.minMs, this.#settings.maxMs) : undefined)
-    job.refusal = {
-      code,
-      message,
-      ...(limit !== undefined && { limit }),
-      ...(current !== undefined && { current }),
-      ...(delay !== undefined && { retryAfterMs: delay, retryAt: Date.now() + delay }),
-    }
-    for (const listener of job.listeners) listener.open = listener.granted = listener.caughtUp = false
+    const { code, retryAfterMs } = problem
+    const delay = retryAfterMs ?? (code === 'INTERNAL' ? this.#settings.backoff(2) : undefined)
+    job.refusal = reasonOf(problem, delay)
+    for (const listener of job.listeners) listener.open = listener.granted = false
     this.#held.delete(job.id)
-    clearTimeout(this.#retries.get(job))
-    if (delay !== undefined) this.#retries.set(job, setTimeout(() => this.#again(job), delay))
+    job.lost()
+    clearTimeout(job.retry)
+    if (delay !== undefined) job.retry = setTimeout(() => this.#again(job), delay)
     job.error(problem)
     this.#refresh()
   }
@@ -198,11 +222,14 @@ export class Realtime {
     listener.status = { state: 'idle' }
     if (job.listeners.size === 0) {
       this.#jobs.delete(job.id)
-      clearTimeout(this.#retries.get(job))
-      this.#retries.delete(job)
-      this.#fallbacks.get(job)?.stop()
-      this.#fallbacks.delete(job)
-      if (this.#link.phase === 'up' && this.#held.delete(job.id)) this.#unfollow(job.id)
+      clearTimeout(job.retry)
+      job.fallback?.stop()
+      if (this.#link.phase === 'up' && this.#held.delete(job.id)) {
+        this.#link.request('unsubscribe', { jobId: job.id }, () => {
+          // There is room for one that had none.
+          for (const other of this.#jobs.values()) if (other.refusal?.code === 'SUBSCRIPTION_LIMIT_REACHED') return this.#again(other)
+        })
+      }
       if (this.#jobs.size === 0) {
         clearTimeout(this.#lingerTimer)
         this.#lingerTimer = setTimeout(() => this.#link.shut(), this.#settings.lingerMs)
@@ -211,25 +238,17 @@ export class Realtime {
     this.#refresh()
   }
 
-  #unfollow(jobId: string): void {
-    this.#link.request('unsubscribe', { jobId }, () => {
-      // There is room for one that had none.
-      for (const job of this.#jobs.values()) if (job.refusal?.code === 'SUBSCRIPTION_LIMIT_REACHED') return this.#again(job)
-    })
-  }
-
   // The connection.
 
   #up(recovered: boolean): void {
-    for (const fallback of this.#fallbacks.values()) fallback.stop()
-    this.#fallbacks.clear()
+    for (const job of this.#jobs.values()) job.fallback?.stop()
     if (!recovered) this.#held.clear()
-    for (const jobId of [...this.#held]) {
+    for (const jobId of this.#held) {
       // The session goes on after what was received: right for those who had all of that, and for nobody else.
       const job = this.#jobs.get(jobId)
       if (job && [...job.listeners].every(({ granted }) => granted)) continue
       this.#held.delete(jobId)
-      this.#unfollow(jobId)
+      this.#link.request('unsubscribe', { jobId })
     }
     for (const job of this.#jobs.values()) {
       const kept = this.#held.has(job.id)
@@ -237,7 +256,9 @@ export class Realtime {
         listener.open = listener.granted = kept
         listener.caughtUp = false
       }
-      this.#subscribe(job)
+      // To one that is kept the answer is only where it stands.
+      if (kept) this.#ask(job, [...job.listeners], {})
+      else this.#subscribe(job)
     }
   }
 
@@ -254,21 +275,18 @@ export class Realtime {
   #watchDowntime(): void {
     const { phase } = this.#link
     const trying = phase === 'connecting' || phase === 'waiting'
-    if (trying === (this.#downtime !== undefined)) return
-    for (const timer of this.#downtime?.timers ?? []) clearTimeout(timer)
-    this.#downtime = undefined
+    if (trying === !!this.#due) return
+    this.#dueTimers.forEach(clearTimeout)
+    this.#due = undefined
     if (!trying) return
+    const due = (this.#due = new Set())
     const { offlineAfterMs, fallback } = this.#settings
-    const downtime: Downtime = { offline: false, fallback: false, timers: [] }
-    const due = (what: 'offline' | 'fallback', ms: number) => {
-      downtime.timers.push(setTimeout(() => {
-        downtime[what] = true
+    this.#dueTimers = ([['offline', offlineAfterMs], ['fallback', fallback?.afterMs]] as const).map(([what, ms]) =>
+      setTimeout(() => {
+        due.add(what)
         this.#refresh()
-      }, ms))
-    }
-    due('offline', offlineAfterMs)
-    if (fallback) due('fallback', fallback.afterMs)
-    this.#downtime = downtime
+      }, ms),
+    )
   }
 
   #packet(name: string, payload: unknown): void {
@@ -291,6 +309,11 @@ export class Realtime {
       this.#refresh()
     } else if (name === 'novel.gap') job.gap(payload as Gap)
     else if (name !== 'novel.subscribed' && name !== 'novel.unsubscribed') job.event(fromSocket(name, payload, this.#settings.kinds))
+
+    // What was asked for first has a beginning now, or nobody who wants it any more.
+    if (!job.fresh?.granted || (job.from === undefined && name !== 'novel.caught-up')) return
+    job.fresh = undefined
+    if (job.waiting) this.#subscribe(job)
   }
 
   // Status.
@@ -299,16 +322,16 @@ export class Realtime {
   #refresh(): void {
     this.#watchDowntime()
     this.#fallBack()
-    for (const job of [...this.#jobs.values()]) {
-      for (const listener of [...job.listeners]) {
+    for (const job of this.#jobs.values()) {
+      for (const listener of job.listeners) {
         const before = listener.status
         listener.status = settle(before, this.#statusOf(job, listener))
-        if (listener.status !== before) job.told(listener)
+        if (listener.status !== before) job.tell(listener, 'onStatus', listener.status)
       }
     }
     const before = this.#status
     this.#status = settle(before, this.#overall())
-    if (this.#status !== before) for (const listener of [...this.#listeners]) listener(this.#status)
+    if (this.#status !== before) for (const listener of this.#listeners) listener(this.#status)
   }
 
   #statusOf(job: Job, { open, caughtUp }: Listener): Status {
@@ -316,12 +339,7 @@ export class Realtime {
     const transport = this.#link.phase === 'up' ? this.#transport() : job.via
     if (!transport) return this.#unconnected()
     const state: State = !open ? 'connected' : caughtUp ? 'live' : 'catching-up'
-    return this.#carried(state, transport)
-  }
-
-  #carried(state: State, transport: Transport): Status {
-    const { reason } = this.#link
-    return reason ? { state, transport, reason } : { state, transport }
+    return { state, transport, reason: this.#link.reason }
   }
 
   #transport(): Transport {
@@ -331,25 +349,18 @@ export class Realtime {
   /** How a client stands whose socket is not connected, and for whom nothing stands in. */
   #unconnected(): Status {
     const { phase, reason, wasUp } = this.#link
-    const with_ = (state: State, why: Reason | undefined): Status => (why ? { state, reason: why } : { state })
-    if (phase === 'parked') return with_('idle', reason)
-    if (phase === 'refused') return with_('refused', reason)
-    if (globalThis.navigator?.onLine === false) return with_('offline', reason ?? { code: 'BROWSER_OFFLINE', message: 'The browser has no network.' })
-    if (this.#downtime?.offline) return with_('offline', reason)
-    return with_(wasUp ? 'reconnecting' : 'connecting', reason)
+    let state: State = wasUp ? 'reconnecting' : 'connecting'
+    if (phase === 'parked') state = 'idle'
+    else if (phase === 'refused') state = phase
+    else if (this.#due?.has('offline') || globalThis.navigator?.onLine === false) state = 'offline'
+    return { state, reason }
   }
 
   #overall(): Status {
-    const order: State[] = ['connected', 'catching-up', 'live']
-    let worst: Status | undefined
-    for (const job of this.#jobs.values()) {
-      for (const { status } of job.listeners) {
-        const rank = order.indexOf(status.state)
-        if (rank >= 0 && (!worst || rank < order.indexOf(worst.state))) worst = status
-      }
+    for (const state of ['connected', 'catching-up', 'live']) {
+      for (const job of this.#jobs.values()) for (const { status } of job.listeners) if (status.state === state) return status
     }
-    if (worst) return worst
-    return this.#link.phase === 'up' ? this.#carried('connected', this.#transport()) : this.#unconnected()
+    return this.#link.phase === 'up' ? { state: 'connected', transport: this.#transport() } : this.#unconnected()
   }
 
   // What stands in for the socket.
@@ -357,16 +368,11 @@ export class Realtime {
   /** Starts or ends the fallback of each job, as the connection has it. */
   #fallBack(): void {
     const { fallback } = this.#settings
-    if (!fallback || !this.#downtime?.fallback) return
+    if (!fallback || !this.#due?.has('fallback')) return
     for (const job of this.#jobs.values()) {
-      if (job.refusal || this.#fallbacks.has(job)) continue
-      const streams = [...this.#fallbacks.values()].filter(({ streams }) => streams).length
-      const hooks = {
-        deliver: (name: string, payload: object) => this.#deliver(job, name, payload),
-        changed: () => this.#refresh(),
-        refused: (problem: ErrorPayload) => this.#refused(job, problem),
-      }
-      this.#fallbacks.set(job, new Fallback(job, this.#http, this.#settings, fallback, streams < fallback.maxStreams, hooks))
+      if (job.refusal || job.fallback) continue
+      const streams = [...this.#jobs.values()].filter((other) => other.fallback?.streams).length
+      job.fallback = new Fallback(job, this.#http, this.#settings, fallback, streams < fallback.maxStreams, this.#hooks)
     }
   }
 }

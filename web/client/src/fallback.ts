@@ -1,25 +1,24 @@
-import { backoff } from './backoff.js'
 import type { ErrorPayload } from './generated.js'
 import type { Job } from './job.js'
 import type { FallbackOptions, Settings } from './options.js'
-import { type Http, RequestError } from './rest.js'
+import type { Http, RequestError } from './rest.js'
 import { EventStreamParser } from './sse.js'
 
 export interface FallbackHooks {
   /** An event of the stream. */
-  deliver(name: string, payload: object): void
+  deliver(job: Job, name: string, payload: object): void
   /** `via` of the job has changed. */
   changed(): void
   /** The gateway does not serve the job; the fallback has ended. */
-  refused(problem: ErrorPayload): void
+  refused(job: Job, problem: ErrorPayload): void
 }
 
 /** A stream says something at its beginning and every 15 s; one that does not is held back on the way, or dead. In milliseconds. */
-const firstByteMs = 5000
 const silenceMs = 45_000
-/** How long one poll may take, in milliseconds. */
-const pollTimeoutMs = 10_000
 const pageSize = 500
+
+/** The answer is no stream, or something on the way holds it back. */
+class NoStreamError extends Error {}
 
 /**
  * Stands in for the socket, for one job: an event stream, or, where that does not
@@ -28,7 +27,9 @@ const pageSize = 500
  * making until {@link stop}.
  */
 export class Fallback {
-  #stopped = new AbortController()
+  #turn = 0 // outdates what an earlier run still waits for
+  #request = new AbortController() // the one under way
+  #timer: ReturnType<typeof setTimeout> | undefined // its deadline, or the pause after it
 
   constructor(
     readonly job: Job,
@@ -39,23 +40,44 @@ export class Fallback {
     public streams: boolean,
     readonly hooks: FallbackHooks,
   ) {
-    void this.#run(this.#stopped.signal)
+    void this.#run()
   }
 
   stop(): void {
-    this.#stopped.abort()
-    this.job.via = undefined
+    this.#halt()
+    this.job.via = this.job.fallback = undefined
   }
 
   /** Begins anew where the listeners are: there is another one. */
   restart(): void {
-    this.stop()
-    this.#stopped = new AbortController()
-    void this.#run(this.#stopped.signal)
+    this.#halt()
+    void this.#run()
   }
 
-  async #run(signal: AbortSignal): Promise<void> {
-    for (let failures = 0; !signal.aborted; failures++) {
+  #halt(): void {
+    this.#turn++
+    clearTimeout(this.#timer)
+    this.#request.abort()
+  }
+
+  /** Gives the request under way that many milliseconds from now. */
+  #within(ms: number): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#request.abort(), ms)
+  }
+
+  /** Never ends when the run is halted. */
+  #pause(ms: number): Promise<void> {
+    clearTimeout(this.#timer)
+    return new Promise((resolve) => {
+      this.#timer = setTimeout(resolve, ms)
+    })
+  }
+
+  async #run(): Promise<void> {
+    const turn = this.#turn
+    const over = () => turn !== this.#turn
+    for (let failures = 0; ; failures++) {
       const worked = (via: 'sse' | 'rest') => {
         failures = 0
         if (this.job.via === via) return
@@ -63,59 +85,64 @@ export class Fallback {
         this.settings.diagnose({ code: 'fallback', jobId: this.job.id, transport: via })
         this.hooks.changed()
       }
-      let problem: ErrorPayload | undefined
+      let advised: number | undefined
       try {
-        await (this.streams ? this.#stream(signal, worked) : this.#poll(signal, worked))
+        await (this.streams ? this.#stream(over, worked) : this.#poll(over, worked))
       } catch (error) {
-        if (signal.aborted) return
-        const { status, problem: said } = error instanceof RequestError ? error : { status: 0, problem: undefined }
-        problem = said
-        if (said && [400, 401, 403].includes(status)) return this.hooks.refused(said)
+        if (over()) return
+        const { status = 0, problem } = error as Partial<RequestError>
+        if (problem && [400, 401, 403].includes(status)) return this.hooks.refused(this.job, problem)
         // There was an answer, or a connection that brings nothing: polling may do.
         if (this.streams && (status !== 0 || error instanceof NoStreamError)) {
           this.streams = false
           continue
         }
+        advised = problem?.retryAfterMs
       }
-      if (signal.aborted) return
+      if (over()) return
       this.job.via = undefined
       this.job.lost()
       this.hooks.changed()
-      await pause(problem?.retryAfterMs ?? backoff(failures, this.settings.minMs, this.settings.maxMs), signal)
+      await this.#pause(advised ?? this.settings.backoff(failures))
     }
   }
 
+  /** Fetches with a deadline for the beginning of the answer. */
+  #get<T>(fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    this.#request.abort()
+    this.#request = new AbortController()
+    this.#within(this.settings.connectTimeoutMs)
+    return fetch(this.#request.signal)
+  }
+
   /** Returns when the stream ends. */
-  async #stream(signal: AbortSignal, worked: (via: 'sse') => void): Promise<void> {
+  async #stream(over: () => boolean, worked: (via: 'sse') => void): Promise<void> {
     const { job } = this
     const listeners = [...job.listeners]
     const { sequence, epoch } = job.start()
     const since = sequence === undefined ? '' : `?since=${encodeURIComponent(epoch === undefined ? sequence : `${epoch}:${sequence}`)}`
-    const deadline = new Deadline(signal)
+    const path = `/api/realtime/jobs/${encodeURIComponent(job.id)}/stream${since}`
     let silent = true
     try {
-      deadline.in(firstByteMs)
-      const response = await this.http.get(`/api/realtime/jobs/${encodeURIComponent(job.id)}/stream${since}`, deadline.signal, 'text/event-stream')
-      if (!response.body || !response.headers.get('content-type')?.startsWith('text/event-stream')) throw new NoStreamError()
-      const reader = response.body.getReader()
+      const { body, headers } = await this.#get((signal) => this.http.get(path, signal))
+      if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) throw new NoStreamError()
+      const reader = body.getReader()
       const decoder = new TextDecoder()
       const parser = new EventStreamParser()
       for (;;) {
         const { done, value } = await reader.read()
-        if (done || signal.aborted) return
+        if (done || over()) return
         if (silent) job.opened(listeners)
         silent = false
-        deadline.in(silenceMs)
+        this.#within(silenceMs)
         worked('sse')
         for (const { event, data } of parser.push(decoder.decode(value, { stream: true }))) {
           this.#message(event, data)
-          if (signal.aborted) return // by a handler
+          if (over()) return // by a handler
         }
       }
     } catch (error) {
-      throw silent && deadline.passed ? new NoStreamError() : error
-    } finally {
-      deadline.end()
+      throw silent && this.#request.signal.aborted ? new NoStreamError() : error
     }
   }
 
@@ -124,83 +151,34 @@ export class Fallback {
     try {
       payload = JSON.parse(data)
     } catch {
-      payload = undefined
+      // told below
     }
-    if (payload !== null && typeof payload === 'object') this.hooks.deliver(name, payload)
+    if (payload && typeof payload === 'object') this.hooks.deliver(this.job, name, payload)
     else this.settings.diagnose({ code: 'malformed', name })
   }
 
-  async #poll(signal: AbortSignal, worked: (via: 'rest') => void): Promise<void> {
+  async #poll(over: () => boolean, worked: (via: 'rest') => void): Promise<void> {
     const { job } = this
     for (;;) {
       const listeners = [...job.listeners]
       const { sequence } = job.start()
-      const deadline = new Deadline(signal)
-      deadline.in(pollTimeoutMs)
-      const query = sequence === undefined ? {} : { since: sequence, limit: pageSize }
-      const items = await this.http.page(job.id, { ...query, signal: deadline.signal }).finally(() => deadline.end())
-      if (signal.aborted) return
+      const limit = sequence === undefined ? sequence : pageSize
+      const items = await this.#get((signal) => this.http.page(job.id, { since: sequence, limit, signal }))
+      if (over()) return
       if (sequence === undefined) items.reverse()
       job.opened(listeners)
       worked('rest')
       for (const item of items) {
         job.event(item)
-        if (signal.aborted) return
+        if (over()) return
       }
-      if (sequence !== undefined && items.length === pageSize) continue
+      if (items.length === limit) continue
       if (listeners.some(({ caughtUp }) => !caughtUp)) {
         const to = job.start().sequence ?? 0
         job.caughtUp({ jobId: job.id, from: sequence ?? job.from ?? 0, to, replayed: items.length, source: 'none' })
         this.hooks.changed()
       }
-      await pause(this.options.pollMs * (0.8 + Math.random() * 0.4), signal)
-      if (signal.aborted) return
+      await this.#pause(this.options.pollMs * (0.8 + Math.random() * 0.4))
     }
   }
-}
-
-/** The answer is no stream, or something on the way holds it back. */
-class NoStreamError extends Error {}
-
-/** A signal that is aborted with another one, or when time is up. */
-class Deadline {
-  readonly #controller = new AbortController()
-  #timer: ReturnType<typeof setTimeout> | undefined
-  readonly #stop = () => this.#controller.abort()
-  passed = false
-
-  constructor(readonly outer: AbortSignal) {
-    outer.addEventListener('abort', this.#stop)
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal
-  }
-
-  /** Sets the time anew, in milliseconds from now. */
-  in(ms: number): void {
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.passed = true
-      this.#stop()
-    }, ms)
-  }
-
-  end(): void {
-    clearTimeout(this.#timer)
-    this.outer.removeEventListener('abort', this.#stop)
-    this.#stop()
-  }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done)
-  })
 }

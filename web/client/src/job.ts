@@ -1,5 +1,6 @@
 import type { ErrorPayload, CaughtUp, Gap } from './generated.js'
 import { type JobEvent, wireVersion } from './contract.js'
+import type { Fallback } from './fallback.js'
 import type { Diagnostic } from './options.js'
 import type { Reason, Status } from './status.js'
 
@@ -17,7 +18,7 @@ export interface JobHandlers {
   onCaughtUp?: (caughtUp: CaughtUp) => void
   /**
    * Events are gone for good. After `epoch-changed` the log is another one: drop
-   * what was accumulated, sequences begin anew.
+   * what was accumulated, sequences begin anew. After `erased`, drop it too.
    */
   onGap?: (gap: Gap) => void
   /** The server refused this subscription, or ended it; the status has it too. */
@@ -26,12 +27,14 @@ export interface JobHandlers {
 
 /** Where a subscriber is in the log: what `since` and `epoch` take later. */
 export interface Position {
-  sequence?: number
-  epoch?: string
+  sequence?: number | undefined
+  epoch?: string | undefined
 }
 
-/** How many events without a sequence are remembered, so that they are not told again. */
-const maxSeen = 1000
+type HandlerName = 'onEvent' | 'onStatus' | 'onCaughtUp' | 'onGap' | 'onError'
+
+/** How many events without a sequence are remembered. */
+const maxUnlogged = 1000
 
 /**
  * One subscriber of a job. `cursor` is the sequence of the last event it was
@@ -45,7 +48,6 @@ export class Listener {
   granted = false
   caughtUp = false
   status: Status = { state: 'idle' }
-  readonly seen = new Set<string>()
 
   constructor(readonly handlers: JobHandlers) {
     this.cursor = handlers.since
@@ -54,19 +56,36 @@ export class Listener {
 
 /**
  * A job that is followed, by one subscription at the server and any number of
- * listeners here.
+ * listeners here. Handlers may end listeners, and add some, while it tells them
+ * something: a set can be walked meanwhile, and who is added is not open yet.
  */
 export class Job {
   readonly listeners = new Set<Listener>()
   epoch: string | undefined
   /** Set while `epoch` is that of a request whose replay has not ended: a change of epoch is told after it. */
   epochIsNew = false
-  /** The sequence after which the first replay began: a listener that comes later begins there too. */
+  /** The sequence after which the newest events began, when they were asked for: a listener that comes later begins there too. */
   from: number | undefined
+  /**
+   * Those for whom the newest events have been asked for, and of which nothing has
+   * come yet. Others that want the same can still join them; for anybody else the
+   * job has to be asked for again afterwards, from a position that is known then.
+   */
+  fresh: { listeners: Listener[]; granted: boolean } | undefined
+  /** How often the server has been asked: only the answer to the last counts. */
+  requests = 0
+  /** There is somebody who waits for what `fresh` asked for. */
+  waiting = false
+  /** Events that are not in the log, by their text: told once, and to those who come later. */
+  readonly #unlogged = new Map<string, JobEvent>()
   /** Why the server does not serve this job. */
   refusal: Reason | undefined
   /** What carries the job while there is no socket. */
   via: 'sse' | 'rest' | undefined
+  /** What stands in for the socket. */
+  fallback: Fallback | undefined
+  /** When a refused job is asked for again. */
+  retry: ReturnType<typeof setTimeout> | undefined
 
   constructor(
     readonly id: string,
@@ -79,87 +98,86 @@ export class Job {
     for (const { cursor = this.from } of this.listeners) {
       if (cursor !== undefined) sequence = Math.min(sequence ?? cursor, cursor)
     }
-    if (sequence === undefined) return {}
-    return this.epoch === undefined ? { sequence } : { sequence, epoch: this.epoch }
+    return { sequence, epoch: this.epoch }
   }
 
   /** From here on what arrives answers a request that began where `start` said. */
   opened(listeners: Iterable<Listener>): void {
-    for (const listener of listeners) listener.open = true
+    for (const listener of listeners) {
+      const late = !listener.open && listener.cursor === undefined
+      listener.open = true
+      if (late) for (const event of this.#unlogged.values()) this.tell(listener, 'onEvent', event, { replayed: true })
+    }
   }
 
   /** What carried the job is gone. */
   lost(): void {
     for (const listener of this.listeners) listener.caughtUp = false
-    this.epochIsNew = false
+    this.epochIsNew = this.waiting = false
+    this.fresh = undefined
   }
 
   event(event: JobEvent): void {
     const { sequence } = event
     const version = (event as { version?: unknown }).version
     const later = typeof version === 'number' && version > wireVersion
-    let key: string | undefined
-    for (const listener of [...this.listeners]) {
+    if (sequence === undefined) {
+      const key = JSON.stringify(event)
+      if (this.#unlogged.has(key)) return
+      if (this.#unlogged.size < maxUnlogged) this.#unlogged.set(key, event)
+    }
+    for (const listener of this.listeners) {
       if (!listener.open) continue
-      if (sequence === undefined) {
-        key ??= JSON.stringify(event)
-        if (listener.seen.has(key)) continue
-        if (listener.seen.size < maxSeen) listener.seen.add(key)
-      } else {
-        if (listener.cursor !== undefined && sequence <= listener.cursor) continue
-        this.from ??= sequence - 1
+      if (sequence !== undefined) {
+        if (listener.cursor === undefined) this.from ??= sequence - 1
+        else if (sequence <= listener.cursor) continue
         listener.cursor = sequence
       }
-      if (!later) this.#tell(() => listener.handlers.onEvent?.(event, { replayed: !listener.caughtUp }))
+      if (!later) this.tell(listener, 'onEvent', event, { replayed: !listener.caughtUp })
     }
-    if (later) this.diagnose({ code: 'unsupported-version', jobId: this.id, version, ...(sequence !== undefined && { sequence }) })
+    if (later) this.diagnose({ code: 'unsupported-version', jobId: this.id, version, sequence })
   }
 
   caughtUp(caughtUp: CaughtUp): void {
     this.epochIsNew = false
-    for (const listener of [...this.listeners]) {
+    for (const listener of this.listeners) {
       if (!listener.open) continue
       listener.caughtUp = true
-      // With nothing but events that have no sequence there is no position: 0 would ask for those again.
-      if (caughtUp.to > 0 || caughtUp.replayed === 0) {
-        this.from ??= caughtUp.from
-        listener.cursor = Math.max(listener.cursor ?? 0, caughtUp.to)
-      }
-      this.#tell(() => listener.handlers.onCaughtUp?.(caughtUp))
+      if (listener.cursor === undefined) this.from ??= caughtUp.from
+      listener.cursor = Math.max(listener.cursor ?? 0, caughtUp.to)
+      this.tell(listener, 'onCaughtUp', caughtUp)
     }
   }
 
   gap(gap: Gap): void {
-    const another = gap.reason === 'epoch-changed'
+    const { reason, firstAvailable } = gap
+    const another = reason === 'epoch-changed'
+    if (reason !== 'retention') this.#unlogged.clear()
     if (another) {
       this.from = undefined
       if (!this.epochIsNew) this.epoch = undefined
-    }
-    for (const listener of [...this.listeners]) {
+    } else if (this.from !== undefined) this.from = Math.max(this.from, firstAvailable - 1)
+    for (const listener of this.listeners) {
       if (!listener.open) continue
-      if (another) {
-        listener.cursor = undefined
-        listener.seen.clear()
-      } else if (gap.reason !== 'erased' && listener.cursor !== undefined && listener.cursor >= gap.firstAvailable - 1) {
-        continue // it has what is gone
+      const { cursor } = listener
+      if (another) listener.cursor = undefined
+      else if (cursor !== undefined) {
+        listener.cursor = Math.max(cursor, firstAvailable - 1) // so that it is told once
+        if (reason === 'retention' && cursor === listener.cursor) continue // it has what is gone
       }
-      this.#tell(() => listener.handlers.onGap?.(gap))
+      this.tell(listener, 'onGap', gap)
     }
-  }
-
-  /** The listener's status is another. */
-  told(listener: Listener): void {
-    this.#tell(() => listener.handlers.onStatus?.(listener.status))
   }
 
   error(error: ErrorPayload): void {
-    for (const listener of [...this.listeners]) this.#tell(() => listener.handlers.onError?.(error))
+    for (const listener of this.listeners) this.tell(listener, 'onError', error)
   }
 
-  /** A handler that throws takes nothing from the others. */
-  #tell(call: () => void): void {
+  /** Calls a handler. One that throws takes nothing from the others. */
+  tell<Name extends HandlerName>({ handlers }: Listener, name: Name, ...args: Parameters<Required<JobHandlers>[Name]>): void {
     try {
-      call()
+      const handler = handlers[name] as ((...args: unknown[]) => void) | undefined
+      handler?.(...args)
     } catch (error) {
       this.diagnose({ code: 'handler-threw', jobId: this.id, error })
     }

@@ -1,9 +1,8 @@
 import { io } from 'socket.io-client'
-import { backoff } from './backoff.js'
 import type { Answer, RealtimeSocket } from './contract.js'
 import type { ErrorPayload } from './generated.js'
 import type { AuthContext, Settings } from './options.js'
-import type { LocalCode, Reason } from './status.js'
+import { type LocalCode, type Reason, reasonOf } from './status.js'
 import type { Tokens } from './token.js'
 
 /** `parked`: nobody wants a connection, or nobody is there to see one. `refused`: by a code; it may be tried again. */
@@ -23,11 +22,11 @@ export interface LinkHooks {
 /** Codes of a refusal after which another attempt would meet the same. */
 const final = new Set<string>(['ORIGIN_NOT_ALLOWED', 'NAMESPACE_LIMIT_REACHED'])
 
-/** How often a token is fetched for a connection that is told to renew it, and the pause between, in milliseconds. */
-const refreshTries = 5
+/** The pause before a token is fetched again for a connection that is told to renew it, in milliseconds. */
 const refreshPauseMs = 4000
 
-const visible = () => typeof document === 'undefined' || document.visibilityState !== 'hidden'
+/** Whether somebody may be looking. */
+const visible = () => globalThis.document?.visibilityState !== 'hidden'
 
 /**
  * The one socket of a client. It decides when to connect by itself, in place of
@@ -48,8 +47,7 @@ export class Link {
   #keepAlive: ReturnType<typeof setInterval> | undefined
   #renewal: ReturnType<typeof setTimeout> | undefined
   #last: ErrorPayload | undefined // the last novel.error of this connection: why it will be ended
-  #tokenCode: AuthContext['code'] // what became of the last token
-  #tokenTried = false // a new token was brought, and no connection came of it yet
+  #tokenCode: AuthContext['code'] // what became of the last token; set until a connection comes of the next
 
   constructor(
     readonly settings: Settings,
@@ -66,9 +64,7 @@ export class Link {
   open(): void {
     if (this.#wanted) return
     this.#wanted = true
-    globalThis.addEventListener?.('online', this.now)
-    globalThis.addEventListener?.('offline', this.hooks.changed)
-    if (typeof document !== 'undefined') document.addEventListener('visibilitychange', this.#seen)
+    this.#listen('addEventListener')
     this.#attempts = 0
     void this.#attempt()
   }
@@ -76,9 +72,7 @@ export class Link {
   shut(): void {
     if (!this.#wanted) return
     this.#wanted = false
-    globalThis.removeEventListener?.('online', this.now)
-    globalThis.removeEventListener?.('offline', this.hooks.changed)
-    if (typeof document !== 'undefined') document.removeEventListener('visibilitychange', this.#seen)
+    this.#listen('removeEventListener')
     this.#halt()
     this.#socket?.disconnect()
     this.#set('parked', undefined)
@@ -88,14 +82,20 @@ export class Link {
   readonly now = (): void => {
     if (!this.#wanted || this.phase === 'up' || this.phase === 'connecting') return
     this.#attempts = 0
-    this.#tokenTried = false
     void this.#attempt()
   }
 
   /** Sends a request, and gives its answer; undefined when the connection ends before, or none comes. */
-  request(name: 'subscribe' | 'unsubscribe' | 'refresh', argument: object, answered: (answer: Answer | undefined) => void): void {
+  request(name: 'subscribe' | 'unsubscribe' | 'refresh', argument: object, answered?: (answer: Answer | undefined) => unknown): void {
     const emit = this.socket.timeout(15_000).emit as (...args: unknown[]) => void
-    emit.call(this.socket, name, argument, (error: unknown, answer: Answer) => answered(error ? undefined : answer))
+    emit.call(this.socket, name, argument, (error: unknown, answer: Answer) => answered?.(error ? undefined : answer))
+  }
+
+  /** There is neither a network nor a page to hear of outside of a browser. */
+  #listen(how: 'addEventListener' | 'removeEventListener'): void {
+    globalThis[how]?.('online', this.now)
+    globalThis[how]?.('offline', this.hooks.changed)
+    globalThis[how]?.('visibilitychange', this.#seen)
   }
 
   readonly #seen = (): void => {
@@ -106,7 +106,7 @@ export class Link {
   #make(): RealtimeSocket {
     const { base, path, transports, connectTimeoutMs, socketOptions } = this.settings
     const options = { path, transports, timeout: connectTimeoutMs, forceNew: true, ...socketOptions, autoConnect: false, reconnection: false }
-    const socket: RealtimeSocket = base === undefined ? io(options) : io(base, options)
+    const socket: RealtimeSocket = base ? io(base, options) : io(options)
     socket.on('connect', () => this.#connected())
     socket.on('connect_error', (error) => this.#refused(error as Error & { data?: ErrorPayload }))
     socket.on('disconnect', () => this.#lost())
@@ -159,7 +159,6 @@ export class Link {
     this.#halt()
     this.#attempts = 0
     this.#tokenCode = undefined
-    this.#tokenTried = false
     this.wasUp = true
     if (this.settings.keepAliveMs > 0) this.#keepAlive = setInterval(() => this.socket.emit('ping'), this.settings.keepAliveMs)
     this.phase = 'up'
@@ -173,7 +172,7 @@ export class Link {
     if (!this.#wanted || this.phase !== 'connecting') return
     const problem = error.data
     if (problem?.code === undefined) return this.#later('CONNECT_FAILED', error.message)
-    this.#turnedAway(problem)
+    this.#turnedAway({ ...problem, message: error.message })
   }
 
   /** A connection is gone. */
@@ -186,7 +185,7 @@ export class Link {
     if (!this.#wanted) return
     const last = this.#last
     if (last?.code === 'IDLE_TIMEOUT') {
-      if (!visible()) return this.#set('parked', { code: last.code, message: last.message })
+      if (!visible()) return this.#set('parked', reasonOf(last))
       return this.#later(last.code, last.message)
     }
     if (last?.code === 'TOKEN_EXPIRED') return this.#turnedAway(last)
@@ -195,59 +194,54 @@ export class Link {
 
   /** The server does not want this client, or not with this token. */
   #turnedAway(problem: ErrorPayload): void {
-    const { code, message, retryAfterMs, limit, current } = problem
-    const reason: Reason = { code, message, ...(limit !== undefined && { limit }), ...(current !== undefined && { current }) }
+    const { code, message, retryAfterMs } = problem
     if (code.startsWith('TOKEN_')) {
-      if (this.tokens.renewable && !this.#tokenTried) {
-        this.#tokenTried = true
+      if (this.tokens.renewable && !this.#tokenCode) {
         this.#tokenCode = code as NonNullable<AuthContext['code']>
-        this.reason = reason
+        this.reason = reasonOf(problem)
         return void this.#attempt()
       }
-      return this.#stay(reason)
+      return this.#stay(problem)
     }
-    if (final.has(code)) return this.#stay(reason)
+    if (final.has(code)) return this.#stay(problem)
     if (code === 'INTERNAL') return this.#later(code, message)
-    this.#schedule('refused', reason, retryAfterMs)
+    this.#schedule('refused', problem, retryAfterMs)
   }
 
   /** Nothing but the user's word helps. */
-  #stay(reason: Reason): void {
+  #stay(problem: ErrorPayload): void {
     this.#halt()
-    this.#set('refused', reason)
+    this.#tokenCode = undefined
+    this.#set('refused', reasonOf(problem))
   }
 
   #later(code: LocalCode | ErrorPayload['code'], message: string): void {
     this.#schedule('waiting', { code, message })
   }
 
-  #schedule(phase: Phase, reason: Reason, advised?: number): void {
+  #schedule(phase: Phase, why: Reason | ErrorPayload, advised?: number): void {
     this.#halt()
-    const delay = Math.round(advised ?? backoff(this.#attempts, this.settings.minMs, this.settings.maxMs))
-    this.#attempts++
+    const delay = Math.round(advised ?? this.settings.backoff(this.#attempts++))
     this.#timer = setTimeout(() => void this.#attempt(), delay)
-    this.#set(phase, { ...reason, retryAfterMs: delay, retryAt: Date.now() + delay })
+    this.#set(phase, reasonOf(why, delay))
   }
 
   /** What a `novel.error` means for the connection. */
   #problem(problem: ErrorPayload): void {
-    if (problem?.code === 'TOKEN_EXPIRING') void this.#renew(this.#turn, 1)
+    if (problem?.code === 'TOKEN_EXPIRING') void this.#renew(this.#turn)
     else if (problem?.code === 'IDLE_TIMEOUT' || problem?.code === 'TOKEN_EXPIRED') this.#last = problem
   }
 
-  /** Brings a new token while the connection stays. When that fails, the end of the old one does the same with a new connection. */
-  async #renew(turn: number, tries: number): Promise<void> {
+  /** Brings a new token while the connection stays. What fails until the old one ends, a new connection does. */
+  async #renew(turn: number): Promise<void> {
     const failed = (error: unknown) => {
       if (turn !== this.#turn) return
       this.settings.diagnose({ code: 'refresh-refused', error })
-      if (tries < refreshTries) this.#renewal = setTimeout(() => void this.#renew(turn, tries + 1), refreshPauseMs)
+      this.#renewal = setTimeout(() => void this.#renew(turn), refreshPauseMs)
     }
     try {
       const token = await this.tokens.renew({ code: 'TOKEN_EXPIRING' })
-      if (turn !== this.#turn || token === undefined) return
-      this.request('refresh', { token }, (answer) => {
-        if (answer?.ok === false) failed(answer)
-      })
+      if (turn === this.#turn && token) this.request('refresh', { token }, (answer) => answer?.ok === false && failed(answer))
     } catch (error) {
       failed(error)
     }

@@ -1,4 +1,5 @@
 import type { ManagerOptions, SocketOptions } from 'socket.io-client'
+import { backoff } from './backoff.js'
 import type { ErrorCode } from './contract.js'
 
 /** Why a token is asked for: absent for a first one, otherwise what happened to the last. */
@@ -11,7 +12,7 @@ export type Auth = string | ((context: AuthContext) => string | undefined | Prom
 
 /** What went past without anybody having to do anything. */
 export type Diagnostic =
-  | { code: 'unsupported-version'; jobId: string; version: number; sequence?: number }
+  | { code: 'unsupported-version'; jobId: string; version: number; sequence?: number | undefined }
   | { code: 'malformed'; name: string }
   | { code: 'handler-threw'; jobId: string; error: unknown }
   | { code: 'auth-failed'; error: unknown }
@@ -42,7 +43,7 @@ export interface RealtimeOptions {
   fallback?: FallbackOptions | false
   /** Pauses before another attempt, in milliseconds: the first, doubled each time up to the last, and spread. Default 500 and 5000. */
   reconnect?: { minMs?: number; maxMs?: number }
-  /** How long one attempt to connect may take, in milliseconds. Default 8000. */
+  /** How long one attempt to connect, and the beginning of an answer over HTTP, may take, in milliseconds. Default 8000. */
   connectTimeoutMs?: number
   /** How long nothing may get through before the state is `offline`, in milliseconds. Default 10000. */
   offlineAfterMs?: number
@@ -50,8 +51,6 @@ export interface RealtimeOptions {
   keepAliveMs?: number
   /** How long the socket stays after the last subscription, in milliseconds. Default 5000. */
   lingerMs?: number
-  /** Instead of the global `fetch`. */
-  fetch?: typeof fetch
   /** Further options of socket.io-client, such as `extraHeaders` in a test. */
   socketOptions?: Partial<ManagerOptions & SocketOptions>
   /** Told what went past. Default: a handler that threw is written to the console, the rest is silent. */
@@ -60,19 +59,19 @@ export interface RealtimeOptions {
 
 /** Options with their defaults. */
 export interface Settings {
-  readonly base: string | undefined
+  /** Without a slash at its end; empty for the page's own. */
+  readonly base: string
   readonly path: string
   readonly auth: Auth | undefined
   readonly transports: ('websocket' | 'polling')[]
   readonly kinds: Record<string, string>
   readonly fallback: Required<FallbackOptions> | undefined
-  readonly minMs: number
-  readonly maxMs: number
+  /** The pause before attempt n, counted from 0, in milliseconds. */
+  readonly backoff: (n: number) => number
   readonly connectTimeoutMs: number
   readonly offlineAfterMs: number
   readonly keepAliveMs: number
   readonly lingerMs: number
-  readonly fetch: typeof fetch
   readonly socketOptions: Partial<ManagerOptions & SocketOptions>
   readonly diagnose: (diagnostic: Diagnostic) => void
 }
@@ -81,19 +80,17 @@ export interface Settings {
 export function complete(options: RealtimeOptions): Settings {
   const { fallback = {} } = options
   return {
-    base: options.url?.replace(/\/+$/, ''),
+    base: options.url?.replace(/\/+$/, '') ?? '',
     path: options.path ?? '/ws',
     auth: options.auth,
     transports: options.transports ?? ['websocket'],
     kinds: options.kinds ?? {},
     fallback: fallback ? { afterMs: 3000, maxStreams: 3, pollMs: 3000, ...fallback } : undefined,
-    minMs: options.reconnect?.minMs ?? 500,
-    maxMs: options.reconnect?.maxMs ?? 5000,
+    backoff: (n) => backoff(n, options.reconnect?.minMs ?? 500, options.reconnect?.maxMs ?? 5000),
     connectTimeoutMs: options.connectTimeoutMs ?? 8000,
     offlineAfterMs: options.offlineAfterMs ?? 10_000,
     keepAliveMs: options.keepAliveMs ?? 60_000,
     lingerMs: options.lingerMs ?? 5000,
-    fetch: options.fetch ?? ((...args) => fetch(...args)),
     socketOptions: options.socketOptions ?? {},
     diagnose: options.onDiagnostic ?? ((diagnostic) => {
       if (diagnostic.code === 'handler-threw') console.error(diagnostic.error)

@@ -7,12 +7,12 @@ import type { Tokens } from './token.js'
 /** What to fetch of a job's events. */
 export interface PageQuery {
   /** 1 to 1000; the gateway has a default, usually 250. */
-  limit?: number
+  limit?: number | undefined
   /** A sequence, or an RFC 3339 time: only events before it. */
-  before?: number | string
+  before?: number | string | undefined
   /** A sequence: the events that follow it, oldest first. An RFC 3339 time: only events after it. */
-  since?: number | string
-  signal?: AbortSignal
+  since?: number | string | undefined
+  signal?: AbortSignal | undefined
 }
 
 /** A request that the gateway refused, or that did not reach it; then `problem` is undefined. */
@@ -38,14 +38,13 @@ export class Http {
   ) {}
 
   /** @throws RequestError for any answer but 2xx, and for none. */
-  async get(path: string, signal?: AbortSignal, accept = 'application/json'): Promise<Response> {
+  async get(path: string, signal?: AbortSignal): Promise<Response> {
     for (let renewed = false; ; renewed = true) {
       const token = await this.tokens.current()
-      const headers: Record<string, string> = { Accept: accept }
-      if (token !== undefined) headers['Authorization'] = `Bearer ${token}`
+      const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {}
       let response: Response
       try {
-        response = await this.settings.fetch((this.settings.base ?? '') + path, { headers, cache: 'no-store', signal: signal ?? null })
+        response = await fetch(this.settings.base + path, { headers, cache: 'no-store', signal: signal ?? null })
       } catch (error) {
         throw new RequestError('The gateway cannot be reached.', 0, undefined, { cause: error })
       }
@@ -60,8 +59,8 @@ export class Http {
 
   /** One page of a job's events, as the gateway orders it: the newest first, unless `since` is a sequence. */
   async page(jobId: string, { signal, ...query }: PageQuery = {}): Promise<JobEvent[]> {
-    const parameters = Object.entries(query).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
-    const path = `/api/novel/${encodeURIComponent(jobId)}/events?${new URLSearchParams(parameters)}`
+    const parameters = new URLSearchParams(JSON.parse(JSON.stringify(query)) as Record<string, string>) // without what is undefined
+    const path = `/api/novel/${encodeURIComponent(jobId)}/events?${parameters}`
     const { items } = (await (await this.get(path, signal)).json()) as { items: { kind: string }[] }
     return items.map(fromItem)
   }

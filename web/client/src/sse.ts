@@ -25,9 +25,7 @@ export class EventStreamParser {
         this.#data = []
         continue
       }
-      const colon = line.indexOf(':')
-      const field = colon < 0 ? line : line.slice(0, colon)
-      const value = colon < 0 ? '' : line.slice(colon + 1).replace(/^ /, '')
+      const [, field, value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? []
       if (field === 'event') this.#event = value
       else if (field === 'data') this.#data.push(value)
     }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from './contract.js'
+import type { ErrorPayload } from './generated.js'
 
 /**
  * How a client, or one of its subscriptions, stands:
@@ -24,19 +25,24 @@ export interface Reason {
   /** For people and logs. The text of a code of the service is fixed; show your own by code. */
   message: string
   /** In how many milliseconds, counted from when this was told, it is tried again: the server's advice where it gave one. Absent: not by itself. */
-  retryAfterMs?: number
+  retryAfterMs?: number | undefined
   /** The same as a time, in milliseconds since 1970, for a countdown. */
-  retryAt?: number
+  retryAt?: number | undefined
   /** The bound that was met, and how much of it is in use. */
-  limit?: number
-  current?: number
+  limit?: number | undefined
+  current?: number | undefined
 }
 
 /** A value that is replaced, never changed: compare by identity. */
 export interface Status {
   readonly state: State
-  readonly transport?: Transport
-  readonly reason?: Reason
+  readonly transport?: Transport | undefined
+  readonly reason?: Reason | undefined
+}
+
+/** What a refusal, or a fault here, looks like in a status; tried again after `delay` milliseconds, or not by itself. */
+export function reasonOf({ code, message, limit, current }: Omit<Reason, 'retryAt'> | ErrorPayload, delay?: number): Reason {
+  return { code, message, limit, current, retryAfterMs: delay, retryAt: delay === undefined ? delay : Date.now() + delay }
 }
 
 /** Whether events arrive. */

@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { connect } from 'node:net'
 
-/** What the proxy does with connections: hands them on; lets upgrades to WebSocket hang or refuses them; refuses all; or lets all hang. */
-export type Mode = 'open' | 'websockets-hang' | 'websockets-refused' | 'refused' | 'hang'
+/** What the proxy does: hands everything on; refuses WebSockets, or lets them hang; lets event streams hang too; refuses all; lets all hang. */
+export type Mode = 'open' | 'websockets-refused' | 'websockets-hang' | 'streams-hang' | 'refused' | 'hang'
 
 /** A TCP proxy in front of the gateway, that cuts and blocks. */
 export class Proxy {
@@ -51,11 +51,13 @@ export class Proxy {
     if (this.mode === 'refused') return void socket.resetAndDestroy()
     let upstream: Socket | undefined
     socket.on('data', (chunk) => {
+      const { mode } = this
       const line = /^[A-Z]+ (\S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1'))
       if (line) this.requests.push(line[1] as string)
       const upgrades = line !== null && /\r\nupgrade: websocket\r\n/i.test(chunk.toString('latin1'))
-      if (this.mode === 'hang' || (upgrades && this.mode === 'websockets-hang')) return
-      if (upgrades && this.mode === 'websockets-refused') return void socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
+      const streams = line?.[1]?.includes('/stream') ?? false
+      if (mode === 'hang' || (mode === 'websockets-hang' && upgrades) || (mode === 'streams-hang' && streams)) return
+      if (upgrades && (mode === 'websockets-refused' || mode === 'streams-hang')) return void socket.end('HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n')
       upstream ??= this.#connect(socket, target)
       upstream.write(chunk)
     })

@@ -15,13 +15,17 @@ export class Stage {
     readonly gateway: Server,
     readonly proxy: Proxy,
     readonly redis: Server | undefined,
+    /** Where the gateway keeps its log. */
+    readonly dataDir: string,
   ) {}
 
   static async start(env: Record<string, string> = {}, options: { redis?: boolean } = {}): Promise<Stage> {
     const { dir, remove } = scratch()
     const redis = options.redis ? await Server.redis(dir) : undefined
     const backends = redis ? { REDIS_URL: `redis://127.0.0.1:${redis.port}` } : {}
-    const gateway = await Server.gateway(inject('gateway'), `${dir}/data`, { SOCKET_CLIENT_ORIGIN: '*', ...backends, ...env })
+    const gateway = await Server.gateway(inject('gateway'), `${dir}/data`, {
+      SOCKET_CLIENT_ORIGIN: '*', INTERNAL_TOKEN: internalToken, ...backends, ...env,
+    })
     const proxy = await Proxy.start(gateway.port)
     onTestFinished(async () => {
       await proxy.close()
@@ -29,7 +33,7 @@ export class Stage {
       await redis?.kill()
       remove()
     })
-    return new Stage(gateway, proxy, redis)
+    return new Stage(gateway, proxy, redis, `${dir}/data`)
   }
 
   /** A client that connects through the proxy. */
@@ -57,6 +61,12 @@ export class Stage {
     onTestFinished(() => redis.disconnect())
     await until('the gateway listens', async () => (await redis.pubsub('NUMSUB', 'novel.realtime.events'))[1] === 1)
     return async (jobId, n) => void (await redis.publish('novel.realtime.events', JSON.stringify(domain(jobId, n))))
+  }
+
+  /** The gateway's own count. */
+  async metrics(): Promise<{ totalConnections: number; totalSubscriptions: number; subscribersPerJob: Record<string, number> }> {
+    const headers = { Authorization: `Bearer ${internalToken}` }
+    return (await (await fetch(this.gateway.url('/internal/realtime/metrics'), { headers })).json()) as Awaited<ReturnType<Stage['metrics']>>
   }
 
   private async post(body: string): Promise<{ results: { sequence: number }[] }> {
