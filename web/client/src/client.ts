@@ -5,7 +5,7 @@ import { Job, type JobHandlers, Listener, type Position } from './job.js'
 import { Link } from './link.js'
 import { complete, type RealtimeOptions, type Settings } from './options.js'
 import { Http, type PageQuery } from './rest.js'
-import { reasonOf, type State, type Status, settle, type Transport } from './status.js'
+import { noNetwork, reasonOf, type State, type Status, settle, type Transport } from './status.js'
 import { Tokens } from './token.js'
 
 /** One subscriber's hold on a job. */
@@ -32,8 +32,6 @@ export class Realtime {
   readonly #link: Link
   readonly #http: Http
   readonly #jobs = new Map<string, Job>()
-  /** Jobs that the server may still follow for a session that comes back. */
-  readonly #held = new Set<string>()
   /** Requests that the server has not answered yet, for each job in their order: what to do when one is granted. */
   readonly #asked = new Map<string, (() => void)[]>()
   readonly #listeners = new Set<(status: Status) => void>()
@@ -105,12 +103,6 @@ export class Realtime {
     }
   }
 
-  /** How a job that is followed here stands; `idle` when it is not. */
-  jobStatus(jobId: string): Status {
-    for (const { status } of this.#jobs.get(jobId)?.listeners ?? []) return status
-    return { state: 'idle' }
-  }
-
   /** One page of a job's events over HTTP, without following it: to fill a page before it is live. */
   events(jobId: string, query?: PageQuery): Promise<JobEvent[]> {
     return this.#http.page(jobId, query)
@@ -139,49 +131,27 @@ export class Realtime {
     else if (listener.cursor !== undefined) job.waiting = true
     else {
       fresh.listeners.push(listener)
-      if (fresh.granted) this.#opened(job, [listener])
+      if (fresh.granted) job.opened([listener])
     }
   }
 
-  /** The server's answers are for these listeners too. */
-  #opened(job: Job, listeners: Listener[]): void {
-    job.opened(listeners)
-    for (const listener of listeners) listener.granted = true
-  }
-
-  /**
-   * Asks the server for a job, from where its listeners are. Those who want the
-   * newest events are served first: where those begin has to be known before
-   * anybody else's position can be put in one request with theirs.
-   */
+  /** Asks the server for a job, from where its listeners are. */
   #subscribe(job: Job): void {
-    let listeners = [...job.listeners]
-    const { sequence, epoch } = job.start()
-    const unplaced = job.from === undefined ? listeners.filter(({ cursor }) => cursor === undefined) : []
-    job.waiting = unplaced.length > 0 && unplaced.length < listeners.length
-    job.fresh = undefined
-    if (unplaced.length > 0) {
-      for (const listener of listeners) listener.open = listener.granted = false
-      listeners = unplaced
-      job.fresh = { listeners, granted: false }
-      if (this.#held.has(job.id)) this.#link.request('unsubscribe', { jobId: job.id }) // or nothing would be replayed
-    }
-    this.#ask(job, listeners, unplaced.length > 0 ? {} : { since: sequence, epoch })
+    const { listeners, since, epoch } = job.next()
+    if (job.fresh && job.requests > 0) this.#unfollow(job.id) // or nothing would be replayed
+    this.#ask(job, listeners, { since, epoch })
   }
 
   #ask(job: Job, listeners: Listener[], from: { since?: number | undefined; epoch?: string | undefined }): void {
-    const { fresh } = job
     const request = ++job.requests
     let granted = false
     const grant = () => {
       granted = true
       job.refusal = undefined
       if (request !== job.requests) return // what it brings begins too late for those who were added since
-      if (fresh) fresh.granted = true
-      this.#opened(job, listeners)
+      job.opened(listeners)
       this.#refresh()
     }
-    this.#held.add(job.id)
     const asked = this.#asked.get(job.id) ?? []
     this.#asked.set(job.id, asked)
     asked.push(grant)
@@ -202,8 +172,7 @@ export class Realtime {
     const { code, retryAfterMs } = problem
     const delay = retryAfterMs ?? (code === 'INTERNAL' ? this.#settings.backoff(2) : undefined)
     job.refusal = reasonOf(problem, delay)
-    for (const listener of job.listeners) listener.open = listener.granted = false
-    this.#held.delete(job.id)
+    for (const listener of job.listeners) listener.open = false
     job.lost()
     clearTimeout(job.retry)
     if (delay !== undefined) job.retry = setTimeout(() => this.#again(job), delay)
@@ -224,12 +193,7 @@ export class Realtime {
       this.#jobs.delete(job.id)
       clearTimeout(job.retry)
       job.fallback?.stop()
-      if (this.#link.phase === 'up' && this.#held.delete(job.id)) {
-        this.#link.request('unsubscribe', { jobId: job.id }, () => {
-          // There is room for one that had none.
-          for (const other of this.#jobs.values()) if (other.refusal?.code === 'SUBSCRIPTION_LIMIT_REACHED') return this.#again(other)
-        })
-      }
+      if (this.#link.phase === 'up') this.#unfollow(job.id)
       if (this.#jobs.size === 0) {
         clearTimeout(this.#lingerTimer)
         this.#lingerTimer = setTimeout(() => this.#link.shut(), this.#settings.lingerMs)
@@ -238,27 +202,28 @@ export class Realtime {
     this.#refresh()
   }
 
+  #unfollow(jobId: string): void {
+    this.#link.request('unsubscribe', { jobId }, () => {
+      // There is room for one that had none.
+      for (const job of this.#jobs.values()) if (job.refusal?.code === 'SUBSCRIPTION_LIMIT_REACHED') return this.#again(job)
+    })
+  }
+
   // The connection.
 
   #up(recovered: boolean): void {
-    for (const job of this.#jobs.values()) job.fallback?.stop()
-    if (!recovered) this.#held.clear()
-    for (const jobId of this.#held) {
-      // The session goes on after what was received: right for those who had all of that, and for nobody else.
-      const job = this.#jobs.get(jobId)
-      if (job && [...job.listeners].every(({ granted }) => granted)) continue
-      this.#held.delete(jobId)
-      this.#link.request('unsubscribe', { jobId })
-    }
     for (const job of this.#jobs.values()) {
-      const kept = this.#held.has(job.id)
-      for (const listener of job.listeners) {
-        listener.open = listener.granted = kept
-        listener.caughtUp = false
-      }
+      const listeners = [...job.listeners]
+      // The session goes on after what it delivered: right for those who had all of that, and for nobody else.
+      const kept = recovered && !job.fallback && listeners.every(({ open }) => open)
+      job.fallback?.stop()
       // To one that is kept the answer is only where it stands.
-      if (kept) this.#ask(job, [...job.listeners], {})
-      else this.#subscribe(job)
+      if (kept) this.#ask(job, listeners, {})
+      else {
+        for (const listener of listeners) listener.open = false
+        if (recovered) this.#unfollow(job.id)
+        this.#subscribe(job)
+      }
     }
   }
 
@@ -299,7 +264,7 @@ export class Realtime {
       return
     }
     if (job) this.#deliver(job, name, payload as object)
-    else if (name !== 'pong' && typeof jobId !== 'string') this.#settings.diagnose({ code: 'malformed', name })
+    else if (name === 'novel.caught-up') this.#unfollow(jobId as string) // left while there was no connection
   }
 
   /** Hands on what a socket or an event stream has brought. */
@@ -310,10 +275,9 @@ export class Realtime {
     } else if (name === 'novel.gap') job.gap(payload as Gap)
     else if (name !== 'novel.subscribed' && name !== 'novel.unsubscribed') job.event(fromSocket(name, payload, this.#settings.kinds))
 
-    // What was asked for first has a beginning now, or nobody who wants it any more.
-    if (!job.fresh?.granted || (job.from === undefined && name !== 'novel.caught-up')) return
-    job.fresh = undefined
-    if (job.waiting) this.#subscribe(job)
+    if (!job.placed(name === 'novel.caught-up')) return
+    if (this.#link.phase === 'up') this.#subscribe(job)
+    else job.fallback?.restart()
   }
 
   // Status.
@@ -343,7 +307,7 @@ export class Realtime {
   }
 
   #transport(): Transport {
-    return this.#link.socket.io.engine?.transport.name === 'polling' ? 'polling' : 'websocket'
+    return this.#link.socket.io.engine.transport.name as Transport
   }
 
   /** How a client stands whose socket is not connected, and for whom nothing stands in. */
@@ -352,7 +316,8 @@ export class Realtime {
     let state: State = wasUp ? 'reconnecting' : 'connecting'
     if (phase === 'parked') state = 'idle'
     else if (phase === 'refused') state = phase
-    else if (this.#due?.has('offline') || globalThis.navigator?.onLine === false) state = 'offline'
+    else if (globalThis.navigator?.onLine === false) return { state: 'offline', reason: noNetwork }
+    else if (this.#due?.has('offline')) state = 'offline'
     return { state, reason }
   }
 
@@ -372,7 +337,7 @@ export class Realtime {
     for (const job of this.#jobs.values()) {
       if (job.refusal || job.fallback) continue
       const streams = [...this.#jobs.values()].filter((other) => other.fallback?.streams).length
-      job.fallback = new Fallback(job, this.#http, this.#settings, fallback, streams < fallback.maxStreams, this.#hooks)
+      job.fallback = new Fallback(job, this.#http, this.#settings, streams < fallback.maxStreams, this.#hooks)
     }
   }
 }

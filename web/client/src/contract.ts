@@ -25,7 +25,7 @@ export type JobStatusEvent = { kind: 'job-status' } & JobStatusPayload
 /** An event of a kind that a catalogue file has added to the gateway. */
 export interface OtherEvent extends EventBase {
   kind: 'other'
-  /** The kind's name, as the option `kinds` has it for the socket event; without, the socket event itself. */
+  /** The kind's name. */
   name: string
   [field: string]: unknown
 }
@@ -63,20 +63,14 @@ export type RealtimeSocket = Socket<ServerToClientEvents, ClientToServerEvents>
 /** The wire version that this package understands; an event of a later one is passed over with a diagnostic. */
 export const wireVersion = 1
 
-const kindsBySocketEvent: Record<string, JobEvent['kind']> = {
-  'novel.generation-event': 'generation',
-  'novel.domain-event': 'domain',
-  'novel.job-status': 'job-status',
+const known = /^(generation|domain|job-status)$/
+
+/** The event that an item of a page is. */
+export function fromItem(item: { kind: string }): JobEvent {
+  return (known.test(item.kind) ? item : { ...item, kind: 'other', name: item.kind }) as JobEvent
 }
 
 /** The event that a socket or an event stream has delivered under `name`. */
 export function fromSocket(name: string, payload: object, kinds: Record<string, string>): JobEvent {
-  const kind = kindsBySocketEvent[name]
-  return (kind ? { ...payload, kind } : { ...payload, kind: 'other', name: kinds[name] ?? name }) as JobEvent
-}
-
-/** The event that an item of a page is. */
-export function fromItem(item: { kind: string }): JobEvent {
-  const known = Object.values(kindsBySocketEvent).includes(item.kind as JobEvent['kind'])
-  return (known ? item : { ...item, kind: 'other', name: item.kind }) as JobEvent
+  return fromItem({ ...payload, kind: kinds[name] ?? name.replace(/^novel\.|-event$/g, '') })
 }

@@ -18,7 +18,7 @@ const silenceMs = 45_000
 const pageSize = 500
 
 /** The answer is no stream, or something on the way holds it back. */
-class NoStreamError extends Error {}
+const noStream = new Error('no stream')
 
 /**
  * Stands in for the socket, for one job: an event stream, or, where that does not
@@ -35,7 +35,6 @@ export class Fallback {
     readonly job: Job,
     readonly http: Http,
     readonly settings: Settings,
-    readonly options: Required<FallbackOptions>,
     /** Whether it is, or tries, an event stream. */
     public streams: boolean,
     readonly hooks: FallbackHooks,
@@ -93,7 +92,7 @@ export class Fallback {
         const { status = 0, problem } = error as Partial<RequestError>
         if (problem && [400, 401, 403].includes(status)) return this.hooks.refused(this.job, problem)
         // There was an answer, or a connection that brings nothing: polling may do.
-        if (this.streams && (status !== 0 || error instanceof NoStreamError)) {
+        if (this.streams && (status !== 0 || error === noStream)) {
           this.streams = false
           continue
         }
@@ -118,14 +117,13 @@ export class Fallback {
   /** Returns when the stream ends. */
   async #stream(over: () => boolean, worked: (via: 'sse') => void): Promise<void> {
     const { job } = this
-    const listeners = [...job.listeners]
-    const { sequence, epoch } = job.start()
-    const since = sequence === undefined ? '' : `?since=${encodeURIComponent(epoch === undefined ? sequence : `${epoch}:${sequence}`)}`
-    const path = `/api/realtime/jobs/${encodeURIComponent(job.id)}/stream${since}`
+    const { listeners, since, epoch } = job.next()
+    const from = since === undefined ? '' : `?since=${epoch ? `${epoch}:` : ''}${since}`
+    const path = `/api/realtime/jobs/${encodeURIComponent(job.id)}/stream${from}`
     let silent = true
     try {
       const { body, headers } = await this.#get((signal) => this.http.get(path, signal))
-      if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) throw new NoStreamError()
+      if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) throw noStream
       const reader = body.getReader()
       const decoder = new TextDecoder()
       const parser = new EventStreamParser()
@@ -137,35 +135,23 @@ export class Fallback {
         this.#within(silenceMs)
         worked('sse')
         for (const { event, data } of parser.push(decoder.decode(value, { stream: true }))) {
-          this.#message(event, data)
+          this.hooks.deliver(job, event, JSON.parse(data))
           if (over()) return // by a handler
         }
       }
     } catch (error) {
-      throw silent && this.#request.signal.aborted ? new NoStreamError() : error
+      throw silent && this.#request.signal.aborted ? noStream : error
     }
-  }
-
-  #message(name: string, data: string): void {
-    let payload: unknown
-    try {
-      payload = JSON.parse(data)
-    } catch {
-      // told below
-    }
-    if (payload && typeof payload === 'object') this.hooks.deliver(this.job, name, payload)
-    else this.settings.diagnose({ code: 'malformed', name })
   }
 
   async #poll(over: () => boolean, worked: (via: 'rest') => void): Promise<void> {
     const { job } = this
     for (;;) {
-      const listeners = [...job.listeners]
-      const { sequence } = job.start()
-      const limit = sequence === undefined ? sequence : pageSize
-      const items = await this.#get((signal) => this.http.page(job.id, { since: sequence, limit, signal }))
+      const { listeners, since } = job.next()
+      const limit = since === undefined ? since : pageSize
+      const items = await this.#get((signal) => this.http.page(job.id, { since, limit, signal }))
       if (over()) return
-      if (sequence === undefined) items.reverse()
+      if (since === undefined) items.reverse()
       job.opened(listeners)
       worked('rest')
       for (const item of items) {
@@ -174,11 +160,12 @@ export class Fallback {
       }
       if (items.length === limit) continue
       if (listeners.some(({ caughtUp }) => !caughtUp)) {
-        const to = job.start().sequence ?? 0
-        job.caughtUp({ jobId: job.id, from: sequence ?? job.from ?? 0, to, replayed: items.length, source: 'none' })
+        const from = since ?? job.from ?? 0
+        job.caughtUp({ jobId: job.id, from, to: items.at(-1)?.sequence ?? from, replayed: items.length, source: 'none' })
         this.hooks.changed()
       }
-      await this.#pause(this.options.pollMs * (0.8 + Math.random() * 0.4))
+      if (job.placed(true)) continue
+      await this.#pause((this.settings.fallback as Required<FallbackOptions>).pollMs * (0.8 + Math.random() * 0.4))
     }
   }
 }

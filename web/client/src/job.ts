@@ -44,8 +44,6 @@ const maxUnlogged = 1000
 export class Listener {
   cursor: number | undefined
   open = false
-  /** The subscription that the socket's session holds began early enough for this one. */
-  granted = false
   caughtUp = false
   status: Status = { state: 'idle' }
 
@@ -92,22 +90,40 @@ export class Job {
     readonly diagnose: (diagnostic: Diagnostic) => void,
   ) {}
 
-  /** Where a request has to begin so that no listener misses anything. */
-  start(): Position {
-    let sequence: number | undefined
-    for (const { cursor = this.from } of this.listeners) {
-      if (cursor !== undefined) sequence = Math.min(sequence ?? cursor, cursor)
+  /**
+   * Whom to ask for next, and from where. Those who want the newest events are
+   * served first, alone: where those begin has to be known before anybody else's
+   * position can be put in one request with theirs.
+   */
+  next(): { listeners: Listener[]; since: number | undefined; epoch: string | undefined } {
+    const all = [...this.listeners]
+    const listeners = this.from === undefined ? all.filter(({ cursor }) => cursor === undefined) : []
+    this.fresh = undefined
+    this.waiting = false
+    if (listeners.length > 0) {
+      for (const listener of all) listener.open = false
+      this.waiting = listeners.length < all.length
+      this.fresh = { listeners, granted: false }
+      return { listeners, since: undefined, epoch: undefined }
     }
-    return { sequence, epoch: this.epoch }
+    return { listeners: all, since: Math.min(...all.map(({ cursor = this.from as number }) => cursor)), epoch: this.epoch }
   }
 
-  /** From here on what arrives answers a request that began where `start` said. */
-  opened(listeners: Iterable<Listener>): void {
+  /** From here on what arrives answers a request for these. */
+  opened(listeners: Listener[]): void {
+    if (this.fresh?.listeners === listeners) this.fresh.granted = true
     for (const listener of listeners) {
       const late = !listener.open && listener.cursor === undefined
       listener.open = true
       if (late) for (const event of this.#unlogged.values()) this.tell(listener, 'onEvent', event, { replayed: true })
     }
+  }
+
+  /** Something has come. Whether somebody waited for that, and has to be asked for now. */
+  placed(caughtUp: boolean): boolean {
+    if (!this.fresh?.granted || (this.from === undefined && !caughtUp)) return false
+    this.fresh = undefined
+    return this.waiting
   }
 
   /** What carried the job is gone. */
@@ -119,8 +135,8 @@ export class Job {
 
   event(event: JobEvent): void {
     const { sequence } = event
-    const version = (event as { version?: unknown }).version
-    const later = typeof version === 'number' && version > wireVersion
+    const { version } = event as { version?: number }
+    const later = version !== undefined && version > wireVersion
     if (sequence === undefined) {
       const key = JSON.stringify(event)
       if (this.#unlogged.has(key)) return

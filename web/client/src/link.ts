@@ -20,7 +20,7 @@ export interface LinkHooks {
 }
 
 /** Codes of a refusal after which another attempt would meet the same. */
-const final = new Set<string>(['ORIGIN_NOT_ALLOWED', 'NAMESPACE_LIMIT_REACHED'])
+const final = /^ORIGIN_NOT_ALLOWED|^NAMESPACE_/
 
 /** The pause before a token is fetched again for a connection that is told to renew it, in milliseconds. */
 const refreshPauseMs = 4000
@@ -42,10 +42,8 @@ export class Link {
   #wanted = false
   #attempts = 0
   #turn = 0 // outdates what an earlier attempt still waits for
-  #timer: ReturnType<typeof setTimeout> | undefined
-  #watchdog: ReturnType<typeof setTimeout> | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined // of the phase: the next attempt, the end of this one, or another try to renew a token
   #keepAlive: ReturnType<typeof setInterval> | undefined
-  #renewal: ReturnType<typeof setTimeout> | undefined
   #last: ErrorPayload | undefined // the last novel.error of this connection: why it will be ended
   #tokenCode: AuthContext['code'] // what became of the last token; set until a connection comes of the next
 
@@ -104,8 +102,8 @@ export class Link {
   }
 
   #make(): RealtimeSocket {
-    const { base, path, transports, connectTimeoutMs, socketOptions } = this.settings
-    const options = { path, transports, timeout: connectTimeoutMs, forceNew: true, ...socketOptions, autoConnect: false, reconnection: false }
+    const { base, path, transports, socketOptions } = this.settings
+    const options = { path, transports, forceNew: true, ...socketOptions, autoConnect: false, reconnection: false }
     const socket: RealtimeSocket = base ? io(base, options) : io(options)
     socket.on('connect', () => this.#connected())
     socket.on('connect_error', (error) => this.#refused(error as Error & { data?: ErrorPayload }))
@@ -127,9 +125,7 @@ export class Link {
   #halt(): void {
     this.#turn++
     clearTimeout(this.#timer)
-    clearTimeout(this.#watchdog)
     clearInterval(this.#keepAlive)
-    clearTimeout(this.#renewal)
   }
 
   async #attempt(): Promise<void> {
@@ -147,8 +143,8 @@ export class Link {
     if (turn !== this.#turn) return
     this.#last = undefined
     this.socket.auth = token === undefined ? {} : { token }
-    // The manager's timeout covers the transport; this one a server that accepts and then says nothing, too.
-    this.#watchdog = setTimeout(() => {
+    // The manager has a timeout for the transport only; a server may accept, and then say nothing.
+    this.#timer = setTimeout(() => {
       this.socket.disconnect()
       this.#later('CONNECT_TIMEOUT', 'The server does not answer.')
     }, this.settings.connectTimeoutMs)
@@ -171,7 +167,7 @@ export class Link {
   #refused(error: Error & { data?: ErrorPayload }): void {
     if (!this.#wanted || this.phase !== 'connecting') return
     const problem = error.data
-    if (problem?.code === undefined) return this.#later('CONNECT_FAILED', error.message)
+    if (!problem?.code) return this.#later('CONNECT_FAILED', error.message)
     this.#turnedAway({ ...problem, message: error.message })
   }
 
@@ -203,7 +199,7 @@ export class Link {
       }
       return this.#stay(problem)
     }
-    if (final.has(code)) return this.#stay(problem)
+    if (final.test(code)) return this.#stay(problem)
     if (code === 'INTERNAL') return this.#later(code, message)
     this.#schedule('refused', problem, retryAfterMs)
   }
@@ -236,8 +232,8 @@ export class Link {
   async #renew(turn: number): Promise<void> {
     const failed = (error: unknown) => {
       if (turn !== this.#turn) return
-      this.settings.diagnose({ code: 'refresh-refused', error })
-      this.#renewal = setTimeout(() => void this.#renew(turn), refreshPauseMs)
+      this.settings.diagnose({ code: 'auth-failed', error })
+      this.#timer = setTimeout(() => void this.#renew(turn), refreshPauseMs)
     }
     try {
       const token = await this.tokens.renew({ code: 'TOKEN_EXPIRING' })

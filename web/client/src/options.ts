@@ -13,10 +13,9 @@ export type Auth = string | ((context: AuthContext) => string | undefined | Prom
 /** What went past without anybody having to do anything. */
 export type Diagnostic =
   | { code: 'unsupported-version'; jobId: string; version: number; sequence?: number | undefined }
-  | { code: 'malformed'; name: string }
   | { code: 'handler-threw'; jobId: string; error: unknown }
+  /** No token could be had, or the server did not take a new one; it is tried again. */
   | { code: 'auth-failed'; error: unknown }
-  | { code: 'refresh-refused'; error: unknown }
   | { code: 'fallback'; jobId: string; transport: 'sse' | 'rest' }
 
 export interface FallbackOptions {
@@ -37,7 +36,11 @@ export interface RealtimeOptions {
   auth?: Auth
   /** Transports of the socket. Default `['websocket']`: polling needs sticky sessions when there are several gateways. */
   transports?: ('websocket' | 'polling')[]
-  /** Kinds of the gateway's catalogue file, by socket event: `{ 'novel.chapter-note': 'chapter-note' }`. */
+  /**
+   * Kinds of the gateway's catalogue file, by their socket events, where those are
+   * named otherwise than the contract's: `novel.chapter-note` or
+   * `novel.chapter-note-event` for `chapter-note`.
+   */
   kinds?: Record<string, string>
   /** How events are had while sockets are blocked; `false`: not at all. */
   fallback?: FallbackOptions | false

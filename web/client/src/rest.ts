@@ -24,9 +24,8 @@ export class RequestError extends Error {
     readonly status: number,
     /** What the gateway said. */
     readonly problem?: ErrorPayload,
-    options?: ErrorOptions,
   ) {
-    super(message, options)
+    super(message)
   }
 }
 
@@ -45,13 +44,13 @@ export class Http {
       let response: Response
       try {
         response = await fetch(this.settings.base + path, { headers, cache: 'no-store', signal: signal ?? null })
-      } catch (error) {
-        throw new RequestError('The gateway cannot be reached.', 0, undefined, { cause: error })
+      } catch {
+        throw new RequestError('The gateway cannot be reached.', 0)
       }
       if (response.ok) return response
       const problem = (await response.json().catch(() => undefined)) as ErrorPayload | undefined
       if (response.status !== 401 || renewed || !this.tokens.renewable) {
-        throw new RequestError(problem?.message ?? `The gateway answered ${response.status}.`, response.status, problem)
+        throw new RequestError(problem?.message ?? `HTTP ${response.status}`, response.status, problem)
       }
       await this.tokens.renew({ code: 'TOKEN_EXPIRED' })
     }

@@ -5,30 +5,23 @@ export interface Message {
 }
 
 /**
- * Takes an event stream apart as it arrives (HTML Living Standard, section 9.2.6).
- * Comments, `id` and `retry` are passed over: positions are in the payloads here.
+ * Takes the gateway's event stream apart as it arrives:
+ *
+ *     event: novel.job-status ⏎ id: 40 ⏎ data: {"jobId":…} ⏎ ⏎
+ *
+ * Comments are blocks without an event. `id` is not needed, it is in the payload.
  */
 export class EventStreamParser {
   #rest = ''
-  #event = ''
-  #data: string[] = []
 
   /** The messages that the text completes. */
   push(text: string): Message[] {
-    const messages: Message[] = []
-    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/)
-    this.#rest = lines.pop() as string
-    for (const line of lines) {
-      if (line === '') {
-        if (this.#data.length > 0) messages.push({ event: this.#event || 'message', data: this.#data.join('\n') })
-        this.#event = ''
-        this.#data = []
-        continue
-      }
-      const [, field, value = ''] = /^([^:]*):? ?(.*)$/.exec(line) ?? []
-      if (field === 'event') this.#event = value
-      else if (field === 'data') this.#data.push(value)
-    }
-    return messages
+    const blocks = (this.#rest + text).split('\n\n')
+    this.#rest = blocks.pop() as string
+    return blocks.flatMap((block) => {
+      const [, event] = /^event: (.*)/m.exec(block) ?? []
+      const [, data] = /^data: (.*)/m.exec(block) ?? []
+      return event && data ? { event, data } : []
+    })
   }
 }

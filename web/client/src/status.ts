@@ -40,6 +40,9 @@ export interface Status {
   readonly reason?: Reason | undefined
 }
 
+/** Whatever else is wrong. */
+export const noNetwork: Reason = { code: 'BROWSER_OFFLINE', message: 'The browser has no network.' }
+
 /** What a refusal, or a fault here, looks like in a status; tried again after `delay` milliseconds, or not by itself. */
 export function reasonOf({ code, message, limit, current }: Omit<Reason, 'retryAt'> | ErrorPayload, delay?: number): Reason {
   return { code, message, limit, current, retryAfterMs: delay, retryAt: delay === undefined ? delay : Date.now() + delay }

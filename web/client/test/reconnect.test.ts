@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { range, ready, Seen, Stage, until } from './support/stage.js'
 
-describe.skipIf(!ready)('connections break', { timeout: 60_000 }, () => {
+describe.skipIf(!ready)('connections break', { timeout: 30_000 }, () => {
   for (const ttl of ['2m', '0']) {
     test(`cut again and again in the middle of a stream, nothing is lost and nothing comes twice (recovery ${ttl})`, async () => {
       const stage = await Stage.start({ SOCKET_RECOVERY_TTL: ttl })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Diagnostic } from '../src/index.js'
 import { range, ready, Seen, Stage, until } from './support/stage.js'
 
-describe.skipIf(!ready)('jobs are followed', { timeout: 60_000 }, () => {
+describe.skipIf(!ready)('jobs are followed', { timeout: 30_000 }, () => {
   test('history in order, then live, with the status told on the way', async () => {
     const stage = await Stage.start()
     await stage.publish('job-1', 0, 300)
@@ -86,6 +86,28 @@ describe.skipIf(!ready)('jobs are followed', { timeout: 60_000 }, () => {
     }
     await Promise.all(all.map((seen) => seen.count(published)))
     for (const seen of all) expect(seen.numbers).toEqual(range(published))
+  })
+
+  test('those who want the newest, all, or what follows are served together, whoever comes first', async () => {
+    const stage = await Stage.start({ SOCKET_CATCH_UP_LIMIT: '5' })
+    for (let order = 0; order < 12; order++) {
+      const jobId = `job-${order}`
+      const sequences = await stage.publish(jobId, 0, 40)
+      const client = stage.client()
+      if (order >= 6) await new Seen(client, 'other').state('live') // a connection is there
+      const starts = [undefined, 0, sequences[19] as number].map((since) => ({ since, seen: undefined as Seen | undefined }))
+      if (order % 2) starts.reverse()
+      starts.push(...starts.splice(0, order % 3))
+      for (const start of starts) start.seen = new Seen(client, jobId, start.since === undefined ? {} : { since: start.since })
+      await stage.publish(jobId, 40, 10)
+      for (const { since, seen } of starts as { since: number | undefined; seen: Seen }[]) {
+        await until(`${jobId} since ${since} ends with the last`, () => seen.numbers.at(-1) === 49)
+        const first = since === undefined ? (seen.numbers[0] as number) : since === 0 ? 0 : 20
+        expect(seen.numbers, `${jobId} since ${since}`).toEqual(range(50).slice(first))
+        if (since === undefined) expect(first).toBeGreaterThanOrEqual(35)
+      }
+      client.close()
+    }
   })
 
   test('a handler that throws or unsubscribes takes nothing from the others', async () => {

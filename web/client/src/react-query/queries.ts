@@ -5,8 +5,11 @@ import { isLive } from '../status.js'
 import { jobKeys } from './keys.js'
 import { laterStatus, mergeEvents } from './merge.js'
 
+/** The jobs that are live, by who follows them. */
+const live = new WeakMap<Realtime, Set<string>>()
+
 /** What is live is not stale: it is refetched only when its subscription is not, or reports a gap. */
-const staleTime = (client: Realtime, jobId: string) => () => (isLive(client.jobStatus(jobId)) ? Infinity : 0)
+const staleTime = (client: Realtime, jobId: string) => () => (live.get(client)?.has(jobId) ? Infinity : 0)
 
 /** The query of a job's newest events, oldest first. What came live meanwhile stays. */
 export function jobEventsQuery(client: Realtime, jobId: string) {
@@ -43,8 +46,11 @@ export function jobStatusQuery(client: Realtime, jobId: string) {
 export function followJob(queries: QueryClient, client: Realtime, jobId: string): () => void {
   const cached = queries.getQueryData<readonly JobEvent[]>(jobKeys.events(jobId)) ?? []
   const since = cached.findLast(({ sequence }) => sequence !== undefined)?.sequence
+  const jobs = live.get(client) ?? new Set()
+  live.set(client, jobs)
   const { unsubscribe } = client.subscribeJob(jobId, {
     ...(since !== undefined && { since }),
+    onStatus: (status) => (isLive(status) ? jobs.add(jobId) : jobs.delete(jobId)),
     onEvent: (event) => {
       queries.setQueryData<readonly JobEvent[]>(jobKeys.events(jobId), (before = []) => mergeEvents(before, [event]))
       if (event.kind !== 'job-status') return
@@ -58,5 +64,8 @@ export function followJob(queries: QueryClient, client: Realtime, jobId: string)
       void queries.invalidateQueries({ queryKey: jobKeys.job(jobId) })
     },
   })
-  return unsubscribe
+  return () => {
+    jobs.delete(jobId)
+    unsubscribe()
+  }
 }

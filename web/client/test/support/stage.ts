@@ -1,10 +1,13 @@
 import { Redis } from 'ioredis'
 import { inject, onTestFinished } from 'vitest'
-import { scratch, Server, until } from '../../../publisher/test/support/servers.js'
+import { scratch, Server, until as eventually } from '../../../publisher/test/support/servers.js'
 import { createRealtime, type JobEvent, type JobHandlers, type Realtime, type RealtimeOptions, type Status, type Subscription } from '../../src/index.js'
 import { Proxy } from './proxy.js'
 
-export { until } from '../../../publisher/test/support/servers.js'
+/** As there, but less patient, so that what fails says why before its test is out of time. */
+export function until(what: string, question: () => boolean | Promise<boolean>): Promise<void> {
+  return eventually(what, question, 20_000)
+}
 
 /** Whether there is a gateway to test on. */
 export const ready = inject('gateway') !== ''
@@ -127,8 +130,8 @@ export class Seen {
     return this.events.flatMap((event) => (event.kind === 'domain' ? [event.event['n'] as number] : []))
   }
 
-  state(state: string, patienceMs?: number): Promise<void> {
-    return until(`${this.jobId} is ${state}, and not ${JSON.stringify(this.status)}`, () => this.status.state === state, patienceMs)
+  state(state: string): Promise<void> {
+    return until(`${this.jobId} is ${state}, and not ${JSON.stringify(this.status)}`, () => this.status.state === state)
   }
 
   count(count: number): Promise<void> {
