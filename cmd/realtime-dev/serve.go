@@ -78,14 +78,14 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 	}
 	info := pageInfo(cfg, server, redis.Addr(), mongo.URI())
 	built, err := servePages(server, info, opts.page)
+	if err == nil && !built && changed("page") {
+		err = fmt.Errorf("%q has no built page", opts.page)
+	}
 	if err != nil {
 		return fmt.Errorf("--page: %w", err)
 	}
 	announce(out, info, dir)
 	if !built {
-		if changed("page") {
-			return fmt.Errorf("--page: %q has no built page", opts.page)
-		}
 		fmt.Fprint(out, "  The job page is not built, and / is a plain one. To build it, with Node:\n  npm ci --prefix web && npm run build --prefix web\n\n")
 	}
 	if opts.sample {

@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -99,6 +101,48 @@ func TestSampleJob(t *testing.T) {
 	events := openStream(t, server, sample.Job, "")
 	events.take(3)
 	events.close()
+}
+
+// A page that has been built takes the place of the plain one, and its own
+// origin may open sockets.
+func TestBuiltPage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("the built page"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := startDev(t, "--sample=false", "--page", dir)
+	for path, want := range map[string]string{"/": "the built page", "/dev": "EventSource", "/config.json": sample.Job} {
+		answer, err := http.Get(server.url(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if err != nil || !strings.Contains(string(page), want) {
+			t.Errorf("%s does not speak of %q: %v, %s", path, want, err, page)
+		}
+	}
+	for host, status := range map[string]int{"localhost": http.StatusOK, "127.0.0.1": http.StatusOK, "elsewhere": http.StatusForbidden} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url("/api/novel/job/events"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Origin", "http://"+net.JoinHostPort(host, server.port))
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != status {
+			t.Errorf("a page from %s gets %s", host, answer.Status)
+		}
+	}
+	r := runProgram(t, build(t, "realtime-dev"), devLog, "", "--port", "0", "--redis-addr", "127.0.0.1:0", "--mongo-addr", "127.0.0.1:0",
+		"--nats-addr", "127.0.0.1:0", "--page", t.TempDir())
+	if r.code != 1 || !strings.Contains(r.reason(), "no built page") {
+		t.Errorf("--page without a built page: status %d: %s", r.code, r.reason())
+	}
 }
 
 // A default address that is taken is replaced and said; one that was asked for

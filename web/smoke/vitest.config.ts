@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 // of one reader, on two cores.
 export default defineConfig({
   test: {
+    name: 'smoke',
     include: ['scenarios/**/*.test.ts'],
     globalSetup: ['support/setup.ts'],
     fileParallelism: false,

@@ -1,3 +1,4 @@
+import { useEffect, useRef } from 'react'
 import { ConnectionBadge, ConnectionToasts } from './connection.js'
 import { useDesk } from './desk.js'
 import { Feed } from './feed.js'
@@ -15,6 +16,12 @@ export function App() {
   const route = useRoute()
   const selected = jobs.find(({ id }) => id === route)
   const shown = selected ?? jobs[0]
+  // Who goes to another job with a keyboard goes on from there.
+  const last = useRef(route)
+  useEffect(() => {
+    if (last.current !== route) document.getElementById('job-title')?.focus()
+    last.current = route
+  }, [route])
 
   return (
     <>

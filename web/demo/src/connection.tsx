@@ -24,12 +24,15 @@ export function ConnectionToasts() {
   const { client, toasts } = desk
   const status = useRealtimeStatus()
   const complained = useRef(false)
+  /** The reader has put the message away: it stays away until the connection is back. */
+  const silenced = useRef(false)
   const brokenAt = useRef<number>(undefined)
 
   useEffect(() => {
     const { state, reason } = status
     if (isCarried(status)) {
       brokenAt.current = undefined
+      silenced.current = false
       if (state !== 'live' || !complained.current) return
       complained.current = false
       const missed = desk.takeMissed()
@@ -39,7 +42,7 @@ export function ConnectionToasts() {
       })
       return
     }
-    if (!reason || state === 'connected' || state === 'idle') return
+    if (!reason || state === 'connected' || state === 'idle' || silenced.current) return
     // The reason changes while it is tried: the grace is that of the break.
     brokenAt.current ??= Date.now()
     const grace = complained.current || state === 'refused' ? 0 : Math.max(0, brokenAt.current + graceMs - Date.now())
@@ -49,6 +52,9 @@ export function ConnectionToasts() {
         key: 'connection', ...(state === 'offline' && !navigator.onLine ? wordings.BROWSER_OFFLINE : wordingOf(reason)),
         ...(reason.retryAt !== undefined && { retryAt: reason.retryAt }),
         action: { label: 'Try now', run: () => client.retry() },
+        onDismiss: () => {
+          silenced.current = true
+        },
       })
     }, grace)
     return () => clearTimeout(timer)

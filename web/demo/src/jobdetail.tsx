@@ -24,9 +24,10 @@ export function JobDetail({ job, onLeave }: { job: FollowedJob; onLeave: () => v
   }
   return (
     <section className="detail" aria-labelledby="job-title">
+      <title>{`${job.title} · Novels in the making`}</title>
       <p className="back"><a href={listAddress}>All jobs</a></p>
       <div className="heading">
-        <h2 id="job-title">{job.title}</h2>
+        <h2 id="job-title" tabIndex={-1}>{job.title}</h2>
         <StatusBadge status={head?.status} />
       </div>
       <Announcement words={head && `${job.title}: ${statusWord(head.status)}`} />

@@ -64,10 +64,15 @@ export class Timeline {
     return this.#view.events[0]?.sequence
   }
 
-  /** Takes one event, in the order of the log. A repeat, or one that has no sequence, changes the head at most. */
+  /**
+   * Takes one event, in the order of the log. A repeat changes nothing. One
+   * without a sequence is no part of the log: a status counts where none is known.
+   */
   add(event: JobEvent): void {
     const newest = this.newest
-    if (event.sequence !== undefined && newest !== undefined && event.sequence <= newest) return
+    if (event.sequence === undefined) {
+      if (event.kind !== 'job-status' || this.#next.head || this.#view.head) return
+    } else if (newest !== undefined && event.sequence <= newest) return
     if (event.kind === 'job-status') this.#next = { ...this.#next, head: event }
     if (event.sequence !== undefined) this.#arrived.push(event as LoggedEvent)
     this.#later({ known: true })

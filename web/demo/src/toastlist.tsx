@@ -9,7 +9,10 @@ export function ToastList() {
   const shown = useSyncExternalStore(toasts.subscribe, toasts.shown)
   return (
     <section className="toasts" aria-label="Messages" aria-live="polite">
-      {shown.map((toast) => <ToastItem key={toast.key} toast={toast} onDismiss={() => toasts.dismiss(toast.key)} />)}
+      {shown.map((toast) => <ToastItem key={toast.key} toast={toast} onDismiss={() => {
+        toast.onDismiss?.()
+        toasts.dismiss(toast.key)
+      }} />)}
     </section>
   )
 }

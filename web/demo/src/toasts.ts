@@ -8,6 +8,8 @@ export interface Toast extends Wording {
   retryAt?: number
   /** What the reader can do about it. */
   action?: { label: string; run: () => void }
+  /** The reader has read it. */
+  onDismiss?: () => void
 }
 
 /** How long a toast stays when nobody dismisses it, in milliseconds; one that has an action or a retry stays until it is replaced. */

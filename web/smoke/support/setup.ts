@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url))
 /** Where each scenario leaves its pictures; git ignores it. */
 export const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url))
 
-/** Compiles the commands of the tree once for all scenarios, and empties the folder of pictures. */
+/** Compiles the commands of the tree once for all scenarios. A soak has its own, so that smokes can run beside it. */
 export default function setup(project: TestProject): void {
   for (const [program, argument] of [['redis-server', '--version'], ['go', 'version'], [chromium(), '--version']] as const) {
     try {
@@ -24,9 +24,9 @@ export default function setup(project: TestProject): void {
       throw new Error(`${program} is missing: the smoke needs Go, redis-server and Chromium`)
     }
   }
-  rmSync(screenshots, { recursive: true, force: true })
+  if (project.name === 'smoke') rmSync(screenshots, { recursive: true, force: true })
   mkdirSync(screenshots, { recursive: true })
-  const programs = fileURLToPath(new URL('../bin/', import.meta.url))
+  const programs = fileURLToPath(new URL(`../bin/${project.name}/`, import.meta.url))
   execFileSync('go', ['build', '-o', programs, './cmd/realtime', './cmd/realtime-dev'], { cwd: root, stdio: 'inherit' })
   project.provide('programs', programs)
 }
