@@ -50,6 +50,9 @@ func TestConsume(t *testing.T) {
 				t.Errorf("batch of %d", len(records))
 			}
 			if failures--; failures >= 0 {
+				if fresh, err := b.log.ConsumerFresh(t.Context(), "history"); !fresh || err != nil {
+					t.Errorf("not fresh although nothing was acknowledged: %v", err)
+				}
 				return errors.New("not now")
 			}
 			for _, r := range records {
@@ -71,6 +74,9 @@ func TestConsume(t *testing.T) {
 		floor, err := b.log.ConsumerFloor(t.Context(), "history")
 		return err == nil && floor == 100
 	})
+	if fresh, err := b.log.ConsumerFresh(t.Context(), "history"); fresh || err != nil {
+		t.Errorf("fresh although much was acknowledged: %v", err)
+	}
 	next := b.add(t, record("job", "later"))[0]
 	if r := await(t, "a later record", applied); r.Sequence != next {
 		t.Errorf("applied %d", r.Sequence)

@@ -40,6 +40,18 @@ func (l *Log) ConsumerFloor(ctx context.Context, consumer string) (uint64, error
 	}
 }
 
+// ConsumerFresh reports whether the consumer has had nothing acknowledged yet. It
+// returns [ErrNoConsumer] for one that never ran.
+func (l *Log) ConsumerFresh(ctx context.Context, consumer string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	info, err := l.consumerInfo(ctx, consumer)
+	if err != nil {
+		return false, err
+	}
+	return info.AckFloor.Consumer == 0, nil
+}
+
 // ConsumerLag returns how many records the consumer has yet to acknowledge. It
 // returns [ErrNoConsumer] for one that never ran.
 func (l *Log) ConsumerLag(ctx context.Context, consumer string) (uint64, error) {

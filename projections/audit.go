@@ -319,7 +319,9 @@ func (a *Audit) each(ctx context.Context, f func(bson.Raw)) error {
 	}
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
 	for cursor.Next(ctx) {
-		f(cursor.Current)
+		if !isWitness(cursor.Current) {
+			f(cursor.Current)
+		}
 	}
 	if err := cursor.Err(); err != nil {
 		return fmt.Errorf("read %s: %w: %w", collection.Name(), ErrUnavailable, err)

@@ -24,6 +24,9 @@
 //     written with its scalars and raw only, and, failing that, as a marker, on
 //     which reads answer [ErrIncomplete]. Other failures are returned to
 //     the log, which offers the batch again.
+//   - History is acknowledged only into the collection that has what was acknowledged
+//     before. One that was dropped does not come back as the newest events alone,
+//     see [ErrLost].
 //   - MongoDB may be absent at any time, also at the start. Writes are repeated
 //     until it is there, reads answer [ErrUnavailable] within their time limit;
 //     the log has everything, so callers read there.

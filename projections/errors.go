@@ -30,6 +30,11 @@ var (
 	// helps after a rebuild.
 	ErrNoShadow = errors.New("there is no shadow")
 
+	// ErrLost is what the history projection stands still with: somebody dropped or
+	// emptied its collection. The log answers its readers meanwhile. It goes on by
+	// itself once a rebuild was swapped in.
+	ErrLost = errors.New("the collection of history was dropped or emptied: make it anew with realtime projections rebuild history --swap")
+
 	// ErrInvalidURI is returned by [Connect] for a connection string that the
 	// driver does not take. A retry does not help.
 	ErrInvalidURI = errors.New("invalid MongoDB URI")

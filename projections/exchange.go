@@ -34,7 +34,7 @@ func (e Extent) holds(doc bson.Raw) (sequence uint64, held bool) {
 // kept matches documents that cannot be made again from the log: those of older
 // writers, of earlier epochs, and of records that the log keeps no longer.
 func (e Extent) kept() bson.D {
-	return bson.D{{Key: "$or", Value: bson.A{
+	return bson.D{{Key: fieldID, Value: bson.D{{Key: "$ne", Value: witnessID}}}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: e.Epoch}}}},
 		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lt", Value: stored(e.First)}}}},
 		bson.D{{Key: fieldSequence, Value: nil}},

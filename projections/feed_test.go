@@ -14,6 +14,8 @@ import (
 type feed struct {
 	records []messaging.Record
 	maxSize int // of a batch; zero leaves it to the consumer
+	// begun says that the consumers have had something acknowledged before.
+	begun bool
 	// failures counts the batches that were offered in vain.
 	failures atomic.Int64
 	pending  atomic.Int64  // consumers that have records left
@@ -25,6 +27,8 @@ func newFeed(records ...messaging.Record) *feed {
 	f.pending.Store(2)
 	return f
 }
+
+func (f *feed) ConsumerFresh(context.Context, string) (bool, error) { return !f.begun, nil }
 
 func (f *feed) Consume(
 	ctx context.Context, _ string, maxBatch int, apply func(context.Context, []messaging.Record) error,

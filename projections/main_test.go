@@ -110,8 +110,10 @@ func (b bench) insert(t testing.TB, c *mongo.Collection, docs ...any) {
 	}
 }
 
+// count counts documents of jobs, which the witness is none of.
 func (b bench) count(t testing.TB, c *mongo.Collection, filter bson.D) int {
 	t.Helper()
+	filter = append(filter, bson.E{Key: "jobId", Value: bson.D{{Key: "$exists", Value: true}}})
 	n, err := c.CountDocuments(t.Context(), filter)
 	if err != nil {
 		t.Fatal(err)

@@ -145,7 +145,7 @@ func (m *Model) Prepare(ctx context.Context) error {
 			return fmt.Errorf("index %s of %s: %w", indexes[i].name, name, err)
 		}
 	}
-	return nil
+	return m.shadow.bearWitness(ctx)
 }
 
 // Apply writes records into the shadow as the projection writes them into its

@@ -36,6 +36,9 @@ type Log interface {
 	// later. It returns when ctx ends.
 	Consume(ctx context.Context, consumer string, maxBatch int,
 		apply func(ctx context.Context, records []messaging.Record) error) error
+	// ConsumerFresh reports whether a consumer that there is has had nothing
+	// acknowledged yet.
+	ConsumerFresh(ctx context.Context, consumer string) (bool, error)
 }
 
 // Store writes and reads the projections. It is safe for concurrent use.
@@ -91,7 +94,7 @@ func (s *Store) Run(ctx context.Context, log Log) error {
 		return nil
 	})
 	for _, p := range []*projection{
-		s.newProjection(History, s.writeHistory),
+		s.newProjection(History, s.writeWitnessed(log)),
 		s.newProjection(JobHeads, s.writeHeads),
 	} {
 		group.Go(func() error {

@@ -78,6 +78,8 @@ type brokenLog struct{ *feed }
 
 var errBroken = errors.New("broken")
 
+func (l brokenLog) ConsumerFresh(context.Context, string) (bool, error) { return true, nil }
+
 func (l brokenLog) Consume(
 	ctx context.Context, consumer string, maxBatch int, apply func(context.Context, []messaging.Record) error,
 ) error {

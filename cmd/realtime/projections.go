@@ -96,6 +96,9 @@ func tableOfStatus(w io.Writer, all []app.ProjectionStatus) {
 		if s.Paused {
 			notes = append(notes, "paused")
 		}
+		if s.Lost {
+			notes = append(notes, "its collection was dropped: run realtime projections rebuild "+s.Projection+" --swap")
+		}
 		if s.Unfinished {
 			notes = append(notes, "swap unfinished: run realtime projections swap "+s.Projection)
 		}

@@ -126,6 +126,10 @@ func setup(t testing.TB) *system {
 // feed is the log of the projections, with a gate before what they write.
 type feed struct{ s *system }
 
+func (f feed) ConsumerFresh(ctx context.Context, consumer string) (bool, error) {
+	return f.s.log.ConsumerFresh(ctx, consumer)
+}
+
 func (f feed) Consume(ctx context.Context, consumer string, maxBatch int, apply func(context.Context, []messaging.Record) error) error {
 	return f.s.log.Consume(ctx, consumer, maxBatch, func(ctx context.Context, records []messaging.Record) error {
 		f.s.mu.Lock()

@@ -14,7 +14,8 @@
 //
 //  1. the shadow is filled up to the head of the log and compared with it,
 //  2. the live consumer is paused, for a minute at most, and what it has in flight
-//     is acknowledged: its floor stands still,
+//     is acknowledged: its floor stands still, as it does anyhow where the
+//     collection was dropped (projections.ErrLost),
 //  3. the shadow reaches that floor, and its own consumer ends,
 //  4. the pause is made to last, and the collections are renamed,
 //  5. the live consumer goes on, into the new collection,

@@ -36,6 +36,7 @@ type Log interface {
 	Consume(ctx context.Context, consumer string, maxBatch int,
 		apply func(ctx context.Context, records []messaging.Record) error) error
 	ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error)
+	ConsumerFresh(ctx context.Context, consumer string) (bool, error)
 	PauseConsumer(ctx context.Context, consumer string, length time.Duration) error
 	ResumeConsumer(ctx context.Context, consumer string) error
 	ForgetConsumer(ctx context.Context, consumer string) error

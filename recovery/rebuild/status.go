@@ -30,6 +30,9 @@ type Status struct {
 	Old []string `json:"old,omitempty"`
 	// Unfinished says that a swap was interrupted and is to be repeated.
 	Unfinished bool `json:"unfinished"`
+	// Lost says that the collection was dropped or emptied: the projection stands
+	// still until a rebuild is swapped in.
+	Lost bool `json:"lost"`
 }
 
 // Shadow is a rebuild under way.
@@ -52,6 +55,9 @@ func (r *Rebuild) Status(ctx context.Context) (Status, error) {
 	status := Status{
 		Projection: r.model.Name(), Collection: r.model.Collection(), Documents: found.Documents,
 		Head: log.LastSequence, Old: found.Old, Unfinished: found.Unfinished,
+	}
+	if status.Lost, err = r.lost(ctx); err != nil {
+		return Status{}, err
 	}
 	live, err := r.log.ConsumerState(ctx, r.model.Name())
 	switch {

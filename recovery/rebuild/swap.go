@@ -103,7 +103,11 @@ func (r *Rebuild) rest(ctx context.Context, epoch string, pause time.Duration) e
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, restTime, ErrBusy)
 	defer cancel()
-	floor, err := r.still(bounded)
+	lost, err := r.lost(bounded)
+	if err != nil {
+		return err
+	}
+	floor, err := r.still(bounded, lost)
 	if err == nil {
 		err = r.follow(bounded, func(ctx context.Context) error { return r.reach(ctx, "catch up", epoch, floor) })
 	}
@@ -113,12 +117,26 @@ func (r *Rebuild) rest(ctx context.Context, epoch string, pause time.Duration) e
 	return err
 }
 
+// lost reports whether the live consumer stands still because its collection was
+// dropped.
+func (r *Rebuild) lost(ctx context.Context) (bool, error) {
+	fresh, err := r.log.ConsumerFresh(ctx, r.model.Name())
+	if errors.Is(err, eventstore.ErrNoConsumer) {
+		fresh, err = true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return r.model.Lost(ctx, fresh)
+}
+
 // still waits until nothing of the live consumer is in flight, and returns its
-// floor.
-func (r *Rebuild) still(ctx context.Context) (uint64, error) {
+// floor. One whose collection was lost keeps what it has in flight, and its floor
+// does not move before there is another collection.
+func (r *Rebuild) still(ctx context.Context, lost bool) (uint64, error) {
 	for {
 		live, err := r.log.ConsumerState(ctx, r.model.Name())
-		if err == nil && live.Paused && live.InFlight == 0 {
+		if err == nil && live.Paused && (lost || live.InFlight == 0) {
 			return live.Floor, nil
 		}
 		if err != nil && !errors.Is(err, eventstore.ErrUnavailable) {
