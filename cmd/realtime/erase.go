@@ -160,8 +160,8 @@ be finished.`,
 							n.Removed.Events, n.Removed.Letters, n.Removed.Documents, n.Removed.Heads, printable(n.By), printable(n.Reason))
 					}
 				})
-				if waiting := unfinished(notes); err == nil && len(waiting) > 0 {
-					err = differsError{fmt.Errorf("not finished: realtime erase %s", strings.Join(waiting, ", "))}
+				if waiting := app.UnfinishedErasures(notes); err == nil && len(waiting) > 0 {
+					err = differsError{fmt.Errorf("not finished: realtime erase %q", waiting)}
 				}
 				return err
 			})
@@ -170,26 +170,4 @@ be finished.`,
 	command.Flags().StringVar(&jobID, "job", "", "only those on this job")
 	outputFlag(command, &output)
 	return command
-}
-
-// unfinished returns the jobs whose erasure has begun and is not done.
-func unfinished(notes []app.Erasure) []string {
-	open, order := map[string]string{}, []string{}
-	for _, note := range notes {
-		if note.Stage != app.StageBegun {
-			delete(open, note.ID)
-			continue
-		}
-		if _, known := open[note.ID]; !known {
-			order = append(order, note.ID)
-		}
-		open[note.ID] = printable(note.JobID)
-	}
-	var jobs []string
-	for _, id := range order {
-		if job, waits := open[id]; waits {
-			jobs = append(jobs, job)
-		}
-	}
-	return jobs
 }

@@ -67,7 +67,7 @@ Settings are environment variables; "realtime config" lists them.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newDeadLetter(), newReplay(), newRestore(),
-		newErase(), newAudit(), newLoadtest(), newDrill(),
+		newErase(), newAudit(), newDoctor(), newLoadtest(), newDrill(),
 	)
 	return root
 }

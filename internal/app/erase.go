@@ -21,8 +21,8 @@ type (
 // ErrNothingToErase is what an erasure of a job that nobody knows ends with.
 var ErrNothingToErase = erasure.ErrNothing
 
-// StageBegun is the stage of an erasure that is not done.
-const StageBegun = eventstore.StageBegun
+// UnfinishedErasures returns the jobs whose erasure has begun and is not done.
+func UnfinishedErasures(notes []Erasure) []string { return erasure.Unfinished(notes) }
 
 // Erase removes a job for good or, in a dry run, says what that would remove.
 func (o *Operator) Erase(ctx context.Context, request EraseRequest, dryRun bool, report func(step string, done, total uint64)) (EraseResult, error) {

@@ -65,6 +65,7 @@ func TestUses(t *testing.T) {
 		{"the lab has the cluster's files", "recovery/lab/a.go", module + "/deploy/cluster", ""},
 		{"the cluster's files know nobody", "deploy/cluster/a.go", module + "/messaging", "deploy/cluster"},
 		{"the lab knows no part", "recovery/lab/a.go", module + "/eventstore", "recovery/lab"},
+		{"the doctor asks nobody", "recovery/doctor/a.go", module + "/eventstore", "recovery/doctor"},
 		{"an erasure works on the log", "recovery/erasure/a.go", module + "/eventstore", ""},
 		{"an erasure knows no gateway", "recovery/erasure/a.go", module + "/fanout", "recovery/erasure"},
 		{"the judge knows files", "recovery/oracle/a.go", module + "/eventstore", "recovery/oracle"},

@@ -116,6 +116,10 @@ var rules = []rule{
 		why:     "drills use the parts of the service and no driver of their own",
 	},
 	{
+		folder: "recovery/doctor",
+		why:    "the doctor judges values; who asks the servers is internal/app",
+	},
+	{
 		folder:  "recovery/erasure",
 		project: []string{"messaging", "eventstore", "projections", "recovery/deadletters"},
 		why:     "an erasure works on what is stored, and knows nobody who serves it",

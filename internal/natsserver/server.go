@@ -33,6 +33,9 @@ const startTimeout = 2 * time.Minute
 // be larger than the free disk of today, and a full disk is reported as such.
 const maxStoreBytes = 1 << 50
 
+// LockFile is the file in a data folder that the server on it has taken.
+const LockFile = "LOCK"
+
 // Server is a running embedded nats-server. Its methods may be called
 // concurrently.
 type Server struct {
@@ -67,7 +70,7 @@ func Start(cfg Config) (*Server, error) {
 	if err := probeWritable(cfg.StoreDir, 0); err != nil {
 		return nil, fmt.Errorf("data folder %s cannot be written: %w", cfg.StoreDir, err)
 	}
-	lock, err := filelock.Take(filepath.Join(cfg.StoreDir, "LOCK"))
+	lock, err := filelock.Take(filepath.Join(cfg.StoreDir, LockFile))
 	if errors.Is(err, filelock.ErrLocked) {
 		return nil, fmt.Errorf("%w: %w", ErrFolderInUse, err)
 	}

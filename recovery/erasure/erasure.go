@@ -248,6 +248,17 @@ func (e *Eraser) lookAtModels(ctx context.Context, jobID string, there *found) e
 	return err
 }
 
+// Unfinished returns the jobs whose erasure has begun and is not done.
+func Unfinished(notes []eventstore.Erasure) []string {
+	var jobs []string
+	for _, begun := range unfinished(notes) {
+		if !slices.Contains(jobs, begun.JobID) {
+			jobs = append(jobs, begun.JobID)
+		}
+	}
+	return jobs
+}
+
 // unfinished returns the erasures that have begun and are not done.
 func unfinished(notes []eventstore.Erasure) []eventstore.Erasure {
 	var open []eventstore.Erasure

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func newDoctor() *cobra.Command {
+	var output string
+	var strict bool
+	command := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look at settings, servers, streams, clocks, disk and limits, and say what to do",
+		Long: `doctor looks at an installation from where it runs, with the settings of a gateway, and
+changes nothing: the settings; whether Redis, MongoDB and NATS answer, their versions and
+their clocks; the log's streams against what is recommended and what the settings ask for;
+the disk of DATA_DIR and the number of open files. Each line is ok, warn, fail or skip (it
+could not be looked at, or does not apply), with what was found and what to do.
+
+It exits with 0 when nothing fails, warnings or not, 2 for wrong usage, 3 when something
+fails; with --strict also when there is a warning.`,
+		Example: `  realtime doctor
+  NATS_URL=nats://nats-1:4222 REDIS_URL=redis://redis:6379 realtime doctor --strict -o json`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			cfg, invalid := loadConfig()
+			report := app.Examine(cmd.Context(), cfg, invalid)
+			err := render(cmd.OutOrStdout(), output, report, func(w io.Writer) {
+				fmt.Fprintln(w, "LEVEL\tAREA\tCHECK\tFOUND\tDO")
+				for _, c := range report.Checks {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.Level, c.Area, c.Name, c.Found, c.Do)
+				}
+			})
+			switch {
+			case err != nil:
+				return err
+			case report.Fail > 0:
+				return differsError{fmt.Errorf("%d %w, %d warn", report.Fail, errFails, report.Warn)}
+			case strict && report.Warn > 0:
+				return differsError{fmt.Errorf("%d %w", report.Warn, errWarns)}
+			}
+			return nil
+		},
+	}
+	command.Flags().BoolVar(&strict, "strict", false, "exit with 3 on warnings too")
+	outputFlag(command, &output)
+	return command
+}
+
+var (
+	errFails = errors.New("checks fail")
+	errWarns = errors.New("checks warn")
+)

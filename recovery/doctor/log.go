@@ -1,0 +1,127 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Stream is a stream of the log as the server has it.
+type Stream struct {
+	Name     string
+	Exists   bool
+	Replicas int
+	// Leader says that it has one, and Behind counts the replicas that are offline or
+	// not up with it.
+	Leader          bool
+	Behind          int
+	MaxBytes, Bytes uint64 // MaxBytes is 0 without a bound
+	MaxAge          time.Duration
+	DuplicateWindow time.Duration
+	// DiscardsOld says that a full stream drops its oldest messages.
+	DiscardsOld bool
+	Direct      bool
+	Republishes bool
+	File        bool
+}
+
+// Wanted is what the settings ask of the event stream.
+type Wanted struct {
+	Replicas        int
+	MaxBytes        uint64
+	MaxAge          time.Duration
+	DuplicateWindow time.Duration
+}
+
+// Events judges the stream of events. Settings that a gateway brings up to date when
+// it starts are a warning when they differ; what breaks a promise is a failure.
+func Events(s Stream, want Wanted) []Check {
+	const area = "log"
+	if !s.Exists {
+		return []Check{{Warn, area, s.Name, "there is none", "a gateway makes it when it starts"}}
+	}
+	var wrong []string
+	add := func(is bool, format string, args ...any) {
+		if is {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	add(!s.File, "kept in memory")
+	add(s.DiscardsOld, "drops its oldest events when it is full")
+	add(!s.Direct, "cannot be read from replicas")
+	add(!s.Republishes, "is not republished, so that nothing is delivered live")
+	checks := []Check{ok(area, s.Name, "as a gateway makes it")}
+	if len(wrong) > 0 {
+		checks[0] = Check{Fail, area, s.Name, strings.Join(wrong, "; "), "restart a gateway, which mends it; a stream in memory has to be made anew (realtime backup, restore)"}
+	}
+	var differs []string
+	for _, setting := range []struct {
+		name      string
+		got, want any
+	}{
+		{"STREAM_REPLICAS", s.Replicas, want.Replicas},
+		{"STREAM_MAX_BYTES", s.MaxBytes, want.MaxBytes},
+		{"STREAM_MAX_AGE", s.MaxAge, want.MaxAge},
+		{"STREAM_DEDUP_WINDOW", s.DuplicateWindow, want.DuplicateWindow},
+	} {
+		if setting.got != setting.want {
+			differs = append(differs, fmt.Sprintf("%s is %v, the stream has %v", setting.name, setting.want, setting.got))
+		}
+	}
+	settings := ok(area, "settings of "+s.Name, fmt.Sprintf("%d replicas, at most %s", s.Replicas, bytesText(s.MaxBytes)))
+	if len(differs) > 0 {
+		settings = Check{
+			Warn, area, settings.Name, strings.Join(differs, "; "),
+			"give this command the settings of the gateways; if they are, restart one, which brings the stream up to date",
+		}
+	}
+	return append(checks, settings, Filling(s), Copies(s))
+}
+
+// Filling judges how full a stream that refuses is.
+func Filling(s Stream) Check {
+	const area = "log"
+	name := "room in " + s.Name
+	if s.MaxBytes == 0 {
+		return Check{Warn, area, name, bytesText(s.Bytes) + ", without a bound", "set STREAM_MAX_BYTES below what the disk has"}
+	}
+	found := fmt.Sprintf("%s of %s (%d %%)", bytesText(s.Bytes), bytesText(s.MaxBytes), s.Bytes*100/s.MaxBytes)
+	const more = "raise STREAM_MAX_BYTES and restart a gateway, or set STREAM_MAX_AGE: a full log refuses events"
+	switch {
+	case s.Bytes*100 >= s.MaxBytes*95:
+		return Check{Fail, area, name, found, more}
+	case s.Bytes*100 >= s.MaxBytes*80:
+		return Check{Warn, area, name, found, more}
+	}
+	return ok(area, name, found)
+}
+
+// Copies judges the replicas of a stream.
+func Copies(s Stream) Check {
+	const area = "log"
+	name := "replicas of " + s.Name
+	switch {
+	case !s.Leader:
+		return Check{Fail, area, name, "no leader", "start the NATS servers that are away: more than half have to be there"}
+	case s.Behind > 0:
+		return Check{
+			Warn, area, name, fmt.Sprintf("%d of %d are away or behind", s.Behind, s.Replicas),
+			"see to these servers (nats stream report); until then one more loss may stop the log",
+		}
+	case s.Replicas == 1:
+		return Check{Warn, area, name, "1", "a lost disk loses the log: back it up (realtime backup), or run three NATS servers with STREAM_REPLICAS=3"}
+	}
+	return ok(area, name, fmt.Sprintf("%d, all up to date", s.Replicas))
+}
+
+// Erasures judges the record of erasures: which jobs' are begun and not done.
+func Erasures(unfinished []string) Check {
+	const area, name = "log", "erasures"
+	if len(unfinished) == 0 {
+		return ok(area, name, "none waits to be finished")
+	}
+	return Check{
+		Fail, area, name, fmt.Sprintf("%d begun and not done", len(unfinished)),
+		"repeat realtime erase for each job that realtime audit list shows as begun only",
+	}
+}

@@ -1,0 +1,164 @@
+package doctor
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings judges the settings: err is what they were refused with, nil for valid
+// ones, and warnings what is legal and seldom meant.
+func Settings(err error, warnings []string) []Check {
+	const area, name = "settings", "environment"
+	if err != nil {
+		var checks []Check
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			checks = append(checks, Check{Fail, area, name, line, "set it as it says; realtime config lists every setting"})
+		}
+		return checks
+	}
+	if len(warnings) == 0 {
+		return []Check{ok(area, name, "valid")}
+	}
+	var checks []Check
+	for _, warning := range warnings {
+		checks = append(checks, Check{Warn, area, name, warning, "change one of the two, or leave it so if it is meant"})
+	}
+	return checks
+}
+
+// Absent is the line about a backend that is not configured.
+func Absent(area, variable, effect string) Check {
+	return Check{Skip, area, "reachable", variable + " is not set: " + effect, ""}
+}
+
+// Reached judges whether a server answered, and after what time. The error's text is
+// shown: it must hold no password.
+func Reached(area, variable string, took time.Duration, err error) Check {
+	const slow = 250 * time.Millisecond
+	switch {
+	case err != nil:
+		return Check{
+			Fail, area, "reachable", oneLine(err.Error()),
+			"see that it runs, that this machine may connect, and that " + variable + " names it",
+		}
+	case took > slow:
+		return Check{Warn, area, "reachable", "answers after " + rounded(took), "see why it is slow: every event waits for it"}
+	}
+	return ok(area, "reachable", "answers after "+rounded(took))
+}
+
+// The versions that are needed, and those that this service is tested with.
+var versions = map[string]struct{ needed, tested string }{
+	"nats":    {"2.11", "2.15"},
+	"redis":   {"6.0", "7.0"},
+	"mongodb": {"4.4", "7.0"},
+}
+
+// Version judges the version of a server.
+func Version(area, version string) Check {
+	known := versions[area]
+	got, readable := parseVersion(version)
+	needed, _ := parseVersion(known.needed)
+	tested, _ := parseVersion(known.tested)
+	switch {
+	case !readable:
+		return Check{Warn, area, "version", fmt.Sprintf("%.40q cannot be read", version), "it has to be " + known.needed + " or later"}
+	case got < needed:
+		return Check{Fail, area, "version", version, "bring it to " + known.needed + " or later; " + known.tested + " is what this is tested with"}
+	case got < tested:
+		return Check{Warn, area, "version", version, known.tested + " is what this is tested with"}
+	}
+	return ok(area, "version", version)
+}
+
+// parseVersion reads the first two numbers of a version, as one to compare.
+func parseVersion(text string) (number int, readable bool) {
+	parts := strings.SplitN(strings.TrimPrefix(text, "v"), ".", 3)
+	if len(parts) < 2 {
+		return 0, false
+	}
+	major, majorErr := strconv.Atoi(parts[0])
+	minor, minorErr := strconv.Atoi(parts[1])
+	return major*1000 + minor, majorErr == nil && minorErr == nil && major >= 0 && minor >= 0 && minor < 1000
+}
+
+// Clock judges the difference between the clock of a server, as it was read between
+// two moments, and the one here.
+func Clock(area string, server, asked, answered time.Time) Check {
+	const seldom, broken = time.Second, 30 * time.Second
+	// It was read at some time in between: what remains is certain.
+	var off time.Duration
+	switch {
+	case server.Before(asked):
+		off = asked.Sub(server)
+	case server.After(answered):
+		off = server.Sub(answered)
+	}
+	found := "as here, give or take " + rounded(answered.Sub(asked))
+	if off > 0 {
+		found = "at least " + rounded(off) + " off the clock here"
+	}
+	const synchronise = "synchronise both clocks (chrony, systemd-timesyncd)"
+	switch {
+	case off > broken:
+		return Check{Fail, area, "clock", found, synchronise + "; tokens expire, and STREAM_MAX_AGE counts, by the wrong one"}
+	case off > seldom:
+		return Check{Warn, area, "clock", found, synchronise}
+	}
+	return ok(area, "clock", found)
+}
+
+// rounded shows a length of time in the precision that counts.
+func rounded(length time.Duration) string {
+	switch {
+	case length >= time.Second:
+		return length.Round(100 * time.Millisecond).String()
+	case length >= time.Millisecond:
+		return length.Round(100 * time.Microsecond).String()
+	}
+	return length.Round(time.Microsecond).String()
+}
+
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+
+// Redis judges what a Redis server says of itself: the bound at which it drops a
+// subscriber that does not keep up, as "hard soft seconds" in bytes, empty where it
+// does not say.
+func Redis(pubsubLimit string) Check {
+	const area, name, enough = "redis", "output buffer of subscribers", 32 << 20
+	fields := strings.Fields(pubsubLimit)
+	if len(fields) == 0 {
+		return Check{Skip, area, name, "the server does not tell", ""}
+	}
+	hard, err := strconv.ParseInt(fields[0], 10, 64)
+	switch {
+	case err != nil:
+		return Check{Skip, area, name, fmt.Sprintf("%.40q cannot be read", pubsubLimit), ""}
+	case hard > 0 && hard < enough:
+		return Check{
+			Warn, area, name, bytesText(uint64(hard)),
+			"client-output-buffer-limit pubsub 32mb 8mb 60 or more: a gateway that pauses longer is cut off, and events without receipts are lost",
+		}
+	case hard == 0:
+		return ok(area, name, "without a bound")
+	}
+	return ok(area, name, bytesText(uint64(hard)))
+}
+
+// MongoDB judges what kind of server answers: the name of its replica set, empty for
+// one that stands alone, and whether it is FerretDB.
+func MongoDB(replicaSet string, ferret bool) Check {
+	const area, name = "mongodb", "kind"
+	switch {
+	case ferret:
+		return Check{Warn, area, name, "FerretDB", "it scans collections: use it for development, MongoDB in production"}
+	case replicaSet == "":
+		return Check{
+			Warn, area, name, "a single server",
+			"run a replica set: the read models can be made again (realtime projections rebuild), what the workers keep there cannot",
+		}
+	}
+	return ok(area, name, "replica set "+replicaSet)
+}
