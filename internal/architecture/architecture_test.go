@@ -85,6 +85,7 @@ func TestUses(t *testing.T) {
 		{"a command leaves the parts to the application", "cmd/realtime/a.go", module + "/eventstore", "cmd"},
 		{"the fault run's command runs faults", "cmd/realtime-faults/a.go", module + "/recovery/faults", ""},
 		{"the fault run's command has no application", "cmd/realtime-faults/a.go", module + "/internal/app", "cmd/realtime-faults"},
+		{"the baseline's command has no application", "cmd/realtime-baseline/a.go", module + "/internal/app", "cmd/realtime-baseline"},
 		{"the development command has the stack", "cmd/realtime-dev/a.go", module + "/internal/devstack", ""},
 		{"the development command leaves the parts too", "cmd/realtime-dev/a.go", module + "/eventstore", "cmd/realtime-dev"},
 		{"a folder nobody thought of", "somewhere/a.go", "fmt", "none"},

@@ -181,6 +181,12 @@ var rules = []rule{
 		why:     "the fault run's command chooses rows and writes the report; the rest is recovery",
 	},
 	{
+		folder:  "cmd/realtime-baseline",
+		project: []string{"internal/baseline", "loadtest"},
+		modules: []string{cobra},
+		why:     "the baseline's command chooses configurations; the rest is internal/baseline",
+	},
+	{
 		folder:  "cmd/realtime-dev",
 		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack", "internal/sample"},
 		modules: []string{cobra, envParser},

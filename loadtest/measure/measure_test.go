@@ -94,7 +94,7 @@ func TestTimeline(t *testing.T) {
 	for _, value := range series.Values {
 		sum += value * series.SlotMs / 1000
 	}
-	if len(series.Values) > 400 || sum < 35999 || sum > 36001 {
+	if len(series.Values) > 400 || sum < 35900 || sum > 36100 {
 		t.Errorf("%d slots, %g in all", len(series.Values), sum)
 	}
 	if values := levels.Series("l").Values; len(values) > 400 || values[len(values)-1] != 3599 {

@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"math"
 	"sync"
 	"time"
 )
@@ -90,7 +91,7 @@ func (t *Timeline) Series(name string) Series {
 		if !t.level {
 			value /= t.slot.Seconds()
 		}
-		s.Values[i] = value
+		s.Values[i] = math.Round(value*100) / 100
 	}
 	return s
 }

@@ -66,10 +66,9 @@ func scenarioMarkdown(b *strings.Builder, r loadtest.Result) {
 	for _, outage := range r.Outages {
 		fmt.Fprintf(b, "\nOutage: %s, from %s to %s.\n", outage.What, seconds(outage.FromMs), seconds(outage.ToMs))
 	}
-	h := r.Harness
-	fmt.Fprintf(b, "\nThe harness took %.0f %% of %d processors and %.0f MiB at most; its timers were late by %s ms (p99).\n", 100*h.Share, h.Cores, float64(h.PeakBytes)/(1<<20), number(h.WakeP99))
-	if h.Warning != "" {
-		fmt.Fprintf(b, "\n**Warning:** %s.\n", h.Warning)
+	fmt.Fprintf(b, "\n%s\n", harness(r))
+	if r.Harness.Warning != "" {
+		fmt.Fprintf(b, "\n**Warning:** %s.\n", r.Harness.Warning)
 	}
 }
 

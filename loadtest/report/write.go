@@ -12,9 +12,8 @@ import (
 
 // Write writes report.md and report.html into a folder.
 func Write(dir string, summary suite.Summary, results []loadtest.Result) error {
-	return errors.Join(
-		write(dir, "report.md", Markdown(summary, results)),
-	)
+	page, err := HTML(summary, results)
+	return errors.Join(err, write(dir, "report.md", Markdown(summary, results)), write(dir, "report.html", page))
 }
 
 func write(dir, name, text string) error {

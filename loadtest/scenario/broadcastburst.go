@@ -16,7 +16,7 @@ var broadcastBurst = Scenario{
 	Summary: "many subscribers of one job, a burst through Redis, and with redisResetSequence a reset of Redis in the middle: everything comes, once, in order, soon",
 	Defaults: loadtest.Options{
 		ClientCount: 200, EventCount: 50, DelayMs: 2, JobCount: 1, LatencyThresholdMs: 600, SettleMs: 15_000, EventBytes: 256,
-		RedisReset: loadtest.ResetPublisher, RedisResetDelayMs: 100,
+		RedisReset: loadtest.ResetPublisher,
 	},
 	heeds:      []string{"clientCount", "eventCount", "delayMs", "jobCount", "latencyThresholdMs", "settleMs", "eventBytes", "redisReset", "redisResetSequence", "redisResetDelayMs"},
 	needsRedis: true,
@@ -39,7 +39,7 @@ func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
 	var reset error
 	err = producer.publish(ctx, t, p, 0, p.total, func(n int) {
 		if n+1 == t.opts.RedisResetSequence {
-			all.board.breaks(n)
+			all.board.breaks()
 			resetting.Go(func() { reset = t.resetRedis(ctx, producer) }) // bounded by redisResetDelayMs
 		}
 	})
@@ -64,8 +64,7 @@ func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
 	r.Figure("lostEvents", float64(counts.Lost))
 	if t.opts.RedisResetSequence > 0 {
 		took, known := all.board.recovery()
-		r.Check("delivery resumes", known, "after the reset", known)
-		if known {
+		if known { // otherwise deliveries are missing, which is a check
 			r.Figure("recoveryMs", measure.Ms(took))
 		}
 	}

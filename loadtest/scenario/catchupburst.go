@@ -65,7 +65,7 @@ func runCatchUpBurst(ctx context.Context, t *trial) error {
 // it is due.
 func (t *trial) catchUp(ctx context.Context, f *follower) (replay, join time.Duration, err error) {
 	began := time.Now()
-	s, err := t.dial(ctx, socket.Config{Handler: f.take})
+	s, err := t.dial(ctx, socket.Config{Handler: f.take, ReadBufferBytes: readBufferBytes})
 	if err != nil {
 		return 0, 0, err
 	}

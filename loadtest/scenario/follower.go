@@ -15,6 +15,9 @@ import (
 // errNoCatchUp is returned when a subscription is not caught up in time.
 var errNoCatchUp = errors.New("no novel.caught-up")
 
+// readBufferBytes is what a follower reads at once: several events of a burst.
+const readBufferBytes = 4096
+
 // follower is one client that follows one job, over any number of sockets.
 type follower struct {
 	trial *trial
@@ -67,8 +70,8 @@ func (f *follower) take(e socket.Event) {
 }
 
 func (f *follower) deliver(e socket.Event) {
-	var d delivered
-	if err := e.Decode(&d); err != nil {
+	d, err := readDelivered(e)
+	if err != nil {
 		f.complain(err.Error())
 		return
 	}
@@ -99,7 +102,7 @@ func (f *follower) complain(words string) {
 // follow connects and subscribes, after the last sequence where there is one, and
 // returns when the subscription is caught up. cfg may say how to dial.
 func (f *follower) follow(ctx context.Context, cfg socket.Config) error {
-	cfg.Handler = f.take
+	cfg.Handler, cfg.ReadBufferBytes = f.take, readBufferBytes
 	s, err := f.trial.dial(ctx, cfg)
 	if err != nil {
 		return err

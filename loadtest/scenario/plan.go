@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -75,32 +74,6 @@ func (p *plan) body(n int) (id string, body []byte, err error) {
 	return envelope.ID, body, nil
 }
 
-// delivered is what a follower reads of an event.
-type delivered struct {
-	Sequence uint64          `json:"sequence"`
-	ID       string          `json:"id"`
-	Event    json.RawMessage `json:"event"`
-}
-
-// number returns which event of its job it is, −1 when it is none of the
-// harness's. Events that were seeded into MongoDB have no id, and their number in
-// the event.
-func (d delivered) number(job string) int {
-	if d.ID == "" {
-		var event struct{ Number *int }
-		if json.Unmarshal(d.Event, &event) == nil && event.Number != nil {
-			return *event.Number
-		}
-		return -1
-	}
-	text, ours := strings.CutPrefix(d.ID, job+"/")
-	number, err := strconv.Atoi(text)
-	if !ours || err != nil {
-		return -1
-	}
-	return number
-}
-
 // board is where the followers of a trial post what they got. Its methods may be
 // called concurrently.
 type board struct {
@@ -110,11 +83,9 @@ type board struct {
 	missing    atomic.Int64
 	complete   chan struct{} // closed when nothing is missing
 
-	mu sync.Mutex // guards the fields below
-	// broken is when something was broken, right before the event at from; mended is
-	// when one from there on came first.
-	broken, mended time.Time
-	from           int
+	mu     sync.Mutex // guards the two below
+	broken time.Time  // when something was reset
+	last   time.Time  // when the last missing delivery came
 }
 
 // newBoard returns the board of a plan whose followers are due so many deliveries
@@ -132,35 +103,24 @@ func (b *board) post(n int, received time.Time, latency *measure.Latency) {
 		latency.Record(received.Sub(b.plan.due(n)))
 	}
 	b.deliveries.Add(received, 1)
-	b.mend(n, received)
 	if b.missing.Add(-1) == 0 {
+		b.mu.Lock()
+		b.last = received
+		b.mu.Unlock()
 		close(b.complete)
 	}
 }
 
-// breaks notes that something is out of order from now on, right before the nth
-// event.
-func (b *board) breaks(n int) {
+// breaks notes that something is out of order from now on.
+func (b *board) breaks() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.broken, b.from = time.Now(), n
+	b.broken = time.Now()
 }
 
-func (b *board) mend(n int, received time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.broken.IsZero() && b.mended.IsZero() && n >= b.from {
-		b.mended = received
-	}
-}
-
-// recovery returns how long it took from the break to the first delivery of an
-// event after it.
+// recovery returns how long it took from the break until nothing was missing.
 func (b *board) recovery() (took time.Duration, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mended.IsZero() {
-		return 0, false
-	}
-	return b.mended.Sub(b.broken), true
+	return b.last.Sub(b.broken), !b.last.IsZero()
 }

@@ -20,7 +20,7 @@ const (
 	redisTimeout = time.Second
 	// receiptTimeout is how soon an event that somebody heard is repeated, and
 	// unheardPause one that nobody did.
-	receiptTimeout = 500 * time.Millisecond
+	receiptTimeout = 250 * time.Millisecond
 	unheardPause   = 50 * time.Millisecond
 	// repeatTick is how often the producer looks for what to repeat.
 	repeatTick = 10 * time.Millisecond

@@ -12,7 +12,7 @@ import (
 
 const (
 	// narrowBytes is the kernel's buffer of a slow client, so that it is full soon.
-	narrowBytes = 8 << 10
+	narrowBytes = 32 << 10
 	// worseBy is how many times longer the deliveries to others may take while some
 	// do not read, and sameMs what cannot be told apart, in milliseconds.
 	worseBy = 3
@@ -24,7 +24,7 @@ var slowClients = Scenario{
 	Name:    "slow-clients",
 	Summary: "some sockets stop reading in the middle of a stream: the others do not notice, and the slow ones get everything afterwards",
 	Defaults: loadtest.Options{
-		ClientCount: 100, SlowCount: 10, EventCount: 200, DelayMs: 20, JobCount: 1, EventBytes: 16 << 10, LatencyThresholdMs: 600, SettleMs: 20_000,
+		ClientCount: 60, SlowCount: 6, EventCount: 120, DelayMs: 20, JobCount: 1, EventBytes: 8 << 10, LatencyThresholdMs: 600, SettleMs: 20_000,
 	},
 	heeds:      []string{"clientCount", "slowCount", "eventCount", "delayMs", "jobCount", "eventBytes", "latencyThresholdMs", "settleMs"},
 	needsRedis: true,

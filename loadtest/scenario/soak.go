@@ -41,8 +41,12 @@ func runSoak(ctx context.Context, t *trial) error {
 	}
 	total := int(t.opts.Duration().Seconds() * float64(t.opts.RatePerSecond))
 	p := newPlan(t.opts.JobCount, total, time.Second/time.Duration(t.opts.RatePerSecond), t.opts.EventBytes)
+	empty, _ := t.process(ctx)
 	all, err := t.gather(ctx, p, t.opts.ClientCount)
 	if err != nil {
+		return err
+	}
+	if err := t.held(ctx, empty); err != nil {
 		return err
 	}
 	producer, err := t.newProducer(ctx)
@@ -87,6 +91,24 @@ func runSoak(ctx context.Context, t *trial) error {
 	}
 	all.leave(t)
 	return t.gone(ctx)
+}
+
+// manySockets is from how many on the memory of a process says something about one
+// socket.
+const manySockets = 1000
+
+// held notes how many sockets the gateways hold, and what each takes.
+func (t *trial) held(ctx context.Context, empty metrics.Process) error {
+	page, err := t.pages.Page(ctx)
+	if err != nil {
+		return err
+	}
+	t.result.Check("metrics count the sockets", page.TotalConnections >= t.opts.ClientCount, t.opts.ClientCount, page.TotalConnections)
+	t.result.Figure("heldConnections", float64(page.TotalConnections))
+	if full, seen := t.process(ctx); seen && empty.MemoryBytes > 0 && t.opts.ClientCount >= manySockets {
+		t.result.Figure("memoryPerSocketBytes", (full.MemoryBytes-empty.MemoryBytes)/float64(t.opts.ClientCount))
+	}
+	return nil
 }
 
 // judgeProcess compares the second quarter of a soak, when everything is warm, with

@@ -45,6 +45,9 @@ type Config struct {
 	LocalAddr *net.TCPAddr
 	// NetDial opens the connection; nil means TCP from LocalAddr.
 	NetDial func(ctx context.Context, network, address string) (net.Conn, error)
+	// ReadBufferBytes is what one call reads at most; 0 means 512, which is enough
+	// for a socket that is quiet. Events that arrive together cost less with more.
+	ReadBufferBytes int
 	// Handler takes the events, one after the other. nil lets them wait for
 	// [Socket.Next].
 	Handler func(Event)
@@ -131,7 +134,11 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 		}
 		dial = plain.DialContext
 	}
-	dialer := websocket.Dialer{NetDialContext: dial, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, WriteBufferPool: writeBuffers}
+	reading := cfg.ReadBufferBytes
+	if reading == 0 {
+		reading = bufferBytes
+	}
+	dialer := websocket.Dialer{NetDialContext: dial, ReadBufferSize: reading, WriteBufferSize: bufferBytes, WriteBufferPool: writeBuffers}
 	conn, response, err := dialer.DialContext(ctx, address.String(), header)
 	if err != nil {
 		if response != nil {

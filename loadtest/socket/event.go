@@ -40,6 +40,10 @@ func (e Event) Decode(v any) error {
 	return nil
 }
 
+// Text returns the array with the name in front, as it came, for who reads a few
+// fields of very many events. It must not be changed.
+func (e Event) Text() []byte { return e.args }
+
 // Bytes returns the length of the event as it came.
 func (e Event) Bytes() int { return len(e.args) }
 

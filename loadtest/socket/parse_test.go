@@ -37,6 +37,9 @@ func TestParseEvent(t *testing.T) {
 			continue
 		}
 		args, err := event.Args()
+		if _, array := cutNumber([]byte(test.text)); string(event.Text()) != string(array) {
+			t.Errorf("%s: the text is %s", test.text, event.Text())
+		}
 		if event.Name != test.name || err != nil || len(args) != test.args {
 			t.Errorf("%s: got %q with %d arguments, %v", test.text, event.Name, len(args), err)
 		}

@@ -108,7 +108,7 @@ func Run(ctx context.Context, o Options) (Summary, []loadtest.Result, error) {
 			return s, results, err
 		}
 		results = append(results, result)
-		s.add(result)
+		s.Add(result)
 		s.DurationMs = measure.Ms(time.Since(began))
 		err = errors.Join(write(o.Dir, each.Name+".json", result), write(o.Dir, SummaryFile, s))
 		if err = errors.Join(err, ctx.Err()); err != nil {
@@ -149,7 +149,8 @@ func (o Options) repeat(ctx context.Context, s scenario.Scenario) (loadtest.Resu
 	return result, nil
 }
 
-func (s *Summary) add(r loadtest.Result) {
+// Add counts a result in.
+func (s *Summary) Add(r loadtest.Result) {
 	switch r.Status {
 	case loadtest.Passed:
 		s.Passed++
@@ -183,6 +184,20 @@ func write(dir, name string, value any) error {
 		return fmt.Errorf("suite: write %s: %w", name, err)
 	}
 	return nil
+}
+
+// Save writes a summary and its results into a folder, which is made, as [Run]
+// does.
+func Save(dir string, s Summary, results []loadtest.Result) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("suite: %w", err)
+	}
+	for _, result := range results {
+		if err := write(dir, result.Scenario+".json", result); err != nil {
+			return err
+		}
+	}
+	return write(dir, SummaryFile, s)
 }
 
 // redacted hides the password of an address.

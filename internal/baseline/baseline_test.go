@@ -1,0 +1,80 @@
+package baseline
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/loadtest"
+	"github.com/letswriteabook/realtime/loadtest/scenario"
+	"github.com/letswriteabook/realtime/loadtest/suite"
+)
+
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	chosen, err := Choose("cluster, embedded")
+	if err != nil || len(chosen) != 2 || chosen[0].Nodes != 3 || chosen[1].Nodes != 0 {
+		t.Errorf("got %+v, %v", chosen, err)
+	}
+	if _, err := Choose("embedded,all"); err == nil {
+		t.Error(`"all" was chosen`)
+	}
+}
+
+// Every stage names scenarios that there are, and gives them options that hold.
+func TestStages(t *testing.T) {
+	t.Parallel()
+	for _, stages := range [][]stage{smokeStages(), fullStages()} {
+		names := map[string]bool{}
+		for _, s := range stages {
+			for _, name := range s.scenarios {
+				found, known := scenario.Find(name)
+				if !known {
+					t.Errorf("there is no scenario %q", name)
+				}
+				options := found.Defaults
+				if s.options != nil {
+					s.options(name, &options)
+				}
+				if err := options.Validate(); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				if s.name != "" {
+					name = s.name
+				}
+				if names[name] {
+					t.Errorf("two results are called %q", name)
+				}
+				names[name] = true
+			}
+			if len(s.settings) != len(open) {
+				t.Errorf("stage %q leaves settings of the stage before in force", s.name)
+			}
+		}
+		for _, s := range scenario.All() {
+			if !names[s.Name] {
+				t.Errorf("no stage runs %s", s.Name)
+			}
+		}
+	}
+}
+
+// Each configuration has a column, and what was not measured has a dash.
+func TestCompared(t *testing.T) {
+	t.Parallel()
+	runs := []*run{
+		{
+			cfg: Configuration{Name: "embedded", Summary: "one"}, summary: suite.Summary{Passed: 1},
+			results: []loadtest.Result{{Scenario: "sockets", Figures: map[string]float64{"memoryPerSocketBytes": 15 * 1024, "heldConnections": 8000}}},
+		},
+		{cfg: Configuration{Name: "cluster", Summary: "three"}},
+	}
+	text := compared(runs)
+	for _, line := range []string{
+		"| | [embedded](embedded/report.md) | [cluster](cluster/report.md) |", "| deployment | one | three |", "| scenarios passed | 1 of 1 | 0 of 0 |",
+		"| sockets held and subscribed | 8000 | – |", "| memory per socket | 15 KiB | – |",
+	} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("it lacks %q:\n%s", line, text)
+		}
+	}
+}
