@@ -57,6 +57,9 @@ type System struct {
 	MongoProxy bool
 	// Gateways is their number, at least 1; 0 means 1.
 	Gateways int
+	// Sockets adds a Socket.IO client beside each that follows over Server-Sent
+	// Events. It expects no new epoch and no purge.
+	Sockets bool
 	// Roles are those of each gateway; without, all have all.
 	Roles []string
 	// Env is added to the environment of each gateway.

@@ -14,15 +14,15 @@ func gatewayRows() []Row {
 	return []Row{
 		{
 			Number: 1, Title: "gateway kill -9 mid-burst, its log inside", Limit: 15 * time.Second, InCI: true,
-			System: System{}, Run: killGateway,
+			System: System{Sockets: true}, Run: killGateway,
 		},
 		{
 			Number: 1, Variant: "node", Title: "gateway kill -9 mid-burst, its log inside; Node publisher", Limit: 15 * time.Second,
-			System: System{Worker: true}, Run: killGateway,
+			System: System{Worker: true, Sockets: true}, Run: killGateway,
 		},
 		{
 			Number: 2, Title: "kill between log acknowledgement and receipt", Limit: 15 * time.Second, InCI: true,
-			System: System{Nodes: 1}, Run: killBeforeReceipt,
+			System: System{Nodes: 1, Sockets: true}, Run: killBeforeReceipt,
 		},
 		{
 			Number: 9, Title: "gateway SIGSTOP past Redis's 32 MB output limit", Limit: 20 * time.Second, InCI: true,

@@ -7,8 +7,8 @@ import (
 )
 
 func mongoRows() []Row {
-	plain := System{Nodes: 1, Mongo: true}
-	proxied := System{Nodes: 1, Mongo: true, MongoProxy: true}
+	plain := System{Nodes: 1, Mongo: true, Sockets: true}
+	proxied := System{Nodes: 1, Mongo: true, Sockets: true, MongoProxy: true}
 	return []Row{
 		{Number: 11, Title: "MongoDB down", Limit: 30 * time.Second, System: plain, Run: stopMongo},
 		{Number: 12, Title: "MongoDB answers after 2 s", Limit: 0, System: proxied, Run: slowMongo},

@@ -7,7 +7,7 @@ import (
 )
 
 func natsRows() []Row {
-	cluster := System{Nodes: 3, Gateways: 2}
+	cluster := System{Nodes: 3, Gateways: 2, Sockets: true}
 	return []Row{
 		{Number: 3, Title: "NATS leader kill -9, 3 nodes", Limit: 15 * time.Second, InCI: true, System: cluster, Run: killLeader},
 		{Number: 4, Title: "NATS leader SIGSTOP for 20 s, 3 nodes", Limit: 10 * time.Second, System: cluster, Run: pauseLeader},

@@ -10,10 +10,10 @@ import (
 
 func redisRows() []Row {
 	return []Row{
-		{Number: 7, Title: "Redis restart mid-burst", Limit: 20 * time.Second, InCI: true, System: System{Gateways: 2, Nodes: 1}, Run: restartRedis},
-		{Number: 8, Title: "CLIENT KILL TYPE pubsub once a second", Limit: 10 * time.Second, InCI: true, System: System{Gateways: 2, Nodes: 1}, Run: killSubscriptions},
-		{Number: 8, Variant: "node", Title: "CLIENT KILL TYPE pubsub once a second; Node publisher", Limit: 10 * time.Second, System: System{Gateways: 2, Nodes: 1, Worker: true}, Run: killSubscriptions},
-		{Number: 10, Title: "Redis SIGSTOP for 30 s", Limit: 20 * time.Second, System: System{Gateways: 2, Nodes: 1, Outbox: 1000}, Run: pauseRedis},
+		{Number: 7, Title: "Redis restart mid-burst", Limit: 20 * time.Second, InCI: true, System: System{Gateways: 2, Nodes: 1, Sockets: true}, Run: restartRedis},
+		{Number: 8, Title: "CLIENT KILL TYPE pubsub once a second", Limit: 10 * time.Second, InCI: true, System: System{Gateways: 2, Nodes: 1, Sockets: true}, Run: killSubscriptions},
+		{Number: 8, Variant: "node", Title: "CLIENT KILL TYPE pubsub once a second; Node publisher", Limit: 10 * time.Second, System: System{Gateways: 2, Nodes: 1, Sockets: true, Worker: true}, Run: killSubscriptions},
+		{Number: 10, Title: "Redis SIGSTOP for 30 s", Limit: 20 * time.Second, System: System{Gateways: 2, Nodes: 1, Sockets: true, Outbox: 1000}, Run: pauseRedis},
 	}
 }
 

@@ -126,6 +126,15 @@ func (t *Trial) tell(result *report.Result) {
 	if resumes > 0 {
 		t.Measure("streams resumed", float64(resumes), "")
 	}
+	connected := 0
+	for _, v := range t.sockets {
+		v.mu.Lock()
+		connected += v.resumes
+		v.mu.Unlock()
+	}
+	if back := connected - len(t.sockets); back > 0 {
+		t.Measure("sockets resumed", float64(back), "")
+	}
 	t.Outbox.mu.Lock()
 	t.Measure("longest time without a receipt", float64(t.Outbox.longest.Milliseconds()), "ms")
 	t.Outbox.mu.Unlock()

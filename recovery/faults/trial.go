@@ -39,6 +39,7 @@ type Trial struct {
 	dir       string
 	jobs      []string
 	followers []*follower
+	sockets   []*visitor
 	proxy     *lab.Proxy
 	recovery  time.Duration
 	shortened string
@@ -120,9 +121,16 @@ func (t *Trial) start(ctx context.Context) error {
 }
 
 // Follow adds a client that follows the first jobs from their beginning, and
-// comes back to any gateway after a break.
+// comes back to any gateway after a break; with System.Sockets, one over Socket.IO
+// as well.
 func (t *Trial) Follow(ctx context.Context, name string) {
-	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), t.jobs[:min(len(t.jobs), followedJobs)], t.Journal))
+	jobs := t.jobs[:min(len(t.jobs), followedJobs)]
+	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), jobs, t.Journal))
+	if t.system.Sockets {
+		v := &visitor{name: name + "-socket", gateways: t.addresses(1), notes: t.Journal}
+		v.visit(ctx, jobs)
+		t.sockets = append(t.sockets, v)
+	}
 }
 
 // Load publishes rate events a second, round the jobs, until the function that it
@@ -227,6 +235,11 @@ func (t *Trial) settle(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, v := range t.sockets {
+		if err := v.await(ctx, heads); err != nil {
+			return err
+		}
+	}
 	for _, f := range t.followers {
 		if err := f.judgeGaps(t.purged && f.name == lateClient); err != nil {
 			return err
@@ -239,6 +252,9 @@ func (t *Trial) settle(ctx context.Context) error {
 func (t *Trial) close() error {
 	for _, f := range t.followers {
 		f.close()
+	}
+	for _, v := range t.sockets {
+		v.close()
 	}
 	if t.Outbox != nil {
 		t.Outbox.close()
