@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -29,6 +30,7 @@ type history struct {
 	projection Projection // nil without MongoDB
 	encode     func(messaging.Record) *event
 	flights    *flights
+	patience   time.Duration // with one request to the projection
 	logger     *slog.Logger
 
 	mongoOutage *outage

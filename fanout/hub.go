@@ -31,8 +31,9 @@ type Config struct {
 	// Linger is how long a room without subscriptions is kept, so that clients
 	// that come back find its recent events. One without any is closed at once.
 	Linger time.Duration
-	// ReadTimeout bounds one read of the history.
-	ReadTimeout time.Duration
+	// ReadTimeout bounds one read of the history, and ProjectionTimeout the part of it
+	// in which MongoDB is waited for: later it counts as down, and the log is read.
+	ReadTimeout, ProjectionTimeout time.Duration
 	// Offsets adds to each Socket.IO event the offset that connection state
 	// recovery needs.
 	Offsets bool
@@ -43,6 +44,10 @@ func DefaultConfig() Config {
 	return Config{
 		CheckDelay: time.Second, CheckInterval: 15 * time.Second, RetryInterval: 100 * time.Millisecond,
 		Linger: 30 * time.Second, ReadTimeout: 10 * time.Second,
+		// A page comes by an index within milliseconds, from MongoDB and from the log.
+		// One that has not come after a second says that MongoDB is in trouble, and the
+		// client has no use for waiting, because the log has the same.
+		ProjectionTimeout: time.Second,
 	}
 }
 
@@ -50,7 +55,7 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	for name, value := range map[string]time.Duration{
 		"CheckDelay": c.CheckDelay, "CheckInterval": c.CheckInterval, "RetryInterval": c.RetryInterval,
-		"Linger": c.Linger, "ReadTimeout": c.ReadTimeout,
+		"Linger": c.Linger, "ReadTimeout": c.ReadTimeout, "ProjectionTimeout": c.ProjectionTimeout,
 	} {
 		if value <= 0 {
 			return fmt.Errorf("%s is %s: want more than 0", name, value)
@@ -109,6 +114,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 	}
 	hub.history = &history{
 		log: countedLog{log, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
+		patience:    cfg.ProjectionTimeout,
 		flights:     newFlights(hub.crew, cfg.ReadTimeout, hub.metrics.sharedReads),
 		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
 	}

@@ -283,18 +283,28 @@ func (p memoryProjection) Floor(context.Context) (uint64, error) {
 
 // hang keeps whoever asks waiting, as a MongoDB does that takes connections and
 // answers none.
-func (p memoryProjection) hang() {
+func (p memoryProjection) hang(ctx context.Context) error {
 	p.log.mu.Lock()
 	hangs := p.log.mongoHangs
 	p.log.mu.Unlock()
-	if hangs > 0 {
-		time.Sleep(hangs)
+	if hangs == 0 {
+		return nil
+	}
+	answer := time.NewTimer(hangs)
+	defer answer.Stop()
+	select {
+	case <-answer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
 // page returns a job's documents of an epoch.
-func (p memoryProjection) page(jobID, epoch string) ([]messaging.Record, error) {
-	p.hang()
+func (p memoryProjection) page(ctx context.Context, jobID, epoch string) ([]messaging.Record, error) {
+	if err := p.hang(ctx); err != nil {
+		return nil, err
+	}
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	p.log.asked++
@@ -308,19 +318,22 @@ func (p memoryProjection) page(jobID, epoch string) ([]messaging.Record, error) 
 }
 
 // ReadAfter implements fanout.Projection.
-func (p memoryProjection) ReadAfter(_ context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
-	documents, err := p.page(jobID, after.Epoch)
+func (p memoryProjection) ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
+	documents, err := p.page(ctx, jobID, after.Epoch)
 	return slices.Clone(following(documents, after.Sequence, limit)), err
 }
 
 // ReadBefore implements fanout.Projection.
-func (p memoryProjection) ReadBefore(_ context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error) {
-	documents, err := p.page(jobID, before.Epoch)
+func (p memoryProjection) ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error) {
+	documents, err := p.page(ctx, jobID, before.Epoch)
 	return slices.Clone(preceding(documents, before.Sequence, limit)), err
 }
 
 // ReadLegacy implements fanout.Projection.
-func (p memoryProjection) ReadLegacy(_ context.Context, jobID string, limit int) ([]messaging.Record, error) {
+func (p memoryProjection) ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
+	if err := p.hang(ctx); err != nil {
+		return nil, err
+	}
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	if p.log.mongoDown {
@@ -330,8 +343,10 @@ func (p memoryProjection) ReadLegacy(_ context.Context, jobID string, limit int)
 }
 
 // Head implements fanout.Projection.
-func (p memoryProjection) Head(_ context.Context, jobID string) (fanout.JobHead, bool, error) {
-	p.hang()
+func (p memoryProjection) Head(ctx context.Context, jobID string) (fanout.JobHead, bool, error) {
+	if err := p.hang(ctx); err != nil {
+		return fanout.JobHead{}, false, err
+	}
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	if p.log.mongoDown {

@@ -34,7 +34,9 @@ func (h *history) projectedAfter(ctx context.Context, at place, after uint64, li
 	if !ok || floor <= after {
 		return nil, after
 	}
-	records, err := h.projection.ReadAfter(ctx, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: after}, limit)
+	asking, cancel := context.WithTimeout(ctx, h.patience)
+	defer cancel()
+	records, err := h.projection.ReadAfter(asking, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: after}, limit)
 	if !h.mongoAnswered(ctx, err) {
 		return nil, after
 	}
@@ -76,7 +78,9 @@ func (h *history) projectedBefore(ctx context.Context, at place, before uint64, 
 	if end > floor+1 {
 		return nil, false
 	}
-	records, err := h.projection.ReadBefore(ctx, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: end}, limit)
+	asking, cancel := context.WithTimeout(ctx, h.patience)
+	defer cancel()
+	records, err := h.projection.ReadBefore(asking, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: end}, limit)
 	if !h.mongoAnswered(ctx, err) {
 		return nil, false
 	}
@@ -97,7 +101,9 @@ func (h *history) legacy(ctx context.Context, jobID string, limit int) []messagi
 	if !h.mongoUp() {
 		return nil
 	}
-	records, err := h.projection.ReadLegacy(ctx, jobID, limit)
+	asking, cancel := context.WithTimeout(ctx, h.patience)
+	defer cancel()
+	records, err := h.projection.ReadLegacy(asking, jobID, limit)
 	if !h.mongoAnswered(ctx, err) {
 		return nil
 	}
@@ -110,7 +116,9 @@ func (h *history) head(ctx context.Context, jobID string) (head JobHead, found b
 		return JobHead{}, false
 	}
 	_ = h.flights.bounded(ctx, func(ctx context.Context) (err error) {
-		head, found, err = h.projection.Head(ctx, jobID)
+		asking, cancel := context.WithTimeout(ctx, h.patience)
+		defer cancel()
+		head, found, err = h.projection.Head(asking, jobID)
 		found = h.mongoAnswered(ctx, err) && found
 		return nil
 	})
@@ -158,9 +166,9 @@ func (h *history) mongoUp() bool {
 }
 
 // mongoAnswered notes the outcome of a read, and reports whether it was a good
-// one. After a failure no catch-up asks MongoDB until a probe has had an answer:
-// one that is slow to fail holds up those alone who met it first. Each change of
-// state is logged once. A read that its asker has given up says nothing about
+// one. After a failure, or no answer in time, no catch-up asks MongoDB until a
+// probe has had an answer: one that is slow holds up those alone who met it first.
+// Each change of state is logged once. A read that its asker has given up says nothing about
 // MongoDB.
 func (h *history) mongoAnswered(ctx context.Context, err error) bool {
 	if err == nil {
@@ -190,7 +198,7 @@ func (h *history) probe(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		attempt, cancel := context.WithTimeout(ctx, h.flights.timeout)
+		attempt, cancel := context.WithTimeout(ctx, h.patience)
 		// Any job will do: what counts is an answer.
 		_, _, err := h.projection.Head(attempt, "probe")
 		cancel()

@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/letswriteabook/realtime/fanout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -81,6 +82,47 @@ func TestMongoThatHangsHoldsUpNobodyTwice(t *testing.T) {
 			c.close()
 			time.Sleep(1700 * time.Millisecond) // in and out of step with the probes
 		}
+	})
+}
+
+// TestSlowMongo: one that answers well, but after two seconds, counts as down: who
+// meets it first waits for a second in all, however many pages there are, everybody
+// else not at all. Once it is quick again it is asked again.
+func TestSlowMongo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, config: unhurried})
+		s.log.publish("job", 3000)
+		s.log.set(func(l *memoryLog) { l.mongoHangs = 2 * time.Second })
+		for round := range 10 {
+			began := time.Now()
+			c := s.connect()
+			c.resume("job", 1)
+			expectEvents(t, c, span(2, 3000)...)
+			if m := expect(t, c, messaging.EventCaughtUp); m.Source != messaging.SourceLog {
+				t.Errorf("caught up %s", m.Raw)
+			}
+			c.subscribe("empty") // which has a status and older documents in MongoDB alone
+			expect(t, c, messaging.EventCaughtUp)
+			took, most := time.Since(began), time.Duration(0)
+			if round == 0 {
+				most = fanout.DefaultConfig().ProjectionTimeout
+			}
+			if took > most+50*time.Millisecond {
+				t.Errorf("round %d took %s", round, took)
+			}
+			c.close()
+			time.Sleep(1700 * time.Millisecond) // in and out of step with the probes
+		}
+		if n := s.diary.count("level=WARN", mongoWarning); n != 1 {
+			t.Errorf("%d warnings, want one", n)
+		}
+		s.log.set(func(l *memoryLog) { l.mongoHangs = 0 })
+		time.Sleep(5 * time.Second)
+		c := s.connect()
+		c.subscribe("job")
+		expectEvents(t, c, span(2751, 3000)...)
+		expectCaughtUp(t, c, 2750, 3000, 250, messaging.SourceMongoDB)
 	})
 }
 

@@ -45,10 +45,11 @@ type options struct {
 	log       *memoryLog // nil for an own one
 	source    fanout.Log // in place of log, with live in place of its tail
 	live      fanout.Tail
-	sessions  *memorySessions // nil: no connection state recovery
-	refresh   time.Duration   // of sessions; 0: beyond any test
-	tokens    fanout.Tokens   // nil: nobody needs one
-	erasures  fanout.Erasures // nil: nothing is erased
+	reads     fanout.Projection // in place of log's
+	sessions  *memorySessions   // nil: no connection state recovery
+	refresh   time.Duration     // of sessions; 0: beyond any test
+	tokens    fanout.Tokens     // nil: nobody needs one
+	erasures  fanout.Erasures   // nil: nothing is erased
 	withoutDB bool
 	catalogue *messaging.Catalogue
 	limits    guardrails.Limits
@@ -64,7 +65,7 @@ type options struct {
 func testPace() fanout.Config {
 	return fanout.Config{
 		CheckDelay: 20 * time.Millisecond, CheckInterval: 100 * time.Millisecond, RetryInterval: 2 * time.Millisecond,
-		Linger: 200 * time.Millisecond, ReadTimeout: 10 * time.Second,
+		Linger: 200 * time.Millisecond, ReadTimeout: 10 * time.Second, ProjectionTimeout: 10 * time.Second,
 	}
 }
 
@@ -87,6 +88,9 @@ func setup(t testing.TB, opts options) *stage {
 	var projection fanout.Projection
 	if !opts.withoutDB {
 		projection = memoryProjection{s.log}
+	}
+	if opts.reads != nil {
+		projection = opts.reads
 	}
 	catalogue := opts.catalogue
 	if catalogue == nil {

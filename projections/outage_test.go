@@ -210,6 +210,41 @@ func TestReadsWithoutMongo(t *testing.T) {
 	eventually(t, "MongoDB again", func() bool { _, err := b.ReadLegacy(t.Context(), "j", 9); return err == nil })
 }
 
+// TestReadsOfASlowMongo: what a caller will not wait for ends when the caller says,
+// and the answers that come later are nobody else's.
+func TestReadsOfASlowMongo(t *testing.T) {
+	t.Parallel()
+	uri, err := url.Parse(server().URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := newRelay(t, uri.Host)
+	cfg := projections.DefaultConfig()
+	cfg.ReadTimeout = 10 * time.Minute // the caller's deadline decides
+	b := setupAt(t, "mongodb://"+line.addr(), cfg)
+	b.project(t, newFeed(status(1, "j", "running", `1`), status(2, "j", "running", `2`)))
+	at := messaging.Position{Epoch: epoch}
+	quicken := line.slowDown()
+	defer quicken()
+	for name, read := range map[string]func(context.Context) error{
+		"ReadAfter":  func(ctx context.Context) error { _, err := b.ReadAfter(ctx, "j", at, 9); return err },
+		"ReadBefore": func(ctx context.Context) error { _, err := b.ReadBefore(ctx, "j", at, 9); return err },
+		"ReadLegacy": func(ctx context.Context) error { _, err := b.ReadLegacy(ctx, "j", 9); return err },
+		"Head":       func(ctx context.Context) error { _, _, err := b.Head(ctx, "j"); return err },
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := read(ctx); !errors.Is(err, projections.ErrUnavailable) {
+			t.Errorf("%s: %v, want ErrUnavailable", name, err)
+		}
+		cancel()
+	}
+	quicken()
+	records, err := b.ReadAfter(t.Context(), "j", at, 9)
+	if err != nil || len(records) != 2 || records[0].Sequence != 1 {
+		t.Errorf("%d records, %v", len(records), err)
+	}
+}
+
 func TestOutageOrRefusal(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -15,10 +15,11 @@ type relay struct {
 	target   string
 	wg       sync.WaitGroup
 
-	mu    sync.Mutex // guards conns, cut and mute
+	mu    sync.Mutex // guards the fields below
 	conns map[net.Conn]struct{}
-	cut   bool // nobody gets through
-	mute  bool // inserts get through, and the line breaks instead of their answers
+	cut   bool          // nobody gets through
+	mute  bool          // inserts get through, and the line breaks instead of their answers
+	slow  chan struct{} // when set, answers wait until it is closed
 }
 
 func newRelay(t testing.TB, target string) *relay {
@@ -85,8 +86,29 @@ func (r *relay) join(client, server net.Conn) {
 		})
 	})
 	r.wg.Go(func() {
-		r.copy(client, server, func([]byte) bool { return !inserting.Load() || !r.muted() })
+		r.copy(client, server, func([]byte) bool {
+			r.wait()
+			return !inserting.Load() || !r.muted()
+		})
 	})
+}
+
+// slowDown has answers wait until quicken is called.
+func (r *relay) slowDown() (quicken func()) {
+	slow := make(chan struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.slow = slow
+	return sync.OnceFunc(func() { close(slow) })
+}
+
+func (r *relay) wait() {
+	r.mu.Lock()
+	slow := r.slow
+	r.mu.Unlock()
+	if slow != nil {
+		<-slow
+	}
 }
 
 func (r *relay) muted() bool {
