@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,12 @@ type member struct {
 
 func join(t *testing.T, b *bundle, cfg eventstore.SharesConfig, own eventstore.Share) *member {
 	t.Helper()
+	return joinWith(t, b, cfg, func() eventstore.Share { return own })
+}
+
+// joinWith is join for a share that changes.
+func joinWith(t *testing.T, b *bundle, cfg eventstore.SharesConfig, own func() eventstore.Share) *member {
+	t.Helper()
 	shares, err := eventstore.OpenShares(b.log, cfg, nil, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
@@ -28,7 +35,7 @@ func join(t *testing.T, b *bundle, cfg eventstore.SharesConfig, own eventstore.S
 	ended := make(chan struct{})
 	go func() { // ends with leave
 		defer close(ended)
-		_ = shares.Run(ctx, func() eventstore.Share { return own }, func(sum eventstore.Share) { m.heard <- sum })
+		_ = shares.Run(ctx, own, func(sum eventstore.Share) { m.heard <- sum })
 	}()
 	m.leave = func() { stop(); <-ended }
 	t.Cleanup(m.leave)
@@ -93,21 +100,33 @@ func TestShareOfTheDeadLapses(t *testing.T) {
 	staying.expect(t, 0)
 }
 
-// What the gateways need not remember, a bucket that vanished is: they make it
-// anew.
+// A bucket that vanished is made anew, and what changes after that is told and heard
+// as before, by those who were there and by those who come.
 func TestSharesSurviveTheirBucket(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	a := join(t, b, quick(), eventstore.Share{Total: 1})
+	var held atomic.Int64 // by the first
+	held.Store(1)
+	a := joinWith(t, b, quick(), func() eventstore.Share {
+		return eventstore.Share{Total: int(held.Load()), PerOrigin: map[string]int{"a": int(held.Load())}}
+	})
 	second := join(t, b, quick(), eventstore.Share{Total: 2})
 	a.expect(t, 2)
 	second.expect(t, 1)
 	if err := b.js.DeleteKeyValue(t.Context(), "NOVEL_GATEWAYS"); err != nil {
 		t.Fatal(err)
 	}
-	second.leave()
+	held.Store(10)
+	if origins := second.expect(t, 10); origins["a"] != 10 {
+		t.Errorf("origins %v", origins)
+	}
 	third := join(t, b, quick(), eventstore.Share{Total: 4})
-	third.expect(t, 1)
+	third.expect(t, 12)
+	a.expect(t, 6)
+	held.Store(7)
+	third.expect(t, 9)
+	second.leave()
+	third.expect(t, 7)
 	a.expect(t, 4)
 }
 

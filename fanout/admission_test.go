@@ -161,3 +161,29 @@ func (s *stage) get(path, origin string) answer {
 	}
 	return answer{status: response.StatusCode, header: response.Header, body: string(body)}
 }
+
+// TestPanicInConnectFreesTheSlot: whatever panics while a socket is being connected,
+// it takes no place from the next.
+func TestPanicInConnectFreesTheSlot(t *testing.T) {
+	t.Parallel()
+	sessions := newMemorySessions()
+	s := setup(t, options{sessions: sessions, limits: guardrails.Limits{MaxConnections: 1, IdleTimeout: time.Hour}})
+	sessions.set(func() { sessions.panics = true })
+	for range 3 {
+		socket := s.dialSocket("", 0)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		if _, err := socket.Connect(ctx, nil); err == nil {
+			t.Error("connected in spite of a panic")
+		}
+		cancel()
+		wait(t, "the slot to be free", func() bool {
+			got := s.snapshot()
+			return got.TotalConnections == 0 && got.IdleClients == 0
+		})
+	}
+	sessions.set(func() { sessions.panics = false })
+	c := s.connect()
+	c.emit("ping")
+	for m := c.next(); m.Name != messaging.EventPong; m = c.next() {
+	}
+}

@@ -46,6 +46,7 @@ type Gateway struct {
 	evicted   prometheus.Counter
 	recovered prometheus.Counter
 	refusals  refusals
+	streams   streams
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
 

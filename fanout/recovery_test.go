@@ -21,6 +21,7 @@ type memorySessions struct {
 	mu     sync.Mutex // guards the two below
 	states map[string][]byte
 	away   bool
+	panics bool // in a save
 }
 
 func newMemorySessions() *memorySessions { return &memorySessions{states: make(map[string][]byte)} }
@@ -28,7 +29,17 @@ func newMemorySessions() *memorySessions { return &memorySessions{states: make(m
 func (m *memorySessions) Save(id string, state []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.panics {
+		panic("for the test")
+	}
 	m.states[id] = state
+}
+
+// set changes the sessions under their mutex.
+func (m *memorySessions) set(change func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	change()
 }
 
 func (m *memorySessions) Forget(id string) {

@@ -107,7 +107,7 @@ func signal(waiting chan struct{}) {
 // ServeStream answers GET /api/realtime/jobs/{jobId}/stream with the job's
 // events as text/event-stream: after Last-Event-ID, or the query parameter
 // since, if there is one; otherwise the newest ones, then live. It ends when the
-// client's token does.
+// client's token does, or in a drain.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	jobID, grant, ok := g.jobRequest(w, r)
 	if !ok {
@@ -128,6 +128,10 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	defer g.streams.enter(end)()
+	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.hub.metrics.delivered.WithLabelValues("sse"))
 	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink), from)
 	if err != nil {

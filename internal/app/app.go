@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -35,6 +36,8 @@ type App struct {
 	admin    net.Listener // nil without ADMIN_ADDR
 	mux      *http.ServeMux
 	guests   []guest
+
+	handshakes *handshakes
 
 	catalogue *messaging.Catalogue
 	log       *eventstore.Log
@@ -71,6 +74,9 @@ func (a *App) open(ctx context.Context) error {
 		if a.admin, err = a.listen("operators' listener", a.cfg.AdminAddr); err != nil {
 			return fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
+	}
+	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {
+		return err
 	}
 	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
 		return err
@@ -252,7 +258,12 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 	a.startHTTP("http", a.listener, a.mux)
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.
-		a.parts.onStop("sockets", a.sockets.Shutdown)
+		a.parts.onStop("sockets and streams", func(ctx context.Context) error {
+			var streams sync.WaitGroup
+			streams.Go(func() { gateway.DrainStreams(ctx, a.cfg.drainPeriod()) }) // ends with the drain
+			defer streams.Wait()
+			return a.sockets.Shutdown(ctx)
+		})
 	}
 }
 

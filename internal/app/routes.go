@@ -67,13 +67,14 @@ const (
 	maxHeaderBytes   = 32 << 10
 )
 
-// startHTTP serves a listener. Its step ends the event streams, whose requests
-// would otherwise last, and waits for the requests under way.
+// startHTTP serves a listener. Its step ends the event streams that are left, whose
+// requests would otherwise last, and waits for the requests under way.
 func (a *App) startHTTP(name string, listener net.Listener, handler http.Handler) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler: secured(handler), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: a.handshakes.served(secured(handler)), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
+		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
 	}
 	a.parts.run(name, func(ctx context.Context) error {
 		stopped := make(chan error, 1)

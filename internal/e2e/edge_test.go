@@ -2,8 +2,11 @@ package e2e_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -33,9 +36,21 @@ func TestEdgeSettings(t *testing.T) {
 				if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
 					t.Errorf("the connection is open after %s", patience)
 				}
-				return
+				break
 			}
 		}
+		eventually(t, "the timeout is counted", func() error {
+			response, err := http.Get(g.url("/metrics"))
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			page, err := io.ReadAll(response.Body)
+			if err == nil && !strings.Contains(string(page), "\nrealtime_app_handshake_timeouts_total 1\n") {
+				err = errors.New("the metric is not 1")
+			}
+			return err
+		})
 	})
 	t.Run("no namespace", func(t *testing.T) {
 		if code := closedWith(t, dialTransport(t, g)); code != websocket.CloseNormalClosure {
