@@ -7,9 +7,9 @@ import type { Reason, Status } from './status.js'
 /** What a subscriber is told. Each is called as things arrive, in the order of the log. */
 export interface JobHandlers {
   /** Begin after this sequence, from a page that was fetched, or a visit before. Default: the newest events, 250 unless the gateway is set otherwise. */
-  since?: number
+  since?: number | undefined
   /** The epoch in which `since` counts, from {@link Position}, where it was kept for long. */
-  epoch?: string
+  epoch?: string | undefined
   /** One event. `replayed` tells history from what happens now. */
   onEvent?: (event: JobEvent, context: { replayed: boolean }) => void
   /** The subscription's status has changed. */

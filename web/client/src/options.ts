@@ -29,11 +29,11 @@ export interface FallbackOptions {
 
 export interface RealtimeOptions {
   /** Origin of the gateway, such as `https://realtime.example.org`. Default: that of the page. */
-  url?: string
+  url?: string | undefined
   /** Path of the socket. Default `/ws`. */
   path?: string
   /** Where the gateway asks for tokens. */
-  auth?: Auth
+  auth?: Auth | undefined
   /** Transports of the socket. Default `['websocket']`: polling needs sticky sessions when there are several gateways. */
   transports?: ('websocket' | 'polling')[]
   /**

@@ -13,7 +13,7 @@ export function mergeEvents(before: readonly JobEvent[], more: readonly JobEvent
   const inOrder = more.every(({ sequence }, at) => sequence !== undefined && sequence > (more[at - 1]?.sequence ?? last))
   if (inOrder) return more.length === 0 ? before : [...before, ...more].slice(-maxEvents)
   const known = new Set(before.map(identity))
-  const added = more.filter((event) => !known.has(identity(event)))
+  const added = more.filter((event) => !known.has(identity(event)) && known.add(identity(event)))
   if (added.length === 0) return before
   // Events that are not in the log are older than all that are.
   return [...before, ...added].sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0)).slice(-maxEvents)

@@ -1,0 +1,119 @@
+// @vitest-environment happy-dom
+import { rmSync } from 'node:fs'
+import { QueryClient, QueryClientProvider, type UseQueryResult } from '@tanstack/react-query'
+import { cleanup, render } from '@testing-library/react'
+import { StrictMode } from 'react'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import type { JobEvent, JobStatusEvent, Realtime } from '../src/index.js'
+import { RealtimeProvider } from '../src/react/index.js'
+import { jobKeys, laterStatus, mergeEvents, useJobEventsQuery, useJobStatusQuery } from '../src/react-query/index.js'
+import { range, ready, Stage, until } from './support/stage.js'
+
+afterEach(cleanup)
+
+interface Shown {
+  events: UseQueryResult<readonly JobEvent[]>
+  job: UseQueryResult<JobStatusEvent | null>
+}
+
+function Page({ shown }: { shown: Shown }) {
+  shown.events = useJobEventsQuery('job-1')
+  shown.job = useJobStatusQuery('job-1')
+  return null
+}
+
+function show(client: Realtime, queries: QueryClient): Shown {
+  const shown = {} as Shown
+  render(
+    <StrictMode>
+      <QueryClientProvider client={queries}>
+        <RealtimeProvider client={client}><Page shown={shown} /></RealtimeProvider>
+      </QueryClientProvider>
+    </StrictMode>,
+  )
+  return shown
+}
+
+const numbers = ({ events }: Shown) => (events.data ?? []).flatMap((event) => (event.kind === 'domain' ? [event.event['n']] : []))
+
+function cache(): QueryClient {
+  const queries = new QueryClient({ defaultOptions: { queries: { retryDelay: 50 } } })
+  onTestFinished(() => queries.clear())
+  return queries
+}
+
+describe.skipIf(!ready)('jobs in the cache of react-query', { timeout: 30_000 }, () => {
+  test('are fetched, then live, and not fetched again while they are', async () => {
+    const stage = await Stage.start()
+    await stage.publish('job-1', 0, 30)
+    await stage.status('job-1', 'running')
+    const queries = cache()
+    const client = stage.client()
+    const shown = show(client, queries)
+    await until('it is live', () => client.status.state === 'live' && numbers(shown).length === 30 && shown.job.data?.status === 'running')
+    await stage.publish('job-1', 30, 10)
+    await stage.status('job-1', 'completed')
+    await until('it follows', () => numbers(shown).length === 40 && shown.job.data?.status === 'completed')
+    expect(numbers(shown)).toEqual(range(40))
+    expect(shown.events.isStale).toBe(false)
+    const fetches = () => stage.proxy.requests.filter((path) => path.startsWith('/api/novel/')).length
+    const before = fetches()
+    const again = show(client, queries) // another page, mounted while the first is live
+    expect(numbers(again)).toEqual(range(40))
+    stage.proxy.cut()
+    await stage.publish('job-1', 40, 5)
+    await until('the break is filled', () => numbers(shown).length >= 45)
+    expect(numbers(shown)).toEqual(range(45))
+    expect(fetches()).toBe(before)
+    expect((await stage.metrics()).totalSubscriptions).toBe(1)
+  })
+
+  test('a gap makes them be fetched again, and another log drops what they had', async () => {
+    const stage = await Stage.start()
+    await stage.publish('job-1', 0, 30)
+    const client = stage.client()
+    const shown = show(client, cache())
+    await until('it is live', () => client.status.state === 'live' && numbers(shown).length === 30)
+    await stage.gateway.kill()
+    rmSync(stage.dataDir, { recursive: true })
+    await stage.gateway.start()
+    await stage.publish('job-1', 70, 3)
+    await until('the new log is there', () => numbers(shown).length === 3)
+    expect(numbers(shown)).toEqual([70, 71, 72])
+    await until('it was fetched', () => stage.proxy.requests.filter((path) => path.startsWith('/api/novel/job-1/')).length > 2)
+  })
+
+  test('the keys of a job have a common beginning', () => {
+    expect(jobKeys.events('a').slice(0, 3)).toEqual(jobKeys.job('a'))
+    expect(jobKeys.status('a')).toEqual(['realtime', 'jobs', 'a', 'status'])
+  })
+})
+
+describe('lists of events', () => {
+  const event = (sequence: number | undefined, id = '') => ({ kind: 'other', name: 'x', jobId: 'j', emittedAt: '', id, ...(sequence && { sequence }) }) as JobEvent
+  const list = (...sequences: number[]) => sequences.map((sequence) => event(sequence))
+  const sequences = (events: readonly JobEvent[]) => events.map(({ sequence }) => sequence)
+
+  test('are guarded by sequence', () => {
+    const before = list(2, 5, 9)
+    expect(mergeEvents(before, [])).toBe(before)
+    expect(mergeEvents(before, list(5))).toBe(before)
+    expect(sequences(mergeEvents(before, list(12, 15)))).toEqual([2, 5, 9, 12, 15])
+    expect(sequences(mergeEvents(before, list(1, 2, 7, 9, 11)))).toEqual([1, 2, 5, 7, 9, 11])
+    expect(sequences(mergeEvents([], list(3, 3, 4)))).toEqual([3, 4])
+    expect(mergeEvents([event(undefined, 'a')], [event(undefined, 'a'), event(undefined, 'b'), event(4)]).map(({ id }) => id)).toEqual(['a', 'b', ''])
+  })
+
+  test('keep the newest thousand', () => {
+    const many = mergeEvents([], range(1500).map((n) => event(n + 1)))
+    expect([many.length, many[0]?.sequence]).toEqual([1000, 501])
+  })
+
+  test('an earlier status does not replace a later one', () => {
+    const status = (sequence: number | undefined) => ({ kind: 'job-status', sequence }) as JobStatusEvent
+    expect(laterStatus(status(5), status(3)).sequence).toBe(5)
+    expect(laterStatus(status(5), status(8)).sequence).toBe(8)
+    expect(laterStatus(status(5), status(undefined)).sequence).toBe(5)
+    expect(laterStatus(null, status(undefined)).sequence).toBeUndefined()
+  })
+})
