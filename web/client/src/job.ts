@@ -137,7 +137,8 @@ export class Job {
     const { sequence } = event
     const { version } = event as { version?: number }
     const later = version !== undefined && version > wireVersion
-    if (sequence === undefined) {
+    // A replay is for who is there, as often as it is made.
+    if (sequence === undefined && !event.replay) {
       const key = JSON.stringify(event)
       if (this.#unlogged.has(key)) return
       if (this.#unlogged.size < maxUnlogged) this.#unlogged.set(key, event)

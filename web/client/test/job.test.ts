@@ -42,6 +42,17 @@ describe('a job', () => {
     expect(add().map(({ id }) => id)).toEqual(['a', 'b'])
   })
 
+  test('tells a replay as often as it comes, and to nobody later', () => {
+    const { job, events, add } = followed()
+    const replay = { replay: { jobId: 'job-1', sequence: 4, epoch: 'e', run: 'r' } }
+    job.event(event(9))
+    job.event(event(undefined, replay))
+    job.event(event(undefined, replay))
+    expect(events.map(({ sequence }) => sequence)).toEqual([9, undefined, undefined])
+    expect(job.next().since).toBe(9)
+    expect(add()).toEqual([])
+  })
+
   test('drops repeats by sequence', () => {
     const { job, events } = followed()
     for (const sequence of [1, 4, 1, 4, 2, 9, 9]) job.event(event(sequence))

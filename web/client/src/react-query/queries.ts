@@ -52,6 +52,7 @@ export function followJob(queries: QueryClient, client: Realtime, jobId: string)
     ...(since !== undefined && { since }),
     onStatus: (status) => (isLive(status) ? jobs.add(jobId) : jobs.delete(jobId)),
     onEvent: (event) => {
+      if (event.replay) return
       queries.setQueryData<readonly JobEvent[]>(jobKeys.events(jobId), (before = []) => mergeEvents(before, [event]))
       if (event.kind !== 'job-status') return
       queries.setQueryData<JobStatusEvent | null>(jobKeys.status(jobId), (before) => laterStatus(before, event))

@@ -38,8 +38,10 @@ export class JobStore {
   constructor(client: Realtime, jobId: string) {
     this.#subscription = client.subscribeJob(jobId, {
       onEvent: (event, context) => {
-        this.#pending.push(event)
-        this.#timer ??= setTimeout(() => this.#flush(), flushMs)
+        if (!event.replay) {
+          this.#pending.push(event)
+          this.#timer ??= setTimeout(() => this.#flush(), flushMs)
+        }
         for (const handler of [...this.#handlers]) handler(event, context)
       },
       onStatus: (status) => {
