@@ -16,10 +16,6 @@ const sizeLimit = 100_000
 func eventRows() []Row {
 	return []Row{
 		{
-			Number: 17, Title: "clocks of producers ±1 h", InCI: true,
-			System: System{Nodes: 1, Jobs: 1}, Run: skewClocks,
-		},
-		{
 			Number: 18, Title: "1 % poison events", InCI: true,
 			System: System{Nodes: 1, Jobs: 4}, Run: poison,
 		},
@@ -80,24 +76,6 @@ func (t *Trial) expectLetters(ctx context.Context, want map[messaging.Reason]int
 		return fmt.Errorf("dead letters %v, want %v", got, want)
 	}
 	return nil
-}
-
-// skewClocks publishes events of producers whose clocks are an hour early or late.
-func skewClocks(ctx context.Context, t *Trial) error {
-	w := t.newHand()
-	defer w.close()
-	const events = 300
-	for i := range events {
-		skew := time.Duration(i%3-1) * time.Hour
-		if err := w.publish(ctx, fmt.Sprint("skewed-", i), "", time.Now().Add(skew)); err != nil {
-			return err
-		}
-	}
-	t.Note("%d events said by emittedAt that they were an hour old, of now, or an hour ahead; their order is that of publishing", events)
-	t.Note("not run here: another clock of a server. Go reads it from the vDSO, where no preloaded library can bend it, and time " +
-		"namespaces do not cover the time of day. The edges of token expiry are tested with made-up time in internal/token and fanout; " +
-		"the log's window of ids is that of the NATS server's own clock")
-	return t.fence(ctx)
 }
 
 // poison mixes one event of a hundred that cannot be delivered among good ones.

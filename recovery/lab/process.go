@@ -31,13 +31,13 @@ const (
 // methods may be called concurrently.
 type Process struct {
 	name   string
-	path   string
 	args   []string
 	addr   string
 	ready  func(ctx context.Context) error
 	output *output
 
 	mu     sync.Mutex // guards the fields below
+	path   string
 	env    map[string]string
 	cmd    *exec.Cmd     // nil before the first life
 	ended  chan struct{} // closed when the latest life has ended
@@ -59,6 +59,13 @@ func (p *Process) Set(name, value string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.env[name] = value
+}
+
+// Replace makes it another build of its program, from the next start on.
+func (p *Process) Replace(path string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.path = path
 }
 
 // Launch runs the program and does not wait until it is ready.
