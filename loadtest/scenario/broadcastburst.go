@@ -4,10 +4,15 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/letswriteabook/realtime/loadtest"
 	"github.com/letswriteabook/realtime/loadtest/measure"
 )
+
+// steady is how long everything runs before a reset: a gateway whose subscription
+// has just begun asks again later than one whose has lasted.
+const steady = 2 * time.Second
 
 // broadcastBurst publishes a burst to one job that many follow, and may reset
 // Redis in the middle.
@@ -34,6 +39,12 @@ func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
 		return err
 	}
 	defer func() { _ = producer.close() }() // all is confirmed, or the error is told
+	if t.opts.RedisResetSequence > 0 {
+		if err := pause(ctx, steady); err != nil {
+			return err
+		}
+	}
+	process, seen := t.process(ctx)
 	var resetting sync.WaitGroup
 	defer resetting.Wait()
 	var reset error
@@ -52,6 +63,9 @@ func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
 	resetting.Wait()
 	if reset != nil {
 		return reset
+	}
+	if after, again := t.process(ctx); seen && again {
+		t.result.Figure("gatewayCpuMs", 1000*(after.CPUSeconds-process.CPUSeconds))
 	}
 	unconfirmed := producer.await(ctx, t.opts.Settle())
 	confirmed, repeats := producer.counts()

@@ -18,9 +18,11 @@ import (
 const (
 	// redisTimeout bounds one command, so that a dead connection is noticed soon.
 	redisTimeout = time.Second
-	// receiptTimeout is how soon an event that somebody heard is repeated, and
-	// unheardPause one that nobody did.
+	// receiptTimeout is how soon an event that somebody heard is repeated first. It
+	// doubles up to slowestRepeat, because repeats do not help a deployment that is
+	// behind. unheardPause is how soon one is repeated that nobody heard.
 	receiptTimeout = 250 * time.Millisecond
+	slowestRepeat  = 4 * time.Second
 	unheardPause   = 50 * time.Millisecond
 	// repeatTick is how often the producer looks for what to repeat.
 	repeatTick = 10 * time.Millisecond
@@ -50,7 +52,8 @@ type producer struct {
 type attempt struct {
 	n    int
 	body []byte
-	next time.Time // when it is repeated
+	wait time.Duration // how long a receipt may take, the next time
+	next time.Time     // when it is repeated
 }
 
 // newProducer starts one, which runs until close, and returns when it hears
@@ -147,13 +150,14 @@ func (p *producer) overdue(now time.Time) []*attempt {
 // send publishes once, and says when the next attempt is.
 func (p *producer) send(ctx context.Context, a *attempt) {
 	heard, err := p.client.Publish(ctx, messaging.EventsChannel, a.body).Result()
-	wait := receiptTimeout
-	if err != nil || heard == 0 {
-		wait = unheardPause
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	a.next = time.Now().Add(wait)
+	if err != nil || heard == 0 {
+		a.next = time.Now().Add(unheardPause)
+		return
+	}
+	a.next = time.Now().Add(a.wait)
+	a.wait = min(2*a.wait, slowestRepeat)
 }
 
 // publish sends the events of a plan from one to another, without that, each when
@@ -172,7 +176,7 @@ func (p *producer) publish(ctx context.Context, t *trial, events *plan, from, to
 		if before != nil {
 			before(n)
 		}
-		a := &attempt{n: n, body: body}
+		a := &attempt{n: n, body: body, wait: receiptTimeout}
 		p.mu.Lock()
 		p.waiting[id] = a
 		p.mu.Unlock()

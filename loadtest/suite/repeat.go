@@ -1,18 +1,21 @@
 package suite
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/letswriteabook/realtime/loadtest"
 )
 
-// merged makes one result of repetitions: the last, with the median of each figure
-// and all of them beside it.
+// merged makes one result of repetitions: the middle one by its latency, whose
+// curves are shown, with the median of each figure and all of them beside it. One
+// that did not pass is the result.
 func merged(all []loadtest.Result) loadtest.Result {
 	result := all[len(all)-1]
 	if len(all) == 1 || result.Status != loadtest.Passed {
 		return result
 	}
+	result = slices.SortedFunc(slices.Values(all), func(a, b loadtest.Result) int { return cmp.Compare(typical(a), typical(b)) })[len(all)/2]
 	result.StartedAt, result.DurationMs = all[0].StartedAt, 0
 	result.Samples = map[string][]float64{}
 	for _, one := range all {
@@ -26,6 +29,14 @@ func merged(all []loadtest.Result) loadtest.Result {
 		result.Figures[name] = median(samples)
 	}
 	return result
+}
+
+// typical is what repetitions are ordered by.
+func typical(r loadtest.Result) float64 {
+	if r.Latency == nil {
+		return r.DurationMs
+	}
+	return r.Latency.P95
 }
 
 // median returns the middle value; of an even number the mean of the two.
