@@ -1,6 +1,9 @@
 package publisher
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // ParseJournal returns the ids of the events that wait.
 func ParseJournal(input io.Reader) ([]string, error) {
@@ -10,4 +13,61 @@ func ParseJournal(input io.Reader) ([]string, error) {
 		ids = append(ids, record.ID)
 	}
 	return ids, err
+}
+
+// brokenFile writes half of a line and fails, and then cannot be cut for a while.
+type brokenFile struct {
+	journalFile
+	writes, cuts int
+}
+
+var errBroken = errors.New("broken for the test")
+
+func (f *brokenFile) Write(line []byte) (int, error) {
+	if f.writes == 0 {
+		return f.journalFile.Write(line)
+	}
+	f.writes--
+	n, _ := f.journalFile.Write(line[:len(line)/2])
+	return n, errBroken
+}
+
+func (f *brokenFile) Truncate(size int64) error {
+	if f.cuts == 0 {
+		return f.journalFile.Truncate(size)
+	}
+	f.cuts--
+	return errBroken
+}
+
+// BreakJournal makes the next writes of a publisher's journal fail half way, and
+// the next cuts altogether.
+func BreakJournal(p *Publisher, writes, cuts int) {
+	p.journal.mu.Lock()
+	defer p.journal.mu.Unlock()
+	p.journal.file = &brokenFile{p.journal.file, writes, cuts}
+}
+
+// SlowJournal makes every write of a publisher's journal wait until release is
+// called; held has a value once one does.
+func SlowJournal(p *Publisher) (held <-chan struct{}, release func()) {
+	gate, entered := make(chan struct{}), make(chan struct{}, 1)
+	p.journal.mu.Lock()
+	defer p.journal.mu.Unlock()
+	p.journal.file = &slowFile{p.journal.file, gate, entered}
+	return entered, func() { close(gate) }
+}
+
+type slowFile struct {
+	journalFile
+	gate, entered chan struct{}
+}
+
+func (f *slowFile) Write(line []byte) (int, error) {
+	select {
+	case f.entered <- struct{}{}:
+	default:
+	}
+	<-f.gate
+	return f.journalFile.Write(line)
 }

@@ -36,19 +36,29 @@ type kept struct {
 	Body  []byte `json:"body,omitempty"` // in base64: a byte more or less would be another event
 }
 
+// journalFile is what the journal does with its file.
+type journalFile interface {
+	io.WriteCloser
+	Sync() error
+	Truncate(size int64) error
+}
+
 // journal keeps the outbox on disk. Its methods may be called concurrently.
 type journal struct {
 	path string
 	sync bool
 
 	mu   sync.Mutex // guards all below
-	file *os.File
+	file journalFile
 	lock *os.File
 	live map[string]int // the bytes of each event that waits
 	size int            // of the file
 	used int            // by events that wait
 	// retry is the size from which a compaction that failed is tried again.
 	retry int
+	// torn is set while a failed write may have left something behind size. Nothing
+	// is written behind that.
+	torn bool
 }
 
 // keep writes an event down, if there is a journal.
@@ -93,6 +103,9 @@ func (p *Publisher) openJournal() ([]kept, error) {
 		err = j.rewrite(left)
 	}
 	if err != nil {
+		if j.file != nil {
+			_ = j.file.Close()
+		}
 		_ = lock.Close()
 		return fail(err)
 	}
@@ -177,8 +190,10 @@ func encodeLine(record kept) ([]byte, error) {
 	return append(append([]byte(checksum(text)), ' '), append(text, '\n')...), nil
 }
 
-// append writes one line. A line that failed is cut off again, so that the next
-// does not stand behind half of it.
+// append writes one line. A line that failed is cut off again, now or, where that
+// fails too, before the next line, which would otherwise stand behind half of it.
+// With sync it takes as long as the disk does, and when most of the journal is over,
+// as long as writing anew what waits, which is bounded as the outbox is.
 func (j *journal) append(record kept) error {
 	line, err := encodeLine(record)
 	if err != nil {
@@ -186,12 +201,17 @@ func (j *journal) append(record kept) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.used -= j.live[record.ID]
+	delete(j.live, record.ID)
+	if j.torn {
+		if err := j.mend(); err != nil {
+			return fmt.Errorf("%w: %w", ErrJournal, err)
+		}
+	}
 	_, err = j.file.Write(line)
 	if err == nil && j.sync && record.Body != nil {
 		err = j.file.Sync()
 	}
-	j.used -= j.live[record.ID]
-	delete(j.live, record.ID)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrJournal, errors.Join(err, j.mend()))
 	}
@@ -217,7 +237,9 @@ func (j *journal) mend() error {
 	if len(j.live) == 0 {
 		j.size, j.used = 0, 0
 	}
-	return j.file.Truncate(int64(j.size))
+	err := j.file.Truncate(int64(j.size))
+	j.torn = err != nil
+	return err
 }
 
 // compact writes the journal anew. The lock is held.
@@ -258,14 +280,13 @@ func (j *journal) rewrite(left []kept) error {
 	if err := os.Rename(j.path+".new", j.path); err != nil {
 		return errors.Join(err, next.Close())
 	}
-	if err := syncFolder(filepath.Dir(j.path)); err != nil {
-		return errors.Join(err, next.Close())
-	}
+	// From here on this is the journal, also where the folder cannot be synced: what
+	// is written to the old file would be lost.
 	if j.file != nil {
-		_ = j.file.Close() // the old one, which nobody needs
+		_ = j.file.Close()
 	}
-	j.file, j.size, j.used, j.live = next, size, size, live
-	return nil
+	j.file, j.size, j.used, j.live, j.torn = next, size, size, live, false
+	return syncFolder(filepath.Dir(j.path))
 }
 
 // syncFolder makes a rename in the folder last through a power loss.

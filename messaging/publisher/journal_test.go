@@ -82,6 +82,73 @@ func TestJournalIsWrittenAnew(t *testing.T) {
 	}
 }
 
+// A line that broke off, and that could not be cut off either, has nothing written
+// behind it: once the file can be cut, the journal goes on, and is whole.
+func TestJournalRecoversFromHalfALine(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Dir = t.TempDir()
+	p, stop := run(t, nowhere(t), cfg)
+	publishAll(t, p, 1, 2)
+	publisher.BreakJournal(p, 1, 2)
+	for _, id := range []string{"half a line, not cut", "not cut"} {
+		if _, err := p.TryPublish(event(t, "job-0", id)); !errors.Is(err, publisher.ErrJournal) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	if events, _ := p.Waiting(); events != 2 {
+		t.Errorf("%d events wait, want the two that were taken in", events)
+	}
+	if _, err := p.TryPublish(event(t, "job-0", "cut")); err != nil {
+		t.Error(err)
+	}
+	_ = stop()
+	file, err := os.Open(filepath.Join(cfg.Dir, "outbox.journal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if ids, err := publisher.ParseJournal(file); err != nil || !slices.Equal(ids, []string{"job-0/0", "job-0/1", "cut"}) {
+		t.Errorf("the journal has %q, %v", ids, err)
+	}
+}
+
+// A disk that stands still holds up those alone who publish: what was taken in is
+// sent meanwhile.
+func TestSendingDoesNotWaitForTheDisk(t *testing.T) {
+	t.Parallel()
+	client := startRedis(t)
+	l := startLog(t, client, func(_ string, times int) bool { return times < 3 })
+	cfg := quick()
+	cfg.Dir = t.TempDir()
+	p, _ := run(t, client, cfg)
+	all, want := publishAll(t, p, 3, 1)
+	held, release := publisher.SlowJournal(p)
+	published := make(chan error, 1)
+	go func() { // ends with release
+		_, err := p.Publish(t.Context(), event(t, "job-3", "job-3/0"))
+		published <- err
+	}()
+	<-held
+	l.await(t, len(all))
+	if events, _ := p.Waiting(); events > len(all) {
+		t.Errorf("%d events wait", events)
+	}
+	release()
+	if err := <-published; err != nil {
+		t.Error(err)
+	}
+	want["job-3"] = []string{"job-3/0"}
+	if got := l.await(t, len(all)+1); !maps.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("stored %v", got)
+	}
+	for _, pending := range all {
+		if _, err := wait(t, pending); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestParseJournal(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -38,9 +38,18 @@ type lane struct {
 type outbox struct {
 	cfg Config
 
-	mu       sync.Mutex // guards all below
-	byID     map[string]*entry
-	lanes    map[string]*lane
+	// taking is held while an event is taken in, its line of the journal included, so
+	// that journal and lanes have the same order. It comes before mu, which is never
+	// held during I/O: sending does not wait for the disk. Publish does, one after the
+	// other, and so does a receipt, for the line that ends its event.
+	taking sync.Mutex
+
+	mu    sync.Mutex // guards all below
+	byID  map[string]*entry
+	lanes map[string]*lane
+	// ending are the ids whose ends are being written down; each channel is closed
+	// when that is done.
+	ending   map[string]chan struct{}
 	schedule schedule
 	bytes    int
 	full     bool // it was, and somebody was told
@@ -49,37 +58,56 @@ type outbox struct {
 }
 
 func newOutbox(cfg Config) *outbox {
-	return &outbox{cfg: cfg, byID: make(map[string]*entry), lanes: make(map[string]*lane), room: make(chan struct{})}
+	return &outbox{cfg: cfg, byID: make(map[string]*entry), lanes: make(map[string]*lane), ending: make(map[string]chan struct{}), room: make(chan struct{})}
 }
 
 // add takes an event in. When it is full it returns ErrFull, what to wait for,
-// and whether the bound was not met before. keep is called, with the lock held,
-// before anything is changed, and its error is returned.
+// and whether the bound was not met before. keep is called before anything is
+// changed, and its error is returned.
 func (o *outbox) add(id, jobID string, body []byte, keep func() error) (pending *Pending, room <-chan struct{}, news bool, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.closed {
-		return nil, nil, false, ErrClosed
-	}
-	if known := o.byID[id]; known != nil {
-		if !bytes.Equal(known.body, body) {
-			return nil, nil, false, fmt.Errorf("%w: %q", ErrIDTaken, id)
-		}
-		return known.Pending, nil, false, nil
-	}
+	o.taking.Lock()
+	defer o.taking.Unlock()
 	e := &entry{Pending: &Pending{id: id, jobID: jobID, settled: make(chan struct{})}, body: body}
-	if len(o.byID) >= o.cfg.MaxEvents || o.bytes+e.cost() > o.cfg.MaxBytes && len(o.byID) > 0 {
-		news, o.full = !o.full, true
-		return nil, o.room, news, ErrFull
+	pending, room, news, err = o.admit(e)
+	if pending != nil || err != nil {
+		return pending, room, news, err
 	}
 	if err := keep(); err != nil {
 		return nil, nil, false, err
 	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.put(e)
 	return e.Pending, nil, false, nil
 }
 
-// put appends an entry to its lane.
+// admit decides whether an entry may be taken in: without an error and without an
+// earlier one of its id it may. taking is held, so that this holds until put.
+func (o *outbox) admit(e *entry) (known *Pending, room <-chan struct{}, news bool, err error) {
+	o.mu.Lock()
+	for ended := o.ending[e.id]; ended != nil; ended = o.ending[e.id] {
+		o.mu.Unlock()
+		<-ended // or its end would stand behind the new one
+		o.mu.Lock()
+	}
+	defer o.mu.Unlock()
+	if o.closed {
+		return nil, nil, false, ErrClosed
+	}
+	if known := o.byID[e.id]; known != nil {
+		if !bytes.Equal(known.body, e.body) {
+			return nil, nil, false, fmt.Errorf("%w: %q", ErrIDTaken, e.id)
+		}
+		return known.Pending, nil, false, nil
+	}
+	if len(o.byID) >= o.cfg.MaxEvents || o.bytes+e.cost() > o.cfg.MaxBytes && len(o.byID) > 0 {
+		news, o.full = !o.full, true
+		return nil, o.room, news, ErrFull
+	}
+	return nil, nil, false, nil
+}
+
+// put appends an entry to its lane. mu is held.
 func (o *outbox) put(e *entry) {
 	o.byID[e.id] = e
 	o.bytes += e.cost()
@@ -166,14 +194,31 @@ func (o *outbox) hurry(now time.Time) {
 
 // settle takes an event out, because it was confirmed or refused. It returns nil
 // when the event is not there, or was never sent in this life.
-// forget is called with the lock held, before anybody is told: whoever takes the
-// id in again does so after that.
+// forget is called before anybody is told: whoever takes the id in again does so
+// after that.
 func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal error, forget func(id string)) *entry {
+	e, ended := o.remove(id, jobID)
+	if e == nil {
+		return nil
+	}
+	forget(id)
+	o.mu.Lock()
+	delete(o.ending, id)
+	o.mu.Unlock()
+	close(ended)
+	e.receipt, e.err = receipt, refusal
+	close(e.settled)
+	return e
+}
+
+// remove takes an event out of its lane, and lets the next one be sent. Its id is
+// ending until ended, the channel, is closed.
+func (o *outbox) remove(id, jobID string) (e *entry, ended chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e := o.byID[id]
+	e = o.byID[id]
 	if e == nil || e.jobID != jobID || e.attempts == 0 {
-		return nil
+		return nil, nil
 	}
 	delete(o.byID, id)
 	o.bytes -= e.cost()
@@ -192,10 +237,9 @@ func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal err
 	o.full = false
 	close(o.room)
 	o.room = make(chan struct{})
-	forget(id)
-	e.receipt, e.err = receipt, refusal
-	close(e.settled)
-	return e
+	ended = make(chan struct{})
+	o.ending[id] = ended
+	return e, ended
 }
 
 // size returns what waits.
@@ -207,6 +251,8 @@ func (o *outbox) size() (events, bytes int) {
 
 // shut takes nothing in any more; those who wait for room are told.
 func (o *outbox) shut() {
+	o.taking.Lock() // an event that is being taken in is in, whole
+	defer o.taking.Unlock()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.closed {
