@@ -30,7 +30,7 @@ type history struct {
 	projection Projection // nil without MongoDB
 	encode     func(messaging.Record) *event
 	flights    *flights
-	patience   time.Duration // with one request to the projection
+	patience   time.Duration // with the projection, for what the log has as well
 	logger     *slog.Logger
 
 	mongoOutage *outage

@@ -31,8 +31,8 @@ type Config struct {
 	// Linger is how long a room without subscriptions is kept, so that clients
 	// that come back find its recent events. One without any is closed at once.
 	Linger time.Duration
-	// ReadTimeout bounds one read of the history, and ProjectionTimeout the part of it
-	// in which MongoDB is waited for: later it counts as down, and the log is read.
+	// ReadTimeout bounds one read of the history. ProjectionTimeout is how long MongoDB
+	// is waited for with what the log has as well: later it counts as down.
 	ReadTimeout, ProjectionTimeout time.Duration
 	// Offsets adds to each Socket.IO event the offset that connection state
 	// recovery needs.

@@ -78,8 +78,12 @@ func (h *history) projectedBefore(ctx context.Context, at place, before uint64, 
 	if end > floor+1 {
 		return nil, false
 	}
-	asking, cancel := context.WithTimeout(ctx, h.patience)
-	defer cancel()
+	asking := ctx
+	if at.head > 0 { // otherwise the log has nothing to take its place
+		var cancel context.CancelFunc
+		asking, cancel = context.WithTimeout(ctx, h.patience)
+		defer cancel()
+	}
 	records, err := h.projection.ReadBefore(asking, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: end}, limit)
 	if !h.mongoAnswered(ctx, err) {
 		return nil, false
@@ -96,14 +100,13 @@ func (h *history) projectedBefore(ctx context.Context, at place, before uint64, 
 
 // legacy returns the newest limit documents that older writers left without a
 // sequence, oldest first; none when MongoDB is not there to ask. They count as
-// older than every record that has one.
+// older than every record that has one. Nobody else has them, so that MongoDB is
+// waited for longer than for a page.
 func (h *history) legacy(ctx context.Context, jobID string, limit int) []messaging.Record {
 	if !h.mongoUp() {
 		return nil
 	}
-	asking, cancel := context.WithTimeout(ctx, h.patience)
-	defer cancel()
-	records, err := h.projection.ReadLegacy(asking, jobID, limit)
+	records, err := h.projection.ReadLegacy(ctx, jobID, limit)
 	if !h.mongoAnswered(ctx, err) {
 		return nil
 	}
@@ -116,9 +119,7 @@ func (h *history) head(ctx context.Context, jobID string) (head JobHead, found b
 		return JobHead{}, false
 	}
 	_ = h.flights.bounded(ctx, func(ctx context.Context) (err error) {
-		asking, cancel := context.WithTimeout(ctx, h.patience)
-		defer cancel()
-		head, found, err = h.projection.Head(asking, jobID)
+		head, found, err = h.projection.Head(ctx, jobID)
 		found = h.mongoAnswered(ctx, err) && found
 		return nil
 	})
