@@ -19,7 +19,7 @@ afterAll(async () => {
 
 test('sockets blocked, then the gateway stopped, then nothing, then everything again', async () => {
   const published = await stack.chapters('novel-1', 5)
-  stack.network.blockSockets()
+  stack.blockSockets()
   const job = new JobPage(await reader.open(stack.site.url))
   await job.shows(published)
   await job.stands('Live, by event stream')
@@ -39,7 +39,7 @@ test('sockets blocked, then the gateway stopped, then nothing, then everything a
   expect(await job.barriers()).toEqual([])
   await picture(job.page, 'degrade-placeholder')
 
-  await stack.network.restore()
+  stack.mend()
   await stack.gateway.start()
   await job.isLive()
   await job.shows(published)

@@ -63,10 +63,10 @@ test('it gets novel.error with its text, and goes on', async () => {
 })
 
 test('it subscribes again after the network was cut, and misses and repeats nothing', async () => {
-  await stack.network.cut()
+  stack.cut()
   await expect.poll(() => page.locator('#socket').textContent()).toBe('disconnected')
   await publish(20)
-  await stack.network.restore()
+  stack.mend()
   await complete()
   expect(await page.locator('#connects').textContent()).toBe('2')
 })

@@ -80,10 +80,10 @@ test('the code of the page about integration does what the page says, in a brows
   await expect.poll(() => tab.locator('#polled').textContent()).toBe(shown())
   expect(await tab.getByRole('listitem').allTextContents()).toEqual(['running', 'chapter-drafted', 'chapter-drafted'])
 
-  await stack.network.cut()
+  stack.cut()
   await tab.getByRole('alert').getByText('The connection is lost, and is being made again.').waitFor()
   published.push(await chapter())
-  await stack.network.restore()
+  stack.mend()
   await expect.poll(() => tab.locator('#resumed').textContent(), { timeout: 30_000 }).toBe(shown())
   await tab.getByText('4 events').waitFor()
   await picture(tab, 'integration')

@@ -24,7 +24,7 @@ beforeAll(async () => {
   ])
   await history(stack)
 })
-afterEach(() => stack.network.restore())
+afterEach(() => stack.mend())
 afterAll(async () => {
   await Promise.all([stack?.stop(), reader?.close()])
 })
@@ -48,7 +48,7 @@ test.each([
   const sideways = await job.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
   expect(sideways).toBe(0)
 
-  await stack.network.cut()
+  stack.cut()
   await job.says(/connection was lost|cannot be reached/)
   expect(await job.barriers()).toEqual([])
   await picture(job.page, `look-${name}-broken`)

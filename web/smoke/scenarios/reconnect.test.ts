@@ -24,7 +24,7 @@ beforeEach(async () => {
   await job.shows(published)
 })
 afterEach(async () => {
-  await stack.network.restore()
+  stack.mend()
   await job.page.context().setOffline(false)
 })
 afterAll(async () => {
@@ -32,13 +32,13 @@ afterAll(async () => {
 })
 
 test('after the network was cut, what was missed is there, and marked', async () => {
-  await stack.network.cut()
+  stack.cut()
   await job.stands('Reconnecting')
   await job.says('The service cannot be reached')
   published.push(...await stack.chapters('novel-1', 20))
   await picture(job.page, 'reconnect-cut')
 
-  await stack.network.restore()
+  stack.mend()
   await job.shows(published, budget)
   await job.isLive(budget)
   await job.says('You are connected again')
@@ -49,13 +49,13 @@ test('after the network was cut, what was missed is there, and marked', async ()
 
 test('without a network the page says so, and comes back at once when there is one', async () => {
   await job.page.context().setOffline(true)
-  await stack.network.cut()
+  stack.cut()
   await job.stands('Offline')
   await job.says('You are offline')
   await picture(job.page, 'reconnect-offline')
   published.push(...await stack.chapters('novel-1', 3))
 
-  await stack.network.restore()
+  stack.mend()
   await job.page.context().setOffline(false)
   await job.shows(published, budget)
 })
@@ -85,10 +85,10 @@ test('after the gateway was killed, everything is there, each event once', async
 })
 
 test('the reader can have it tried at once', async () => {
-  await stack.network.cut()
+  stack.cut()
   await job.says('The service cannot be reached')
   await job.toasts.getByText(/^Next try in \d+ s$/).waitFor()
-  await stack.network.restore()
+  stack.mend()
   await job.toasts.getByRole('button', { name: 'Try now' }).click({ timeout: 2000 }).catch(() => undefined) // it may have come back by itself just now
   await job.isLive(budget)
   expect(reader.complaints()).toEqual([])

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { createPublisher, type Envelope, generationEvent, type Publisher, type Receipt } from '@letswriteabook/realtime-publisher'
 import { Redis } from 'ioredis'
+import { Proxy } from '../../client/test/support/proxy.js'
 import { scratch, Server } from '../../publisher/test/support/servers.js'
-import { Network } from './network.js'
 import { type Folders, Site } from './site.js'
 
 /** What differs from one stack to the next. */
@@ -27,7 +27,7 @@ export class Stack {
 
   private constructor(
     readonly site: Site,
-    readonly network: Network,
+    readonly network: Proxy,
     readonly gateway: Server,
     readonly redis: Server,
     readonly worker: Publisher,
@@ -36,13 +36,13 @@ export class Stack {
 
   static async start({ programs, folders, env, config }: StackOptions): Promise<Stack> {
     const { dir, remove } = scratch()
-    let network: Network | undefined
+    let network: Proxy | undefined
     const site = await Site.start(folders, () => ({ ...config, gateway: network?.url }))
     const redis = await Server.redis(dir)
     const gateway = await Server.gateway(join(programs, 'realtime'), join(dir, 'data'), {
       REDIS_URL: redisURL(redis), SOCKET_CLIENT_ORIGIN: site.url, ...env,
     })
-    network = await Network.to(gateway.port)
+    network = await Proxy.start(gateway.port)
     // Redis goes away in some scenarios: what the worker publishes then waits in its outbox.
     const worker = createPublisher({ redis: new Redis(redisURL(redis), { lazyConnect: true }), onError: () => undefined })
     return new Stack(site, network, gateway, redis, worker, remove)
@@ -58,6 +58,23 @@ export class Stack {
       const chapter = ++this.#chapters
       return this.publish(generationEvent(jobId, { type: 'chapter-drafted', occurredAt: new Date().toISOString(), chapter }))
     }))
+  }
+
+  /** Breaks every connection between browser and gateway, and lets no new one come about. */
+  cut(): void {
+    this.network.mode = 'refused'
+    this.network.cut()
+  }
+
+  /** Lets HTTP through and no WebSocket, as a proxy of an office may. */
+  blockSockets(): void {
+    this.network.mode = 'websockets-refused'
+    this.network.cut()
+  }
+
+  /** Makes the network whole again. */
+  mend(): void {
+    this.network.mode = 'open'
   }
 
   async stop(): Promise<void> {
