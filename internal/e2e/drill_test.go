@@ -1,0 +1,137 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/testkit"
+)
+
+// drillSettings are an environment in which drills find redis-server and nats-server,
+// and their temporary folder.
+func drillSettings(t *testing.T) settings {
+	t.Helper()
+	redis, dir := testkit.Program(t, "redis-server"), t.TempDir()
+	if output, err := exec.Command("go", "build", "-o", dir, "github.com/nats-io/nats-server/v2").CombinedOutput(); err != nil {
+		t.Fatalf("build nats-server: %v\n%s", err, output)
+	}
+	return settings{"PATH": dir + string(filepath.ListSeparator) + filepath.Dir(redis), "TMPDIR": t.TempDir()}
+}
+
+// nothingLeft fails the test when the temporary folder has something in it, or a
+// process that was started with it runs.
+func nothingLeft(t *testing.T, folder string) {
+	t.Helper()
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	if runtime.GOOS != "linux" {
+		return
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range processes {
+		environment, err := os.ReadFile(path)
+		if err == nil && bytes.Contains(environment, []byte(folder)) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "cmdline"))
+			t.Errorf("still runs: %s", bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
+		}
+	}
+}
+
+// A drill passes, shows what it did, and writes its report.
+func TestDrillCommand(t *testing.T) {
+	t.Parallel()
+	env, out := drillSettings(t), filepath.Join(t.TempDir(), "reports")
+	r := run(t, env, "", "drill", "poison-flood", "--events", "40", "--out", out, "-o", "json")
+	var shown []struct {
+		Name, Folder string
+		Result       struct {
+			Status  string
+			Verdict struct{ Lost, Acknowledged int }
+		}
+	}
+	// How long the recovery may take is not for a busy machine to say: 3.
+	if err := json.Unmarshal([]byte(r.stdout), &shown); err != nil || (r.code != 0 && r.code != 3) {
+		t.Fatalf("status %d, %v:\n%s%s", r.code, err, r.stdout, r.stderr)
+	}
+	if len(shown) != 1 || shown[0].Name != "poison-flood" || shown[0].Result.Verdict.Lost != 0 || shown[0].Result.Verdict.Acknowledged < 300 ||
+		(shown[0].Result.Status == "passed") != (r.code == 0) || !strings.Contains(r.stderr, "fault: ") {
+		t.Errorf("status %d, %+v:\n%s", r.code, shown, r.stderr)
+	}
+	for _, name := range []string{"report.json", "report.md", "report.html"} {
+		if text, err := os.ReadFile(filepath.Join(out, "poison-flood", name)); err != nil || !bytes.Contains(text, []byte("poison-flood")) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	nothingLeft(t, env["TMPDIR"])
+}
+
+// An interruption ends what a drill started, and leaves no report.
+func TestInterruptedDrillCommand(t *testing.T) {
+	t.Parallel()
+	env, dir := drillSettings(t), t.TempDir()
+	command := exec.CommandContext(t.Context(), build(t, "realtime"), "drill", "redis-outage", "--outage", "5m")
+	command.Dir, command.Env = dir, environ(env)
+	told, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	interrupted := false
+	for lines := bufio.NewScanner(told); lines.Scan(); {
+		t.Log(lines.Text())
+		if strings.Contains(lines.Text(), "fault: ") {
+			interrupted = true
+			if err := command.Process.Signal(os.Interrupt); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	var exit *exec.ExitError
+	if err := command.Wait(); !errors.As(err, &exit) || exit.ExitCode() != 1 || !interrupted {
+		t.Errorf("ended with %v", err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("wrote %v, %v", left, err)
+	}
+	nothingLeft(t, env["TMPDIR"])
+}
+
+// What cannot run says why, with status 2.
+func TestDrillsThatCannotRun(t *testing.T) {
+	t.Parallel()
+	if r := run(t, nil, "", "drill", "list", "-o", "json"); r.code != 0 || strings.Count(r.stdout, `"name"`) != 6 {
+		t.Errorf("status %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	for words, args := range map[string][]string{
+		"no such drill":           {"earthquake"},
+		"requires at least 1 arg": {},
+		"outage: 1h0m0s":          {"redis-outage", "--outage", "1h"},
+		"want table or json":      {"redis-outage", "-o", "xml"},
+	} {
+		if r := run(t, nil, "", append([]string{"drill"}, args...)...); r.code != 2 || !strings.Contains(r.stderr, words) {
+			t.Errorf("%q: status %d: %s", args, r.code, r.stderr)
+		}
+	}
+	if r := run(t, settings{"PATH": t.TempDir()}, "", "drill", "redis-outage"); r.code != 2 || !strings.Contains(r.stderr, "redis-server is not on the PATH") {
+		t.Errorf("without redis-server: status %d: %s", r.code, r.stderr)
+	}
+	redis := testkit.Program(t, "redis-server")
+	if r := run(t, settings{"PATH": t.TempDir() + string(filepath.ListSeparator) + filepath.Dir(redis)}, "", "drill", "node-loss"); r.code != 2 ||
+		!strings.Contains(r.stderr, "nats-server is neither beside realtime nor on the PATH") {
+		t.Errorf("without nats-server: status %d: %s", r.code, r.stderr)
+	}
+}
