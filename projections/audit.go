@@ -68,8 +68,9 @@ type Findings struct {
 func (f Findings) Equal() bool { return f.Missing == 0 && f.Extra == 0 && f.Different == 0 }
 
 // Audit is one comparison. Its methods are for one goroutine: [Audit.Expect] with
-// every record of the extent, [Audit.Sum], and while [Audit.Next], Expect with
-// every record again, and [Audit.Match].
+// every record of the extent, beside it [Audit.Sum], which may run in another, then
+// [Audit.Compare], and while [Audit.Next], Expect with every record again, and
+// [Audit.Match].
 type Audit struct {
 	model  *Model
 	store  *Store
@@ -158,10 +159,9 @@ func (a *Audit) expect(id string, record messaging.Record, document func(shape) 
 // Sum reads the collection once, and sums it up.
 func (a *Audit) Sum(ctx context.Context) error {
 	if a.model.name == JobHeads {
-		a.parts = 1
 		return nil
 	}
-	err := a.each(ctx, func(doc bson.Raw) {
+	return a.each(ctx, func(doc bson.Raw) {
 		sequence, held := a.extent.holds(doc)
 		switch {
 		case !held:
@@ -173,8 +173,13 @@ func (a *Audit) Sum(ctx context.Context) error {
 			a.there[laneOf(text(doc, fieldJobID))].add(sha256.Sum256(doc))
 		}
 	})
-	if err != nil {
-		return err
+}
+
+// Compare compares the sums, once both have been made.
+func (a *Audit) Compare() {
+	if a.model.name == JobHeads {
+		a.parts = 1
+		return
 	}
 	var total sum
 	var examine uint64
@@ -190,7 +195,6 @@ func (a *Audit) Sum(ctx context.Context) error {
 	if a.findings.JobsDiffering > 0 {
 		a.parts = int(examine/partDocuments) + 1
 	}
-	return nil
 }
 
 func (a *Audit) setDigest(total sum) {

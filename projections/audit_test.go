@@ -51,6 +51,7 @@ func audit(t testing.TB, model *projections.Model, shadow bool, extent projectio
 	if err := a.Sum(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	a.Compare()
 	for a.Next() {
 		if a.Rereads() {
 			expect()

@@ -28,5 +28,6 @@
 // # Goroutines
 //
 // [Rebuild.Fill] and [Rebuild.Swap] run the shadow's consumer in one goroutine,
-// which has ended when they return. Nothing else is started.
+// [Rebuild.Verify] sums up the collection in one while it folds the log; they have
+// ended when the methods return. Nothing else is started.
 package rebuild

@@ -131,17 +131,22 @@ func (s *system) append(count int) {
 
 func (s *system) appendOne(ctx context.Context) error {
 	s.serial++
-	id, job := fmt.Sprint("id-", s.serial), fmt.Sprint("job-", s.serial%9)
+	_, err := s.log.Append(ctx, recordOf(s.serial, fmt.Sprint("job-", s.serial%9)))
+	return err
+}
+
+// recordOf is the event of a number.
+func recordOf(n int, job string) messaging.Record {
+	id := fmt.Sprint("id-", n)
 	record := messaging.Record{
 		JobID: job, Kind: messaging.KindDomain, ID: id, MessageID: id, EmittedAt: "2025-01-02T03:04:05.678Z",
-		Body: fmt.Appendf(nil, `{"version":1,"kind":"domain","jobId":%q,"id":%q,"event":{"type":"t","occurredAt":"o","n":%d}}`, job, id, s.serial),
+		Body: fmt.Appendf(nil, `{"version":1,"kind":"domain","jobId":%q,"id":%q,"event":{"type":"t","occurredAt":"o","n":%d}}`, job, id, n),
 	}
-	if s.serial%5 == 0 {
+	if n%5 == 0 {
 		record.Kind = messaging.KindJobStatus
-		record.Body = fmt.Appendf(nil, `{"version":1,"kind":"job-status","jobId":%q,"id":%q,"status":"running","snapshot":{"n":%d}}`, job, id, s.serial)
+		record.Body = fmt.Appendf(nil, `{"version":1,"kind":"job-status","jobId":%q,"id":%q,"status":"running","snapshot":{"n":%d}}`, job, id, n)
 	}
-	_, err := s.log.Append(ctx, record)
-	return err
+	return record
 }
 
 func (s *system) model(name string) *projections.Model {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -42,11 +44,7 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 	extent := extentOf(state)
 	extent.Last = consumed.Floor
 	audit := r.model.Audit(shadow, extent, show)
-	if err := r.fold(ctx, "fold the log", extent, audit.Expect); err != nil {
-		return Report{}, err
-	}
-	r.report(Progress{Step: "sum up the collection"})
-	if err := audit.Sum(ctx); err != nil {
+	if err := r.sums(ctx, audit, extent); err != nil {
 		return Report{}, err
 	}
 	for audit.Next() {
@@ -72,6 +70,21 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 		Epoch: extent.Epoch, FirstSequence: extent.First, LastSequence: extent.Last,
 		Equal: findings.Equal(), Findings: findings, Seconds: time.Since(began).Seconds(),
 	}, nil
+}
+
+// sums folds the log and, beside it, sums up the collection: the one is work of NATS
+// and of this process, the other of MongoDB.
+func (r *Rebuild) sums(ctx context.Context, audit *projections.Audit, extent projections.Extent) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return audit.Sum(ctx) }) // ends with the collection, or with ctx
+	folded := r.fold(ctx, "fold the log", extent, audit.Expect)
+	group.Go(func() error { return folded }) // stops the other when it failed
+	r.report(Progress{Step: "sum up the collection"})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	audit.Compare()
+	return nil
 }
 
 // fold reads the extent.
