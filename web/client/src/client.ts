@@ -217,8 +217,8 @@ export class Realtime {
       // The session goes on after what it delivered: right for those who had all of that, and for nobody else.
       const kept = recovered && !job.fallback && listeners.every(({ open }) => open)
       job.fallback?.stop()
-      // To one that is kept the answer is only where it stands.
-      if (kept) this.#ask(job, listeners, {})
+      // To one that is kept the answer is only where it stands; the position is for a session that was saved without it.
+      if (kept) this.#ask(job, listeners, { since: job.least(), epoch: job.epoch })
       else {
         for (const listener of listeners) listener.open = false
         if (recovered) this.#unfollow(job.id)
@@ -295,7 +295,14 @@ export class Realtime {
     }
     const before = this.#status
     this.#status = settle(before, this.#overall())
-    if (this.#status !== before) for (const listener of this.#listeners) listener(this.#status)
+    if (this.#status === before) return
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#status)
+      } catch (error) {
+        this.#settings.diagnose({ code: 'handler-threw', error })
+      }
+    }
   }
 
   #statusOf(job: Job, { open, caughtUp }: Listener): Status {

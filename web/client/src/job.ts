@@ -106,7 +106,13 @@ export class Job {
       this.fresh = { listeners, granted: false }
       return { listeners, since: undefined, epoch: undefined }
     }
-    return { listeners: all, since: Math.min(...all.map(({ cursor = this.from as number }) => cursor)), epoch: this.epoch }
+    return { listeners: all, since: this.least(), epoch: this.epoch }
+  }
+
+  /** What every listener has been told up to; undefined when one has not been told anything. */
+  least(): number | undefined {
+    const least = Math.min(...[...this.listeners].map(({ cursor = this.from ?? NaN }) => cursor))
+    return Number.isNaN(least) ? undefined : least
   }
 
   /** From here on what arrives answers a request for these. */
@@ -123,7 +129,7 @@ export class Job {
   placed(caughtUp: boolean): boolean {
     if (!this.fresh?.granted || (this.from === undefined && !caughtUp)) return false
     this.fresh = undefined
-    return this.waiting
+    return this.waiting && this.listeners.size > 0
   }
 
   /** What carried the job is gone. */

@@ -13,7 +13,7 @@ export type Auth = string | ((context: AuthContext) => string | undefined | Prom
 /** What went past without anybody having to do anything. */
 export type Diagnostic =
   | { code: 'unsupported-version'; jobId: string; version: number; sequence?: number | undefined }
-  | { code: 'handler-threw'; jobId: string; error: unknown }
+  | { code: 'handler-threw'; jobId?: string; error: unknown }
   /** No token could be had, or the server did not take a new one; it is tried again. */
   | { code: 'auth-failed'; error: unknown }
   | { code: 'fallback'; jobId: string; transport: 'sse' | 'rest' }
