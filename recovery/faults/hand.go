@@ -66,31 +66,67 @@ func (w *hand) publish(ctx context.Context, id, text string, emitted time.Time) 
 	return w.send(ctx, payload)
 }
 
-// publishAll publishes events once, in order, and returns their receipts.
-func (w *hand) publishAll(ctx context.Context, order []string, batch map[string][]byte) (map[string]messaging.Receipt, error) {
+// batch is events that are published again and again, byte by byte.
+type batch struct {
+	order []string // their ids
+	texts map[string][]byte
+}
+
+// newBatch makes events, round the jobs, and notes that they are attempted.
+func (w *hand) newBatch(name string, events int) (batch, error) {
+	b := batch{texts: map[string][]byte{}}
+	for i := range events {
+		id, job := fmt.Sprint(name, "-", i), w.trial.jobs[i%len(w.trial.jobs)]
+		text, err := w.eventOf(job, id, "", time.Time{})
+		if err != nil {
+			return b, err
+		}
+		b.order, b.texts[id] = append(b.order, id), text
+		w.trial.Journal.Attempted(id, job)
+	}
+	return b, nil
+}
+
+// publishAll publishes a batch once, in order, and returns the receipts by id.
+func (w *hand) publishAll(ctx context.Context, b batch) (map[string]messaging.Receipt, error) {
 	heard := w.client.Subscribe(ctx, messaging.ReceiptsChannel)
 	defer func() { _ = heard.Close() }()
 	if _, err := heard.Receive(ctx); err != nil {
 		return nil, fmt.Errorf("listen for receipts: %w", err)
 	}
-	for _, id := range order {
-		if err := w.send(ctx, batch[id]); err != nil {
+	for _, id := range b.order {
+		if err := w.send(ctx, b.texts[id]); err != nil {
 			return nil, err
 		}
 	}
 	receipts := map[string]messaging.Receipt{}
-	for len(receipts) < len(order) {
+	for len(receipts) < len(b.order) {
 		message, err := heard.ReceiveMessage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("%d of %d events have a receipt: %w", len(receipts), len(order), err)
+			return nil, fmt.Errorf("%d of %d events have a receipt: %w", len(receipts), len(b.order), err)
 		}
 		var receipt messaging.Receipt
 		if err := json.Unmarshal([]byte(message.Payload), &receipt); err != nil {
 			return nil, fmt.Errorf("receipt %q: %w", message.Payload, err)
 		}
-		if _, mine := batch[receipt.ID]; mine {
+		if _, mine := b.texts[receipt.ID]; mine {
 			receipts[receipt.ID] = receipt
 		}
 	}
 	return receipts, nil
+}
+
+// expectRepeats publishes a batch once more, whose receipts have to be duplicates of
+// earlier ones.
+func (w *hand) expectRepeats(ctx context.Context, b batch, earlier map[string]messaging.Receipt) error {
+	repeated, err := w.publishAll(ctx, b)
+	if err != nil {
+		return err
+	}
+	for _, id := range b.order {
+		if !repeated[id].Duplicate || repeated[id].Sequence != earlier[id].Sequence {
+			return fmt.Errorf("%s was stored at %d and, repeated, answered with %+v", id, earlier[id].Sequence, repeated[id])
+		}
+	}
+	return nil
 }

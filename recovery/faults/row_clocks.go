@@ -68,32 +68,21 @@ func skewGateways(ctx context.Context, t *Trial) error {
 	}
 	w := t.newHand()
 	defer w.close()
-	const events = 300
-	batch := make(map[string][]byte, events) // by id
-	var order []string
-	for i := range events {
-		id := fmt.Sprint("clock-", i)
-		if batch[id], err = w.event(id, "", time.Time{}); err != nil {
-			return err
-		}
-		order = append(order, id)
-		t.Journal.Attempted(id, t.jobs[0])
-	}
-	first, err := w.publishAll(ctx, order, batch)
+	events, err := w.newBatch("clock", 300)
 	if err != nil {
 		return err
 	}
-	again, err := w.publishAll(ctx, order, batch)
+	first, err := w.publishAll(ctx, events)
 	if err != nil {
 		return err
 	}
-	for _, id := range order {
-		t.Journal.Acknowledged(id, t.jobs[0], first[id].Sequence)
-		if !again[id].Duplicate || again[id].Sequence != first[id].Sequence {
-			return fmt.Errorf("%s was stored at %d and, repeated, answered with %+v", id, first[id].Sequence, again[id])
-		}
+	for id, receipt := range first {
+		t.Journal.Acknowledged(id, receipt.JobID, receipt.Sequence)
 	}
-	t.Note("%d events, each heard twice by a gateway of now, one an hour ahead and one an hour behind, are stored once and in the order of publishing", events)
+	if err := w.expectRepeats(ctx, events, first); err != nil {
+		return err
+	}
+	t.Note("%d events, each heard twice by a gateway of now, one an hour ahead and one an hour behind, are stored once and in the order of publishing", len(first))
 	for _, skew := range skews {
 		if err := t.judgeTokens(ctx, program, skew); err != nil {
 			return err

@@ -38,6 +38,8 @@ type slowTrial struct {
 
 // stopReading has one client that follows the same jobs as its neighbours read
 // nothing, in every other round, so that what else the machine does hits both kinds.
+// It is live before: one that stops earlier is still catching up, cannot fall back,
+// and is given up after the write timeout.
 // At last it reads nothing for so long that the gateway gives it up.
 func stopReading(ctx context.Context, t *Trial) error {
 	s := &slowTrial{Trial: t, tap: newTap()}

@@ -55,11 +55,11 @@ func (c Config) Validate() error {
 // maxNodes is how many configuration files deploy/cluster has.
 const maxNodes = 3
 
-// DeduplicationWindow is how long the lab's logs remember an id.
-const DeduplicationWindow = "2m"
+// deduplicationWindow is how long the lab's logs remember an id.
+const deduplicationWindow = "2m"
 
-// LogMaxBytes bounds the lab's logs.
-const LogMaxBytes = 1 << 30
+// logMaxBytes bounds the lab's logs.
+const logMaxBytes = 1 << 30
 
 // Lab is one system. Its methods may be called concurrently.
 type Lab struct {
@@ -165,8 +165,8 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	all := map[string]string{
 		"HOST": "127.0.0.1", "PORT": port(address), "DRAIN_SECONDS": "0",
 		"REDIS_URL": l.RedisURL(), "SOCKET_CLIENT_ORIGIN": "*",
-		"STREAM_REPLICAS": strconv.Itoa(l.cfg.Replicas), "STREAM_MAX_BYTES": strconv.Itoa(LogMaxBytes),
-		"STREAM_DEDUP_WINDOW": DeduplicationWindow,
+		"STREAM_REPLICAS": strconv.Itoa(l.cfg.Replicas), "STREAM_MAX_BYTES": strconv.Itoa(logMaxBytes),
+		"STREAM_DEDUP_WINDOW": deduplicationWindow,
 	}
 	if l.cfg.Mongo {
 		all["MONGODB_URI"] = l.MongoURI()
