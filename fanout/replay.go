@@ -12,7 +12,7 @@ func (h *Hub) Show(replay messaging.Replay) {
 	h.mu.RLock()
 	room := h.rooms[replay.Room]
 	h.mu.RUnlock()
-	if room == nil {
+	if room == nil || h.erased.covers(replay.Record) {
 		return
 	}
 	payload, err := h.catalogue.AppendReplay(make([]byte, 0, len(replay.Body)+256), replay)

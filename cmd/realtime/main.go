@@ -65,6 +65,7 @@ Settings are environment variables; "realtime config" lists them.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newLog())
 	root.AddCommand(
 		newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newDeadLetter(), newReplay(), newRestore(),
 		newErase(), newAudit(), newDoctor(), newLoadtest(), newDrill(),

@@ -1,0 +1,274 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// errNotWhole is what the way of an event ends with that is not where it should be.
+var errNotWhole = errors.New("the event is not where it should be")
+
+// maxHistory is how many events of a job are shown at once.
+const maxHistory = 10_000
+
+func newLog() *cobra.Command {
+	command := &cobra.Command{
+		Use:   "log",
+		Short: "Look at the log: what it holds, one job's events, one event's way",
+		Long: `log looks, and changes nothing.
+
+Its commands exit with 0 when all is well, 1 when something failed or is not there, 2 for
+wrong usage, and event with 3 when the event is not where it should be.`,
+		Example: `  realtime log status
+  realtime log job novel-7 --limit 20
+  realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	command.AddCommand(newLogStatus(), newLogJob(), newLogEvent())
+	return command
+}
+
+func newLogStatus() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use:   "status",
+		Short: "Show the streams, their limits, who reads them, and dead letters",
+		Long: `status shows the epoch, each stream with its limits, oldest and newest message, and how
+full it is, each consumer of the events with its lag in events and in seconds (the age
+of the oldest that it has yet to acknowledge), and dead letters by reason.`,
+		Example: `  realtime log status
+  realtime log status -o json | jq '.consumers[] | select(.durable) | {name, lagSeconds}'`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+				status, err := operator.LogStatus(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return render(cmd.OutOrStdout(), output, status, func(w io.Writer) { tableOfLog(w, status) })
+			})
+		},
+	}
+	outputFlag(command, &output)
+	return command
+}
+
+func tableOfLog(w io.Writer, status app.LogStatus) {
+	fmt.Fprintf(w, "epoch %s, sequences %d to %d\n\n", status.Epoch, status.First, status.Last)
+	fmt.Fprintln(w, "STREAM\tMESSAGES\tBYTES\tLIMIT\tFULL\tWHEN FULL\tMAX AGE\tDEDUP\tFIRST\tAT\tLAST\tAT\tREPLICAS\tLEADER")
+	for _, s := range status.Streams {
+		leader := s.Leader
+		if len(s.LaggingReplicas) > 0 {
+			leader += ", lagging: " + strings.Join(s.LaggingReplicas, " ")
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%.1f %%\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t%d %s\t%s\n",
+			s.Name, s.Messages, s.Bytes, numberOrDash(s.MaxBytes), s.FullPercent, s.WhenFull, lengthOrDash(s.MaxAgeSeconds), lengthOrDash(s.DedupSeconds),
+			s.First, timeOrDash(s.FirstAt), s.Last, timeOrDash(s.LastAt), s.Replicas, s.Storage, orDash(leader))
+	}
+	fmt.Fprintln(w, "\nCONSUMER\tDELIVERED\tACKNOWLEDGED\tLAG EVENTS\tLAG SECONDS\tIN FLIGHT\tREDELIVERED\tNOTES")
+	for _, c := range status.Consumers {
+		var notes []string
+		if !c.Durable {
+			notes = append(notes, "ends with its reader")
+		}
+		if c.Paused {
+			notes = append(notes, "paused")
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f\t%d\t%d\t%s\n",
+			c.Name, c.Delivered, c.Acknowledged, c.LagEvents, c.LagSeconds, c.InFlight, c.Redelivered, orDash(strings.Join(notes, ", ")))
+	}
+	fmt.Fprintln(w, "\nDEAD LETTERS\tREASON")
+	for _, reason := range slices.Sorted(maps.Keys(status.DeadLetters)) {
+		fmt.Fprintf(w, "%d\t%s\n", status.DeadLetters[reason], reason)
+	}
+	if len(status.DeadLetters) == 0 {
+		fmt.Fprintln(w, "0\t-")
+	}
+}
+
+func newLogJob() *cobra.Command {
+	var output, since string
+	var limit int
+	command := &cobra.Command{
+		Use:   "job JOB",
+		Short: "Show one job's events",
+		Long: `job shows the newest events of a job, or with --since those after a sequence, oldest
+first. -o json writes one line of JSON for each, with the envelope, as replay does. When
+there are more, the last line on standard error says with which --since they begin.
+
+For all events of a job, whatever their number, see realtime replay --job.`,
+		Example: `  realtime log job novel-7
+  realtime log job novel-7 --since 0 --limit 100 -o json | jq -c .envelope`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			after, err := historyFlags(args[0], since, limit)
+			if err = errors.Join(err, checkOutput(output)); err != nil {
+				return err
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetEscapeHTML(false)
+				columns := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				if output == "table" {
+					fmt.Fprintln(columns, "SEQUENCE\tSTORED\tEMITTED\tKIND\tTYPE\tID\tBYTES\tREPLAY OF")
+				}
+				var last uint64
+				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line app.EventLine, eventType string) error {
+					last = line.Sequence
+					if output == "json" {
+						return encoder.Encode(line)
+					}
+					_, err := fmt.Fprintf(columns, "%d\t%s\t%s\t%s\t%s\t%s\t%d\t%s\n", line.Sequence, line.StoredAt.Format(time.RFC3339Nano), printable(line.EmittedAt),
+						printable(string(line.Kind)), orDash(printable(eventType)), orDash(printable(line.ID)), len(line.Envelope), orDash(line.ReplayOf))
+					return err
+				})
+				if err = errors.Join(err, columns.Flush()); err == nil && more {
+					fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --since %d\n", last)
+				}
+				return err
+			})
+		},
+	}
+	command.Flags().StringVar(&since, "since", "", "only events after this sequence; empty: the newest ones")
+	command.Flags().IntVar(&limit, "limit", 50, fmt.Sprintf("at most so many, 1 to %d", maxHistory))
+	outputFlag(command, &output)
+	return command
+}
+
+func historyFlags(jobID, since string, limit int) (after *uint64, err error) {
+	if err := messaging.ValidateJobID(jobID); err != nil {
+		return nil, usageError{fmt.Errorf("JOB: %w", err)}
+	}
+	if limit < 1 || limit > maxHistory {
+		return nil, usageError{fmt.Errorf("--limit is %d: want 1 to %d", limit, maxHistory)}
+	}
+	if since == "" {
+		return nil, nil
+	}
+	sequence, err := strconv.ParseUint(since, 10, 64)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--since is %q: want a sequence", since)}
+	}
+	return &sequence, nil
+}
+
+func newLogEvent() *cobra.Command {
+	var output string
+	var query app.EventQuery
+	command := &cobra.Command{
+		Use:   "event [ID]",
+		Short: "Show one event's way: received, stored, projected, refused",
+		Long: `event finds an event by its producer's id, or by its sequence, and shows when it was
+emitted or received, each sequence at which the log has it (a replay into the log is one
+more), whether MongoDB has it, the dead letters that name it, and how many follow its job
+at this moment. To how many clients it was delivered is not recorded.
+
+By id it reads the log from end to end, with --job the events of that job alone.
+
+It exits with 3 when the event is not in the log but in a dead letter, or is missing in
+MongoDB although the projection says that it has been there.`,
+		Example: `  realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7
+  realtime log event --sequence 1188 -o json`,
+		Args: arguments(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				query.ID = args[0]
+			}
+			if (query.ID == "") == (query.Sequence == 0) {
+				return usageError{errors.New("name an event by its id or by --sequence, and not both")}
+			}
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+				way, err := operator.EventWay(cmd.Context(), query, shown.report)
+				shown.end()
+				if err != nil {
+					return err
+				}
+				if err := render(cmd.OutOrStdout(), output, way, func(w io.Writer) { tableOfWay(w, way) }); err != nil {
+					return err
+				}
+				if !way.Whole() {
+					return differsError{errNotWhole}
+				}
+				return nil
+			})
+		},
+	}
+	command.Flags().Uint64Var(&query.Sequence, "sequence", 0, "the event's sequence in the log")
+	command.Flags().StringVar(&query.JobID, "job", "", "the event's job, which makes the search shorter")
+	outputFlag(command, &output)
+	return command
+}
+
+func tableOfWay(w io.Writer, way app.EventWay) {
+	fmt.Fprintf(w, "id\t%s\n", orDash(printable(way.ID)))
+	for _, s := range way.Stored {
+		verb := "received"
+		if s.EmittedBy == "worker" {
+			verb = "emitted"
+		}
+		fmt.Fprintf(w, "\n%s\t%s, as the %s says\n", verb, printable(s.EmittedAt), s.EmittedBy)
+		fmt.Fprintf(w, "stored\t%s, sequence %d of epoch %s, job %s, kind %s, %d bytes\n",
+			s.StoredAt.Format(time.RFC3339Nano), s.Sequence, s.Epoch, printable(s.JobID), printable(string(s.Kind)), s.Bytes)
+		if s.ReplayOf != "" {
+			fmt.Fprintf(w, "replay of\t%s\n", s.ReplayOf)
+		}
+		projected := string(s.Projected)
+		switch projected {
+		case "unknown":
+			projected += ": MONGODB_URI is not set"
+		case "missing":
+			projected += fmt.Sprintf(": MongoDB should have everything up to %d; see realtime projections verify history", s.Floor)
+		case "not-yet":
+			projected += fmt.Sprintf(": MongoDB has everything up to %d", s.Floor)
+		}
+		fmt.Fprintf(w, "projected\t%s\n", projected)
+		fmt.Fprintf(w, "delivered\tnot recorded; at this moment %d subscriptions at %d gateways follow the job\n", s.Followers, s.Gateways)
+	}
+	if len(way.Stored) == 0 {
+		fmt.Fprintln(w, "stored\tno")
+	}
+	for _, l := range way.Letters {
+		fmt.Fprintf(w, "\nrefused\t%s, %s: %s; see realtime deadletter show %d\n", l.At.Format(time.RFC3339Nano), l.Reason, printable(l.Detail), l.Letter)
+	}
+}
+
+func orDash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+func numberOrDash(n int64) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func lengthOrDash(seconds float64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return time.Duration(seconds * float64(time.Second)).String()
+}
