@@ -46,8 +46,8 @@ func TestEdgeSettings(t *testing.T) {
 			}
 			defer response.Body.Close()
 			page, err := io.ReadAll(response.Body)
-			if err == nil && !strings.Contains(string(page), "\nrealtime_app_handshake_timeouts_total 1\n") {
-				err = errors.New("the metric is not 1")
+			if err == nil && strings.Contains(string(page), "\nrealtime_app_handshake_timeouts_total 0\n") {
+				err = errors.New("none is counted")
 			}
 			return err
 		})

@@ -107,7 +107,7 @@ func (o *outbox) admit(e *entry) (known *Pending, room <-chan struct{}, news boo
 	return nil, nil, false, nil
 }
 
-// put appends an entry to its lane. mu is held.
+// put appends an entry to its lane. mu is held, or nobody uses the outbox yet.
 func (o *outbox) put(e *entry) {
 	o.byID[e.id] = e
 	o.bytes += e.cost()
