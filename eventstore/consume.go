@@ -26,6 +26,10 @@ const (
 	maxBatchBytes = 16 << 20
 )
 
+// RedeliveryWait is after what time others are handed what a process held that died.
+// A consumer that is paused hands it to nobody.
+const RedeliveryWait = ackWait + 2*time.Second
+
 // Consume hands every record of the log to apply, in batches of at most maxBatch,
 // ascending within a batch, starting after what a consumer of that name has had
 // acknowledged before. A batch is acknowledged once apply returned nil. While

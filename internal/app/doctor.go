@@ -108,11 +108,11 @@ func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
 		return checks
 	}
 	var build struct {
-		Version string   `bson:"version"`
-		Ferret  bson.Raw `bson:"ferretdb"`
+		Version string `bson:"version"`
+		Ferret  string `bson:"ferretdbVersion"`
 	}
 	if err := admin.RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&build); err == nil {
-		checks = append(checks, doctor.Version(area, build.Version), doctor.MongoDB(hello.Set, build.Ferret != nil))
+		checks = append(checks, doctor.Version(area, build.Version), doctor.MongoDB(hello.Set, build.Ferret != ""))
 	}
 	// MongoDB cuts its clock to the millisecond.
 	return append(checks, doctor.Clock(area, hello.LocalTime, began.Truncate(time.Millisecond), answered))

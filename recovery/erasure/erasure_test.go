@@ -276,3 +276,25 @@ func TestABatchInFlight(t *testing.T) {
 	}
 	s.gone(11)
 }
+
+// TestABatchOfTheDead: a process has died with a batch in its hands. The erasure lets
+// the projections go on until others have been handed it.
+func TestABatchOfTheDead(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.insert("novel_jobs", bson.D{{Key: "jobId", Value: job}})
+	s.append(1)
+	s.settled()
+	s.keep(make(chan struct{}))
+	s.append(5)
+	for range projections.Names() {
+		<-s.held
+	}
+	s.append(1)
+	s.die(projections.History)
+	s.keep(nil)
+	if _, err := erasure.New(s.config()).Erase(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	s.gone(7)
+}

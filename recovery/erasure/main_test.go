@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -68,6 +70,7 @@ const (
 type system struct {
 	t       testing.TB
 	log     *eventstore.Log
+	conn    *nats.Conn
 	archive *eventstore.Archive
 	store   *projections.Store
 	db      *mongo.Database
@@ -91,7 +94,7 @@ func setup(t testing.TB) *system {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	s := &system{t: t, held: make(chan struct{}, 16)}
+	s := &system{t: t, conn: conn, held: make(chan struct{}, 16)}
 	if s.log, err = eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), nil, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
@@ -200,6 +203,24 @@ func (s *system) settled() {
 			}
 			time.Sleep(10 * time.Millisecond) // Nothing tells.
 		}
+	}
+}
+
+// die is handed a record of a projection, and never heard of again.
+func (s *system) die(projection string) {
+	s.t.Helper()
+	js, err := jetstream.New(s.conn)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	consumer, err := js.Consumer(s.t.Context(), "NOVEL_EVENTS", projection)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if msg, err := consumer.Next(); err != nil {
+		s.t.Fatal(err)
+	} else if meta, err := msg.Metadata(); err != nil || meta.Sequence.Stream < 2 {
+		s.t.Fatalf("handed %+v, %v", meta, err)
 	}
 }
 

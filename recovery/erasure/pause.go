@@ -15,7 +15,7 @@ const (
 	// long as it takes. A process that dies meanwhile costs that much.
 	pauseLength = time.Minute
 	// restTime bounds the wait for what is in flight.
-	restTime = 30 * time.Second
+	restTime = 10 * time.Second
 	// pollInterval is how often it is asked whether anything is: nothing tells.
 	pollInterval = 50 * time.Millisecond
 )
@@ -29,8 +29,21 @@ type pause struct {
 }
 
 // begin pauses the consumers and waits until nothing of them is in flight. end is to
-// be called after an error, too.
+// be called after an error, too. A process may have died with a batch, which a paused
+// consumer hands to nobody: so if it takes long they go on for a moment, once.
 func (p *pause) begin(ctx context.Context) error {
+	err := p.attempt(ctx)
+	if !errors.Is(err, ErrBusy) {
+		return err
+	}
+	if err := errors.Join(p.end(ctx), wait(ctx, eventstore.RedeliveryWait)); err != nil {
+		return err
+	}
+	p.paused = nil
+	return p.attempt(ctx)
+}
+
+func (p *pause) attempt(ctx context.Context) error {
 	var names []string
 	for _, name := range projections.Names() {
 		names = append(names, name, projections.RebuildConsumer(name))

@@ -14,9 +14,10 @@ const (
 	// firstPause is how long the live consumer is paused while the shadow comes up
 	// with it: what a process that dies then costs.
 	firstPause = time.Minute
-	// restTime bounds the wait for what is in flight, and leaves enough of the
-	// pause for the shadow to come up with it and be renamed.
+	// restTime bounds the wait for what is in flight, stillTime, and for the shadow to
+	// come up with it, and leaves enough of the pause for the renames.
 	restTime   = 30 * time.Second
+	stillTime  = 10 * time.Second
 	enoughLeft = 10 * time.Second
 	// lastingPause is for as long as the collections are being moved. It ends with
 	// the swap; when the process dies, with the next one.
@@ -75,7 +76,16 @@ func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
 	if found.Unfinished {
 		pause = lastingPause
 	}
-	if err := r.rest(ctx, state.Epoch, pause); err != nil {
+	err = r.rest(ctx, state.Epoch, pause)
+	if errors.Is(err, ErrBusy) && !found.Unfinished {
+		// A process may have died with a batch, which a paused consumer hands to nobody.
+		r.report(Progress{Step: "let the live consumer go on for a moment"})
+		if err = errors.Join(r.resume(ctx), wait(ctx, eventstore.RedeliveryWait)); err == nil {
+			began = time.Now()
+			err = r.rest(ctx, state.Epoch, pause)
+		}
+	}
+	if err != nil {
 		if !found.Unfinished {
 			err = errors.Join(err, r.resume(ctx))
 		}
@@ -107,7 +117,12 @@ func (r *Rebuild) rest(ctx context.Context, epoch string, pause time.Duration) e
 	if err != nil {
 		return err
 	}
-	floor, err := r.still(bounded, lost)
+	quiet, cancel := context.WithTimeoutCause(bounded, stillTime, ErrBusy)
+	defer cancel()
+	floor, err := r.still(quiet, lost)
+	if err != nil && ctx.Err() == nil && quiet.Err() != nil {
+		return fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
+	}
 	if err == nil {
 		err = r.follow(bounded, func(ctx context.Context) error { return r.reach(ctx, "catch up", epoch, floor) })
 	}
