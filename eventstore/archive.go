@@ -41,8 +41,12 @@ func NewArchive(conn *nats.Conn) (*Archive, error) {
 	return &Archive{conn: conn, js: js}, nil
 }
 
-// Streams returns the names of the streams that make up the log.
-func (a *Archive) Streams() []string { return slices.Clone(archived) }
+// LogStreams returns the names of the streams that make up the log, that of the events
+// first.
+func LogStreams() []string { return slices.Clone(archived) }
+
+// Streams is [LogStreams].
+func (a *Archive) Streams() []string { return LogStreams() }
 
 // IsAudit reports whether a stream is the record of erasures, which a restore makes
 // where it is missing, and never replaces.
@@ -91,6 +95,8 @@ type ArchivedState struct {
 	Bytes    uint64 `json:"bytes"`
 	First    uint64 `json:"first_seq"`
 	Last     uint64 `json:"last_seq"`
+	// LastTime is when the newest message was stored; a long time ago without one.
+	LastTime time.Time `json:"last_ts"`
 }
 
 // snapshotRequest and the answers below are of the JetStream API.

@@ -11,6 +11,7 @@ import (
 
 func newBackup() *cobra.Command {
 	var output string
+	var adopt bool
 	command := &cobra.Command{
 		Use:   "backup DIR",
 		Short: "Save the log into a folder, with checksums",
@@ -18,31 +19,45 @@ func newBackup() *cobra.Command {
 format, and a manifest with the checksum of each file. Events go on meanwhile. After an
 interruption, give the same folder again.
 
-The nats CLI reads each stream's folder, too: nats stream restore DIR/NOVEL_EVENTS.
+The nats CLI reads each stream's folder, too: nats backup restore stream DIR/NOVEL_EVENTS.
+With --adopt nothing is saved: the folder holds what the nats CLI has saved, with nats
+backup stream NOVEL_EVENTS DIR/NOVEL_EVENTS, and gets its manifest, so that restore takes it.
 
 It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong usage.`,
 		Example: `  NATS_URL=nats://nats-1:4222 realtime backup /backups/2026-03-01
-  realtime backup /backups/2026-03-01 -o json`,
+  realtime backup /backups/2026-03-01 -o json
+  realtime backup /backups/by-nats-cli --adopt`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
-				manifest, err := operator.Backup(cmd.Context(), args[0], shown.report)
-				if err != nil {
-					return err
-				}
+			show := func(manifest app.BackupManifest) error {
 				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
 					fmt.Fprintln(w, "STREAM\tEPOCH\tMESSAGES\tFIRST\tLAST")
 					for _, s := range manifest.Streams {
 						fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", s.Name, s.Epoch, s.Messages, s.FirstSequence, s.LastSequence)
 					}
 				})
+			}
+			if adopt {
+				manifest, err := app.AdoptBackup(args[0])
+				if err != nil {
+					return err
+				}
+				return show(manifest)
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+				manifest, err := operator.Backup(cmd.Context(), args[0], shown.report)
+				if err != nil {
+					return err
+				}
+				return show(manifest)
 			})
 		},
 	}
 	outputFlag(command, &output)
+	command.Flags().BoolVar(&adopt, "adopt", false, "write the manifest of what the nats CLI has saved, and save nothing")
 	return command
 }
 

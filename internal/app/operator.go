@@ -105,6 +105,9 @@ type (
 	ProjectionSwapped = rebuild.Swapped
 )
 
+// BackupManifest says what a backup holds.
+type BackupManifest = backup.Manifest
+
 // Backup writes a backup of the log into a folder.
 func (o *Operator) Backup(ctx context.Context, dir string, report func(step string, done, total uint64)) (backup.Manifest, error) {
 	archive, err := eventstore.NewArchive(o.conn)
@@ -139,6 +142,9 @@ func (o *Operator) Restore(ctx context.Context, dir string, replace bool, report
 	}
 	return restored, o.eraseAgain(ctx, begun, report)
 }
+
+// AdoptBackup writes the manifest of a folder that the `nats` CLI has written.
+func AdoptBackup(dir string) (BackupManifest, error) { return backup.Adopt(dir) }
 
 // CheckBackup compares the files of a backup with its manifest.
 func CheckBackup(dir string) (backup.Manifest, error) {
