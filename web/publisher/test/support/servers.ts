@@ -98,7 +98,14 @@ export class Server {
     child.stderr.on('data', keep)
     this.#process = child
     this.#ended = new Promise((resolve) => child.once('exit', resolve))
-    await until(`${program} is ready: ${this.output}`, () => this.ready(this))
+    // A test that gives up waiting, or is out of time first, leaves nothing behind.
+    const orphaned = () => void child.kill('SIGKILL')
+    process.once('exit', orphaned)
+    child.once('exit', () => process.off('exit', orphaned))
+    await until(`${program} is ready`, () => this.ready(this)).catch((error: Error) => {
+      orphaned()
+      throw new Error(`${error.message}: ${this.output}`)
+    })
   }
 
   /** Stops the process where it is: its connections stay and answer nothing. */
