@@ -8,6 +8,7 @@ export default defineConfig({
     include: ['scenarios/**/*.test.ts'],
     globalSetup: ['support/setup.ts'],
     fileParallelism: false,
+    isolate: false,
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

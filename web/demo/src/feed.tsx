@@ -71,14 +71,13 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
     const subscription = client.subscribeJob(jobId, {
       ...(since !== undefined && { since }),
       onEvent: (event, { replayed }) => {
-        if (away && replayed && event.sequence !== undefined && event.sequence > (timeline.newest ?? 0)) missed++
+        if (away && replayed && event.sequence !== undefined && event.sequence > (timeline.newest ?? 0) && missed++ === 0) after = timeline.newest
         timeline.add(event)
       },
       onStatus: (status) => {
         if (!isCarried(status) && isCarried(timeline.view().status)) {
           away = true
           missed = 0
-          after = timeline.newest
         }
         timeline.setStatus(status)
       },

@@ -12,7 +12,7 @@ export class Reader {
 
   static async start(): Promise<Reader> {
     // Chromium has no sandbox for root, which containers run as.
-    const args = ['--no-sandbox', '--disable-dev-shm-usage', '--js-flags=--expose-gc', '--enable-precise-memory-info']
+    const args = ['--no-sandbox', '--disable-dev-shm-usage']
     return new Reader(await playwright.launch({ executablePath: chromium(), args }))
   }
 
