@@ -40,8 +40,7 @@ func (l *Log) CountJob(ctx context.Context, jobID string) (uint64, error) {
 //
 // A purge by subject alone (server 2.15) marks records as removed and leaves their
 // bytes in the file until the block is written anew, which may be never. So each
-// is deleted with its bytes overwritten first; the purge takes what somebody else
-// put under the subject.
+// is deleted with its bytes overwritten first; the purge takes what came between.
 func (l *Log) EraseJob(ctx context.Context, jobID string, through uint64, told func(erased uint64)) (erased uint64, err error) {
 	subject, err := eventSubject(jobID)
 	if err != nil {
@@ -62,12 +61,28 @@ func (l *Log) EraseJob(ctx context.Context, jobID string, through uint64, told f
 		if err != nil {
 			return erased, fmt.Errorf("erase %s: %w", subject, err)
 		}
-		if len(records) == 0 {
-			break
-		}
+		sequences := make([]uint64, 0, len(records))
 		for _, record := range records {
-			if err := l.overwrite(ctx, stream, record.Sequence); err != nil {
-				return erased, fmt.Errorf("erase %s at sequence %d: %w", subject, record.Sequence, err)
+			sequences = append(sequences, record.Sequence)
+		}
+		if len(sequences) == 0 {
+			// A replica that is behind, and one that is done, look the same.
+			left, err := l.leader(ctx, eventStream, directRequest{Sequence: 1, Next: subject})
+			if errors.Is(err, errNotFound) || err == nil && left.sequence > through {
+				break
+			}
+			if err != nil {
+				return erased, fmt.Errorf("erase %s: %w", subject, err)
+			}
+			sequences = append(sequences, left.sequence)
+		}
+		for _, sequence := range sequences {
+			was, err := l.overwrite(ctx, stream, sequence)
+			if err != nil {
+				return erased, fmt.Errorf("erase %s at sequence %d: %w", subject, sequence, err)
+			}
+			if !was {
+				continue
 			}
 			if erased++; told != nil {
 				told(erased)
@@ -82,19 +97,19 @@ func (l *Log) EraseJob(ctx context.Context, jobID string, through uint64, told f
 	return erased, nil
 }
 
-// overwrite deletes one message and its bytes. One that is gone is no error: a
-// page may come from a replica that is behind.
-func (l *Log) overwrite(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+// overwrite deletes one message and its bytes. It reports false for one that is gone,
+// which is no error: a page may come from a replica that is behind.
+func (l *Log) overwrite(ctx context.Context, stream jetstream.Stream, sequence uint64) (was bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	err := stream.SecureDeleteMsg(ctx, sequence)
+	err = stream.SecureDeleteMsg(ctx, sequence)
 	if err == nil {
-		return nil
+		return true, nil
 	}
 	if _, gone := l.leader(ctx, stream.CachedInfo().Config.Name, directRequest{Sequence: sequence}); errors.Is(gone, errNotFound) {
-		return nil
+		return false, nil
 	}
-	return unavailable(err)
+	return false, unavailable(err)
 }
 
 // EraseDeadLetter deletes one letter, its bytes overwritten. One that is gone
@@ -104,7 +119,7 @@ func (l *Log) EraseDeadLetter(ctx context.Context, sequence uint64) error {
 	defer cancel()
 	stream, err := l.js.Stream(setup, deadLetterStream)
 	if err == nil {
-		err = l.overwrite(ctx, stream, sequence)
+		_, err = l.overwrite(ctx, stream, sequence)
 	}
 	if err != nil {
 		return fmt.Errorf("erase dead letter %d: %w", sequence, unavailable(err))

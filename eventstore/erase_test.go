@@ -159,3 +159,20 @@ func TestAudit(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestEraseWhatIsNoRecord: what somebody else has put under the job's subject goes, too.
+func TestEraseWhatIsNoRecord(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.add(t, record("job", "a"))
+	ack, err := b.js.Publish(t.Context(), "novel.events.job", []byte("by hand"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if erased, err := b.log.EraseJob(t.Context(), "job", ack.Sequence, nil); err != nil || erased != 2 {
+		t.Errorf("erased %d, %v", erased, err)
+	}
+	if count, err := b.log.CountJob(t.Context(), "job"); err != nil || count != 0 {
+		t.Errorf("%d are left, %v", count, err)
+	}
+}

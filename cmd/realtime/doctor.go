@@ -20,7 +20,8 @@ func newDoctor() *cobra.Command {
 changes nothing: the settings; whether Redis, MongoDB and NATS answer, their versions and
 their clocks; the log's streams against what is recommended and what the settings ask for;
 the disk of DATA_DIR and the number of open files. Each line is ok, warn, fail or skip (it
-could not be looked at, or does not apply), with what was found and what to do.
+could not be looked at, or does not apply), with what was found and what to do. Without
+NATS_URL it opens the log in DATA_DIR, if no gateway runs on it, for as long as it looks.
 
 It exits with 0 when nothing fails, warnings or not, 2 for wrong usage, 3 when something
 fails; with --strict also when there is a warning.`,
