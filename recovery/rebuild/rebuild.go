@@ -78,6 +78,11 @@ func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 	if err := r.copyKept(ctx, state); err != nil {
 		return err
 	}
+	return r.level(ctx, "fill", state.Epoch)
+}
+
+// level brings the shadow up to the head of the log.
+func (r *Rebuild) level(ctx context.Context, step, epoch string) error {
 	return r.follow(ctx, func(ctx context.Context) error {
 		// The second time for what came while the first ran.
 		for range 2 {
@@ -85,7 +90,7 @@ func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 			if err != nil {
 				return err
 			}
-			if err := r.reach(ctx, "fill", state.Epoch, head.LastSequence); err != nil {
+			if err := r.reach(ctx, step, epoch, head.LastSequence); err != nil {
 				return err
 			}
 		}

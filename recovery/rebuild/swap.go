@@ -70,6 +70,10 @@ func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
 	if !compared.Equal {
 		return swapped, fmt.Errorf("swap %s: %w", r.model.Name(), ErrNotEqual)
 	}
+	// What came during a long comparison would make for a long pause.
+	if err := r.level(ctx, "catch up", state.Epoch); err != nil {
+		return swapped, err
+	}
 	began := time.Now()
 	// What an interrupted swap has left paused stays so until this one is done.
 	pause := firstPause
