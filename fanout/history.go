@@ -35,10 +35,11 @@ type history struct {
 
 	mongoOutage *outage
 
-	mu sync.Mutex // guards the two below
-	// down is set from a failure of MongoDB until a probe of it succeeds.
-	down  bool
-	floor floor
+	mu sync.Mutex // guards the three below
+	// down is set from a failure of MongoDB until a probe of it succeeds, and slow
+	// with it as long as all that failed is that pages did not come in time.
+	down, slow bool
+	floor      floor
 }
 
 // page is one read of the history, oldest event first. It may be shared.
@@ -71,18 +72,19 @@ type place struct {
 func (h *history) after(ctx context.Context, at place, after uint64, limit int) (page, error) {
 	key := fmt.Sprintf("after %d %d %s %s", after, limit, at.epoch, at.jobID)
 	return h.flights.share(ctx, key, func(ctx context.Context) (page, error) {
-		result, err := h.readAfter(ctx, at, after, limit)
+		result, err := h.readAfter(ctx, at, after, limit, false)
 		if err == nil && result.firstAvailable > 0 && h.projection != nil {
-			// No client is told of a gap on the word of an old floor.
+			// No client is told of a gap on the word of an old floor, or because MongoDB
+			// takes its time.
 			h.forgetFloor()
-			result, err = h.readAfter(ctx, at, after, limit)
+			result, err = h.readAfter(ctx, at, after, limit, true)
 		}
 		return result, err
 	})
 }
 
-func (h *history) readAfter(ctx context.Context, at place, after uint64, limit int) (page, error) {
-	records, known := h.projectedAfter(ctx, at, after, limit)
+func (h *history) readAfter(ctx context.Context, at place, after uint64, limit int, patient bool) (page, error) {
+	records, known := h.projectedAfter(ctx, at, after, limit, patient)
 	if len(records) > 0 {
 		return h.page(records, messaging.SourceMongoDB), nil
 	}

@@ -28,16 +28,24 @@ const legacyEvents = 10_000
 
 // projectedAfter reads from MongoDB what follows a sequence. known is the
 // sequence up to which records is all there is; when it is after, MongoDB does
-// not know: it is not configured, down, or misses documents.
-func (h *history) projectedAfter(ctx context.Context, at place, after uint64, limit int) (records []messaging.Record, known uint64) {
+// not know: it is not configured, down, or misses documents. patient is for what
+// the log no longer has: one that is merely slow is asked then, and waited for.
+func (h *history) projectedAfter(ctx context.Context, at place, after uint64, limit int, patient bool) (records []messaging.Record, known uint64) {
+	if !h.mongoUp(patient) {
+		return nil, after
+	}
 	floor, ok := h.projectedUpTo(ctx)
 	if !ok || floor <= after {
 		return nil, after
 	}
-	asking, cancel := context.WithTimeout(ctx, h.patience)
-	defer cancel()
+	asking := ctx
+	if !patient {
+		var cancel context.CancelFunc
+		asking, cancel = context.WithTimeout(ctx, h.patience)
+		defer cancel()
+	}
 	records, err := h.projection.ReadAfter(asking, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: after}, limit)
-	if !h.mongoAnswered(ctx, err) {
+	if !h.mongoAnswered(ctx, asking, err) {
 		return nil, after
 	}
 	full := len(records) == limit || bodyBytes(records) >= sourcePageBytes
@@ -64,6 +72,9 @@ func bodyBytes(records []messaging.Record) (size int) {
 // projectedBefore reads the newest records below before from MongoDB. It reports
 // false when the log has to answer.
 func (h *history) projectedBefore(ctx context.Context, at place, before uint64, limit int) ([]messaging.Record, bool) {
+	if !h.mongoUp(false) {
+		return nil, false
+	}
 	floor, ok := h.projectedUpTo(ctx)
 	if !ok {
 		return nil, false
@@ -85,7 +96,7 @@ func (h *history) projectedBefore(ctx context.Context, at place, before uint64, 
 		defer cancel()
 	}
 	records, err := h.projection.ReadBefore(asking, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: end}, limit)
-	if !h.mongoAnswered(ctx, err) {
+	if !h.mongoAnswered(ctx, asking, err) {
 		return nil, false
 	}
 	switch {
@@ -103,11 +114,11 @@ func (h *history) projectedBefore(ctx context.Context, at place, before uint64, 
 // older than every record that has one. Nobody else has them, so that MongoDB is
 // waited for longer than for a page.
 func (h *history) legacy(ctx context.Context, jobID string, limit int) []messaging.Record {
-	if !h.mongoUp() {
+	if !h.mongoUp(false) {
 		return nil
 	}
 	records, err := h.projection.ReadLegacy(ctx, jobID, limit)
-	if !h.mongoAnswered(ctx, err) {
+	if !h.mongoAnswered(ctx, ctx, err) {
 		return nil
 	}
 	return records
@@ -115,24 +126,20 @@ func (h *history) legacy(ctx context.Context, jobID string, limit int) []messagi
 
 // head returns the job's last known status, if MongoDB is there to ask.
 func (h *history) head(ctx context.Context, jobID string) (head JobHead, found bool) {
-	if !h.mongoUp() {
+	if !h.mongoUp(false) {
 		return JobHead{}, false
 	}
 	_ = h.flights.bounded(ctx, func(ctx context.Context) (err error) {
 		head, found, err = h.projection.Head(ctx, jobID)
-		found = h.mongoAnswered(ctx, err) && found
+		found = h.mongoAnswered(ctx, ctx, err) && found
 		return nil
 	})
 	return head, found
 }
 
 // projectedUpTo returns the sequence up to which MongoDB is known to have every
-// record. It reports false when MongoDB is not there to ask, or when that is not
-// known.
+// record. It reports false when that is not known.
 func (h *history) projectedUpTo(ctx context.Context) (uint64, bool) {
-	if !h.mongoUp() {
-		return 0, false
-	}
 	h.mu.Lock()
 	known := h.floor
 	h.mu.Unlock()
@@ -156,22 +163,23 @@ func (h *history) forgetFloor() {
 	h.floor = floor{}
 }
 
-// mongoUp reports whether MongoDB is configured and has not failed.
-func (h *history) mongoUp() bool {
+// mongoUp reports whether MongoDB is configured and has not failed; to the patient,
+// one that is slow has not.
+func (h *history) mongoUp(patient bool) bool {
 	if h.projection == nil {
 		return false
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.down
+	return !h.down || patient && h.slow
 }
 
 // mongoAnswered notes the outcome of a read, and reports whether it was a good
 // one. After a failure, or no answer in time, no catch-up asks MongoDB until a
 // probe has had an answer: one that is slow holds up those alone who met it first.
-// Each change of state is logged once. A read that its asker has given up says nothing about
-// MongoDB.
-func (h *history) mongoAnswered(ctx context.Context, err error) bool {
+// Each change of state is logged once. A read that its asker has given up, which ends
+// ctx, says nothing about MongoDB; asking may have ended for want of patience alone.
+func (h *history) mongoAnswered(ctx, asking context.Context, err error) bool {
 	if err == nil {
 		return true
 	}
@@ -179,8 +187,10 @@ func (h *history) mongoAnswered(ctx context.Context, err error) bool {
 		return false
 	}
 	h.mongoOutage.note(err)
+	late := asking.Err() != nil && ctx.Err() == nil
 	h.mu.Lock()
 	probing := h.down
+	h.slow = late && (h.slow || !h.down)
 	h.down = true
 	h.mu.Unlock()
 	if !probing {
@@ -208,7 +218,7 @@ func (h *history) probe(ctx context.Context) {
 		}
 		h.mongoOutage.note(nil)
 		h.mu.Lock()
-		h.down = false
+		h.down, h.slow = false, false
 		h.mu.Unlock()
 		return
 	}

@@ -126,6 +126,42 @@ func TestSlowMongo(t *testing.T) {
 	})
 }
 
+// TestSlowMongoHasWhatTheLogRemoved: what nobody but a slow MongoDB has is waited
+// for, before and after it counts as down, and no client is told that it is gone.
+func TestSlowMongoHasWhatTheLogRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, config: unhurried})
+		s.log.publish("job", 300)
+		s.log.set(func(l *memoryLog) {
+			l.retain(200)
+			l.mongoHangs = 2 * time.Second
+		})
+		for range 2 {
+			c := s.connect()
+			c.resume("job", 1)
+			expectEvents(t, c, span(2, 300)...)
+			expect(t, c, messaging.EventCaughtUp)
+			c.close()
+		}
+		// One that does not answer at all is waited for once.
+		s.log.set(func(l *memoryLog) { l.mongoDown, l.mongoHangs = true, time.Hour })
+		for round := range 3 {
+			began := time.Now()
+			c := s.connect()
+			c.resume("job", 1)
+			if gap := expect(t, c, messaging.EventGap); gap.FirstAvailable != 200 {
+				t.Errorf("gap %s", gap.Raw)
+			}
+			expectEvents(t, c, span(200, 300)...)
+			if took := time.Since(began); round > 0 && took > 50*time.Millisecond {
+				t.Errorf("round %d took %s", round, took)
+			}
+			c.close()
+		}
+	})
+}
+
 // TestDocumentsThatMongoMisses: what MongoDB should have and has not, the log
 // serves.
 func TestDocumentsThatMongoMisses(t *testing.T) {

@@ -89,7 +89,7 @@ func (h *history) list(ctx context.Context, at place, query eventsQuery, show fu
 func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
 	after, shown := query.since, 0
 	for walked := 0; walked < maxWalk && shown < query.limit; {
-		records, _ := h.projectedAfter(ctx, at, after, query.limit)
+		records, _ := h.projectedAfter(ctx, at, after, query.limit, false)
 		if len(records) == 0 {
 			var err error
 			if records, err = h.log.ReadAfter(ctx, at.jobID, after, query.limit); err != nil {
