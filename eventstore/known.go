@@ -119,7 +119,8 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, nats.ErrTimeout): // Quiet.
+		case errors.Is(err, nats.ErrTimeout):
+			k.quiet(ctx, consumer)
 		case err != nil:
 			return fmt.Errorf("read ids: %w", err)
 		default:
@@ -153,6 +154,21 @@ func (k *KnownIDs) start(state State) uint64 {
 		start = max(start, state.LastSequence-newest+1)
 	}
 	return start
+}
+
+// quiet looks whether anything is left to read, where nothing came for a while: the
+// newest records may have been purged, and then none of them ever comes.
+func (k *KnownIDs) quiet(ctx context.Context, consumer jetstream.Consumer) {
+	select {
+	case <-k.loaded:
+		return
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, k.log.cfg.ReadTimeout)
+	defer cancel()
+	if info, err := consumer.Info(ctx); err == nil && info.NumPending == 0 {
+		k.finish()
+	}
 }
 
 // finish says that all that was there at the start is known.

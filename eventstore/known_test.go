@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 )
@@ -197,4 +199,28 @@ func TestKnownIDsAcrossRestart(t *testing.T) {
 	startServer(t, natsserver.Config{StoreDir: dir, Listen: listen})
 	b.add(t, withID("job", "after", "text"))
 	eventually(t, "the next id to be known", func() bool { return b.counter(t, "known_ids") == 2 })
+}
+
+// Where the newest records were purged, as many as are read, there is nothing to
+// wait for, and appends do not.
+func TestIDsOfPurgedRecordsAreNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	plain := setup(t)
+	for _, job := range []string{"kept", "purged", "purged", "purged"} {
+		plain.add(t, record(job, "text"))
+	}
+	stream, err := plain.js.Stream(t.Context(), "NOVEL_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject("novel.events.purged")); err != nil {
+		t.Fatal(err)
+	}
+	b := open(t, plain.conn)
+	b.knowIDs(t, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if receipt, err := b.log.Append(ctx, withID("job", "an id", "text")); err != nil || receipt.Sequence != 5 {
+		t.Errorf("%+v, %v", receipt, err)
+	}
 }
