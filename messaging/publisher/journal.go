@@ -254,13 +254,15 @@ func (j *journal) compact() error {
 	return nil
 }
 
-// rewrite replaces the file with one that has these events only.
+// rewrite replaces the file with one that has these events only. One that cannot
+// be finished is removed: it would keep a full disk full.
 func (j *journal) rewrite(left []kept) error {
 	// O_APPEND, so that what follows a line that was cut off leaves no hole.
 	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
+	fail := func(err error) error { return errors.Join(err, next.Close(), os.Remove(j.path+".new")) }
 	size, live := 0, make(map[string]int)
 	buffer := bufio.NewWriter(next)
 	for _, record := range left {
@@ -269,16 +271,16 @@ func (j *journal) rewrite(left []kept) error {
 			_, err = buffer.Write(line)
 		}
 		if err != nil {
-			return errors.Join(err, next.Close())
+			return fail(err)
 		}
 		live[record.ID] = len(line)
 		size += len(line)
 	}
 	if err := errors.Join(buffer.Flush(), next.Sync()); err != nil {
-		return errors.Join(err, next.Close())
+		return fail(err)
 	}
 	if err := os.Rename(j.path+".new", j.path); err != nil {
-		return errors.Join(err, next.Close())
+		return fail(err)
 	}
 	// From here on this is the journal, also where the folder cannot be synced: what
 	// is written to the old file would be lost.

@@ -113,6 +113,21 @@ func TestJournalRecoversFromHalfALine(t *testing.T) {
 	}
 }
 
+// A journal that could not be written anew leaves nothing that takes room.
+func TestJournalThatIsNotFinishedIsRemoved(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a folder where the journal goes")
+	if err := os.MkdirAll(filepath.Join(path, "is not empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := publisher.RewriteJournal(path); err == nil {
+		t.Error("a folder was replaced")
+	}
+	if _, err := os.Stat(path + ".new"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was begun is there: %v", err)
+	}
+}
+
 // A disk that stands still holds up those alone who publish: what was taken in is
 // sent meanwhile.
 func TestSendingDoesNotWaitForTheDisk(t *testing.T) {
