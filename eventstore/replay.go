@@ -21,8 +21,12 @@ var ErrSubject = errors.New("invalid subject")
 const jobPlaceholder = "{job}"
 
 // CheckSubject tells whether [Log.PublishTo] takes a subject: one without wildcards,
-// and none of the service's and the server's own.
+// and none of the service's and the server's own. Its first word is not a job's to
+// choose: of a job called novel it would be the service's own.
 func CheckSubject(subject string) error {
+	if first, _, _ := strings.Cut(subject, "."); strings.Contains(first, jobPlaceholder) {
+		return fmt.Errorf("%w %q: want %s after the first word only", ErrSubject, subject, jobPlaceholder)
+	}
 	subject = strings.ReplaceAll(subject, jobPlaceholder, "job")
 	for _, token := range strings.Split(subject, ".") {
 		if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '*' || r == '>' }) {

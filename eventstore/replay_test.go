@@ -96,6 +96,7 @@ func TestPublishTo(t *testing.T) {
 	}
 	for _, subject := range []string{
 		"", "a..b", ".a", "a.", "a b", "a.*", ">", "a.\x7f", "novel.events.a", "novel", "$JS.API.INFO", "_INBOX.x", "novel.{job}",
+		"{job}.events.x", "{job}", "no{job}.events.x", // of a job called novel, or vel, they are the service's
 	} {
 		if err := b.log.PublishTo(subject, again); !errors.Is(err, eventstore.ErrSubject) {
 			t.Errorf("%q: %v", subject, err)

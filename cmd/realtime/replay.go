@@ -40,7 +40,7 @@ is appended during a replay is not part of it.
 
 --into says where to:
   stdout             one line of JSON each, the envelope inside (the default)
-  nats:SUBJECT       a NATS subject; {job} in it stands for the job's token
+  nats:SUBJECT       a NATS subject; {job} after its first word stands for the job's token
   redis:CHANNEL      a Redis channel (REDIS_URL), the envelope as it was published
   collection:NAME    a collection in MongoDB (MONGODB_URI), as in novel_job_events
   job:JOB            those who follow the job now, as events with a mark and without a
