@@ -40,12 +40,17 @@ func (l hubLog) ReadBefore(ctx context.Context, jobID string, before uint64, lim
 	return l.Log.ReadBefore(ctx, jobID, before, limit)
 }
 
-// hubErasures shows the record of erasures as fan-out wants to see it.
+// hubErasures shows the record of erasures as fan-out wants to see it: as they
+// began. That one is done says nothing new, and when it was finished after a restore
+// it must not be taken for newer than what that has noted.
 type hubErasures struct{ *eventstore.Audit }
 
 func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []fanout.Erasure, newest uint64, err error) {
 	notes, newest, err := a.After(ctx, after)
 	for _, note := range notes {
+		if note.Stage != eventstore.StageBegun {
+			continue
+		}
 		erased = append(erased, fanout.Erasure{
 			JobID: note.JobID, Through: messaging.Position{Epoch: note.Epoch, Sequence: note.Through},
 		})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -98,6 +99,11 @@ func TestErase(t *testing.T) {
 	wrong := erasure.Request{JobID: "nobody", By: "operator", Reason: "r"}
 	if _, err := eraser.Erase(t.Context(), wrong); !errors.Is(err, erasure.ErrNothing) {
 		t.Errorf("a job that nobody knows: %v", err)
+	}
+	s.refuse(`{"jobId":"ghost`)
+	wrong.JobID = "ghost"
+	if result, err = eraser.Erase(t.Context(), wrong); !errors.Is(err, erasure.ErrNothing) || len(result.Mentions) != 1 {
+		t.Errorf("a job that only a letter mentions: %+v, %v", result, err)
 	}
 	wrong.JobID = ""
 	if _, err := eraser.Erase(t.Context(), wrong); !errors.Is(err, eventstore.ErrInvalidJobID) {
@@ -225,6 +231,29 @@ func TestInterruptions(t *testing.T) {
 			t.Fatal("it never finishes")
 		}
 	}
+}
+
+// TestABatchThatCameLate: a projection that was not there to be paused writes records
+// of the job after its documents were removed. They go before the erasure is done.
+func TestABatchThatCameLate(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.fill()
+	state, err := s.log.State(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.config()
+	cfg.Report = func(step string, _, _ uint64) {
+		if strings.HasPrefix(step, "wait for gateways") {
+			s.insert("novel_job_events", bson.D{{Key: "_id", Value: "late"}, {Key: "jobId", Value: job}, {Key: "epoch", Value: state.Epoch}, {Key: "sequence", Value: int64(1)}})
+		}
+	}
+	result, err := erasure.New(cfg).Erase(t.Context(), request())
+	if err != nil || len(result.Done) != 1 || result.Done[0].Removed.Documents != 25 {
+		t.Fatalf("result %+v, %v", result, err)
+	}
+	s.gone(20)
 }
 
 // TestABatchInFlight: the projections hold records of the job when the erasure

@@ -10,6 +10,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/deadletters"
 )
 
@@ -26,10 +27,21 @@ func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups [
 	return e.conclude(ctx, done)
 }
 
-// conclude notes that an erasure is done.
+// conclude looks a last time, and notes that an erasure is done.
 func (e *Eraser) conclude(ctx context.Context, done eventstore.Erasure) (eventstore.Erasure, error) {
+	// A projection that began to run meanwhile, as one does after a restore, was not
+	// there to be paused, and may have written what it was handed before.
+	state, err := e.cfg.Log.State(ctx)
+	if err != nil {
+		return done, err
+	}
+	late, err := e.eraseDocuments(ctx, done, state.Epoch)
+	if err != nil {
+		return done, err
+	}
+	done.Removed.Documents += late.Events
+	done.Removed.Heads += late.Heads
 	done.Stage, done.At = eventstore.StageDone, time.Now().UTC()
-	var err error
 	done.Number, err = e.cfg.Audit.Note(ctx, done)
 	return done, err
 }
@@ -40,23 +52,17 @@ func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups [
 	if err != nil {
 		return begun, err
 	}
-	through := messaging.Position{Epoch: begun.Epoch, Sequence: begun.Through}
 	var removed eventstore.Removed
 	if state.Epoch == begun.Epoch { // in another, the log has none of it
 		if removed.Events, err = e.eraseEvents(ctx, begun); err != nil {
 			return begun, err
 		}
-	} else {
-		through = messaging.Position{Epoch: state.Epoch}
 	}
-	if e.cfg.Models != nil {
-		e.cfg.Report("remove documents", 0, 0)
-		documents, err := e.cfg.Models.EraseJob(ctx, begun.JobID, through)
-		if err != nil {
-			return begun, err
-		}
-		removed.Documents, removed.Heads = documents.Events, documents.Heads
+	documents, err := e.eraseDocuments(ctx, begun, state.Epoch)
+	if err != nil {
+		return begun, err
 	}
+	removed.Documents, removed.Heads = documents.Events, documents.Heads
 	if removed.Letters, err = e.eraseLetters(ctx, begun.JobID); err != nil {
 		return begun, err
 	}
@@ -75,6 +81,20 @@ func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups [
 		Documents: max(begun.Removed.Documents, removed.Documents), Heads: max(begun.Removed.Heads, removed.Heads),
 	}
 	return done, nil
+}
+
+// eraseDocuments removes what the read models have of what is erased, in a log of an
+// epoch: of one that has begun since, nothing is.
+func (e *Eraser) eraseDocuments(ctx context.Context, begun eventstore.Erasure, epoch string) (projections.JobDocuments, error) {
+	if e.cfg.Models == nil {
+		return projections.JobDocuments{}, nil
+	}
+	through := messaging.Position{Epoch: epoch}
+	if epoch == begun.Epoch {
+		through.Sequence = begun.Through
+	}
+	e.cfg.Report("remove documents", 0, 0)
+	return e.cfg.Models.EraseJob(ctx, begun.JobID, through)
 }
 
 // eraseEvents removes the records from the log while no projection holds any. The

@@ -105,13 +105,13 @@ func (e *Eraser) FinishAll(ctx context.Context, begun []eventstore.Erasure) erro
 	if len(done) == 0 {
 		return nil
 	}
-	if e.cfg.Models == nil {
+	if err := e.settle(ctx); err != nil {
+		return err
+	}
+	if e.cfg.Models == nil { // last, for gateways start projecting once the log is back
 		if err := e.unprojected(ctx); err != nil {
 			return err
 		}
-	}
-	if err := e.settle(ctx); err != nil {
-		return err
 	}
 	for _, erasure := range done {
 		if _, err := e.conclude(ctx, erasure); err != nil {
