@@ -53,14 +53,17 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 			}
 			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
 				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.report)
-				if errors.Is(err, app.ErrNothingToErase) {
-					return differsError{err}
-				}
-				if err != nil {
+				nothing := errors.Is(err, app.ErrNothingToErase)
+				if err != nil && !nothing {
 					return err
 				}
 				shown.end()
-				return render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
+				// Also when there is nothing: letters may hold the name that cannot be read.
+				shownErr := render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
+				if nothing {
+					return errors.Join(differsError{err}, shownErr)
+				}
+				return shownErr
 			})
 		},
 	}

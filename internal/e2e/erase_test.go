@@ -30,7 +30,10 @@ func TestErase(t *testing.T) {
 	follower.expect(messaging.EventCaughtUp)
 
 	o.command(2, nil, "erase", "job") // why?
-	o.command(3, nil, "erase", "nobody", "--reason", "r")
+	var nothing struct{ JobID string }
+	if o.command(3, &nothing, "erase", "nobody", "--reason", "r"); nothing.JobID != "nobody" {
+		t.Errorf("of a job that nobody knows it prints %+v", nothing)
+	}
 	var plan struct {
 		Found struct{ Events, Documents, Heads int }
 	}
