@@ -2,6 +2,8 @@ package fanout
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // hubMetrics are the hub's counters. None is labelled with anything a client
@@ -72,6 +74,11 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 	}
 	for _, cause := range repairCauses {
 		m.repairs.WithLabelValues(string(cause))
+	}
+	// So that each is 0 and not absent: an alert does not see a counter rise that
+	// begins at what it rose to.
+	for _, reason := range []messaging.GapReason{messaging.GapRetention, messaging.GapEpoch, messaging.GapErased} {
+		m.gaps.WithLabelValues(string(reason))
 	}
 	registerer.MustRegister(
 		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable,
