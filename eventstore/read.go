@@ -90,7 +90,20 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read the last sequence of %s: %w", subject, err)
 	}
+	if _, ok := l.decoded(found, ""); !ok {
+		return l.lastRecord(ctx, jobID)
+	}
 	return found.sequence, nil
+}
+
+// lastRecord is [Log.LastSequence] for a job whose newest message is no record: a
+// reader that had to come to that would never arrive.
+func (l *Log) lastRecord(ctx context.Context, jobID string) (uint64, error) {
+	records, err := l.ReadNewest(ctx, jobID, 1)
+	if err != nil || len(records) == 0 {
+		return 0, err
+	}
+	return records[0].Sequence, nil
 }
 
 // LastSequences returns the sequence of the newest record of each job; a job
@@ -124,15 +137,31 @@ func (l *Log) lastOf(ctx context.Context, jobs map[string]string, sequences map[
 			request.LastOf = append(request.LastOf, subject)
 		}
 		var pending uint64
+		var unclear []string // the newest message is no record
 		err := l.batch(ctx, eventStream, request, func(found message) {
 			pending = found.pending
-			if jobID, asked := jobs[found.subject]; asked {
+			jobID, asked := jobs[found.subject]
+			if !asked {
+				return
+			}
+			delete(jobs, found.subject)
+			if _, ok := l.decoded(found, ""); ok {
 				sequences[jobID] = found.sequence
-				delete(jobs, found.subject)
+			} else {
+				unclear = append(unclear, jobID)
 			}
 		})
 		if err != nil {
 			return err
+		}
+		for _, jobID := range unclear {
+			last, err := l.lastRecord(ctx, jobID)
+			if err != nil {
+				return err
+			}
+			if last > 0 {
+				sequences[jobID] = last
+			}
 		}
 		if pending == 0 {
 			return nil

@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"testing"
@@ -278,4 +279,28 @@ func TestOneLineIsBounded(t *testing.T) {
 			rt.Fatalf("%q", got)
 		}
 	})
+}
+
+// What somebody else puts under a job's subject is never its newest record: nobody
+// could read up to there.
+func TestLastSequenceIsOfARecord(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	want := b.add(t, record("job", "text"), record("job", "text"))[1]
+	for _, job := range []string{"job", "job", "strange"} {
+		if _, err := b.js.Publish(t.Context(), "novel.events."+job, []byte("by hand")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last, err := b.log.LastSequence(t.Context(), "job")
+	if err != nil || last != want {
+		t.Errorf("the last sequence is %d, %v; want %d", last, err, want)
+	}
+	if last, err := b.log.LastSequence(t.Context(), "strange"); err != nil || last != 0 {
+		t.Errorf("without a record it is %d, %v", last, err)
+	}
+	all, err := b.log.LastSequences(t.Context(), []string{"job", "strange", "none"})
+	if err != nil || !maps.Equal(all, map[string]uint64{"job": want}) {
+		t.Errorf("the last sequences are %v, %v", all, err)
+	}
 }
