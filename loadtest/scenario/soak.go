@@ -36,9 +36,6 @@ var soak = Scenario{
 }
 
 func runSoak(ctx context.Context, t *trial) error {
-	if t.opts.RatePerSecond == 0 {
-		return fmt.Errorf("ratePerSecond is 0: want 1 or more")
-	}
 	total := int(t.opts.Duration().Seconds() * float64(t.opts.RatePerSecond))
 	p := newPlan(t.opts.JobCount, total, time.Second/time.Duration(t.opts.RatePerSecond), t.opts.EventBytes)
 	empty, _ := t.process(ctx)

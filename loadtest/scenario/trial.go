@@ -54,12 +54,33 @@ func (t *trial) prepare(ctx context.Context, s Scenario) error {
 	if err := t.cfg.Validate(); err != nil {
 		return err
 	}
+	if err := t.something(s); err != nil {
+		return err
+	}
 	if s.needsRedis && t.cfg.RedisURL == "" {
 		return t.skip("no redisUrl: there is nowhere to publish")
 	}
 	var err error
 	t.before, err = t.pages.First(ctx)
 	return err
+}
+
+// something refuses options with which nothing would happen, and the scenario hold
+// for that.
+func (t *trial) something(s Scenario) error {
+	for _, key := range loadtest.Keys() {
+		switch key.Name {
+		case "clientCount", "eventCount", "durationMs", "ratePerSecond":
+			if s.Heeds(key) && *key.Number(&t.opts) == 0 {
+				return fmt.Errorf("%s is 0: want 1 or more", key.Name)
+			}
+		case "redisResetSequence":
+			if s.Heeds(key) && t.opts.RedisResetSequence > t.opts.EventCount {
+				return fmt.Errorf("redisResetSequence is %d: want at most eventCount, %d", t.opts.RedisResetSequence, t.opts.EventCount)
+			}
+		}
+	}
+	return nil
 }
 
 // progress tells how far a step is.
