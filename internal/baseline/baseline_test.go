@@ -58,6 +58,18 @@ func TestStages(t *testing.T) {
 	}
 }
 
+// A scenario that was skipped fails, with budgets and without.
+func TestSkippedFails(t *testing.T) {
+	t.Parallel()
+	for _, budgets := range []loadtest.Budgets{nil, {"soak": {"lostEvents": 0}}} {
+		r := &run{opts: Options{Budgets: budgets}}
+		r.take(stage{}, loadtest.Result{Scenario: "origin-quota", Status: loadtest.Skipped, Reason: "no limit"})
+		if r.summary.Failed != 1 || r.summary.Skipped != 0 || !strings.Contains(r.results[0].Reason, "skipped: no limit") {
+			t.Errorf("got %+v, %q", r.summary, r.results[0].Reason)
+		}
+	}
+}
+
 // Each configuration has a column, and what was not measured has a dash.
 func TestCompared(t *testing.T) {
 	t.Parallel()
