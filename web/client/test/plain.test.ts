@@ -25,10 +25,11 @@ describe.skipIf(!ready)('socket.io-client alone', { timeout: 30_000 }, () => {
     socket.on('novel.error', ({ code }) => errors.push(code))
     await stage.publish('job-1', 0, 5)
     await stage.status('job-1', 'running')
-    await until('it has them', () => numbers.length === 5 && statuses.length === 1)
+    await until('it has them', () => numbers.length === 5 && statuses.length === 1 && errors.length === 1)
     stage.proxy.cut()
     await stage.publish('job-1', 5, 5)
-    await until('it has the others', () => numbers.length >= 10)
+    // What was missed comes with the connection, the error only as the answer to a request.
+    await until('it has the others', () => numbers.length >= 10 && errors.length >= 2)
     expect(numbers).toEqual(range(10))
     expect(statuses).toEqual(['running'])
     expect(generations).toBe(0)

@@ -115,5 +115,7 @@ describe('lists of events', () => {
     expect(laterStatus(status(5), status(8)).sequence).toBe(8)
     expect(laterStatus(status(5), status(undefined)).sequence).toBe(5)
     expect(laterStatus(null, status(undefined)).sequence).toBeUndefined()
+    const unlogged = status(undefined) // of an older writer: the later one counts
+    expect(laterStatus(status(undefined), unlogged)).toBe(unlogged)
   })
 })

@@ -4,7 +4,7 @@ import { skipToken, useQuery } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import { useDesk, useView } from './desk.js'
 import { type Timeline, watchedEvents } from './timeline.js'
-import { wordingOf } from './wording.js'
+import { gapWording, wordingOf } from './wording.js'
 
 /** How often a job is asked for over HTTP while nothing brings it live. */
 const pollMs = 4000
@@ -89,10 +89,8 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
         desk.caughtUp(missed)
       },
       onGap: ({ reason }) => {
-        if (reason === 'epoch-changed') timeline.clear()
-        toasts.show(reason === 'epoch-changed'
-          ? { key: `gap ${jobId}`, tone: 'info', title: `“${title}” begins anew`, text: 'The service was restored from a backup. You see what it has.' }
-          : { key: `gap ${jobId}`, tone: 'warning', title: `Part of “${title}” is gone`, text: 'You were away for longer than its history is kept.' })
+        if (reason !== 'retention') timeline.clear() // what was shown is void
+        toasts.show({ key: `gap ${jobId}`, ...gapWording(reason, title) })
       },
       onError: (error) => {
         const wording = wordingOf(error)

@@ -66,12 +66,12 @@ export class Timeline {
 
   /**
    * Takes one event, in the order of the log. A repeat changes nothing. One
-   * without a sequence is no part of the log: a status counts where none is known.
+   * without a sequence is no part of the log: a status counts until the log has one.
    */
   add(event: JobEvent): void {
     const newest = this.newest
     if (event.sequence === undefined) {
-      if (event.kind !== 'job-status' || this.#next.head || this.#view.head) return
+      if (event.kind !== 'job-status' || (this.#next.head ?? this.#view.head)?.sequence !== undefined) return
     } else if (newest !== undefined && event.sequence <= newest) return
     if (event.kind === 'job-status') this.#next = { ...this.#next, head: event }
     if (event.sequence !== undefined) this.#arrived.push(event as LoggedEvent)

@@ -1,4 +1,4 @@
-import type { Reason, Status } from '@letswriteabook/realtime-client'
+import type { Gap, Reason, Status } from '@letswriteabook/realtime-client'
 
 /** How much something matters to the reader. */
 export type Tone = 'info' | 'good' | 'warning' | 'problem'
@@ -55,6 +55,15 @@ export function wordingOf(reason: Reason): Wording {
     return { ...known, text: `${jobs.charAt(0).toUpperCase()}${jobs.slice(1)} can be followed in one window. ${known.text}` }
   }
   return known
+}
+
+/** The words for history that is gone. */
+export function gapWording(reason: Gap['reason'], title: string): Wording {
+  switch (reason) {
+    case 'epoch-changed': return { tone: 'info', title: `“${title}” begins anew`, text: 'The service was restored from a backup. You see what it has.' }
+    case 'erased': return { tone: 'info', title: `The history of “${title}” was erased`, text: 'You see what has happened since then.' }
+    case 'retention': return busy(`Part of “${title}” is gone`, 'You were away for longer than its history is kept.')
+  }
 }
 
 /** The word on the badge. */

@@ -86,6 +86,9 @@ test('a status without a sequence is the head, and no event', () => {
   timeline.add(status('queued'))
   vi.runAllTimers()
   expect(timeline.view().head).toMatchObject({ status: 'queued' })
+  timeline.add(status('running')) // an older writer numbers nothing
+  vi.runAllTimers()
+  expect(timeline.view().head).toMatchObject({ status: 'running' })
   expect(sequences(timeline)).toEqual([])
   timeline.add(status('running', 4))
   timeline.add(status('queued', 4))

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { badgeOf, countdown, wordingOf, wordings } from '../src/wording.js'
+import { badgeOf, countdown, gapWording, wordingOf, wordings } from '../src/wording.js'
 
 /** The codes in capitals that have a section of their own in the page about errors. */
 const documented = [...readFileSync(new URL('../../../docs/errors.md', import.meta.url), 'utf8').matchAll(/^### (.*`)$/gm)]
@@ -24,6 +24,12 @@ test('the cap on subscriptions is told with its figure', () => {
   expect(wordingOf({ ...reason, limit: 1 }).text).toMatch(/^One job can/)
   expect(wordingOf({ ...reason, limit: 20 }).text).toMatch(/^20 jobs can/)
   expect(wordingOf(reason).text).toMatch(/^Stop following/)
+})
+
+test('history that was erased is not told as one that was missed', () => {
+  expect(gapWording('erased', 'Tides').title).toBe('The history of “Tides” was erased')
+  expect(gapWording('retention', 'Tides').title).toBe('Part of “Tides” is gone')
+  expect(gapWording('epoch-changed', 'Tides').title).toBe('“Tides” begins anew')
 })
 
 test('a code of a later service gets words that are true of any', () => {

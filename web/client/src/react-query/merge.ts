@@ -19,9 +19,9 @@ export function mergeEvents(before: readonly JobEvent[], more: readonly JobEvent
   return [...before, ...added].sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0)).slice(-maxEvents)
 }
 
-/** The later one of two states of a job. */
+/** The later one of two states of a job. Those without a sequence are older than all that have one, and come in their order. */
 export function laterStatus(before: JobStatusEvent | null | undefined, after: JobStatusEvent): JobStatusEvent {
-  return before && (after.sequence ?? 0) <= (before.sequence ?? 0) ? before : after
+  return before && (after.sequence ?? 0) <= (before.sequence ?? -1) ? before : after
 }
 
 function identity(event: JobEvent): number | string {
