@@ -2,9 +2,10 @@ package fanout
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/letswriteabook/realtime/fanout/internal/drain"
 )
 
 // streams are the event streams that are open. The zero value has none.
@@ -43,21 +44,5 @@ func (g *Gateway) DrainStreams(ctx context.Context, period time.Duration) {
 		left = append(left, stream)
 	}
 	g.streams.mu.Unlock()
-	if len(left) == 0 {
-		return
-	}
-	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
-	began, pause := time.Now(), period/time.Duration(len(left))
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for i, stream := range left {
-		// Against the begin, so that the pauses do not add up to more.
-		timer.Reset(time.Until(began.Add(time.Duration(i) * pause)))
-		select {
-		case <-timer.C:
-			stream.end()
-		case <-ctx.Done():
-			return
-		}
-	}
+	drain.Each(ctx, left, period, func(stream *openStream) { stream.end() })
 }

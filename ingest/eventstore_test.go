@@ -1,47 +1,22 @@
 package ingest_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/ingest"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 var _ ingest.Log = (*eventstore.Log)(nil)
 
-// openLog returns the real log on an embedded server, both of which end with
-// the test.
-func openLog(t *testing.T) *eventstore.Log {
-	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatalf("start NATS: %v", err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(slog.New(slog.DiscardHandler))...)
-	if err != nil {
-		t.Fatalf("connect to NATS: %v", err)
-	}
-	t.Cleanup(conn.Close)
-	log, err := eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatalf("open the log: %v", err)
-	}
-	return log
-}
-
 func TestTwoGatewaysOnTheRealLog(t *testing.T) {
 	t.Parallel()
 	const rounds = 50
 	b := setup(t)
-	log := openLog(t)
+	log := logkit.Open(t, logkit.Conn(t))
 	receipts := b.receipts(t)
 	open := func() *gateway {
 		g := start(t, b.server.Client(), log, quick())

@@ -14,12 +14,13 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
 
 func TestPublishToTheRealLog(t *testing.T) {
 	t.Parallel()
 	const publishers, lines, jobs = 4, 100, 5
-	log := openLog(t)
+	log := logkit.Open(t, logkit.Conn(t))
 	d := serve(t, start(t, nil, log, quick()), nil)
 
 	var working sync.WaitGroup

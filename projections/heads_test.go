@@ -9,6 +9,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -89,7 +90,7 @@ func TestSeveralProcesses(t *testing.T) {
 	}
 	var gateways sync.WaitGroup
 	for range 3 {
-		other := setupAt(t, server().URI(), projections.DefaultConfig())
+		other := setupAt(t, mongokit.URI(), projections.DefaultConfig())
 		shuffled := append([]messaging.Record(nil), records...)
 		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		log := newFeed(shuffled...)

@@ -2,12 +2,8 @@ package projections_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,45 +12,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/internal/devstack"
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// server is one FerretDB for the package, started by the first test that needs
-// it; each test has a database of its own.
-var server = sync.OnceValue(func() *devstack.Mongo {
-	dir, err := os.MkdirTemp("", "projections")
-	if err != nil {
-		panic(err)
-	}
-	mongo, err := devstack.StartMongo(context.Background(), devstack.MongoConfig{Addr: "127.0.0.1:0", Dir: dir})
-	if err != nil {
-		panic(err)
-	}
-	stopServer = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		return errors.Join(mongo.Close(ctx), os.RemoveAll(dir))
-	}
-	return mongo
-})
-
-var stopServer = func() error { return nil }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(stopping{m}) }
-
-// stopping stops the server between the last test and the look for leaks.
-type stopping struct{ *testing.M }
-
-func (s stopping) Run() int {
-	code := s.M.Run()
-	if err := stopServer(); err != nil {
-		fmt.Fprintln(os.Stderr, "stop FerretDB:", err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(mongokit.Main(m)) }
 
 // bench is a store on a database of its own.
 type bench struct {
@@ -66,7 +29,7 @@ type bench struct {
 
 func setup(t testing.TB) bench {
 	t.Helper()
-	b := setupAt(t, server().URI(), projections.DefaultConfig())
+	b := setupAt(t, mongokit.URI(), projections.DefaultConfig())
 	t.Cleanup(func() {
 		if err := b.db.Drop(context.Background()); err != nil {
 			t.Errorf("drop the test's database: %v", err)
@@ -83,7 +46,7 @@ func setupAt(t testing.TB, uri string, cfg projections.Config) bench {
 	}
 	t.Cleanup(func() { _ = db.Client().Disconnect(context.Background()) })
 	b := bench{
-		db:       db.Client().Database(databaseName(t)),
+		db:       db.Client().Database(mongokit.DatabaseName(t)),
 		registry: prometheus.NewRegistry(),
 		logs:     &logLines{},
 	}
@@ -92,11 +55,6 @@ func setupAt(t testing.TB, uri string, cfg projections.Config) bench {
 		t.Fatal(err)
 	}
 	return b
-}
-
-func databaseName(t testing.TB) string {
-	name := strings.NewReplacer("/", "-", " ", "-", ".", "-", "$", "-", "\"", "-").Replace(t.Name())
-	return name[:min(len(name), 60)]
 }
 
 func (b bench) events() *mongo.Collection { return b.db.Collection("novel_job_events") }

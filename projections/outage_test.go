@@ -14,6 +14,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/letswriteabook/realtime/internal/devstack"
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -21,7 +22,7 @@ import (
 // setupBehindRelay returns a store that reaches MongoDB through a relay.
 func setupBehindRelay(t testing.TB) (bench, *relay) {
 	t.Helper()
-	uri, err := url.Parse(server().URI())
+	uri, err := url.Parse(mongokit.URI())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +215,7 @@ func TestReadsWithoutMongo(t *testing.T) {
 // and the answers that come later are nobody else's.
 func TestReadsOfASlowMongo(t *testing.T) {
 	t.Parallel()
-	uri, err := url.Parse(server().URI())
+	uri, err := url.Parse(mongokit.URI())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	random "math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/olahol/melody"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/fanout/internal/drain"
 )
 
 // Server is an http.Handler that speaks Engine.IO 4 on [Config.Path].
@@ -194,7 +195,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		left = append(left, session)
 	}
 	s.mu.Unlock()
-	s.drain(ctx, left)
+	drain.Each(ctx, left, s.cfg.DrainPeriod, func(session *Session) { session.Close(ReasonShutdown) })
 	ended := make(chan struct{})
 	go func() { // ends with the last session
 		s.running.Wait()
@@ -209,28 +210,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		go session.abort(ReasonShutdown, frameClose) // ends with the session's last callback
 	}
 	return fmt.Errorf("engineio: close %d sessions: %w", len(left), ctx.Err())
-}
-
-// drain closes sessions one by one, so that their clients do not all come back
-// to the other servers at once. At the end of ctx it returns.
-func (s *Server) drain(ctx context.Context, sessions []*Session) {
-	if len(sessions) == 0 {
-		return
-	}
-	random.Shuffle(len(sessions), func(i, j int) { sessions[i], sessions[j] = sessions[j], sessions[i] })
-	began, pause := time.Now(), s.cfg.DrainPeriod/time.Duration(len(sessions))
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for i, session := range sessions {
-		// Against the begin, so that the pauses do not add up to more.
-		timer.Reset(time.Until(began.Add(time.Duration(i) * pause)))
-		select {
-		case <-timer.C:
-			session.Close(ReasonShutdown)
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // NewID returns an id that cannot be guessed: 15 random bytes in URL-safe base64.

@@ -1,27 +1,17 @@
 package app
 
 import (
-	"context"
 	"testing"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
 
 // An erasure that began before a restore is finished after the restore has noted its
 // own: the last word on the job has to stay that of the restore.
 func TestAnOldErasureThatIsDoneIsNoNewErasure(t *testing.T) {
 	t.Parallel()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
+	conn := logkit.Conn(t)
 	audit, err := eventstore.NewAudit(conn, eventstore.DefaultConfig(), nil)
 	if err != nil {
 		t.Fatal(err)

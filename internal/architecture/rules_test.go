@@ -99,7 +99,12 @@ var rules = []rule{
 		why:     "fanout owns the clients and reads history through interfaces of its own; never the drivers of the stores",
 	},
 	{
+		folder: "fanout/internal/drain",
+		why:    "how things are ended one by one is the same for each transport, and knows none",
+	},
+	{
 		folder:  "fanout/engineio",
+		project: []string{"fanout/internal/drain"},
 		modules: append([]string{melody, gorilla}, plumbing...),
 		why:     "the transport speaks Engine.IO and knows neither the gateway nor the contract",
 	},
@@ -111,7 +116,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "recovery",
-		project: []string{"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout"},
+		project: []string{"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "recovery/internal/wait"},
 		modules: append([]string{tables}, plumbing...),
 		why:     "drills use the parts of the service and no driver of their own",
 	},
@@ -121,8 +126,12 @@ var rules = []rule{
 	},
 	{
 		folder:  "recovery/erasure",
-		project: []string{"messaging", "eventstore", "projections", "recovery/deadletters"},
+		project: []string{"messaging", "eventstore", "projections", "recovery/deadletters", "recovery/internal/wait"},
 		why:     "an erasure works on what is stored, and knows nobody who serves it",
+	},
+	{
+		folder: "recovery/internal/wait",
+		why:    "waiting knows nobody",
 	},
 	{
 		folder: "recovery/oracle",
@@ -217,7 +226,7 @@ var confinements = []confinement{
 	},
 	{
 		what:    []string{"internal/devstack"},
-		folders: []string{"cmd/realtime-dev", "internal/devstack"},
+		folders: []string{"cmd/realtime-dev", "internal/devstack", "internal/testkit"},
 		tests:   true,
 		why:     "the development stack belongs to the development command",
 	},

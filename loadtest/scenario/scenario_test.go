@@ -45,14 +45,14 @@ func TestEveryScenarioHolds(t *testing.T) {
 	t.Parallel()
 	limited, open := deploy(t, limits), deploy(t, nil)
 	for _, name := range []string{"connection-quota", "origin-quota", "subscription-cap", "idle-eviction"} {
-		holds(t, run(t, scenario.Env{Config: limited.config(limited.url)}, name, func(o *loadtest.Options) {
+		holds(t, run(t, scenario.Env{Config: limited.config(limited.URL)}, name, func(o *loadtest.Options) {
 			if small(o); name == "idle-eviction" {
 				o.ClientCount = 6
 			}
 		}))
 	}
 	for _, name := range []string{"catch-up-burst", "broadcast-burst", "reconnect-storm", "slow-clients", "churn", "soak"} {
-		r := run(t, scenario.Env{Config: open.config(open.url)}, name, small)
+		r := run(t, scenario.Env{Config: open.config(open.URL)}, name, small)
 		holds(t, r)
 		if r.Latency == nil || r.Delivery == nil || r.Delivery.Due == 0 || r.Harness.CPUSeconds <= 0 {
 			t.Errorf("%s measured %+v, %+v, %+v", name, r.Latency, r.Delivery, r.Harness)
@@ -78,7 +78,7 @@ func TestBrokenDeliveriesAreFound(t *testing.T) {
 				if name == "churn" {
 					want = "every visit gets the whole history"
 				}
-				fails(t, run(t, scenario.Env{Config: d.config(x.front(t, d.url))}, name, func(o *loadtest.Options) {
+				fails(t, run(t, scenario.Env{Config: d.config(x.front(t, d.URL))}, name, func(o *loadtest.Options) {
 					if soon(o); x.drop > 0 {
 						o.SettleMs = 3000 // nothing more comes, however long the wait
 					}
@@ -115,7 +115,7 @@ func TestBrokenLimitsAreFound(t *testing.T) {
 		t.Run(test.scenario+"/"+test.name, func(t *testing.T) {
 			t.Parallel()
 			d := deploy(t, limits)
-			fails(t, run(t, scenario.Env{Config: d.config(test.tamper.front(t, d.url))}, test.scenario, func(o *loadtest.Options) {
+			fails(t, run(t, scenario.Env{Config: d.config(test.tamper.front(t, d.URL))}, test.scenario, func(o *loadtest.Options) {
 				if o.SettleMs = int(patience.Milliseconds()); test.name == "one not counted" {
 					o.SettleMs = 1000 // the page never says what is waited for
 				}
@@ -129,7 +129,7 @@ func TestBrokenLimitsAreFound(t *testing.T) {
 		t.Parallel()
 		d := deploy(t, limits)
 		x := &tamper{late: 2 * time.Second}
-		r := run(t, scenario.Env{Config: d.config(x.front(t, d.url))}, "idle-eviction", func(o *loadtest.Options) {
+		r := run(t, scenario.Env{Config: d.config(x.front(t, d.URL))}, "idle-eviction", func(o *loadtest.Options) {
 			o.ClientCount, o.SettleMs = 3, int(patience.Milliseconds())
 		})
 		if found := r.Failures(); len(found) != 1 || found[0].Name != "in time" {
@@ -142,7 +142,7 @@ func TestBrokenLimitsAreFound(t *testing.T) {
 func TestSkipped(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, nil)
-	cfg := d.config(d.url)
+	cfg := d.config(d.URL)
 	for name, reason := range map[string]string{
 		"connection-quota": "SOCKET_MAX_CONNECTIONS", "origin-quota": "SOCKET_MAX_CONNECTIONS_PER_ORIGIN", "idle-eviction": "idleLimitMs",
 		"broadcast-burst": "redisUrl", "catch-up-burst": "mongoUri",
@@ -191,8 +191,8 @@ func TestNobodyThere(t *testing.T) {
 func TestRedisReset(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, nil)
-	env := scenario.Env{Config: d.config(d.url), RestartRedis: func(context.Context, time.Duration) error {
-		d.redis.Restart()
+	env := scenario.Env{Config: d.config(d.URL), RestartRedis: func(context.Context, time.Duration) error {
+		d.Redis.Restart()
 		return nil
 	}}
 	for _, what := range []string{loadtest.ResetPublisher, loadtest.ResetSubscriber, loadtest.ResetServer} {
@@ -228,7 +228,7 @@ func TestSeedMongo(t *testing.T) {
 		}
 	})
 	d := deploy(t, map[string]string{"MONGODB_URI": mongo.URI()})
-	cfg := d.config(d.url)
+	cfg := d.config(d.URL)
 	cfg.MongoURI = mongo.URI()
 	holds(t, run(t, scenario.Env{Config: cfg}, "catch-up-burst", small))
 	cfg.MongoURI = "mongodb://127.0.0.1:1"

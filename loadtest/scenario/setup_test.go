@@ -1,9 +1,6 @@
 package scenario_test
 
 import (
-	"context"
-	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/internal/app"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/internal/testkit/gatewaykit"
 	"github.com/letswriteabook/realtime/loadtest"
 	"github.com/letswriteabook/realtime/loadtest/scenario"
 )
@@ -27,67 +23,18 @@ const patience = 30 * time.Second
 var timing = []string{"refused at once", "in time", "replayed in time", "latency", "the others do not notice", "latency of the others"}
 
 // deployment is a whole gateway with its log, and its Redis.
-type deployment struct {
-	t     *testing.T
-	url   string
-	redis *testkit.Redis
-}
+type deployment struct{ *gatewaykit.Gateway }
 
 // deploy runs a gateway with these settings until the test ends.
-func deploy(t *testing.T, settings map[string]string) *deployment {
+func deploy(t *testing.T, settings map[string]string) deployment {
 	t.Helper()
-	store := testkit.StartRedis(t)
-	environ := map[string]string{
-		"HOST": "127.0.0.1", "PORT": "0", "REDIS_URL": store.URL(), "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s",
-		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "*",
-	}
-	for name, value := range settings {
-		environ[name] = value
-	}
-	cfg, err := app.LoadConfig(environ)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }() // ends with ctx
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("run the gateway: %v", err)
-		}
-	})
-	d := &deployment{t: t, url: "http://" + server.Addr().String(), redis: store}
-	d.awaitReady()
-	return d
-}
-
-func (d *deployment) awaitReady() {
-	d.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
-		response, err := client.Get(d.url + "/health/ready")
-		if err != nil {
-			continue
-		}
-		_ = response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			return
-		}
-	}
-	d.t.Fatal("the gateway is not ready")
+	return deployment{gatewaykit.Start(t, settings)}
 }
 
 // config is that of the harness for an address in front of the deployment.
-func (d *deployment) config(url string) loadtest.Config {
+func (d deployment) config(url string) loadtest.Config {
 	cfg := loadtest.DefaultConfig()
-	cfg.APIURL, cfg.RedisURL, cfg.Origin = url, d.redis.URL(), "http://a, http://b"
+	cfg.APIURL, cfg.RedisURL, cfg.Origin = url, d.Redis.URL(), "http://a, http://b"
 	cfg.ConnectTimeoutMs, cfg.DisconnectTimeoutMs = int(patience.Milliseconds()), int(patience.Milliseconds())
 	return cfg
 }

@@ -1,18 +1,15 @@
 package socket_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"net/http"
+	"maps"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/internal/app"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/internal/testkit/gatewaykit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -32,56 +29,10 @@ type service struct {
 // start runs a gateway with these settings until the test ends.
 func start(t *testing.T, settings map[string]string) *service {
 	t.Helper()
-	store := testkit.StartRedis(t)
-	environ := map[string]string{
-		"HOST": "127.0.0.1", "PORT": "0", "REDIS_URL": store.URL(), "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s",
-		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "http://allowed",
-	}
-	for name, value := range settings {
-		environ[name] = value
-	}
-	cfg, err := app.LoadConfig(environ)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }() // ends with ctx
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Errorf("run the gateway: %v", err)
-		}
-	})
-	s := &service{t: t, url: "http://" + server.Addr().String(), redis: store.Client()}
-	s.awaitReady()
-	return s
-}
-
-func (s *service) awaitReady() {
-	s.t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	timeout := time.After(patience)
-	transport := &http.Transport{DisableKeepAlives: true}
-	for {
-		response, err := (&http.Client{Transport: transport}).Get(s.url + "/health/ready")
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-timeout:
-			s.t.Fatal("the gateway is not ready")
-		}
-	}
+	environ := map[string]string{"SOCKET_CLIENT_ORIGIN": "http://allowed"}
+	maps.Copy(environ, settings)
+	gateway := gatewaykit.Start(t, environ)
+	return &service{t: t, url: gateway.URL, redis: gateway.Redis.Client()}
 }
 
 // publish publishes n events of a job, numbered from 1 on.

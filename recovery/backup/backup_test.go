@@ -8,11 +8,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/recovery/backup"
 )
@@ -24,20 +23,8 @@ func quiet(backup.Progress) {}
 // system is a log with a few records, and its archive.
 func system(t *testing.T) (*eventstore.Log, *eventstore.Archive) {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	log, err := eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), nil, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := logkit.Conn(t)
+	log := logkit.Open(t, conn)
 	for i := range 50 {
 		id := fmt.Sprint("id-", i)
 		record := messaging.Record{JobID: "job", Kind: messaging.KindDomain, ID: id, MessageID: id, EmittedAt: "t", Body: []byte(`{}`)}

@@ -3,15 +3,13 @@ package deadletters_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/recovery/deadletters"
 )
@@ -27,20 +25,7 @@ func rules() deadletters.Rules {
 
 func setup(t *testing.T, bodies ...string) *eventstore.Log {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	log, err := eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := logkit.Open(t, logkit.Conn(t))
 	for i, body := range bodies {
 		letter := messaging.DeadLetter{Reason: messaging.ReasonUnknownKind, Source: "test", At: refusedAt.Add(time.Duration(i) * time.Minute), Body: []byte(body)}
 		if err := log.DeadLetter(t.Context(), letter); err != nil {

@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/recovery/backup"
 	"github.com/letswriteabook/realtime/recovery/faults"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func logRestore() Drill {
@@ -40,15 +40,11 @@ func runLogRestore(ctx context.Context, t *faults.Trial, scale Scale) error {
 		return err
 	}
 	t.ExpectEpoch()
-	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "drill log-restore"})
+	archive, done, err := t.OpenArchive(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	archive, err := eventstore.NewArchive(conn)
-	if err != nil {
-		return err
-	}
+	defer done()
 	dir := filepath.Join(t.Lab.Dir(), "backup")
 	t.Tell("save the log")
 	saving := time.Now()
@@ -66,7 +62,7 @@ func runLogRestore(ctx context.Context, t *faults.Trial, scale Scale) error {
 	}
 	stop = t.Load(trafficRate)
 	defer stop()
-	if err := faults.Pause(ctx, scale.outage()); err != nil {
+	if err := wait.For(ctx, scale.outage()); err != nil {
 		return err
 	}
 	since := time.Now()

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/faults"
@@ -38,16 +35,12 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
 		return err
 	}
 	defer done()
-	db, err := projections.Connect(t.Lab.MongoURI())
+	models, disconnect, err := t.OpenModels(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
-	store, err := projections.New(db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
-	model, err := store.Model(projections.History)
+	defer disconnect()
+	model, err := models.Model(projections.History)
 	if err != nil {
 		return err
 	}
@@ -60,7 +53,7 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
 	})
 	over := t.Fault(model.Collection() + " is dropped")
 	lostAt := time.Now()
-	if err := db.Collection(model.Collection()).Drop(ctx); err != nil {
+	if err := models.Drop(ctx, model.Collection()); err != nil {
 		return fmt.Errorf("drop %s: %w", model.Collection(), err)
 	}
 	// Clients that come before the rebuild is there: MongoDB has next to nothing for
@@ -90,7 +83,7 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
 		return err
 	}
 	stop()
-	return verifyAll(ctx, t, log, store)
+	return verifyAll(ctx, t, log, models.Store)
 }
 
 // shownDifferences is how many differences a failure names.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/faults"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func nodeLoss() Drill {
@@ -41,7 +42,7 @@ func runNodeLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
 		return err
 	}
 	t.Mark("publishing goes on")
-	if err := faults.Pause(ctx, time.Until(since.Add(scale.outage()))); err != nil {
+	if err := wait.For(ctx, time.Until(since.Add(scale.outage()))); err != nil {
 		return err
 	}
 	back := time.Now()

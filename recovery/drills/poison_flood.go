@@ -12,6 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/recovery/deadletters"
 	"github.com/letswriteabook/realtime/recovery/faults"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func poisonFlood() Drill {
@@ -129,7 +130,7 @@ func awaitLetters(ctx context.Context, log *eventstore.Log, marker string, count
 		} else {
 			previous = n
 		}
-		if err := faults.Pause(ctx, 500*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 500*time.Millisecond); err != nil {
 			return found, fmt.Errorf("%d dead letters, want %d: %w", len(found.sequences), count, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/faults"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func redisOutage() Drill {
@@ -26,7 +27,7 @@ func runRedisOutage(ctx context.Context, t *faults.Trial, scale Scale) error {
 	defer stop()
 	over := t.Fault("Redis is down")
 	t.Lab.Redis().Kill()
-	if err := faults.Pause(ctx, scale.outage()); err != nil {
+	if err := wait.For(ctx, scale.outage()); err != nil {
 		return err
 	}
 	if err := t.Lab.Redis().Start(ctx); err != nil {

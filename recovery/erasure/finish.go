@@ -12,6 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/deadletters"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 // Finish removes what an erasure that was noted as begun is to remove, has it noted
@@ -152,16 +153,13 @@ func (e *Eraser) eraseLetters(ctx context.Context, jobID string) (erased uint64,
 // settle waits until no gateway goes by what it knew before the erasure began.
 func (e *Eraser) settle(ctx context.Context) error {
 	e.cfg.Report("wait for gateways that are cut off", 0, 0)
-	return wait(ctx, e.cfg.Settle)
+	return pauseFor(ctx, e.cfg.Settle)
 }
 
-func wait(ctx context.Context, length time.Duration) error {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
+// pauseFor waits; a wait that its context ends returns why that ended.
+func pauseFor(ctx context.Context, length time.Duration) error {
+	if wait.For(ctx, length) != nil {
 		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
+	return nil
 }

@@ -2,11 +2,8 @@ package erasure_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,47 +16,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/internal/devstack"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/backup"
 	"github.com/letswriteabook/realtime/recovery/erasure"
 )
 
-// mongoServer is one FerretDB for the package; each test has its own database.
-var mongoServer = sync.OnceValue(func() *devstack.Mongo {
-	dir, err := os.MkdirTemp("", "erasure")
-	if err != nil {
-		panic(err)
-	}
-	server, err := devstack.StartMongo(context.Background(), devstack.MongoConfig{Addr: "127.0.0.1:0", Dir: dir})
-	if err != nil {
-		panic(err)
-	}
-	stopMongo = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		return errors.Join(server.Close(ctx), os.RemoveAll(dir))
-	}
-	return server
-})
-
-var stopMongo = func() error { return nil }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(stopping{m}) }
-
-// stopping stops the server between the last test and the look for leaks.
-type stopping struct{ *testing.M }
-
-func (s stopping) Run() int {
-	code := s.M.Run()
-	if err := stopMongo(); err != nil {
-		fmt.Fprintln(os.Stderr, "stop FerretDB:", err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(mongokit.Main(m)) }
 
 const (
 	job      = "job of j. doe"
@@ -84,32 +49,12 @@ type system struct {
 
 func setup(t testing.TB) *system {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	s := &system{t: t, conn: conn, held: make(chan struct{}, 16)}
-	if s.log, err = eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), nil, prometheus.NewRegistry()); err != nil {
-		t.Fatal(err)
-	}
+	conn := logkit.Conn(t)
+	s := &system{t: t, conn: conn, log: logkit.Open(t, conn), db: mongokit.Database(t), held: make(chan struct{}, 16)}
+	var err error
 	if s.archive, err = eventstore.NewArchive(conn); err != nil {
 		t.Fatal(err)
 	}
-	db, err := projections.Connect(mongoServer().URI())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.db = db.Client().Database(strings.NewReplacer("/", "-", ".", "-", "=", "-").Replace(t.Name()))
-	t.Cleanup(func() {
-		_ = s.db.Drop(context.Background())
-		_ = db.Client().Disconnect(context.Background())
-	})
 	if s.store, err = projections.New(s.db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (p *pause) begin(ctx context.Context) error {
 	if !errors.Is(err, ErrBusy) {
 		return err
 	}
-	if err := errors.Join(p.end(ctx), wait(ctx, eventstore.RedeliveryWait)); err != nil {
+	if err := errors.Join(p.end(ctx), pauseFor(ctx, eventstore.RedeliveryWait)); err != nil {
 		return err
 	}
 	p.paused = nil
@@ -88,7 +88,7 @@ func (p *pause) still(ctx context.Context, name string) error {
 		case err != nil && !errors.Is(err, eventstore.ErrUnavailable):
 			return err
 		}
-		if err := wait(ctx, pollInterval); err != nil {
+		if err := pauseFor(ctx, pollInterval); err != nil {
 			return err
 		}
 	}

@@ -116,6 +116,20 @@ func (w *hand) publishAll(ctx context.Context, b batch) (map[string]messaging.Re
 	return receipts, nil
 }
 
+// publishNew makes a batch and publishes it once; what the receipts say counts as
+// acknowledged.
+func (w *hand) publishNew(ctx context.Context, name string, events int) (batch, map[string]messaging.Receipt, error) {
+	b, err := w.newBatch(name, events)
+	if err != nil {
+		return b, nil, err
+	}
+	receipts, err := w.publishAll(ctx, b)
+	for id, receipt := range receipts {
+		w.trial.Journal.Acknowledged(id, receipt.JobID, receipt.Sequence)
+	}
+	return b, receipts, err
+}
+
 // expectRepeats publishes a batch once more, whose receipts have to be duplicates of
 // earlier ones.
 func (w *hand) expectRepeats(ctx context.Context, b batch, earlier map[string]messaging.Receipt) error {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 	"github.com/letswriteabook/realtime/recovery/lab"
 )
 
@@ -86,7 +87,7 @@ func notReady(ctx context.Context, gateway *lab.Process) (string, error) {
 		if err == nil && response.StatusCode == http.StatusServiceUnavailable {
 			return strings.TrimSpace(string(body)), nil
 		}
-		if err := Pause(ctx, 100*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 			return "", fmt.Errorf("%s says that it is ready: %w", gateway.Name(), err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 // pageLength is how many records are read at once.
@@ -43,7 +44,7 @@ func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, 
 	for _, job := range t.jobs {
 		records, err := readJob(ctx, log, job)
 		for errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIncomplete) {
-			if waited := Pause(ctx, 100*time.Millisecond); waited != nil {
+			if waited := wait.For(ctx, 100*time.Millisecond); waited != nil {
 				return nil, errors.Join(err, waited)
 			}
 			records, err = readJob(ctx, log, job)
@@ -73,7 +74,7 @@ func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.
 			return nil, err
 		}
 		if len(records) == 0 {
-			if err := Pause(ctx, 100*time.Millisecond); err != nil {
+			if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 				return nil, err
 			}
 			continue

@@ -68,16 +68,9 @@ func skewGateways(ctx context.Context, t *Trial) error {
 	}
 	w := t.newHand()
 	defer w.close()
-	events, err := w.newBatch("clock", 300)
+	events, first, err := w.publishNew(ctx, "clock", 300)
 	if err != nil {
 		return err
-	}
-	first, err := w.publishAll(ctx, events)
-	if err != nil {
-		return err
-	}
-	for id, receipt := range first {
-		t.Journal.Acknowledged(id, receipt.JobID, receipt.Sequence)
 	}
 	if err := w.expectRepeats(ctx, events, first); err != nil {
 		return err

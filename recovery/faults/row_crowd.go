@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 	"github.com/letswriteabook/realtime/recovery/lab"
 )
 
@@ -117,7 +118,7 @@ func (t *Trial) afterStorm(ctx context.Context, size int, first price) error {
 		return err
 	}
 	const quiet = 5 * time.Second
-	if err := Pause(ctx, quiet); err != nil {
+	if err := wait.For(ctx, quiet); err != nil {
 		return err
 	}
 	later, err := priceOf(ctx, gateway)

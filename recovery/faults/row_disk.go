@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func diskRows() []Row {
@@ -39,7 +41,7 @@ func fillDisk(ctx context.Context, t *Trial) (err error) {
 	began := time.Now()
 	for {
 		before := t.Outbox.Acknowledged()
-		if err := Pause(ctx, 3*time.Second); err != nil {
+		if err := wait.For(ctx, 3*time.Second); err != nil {
 			return err
 		}
 		if t.Outbox.Acknowledged() == before {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 // sizeLimit is what row 19 gives the gateway as MAX_EVENT_BYTES.
@@ -51,7 +52,7 @@ func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, err
 		if len(all) >= want {
 			return all, nil
 		}
-		if err := Pause(ctx, 50*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 50*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("%d dead letters, want %d: %w", len(all), want, err)
 		}
 	}

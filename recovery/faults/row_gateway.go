@@ -8,6 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func gatewayRows() []Row {
@@ -85,7 +86,7 @@ func killBeforeReceipt(ctx context.Context, t *Trial) error {
 			if sequence, err = log.LastSequence(ctx, job); err != nil {
 				return err
 			}
-			if err := Pause(ctx, 10*time.Millisecond); err != nil {
+			if err := wait.For(ctx, 10*time.Millisecond); err != nil {
 				return err
 			}
 		}
@@ -132,7 +133,7 @@ func pauseGateway(ctx context.Context, t *Trial) error {
 		if time.Since(paused) > time.Minute {
 			return fmt.Errorf("redis did not give the stopped gateway up in a minute")
 		}
-		if err := Pause(ctx, 50*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/loadtest/socket"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 	"github.com/letswriteabook/realtime/recovery/lab"
 )
 
@@ -96,7 +97,7 @@ func pullCable(ctx context.Context, t *Trial) error {
 		if time.Since(since) > 2*heartbeat {
 			return fmt.Errorf("after %s without a packet the gateway has %+v in use, and with %d clients less it were %+v", 2*heartbeat, now, clients, without)
 		}
-		if err := Pause(ctx, 100*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 		if now, err = use(ctx, gateway); err != nil {

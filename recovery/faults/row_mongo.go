@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func mongoRows() []Row {
@@ -33,7 +35,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 		return err
 	}
 	t.Lab.Mongo().Kill()
-	if err := Pause(ctx, time.Duration(t.Scaled("seconds", 300, 20, 5))*time.Second); err != nil {
+	if err := wait.For(ctx, time.Duration(t.Scaled("seconds", 300, 20, 5))*time.Second); err != nil {
 		return err
 	}
 	heads, err := t.readLog(ctx, log, func(string, string, uint64) {})
@@ -69,7 +71,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 			t.Note("%s rose, and is 0 again", lagMetric)
 			return nil
 		}
-		if err := Pause(ctx, 200*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 200*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -89,7 +91,7 @@ func slowMongo(ctx context.Context, t *Trial) error {
 	defer stop()
 	most := before
 	for range t.Scaled("seconds", 60, 15, 5) {
-		if err := Pause(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 		now, err := metric(ctx, t.Gateways[0], "process_resident_memory_bytes")
@@ -120,7 +122,7 @@ func muteMongo(ctx context.Context, t *Trial) error {
 			return err
 		}
 		t.proxy.Mute(true)
-		if err := Pause(ctx, 500*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
 		t.Lab.Mongo().Kill()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func natsRows() []Row {
@@ -59,7 +61,7 @@ func pauseLeader(ctx context.Context, t *Trial) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
 	}
-	if err := Pause(ctx, time.Until(since.Add(20*time.Second))); err != nil {
+	if err := wait.For(ctx, time.Until(since.Add(20*time.Second))); err != nil {
 		return err
 	}
 	if err := t.Lab.NATS(leader).Resume(); err != nil {
@@ -84,11 +86,11 @@ func killMajority(ctx context.Context, t *Trial) error {
 		t.Lab.NATS(n).Kill()
 	}
 	// Receipts of what the majority had are still on their way.
-	if err := Pause(ctx, time.Second); err != nil {
+	if err := wait.For(ctx, time.Second); err != nil {
 		return err
 	}
 	before := t.Outbox.Acknowledged()
-	if err := Pause(ctx, 10*time.Second); err != nil {
+	if err := wait.For(ctx, 10*time.Second); err != nil {
 		return err
 	}
 	if after := t.Outbox.Acknowledged(); after != before {

@@ -7,11 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/backup"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 	"github.com/letswriteabook/realtime/recovery/rebuild"
 )
 
@@ -31,15 +29,11 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 		return err
 	}
 	defer done()
-	db, err := projections.Connect(t.Lab.MongoURI())
+	models, disconnect, err := t.OpenModels(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
-	store, err := projections.New(db, projections.DefaultConfig(), t.logger, prometheus.NewRegistry())
-	if err != nil {
-		return err
-	}
+	defer disconnect()
 	if err := t.PublishSome(ctx, t.Scaled("events", 100_000, 2_000, 500)); err != nil {
 		return err
 	}
@@ -49,11 +43,11 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 	stop := t.Load(100)
 	defer stop()
 	began := time.Now()
-	if err := db.Collection(historyCollection).Drop(ctx); err != nil {
+	if err := models.Drop(ctx, historyCollection); err != nil {
 		return err
 	}
 	for _, name := range projections.Names() {
-		model, err := store.Model(name)
+		model, err := models.Model(name)
 		if err != nil {
 			return err
 		}
@@ -78,7 +72,7 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 		return err
 	}
 	for _, name := range projections.Names() {
-		model, err := store.Model(name)
+		model, err := models.Model(name)
 		if err != nil {
 			return err
 		}
@@ -104,15 +98,11 @@ func restoreLog(ctx context.Context, t *Trial) error {
 		return err
 	}
 	t.ExpectEpoch()
-	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
+	archive, done, err := t.OpenArchive(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	archive, err := eventstore.NewArchive(conn)
-	if err != nil {
-		return err
-	}
+	defer done()
 	dir := filepath.Join(t.dir, "backup")
 	quiet := func(backup.Progress) {}
 	if _, err := backup.Save(ctx, archive, dir, quiet); err != nil {
@@ -125,7 +115,7 @@ func restoreLog(ctx context.Context, t *Trial) error {
 	}
 	stop := t.Load(100)
 	defer stop()
-	if err := Pause(ctx, time.Duration(t.Scaled("seconds without a log", 10, 3, 1))*time.Second); err != nil {
+	if err := wait.For(ctx, time.Duration(t.Scaled("seconds without a log", 10, 3, 1))*time.Second); err != nil {
 		return err
 	}
 	since := time.Now()

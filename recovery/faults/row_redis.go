@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func redisRows() []Row {
@@ -26,7 +28,7 @@ func restartRedis(ctx context.Context, t *Trial) error {
 			return err
 		}
 		t.Lab.Redis().Kill()
-		if err := Pause(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 		since := time.Now()
@@ -50,7 +52,7 @@ func killSubscriptions(ctx context.Context, t *Trial) error {
 	kills := t.Scaled("seconds", 30, 20, 6)
 	closed := int64(0)
 	for range kills {
-		if err := Pause(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 		n, err := client.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
@@ -81,7 +83,7 @@ func pauseRedis(ctx context.Context, t *Trial) error {
 		return err
 	}
 	length := time.Duration(t.Scaled("seconds", 30, 30, 5)) * time.Second
-	err := Pause(ctx, length)
+	err := wait.For(ctx, length)
 	since := time.Now()
 	if err := t.Lab.Redis().Resume(); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func repeatRows() []Row {
@@ -64,16 +65,9 @@ func duplicates(ctx context.Context, t *Trial) error {
 func lateDuplicates(ctx context.Context, t *Trial) error {
 	w := t.newHand()
 	defer w.close()
-	events, err := w.newBatch("late", 50)
+	events, first, err := w.publishNew(ctx, "late", 50)
 	if err != nil {
 		return err
-	}
-	first, err := w.publishAll(ctx, events)
-	if err != nil {
-		return err
-	}
-	for id, receipt := range first {
-		t.Journal.Acknowledged(id, receipt.JobID, receipt.Sequence)
 	}
 	again := func(when string) error {
 		if err := w.expectRepeats(ctx, events, first); err != nil {
@@ -81,7 +75,7 @@ func lateDuplicates(ctx context.Context, t *Trial) error {
 		}
 		return t.ExpectMetric(ctx, "realtime_eventstore_late_repeats_total", float64(len(first)))
 	}
-	if err := Pause(ctx, 3*time.Second); err != nil {
+	if err := wait.For(ctx, 3*time.Second); err != nil {
 		return err
 	}
 	if err := again("after the window"); err != nil {

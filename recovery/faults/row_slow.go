@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/loadtest/socket"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 func slowRows() []Row {
@@ -121,7 +122,7 @@ func (s *slowTrial) window(ctx context.Context, least float64) (p99 time.Duratio
 	}
 	from := time.Now()
 	for fell < least || time.Since(from) < length {
-		if err := Pause(ctx, 250*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 250*time.Millisecond); err != nil {
 			return 0, 0, fmt.Errorf("%v of %v subscriptions fell back: %w", fell, least, err)
 		}
 		now, err := metric(ctx, s.Gateways[0], fallbacksMetric)
@@ -136,20 +137,6 @@ func (s *slowTrial) window(ctx context.Context, least float64) (p99 time.Duratio
 		return 0, 0, err
 	}
 	return quantile(s.took.between(from, to), 0.99), fell, nil
-}
-
-// arrive waits until clients have what the log has.
-func (s *slowTrial) arrive(ctx context.Context, visitors ...*visitor) error {
-	heads, err := s.heads(ctx)
-	if err != nil {
-		return err
-	}
-	for _, v := range visitors {
-		if err := v.await(ctx, heads); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // level waits until the client is where the others are, and stays there: until no
@@ -167,7 +154,7 @@ func (s *slowTrial) level(ctx context.Context) error {
 			return nil
 		}
 		last = now
-		if err := Pause(ctx, time.Second); err != nil {
+		if err := wait.For(ctx, time.Second); err != nil {
 			return err
 		}
 	}
@@ -195,7 +182,7 @@ func (s *slowTrial) evict(ctx context.Context) error {
 		if time.Since(since) > 40*time.Second {
 			return fmt.Errorf("a client that reads nothing is still connected after %s", time.Since(since).Round(time.Second))
 		}
-		if err := Pause(ctx, 100*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}

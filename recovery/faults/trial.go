@@ -197,18 +197,6 @@ func (t *Trial) Scaled(what string, full, usual, short int) int {
 	return figure
 }
 
-// Pause waits; the system is left alone for that long.
-func Pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // settle lets the system become quiet and reads back what it has. A client that
 // comes only then has to get all of it too.
 func (t *Trial) settle(ctx context.Context) error {

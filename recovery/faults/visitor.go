@@ -11,6 +11,7 @@ import (
 
 	"github.com/letswriteabook/realtime/loadtest/socket"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 // delivery is what a visitor reads of an event.
@@ -68,7 +69,7 @@ func (v *visitor) close() {
 func (v *visitor) run(ctx context.Context) {
 	for attempt := 0; ctx.Err() == nil; attempt++ {
 		v.connect(ctx, v.gateways[attempt%len(v.gateways)])
-		_ = Pause(ctx, followPause) // the loop sees the end of ctx
+		_ = wait.For(ctx, followPause) // the loop sees the end of ctx
 	}
 }
 
@@ -175,6 +176,11 @@ func (t *Trial) awaitVisitors(ctx context.Context, visitors []*visitor) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
 	}
+	return t.arrive(ctx, visitors...)
+}
+
+// arrive waits until visitors have what the log has.
+func (t *Trial) arrive(ctx context.Context, visitors ...*visitor) error {
 	heads, err := t.heads(ctx)
 	if err != nil {
 		return err

@@ -4,15 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/inspect"
@@ -51,21 +49,7 @@ func (h history) ReadAfter(_ context.Context, _ string, after messaging.Position
 
 func setup(t *testing.T) *eventstore.Log {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	opened, err := eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return opened
+	return logkit.Open(t, logkit.Conn(t))
 }
 
 func add(t *testing.T, log *eventstore.Log, job, id, more string) {

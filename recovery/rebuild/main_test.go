@@ -2,12 +2,8 @@ package rebuild_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,46 +12,14 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/internal/devstack"
-	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/rebuild"
 )
 
-// mongoServer is one FerretDB for the package; each test has its own database.
-var mongoServer = sync.OnceValue(func() *devstack.Mongo {
-	dir, err := os.MkdirTemp("", "rebuild")
-	if err != nil {
-		panic(err)
-	}
-	server, err := devstack.StartMongo(context.Background(), devstack.MongoConfig{Addr: "127.0.0.1:0", Dir: dir})
-	if err != nil {
-		panic(err)
-	}
-	stopMongo = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		return errors.Join(server.Close(ctx), os.RemoveAll(dir))
-	}
-	return server
-})
-
-var stopMongo = func() error { return nil }
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(stopping{m}) }
-
-// stopping stops the server between the last test and the look for leaks.
-type stopping struct{ *testing.M }
-
-func (s stopping) Run() int {
-	code := s.M.Run()
-	if err := stopMongo(); err != nil {
-		fmt.Fprintln(os.Stderr, "stop FerretDB:", err)
-		return 1
-	}
-	return code
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(mongokit.Main(m)) }
 
 const patience = time.Minute
 
@@ -71,29 +35,8 @@ type system struct {
 
 func setup(t testing.TB) *system {
 	t.Helper()
-	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	s := &system{t: t}
-	if s.log, err = eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), nil, prometheus.NewRegistry()); err != nil {
-		t.Fatal(err)
-	}
-	db, err := projections.Connect(mongoServer().URI())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.db = db.Client().Database(strings.NewReplacer("/", "-", ".", "-", "=", "-").Replace(t.Name()))
-	t.Cleanup(func() {
-		_ = s.db.Drop(context.Background())
-		_ = db.Client().Disconnect(context.Background())
-	})
+	s := &system{t: t, log: logkit.Open(t, logkit.Conn(t)), db: mongokit.Database(t)}
+	var err error
 	if s.store, err = projections.New(s.db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 var (
@@ -178,19 +179,8 @@ func (r *Rebuild) reach(ctx context.Context, step, epoch string, target uint64) 
 				return nil
 			}
 		}
-		if err := wait(ctx, pollInterval); err != nil {
+		if err := wait.For(ctx, pollInterval); err != nil {
 			return err
 		}
-	}
-}
-
-func wait(ctx context.Context, length time.Duration) error {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }

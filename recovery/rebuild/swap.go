@@ -8,6 +8,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/projections"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 const (
@@ -84,7 +85,7 @@ func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
 	if errors.Is(err, ErrBusy) && !found.Unfinished {
 		// A process may have died with a batch, which a paused consumer hands to nobody.
 		r.report(Progress{Step: "let the live consumer go on for a moment"})
-		if err = errors.Join(r.resume(ctx), wait(ctx, eventstore.RedeliveryWait)); err == nil {
+		if err = errors.Join(r.resume(ctx), wait.For(ctx, eventstore.RedeliveryWait)); err == nil {
 			began = time.Now()
 			err = r.rest(ctx, state.Epoch, pause)
 		}
@@ -161,7 +162,7 @@ func (r *Rebuild) still(ctx context.Context, lost bool) (uint64, error) {
 		if err != nil && !errors.Is(err, eventstore.ErrUnavailable) {
 			return 0, err
 		}
-		if err := wait(ctx, pollInterval); err != nil {
+		if err := wait.For(ctx, pollInterval); err != nil {
 			return 0, err
 		}
 	}

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -66,15 +65,4 @@ func (s *schedule) next(record messaging.Record) time.Duration {
 	}
 	s.begun, s.at = true, record.StoredAt
 	return s.due
-}
-
-func wait(ctx context.Context, length time.Duration) error {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

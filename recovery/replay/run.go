@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
 )
 
 var (
@@ -192,7 +193,7 @@ func (r *run) await(ctx context.Context, record messaging.Record) error {
 			return err
 		}
 	}
-	return wait(ctx, pause)
+	return wait.For(ctx, pause)
 }
 
 func (r *run) take(ctx context.Context, record messaging.Record) error {

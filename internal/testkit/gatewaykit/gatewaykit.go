@@ -1,0 +1,72 @@
+package gatewaykit
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/testkit"
+)
+
+// patience bounds the start, on a machine that is busy.
+const patience = 30 * time.Second
+
+// Gateway is one that runs until the end of its test.
+type Gateway struct {
+	URL   string // without a slash at the end
+	Redis *testkit.Redis
+}
+
+// Start runs a gateway with these environment variables beside those that put it on
+// a free port, and returns when it is ready.
+func Start(t testing.TB, settings map[string]string) *Gateway {
+	t.Helper()
+	store := testkit.StartRedis(t)
+	environ := map[string]string{
+		"HOST": "127.0.0.1", "PORT": "0", "REDIS_URL": store.URL(), "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s",
+		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "*",
+	}
+	maps.Copy(environ, settings)
+	cfg, err := app.LoadConfig(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(ctx) }() // ends with ctx
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("run the gateway: %v", err)
+		}
+	})
+	g := &Gateway{URL: "http://" + server.Addr().String(), Redis: store}
+	g.awaitReady(t)
+	return g
+}
+
+func (g *Gateway) awaitReady(t testing.TB) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		response, err := client.Get(g.URL + "/health/ready")
+		if err != nil {
+			continue
+		}
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+	t.Fatal("the gateway is not ready")
+}

@@ -1,0 +1,48 @@
+package faults
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// OpenArchive connects to the streams of the lab's log, to save, remove and restore
+// them.
+func (t *Trial) OpenArchive(ctx context.Context) (*eventstore.Archive, func(), error) {
+	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
+	if err != nil {
+		return nil, nil, err
+	}
+	archive, err := eventstore.NewArchive(conn)
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return archive, conn.Close, nil
+}
+
+// Models are the lab's read models.
+type Models struct {
+	*projections.Store
+	// Drop removes a collection, as a mistake does.
+	Drop func(ctx context.Context, collection string) error
+}
+
+// OpenModels connects to the lab's read models.
+func (t *Trial) OpenModels(ctx context.Context) (Models, func(), error) {
+	db, err := projections.Connect(t.Lab.MongoURI())
+	if err != nil {
+		return Models{}, nil, err
+	}
+	disconnect := func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }
+	store, err := projections.New(db, projections.DefaultConfig(), t.logger, prometheus.NewRegistry())
+	if err != nil {
+		disconnect()
+		return Models{}, nil, err
+	}
+	drop := func(ctx context.Context, collection string) error { return db.Collection(collection).Drop(ctx) }
+	return Models{Store: store, Drop: drop}, disconnect, nil
+}

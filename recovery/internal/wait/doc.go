@@ -1,0 +1,3 @@
+// Package wait waits for a time or for the end of a context, whichever comes first.
+// It starts no goroutine.
+package wait

@@ -1,0 +1,18 @@
+package wait
+
+import (
+	"context"
+	"time"
+)
+
+// For waits, and returns nil, or the error of ctx when that ended first.
+func For(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
