@@ -90,7 +90,8 @@ func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*
 	}
 }
 
-// TryPublish is [Publisher.Publish] that returns [ErrFull] at once.
+// TryPublish is [Publisher.Publish] that returns [ErrFull] and waits for no room; with
+// a journal it waits for the disk, as Publish does.
 func (p *Publisher) TryPublish(envelope messaging.Envelope) (*Pending, error) {
 	checked, body, err := p.check(envelope)
 	if err != nil {
