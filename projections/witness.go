@@ -21,59 +21,92 @@ import (
 // everything that was written after the loss, and readers ask the log. The witness is
 // written with the first batch that the consumer ever has acknowledged, and into
 // every shadow. A rebuild and its swap bring it back.
+//
+// Each has a mark of its own, which tells one collection from the next: a batch that
+// was written into the one before a swap is written again into the one after it.
 const witnessID = "novel-projection-witness"
 
-// witness is the document. It has no jobId, so that nobody's question finds it.
-func witness() bson.D {
-	return bson.D{
-		{Key: fieldID, Value: witnessID},
-		{Key: "note", Value: "Written and checked by the history projection. Without it the collection counts as dropped."},
-	}
+// fieldMark holds a witness's mark. A witness from before there were marks has none.
+const fieldMark = "mark"
+
+// sighting is what a look for the witness has found. Two that are equal, and there,
+// are of one collection.
+type sighting struct {
+	there bool
+	mark  string
 }
 
 func isWitness(doc bson.Raw) bool { return text(doc, fieldID) == witnessID }
 
-// writeWitnessed writes a batch of the live history. It returns [ErrLost] when the
-// collection is no longer the one that had what was acknowledged before.
+// writeWitnessed writes batches of the live history, from one goroutine at a time.
+// They return [ErrLost] when the collection is no longer the one that had what was
+// acknowledged before.
 func (s *Store) writeWitnessed(log Log) func(context.Context, []messaging.Record) error {
+	var before sighting // the witness at the last look
 	return func(ctx context.Context, records []messaging.Record) error {
-		if err := s.writeHistory(ctx, records); err != nil {
-			return err
+		for {
+			var err error
+			if !before.there {
+				if before, err = s.witness(ctx); err != nil {
+					return err
+				}
+			}
+			if err := s.writeHistory(ctx, records); err != nil {
+				return err
+			}
+			now, err := s.witness(ctx)
+			if err != nil {
+				return err
+			}
+			if !now.there {
+				return s.firstWitness(ctx, log)
+			}
+			if now == before {
+				return nil
+			}
+			before = now // The batch may have gone into the collection before this one.
 		}
-		whole, err := s.witnessed(ctx)
-		if err != nil || whole {
-			return err
-		}
-		fresh, err := log.ConsumerFresh(ctx, History)
-		if err != nil {
-			return err
-		}
-		if !fresh {
-			return ErrLost
-		}
-		return s.bearWitness(ctx)
 	}
 }
 
-// witnessed reports whether the witness is there.
-func (s *Store) witnessed(ctx context.Context) (bool, error) {
+// firstWitness writes the witness with the first batch that the consumer has
+// acknowledged. With any later one it returns [ErrLost].
+func (s *Store) firstWitness(ctx context.Context, log Log) error {
+	fresh, err := log.ConsumerFresh(ctx, History)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		return ErrLost
+	}
+	return s.bearWitness(ctx)
+}
+
+// witness looks for the witness.
+func (s *Store) witness(ctx context.Context) (sighting, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
-	err := s.events.FindOne(ctx, witness()[:1]).Err()
+	doc, err := s.events.FindOne(ctx, bson.D{{Key: fieldID, Value: witnessID}}).Raw()
 	if errors.Is(err, mongo.ErrNoDocuments) {
-		return false, nil
+		return sighting{}, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for the witness of %s: %w", s.events.Name(), err)
+		return sighting{}, fmt.Errorf("look for the witness of %s: %w", s.events.Name(), err)
 	}
-	return true, nil
+	return sighting{there: true, mark: text(doc, fieldMark)}, nil
 }
 
-// bearWitness writes the witness, unless it is there.
+// bearWitness writes the witness, unless it is there. It has no jobId, so that
+// nobody's question finds it.
 func (s *Store) bearWitness(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
-	if _, err := s.events.InsertOne(ctx, witness()); err != nil && !mongo.IsDuplicateKeyError(err) {
+	_, err := s.events.InsertOne(ctx, bson.D{
+		{Key: fieldID, Value: witnessID},
+		{Key: fieldMark, Value: bson.NewObjectID().Hex()},
+		{Key: "note", Value: "Written and checked by the history projection. Without it the collection counts as dropped."},
+	})
+	if err != nil && !mongo.IsDuplicateKeyError(err) {
 		return fmt.Errorf("write the witness of %s: %w", s.events.Name(), err)
 	}
 	return nil
@@ -86,6 +119,6 @@ func (m *Model) Lost(ctx context.Context, fresh bool) (bool, error) {
 	if m.name != History || fresh {
 		return false, nil
 	}
-	whole, err := m.live.witnessed(ctx)
-	return !whole && err == nil, err
+	seen, err := m.live.witness(ctx)
+	return !seen.there && err == nil, err
 }

@@ -1,14 +1,21 @@
 package projections_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -73,5 +80,55 @@ func TestALostCollectionIsNotAcknowledgedInto(t *testing.T) {
 				t.Errorf("%d documents, want 2", n)
 			}
 		})
+	}
+}
+
+// A batch may be inserted before a swap and acknowledged after it. It is in the
+// collection that is there then.
+func TestABatchAcrossASwapIsInTheNewCollection(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	early, late := status(1, "early", "running", "{}"), status(2, "late", "running", "{}")
+	model, err := b.Model(projections.History)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Apply(t.Context(), []messaging.Record{early}); err != nil {
+		t.Fatal(err)
+	}
+	// Commands on history come from one goroutine, so that these need no lock.
+	inserted, swapped := false, false
+	watch := &event.CommandMonitor{Started: func(ctx context.Context, command *event.CommandStartedEvent) {
+		if !bytes.Contains(command.Command, []byte("novel_job_events")) {
+			return
+		}
+		switch {
+		case command.CommandName == "insert" && bytes.Contains(command.Command, []byte("late")):
+			inserted = true
+		case command.CommandName == "find" && inserted && !swapped:
+			swapped = true
+			if _, err := model.Exchange(ctx); err != nil {
+				t.Errorf("swap: %v", err)
+			}
+		}
+	}}
+	client, err := mongo.Connect(options.Client().ApplyURI(mongokit.URI()).SetMonitor(watch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	watched := b
+	watched.Store, err = projections.New(client.Database(b.db.Name()), projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := newFeed(early, late)
+	log.maxSize = 1
+	watched.project(t, log)
+	if n := b.count(t, b.events(), bson.D{}); n != 2 || !swapped {
+		t.Errorf("%d documents, want 2; swapped: %v", n, swapped)
 	}
 }
