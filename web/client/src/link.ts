@@ -143,12 +143,17 @@ export class Link {
     if (turn !== this.#turn) return
     this.#last = undefined
     this.socket.auth = token === undefined ? {} : { token }
-    // The manager has a timeout for the transport only; a server may accept, and then say nothing.
-    this.#timer = setTimeout(() => {
+    const failed = (code: LocalCode, message: string) => {
+      this.#halt()
       this.socket.disconnect()
-      this.#later('CONNECT_TIMEOUT', 'The server does not answer.')
-    }, this.settings.connectTimeoutMs)
+      this.#later(code, message)
+    }
+    // The manager has a timeout for the transport only; a server may accept, and then say nothing.
+    this.#timer = setTimeout(failed, this.settings.connectTimeoutMs, 'CONNECT_TIMEOUT', 'The server does not answer.')
     this.socket.connect()
+    // It overlooks an end between the opening of the transport and the server's first word.
+    const { io } = this.socket
+    io.engine.once('close', (why) => io._readyState === 'opening' && turn === this.#turn && failed('CONNECT_FAILED', why))
   }
 
   #connected(): void {

@@ -53,6 +53,16 @@ describe.skipIf(!ready)('connections break', { timeout: 30_000 }, () => {
     await seen.state('live')
   })
 
+  test('a connection that ends before the first word of the server is tried again at once', async () => {
+    const stage = await Stage.start()
+    stage.proxy.mode = 'websockets-end'
+    const seen = new Seen(stage.client({ fallback: false }), 'job-1')
+    await until('an attempt failed', () => seen.status.reason !== undefined)
+    expect(seen.status.reason?.code).toBe('CONNECT_FAILED')
+    stage.proxy.mode = 'open'
+    await seen.state('live')
+  })
+
   test('the gateway is killed and comes back', async () => {
     const stage = await Stage.start({}, { redis: true })
     const seen = new Seen(stage.client({ fallback: false }), 'job-1')

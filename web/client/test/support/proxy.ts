@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { connect } from 'node:net'
 
-/** What the proxy does: hands everything on; refuses WebSockets, or lets them hang; lets event streams hang too; refuses all; lets all hang. */
-export type Mode = 'open' | 'websockets-refused' | 'websockets-hang' | 'streams-hang' | 'refused' | 'hang'
+/** What the proxy does: hands everything on; refuses WebSockets, ends them as soon as they are open, or lets them hang; lets event streams hang too; refuses all; lets all hang. */
+export type Mode = 'open' | 'websockets-refused' | 'websockets-end' | 'websockets-hang' | 'streams-hang' | 'refused' | 'hang'
 
 /** A TCP proxy in front of the gateway, that cuts and blocks. */
 export class Proxy {
@@ -66,7 +66,11 @@ export class Proxy {
 
   #connect(socket: Socket, target: number): Socket {
     const upstream = this.#keep(connect(target, '127.0.0.1'))
-    upstream.on('data', (chunk) => socket.write(chunk))
+    upstream.on('data', (chunk) => {
+      const head = chunk.indexOf('\r\n\r\n') + 4
+      if (this.mode === 'websockets-end' && chunk.toString('latin1', 0, 12) === 'HTTP/1.1 101') socket.end(chunk.subarray(0, head))
+      else socket.write(chunk)
+    })
     upstream.on('close', () => socket.destroy())
     return upstream
   }
