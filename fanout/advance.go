@@ -34,8 +34,8 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	if err := h.knowErasures(ctx); err != nil {
 		return h.pause(ctx, sub, err)
 	}
-	if cursor, through, erased := sub.noteErased(); erased {
-		h.gap(sub, cursor, through+1, messaging.GapErased)
+	if cursor, kept, erased := sub.noteErased(); erased {
+		h.gap(sub, cursor, kept, messaging.GapErased)
 	}
 	if !sub.begun {
 		if err := h.begin(ctx, sub); err != nil {

@@ -13,14 +13,18 @@ func (h *Hub) begin(ctx context.Context, sub *subscription) error {
 	at := sub.room.place()
 	sub.epoch = at.epoch
 	sub.catchUp = catchUp{source: messaging.SourceNone}
-	defer func() { sub.erasures = at.erasures }()
+	var known bool
+	var err error
 	if sub.start.resume {
-		known, err := h.resume(ctx, sub, at)
-		if known || err != nil {
-			return err
-		}
+		known, err = h.resume(ctx, sub, at)
 	}
-	return h.fresh(ctx, sub)
+	if err == nil && !known {
+		err = h.fresh(ctx, sub)
+	}
+	if err == nil {
+		sub.kept = at.kept
+	}
+	return err
 }
 
 // resume starts right after the position that the client named. It reports
@@ -31,10 +35,10 @@ func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bo
 		return false, err
 	}
 	position := sub.start.position
-	if at.erased > 0 && position.Sequence <= at.erased && sub.erasures != at.erasures {
-		h.gap(sub, position.Sequence, at.erased+1, messaging.GapErased)
-		position.Sequence = at.erased
-		sub.start.position.Sequence = at.erased
+	if position.Sequence < at.kept && sub.kept < at.kept {
+		h.gap(sub, position.Sequence, at.kept, messaging.GapErased)
+		position.Sequence = at.kept - 1
+		sub.start.position.Sequence, sub.kept = position.Sequence, at.kept // told once
 	}
 	if position.Sequence == 0 && !sub.start.recovered {
 		// From the very beginning: what older writers left comes first.
@@ -106,7 +110,7 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 // lastStatus sends the job's last known status, if there is one, in place of a
 // history that is not there.
 func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
-	if sub.room.place().erased > 0 {
+	if sub.room.place().kept > 0 {
 		return // it is of what was erased
 	}
 	head, found := h.history.head(ctx, sub.room.jobID)

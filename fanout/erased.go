@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,16 +24,40 @@ type Erasure struct {
 	Through messaging.Position
 }
 
-// covers reports whether an event of the job at a position was erased. What has no
-// sequence was, if anything ever was.
-func (e Erasure) covers(epoch string, sequence uint64) bool {
-	return e.JobID != "" && (sequence == 0 || e.Through.Epoch == epoch && sequence <= e.Through.Sequence)
+// gone is what was erased of one job: of each epoch, up to where. Of several, because an
+// erasure of an earlier one may be noted as done after a restore has noted its own. It
+// is replaced, never changed.
+type gone []messaging.Position
+
+// kept returns the first sequence of an epoch that was not erased; 0 when nothing was.
+func (g gone) kept(epoch string) uint64 {
+	for _, through := range g {
+		if through.Epoch == epoch {
+			return through.Sequence + 1
+		}
+	}
+	return 0
 }
 
-// includes reports whether nothing more was erased with another erasure. Two that run
-// at once are noted in any order.
-func (e Erasure) includes(other Erasure) bool {
-	return e.JobID != "" && e.Through.Epoch == other.Through.Epoch && other.Through.Sequence <= e.Through.Sequence
+// covers reports whether an event at a position was erased. What has no sequence was,
+// if anything ever was.
+func (g gone) covers(epoch string, sequence uint64) bool {
+	return len(g) > 0 && (sequence == 0 || sequence < g.kept(epoch))
+}
+
+// includes reports whether nothing more was erased up to a position. Two erasures that
+// run at once are noted in any order.
+func (g gone) includes(through messaging.Position) bool {
+	return through.Sequence < g.kept(through.Epoch)
+}
+
+// with returns what is gone once it was erased up to a position, too.
+func (g gone) with(through messaging.Position) gone {
+	if g.includes(through) {
+		return g
+	}
+	more := slices.DeleteFunc(slices.Clone(g), func(known messaging.Position) bool { return known.Epoch == through.Epoch })
+	return append(more, through)
 }
 
 // Erasures is where erasures are noted.
@@ -46,8 +71,8 @@ type Erasures interface {
 type erased struct {
 	source Erasures // nil: nothing is ever erased
 	signal chan struct{}
-	// byJob has the last erasure of each job; replaced, never changed.
-	byJob atomic.Pointer[map[string]Erasure]
+	// byJob has what is gone of each job; replaced, never changed.
+	byJob atomic.Pointer[map[string]gone]
 
 	turn chan struct{} // whose turn it is to ask; guards newest
 	// newest is the number up to which all is known.
@@ -60,7 +85,7 @@ type erased struct {
 
 func newErased() *erased {
 	e := &erased{signal: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
-	e.byJob.Store(&map[string]Erasure{})
+	e.byJob.Store(&map[string]gone{})
 	return e
 }
 
@@ -71,8 +96,8 @@ func (h *Hub) HonourErasures(source Erasures) { h.erased.source = source }
 // ErasureNoted tells the hub that something may have been erased. It does not block.
 func (h *Hub) ErasureNoted() { signal(h.erased.signal) }
 
-// of returns the last erasure of a job, the zero value without one.
-func (e *erased) of(jobID string) Erasure { return (*e.byJob.Load())[jobID] }
+// of returns what is gone of a job, nil when nothing is.
+func (e *erased) of(jobID string) gone { return (*e.byJob.Load())[jobID] }
 
 // covers reports whether a record was erased.
 func (e *erased) covers(record messaging.Record) bool {
@@ -121,9 +146,7 @@ func (h *Hub) learnErasures(ctx context.Context, anew bool) error {
 		// First for rooms that are yet to be made, then for those that are there.
 		known := maps.Clone(*e.byJob.Load())
 		for _, erasure := range noted {
-			if !known[erasure.JobID].includes(erasure) {
-				known[erasure.JobID] = erasure
-			}
+			known[erasure.JobID] = known[erasure.JobID].with(erasure.Through)
 		}
 		e.byJob.Store(&known)
 		for _, erasure := range noted {
@@ -142,43 +165,40 @@ func (h *Hub) forgetErased(erasure Erasure) {
 	h.mu.RLock()
 	room := h.rooms[erasure.JobID]
 	h.mu.RUnlock()
-	if room != nil && room.erase(erasure) {
+	if room != nil && room.erase(erasure.Through) {
 		h.logger.Info("a job was erased", "job", erasure.JobID, "sequence", erasure.Through.Sequence)
 	}
 }
 
 // erase forgets what was erased, and makes every subscription notice. It reports
 // false for what is known already.
-func (r *room) erase(erasure Erasure) bool {
+func (r *room) erase(through messaging.Position) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.erased.includes(erasure) {
+	if r.gone.includes(through) {
 		return false
 	}
-	r.erased, r.erasures = erasure, r.erasures+1
-	if r.epoch != erasure.Through.Epoch {
+	r.gone = r.gone.with(through)
+	if r.epoch != through.Epoch {
 		return true
 	}
-	r.ring.forget(min(erasure.Through.Sequence, r.head))
+	r.ring.forget(min(through.Sequence, r.head))
 	r.fallBackAll()
 	return true
 }
 
 // noteErased moves the subscription past what was erased since its last turn. It
-// reports where the cursor was, and the end of what is gone.
-func (s *subscription) noteErased() (cursor, through uint64, erased bool) {
+// reports where the cursor was, and the first sequence that is not gone.
+func (s *subscription) noteErased() (cursor, kept uint64, erased bool) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	if !s.begun || s.erasures == s.room.erasures {
+	kept = s.room.gone.kept(s.epoch)
+	if !s.begun || kept <= s.kept {
 		return 0, 0, false
 	}
-	s.erasures = s.room.erasures
-	gone := s.room.erased.Through
-	if gone.Epoch != s.epoch {
-		return 0, 0, false
-	}
+	s.kept = kept
 	cursor = s.cursor
-	s.cursor = max(s.cursor, gone.Sequence)
+	s.cursor = max(s.cursor, kept-1)
 	s.sink.reach(s.room.jobID, s.epoch, s.cursor)
-	return cursor, gone.Sequence, true
+	return cursor, kept, true
 }

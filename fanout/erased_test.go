@@ -129,6 +129,52 @@ func TestErasedAfterARestart(t *testing.T) {
 	}
 }
 
+// TestErasedInSeveralEpochs: an erasure that was noted before the log was restored is
+// noted as done after that. What the restore has noted stays hidden, from who follows
+// the job, who comes later, and at a gateway that starts later; nobody is told twice.
+func TestErasedInSeveralEpochs(t *testing.T) {
+	t.Parallel()
+	erasures := &notes{}
+	of := func(epoch string, through uint64) fanout.Erasure {
+		return fanout.Erasure{JobID: "job", Through: messaging.Position{Epoch: epoch, Sequence: through}}
+	}
+	note := func(s *stage, noted fanout.Erasure) {
+		erasures.set(func(n *notes) { n.noted = append(n.noted, noted) })
+		s.hub.ErasureNoted()
+	}
+	s := setup(t, options{erasures: erasures})
+	s.log.publish("job", 20)
+	s.log.publish("other", 1)
+	other := s.connect()
+	other.subscribe("other")
+	expectEvents(t, other, 21)
+	expect(t, other, messaging.EventCaughtUp)
+	follower := s.connect()
+	follower.resume("job", 15)
+	expectEvents(t, follower, span(16, 20)...)
+	expect(t, follower, messaging.EventCaughtUp)
+	note(s, of("epoch-1", 20))
+	expectGap(t, follower, 20, 21, messaging.GapErased)
+	note(s, of("epoch-0", 7))
+	note(s, of("epoch-2", 300)) // a restore is being prepared
+	// All are known when somebody is told of the last one.
+	note(s, fanout.Erasure{JobID: "other", Through: messaging.Position{Epoch: "epoch-1", Sequence: 21}})
+	expectGap(t, other, 21, 22, messaging.GapErased)
+
+	later := setup(t, options{erasures: erasures})
+	later.log.publish("job", 20)
+	for _, s := range []*stage{s, later} {
+		c := s.connect()
+		c.resume("job", 3)
+		expectGap(t, c, 3, 21, messaging.GapErased)
+		expectCaughtUp(t, c, 20, 20, 0, messaging.SourceNone)
+		if page := s.get("/api/novel/job/events", ""); !strings.Contains(page.body, `"count":0`) {
+			t.Errorf("a page of events has %s", page.body)
+		}
+	}
+	expectEvents(t, follower, s.log.publish("job", 1))
+}
+
 // TestErasureUnheard: a gateway hears nothing of an erasure, and cannot ask. Nobody
 // catches up from its memory once the lease is over; live events go on.
 func TestErasureUnheard(t *testing.T) {

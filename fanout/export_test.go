@@ -19,7 +19,7 @@ func (s *countingSink) done() <-chan struct{}        { return nil }
 // FanOut returns what hands a job's records to n live subscriptions that cost
 // nothing themselves, and how many were handed over.
 func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed func() int) {
-	room := newRoom(jobID, Erasure{})
+	room := newRoom(jobID, nil)
 	room.open(Extent{First: 1}, 0, room.openedAt)
 	hub.rooms[jobID] = room
 	sinks := make([]countingSink, n)

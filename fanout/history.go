@@ -62,10 +62,9 @@ type place struct {
 	// first is the log's first sequence when the room was opened, 0 without a
 	// room. Below it the job may have had records that the room never heard of.
 	first uint64
-	// erased is the sequence up to which the job was erased, 0 when it was not, and
-	// erasures how many of its room know; 0 without a room.
-	erased   uint64
-	erasures int
+	// kept is the first sequence of the epoch that was not erased; 0 when nothing was,
+	// and without a room.
+	kept uint64
 }
 
 // after returns up to limit events of a job with a sequence above after.

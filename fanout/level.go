@@ -9,11 +9,7 @@ import "time"
 func (r *room) place() place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	at := place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first, erasures: r.erasures}
-	if r.erased.Through.Epoch == r.epoch {
-		at.erased = r.erased.Through.Sequence
-	}
-	return at
+	return place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first, kept: r.gone.kept(r.epoch)}
 }
 
 // newest returns the newest limit events, if the ring has them.

@@ -43,18 +43,12 @@ type room struct {
 	checked  time.Time
 	ring     ring
 	live     []*subscription
-	// erased is what the room knows to be erased, and erasures counts what it has
-	// heard of.
-	erased   Erasure
-	erasures int
+	// gone is what the room knows to be erased.
+	gone gone
 }
 
-func newRoom(jobID string, known Erasure) *room {
-	r := &room{jobID: jobID, opened: make(chan struct{}), behind: true, erased: known}
-	if known.JobID != "" {
-		r.erasures = 1
-	}
-	return r
+func newRoom(jobID string, known gone) *room {
+	return &room{jobID: jobID, opened: make(chan struct{}), behind: true, gone: known}
 }
 
 // open sets the head, once the tail follows the job. It reports whether live
@@ -114,7 +108,7 @@ func (r *room) hear(record messaging.Live, ev *event) verdict {
 func (r *room) push(sequence uint64, ev *event) {
 	r.advance(sequence)
 	r.seen = max(r.seen, sequence)
-	if ev == nil || r.erased.covers(r.epoch, sequence) {
+	if ev == nil || r.gone.covers(r.epoch, sequence) {
 		return
 	}
 	r.ring.push(ev)

@@ -42,10 +42,11 @@ type subscription struct {
 	through uint64
 	// failures counts the turns in a row that the log did not answer.
 	failures int
-	// erasures counts the erasures of the job that the subscription has heard of.
-	erasures int
-	caught   bool
-	catchUp  catchUp
+	// kept is the first sequence of the epoch that was not erased, as far as the
+	// subscription has been told; 0 for nothing.
+	kept    uint64
+	caught  bool
+	catchUp catchUp
 }
 
 // start says from where a subscription catches up.
@@ -155,7 +156,7 @@ func (s *subscription) shed() {
 func (s *subscription) hand(ev *event) bool {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	if s.ended || ev.sequence > 0 && ev.sequence <= s.cursor || s.room.erased.covers(s.epoch, ev.sequence) {
+	if s.ended || ev.sequence > 0 && ev.sequence <= s.cursor || s.room.gone.covers(s.epoch, ev.sequence) {
 		return true
 	}
 	return s.offer(ev)
@@ -180,7 +181,7 @@ func (s *subscription) renew() {
 		resume: true, position: messaging.Position{Epoch: s.epoch, Sequence: s.cursor},
 		limit: s.start.limit, asked: time.Now(),
 	}
-	s.cursor, s.readTo, s.page, s.through = 0, 0, nil, 0
+	s.cursor, s.kept, s.readTo, s.page, s.through = 0, 0, 0, nil, 0
 	s.begun, s.caught, s.catchUp = false, false, catchUp{}
 }
 
