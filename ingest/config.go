@@ -58,8 +58,9 @@ type Config struct {
 	// the sum of both is given up.
 	PingInterval time.Duration
 	PingTimeout  time.Duration
-	// BackoffMin is the pause after the first failed attempt to subscribe. It
-	// doubles with each further one up to BackoffMax; both vary by a quarter.
+	// BackoffMin is the pause after the first failed attempt to subscribe. It is
+	// half as long again with each further one, up to BackoffMax; both vary by a
+	// quarter.
 	BackoffMin time.Duration
 	BackoffMax time.Duration
 	// RetryInterval is the pause before a write that the log refused with an
@@ -92,7 +93,7 @@ func DefaultConfig() Config {
 		ConnectTimeout:     5 * time.Second,
 		PingInterval:       2 * time.Second,
 		PingTimeout:        3 * time.Second,
-		BackoffMin:         time.Second,
+		BackoffMin:         20 * time.Millisecond,
 		BackoffMax:         15 * time.Second,
 		RetryInterval:      time.Second,
 		ReceiptTimeout:     2 * time.Second,

@@ -8,6 +8,16 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// lasting is how long a subscription holds that says something about Redis: one
+	// that ends sooner does not begin the pauses anew.
+	lasting = time.Second
+	// backoffFactor is how much longer than the one before it a pause is. Outages
+	// are then found over within half of their length.
+	backoffFactor = 1.5
 )
 
 // listener keeps one subscription to the events channel open, and hands on what
@@ -26,16 +36,18 @@ type listener struct {
 // run subscribes, and subscribes again whenever that ends, until ctx ends.
 //
 // A subscription that had lasted is replaced at once, because every moment
-// without one loses events. What fails to begin, or ends sooner than the
-// shortest backoff, is tried again after a growing pause.
+// without one loses events. What fails to begin, or ends soon, is tried again
+// after a growing pause, of which the first are short: a server that restarts is
+// back in less than a second.
 func (l *listener) run(ctx context.Context) {
 	pauses := backoff.ExponentialBackOff{
 		InitialInterval:     l.cfg.BackoffMin,
 		RandomizationFactor: 0.25,
-		Multiplier:          2,
+		Multiplier:          backoffFactor,
 		MaxInterval:         l.cfg.BackoffMax,
 	}
 	pauses.Reset()
+	failureLog := rate.Sometimes{Interval: logInterval}
 	for {
 		began := time.Now()
 		confirmed, err := l.subscribe(ctx)
@@ -43,12 +55,17 @@ func (l *listener) run(ctx context.Context) {
 			return
 		}
 		var pause time.Duration
-		if confirmed && time.Since(began) >= l.cfg.BackoffMin {
+		if confirmed && time.Since(began) >= lasting {
 			pauses.Reset()
 		} else {
 			pause = pauses.NextBackOff()
 		}
-		l.logger.Warn("not subscribed to Redis, will try again", "pause", pause, "error", err)
+		tell := func() { l.logger.Warn("not subscribed to Redis, will try again", "pause", pause, "error", err) }
+		if confirmed {
+			tell()
+		} else {
+			failureLog.Do(tell)
+		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

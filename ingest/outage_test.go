@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -189,7 +190,9 @@ func TestRedisThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestBackoffDoublesWithJitter(t *testing.T) {
+// The first pauses are short, because a server that restarts is back soon; one
+// that stays away is not hammered, nor is the log.
+func TestBackoffGrowsWithJitter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var attempts []time.Time
@@ -200,8 +203,9 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 				return nil, errors.New("unreachable")
 			},
 		})
+		var logged bytes.Buffer
 		g, err := ingest.New(client, newMemoryLog(), messaging.DefaultCatalogue(), ingest.DefaultConfig(),
-			slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+			slog.New(slog.NewTextHandler(&logged, nil)), prometheus.NewRegistry())
 		if err != nil {
 			t.Fatalf("new: %v", err)
 		}
@@ -213,12 +217,19 @@ func TestBackoffDoublesWithJitter(t *testing.T) {
 		if err := client.Close(); err != nil {
 			t.Fatalf("close: %v", err)
 		}
-		for n, want := range []time.Duration{1, 2, 4, 8, 15, 15, 15} {
-			want *= time.Second
+		want := 20 * time.Millisecond
+		for n := range len(attempts) - 1 {
 			pause := attempts[n+1].Sub(attempts[n])
 			if pause < want*3/4 || pause > want*5/4+time.Millisecond {
 				t.Errorf("pause %d is %s, want %s give or take a quarter", n, pause, want)
 			}
+			want = min(want*3/2, 15*time.Second)
+		}
+		if len(attempts) > 27 {
+			t.Errorf("%d attempts in 2 minutes, want 27 at most", len(attempts))
+		}
+		if lines := strings.Count(logged.String(), "not subscribed"); lines == 0 || lines > 12 {
+			t.Errorf("%d lines in 2 minutes, want one in 10 s at most", lines)
 		}
 	})
 }
