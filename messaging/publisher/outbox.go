@@ -19,6 +19,7 @@ type entry struct {
 	*Pending
 	body     []byte
 	attempts int       // changed under the outbox's lock
+	tries    int       // those since the last hurry, by which the pauses grow; likewise
 	first    time.Time // when it was sent first; of whoever makes its attempt
 }
 
@@ -137,6 +138,7 @@ func (o *outbox) due(now time.Time, limit int) (batch []*entry, wait time.Durati
 		heap.Pop(&o.schedule)
 		e := l.queue[0]
 		e.attempts++
+		e.tries++
 		batch = append(batch, e)
 	}
 	return batch, time.Minute // until woken
@@ -150,7 +152,7 @@ func (o *outbox) again(e *entry, now time.Time, atLeast time.Duration) {
 	if o.byID[e.id] != e || l.index >= 0 {
 		return // its receipt came meanwhile
 	}
-	l.due = now.Add(atLeast + o.backoff(e.attempts))
+	l.due = now.Add(atLeast + o.backoff(e.tries))
 	if end := e.first.Add(o.cfg.GiveUpAfter); o.cfg.GiveUpAfter > 0 && !e.first.IsZero() && end.Before(l.due) {
 		l.due = end // to be given up
 	}
@@ -170,21 +172,22 @@ func (e *entry) sent(now time.Time) {
 }
 
 // backoff is the pause after the nth attempt that brought nothing.
-func (o *outbox) backoff(attempts int) time.Duration {
+func (o *outbox) backoff(tries int) time.Duration {
 	pause := o.cfg.MaxBackoff
-	if shift := attempts - 1; shift < 30 {
+	if shift := tries - 1; shift < 30 {
 		pause = min(pause, o.cfg.MinBackoff<<shift)
 	}
 	return time.Duration(float64(pause) * (0.75 + rand.Float64()/2))
 }
 
 // hurry makes everything due that waits for its next attempt, spread over a
-// little while.
+// little while. The pauses begin anew: what kept the attempts before is over.
 func (o *outbox) hurry(now time.Time) {
 	const spread = 100 * time.Millisecond
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, l := range o.schedule {
+		l.queue[0].tries = 0
 		if soon := now.Add(rand.N(spread)); soon.Before(l.due) {
 			l.due = soon
 		}

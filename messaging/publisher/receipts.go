@@ -7,6 +7,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -16,14 +17,19 @@ const (
 	// listenTimeout is how long nothing may be heard before a ping is sent; the
 	// connection is replaced when nothing is heard for as long again.
 	listenTimeout = 2 * time.Second
-	// relistenPause is how long a subscription that failed is left alone.
-	relistenPause = 250 * time.Millisecond
+	// relistenMin is how long a subscription that failed is left alone first. The
+	// pause is half as long again after each further one, up to relistenMax, and
+	// varies by a quarter.
+	relistenMin, relistenMax = 20 * time.Millisecond, 250 * time.Millisecond
 )
 
 // hear takes receipts until ctx ends, over as many connections as that needs.
 // With each new one everything that waits is repeated: receipts were missed.
 func (p *Publisher) hear(ctx context.Context) {
+	pauses := backoff.ExponentialBackOff{InitialInterval: relistenMin, RandomizationFactor: 0.25, Multiplier: 1.5, MaxInterval: relistenMax}
+	pauses.Reset()
 	for ctx.Err() == nil {
+		began := time.Now()
 		subscription := p.redis.Subscribe(ctx, messaging.ReceiptsChannel)
 		abort := context.AfterFunc(ctx, func() { _ = subscription.Close() }) // ends the read under way
 		p.listen(ctx, subscription)
@@ -31,8 +37,11 @@ func (p *Publisher) hear(ctx context.Context) {
 		_ = subscription.Close() // it is broken, or no longer needed
 		if p.subscribed.Swap(false) {
 			p.since.Store(time.Now().UnixNano())
+			if time.Since(began) >= relistenMax {
+				pauses.Reset() // it had lasted
+			}
 		}
-		timer := time.NewTimer(relistenPause)
+		timer := time.NewTimer(pauses.NextBackOff())
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
