@@ -4,7 +4,8 @@
 // Its data comes from GET /internal/realtime/metrics, which the contract
 // describes, and, where a gateway has one, from the Prometheus page /metrics, for
 // memory and descriptors. With several gateways the counts are added up; limits
-// are those of one, and each gateway has its own.
+// are those of one, and each gateway has its own; of a job's catch-ups the latest
+// is shown.
 //
 // # Invariants
 //

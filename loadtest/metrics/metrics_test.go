@@ -66,6 +66,22 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// Whichever gateway it was, the latest catch-up of a job is the last.
+func TestLastCatchUpIsTheLatest(t *testing.T) {
+	t.Parallel()
+	older := strings.Replace(page, `{"j":{"jobId":"j"`, `{"k":{"jobId":"k","replayedEvents":1,"replaySource":"none","replayDurationMs":1,"recordedAt":""},"j":{"jobId":"j"`, 1)
+	later := strings.NewReplacer(`"replayedEvents":120`, `"replayedEvents":7`, "2026-03-01T00:00:00Z", "2026-03-01T00:00:00.001Z").Replace(page)
+	for _, pages := range [][]string{{older, later}, {later, older}} {
+		got, err := metrics.NewClient([]string{serve(t, pages[0], prometheus), serve(t, pages[1], prometheus)}, "/m", "secret").Page(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.LastCatchUp) != 2 || got.LastCatchUp["j"].ReplayedEvents != 7 || got.LastCatchUp["k"].ReplayedEvents != 1 {
+			t.Errorf("got %+v", got.LastCatchUp)
+		}
+	}
+}
+
 // A page that breaks the contract is an error, and so is one that is not shown.
 func TestBadPages(t *testing.T) {
 	t.Parallel()

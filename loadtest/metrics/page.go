@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 )
 
 // ErrPage is matched when a metrics page is not what the contract says.
@@ -70,7 +71,8 @@ func (p *Page) UnmarshalJSON(text []byte) error {
 // MarshalJSON returns every key of the page.
 func (p Page) MarshalJSON() ([]byte, error) { return json.Marshal(p.raw) }
 
-// Sum adds the counts of pages up; limits are those of the first.
+// Sum adds the counts of pages up; limits are those of the first, and of a job's
+// catch-ups the latest counts.
 func Sum(pages []Page) (Page, error) {
 	if len(pages) == 1 {
 		return pages[0], nil
@@ -80,9 +82,10 @@ func Sum(pages []Page) (Page, error) {
 		all = add(all, page.raw).(map[string]any)
 	}
 	if len(pages) > 0 {
-		for _, limit := range []string{"maxConnections", "maxConnectionsPerOrigin", "maxSubscriptionsPerClient", "idleTimeoutMs", "lastCatchUp"} {
+		for _, limit := range []string{"maxConnections", "maxConnectionsPerOrigin", "maxSubscriptionsPerClient", "idleTimeoutMs"} {
 			all[limit] = pages[0].raw[limit]
 		}
+		all["lastCatchUp"] = latest(pages)
 	}
 	text, err := json.Marshal(all)
 	if err != nil {
@@ -90,6 +93,21 @@ func Sum(pages []Page) (Page, error) {
 	}
 	var sum Page
 	return sum, json.Unmarshal(text, &sum)
+}
+
+// latest returns each job's latest catch-up, with every key of it.
+func latest(pages []Page) map[string]any {
+	catchUps, recorded := map[string]any{}, map[string]time.Time{}
+	for _, page := range pages {
+		raw, _ := page.raw["lastCatchUp"].(map[string]any)
+		for job, catchUp := range page.LastCatchUp {
+			at, _ := time.Parse(time.RFC3339, catchUp.RecordedAt) // one without a time is older than any
+			if _, known := recorded[job]; !known || at.After(recorded[job]) {
+				catchUps[job], recorded[job] = raw[job], at
+			}
+		}
+	}
+	return catchUps
 }
 
 // add adds numbers up, also inside of objects; of anything else the first counts.
