@@ -32,8 +32,8 @@ type Result struct {
 	Checks     []Check   `json:"checks"`
 	// Figures are what was measured, each with its unit at the end of its name.
 	Figures map[string]float64 `json:"figures"`
-	// Samples has the figures of each repetition, where there were several;
-	// Figures is their median then.
+	// Samples has the figures of each repetition, where there were several; in
+	// Figures is their median then, and of recoveries and losses the worst.
 	Samples map[string][]float64 `json:"samples,omitempty"`
 
 	Latency  *measure.Distribution `json:"latency,omitempty"`
@@ -74,6 +74,16 @@ func (r *Result) Figure(name string, value float64) {
 // Skip ends the scenario without a verdict.
 func (r *Result) Skip(format string, args ...any) {
 	r.Status, r.Reason = Skipped, fmt.Sprintf(format, args...)
+}
+
+// MustRun makes a scenario that was skipped one that failed, for whoever knows that
+// the deployment has all that it is about.
+func (r *Result) MustRun() {
+	if r.Status == Skipped {
+		r.Status = ""
+		r.Check("carried out", false, "the whole scenario", "skipped: "+r.Reason)
+		r.Settle()
+	}
 }
 
 // Settle judges by the checks, unless the scenario was skipped.

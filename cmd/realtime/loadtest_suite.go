@@ -20,7 +20,7 @@ func newSuite() *cobra.Command {
 	var options optionFlags
 	var output, label, budgets string
 	var repeat int
-	var asJSON bool
+	var noSkips, asJSON bool
 	command := &cobra.Command{
 		Use:   "suite [SCENARIO…]",
 		Short: "Run several scenarios, or all, and leave a folder of results",
@@ -28,7 +28,8 @@ func newSuite() *cobra.Command {
 folder has the metrics page before, after each scenario and after all, the result of each,
 suite-summary.json, and a report as Markdown and as one HTML page.
 
-It exits with 1 when a scenario failed.`,
+It exits with 1 when a scenario failed, and with --no-skips also when one was skipped, so
+that a limit or a server that is missing cannot pass for a scenario that holds.`,
 		Example: `  realtime loadtest suite --config loadtest.json --output out --label nightly
   realtime loadtest suite broadcast-burst catch-up-burst --repeat 5 --output out`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -48,7 +49,7 @@ It exits with 1 when a scenario failed.`,
 			}
 			shown := newProgress()
 			o := suite.Options{
-				Label: label, Dir: output, Scenarios: chosen, Repeat: repeat, Budgets: limits,
+				Label: label, Dir: output, Scenarios: chosen, Repeat: repeat, NoSkips: noSkips, Budgets: limits,
 				Env: environment(cfg, shown, label), Flags: options.changed(cmd),
 				Done: func(r loadtest.Result) {
 					shown.end()
@@ -76,7 +77,8 @@ It exits with 1 when a scenario failed.`,
 	flags.StringVar(&output, "output", "loadtest-report", "folder of the files")
 	flags.StringVar(&label, "label", "run", "name of the run, which begins the names of the metrics pages")
 	flags.StringVar(&budgets, "budgets", "", "JSON file with upper bounds of figures, {scenario: {figure: number}}")
-	flags.IntVar(&repeat, "repeat", 1, "how often each scenario runs; the figures are medians then")
+	flags.IntVar(&repeat, "repeat", 1, "how often each scenario runs; the figures are medians then, and the worst of recoveries and losses")
+	flags.BoolVar(&noSkips, "no-skips", false, "a scenario that is skipped fails")
 	flags.BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	return command
 }

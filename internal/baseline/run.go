@@ -157,10 +157,7 @@ func (r *run) take(s stage, result loadtest.Result) {
 	if s.name != "" {
 		result.Scenario = s.name
 	}
-	if result.Status == loadtest.Skipped {
-		result.Status = ""
-		result.Check("carried out", false, "the whole scenario", "skipped: "+result.Reason)
-	}
+	result.MustRun()
 	r.opts.Budgets.Apply(&result)
 	r.results = append(r.results, result)
 	r.summary.Add(result)

@@ -34,7 +34,7 @@ func TestLoadtestSuite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, nil, "", "loadtest", "suite", "--config", config, "--output", out, "--label", "L", "--event-count", "30", "--json")
+	r := run(t, nil, "", "loadtest", "suite", "--config", config, "--output", out, "--label", "L", "--event-count", "30", "--no-skips", "--json")
 	if r.code != 0 {
 		t.Fatalf("status %d: %s", r.code, r.stderr)
 	}

@@ -7,9 +7,13 @@ import (
 	"github.com/letswriteabook/realtime/loadtest"
 )
 
+// worst are the figures of which the largest repetition counts: one bad recovery
+// among good ones is a finding, not noise.
+var worst = []string{"recoveryMs", "lostEvents"}
+
 // merged makes one result of repetitions: the middle one by its latency, whose
-// curves are shown, with the median of each figure and all of them beside it. One
-// that did not pass is the result.
+// curves are shown, with the median of each figure, or the worst, and all of them
+// beside it. One that did not pass is the result.
 func merged(all []loadtest.Result) loadtest.Result {
 	result := all[len(all)-1]
 	if len(all) == 1 || result.Status != loadtest.Passed {
@@ -26,7 +30,11 @@ func merged(all []loadtest.Result) loadtest.Result {
 	}
 	result.Figures = map[string]float64{}
 	for name, samples := range result.Samples {
-		result.Figures[name] = median(samples)
+		if slices.Contains(worst, name) {
+			result.Figures[name] = slices.Max(samples)
+		} else {
+			result.Figures[name] = median(samples)
+		}
 	}
 	return result
 }

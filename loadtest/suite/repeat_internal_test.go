@@ -8,18 +8,21 @@ import (
 	"github.com/letswriteabook/realtime/loadtest/measure"
 )
 
-// Repetitions become one result: the middle one, with medians, and every value
-// beside them. One that failed is the result.
+// Repetitions become one result: the middle one, with medians, the worst of what
+// must never be bad, and every value beside them. One that failed is the result.
 func TestMerged(t *testing.T) {
 	t.Parallel()
 	one := func(p95 float64) loadtest.Result {
 		return loadtest.Result{
-			Status: loadtest.Passed, DurationMs: 10, Latency: &measure.Distribution{P95: p95}, Figures: map[string]float64{"p95Ms": p95, "otherMs": 100 - p95},
+			Status: loadtest.Passed, DurationMs: 10, Latency: &measure.Distribution{P95: p95}, Figures: map[string]float64{"p95Ms": p95, "otherMs": 100 - p95, "recoveryMs": 10 * p95, "lostEvents": p95 - 10},
 		}
 	}
 	got := merged([]loadtest.Result{one(30), one(10), one(25), one(90)})
 	if got.Latency.P95 != 30 || got.Figures["p95Ms"] != 27.5 || got.Figures["otherMs"] != 72.5 || got.DurationMs != 40 {
 		t.Errorf("got %+v, %+v", got, got.Latency)
+	}
+	if got.Figures["recoveryMs"] != 900 || got.Figures["lostEvents"] != 80 {
+		t.Errorf("a bad recovery is hidden: %+v", got.Figures)
 	}
 	if want := []float64{30, 10, 25, 90}; !slices.Equal(got.Samples["p95Ms"], want) {
 		t.Errorf("the samples are %v", got.Samples)

@@ -37,6 +37,9 @@ type Options struct {
 	Flags func(*loadtest.Options)
 	// Repeat is how often each scenario runs; several show the noise.
 	Repeat int
+	// NoSkips makes a scenario that is skipped fail: the deployment is said to have
+	// all that the scenarios are about.
+	NoSkips bool
 	// Budgets are checked beyond the scenarios' own checks.
 	Budgets loadtest.Budgets
 	// Done is told of each result; nil: nobody is.
@@ -142,6 +145,9 @@ func (o Options) repeat(ctx context.Context, s scenario.Scenario) (loadtest.Resu
 		}
 	}
 	result := merged(all)
+	if o.NoSkips {
+		result.MustRun()
+	}
 	o.Budgets.Apply(&result)
 	if o.Done != nil {
 		o.Done(result)

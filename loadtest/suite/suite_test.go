@@ -89,12 +89,17 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Skipped scenarios alone fail nothing, and a suite without a gateway, or that is
+// Skipped scenarios alone fail nothing, unless none may be skipped, and a suite without a gateway, or that is
 // interrupted, is an error.
 func TestEnds(t *testing.T) {
 	t.Parallel()
 	if summary, _, err := suite.Run(t.Context(), options(t, "connection-quota", "origin-quota")); err != nil || summary.Status != loadtest.Passed {
 		t.Errorf("got %v, %+v", err, summary)
+	}
+	demanding := options(t, "connection-quota", "origin-quota")
+	demanding.NoSkips = true
+	if summary, results, err := suite.Run(t.Context(), demanding); !errors.Is(err, suite.ErrFailed) || summary.Failed != 2 || !strings.Contains(results[0].Reason, "skipped: the gateway has no limit") {
+		t.Errorf("without skips: %v, %+v", err, summary)
 	}
 	o := options(t, "connection-quota")
 	o.Env.Config.APIURL = "http://127.0.0.1:1"
