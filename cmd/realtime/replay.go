@@ -53,7 +53,8 @@ chosen and says how much it is and how long it takes, flat out without what the
 receiving side needs.
 
 An interruption (Ctrl-C) lets the event under way be finished and says where to go on:
-repeat the command with these --from and --to. Into the log, a run that has an id (--run)
+repeat the command with these --from and --to, which name the log's epoch: they are
+refused once the log has been restored. Into the log, a run that has an id (--run)
 stores each event once within STREAM_DEDUP_WINDOW, however often it is repeated, and
 leaves out what it has appended itself.
 
@@ -71,8 +72,8 @@ standard output, or with --into stdout to standard error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.replay(cmd) },
 	}
 	set := command.Flags()
-	set.StringVar(&flags.from, "from", "start", "where to begin: start, a sequence, or an RFC 3339 time at which the log took the event")
-	set.StringVar(&flags.to, "to", "end", "where to end: end, a sequence (included), or a time (not included)")
+	set.StringVar(&flags.from, "from", "start", "where to begin: start, a sequence, EPOCH:SEQUENCE, or an RFC 3339 time at which the log took the event")
+	set.StringVar(&flags.to, "to", "end", "where to end: end, a sequence or EPOCH:SEQUENCE (included), or a time (not included)")
 	set.StringArrayVar(&flags.jobs, "job", nil, "only events of this job; repeatable")
 	set.StringArrayVar(&flags.kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
 	set.StringArrayVar(&flags.types, "type", nil, "only events whose event.type is this; repeatable")
@@ -174,7 +175,9 @@ func goOn(err error, target app.ReplayTarget, result app.ReplaySummary) error {
 	if result.Next > result.Last {
 		return err
 	}
-	again := fmt.Sprintf("--from %d --to %d", result.Next, result.Last)
+	// With the epoch: after a restore the same sequence is another event.
+	at := func(sequence uint64) messaging.Position { return messaging.Position{Epoch: result.Epoch, Sequence: sequence} }
+	again := fmt.Sprintf("--from %s --to %s", at(result.Next), at(result.Last))
 	if target.Place == app.ReplayIntoLog {
 		again += " --run " + result.Run
 	}

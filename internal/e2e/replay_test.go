@@ -102,6 +102,7 @@ type replayResult struct {
 
 type replayLine struct {
 	Sequence uint64
+	Epoch    string
 	JobID    string
 	ReplayOf string
 	Envelope struct {
@@ -263,6 +264,7 @@ func (r *replayed) interrupt(signal os.Signal, after func(lines *bufio.Scanner),
 func TestInterruptedReplay(t *testing.T) {
 	t.Parallel()
 	r := startReplayed(t)
+	epoch := linesOf(t, r.command(0, nil, "replay", "--to", "1").stdout)[0].Epoch
 	for _, point := range []int{1, 7, 20} {
 		r.unchanged(fmt.Sprintf("an interruption after %d lines", point), func() {
 			first, failure := r.interrupt(syscall.SIGINT, func(lines *bufio.Scanner) {
@@ -272,11 +274,12 @@ func TestInterruptedReplay(t *testing.T) {
 			}, "--rate", "30")
 			lines := linesOf(t, first)
 			from := len(lines) + 1
-			goOn := fmt.Sprintf("interrupted: to go on, repeat the command with --from %d --to 40", from)
+			goOn := fmt.Sprintf("interrupted: to go on, repeat the command with --from %s:%d --to %s:40", epoch, from, epoch)
 			if failure.code != 1 || len(lines) < point || len(lines) == 40 || !strings.Contains(failure.reason(), goOn) {
 				t.Fatalf("status %d after %d lines, want %q:\n%s", failure.code, len(lines), goOn, failure.stderr)
 			}
-			rest := linesOf(t, r.command(0, nil, "replay", "--from", fmt.Sprint(from), "--to", "40").stdout)
+			again := strings.Fields(failure.reason())
+			rest := linesOf(t, r.command(0, nil, append([]string{"replay"}, again[len(again)-4:]...)...).stdout)
 			for i, line := range append(lines, rest...) {
 				if line.Sequence != uint64(i+1) {
 					t.Fatalf("line %d is of sequence %d", i+1, line.Sequence)
@@ -297,12 +300,20 @@ func TestInterruptedReplay(t *testing.T) {
 			})
 		}, "--rate", "20", "--into", "collection:partial")
 		count := r.documents("partial")
-		if goOn := fmt.Sprintf("--from %d --to 40", count+1); failure.code != 1 || !strings.Contains(failure.reason(), goOn) {
+		if goOn := fmt.Sprintf("--from %s:%d --to %s:40", epoch, count+1, epoch); failure.code != 1 || !strings.Contains(failure.reason(), goOn) {
 			t.Errorf("status %d with %d documents: %s", failure.code, count, failure.stderr)
 		}
 		r.command(0, nil, "replay", "--from", fmt.Sprint(count+1), "--to", "40", "--into", "collection:partial")
 		if count := r.documents("partial"); count != 40 {
 			t.Errorf("%d documents, want 40", count)
+		}
+	})
+	r.unchanged("a position of another epoch", func() {
+		for _, flag := range []string{"--from", "--to"} {
+			refused := r.command(1, nil, "replay", flag, "another:7")
+			if refused.stdout != "" || !strings.Contains(refused.reason(), "position another:7: the log is of another epoch: it is "+epoch) {
+				t.Errorf("%s: %s\n%s", flag, refused.reason(), refused.stdout)
+			}
 		}
 	})
 }

@@ -56,7 +56,8 @@ func (s Selection) settle(ctx context.Context, log Log) (extent, error) {
 	}
 	for _, bound := range []Bound{s.From, s.To} {
 		if epoch := bound.Position.Epoch; epoch != "" && epoch != state.Epoch {
-			return extent{}, fmt.Errorf("position %s: %w: it is %s", bound.Position, ErrEpoch, state.Epoch)
+			return extent{}, fmt.Errorf("position %s: %w: it is %s since it was restored or made anew, and has another event there; choose by time, or by a sequence of today",
+				bound.Position, ErrEpoch, state.Epoch)
 		}
 	}
 	settled := extent{epoch: state.Epoch, first: state.FirstSequence, last: state.LastSequence}
