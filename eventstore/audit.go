@@ -41,7 +41,10 @@ type Erasure struct {
 	// Number is the note's place in the audit stream.
 	Number uint64 `json:"number,omitempty"`
 	// ID is the same in the notes of one erasure.
-	ID    string    `json:"id"`
+	ID string `json:"id"`
+	// Of is set when a restore has made an erasure of the record necessary once more:
+	// the ID of that.
+	Of    string    `json:"of,omitempty"`
 	Stage Stage     `json:"stage"`
 	At    time.Time `json:"at"`
 	JobID string    `json:"jobId"`

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -78,8 +79,9 @@ It refuses when a stream is there. --replace deletes it first: what was appended
 the backup is lost. After an interruption, repeat it with --replace. While it runs,
 gateways keep what is published, and store it afterwards; do not start any.
 
-It exits with 0 when the log is restored, 1 when something failed, 2 for wrong usage,
-3 when the backup is corrupt (with --check).`,
+It exits with 0 when the log is restored, or the backup is whole (with --check), 1 when
+something failed or the folder holds no backup, 2 for wrong usage, 3 when --check finds
+that a file is not as the manifest says.`,
 		Example: `  NATS_URL=nats://nats-1:4222 realtime restore /backups/2026-03-01
   realtime restore /backups/2026-03-01 --check      # only the checksums
   realtime restore /backups/2026-03-01 --replace    # over the log that is there`,
@@ -90,8 +92,11 @@ It exits with 0 when the log is restored, 1 when something failed, 2 for wrong u
 			}
 			if check {
 				manifest, err := app.CheckBackup(args[0])
-				if err != nil {
+				if errors.Is(err, app.ErrCorruptBackup) {
 					return differsError{err}
+				}
+				if err != nil {
+					return err
 				}
 				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
 					fmt.Fprintf(w, "the backup of %s is whole\n", manifest.CreatedAt.Format("2006-01-02 15:04:05Z07:00"))

@@ -176,7 +176,9 @@ func goOn(err error, target app.ReplayTarget, result app.ReplaySummary) error {
 		return err
 	}
 	// With the epoch: after a restore the same sequence is another event.
-	at := func(sequence uint64) messaging.Position { return messaging.Position{Epoch: result.Epoch, Sequence: sequence} }
+	at := func(sequence uint64) messaging.Position {
+		return messaging.Position{Epoch: result.Epoch, Sequence: sequence}
+	}
 	again := fmt.Sprintf("--from %s --to %s", at(result.Next), at(result.Last))
 	if target.Place == app.ReplayIntoLog {
 		again += " --run " + result.Run

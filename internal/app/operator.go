@@ -137,14 +137,15 @@ func (o *Operator) Restore(ctx context.Context, dir string, replace bool, report
 	if err != nil || len(begun) == 0 {
 		return restored, err
 	}
-	for _, erasure := range begun {
-		restored.Erased = append(restored.Erased, erasure.JobID)
-	}
+	restored.Erased = UnfinishedErasures(begun)
 	return restored, o.eraseAgain(ctx, begun, report)
 }
 
 // AdoptBackup writes the manifest of a folder that the `nats` CLI has written.
 func AdoptBackup(dir string) (BackupManifest, error) { return backup.Adopt(dir) }
+
+// ErrCorruptBackup is what a check of a backup ends with that is not as it was written.
+var ErrCorruptBackup = backup.ErrCorrupt
 
 // CheckBackup compares the files of a backup with its manifest.
 func CheckBackup(dir string) (backup.Manifest, error) {

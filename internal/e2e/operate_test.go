@@ -177,6 +177,7 @@ func TestBackupDeleteRestore(t *testing.T) {
 		Streams []struct {
 			Name, Epoch string
 			Messages    int
+			Files       []struct{ Path string }
 		}
 	}
 	o.command(0, &manifest, "backup", dir)
@@ -226,6 +227,22 @@ func TestBackupDeleteRestore(t *testing.T) {
 		t.Errorf("restore over a stream says %s", r.reason())
 	}
 	o.command(0, nil, "restore", dir, "--check")
+	o.command(1, nil, "restore", filepath.Join(dir, "none"), "--check")
+	o.command(1, nil, "restore", t.TempDir(), "--replace")
+	o.command(2, nil, "restore", "--check")
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	if err := os.CopyFS(damaged, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(damaged, manifest.Streams[0].Files[1].Path), 100); err != nil {
+		t.Fatal(err)
+	}
+	o.command(3, nil, "restore", damaged, "--check")
+	o.command(1, nil, "restore", damaged, "--replace")
+	if err := os.Remove(filepath.Join(damaged, manifest.Streams[0].Files[0].Path)); err != nil {
+		t.Fatal(err)
+	}
+	o.command(3, nil, "restore", damaged, "--check")
 	var restored struct{ Epoch, PreviousEpoch string }
 	o.command(0, &restored, "restore", dir, "--replace")
 	if restored.PreviousEpoch != manifest.Streams[0].Epoch || restored.Epoch == restored.PreviousEpoch || restored.Epoch == "" {

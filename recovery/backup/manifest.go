@@ -91,15 +91,18 @@ func Load(dir string) (Manifest, error) {
 	return manifest, nil
 }
 
-// Check compares every file with the manifest.
+// Check compares every file with the manifest. It returns [ErrCorrupt] for a file that
+// is missing or different; one that cannot be read may be whole.
 func Check(dir string, manifest Manifest) error {
 	var problems []error
 	for _, stream := range manifest.Streams {
 		for _, want := range stream.Files {
 			got, err := sumFile(dir, want.Path)
 			switch {
-			case err != nil:
+			case errors.Is(err, os.ErrNotExist):
 				problems = append(problems, fmt.Errorf("%w: %w", ErrCorrupt, err))
+			case err != nil:
+				problems = append(problems, fmt.Errorf("check the backup: %w", err))
 			case got != want:
 				problems = append(problems, fmt.Errorf("%w: %s is not as it was written", ErrCorrupt, want.Path))
 			}

@@ -1,6 +1,7 @@
 package erasure
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -36,9 +37,13 @@ type Restored struct {
 // were erased after the backup was made: going by the backup's own notes, and by the
 // record. So no gateway shows what the restore brings back. [Eraser.FinishAll] removes
 // it.
+//
+// It returns what it has noted behind what had begun before, in the log that goes or
+// for a restore that was interrupted: once the log is there, that is to be finished too.
 func (e *Eraser) Prepare(ctx context.Context, restored Restored, record []eventstore.Erasure) ([]eventstore.Erasure, error) {
-	var begun []eventstore.Erasure
+	begun := unfinished(record)
 	for _, erasure := range due(restored, record) {
+		erasure.Of = cmp.Or(erasure.Of, erasure.ID)
 		erasure.ID, erasure.Stage, erasure.At = rand.Text(), eventstore.StageBegun, time.Now().UTC()
 		erasure.Removed, erasure.Backups = eventstore.Removed{}, nil
 		erasure.Reason = strings.TrimSuffix(erasure.Reason, again) + again
@@ -54,6 +59,11 @@ func (e *Eraser) Prepare(ctx context.Context, restored Restored, record []events
 // due returns, by job, what of a restored log is erased: all of the job that the
 // backup has or, when it is of the epoch in which the job was erased, no more than was
 // erased then.
+//
+// What earlier restores have noted counts for backups of the logs that they made, and
+// stands there for all that was noted before. For any other backup the erasure counts
+// that they were noted of: taken by itself, their note is of a foreign epoch, and would
+// take all of the job, what is newer than its erasure too.
 func due(restored Restored, record []eventstore.Erasure) []eventstore.Erasure {
 	through := map[string]eventstore.Erasure{}
 	take := func(erasure eventstore.Erasure) {
@@ -70,16 +80,29 @@ func due(restored Restored, record []eventstore.Erasure) []eventstore.Erasure {
 	for _, erasure := range restored.Noted {
 		take(erasure)
 	}
-	done := map[string]time.Time{}
+	seen, done := map[string]bool{}, map[string]time.Time{}
+	counting := map[string][]eventstore.Erasure{} // by job
 	for _, erasure := range record {
 		if erasure.Stage == eventstore.StageDone {
 			done[erasure.ID] = erasure.At
 		}
+		if seen[erasure.ID] {
+			continue // its place is where it began
+		}
+		seen[erasure.ID] = true
+		switch {
+		case erasure.Of == "":
+			counting[erasure.JobID] = append(counting[erasure.JobID], erasure)
+		case erasure.Epoch == restored.PreviousEpoch:
+			counting[erasure.JobID] = []eventstore.Erasure{erasure}
+		}
 	}
-	for _, erasure := range record {
-		// One that was done well before the backup was made took it all.
-		if at, finished := done[erasure.ID]; !finished || restored.CreatedAt.Before(at.Add(clockSlack)) {
-			take(erasure)
+	for _, erasures := range counting {
+		for _, erasure := range erasures {
+			// One that was done well before the backup was made took it all.
+			if at, finished := done[erasure.ID]; !finished || restored.CreatedAt.Before(at.Add(clockSlack)) {
+				take(erasure)
+			}
 		}
 	}
 	var all []eventstore.Erasure

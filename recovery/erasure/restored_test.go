@@ -31,6 +31,10 @@ func TestPrepare(t *testing.T) {
 	note := func(id string, stage eventstore.Stage, epoch string, through uint64, at time.Duration) eventstore.Erasure {
 		return eventstore.Erasure{ID: id, Stage: stage, JobID: "job", By: "me", Reason: "r", Epoch: epoch, Through: through, At: made.Add(at)}
 	}
+	of := func(id string, note eventstore.Erasure) eventstore.Erasure {
+		note.Of = id
+		return note
+	}
 	for _, test := range []struct {
 		name   string
 		record []eventstore.Erasure
@@ -45,6 +49,31 @@ func TestPrepare(t *testing.T) {
 		{name: "shortly before the backup, by another clock", record: []eventstore.Erasure{note("1", done, "old", 70, -time.Minute)}, want: 70},
 		{name: "in another epoch", record: []eventstore.Erasure{note("1", done, "other", 7, 24*time.Hour)}, want: 100},
 		{name: "in another epoch, before the backup", record: []eventstore.Erasure{note("1", done, "other", 7, -24*time.Hour)}},
+		{
+			name:   "a restore was interrupted",
+			record: []eventstore.Erasure{note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour), of("1", note("2", begun, "never", 70, 25*time.Hour))}, want: 70,
+		},
+		{
+			name: "it was restored before",
+			record: []eventstore.Erasure{
+				note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour),
+				of("1", note("2", begun, "restored", 70, 25*time.Hour)), of("1", note("2", done, "restored", 70, 25*time.Hour)),
+			}, want: 70,
+		},
+		{
+			name: "a backup of a log that was restored",
+			record: []eventstore.Erasure{
+				note("1", begun, "first", 170, -time.Minute), of("1", note("2", begun, "old", 70, -time.Minute)),
+				note("1", done, "first", 170, time.Minute), of("1", note("2", done, "old", 70, time.Minute)),
+			}, want: 70,
+		},
+		{
+			name: "a backup of a log that was restored, made well after it was",
+			record: []eventstore.Erasure{
+				note("1", begun, "first", 170, -25*time.Hour), note("1", done, "first", 170, -25*time.Hour),
+				of("1", note("2", begun, "old", 70, -24*time.Hour)), of("1", note("2", done, "old", 70, -24*time.Hour)),
+			},
+		},
 		{name: "noted in the manifest", noted: true, want: 100},
 		{name: "noted twice", noted: true, record: []eventstore.Erasure{note("1", done, "old", 70, 24*time.Hour)}, want: 100},
 	} {
@@ -56,9 +85,11 @@ func TestPrepare(t *testing.T) {
 			}
 			audit := &memoryAudit{}
 			got, err := erasure.New(erasure.Config{Audit: audit}).Prepare(t.Context(), restored, test.record)
-			if err != nil || len(got) != len(audit.notes) {
+			open := len(erasure.Unfinished(test.record))
+			if err != nil || len(got) != open+len(audit.notes) || len(erasure.Unfinished(got[:open])) != open {
 				t.Fatalf("%+v, %v", got, err)
 			}
+			got = got[open:]
 			if test.want == 0 {
 				if len(got) != 0 {
 					t.Fatalf("it would go: %+v", got)
@@ -121,6 +152,54 @@ func TestRestore(t *testing.T) {
 		if err != nil || len(notes) != 4+2*round || !slices.ContainsFunc(notes, func(n eventstore.Erasure) bool { return n.ID == begun[0].ID && n.Stage == eventstore.StageDone }) {
 			t.Errorf("notes %+v, %v", notes, err)
 		}
+	}
+}
+
+// TestRestoreAgain: a restore is interrupted once it has noted what is to go. The repeat
+// removes what was erased, leaves what the job has got since, and finishes the notes.
+func TestRestoreAgain(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.append(10)
+	s.settled()
+	if _, err := erasure.New(s.config()).Erase(t.Context(), request()); err != nil {
+		t.Fatal(err)
+	}
+	s.append(2)
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, err := backup.Save(t.Context(), s.archive, dir, func(backup.Progress) {}); err != nil {
+		t.Fatal(err)
+	}
+	audit := s.log.Audit()
+	restore := func(interruption error) []eventstore.Erasure {
+		var begun []eventstore.Erasure
+		_, err := backup.RestorePrepared(t.Context(), s.archive, dir, true, func(ctx context.Context, coming backup.Coming) error {
+			record, _, err := audit.After(ctx, 0)
+			if err != nil {
+				return err
+			}
+			events := coming.Events()
+			begun, err = erasure.New(s.config()).Prepare(ctx, erasure.Restored{
+				Epoch: coming.Epoch, PreviousEpoch: events.Epoch, Last: events.LastSequence, CreatedAt: coming.Manifest.CreatedAt,
+			}, record)
+			return errors.Join(err, interruption)
+		}, func(backup.Progress) {})
+		if !errors.Is(err, interruption) {
+			t.Fatal(err)
+		}
+		return begun
+	}
+	restore(errInterrupted)
+	if err := erasure.New(s.config()).FinishAll(t.Context(), restore(nil)); err != nil {
+		t.Fatal(err)
+	}
+	s.settled()
+	if count, err := s.log.CountJob(t.Context(), job); err != nil || count != 2 {
+		t.Errorf("of the events since the erasure there are %d, %v", count, err)
+	}
+	notes, err := audit.Of(t.Context(), job)
+	if err != nil || len(notes) != 6 || len(erasure.Unfinished(notes)) != 0 {
+		t.Errorf("notes %+v, %v", notes, err)
 	}
 }
 
