@@ -57,7 +57,7 @@ func (t *trial) tryQuota(ctx context.Context, q quota) error {
 		stop()
 		return err
 	}
-	page, _, err := t.settle(ctx, t.opts.Settle(), func(p metrics.Page) bool { return q.counted(p)-q.taken >= len(d.inside) })
+	page, _, err := t.settle(ctx, t.pages.First, t.opts.Settle(), func(p metrics.Page) bool { return q.counted(p)-q.taken >= len(d.inside) })
 	stop()
 	if err != nil {
 		return err

@@ -49,11 +49,11 @@ func runReconnectStorm(ctx context.Context, t *trial) error {
 	for _, f := range all.followers {
 		f.cut()
 	}
-	page, _, err := t.settle(ctx, t.cfg.DisconnectTimeout(), func(p metrics.Page) bool { return p.TotalConnections <= t.before.TotalConnections })
+	page, _, err := t.settle(ctx, t.pages.Page, t.cfg.DisconnectTimeout(), func(p metrics.Page) bool { return p.TotalConnections <= t.all.TotalConnections })
 	if err != nil {
 		return err
 	}
-	t.result.Check("metrics forget who was cut", page.TotalConnections <= t.before.TotalConnections, t.before.TotalConnections, page.TotalConnections)
+	t.result.Check("metrics forget who was cut", page.TotalConnections <= t.all.TotalConnections, t.all.TotalConnections, page.TotalConnections)
 	if err := producer.publish(ctx, t, p, first, p.total, nil); err != nil {
 		return err
 	}
