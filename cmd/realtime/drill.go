@@ -28,6 +28,7 @@ type drillFlags struct {
 	out, output string
 	scale       drills.Scale
 	keep        bool
+	running     runningFlags
 }
 
 func newDrill() *cobra.Command {
@@ -44,6 +45,10 @@ It needs redis-server on the PATH. The gateways are this program. nats-server, a
 the drills with MongoDB realtime-dev, are taken from beside this program or from the PATH;
 in the source tree with Go they are built.
 
+With --url the drill is run on the system that is there, and touches it: it says what it is
+going to do, does it with --i-know only, and undoes it, however it ends. REDIS_URL, NATS_URL
+and MONGODB_URI are that system's. Not every drill can be run so.
+
 The report goes into DIR/NAME: report.json, report.md, and report.html, a page with a
 timeline that works offline. A report of the same drill and day is replaced. An
 interruption ends everything that was started, and writes nothing.
@@ -54,7 +59,10 @@ lost, or the recovery took too long.`,
 		Example: `  realtime drill redis-outage
   realtime drill mongo-loss --events 100000
   realtime drill node-loss --outage 1m --out /var/reports -o json
-  realtime drill all`,
+  realtime drill all
+  realtime drill redis-outage --url http://gw-1:3001 --url http://gw-2:3001           # says what it would do
+  realtime drill gateway-crash --url http://gw-1:3001 --url http://gw-2:3001 --i-know \
+    --down "docker kill gw-1" --up "docker start gw-1"`,
 		Args: arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error { return runDrills(cmd, names, flags) },
 	}
@@ -64,6 +72,7 @@ lost, or the recovery took too long.`,
 	set.IntVar(&flags.scale.Events, "events", 0, "events stored before mongo-loss and log-restore (default 2000), poison events of poison-flood (default 1000)")
 	set.DurationVar(&flags.scale.Outage, "outage", 0, "how long what was taken away stays away, in redis-outage, node-loss and log-restore (default 10s)")
 	set.BoolVar(&flags.keep, "keep", false, "leave the folder of the system, with the journals, where it is, and say where")
+	flags.running.add(command)
 	command.AddCommand(newDrillList())
 	return command
 }
@@ -137,6 +146,13 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	if err := flags.scale.Validate(); err != nil {
 		return usageError{err}
 	}
+	running, err := flags.running.system(names)
+	if err == nil {
+		err = flags.running.consent(chosen, running, flags.scale)
+	}
+	if err != nil {
+		return usageError{err}
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)
@@ -157,7 +173,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	ran, failed := []ranDrill{}, error(nil)
 	for _, d := range chosen {
 		result, err := runDrill(cmd.Context(), d, drills.Options{
-			Scale: flags.scale, Executable: executable, Dir: dir, Keep: flags.keep,
+			Scale: flags.scale, Running: running, Executable: executable, Dir: dir, Keep: flags.keep,
 			Command: strings.Join(append([]string{"realtime"}, os.Args[1:]...), " "),
 		})
 		if err != nil {
@@ -182,7 +198,7 @@ func runDrill(ctx context.Context, d drills.Drill, options drills.Options) (repo
 		fmt.Fprintf(os.Stderr, "%s %6.1f s  %s\n", d.Name, time.Since(began).Seconds(), line)
 	}
 	result, err := drills.Run(ctx, d, options)
-	if errors.Is(err, lab.ErrNoProgram) {
+	if errors.Is(err, lab.ErrNoProgram) || errors.Is(err, drills.ErrThrowAwayOnly) {
 		return result, usageError{fmt.Errorf("drill %s cannot run here: %w", d.Name, err)}
 	}
 	if err == nil && result.Result.Status == report.Skipped {

@@ -135,3 +135,52 @@ func TestDrillsThatCannotRun(t *testing.T) {
 		t.Errorf("without nats-server: status %d: %s", r.code, r.stderr)
 	}
 }
+
+// On a system that runs a drill says what it would do and does nothing; told that
+// one knows, it does it, and leaves nothing of its own.
+func TestDrillOnARunningSystem(t *testing.T) {
+	t.Parallel()
+	o := startOperated(t, settings{"REDIS_URL": testkit.StartRedis(t).URL()})
+	o.publish("job", 1, 30)
+	out := filepath.Join(t.TempDir(), "reports")
+	for words, args := range map[string][]string{
+		"nothing was done: say --i-know":       {"poison-flood", "--url", o.url("")},
+		"on a running system one drill":        {"all", "--url", o.url("")},
+		"need --url":                           {"poison-flood", "--i-know"},
+		"want a gateway's base URL":            {"poison-flood", "--url", o.address()},
+		"would be lost, by the drill itself":   {"log-restore", "--url", o.url(""), "--i-know"},
+		"say with --down and --up":             {"node-loss", "--url", o.url(""), "--i-know"},
+		"a second gateway to go to: name both": {"gateway-crash", "--url", o.url(""), "--i-know", "--down", "true", "--up", "true"},
+	} {
+		if r := o.command(2, nil, append([]string{"drill", "--out", out}, args...)...); !strings.Contains(r.stderr, words) {
+			t.Errorf("%q says:\n%s", args, r.stderr)
+		}
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what was refused has a report: %v", err)
+	}
+	r := run(t, o.env, "", "drill", "poison-flood", "--events", "40", "--out", out, "--url", o.url(""), "--i-know")
+	// How long the recovery may take is not for a busy machine to say: 3.
+	if (r.code != 0 && !strings.Contains(r.stdout, "recovery took")) || !strings.Contains(r.stderr, "publish 40 events that cannot be accepted") {
+		t.Fatalf("status %d:\n%s%s", r.code, r.stdout, r.stderr)
+	}
+	if text, err := os.ReadFile(filepath.Join(out, "poison-flood", "report.md")); err != nil || !bytes.Contains(text, []byte("running: "+o.url(""))) {
+		t.Errorf("the report does not name the system: %v\n%s", err, text)
+	}
+	var erased []struct{ JobID, Reason, State string }
+	o.command(0, &erased, "audit", "list")
+	jobs := map[string]bool{}
+	for _, note := range erased {
+		if !strings.HasPrefix(note.JobID, "drill-") || note.Reason != "the end of the drill poison-flood" {
+			t.Errorf("erased: %+v", note)
+		}
+		jobs[note.JobID] = true
+	}
+	if len(jobs) != 3 {
+		t.Errorf("%d jobs of the drill were erased, want 3: %+v", len(jobs), erased)
+	}
+	o.projected()
+	if documents, err := o.events.CountDocuments(t.Context(), map[string]any{"jobId": map[string]any{"$exists": true}}); err != nil || documents != 30 {
+		t.Errorf("%d documents are left, want the 30 of before: %v", documents, err)
+	}
+}

@@ -5,7 +5,8 @@
 //
 // A drill runs on a throw-away system, which the frame of recovery/faults starts
 // through recovery/lab: real processes on loopback, in a folder that goes with
-// them. Around the fault runs traffic whose every event is written down outside
+// them. Or on a system that runs ([Running]): it says beforehand what it will do to
+// that ([Drill.Plan]), and takes it back. Around the fault runs traffic whose every event is written down outside
 // the system, and judged by recovery/oracle; what comes out is a report.Drill.
 //
 //	preconditions   checked, and told; one that fails ends the drill
@@ -18,6 +19,7 @@
 //
 //   - A drill that failed to run, or that could not, has not passed.
 //   - Everything that a drill started ends with it, also when it is interrupted.
+//   - What a drill did to a system that it did not start is undone, or said not to be.
 //
 // [Run] owns all goroutines; they have ended when it returns.
 package drills

@@ -24,7 +24,10 @@ type Drill struct {
 	// System is what runs.
 	System faults.System
 
-	run func(ctx context.Context, t *faults.Trial, scale Scale) error
+	run func(ctx context.Context, t *faults.Trial, options Options) error
+	// touches says what the drill does to a running system and how it is undone, or
+	// why it cannot be run on one.
+	touches func(running Running, scale Scale) ([]string, error)
 }
 
 // Scale is how large a drill is. The zero value is the usual size.

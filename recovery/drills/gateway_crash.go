@@ -2,6 +2,7 @@ package drills
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,18 +17,28 @@ func gatewayCrash() Drill {
 		Limit:  15 * time.Second,
 		System: faults.System{Nodes: 1, Gateways: 2},
 		run:    runGatewayCrash,
+		touches: func(running Running, scale Scale) ([]string, error) {
+			if len(running.Gateways) < 2 {
+				return nil, errors.New("its clients have to have a second gateway to go to: name both with --url")
+			}
+			return byCommands("a gateway")(running, scale)
+		},
 	}
 }
 
-func runGatewayCrash(ctx context.Context, t *faults.Trial, _ Scale) error {
+func runGatewayCrash(ctx context.Context, t *faults.Trial, options Options) error {
 	stop, err := traffic(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	for i, gateway := range t.Gateways {
-		over := t.Fault(fmt.Sprintf("%s is killed", gateway.Name()))
-		gateway.Kill()
+	gateways := gatewaysOf(t, options)
+	for i, gateway := range gateways {
+		over := t.Fault(fmt.Sprintf("%s is killed", gateway.name))
+		back, err := gateway.take(ctx, t)
+		if err != nil {
+			return err
+		}
 		since := time.Now()
 		if err := t.Resumed(ctx, since); err != nil {
 			return err
@@ -35,11 +46,11 @@ func runGatewayCrash(ctx context.Context, t *faults.Trial, _ Scale) error {
 		if err := t.AwaitClients(ctx); err != nil {
 			return err
 		}
-		recovered(t, fmt.Sprintf("clients have all (%d of %d)", i+1, len(t.Gateways)), since)
+		recovered(t, fmt.Sprintf("clients have all (%d of %d)", i+1, len(gateways)), since)
 		if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
 			return err
 		}
-		if err := gateway.Start(ctx); err != nil {
+		if err := back(ctx); err != nil {
 			return err
 		}
 		over()
@@ -48,4 +59,16 @@ func runGatewayCrash(ctx context.Context, t *faults.Trial, _ Scale) error {
 		}
 	}
 	return nil
+}
+
+// gatewaysOf returns the gateways that are killed in turn.
+func gatewaysOf(t *faults.Trial, options Options) []part {
+	if t.Running() {
+		return []part{commanded("a gateway", *options.Running)}
+	}
+	var all []part
+	for _, gateway := range t.Gateways {
+		all = append(all, process(gateway))
+	}
+	return all
 }

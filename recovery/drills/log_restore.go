@@ -20,11 +20,13 @@ func logRestore() Drill {
 		Limit:  30 * time.Second,
 		System: faults.System{Nodes: 1, Mongo: true, Gateways: 2},
 		run:    runLogRestore,
+		touches: never("what is published between the backup and the deletion would be lost, by the drill itself; " +
+			"realtime backup, realtime restore --check and a restore into a NATS server of its own rehearse the same"),
 	}
 }
 
-func runLogRestore(ctx context.Context, t *faults.Trial, scale Scale) error {
-	if err := prepare(ctx, t, scale.events(2000), false); err != nil {
+func runLogRestore(ctx context.Context, t *faults.Trial, options Options) error {
+	if err := prepare(ctx, t, options.Scale.events(2000), false); err != nil {
 		return err
 	}
 	stop, err := traffic(ctx, t)
@@ -62,7 +64,7 @@ func runLogRestore(ctx context.Context, t *faults.Trial, scale Scale) error {
 	}
 	stop = t.Load(trafficRate)
 	defer stop()
-	if err := wait.For(ctx, scale.outage()); err != nil {
+	if err := wait.For(ctx, options.Scale.outage()); err != nil {
 		return err
 	}
 	since := time.Now()

@@ -18,12 +18,24 @@ func mongoLoss() Drill {
 			"It has to be equal to the log in the end, and clients see no gap.",
 		System: faults.System{Nodes: 1, Mongo: true},
 		run:    runMongoLoss,
+		touches: func(running Running, _ Scale) ([]string, error) {
+			if running.MongoURI == "" {
+				return nil, errors.New("the service has no MongoDB: MONGODB_URI is not set")
+			}
+			return []string{
+				"put the collection of history aside under another name, as if it were dropped: readers get their history from the log meanwhile",
+				"rebuild it from the log, carry over what only the old one has, compare and swap it in; if that does not come about, the old " +
+					"collection is put back. It is kept beside the new one: realtime projections swap history --drop-old drops it",
+			}, nil
+		},
 	}
 }
 
-func runMongoLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
-	if err := prepare(ctx, t, scale.events(2000), true); err != nil {
-		return err
+func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
+	if !t.Running() {
+		if err := prepare(ctx, t, options.Scale.events(2000), true); err != nil {
+			return err
+		}
 	}
 	stop, err := traffic(ctx, t)
 	if err != nil {
@@ -53,8 +65,8 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
 	})
 	over := t.Fault(model.Collection() + " is dropped")
 	lostAt := time.Now()
-	if err := models.Drop(ctx, model.Collection()); err != nil {
-		return fmt.Errorf("drop %s: %w", model.Collection(), err)
+	if err := lose(ctx, t, models, model); err != nil {
+		return err
 	}
 	// Clients that come before the rebuild is there: MongoDB has next to nothing for
 	// them, and events go on.
@@ -84,6 +96,58 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, scale Scale) error {
 	}
 	stop()
 	return verifyAll(ctx, t, log, models.Store)
+}
+
+// lose drops the collection; that of a running system it puts aside, and back if no
+// other one is swapped in.
+func lose(ctx context.Context, t *faults.Trial, models faults.Models, model *projections.Model) error {
+	if !t.Running() {
+		return models.Drop(ctx, model.Collection())
+	}
+	found, err := model.Collections(ctx)
+	if err == nil && found.Shadow {
+		err = errors.New("a rebuild is under way, or was left: finish it, or drop its collection, and try again")
+	}
+	if err := t.Check("nobody rebuilds", "there is no shadow", err); err != nil {
+		return err
+	}
+	aside, err := model.PutAside(ctx)
+	if aside != "" {
+		t.Undo("the old collection, unless another one was swapped in", func(ctx context.Context) error {
+			return putBack(ctx, t, aside)
+		})
+	}
+	return err
+}
+
+// putBack puts back what was put aside, and drops what a rebuild has left, unless
+// that was swapped in.
+func putBack(ctx context.Context, t *faults.Trial, aside string) error {
+	// The drill's own connections have ended.
+	log, done, err := t.OpenLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	models, disconnect, err := t.OpenModels(ctx)
+	if err != nil {
+		return err
+	}
+	defer disconnect()
+	model, err := models.Model(projections.History)
+	if err != nil {
+		return err
+	}
+	found, err := model.Collections(ctx)
+	if err != nil || !found.Unfinished {
+		return err
+	}
+	state, err := log.State(ctx)
+	if err != nil {
+		return err
+	}
+	extent := projections.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}
+	return errors.Join(model.PutBack(ctx, aside, extent), rebuild.New(log, model, nil).Discard(ctx))
 }
 
 // shownDifferences is how many differences a failure names.

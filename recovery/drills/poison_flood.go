@@ -23,6 +23,10 @@ func poisonFlood() Drill {
 		Limit:  10 * time.Second,
 		System: faults.System{Nodes: 1, Gateways: 2},
 		run:    runPoisonFlood,
+		touches: func(_ Running, scale Scale) ([]string, error) {
+			return []string{fmt.Sprintf("publish %d events that cannot be accepted, %d a second: they count as refused, and alerts on that fire; "+
+				"their dead letters are removed when the drill passes", scale.events(usualPoison), poisonRate)}, nil
+		},
 	}
 }
 
@@ -40,10 +44,14 @@ var poisons = []poison{
 	{messaging.ReasonUnknownKind, `{"kind":"surprise","jobId":%q,"marker":%q,"n":%d}`},
 }
 
-// poisonRate is how many a second are sent at most: several times the good ones.
-const poisonRate = 500
+// poisonRate is how many a second are sent at most, several times the good ones, and
+// usualPoison how many in all.
+const (
+	poisonRate  = 500
+	usualPoison = 1000
+)
 
-func runPoisonFlood(ctx context.Context, t *faults.Trial, scale Scale) error {
+func runPoisonFlood(ctx context.Context, t *faults.Trial, options Options) error {
 	stop, err := traffic(ctx, t)
 	if err != nil {
 		return err
@@ -56,7 +64,7 @@ func runPoisonFlood(ctx context.Context, t *faults.Trial, scale Scale) error {
 	over := t.Fault("poison is published")
 	pace := time.NewTicker(time.Second / poisonRate)
 	defer pace.Stop()
-	count := scale.events(1000)
+	count := options.Scale.events(usualPoison)
 	for n := range count {
 		p := poisons[n%len(poisons)]
 		if err := raw.Send(ctx, fmt.Appendf(nil, p.text, t.Jobs()[n%len(t.Jobs())], marker, n)); err != nil {

@@ -2,6 +2,7 @@ package drills
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/faults"
@@ -16,21 +17,35 @@ func redisOutage() Drill {
 		Limit:  15 * time.Second,
 		System: faults.System{Nodes: 1, Gateways: 2},
 		run:    runRedisOutage,
+		touches: func(running Running, scale Scale) ([]string, error) {
+			if running.Down != "" || running.Up != "" {
+				return byCommands("Redis")(running, scale)
+			}
+			return []string{fmt.Sprintf("have Redis hold back every write and everything that is published, of all its users, for %s (CLIENT PAUSE), "+
+				"and end every subscription (CLIENT KILL TYPE pubsub); CLIENT UNPAUSE undoes it, or Redis itself %s later", scale.outage(), pauseMargin)}, nil
+		},
 	}
 }
 
-func runRedisOutage(ctx context.Context, t *faults.Trial, scale Scale) error {
+func runRedisOutage(ctx context.Context, t *faults.Trial, options Options) error {
 	stop, err := traffic(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	over := t.Fault("Redis is down")
-	t.Lab.Redis().Kill()
-	if err := wait.For(ctx, scale.outage()); err != nil {
+	counted, err := t.Metric(ctx, gapsMetric)
+	if err != nil {
 		return err
 	}
-	if err := t.Lab.Redis().Start(ctx); err != nil {
+	over := t.Fault("Redis is down")
+	back, err := redisOf(t, options).take(ctx, t)
+	if err != nil {
+		return err
+	}
+	if err := wait.For(ctx, options.Scale.outage()); err != nil {
+		return err
+	}
+	if err := back(ctx); err != nil {
 		return err
 	}
 	since := time.Now()
@@ -46,5 +61,31 @@ func runRedisOutage(ctx context.Context, t *faults.Trial, scale Scale) error {
 	held, refused := t.Outbox.Peak()
 	t.Measure("events that the producer held at most", float64(held), "")
 	t.Measure("events that the producer refused", float64(refused), "")
-	return t.ExpectMetric(ctx, "realtime_ingest_gaps_total", 1)
+	return t.ExpectMetric(ctx, gapsMetric, counted+1)
+}
+
+// gapsMetric counts how often a gateway could not hear what was published.
+const gapsMetric = "realtime_ingest_gaps_total"
+
+// redisOf returns Redis: of a running system the operator's commands take it away, or
+// Redis holds back what is published.
+func redisOf(t *faults.Trial, options Options) part {
+	if !t.Running() {
+		return process(t.Lab.Redis())
+	}
+	if options.Running.Down != "" {
+		return commanded("Redis", *options.Running)
+	}
+	release := func(context.Context) error { return nil }
+	return part{
+		name: "Redis",
+		down: func(ctx context.Context) (err error) {
+			let, err := t.HoldRedis(ctx, options.Scale.outage()+pauseMargin)
+			if err == nil {
+				release = let
+			}
+			return err
+		},
+		up: func(ctx context.Context) error { return release(ctx) },
+	}
 }

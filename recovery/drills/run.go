@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/faults"
@@ -16,6 +17,9 @@ import (
 // Options say how a drill is run.
 type Options struct {
 	Scale Scale
+	// Running has the drill run on a system that somebody else has started; see
+	// [Drill.Plan] for what it does to it. nil: on one of its own.
+	Running *Running
 	// Executable is the gateway's program.
 	Executable string
 	// Dir is for what the drill writes while it runs, and for programs that are
@@ -37,8 +41,8 @@ const (
 	timePerEvent = 10 * time.Millisecond
 )
 
-// Run runs a drill on a system of its own. It returns an error when there is nothing
-// to report: the drill cannot run here, see [lab.ErrNoProgram], or was interrupted.
+// Run runs a drill. It returns an error when there is nothing to report: the drill
+// cannot run here, see [lab.ErrNoProgram] and [ErrThrowAwayOnly], or was interrupted.
 // A drill that failed is a report.
 func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error) {
 	if err := options.Scale.Validate(); err != nil {
@@ -47,33 +51,39 @@ func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error
 	if options.Log == nil {
 		options.Log = func(string) {}
 	}
-	options.Log("look for the programs")
-	programs, err := lab.Find(ctx, options.Executable, filepath.Join(options.Dir, "bin"), drill.System.Nodes > 0, drill.System.Mongo)
+	target, programs, err := drill.target(ctx, options)
 	if err != nil {
 		return report.Drill{}, err
 	}
 	result := report.Drill{
-		Name: drill.Name, Does: drill.Does, Target: "throw-away, started by the drill", Command: options.Command, Began: time.Now().UTC(),
+		Name: drill.Name, Does: drill.Does, Target: target, Command: options.Command, Began: time.Now().UTC(),
 		Machine: map[string]string{
 			"machine": runtime.GOOS + "/" + runtime.GOARCH + ", " + strconv.Itoa(runtime.NumCPU()) + " cores, loopback",
 		},
-		Versions: programs.Versions(ctx),
+	}
+	frame := faults.Options{Programs: programs, Dir: options.Dir, Keep: options.Keep, Timeline: true, Log: options.Log}
+	if options.Running != nil {
+		frame.Running = &options.Running.Running
+	} else {
+		result.Versions = programs.Versions(ctx)
 	}
 	extra := time.Duration(options.Scale.Events)*timePerEvent + options.Scale.Outage
 	row := faults.Row{
-		Variant: drill.Name, Title: drill.Does, Limit: drill.Limit, System: drill.system(options.Scale),
+		Variant: drill.Name, Title: drill.Does, Limit: drill.Limit, System: drill.system(options),
 		Timeout: trialTime + extra, SettleTimeout: settleTime + extra,
-		Run: func(ctx context.Context, t *faults.Trial) error { return drill.run(ctx, t, options.Scale) },
+		Run: func(ctx context.Context, t *faults.Trial) error { return drill.run(ctx, t, options) },
 	}
-	options.Log("start the system")
-	result.Result, err = faults.Run(ctx, row, faults.Options{
-		Programs: programs, Dir: options.Dir, Keep: options.Keep, Timeline: true, Log: options.Log,
-	})
+	options.Log("begin")
+	result.Result, err = faults.Run(ctx, row, frame)
 	if err != nil {
 		return report.Drill{}, err
 	}
 	if ctx.Err() != nil {
-		return report.Drill{}, fmt.Errorf("drill %s: %w", drill.Name, context.Cause(ctx))
+		err := fmt.Errorf("drill %s: %w", drill.Name, context.Cause(ctx))
+		if options.Running != nil {
+			err = fmt.Errorf("%w; %s", err, result.Result.Reason) // says what was not undone
+		}
+		return report.Drill{}, err
 	}
 	return result, nil
 }
@@ -83,12 +93,26 @@ func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error
 const eventsPerJob = 250
 
 // system is the drill's, with jobs enough for the scale.
-func (d Drill) system(scale Scale) faults.System {
+func (d Drill) system(options Options) faults.System {
 	system := d.System
 	if system.Mongo {
-		system.Jobs = max(defaultJobs, scale.Events/eventsPerJob)
+		system.Jobs = max(defaultJobs, options.Scale.Events/eventsPerJob)
+	}
+	if options.Running != nil {
+		system.Jobs, system.Mongo = runningJobs, options.Running.MongoURI != ""
 	}
 	return system
+}
+
+// target returns what the report calls the system, and the programs of one of its own.
+func (d Drill) target(ctx context.Context, options Options) (string, lab.Programs, error) {
+	if options.Running != nil {
+		_, err := d.Plan(*options.Running, options.Scale)
+		return "running: " + strings.Join(options.Running.Gateways, ", "), lab.Programs{}, err
+	}
+	options.Log("look for the programs")
+	programs, err := lab.Find(ctx, options.Executable, filepath.Join(options.Dir, "bin"), d.System.Nodes > 0, d.System.Mongo)
+	return "throw-away, started by the drill", programs, err
 }
 
 // defaultJobs is the least number of jobs.

@@ -23,7 +23,8 @@ const followPause = 100 * time.Millisecond
 // to any of the gateways with the sequence that it saw last.
 type follower struct {
 	name     string
-	gateways []string // host and port
+	gateways []string // base URLs
+	token    string   // empty: none
 	journal  *oracle.Journal
 	client   *http.Client
 	stop     context.CancelFunc
@@ -39,9 +40,9 @@ type follower struct {
 }
 
 // follow starts a follower from the beginning of the jobs, which runs until close.
-func follow(ctx context.Context, name string, gateways, jobs []string, journal *oracle.Journal) *follower {
+func follow(ctx context.Context, name string, gateways []string, token string, jobs []string, journal *oracle.Journal) *follower {
 	f := &follower{
-		name: name, gateways: gateways, journal: journal, last: map[string]uint64{}, changed: make(chan struct{}),
+		name: name, gateways: gateways, token: token, journal: journal, last: map[string]uint64{}, changed: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -78,9 +79,12 @@ func (f *follower) stream(ctx context.Context, gateway, job string, again bool) 
 	f.mu.Lock()
 	since := f.last[job]
 	f.mu.Unlock()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/realtime/jobs/%s/stream?since=%d", gateway, url.PathEscape(job), since), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/api/realtime/jobs/%s/stream?since=%d", gateway, url.PathEscape(job), since), nil)
 	if err != nil {
 		return
+	}
+	if f.token != "" {
+		request.Header.Set("Authorization", "Bearer "+f.token)
 	}
 	response, err := f.client.Do(request)
 	if err != nil {

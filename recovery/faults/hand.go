@@ -18,8 +18,15 @@ type hand struct {
 	trial  *Trial
 }
 
-func (t *Trial) newHand() *hand {
-	return &hand{client: redis.NewClient(&redis.Options{Addr: t.Lab.Redis().Addr()}), trial: t}
+func (t *Trial) newHand() *hand { return &hand{client: t.newRedis(), trial: t} }
+
+// newRedis returns a client of the trial's Redis, which is the caller's to close.
+func (t *Trial) newRedis() *redis.Client {
+	opts, err := redis.ParseURL(t.redisURL())
+	if err != nil {
+		panic(err) // The outbox was made with it.
+	}
+	return redis.NewClient(opts)
 }
 
 func (w *hand) close() { _ = w.client.Close() }

@@ -15,11 +15,19 @@ import (
 
 // metric sums the series of one name on a gateway's page, of all labels.
 func metric(ctx context.Context, gateway *lab.Process, name string) (float64, error) {
+	return scrape(ctx, "http://"+gateway.Addr(), "", name)
+}
+
+// scrape is metric for the gateway at a base URL, whose page a token may open.
+func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+gateway.Addr()+"/metrics", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/metrics", nil)
 	if err != nil {
 		return 0, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	request.Close = true
 	response, err := http.DefaultClient.Do(request)
@@ -28,6 +36,9 @@ func metric(ctx context.Context, gateway *lab.Process, name string) (float64, er
 	}
 	defer func() { _ = response.Body.Close() }()
 	page, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("metrics of %s: %s", gateway, response.Status)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +55,7 @@ func metric(ctx context.Context, gateway *lab.Process, name string) (float64, er
 		sum, found = sum+number, true
 	}
 	if !found {
-		return 0, fmt.Errorf("%s has no metric %s", gateway.Name(), name)
+		return 0, fmt.Errorf("%s has no metric %s", gateway, name)
 	}
 	return sum, nil
 }
@@ -52,13 +63,9 @@ func metric(ctx context.Context, gateway *lab.Process, name string) (float64, er
 // ExpectMetric measures the sum of a metric over the gateways, which has to be at
 // least so much.
 func (t *Trial) ExpectMetric(ctx context.Context, name string, least float64) error {
-	sum := 0.0
-	for _, gateway := range t.Gateways {
-		value, err := metric(ctx, gateway, name)
-		if err != nil {
-			return err
-		}
-		sum += value
+	sum, err := t.Metric(ctx, name)
+	if err != nil {
+		return err
 	}
 	t.Measure(name, sum, "")
 	if sum < least {

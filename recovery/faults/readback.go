@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -21,9 +22,9 @@ const pageLength = 500
 // historyCollection is where the history projection keeps its documents.
 const historyCollection = "novel_job_events"
 
-// OpenLog attaches to the lab's log as a reader, which changes nothing of it.
+// OpenLog attaches to the trial's log as a reader, which changes nothing of it.
 func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
-	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
+	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -90,22 +91,18 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
-	db, err := projections.Connect(t.Lab.MongoURI())
+	db, err := projections.Connect(t.mongoURI())
 	if err != nil {
 		return err
 	}
 	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
-	// One pass over the whole collection, because FerretDB makes one for every
-	// question; what it has of other epochs is not served.
-	cursor, err := db.Collection(historyCollection).Find(ctx, map[string]any{})
+	// One question for all jobs, because FerretDB reads the whole collection for
+	// every one; what it has of other epochs is not served.
+	cursor, err := db.Collection(historyCollection).Find(ctx, map[string]any{"jobId": map[string]any{"$in": t.jobs}})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", historyCollection, err)
 	}
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
-	ours := make(map[string]bool, len(t.jobs))
-	for _, job := range t.jobs {
-		ours[job] = true
-	}
 	for cursor.Next(ctx) {
 		var document struct {
 			JobID    string `bson:"jobId"`
@@ -116,7 +113,7 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 		if err := cursor.Decode(&document); err != nil {
 			return fmt.Errorf("read %s: %w", historyCollection, err)
 		}
-		if document.Epoch == log.Epoch() && ours[document.JobID] {
+		if document.Epoch == log.Epoch() {
 			t.Journal.Projected(document.EventID, document.JobID, uint64(document.Sequence))
 		}
 	}
@@ -126,14 +123,22 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 	return nil
 }
 
-// AwaitProjected waits until the history projection has acknowledged everything.
+// AwaitProjected waits until the history projection has acknowledged what the log has
+// now.
 func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	target, lag := uint64(math.MaxUint64), uint64(0)
 	for {
-		lag, err := log.ConsumerLag(ctx, projections.History)
-		if err == nil && lag == 0 {
-			return nil
+		state, err := log.State(ctx)
+		if err == nil {
+			target = min(target, state.LastSequence) // as it was at first
+			var floor uint64
+			floor, err = log.ConsumerFloor(ctx, projections.History)
+			if err == nil && floor >= target {
+				return nil
+			}
+			lag = target - floor
 		}
 		select {
 		case <-tick.C:

@@ -36,6 +36,9 @@ type Options struct {
 	Root bool
 	// Log is told what happens, one line at a time; nil: nobody is.
 	Log func(line string)
+	// Running has the row run on a system that somebody else has started; nil: on one
+	// of its own.
+	Running *Running
 	// Timeline adds to the result what happened when.
 	Timeline bool
 }
@@ -73,6 +76,7 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 		return result, nil
 	}
 	err = row.Run(ctx, trial)
+	err = errors.Join(err, trial.undoAll(ctx))
 	if _, skipped := asSkip(err); !skipped {
 		// After a failure too: what was lost is worth knowing then.
 		settling, done := context.WithTimeout(ctx, settleTime)
@@ -81,7 +85,7 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 	}
 	trial.tell(&result)
 	words := trial.lastWords()
-	err = errors.Join(err, trial.close())
+	err = errors.Join(err, trial.close(ctx))
 	if reason, skipped := asSkip(err); skipped {
 		result.Status, result.Reason = report.Skipped, reason
 		return result, nil

@@ -9,10 +9,10 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// OpenArchive connects to the streams of the lab's log, to save, remove and restore
+// OpenArchive connects to the streams of the trial's log, to save, remove and restore
 // them.
 func (t *Trial) OpenArchive(ctx context.Context) (*eventstore.Archive, func(), error) {
-	conn, err := eventstore.Connect(ctx, t.Lab.NATSURL(), eventstore.ConnConfig{Name: "fault run"})
+	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -24,16 +24,16 @@ func (t *Trial) OpenArchive(ctx context.Context) (*eventstore.Archive, func(), e
 	return archive, conn.Close, nil
 }
 
-// Models are the lab's read models.
+// Models are the trial's read models.
 type Models struct {
 	*projections.Store
 	// Drop removes a collection, as a mistake does.
 	Drop func(ctx context.Context, collection string) error
 }
 
-// OpenModels connects to the lab's read models.
+// OpenModels connects to the trial's read models.
 func (t *Trial) OpenModels(ctx context.Context) (Models, func(), error) {
-	db, err := projections.Connect(t.Lab.MongoURI())
+	db, err := projections.Connect(t.mongoURI())
 	if err != nil {
 		return Models{}, nil, err
 	}

@@ -49,10 +49,12 @@ type Trial struct {
 	checks    []report.Check
 	moments   moments
 	log       func(line string)
+	running   *Running // nil: the lab's own system
+	undos     []*undo
 	purged    bool // who comes only now misses what was purged, and has to be told
 }
 
-// newTrial starts a row's system, in the folder.
+// newTrial starts a row's system, in the folder, or turns to the one that runs.
 func newTrial(ctx context.Context, row Row, options Options, dir string) (*Trial, error) {
 	system := row.System
 	system.Gateways, system.Jobs = max(system.Gateways, 1), orElse(system.Jobs, defaultJobs)
@@ -60,18 +62,47 @@ func newTrial(ctx context.Context, row Row, options Options, dir string) (*Trial
 	if system.Sync == "" {
 		system.Sync = "10s"
 	}
-	l, err := lab.New(lab.Config{
+	t := &Trial{Full: options.Full, Short: options.Short, logger: slog.New(slog.DiscardHandler), system: system, dir: dir, log: options.Log, running: options.Running}
+	if t.Running() {
+		if err := t.attach(ctx); err != nil {
+			return nil, errors.Join(err, t.close(ctx))
+		}
+		return t, nil
+	}
+	var err error
+	t.Lab, err = lab.New(lab.Config{
 		Programs: options.Programs, Dir: filepath.Join(dir, "lab"), Keep: options.Keep,
 		Nodes: system.Nodes, Replicas: system.Replicas, Sync: system.Sync, Mongo: system.Mongo,
 	})
 	if err != nil {
 		return nil, err
 	}
-	t := &Trial{Lab: l, Full: options.Full, Short: options.Short, logger: slog.New(slog.DiscardHandler), system: system, dir: dir, log: options.Log}
 	if err := t.start(ctx); err != nil {
-		return nil, errors.Join(err, t.close())
+		return nil, errors.Join(err, t.close(ctx))
 	}
 	return t, nil
+}
+
+// attach begins with a system that runs.
+func (t *Trial) attach(ctx context.Context) error {
+	if err := t.running.Validate(); err != nil {
+		return err
+	}
+	var err error
+	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
+		return err
+	}
+	if err := t.AwaitReady(ctx); err != nil {
+		return err
+	}
+	for i := range t.system.Jobs {
+		t.jobs = append(t.jobs, fmt.Sprintf("%s%d", t.running.Prefix, i))
+	}
+	if t.Outbox, err = newOutbox(ctx, t.redisURL(), t.system.Outbox, t.Journal); err != nil {
+		return err
+	}
+	t.Follow(ctx, earlyClient)
+	return nil
 }
 
 func (t *Trial) start(ctx context.Context) error {
@@ -125,7 +156,11 @@ func (t *Trial) start(ctx context.Context) error {
 // as well.
 func (t *Trial) Follow(ctx context.Context, name string) {
 	jobs := t.jobs[:min(len(t.jobs), followedJobs)]
-	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), jobs, t.Journal))
+	token := ""
+	if t.Running() {
+		token = t.running.Token
+	}
+	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), token, jobs, t.Journal))
 	if t.system.Sockets {
 		v := &visitor{name: name + "-socket", gateways: t.addresses(1), notes: t.Journal}
 		v.visit(ctx, jobs)
@@ -236,8 +271,9 @@ func (t *Trial) settle(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything the trial started.
-func (t *Trial) close() error {
+// close ends everything the trial started, and takes back what it did to a system
+// that goes on without it.
+func (t *Trial) close(ctx context.Context) error {
 	for _, f := range t.followers {
 		f.close()
 	}
@@ -260,11 +296,17 @@ func (t *Trial) close() error {
 	for _, clean := range t.cleanup {
 		err = errors.Join(err, clean())
 	}
+	if t.Running() {
+		return errors.Join(err, t.undoAll(ctx), t.forget(ctx))
+	}
 	return errors.Join(err, t.Lab.Close())
 }
 
-// lastWords returns the ends of what the processes wrote.
+// lastWords returns the ends of what the lab's processes wrote.
 func (t *Trial) lastWords() string {
+	if t.Lab == nil {
+		return ""
+	}
 	var all []string
 	for _, p := range slices.Concat(t.Gateways, []*lab.Process{t.Lab.Redis(), t.Lab.Mongo()}) {
 		words := p.LastWords()

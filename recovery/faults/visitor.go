@@ -35,7 +35,7 @@ type notes interface {
 // back with the sequence that it saw last, to one gateway after the other.
 type visitor struct {
 	name     string
-	gateways []string // host and port
+	gateways []string // base URLs
 	notes    notes
 	dial     socket.Config // for its connections; nothing has to be set
 	heard    *samples      // takes how long each event was on its way; nil: nobody does
@@ -76,7 +76,7 @@ func (v *visitor) run(ctx context.Context) {
 // connect stays until the connection ends. What ended it is no news.
 func (v *visitor) connect(ctx context.Context, gateway string) {
 	cfg := v.dial
-	cfg.Endpoint, cfg.Handler = "http://"+gateway+"/ws", v.take
+	cfg.Endpoint, cfg.Handler = gateway+"/ws", v.take
 	conn, err := socket.Dial(ctx, cfg)
 	if err != nil {
 		return
@@ -158,13 +158,16 @@ func (v *visitor) await(ctx context.Context, heads map[string]uint64) error {
 	}
 }
 
-// addresses are those of all gateways that take clients, rotated so that the nth
+// addresses are the base URLs of all gateways that take clients, rotated so that the nth
 // client begins with another one than its neighbour.
 func (t *Trial) addresses(n int) []string {
 	var all []string
+	if t.Running() {
+		all = slices.Clone(t.running.Gateways)
+	}
 	for i, gateway := range t.Gateways {
 		if len(t.system.Roles) == 0 || strings.Contains(t.system.Roles[i], "fanout") {
-			all = append(all, gateway.Addr())
+			all = append(all, "http://"+gateway.Addr())
 		}
 	}
 	n %= len(all)

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/recovery/drills"
+)
+
+// runningFlags say on which running system a drill is run.
+type runningFlags struct {
+	urls      []string
+	iKnow     bool
+	down, up  string
+	tokenFile string
+}
+
+func (f *runningFlags) add(command *cobra.Command) {
+	set := command.Flags()
+	set.StringSliceVar(&f.urls, "url", nil, "run the drill on the system that is there: a gateway's base URL, such as http://127.0.0.1:3001; repeatable")
+	set.BoolVar(&f.iKnow, "i-know", false, "with --url: do it; without, the drill says what it would do, and ends")
+	set.StringVar(&f.down, "down", "", "with --url: the shell command that takes away what the drill is about")
+	set.StringVar(&f.up, "up", "", "with --url: the shell command that brings it back")
+	set.StringVar(&f.tokenFile, "token-file", "", "with --url: a file with the token of a client that may follow jobs whose names begin with drill-")
+}
+
+// system returns the running system, or nil when the drill is to start one of its own.
+func (f *runningFlags) system(names []string) (*drills.Running, error) {
+	if len(f.urls) == 0 {
+		if f.iKnow || f.down != "" || f.up != "" || f.tokenFile != "" {
+			return nil, errors.New("--i-know, --down, --up and --token-file need --url: without it, a drill runs on a system of its own")
+		}
+		return nil, nil
+	}
+	if len(names) != 1 || names[0] == allDrills {
+		return nil, errors.New("on a running system one drill is run at a time")
+	}
+	cfg, err := loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.NATSURL == "" || cfg.RedisURL == "" {
+		return nil, errors.New("NATS_URL and REDIS_URL have to be set to those of the running system; an embedded log is reached at its gateway's NATS_LISTEN")
+	}
+	running := &drills.Running{Down: f.down, Up: f.up}
+	for _, text := range f.urls {
+		at, err := url.Parse(text)
+		if err != nil || (at.Scheme != "http" && at.Scheme != "https") || at.Host == "" {
+			return nil, fmt.Errorf("--url is %q: want a gateway's base URL, such as http://127.0.0.1:3001", text)
+		}
+		running.Gateways = append(running.Gateways, strings.TrimRight(text, "/"))
+	}
+	if f.tokenFile != "" {
+		token, err := os.ReadFile(f.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("--token-file: %w", err)
+		}
+		running.Token = strings.TrimSpace(string(token))
+	}
+	running.RedisURL, running.NATSURL, running.MongoURI = cfg.RedisURL, cfg.NATSURL, cfg.MongoDBURI
+	running.InternalToken = cfg.InternalToken
+	running.Prefix = "drill-" + time.Now().UTC().Format("20060102t150405") + "-"
+	running.Forget = func(ctx context.Context, jobs []string) error { return eraseDrill(ctx, names[0], jobs) }
+	return running, nil
+}
+
+// eraseDrill removes the jobs of a drill.
+func eraseDrill(ctx context.Context, drill string, jobs []string) error {
+	by := osUser()
+	if by == "" {
+		by = "realtime drill"
+	}
+	for _, job := range jobs {
+		err := withOperator(ctx, func(operator *app.Operator, _ *progress) error {
+			request := app.EraseRequest{JobID: job, By: by, Reason: "the end of the drill " + drill}
+			_, err := operator.Erase(ctx, request, false, func(string, uint64, uint64) {})
+			return err
+		})
+		if err != nil && !errors.Is(err, app.ErrNothingToErase) {
+			return fmt.Errorf("%w; repeat it: realtime erase %s --reason drill", err, job)
+		}
+	}
+	return nil
+}
+
+// consent shows what drills will do to a running system, and fails without --i-know.
+func (f *runningFlags) consent(chosen []drills.Drill, running *drills.Running, scale drills.Scale) error {
+	if running == nil {
+		return nil
+	}
+	for _, d := range chosen {
+		plan, err := d.Plan(*running, scale)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "%s is going to do this to a system that it did not start:\n", d.Name)
+		for _, line := range plan {
+			fmt.Fprintln(os.Stderr, "  -", line)
+		}
+	}
+	if !f.iKnow {
+		return errors.New("nothing was done: say --i-know to have it done")
+	}
+	return nil
+}

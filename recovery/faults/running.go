@@ -1,0 +1,219 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/recovery/internal/wait"
+	"github.com/letswriteabook/realtime/recovery/lab"
+)
+
+// Running is a system that somebody else has started. A trial on it uses jobs of its
+// own, and judges nothing but those.
+type Running struct {
+	// Gateways are the base URLs of the gateways, such as http://127.0.0.1:3000.
+	Gateways []string
+	// RedisURL, NATSURL and MongoURI are those of the gateways; MongoURI may be empty.
+	RedisURL, NATSURL, MongoURI string
+	// Token is sent by clients, where they need one. InternalToken opens the metrics
+	// pages.
+	Token, InternalToken string
+	// Prefix is what the names of the trial's jobs begin with.
+	Prefix string
+	// Forget removes the trial's jobs from the system, when all is judged.
+	Forget func(ctx context.Context, jobs []string) error
+}
+
+// Validate names the first field that cannot be used.
+func (r Running) Validate() error {
+	switch {
+	case len(r.Gateways) == 0:
+		return errors.New("running: Gateways is empty")
+	case r.RedisURL == "" || r.NATSURL == "":
+		return errors.New("running: RedisURL or NATSURL is empty")
+	case r.Prefix == "" || r.Forget == nil:
+		return errors.New("running: Prefix or Forget is missing")
+	}
+	return nil
+}
+
+// undo is something that a trial has done to a running system and has to take back.
+type undo struct {
+	what string
+	run  func(ctx context.Context) error
+}
+
+// undoTime bounds what takes one thing back.
+const undoTime = 2 * time.Minute
+
+// Running reports whether the trial is on a system that somebody else has started.
+func (t *Trial) Running() bool { return t.running != nil }
+
+// Undo has run called once, by the function that it returns or, however the trial ends,
+// before it is judged; the youngest first. run gets a context that no interruption
+// ends.
+func (t *Trial) Undo(what string, run func(ctx context.Context) error) (now func(ctx context.Context) error) {
+	u := &undo{what: what, run: run}
+	t.undos = append(t.undos, u)
+	return func(ctx context.Context) error {
+		at := slices.Index(t.undos, u)
+		if at < 0 {
+			return nil
+		}
+		t.undos = slices.Delete(t.undos, at, at+1)
+		return t.takeBack(ctx, u)
+	}
+}
+
+func (t *Trial) takeBack(ctx context.Context, u *undo) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
+	defer cancel()
+	t.Tell("undo: %s", u.what)
+	if err := u.run(ctx); err != nil {
+		return fmt.Errorf("NOT UNDONE: %s: %w", u.what, err)
+	}
+	return nil
+}
+
+// undoAll takes back what is left to be.
+func (t *Trial) undoAll(ctx context.Context) error {
+	var all error
+	for _, u := range slices.Backward(t.undos) {
+		all = errors.Join(all, t.takeBack(ctx, u))
+	}
+	t.undos = nil
+	return all
+}
+
+// forget removes the trial's jobs from a running system.
+func (t *Trial) forget(ctx context.Context) error {
+	if !t.Running() {
+		return nil
+	}
+	return t.takeBack(ctx, &undo{
+		what: fmt.Sprintf("erase the %d jobs of the drill", len(t.jobs)),
+		run:  func(ctx context.Context) error { return t.running.Forget(ctx, t.jobs) },
+	})
+}
+
+// AwaitReady waits until each gateway says that it is ready.
+func (t *Trial) AwaitReady(ctx context.Context) error {
+	for _, gateway := range t.addresses(0) {
+		if err := ready(ctx, gateway); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AwaitWhole waits until every copy of the log is up to date, and returns how many
+// there are.
+func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
+	if !t.Running() {
+		return t.Lab.Replicas(), t.Lab.AwaitWhole(ctx)
+	}
+	archive, done, err := t.OpenArchive(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	for {
+		log, err := archive.Describe(ctx, lab.EventStream)
+		if err == nil && log.Leader && log.Behind == 0 {
+			return log.Replicas, nil
+		}
+		if waited := wait.For(ctx, 200*time.Millisecond); waited != nil {
+			return 0, errors.Join(fmt.Errorf("wait until every copy of the log is up to date: %d behind: %w", log.Behind, waited), err)
+		}
+	}
+}
+
+// HoldRedis has a running Redis hold back everything that is published, and end every
+// subscription. It lasts until release, at most for so long.
+func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) (release func(ctx context.Context) error, err error) {
+	client := t.newRedis()
+	release = func(ctx context.Context) error {
+		defer func() { _ = client.Close() }()
+		return client.Do(ctx, "CLIENT", "UNPAUSE").Err()
+	}
+	// WRITE holds PUBLISH, too, and lets the word that ends it through.
+	if err := client.Do(ctx, "CLIENT", "PAUSE", most.Milliseconds(), "WRITE").Err(); err != nil {
+		return nil, errors.Join(fmt.Errorf("hold Redis: %w", err), client.Close())
+	}
+	if err := client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
+		return nil, errors.Join(fmt.Errorf("end the subscriptions of Redis: %w", err), release(ctx))
+	}
+	return release, nil
+}
+
+// Metric sums a metric over the gateways.
+func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
+	sum := 0.0
+	if t.Running() {
+		for _, gateway := range t.running.Gateways {
+			value, err := scrape(ctx, gateway, t.running.InternalToken, name)
+			if err != nil {
+				return 0, err
+			}
+			sum += value
+		}
+		return sum, nil
+	}
+	for _, gateway := range t.Gateways {
+		value, err := metric(ctx, gateway, name)
+		if err != nil {
+			return 0, err
+		}
+		sum += value
+	}
+	return sum, nil
+}
+
+func ready(ctx context.Context, gateway string) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/health/ready", nil)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode == http.StatusOK {
+		return nil
+	}
+	said, _ := io.ReadAll(io.LimitReader(response.Body, 1000)) // a part tells enough
+	return fmt.Errorf("%s is not ready: %s", gateway, strings.TrimSpace(string(said)))
+}
+
+// The addresses of the stores, wherever the trial is.
+
+func (t *Trial) redisURL() string {
+	if t.Running() {
+		return t.running.RedisURL
+	}
+	return t.Lab.RedisURL()
+}
+
+func (t *Trial) natsURL() string {
+	if t.Running() {
+		return t.running.NATSURL
+	}
+	return t.Lab.NATSURL()
+}
+
+func (t *Trial) mongoURI() string {
+	if t.Running() {
+		return t.running.MongoURI
+	}
+	return t.Lab.MongoURI()
+}
