@@ -37,6 +37,7 @@ type Redis struct {
 	t    testing.TB
 	path string
 	dir  string
+	args []string
 
 	// process is nil while the server is down.
 	process *process
@@ -49,11 +50,11 @@ type process struct {
 	ended chan struct{}
 }
 
-// StartRedis starts a redis-server that lives until the test ends. The test is
-// skipped, or fails when CI=true, if the program is not installed.
-func StartRedis(t testing.TB) *Redis {
+// StartRedis starts a redis-server, with further arguments, that lives until the test
+// ends. The test is skipped, or fails when CI=true, if the program is not installed.
+func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{t: t, path: Program(t, "redis-server"), dir: t.TempDir()}
+	r := &Redis{t: t, path: Program(t, "redis-server"), dir: t.TempDir(), args: args}
 	t.Cleanup(r.Kill)
 	var err error
 	for range portAttempts {
@@ -129,9 +130,11 @@ func (r *Redis) start() error {
 	if err != nil {
 		return fmt.Errorf("split address: %w", err)
 	}
-	cmd := exec.Command(r.path,
+	args := []string{
 		"--bind", "127.0.0.1", "--port", port, "--dir", r.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "")
+		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "",
+	}
+	cmd := exec.Command(r.path, append(args, r.args...)...)
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("open output: %w", err)

@@ -22,7 +22,14 @@ var (
 	// errNoRestart is returned when the server refuses to be restarted. A hook that
 	// restarts it helps, or enable-debug-command in its configuration.
 	errNoRestart = errors.New("this Redis cannot be restarted from here")
+	// errSameRun is returned when the process that answers afterwards is the one from
+	// before, or none answers.
+	errSameRun = errors.New("redis was not restarted")
 )
+
+// restartLimit is how long a restarted server may take to answer, beyond the time for
+// which it is to be down.
+const restartLimit = 10 * time.Second
 
 // resetRedis breaks what the options name, for as long as they say, and notes the
 // outage in the result.
@@ -43,22 +50,57 @@ func (t *trial) resetRedis(ctx context.Context, p *producer) error {
 	return nil
 }
 
-// restartRedis takes the server down and up again.
+// restartRedis takes the server down and up again, and makes sure that another
+// process answers then.
 func (t *trial) restartRedis(ctx context.Context) error {
-	if t.env.RestartRedis != nil {
-		return t.env.RestartRedis(ctx, t.opts.RedisResetDelay())
-	}
 	options, err := redisOptions(t.cfg.RedisURL)
 	if err != nil {
 		return err
 	}
 	client := redis.NewClient(options)
 	defer func() { _ = client.Close() }() // nothing is under way
-	err = client.Do(ctx, "DEBUG", "RESTART", t.opts.RedisResetDelayMs).Err()
-	if refusal := redis.Error(nil); errors.As(err, &refusal) {
-		return fmt.Errorf("%w: %w", errNoRestart, err)
+	before, err := runID(ctx, client)
+	if err != nil {
+		return err
 	}
-	return pause(ctx, t.opts.RedisResetDelay()) // the connection broke with the server
+	if t.env.RestartRedis != nil {
+		if err := t.env.RestartRedis(ctx, t.opts.RedisResetDelay()); err != nil {
+			return err
+		}
+	} else {
+		err := client.Do(ctx, "DEBUG", "RESTART", t.opts.RedisResetDelayMs).Err()
+		if refusal := redis.Error(nil); errors.As(err, &refusal) {
+			return fmt.Errorf("%w: %w", errNoRestart, err)
+		}
+		// Any other error may be the connection that broke with the server.
+	}
+	return awaitRestart(ctx, client, before, t.opts.RedisResetDelay()+restartLimit)
+}
+
+// awaitRestart waits until another run of the server than the one from before
+// answers.
+func awaitRestart(ctx context.Context, client *redis.Client, before string, limit time.Duration) error {
+	for deadline := time.Now().Add(limit); ; {
+		now, err := runID(ctx, client)
+		if err == nil && now != before {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return errors.Join(errSameRun, err)
+		}
+		if err := pause(ctx, cutPause); err != nil {
+			return err
+		}
+	}
+}
+
+// runID returns what the server calls its process.
+func runID(ctx context.Context, client *redis.Client) (string, error) {
+	info, err := client.InfoMap(ctx, "server").Result()
+	if err != nil {
+		return "", fmt.Errorf("ask for its run_id: %w", err)
+	}
+	return info["Server"]["run_id"], nil
 }
 
 // cutConnections closes connections on the server's side, again and again until
