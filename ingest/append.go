@@ -20,6 +20,7 @@ func (i *Ingest) process(ctx context.Context, d delivery) {
 	}
 	if err != nil {
 		i.metrics.abandoned.Inc()
+		i.abandonedFor.Store(&err)
 		i.abandoned.Add(1)
 	}
 }

@@ -17,7 +17,8 @@ import (
 
 // ErrAbandoned is returned by [Ingest.Run] when events that were read from
 // Redis were not in the log when the time to drain was over. They had no
-// receipt, so producers that wait for receipts publish them again. Events that
+// receipt, so producers that wait for receipts publish them again; of the others
+// they are lost unless another gateway has heard and stored them. Events that
 // came over HTTP are never among them: their producers are told.
 var ErrAbandoned = errors.New("events were read but not stored")
 
@@ -46,8 +47,10 @@ type Ingest struct {
 	started atomic.Bool
 	// lanes is nil before Run.
 	lanes atomic.Pointer[lanes]
-	// abandoned counts the deliveries that were given up.
-	abandoned atomic.Int64
+	// abandoned counts the deliveries that were given up, and abandonedFor is why one
+	// of them was.
+	abandoned    atomic.Int64
+	abandonedFor atomic.Pointer[error]
 	// refused numbers the refused events; it belongs to the reading goroutine.
 	refused int
 
@@ -120,7 +123,8 @@ func (i *Ingest) Run(ctx context.Context) error {
 	endReceipts()
 
 	if abandoned := i.abandoned.Load(); abandoned > 0 {
-		return fmt.Errorf("ingest: drain for %s: %d %w", i.cfg.DrainTimeout, abandoned, ErrAbandoned)
+		// Its text alone: it is a cancellation, and this is none.
+		return fmt.Errorf("ingest: drain for %s: %d %w, such as one for this: %v", i.cfg.DrainTimeout, abandoned, ErrAbandoned, *i.abandonedFor.Load())
 	}
 	return nil
 }

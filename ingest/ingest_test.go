@@ -173,16 +173,18 @@ func TestStopStoresWhatWasRead(t *testing.T) {
 func TestStopGivesUpAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	open := b.log.block()
-	defer open()
+	b.log.failWith(errPassing)
 	cfg := quick()
 	cfg.DrainTimeout = 50 * time.Millisecond
 	g := b.subscribed(t, cfg)
 	b.publish(t, event("a", "1", 1), event("a", "2", 2), event("b", "", 3), "poison")
 	eventually(t, "4 events to be read", func() bool { return g.metric(t, "pending_events") == 4 })
 	err := g.stop()
-	if !errors.Is(err, ingest.ErrAbandoned) || !strings.Contains(err.Error(), " 4 ") {
-		t.Errorf("run: %v, want 4 abandoned", err)
+	if !errors.Is(err, ingest.ErrAbandoned) || !strings.Contains(err.Error(), " 4 ") || !strings.Contains(err.Error(), errPassing.Error()) {
+		t.Errorf("run: %v, want 4 abandoned, and why", err)
+	}
+	if errors.Is(err, context.Canceled) {
+		t.Errorf("run: %v, which looks like an orderly end", err)
 	}
 	if got := g.metric(t, "abandoned_events_total"); got != 4 {
 		t.Errorf("%v counted as abandoned, want 4", got)
