@@ -41,8 +41,9 @@ func newCommand() *cobra.Command {
 		Use:   "realtime-baseline",
 		Short: "Load deployments of real processes on this machine, and report",
 		Long: `realtime-baseline builds the programs, starts gateways, NATS servers and a redis-server on
-loopback, and runs the load-test scenarios against each configuration: embedded, external
-(one NATS server) and cluster (three gateways, three NATS servers). It takes some six
+loopback, and runs the load-test scenarios against each configuration: embedded, interval (the
+same, written to disk every 10 s), external
+(one NATS server) and cluster (three gateways, three NATS servers). It takes some eight
 minutes; --smoke runs a shorter selection against the first in less than two.`,
 		Example: `  realtime-baseline --out docs/qa/load-test-reports/2026-03-01
   realtime-baseline --smoke --budgets loadtest/budgets.json`,
@@ -72,7 +73,7 @@ minutes; --smoke runs a shorter selection against the first in less than two.`,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := command.Flags()
-	flags.StringVar(&configurations, "configurations", "embedded,external,cluster", "those to load, separated by commas")
+	flags.StringVar(&configurations, "configurations", "embedded,interval,external,cluster", "those to load, separated by commas")
 	flags.StringVar(&budgets, "budgets", "", "JSON file with upper bounds of figures, {scenario or stage: {figure: number}}")
 	flags.StringVar(&out, "out", "", "folder for the reports; empty: none are written")
 	flags.BoolVar(&smoke, "smoke", false, "run the short selection of the continuous integration")

@@ -15,12 +15,15 @@ type Configuration struct {
 	// Nodes is the number of NATS servers, 0 for a log inside the gateway, and
 	// Gateways that of gateways.
 	Nodes, Gateways int
+	// Sync is when the log is written to disk: empty for each event before its receipt.
+	Sync string
 }
 
 // Configurations returns all of them.
 func Configurations() []Configuration {
 	return []Configuration{
 		{Name: "embedded", Summary: "one gateway with its log inside", Gateways: 1},
+		{Name: "interval", Summary: "the same, written to disk every 10 s (NATS_SYNC=10s)", Gateways: 1, Sync: "10s"},
 		{Name: "external", Summary: "one gateway, one NATS server", Nodes: 1, Gateways: 1},
 		{Name: "cluster", Summary: "three gateways, three NATS servers, every event on all three", Nodes: 3, Gateways: 3},
 	}
@@ -33,7 +36,7 @@ func Choose(names string) ([]Configuration, error) {
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(all, func(c Configuration) bool { return c.Name == strings.TrimSpace(name) })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no configuration %q: there are embedded, external and cluster", name)
+			return nil, fmt.Errorf("there is no configuration %q: there are embedded, interval, external and cluster", name)
 		}
 		chosen = append(chosen, all[i])
 	}

@@ -2,7 +2,8 @@
 // in several configurations, and leaves reports: the smoke test of the continuous
 // integration, and the figures that later runs are compared with.
 //
-//	embedded   one gateway with its log inside
+//	embedded   one gateway with its log inside, each event on disk before its receipt
+//	interval   the same, with a log that is written to disk every 10 s
 //	external   one gateway and one NATS server
 //	cluster    three gateways and three NATS servers
 //

@@ -84,7 +84,7 @@ func Run(ctx context.Context, o Options) (err error) {
 
 // carryOut starts the deployment, goes through the stages, and writes the report.
 func (r *run) carryOut(ctx context.Context, programs lab.Programs) (err error) {
-	r.lab, err = lab.New(lab.Config{Programs: programs, Dir: filepath.Join(r.dir, "lab"), Nodes: r.cfg.Nodes})
+	r.lab, err = lab.New(lab.Config{Programs: programs, Dir: filepath.Join(r.dir, "lab"), Nodes: r.cfg.Nodes, Sync: r.cfg.Sync})
 	if err != nil {
 		return err
 	}
