@@ -41,10 +41,10 @@ func newCommand() *cobra.Command {
 		Use:   "realtime-baseline",
 		Short: "Load deployments of real processes on this machine, and report",
 		Long: `realtime-baseline builds the programs, starts gateways, NATS servers and a redis-server on
-loopback, and runs the load-test scenarios against each configuration: embedded, interval (the
-same, written to disk every 10 s), external
-(one NATS server) and cluster (three gateways, three NATS servers). It takes some eight
-minutes; --smoke runs a shorter selection against the first in less than two.`,
+loopback, and runs the load-test scenarios against each configuration: embedded (the log
+inside), interval (the same, written to disk every 10 s), external (one NATS server) and
+cluster (three gateways, three NATS servers). It takes some six minutes; --smoke runs a
+shorter selection against the first in less than two.`,
 		Example: `  realtime-baseline --out docs/qa/load-test-reports/2026-03-01
   realtime-baseline --smoke --budgets loadtest/budgets.json`,
 		SilenceUsage: true, SilenceErrors: true,
