@@ -71,27 +71,38 @@ func (t *trial) keepAwake(ctx context.Context, c *crowd) {
 	})
 }
 
-// reached waits until every follower has its share of the first n events, or limit
-// is over.
-func (c *crowd) reached(ctx context.Context, n int, limit time.Duration) error {
-	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
-		all := true
-		for _, f := range c.followers {
-			f.mu.Lock()
-			all = all && f.ledger.Counts().Received >= c.board.plan.upTo(f.job, n)
-			f.mu.Unlock()
-		}
-		if all {
-			return nil
-		}
-		if err := pause(ctx, pagePause); err != nil {
-			return err
-		}
+// reaches checks that every follower gets its share of the first n events before
+// anything else is done: what comes only with that would otherwise pass.
+func (t *trial) reaches(ctx context.Context, what string, c *crowd, n int) error {
+	behind, err := c.behind(ctx, n, t.opts.Settle())
+	if err == nil {
+		t.result.Check(what, behind == 0, fmt.Sprintf("all %d have it", len(c.followers)), fmt.Sprintf("%d have not", behind))
 	}
-	return nil // the account says what is missing
+	return err
 }
 
-// await waits until everything has come, or nothing was missing for so long.
+// behind waits until every follower has its share of the first n events, or limit is
+// over, and returns how many have not.
+func (c *crowd) behind(ctx context.Context, n int, limit time.Duration) (int, error) {
+	for deadline := time.Now().Add(limit); ; {
+		behind := 0
+		for _, f := range c.followers {
+			f.mu.Lock()
+			if f.ledger.Counts().Received < c.board.plan.upTo(f.job, n) {
+				behind++
+			}
+			f.mu.Unlock()
+		}
+		if behind == 0 || time.Now().After(deadline) {
+			return behind, nil
+		}
+		if err := pause(ctx, pagePause); err != nil {
+			return behind, err
+		}
+	}
+}
+
+// await waits until everything has come, or limit is over.
 func (c *crowd) await(ctx context.Context, t *trial, limit time.Duration) error {
 	timer, tick := time.NewTimer(limit), time.NewTicker(100*time.Millisecond)
 	defer timer.Stop()

@@ -42,7 +42,7 @@ func runReconnectStorm(ctx context.Context, t *trial) error {
 	if err := producer.publish(ctx, t, p, 0, first, nil); err != nil {
 		return err
 	}
-	if err := all.reached(ctx, first, t.opts.Settle()); err != nil {
+	if err := t.reaches(ctx, "live before the storm", all, first); err != nil {
 		return err
 	}
 	cut := time.Now()

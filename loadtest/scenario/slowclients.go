@@ -62,7 +62,7 @@ func runSlowClients(ctx context.Context, t *trial) error {
 	if err := producer.publish(ctx, t, p, 0, half, nil); err != nil {
 		return err
 	}
-	if err := all.reached(ctx, half, t.opts.Settle()); err != nil {
+	if err := t.reaches(ctx, "the first half comes to everybody", all, half); err != nil {
 		return err
 	}
 	for i, f := range all.followers {
@@ -76,7 +76,7 @@ func runSlowClients(ctx context.Context, t *trial) error {
 		return err
 	}
 	quick := &crowd{board: all.board, followers: all.followers[slow:]}
-	if err := quick.reached(ctx, p.total, t.opts.Settle()); err != nil {
+	if err := t.reaches(ctx, "the others get everything meanwhile", quick, p.total); err != nil {
 		return err
 	}
 	close(stall)
