@@ -21,9 +21,11 @@ type ConsumerState struct {
 	// when there is none.
 	OldestPending time.Time
 	// Paused says that nothing is handed out until somebody resumes it, or for
-	// PausedFor at most.
-	Paused    bool
-	PausedFor time.Duration
+	// PausedFor at most. PausedUntil is what the last [Log.PauseConsumer] said, by
+	// which whoever paused it knows the pause again.
+	Paused      bool
+	PausedFor   time.Duration
+	PausedUntil time.Time
 }
 
 // ConsumerState asks the leaders of the stream and of the consumer. It returns
@@ -45,6 +47,9 @@ func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState
 		InFlight: info.NumAckPending,
 		Paused:   info.Paused, PausedFor: info.PauseRemaining,
 	}
+	if until := info.Config.PauseUntil; info.Paused && until != nil {
+		state.PausedUntil = *until
+	}
 	oldest, err := l.leader(ctx, eventStream, directRequest{Sequence: floor + 1, Next: eventPrefix + ">"})
 	switch {
 	case err == nil:
@@ -55,13 +60,13 @@ func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState
 	return state, nil
 }
 
-// PauseConsumer keeps the consumer from handing out records for a time. What is
+// PauseConsumer keeps the consumer from handing out records until a time. What is
 // in flight can still be acknowledged. A consumer that is paused can be paused
 // anew, for longer or shorter.
-func (l *Log) PauseConsumer(ctx context.Context, consumer string, length time.Duration) error {
+func (l *Log) PauseConsumer(ctx context.Context, consumer string, until time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	_, err := l.js.PauseConsumer(ctx, eventStream, consumer, time.Now().Add(length))
+	_, err := l.js.PauseConsumer(ctx, eventStream, consumer, until)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		err = ErrNoConsumer
 	}

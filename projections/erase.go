@@ -39,38 +39,61 @@ func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Po
 }
 
 func (s *Store) eachOfJob(ctx context.Context, jobID string, through messaging.Position, remove bool) (found JobDocuments, err error) {
-	database := s.events.Database()
-	names, err := database.ListCollectionNames(ctx, bson.D{})
-	if err != nil {
-		return found, fmt.Errorf("look for documents of a job: %w: %w", ErrUnavailable, err)
-	}
-	// The live ones first: a rebuild copies from them.
-	slices.Sort(names)
 	filter := bson.D{{Key: fieldJobID, Value: jobID}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: through.Epoch}}}},
 		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lte", Value: stored(through.Sequence)}}}},
 		bson.D{{Key: fieldSequence, Value: nil}},
 	}}}
-	for _, name := range names {
-		model, part := partOf(name)
-		var into *uint64
-		switch model {
-		case eventsCollection:
-			into = &found.Events
-		case headsCollection:
-			into = &found.Heads
-		default:
-			continue
+	names, err := s.models(ctx)
+	if err != nil {
+		return found, err
+	}
+	for {
+		for _, name := range names {
+			model, part := partOf(name)
+			into := &found.Events
+			if model == headsCollection {
+				into = &found.Heads
+			}
+			found.Rebuilding = found.Rebuilding || part == shadowSuffix
+			count, err := s.ofJob(ctx, name, filter, remove)
+			if err != nil {
+				return found, err
+			}
+			*into += count
 		}
-		found.Rebuilding = found.Rebuilding || part == shadowSuffix
-		count, err := s.ofJob(ctx, name, filter, remove)
-		if err != nil {
+		if !remove {
+			break
+		}
+		// A swap may have put a shadow into the place of a collection that was dealt with
+		// already. Once the names are the same as before, every collection was.
+		before := names
+		if names, err = s.models(ctx); err != nil {
 			return found, err
 		}
-		*into += count
+		if slices.Equal(before, names) {
+			break
+		}
 	}
 	found.Aggregates, err = s.ofJob(ctx, jobsCollection, filter[:1], false)
 	return found, err
+}
+
+// models returns the names of the read models' collections, with those of shadows and
+// of what swaps have put aside; the live ones come first, for a rebuild copies from them.
+func (s *Store) models(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	names, err := s.events.Database().ListCollectionNames(ctx, bson.D{})
+	if err != nil {
+		return nil, fmt.Errorf("look for documents of a job: %w: %w", ErrUnavailable, err)
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		model, _ := partOf(name)
+		return model == ""
+	})
+	slices.Sort(names)
+	return names, nil
 }
 
 // ofJob counts the documents that the filter matches, and removes them if it is

@@ -33,7 +33,7 @@ type Log interface {
 	CountJob(ctx context.Context, jobID string) (uint64, error)
 	EraseJob(ctx context.Context, jobID string, through uint64, told func(erased uint64)) (uint64, error)
 	ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error)
-	PauseConsumer(ctx context.Context, consumer string, length time.Duration) error
+	PauseConsumer(ctx context.Context, consumer string, until time.Time) error
 	ResumeConsumer(ctx context.Context, consumer string) error
 	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
 	EraseDeadLetter(ctx context.Context, sequence uint64) error

@@ -139,8 +139,8 @@ type fusedLog struct {
 	*fuse
 }
 
-func (l fusedLog) PauseConsumer(ctx context.Context, name string, length time.Duration) error {
-	return errors.Join(l.burn(), l.Log.PauseConsumer(ctx, name, length))
+func (l fusedLog) PauseConsumer(ctx context.Context, name string, until time.Time) error {
+	return errors.Join(l.burn(), l.Log.PauseConsumer(ctx, name, until))
 }
 
 func (l fusedLog) ResumeConsumer(ctx context.Context, name string) error {

@@ -22,10 +22,33 @@ const (
 
 // pause keeps the projections from being handed records, those that rebuilds fill
 // too.
+//
+// Others pause them as well. A swap that moves the collections has to find its pause as
+// it left it, and so has one that was interrupted meanwhile, for years. So a pause is
+// renewed only where none of that length has come in its place, and ended only where it
+// is still the one that was made here.
 type pause struct {
 	log     Log
-	paused  []string
+	paused  []*paused
 	renewed time.Time
+}
+
+// paused is a consumer, and until when it was paused here.
+type paused struct {
+	name  string
+	until time.Time
+}
+
+// lasts reports whether somebody has paused the consumer for longer than an erasure
+// ever does.
+func lasts(state eventstore.ConsumerState) bool {
+	return state.Paused && state.PausedFor > 2*pauseLength
+}
+
+// again pauses the consumer anew.
+func (p *paused) again(ctx context.Context, log Log) error {
+	p.until = time.Now().Add(pauseLength)
+	return log.PauseConsumer(ctx, p.name, p.until)
 }
 
 // begin pauses the consumers and waits until nothing of them is in flight. end is to
@@ -54,16 +77,17 @@ func (p *pause) attempt(ctx context.Context) error {
 		if errors.Is(err, eventstore.ErrNoConsumer) {
 			continue
 		}
-		if err == nil && before.Paused && before.PausedFor > 2*pauseLength {
-			continue // a swap's pause, which is not this call's to shorten or to end
+		if err == nil && lasts(before) {
+			continue
 		}
 		if err == nil {
-			err = p.log.PauseConsumer(ctx, name, pauseLength)
+			own := &paused{name: name}
+			p.paused = append(p.paused, own)
+			err = own.again(ctx, p.log)
 		}
 		if err != nil {
 			return err
 		}
-		p.paused = append(p.paused, name)
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, restTime, ErrBusy)
 	defer cancel()
@@ -100,33 +124,56 @@ func (p *pause) renew(ctx context.Context) error {
 		return nil
 	}
 	p.renewed = time.Now()
-	var errs []error
-	for _, name := range p.paused {
-		errs = append(errs, p.log.PauseConsumer(ctx, name, pauseLength))
-	}
-	return errors.Join(errs...)
+	return p.each(ctx, func(own *paused, state eventstore.ConsumerState) error {
+		switch {
+		case lasts(state):
+			return nil
+		case !state.Paused:
+			return wentOn(own)
+		}
+		return own.again(ctx, p.log)
+	})
 }
 
 // held returns [ErrBusy] when the pause has ended before its time.
 func (p *pause) held(ctx context.Context) error {
-	for _, name := range p.paused {
-		state, err := p.log.ConsumerState(ctx, name)
-		if err != nil {
-			return err
-		}
+	return p.each(ctx, func(own *paused, state eventstore.ConsumerState) error {
 		if !state.Paused {
-			return fmt.Errorf("erase: consumer %q went on: %w", name, ErrBusy)
+			return wentOn(own)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
-// end lets the consumers go on, also for a caller that was interrupted.
+func wentOn(own *paused) error {
+	return fmt.Errorf("erase: consumer %q went on: %w", own.name, ErrBusy)
+}
+
+// end lets the consumers go on that nobody else has paused since, also for a caller that
+// was interrupted.
 func (p *pause) end(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
+	return p.each(ctx, func(own *paused, state eventstore.ConsumerState) error {
+		if !state.Paused || !state.PausedUntil.Equal(own.until) {
+			return nil
+		}
+		return p.log.ResumeConsumer(ctx, own.name)
+	})
+}
+
+// each looks at every consumer that was paused here, and is there still: that of a
+// rebuild ends with it.
+func (p *pause) each(ctx context.Context, do func(*paused, eventstore.ConsumerState) error) error {
 	var errs []error
-	for _, name := range p.paused {
-		errs = append(errs, p.log.ResumeConsumer(ctx, name))
+	for _, own := range p.paused {
+		state, err := p.log.ConsumerState(ctx, own.name)
+		if errors.Is(err, eventstore.ErrNoConsumer) {
+			continue
+		}
+		if err == nil {
+			err = do(own, state)
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

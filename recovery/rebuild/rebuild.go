@@ -38,7 +38,7 @@ type Log interface {
 		apply func(ctx context.Context, records []messaging.Record) error) error
 	ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error)
 	ConsumerFresh(ctx context.Context, consumer string) (bool, error)
-	PauseConsumer(ctx context.Context, consumer string, length time.Duration) error
+	PauseConsumer(ctx context.Context, consumer string, until time.Time) error
 	ResumeConsumer(ctx context.Context, consumer string) error
 	ForgetConsumer(ctx context.Context, consumer string) error
 }

@@ -236,11 +236,11 @@ func (d *dying) ForgetConsumer(ctx context.Context, consumer string) error {
 	return d.Log.ForgetConsumer(ctx, consumer)
 }
 
-func (d *dying) PauseConsumer(ctx context.Context, consumer string, length time.Duration) error {
-	if err := d.Log.PauseConsumer(ctx, consumer, length); err != nil {
+func (d *dying) PauseConsumer(ctx context.Context, consumer string, until time.Time) error {
+	if err := d.Log.PauseConsumer(ctx, consumer, until); err != nil {
 		return err
 	}
-	if d.at == "pause" || d.at == "lasting pause" && length > time.Hour {
+	if d.at == "pause" || d.at == "lasting pause" && time.Until(until) > time.Hour {
 		d.killed = true
 		return errDied
 	}
@@ -282,4 +282,109 @@ func TestSwapThatDies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// meddling is a log on which an erasure, which knew nothing of the swap's lasting pause
+// yet, shortens it once or ends its own.
+type meddling struct {
+	*eventstore.Log
+	meddle func(consumer string) error
+	once   sync.Once
+}
+
+func (m *meddling) PauseConsumer(ctx context.Context, consumer string, until time.Time) error {
+	err := m.Log.PauseConsumer(ctx, consumer, until)
+	if err == nil && time.Until(until) > time.Hour {
+		m.once.Do(func() { err = m.meddle(consumer) })
+	}
+	return err
+}
+
+// TestSwapBesideAnErasure: the pause lasts when the collections are moved, and they are
+// not moved when the live consumer has gone on.
+func TestSwapBesideAnErasure(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.project()
+	s.append(20)
+	s.settled()
+	model := s.model(projections.JobHeads)
+	if err := s.rebuild(projections.JobHeads).Fill(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	shorten := func(consumer string) error {
+		return s.log.PauseConsumer(t.Context(), consumer, time.Now().Add(time.Minute))
+	}
+	end := func(consumer string) error {
+		err := s.log.ResumeConsumer(t.Context(), consumer)
+		s.append(9)
+		s.settled()
+		return errors.Join(err, shorten(consumer)) // the next erasure has begun
+	}
+	if _, err := rebuild.New(&meddling{Log: s.log, meddle: end}, model, nil).Swap(t.Context(), 5); !errors.Is(err, rebuild.ErrBusy) {
+		t.Errorf("swapped though the live consumer had gone on: %v", err)
+	}
+	if found, err := model.Collections(t.Context()); err != nil || len(found.Old) != 0 || found.Unfinished {
+		t.Errorf("it has moved %+v, %v", found, err)
+	}
+	moved := false
+	watch := func(p rebuild.Progress) {
+		if p.Step != "rename the collections" {
+			return
+		}
+		moved = true
+		if state, err := s.log.ConsumerState(t.Context(), projections.JobHeads); err != nil || state.PausedFor < time.Hour {
+			t.Errorf("the collections are moved with %+v, %v", state, err)
+		}
+	}
+	if _, err := rebuild.New(&meddling{Log: s.log, meddle: shorten}, model, watch).Swap(t.Context(), 5); err != nil || !moved {
+		t.Error(err)
+	}
+	s.settled()
+	s.equal()
+}
+
+// blinded is a log that does not tell of the live consumer any more once that has come
+// to rest.
+type blinded struct {
+	*eventstore.Log
+	rests bool
+}
+
+func (b *blinded) ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error) {
+	if b.rests && consumer == projections.JobHeads {
+		return eventstore.ConsumerState{}, errDied
+	}
+	state, err := b.Log.ConsumerState(ctx, consumer)
+	b.rests = b.rests || consumer == projections.JobHeads && state.Paused && state.InFlight == 0
+	return state, err
+}
+
+// TestAnUnfinishedSwapStaysPaused: a swap that is to finish an interrupted one fails
+// before it moves anything, and leaves the pause that it has found.
+func TestAnUnfinishedSwapStaysPaused(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.project()
+	s.append(20)
+	s.settled()
+	model := s.model(projections.JobHeads)
+	if err := s.rebuild(projections.JobHeads).Fill(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	note := bson.D{{Key: "_id", Value: projections.JobHeads}, {Key: "aside", Value: bson.A{"novel_job_heads_old_x"}}}
+	if _, err := s.db.Collection("novel_projection_swaps").InsertOne(t.Context(), note); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rebuild.New(&blinded{Log: s.log}, model, nil).Swap(t.Context(), 5); !errors.Is(err, errDied) {
+		t.Fatalf("Swap: %v", err)
+	}
+	if state, err := s.log.ConsumerState(t.Context(), projections.JobHeads); err != nil || state.PausedFor < time.Hour {
+		t.Errorf("the live consumer is not left paused: %+v, %v", state, err)
+	}
+	if _, err := rebuild.New(s.log, model, nil).Swap(t.Context(), 5); err != nil {
+		t.Error(err)
+	}
+	s.settled()
+	s.equal()
 }

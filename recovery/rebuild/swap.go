@@ -25,6 +25,8 @@ const (
 	lastingPause = 10 * 365 * 24 * time.Hour
 	// moveTime bounds the renames, which are not interrupted.
 	moveTime = time.Minute
+	// maxLooks bounds how often the pause is looked at before them.
+	maxLooks = 5
 )
 
 // Swapped is what a swap did.
@@ -81,60 +83,67 @@ func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
 	if found.Unfinished {
 		pause = lastingPause
 	}
-	err = r.rest(ctx, state.Epoch, pause)
+	at, err := r.rest(ctx, state.Epoch, pause)
 	if errors.Is(err, ErrBusy) && !found.Unfinished {
 		// A process may have died with a batch, which a paused consumer hands to nobody.
 		r.report(Progress{Step: "let the live consumer go on for a moment"})
 		if err = errors.Join(r.resume(ctx), wait.For(ctx, eventstore.RedeliveryWait)); err == nil {
 			began = time.Now()
-			err = r.rest(ctx, state.Epoch, pause)
+			at, err = r.rest(ctx, state.Epoch, pause)
 		}
+	}
+	moved := false
+	if err == nil {
+		// From here on an interruption is not obeyed.
+		ctx = context.WithoutCancel(ctx)
+		swapped.Old, moved, err = r.move(ctx, at)
 	}
 	if err != nil {
-		if !found.Unfinished {
+		if !moved && !found.Unfinished {
 			err = errors.Join(err, r.resume(ctx))
 		}
-		return swapped, err
-	}
-	// From here on an interruption is not obeyed.
-	ctx = context.WithoutCancel(ctx)
-	if swapped.Old, err = r.move(ctx); err != nil {
 		return swapped, err
 	}
 	swapped.PausedSeconds = time.Since(began).Seconds()
 	return swapped, r.finish(ctx, state)
 }
 
+// standstill is where the live consumer stands, up to where the shadow has everything.
+type standstill struct {
+	floor uint64
+	// lost says that its collection was dropped: it keeps what it has in flight.
+	lost bool
+}
+
 // rest pauses the live consumer and brings the shadow up to where that stands. On
 // an error the pause is left to the caller.
-func (r *Rebuild) rest(ctx context.Context, epoch string, pause time.Duration) error {
+func (r *Rebuild) rest(ctx context.Context, epoch string, pause time.Duration) (at standstill, err error) {
 	r.report(Progress{Step: "pause the live consumer"})
-	err := r.log.PauseConsumer(ctx, r.model.Name(), pause)
+	err = r.log.PauseConsumer(ctx, r.model.Name(), time.Now().Add(pause))
 	if errors.Is(err, eventstore.ErrNoConsumer) {
-		return nil // The projection has never run, and has acknowledged nothing.
+		return at, nil // The projection has never run, and has acknowledged nothing.
 	}
 	if err != nil {
-		return err
+		return at, err
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, restTime, ErrBusy)
 	defer cancel()
-	lost, err := r.lost(bounded)
-	if err != nil {
-		return err
+	if at.lost, err = r.lost(bounded); err != nil {
+		return at, err
 	}
 	quiet, cancel := context.WithTimeoutCause(bounded, stillTime, ErrBusy)
 	defer cancel()
-	floor, err := r.still(quiet, lost)
+	at.floor, err = r.still(quiet, at.lost)
 	if err != nil && ctx.Err() == nil && quiet.Err() != nil {
-		return fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
+		return at, fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
 	}
 	if err == nil {
-		err = r.follow(bounded, func(ctx context.Context) error { return r.reach(ctx, "catch up", epoch, floor) })
+		err = r.follow(bounded, func(ctx context.Context) error { return r.reach(ctx, "catch up", epoch, at.floor) })
 	}
 	if err != nil && ctx.Err() == nil && bounded.Err() != nil {
-		return fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
+		return at, fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
 	}
-	return err
+	return at, err
 }
 
 // lost reports whether the live consumer stands still because its collection was
@@ -168,38 +177,53 @@ func (r *Rebuild) still(ctx context.Context, lost bool) (uint64, error) {
 	}
 }
 
-// move makes the pause last and renames the collections. When that fails before
-// anything has moved, the live consumer goes on; otherwise it stays paused, for it
-// must not write into a collection that is to be put aside.
-func (r *Rebuild) move(ctx context.Context) (old string, err error) {
+// move makes the pause last and renames the collections. When that fails it reports
+// whether anything has moved: then the live consumer is to stay paused, for it must not
+// write into a collection that is to be put aside.
+func (r *Rebuild) move(ctx context.Context, at standstill) (old string, moved bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, moveTime)
 	defer cancel()
-	live, err := r.log.ConsumerState(ctx, r.model.Name())
-	switch {
-	case errors.Is(err, eventstore.ErrNoConsumer):
-	case err != nil:
-		return "", errors.Join(err, r.resume(ctx))
-	case !live.Paused || live.PausedFor < enoughLeft:
-		return "", errors.Join(fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy), r.resume(ctx))
-	default:
-		if err := r.log.PauseConsumer(ctx, r.model.Name(), lastingPause); err != nil {
-			return "", errors.Join(err, r.resume(ctx))
-		}
-	}
 	before, err := r.model.Collections(ctx)
 	if err != nil {
-		return "", errors.Join(err, r.resume(ctx))
+		return "", false, err
+	}
+	if err := r.last(ctx, at); err != nil {
+		return "", false, err
 	}
 	r.report(Progress{Step: "rename the collections"})
 	old, err = r.model.Exchange(ctx)
 	if err == nil {
-		return old, nil
+		return old, true, nil
 	}
 	after, lookErr := r.model.Collections(ctx)
 	if lookErr == nil && after.Shadow && after.Present == before.Present && len(after.Old) == len(before.Old) {
-		return "", errors.Join(err, r.resume(ctx))
+		return "", false, err
 	}
-	return "", fmt.Errorf("%w: the live consumer stays paused until a swap is finished: %w", projections.ErrSwapUnfinished, err)
+	return "", true, fmt.Errorf("%w: the live consumer stays paused until a swap is finished: %w", projections.ErrSwapUnfinished, err)
+}
+
+// last makes the pause last. Erasures pause the consumer too, and let it go on
+// afterwards: one that looked just before can still shorten or end this pause, so it is
+// looked at again. It returns [ErrBusy] when the consumer has gone on meanwhile, and may
+// have written what the shadow does not have.
+func (r *Rebuild) last(ctx context.Context, at standstill) error {
+	for range maxLooks {
+		live, err := r.log.ConsumerState(ctx, r.model.Name())
+		switch {
+		case errors.Is(err, eventstore.ErrNoConsumer):
+			return nil
+		case err != nil:
+			return err
+		case !live.Paused || live.PausedFor < enoughLeft || live.Floor != at.floor || live.InFlight > 0 && !at.lost:
+			return fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
+		case live.PausedFor > lastingPause/2:
+			return nil
+		}
+		if err := r.log.PauseConsumer(ctx, r.model.Name(), time.Now().Add(lastingPause)); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("swap %s: %w", r.model.Name(), ErrBusy)
 }
 
 // finish lets the live consumer go on in the new collection, and copies what other
