@@ -174,6 +174,9 @@ func (h *history) mongoUp(patient bool) bool {
 	return !h.down || patient && h.slow
 }
 
+// mongoAway reports whether MongoDB is configured, and does not answer, or not in time.
+func (h *history) mongoAway() bool { return h.projection != nil && !h.mongoUp(false) }
+
 // mongoAnswered notes the outcome of a read, and reports whether it was a good
 // one. After a failure, or no answer in time, no catch-up asks MongoDB until a
 // probe has had an answer: one that is slow holds up those alone who met it first.

@@ -75,25 +75,36 @@ const maxWalk = 20_000
 func (q eventsQuery) byTime() bool { return !q.sinceTime.IsZero() || !q.beforeTime.IsZero() }
 
 // list gives show the records that a query asks for, in its order, until limit
-// of them were shown. show reports whether it could show one.
-func (h *history) list(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
-	return h.flights.bounded(ctx, func(ctx context.Context) error {
-		if query.resumes {
-			return h.walkOn(ctx, at, query, show)
-		}
-		return h.walkBack(ctx, at, query, show)
+// of them were shown. show reports whether it could show one. incomplete says that
+// MongoDB, which may alone have some of them, does not answer now: nobody is kept
+// waiting for it who can ask again.
+func (h *history) list(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
+	walk := h.walkBack
+	if query.resumes {
+		walk = h.walkOn
+	}
+	err = h.flights.bounded(ctx, func(ctx context.Context) (err error) {
+		incomplete, err = walk(ctx, at, query, show)
+		return err
 	})
+	return incomplete, err
 }
 
 // walkOn shows the oldest records after a sequence.
-func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
+func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
 	after, shown := query.since, 0
 	for walked := 0; walked < maxWalk && shown < query.limit; {
 		records, _ := h.projectedAfter(ctx, at, after, query.limit, false)
 		if len(records) == 0 {
-			var err error
 			if records, err = h.log.ReadAfter(ctx, at.jobID, after, query.limit); err != nil {
-				return err
+				return incomplete, err
+			}
+			if h.mongoAway() {
+				extent, err := h.log.Extent(ctx)
+				if err != nil {
+					return incomplete, err
+				}
+				incomplete = incomplete || extent.First > after+1
 			}
 		}
 		for _, record := range records {
@@ -102,17 +113,17 @@ func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show 
 			}
 		}
 		if len(records) == 0 {
-			return nil
+			break
 		}
 		walked += len(records)
 		after = lastSequence(records)
 	}
-	return nil
+	return incomplete, nil
 }
 
 // walkBack shows the newest records that match, newest first. Order is by
 // sequence; a bound on the time only leaves records out.
-func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) error {
+func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
 	shown := 0
 	page := func(records []messaging.Record) (enough bool) {
 		for _, record := range slices.Backward(records) {
@@ -129,10 +140,10 @@ func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, sho
 	for before, walked := query.before, 0; ; walked += size {
 		records, _, err := h.before(ctx, at, before, size)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if page(records) || walked >= maxWalk {
-			return nil
+			return false, nil
 		}
 		if len(records) < size {
 			break
@@ -143,6 +154,6 @@ func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, sho
 	if !query.byTime() {
 		older = query.limit - shown
 	}
-	page(h.legacy(ctx, at.jobID, older))
-	return nil
+	enough := page(h.legacy(ctx, at.jobID, older))
+	return !enough && h.mongoAway(), nil
 }

@@ -16,7 +16,8 @@ import (
 const maxPage = 1000
 
 // ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since= with
-// {count, items}.
+// {count, items}, and "incomplete": true when the page lacks, or may lack, items that
+// MongoDB has alone, and that does not answer.
 //
 // The newest limit items come first; before leaves out those from there on.
 // since asks for what follows instead: given as a sequence, the oldest limit
@@ -33,7 +34,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	items, count := []byte(nil), 0
-	err = g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
+	incomplete, err := g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
 		if g.hub.erased.covers(record) {
 			return false
 		}
@@ -57,25 +58,30 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	body = append(body, bytes.TrimPrefix(items, []byte(","))...)
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(append(body, "]}"...))
+	body = append(body, ']')
+	if incomplete {
+		body = append(body, `,"incomplete":true`...)
+	}
+	_, _ = w.Write(append(body, '}'))
 }
 
 // behindTries bounds how often a request waits for a replica of the log.
 const behindTries = 4
 
-// events gives show what a query asks for, without following the job.
-func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) error {
+// events gives show what a query asks for, without following the job; see
+// [history.list].
+func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
 	if err := h.knowErasures(ctx); err != nil {
-		return err
+		return false, err
 	}
 	at, err := h.locate(ctx, jobID)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for tries := 0; ; {
-		err := h.history.list(ctx, at, query, show)
+		incomplete, err := h.history.list(ctx, at, query, show)
 		if !errors.Is(err, errBehind) || tries == behindTries || !h.failed(ctx, err, &tries) {
-			return err
+			return incomplete, err
 		}
 	}
 }

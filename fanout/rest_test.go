@@ -15,8 +15,9 @@ import (
 
 // listing is the answer of the REST API.
 type listing struct {
-	Count int `json:"count"`
-	Items []struct {
+	Count      int  `json:"count"`
+	Incomplete bool `json:"incomplete"`
+	Items      []struct {
 		Kind      string          `json:"kind"`
 		JobID     string          `json:"jobId"`
 		EmittedAt string          `json:"emittedAt"`
@@ -52,6 +53,40 @@ func back(first, last uint64) []uint64 {
 	all := span(last, first)
 	slices.Reverse(all)
 	return all
+}
+
+// TestPagesWithoutMongo: a page that MongoDB alone could complete says so, and no other.
+func TestPagesWithoutMongo(t *testing.T) {
+	t.Parallel()
+	for _, without := range []bool{false, true} {
+		s := setup(t, options{withoutDB: without})
+		s.log.publish("job", 300)
+		s.log.set(func(l *memoryLog) {
+			l.retain(200)
+			l.legacy["older"] = []messaging.Record{record("older", 0)}
+		})
+		page := func(jobID, query string, incomplete bool, want ...uint64) {
+			t.Helper()
+			got := s.events(jobID, query)
+			if !slices.Equal(got.sequences(), want) || got.Incomplete != incomplete {
+				t.Errorf("without %t, %s %s: %v, incomplete %t; want %v, %t", without, jobID, query, got.sequences(), got.Incomplete, want, incomplete)
+			}
+		}
+		if !without {
+			page("job", "limit=150", false, back(300, 151)...)
+			page("older", "", false, 0)
+			page("nobody", "", false)
+			s.log.set(func(l *memoryLog) { l.mongoDown = true })
+		}
+		page("job", "limit=150", !without, back(300, 200)...)
+		page("job", "limit=101", false, back(300, 200)...)
+		page("job", "limit=9&before=203", !without, 202, 201, 200)
+		page("job", "limit=3&since=10", !without, 200, 201, 202)
+		page("job", "limit=3&since=199", false, 200, 201, 202)
+		page("job", "since=300", false)
+		page("older", "", !without)
+		page("nobody", "", !without)
+	}
 }
 
 func TestEventsOverREST(t *testing.T) {
