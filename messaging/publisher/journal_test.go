@@ -1,6 +1,7 @@
 package publisher_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -161,6 +163,64 @@ func TestSendingDoesNotWaitForTheDisk(t *testing.T) {
 		if _, err := wait(t, pending); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestPublishOnAStuckDisk: whoever waits while the journal is written for others is let
+// go when its context ends, and its event is not taken in. Whose line is being written
+// is told the outcome.
+func TestPublishOnAStuckDisk(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.Dir = t.TempDir()
+	p, _ := run(t, nowhere(t), cfg)
+	held, release := publisher.SlowJournal(p)
+	own, end := context.WithCancel(t.Context())
+	published := make(chan error, 1)
+	go func() { // ends with release
+		_, err := p.Publish(own, event(t, "job", "a"))
+		published <- err
+	}()
+	<-held
+	end()
+	for _, id := range []string{"a", "b"} {
+		if _, err := p.Publish(own, event(t, "job", id)); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s waits for its turn: %v", id, err)
+		}
+	}
+	release()
+	if err := <-published; err != nil {
+		t.Errorf("the one whose line was being written: %v", err)
+	}
+	if events, _ := p.Waiting(); events != 1 {
+		t.Errorf("%d events wait, want one", events)
+	}
+	if _, err := p.Publish(own, event(t, "job", "b")); err != nil {
+		t.Errorf("one that need not wait: %v", err)
+	}
+}
+
+// TestPublishWhileItsEndIsWritten: the same id comes again while the disk is stuck with
+// the line that ends it.
+func TestPublishWhileItsEndIsWritten(t *testing.T) {
+	t.Parallel()
+	client := startRedis(t)
+	var answers atomic.Bool
+	startLog(t, client, func(string, int) bool { return !answers.Load() })
+	cfg := quick()
+	cfg.Dir = t.TempDir()
+	p, _ := run(t, client, cfg)
+	if _, err := p.Publish(t.Context(), event(t, "job", "a")); err != nil {
+		t.Fatal(err)
+	}
+	held, release := publisher.SlowJournal(p)
+	defer release()
+	answers.Store(true)
+	<-held
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := p.Publish(ended, event(t, "job", "a")); !errors.Is(err, context.Canceled) {
+		t.Errorf("Publish: %v", err)
 	}
 }
 

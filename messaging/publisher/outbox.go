@@ -3,6 +3,7 @@ package publisher
 import (
 	"bytes"
 	"container/heap"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -39,11 +40,11 @@ type lane struct {
 type outbox struct {
 	cfg Config
 
-	// taking is held while an event is taken in, its line of the journal included, so
-	// that journal and lanes have the same order. It comes before mu, which is never
+	// taking has a value while an event is taken in, its line of the journal included,
+	// so that journal and lanes have the same order. It comes before mu, which is never
 	// held during I/O: sending does not wait for the disk. Publish does, one after the
 	// other, and so does a receipt, for the line that ends its event.
-	taking sync.Mutex
+	taking chan struct{}
 
 	mu    sync.Mutex // guards all below
 	byID  map[string]*entry
@@ -59,17 +60,21 @@ type outbox struct {
 }
 
 func newOutbox(cfg Config) *outbox {
-	return &outbox{cfg: cfg, byID: make(map[string]*entry), lanes: make(map[string]*lane), ending: make(map[string]chan struct{}), room: make(chan struct{})}
+	return &outbox{cfg: cfg, taking: make(chan struct{}, 1), byID: make(map[string]*entry), lanes: make(map[string]*lane), ending: make(map[string]chan struct{}), room: make(chan struct{})}
 }
 
 // add takes an event in. When it is full it returns ErrFull, what to wait for,
 // and whether the bound was not met before. keep is called before anything is
-// changed, and its error is returned.
-func (o *outbox) add(id, jobID string, body []byte, keep func() error) (pending *Pending, room <-chan struct{}, news bool, err error) {
-	o.taking.Lock()
-	defer o.taking.Unlock()
+// changed, and its error is returned. What others are writing is waited for until ctx
+// ends; keep is not cut short, for half a line cannot be taken for none, and an event
+// that may be in the journal is in.
+func (o *outbox) add(ctx context.Context, id, jobID string, body []byte, keep func() error) (pending *Pending, room <-chan struct{}, news bool, err error) {
+	if err := o.turn(ctx); err != nil {
+		return nil, nil, false, err
+	}
+	defer func() { <-o.taking }()
 	e := &entry{Pending: &Pending{id: id, jobID: jobID, settled: make(chan struct{})}, body: body}
-	pending, room, news, err = o.admit(e)
+	pending, room, news, err = o.admit(ctx, e)
 	if pending != nil || err != nil {
 		return pending, room, news, err
 	}
@@ -82,16 +87,38 @@ func (o *outbox) add(id, jobID string, body []byte, keep func() error) (pending 
 	return e.Pending, nil, false, nil
 }
 
+// turn waits until nobody else takes an event in. One that is free is had also when
+// ctx has ended.
+func (o *outbox) turn(ctx context.Context) error {
+	select {
+	case o.taking <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case o.taking <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the disk: %w", ctx.Err())
+	}
+}
+
 // admit decides whether an entry may be taken in: without an error and without an
 // earlier one of its id it may. taking is held, so that this holds until put.
-func (o *outbox) admit(e *entry) (known *Pending, room <-chan struct{}, news bool, err error) {
+func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-chan struct{}, news bool, err error) {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	for ended := o.ending[e.id]; ended != nil; ended = o.ending[e.id] {
 		o.mu.Unlock()
-		<-ended // or its end would stand behind the new one
-		o.mu.Lock()
+		select {
+		case <-ended: // or its end would stand behind the new one
+		case <-ctx.Done():
+			err = fmt.Errorf("wait for the disk: %w", ctx.Err())
+		}
+		if o.mu.Lock(); err != nil {
+			return nil, nil, false, err
+		}
 	}
-	defer o.mu.Unlock()
 	if o.closed {
 		return nil, nil, false, ErrClosed
 	}
@@ -254,8 +281,8 @@ func (o *outbox) size() (events, bytes int) {
 
 // shut takes nothing in any more; those who wait for room are told.
 func (o *outbox) shut() {
-	o.taking.Lock() // an event that is being taken in is in, whole
-	defer o.taking.Unlock()
+	o.taking <- struct{}{} // an event that is being taken in is in, whole
+	defer func() { <-o.taking }()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.closed {

@@ -55,7 +55,7 @@ func TestPausesOfTheSubscription(t *testing.T) {
 func TestPausesBeginAnewWithTheSubscription(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(DefaultConfig())
-	if _, _, _, err := o.add("id", "job", nil, func() error { return nil }); err != nil {
+	if _, _, _, err := o.add(t.Context(), "id", "job", nil, func() error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	now := time.Now()

@@ -72,13 +72,18 @@ func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*P
 // until it is confirmed. At the bound it waits for room until ctx ends, and
 // returns [ErrFull] then. The other errors are a *[messaging.Rejection] that says
 // what is wrong with the event, [ErrIDTaken], [ErrJournal] and [ErrClosed].
+//
+// With a journal it waits for the disk. While that writes for others, the end of ctx
+// ends the wait with the error of ctx, and the event is not taken in. Once its own line
+// is being written it waits for the outcome, however long the disk takes: nobody could
+// say otherwise whether the event is in the journal, and will be sent by the next life.
 func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*Pending, error) {
 	checked, body, err := p.check(envelope)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		pending, room, err := p.take(checked.ID, checked.JobID, body)
+		pending, room, err := p.take(ctx, checked.ID, checked.JobID, body)
 		if !errors.Is(err, ErrFull) {
 			return pending, err
 		}
@@ -91,18 +96,18 @@ func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*
 }
 
 // TryPublish is [Publisher.Publish] that returns [ErrFull] and waits for no room; with
-// a journal it waits for the disk, as Publish does.
+// a journal it waits for the disk, until its turn has come and its line is written.
 func (p *Publisher) TryPublish(envelope messaging.Envelope) (*Pending, error) {
 	checked, body, err := p.check(envelope)
 	if err != nil {
 		return nil, err
 	}
-	pending, _, err := p.take(checked.ID, checked.JobID, body)
+	pending, _, err := p.take(context.Background(), checked.ID, checked.JobID, body)
 	return pending, err
 }
 
-func (p *Publisher) take(id, jobID string, body []byte) (*Pending, <-chan struct{}, error) {
-	pending, room, news, err := p.outbox.add(id, jobID, body, func() error { return p.keep(id, jobID, body) })
+func (p *Publisher) take(ctx context.Context, id, jobID string, body []byte) (*Pending, <-chan struct{}, error) {
+	pending, room, news, err := p.outbox.add(ctx, id, jobID, body, func() error { return p.keep(id, jobID, body) })
 	switch {
 	case err == nil:
 		p.stir()
