@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/faults"
 	"github.com/letswriteabook/realtime/recovery/rebuild"
@@ -42,30 +43,21 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 		return err
 	}
 	defer stop()
-	log, done, err := t.OpenLog(ctx)
+	h, done, err := openHistory(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer done()
-	models, disconnect, err := t.OpenModels(ctx)
-	if err != nil {
-		return err
-	}
-	defer disconnect()
-	model, err := models.Model(projections.History)
-	if err != nil {
-		return err
-	}
 	said := ""
-	r := rebuild.New(log, model, func(p rebuild.Progress) {
+	r := rebuild.New(h.log, h.model, func(p rebuild.Progress) {
 		if p.Step != said {
 			said = p.Step
 			t.Tell("rebuild: %s", p.Step)
 		}
 	})
-	over := t.Fault(model.Collection() + " is dropped")
+	over := t.Fault(h.model.Collection() + " is dropped")
 	lostAt := time.Now()
-	if err := lose(ctx, t, models, model); err != nil {
+	if err := lose(ctx, t, h); err != nil {
 		return err
 	}
 	// Clients that come before the rebuild is there: MongoDB has next to nothing for
@@ -95,23 +87,49 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 		return err
 	}
 	stop()
-	return verifyAll(ctx, t, log, models.Store)
+	return verifyAll(ctx, t, h)
+}
+
+// history is what the drill works on.
+type history struct {
+	log    *eventstore.Log
+	models faults.Models
+	model  *projections.Model
+}
+
+func openHistory(ctx context.Context, t *faults.Trial) (h history, done func(), err error) {
+	log, closeLog, err := t.OpenLog(ctx)
+	if err != nil {
+		return h, nil, err
+	}
+	models, disconnect, err := t.OpenModels(ctx)
+	if err != nil {
+		closeLog()
+		return h, nil, err
+	}
+	done = func() { disconnect(); closeLog() }
+	model, err := models.Model(projections.History)
+	if err != nil {
+		done()
+		return h, nil, err
+	}
+	return history{log: log, models: models, model: model}, done, nil
 }
 
 // lose drops the collection; that of a running system it puts aside, and back if no
 // other one is swapped in.
-func lose(ctx context.Context, t *faults.Trial, models faults.Models, model *projections.Model) error {
+func lose(ctx context.Context, t *faults.Trial, h history) error {
 	if !t.Running() {
-		return models.Drop(ctx, model.Collection())
+		return h.models.Drop(ctx, h.model.Collection())
 	}
-	found, err := model.Collections(ctx)
+	found, err := h.model.Collections(ctx)
 	if err == nil && found.Shadow {
 		err = errors.New("a rebuild is under way, or was left: finish it, or drop its collection, and try again")
 	}
 	if err := t.Check("nobody rebuilds", "there is no shadow", err); err != nil {
 		return err
 	}
-	aside, err := model.PutAside(ctx)
+	aside, err := h.model.PutAside(ctx)
 	if aside != "" {
 		t.Undo("the old collection, unless another one was swapped in", func(ctx context.Context) error {
 			return putBack(ctx, t, aside)
@@ -123,38 +141,28 @@ func lose(ctx context.Context, t *faults.Trial, models faults.Models, model *pro
 // putBack puts back what was put aside, and drops what a rebuild has left, unless
 // that was swapped in.
 func putBack(ctx context.Context, t *faults.Trial, aside string) error {
-	// The drill's own connections have ended.
-	log, done, err := t.OpenLog(ctx)
+	h, done, err := openHistory(ctx, t) // the drill's own connections have ended
 	if err != nil {
 		return err
 	}
 	defer done()
-	models, disconnect, err := t.OpenModels(ctx)
-	if err != nil {
-		return err
-	}
-	defer disconnect()
-	model, err := models.Model(projections.History)
-	if err != nil {
-		return err
-	}
-	found, err := model.Collections(ctx)
+	found, err := h.model.Collections(ctx)
 	if err != nil || !found.Unfinished {
 		return err
 	}
-	state, err := log.State(ctx)
+	state, err := h.log.State(ctx)
 	if err != nil {
 		return err
 	}
 	extent := projections.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}
-	return errors.Join(model.PutBack(ctx, aside, extent), rebuild.New(log, model, nil).Discard(ctx))
+	return errors.Join(h.model.PutBack(ctx, aside, extent), rebuild.New(h.log, h.model, nil).Discard(ctx))
 }
 
 // shownDifferences is how many differences a failure names.
 const shownDifferences = 5
 
 // verifyAll compares every projection with the log, once it has all of it.
-func verifyAll(ctx context.Context, t *faults.Trial, log rebuild.Log, store *projections.Store) error {
+func verifyAll(ctx context.Context, t *faults.Trial, h history) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
 	}
@@ -162,11 +170,11 @@ func verifyAll(ctx context.Context, t *faults.Trial, log rebuild.Log, store *pro
 		return err
 	}
 	for _, name := range projections.Names() {
-		model, err := store.Model(name)
+		model, err := h.models.Model(name)
 		if err != nil {
 			return err
 		}
-		compared, err := rebuild.New(log, model, nil).Verify(ctx, false, shownDifferences)
+		compared, err := rebuild.New(h.log, model, nil).Verify(ctx, false, shownDifferences)
 		if err == nil && !compared.Equal {
 			err = errors.New("it is no fold of the log")
 		}
