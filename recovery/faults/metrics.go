@@ -60,6 +60,29 @@ func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 	return sum, nil
 }
 
+// Metric sums a metric over the gateways.
+func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
+	sum := 0.0
+	if t.Running() {
+		for _, gateway := range t.running.Gateways {
+			value, err := scrape(ctx, gateway, t.running.InternalToken, name)
+			if err != nil {
+				return 0, err
+			}
+			sum += value
+		}
+		return sum, nil
+	}
+	for _, gateway := range t.Gateways {
+		value, err := metric(ctx, gateway, name)
+		if err != nil {
+			return 0, err
+		}
+		sum += value
+	}
+	return sum, nil
+}
+
 // ExpectMetric measures the sum of a metric over the gateways, which has to be at
 // least so much.
 func (t *Trial) ExpectMetric(ctx context.Context, name string, least float64) error {

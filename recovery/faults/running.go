@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/internal/wait"
 	"github.com/letswriteabook/realtime/recovery/lab"
+	"github.com/letswriteabook/realtime/recovery/oracle"
 )
 
 // Running is a system that somebody else has started. A trial on it uses jobs of its
@@ -43,52 +44,29 @@ func (r Running) Validate() error {
 	return nil
 }
 
-// undo is something that a trial has done to a running system and has to take back.
-type undo struct {
-	what string
-	run  func(ctx context.Context) error
-}
-
-// undoTime bounds what takes one thing back.
-const undoTime = 2 * time.Minute
-
 // Running reports whether the trial is on a system that somebody else has started.
 func (t *Trial) Running() bool { return t.running != nil }
 
-// Undo has run called once, by the function that it returns or, however the trial ends,
-// before it is judged; the youngest first. run gets a context that no interruption
-// ends.
-func (t *Trial) Undo(what string, run func(ctx context.Context) error) (now func(ctx context.Context) error) {
-	u := &undo{what: what, run: run}
-	t.undos = append(t.undos, u)
-	return func(ctx context.Context) error {
-		at := slices.Index(t.undos, u)
-		if at < 0 {
-			return nil
-		}
-		t.undos = slices.Delete(t.undos, at, at+1)
-		return t.takeBack(ctx, u)
+// attach begins with a system that runs.
+func (t *Trial) attach(ctx context.Context) error {
+	if err := t.running.Validate(); err != nil {
+		return err
 	}
-}
-
-func (t *Trial) takeBack(ctx context.Context, u *undo) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTime)
-	defer cancel()
-	t.Tell("undo: %s", u.what)
-	if err := u.run(ctx); err != nil {
-		return fmt.Errorf("NOT UNDONE: %s: %w", u.what, err)
+	var err error
+	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
+		return err
 	}
+	if err := t.AwaitReady(ctx); err != nil {
+		return err
+	}
+	for i := range t.system.Jobs {
+		t.jobs = append(t.jobs, fmt.Sprintf("%s%d", t.running.Prefix, i))
+	}
+	if t.Outbox, err = newOutbox(ctx, t.redisURL(), t.system.Outbox, t.Journal); err != nil {
+		return err
+	}
+	t.Follow(ctx, earlyClient)
 	return nil
-}
-
-// undoAll takes back what is left to be.
-func (t *Trial) undoAll(ctx context.Context) error {
-	var all error
-	for _, u := range slices.Backward(t.undos) {
-		all = errors.Join(all, t.takeBack(ctx, u))
-	}
-	t.undos = nil
-	return all
 }
 
 // forget removes the trial's jobs from a running system.
@@ -150,29 +128,6 @@ func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) (release func
 		return nil, errors.Join(fmt.Errorf("end the subscriptions of Redis: %w", err), release(ctx))
 	}
 	return release, nil
-}
-
-// Metric sums a metric over the gateways.
-func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
-	sum := 0.0
-	if t.Running() {
-		for _, gateway := range t.running.Gateways {
-			value, err := scrape(ctx, gateway, t.running.InternalToken, name)
-			if err != nil {
-				return 0, err
-			}
-			sum += value
-		}
-		return sum, nil
-	}
-	for _, gateway := range t.Gateways {
-		value, err := metric(ctx, gateway, name)
-		if err != nil {
-			return 0, err
-		}
-		sum += value
-	}
-	return sum, nil
 }
 
 func ready(ctx context.Context, gateway string) error {

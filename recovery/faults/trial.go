@@ -83,28 +83,6 @@ func newTrial(ctx context.Context, row Row, options Options, dir string) (*Trial
 	return t, nil
 }
 
-// attach begins with a system that runs.
-func (t *Trial) attach(ctx context.Context) error {
-	if err := t.running.Validate(); err != nil {
-		return err
-	}
-	var err error
-	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
-		return err
-	}
-	if err := t.AwaitReady(ctx); err != nil {
-		return err
-	}
-	for i := range t.system.Jobs {
-		t.jobs = append(t.jobs, fmt.Sprintf("%s%d", t.running.Prefix, i))
-	}
-	if t.Outbox, err = newOutbox(ctx, t.redisURL(), t.system.Outbox, t.Journal); err != nil {
-		return err
-	}
-	t.Follow(ctx, earlyClient)
-	return nil
-}
-
 func (t *Trial) start(ctx context.Context) error {
 	var err error
 	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
