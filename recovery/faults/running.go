@@ -116,16 +116,18 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 // subscription. It lasts until release, at most for so long.
 func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) (release func(ctx context.Context) error, err error) {
 	client := t.newRedis()
+	defer func() { _ = client.Close() }()
 	release = func(ctx context.Context) error {
+		client := t.newRedis()
 		defer func() { _ = client.Close() }()
 		return client.Do(ctx, "CLIENT", "UNPAUSE").Err()
 	}
 	// WRITE holds PUBLISH, too, and lets the word that ends it through.
 	if err := client.Do(ctx, "CLIENT", "PAUSE", most.Milliseconds(), "WRITE").Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("hold Redis: %w", err), client.Close())
+		return nil, fmt.Errorf("hold Redis: %w", err)
 	}
 	if err := client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("end the subscriptions of Redis: %w", err), release(ctx))
+		return nil, errors.Join(fmt.Errorf("end the subscriptions of Redis: %w", err), release(context.WithoutCancel(ctx)))
 	}
 	return release, nil
 }
