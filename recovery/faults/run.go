@@ -76,6 +76,9 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 		return result, nil
 	}
 	err = row.Run(ctx, trial)
+	if err != nil {
+		trial.Tell("failed: %v", err) // what follows may take a while
+	}
 	err = errors.Join(err, trial.undoAll(ctx))
 	if _, skipped := asSkip(err); !skipped {
 		// After a failure too: what was lost is worth knowing then.
