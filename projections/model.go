@@ -79,13 +79,9 @@ func (m *Model) collection(s *Store) *mongo.Collection {
 
 // Collections is what MongoDB has of one projection.
 type Collections struct {
-	// Present says that the projection's collection is there; Documents counts
-	// those in it, an estimate.
-	Present   bool
-	Documents int64
-	// Shadow says that a shadow is there; ShadowDocuments counts its documents.
-	Shadow          bool
-	ShadowDocuments int64
+	// Present says that the projection's collection is there, and Shadow that a shadow
+	// is.
+	Present, Shadow bool
 	// Old are the collections that swaps have put aside, oldest first.
 	Old []string
 	// Unfinished says that a swap was interrupted: another one ends it.
@@ -107,15 +103,10 @@ func (m *Model) Collections(ctx context.Context) (Collections, error) {
 			switch {
 			case name == m.Collection():
 				found.Present = true
-				found.Documents, err = m.collection(m.live).EstimatedDocumentCount(ctx)
 			case name == m.Collection()+shadowSuffix:
 				found.Shadow = true
-				found.ShadowDocuments, err = m.collection(m.shadow).EstimatedDocumentCount(ctx)
 			case strings.HasPrefix(name, m.Collection()+oldInfix):
 				found.Old = append(found.Old, name)
-			}
-			if err != nil {
-				return err
 			}
 		}
 		aside, err := m.aside(ctx)
@@ -126,6 +117,18 @@ func (m *Model) Collections(ctx context.Context) (Collections, error) {
 		return Collections{}, fmt.Errorf("look at %s: %w: %w", m.Collection(), ErrUnavailable, err)
 	}
 	return found, nil
+}
+
+// Count returns how many documents the collection and the shadow have, an estimate.
+// Some servers count one by one: nothing bounds it but ctx.
+func (m *Model) Count(ctx context.Context) (live, shadow int64, err error) {
+	if live, err = m.collection(m.live).EstimatedDocumentCount(ctx); err == nil {
+		shadow, err = m.collection(m.shadow).EstimatedDocumentCount(ctx)
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("count %s: %w: %w", m.Collection(), ErrUnavailable, err)
+	}
+	return live, shadow, nil
 }
 
 // Prepare makes the shadow, with the indexes of the collection, if it is not

@@ -52,8 +52,12 @@ func (r *Rebuild) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
+	documents, shadow, err := r.model.Count(ctx)
+	if err != nil {
+		return Status{}, err
+	}
 	status := Status{
-		Projection: r.model.Name(), Collection: r.model.Collection(), Documents: found.Documents,
+		Projection: r.model.Name(), Collection: r.model.Collection(), Documents: documents,
 		Head: log.LastSequence, Old: found.Old, Unfinished: found.Unfinished,
 	}
 	if status.Lost, err = r.lost(ctx); err != nil {
@@ -73,7 +77,7 @@ func (r *Rebuild) Status(ctx context.Context) (Status, error) {
 	if !found.Shadow {
 		return status, nil
 	}
-	status.Shadow = &Shadow{Documents: found.ShadowDocuments}
+	status.Shadow = &Shadow{Documents: shadow}
 	filling, err := r.log.ConsumerState(ctx, r.model.RebuildConsumer())
 	switch {
 	case err == nil:
