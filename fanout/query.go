@@ -92,14 +92,14 @@ func (h *history) list(ctx context.Context, at place, query eventsQuery, show fu
 
 // walkOn shows the oldest records after a sequence.
 func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
-	after, shown := query.since, 0
+	after, shown, away := query.since, 0, h.mongoAway()
 	for walked := 0; walked < maxWalk && shown < query.limit; {
 		records, _ := h.projectedAfter(ctx, at, after, query.limit, false)
 		if len(records) == 0 {
 			if records, err = h.log.ReadAfter(ctx, at.jobID, after, query.limit); err != nil {
 				return incomplete, err
 			}
-			if h.mongoAway() {
+			if away || h.mongoAway() {
 				extent, err := h.log.Extent(ctx)
 				if err != nil {
 					return incomplete, err
@@ -124,7 +124,7 @@ func (h *history) walkOn(ctx context.Context, at place, query eventsQuery, show 
 // walkBack shows the newest records that match, newest first. Order is by
 // sequence; a bound on the time only leaves records out.
 func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
-	shown := 0
+	shown, away := 0, h.mongoAway()
 	page := func(records []messaging.Record) (enough bool) {
 		for _, record := range slices.Backward(records) {
 			if shown < query.limit && query.matches(record) && show(record) {
@@ -155,5 +155,5 @@ func (h *history) walkBack(ctx context.Context, at place, query eventsQuery, sho
 		older = query.limit - shown
 	}
 	enough := page(h.legacy(ctx, at.jobID, older))
-	return !enough && h.mongoAway(), nil
+	return !enough && (away || h.mongoAway()), nil
 }

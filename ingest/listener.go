@@ -16,7 +16,7 @@ const (
 	// that ends sooner does not begin the pauses anew.
 	lasting = time.Second
 	// backoffFactor is how much longer than the one before it a pause is. Outages
-	// are then found over within half of their length.
+	// are then found over within about half of their length, and nine tenths at most.
 	backoffFactor = 1.5
 )
 

@@ -30,10 +30,6 @@ var (
 	// helps after a rebuild.
 	ErrNoShadow = errors.New("there is no shadow")
 
-	// ErrNoCollection is returned by [Model.PutAside] when MongoDB has nothing of the
-	// projection. A retry helps once it has.
-	ErrNoCollection = errors.New("there is no collection")
-
 	// ErrLost is what the history projection stands still with: somebody dropped or
 	// emptied its collection. The log answers its readers meanwhile. It goes on by
 	// itself once a rebuild was swapped in.

@@ -129,39 +129,25 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
 	}
-	if names, err = m.replace(ctx, names, m.collection(m.shadow).Name()); err != nil {
-		return "", err
-	}
-	return names[0], nil
-}
-
-// replace puts the projection's collection aside and another into its place. It
-// notes what it has put aside in front of that, and returns it behind names.
-func (m *Model) replace(ctx context.Context, names []string, by string) ([]string, error) {
 	for range maxStrays {
-		aside := m.asideName()
+		aside = m.Collection() + oldInfix + strings.Replace(time.Now().UTC().Format(oldLayout), ".", "", 1)
 		names = append(names, aside)
 		if err := m.setAside(ctx, names); err != nil {
-			return nil, err
+			return "", err
 		}
 		err := m.rename(ctx, m.Collection(), aside)
 		if err != nil && !hasServerCode(err, codeNamespaceNotFound) {
-			return nil, err
+			return "", err
 		}
-		err = m.rename(ctx, by, m.Collection())
+		err = m.rename(ctx, m.collection(m.shadow).Name(), m.Collection())
 		if err == nil {
-			return names, nil
+			return names[0], nil
 		}
 		if !hasServerCode(err, codeNamespaceExists) {
-			return nil, err
+			return "", err
 		}
 	}
-	return nil, fmt.Errorf("swap %s: %w: another writer keeps making it", m.Collection(), ErrSwapUnfinished)
-}
-
-// asideName returns a name for the collection once it is put aside.
-func (m *Model) asideName() string {
-	return m.Collection() + oldInfix + strings.Replace(time.Now().UTC().Format(oldLayout), ".", "", 1)
+	return "", fmt.Errorf("swap %s: %w: another writer keeps making it", m.Collection(), ErrSwapUnfinished)
 }
 
 // Settle copies what other writers have added to the collections that were put

@@ -38,8 +38,7 @@ func Names() []string { return []string{History, JobHeads} }
 // Model is one projection as those see it who rebuild it: its collection, a
 // shadow that is filled beside it, and the ones that were put aside.
 // Its methods may be called concurrently, but for those that move collections:
-// [Model.DropShadow], [Model.Exchange], [Model.Settle], [Model.PutAside],
-// [Model.PutBack] and [Model.DropOld].
+// [Model.DropShadow], [Model.Exchange], [Model.Settle] and [Model.DropOld].
 type Model struct {
 	name   string
 	live   *Store

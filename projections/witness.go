@@ -96,9 +96,6 @@ func (s *Store) witness(ctx context.Context) (sighting, error) {
 	return sighting{there: true, mark: text(doc, fieldMark)}, nil
 }
 
-// newMark returns a mark that no other witness has.
-func newMark() bson.E { return bson.E{Key: fieldMark, Value: bson.NewObjectID().Hex()} }
-
 // bearWitness writes the witness, unless it is there. It has no jobId, so that
 // nobody's question finds it.
 func (s *Store) bearWitness(ctx context.Context) error {
@@ -106,7 +103,7 @@ func (s *Store) bearWitness(ctx context.Context) error {
 	defer cancel()
 	_, err := s.events.InsertOne(ctx, bson.D{
 		{Key: fieldID, Value: witnessID},
-		newMark(),
+		{Key: fieldMark, Value: bson.NewObjectID().Hex()},
 		{Key: "note", Value: "Written and checked by the history projection. Without it the collection counts as dropped."},
 	})
 	if err != nil && !mongo.IsDuplicateKeyError(err) {

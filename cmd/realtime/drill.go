@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -146,9 +148,11 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	if err := flags.scale.Validate(); err != nil {
 		return usageError{err}
 	}
-	running, err := flags.running.system(names)
+	ctx, stop := orHangup(cmd.Context())
+	defer stop()
+	running, err := flags.running.system(cmd, names)
 	if err == nil {
-		err = flags.running.consent(chosen, running, flags.scale)
+		err = flags.running.consent(ctx, chosen, running, flags.scale)
 	}
 	if err != nil {
 		return usageError{err}
@@ -172,7 +176,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	}
 	ran, failed := []ranDrill{}, error(nil)
 	for _, d := range chosen {
-		result, err := runDrill(cmd.Context(), d, drills.Options{
+		result, err := runDrill(ctx, d, drills.Options{
 			Scale: flags.scale, Running: running, Executable: executable, Dir: dir, Keep: flags.keep,
 			Command: strings.Join(append([]string{"realtime"}, os.Args[1:]...), " "),
 		})
@@ -189,6 +193,15 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 		ran = append(ran, ranDrill{Drill: result, Folder: folder})
 	}
 	return errors.Join(failed, showDrills(cmd, flags.output, ran))
+}
+
+// orHangup ends the context when the terminal goes away, too: a drill has to undo what
+// it did. A program that was told to ignore that goes on doing so.
+func orHangup(ctx context.Context) (context.Context, context.CancelFunc) {
+	if signal.Ignored(syscall.SIGHUP) {
+		return ctx, func() {}
+	}
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // runDrill runs one and tells how it goes on standard error.

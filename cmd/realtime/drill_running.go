@@ -25,7 +25,7 @@ type runningFlags struct {
 
 func (f *runningFlags) add(command *cobra.Command) {
 	set := command.Flags()
-	set.StringSliceVar(&f.urls, "url", nil, "run the drill on the system that is there: a gateway's base URL, such as http://127.0.0.1:3001; repeatable")
+	set.StringSliceVar(&f.urls, "url", nil, "run the drill on the system that is there: the base URL of one gateway, not of a balancer, such as http://127.0.0.1:3001; repeatable")
 	set.BoolVar(&f.iKnow, "i-know", false, "with --url: do it; without, the drill says what it would do, and ends")
 	set.StringVar(&f.down, "down", "", "with --url: the shell command that takes away what the drill is about")
 	set.StringVar(&f.up, "up", "", "with --url: the shell command that brings it back")
@@ -33,12 +33,15 @@ func (f *runningFlags) add(command *cobra.Command) {
 }
 
 // system returns the running system, or nil when the drill is to start one of its own.
-func (f *runningFlags) system(names []string) (*drills.Running, error) {
-	if len(f.urls) == 0 {
+func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Running, error) {
+	if !cmd.Flags().Changed("url") {
 		if f.iKnow || f.down != "" || f.up != "" || f.tokenFile != "" {
 			return nil, errors.New("--i-know, --down, --up and --token-file need --url: without it, a drill runs on a system of its own")
 		}
 		return nil, nil
+	}
+	if len(f.urls) == 0 {
+		return nil, errors.New("--url is empty: want a gateway's base URL, such as http://127.0.0.1:3001")
 	}
 	if len(names) != 1 || names[0] == allDrills {
 		return nil, errors.New("on a running system one drill is run at a time")
@@ -68,31 +71,33 @@ func (f *runningFlags) system(names []string) (*drills.Running, error) {
 	running.RedisURL, running.NATSURL, running.MongoURI = cfg.RedisURL, cfg.NATSURL, cfg.MongoDBURI
 	running.InternalToken = cfg.InternalToken
 	running.Prefix = "drill-" + time.Now().UTC().Format("20060102t150405") + "-"
-	running.Forget = func(ctx context.Context, jobs []string) error { return eraseDrill(ctx, names[0], jobs) }
+	running.Forget = func(ctx context.Context, jobs []string) error { return eraseDrill(ctx, names[0], jobs, false) }
 	return running, nil
 }
 
-// eraseDrill removes the jobs of a drill.
-func eraseDrill(ctx context.Context, drill string, jobs []string) error {
+// eraseDrill removes the jobs of a drill, as many as it can, or in a dry run makes sure
+// that it could.
+func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) error {
 	by := osUser()
 	if by == "" {
 		by = "realtime drill"
 	}
+	var all error
 	for _, job := range jobs {
 		err := withOperator(ctx, func(operator *app.Operator, _ *progress) error {
 			request := app.EraseRequest{JobID: job, By: by, Reason: "the end of the drill " + drill}
-			_, err := operator.Erase(ctx, request, false, func(string, uint64, uint64) {})
+			_, err := operator.Erase(ctx, request, dryRun, func(string, uint64, uint64) {})
 			return err
 		})
 		if err != nil && !errors.Is(err, app.ErrNothingToErase) {
-			return fmt.Errorf("%w; repeat it: realtime erase %s --reason drill", err, job)
+			all = errors.Join(all, fmt.Errorf("job %s: %w; realtime erase %[1]s --reason drill finishes it", job, err))
 		}
 	}
-	return nil
+	return all
 }
 
 // consent shows what drills will do to a running system, and fails without --i-know.
-func (f *runningFlags) consent(chosen []drills.Drill, running *drills.Running, scale drills.Scale) error {
+func (f *runningFlags) consent(ctx context.Context, chosen []drills.Drill, running *drills.Running, scale drills.Scale) error {
 	if running == nil {
 		return nil
 	}
@@ -108,6 +113,10 @@ func (f *runningFlags) consent(chosen []drills.Drill, running *drills.Running, s
 	}
 	if !f.iKnow {
 		return errors.New("nothing was done: say --i-know to have it done")
+	}
+	// Whether it could clean up after itself is found out before, and not after.
+	if err := eraseDrill(ctx, chosen[0].Name, []string{running.Prefix + "0"}, true); err != nil {
+		return fmt.Errorf("nothing was done: its jobs could not be erased in the end: %w", err)
 	}
 	return nil
 }

@@ -105,7 +105,7 @@ func reset(what string, repeat int) stage {
 		if what == loadtest.ResetServer {
 			// The burst's later half waits until a process has started, which takes a
 			// busy machine a while; what counts is that all of it comes.
-			o.LatencyThresholdMs = 2000
+			o.LatencyThresholdMs = 5000
 		}
 	}}
 }

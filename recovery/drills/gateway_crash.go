@@ -47,14 +47,14 @@ func runGatewayCrash(ctx context.Context, t *faults.Trial, options Options) erro
 			return err
 		}
 		recovered(t, fmt.Sprintf("clients have all (%d of %d)", i+1, len(gateways)), since)
-		if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+		if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 			return err
 		}
 		if err := back(ctx); err != nil {
 			return err
 		}
 		over()
-		if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+		if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 			return err
 		}
 	}
@@ -64,7 +64,7 @@ func runGatewayCrash(ctx context.Context, t *faults.Trial, options Options) erro
 // gatewaysOf returns the gateways that are killed in turn.
 func gatewaysOf(t *faults.Trial, options Options) []part {
 	if t.Running() {
-		return []part{commanded("a gateway", *options.Running)}
+		return []part{commanded(t, "a gateway", *options.Running)}
 	}
 	var all []part
 	for _, gateway := range t.Gateways {

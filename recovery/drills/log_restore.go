@@ -92,7 +92,7 @@ func runLogRestore(ctx context.Context, t *faults.Trial, options Options) error 
 	}
 	recovered(t, "clients have all again", since)
 	t.Note("epoch %s became %s; every client was told for each of its jobs", restored.PreviousEpoch, restored.Epoch)
-	if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+	if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 		return fmt.Errorf("after the restore: %w", err)
 	}
 	return nil

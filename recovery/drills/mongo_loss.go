@@ -19,16 +19,16 @@ func mongoLoss() Drill {
 			"It has to be equal to the log in the end, and clients see no gap.",
 		System: faults.System{Nodes: 1, Mongo: true},
 		run:    runMongoLoss,
-		touches: func(running Running, _ Scale) ([]string, error) {
+		touches: byItself(func(running Running, _ Scale) ([]string, error) {
 			if running.MongoURI == "" {
 				return nil, errors.New("the service has no MongoDB: MONGODB_URI is not set")
 			}
 			return []string{
-				"put the collection of history aside under another name, as if it were dropped: readers get their history from the log meanwhile",
-				"rebuild it from the log, carry over what only the old one has, compare and swap it in; if that does not come about, the old " +
-					"collection is put back. It is kept beside the new one: realtime projections swap history --drop-old drops it",
+				"drop nothing: make the collection of history anew from the log beside the one that is there, with what only that has, compare it with " +
+					"the log and swap it in. Until then readers have the old one, and an interruption drops what was made",
+				"keep the old one beside it: realtime projections swap history --drop-old drops it",
 			}, nil
-		},
+		}),
 	}
 }
 
@@ -38,16 +38,19 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 			return err
 		}
 	}
-	stop, err := traffic(ctx, t)
-	if err != nil {
-		return err
-	}
-	defer stop()
 	h, done, err := openHistory(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer done()
+	if err := nobodyRebuilds(ctx, t, h); err != nil {
+		return err
+	}
+	stop, err := traffic(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	said := ""
 	r := rebuild.New(h.log, h.model, func(p rebuild.Progress) {
 		if p.Step != said {
@@ -55,14 +58,14 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 			t.Tell("rebuild: %s", p.Step)
 		}
 	})
-	over := t.Fault(h.model.Collection() + " is dropped")
 	lostAt := time.Now()
-	if err := lose(ctx, t, h); err != nil {
+	over, err := lose(ctx, t, h)
+	if err != nil {
 		return err
 	}
-	// Clients that come before the rebuild is there: MongoDB has next to nothing for
-	// them, and events go on.
-	if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+	// Clients that come before the rebuild is there: where MongoDB has lost it all, it
+	// has next to nothing for them, and events go on.
+	if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 		return err
 	}
 	t.Follow(ctx, "before-the-rebuild")
@@ -83,7 +86,7 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 	t.Measure("documents of the shadow, equal to the log", float64(swapped.Compared.Found), "")
 	t.Measure("rebuilt a second, beside the traffic", float64(swapped.Compared.Found)/filled.Sub(began).Seconds(), "events/s")
 	t.Measure("projection stood still for the swap", swapped.PausedSeconds*1000, "ms")
-	if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+	if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 		return err
 	}
 	stop()
@@ -116,46 +119,43 @@ func openHistory(ctx context.Context, t *faults.Trial) (h history, done func(), 
 	return history{log: log, models: models, model: model}, done, nil
 }
 
-// lose drops the collection; that of a running system it puts aside, and back if no
-// other one is swapped in.
-func lose(ctx context.Context, t *faults.Trial, h history) error {
-	if !t.Running() {
-		return h.models.Drop(ctx, h.model.Collection())
+// lose drops the collection. On a running system nothing is lost: what makes up for a
+// loss is rehearsed beside the collection that is there.
+func lose(ctx context.Context, t *faults.Trial, h history) (over func(), err error) {
+	if t.Running() {
+		t.Undo("what a rebuild has left", func(ctx context.Context) error { return discard(ctx, t) })
+		return t.Fault(h.model.Collection() + " is made anew"), nil
 	}
-	found, err := h.model.Collections(ctx)
-	if err == nil && found.Shadow {
-		err = errors.New("a rebuild is under way, or was left: finish it, or drop its collection, and try again")
-	}
-	if err := t.Check("nobody rebuilds", "there is no shadow", err); err != nil {
-		return err
-	}
-	aside, err := h.model.PutAside(ctx)
-	if aside != "" {
-		t.Undo("the old collection, unless another one was swapped in", func(ctx context.Context) error {
-			return putBack(ctx, t, aside)
-		})
-	}
-	return err
+	over = t.Fault(h.model.Collection() + " is dropped")
+	return over, h.models.Drop(ctx, h.model.Collection())
 }
 
-// putBack puts back what was put aside, and drops what a rebuild has left, unless
-// that was swapped in.
-func putBack(ctx context.Context, t *faults.Trial, aside string) error {
+// nobodyRebuilds fails when there is something of a rebuild or a swap already.
+func nobodyRebuilds(ctx context.Context, t *faults.Trial, h history) error {
+	found, err := h.model.Collections(ctx)
+	if err == nil && (found.Shadow || found.Unfinished) {
+		err = faults.Skip("a rebuild or a swap of history is under way, or was left: finish it first, with realtime projections rebuild history --swap")
+	}
+	return t.Check("nobody rebuilds", "there is no shadow", err)
+}
+
+// discard drops what a rebuild has left that was not swapped in.
+func discard(ctx context.Context, t *faults.Trial) error {
 	h, done, err := openHistory(ctx, t) // the drill's own connections have ended
 	if err != nil {
 		return err
 	}
 	defer done()
 	found, err := h.model.Collections(ctx)
-	if err != nil || !found.Unfinished {
+	switch {
+	case err != nil:
 		return err
+	case found.Unfinished:
+		return errors.New("the swap is not finished: run realtime projections swap history")
+	case !found.Shadow:
+		return nil
 	}
-	state, err := h.log.State(ctx)
-	if err != nil {
-		return err
-	}
-	extent := projections.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}
-	return errors.Join(h.model.PutBack(ctx, aside, extent), rebuild.New(h.log, h.model, nil).Discard(ctx))
+	return rebuild.New(h.log, h.model, nil).Discard(ctx)
 }
 
 // shownDifferences is how many differences a failure names.

@@ -1,10 +1,7 @@
 package drills
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"os/exec"
 
 	"github.com/letswriteabook/realtime/recovery/faults"
 	"github.com/letswriteabook/realtime/recovery/lab"
@@ -23,7 +20,11 @@ func (p part) take(ctx context.Context, t *faults.Trial) (back func(ctx context.
 	if t.Running() {
 		back = t.Undo(p.name+" comes back", p.up)
 	}
-	return back, p.down(ctx)
+	if err := p.down(ctx); err != nil {
+		return nil, err
+	}
+	t.Tell("%s is away", p.name)
+	return back, nil
 }
 
 // process is a part of the lab: it is killed and started again.
@@ -38,20 +39,17 @@ func process(p *lab.Process) part {
 	}
 }
 
-// commanded is a part of a running system that commands take away and bring back.
-func commanded(name string, running Running) part {
+// commanded is a part of a running system that commands take away and bring back. It
+// is back when every gateway is ready.
+func commanded(t *faults.Trial, name string, running Running) part {
 	return part{
 		name: name,
-		down: func(ctx context.Context) error { return shell(ctx, running.Down) },
-		up:   func(ctx context.Context) error { return shell(ctx, running.Up) },
+		down: func(ctx context.Context) error { return lab.Shell(ctx, running.Down) },
+		up: func(ctx context.Context) error {
+			if err := lab.Shell(ctx, running.Up); err != nil {
+				return err
+			}
+			return t.AwaitReady(ctx)
+		},
 	}
-}
-
-// shell runs a command of the operator's.
-func shell(ctx context.Context, command string) error {
-	said, err := exec.CommandContext(ctx, "sh", "-c", command).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", command, err, bytes.TrimSpace(said))
-	}
-	return nil
 }

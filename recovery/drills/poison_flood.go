@@ -23,10 +23,10 @@ func poisonFlood() Drill {
 		Limit:  10 * time.Second,
 		System: faults.System{Nodes: 1, Gateways: 2},
 		run:    runPoisonFlood,
-		touches: func(_ Running, scale Scale) ([]string, error) {
+		touches: byItself(func(_ Running, scale Scale) ([]string, error) {
 			return []string{fmt.Sprintf("publish %d events that cannot be accepted, %d a second: they count as refused, and alerts on that fire; "+
-				"their dead letters are removed when the drill passes", scale.events(usualPoison), poisonRate)}, nil
-		},
+				"their dead letters are removed in the end", scale.events(usualPoison), poisonRate)}, nil
+		}),
 	}
 }
 
@@ -61,6 +61,7 @@ func runPoisonFlood(ctx context.Context, t *faults.Trial, options Options) error
 	defer raw.Close()
 	marker := fmt.Sprintf("drill-%d", time.Now().UnixNano())
 	want := map[messaging.Reason]int{}
+	remove := t.Undo("the dead letters of the drill", func(ctx context.Context) error { return removeLetters(ctx, t, marker) })
 	over := t.Fault("poison is published")
 	pace := time.NewTicker(time.Second / poisonRate)
 	defer pace.Stop()
@@ -98,23 +99,36 @@ func runPoisonFlood(ctx context.Context, t *faults.Trial, options Options) error
 	for _, reason := range slices.Sorted(maps.Keys(want)) {
 		t.Measure("dead letters, "+string(reason), float64(want[reason]), "")
 	}
-	if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+	if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 		return err
 	}
 	stop()
-	for _, sequence := range found.sequences {
-		if err := log.RemoveDeadLetter(ctx, sequence); err != nil {
-			return err
-		}
+	if err := remove(ctx); err != nil {
+		return err
 	}
-	t.Note("the %d letters of the drill were removed again", len(found.sequences))
+	t.Note("the %d letters of the drill were removed again", found.count)
 	return nil
+}
+
+// removeLetters removes the dead letters with the marker.
+func removeLetters(ctx context.Context, t *faults.Trial, marker string) error {
+	log, done, err := t.OpenLog(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return deadletters.Each(ctx, log, deadletters.Filter{}, func(letter eventstore.Letter) error {
+		if !bytes.Contains(letter.Body, []byte(marker)) {
+			return nil
+		}
+		return log.RemoveDeadLetter(ctx, letter.Sequence)
+	})
 }
 
 // letters are the dead letters of one drill.
 type letters struct {
-	reasons   map[messaging.Reason]int
-	sequences []uint64
+	reasons map[messaging.Reason]int
+	count   int
 }
 
 // awaitLetters waits until there are count letters with the marker, and then as long
@@ -126,20 +140,20 @@ func awaitLetters(ctx context.Context, log *eventstore.Log, marker string, count
 		err := deadletters.Each(ctx, log, deadletters.Filter{}, func(letter eventstore.Letter) error {
 			if bytes.Contains(letter.Body, []byte(marker)) {
 				found.reasons[letter.Reason]++
-				found.sequences = append(found.sequences, letter.Sequence)
+				found.count++
 			}
 			return nil
 		})
 		if err != nil {
 			return found, err
 		}
-		if n := len(found.sequences); n > count || n == count && n == previous {
+		if n := found.count; n > count || n == count && n == previous {
 			return found, nil
 		} else {
 			previous = n
 		}
 		if err := wait.For(ctx, 500*time.Millisecond); err != nil {
-			return found, fmt.Errorf("%d dead letters, want %d: %w", len(found.sequences), count, err)
+			return found, fmt.Errorf("%d dead letters, want %d: %w", found.count, count, err)
 		}
 	}
 }

@@ -22,7 +22,7 @@ func redisOutage() Drill {
 				return byCommands("Redis")(running, scale)
 			}
 			return []string{fmt.Sprintf("have Redis hold back every write and everything that is published, of all its users, for %s (CLIENT PAUSE), "+
-				"and end every subscription (CLIENT KILL TYPE pubsub); CLIENT UNPAUSE undoes it, or Redis itself %s later", scale.outage(), pauseMargin)}, nil
+				"and end every subscription (CLIENT KILL TYPE pubsub); CLIENT UNPAUSE undoes it, and any pause of somebody else's, or Redis itself %s later", scale.outage(), pauseMargin)}, nil
 		},
 	}
 }
@@ -54,7 +54,7 @@ func runRedisOutage(ctx context.Context, t *faults.Trial, options Options) error
 		return err
 	}
 	t.Mark("publishing goes on")
-	if err := t.Outbox.AwaitMore(ctx, afterEvents); err != nil {
+	if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 		return err
 	}
 	stop()
@@ -74,18 +74,11 @@ func redisOf(t *faults.Trial, options Options) part {
 		return process(t.Lab.Redis())
 	}
 	if options.Running.Down != "" {
-		return commanded("Redis", *options.Running)
+		return commanded(t, "Redis", *options.Running)
 	}
-	release := func(context.Context) error { return nil }
 	return part{
 		name: "Redis",
-		down: func(ctx context.Context) (err error) {
-			let, err := t.HoldRedis(ctx, options.Scale.outage()+pauseMargin)
-			if err == nil {
-				release = let
-			}
-			return err
-		},
-		up: func(ctx context.Context) error { return release(ctx) },
+		down: func(ctx context.Context) error { return t.HoldRedis(ctx, options.Scale.outage()+pauseMargin) },
+		up:   t.ReleaseRedis,
 	}
 }

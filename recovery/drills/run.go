@@ -39,6 +39,9 @@ const (
 	trialTime    = 5 * time.Minute
 	settleTime   = 2 * time.Minute
 	timePerEvent = 10 * time.Millisecond
+	// runningTime is beside that, on a running system: nobody knows how large it is, and
+	// an interruption ends it well.
+	runningTime = 12 * time.Hour
 )
 
 // Run runs a drill. It returns an error when there is nothing to report: the drill
@@ -51,14 +54,14 @@ func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error
 	if options.Log == nil {
 		options.Log = func(string) {}
 	}
-	target, programs, err := drill.target(ctx, options)
+	target, does, programs, err := drill.target(ctx, options)
 	if err != nil {
 		return report.Drill{}, err
 	}
 	result := report.Drill{
-		Name: drill.Name, Does: drill.Does, Target: target, Command: options.Command, Began: time.Now().UTC(),
+		Name: drill.Name, Does: does, Target: target, Command: options.Command, Began: time.Now().UTC(),
 		Machine: map[string]string{
-			"machine": runtime.GOOS + "/" + runtime.GOARCH + ", " + strconv.Itoa(runtime.NumCPU()) + " cores, loopback",
+			"machine": runtime.GOOS + "/" + runtime.GOARCH + ", " + strconv.Itoa(runtime.NumCPU()) + " cores",
 		},
 	}
 	frame := faults.Options{Programs: programs, Dir: options.Dir, Keep: options.Keep, Timeline: true, Log: options.Log}
@@ -72,6 +75,9 @@ func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error
 		Variant: drill.Name, Title: drill.Does, Limit: drill.Limit, System: drill.system(options),
 		Timeout: trialTime + extra, SettleTimeout: settleTime + extra,
 		Run: func(ctx context.Context, t *faults.Trial) error { return drill.run(ctx, t, options) },
+	}
+	if options.Running != nil {
+		row.Timeout += runningTime
 	}
 	options.Log("begin")
 	result.Result, err = faults.Run(ctx, row, frame)
@@ -104,15 +110,16 @@ func (d Drill) system(options Options) faults.System {
 	return system
 }
 
-// target returns what the report calls the system, and the programs of one of its own.
-func (d Drill) target(ctx context.Context, options Options) (string, lab.Programs, error) {
+// target returns what the report calls the system, what it says is done, and the
+// programs of a system of the drill's own.
+func (d Drill) target(ctx context.Context, options Options) (target, does string, programs lab.Programs, err error) {
 	if options.Running != nil {
-		_, err := d.Plan(*options.Running, options.Scale)
-		return "running: " + strings.Join(options.Running.Gateways, ", "), lab.Programs{}, err
+		plan, err := d.Plan(*options.Running, options.Scale)
+		return "running: " + strings.Join(options.Running.Gateways, ", "), d.Does + " Here it was to " + strings.Join(plan, "; ") + ".", lab.Programs{}, err
 	}
 	options.Log("look for the programs")
-	programs, err := lab.Find(ctx, options.Executable, filepath.Join(options.Dir, "bin"), d.System.Nodes > 0, d.System.Mongo)
-	return "throw-away, started by the drill", programs, err
+	programs, err = lab.Find(ctx, options.Executable, filepath.Join(options.Dir, "bin"), d.System.Nodes > 0, d.System.Mongo)
+	return "throw-away, started by the drill", d.Does, programs, err
 }
 
 // defaultJobs is the least number of jobs.

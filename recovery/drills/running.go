@@ -33,7 +33,7 @@ func (d Drill) Plan(running Running, scale Scale) ([]string, error) {
 		return nil, fmt.Errorf("drill %s %w: %w", d.Name, ErrThrowAwayOnly, err)
 	}
 	plan := []string{fmt.Sprintf("publish about %d events a second, of %d jobs %s…, and follow them on %s; the jobs are erased in the end, "+
-		"which is noted in the audit record", trafficRate, runningJobs, running.Prefix, strings.Join(running.Gateways, ", "))}
+		"which is noted in the audit record; the projections stand still meanwhile, a second or so for each 140 events", runningRate, runningJobs, running.Prefix, strings.Join(running.Gateways, ", "))}
 	return append(plan, fault...), nil
 }
 
@@ -47,6 +47,16 @@ func byCommands(what string) func(Running, Scale) ([]string, error) {
 			"run " + running.Down,
 			"run " + running.Up + ", which undoes it, however the drill ends",
 		}, nil
+	}
+}
+
+// byItself is the plan of a drill that takes no commands.
+func byItself(lines func(Running, Scale) ([]string, error)) func(Running, Scale) ([]string, error) {
+	return func(running Running, scale Scale) ([]string, error) {
+		if running.Down != "" || running.Up != "" {
+			return nil, errors.New("it takes nothing away: --down and --up are not for it")
+		}
+		return lines(running, scale)
 	}
 }
 

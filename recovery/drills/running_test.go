@@ -26,7 +26,7 @@ import (
 type others struct {
 	*lab.Lab
 	gateways []*lab.Process
-	// control kills and starts parts, by the path of a request.
+	// control kills and starts a NATS node, by the path of a request.
 	control *httptest.Server
 	mongo   bool
 	dir     string
@@ -65,10 +65,7 @@ func startOthers(t *testing.T, cfg lab.Config, gateways int) *others {
 		s.gateways = append(s.gateways, gateway)
 	}
 	s.control = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		part := s.gateways[0]
-		if strings.HasPrefix(r.URL.Path, "/node/") {
-			part = s.NATS(0)
-		}
+		part := s.NATS(0)
 		if strings.HasSuffix(r.URL.Path, "/down") {
 			part.Kill()
 		} else if err := part.Start(r.Context()); err != nil {
@@ -119,19 +116,23 @@ func (s *others) run(ctx context.Context, t *testing.T, name, prefix string, cha
 func TestDrillsOnARunningSystem(t *testing.T) {
 	t.Parallel()
 	s := startOthers(t, lab.Config{Nodes: 3}, 2)
-	s.interrupt(t, "redis-outage", "fault:")
-	s.expectRedis(t)
+	s.interrupt(t, "redis-outage", "Redis is away", func() {
+		if err := s.publish(t, time.Second); err == nil {
+			t.Error("Redis takes what is published, in the outage")
+		}
+	})
+	if err := s.publish(t, 20*time.Second); err != nil { // it would hold that back for a minute
+		t.Errorf("after an interruption: %v", err)
+	}
 	s.pass(t, "redis-outage", "")
-	s.pass(t, "poison-flood", "")
-	s.pass(t, "gateway-crash", "/gateway")
-	s.pass(t, "node-loss", "/node")
+	s.pass(t, "node-loss", "/node") // gateway-crash is its like; poison-flood is run by the end-to-end tests
 }
 
 // The same with MongoDB's collection.
 func TestMongoLossOnARunningSystem(t *testing.T) {
 	t.Parallel()
 	s := startOthers(t, lab.Config{Nodes: 1, Mongo: true}, 1)
-	s.interrupt(t, "mongo-loss", "rebuild:")
+	s.interrupt(t, "mongo-loss", "rebuild:", func() {})
 	s.expectHistory(t)
 	s.pass(t, "mongo-loss", "") // finds nothing in its way, and verifies all of it
 }
@@ -151,7 +152,7 @@ func (s *others) pass(t *testing.T, name, part string) {
 		t.Fatalf("%s: %v", name, err)
 	}
 	result := got.Result
-	if result.Status != report.Passed || result.Verdict.Acknowledged < 600 || result.Verdict.Delivered == 0 || (result.Verdict.Projected > 0) != s.mongo {
+	if result.Status != report.Passed || result.Verdict.Acknowledged < 300 || result.Verdict.Delivered == 0 || (result.Verdict.Projected > 0) != s.mongo {
 		t.Errorf("%s: %+v", name, result)
 	}
 	if len(s.forgot) != 3 || !strings.HasPrefix(s.forgot[0], "drill-"+name+"-") || !strings.HasPrefix(got.Target, "running: ") {
@@ -159,8 +160,8 @@ func (s *others) pass(t *testing.T, name, part string) {
 	}
 }
 
-// interrupt begins a drill and ends it at a line that it tells.
-func (s *others) interrupt(t *testing.T, name, at string) {
+// interrupt begins a drill and, at a line that it tells, calls then and ends it.
+func (s *others) interrupt(t *testing.T, name, at string, then func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -168,7 +169,8 @@ func (s *others) interrupt(t *testing.T, name, at string) {
 		options.Scale.Outage = time.Minute
 		options.Log = func(line string) {
 			t.Log(line)
-			if strings.HasPrefix(line, at) {
+			if strings.HasPrefix(line, at) && ctx.Err() == nil {
+				then()
 				cancel()
 			}
 		}
@@ -178,21 +180,19 @@ func (s *others) interrupt(t *testing.T, name, at string) {
 	}
 }
 
-// expectRedis fails the test when Redis holds back what is published, as it would for
-// a minute yet.
-func (s *others) expectRedis(t *testing.T) {
+// publish publishes something that is no event, and waits for Redis for so long.
+func (s *others) publish(t *testing.T, most time.Duration) error {
 	t.Helper()
 	opts, err := redis.ParseURL(s.RedisURL())
 	if err != nil {
 		t.Fatal(err)
 	}
+	opts.ContextTimeoutEnabled, opts.MaxRetries, opts.ReadTimeout = true, -1, most
 	client := redis.NewClient(opts)
 	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), most)
 	defer cancel()
-	if err := client.Publish(ctx, "any", "text").Err(); err != nil {
-		t.Errorf("Redis is held still: %v", err)
-	}
+	return client.Publish(ctx, "any", "text").Err()
 }
 
 // expectHistory fails the test when the collection of history is not in its place.
@@ -205,7 +205,7 @@ func (s *others) expectHistory(t *testing.T) {
 	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(t.Context())) }()
 	names, err := db.ListCollectionNames(t.Context(), map[string]any{})
 	if err != nil || !slices.Contains(names, "novel_job_events") || slices.Contains(names, "novel_job_events_shadow") {
-		t.Errorf("the collection is not back: %v, %v", names, err)
+		t.Errorf("the collection is not there alone: %v, %v", names, err)
 	}
 }
 
@@ -218,7 +218,14 @@ func TestPlans(t *testing.T) {
 	}
 	bare := drills.Running{Running: faults.Running{Gateways: []string{"http://a"}}}
 	for _, d := range drills.Drills() {
-		plan, err := d.Plan(whole, drills.Scale{})
+		running := whole
+		if d.Name == "mongo-loss" || d.Name == "poison-flood" {
+			if _, err := d.Plan(whole, drills.Scale{}); !errors.Is(err, drills.ErrThrowAwayOnly) {
+				t.Errorf("%s takes commands: %v", d.Name, err)
+			}
+			running.Down, running.Up = "", ""
+		}
+		plan, err := d.Plan(running, drills.Scale{})
 		if d.Name == "log-restore" {
 			if !errors.Is(err, drills.ErrThrowAwayOnly) {
 				t.Errorf("%s: %v", d.Name, err)

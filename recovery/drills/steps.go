@@ -8,23 +8,34 @@ import (
 	"github.com/letswriteabook/realtime/recovery/faults"
 )
 
-// The usual traffic: events per second, and how many have to be acknowledged before
-// the fault, so that the report shows what is normal.
+// The usual traffic in events per second; less on a running system, where every event
+// is erased in the end.
 const (
-	trafficRate  = 100
-	beforeEvents = 300
-	afterEvents  = 300
+	trafficRate = 100
+	runningRate = 50
 )
+
+// rate returns the events per second of the trial's traffic.
+func rate(t *faults.Trial) int {
+	if t.Running() {
+		return runningRate
+	}
+	return trafficRate
+}
+
+// some is how many events have to be acknowledged before a fault, and again after it,
+// so that the report shows what is normal: those of three seconds.
+func some(t *faults.Trial) int { return 3 * rate(t) }
 
 // traffic starts it and, once enough has gone through to the clients, says that it
 // flows. It goes on until stop.
 func traffic(ctx context.Context, t *faults.Trial) (stop func(), err error) {
-	stop = t.Load(trafficRate)
-	err = t.Outbox.AwaitMore(ctx, beforeEvents)
+	stop = t.Load(rate(t))
+	err = t.Outbox.AwaitMore(ctx, some(t))
 	if err == nil {
 		err = t.AwaitClients(ctx)
 	}
-	if err := t.Check("events flow", fmt.Sprintf("%d a second are acknowledged and reach the clients", trafficRate), err); err != nil {
+	if err := t.Check("events flow", fmt.Sprintf("%d a second are acknowledged and reach the clients", rate(t)), err); err != nil {
 		stop()
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package faults
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,6 +18,9 @@ import (
 func metric(ctx context.Context, gateway *lab.Process, name string) (float64, error) {
 	return scrape(ctx, "http://"+gateway.Addr(), "", name)
 }
+
+// errNoMetric says that a page lacks a metric.
+var errNoMetric = errors.New("no such metric")
 
 // scrape is metric for the gateway at a base URL, whose page a token may open.
 func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
@@ -55,7 +59,7 @@ func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 		sum, found = sum+number, true
 	}
 	if !found {
-		return 0, fmt.Errorf("%s has no metric %s", gateway, name)
+		return 0, fmt.Errorf("%s: %w: %s", gateway, errNoMetric, name)
 	}
 	return sum, nil
 }
@@ -66,6 +70,9 @@ func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
 	if t.Running() {
 		for _, gateway := range t.running.Gateways {
 			value, err := scrape(ctx, gateway, t.running.InternalToken, name)
+			if errors.Is(err, errNoMetric) {
+				continue // it has another role
+			}
 			if err != nil {
 				return 0, err
 			}

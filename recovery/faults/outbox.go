@@ -178,6 +178,13 @@ func (o *Outbox) Acknowledged() int {
 	return o.acked
 }
 
+// Attempted returns how many events were taken in.
+func (o *Outbox) Attempted() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.acked + len(o.pending)
+}
+
 // Peak returns the most events that were held at once, and how many were refused
 // at the bound.
 func (o *Outbox) Peak() (held, refused int) {

@@ -56,8 +56,10 @@ func (t *Trial) attach(ctx context.Context) error {
 	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
 		return err
 	}
-	if err := t.AwaitReady(ctx); err != nil {
-		return err
+	starting, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := t.AwaitReady(starting); err != nil {
+		return Skip("%v", err)
 	}
 	for i := range t.system.Jobs {
 		t.jobs = append(t.jobs, fmt.Sprintf("%s%d", t.running.Prefix, i))
@@ -69,22 +71,40 @@ func (t *Trial) attach(ctx context.Context) error {
 	return nil
 }
 
-// forget removes the trial's jobs from a running system.
+// forget removes the trial's jobs from a running system: as long as it takes for what
+// was published, for their records are overwritten one by one.
 func (t *Trial) forget(ctx context.Context) error {
-	if !t.Running() {
+	if !t.Running() || t.Outbox == nil || t.Outbox.Attempted() == 0 {
 		return nil
 	}
-	return t.takeBack(ctx, &undo{
-		what: fmt.Sprintf("erase the %d jobs of the drill", len(t.jobs)),
-		run:  func(ctx context.Context) error { return t.running.Forget(ctx, t.jobs) },
-	})
+	t.Tell("undo: erase the %d jobs of the drill", len(t.jobs))
+	most := undoTime + time.Duration(t.Outbox.Attempted())*forgetTime
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	defer cancel()
+	if err := t.running.Forget(ctx, t.jobs); err != nil {
+		return fmt.Errorf("NOT UNDONE: erase the jobs of the drill: %w", err)
+	}
+	return nil
 }
+
+// readyTime is how long a gateway may take to say that it is ready, before anything was
+// done to it.
+const readyTime = 10 * time.Second
+
+// forgetTime is how long one event may take to be erased, several times what it does.
+const forgetTime = 50 * time.Millisecond
 
 // AwaitReady waits until each gateway says that it is ready.
 func (t *Trial) AwaitReady(ctx context.Context) error {
 	for _, gateway := range t.addresses(0) {
-		if err := ready(ctx, gateway); err != nil {
-			return err
+		var last error // that is about the gateway, and not about ctx
+		for err := ready(ctx, gateway); err != nil; err = ready(ctx, gateway) {
+			if ctx.Err() == nil {
+				last = err
+			}
+			if waited := wait.For(ctx, 200*time.Millisecond); waited != nil {
+				return errors.Join(last, waited)
+			}
 		}
 	}
 	return nil
@@ -113,23 +133,25 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 }
 
 // HoldRedis has a running Redis hold back everything that is published, and end every
-// subscription. It lasts until release, at most for so long.
-func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) (release func(ctx context.Context) error, err error) {
+// subscription. It lasts until [Trial.ReleaseRedis], at most for so long.
+func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) error {
 	client := t.newRedis()
 	defer func() { _ = client.Close() }()
-	release = func(ctx context.Context) error {
-		client := t.newRedis()
-		defer func() { _ = client.Close() }()
-		return client.Do(ctx, "CLIENT", "UNPAUSE").Err()
-	}
 	// WRITE holds PUBLISH, too, and lets the word that ends it through.
 	if err := client.Do(ctx, "CLIENT", "PAUSE", most.Milliseconds(), "WRITE").Err(); err != nil {
-		return nil, fmt.Errorf("hold Redis: %w", err)
+		return fmt.Errorf("hold Redis: %w", err)
 	}
 	if err := client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
-		return nil, errors.Join(fmt.Errorf("end the subscriptions of Redis: %w", err), release(context.WithoutCancel(ctx)))
+		return fmt.Errorf("end the subscriptions of Redis: %w", err)
 	}
-	return release, nil
+	return nil
+}
+
+// ReleaseRedis ends what HoldRedis has begun. A repeat is harmless.
+func (t *Trial) ReleaseRedis(ctx context.Context) error {
+	client := t.newRedis()
+	defer func() { _ = client.Close() }()
+	return client.Do(ctx, "CLIENT", "UNPAUSE").Err()
 }
 
 func ready(ctx context.Context, gateway string) error {

@@ -7,3 +7,6 @@ import "syscall"
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }
+
+// detached gives a process its own group, and lets it outlive this one.
+func detached() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
