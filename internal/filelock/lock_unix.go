@@ -9,19 +9,22 @@ import (
 	"syscall"
 )
 
-// Take makes the file if it is not there, and holds it until it is closed.
-func Take(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open lock file: %w", err)
-	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return file, nil
-	}
-	_ = file.Close() // nothing was taken, and nothing is lost
+func lock(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+		return fmt.Errorf("%w: %s", ErrLocked, file.Name())
 	}
-	return nil, fmt.Errorf("lock %s: %w", path, err)
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", file.Name(), err)
+	}
+	return nil
+}
+
+// unlock is more than closing: the lock belongs to the open file, which a child has
+// as well between its fork and its exec.
+func unlock(file *os.File) error {
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_UN); err != nil {
+		return fmt.Errorf("unlock %s: %w", file.Name(), err)
+	}
+	return nil
 }

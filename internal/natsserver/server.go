@@ -40,7 +40,7 @@ const LockFile = "LOCK"
 // concurrently.
 type Server struct {
 	cfg  Config
-	lock *os.File
+	lock *filelock.Lock
 
 	// mu guards nats, which [Server.mend] replaces.
 	mu   sync.RWMutex

@@ -50,7 +50,7 @@ type journal struct {
 
 	mu   sync.Mutex // guards all below
 	file journalFile
-	lock *os.File
+	lock *filelock.Lock
 	live map[string]int // the bytes of each event that waits
 	size int            // of the file
 	used int            // by events that wait
