@@ -6,8 +6,9 @@
 // A drill runs on a throw-away system, which the frame of recovery/faults starts
 // through recovery/lab: real processes on loopback, in a folder that goes with
 // them. Or on a system that runs ([Running]): it says beforehand what it will do to
-// that ([Drill.Plan]), and takes it back. Around the fault runs traffic whose every event is written down outside
-// the system, and judged by recovery/oracle; what comes out is a report.Drill.
+// that ([Drill.Plan]), and takes it back. Around the fault runs traffic whose every
+// event is written down outside the system, and judged by recovery/oracle; what comes
+// out is a report.Drill.
 //
 //	preconditions   checked, and told; one that fails ends the drill
 //	traffic         a producer with an outbox, clients that resume

@@ -98,6 +98,9 @@ func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error
 // that clients who catch up do not keep a slow MongoDB busy for themselves.
 const eventsPerJob = 250
 
+// defaultJobs is the least number of jobs.
+const defaultJobs = 12
+
 // system is the drill's, with jobs enough for the scale.
 func (d Drill) system(options Options) faults.System {
 	system := d.System
@@ -121,6 +124,3 @@ func (d Drill) target(ctx context.Context, options Options) (target, does string
 	programs, err = lab.Find(ctx, options.Executable, filepath.Join(options.Dir, "bin"), d.System.Nodes > 0, d.System.Mongo)
 	return "throw-away, started by the drill", d.Does, programs, err
 }
-
-// defaultJobs is the least number of jobs.
-const defaultJobs = 12

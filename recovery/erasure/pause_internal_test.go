@@ -64,7 +64,7 @@ func TestThePauseOfASwapStays(t *testing.T) {
 				}
 				at("begun")
 				for range 4 {
-					time.Sleep(pauseLength / 2)
+					time.Sleep(pauseLength / 2) // on the bubble's clock, which takes no time
 					if err := errors.Join(p.renew(t.Context()), p.held(t.Context())); err != nil {
 						t.Fatal(err)
 					}
@@ -95,7 +95,7 @@ func TestAPauseThatEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		log.until[projections.History] = time.Time{}
-		time.Sleep(pauseLength / 2)
+		time.Sleep(pauseLength / 2) // on the bubble's clock, which takes no time
 		if err := p.renew(t.Context()); !errors.Is(err, ErrBusy) || !log.until[projections.History].IsZero() {
 			t.Errorf("renewed: %v, paused until %v", err, log.until)
 		}

@@ -2,6 +2,9 @@
 // be hurt, each on a system of its own of real processes, judged by what was
 // written down outside of it.
 //
+// A drill of an operator's may be run on a system that somebody else has started
+// ([Running]): with jobs of its own, and nothing but those is judged.
+//
 // A row's [System] says what runs. The frame starts it, a producer that keeps
 // every event until its receipt, and followers that resume by cursor; the row's
 // Run hurts it, and measures how long it took to recover. Then the frame lets the

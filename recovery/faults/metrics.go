@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/letswriteabook/realtime/recovery/internal/wait"
 	"github.com/letswriteabook/realtime/recovery/lab"
 )
 
@@ -26,28 +24,15 @@ var errNoMetric = errors.New("no such metric")
 func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	page, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("metrics of %s: %s", gateway, response.Status)
+	status, page, err := get(ctx, gateway+"/metrics", token)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("metrics of %s: %d %s", gateway, status, http.StatusText(status))
 	}
 	if err != nil {
 		return 0, err
 	}
 	sum, found := 0.0, false
-	for line := range strings.Lines(string(page)) {
+	for line := range strings.Lines(page) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if series, _, _ = strings.Cut(series, "{"); series != name {
 			continue
@@ -102,30 +87,4 @@ func (t *Trial) ExpectMetric(ctx context.Context, name string, least float64) er
 		return fmt.Errorf("%s is %v, want at least %v: what happened was not counted", name, sum, least)
 	}
 	return nil
-}
-
-// notReady waits until the gateway says that it is not ready, and returns what it
-// says.
-func notReady(ctx context.Context, gateway *lab.Process) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+gateway.Addr()+"/health/ready", nil)
-		if err != nil {
-			return "", err
-		}
-		request.Close = true
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return "", err
-		}
-		body, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
-		if err == nil && response.StatusCode == http.StatusServiceUnavailable {
-			return strings.TrimSpace(string(body)), nil
-		}
-		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
-			return "", fmt.Errorf("%s says that it is ready: %w", gateway.Name(), err)
-		}
-	}
 }

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/letswriteabook/realtime/recovery/internal/wait"
@@ -94,22 +91,6 @@ const readyTime = 10 * time.Second
 // forgetTime is how long one event may take to be erased, several times what it does.
 const forgetTime = 50 * time.Millisecond
 
-// AwaitReady waits until each gateway says that it is ready.
-func (t *Trial) AwaitReady(ctx context.Context) error {
-	for _, gateway := range t.addresses(0) {
-		var last error // that is about the gateway, and not about ctx
-		for err := ready(ctx, gateway); err != nil; err = ready(ctx, gateway) {
-			if ctx.Err() == nil {
-				last = err
-			}
-			if waited := wait.For(ctx, 200*time.Millisecond); waited != nil {
-				return errors.Join(last, waited)
-			}
-		}
-	}
-	return nil
-}
-
 // AwaitWhole waits until every copy of the log is up to date, and returns how many
 // there are.
 func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
@@ -151,27 +132,7 @@ func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) error {
 func (t *Trial) ReleaseRedis(ctx context.Context) error {
 	client := t.newRedis()
 	defer func() { _ = client.Close() }()
-	return client.Do(ctx, "CLIENT", "UNPAUSE").Err()
-}
-
-func ready(ctx context.Context, gateway string) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/health/ready", nil)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode == http.StatusOK {
-		return nil
-	}
-	said, _ := io.ReadAll(io.LimitReader(response.Body, 1000)) // a part tells enough
-	return fmt.Errorf("%s is not ready: %s", gateway, strings.TrimSpace(string(said)))
+	return client.ClientUnpause(ctx).Err()
 }
 
 // The addresses of the stores, wherever the trial is.
