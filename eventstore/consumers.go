@@ -31,13 +31,11 @@ type ConsumerState struct {
 // ConsumerState asks the leaders of the stream and of the consumer. It returns
 // [ErrNoConsumer] for one that never ran on this stream.
 func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState, error) {
-	floor, err := l.ConsumerFloor(ctx, consumer)
-	if err != nil {
-		return ConsumerState{}, err
-	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	info, err := l.consumerInfo(ctx, consumer)
+	// All by one answer: a floor of before the last acknowledgement beside a count of
+	// after it would make a consumer at rest that stands elsewhere.
+	info, floor, oldest, err := l.consumerFloor(ctx, consumer)
 	if err != nil {
 		return ConsumerState{}, err
 	}
@@ -46,16 +44,10 @@ func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState
 		Pending:  info.NumPending + uint64(info.NumAckPending),
 		InFlight: info.NumAckPending,
 		Paused:   info.Paused, PausedFor: info.PauseRemaining,
+		OldestPending: oldest,
 	}
 	if until := info.Config.PauseUntil; info.Paused && until != nil {
 		state.PausedUntil = *until
-	}
-	oldest, err := l.leader(ctx, eventStream, directRequest{Sequence: floor + 1, Next: eventPrefix + ">"})
-	switch {
-	case err == nil:
-		state.OldestPending = oldest.at
-	case !errors.Is(err, errNotFound):
-		return ConsumerState{}, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
 	}
 	return state, nil
 }

@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -103,4 +104,31 @@ func TestPausedConsumerGetsNothing(t *testing.T) {
 		t.Errorf("got %d", sequence)
 	}
 	stop()
+}
+
+// However a question falls among the acknowledgements, its answer is of one moment:
+// what is done and what is pending make up the whole of a log to which nothing is added.
+func TestConsumerStateIsOfOneMoment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const records = 2000
+	for n := range records {
+		b.add(t, record("j", strconv.Itoa(n)))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { // stopped by cancel
+		ended <- b.log.Consume(ctx, "p", 1, func(context.Context, []messaging.Record) error { return nil })
+	}()
+	eventually(t, "everything is acknowledged", func() bool {
+		state, err := b.log.ConsumerState(t.Context(), "p")
+		if err == nil && state.Floor+state.Pending != records {
+			t.Errorf("%d are done and %d pending, of %d", state.Floor, state.Pending, records)
+		}
+		return err == nil && state.Floor == records
+	})
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

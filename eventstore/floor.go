@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -20,23 +21,30 @@ import (
 func (l *Log) ConsumerFloor(ctx context.Context, consumer string) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
+	_, floor, _, err := l.consumerFloor(ctx, consumer)
+	return floor, err
+}
+
+// consumerFloor returns what the server says of the consumer, the floor by that very
+// answer, and when the log took the first record after it, zero when there is none.
+func (l *Log) consumerFloor(ctx context.Context, consumer string) (info *jetstream.ConsumerInfo, floor uint64, oldest time.Time, err error) {
 	state, err := l.State(ctx)
 	if err != nil {
-		return 0, err
+		return nil, 0, oldest, err
 	}
-	info, err := l.consumerInfo(ctx, consumer)
+	info, err = l.consumerInfo(ctx, consumer)
 	if err != nil {
-		return 0, err
+		return nil, 0, oldest, err
 	}
-	floor := info.AckFloor.Stream
+	floor = info.AckFloor.Stream
 	next, err := l.leader(ctx, eventStream, directRequest{Sequence: floor + 1, Next: eventPrefix + ">"})
 	switch {
 	case err == nil:
-		return next.sequence - 1, nil
+		return info, next.sequence - 1, next.at, nil
 	case errors.Is(err, errNotFound):
-		return max(floor, state.LastSequence), nil
+		return info, max(floor, state.LastSequence), oldest, nil
 	default:
-		return 0, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
+		return nil, 0, oldest, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
 	}
 }
 
