@@ -231,11 +231,12 @@ func TestErasedWhileReading(t *testing.T) {
 	c := s.connectFrom("", 1)
 	c.resume("job", 0)
 	expectEvents(t, c, 1)
+	other := s.connect()
+	other.resume("job", stored)
+	expectCaughtUp(t, other, stored, stored, 0, messaging.SourceNone)
 	erasures.erase("job", stored)
 	s.hub.ErasureNoted()
 	// Known at the latest when somebody else is told so.
-	other := s.connect()
-	other.resume("job", stored)
 	expectGap(t, other, stored, stored+1, messaging.GapErased)
 	got := uint64(1)
 	for m := c.next(); m.isEvent(); m = c.next() {
