@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -225,26 +226,31 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 
-	response, err := http.Get(startAttended(t).url("/metrics"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	known := &strings.Builder{}
-	if err := response.Write(known); err != nil {
-		t.Fatal(err)
-	}
 	// Those that nothing was counted in yet are not served.
 	golden, err := os.ReadFile("../../fanout/testdata/metrics.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	known.Write(golden)
-	for _, name := range metricName.FindAllString(string(text), -1) {
-		if !strings.Contains(known.String(), "# HELP "+strings.TrimSuffix(name, "_bucket")+" ") {
-			t.Errorf("no gateway has the metric %s", name)
+	gateway := startAttended(t)
+	// The lag of the projections is measured every two seconds.
+	eventually(t, "a gateway has each metric of the alerts", func() error {
+		response, err := http.Get(gateway.url("/metrics"))
+		if err != nil {
+			return err
 		}
-	}
+		defer response.Body.Close()
+		page, err := io.ReadAll(response.Body)
+		if err != nil {
+			return err
+		}
+		known := string(page) + string(golden)
+		for _, name := range metricName.FindAllString(string(text), -1) {
+			if !strings.Contains(known, "# HELP "+strings.TrimSuffix(name, "_bucket")+" ") {
+				return fmt.Errorf("no gateway has the metric %s", name)
+			}
+		}
+		return nil
+	})
 
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
