@@ -144,7 +144,12 @@ func (r *Rebuild) follow(ctx context.Context, while func(context.Context) error)
 	ended := make(chan struct{})
 	go func() { // Stopped by cancel.
 		defer close(ended)
-		if err := r.log.Consume(ctx, r.model.RebuildConsumer(), maxBatch, r.model.Apply); err != nil {
+		err := r.log.Consume(ctx, r.model.RebuildConsumer(), maxBatch, func(ctx context.Context, records []messaging.Record) error {
+			// An interruption falls between two batches: one that is cut off at this end is
+			// still written at the other, which does not go with dropping the shadow.
+			return r.model.Apply(context.WithoutCancel(ctx), records)
+		})
+		if err != nil {
 			cancel(err)
 		}
 	}()

@@ -247,6 +247,48 @@ func (d *dying) PauseConsumer(ctx context.Context, consumer string, until time.T
 	return nil
 }
 
+// cutting is a log that ends a rebuild as it hands over each batch.
+type cutting struct {
+	rebuild.Log
+	cut     func()
+	applied chan error
+}
+
+func (c cutting) Consume(ctx context.Context, consumer string, maxBatch int, apply func(context.Context, []messaging.Record) error) error {
+	return c.Log.Consume(ctx, consumer, maxBatch, func(ctx context.Context, records []messaging.Record) error {
+		c.cut()
+		err := apply(ctx, records)
+		c.applied <- err
+		return err
+	})
+}
+
+// An interruption falls between two batches: what is dropped after it is being written
+// by nobody any more.
+func TestInterruptedFillEndsItsBatch(t *testing.T) {
+	t.Parallel()
+	s := setup(t)
+	s.project()
+	s.append(30)
+	s.settled()
+	ctx, cancel := context.WithCancel(t.Context())
+	log := cutting{Log: s.log, cut: cancel, applied: make(chan error, 10)}
+	r := rebuild.New(log, s.model(projections.History), nil)
+	if err := r.Fill(ctx, false); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted: %v", err)
+	}
+	if err := <-log.applied; err != nil {
+		t.Errorf("the batch was cut off: %v", err)
+	}
+	if err := r.Discard(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.swap(projections.History); err != nil {
+		t.Fatal(err)
+	}
+	s.equal()
+}
+
 // TestSwapThatDies ends a swap at each of its steps: the next one finishes it.
 func TestSwapThatDies(t *testing.T) {
 	t.Parallel()
