@@ -64,6 +64,20 @@ func (s *Store) ensureIndexes(ctx context.Context) {
 	s.logger.InfoContext(ctx, "MongoDB has the indexes", slog.String("collection", eventsCollection))
 }
 
+// indexAttempts is how often a shadow's index is asked for.
+const indexAttempts = 5
+
+// insistOnIndex makes one index and takes no for an answer only when it was given
+// several times. FerretDB may say of an index of a collection just dropped that it is
+// there still, where another of its connections to SQLite remembers that; saying so
+// makes it look.
+func (s *Store) insistOnIndex(ctx context.Context, i int) error {
+	_, err := backoff.Retry(ctx, func() (struct{}, error) {
+		return struct{}{}, s.ensureIndex(ctx, i)
+	}, backoff.WithMaxTries(indexAttempts), backoff.WithMaxElapsedTime(0))
+	return err
+}
+
 // ensureIndex makes one index. They go one by one, because FerretDB's connection
 // breaks when a command names several that are there.
 func (s *Store) ensureIndex(ctx context.Context, i int) error {

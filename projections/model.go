@@ -144,7 +144,7 @@ func (m *Model) Prepare(ctx context.Context) error {
 		return nil
 	}
 	for i := range indexes {
-		if err := m.shadow.ensureIndex(ctx, i); err != nil {
+		if err := m.shadow.insistOnIndex(ctx, i); err != nil {
 			return fmt.Errorf("index %s of %s: %w", indexes[i].name, name, err)
 		}
 	}
