@@ -143,7 +143,9 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 		if err == nil {
 			return names[0], nil
 		}
-		if !hasServerCode(err, codeNamespaceExists) {
+		// Not asked by code: FerretDB that sees the collection come a moment too late says
+		// that a constraint of its own failed.
+		if found, unseen := m.Collections(ctx); unseen != nil || !found.Present || !found.Shadow {
 			return "", err
 		}
 	}
