@@ -10,17 +10,24 @@ import (
 )
 
 // balancer is a load balancer for TCP in front of several gateways: a new
-// connection goes to the next one that says it is ready. It notes when they came.
+// connection goes to the next one that says it is ready. It notes when they ended.
 type balancer struct {
 	listener net.Listener
 	running  sync.WaitGroup // its goroutines, all of which end with close
 
-	mu       sync.Mutex // guards the fields below
-	next     int
-	targets  []string
-	accepted []time.Time
-	open     map[net.Conn]struct{}
-	closed   bool
+	mu      sync.Mutex // guards the fields below
+	next    int
+	targets []string
+	open    map[*passage]struct{}
+	ended   []*passage // in that order
+	closed  bool
+}
+
+// passage is one connection through a balancer.
+type passage struct {
+	client, server net.Conn
+	target         string
+	began, ended   time.Time
 }
 
 func startBalancer(t testing.TB, gateways ...*gateway) *balancer {
@@ -29,7 +36,7 @@ func startBalancer(t testing.TB, gateways ...*gateway) *balancer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &balancer{listener: listener, open: map[net.Conn]struct{}{}}
+	b := &balancer{listener: listener, open: map[*passage]struct{}{}}
 	for _, g := range gateways {
 		b.targets = append(b.targets, g.address())
 	}
@@ -51,14 +58,19 @@ func (b *balancer) url() string { return "http://" + b.listener.Addr().String() 
 // serve copies both ways until either side ends.
 func (b *balancer) serve(client net.Conn) {
 	defer client.Close()
-	server := b.dial()
-	if server == nil || !b.add(client, server) {
+	server, target := b.dial()
+	if server == nil {
 		return
 	}
-	defer b.remove(client, server)
+	defer server.Close()
+	p := &passage{client: client, server: server, target: target, began: time.Now()}
+	if !b.add(p) {
+		return
+	}
 	var back sync.WaitGroup
 	back.Go(func() {
 		_, _ = io.Copy(client, server)
+		b.end(p)
 		_ = client.Close()
 	})
 	_, _ = io.Copy(server, client)
@@ -67,9 +79,8 @@ func (b *balancer) serve(client net.Conn) {
 }
 
 // dial tries each gateway once.
-func (b *balancer) dial() net.Conn {
+func (b *balancer) dial() (net.Conn, string) {
 	b.mu.Lock()
-	b.accepted = append(b.accepted, time.Now())
 	b.next++
 	first := b.next
 	b.mu.Unlock()
@@ -79,10 +90,10 @@ func (b *balancer) dial() net.Conn {
 			continue
 		}
 		if server, err := net.Dial("tcp", target); err == nil {
-			return server
+			return server, target
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // ready asks a gateway for its health, as load balancers do.
@@ -96,41 +107,48 @@ func ready(target string) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-func (b *balancer) add(conns ...net.Conn) bool {
+func (b *balancer) add(p *passage) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, conn := range conns {
-		b.open[conn] = struct{}{}
+	if b.closed {
+		return false
 	}
-	return !b.closed
+	b.open[p] = struct{}{}
+	return true
 }
 
-func (b *balancer) remove(conns ...net.Conn) {
+func (b *balancer) end(p *passage) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, conn := range conns {
-		delete(b.open, conn)
-	}
+	delete(b.open, p)
+	p.ended = time.Now()
+	b.ended = append(b.ended, p)
 }
 
-// since returns when connections came, from began on.
-func (b *balancer) since(began time.Time) (came []time.Time) {
+// letGo returns when those connections to a gateway ended that it had at a time, and how
+// many it has of them still.
+func (b *balancer) letGo(g *gateway, at time.Time) (ends []time.Time, kept int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, at := range b.accepted {
-		if !at.Before(began) {
-			came = append(came, at)
+	for _, p := range b.ended {
+		if p.target == g.address() && p.began.Before(at) && p.ended.After(at) {
+			ends = append(ends, p.ended)
 		}
 	}
-	return came
+	for p := range b.open {
+		if p.target == g.address() && p.began.Before(at) {
+			kept++
+		}
+	}
+	return ends, kept
 }
 
 func (b *balancer) close() {
 	_ = b.listener.Close()
 	b.mu.Lock()
 	b.closed = true
-	for conn := range b.open {
-		_ = conn.Close()
+	for p := range b.open {
+		_, _ = p.client.Close(), p.server.Close()
 	}
 	b.mu.Unlock()
 	b.running.Wait()
