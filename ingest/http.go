@@ -71,8 +71,9 @@ const whitespace = " \t\r\n"
 // At most Config.MaxPublishRequests requests with Config.MaxPublishBytes of
 // bodies are under way; one more is unavailable at once. Beyond them its events
 // take part in Config.MaxPendingEvents and MaxPendingBytes like those from Redis,
-// and wait for room. An event that is still not stored Config.PublishTimeout
-// after the body was read, or when the client has gone, is withdrawn.
+// and wait for room, or for [Ingest.Run] to begin. An event that is still not stored
+// Config.PublishTimeout after the body was read, or when the client has gone, is
+// withdrawn.
 func (i *Ingest) ServePublish(w http.ResponseWriter, r *http.Request) {
 	// Also for a body that is refused unread, which the server reads then; it
 	// lifts the deadline at the end of the body. A writer that cannot set
@@ -95,10 +96,6 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	if refused != nil {
 		return refused.answer()
 	}
-	lanes := i.lanes.Load()
-	if lanes == nil { // Run has not begun
-		return problemBusy.answer()
-	}
 	request, entered := i.requests.enter()
 	if !entered {
 		return problemBusy.answer()
@@ -111,6 +108,12 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 
 	ctx, cancel := context.WithTimeout(r.Context(), i.cfg.PublishTimeout)
 	defer cancel()
+	select {
+	case <-i.begun: // which is soon after the server of the request, if not before
+	case <-ctx.Done():
+		return problemBusy.answer()
+	}
+	lanes := i.lanes.Load()
 	if media == mediaJSON {
 		envelope := []line{{number: 1, text: bytes.Trim(body, whitespace)}}
 		return i.storeLines(ctx, lanes, envelope, key)[0].answer()

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -8,6 +9,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -219,20 +222,40 @@ func TestWithoutRedis(t *testing.T) {
 	}
 }
 
-func TestNothingIsTakenInOutsideOfRun(t *testing.T) {
+// A request that is there before Run has begun waits for it, like for a slow log.
+func TestRequestsBeforeRun(t *testing.T) {
 	t.Parallel()
-	idle, err := ingest.New(nil, newMemoryLog(), messaging.DefaultCatalogue(), quick(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatalf("new: %v", err)
-	}
-	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(event("job", "", 1)))
-	r.Header.Set("Content-Type", jsonType)
-	w := httptest.NewRecorder()
-	idle.ServePublish(w, r)
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("before Run: answered %d", w.Code)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg := quick()
+		i, err := ingest.New(nil, newMemoryLog(), messaging.DefaultCatalogue(), cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		if err != nil {
+			t.Fatalf("new: %v", err)
+		}
+		post := func() int {
+			r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(event("job", "", 1)))
+			r.Header.Set("Content-Type", jsonType)
+			w := httptest.NewRecorder()
+			i.ServePublish(w, r)
+			return w.Code
+		}
+		if code := post(); code != http.StatusServiceUnavailable {
+			t.Errorf("before Run: answered %d", code)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		time.AfterFunc(cfg.PublishTimeout/2, func() { ended <- i.Run(ctx) }) // stopped by cancel
+		if code := post(); code != http.StatusCreated {
+			t.Errorf("Run began meanwhile: answered %d", code)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+}
 
+func TestNothingIsTakenInAfterRun(t *testing.T) {
+	t.Parallel()
 	d := openDoor(t, quick())
 	if err := d.stop(); err != nil {
 		t.Fatalf("run: %v", err)

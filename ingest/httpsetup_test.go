@@ -78,17 +78,6 @@ func (d *door) open(t *testing.T) {
 	d.client = &http.Client{Transport: &http.Transport{DialContext: d.dial}}
 	t.Cleanup(d.server.Close)
 	t.Cleanup(d.client.CloseIdleConnections)
-	g := d.gateway
-	eventually(t, "requests to be taken in", func() bool { return probe(g) == http.StatusBadRequest })
-}
-
-// probe publishes nothing, and returns the status.
-func probe(g *gateway) int {
-	r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)
-	r.Header.Set("Content-Type", ndjsonType)
-	w := httptest.NewRecorder()
-	g.ServePublish(w, r)
-	return w.Code
 }
 
 // reply is the answer to a request, with the fields of all its forms.

@@ -45,7 +45,8 @@ type Ingest struct {
 	requests   *requests
 
 	started atomic.Bool
-	// lanes is nil before Run.
+	// begun is closed once Run has set lanes.
+	begun chan struct{}
 	lanes atomic.Pointer[lanes]
 	// abandoned counts the deliveries that were given up, and abandonedFor is why one
 	// of them was.
@@ -72,6 +73,7 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		catalogue:   catalogue,
 		cfg:         cfg,
 		logger:      logger,
+		begun:       make(chan struct{}),
 		identities:  newIdentities(cfg.DedupWindow, cfg.MaxIdentities),
 		requests:    &requests{maxRequests: cfg.MaxPublishRequests, maxBytes: cfg.MaxPublishBytes},
 		rejectLog:   rate.Sometimes{Interval: logInterval},
@@ -111,6 +113,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 		t.store(work)
 	})
 	i.lanes.Store(lanes)
+	close(i.begun)
 
 	if i.redis != nil {
 		i.listen(ctx, lanes)
