@@ -109,20 +109,19 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	ctx, cancel := context.WithTimeout(r.Context(), i.cfg.PublishTimeout)
 	defer cancel()
 	select {
-	case <-i.begun: // which is soon after the server of the request, if not before
+	case <-i.begun: // a moment after the server of the requests, which are there meanwhile
 	case <-ctx.Done():
 		return problemBusy.answer()
 	}
-	lanes := i.lanes.Load()
 	if media == mediaJSON {
 		envelope := []line{{number: 1, text: bytes.Trim(body, whitespace)}}
-		return i.storeLines(ctx, lanes, envelope, key)[0].answer()
+		return i.storeLines(ctx, i.lanes, envelope, key)[0].answer()
 	}
 	lines, refused := splitLines(body, i.cfg.MaxLines)
 	if refused != nil {
 		return refused.answer()
 	}
-	return summarise(lines, i.storeLines(ctx, lanes, lines, key))
+	return summarise(lines, i.storeLines(ctx, i.lanes, lines, key))
 }
 
 // mediaType returns which of the two types a body has.

@@ -45,9 +45,9 @@ type Ingest struct {
 	requests   *requests
 
 	started atomic.Bool
-	// begun is closed once Run has set lanes.
+	// begun is closed when Run has set lanes, which are not there before.
 	begun chan struct{}
-	lanes atomic.Pointer[lanes]
+	lanes *lanes
 	// abandoned counts the deliveries that were given up, and abandonedFor is why one
 	// of them was.
 	abandoned    atomic.Int64
@@ -112,7 +112,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 		defer i.budget.give(t.sizeBytes)
 		t.store(work)
 	})
-	i.lanes.Store(lanes)
+	i.lanes = lanes
 	close(i.begun)
 
 	if i.redis != nil {

@@ -73,7 +73,8 @@ func (m *Model) copyKept(ctx context.Context, from string, to *Store, extent Ext
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
 	copied := 0
 	flush := func(docs []any) error {
-		_, refused, err := to.insertAll(ctx, target, docs)
+		// To its end, when ctx ends: it would be written at the other end all the same.
+		_, refused, err := to.insertAll(context.WithoutCancel(ctx), target, docs)
 		if err == nil && len(refused) > 0 {
 			err = fmt.Errorf("copy %d documents of %s: %w", len(refused), from, errRefused)
 		}
@@ -129,6 +130,7 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
 	}
+	var failure error
 	for range maxStrays {
 		aside = m.Collection() + oldInfix + strings.Replace(time.Now().UTC().Format(oldLayout), ".", "", 1)
 		names = append(names, aside)
@@ -139,17 +141,20 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 		if err != nil && !hasServerCode(err, codeNamespaceNotFound) {
 			return "", err
 		}
-		err = m.rename(ctx, m.collection(m.shadow).Name(), m.Collection())
-		if err == nil {
+		failure = m.rename(ctx, m.collection(m.shadow).Name(), m.Collection())
+		if failure == nil {
 			return names[0], nil
+		}
+		if isOutage(failure) { // what became of it is not known
+			return "", failure
 		}
 		// Not asked by code: FerretDB that sees the collection come a moment too late says
 		// that a constraint of its own failed.
-		if found, unseen := m.Collections(ctx); unseen != nil || !found.Present || !found.Shadow {
-			return "", err
+		if found, err := m.Collections(ctx); err != nil || !found.Present || !found.Shadow {
+			return "", failure
 		}
 	}
-	return "", fmt.Errorf("swap %s: %w: another writer keeps making it", m.Collection(), ErrSwapUnfinished)
+	return "", fmt.Errorf("swap %s: %w: another writer keeps making it: %w", m.Collection(), ErrSwapUnfinished, failure)
 }
 
 // Settle copies what other writers have added to the collections that were put

@@ -69,12 +69,16 @@ const indexAttempts = 5
 
 // insistOnIndex makes one index and takes no for an answer only when it was given
 // several times. FerretDB may say of an index of a collection just dropped that it is
-// there still, where another of its connections to SQLite remembers that; saying so
-// makes it look.
+// there still, when its connection to SQLite has not noticed yet; the failure makes
+// that read the list of indexes anew.
 func (s *Store) insistOnIndex(ctx context.Context, i int) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		return struct{}{}, s.ensureIndex(ctx, i)
-	}, backoff.WithMaxTries(indexAttempts), backoff.WithMaxElapsedTime(0))
+		err := s.ensureIndex(ctx, i)
+		if isOutage(err) {
+			return struct{}{}, backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	}, backoff.WithMaxTries(indexAttempts), backoff.WithMaxElapsedTime(0)) // one may take any time
 	return err
 }
 

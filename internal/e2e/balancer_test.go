@@ -125,6 +125,13 @@ func (b *balancer) end(p *passage) {
 	b.ended = append(b.ended, p)
 }
 
+// connections returns how many are open.
+func (b *balancer) connections() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.open)
+}
+
 // letGo returns when those connections to a gateway ended that it had at a time, and how
 // many it has of them still.
 func (b *balancer) letGo(g *gateway, at time.Time) (ends []time.Time, kept int) {

@@ -61,6 +61,12 @@ func TestRollingRestart(t *testing.T) {
 	})
 	t.Cleanup(endLoad)
 	for _, g := range gateways {
+		eventually(t, "all clients are connected", func() error {
+			if open := front.connections(); open != clients {
+				return fmt.Errorf("%d of %d are", open, clients)
+			}
+			return nil
+		})
 		began := time.Now()
 		g.stop()
 		took := time.Since(began)
@@ -81,8 +87,11 @@ func TestRollingRestart(t *testing.T) {
 			}
 		}
 		t.Logf("stopped in %s; let go of %d clients", took.Round(time.Millisecond), len(ends))
-		if early > 0 || len(ends) == 0 {
+		if early > 0 {
 			t.Errorf("%d of %d clients were let go before their share of a drain of %d s", early, len(ends), drain)
+		}
+		if len(ends) == 0 {
+			t.Errorf("the gateway that was stopped had no clients")
 		}
 		g.start()
 	}

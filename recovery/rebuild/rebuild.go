@@ -30,6 +30,9 @@ var (
 // maxBatch is how many records are written at once.
 const maxBatch = 500
 
+// endGrace is how long an interruption waits for the batch that is being written.
+const endGrace = 15 * time.Second
+
 // Log is the log, as a rebuild needs it; eventstore.Log is one.
 type Log interface {
 	State(ctx context.Context) (eventstore.State, error)
@@ -67,7 +70,8 @@ func New(log Log, model *projections.Model, report func(Progress)) *Rebuild {
 }
 
 // Fill makes the shadow, or goes on with the one that is there, until it has what
-// the log held when it was asked. restart begins with an empty one.
+// the log held when it was asked. restart begins with an empty one. When ctx ends, the
+// batch that is being written is finished first, for at most 15 s.
 func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 	state, err := r.log.State(ctx)
 	if err != nil {
@@ -147,7 +151,10 @@ func (r *Rebuild) follow(ctx context.Context, while func(context.Context) error)
 		err := r.log.Consume(ctx, r.model.RebuildConsumer(), maxBatch, func(ctx context.Context, records []messaging.Record) error {
 			// An interruption falls between two batches: one that is cut off at this end is
 			// still written at the other, which does not go with dropping the shadow.
-			return r.model.Apply(context.WithoutCancel(ctx), records)
+			work, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+			defer giveUp()
+			defer context.AfterFunc(ctx, func() { time.AfterFunc(endGrace, giveUp) })()
+			return r.model.Apply(work, records)
 		})
 		if err != nil {
 			cancel(err)

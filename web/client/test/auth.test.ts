@@ -46,7 +46,7 @@ describe.skipIf(!ready)('tokens', { timeout: 30_000 }, () => {
       auth: (context) => {
         asked.push(context)
         if (context.code === 'TOKEN_EXPIRING') throw new Error('the issuer is away')
-        return token(context.code === undefined ? -25 : 600)
+        return token(context.code === undefined ? -20 : 600)
       },
       onDiagnostic: (diagnostic) => diagnostics.push(diagnostic),
     })
