@@ -51,6 +51,10 @@ type visitor struct {
 	changed chan struct{} // closed and replaced with each change of the above
 }
 
+// pingInterval is how often a visitor shows that it is there, so that no gateway takes it
+// for idle.
+const pingInterval = time.Minute
+
 // visit starts a visitor, which runs until close.
 func (v *visitor) visit(ctx context.Context, jobs []string) {
 	v.last, v.changed = map[string]uint64{}, make(chan struct{})
@@ -95,10 +99,18 @@ func (v *visitor) connect(ctx context.Context, gateway string) {
 		}
 	}
 	v.note(func() { v.resumes++ })
-	select {
-	case <-conn.Ended():
-		v.note(func() { v.breaks = append(v.breaks, time.Now()) })
-	case <-ctx.Done():
+	alive := time.NewTicker(pingInterval)
+	defer alive.Stop()
+	for {
+		select {
+		case <-alive.C:
+			_ = conn.Emit(messaging.EventPing) // one that has ended is noticed here
+		case <-conn.Ended():
+			v.note(func() { v.breaks = append(v.breaks, time.Now()) })
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -110,7 +122,7 @@ func (v *visitor) take(event socket.Event) {
 			v.trouble = errors.Join(v.trouble, fmt.Errorf("client %s got %s %s", v.name, event.Name, args))
 		})
 		return
-	case messaging.EventSubscribed, messaging.EventUnsubscribed, messaging.EventCaughtUp:
+	case messaging.EventSubscribed, messaging.EventUnsubscribed, messaging.EventCaughtUp, messaging.EventPong:
 		return
 	}
 	var d delivery
