@@ -36,14 +36,14 @@ type delivery struct {
 
 // deliver takes in one payload: it waits for room in the budget and puts the
 // event into its lane.
-func (i *Ingest) deliver(ctx context.Context, lanes *lanes, payload string, heardBy *subscription) {
+func (i *Ingest) deliver(ctx context.Context, payload string, heardBy *subscription) {
 	d, lane := i.accept(payload)
 	d.heardBy = heardBy
 	if !i.budget.take(ctx, d.sizeBytes) {
 		i.budget.force(d.sizeBytes) // it was read, and the reader stops anyway
 	}
 	// Not refused: the lanes are closed after the reader has stopped.
-	lanes.add(lane, turn{
+	i.lanes.add(lane, turn{
 		store:     func(ctx context.Context) { i.process(ctx, d) },
 		sizeBytes: d.sizeBytes,
 	})

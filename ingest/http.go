@@ -115,13 +115,13 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	}
 	if media == mediaJSON {
 		envelope := []line{{number: 1, text: bytes.Trim(body, whitespace)}}
-		return i.storeLines(ctx, i.lanes, envelope, key)[0].answer()
+		return i.storeLines(ctx, envelope, key)[0].answer()
 	}
 	lines, refused := splitLines(body, i.cfg.MaxLines)
 	if refused != nil {
 		return refused.answer()
 	}
-	return summarise(lines, i.storeLines(ctx, i.lanes, lines, key))
+	return summarise(lines, i.storeLines(ctx, lines, key))
 }
 
 // mediaType returns which of the two types a body has.

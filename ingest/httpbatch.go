@@ -31,7 +31,7 @@ type batch struct {
 // Of two lines of one job, the second is never stored when the first was given
 // up: the lanes keep their order, and when ctx or the drain of the gateway ends,
 // nothing is begun any more.
-func (i *Ingest) storeLines(ctx context.Context, lanes *lanes, lines []line, key string) []outcome {
+func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []outcome {
 	i.metrics.httpReceived.Add(float64(len(lines)))
 	b := &batch{
 		outcomes: make([]outcome, len(lines)),
@@ -47,14 +47,14 @@ func (i *Ingest) storeLines(ctx context.Context, lanes *lanes, lines []line, key
 		}
 		b.outcomes[n].problem = problemNotStored
 		if i.budget.take(ctx, len(record.Body)) {
-			i.enqueue(ctx, lanes, b, n, record)
+			i.enqueue(ctx, b, n, record)
 		}
 	}
 	b.end()
 	select {
 	case <-b.ended:
 	case <-ctx.Done():
-		i.withdraw(lanes, b)
+		i.withdraw(b)
 		<-b.ended
 	}
 	for _, o := range b.outcomes {
@@ -89,9 +89,9 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 }
 
 // enqueue puts a line, for which the budget was taken, into the lane of its job.
-func (i *Ingest) enqueue(ctx context.Context, lanes *lanes, b *batch, n int, record messaging.Record) {
+func (i *Ingest) enqueue(ctx context.Context, b *batch, n int, record messaging.Record) {
 	b.open.Add(1)
-	added := lanes.add(record.JobID, turn{
+	added := i.lanes.add(record.JobID, turn{
 		store: func(work context.Context) {
 			b.outcomes[n] = i.storeRecord(work, ctx, record)
 			b.end()
@@ -108,9 +108,9 @@ func (i *Ingest) enqueue(ctx context.Context, lanes *lanes, b *batch, n int, rec
 }
 
 // withdraw ends the lines that no lane has begun.
-func (i *Ingest) withdraw(lanes *lanes, b *batch) {
+func (i *Ingest) withdraw(b *batch) {
 	for jobID := range b.jobs {
-		for _, t := range lanes.withdraw(jobID, b) {
+		for _, t := range i.lanes.withdraw(jobID, b) {
 			i.budget.give(t.sizeBytes)
 			b.end()
 		}

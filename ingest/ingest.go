@@ -108,21 +108,20 @@ func (i *Ingest) Run(ctx context.Context) error {
 	if i.redis != nil {
 		endReceipts = i.startReceipts(work)
 	}
-	lanes := newLanes(func(t turn) {
+	i.lanes = newLanes(func(t turn) {
 		defer i.budget.give(t.sizeBytes)
 		t.store(work)
 	})
-	i.lanes = lanes
 	close(i.begun)
 
 	if i.redis != nil {
-		i.listen(ctx, lanes)
+		i.listen(ctx)
 	} else {
 		<-ctx.Done()
 	}
 	deadline := time.AfterFunc(i.cfg.DrainTimeout, endWork)
 	defer deadline.Stop()
-	lanes.close()
+	i.lanes.close()
 	endReceipts()
 
 	if abandoned := i.abandoned.Load(); abandoned > 0 {
@@ -149,16 +148,14 @@ func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
 }
 
 // listen reads Redis until ctx ends.
-func (i *Ingest) listen(ctx context.Context, lanes *lanes) {
+func (i *Ingest) listen(ctx context.Context) {
 	listener := &listener{
 		options: i.redis,
 		log:     i.log,
 		cfg:     i.cfg,
 		logger:  i.logger,
 		state:   i.connection,
-		deliver: func(ctx context.Context, payload string, heardBy *subscription) {
-			i.deliver(ctx, lanes, payload, heardBy)
-		},
+		deliver: i.deliver,
 	}
 	listener.run(ctx)
 }

@@ -2,8 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -75,21 +73,6 @@ func TestErase(t *testing.T) {
 		}
 	}
 	o.command(0, nil, "audit", "list")
-}
-
-// get returns what a page says.
-func (o *operated) get(path string) string {
-	o.t.Helper()
-	response, err := http.Get(o.url(path))
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return string(body)
 }
 
 // subscriber is a client that follows one job.

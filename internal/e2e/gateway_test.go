@@ -133,6 +133,21 @@ func (g *gateway) address() string { return "127.0.0.1:" + g.port }
 
 func (g *gateway) url(path string) string { return "http://" + g.address() + path }
 
+// get returns what a page says.
+func (g *gateway) get(path string) string {
+	g.t.Helper()
+	response, err := http.Get(g.url(path))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(body)
+}
+
 // fetch reads JSON from the gateway into a value.
 func (g *gateway) fetch(path string, into any) {
 	g.t.Helper()

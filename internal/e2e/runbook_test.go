@@ -3,9 +3,7 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -231,19 +229,10 @@ func TestAlerts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway := startAttended(t)
+	system := startAttended(t)
 	// The lag of the projections is measured every two seconds.
 	eventually(t, "a gateway has each metric of the alerts", func() error {
-		response, err := http.Get(gateway.url("/metrics"))
-		if err != nil {
-			return err
-		}
-		defer response.Body.Close()
-		page, err := io.ReadAll(response.Body)
-		if err != nil {
-			return err
-		}
-		known := string(page) + string(golden)
+		known := system.get("/metrics") + string(golden)
 		for _, name := range metricName.FindAllString(string(text), -1) {
 			if !strings.Contains(known, "# HELP "+strings.TrimSuffix(name, "_bucket")+" ") {
 				return fmt.Errorf("no gateway has the metric %s", name)
