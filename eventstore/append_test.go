@@ -13,6 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -197,9 +198,8 @@ func TestJobsAreApart(t *testing.T) {
 func TestAppendAcrossRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	cfg := natsserver.Config{StoreDir: dir, Listen: "127.0.0.1:0"}
+	cfg := natsserver.Config{StoreDir: dir, Listen: testkit.FreeAddr(t)}
 	server := startServer(t, cfg)
-	cfg.Listen = strings.TrimPrefix(server.ClientURL(), "nats://")
 	b := open(t, connect(t, server.ClientURL()), func(c *eventstore.Config) { c.AckTimeout = 500 * time.Millisecond })
 	epoch := b.log.Epoch()
 

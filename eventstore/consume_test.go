@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -150,9 +150,8 @@ func TestConsumeGivesBackAtTheEnd(t *testing.T) {
 // A consumer outlives the server it reads from, and misses nothing.
 func TestConsumeAcrossRestart(t *testing.T) {
 	t.Parallel()
-	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"}
+	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: testkit.FreeAddr(t)}
 	server := startServer(t, cfg)
-	cfg.Listen = strings.TrimPrefix(server.ClientURL(), "nats://")
 	b := open(t, connect(t, server.ClientURL()))
 
 	ctx, cancel := context.WithCancel(t.Context())

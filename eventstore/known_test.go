@@ -11,6 +11,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
 // knowIDs makes a log know the newest limit ids until the test ends.
@@ -188,15 +189,14 @@ func TestKnownIDsOfANewEpoch(t *testing.T) {
 // The reading goes on after the server was away.
 func TestKnownIDsAcrossRestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	server := startServer(t, natsserver.Config{StoreDir: dir, Listen: "127.0.0.1:0"})
+	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: testkit.FreeAddr(t)}
+	server := startServer(t, cfg)
 	b := open(t, connect(t, server.ClientURL()), shortWindow)
 	b.knowIDs(t, 100)
 	b.add(t, withID("job", "before", "text"))
 	eventually(t, "the id to be known", func() bool { return b.counter(t, "known_ids") == 1 })
-	listen := server.ClientURL()[len("nats://"):]
 	closeServer(t, server)
-	startServer(t, natsserver.Config{StoreDir: dir, Listen: listen})
+	startServer(t, cfg)
 	b.add(t, withID("job", "after", "text"))
 	eventually(t, "the next id to be known", func() bool { return b.counter(t, "known_ids") == 2 })
 }

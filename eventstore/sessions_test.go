@@ -14,6 +14,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
 // sessionID returns a session's id.
@@ -276,9 +277,8 @@ func TestSessionsLimitsChange(t *testing.T) {
 // session's newest alone.
 func TestSessionsWaitForTheServer(t *testing.T) {
 	t.Parallel()
-	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: "127.0.0.1:0", SyncAlways: true}
+	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: testkit.FreeAddr(t), SyncAlways: true}
 	server := startServer(t, cfg)
-	cfg.Listen = strings.TrimPrefix(server.ClientURL(), "nats://")
 	b := open(t, connect(t, server.ClientURL()), func(c *eventstore.Config) { c.AckTimeout, c.ReadTimeout = 500*time.Millisecond, time.Second })
 	sessions := b.openSessions(t)
 	stop := runSessions(t, sessions)

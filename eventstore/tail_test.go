@@ -12,6 +12,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -235,9 +236,8 @@ func TestTailOverflowIsDisruption(t *testing.T) {
 
 func TestTailReconnectIsDisruption(t *testing.T) {
 	t.Parallel()
-	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"}
+	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: testkit.FreeAddr(t)}
 	server := startServer(t, cfg)
-	cfg.Listen = strings.TrimPrefix(server.ClientURL(), "nats://")
 	b := open(t, connect(t, server.ClientURL()))
 	heard := newListener()
 	tail := runTail(t, b.log, eventstore.TailConfig{}, heard)

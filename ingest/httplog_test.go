@@ -14,6 +14,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
 
@@ -86,17 +87,12 @@ func TestPublishToTheRealLog(t *testing.T) {
 func TestPublishWhileTheRealLogIsAway(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
-	listen := ""
+	config := natsserver.Config{StoreDir: folder, Listen: testkit.FreeAddr(t), SyncAlways: true}
 	open := func() *natsserver.Server {
-		config := natsserver.Config{StoreDir: folder, Listen: "127.0.0.1:0", SyncAlways: true}
-		if listen != "" {
-			config.Listen = listen
-		}
 		server, err := natsserver.Start(config)
 		if err != nil {
 			t.Fatalf("start NATS: %v", err)
 		}
-		listen = strings.TrimPrefix(server.ClientURL(), "nats://")
 		return server
 	}
 	server := open()

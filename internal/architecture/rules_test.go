@@ -148,7 +148,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "recovery/lab",
-		project: []string{"deploy/cluster"},
+		project: []string{"deploy/cluster", "internal/freeaddr"},
 		modules: plumbing,
 		why:     "the lab starts processes and knows them by their protocols; what is done with them is the drill's",
 	},

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/internal/freeaddr"
 )
 
 // portAttempts bounds how often a port that another process took between its
@@ -58,7 +60,7 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Cleanup(r.Kill)
 	var err error
 	for range portAttempts {
-		r.Addr = freeAddr(t)
+		r.Addr = FreeAddr(t)
 		if err = r.start(); !errors.Is(err, errPortTaken) {
 			break
 		}
@@ -180,13 +182,13 @@ func (p *process) watch(output io.Reader, outcome chan<- error) {
 	close(p.ended)
 }
 
-// freeAddr returns a loopback address that was free a moment ago.
-func freeAddr(t testing.TB) string {
+// FreeAddr returns a loopback address that stays free while a server that is restarted
+// on it is away.
+func FreeAddr(t testing.TB) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := freeaddr.New()
 	if err != nil {
-		t.Fatalf("choose a free port: %v", err)
+		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return address
 }

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/letswriteabook/realtime/internal/freeaddr"
 )
 
 // Config says what a lab consists of.
@@ -158,7 +160,7 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	number := len(l.gateways) + 1
 	l.mu.Unlock()
 	name := "gateway-" + strconv.Itoa(number)
-	address, err := freeAddr()
+	address, err := freeaddr.New()
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +176,7 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	if len(l.nodes) > 0 {
 		all["NATS_URL"] = l.NATSURL()
 	} else {
-		listen, err := freeAddr()
+		listen, err := freeaddr.New()
 		if err != nil {
 			return nil, err
 		}

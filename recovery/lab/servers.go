@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/deploy/cluster"
+	"github.com/letswriteabook/realtime/internal/freeaddr"
 )
 
 // questionTimeout bounds one question to a server.
@@ -43,7 +44,7 @@ func (p *Process) variable(name string) string {
 }
 
 func (l *Lab) newRedis() (*Process, error) {
-	address, err := freeAddr()
+	address, err := freeaddr.New()
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (l *Lab) newRedis() (*Process, error) {
 }
 
 func (l *Lab) newMongo() (*Process, error) {
-	address, err := freeAddr()
+	address, err := freeaddr.New()
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +90,7 @@ func (l *Lab) newNodes() ([]*node, error) {
 		var addresses [3]string
 		for j := range addresses {
 			var err error
-			if addresses[j], err = freeAddr(); err != nil {
+			if addresses[j], err = freeaddr.New(); err != nil {
 				return nil, err
 			}
 		}

@@ -1,4 +1,4 @@
-package lab
+package freeaddr
 
 import (
 	"errors"
@@ -20,15 +20,16 @@ const (
 // ErrNoPort is returned when no free port was found. A retry may help.
 var ErrNoPort = errors.New("found no free port")
 
-// taken are the ports that labs of this process have given out, so that two labs
-// never get the same one while the process that wants it has not started yet.
+// taken are the ports that this process has given out, so that two never get the same
+// one while who wants it has not started yet.
 var taken = struct {
 	sync.Mutex // guards ports
 	ports      map[int]bool
 }{ports: map[int]bool{}}
 
-// freeAddr returns a loopback address that nobody listens on.
-func freeAddr() (string, error) {
+// New returns a loopback address that nobody listens on, and that outgoing connections
+// do not take while who listens there is away. It fails with [ErrNoPort].
+func New() (string, error) {
 	taken.Lock()
 	defer taken.Unlock()
 	for range portAttempts {
