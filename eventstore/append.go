@@ -30,9 +30,9 @@ const (
 // Callers keep one append per job in flight: records of one job are stored in
 // the order of the calls, and records of different jobs in any.
 //
-// When the server knows the message id already, the stored record decides. The
-// same job and body: the receipt says Duplicate. Another job or body under a
-// producer's id: [ErrIDConflict]. No stored record: it was purged, and the
+// An id belongs to its job: the same id in another job is another event. When the
+// server knows the message id already, the stored record decides. The same body:
+// the receipt says Duplicate. Another body under a producer's id: [ErrIDConflict]. No stored record: it was purged, and the
 // server, whose memory of ids outlives a purge, would swallow the event; then
 // it is stored under the id with the purged sequence added. All gateways derive
 // the same addition, so that they still store it once.

@@ -15,7 +15,8 @@ import (
 // The layout of a stored record:
 //
 //	subject       novel.events.<token of the job>
-//	Nats-Msg-Id   i-<id>, h-<derived id> or r-<id of a replay> [~<sequence of a purged original>]
+//	Nats-Msg-Id   j-<token of the job>.<id>, h-<derived id> or r-<id of a replay> [~<sequence of a purged original>];
+//	              i-<id> in logs written before an id belonged to its job
 //	Novel-Kind    kind of the envelope
 //	Novel-Id      the producer's id; absent without one
 //	Novel-At      emittedAt, as it was written
@@ -39,7 +40,8 @@ const headerReserveBytes = 8 << 10
 // The first letter keeps a producer from choosing an id that equals another
 // producer's derived one, and a replay from being taken for a producer's repeat.
 const (
-	producerIDPrefix = "i-"
+	jobIDPrefix      = "j-"
+	producerIDPrefix = "i-" // read only
 	derivedIDPrefix  = "h-"
 	replayIDPrefix   = "r-"
 )
@@ -49,7 +51,7 @@ func encode(subject string, r messaging.Record) *nats.Msg {
 	msg := &nats.Msg{Subject: subject, Data: r.Body, Header: nats.Header{}}
 	prefix := derivedIDPrefix
 	if r.ID != "" {
-		prefix = producerIDPrefix
+		prefix = jobIDPrefix + strings.TrimPrefix(subject, eventPrefix) + "."
 		msg.Header.Set(headerID, escape(r.ID))
 	}
 	if r.ReplayOf.Sequence > 0 {
@@ -105,6 +107,10 @@ func decode(subject string, header nats.Header, body []byte, position messaging.
 // messageID returns the message id inside a Nats-Msg-Id.
 func messageID(header string) (string, error) {
 	header, _, _ = strings.Cut(header, "~")
+	if rest, found := strings.CutPrefix(header, jobIDPrefix); found {
+		_, id, _ := strings.Cut(rest, ".") // The token of a job has no dot.
+		return unescape(id)
+	}
 	for _, prefix := range []string{producerIDPrefix, derivedIDPrefix, replayIDPrefix} {
 		if rest, found := strings.CutPrefix(header, prefix); found {
 			return unescape(rest)

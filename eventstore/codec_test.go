@@ -59,7 +59,7 @@ func FuzzEscape(f *testing.F) {
 
 // FuzzMessageID: any stored header is read or refused.
 func FuzzMessageID(f *testing.F) {
-	for _, seed := range []string{"i-a", "h-b~12", "r-run/e:7", "x-", "", "i-%20~1~2", "~"} {
+	for _, seed := range []string{"j-job.a", "i-a", "h-b~12", "r-run/e:7", "x-", "", "i-%20~1~2", "~"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
@@ -67,7 +67,7 @@ func FuzzMessageID(f *testing.F) {
 		if err != nil {
 			return
 		}
-		for _, prefix := range []string{"i-", "h-", "r-"} {
+		for _, prefix := range []string{"j-job.", "i-", "h-", "r-"} {
 			if back, err := eventstore.MessageID(prefix + eventstore.Escape(id) + "~7"); err != nil || back != id {
 				t.Fatalf("%q came back as %q, %v", id, back, err)
 			}

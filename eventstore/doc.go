@@ -33,7 +33,7 @@
 //     between.
 //   - One job is one subject. The token escapes whatever a subject gives a
 //     meaning to, so no jobId can reach the records of another.
-//   - A producer's id is stored once: within the duplicate window by the server's
+//   - A producer's id is stored once in its job: within the duplicate window by the server's
 //     memory, beyond it for the newest ids that [KnownIDs] has read.
 //   - A read that answers without an error is complete: a response that was cut
 //     short is an error.

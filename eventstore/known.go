@@ -41,8 +41,8 @@ type KnownIDs struct {
 
 	// mu guards the fields below.
 	mu sync.Mutex
-	// sequences has the newest sequence of each id, by the id's hash. Two ids may
-	// share one: the record at the sequence decides.
+	// sequences has the newest sequence of each id of a job, by the hash of both. Two
+	// ids may share one: the record at the sequence decides.
 	sequences map[uint64]uint64
 	// ring holds what is in sequences in the order of the log; at limit, the
 	// entry at next is the oldest and gives way.
@@ -129,7 +129,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 				return fmt.Errorf("read ids: %w", err)
 			}
 			working()
-			k.add(trackedID(msg.Headers()), meta.Sequence.Stream)
+			k.add(trackedID(msg.Subject(), msg.Headers()), meta.Sequence.Stream)
 			if meta.NumPending == 0 || meta.Sequence.Stream >= state.LastSequence {
 				k.finish()
 			}
@@ -211,20 +211,21 @@ func (k *KnownIDs) sequence(ctx context.Context, id string) (uint64, error) {
 	return k.sequences[hash], nil
 }
 
-// trackedID returns the message id of a record if a producer chose it. Those that
-// ingest derives from payloads are given out anew after a while.
-func trackedID(header nats.Header) string {
-	id, _, _ := strings.Cut(header.Get(jetstream.MsgIDHeader), "~")
-	if !strings.HasPrefix(id, producerIDPrefix) {
+// trackedID returns the job and the id of a record if a producer chose the id.
+// Ids that ingest derives from payloads are given out again after a while, and are
+// not tracked: for those, and for replays, trackedID returns "".
+func trackedID(subject string, header nats.Header) string {
+	stored := header.Get(jetstream.MsgIDHeader)
+	if !strings.HasPrefix(stored, jobIDPrefix) && !strings.HasPrefix(stored, producerIDPrefix) {
 		return ""
 	}
-	return id
+	return subject + " " + header.Get(headerID) // Neither has a space.
 }
 
 // repeated looks for the record under the id of one that is to be appended. It
 // reports false when there is none, or nobody asks beyond the duplicate window.
 func (l *Log) repeated(ctx context.Context, record messaging.Record, msg *nats.Msg) (messaging.Receipt, bool, error) {
-	id := trackedID(msg.Header)
+	id := trackedID(msg.Subject, msg.Header)
 	if l.known == nil || id == "" {
 		return messaging.Receipt{}, false, nil
 	}
@@ -238,9 +239,9 @@ func (l *Log) repeated(ctx context.Context, record messaging.Record, msg *nats.M
 		return messaging.Receipt{}, false, nil // Purged: it may come again.
 	case err != nil:
 		return messaging.Receipt{}, false, fmt.Errorf("compare with the record at sequence %d: %w", sequence, err)
-	case trackedID(stored.header) != id:
+	case trackedID(stored.subject, stored.header) != id:
 		return messaging.Receipt{}, false, nil // Another id with that hash, or of an earlier epoch.
-	case stored.subject != msg.Subject || !bytes.Equal(stored.body, msg.Data):
+	case !bytes.Equal(stored.body, msg.Data):
 		return messaging.Receipt{}, false, fmt.Errorf("id at sequence %d: %w", sequence, ErrIDConflict)
 	}
 	if age := time.Since(stored.at); age > l.cfg.DuplicateWindow {

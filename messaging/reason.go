@@ -21,7 +21,7 @@ const (
 	ReasonUnknownKind Reason = "unknown-kind"
 	// ReasonTooLarge: the envelope is larger than MAX_EVENT_BYTES.
 	ReasonTooLarge Reason = "too-large"
-	// ReasonIDConflict: the id is in the log already, with another body.
+	// ReasonIDConflict: the log has the id in the same job, with another body.
 	ReasonIDConflict Reason = "id-conflict"
 )
 
