@@ -8,12 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/baseline"
+	"github.com/letswriteabook/realtime/internal/signals"
 	"github.com/letswriteabook/realtime/loadtest"
 )
 
@@ -21,7 +20,7 @@ import (
 type usageError struct{ error }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signals.Handle(context.Background(), os.Stderr)
 	defer stop()
 	err := newCommand().ExecuteContext(ctx)
 	if err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/devpage"
 	"github.com/letswriteabook/realtime/internal/devstack"
 	"github.com/letswriteabook/realtime/internal/sample"
+	"github.com/letswriteabook/realtime/internal/signals"
 )
 
 // closeTimeout bounds the stop of one server of the stack.
@@ -63,6 +64,7 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
 	portGiven := changed("port") || environ["PORT"] != ""
 	logger := app.NewLogger(os.Stderr, cfg)
+	signals.Service(ctx, logger)
 	server, err := startOn(opts.nats, changed("nats-addr"), out, "NATS", func(addr string) (*app.App, error) {
 		cfg.NATSListen = addr
 		server, err := app.Open(ctx, cfg, logger)

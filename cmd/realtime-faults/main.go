@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/signals"
 	"github.com/letswriteabook/realtime/recovery/faults"
 	"github.com/letswriteabook/realtime/recovery/lab"
 	"github.com/letswriteabook/realtime/recovery/report"
@@ -28,7 +27,7 @@ var errFailed = errors.New("the fault run failed")
 type usageError struct{ error }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signals.Handle(context.Background(), os.Stderr)
 	defer stop()
 	err := newCommand().ExecuteContext(ctx)
 	if err == nil {

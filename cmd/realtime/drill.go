@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -148,8 +146,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	if err := flags.scale.Validate(); err != nil {
 		return usageError{err}
 	}
-	ctx, stop := orHangup(cmd.Context())
-	defer stop()
+	ctx := cmd.Context()
 	running, err := flags.running.system(cmd, names)
 	if err == nil {
 		err = flags.running.consent(ctx, chosen, running, flags.scale)
@@ -193,15 +190,6 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 		ran = append(ran, ranDrill{Drill: result, Folder: folder})
 	}
 	return errors.Join(failed, showDrills(cmd, flags.output, ran))
-}
-
-// orHangup ends the context when the terminal goes away, too: a drill has to undo what
-// it did. A program that was told to ignore that goes on doing so.
-func orHangup(ctx context.Context) (context.Context, context.CancelFunc) {
-	if signal.Ignored(syscall.SIGHUP) {
-		return ctx, func() {}
-	}
-	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // runDrill runs one and tells how it goes on standard error.

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/signals"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signals.Handle(context.Background(), os.Stderr)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/signals"
 )
 
 func newServe() *cobra.Command {
@@ -15,7 +16,10 @@ func newServe() *cobra.Command {
 		Short: "Run the gateway until SIGINT or SIGTERM",
 		Long: `serve runs the gateway. Without NATS_URL the log is kept inside this process, in
 DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL events
-are published over HTTP only. Each of these is said once at start.`,
+are published over HTTP only. Each of these is said once at start.
+
+SIGINT and SIGTERM stop it in order; a second SIGINT ends it at once. SIGHUP has no
+effect: settings are read at the start.`,
 		Example: `  # everything in one process, events from a local Redis
   REDIS_URL=redis://localhost:6379 realtime serve
 
@@ -28,7 +32,9 @@ are published over HTTP only. Each of these is said once at start.`,
 			if err != nil {
 				return err
 			}
-			server, err := app.Open(cmd.Context(), cfg, app.NewLogger(os.Stderr, cfg))
+			logger := app.NewLogger(os.Stderr, cfg)
+			signals.Service(cmd.Context(), logger)
+			server, err := app.Open(cmd.Context(), cfg, logger)
 			if err != nil {
 				return err
 			}

@@ -38,6 +38,7 @@ type App struct {
 	guests   []guest
 
 	handshakes *handshakes
+	drained    time.Time // when DRAIN_SECONDS end; zero before the stop
 
 	catalogue *messaging.Catalogue
 	log       *eventstore.Log
@@ -236,9 +237,29 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.parts.onStop("readiness", func(context.Context) error {
 		a.health.draining.Store(true)
+		a.drained = time.Now().Add(a.cfg.drainPeriod())
 		return nil
 	})
 	return nil
+}
+
+// holdListener waits for the end of DRAIN_SECONDS, whatever the number of clients:
+// until a balancer has seen that the gateway is not ready it sends requests, which a
+// closed port would refuse without an answer.
+func (a *App) holdListener(ctx context.Context) error {
+	return wait(ctx, time.Until(a.drained))
+}
+
+// wait returns after the period, or with the error of ctx.
+func wait(ctx context.Context, period time.Duration) error {
+	timer := time.NewTimer(period)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // startServers serves the public port, and ADMIN_ADDR if it is set.
@@ -256,6 +277,7 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
 	}
 	a.startHTTP("http", a.listener, a.mux)
+	a.parts.onStop("drain period", a.holdListener)
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.
 		a.parts.onStop("sockets and streams", func(ctx context.Context) error {

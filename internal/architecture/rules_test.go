@@ -178,26 +178,26 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/app", "internal/client", "loadtest", "recovery/drills", "recovery/lab", "recovery/report"},
+		project: []string{"messaging", "internal/app", "internal/client", "internal/signals", "loadtest", "recovery/drills", "recovery/lab", "recovery/report"},
 		modules: []string{cobra, envParser},
 		why: "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, " +
 			"internal/client and loadtest, or the drills",
 	},
 	{
 		folder:  "cmd/realtime-faults",
-		project: []string{"recovery"},
+		project: []string{"recovery", "internal/signals"},
 		modules: []string{cobra},
 		why:     "the fault run's command chooses rows and writes the report; the rest is recovery",
 	},
 	{
 		folder:  "cmd/realtime-baseline",
-		project: []string{"internal/baseline", "loadtest"},
+		project: []string{"internal/baseline", "internal/signals", "loadtest"},
 		modules: []string{cobra},
 		why:     "the baseline's command chooses configurations; the rest is internal/baseline",
 	},
 	{
 		folder:  "cmd/realtime-dev",
-		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack", "internal/sample"},
+		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack", "internal/sample", "internal/signals"},
 		modules: []string{cobra, envParser},
 		why:     "the development command adds the development stack and its page to the application",
 	},
