@@ -265,14 +265,19 @@ func wait(ctx context.Context, period time.Duration) error {
 // startServers serves the public port, and ADMIN_ADDR if it is set.
 func (a *App) startServers(gateway *fanout.Gateway) {
 	a.serveHealth(a.mux)
-	a.serveOperators(a.mux, gateway, a.operators().only)
+	if a.admin == nil {
+		a.serveOperators(a.mux, gateway, a.operators().only)
+	}
 	if a.ingest != nil {
 		a.serveProducers()
+	}
+	for _, closed := range a.cfg.closed() {
+		a.logger.Warn(closed)
 	}
 	if a.admin != nil { // first, and so stopped last: operators watch the drain
 		pages := http.NewServeMux()
 		a.serveHealth(pages)
-		a.serveOperators(pages, gateway, everybody)
+		a.serveOperators(pages, gateway, reached)
 		a.startHTTP("operators' http", a.admin, pages)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
 	}

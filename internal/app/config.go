@@ -24,9 +24,9 @@ type Config struct {
 	Host string `group:"HTTP" env:"HOST" doc:"address to listen on; empty: every interface"`
 	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one, which the log line \"listening\" names"`
 
-	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages; empty: they are on the public port, for requests from this machine or with INTERNAL_TOKEN"`
-	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages and for publishing over HTTP, at least 16 characters; empty: from this machine only"`
-	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise"`
+	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
+	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: neither takes anybody, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
+	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
 
 	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…; empty: events are published over HTTP only"`
 	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE; empty: catch-up is served from the log"`

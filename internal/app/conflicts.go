@@ -87,14 +87,33 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 // openDoors finds what lets in everybody. It is refused in production.
 func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) {
 	legal := c.Environment != environmentProduction
-	withTokens := c.JWKSURL != "" || c.HMACSecret != "" || c.HMACSecretFile != ""
 	origins, _ := guardrails.ParseOrigins(c.Origins, c.NeedOrigin) // valid
-	add(origins.Any() && !withTokens, legal,
+	add(origins.Any() && !c.withTokens(), legal,
 		"SOCKET_CLIENT_ORIGIN is * and tokens are off: every page of every site may follow every job; list the origins, or set AUTH_JWKS_URL")
 	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen), legal,
 		"NATS_LISTEN is %q: whoever reaches it can read and write the log without a password; listen on 127.0.0.1, or run NATS apart", c.NATSListen)
 	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.address(), false,
 		"ADMIN_ADDR is %q, the public address: the operators' pages need one of their own", c.AdminAddr)
+}
+
+// closed says what nobody can reach with these settings, and what opens it.
+func (c Config) closed() []string {
+	if c.trustsLocal() || c.InternalToken != "" {
+		return nil
+	}
+	var sentences []string
+	if c.AdminAddr == "" {
+		sentences = append(sentences, "the operators' pages are closed to everybody: set ADMIN_ADDR, or INTERNAL_TOKEN")
+	}
+	if c.has(roleIngest) && !c.withTokens() {
+		sentences = append(sentences, "publishing over HTTP is closed to everybody: set INTERNAL_TOKEN, or AUTH_JWKS_URL for tokens with the scope publish")
+	}
+	return sentences
+}
+
+// withTokens reports whether clients need a token.
+func (c Config) withTokens() bool {
+	return c.JWKSURL != "" || c.HMACSecret != "" || c.HMACSecretFile != ""
 }
 
 // conflictingTokens finds tokens that are half configured.

@@ -31,6 +31,11 @@ func TestOperatorsPagesAreForOperators(t *testing.T) {
 		{name: "by address", remote: "[::1]:5000", host: "[::1]:3001", want: http.StatusOK},
 		{name: "from a page of elsewhere", remote: "127.0.0.1:5000", header: http.Header{"Origin": {"http://evil.example"}}, want: http.StatusUnauthorized},
 		{name: "from a page of here", remote: "127.0.0.1:5000", header: http.Header{"Origin": {"http://localhost:5173"}}, want: http.StatusOK},
+		{name: "from a page of another site", remote: "127.0.0.1:5000", header: http.Header{"Sec-Fetch-Site": {"cross-site"}}, want: http.StatusUnauthorized},
+		{name: "from a page of another port", remote: "127.0.0.1:5000", header: http.Header{"Sec-Fetch-Site": {"same-site"}}, want: http.StatusUnauthorized},
+		{name: "from the same page", remote: "127.0.0.1:5000", header: http.Header{"Sec-Fetch-Site": {"same-origin"}}, want: http.StatusOK},
+		{name: "from the address bar", remote: "127.0.0.1:5000", header: http.Header{"Sec-Fetch-Site": {"none"}}, want: http.StatusOK},
+		{name: "this machine where there is a token", remote: "127.0.0.1:5000", token: "secret", want: http.StatusUnauthorized},
 		{name: "no address", remote: "@", want: http.StatusUnauthorized},
 	}
 	for _, test := range tests {
@@ -43,9 +48,42 @@ func TestOperatorsPagesAreForOperators(t *testing.T) {
 			}
 			answer := httptest.NewRecorder()
 			page := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
-			operators{token: test.token}.only(page).ServeHTTP(answer, request)
+			operators{token: test.token, local: test.token == ""}.only(page).ServeHTTP(answer, request)
 			if answer.Code != test.want {
 				t.Errorf("status %d, want %d", answer.Code, test.want)
+			}
+		})
+	}
+}
+
+// Being on this machine counts only where none of the settings of a deployment is set,
+// and what nobody can reach then is said with what opens it.
+func TestLocalTrustEndsWithTheFirstSetting(t *testing.T) {
+	t.Parallel()
+	const token, admin = "a token of the test", "127.0.0.1:9000"
+	tests := []struct {
+		name   string
+		config Config
+		trusts bool
+		closed int // sentences
+	}{
+		{name: "defaults", trusts: true},
+		{name: "a token", config: Config{InternalToken: token}},
+		{name: "an address", config: Config{AdminAddr: admin}, closed: 1},
+		{name: "an address and tokens of an issuer", config: Config{AdminAddr: admin, JWKSURL: "https://issuer.example"}},
+		{name: "proxies", config: Config{TrustedProxies: "10.0.0.0/8"}, closed: 2},
+		{name: "production", config: Config{Environment: environmentProduction}, closed: 2},
+		{name: "production with a token", config: Config{Environment: environmentProduction, InternalToken: token}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.config.Roles = allRoles
+			if got := test.config.trustsLocal(); got != test.trusts {
+				t.Errorf("trusts requests of this machine: %v", got)
+			}
+			if closed := test.config.closed(); len(closed) != test.closed {
+				t.Errorf("says %q, want %d sentences", closed, test.closed)
 			}
 		})
 	}

@@ -46,7 +46,9 @@ func (a *App) serveOperators(mux *http.ServeMux, gateway *fanout.Gateway, guard 
 	serveProfiles(mux, guard)
 }
 
-func (a *App) operators() operators { return operators{token: a.cfg.InternalToken} }
+func (a *App) operators() operators {
+	return operators{token: a.cfg.InternalToken, local: a.cfg.trustsLocal()}
+}
 
 // secured adds the headers that keep a browser from making more of an answer
 // than it is.

@@ -10,7 +10,7 @@ export type Role = 'publish' | 'receipts'
 export interface HttpOptions {
   /** Base address of a gateway or of the balancer before several, such as `http://localhost:3001`. */
   url: string
-  /** Bearer token: INTERNAL_TOKEN, or a token with the scope `publish`. None: the gateway has to be on this machine. */
+  /** Bearer token: INTERNAL_TOKEN, or a token with the scope `publish`. None: the gateway has to be a developer's, on this machine. */
   token?: string
   /** How long Redis may be away, or no receipt come, before events go over HTTP. Default 5000. */
   afterMs?: number
