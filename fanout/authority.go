@@ -150,19 +150,6 @@ func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string)
 	return grant, false
 }
 
-// ServePreflight answers OPTIONS for the requests about one job: a page of an
-// allowed origin may send its token and its position.
-func (g *Gateway) ServePreflight(w http.ResponseWriter, r *http.Request) {
-	if !g.allowOrigin(w, r) {
-		return
-	}
-	header := w.Header()
-	header.Set("Access-Control-Allow-Methods", "GET")
-	header.Set("Access-Control-Allow-Headers", "Authorization, Last-Event-ID")
-	header.Set("Access-Control-Max-Age", "600")
-	w.WriteHeader(http.StatusNoContent)
-}
-
 // refuseRequest answers a request over HTTP that was refused.
 func refuseRequest(w http.ResponseWriter, decision guardrails.Decision, jobID string) {
 	status := http.StatusServiceUnavailable

@@ -46,7 +46,9 @@ type Gateway struct {
 	evicted   prometheus.Counter
 	recovered prometheus.Counter
 	refusals  refusals
-	streams   streams
+	// refusedOrigins are logged apart, with the setting that would admit them.
+	refusedOrigins refusedOrigins
+	streams        streams
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
 
@@ -90,7 +92,7 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 // admit decides about a new client, whatever its transport.
 func (g *Gateway) admit(r *http.Request, grant guardrails.Grant) (*guardrails.Slot, guardrails.Decision) {
 	origin := r.Header.Get("Origin")
-	decision := g.policy.Origins.Decide(origin)
+	decision := g.policy.Origins.Decide(origin, r.Host)
 	var slot *guardrails.Slot
 	if decision.Allowed() {
 		visitor := guardrails.Visitor{Origin: origin, Address: g.address(r), Subject: grant.Subject}
@@ -114,6 +116,10 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 		return
 	}
 	g.refused.WithLabelValues(string(decision.Code), strconv.FormatBool(decision.DryRun)).Inc()
+	if decision.Code == messaging.CodeOriginNotAllowed {
+		g.logRefusedOrigin(origin)
+		return
+	}
 	if silent, say := g.refusals.note(decision.Code, time.Now()); say {
 		g.logger.Info("client refused", "origin", origin, "code", decision.Code,
 			"current", decision.Current, "limit", decision.Limit, "dryRun", decision.DryRun, "silent", silent)
@@ -125,7 +131,7 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
 	origin := socket.Request().Header.Get("Origin")
 	// All that can refuse for good comes before an earlier socket is taken over.
-	decision := g.policy.Origins.Decide(origin)
+	decision := g.policy.Origins.Decide(origin, socket.Request().Host)
 	var grant guardrails.Grant
 	if decision.Allowed() {
 		grant, decision = g.socketGrant(socket, auth)

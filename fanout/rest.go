@@ -121,27 +121,17 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request) (jobID stri
 	return jobID, grant, ok
 }
 
-// allowOrigin answers a cross-origin request as the Fetch standard's CORS
-// protocol asks, for the same origins that may open a socket.
+// allowOrigin refuses a request of an origin that may not open a socket. A request
+// without one may read, whatever a socket needs.
 func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	w.Header().Add("Vary", "Origin")
-	if decision := g.policy.Origins.Decide(origin); origin != "" && !decision.Allowed() {
-		g.count(decision, origin)
-		refuseRequest(w, decision, "")
-		return false
+	if g.shareAnswer(w.Header(), r) != guardrails.StandingRefused || origin == "" {
+		return true
 	}
-	if origin != "" {
-		w.Header().Set("Access-Control-Allow-Origin", origin)
-	}
-	return true
-}
-
-// AllowOrigin returns what Access-Control-Allow-Origin has to say to a request,
-// if anything: the transport asks it for requests that open a socket.
-func (g *Gateway) AllowOrigin(r *http.Request) (allow string, ok bool) {
-	origin := r.Header.Get("Origin")
-	return origin, origin != "" && g.policy.Origins.Decide(origin).Allowed()
+	decision := guardrails.Decision{Code: messaging.CodeOriginNotAllowed}
+	g.count(decision, origin)
+	refuseRequest(w, decision, "")
+	return false
 }
 
 func writeProblem(w http.ResponseWriter, status int, problem messaging.Problem) {

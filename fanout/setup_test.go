@@ -153,9 +153,9 @@ func (o options) policy(t testing.TB) fanout.Policy {
 func (s *stage) serve(pipe bool, sockets *socketio.Server) {
 	s.t.Helper()
 	mux := http.NewServeMux()
-	mux.Handle("/ws", sockets)
-	mux.HandleFunc("GET /api/realtime/jobs/{jobId}/stream", s.gateway.ServeStream)
-	mux.HandleFunc("GET /api/novel/{jobId}/events", s.gateway.ServeEvents)
+	mux.Handle("/ws", s.gateway.ShareSockets(sockets))
+	mux.Handle("/api/realtime/jobs/{jobId}/stream", s.gateway.Preflights("GET", http.HandlerFunc(s.gateway.ServeStream)))
+	mux.Handle("/api/novel/{jobId}/events", s.gateway.Preflights("GET", http.HandlerFunc(s.gateway.ServeEvents)))
 	mux.HandleFunc("GET /internal/realtime/metrics", s.gateway.ServeSnapshot)
 	var listener net.Listener
 	if pipe {

@@ -1,61 +1,220 @@
 package guardrails
 
 import (
+	"errors"
 	"fmt"
-	"net/url"
+	"net/netip"
 	"strings"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // Origins is the list of web origins (RFC 6454) that may open a socket. The
-// zero value allows none, but for clients that send no Origin.
+// zero value allows none, but for clients that send no Origin. Its methods may be
+// called concurrently.
 type Origins struct {
 	any      bool
 	required bool
-	allowed  map[string]bool
+	listed   map[string]bool
+	patterns []originPattern
+	// own are the service's own public addresses, as origin.place gives them.
+	own map[string]bool
 }
 
+// Standing says why an origin may connect, or that it may not.
+type Standing uint8
+
+const (
+	// StandingRefused: it may not.
+	StandingRefused Standing = iota
+	// StandingAbsent: the request has no Origin, and needs none.
+	StandingAbsent
+	// StandingAnyone: every origin may.
+	StandingAnyone
+	// StandingOwn: it is the service's own address, as programs that are no
+	// browsers send it, and as pages that the service itself serves do.
+	StandingOwn
+	// StandingListed: the settings name it.
+	StandingListed
+)
+
 // ParseOrigins reads a comma-separated list of origins such as
-// "https://app.example,http://localhost:5173"; "*" allows every origin. With
-// required, a client that sends no Origin is refused too.
+// "https://app.example,http://localhost:5173"; "*" allows every origin. In the
+// first label of a host, "*" stands for any letters; as the whole label, for one
+// or more labels: "https://*.app.example". As a port it stands for any.
+// With required, a client that sends no Origin is refused too.
+//
+// An entry that no browser would ever send is an error.
 func ParseOrigins(list string, required bool) (Origins, error) {
-	origins := Origins{required: required, allowed: make(map[string]bool)}
+	origins := Origins{required: required, listed: make(map[string]bool)}
 	for entry := range strings.SplitSeq(list, ",") {
 		entry = strings.TrimSpace(entry)
-		switch {
-		case entry == "":
-		case entry == "*":
+		if entry == "" {
+			continue
+		}
+		if entry == "*" {
 			origins.any = true
-		default:
-			u, err := url.Parse(entry)
-			if err != nil || u.Scheme == "" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-				return Origins{}, fmt.Errorf("origin %q: want scheme://host[:port] or *", entry)
-			}
-			origins.allowed[normalOrigin(entry)] = true
+			continue
+		}
+		if err := origins.add(entry); err != nil {
+			return Origins{}, fmt.Errorf("origin %q: %w", entry, err)
 		}
 	}
-	if !origins.any && len(origins.allowed) == 0 {
+	if !origins.any && len(origins.listed)+len(origins.patterns) == 0 {
 		return Origins{}, fmt.Errorf("origins %q: want at least one scheme://host[:port], or *", list)
 	}
 	return origins, nil
 }
 
+func (o *Origins) add(entry string) error {
+	if strings.EqualFold(entry, "null") {
+		return errors.New("sandboxed frames and local files of anybody send null, so that it cannot be listed; * allows it with all others")
+	}
+	parsed, err := parseOrigin(entry)
+	if err != nil {
+		return fmt.Errorf("%w, or *", err)
+	}
+	if !strings.Contains(parsed.address(), "*") {
+		o.listed[parsed.String()] = true
+		return nil
+	}
+	pattern, err := newOriginPattern(parsed)
+	if err != nil {
+		return err
+	}
+	o.patterns = append(o.patterns, pattern)
+	return nil
+}
+
+// WithOwn returns the list with the service's own public addresses: a
+// comma-separated list of URLs, which may have paths. An Origin that names one of
+// them may connect whatever its scheme, because many programs that are no browsers
+// send the address that they connect to, some with http where it is https.
+func (o Origins) WithOwn(urls string) (Origins, error) {
+	own := make(map[string]bool)
+	for entry := range strings.SplitSeq(urls, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		parsed, err := originOfURL(entry)
+		if err != nil {
+			return Origins{}, fmt.Errorf("address %q: %w", entry, err)
+		}
+		own[parsed.place()] = true
+	}
+	o.own = own
+	return o, nil
+}
+
 // Any reports whether every origin may open a socket.
 func (o Origins) Any() bool { return o.any }
 
-// Decide decides about the value of a request's Origin header, empty when the
-// request had none.
-func (o Origins) Decide(origin string) Decision {
-	switch {
-	case origin == "" && !o.required, origin != "" && o.any, o.allowed[normalOrigin(origin)]:
+// Decide decides about the values of a request's Origin header, empty when the
+// request had none, and of its Host.
+func (o Origins) Decide(origin, host string) Decision {
+	if o.Standing(origin, host) != StandingRefused {
 		return allowed
 	}
 	return Decision{Code: messaging.CodeOriginNotAllowed}
 }
 
-// normalOrigin folds what RFC 6454 section 4 treats as equal: the case of
-// scheme and host. A trailing slash, which people write in settings, is dropped.
-func normalOrigin(origin string) string {
-	return strings.ToLower(strings.TrimRight(origin, "/"))
+// Standing returns why a request with these values of Origin and Host may be
+// answered, if it may.
+//
+// Host counts only where it cannot be the name of somebody else that was made to
+// resolve to this service (DNS rebinding): as an address, or as localhost.
+func (o Origins) Standing(origin, host string) Standing {
+	if origin == "" {
+		if o.required {
+			return StandingRefused
+		}
+		return StandingAbsent
+	}
+	if o.listed[origin] { // as browsers send it
+		return StandingListed
+	}
+	parsed, err := parseOrigin(origin)
+	switch {
+	case err == nil && o.lists(parsed):
+		return StandingListed
+	case err == nil && (o.own[parsed.place()] || isOwnHost(parsed, host)):
+		return StandingOwn
+	case o.any:
+		return StandingAnyone
+	}
+	return StandingRefused
+}
+
+func (o Origins) lists(asked origin) bool {
+	if o.listed[asked.String()] {
+		return true
+	}
+	for _, pattern := range o.patterns {
+		if pattern.matches(asked) {
+			return true
+		}
+	}
+	return false
+}
+
+// isOwnHost reports whether an origin is the address that the request was sent to,
+// which nobody else can have given it.
+func isOwnHost(asked origin, host string) bool {
+	name, port, err := splitHost(strings.ToLower(host))
+	if err != nil || !isCertain(name) {
+		return false
+	}
+	return (origin{host: name, port: port}).place() == asked.place()
+}
+
+// isCertain reports whether a host means the same machine to everybody who looks
+// it up.
+func isCertain(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, section 6.3
+		return true
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil
+}
+
+// originPattern is an entry with a "*".
+type originPattern struct {
+	scheme, port string
+	// head and tail stand around the "*" of the host; without one, head is the host.
+	head, tail string
+	inHost     bool
+	// deep: the "*" is the whole first label, and stands for several as well.
+	deep bool
+}
+
+func newOriginPattern(entry origin) (originPattern, error) {
+	pattern := originPattern{scheme: entry.scheme, port: entry.port}
+	pattern.head, pattern.tail, pattern.inHost = strings.Cut(entry.host, "*")
+	if !pattern.inHost {
+		return pattern, nil
+	}
+	if strings.Contains(pattern.head, ".") || strings.Contains(pattern.tail, "*") {
+		return pattern, errors.New("* may stand once in the host, in its first label, and for the port")
+	}
+	if _, parent, _ := strings.Cut(pattern.tail, "."); parent != "localhost" && !strings.Contains(strings.Trim(parent, "."), ".") {
+		return pattern, errors.New("* has to stand below a domain of two labels, such as https://*.app.example")
+	}
+	pattern.deep = pattern.head == "" && strings.HasPrefix(pattern.tail, ".")
+	return pattern, nil
+}
+
+func (p originPattern) matches(asked origin) bool {
+	if p.scheme != asked.scheme || p.port != "*" && p.port != asked.port {
+		return false
+	}
+	if !p.inHost {
+		return p.head == asked.host
+	}
+	middle, found := strings.CutPrefix(asked.host, p.head)
+	if !found || len(middle) <= len(p.tail) || !strings.HasSuffix(middle, p.tail) {
+		return false
+	}
+	middle = middle[:len(middle)-len(p.tail)]
+	return p.deep && !strings.HasPrefix(middle, ".") || !strings.Contains(middle, ".")
 }

@@ -78,6 +78,7 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 	if err != nil {
 		return err
 	}
+	allowDevelopment(server)
 	info := pageInfo(cfg, server, redis.Addr(), mongo.URI())
 	built, err := servePages(server, info, opts.page)
 	if err == nil && !built && changed("page") {
@@ -139,8 +140,7 @@ func pageInfo(cfg app.Config, server *app.App, redisAddr, mongoURI string) devpa
 	}
 }
 
-// servePages adds the plain page, and at / the job page if dir has it. Both may
-// open sockets.
+// servePages adds the plain page, and at / the job page if dir has it.
 func servePages(server *app.App, info devpage.Info, dir string) (built bool, err error) {
 	plain, err := devpage.Handler(info)
 	if err != nil {
@@ -162,11 +162,23 @@ func servePages(server *app.App, info devpage.Info, dir string) (built bool, err
 	for _, pattern := range []string{"GET /{$}", "GET /config.json", "GET /assets/"} {
 		server.Handle(pattern, page)
 	}
-	_, port, _ := net.SplitHostPort(server.Addr().String())
-	for _, host := range []string{"localhost", "127.0.0.1"} {
-		server.AllowOrigin("http://" + net.JoinHostPort(host, port))
-	}
 	return true, nil
+}
+
+// developmentPorts are those on which development servers listen unless they are
+// told otherwise: Next.js and others, Remix, Astro, Vite's preview, Angular, Vite,
+// Storybook, Django, webpack, Expo, and Parcel.
+var developmentPorts = []int{3000, 3001, 3002, 4173, 4200, 4321, 5000, 5173, 5174, 6006, 8000, 8080, 8081, 1234, 19006}
+
+// allowDevelopment lets the stack's own pages connect, and those of the usual
+// development servers on this machine.
+func allowDevelopment(server *app.App) {
+	ports := append([]int{server.Addr().(*net.TCPAddr).Port}, developmentPorts...)
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		for _, port := range ports {
+			server.AllowOrigin("http://" + net.JoinHostPort(host, strconv.Itoa(port)))
+		}
+	}
 }
 
 func announce(out io.Writer, info devpage.Info, dir string) {

@@ -37,10 +37,6 @@ type Config struct {
 	// budget of their own, twice that, so that the most that waits is three
 	// times QueueBytes, one offered frame and one sent at once.
 	QueueBytes int
-	// AllowOrigin returns the value of Access-Control-Allow-Origin for a
-	// request, and whether there is one. Nil means no cross-origin reading.
-	// It decides what a browser may read, not who may connect.
-	AllowOrigin func(*http.Request) (allow string, ok bool)
 	// AllowRequest refuses a handshake with "Forbidden" where it returns
 	// false. Nil allows all.
 	AllowRequest func(*http.Request) bool

@@ -21,9 +21,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Content-Type-Options", "nosniff")
-	s.allowOrigin(header, r)
 	if r.Method == http.MethodOptions {
-		preflight(w, r)
+		header.Set("Allow", "GET, POST, HEAD, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	if refused := s.route(w, r); refused != nil {

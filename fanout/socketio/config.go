@@ -48,10 +48,6 @@ type Config struct {
 	MaxAttachments int
 	// MaxPendingAcks bounds the answers that one socket is waited for.
 	MaxPendingAcks int
-	// AllowOrigin returns the value of Access-Control-Allow-Origin for a
-	// request, and whether there is one. Nil means no cross-origin reading.
-	// It decides what a browser may read, not who may connect.
-	AllowOrigin func(*http.Request) (allow string, ok bool)
 	// AllowRequest refuses a handshake with HTTP 403 where it returns false.
 	// Nil allows all; [Handler.Connect] can refuse with words of its own.
 	AllowRequest func(*http.Request) bool
@@ -123,7 +119,6 @@ func (c Config) transport() engineio.Config {
 		DrainPeriod:     c.DrainPeriod,
 		MaxPayloadBytes: c.MaxPayloadBytes,
 		QueueBytes:      c.QueueBytes,
-		AllowOrigin:     c.AllowOrigin,
 		AllowRequest:    c.AllowRequest,
 		KeepHeaders:     c.KeepHeaders,
 	}

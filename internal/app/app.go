@@ -311,6 +311,9 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
 	}
+	if origins, err = origins.WithOwn(a.cfg.PublicURL); err != nil {
+		return nil, fmt.Errorf("%w: PUBLIC_URL: %w", ErrConfig, err)
+	}
 	sessions, err := a.openSessions(ctx)
 	if err != nil {
 		return nil, err
@@ -333,7 +336,6 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	}
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
-	socketConfig.AllowOrigin = gateway.AllowOrigin
 	socketConfig.AllowNamespace = gateway.AllowNamespace
 	socketConfig.DrainPeriod = a.cfg.drainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload

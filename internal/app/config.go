@@ -46,7 +46,8 @@ type Config struct {
 	MaxEvent    int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes, below 8388608"`
 	Catalogue   string        `env:"CATALOGUE_FILE" doc:"JSON file with further kinds of events"`
 
-	Origins     string        `group:"Sockets" env:"SOCKET_CLIENT_ORIGIN" envDefault:"http://localhost:5173" doc:"origins that may connect, comma-separated; * allows all"`
+	Origins     string        `group:"Sockets" env:"SOCKET_CLIENT_ORIGIN" envDefault:"http://localhost:5173" doc:"origins that may connect, scheme://host[:port], comma-separated; https://*.app.example allows the hosts below a domain, http://localhost:* every port, * all"`
+	PublicURL   string        `env:"PUBLIC_URL" doc:"addresses under which clients reach the service, http[s]://…, comma-separated; an Origin that names one of them may connect, as programs that are no browsers send it"`
 	NeedOrigin  bool          `env:"SOCKET_REQUIRE_ORIGIN" envDefault:"false" doc:"refuse clients that send no Origin"`
 	CatchUp     int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
 	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`

@@ -15,12 +15,16 @@ import (
 // serveClients adds what clients ask for.
 func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
 	clients := a.health.admitUnlessDraining
-	a.mux.Handle("/ws", sockets) // which refuses new ones by itself
-	a.mux.Handle("/ws/", sockets)
-	a.mux.Handle("GET /api/realtime/jobs/{jobId}/stream", clients(http.HandlerFunc(gateway.ServeStream)))
-	a.mux.HandleFunc("GET /api/novel/{jobId}/events", gateway.ServeEvents)
-	a.mux.HandleFunc("OPTIONS /api/realtime/jobs/{jobId}/stream", gateway.ServePreflight)
-	a.mux.HandleFunc("OPTIONS /api/novel/{jobId}/events", gateway.ServePreflight)
+	shared := gateway.ShareSockets(sockets) // which refuse new ones by themselves
+	a.mux.Handle("/ws", shared)
+	a.mux.Handle("/ws/", shared)
+	read := func(path string, handler http.Handler) {
+		served := gateway.Preflights("GET", handler)
+		a.mux.Handle("GET "+path, served)
+		a.mux.Handle("OPTIONS "+path, served)
+	}
+	read("/api/realtime/jobs/{jobId}/stream", clients(http.HandlerFunc(gateway.ServeStream)))
+	read("/api/novel/{jobId}/events", http.HandlerFunc(gateway.ServeEvents))
 }
 
 // serveProducers adds the way to publish without Redis.

@@ -42,8 +42,7 @@ func (c Config) Validate() error {
 	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != ""), "STREAM_REPLICAS", c.LogReplicas)
 	c.checkStream(check)
 	check(c.MaxEvent > 0 && c.MaxEvent < natsserver.MaxPayloadBytes, "MAX_EVENT_BYTES", c.MaxEvent)
-	_, err = guardrails.ParseOrigins(c.Origins, c.NeedOrigin)
-	check(err == nil, "SOCKET_CLIENT_ORIGIN", c.Origins)
+	problems = append(problems, c.checkOrigins()...)
 	check(c.MaxConns >= 0, "SOCKET_MAX_CONNECTIONS", c.MaxConns)
 	check(c.MaxPerOrigin >= 0, "SOCKET_MAX_CONNECTIONS_PER_ORIGIN", c.MaxPerOrigin)
 	check(c.MaxSubs >= 1, "SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", c.MaxSubs)
@@ -76,6 +75,19 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
 	}
 	return nil
+}
+
+// checkOrigins says what is wrong with the origins in more words than the meaning
+// of the setting: one that looks right may be one that no browser sends.
+func (c Config) checkOrigins() (problems []error) {
+	origins, err := guardrails.ParseOrigins(c.Origins, c.NeedOrigin)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("SOCKET_CLIENT_ORIGIN is %q: %w", c.Origins, err))
+	}
+	if _, err := origins.WithOwn(c.PublicURL); err != nil {
+		problems = append(problems, fmt.Errorf("PUBLIC_URL is %q: %w", c.PublicURL, err))
+	}
+	return problems
 }
 
 // The bounds of what may be asked of one connection, in bytes.
