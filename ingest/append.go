@@ -26,11 +26,15 @@ func (i *Ingest) process(ctx context.Context, d delivery) {
 }
 
 // store appends an accepted event and queues its receipt; one that the log
-// refuses for good becomes a dead letter.
+// refuses for good becomes a dead letter, and its producer gets a refusal.
 func (i *Ingest) store(ctx context.Context, d delivery) error {
 	receipt, err := i.appendDelivery(ctx, d)
 	if rejection, ok := refusal(err); ok {
-		return i.bury(ctx, i.deadLetter(rejection, string(d.record.Body)))
+		err := i.bury(ctx, i.deadLetter(rejection, string(d.record.Body)))
+		if err == nil && d.record.ID != "" {
+			i.receipts.offerRefusal(messaging.Refusal{ID: d.record.ID, JobID: d.record.JobID, Reason: rejection.Reason})
+		}
+		return err
 	}
 	if err != nil {
 		return err

@@ -26,6 +26,9 @@ type Config struct {
 	// MaxPendingReceipts bounds the receipts waiting for Redis. At the bound a
 	// receipt is dropped and counted.
 	MaxPendingReceipts int
+	// ReceiptSecret signs what is published on the receipts channel; see
+	// [messaging.ReceiptKey]. Empty: nothing is signed.
+	ReceiptSecret string
 
 	// MaxBodyBytes is the largest body of a request to publish, at least
 	// MaxEventBytes, and MaxLines the most envelopes in one of NDJSON.

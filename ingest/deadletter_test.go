@@ -136,6 +136,33 @@ func TestIDWithAnotherBodyIsAConflict(t *testing.T) {
 	}
 }
 
+// The producer of a conflicting event is answered on the receipts channel, and what
+// is answered is signed.
+func TestConflictIsAnsweredWithARefusal(t *testing.T) {
+	t.Parallel()
+	cfg := quick()
+	cfg.ReceiptSecret = "shared with the producers"
+	b := setup(t)
+	messages := b.client.Subscribe(t.Context(), messaging.ReceiptsChannel)
+	defer messages.Close()
+	if _, err := messages.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.subscribed(t, cfg)
+	b.publish(t, event("job", "same", 1), event("job", "same", 2))
+	for n, want := range []string{`"sequence":1`, `"error":"ID_CONFLICT"`} {
+		message, err := messages.ReceiveMessage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		receipt, refusal, err := messaging.ReceiptKey(cfg.ReceiptSecret).Decode([]byte(message.Payload))
+		if err != nil || (refusal != nil) != (n == 1) || !strings.Contains(message.Payload, want) {
+			t.Errorf("message %d is %s: %+v, %+v, %v", n, message.Payload, receipt, refusal, err)
+		}
+	}
+	b.log.waitLetters(t, 1)
+}
+
 func TestLogThatRejectsAnEventGetsItAsADeadLetter(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

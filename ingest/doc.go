@@ -25,6 +25,8 @@
 //     counted, logged and returned by [Ingest.Run].
 //   - An event from Redis that can never be accepted is dead-lettered once, with
 //     its bytes, and does not hold up its neighbours.
+//   - An event with an id that the log refuses has a [messaging.Refusal] published
+//     on the same channel once its dead letter is stored.
 //   - A receipt is never sent before its record is durable. It may be missing:
 //     the producer then publishes again and is answered as a duplicate.
 //   - An answer over HTTP says of each event whether the log has it, was never

@@ -75,8 +75,11 @@ func TestPublishToTheRealLog(t *testing.T) {
 	if err != nil || len(records) != 1 || records[0].ID != key[1] || string(records[0].Body) != same {
 		t.Errorf("the log has %+v, %v", records, err)
 	}
-	if conflict := d.post(t, jsonType, event("elsewhere", "", 1), key...); conflict.status != http.StatusConflict {
-		t.Errorf("the key for another job: answered %d with %s, want 409", conflict.status, conflict.text)
+	if conflict := d.post(t, jsonType, event("other", "", 2), key...); conflict.status != http.StatusConflict {
+		t.Errorf("the key with another body: answered %d with %s, want 409", conflict.status, conflict.text)
+	}
+	if another := d.post(t, jsonType, event("elsewhere", "", 1), key...); another.status != http.StatusCreated || another.Duplicate {
+		t.Errorf("the key for another job: answered %d with %s, want 201", another.status, another.text)
 	}
 	letters, err := log.DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 0 {

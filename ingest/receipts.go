@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,13 +14,14 @@ import (
 // receiptBatch is how many receipts go to Redis in one pipeline.
 const receiptBatch = 128
 
-// receipts publishes receipts without ever holding up an append: a queue that
-// many lanes fill and one goroutine empties. What does not fit into the queue,
+// receipts publishes receipts and refusals without ever holding up an append: a
+// queue that many lanes fill and one goroutine empties. What does not fit into the queue,
 // or what Redis does not take, is counted and given up; the producer publishes
 // the event again and is answered as a duplicate.
 type receipts struct {
 	client  *redis.Client
-	queue   chan messaging.Receipt
+	key     messaging.ReceiptKey
+	queue   chan []byte // messages of the receipts channel
 	timeout time.Duration
 	logger  *slog.Logger
 	metrics *metrics
@@ -42,7 +41,8 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 	own.MaxActiveConns = 0
 	return &receipts{
 		client:  redis.NewClient(own),
-		queue:   make(chan messaging.Receipt, cfg.MaxPendingReceipts),
+		key:     messaging.ReceiptKey(cfg.ReceiptSecret),
+		queue:   make(chan []byte, cfg.MaxPendingReceipts),
 		timeout: cfg.ReceiptTimeout,
 		logger:  logger,
 		metrics: m,
@@ -51,17 +51,32 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 	}
 }
 
-// offer queues a receipt, or drops it when the queue is full. It never waits,
-// and must not be called after close.
+// offer queues a receipt; see enqueue.
 func (r *receipts) offer(receipt messaging.Receipt) {
-	select {
-	case r.queue <- receipt:
-	default:
-		r.metrics.receiptsDropped.Inc()
-		r.dropLog.Do(func() {
-			r.logger.Warn("receipts are dropped because Redis takes them too slowly; producers will repeat", "job", receipt.JobID)
-		})
+	message, err := r.key.Encode(receipt)
+	r.enqueue(receipt.JobID, message, err)
+}
+
+// offerRefusal queues a refusal; see enqueue.
+func (r *receipts) offerRefusal(refusal messaging.Refusal) {
+	message, err := r.key.EncodeRefusal(refusal)
+	r.enqueue(refusal.JobID, message, err)
+}
+
+// enqueue queues a message, or drops it when the queue is full. It never waits,
+// and must not be called after close.
+func (r *receipts) enqueue(jobID string, message []byte, err error) {
+	if err == nil {
+		select {
+		case r.queue <- message:
+			return
+		default:
+		}
 	}
+	r.metrics.receiptsDropped.Inc()
+	r.dropLog.Do(func() {
+		r.logger.Warn("receipts are dropped because Redis takes them too slowly; producers will repeat", "job", jobID, "error", err)
+	})
 }
 
 // close lets run end after it has published what is queued.
@@ -75,14 +90,14 @@ func (r *receipts) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { _ = r.client.Close() })
 	defer stop()
 
-	batch := make([]messaging.Receipt, 0, receiptBatch)
-	for receipt := range r.queue {
-		batch = append(batch[:0], receipt)
+	batch := make([][]byte, 0, receiptBatch)
+	for message := range r.queue {
+		batch = append(batch[:0], message)
 		for more := true; more && len(batch) < receiptBatch; {
 			select {
-			case receipt, more = <-r.queue:
+			case message, more = <-r.queue:
 				if more {
-					batch = append(batch, receipt)
+					batch = append(batch, message)
 				}
 			default:
 				more = false
@@ -93,16 +108,12 @@ func (r *receipts) run(ctx context.Context) {
 }
 
 // publish sends a batch in one round trip.
-func (r *receipts) publish(ctx context.Context, batch []messaging.Receipt) {
+func (r *receipts) publish(ctx context.Context, batch [][]byte) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	commands, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, receipt := range batch {
-			body, err := json.Marshal(receipt)
-			if err != nil {
-				return fmt.Errorf("encode a receipt: %w", err)
-			}
-			pipe.Publish(ctx, messaging.ReceiptsChannel, body)
+		for _, message := range batch {
+			pipe.Publish(ctx, messaging.ReceiptsChannel, message)
 		}
 		return nil
 	})

@@ -144,8 +144,10 @@ func (b *bundle) receipts(t *testing.T) <-chan messaging.Receipt {
 			if errors.Is(err, redis.ErrClosed) {
 				return
 			}
-			var receipt messaging.Receipt
-			if err == nil && json.Unmarshal([]byte(message.Payload), &receipt) == nil {
+			if err != nil {
+				continue
+			}
+			if receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload)); err == nil && refusal == nil {
 				out <- receipt
 			}
 		}

@@ -149,6 +149,7 @@ func (a *App) openIngest() error {
 	limits := ingest.DefaultConfig()
 	limits.MaxEventBytes = a.cfg.MaxEvent
 	limits.DedupWindow = a.cfg.DedupWindow
+	limits.ReceiptSecret = a.cfg.ReceiptSecret
 	// Room for a few events of the largest size, however large that is.
 	limits.MaxPendingBytes = max(limits.MaxPendingBytes, 4*a.cfg.MaxEvent)
 	limits.MaxBodyBytes = max(limits.MaxBodyBytes, a.cfg.MaxEvent)

@@ -27,6 +27,8 @@ type Batch struct {
 	Catalogue *messaging.Catalogue
 	// MaxEventBytes is the largest envelope that the gateway takes.
 	MaxEventBytes int
+	// ReceiptSecret is the gateways' RECEIPT_SECRET.
+	ReceiptSecret string
 	// Timeout is how long to wait for each receipt.
 	Timeout time.Duration
 }
@@ -48,6 +50,7 @@ func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, c
 	}
 	cfg := publisher.DefaultConfig()
 	cfg.Catalogue, cfg.MaxEventBytes, cfg.DrainTimeout = batch.Catalogue, batch.MaxEventBytes, 0
+	cfg.ReceiptSecret = batch.ReceiptSecret
 	cfg.GiveUpAfter = batch.Timeout // so that it does not hold up the lines of its job that follow
 	cfg.MaxBytes = max(cfg.MaxBytes, 2*batch.MaxEventBytes)
 	outbox, err := publisher.New(connection, cfg, nil)

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"sync"
@@ -126,8 +125,8 @@ func (o *outbox) repeat(ctx context.Context) {
 // collect takes receipts until the subscription is closed.
 func (o *outbox) collect(messages <-chan *redis.Message) {
 	for message := range messages {
-		var receipt messaging.Receipt
-		if err := json.Unmarshal([]byte(message.Payload), &receipt); err != nil {
+		receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload))
+		if err != nil || refusal != nil {
 			o.t.Errorf("receipt %q: %v", message.Payload, err)
 			continue
 		}

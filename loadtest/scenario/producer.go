@@ -3,7 +3,6 @@ package scenario
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -104,8 +103,7 @@ func (p *producer) hear(ctx context.Context, receipts *redis.PubSub) {
 			_ = pause(ctx, unheardPause)
 			continue
 		}
-		var receipt messaging.Receipt
-		if json.Unmarshal([]byte(message.Payload), &receipt) == nil {
+		if receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload)); err == nil && refusal == nil {
 			p.confirm(receipt.ID)
 		}
 	}

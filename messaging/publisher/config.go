@@ -26,6 +26,10 @@ type Config struct {
 	Dir  string
 	Sync bool
 
+	// ReceiptSecret is the gateways' RECEIPT_SECRET: a receipt without its digest is
+	// ignored, so that nobody else who may publish in Redis can end the repeating of
+	// an event. Empty: every receipt is taken.
+	ReceiptSecret string
 	// ReceiptTimeout is how long a receipt may take before the event is repeated.
 	ReceiptTimeout time.Duration
 	// MinBackoff and MaxBackoff bound the pause that is added before a repeat; it

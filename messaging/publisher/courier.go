@@ -47,7 +47,7 @@ func (p *Publisher) send(ctx context.Context, batch []*entry) {
 		}
 		switch {
 		case e.overdue(time.Now(), p.cfg.GiveUpAfter):
-			p.refused(e, "given-up", fmt.Errorf("%w within %s: id %q", ErrGivenUp, p.cfg.GiveUpAfter, e.id))
+			p.refused(e.key(), "given-up", fmt.Errorf("%w within %s: id %q", ErrGivenUp, p.cfg.GiveUpAfter, e.id))
 		case p.http != nil && p.prefersHTTP(e, time.Now()) && p.post(ctx, e):
 		case p.subscribed.Load():
 			published = append(published, e)

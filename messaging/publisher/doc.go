@@ -21,11 +21,11 @@
 //     [Config].OnFull is told.
 //   - Nothing is published while the receipts are not subscribed to.
 //
-// An event that a gateway refuses has no receipt. Over HTTP the refusal comes as
-// the answer; over Redis it is silence, which would hold up the job for ever. So
-// everything that a gateway checks is checked before an event is taken in, and
-// [Config].GiveUpAfter bounds the rest, such as an id that the log has with
-// another body.
+// An event that a gateway refuses has no receipt. Over HTTP the refusal is the
+// answer. Over Redis, an event whose id the log has with another body is answered
+// with a refusal on the receipts channel; any other is met by silence, which would
+// hold up the job for ever. So everything that a gateway checks is checked before an
+// event is taken in, and [Config].GiveUpAfter bounds the rest.
 //
 // # Goroutines
 //

@@ -17,7 +17,8 @@ var (
 	// ErrGivenUp is what became of an event that nobody confirmed within
 	// [Config].GiveUpAfter. It may be stored all the same.
 	ErrGivenUp = errors.New("given up without a receipt")
-	// ErrIDTaken is returned for an id that waits in the outbox with another body.
+	// ErrIDTaken is returned for an id that waits in the outbox for the same job with another
+	// body.
 	// A retry does not help.
 	ErrIDTaken = errors.New("the id is taken by another event")
 	// ErrJournal is matched by failures to read or write the journal. The event

@@ -5,12 +5,15 @@ import (
 	"io"
 )
 
-// ParseJournal returns the ids of the events that wait.
+// JournalLine returns the line of a record in the journal.
+func JournalLine(record string) string { return checksum([]byte(record)) + " " + record + "\n" }
+
+// ParseJournal returns JOB/ID of each event that waits.
 func ParseJournal(input io.Reader) ([]string, error) {
 	left, err := parseJournal(input)
 	var ids []string
 	for _, record := range left {
-		ids = append(ids, record.ID)
+		ids = append(ids, record.JobID+"/"+record.ID)
 	}
 	return ids, err
 }

@@ -69,7 +69,7 @@ func (p *Publisher) post(ctx context.Context, e *entry) bool {
 		case err == nil:
 			p.confirmed(receipt, viaHTTP)
 		case errors.As(err, &refusal):
-			p.refused(e, string(refusal.Reason), err)
+			p.refused(e.key(), string(refusal.Reason), err)
 		default:
 			p.later(e, wait)
 			p.stir()

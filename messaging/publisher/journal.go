@@ -18,7 +18,7 @@ import (
 // The journal is one file of lines, each with a checksum (CRC-32C) in front:
 //
 //	3f1c9a02 {"id":"job-7/1","jobId":"job-7","body":"…"}     an event was taken in
-//	77d0e1b4 {"id":"job-7/1"}                               and needs nothing more
+//	77d0e1b4 {"id":"job-7/1","jobId":"job-7"}               and needs nothing more
 //
 // What a crash leaves of the last line is cut off. It is written anew, with the
 // events that wait, when it is opened and whenever most of it is over.
@@ -36,6 +36,8 @@ type kept struct {
 	Body  []byte `json:"body,omitempty"` // in base64: a byte more or less would be another event
 }
 
+func (k kept) key() eventKey { return eventKey{k.JobID, k.ID} }
+
 // journalFile is what the journal does with its file.
 type journalFile interface {
 	io.WriteCloser
@@ -51,9 +53,9 @@ type journal struct {
 	mu   sync.Mutex // guards all below
 	file journalFile
 	lock *filelock.Lock
-	live map[string]int // the bytes of each event that waits
-	size int            // of the file
-	used int            // by events that wait
+	live map[eventKey]int // the bytes of each event that waits
+	size int              // of the file
+	used int              // by events that wait
 	// retry is the size from which a compaction that failed is tried again.
 	retry int
 	// torn is set while a failed write may have left something behind size. Nothing
@@ -71,9 +73,9 @@ func (p *Publisher) keep(id, jobID string, body []byte) error {
 
 // forget notes that an event needs nothing more. A failure costs a repeat in the
 // next life, which is stored once.
-func (p *Publisher) forget(id string) {
+func (p *Publisher) forget(event eventKey) {
 	if p.journal != nil {
-		_ = p.journal.append(kept{ID: id})
+		_ = p.journal.append(kept{ID: event.id, JobID: event.jobID})
 	}
 }
 
@@ -97,7 +99,7 @@ func (p *Publisher) openJournal() ([]kept, error) {
 	if err != nil {
 		return fail(err)
 	}
-	j := &journal{path: filepath.Join(p.cfg.Dir, journalName), sync: p.cfg.Sync, lock: lock, live: make(map[string]int)}
+	j := &journal{path: filepath.Join(p.cfg.Dir, journalName), sync: p.cfg.Sync, lock: lock, live: make(map[eventKey]int)}
 	left, err := readJournal(j.path)
 	if err == nil {
 		err = j.rewrite(left)
@@ -128,9 +130,12 @@ func readJournal(path string) ([]kept, error) {
 
 // parseJournal reads lines. Only the last may be broken off.
 func parseJournal(input io.Reader) ([]kept, error) {
-	var order []string
-	waiting := make(map[string]kept)
-	place := make(map[string]int) // of each that waits, in order
+	var order []eventKey
+	waiting := make(map[eventKey]kept)
+	place := make(map[eventKey]int) // of each that waits, in order
+	// job has the job of each id, for ends that were written without it: then one id
+	// could not wait for two jobs.
+	job := make(map[string]string)
 	reader := bufio.NewReader(input)
 	for number := 1; ; number++ {
 		line, err := reader.ReadBytes('\n')
@@ -148,18 +153,21 @@ func parseJournal(input io.Reader) ([]kept, error) {
 			return nil, fmt.Errorf("line %d: %w; move the file away to start without what it holds", number, err)
 		}
 		if record.Body == nil {
-			delete(waiting, record.ID)
+			if record.JobID == "" {
+				record.JobID = job[record.ID]
+			}
+			delete(waiting, record.key())
 			continue
 		}
-		if _, known := waiting[record.ID]; !known {
-			place[record.ID] = len(order)
-			order = append(order, record.ID)
+		if _, known := waiting[record.key()]; !known {
+			place[record.key()] = len(order)
+			order = append(order, record.key())
 		}
-		waiting[record.ID] = record
+		waiting[record.key()], job[record.ID] = record, record.JobID
 	}
 	left := make([]kept, 0, len(waiting))
-	for i, id := range order {
-		if record, found := waiting[id]; found && place[id] == i {
+	for i, event := range order {
+		if record, found := waiting[event]; found && place[event] == i {
 			left = append(left, record)
 		}
 	}
@@ -201,8 +209,8 @@ func (j *journal) append(record kept) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.used -= j.live[record.ID]
-	delete(j.live, record.ID)
+	j.used -= j.live[record.key()]
+	delete(j.live, record.key())
 	if j.torn {
 		if err := j.mend(); err != nil {
 			return fmt.Errorf("%w: %w", ErrJournal, err)
@@ -218,7 +226,7 @@ func (j *journal) append(record kept) error {
 	j.size += len(line)
 	if record.Body != nil {
 		j.used += len(line)
-		j.live[record.ID] = len(line)
+		j.live[record.key()] = len(line)
 		return nil
 	}
 	if j.size > max(compactBytes, j.retry) && j.used < j.size/4 {
@@ -263,7 +271,7 @@ func (j *journal) rewrite(left []kept) error {
 		return err
 	}
 	fail := func(err error) error { return errors.Join(err, next.Close(), os.Remove(j.path+".new")) }
-	size, live := 0, make(map[string]int)
+	size, live := 0, make(map[eventKey]int)
 	buffer := bufio.NewWriter(next)
 	for _, record := range left {
 		line, err := encodeLine(record)
@@ -273,7 +281,7 @@ func (j *journal) rewrite(left []kept) error {
 		if err != nil {
 			return fail(err)
 		}
-		live[record.ID] = len(line)
+		live[record.key()] = len(line)
 		size += len(line)
 	}
 	if err := errors.Join(buffer.Flush(), next.Sync()); err != nil {

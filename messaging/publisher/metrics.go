@@ -19,6 +19,7 @@ type metrics struct {
 	receipts *prometheus.CounterVec
 	rejected *prometheus.CounterVec
 	full     prometheus.Counter
+	invalid  prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, size func() (events, bytes int)) (*metrics, error) {
@@ -37,6 +38,7 @@ func newMetrics(registerer prometheus.Registerer, size func() (events, bytes int
 		receipts: vector("receipts_total", "Events that were confirmed, by way.", "via"),
 		rejected: vector("rejected_total", "Events that will never be confirmed, by reason.", "reason"),
 		full:     counter("full_total", "Times the outbox was found full."),
+		invalid:  counter("invalid_receipts_total", "Messages on the receipts channel that are no receipt, or not signed with the secret."),
 	}
 	for _, via := range []string{viaRedis, viaHTTP} {
 		m.attempts.WithLabelValues(via)
@@ -47,7 +49,7 @@ func newMetrics(registerer prometheus.Registerer, size func() (events, bytes int
 	}
 	var errs []error
 	for _, collector := range []prometheus.Collector{
-		m.attempts, m.repeats, m.receipts, m.rejected, m.full,
+		m.attempts, m.repeats, m.receipts, m.rejected, m.full, m.invalid,
 		gauge("waiting_events", "Events that wait for their receipts.", func() int { events, _ := size(); return events }),
 		gauge("waiting_bytes", "Bytes that they take.", func() int { _, bytes := size(); return bytes }),
 	} {

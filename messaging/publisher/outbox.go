@@ -24,6 +24,11 @@ type entry struct {
 	first    time.Time // when it was sent first; of whoever makes its attempt
 }
 
+// eventKey names an event: an id belongs to its job.
+type eventKey struct{ jobID, id string }
+
+func (e *entry) key() eventKey { return eventKey{e.jobID, e.id} }
+
 func (e *entry) cost() int { return len(e.body) + entryOverheadBytes }
 
 // lane is the events of one job, oldest first. Only the first is ever sent.
@@ -46,12 +51,12 @@ type outbox struct {
 	// other, and so does a receipt, for the line that ends its event.
 	taking chan struct{}
 
-	mu    sync.Mutex // guards all below
-	byID  map[string]*entry
-	lanes map[string]*lane
-	// ending are the ids whose ends are being written down; each channel is closed
+	mu      sync.Mutex // guards all below
+	waiting map[eventKey]*entry
+	lanes   map[string]*lane
+	// ending are the events whose ends are being written down; each channel is closed
 	// when that is done.
-	ending   map[string]chan struct{}
+	ending   map[eventKey]chan struct{}
 	schedule schedule
 	bytes    int
 	full     bool // it was, and somebody was told
@@ -60,7 +65,7 @@ type outbox struct {
 }
 
 func newOutbox(cfg Config) *outbox {
-	return &outbox{cfg: cfg, taking: make(chan struct{}, 1), byID: make(map[string]*entry), lanes: make(map[string]*lane), ending: make(map[string]chan struct{}), room: make(chan struct{})}
+	return &outbox{cfg: cfg, taking: make(chan struct{}, 1), waiting: make(map[eventKey]*entry), lanes: make(map[string]*lane), ending: make(map[eventKey]chan struct{}), room: make(chan struct{})}
 }
 
 // add takes an event in. When it is full it returns ErrFull, what to wait for,
@@ -108,7 +113,7 @@ func (o *outbox) turn(ctx context.Context) error {
 func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-chan struct{}, news bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for ended := o.ending[e.id]; ended != nil; ended = o.ending[e.id] {
+	for ended := o.ending[e.key()]; ended != nil; ended = o.ending[e.key()] {
 		o.mu.Unlock()
 		select {
 		case <-ended: // or its end would stand behind the new one
@@ -122,13 +127,13 @@ func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-ch
 	if o.closed {
 		return nil, nil, false, ErrClosed
 	}
-	if known := o.byID[e.id]; known != nil {
+	if known := o.waiting[e.key()]; known != nil {
 		if !bytes.Equal(known.body, e.body) {
 			return nil, nil, false, fmt.Errorf("%w: %q", ErrIDTaken, e.id)
 		}
 		return known.Pending, nil, false, nil
 	}
-	if len(o.byID) >= o.cfg.MaxEvents || o.bytes+e.cost() > o.cfg.MaxBytes && len(o.byID) > 0 {
+	if len(o.waiting) >= o.cfg.MaxEvents || o.bytes+e.cost() > o.cfg.MaxBytes && len(o.waiting) > 0 {
 		news, o.full = !o.full, true
 		return nil, o.room, news, ErrFull
 	}
@@ -137,7 +142,7 @@ func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-ch
 
 // put appends an entry to its lane. mu is held, or nobody uses the outbox yet.
 func (o *outbox) put(e *entry) {
-	o.byID[e.id] = e
+	o.waiting[e.key()] = e
 	o.bytes += e.cost()
 	l := o.lanes[e.jobID]
 	if l == nil {
@@ -176,7 +181,7 @@ func (o *outbox) again(e *entry, now time.Time, atLeast time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l := o.lanes[e.jobID]
-	if o.byID[e.id] != e || l.index >= 0 {
+	if o.waiting[e.key()] != e || l.index >= 0 {
 		return // its receipt came meanwhile
 	}
 	l.due = now.Add(atLeast + o.backoff(e.tries))
@@ -226,14 +231,14 @@ func (o *outbox) hurry(now time.Time) {
 // when the event is not there, or was never sent in this life.
 // forget is called before anybody is told: whoever takes the id in again does so
 // after that.
-func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal error, forget func(id string)) *entry {
-	e, ended := o.remove(id, jobID)
+func (o *outbox) settle(event eventKey, receipt messaging.Receipt, refusal error, forget func(eventKey)) *entry {
+	e, ended := o.remove(event)
 	if e == nil {
 		return nil
 	}
-	forget(id)
+	forget(event)
 	o.mu.Lock()
-	delete(o.ending, id)
+	delete(o.ending, event)
 	o.mu.Unlock()
 	close(ended)
 	e.receipt, e.err = receipt, refusal
@@ -241,25 +246,25 @@ func (o *outbox) settle(id, jobID string, receipt messaging.Receipt, refusal err
 	return e
 }
 
-// remove takes an event out of its lane, and lets the next one be sent. Its id is
+// remove takes an event out of its lane, and lets the next one be sent. It is
 // ending until ended, the channel, is closed.
-func (o *outbox) remove(id, jobID string) (e *entry, ended chan struct{}) {
+func (o *outbox) remove(event eventKey) (e *entry, ended chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	e = o.byID[id]
-	if e == nil || e.jobID != jobID || e.attempts == 0 {
+	e = o.waiting[event]
+	if e == nil || e.attempts == 0 {
 		return nil, nil
 	}
-	delete(o.byID, id)
+	delete(o.waiting, event)
 	o.bytes -= e.cost()
-	l := o.lanes[jobID]
+	l := o.lanes[event.jobID]
 	l.queue[0] = nil // it is the first: no other has been sent
 	l.queue = l.queue[1:]
 	if l.index >= 0 {
 		heap.Remove(&o.schedule, l.index)
 	}
 	if len(l.queue) == 0 {
-		delete(o.lanes, jobID)
+		delete(o.lanes, event.jobID)
 	} else {
 		l.due = time.Time{}
 		heap.Push(&o.schedule, l)
@@ -268,7 +273,7 @@ func (o *outbox) remove(id, jobID string) (e *entry, ended chan struct{}) {
 	close(o.room)
 	o.room = make(chan struct{})
 	ended = make(chan struct{})
-	o.ending[id] = ended
+	o.ending[event] = ended
 	return e, ended
 }
 
@@ -276,7 +281,7 @@ func (o *outbox) remove(id, jobID string) (e *entry, ended chan struct{}) {
 func (o *outbox) size() (events, bytes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.byID), o.bytes
+	return len(o.waiting), o.bytes
 }
 
 // shut takes nothing in any more; those who wait for room are told.
@@ -297,12 +302,12 @@ func (o *outbox) shut() {
 func (o *outbox) abandon() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, e := range o.byID {
+	for _, e := range o.waiting {
 		e.err = fmt.Errorf("%w for id %q", ErrUnconfirmed, e.id)
 		close(e.settled)
 	}
-	left := len(o.byID)
-	o.byID, o.lanes, o.schedule, o.bytes = make(map[string]*entry), make(map[string]*lane), nil, 0
+	left := len(o.waiting)
+	o.waiting, o.lanes, o.schedule, o.bytes = make(map[eventKey]*entry), make(map[string]*lane), nil, 0
 	return left
 }
 

@@ -83,7 +83,7 @@ func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*
 		return nil, err
 	}
 	for {
-		pending, room, err := p.take(ctx, checked.ID, checked.JobID, body)
+		pending, room, err := p.admit(ctx, checked.ID, checked.JobID, body)
 		if !errors.Is(err, ErrFull) {
 			return pending, err
 		}
@@ -102,11 +102,11 @@ func (p *Publisher) TryPublish(envelope messaging.Envelope) (*Pending, error) {
 	if err != nil {
 		return nil, err
 	}
-	pending, _, err := p.take(context.Background(), checked.ID, checked.JobID, body)
+	pending, _, err := p.admit(context.Background(), checked.ID, checked.JobID, body)
 	return pending, err
 }
 
-func (p *Publisher) take(ctx context.Context, id, jobID string, body []byte) (*Pending, <-chan struct{}, error) {
+func (p *Publisher) admit(ctx context.Context, id, jobID string, body []byte) (*Pending, <-chan struct{}, error) {
 	pending, room, news, err := p.outbox.add(ctx, id, jobID, body, func() error { return p.keep(id, jobID, body) })
 	switch {
 	case err == nil:
@@ -171,7 +171,7 @@ func (p *Publisher) stir() {
 
 // confirmed takes a receipt, whoever's it is.
 func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
-	e := p.outbox.settle(receipt.ID, receipt.JobID, receipt, nil, p.forget)
+	e := p.outbox.settle(eventKey{receipt.JobID, receipt.ID}, receipt, nil, p.forget)
 	if e == nil {
 		return
 	}
@@ -183,13 +183,13 @@ func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
 }
 
 // refused takes an event out that will never be confirmed.
-func (p *Publisher) refused(e *entry, reason string, err error) {
-	if p.outbox.settle(e.id, e.jobID, messaging.Receipt{}, err, p.forget) == nil {
+func (p *Publisher) refused(event eventKey, reason string, err error) {
+	if p.outbox.settle(event, messaging.Receipt{}, err, p.forget) == nil {
 		return
 	}
 	p.metrics.rejected.WithLabelValues(reason).Inc()
 	if p.cfg.OnRejected != nil {
-		p.cfg.OnRejected(e.id, e.jobID, err)
+		p.cfg.OnRejected(event.id, event.jobID, err)
 	}
 	p.stir()
 }
@@ -223,7 +223,7 @@ func (p *Publisher) drain() {
 	defer overdue.Stop()
 	for {
 		p.outbox.mu.Lock()
-		left, room := len(p.outbox.byID), p.outbox.room
+		left, room := len(p.outbox.waiting), p.outbox.room
 		p.outbox.mu.Unlock()
 		if left == 0 {
 			return

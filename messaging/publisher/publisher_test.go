@@ -141,8 +141,13 @@ func TestWhatIsNotTakenIn(t *testing.T) {
 	if again, err := p.TryPublish(event(t, "job", "a")); err != nil || again != first {
 		t.Errorf("the same event again: %v, %v", again, err)
 	}
-	if _, err := p.TryPublish(event(t, "other", "a")); !errors.Is(err, publisher.ErrIDTaken) {
-		t.Errorf("another with its id: %v", err)
+	other := event(t, "job", "a")
+	other.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	if _, err := p.TryPublish(other); !errors.Is(err, publisher.ErrIDTaken) {
+		t.Errorf("another event of the job with its id: %v", err)
+	}
+	if _, err := p.TryPublish(event(t, "other", "a")); err != nil {
+		t.Errorf("an event of another job with its id: %v", err)
 	}
 	// Its run is over at once, with the event unsent.
 	over, cancel := context.WithCancel(t.Context())

@@ -2,8 +2,8 @@ package publisher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"time"
 
@@ -77,11 +77,26 @@ func (p *Publisher) listen(ctx context.Context, subscription *redis.PubSub) {
 			p.outbox.hurry(time.Now())
 			p.stir()
 		case *redis.Message:
-			var receipt messaging.Receipt
-			if json.Unmarshal([]byte(message.Payload), &receipt) == nil {
-				p.silent.Store(0)
-				p.confirmed(receipt, viaRedis)
-			}
+			p.take(message.Payload)
 		}
+	}
+}
+
+// take takes a message of the receipts channel, whoever's event it is about. One
+// that is not valid, or not signed where [Config].ReceiptSecret is set, says
+// nothing about any event.
+func (p *Publisher) take(message string) {
+	receipt, refusal, err := messaging.ReceiptKey(p.cfg.ReceiptSecret).Decode([]byte(message))
+	switch {
+	case err != nil:
+		p.metrics.invalid.Inc()
+	case refusal != nil:
+		p.silent.Store(0)
+		p.refused(eventKey{refusal.JobID, refusal.ID}, string(refusal.Reason), &messaging.Rejection{
+			Reason: refusal.Reason, Detail: fmt.Sprintf("the log refuses the event with the id %q of the job %q", refusal.ID, refusal.JobID),
+		})
+	default:
+		p.silent.Store(0)
+		p.confirmed(receipt, viaRedis)
 	}
 }

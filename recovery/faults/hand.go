@@ -2,7 +2,6 @@ package faults
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -112,11 +111,11 @@ func (w *hand) publishAll(ctx context.Context, b batch) (map[string]messaging.Re
 		if err != nil {
 			return nil, fmt.Errorf("%d of %d events have a receipt: %w", len(receipts), len(b.order), err)
 		}
-		var receipt messaging.Receipt
-		if err := json.Unmarshal([]byte(message.Payload), &receipt); err != nil {
+		receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload))
+		if err != nil {
 			return nil, fmt.Errorf("receipt %q: %w", message.Payload, err)
 		}
-		if _, mine := b.texts[receipt.ID]; mine {
+		if _, mine := b.texts[receipt.ID]; mine && refusal == nil {
 			receipts[receipt.ID] = receipt
 		}
 	}

@@ -3,7 +3,7 @@ import { RejectedError } from './errors.js'
 import type { Answer } from './http.js'
 import type { Settings } from './options.js'
 import type { Entry } from './outbox.js'
-import type { Receipt } from './receipt.js'
+import type { Receipt, Refusal } from './receipt.js'
 
 /** The longest pause, in milliseconds, of the one event that asks whether gateways listen again. */
 const probeMs = 500
@@ -54,7 +54,7 @@ export class Courier {
   readonly #redis: Redis
   readonly #http: Http | undefined
   readonly #ends: Ends
-  readonly #lanes = new Map<string, Lane>() // by event id
+  readonly #lanes = new Map<string, Lane>() // by job
   #queue: Lane[] = []
   #inFlight = 0
   #closed = false
@@ -82,18 +82,19 @@ export class Courier {
   /** Begins with the first event of a job. */
   start(entry: Entry): void {
     const lane: Lane = { entry, phase: 'queued', timer: undefined, tries: 0 }
-    this.#lanes.set(entry.id, lane)
+    this.#lanes.set(entry.jobId, lane)
     this.#queue.push(lane)
     this.#pump()
   }
 
-  /** Takes a receipt, whoever's it is. */
-  receipt(receipt: Receipt): void {
-    const lane = this.#lanes.get(receipt.id)
-    if (!lane || lane.entry.jobId !== receipt.jobId || lane.entry.attempts === 0) return
+  /** Takes a receipt or a refusal, whoever's event it is about. */
+  receipt(message: Receipt | Refusal): void {
+    const lane = this.#lanes.get(message.jobId)
+    if (!lane || lane.entry.id !== message.id || lane.entry.attempts === 0) return
     const wasSilent = this.#silentSince !== undefined
     this.#silentSince = undefined
-    this.#confirm(lane, receipt, 'redis')
+    if ('reason' in message) this.#reject(lane, new RejectedError(message.reason, 'the log refuses the event'))
+    else this.#confirm(lane, message, 'redis')
     if (wasSilent) this.wake()
   }
 
@@ -224,7 +225,7 @@ export class Courier {
   #end(lane: Lane, end: () => Entry | undefined): void {
     this.#leaveFlight(lane)
     clearTimeout(lane.timer)
-    this.#lanes.delete(lane.entry.id)
+    this.#lanes.delete(lane.entry.jobId)
     const next = end()
     if (next) this.start(next)
     else this.#pump()

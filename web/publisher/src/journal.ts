@@ -4,12 +4,14 @@ import {
 import { dirname, join } from 'node:path'
 import { JournalError } from './errors.js'
 import { type Lock, lock } from './lock.js'
+import { eventKey } from './outbox.js'
 
 /** Below this size the journal is not rewritten. */
 const compactBytes = 1 << 20
 
 /** One event in the journal. */
 export interface Kept {
+  jobId: string
   id: string
   /** The envelope's JSON, without line breaks, as every JSON.stringify writes it. */
   body: string
@@ -19,7 +21,7 @@ export interface Kept {
  * The outbox on disk: one file to which lines are appended.
  *
  *     +{"version":1,…}     an event was taken in: its envelope
- *     -"01JD3M8Q4Y…"       its id: the event has left
+ *     -["job-7","01JD3M…"] its job and id: the event has left; in older files its id alone
  *
  * Each line is written with one call before the event is sent, so it survives
  * the death of the process, and with `fsync` that of the machine. A last line
@@ -33,7 +35,7 @@ export class Journal {
   readonly #path: string
   readonly #fsync: boolean
   readonly #lock: Lock
-  readonly #kept = new Map<string, string>()
+  readonly #kept = new Map<string, Kept>() // by eventKey
   #keptBytes = 0
   #file = -1
   #bytes = 0
@@ -60,24 +62,25 @@ export class Journal {
 
   /** The events that have not left, in the order in which they were taken in. */
   pending(): Kept[] {
-    return [...this.#kept].map(([id, body]) => ({ id, body }))
+    return [...this.#kept.values()]
   }
 
   /** Keeps an event. @throws JournalError when it is not on disk; it is not kept then. */
-  add(id: string, body: string): void {
+  add(jobId: string, id: string, body: string): void {
     attempt('write', () => this.#append(`+${body}\n`))
-    this.#kept.set(id, body)
+    this.#kept.set(eventKey(jobId, id), { jobId, id, body })
     this.#keptBytes += Buffer.byteLength(body) + 2
   }
 
   /** Lets go of an event. @throws JournalError when that is not on disk: the event comes again after a restart. */
-  remove(id: string): void {
-    const body = this.#kept.get(id)
-    if (body === undefined) return
-    this.#kept.delete(id)
-    this.#keptBytes -= Buffer.byteLength(body) + 2
+  remove(jobId: string, id: string): void {
+    const key = eventKey(jobId, id)
+    const kept = this.#kept.get(key)
+    if (kept === undefined) return
+    this.#kept.delete(key)
+    this.#keptBytes -= Buffer.byteLength(kept.body) + 2
     attempt('write', () => {
-      this.#append(`-${JSON.stringify(id)}\n`)
+      this.#append(`-${JSON.stringify([jobId, id])}\n`)
       if (this.#bytes > compactBytes && this.#bytes > 2 * this.#keptBytes) this.#rewrite()
     })
   }
@@ -110,7 +113,7 @@ export class Journal {
   /** Writes a file of what is kept beside the old one, and puts it in its place. */
   #rewrite(): void {
     const fresh = `${this.#path}.new`
-    const data = Buffer.from([...this.#kept.values()].map((body) => `+${body}\n`).join(''))
+    const data = Buffer.from([...this.#kept.values()].map(({ body }) => `+${body}\n`).join(''))
     const file = openSync(fresh, 'w')
     try {
       write(file, data, 0)
@@ -137,24 +140,28 @@ export class Journal {
     }
     const lines = text.split('\n')
     lines.pop() // empty, or the line that was not finished
+    const jobs = new Map<string, string>() // of each id, for ends that were written without the job
     lines.forEach((line, n) => {
       try {
-        this.#take(line)
+        this.#take(line, jobs)
       } catch (error) {
         throw new JournalError(`${this.#path}: line ${n + 1} of ${lines.length} is damaged; mend or move the file`, { cause: error })
       }
     })
   }
 
-  #take(line: string): void {
+  #take(line: string, jobs: Map<string, string>): void {
     const value: unknown = JSON.parse(line.slice(1))
-    if (line.startsWith('-') && typeof value === 'string') {
-      this.#kept.delete(value)
+    if (line.startsWith('-')) {
+      const [jobId, id] = typeof value === 'string' ? [jobs.get(value) ?? '', value] : (value as unknown[])
+      if (typeof jobId !== 'string' || typeof id !== 'string') throw new Error('not the end of an event')
+      this.#kept.delete(eventKey(jobId, id))
       return
     }
-    const id = (value as { id?: unknown } | null)?.id
-    if (!line.startsWith('+') || typeof id !== 'string') throw new Error('neither an event nor an id')
-    this.#kept.set(id, line.slice(1))
+    const { id, jobId } = (value ?? {}) as { id?: unknown; jobId?: unknown }
+    if (!line.startsWith('+') || typeof id !== 'string' || typeof jobId !== 'string') throw new Error('neither an event nor its end')
+    jobs.set(id, jobId)
+    this.#kept.set(eventKey(jobId, id), { jobId, id, body: line.slice(1) })
   }
 }
 

@@ -50,6 +50,12 @@ export interface PublisherOptions {
   dir?: string
   /** Whether the journal is forced to disk for each event, to survive a power loss too. Default false. */
   fsync?: boolean
+  /**
+   * The gateways' RECEIPT_SECRET: a receipt without its digest is ignored, so that
+   * nobody else who may publish in Redis can end the repeating of an event. Default
+   * '': every receipt is taken.
+   */
+  receiptSecret?: string
   /** How long a receipt may take before its event is repeated. Default 1000. */
   receiptTimeoutMs?: number
   /** The pause before the first repetition, beside `receiptTimeoutMs`; it doubles, and varies by a quarter. Default 100. */
@@ -93,6 +99,7 @@ const defaults = {
   maxEventBytes: 1_000_000,
   kinds: [] as readonly string[],
   fsync: false,
+  receiptSecret: '',
   receiptTimeoutMs: 1000,
   backoffMinMs: 100,
   backoffMaxMs: 5000,

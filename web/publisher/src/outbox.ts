@@ -19,6 +19,11 @@ export interface Entry {
   readonly reject: (error: Error) => void
 }
 
+/** Names an event: an id belongs to its job. A jobId has no control characters. */
+export function eventKey(jobId: string, id: string): string {
+  return `${jobId}\n${id}`
+}
+
 /** The bounds of an {@link Outbox}. */
 export interface Bounds {
   maxEvents: number
@@ -28,7 +33,7 @@ export interface Bounds {
 /** What waits for its receipt, in bounds; the events of each job in their order. */
 export class Outbox {
   readonly #bounds: Bounds
-  readonly #byId = new Map<string, Entry>()
+  readonly #waiting = new Map<string, Entry>() // by eventKey
   readonly #jobs = new Map<string, Entry[]>()
   #bytes = 0
 
@@ -37,7 +42,7 @@ export class Outbox {
   }
 
   get events(): number {
-    return this.#byId.size
+    return this.#waiting.size
   }
 
   get bytes(): number {
@@ -47,7 +52,7 @@ export class Outbox {
   /** When the event that has waited longest was taken in; undefined when none waits. */
   get oldest(): number | undefined {
     // A Map keeps the order of insertion.
-    for (const entry of this.#byId.values()) return entry.acceptedAt
+    for (const entry of this.#waiting.values()) return entry.acceptedAt
     return undefined
   }
 
@@ -61,13 +66,13 @@ export class Outbox {
     return this.events <= this.#bounds.maxEvents * 0.75 && this.#bytes <= this.#bounds.maxBytes * 0.75
   }
 
-  find(id: string): Entry | undefined {
-    return this.#byId.get(id)
+  find(jobId: string, id: string): Entry | undefined {
+    return this.#waiting.get(eventKey(jobId, id))
   }
 
   /** Takes an event in behind those of its job, whatever the bounds say; true if it is the first. */
   add(entry: Entry): boolean {
-    this.#byId.set(entry.id, entry)
+    this.#waiting.set(eventKey(entry.jobId, entry.id), entry)
     this.#bytes += entry.bytes
     const job = this.#jobs.get(entry.jobId)
     if (job) return job.push(entry) === 1
@@ -80,7 +85,7 @@ export class Outbox {
     const job = this.#jobs.get(entry.jobId)
     if (!job || job[0] !== entry) throw new Error('an event left before those ahead of it')
     job.shift()
-    this.#byId.delete(entry.id)
+    this.#waiting.delete(eventKey(entry.jobId, entry.id))
     this.#bytes -= entry.bytes
     entry.settled = true
     if (job.length === 0) this.#jobs.delete(entry.jobId)
@@ -89,7 +94,7 @@ export class Outbox {
 
   /** Everything that waits, the oldest first. */
   all(): Entry[] {
-    return [...this.#byId.values()]
+    return [...this.#waiting.values()]
   }
 }
 

@@ -77,7 +77,7 @@ export class Publisher {
     this.#journal = this.#settings.dir === undefined ? undefined : new Journal(this.#settings.dir, this.#settings.fsync)
     this.#http = this.#settings.http && new HttpLink(this.#settings.http)
     this.#redis = new RedisLink(options.redis, this.#settings, {
-      receipt: (receipt) => this.#courier.receipt(receipt),
+      receipt: (message) => this.#courier.receipt(message),
       up: () => this.#courier.wake(),
       error: (error) => this.#fault(error),
     })
@@ -86,9 +86,9 @@ export class Publisher {
       rejected: (entry, error) => this.#rejected(entry, error),
       error: (error) => this.#fault(error),
     })
-    for (const { id, body } of this.#journal?.pending() ?? []) {
+    for (const { jobId, id, body } of this.#journal?.pending() ?? []) {
       this.#counts.recovered++
-      this.#accept(newEntry(id, (JSON.parse(body) as Envelope).jobId, body))
+      this.#accept(newEntry(id, jobId, body))
     }
   }
 
@@ -97,8 +97,8 @@ export class Publisher {
    * of one job are stored in the order of the calls. Nobody has to wait: what
    * becomes of an event is also told to `onReceipt` and `onRejected`.
    *
-   * An `id` that is in the outbox already, with the same body, gets the promise of
-   * the event there: a worker that starts again may publish again what its
+   * An `id` that is in the outbox for the job already, with the same body, gets the
+   * promise of the event there: a worker that starts again may publish again what its
    * predecessor left in the journal.
    *
    * Rejects with
@@ -154,10 +154,10 @@ export class Publisher {
     if (this.#closing) throw new ClosedError()
     const id = envelope.id || randomUUID()
     const body = encode(envelope, id, this.#settings)
-    const known = this.#outbox.find(id)
+    const known = this.#outbox.find(envelope.jobId, id)
     if (known) {
       if (known.body === body) return known.promise
-      throw new RejectedError('id-conflict', `an event with the id ${JSON.stringify(id)} and another body waits for its receipt`)
+      throw new RejectedError('id-conflict', `another event of the job with the id ${JSON.stringify(id)} waits for its receipt`)
     }
     const entry = newEntry(id, envelope.jobId, body)
     if (!this.#outbox.fits(entry.bytes)) {
@@ -168,7 +168,7 @@ export class Publisher {
       throw new OutboxFullError(events, bytes, this.#settings)
     }
     try {
-      this.#journal?.add(id, body)
+      this.#journal?.add(envelope.jobId, id, body)
     } catch (error) {
       this.#counts.journalErrors++
       this.#fault(error as Error)
@@ -204,7 +204,7 @@ export class Publisher {
   #leave(entry: Entry): Entry | undefined {
     const next = this.#outbox.removeHead(entry)
     try {
-      this.#journal?.remove(entry.id)
+      this.#journal?.remove(entry.jobId, entry.id)
     } catch (error) {
       // It is confirmed all the same, and comes again after a restart at worst.
       this.#counts.journalErrors++

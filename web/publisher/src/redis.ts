@@ -2,11 +2,11 @@ import type { Redis } from 'ioredis'
 import { backoff } from './backoff.js'
 import { eventsChannel, receiptsChannel } from './envelope.js'
 import type { PublisherOptions, Role, Settings } from './options.js'
-import { parseReceipt, type Receipt } from './receipt.js'
+import { parseReceipt, type Receipt, type Refusal } from './receipt.js'
 
 /** Who wants to hear from a {@link RedisLink}. */
 export interface RedisEvents {
-  receipt(receipt: Receipt): void
+  receipt(message: Receipt | Refusal): void
   /** Receipts are heard from now on; what came before may have been missed. */
   up(): void
   error(error: Error): void
@@ -35,8 +35,8 @@ export class RedisLink {
     this.#listener = this.#connect(source, 'receipts')
     this.#listener.on('ready', () => void this.#listen())
     this.#listener.on('message', (channel: string, text: string) => {
-      const receipt = channel === receiptsChannel ? parseReceipt(text) : undefined
-      if (receipt) this.#events.receipt(receipt)
+      const message = channel === receiptsChannel ? parseReceipt(text, settings.receiptSecret) : undefined
+      if (message) this.#events.receipt(message)
     })
     for (const client of [this.#publisher, this.#listener]) {
       client.on('error', (error: Error) => this.#events.error(error))

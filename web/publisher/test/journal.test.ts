@@ -28,17 +28,17 @@ afterEach(() => {
 
 test.each([false, true])('what was added and not removed is there again, in order (fsync: %s)', (fsync) => {
   open(fsync)
-  for (const id of ['a', 'b', 'c', 'd "\n"']) journal?.add(id, body(id, 'naïve\n'))
-  journal?.remove('b')
-  journal?.remove('nobody')
+  for (const id of ['a', 'b', 'c', 'd "\n"']) journal?.add('job', id, body(id, 'naïve\n'))
+  journal?.remove('job', 'b')
+  journal?.remove('job', 'nobody')
   open(fsync)
-  expect(journal?.pending()).toEqual(['a', 'c', 'd "\n"'].map((id) => ({ id, body: body(id, 'naïve\n') })))
-  journal?.add('b', body('b'))
+  expect(journal?.pending()).toEqual(['a', 'c', 'd "\n"'].map((id) => ({ jobId: 'job', id, body: body(id, 'naïve\n') })))
+  journal?.add('job', 'b', body('b'))
   expect(open(fsync).pending().map(({ id }) => id)).toEqual(['a', 'c', 'd "\n"', 'b'])
 })
 
 test('a last line that was torn at any byte is cut off, and nothing else', () => {
-  open().add('a', body('a'))
+  open().add('job', 'a', body('a'))
   const whole = readFileSync(file())
   const next = Buffer.from(`+${body('b', 'é')}\n`)
   for (let length = 0; length < next.length; length++) {
@@ -50,7 +50,7 @@ test('a last line that was torn at any byte is cut off, and nothing else', () =>
 })
 
 test('a line in the middle that is damaged is not passed over', () => {
-  open().add('a', body('a'))
+  open().add('job', 'a', body('a'))
   journal?.close()
   for (const line of ['', 'x', '+', '+{}', '+null', '-{}', '*"a"']) {
     writeFileSync(file(), `${line}\n+${body('b')}\n`)
@@ -60,16 +60,27 @@ test('a line in the middle that is damaged is not passed over', () => {
   }
 })
 
+test('one id may wait for two jobs, and an end without a job is that of the last event with the id', () => {
+  const other = JSON.stringify({ jobId: 'other', id: 'a' })
+  open().add('job', 'a', body('a'))
+  journal?.add('other', 'a', other)
+  journal?.remove('job', 'a')
+  expect(open().pending()).toEqual([{ jobId: 'other', id: 'a', body: other }])
+  journal?.close()
+  writeFileSync(file(), `+${body('a')}\n+${body('b')}\n-"a"\n-"nobody"\n`)
+  expect(open().pending().map(({ id }) => id)).toEqual(['b'])
+})
+
 test('the file does not grow with what has left', () => {
-  open().add('first', body('first'))
+  open().add('job', 'first', body('first'))
   const text = 'x'.repeat(10_000)
   for (let n = 0; n < 1000; n++) {
-    journal?.add(`${n}`, body(`${n}`, text))
-    journal?.remove(`${n}`)
+    journal?.add('job', `${n}`, body(`${n}`, text))
+    journal?.remove('job', `${n}`)
   }
   expect(statSync(file()).size).toBeLessThan(2 << 20)
   appendFileSync(file(), '') // the file that is there is the one that is written
-  journal?.add('last', body('last'))
+  journal?.add('job', 'last', body('last'))
   expect(open().pending().map(({ id }) => id)).toEqual(['first', 'last'])
 })
 
@@ -89,6 +100,6 @@ test('a folder belongs to one publisher', () => {
 
 test('a write that fails keeps nothing, and says so', () => {
   open().close()
-  expect(() => journal?.add('a', body('a'))).toThrow(JournalError)
+  expect(() => journal?.add('job', 'a', body('a'))).toThrow(JournalError)
   expect(journal?.pending()).toEqual([])
 })

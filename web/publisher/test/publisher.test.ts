@@ -248,8 +248,11 @@ describe('bounds', () => {
     await open()
     const first = publisher.publish(event('job', 'a'))
     expect(publisher.publish(event('job', 'a'))).toBe(first)
-    await expect(publisher.publish(event('other', 'a'))).rejects.toMatchObject({ reason: 'id-conflict' })
+    const other = domainEvent('job', { type: 'other', occurredAt: 'now' }, { id: 'a' })
+    await expect(publisher.publish(other)).rejects.toMatchObject({ reason: 'id-conflict' })
     expect(publisher.stats().pendingEvents).toBe(1)
+    expect(publisher.publish(event('other', 'a'))).not.toBe(first) // an id belongs to its job
+    expect(publisher.stats().pendingEvents).toBe(2)
   })
 
   test.each([
