@@ -33,6 +33,10 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"code": "INVALID_QUERY", "message": err.Error()})
 		return
 	}
+	if r.Method == http.MethodHead {
+		setPageHeaders(w.Header())
+		return
+	}
 	items, count := []byte(nil), 0
 	incomplete, err := g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
 		if g.hub.erased.covers(record) {
@@ -56,13 +60,17 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	body := strconv.AppendInt([]byte(`{"count":`), int64(count), 10)
 	body = append(body, `,"items":[`...)
 	body = append(body, bytes.TrimPrefix(items, []byte(","))...)
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
+	setPageHeaders(w.Header())
 	body = append(body, ']')
 	if incomplete {
 		body = append(body, `,"incomplete":true`...)
 	}
 	_, _ = w.Write(append(body, '}'))
+}
+
+func setPageHeaders(header http.Header) {
+	header.Set("Content-Type", "application/json; charset=utf-8")
+	header.Set("Cache-Control", "no-store")
 }
 
 // behindTries bounds how often a request waits for a replica of the log.

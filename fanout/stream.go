@@ -117,6 +117,10 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if r.Method == http.MethodHead {
+		setStreamHeaders(w.Header())
+		return
+	}
 	slot, decision := g.admit(r, grant)
 	if !decision.Allowed() {
 		refuseRequest(w, decision, "")
@@ -139,12 +143,17 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.hub.unsubscribe(sub)
-	header := w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-cache")
-	header.Set("X-Accel-Buffering", "no") // proxies must not hold events back
+	setStreamHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
 	g.pump(w, r, sink)
+}
+
+// setStreamHeaders sets the headers of every event stream. Proxies must neither
+// compress one, which holds events back, nor buffer it.
+func setStreamHeaders(header http.Header) {
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache, no-transform")
+	header.Set("X-Accel-Buffering", "no")
 }
 
 // streamStart reads the position that a stream asks for.

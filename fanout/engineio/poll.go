@@ -84,7 +84,7 @@ func (s *Session) endPoll() {
 // its being sent.
 func (s *Session) respond(w http.ResponseWriter, done *poll) {
 	body := AppendPayload(nil, done.frames...)
-	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.Header().Set("Content-Type", payloadType)
 	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	control := http.NewResponseController(w)
 	for part := range slices.Chunk(body, coalesceBytes) { // slow progress is progress
@@ -146,7 +146,7 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *refusal {
 			break
 		}
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=UTF-8")
+	w.Header().Set("Content-Type", payloadType)
 	_, _ = io.WriteString(w, "ok") // a client that is gone has been heard all the same
 	return nil
 }

@@ -45,6 +45,9 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
 		return s.routeSession(w, r, query, id, upgrade)
 	}
 	switch {
+	case r.Method == http.MethodHead && name == transportPolling && query.Get("EIO") == protocolVersion:
+		headPoll(w)
+		return nil
 	case r.Method != http.MethodGet:
 		return refuseMethod
 	case upgrade != (name == transportWebSocket):
@@ -77,6 +80,9 @@ func (s *Server) routeSession(w http.ResponseWriter, r *http.Request, query url.
 		return refuseRequest
 	}
 	switch r.Method {
+	case http.MethodHead:
+		headPoll(w)
+		return nil
 	case http.MethodGet:
 		return session.servePoll(w, r)
 	case http.MethodPost:
@@ -84,6 +90,12 @@ func (s *Server) routeSession(w http.ResponseWriter, r *http.Request, query url.
 	}
 	return refuseRequest
 }
+
+// headPoll answers HEAD of a poll: it opens no session and takes no packet.
+func headPoll(w http.ResponseWriter) { w.Header().Set("Content-Type", payloadType) }
+
+// payloadType is the media type of what a poll is answered with.
+const payloadType = "text/plain; charset=UTF-8"
 
 // hijack checks what melody would otherwise refuse without a response, and
 // hands the connection over.

@@ -125,9 +125,9 @@ func reached(next http.Handler) http.Handler {
 
 // serveProfiles adds the runtime's profiles.
 func serveProfiles(mux *http.ServeMux, guard func(http.Handler) http.Handler) {
-	mux.Handle("GET /debug/pprof/", guard(http.HandlerFunc(pprof.Index)))
-	mux.Handle("GET /debug/pprof/cmdline", guard(http.HandlerFunc(pprof.Cmdline)))
-	mux.Handle("GET /debug/pprof/profile", guard(http.HandlerFunc(pprof.Profile)))
-	mux.Handle("GET /debug/pprof/symbol", guard(http.HandlerFunc(pprof.Symbol)))
-	mux.Handle("GET /debug/pprof/trace", guard(http.HandlerFunc(pprof.Trace)))
+	for path, page := range map[string]http.HandlerFunc{
+		"": pprof.Index, "cmdline": pprof.Cmdline, "profile": pprof.Profile, "symbol": pprof.Symbol, "trace": pprof.Trace,
+	} {
+		mux.Handle("GET /debug/pprof/"+path, guard(headless("application/octet-stream", page)))
+	}
 }

@@ -43,9 +43,9 @@ func (a *App) serveHealth(mux *http.ServeMux) {
 // serveOperators adds the operators' pages, behind a guard. The gateway is nil
 // without its role.
 func (a *App) serveOperators(mux *http.ServeMux, gateway *fanout.Gateway, guard func(http.Handler) http.Handler) {
-	mux.Handle("GET /metrics", guard(promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{})))
+	mux.Handle("GET /metrics", guard(headless("text/plain; charset=utf-8", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))))
 	if gateway != nil {
-		mux.Handle("GET /internal/realtime/metrics", guard(http.HandlerFunc(gateway.ServeSnapshot)))
+		mux.Handle("GET /internal/realtime/metrics", guard(headless("application/json; charset=utf-8", http.HandlerFunc(gateway.ServeSnapshot))))
 	}
 	serveProfiles(mux, guard)
 }
@@ -75,10 +75,10 @@ const (
 
 // startHTTP serves a listener. Its step ends the event streams that are left, whose
 // requests would otherwise last, and waits for the requests under way.
-func (a *App) startHTTP(name string, listener net.Listener, handler http.Handler) {
+func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeMux) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler: a.handshakes.served(secured(handler)), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: a.handshakes.served(secured(withMethods(handler))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
 	}
