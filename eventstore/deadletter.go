@@ -48,11 +48,19 @@ type Letter struct {
 // The message id is a hash of reason and body, so that one poison event heard by
 // several gateways becomes one letter. So do two equal ones within the duplicate
 // window: the second adds nothing to know or to redrive.
+//
+// Where the stream is nearly full, the oldest letters of the reason that takes the
+// most room go first.
 func (l *Log) DeadLetter(ctx context.Context, letter messaging.DeadLetter) error {
 	if letter.Reason == "" {
 		return fmt.Errorf("store dead letter: %w: a reason is required", ErrInvalidRecord)
 	}
 	msg := encodeLetter(letter, int(l.conn.MaxPayload())-headerReserveBytes)
+	if l.letterRoom.due(len(msg.Data)) {
+		if err := l.makeLetterRoom(ctx); err != nil && ctx.Err() == nil {
+			l.logger.Warn("the dead-letter stream cannot be measured; a flood of one reason may push out the letters of others", "error", err)
+		}
+	}
 	pause := newPause(firstAppendPause, longestAppendPause)
 	for {
 		err := l.publishLetter(ctx, msg)

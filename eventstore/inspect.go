@@ -158,11 +158,7 @@ func (l *Log) DeadLetterCounts(ctx context.Context) (map[messaging.Reason]uint64
 	}
 	counts := make(map[messaging.Reason]uint64, len(info.State.Subjects))
 	for subject, count := range info.State.Subjects {
-		reason, err := messaging.ParseToken(strings.TrimPrefix(subject, deadLetterPrefix))
-		if err != nil {
-			reason = subject // Somebody else put it there.
-		}
-		counts[messaging.Reason(reason)] += count
+		counts[letterReason(subject)] += count
 	}
 	return counts, nil
 }

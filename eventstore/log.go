@@ -31,6 +31,8 @@ type Log struct {
 
 	writing writing
 
+	letterRoom letterRoom
+
 	known   *KnownIDs // nil when appends ask nobody beyond the duplicate window
 	lateLog rate.Sometimes
 }

@@ -10,21 +10,22 @@ import (
 
 // metrics are the package's figures.
 type metrics struct {
-	appended      prometheus.Counter
-	duplicates    prometheus.Counter
-	conflicts     prometheus.Counter
-	lateRepeats   prometheus.Counter
-	knownIDs      prometheus.Gauge
-	retries       *prometheus.CounterVec
-	appendSeconds prometheus.Histogram
-	deadLetters   *prometheus.CounterVec
-	full          prometheus.Gauge
-	fullEpisodes  prometheus.Counter
-	foreign       prometheus.Counter
-	followed      prometheus.Gauge
-	received      prometheus.Counter
-	dropped       prometheus.Counter
-	disrupted     *prometheus.CounterVec
+	appended           prometheus.Counter
+	duplicates         prometheus.Counter
+	conflicts          prometheus.Counter
+	lateRepeats        prometheus.Counter
+	knownIDs           prometheus.Gauge
+	retries            *prometheus.CounterVec
+	appendSeconds      prometheus.Histogram
+	deadLetters        *prometheus.CounterVec
+	deadLettersRemoved prometheus.Counter
+	full               prometheus.Gauge
+	fullEpisodes       prometheus.Counter
+	foreign            prometheus.Counter
+	followed           prometheus.Gauge
+	received           prometheus.Counter
+	dropped            prometheus.Counter
+	disrupted          *prometheus.CounterVec
 }
 
 // newMetrics registers the figures; a nil registerer leaves them unregistered.
@@ -50,14 +51,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time from the first attempt of an append to its acknowledgement.",
 			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
-		deadLetters:  labelled("dead_letters_total", "reason", "Events stored as dead letters."),
-		full:         gauge("log_full", "1 while the log refuses records for want of room."),
-		fullEpisodes: counter("log_full_episodes_total", "Times the log became full."),
-		foreign:      counter("foreign_messages_total", "Messages met in the log that this service did not store."),
-		followed:     gauge("tail_followed_jobs", "Jobs that this process follows live."),
-		received:     counter("tail_records_total", "Records received live."),
-		dropped:      counter("tail_dropped_records_total", "Records dropped because a queue of the tail was full."),
-		disrupted:    labelled("tail_disruptions_total", "cause", "Times when any followed job may have missed records."),
+		deadLetters:        labelled("dead_letters_total", "reason", "Events stored as dead letters."),
+		deadLettersRemoved: counter("dead_letters_removed_total", "Dead letters removed because the letters of their reason took the most room in a stream that was nearly full."),
+		full:               gauge("log_full", "1 while the log refuses records for want of room."),
+		fullEpisodes:       counter("log_full_episodes_total", "Times the log became full."),
+		foreign:            counter("foreign_messages_total", "Messages met in the log that this service did not store."),
+		followed:           gauge("tail_followed_jobs", "Jobs that this process follows live."),
+		received:           counter("tail_records_total", "Records received live."),
+		dropped:            counter("tail_dropped_records_total", "Records dropped because a queue of the tail was full."),
+		disrupted:          labelled("tail_disruptions_total", "cause", "Times when any followed job may have missed records."),
 	}
 	for _, cause := range causes {
 		m.retries.WithLabelValues(string(cause))
@@ -76,7 +78,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	var errs []error
 	for _, collector := range []prometheus.Collector{
-		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.full, m.fullEpisodes,
+		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
 		m.foreign, m.followed, m.received, m.dropped, m.disrupted,
 	} {
 		errs = append(errs, registerer.Register(collector))

@@ -36,7 +36,7 @@ func TestMetricsExposition(t *testing.T) {
 		"realtime_eventstore_dead_letters_total", "realtime_eventstore_log_full", "realtime_eventstore_log_full_episodes_total",
 		"realtime_eventstore_foreign_messages_total", "realtime_eventstore_tail_followed_jobs", "realtime_eventstore_tail_records_total",
 		"realtime_eventstore_tail_dropped_records_total", "realtime_eventstore_tail_disruptions_total",
-		"realtime_eventstore_known_ids", "realtime_eventstore_late_repeats_total",
+		"realtime_eventstore_known_ids", "realtime_eventstore_late_repeats_total", "realtime_eventstore_dead_letters_removed_total",
 	}
 	if err := testutil.GatherAndCompare(b.reg, bytes.NewReader(golden), names...); err != nil {
 		t.Error(err)
