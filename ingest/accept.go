@@ -52,8 +52,7 @@ func (i *Ingest) deliver(ctx context.Context, payload string, heardBy *subscript
 // accept decodes one payload into a delivery and chooses its lane. It runs on
 // the reading goroutine, in the order of arrival.
 func (i *Ingest) accept(payload string) (d delivery, lane string) {
-	i.metrics.received.Inc()
-	i.metrics.receivedBytes.Add(float64(len(payload)))
+	i.metrics.read(len(payload))
 
 	if len(payload) > i.cfg.MaxEventBytes {
 		// Not copied in full: it may be as large as Redis lets it be.

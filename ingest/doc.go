@@ -34,14 +34,14 @@
 //     and what they hold is bounded in number and bytes.
 //
 // Redis pub/sub itself loses what is published while nobody listens. Every
-// subscription after the first is therefore a gap, counted and logged with the
-// time that nothing was heard; producers close it by repeating what got no
+// subscription after the first is therefore a gap, counted and logged with its
+// length and, where Redis says so, how many messages at most were missed; producers close it by repeating what got no
 // receipt.
 //
 // # Goroutines
 //
 // [New] starts nothing. [Ingest.Run] reads Redis on its own goroutine and owns
-// all others: one that sends pings per subscription (ends with it), one per
+// all others: two that send pings and ask Redis for its counts per subscription (end with it), one per
 // active job (ends when its queue is empty), one that publishes receipts (ends
 // when its queue is closed). It returns after all of them have. Requests run on
 // the goroutines of the caller's HTTP server, before, during and after Run; only

@@ -149,12 +149,16 @@ func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
 
 // listen reads Redis until ctx ends.
 func (i *Ingest) listen(ctx context.Context) {
+	census := newCensus(i.redis, i.cfg.ReceiptTimeout, i.metrics.passedMessages.Load)
+	defer census.close()
 	listener := &listener{
 		options: i.redis,
 		log:     i.log,
 		cfg:     i.cfg,
 		logger:  i.logger,
 		state:   i.connection,
+		census:  census,
+		metrics: i.metrics,
 		deliver: i.deliver,
 	}
 	listener.run(ctx)

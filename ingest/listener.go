@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -28,9 +29,13 @@ type listener struct {
 	cfg     Config
 	logger  *slog.Logger
 	state   *connection
+	census  *census
+	metrics *metrics
 	// deliver is given each payload in the order of arrival, and keeps the
 	// reading from Redis waiting until it returns.
 	deliver func(ctx context.Context, payload string, heardBy *subscription)
+	// hinted says that the log has had the hint how to lose nothing in a gap.
+	hinted bool
 }
 
 // run subscribes, and subscribes again whenever that ends, until ctx ends.
@@ -90,24 +95,35 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 		return false, err
 	}
 	if outage, gap := l.state.opened(time.Now()); gap {
-		l.logger.Warn("subscribed to Redis again; events published meanwhile were not heard, and are lost unless their producers wait for receipts",
-			"outage", outage)
+		l.reportGap(ctx, outage)
 	} else {
 		l.logger.Info("subscribed to Redis")
 	}
 
-	pinging, stopPinging := context.WithCancel(ctx)
-	pinged := make(chan struct{})
-	go func() { // stopped below, and waited for
-		defer close(pinged)
-		subscription.ping(pinging)
-	}()
+	watching, stopWatching := context.WithCancel(ctx)
+	var watchers sync.WaitGroup // both end with watching, and are waited for below
+	watchers.Go(func() { subscription.ping(watching) })
+	watchers.Go(func() { l.census.follow(watching, l.cfg.PingInterval) })
 	err = l.receive(ctx, subscription)
-	stopPinging()
+	stopWatching()
 	subscription.close() // a ping may be in the middle of a write
-	<-pinged
+	watchers.Wait()
 	l.state.lost(subscription.heard, err)
 	return true, err
+}
+
+// reportGap counts and logs what may be lost between two subscriptions.
+func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
+	attrs := []any{"outage", outage}
+	if missed, known := l.census.missed(ctx); known {
+		l.metrics.gapMessages.Add(float64(missed))
+		attrs = append(attrs, "missedAtMost", missed)
+	}
+	if !l.hinted {
+		l.hinted = true
+		attrs = append(attrs, "hint", "give each event an id and publish it again until its receipt arrives")
+	}
+	l.logger.Warn("subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts", attrs...)
 }
 
 // receive hands payloads on until the subscription ends.

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -17,6 +18,7 @@ type metrics struct {
 	appended        prometheus.Counter
 	duplicates      prometheus.Counter
 	abandoned       prometheus.Counter
+	gapMessages     prometheus.Counter
 	logFailures     prometheus.Counter
 	receiptsSent    prometheus.Counter
 	receiptsFailed  prometheus.Counter
@@ -24,6 +26,9 @@ type metrics struct {
 	httpRequests    *prometheus.CounterVec
 	httpReceived    prometheus.Counter
 	httpRefused     *prometheus.CounterVec
+
+	// passedMessages is how many messages were read from Redis and published there.
+	passedMessages atomic.Uint64
 }
 
 // The statuses and the codes of problems of single events that publishing over
@@ -32,6 +37,19 @@ var (
 	httpStatuses     = []string{"200", "201", "207", "400", "408", "409", "413", "415", "503"}
 	httpRefusedCodes = []string{codeKey, codeUnavailable}
 )
+
+// read counts a message from Redis.
+func (m *metrics) read(sizeBytes int) {
+	m.received.Inc()
+	m.receivedBytes.Add(float64(sizeBytes))
+	m.passedMessages.Add(1)
+}
+
+// sent counts messages on the receipts channel.
+func (m *metrics) sent(messages int) {
+	m.receiptsSent.Add(float64(messages))
+	m.passedMessages.Add(uint64(messages))
+}
 
 // stored counts an event that is in the log.
 func (m *metrics) stored(duplicate bool) {
@@ -62,6 +80,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, q *requests, c *con
 		appended:        counter("appended_events_total", "Events stored in the log."),
 		duplicates:      counter("duplicate_events_total", "Events that the log had already."),
 		abandoned:       counter("abandoned_events_total", "Events read but not stored when the time to drain was over."),
+		gapMessages:     counter("gap_messages_total", "Messages published in Redis around gaps of the subscription and not read, on any channel: at most so many events were missed."),
 		logFailures:     counter("log_failures_total", "Requests to the log that failed and are repeated."),
 		receiptsSent:    receipts.WithLabelValues("sent"),
 		receiptsFailed:  receipts.WithLabelValues("failed"),
@@ -91,7 +110,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, q *requests, c *con
 	}
 
 	collectors := []prometheus.Collector{
-		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.logFailures, receipts,
+		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.gapMessages, m.logFailures, receipts,
 		m.httpRequests, m.httpReceived, m.httpRefused,
 	}
 	for _, state := range append(intakeStates(b, q), subscriptionStates(c)...) {

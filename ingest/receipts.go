@@ -123,7 +123,7 @@ func (r *receipts) publish(ctx context.Context, batch [][]byte) {
 			sent++
 		}
 	}
-	r.metrics.receiptsSent.Add(float64(sent))
+	r.metrics.sent(sent)
 	r.metrics.receiptsFailed.Add(float64(len(batch) - sent))
 	if err != nil {
 		r.failLog.Do(func() {

@@ -62,9 +62,14 @@ func (b *bundle) start(t *testing.T, cfg ingest.Config) *gateway {
 
 func start(t *testing.T, client *redis.Client, log ingest.Log, cfg ingest.Config) *gateway {
 	t.Helper()
+	return startLogged(t, client, log, cfg, slog.New(slog.DiscardHandler))
+}
+
+func startLogged(t *testing.T, client *redis.Client, log ingest.Log, cfg ingest.Config, logger *slog.Logger) *gateway {
+	t.Helper()
 	g := &gateway{registry: prometheus.NewRegistry(), ended: make(chan error, 1)}
 	var err error
-	g.Ingest, err = ingest.New(client, log, messaging.DefaultCatalogue(), cfg, slog.New(slog.DiscardHandler), g.registry)
+	g.Ingest, err = ingest.New(client, log, messaging.DefaultCatalogue(), cfg, logger, g.registry)
 	if err != nil {
 		t.Fatalf("new: %v", err)
 	}
