@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/internal/address"
 )
 
 // The pace of a connection. With the defaults of the client a server that
@@ -33,11 +35,11 @@ type ConnConfig struct {
 	Options []nats.Option
 }
 
-// Connect opens a connection to the servers at address, a comma-separated list
+// Connect opens a connection to the servers, a comma-separated list
 // of NATS URLs. It tries each once, so that an address that is wrong is one
 // error, [ErrConnect], within seconds; a connection that was made is kept for
 // ever after, whatever the servers do.
-func Connect(ctx context.Context, address string, cfg ConnConfig) (*nats.Conn, error) {
+func Connect(ctx context.Context, servers string, cfg ConnConfig) (*nats.Conn, error) {
 	opts := ConnOptions(cfg.Logger)
 	if cfg.Name != "" {
 		opts = append(opts, nats.Name(cfg.Name))
@@ -45,15 +47,23 @@ func Connect(ctx context.Context, address string, cfg ConnConfig) (*nats.Conn, e
 	if deadline, ok := ctx.Deadline(); ok {
 		opts = append(opts, nats.Timeout(min(dialTimeout, max(time.Until(deadline), time.Millisecond))))
 	}
-	conn, err := nats.Connect(address, append(opts, cfg.Options...)...)
+	conn, err := nats.Connect(servers, append(opts, cfg.Options...)...)
 	if err == nil {
 		return conn, nil
 	}
-	shown := redact(address)
-	if strings.Contains(shown, notURL) {
-		return nil, fmt.Errorf("%w at %s", ErrConnect, shown) // The cause would repeat the address.
+	shown := shown(servers)
+	if strings.Contains(shown, "(") || errors.As(err, new(*url.Error)) { // The cause may repeat what is hidden.
+		return nil, fmt.Errorf("%w at %s", ErrConnect, shown)
 	}
 	return nil, fmt.Errorf("%w at %s: %w", ErrConnect, shown, err)
+}
+
+// shown returns a list of servers without its secrets.
+func shown(servers string) string {
+	if !strings.Contains(servers, "://") { // The client adds this scheme, too.
+		servers = "nats://" + servers
+	}
+	return address.Shown(servers)
 }
 
 // ConnOptions returns the options every connection of this service uses, the
@@ -91,28 +101,4 @@ func ConnOptions(logger *slog.Logger) []nats.Option {
 			logger.Warn("NATS connection reports an error", "error", err)
 		}),
 	}
-}
-
-// notURL stands for an address that cannot be read, and so not be redacted.
-const notURL = "(not a URL)"
-
-// redact removes passwords and tokens from a list of URLs.
-func redact(address string) string {
-	servers := strings.Split(address, ",")
-	for i, server := range servers {
-		server = strings.TrimSpace(server)
-		if !strings.Contains(server, "://") {
-			server = "nats://" + server
-		}
-		parsed, err := url.Parse(server)
-		if err != nil {
-			servers[i] = notURL
-			continue
-		}
-		if parsed.User != nil {
-			parsed.User = url.User("redacted")
-		}
-		servers[i] = parsed.String()
-	}
-	return strings.Join(servers, ",")
 }

@@ -7,7 +7,7 @@ var (
 	Escape   = escape
 	Unescape = unescape
 	OneLine  = oneLine
-	Redact   = redact
+	Shown    = shown
 	TooOld   = tooOld
 )
 

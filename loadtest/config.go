@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/letswriteabook/realtime/internal/address"
 )
 
 // ErrUnknownKey is matched when a configuration file has a key that nobody reads;
@@ -116,10 +118,10 @@ func fileKeys() []string {
 
 // Validate names the first field that cannot be used.
 func (c Config) Validate() error {
-	for _, address := range c.Gateways() {
-		parsed, err := url.Parse(address)
+	for _, gateway := range c.Gateways() {
+		parsed, err := url.Parse(gateway)
 		if err != nil || parsed.Host == "" || parsed.Scheme != "http" && parsed.Scheme != "https" {
-			return fmt.Errorf("apiUrl is %q: want an address such as http://localhost:3001", address)
+			return fmt.Errorf("apiUrl is %q: want an address such as http://localhost:3001", address.Shown(gateway))
 		}
 	}
 	switch {

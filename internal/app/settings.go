@@ -2,9 +2,10 @@ package app
 
 import (
 	"fmt"
-	"net/url"
 	"reflect"
 	"strings"
+
+	"github.com/letswriteabook/realtime/internal/address"
 )
 
 // Setting is one setting as people see it.
@@ -47,45 +48,9 @@ func redact(field reflect.StructField, value string) string {
 	case value == "":
 		return ""
 	case field.Tag.Get("secret") == "url":
-		return redactURL(value)
+		return address.Shown(value)
 	case field.Tag.Get("secret") == "value":
 		return "(hidden)"
 	}
 	return value
-}
-
-// redactURL hides what may be secret in each address of a comma-separated list:
-// the password, the user where there is no password (it is a token then), and
-// the values of the query. What cannot be read as an address is hidden whole,
-// when it may hold one of these.
-func redactURL(list string) string {
-	parts := strings.Split(list, ",")
-	for i, part := range parts {
-		address, query, hasQuery := strings.Cut(part, "?")
-		u, err := url.Parse(address)
-		switch {
-		case err == nil && u.User != nil:
-			if _, hasPassword := u.User.Password(); !hasPassword {
-				u.User = url.User("xxxxx")
-			}
-			address = u.Redacted()
-		case strings.Contains(address, "@"):
-			address = "(hidden)"
-		}
-		if hasQuery {
-			address += "?" + redactQuery(query)
-		}
-		parts[i] = address
-	}
-	return strings.Join(parts, ",")
-}
-
-// redactQuery keeps the names of a query's values.
-func redactQuery(query string) string {
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		name, _, _ := strings.Cut(pair, "=")
-		pairs[i] = name + "=xxxxx"
-	}
-	return strings.Join(pairs, "&")
 }

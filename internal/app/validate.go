@@ -13,6 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 )
 
@@ -30,10 +31,10 @@ func (c Config) Validate() error {
 	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
 	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
-	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss"), "REDIS_URL", c.RedisURL)
+	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil, "REDIS_URL", c.RedisURL)
 	check(c.MongoDBURI == "" || strings.HasPrefix(c.MongoDBURI, "mongodb://") || strings.HasPrefix(c.MongoDBURI, "mongodb+srv://"), "MONGODB_URI", c.MongoDBURI)
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
-		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss"), "NATS_URL", c.NATSURL)
+		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
 	}
 	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)

@@ -82,7 +82,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "eventstore",
-		project: []string{"messaging"},
+		project: []string{"messaging", "internal/address"},
 		modules: append([]string{natsClient, natsExtra}, plumbing...),
 		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
 	},
@@ -166,7 +166,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "loadtest",
-		project: []string{"messaging", "loadtest"},
+		project: []string{"messaging", "loadtest", "internal/address"},
 		modules: append([]string{gorilla, histogram, mongo, redis}, plumbing...),
 		why:     "the harness stands outside the service and knows it only by its contract",
 	},

@@ -2,6 +2,7 @@ package sample
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -45,7 +46,7 @@ var Novels = []Novel{
 func Run(ctx context.Context, redisURL string, logger *slog.Logger) error {
 	opts, err := redis.ParseURL(redisURL)
 	if err != nil {
-		return fmt.Errorf("connect the sample to Redis: %w", err)
+		return errors.New("connect the sample to Redis: the address is not one of Redis") // The cause would repeat it.
 	}
 	client := redis.NewClient(opts)
 	defer client.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	neturl "net/url"
 	"time"
 )
 
@@ -31,11 +32,14 @@ func fetchKeySet(ctx context.Context, client *http.Client, url string, timeout t
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, fmt.Errorf("fetch key set: %w", err)
+		return nil, errors.New("fetch key set: the address cannot be requested") // The cause would repeat it.
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := client.Do(request)
 	if err != nil {
+		if detail := new(neturl.Error); errors.As(err, &detail) {
+			err = detail.Err // without the address, which may hold a secret
+		}
 		return nil, fmt.Errorf("fetch key set: %w", err)
 	}
 	defer response.Body.Close()

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 
+	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -21,7 +22,7 @@ const historyCollection = "novel_job_events"
 func (t *trial) seedMongo(ctx context.Context, p *plan) error {
 	parsed, err := connstring.ParseAndValidate(t.cfg.MongoURI)
 	if err != nil {
-		return fmt.Errorf("mongoUri: %w", err)
+		return fmt.Errorf("mongoUri is %q: want a MongoDB address", address.Shown(t.cfg.MongoURI)) // The cause would repeat it.
 	}
 	if parsed.Database == "" {
 		return fmt.Errorf("mongoUri: it names no database")

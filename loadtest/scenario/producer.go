@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -78,7 +79,7 @@ func (t *trial) newProducer(ctx context.Context) (*producer, error) {
 func redisOptions(url string) (*redis.Options, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
-		return nil, fmt.Errorf("redisUrl: %w", err)
+		return nil, fmt.Errorf("redisUrl is %q: want a Redis address", address.Shown(url)) // The cause would repeat it.
 	}
 	options.DialTimeout, options.ReadTimeout, options.WriteTimeout, options.MaxRetries = redisTimeout, redisTimeout, redisTimeout, -1
 	options.ContextTimeoutEnabled = true

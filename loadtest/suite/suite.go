@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/loadtest"
 	"github.com/letswriteabook/realtime/loadtest/measure"
 	"github.com/letswriteabook/realtime/loadtest/metrics"
@@ -98,7 +98,7 @@ func Run(ctx context.Context, o Options) (Summary, []loadtest.Result, error) {
 	began := time.Now()
 	s := Summary{Label: o.Label, Status: loadtest.Passed, StartedAt: began.UTC(), Machine: measure.Machine(), Scenarios: []Entry{}}
 	for _, gateway := range o.Env.Config.Gateways() {
-		s.Gateways = append(s.Gateways, redacted(gateway))
+		s.Gateways = append(s.Gateways, address.Shown(gateway))
 	}
 	pages := metrics.NewClient(o.Env.Config.Gateways(), o.Env.Config.MetricsPath, o.Env.Config.InternalToken)
 	if err := o.snapshot(ctx, pages, "before"); err != nil {
@@ -204,13 +204,4 @@ func Save(dir string, s Summary, results []loadtest.Result) error {
 		}
 	}
 	return write(dir, SummaryFile, s)
-}
-
-// redacted hides the password of an address.
-func redacted(address string) string {
-	parsed, err := url.Parse(address)
-	if err != nil {
-		return ""
-	}
-	return parsed.Redacted()
 }
