@@ -117,6 +117,8 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 	if receipt, known, err := l.repeated(ctx, record, msg); known || err != nil {
 		return receipt, err
 	}
+	epoch := l.Epoch()
+	seen, _ := l.lineage.known(epoch)
 	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return messaging.Receipt{}, err
@@ -126,6 +128,7 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 	}
 	receipt := messaging.Receipt{ID: record.ID, JobID: record.JobID, Sequence: ack.Sequence, Duplicate: ack.Duplicate}
 	if !ack.Duplicate {
+		l.givenOut(ctx, epoch, seen, ack.Sequence)
 		return receipt, nil
 	}
 	stored, err := l.stored(ctx, ack.Sequence)
@@ -138,6 +141,20 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 		return messaging.Receipt{}, fmt.Errorf("id at sequence %d: %w", ack.Sequence, ErrIDConflict)
 	}
 	return receipt, nil
+}
+
+// givenOut notes that the log has given a sequence to a new record. One that this
+// process had seen before the record was sent is given out a second time: the log
+// has lost its tail, and begins a new epoch.
+func (l *Log) givenOut(ctx context.Context, epoch string, seen Mark, sequence uint64) {
+	if sequence > seen.Sequence {
+		l.noteMark(Mark{Epoch: epoch, Sequence: sequence})
+		return
+	}
+	detail := fmt.Sprintf("the log has given out sequence %d again, and had given out %d", sequence, seen.Sequence)
+	if _, err := l.turn(ctx, epoch, EpochTailLost, detail, sequence-1); err != nil {
+		l.logger.Warn("the log has lost its tail, and no new epoch could be begun yet", "detail", detail, "error", err)
+	}
 }
 
 // stored returns the message at a sequence. The nearest replica is asked first.

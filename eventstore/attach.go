@@ -29,17 +29,15 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("attach to the log: register metrics: %w", err)
 	}
-	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured}
-	none := ""
-	log.epoch.Store(&none)
+	log := newLog(conn, js, cfg, logger, measured)
+	log.readOnly = true
 	err = log.whenAvailable(ctx, func(ctx context.Context) error {
 		stream, err := js.Stream(ctx, eventStream)
 		if err != nil {
 			return err
 		}
-		epoch := epochOf(stream.CachedInfo())
-		log.epoch.Store(&epoch)
-		return nil
+		_, err = log.learn(ctx, stream.CachedInfo())
+		return err
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):

@@ -89,7 +89,7 @@ func NewAudit(conn *nats.Conn, cfg Config, logger *slog.Logger) (*Audit, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the record of erasures: %w", err)
 	}
-	return &Audit{log: &Log{conn: conn, js: js, cfg: cfg, logger: logger}}, nil
+	return &Audit{log: newLog(conn, js, cfg, logger, nil)}, nil
 }
 
 // Note adds a note, and returns its number. The caller may repeat it after an

@@ -34,6 +34,7 @@ const (
 	codeNoMessage             jetstream.ErrorCode = 10037
 	codeStorageExceeded       jetstream.ErrorCode = 10047
 	codeExceedsMaximum        jetstream.ErrorCode = 10054
+	codeWrongLastSequence     jetstream.ErrorCode = 10164
 	codeStoreFailed           jetstream.ErrorCode = 10077
 	codeExistsForRestore      jetstream.ErrorCode = 10130
 	codeStreamOffline         jetstream.ErrorCode = 10118

@@ -78,8 +78,17 @@ func (l *Log) consume(
 ) error {
 	setup, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
+	// The stream may be another than the one whose epoch is known.
+	state, err := l.State(setup)
+	if err != nil {
+		return err
+	}
+	if err := l.forgetOutdated(setup, name, state); err != nil {
+		return err
+	}
 	consumer, err := l.js.CreateOrUpdateConsumer(setup, eventStream, jetstream.ConsumerConfig{
 		Durable:       name,
+		Metadata:      map[string]string{epochKey: state.Epoch},
 		Description:   "Keeps a projection up to date.",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -90,11 +99,10 @@ func (l *Log) consume(
 	if err != nil {
 		return fmt.Errorf("make consumer: %w", err)
 	}
-	// The stream may be another than the one whose epoch is known.
-	if _, err := l.State(setup); err != nil {
-		return err
-	}
 	for ctx.Err() == nil {
+		if l.Epoch() != state.Epoch {
+			return errNewEpoch
+		}
 		messages, err := gather(ctx, consumer, maxBatch)
 		if len(messages) > 0 {
 			working()
@@ -106,6 +114,31 @@ func (l *Log) consume(
 		working()
 	}
 	return ctx.Err()
+}
+
+// errNewEpoch ends the consumption of one epoch: the next begins with its first record.
+var errNewEpoch = errors.New("the log has begun a new epoch")
+
+// forgetOutdated removes a consumer of an earlier epoch: what it has had acknowledged
+// was acknowledged there. A consumer of an earlier version of this service names no
+// epoch, and is of the current one unless it is ahead of the log. Two processes may
+// both remove it; the records are applied once more then.
+func (l *Log) forgetOutdated(ctx context.Context, name string, state State) error {
+	info, err := l.consumerInfo(ctx, name)
+	if errors.Is(err, ErrNoConsumer) || err == nil && !outdated(info, state.Epoch) && info.AckFloor.Stream <= state.LastSequence {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.logger.Info("a consumer of an earlier epoch is removed: its projection is filled from the first record on", "consumer", name, "epoch", state.Epoch)
+	return l.ForgetConsumer(ctx, name)
+}
+
+// outdated reports whether a consumer is of another epoch.
+func outdated(info *jetstream.ConsumerInfo, epoch string) bool {
+	of := info.Config.Metadata[epochKey]
+	return of != "" && of != epoch
 }
 
 // gather waits for a first message and takes along what else there is.

@@ -19,6 +19,7 @@
 //	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
 //	stream NOVEL_AUDIT       novel.audit.erasure.<token>         file, nothing is deleted
 //	  republished to         novel.erased.<token>, without content
+//	stream NOVEL_IDENTITY    novel.identity.epoch, .mark         file, newest only
 //	bucket NOVEL_GATEWAYS    key: a gateway                      memory, newest only, expires
 //	bucket NOVEL_SESSIONS    key: a session's id                 file, newest only, expires
 //
@@ -28,9 +29,9 @@
 //     far down the disk that is, the server's sync setting says.
 //   - Per job, sequences ascend in the order of the appends. The caller keeps one
 //     append per job in flight; a retry keeps the message id and so its place.
-//   - A sequence means something only together with the epoch, which is made
-//     once, when the stream is created or restored, and is never replaced in
-//     between.
+//   - A sequence means something only together with the epoch, which begins when the
+//     stream is created or restored, or when the log is found to lack what it has
+//     given out ([Log.Guard]). No two records have one position.
 //   - One job is one subject. The token escapes whatever a subject gives a
 //     meaning to, so no jobId can reach the records of another.
 //   - A producer's id is stored once in its job: within the duplicate window by the server's
@@ -49,7 +50,7 @@
 // # Goroutines
 //
 // [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run], [KnownIDs.Run] and
-// [Log.ServeAudience] need no other. [Tail.Run] starts one for each
+// [Log.ServeAudience] and [Log.Guard] need no other. [Tail.Run] starts one for each
 // shard and one that watches the connection, [Sessions.Run] one for each save in
 // flight; both return after these have ended. [Log.Consume] starts one for the
 // length of each batch. The connection belongs to the caller of [Connect], who

@@ -36,6 +36,9 @@ func (l *Log) consumerFloor(ctx context.Context, consumer string) (info *jetstre
 	if err != nil {
 		return nil, 0, oldest, err
 	}
+	if outdated(info, state.Epoch) {
+		return nil, 0, oldest, fmt.Errorf("%w: %q has one of an earlier epoch", ErrNoConsumer, consumer)
+	}
 	floor = info.AckFloor.Stream
 	next, err := l.leader(ctx, eventStream, directRequest{Sequence: floor + 1, Next: eventPrefix + ">"})
 	switch {

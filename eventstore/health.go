@@ -77,7 +77,7 @@ func (l *Log) noteAppend(failed cause) {
 	case full && !wasFull:
 		l.metrics.full.Set(1)
 		l.metrics.fullEpisodes.Inc()
-		l.logger.Error("log is full: appends wait until there is room", "stream", eventStream, "maxBytes", l.cfg.MaxBytes)
+		l.logger.Error("log is full: appends wait until there is room", "stream", eventStream, "maxBytes", l.Settings().MaxBytes)
 	case wasFull && !full:
 		l.metrics.full.Set(0)
 		l.logger.Info("log has room again", "stream", eventStream)

@@ -244,7 +244,7 @@ func (l *Log) repeated(ctx context.Context, record messaging.Record, msg *nats.M
 	case !bytes.Equal(stored.body, msg.Data):
 		return messaging.Receipt{}, false, fmt.Errorf("id at sequence %d: %w", sequence, ErrIDConflict)
 	}
-	if age := time.Since(stored.at); age > l.cfg.DuplicateWindow {
+	if age := time.Since(stored.at); age > l.Settings().DuplicateWindow {
 		l.metrics.lateRepeats.Inc()
 		l.lateLog.Do(func() {
 			l.logger.Info("an event was repeated after the duplicate window and not stored again",

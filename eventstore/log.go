@@ -15,8 +15,12 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// lateLogInterval is how often late repeats are logged.
-const lateLogInterval = 10 * time.Second
+const (
+	// lateLogInterval is how often late repeats are logged.
+	lateLogInterval = 10 * time.Second
+	// identityLogInterval is how often trouble with the record of the epoch is logged.
+	identityLogInterval = time.Minute
+)
 
 // Log is the durable log. Its methods may be called concurrently; [Log.Append]
 // says what its callers owe it for the order of one job.
@@ -28,6 +32,15 @@ type Log struct {
 	metrics *metrics
 
 	epoch atomic.Pointer[string]
+	// created is when the event stream was created, in nanoseconds since 1970.
+	created atomic.Int64
+	// settings are those that the event stream has.
+	settings atomic.Pointer[Settings]
+	// readOnly says that the log was attached to: nothing is repaired.
+	readOnly    bool
+	lineage     lineage
+	keepers     []*kept // belongs to [Log.Vouch] and [Log.Guard]
+	identityLog rate.Sometimes
 
 	writing writing
 
@@ -74,12 +87,23 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	if err != nil {
 		return nil, fmt.Errorf("open log: register metrics: %w", err)
 	}
-	log := &Log{conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured, lateLog: rate.Sometimes{Interval: lateLogInterval}}
-
+	log := newLog(conn, js, cfg, logger, measured)
+	log.keepers = []*kept{{Keeper: streamKeeper{log}}}
 	if err := log.whenAvailable(ctx, log.ensure); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return log, nil
+}
+
+// newLog returns a log that has asked for nothing yet.
+func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Logger, measured *metrics) *Log {
+	log := &Log{
+		conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured,
+		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
+	}
+	none := ""
+	log.epoch.Store(&none)
+	return log
 }
 
 // whenAvailable calls ensure until JetStream answers, for up to
@@ -109,14 +133,35 @@ func tooOld(version string) bool {
 	return major < 2 || major == 2 && minor < 11
 }
 
-// ensure makes both streams and learns the epoch.
+// ensure makes the streams, or adopts them, and learns the epoch.
 func (l *Log) ensure(ctx context.Context) error {
-	epoch, err := ensureEvents(ctx, l.js, l.cfg)
+	info, err := ensureEvents(ctx, l.js, l.cfg)
 	if err != nil {
 		return err
 	}
-	l.epoch.Store(&epoch)
-	return ensureDeadLetters(ctx, l.js, l.cfg)
+	if _, err := l.learn(ctx, info); err != nil {
+		return err
+	}
+	return ensureDeadLetters(ctx, l.js, l.cfg, l.Settings().Replicas)
+}
+
+// learn takes in a description of the event stream: its settings, its epoch and how
+// far it goes.
+func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (State, error) {
+	l.settings.Store(settingsOf(info))
+	epoch, err := l.identify(ctx, info)
+	if err != nil {
+		return State{}, err
+	}
+	l.created.Store(info.Created.UnixNano())
+	if epoch != l.Epoch() {
+		epoch = l.adopt(epoch)
+	}
+	state := State{Epoch: epoch, FirstSequence: info.State.FirstSeq, LastSequence: info.State.LastSeq}
+	if info.State.Msgs == 0 {
+		state.FirstSequence = state.LastSequence + 1
+	}
+	return state, nil
 }
 
 // Epoch returns the epoch as of the last [Log.State], which the package also
@@ -125,24 +170,34 @@ func (l *Log) Epoch() string { return *l.epoch.Load() }
 
 // State asks the leader of the stream what it holds, and refreshes [Log.Epoch].
 func (l *Log) State(ctx context.Context) (State, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	bounded, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	stream, err := l.js.Stream(ctx, eventStream)
+	// Seen before the question: the answer of the leader cannot be older.
+	seen, anchor := l.lineage.known(l.Epoch())
+	stream, err := l.js.Stream(bounded, eventStream)
 	if err != nil {
 		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, unavailable(err))
 	}
 	info := stream.CachedInfo()
-	state := State{
-		Epoch:         epochOf(info),
-		FirstSequence: info.State.FirstSeq,
-		LastSequence:  info.State.LastSeq,
+	state, err := l.learn(bounded, info)
+	if err != nil {
+		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, err)
 	}
-	if info.State.Msgs == 0 {
-		state.FirstSequence = state.LastSequence + 1
+	doubt := l.lineage.doubt.Swap(false)
+	for _, mark := range []Mark{seen, anchor} {
+		if err == nil && mark.Epoch == state.Epoch && (doubt || suspicious(info.State, mark)) {
+			state.Epoch, err = l.judge(ctx, info, state.Epoch, mark, "this process")
+		}
 	}
-	if previous := l.epoch.Swap(&state.Epoch); *previous != state.Epoch {
-		l.logger.Warn("the log's stream was made anew: sequences start over", "epoch", state.Epoch, "previousEpoch", *previous)
+	if err != nil {
+		l.lineage.doubt.Store(true)
+		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, err)
 	}
+	newest := Mark{Epoch: state.Epoch, Sequence: info.State.LastSeq}
+	if info.State.Msgs > 0 {
+		newest.At = info.State.LastTime
+	}
+	l.noteMark(newest)
 	return state, nil
 }
 

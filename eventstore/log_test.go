@@ -123,7 +123,7 @@ func TestGatewaysAgreeOnOneEpoch(t *testing.T) {
 	}
 }
 
-func TestEpochSurvivesRestartAndNewLimits(t *testing.T) {
+func TestEpochAndLimitsSurviveRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	server := startServer(t, natsserver.Config{StoreDir: dir, SyncAlways: true})
@@ -155,8 +155,12 @@ func TestEpochSurvivesRestartAndNewLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg := stream.CachedInfo().Config; cfg.MaxBytes != 2<<20 || cfg.MaxAge != time.Hour || cfg.Discard != jetstream.DiscardNew {
+	// They are the log's: a process with others adopts them.
+	if cfg := stream.CachedInfo().Config; cfg.MaxBytes != 10<<30 || cfg.MaxAge != 0 || cfg.Discard != jetstream.DiscardNew {
 		t.Errorf("limits = %+v", cfg)
+	}
+	if got := b.log.Settings(); got.MaxBytes != 10<<30 || got.MaxAge != 0 || got.Replicas != 1 {
+		t.Errorf("settings = %+v", got)
 	}
 }
 

@@ -53,7 +53,7 @@ func ensureSessions(ctx context.Context, js jetstream.JetStream, cfg SessionsCon
 		stream.Discard = jetstream.DiscardOld
 		stream.MaxBytes = cfg.MaxBytes
 		stream.MaxAge = cfg.TTL
-		stream.Replicas = cfg.Replicas
+		stream.Replicas = max(stream.Replicas, cfg.Replicas) // Never fewer than somebody has asked for.
 		stream.Duplicates = min(cfg.TTL, longestDuplicateWindow)
 		stream.AllowRollup = true // As the tools' purge of a key needs it.
 		stream.DenyDelete = true

@@ -29,11 +29,13 @@ func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
 			// The server republishes in the order of the stream, so a sequence
 			// that goes back is of a stream that was made anew.
 			if live.Sequence < highest {
+				t.log.lineage.doubt.Store(true)
 				t.log.refreshEpoch(ctx)
 				live.Epoch = t.log.Epoch()
 				signal(t.renewed)
 			}
 			highest = live.Sequence
+			t.log.noteMark(Mark{Epoch: live.Epoch, Sequence: live.Sequence, At: live.StoredAt})
 			t.log.metrics.received.Inc()
 			f.Live(live)
 		}
@@ -81,6 +83,7 @@ func (t *Tail) watch(ctx context.Context, connected <-chan nats.Status, f Follow
 				t.log.logger.Debug("connection broke again", "error", err)
 			}
 			cancel()
+			t.log.lineage.doubt.Store(true)
 			t.log.refreshEpoch(ctx)
 			t.disrupted(messaging.DisruptionReconnect, f)
 		case <-t.renewed:

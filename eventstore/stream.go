@@ -22,53 +22,49 @@ const epochKey = "novel.epoch"
 // it reports.
 const serverMetadataPrefix = "_nats."
 
-// ensureEvents makes the event stream, or brings an existing one's limits up to
-// date, and returns its epoch.
+// ensureEvents makes the event stream, or adopts an existing one: what the service
+// cannot work without is restored, and the limits stay as they are. They belong to
+// all who share the log, and are changed by [Log.Change].
 //
 // Gateways that start together agree on one epoch: each offers its own with the
 // stream it asks for, the server accepts the first and refuses the others, and
 // those read what was accepted.
-func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config) (string, error) {
-	info, err := ensureStream(ctx, js, eventStream, func(stream *jetstream.StreamConfig, created time.Time) {
+func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config) (*jetstream.StreamInfo, error) {
+	return ensureStream(ctx, js, eventStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = eventStream
 		stream.Description = "Every accepted event, by job."
 		stream.Subjects = []string{eventPrefix + ">"}
 		stream.Storage = jetstream.FileStorage
 		stream.Retention = jetstream.LimitsPolicy
 		stream.Discard = jetstream.DiscardNew
-		stream.MaxBytes = cfg.MaxBytes
-		stream.MaxAge = cfg.MaxAge
-		stream.Replicas = cfg.Replicas
-		stream.Duplicates = cfg.DuplicateWindow
 		stream.AllowDirect = true
 		stream.RePublish = &jetstream.RePublish{Source: eventPrefix + ">", Destination: livePrefix + ">"}
-		if stream.Metadata[epochKey] != "" {
-			return
-		}
-		stream.Metadata[epochKey] = derivedEpoch(eventStream, created)
 		if created.IsZero() {
+			stream.MaxBytes = cfg.MaxBytes
+			stream.MaxAge = cfg.MaxAge
+			stream.Replicas = cfg.Replicas
+			stream.Duplicates = cfg.DuplicateWindow
 			stream.Metadata[epochKey] = newEpoch()
 		}
 	})
-	if err != nil {
-		return "", err
-	}
-	return epochOf(info), nil
 }
 
-// ensureDeadLetters makes the dead-letter stream or brings its limits up to date.
-func ensureDeadLetters(ctx context.Context, js jetstream.JetStream, cfg Config) error {
-	_, err := ensureStream(ctx, js, deadLetterStream, func(stream *jetstream.StreamConfig, _ time.Time) {
+// ensureDeadLetters makes the dead-letter stream, with as many replicas as the log
+// has, or adopts it.
+func ensureDeadLetters(ctx context.Context, js jetstream.JetStream, cfg Config, replicas int) error {
+	_, err := ensureStream(ctx, js, deadLetterStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = deadLetterStream
 		stream.Description = "Events that were refused, with their raw bytes."
 		stream.Subjects = []string{deadLetterPrefix + ">"}
 		stream.Storage = jetstream.FileStorage
 		stream.Retention = jetstream.LimitsPolicy
 		stream.Discard = jetstream.DiscardOld
-		stream.MaxBytes = cfg.DeadLetterMaxBytes
-		stream.Replicas = cfg.Replicas
-		stream.Duplicates = cfg.DuplicateWindow
 		stream.AllowDirect = true
+		if created.IsZero() {
+			stream.MaxBytes = cfg.DeadLetterMaxBytes
+			stream.Replicas = replicas
+			stream.Duplicates = cfg.DuplicateWindow
+		}
 	})
 	return err
 }
@@ -122,14 +118,6 @@ func updateStream(
 		return nil, fmt.Errorf("update stream %s: %w", wanted.Name, err)
 	}
 	return stream.CachedInfo(), nil
-}
-
-// epochOf returns the epoch of the event stream.
-func epochOf(info *jetstream.StreamInfo) string {
-	if epoch := info.Config.Metadata[epochKey]; epoch != "" {
-		return epoch
-	}
-	return derivedEpoch(info.Config.Name, info.Created)
 }
 
 // derivedEpoch is the epoch of a stream that somebody made without one. All

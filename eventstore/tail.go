@@ -57,7 +57,7 @@ type Tail struct {
 	ran    atomic.Bool
 	// check wakes the watcher: a subscription reported that it dropped records.
 	check chan struct{}
-	// renewed tells the watcher that sequences went back.
+	// renewed wakes the watcher: a new epoch began, or sequences went back.
 	renewed chan struct{}
 
 	// mu guards the fields below.
@@ -87,6 +87,7 @@ func NewTail(log *Log, cfg TailConfig) *Tail {
 		jobs:     make(map[string]*nats.Subscription),
 		dropping: make(map[*nats.Subscription]int),
 	}
+	log.lineage.listen(tail.renewed)
 	for i := range tail.shards {
 		tail.shards[i] = make(chan *nats.Msg, cfg.QueueLength)
 	}

@@ -73,3 +73,20 @@ func (p hubProjection) Head(ctx context.Context, jobID string) (fanout.JobHead, 
 	head, found, err := p.Store.Head(ctx, jobID)
 	return fanout.JobHead{Status: head.Status, Snapshot: head.Snapshot, EmittedAt: head.EmittedAt}, found, err
 }
+
+// mongoKeeper keeps the high-water mark of the log in MongoDB.
+type mongoKeeper struct{ models *projections.Store }
+
+// Name implements [eventstore.Keeper].
+func (mongoKeeper) Name() string { return "MongoDB" }
+
+// Load implements [eventstore.Keeper].
+func (k mongoKeeper) Load(ctx context.Context) (eventstore.Mark, bool, error) {
+	position, at, found, err := k.models.HighWater(ctx)
+	return eventstore.Mark{Epoch: position.Epoch, Sequence: position.Sequence, At: at}, found, err
+}
+
+// Store implements [eventstore.Keeper].
+func (k mongoKeeper) Store(ctx context.Context, mark eventstore.Mark) error {
+	return k.models.NoteHighWater(ctx, messaging.Position{Epoch: mark.Epoch, Sequence: mark.Sequence}, mark.At)
+}

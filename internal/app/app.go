@@ -92,6 +92,7 @@ func (a *App) open(ctx context.Context) error {
 	if err = a.openProjections(); err != nil {
 		return err
 	}
+	a.vouch(ctx)
 	return a.openIngest()
 }
 
@@ -148,7 +149,7 @@ func (a *App) openIngest() error {
 	}
 	limits := ingest.DefaultConfig()
 	limits.MaxEventBytes = a.cfg.MaxEvent
-	limits.DedupWindow = a.cfg.DedupWindow
+	limits.DedupWindow = a.log.Settings().DuplicateWindow
 	limits.ReceiptSecret = a.cfg.ReceiptSecret
 	// Room for a few events of the largest size, however large that is.
 	limits.MaxPendingBytes = max(limits.MaxPendingBytes, 4*a.cfg.MaxEvent)
@@ -211,6 +212,7 @@ func (a *App) Run(ctx context.Context) error {
 
 // start starts the parts in the order in which they stand on each other.
 func (a *App) start(ctx context.Context) error {
+	a.parts.run("epoch of the log", a.log.Guard)
 	var gateway *fanout.Gateway
 	if a.cfg.has(roleFanout) {
 		var err error
@@ -370,7 +372,7 @@ func (a *App) openSessions(ctx context.Context) (fanout.Sessions, error) {
 	}
 	limits := eventstore.DefaultSessionsConfig()
 	limits.TTL = a.cfg.RecoveryTTL * 3 / 2
-	limits.Replicas = a.cfg.LogReplicas
+	limits.Replicas = a.log.Settings().Replicas
 	sessions, err := eventstore.OpenSessions(ctx, a.log, limits, a.logger, a.registry)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/highwater"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -19,6 +20,13 @@ import (
 
 // openLog connects to NATS, or starts it in this process, and opens the log.
 func (a *App) openLog(ctx context.Context) error {
+	var mark *highwater.File // nil where the log is not in this process
+	a.parts.onStop("high-water mark", func(context.Context) error {
+		if mark == nil {
+			return nil
+		}
+		return mark.Close()
+	})
 	conn, err := a.openNATS(ctx)
 	if err != nil {
 		return err
@@ -33,8 +41,31 @@ func (a *App) openLog(ctx context.Context) error {
 	limits.MaxAge = a.cfg.LogMaxAge
 	limits.DuplicateWindow = a.cfg.DedupWindow
 	limits.MaxEventBytes = a.cfg.MaxEvent
-	a.log, err = eventstore.Open(ctx, conn, limits, a.logger, a.registry)
-	return err
+	if a.log, err = eventstore.Open(ctx, conn, limits, a.logger, a.registry); err != nil {
+		return err
+	}
+	for _, difference := range a.log.Settings().Differences(limits) {
+		a.logger.Warn("the log keeps its own settings; realtime log set changes them", "difference", difference)
+	}
+	if a.cfg.NATSURL == "" {
+		interval, _ := a.cfg.syncInterval() // validated
+		if mark, err = highwater.Open(a.cfg.DataDir, interval == 0); err != nil {
+			return err
+		}
+		a.log.Keep(mark)
+	}
+	return nil
+}
+
+// vouch compares the log with who keeps a high-water mark of it, before anything is
+// appended. Who does not answer is asked again while the application runs.
+func (a *App) vouch(ctx context.Context) {
+	if a.models != nil {
+		a.log.Keep(mongoKeeper{a.models})
+	}
+	if err := a.log.Vouch(ctx); err != nil {
+		a.logger.Debug("the log was not compared with every high-water mark yet", "error", err)
+	}
 }
 
 func (a *App) openNATS(ctx context.Context) (*nats.Conn, error) {

@@ -177,6 +177,7 @@ func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []
 	checks = append(checks, doctor.Events(described(events), doctor.Wanted{
 		Replicas: cfg.LogReplicas, MaxBytes: uint64(cfg.LogMaxBytes), MaxAge: cfg.LogMaxAge, DuplicateWindow: cfg.DedupWindow,
 	})...)
+	checks = append(checks, examineEpoch(ctx, conn)...)
 	audit, err := eventstore.NewAudit(conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
 	if err == nil {
 		var notes []Erasure
@@ -188,6 +189,26 @@ func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []
 		checks = append(checks, doctor.Reached("log", "NATS_URL", 0, err))
 	}
 	return checks, events.Bytes
+}
+
+// examineEpoch looks how the epoch of the log began.
+func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
+	log, err := eventstore.Attach(ctx, conn, eventstore.DefaultConfig(), nil, nil)
+	if err != nil {
+		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
+	}
+	identity, found, err := log.Identity(ctx)
+	switch {
+	case err != nil:
+		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
+	case !found: // of an earlier version, and not opened since
+		return nil
+	}
+	lost := ""
+	if identity.Reason == eventstore.EpochTailLost || identity.Reason == eventstore.EpochCopied {
+		lost = identity.Detail
+	}
+	return []doctor.Check{doctor.Epoch(identity.Epoch, lost, identity.At, time.Now())}
 }
 
 func described(s eventstore.Described) doctor.Stream {

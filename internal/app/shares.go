@@ -15,7 +15,7 @@ func (a *App) startShares(gateway *fanout.Gateway) error {
 		return nil
 	}
 	pace := eventstore.DefaultSharesConfig()
-	pace.Replicas = a.cfg.LogReplicas
+	pace.Replicas = a.log.Settings().Replicas
 	shares, err := eventstore.OpenShares(a.log, pace, a.logger, a.registry)
 	if err != nil {
 		return err

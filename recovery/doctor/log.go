@@ -114,6 +114,20 @@ func Copies(s Stream) Check {
 	return ok(area, name, fmt.Sprintf("%d, all up to date", s.Replicas))
 }
 
+// Epoch judges how the epoch of the log began: lost says why it took the place of
+// another one that had given out more, empty when it did not. What was lost recently
+// is a warning.
+func Epoch(epoch, lost string, at, now time.Time) Check {
+	const area, name, recent = "log", "epoch", 24 * time.Hour
+	if lost == "" || now.Sub(at) > recent {
+		return ok(area, name, epoch)
+	}
+	return Check{
+		Warn, area, name, fmt.Sprintf("%s began at %s: %s", epoch, at.UTC().Format(time.RFC3339), oneLine(lost)),
+		"events that were acknowledged may be gone: producers that keep theirs publish them again; find out what took the log back (power, a snapshot, a disk)",
+	}
+}
+
 // Erasures judges the record of erasures: which jobs' are begun and not done.
 func Erasures(unfinished []string) Check {
 	const area, name = "log", "erasures"

@@ -1,0 +1,18 @@
+// Package highwater keeps the high-water mark of an embedded log in a file in the
+// folder of the log, and recognises a folder that may lack what the log has given out.
+//
+// Data comes from the log ([File.Store]) and goes back to it at the next start
+// ([File.Load], [File.Doubt]). The file is written and synced apart from the log, and
+// replaced by a rename, so that a crash leaves the old mark or the new one.
+//
+// # Which folders are doubted
+//
+//   - One whose file is a copy, by its inode and time of birth: the folder was restored
+//     from a copy, and what came after the copy is missing. Folders that are copied by
+//     block, as by a snapshot of the volume, look the same; for those the sequences of
+//     the other keepers decide.
+//   - One that was in use when the machine went down, where the log is synced at an
+//     interval: what was acknowledged within the last one may be gone.
+//
+// The package starts no goroutines, and its methods are called from one at a time.
+package highwater

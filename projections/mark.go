@@ -1,0 +1,86 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// fieldLog holds, in the witness, the high-water mark of the log.
+const fieldLog = "log"
+
+// aheadOfMark is how many sequences beyond the mark are looked for: the mark is
+// renewed once a second, and documents come in between.
+const aheadOfMark = 256
+
+// HighWater returns how far the log went when that was noted last, and when the log
+// stored the record there. Documents beyond the note count as well, without a time.
+// found is false when nothing is noted.
+func (s *Store) HighWater(ctx context.Context) (mark messaging.Position, at time.Time, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	doc, err := s.events.FindOne(ctx, bson.D{{Key: fieldID, Value: witnessID}}).Raw()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return mark, at, false, nil
+	}
+	if err != nil {
+		return mark, at, false, fmt.Errorf("read the high-water mark of the log: %w", err)
+	}
+	noted, ok := doc.Lookup(fieldLog).DocumentOK()
+	if !ok {
+		return mark, at, false, nil
+	}
+	sequence, _ := noted.Lookup(fieldSequence).AsInt64OK()
+	mark = messaging.Position{Epoch: text(noted, fieldEpoch), Sequence: uint64(max(sequence, 0))}
+	at, _ = time.Parse(time.RFC3339Nano, text(noted, "at"))
+	ahead, err := s.ahead(ctx, mark)
+	if err == nil && ahead > mark.Sequence {
+		mark.Sequence, at = ahead, time.Time{}
+	}
+	return mark, at, true, err
+}
+
+// ahead returns the newest sequence shortly after a position that has a document.
+func (s *Store) ahead(ctx context.Context, from messaging.Position) (uint64, error) {
+	ids := make(bson.A, aheadOfMark)
+	for i := range ids {
+		ids[i] = messaging.Position{Epoch: from.Epoch, Sequence: from.Sequence + 1 + uint64(i)}.String()
+	}
+	cursor, err := s.events.Find(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}},
+		options.Find().SetProjection(bson.D{{Key: fieldSequence, Value: 1}}))
+	if err != nil {
+		return 0, fmt.Errorf("look for documents beyond the high-water mark: %w", err)
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
+	var newest uint64
+	for cursor.Next(ctx) {
+		if sequence, ok := cursor.Current.Lookup(fieldSequence).AsInt64OK(); ok && sequence > 0 {
+			newest = max(newest, uint64(sequence))
+		}
+	}
+	return newest, cursor.Err()
+}
+
+// NoteHighWater notes how far the log goes, in the witness. Without a witness nothing
+// of the log has come to MongoDB, and nothing is noted.
+func (s *Store) NoteHighWater(ctx context.Context, mark messaging.Position, at time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	noted := bson.D{
+		{Key: fieldEpoch, Value: mark.Epoch},
+		{Key: fieldSequence, Value: int64(mark.Sequence)},
+		{Key: "at", Value: at.UTC().Format(time.RFC3339Nano)},
+	}
+	_, err := s.events.UpdateOne(ctx, bson.D{{Key: fieldID, Value: witnessID}}, bson.D{{Key: "$set", Value: bson.D{{Key: fieldLog, Value: noted}}}})
+	if err != nil {
+		return fmt.Errorf("note the high-water mark of the log: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,31 @@
+package projections_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The high-water mark of the log comes back, and documents beyond it count.
+func TestHighWater(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if _, _, found, err := b.HighWater(t.Context()); found || err != nil {
+		t.Errorf("an empty MongoDB has a mark: %v", err)
+	}
+	first, second := status(1, "job", "running", "{}"), status(2, "job", "running", "{}")
+	b.project(t, newFeed(first))
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, time.UTC)
+	if err := b.NoteHighWater(t.Context(), first.Position, at); err != nil {
+		t.Fatal(err)
+	}
+	if mark, when, found, err := b.HighWater(t.Context()); mark != first.Position || !when.Equal(at) || !found || err != nil {
+		t.Errorf("mark = %v, %v, %v, %v", mark, when, found, err)
+	}
+	b.project(t, newFeed(second))
+	want := messaging.Position{Epoch: second.Epoch, Sequence: 2}
+	if mark, when, found, err := b.HighWater(t.Context()); mark != want || !when.IsZero() || !found || err != nil {
+		t.Errorf("mark = %v, %v, %v, %v", mark, when, found, err)
+	}
+}
