@@ -188,7 +188,7 @@ func (s *Sessions) put(id string, state []byte, removed bool) {
 // Load returns the session's newest state, which is then the caller's: what this
 // process saved last, even while that waits, or else what the leader of the
 // bucket has, from whichever gateway. It makes one attempt, within
-// [Config].ReadTimeout.
+// [Config].ReadTimeout, and returns when ctx has ended.
 //
 // There is none, and found is false, for a session that was forgotten, that has
 // expired, or whose id is none: ids may come from a client as they are. It
@@ -200,7 +200,9 @@ func (s *Sessions) Load(ctx context.Context, id string) (state []byte, found boo
 	if state, removed, waits := s.waiting.newest(id); waits {
 		return bytes.Clone(state), !removed, nil
 	}
-	stored, err := s.log.leader(ctx, sessionStream, directRequest{Last: sessionPrefix + id})
+	stored, err := within(ctx, func() (message, error) {
+		return s.log.leader(ctx, sessionStream, directRequest{Last: sessionPrefix + id})
+	})
 	switch {
 	case errors.Is(err, errNotFound):
 		return nil, false, nil

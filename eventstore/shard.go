@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -104,18 +105,21 @@ func (t *Tail) disrupted(cause messaging.Disruption, f Follower) {
 
 // checkDrops counts what the queues dropped since it was last asked.
 func (t *Tail) checkDrops(f Follower) {
-	dropped := 0
 	t.mu.Lock()
-	for sub, known := range t.dropping {
-		total, err := sub.Dropped()
-		if err != nil {
-			delete(t.dropping, sub) // The subscription has ended.
-			continue
-		}
-		dropped += total - known
-		t.dropping[sub] = total
-	}
+	known := maps.Clone(t.dropping)
 	t.mu.Unlock()
+	dropped := 0
+	for sub, before := range known {
+		total, err := sub.Dropped()
+		t.mu.Lock()
+		if _, followed := t.dropping[sub]; err != nil {
+			delete(t.dropping, sub) // The subscription has ended.
+		} else if followed {
+			dropped += total - before
+			t.dropping[sub] = total
+		}
+		t.mu.Unlock()
+	}
 	if dropped > 0 {
 		t.log.metrics.dropped.Add(float64(dropped))
 		t.disrupted(messaging.DisruptionOverflow, f)
@@ -137,8 +141,10 @@ func (t *Tail) listenForDrops() (restore func()) {
 	})
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, sub := range t.jobs {
-		t.dropping[sub] = 0 // Followed before anybody listened: ask once.
+	for _, followed := range t.jobs {
+		if followed.sub != nil {
+			t.dropping[followed.sub] = 0 // Followed before anybody listened: ask once.
+		}
 	}
 	return func() { conn.SetErrorHandler(previous) }
 }
@@ -152,7 +158,7 @@ func (t *Tail) noteDrop(sub *nats.Subscription) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.jobs[token] != sub {
+	if followed := t.jobs[token]; followed == nil || followed.sub != nil && followed.sub != sub {
 		return false
 	}
 	if _, known := t.dropping[sub]; !known {

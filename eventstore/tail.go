@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,13 +62,25 @@ type Tail struct {
 	// renewed wakes the watcher: a new epoch began, or sequences went back.
 	renewed chan struct{}
 
-	// mu guards the fields below.
+	// mu guards the fields below. It is never held during a call of the client,
+	// which keeps its own lock while it dials.
 	mu sync.Mutex
 	// jobs are the followed jobs by token.
-	jobs map[string]*nats.Subscription
+	jobs map[string]*interest
 	// dropping are the subscriptions that have dropped records, and how many
 	// when last asked. The client reports only the first of a series.
 	dropping map[*nats.Subscription]int
+}
+
+// interest is one followed job.
+type interest struct {
+	// settled is closed once sub or err is set; neither changes afterwards.
+	settled chan struct{}
+	sub     *nats.Subscription
+	err     error
+	// unwanted is guarded by the tail's lock: the job was unfollowed before sub
+	// was there.
+	unwanted bool
 }
 
 // NewTail returns a tail that hears nothing until [Tail.Run] runs. Sizes below
@@ -84,7 +98,7 @@ func NewTail(log *Log, cfg TailConfig) *Tail {
 		seed:     maphash.MakeSeed(),
 		check:    make(chan struct{}, 1),
 		renewed:  make(chan struct{}, 1),
-		jobs:     make(map[string]*nats.Subscription),
+		jobs:     make(map[string]*interest),
 		dropping: make(map[*nats.Subscription]int),
 	}
 	log.lineage.listen(tail.renewed)
@@ -128,42 +142,66 @@ func (t *Tail) Follow(ctx context.Context, jobID string) error {
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
-	if err := t.subscribe(token); err != nil {
-		return fmt.Errorf("follow %s: %w", token, unavailable(err))
-	}
 	ctx, cancel := context.WithTimeout(ctx, t.log.cfg.ReadTimeout)
 	defer cancel()
-	if err := t.log.conn.FlushWithContext(ctx); err != nil {
+	wanted := t.want(token)
+	select {
+	case <-wanted.settled:
+	case <-ctx.Done():
+		return fmt.Errorf("follow %s: %w", token, unavailable(ctx.Err()))
+	}
+	if wanted.err != nil {
+		return fmt.Errorf("follow %s: %w", token, unavailable(wanted.err))
+	}
+	_, err = within(ctx, func() (struct{}, error) { return struct{}{}, t.log.conn.FlushWithContext(ctx) })
+	if err != nil {
 		return fmt.Errorf("follow %s: %w", token, unavailable(err))
 	}
 	return nil
 }
 
-// Unfollow ends the interest in the job, if there is one.
+// Unfollow ends the interest in the job, if there is one. It may wait for the
+// client's lock, which is held while the client dials a server.
 func (t *Tail) Unfollow(jobID string) {
 	token, err := tokenOf(jobID)
 	if err != nil {
 		return // Never followed.
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.drop(token)
+	t.unsubscribe(t.forget(token))
 }
 
-// subscribe makes the job's subscription, if there is none.
-func (t *Tail) subscribe(token string) error {
+// want returns the interest in a job, and begins it if there is none.
+func (t *Tail) want(token string) *interest {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, followed := t.jobs[token]; followed {
-		return nil
+	wanted, followed := t.jobs[token]
+	if !followed {
+		wanted = &interest{settled: make(chan struct{})}
+		t.jobs[token] = wanted
+		// Ends when the client's lock is free, which no context can shorten.
+		go t.subscribe(token, wanted)
 	}
+	return wanted
+}
+
+// subscribe makes the subscription of a job.
+func (t *Tail) subscribe(token string, wanted *interest) {
 	sub, err := t.log.conn.ChanSubscribe(livePrefix+token, t.shardOf(token))
-	if err != nil {
-		return err
+	t.mu.Lock()
+	wanted.sub, wanted.err = sub, err
+	close(wanted.settled)
+	unwanted := wanted.unwanted
+	switch {
+	case unwanted:
+	case err != nil:
+		delete(t.jobs, token) // The next Follow tries again.
+	default:
+		t.log.metrics.followed.Inc()
 	}
-	t.jobs[token] = sub
-	t.log.metrics.followed.Inc()
-	return nil
+	t.mu.Unlock()
+	if unwanted {
+		t.unsubscribe(sub)
+	}
 }
 
 // shardOf returns the queue of a job.
@@ -171,15 +209,29 @@ func (t *Tail) shardOf(token string) chan *nats.Msg {
 	return t.shards[maphash.String(t.seed, token)%uint64(len(t.shards))]
 }
 
-// drop ends a job's subscription. The caller holds mu.
-func (t *Tail) drop(token string) {
-	sub, followed := t.jobs[token]
-	if !followed {
-		return
+// forget takes a job out of the followed ones, and returns its subscription, if
+// that is there already.
+func (t *Tail) forget(token string) *nats.Subscription {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	followed := t.jobs[token]
+	if followed == nil {
+		return nil
 	}
 	delete(t.jobs, token)
-	delete(t.dropping, sub)
+	if followed.sub == nil {
+		followed.unwanted = true
+		return nil
+	}
+	delete(t.dropping, followed.sub)
 	t.log.metrics.followed.Dec()
+	return followed.sub
+}
+
+func (t *Tail) unsubscribe(sub *nats.Subscription) {
+	if sub == nil {
+		return
+	}
 	if err := sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		t.log.logger.Debug("subscription did not end", "error", err)
 	}
@@ -187,8 +239,9 @@ func (t *Tail) drop(token string) {
 
 func (t *Tail) unfollowAll() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for token := range t.jobs {
-		t.drop(token)
+	tokens := slices.Collect(maps.Keys(t.jobs))
+	t.mu.Unlock()
+	for _, token := range tokens {
+		t.unsubscribe(t.forget(token))
 	}
 }
