@@ -73,7 +73,8 @@ const whitespace = " \t\r\n"
 // take part in Config.MaxPendingEvents and MaxPendingBytes like those from Redis,
 // and wait for room, or for [Ingest.Run] to begin. An event that is still not stored
 // Config.PublishTimeout after the body was read, or when the client has gone, is
-// withdrawn.
+// withdrawn; one that the log has begun by then is answered as unconfirmed a quarter
+// of a second later at most, whether the log returns or not.
 func (i *Ingest) ServePublish(w http.ResponseWriter, r *http.Request) {
 	// Also for a body that is refused unread, which the server reads then; it
 	// lifts the deadline at the end of the body. A writer that cannot set

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -12,11 +13,15 @@ import (
 
 // batch is the envelopes of one request on their way through the lanes. Each is
 // ended once: by the lane that has processed it, or by the request that has
-// withdrawn it.
+// withdrawn it. A request may be answered before all are ended.
 type batch struct {
-	// outcomes has the place of each line. A place belongs to the request until
-	// its line is in a lane, then to the lane until the line is ended.
+	mu sync.Mutex // guards the two below
+	// outcomes has the place of each line.
 	outcomes []outcome
+	// answered is set once the request has taken the outcomes: a line that ends
+	// later changes nothing.
+	answered bool
+
 	// jobs are the lanes that have lines.
 	jobs map[string]struct{}
 	// open counts the lines that are in lanes, and the request until it has put
@@ -25,8 +30,14 @@ type batch struct {
 	ended chan struct{}
 }
 
+// answerGrace is how long a request still waits, after its time is over, for what
+// the log has begun. As a rule that ends at once with the request's context; a log
+// that has lost its server may take seconds. The lane waits for it, so that no later
+// event of the job overtakes; the request does not.
+const answerGrace = 250 * time.Millisecond
+
 // storeLines stores envelopes, and returns what became of each once all of them
-// are ended, which is soon after ctx has. The key is the id of those without one.
+// are ended, or answerGrace after ctx has. The key is the id of those without one.
 //
 // Of two lines of one job, the second is never stored when the first was given
 // up: the lanes keep their order, and when ctx or the drain of the gateway ends,
@@ -42,10 +53,10 @@ func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []out
 	for n, line := range lines {
 		record, refused := i.record(line.text, key)
 		if refused != nil {
-			b.outcomes[n].problem = refused
+			b.set(n, outcome{problem: refused})
 			continue
 		}
-		b.outcomes[n].problem = problemNotStored
+		b.set(n, outcome{problem: problemNotStored})
 		if i.budget.take(ctx, len(record.Body)) {
 			i.enqueue(ctx, b, n, record)
 		}
@@ -55,14 +66,20 @@ func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []out
 	case <-b.ended:
 	case <-ctx.Done():
 		i.withdraw(b)
-		<-b.ended
+		grace := time.NewTimer(answerGrace)
+		defer grace.Stop()
+		select {
+		case <-b.ended:
+		case <-grace.C:
+		}
 	}
-	for _, o := range b.outcomes {
+	outcomes := b.take()
+	for _, o := range outcomes {
 		if o.problem != nil {
 			i.metrics.httpRefused.WithLabelValues(o.problem.Code).Inc()
 		}
 	}
-	return b.outcomes
+	return outcomes
 }
 
 // record makes a record of an envelope.
@@ -93,7 +110,8 @@ func (i *Ingest) enqueue(ctx context.Context, b *batch, n int, record messaging.
 	b.open.Add(1)
 	added := i.lanes.add(record.JobID, turn{
 		store: func(work context.Context) {
-			b.outcomes[n] = i.storeRecord(work, ctx, record)
+			b.set(n, outcome{problem: problemUnconfirmed}) // as long as the log has it in hand
+			b.set(n, i.storeRecord(work, ctx, record))
 			b.end()
 		},
 		sizeBytes: len(record.Body),
@@ -115,6 +133,23 @@ func (i *Ingest) withdraw(b *batch) {
 			b.end()
 		}
 	}
+}
+
+// set notes what became of a line, unless the request was answered.
+func (b *batch) set(n int, o outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.answered {
+		b.outcomes[n] = o
+	}
+}
+
+// take returns the outcomes for the answer.
+func (b *batch) take() []outcome {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answered = true
+	return b.outcomes
 }
 
 // end counts one line as ended.

@@ -56,6 +56,40 @@ func testLogThatIsAway(t *testing.T) {
 	}
 }
 
+// A log that does not return when its context ends does not hold up the answers,
+// and what comes after waits for it in the order of the job.
+func TestLogThatIgnoresItsContextHoldsUpNoAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := quick()
+		cfg.PublishTimeout = 10 * time.Second
+		d := openDoorInBubble(t, cfg)
+		dialled := make(chan struct{}) // the client of the log holds its lock while it dials
+		d.log.before = func(context.Context, string) error {
+			<-dialled
+			return nil
+		}
+		started := time.Now()
+		stuck := d.post(t, ndjsonType, strings.Join([]string{event("a", "", 1), event("a", "", 2)}, "\n"))
+		if took := time.Since(started); took > cfg.PublishTimeout+time.Second {
+			t.Errorf("answered after %s, the limit is %s", took, cfg.PublishTimeout)
+		}
+		stuck.expectUnavailable(t)
+		for n, want := range []string{"stored or not", "not stored"} {
+			if r := stuck.Results[n]; r.OK || !strings.Contains(r.Message, want) {
+				t.Errorf("line %d is answered with %+v, want %q", n+1, r, want)
+			}
+		}
+		time.AfterFunc(time.Second, func() { close(dialled) })
+		if next := d.post(t, jsonType, event("a", "", 3)); next.status != http.StatusCreated {
+			t.Errorf("afterwards: answered %d with %s", next.status, next.text)
+		}
+		if stored := d.log.stored(); len(stored) != 2 || string(stored[1].Body) != event("a", "", 3) {
+			t.Errorf("stored %d events, want the first and then the last", len(stored))
+		}
+	})
+}
+
 // A log that comes and goes must never be said to have what it has not.
 func TestAnswersAreTrueWhileTheLogComesAndGoes(t *testing.T) {
 	t.Parallel()
