@@ -23,6 +23,8 @@ const (
 // advance gives a subscription one turn: what is left of its page, then the
 // ring, then one more page of history. It is called by the sink's reader only.
 func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
+	ctx, release := sub.life.within(ctx)
+	defer release()
 	select {
 	case <-ctx.Done():
 		return outcomeLevel

@@ -87,9 +87,15 @@ type Hub struct {
 	outage *outage // of the log
 	erased *erased
 
-	mu    sync.RWMutex // guards the two below
+	mu    sync.RWMutex // guards the fields below
 	epoch string
 	rooms map[string]*room
+	// leaving has the rooms that have closed and that the tail may still follow:
+	// of each job the last one. unfollowing says that a goroutine works on queue,
+	// those of them that were open.
+	leaving     map[string]*room
+	queue       []*room
+	unfollowing bool
 }
 
 // NewHub returns a hub over the log and, unless it is nil, the projection.
@@ -106,6 +112,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 		erased:    newErased(),
 		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
 		rooms:     make(map[string]*room),
+		leaving:   make(map[string]*room),
 	}
 	hub.metrics = newHubMetrics(registerer, hub)
 	reads := hub.metrics.historyReads
@@ -159,7 +166,7 @@ func (h *Hub) subscribe(jobID string, reader *reader, from start) (*subscription
 	if err != nil {
 		return nil, err
 	}
-	sub := &subscription{room: target, sink: reader.sink, reader: reader, start: from}
+	sub := &subscription{room: target, sink: reader.sink, reader: reader, life: newLife(), start: from}
 	reader.add(sub)
 	return sub, nil
 }
@@ -171,7 +178,8 @@ func (h *Hub) enter(jobID string) (*room, error) {
 	target, found := h.rooms[jobID]
 	if !found {
 		target = newRoom(jobID, h.erased.of(jobID))
-		if !h.crew.spawn(func(ctx context.Context) { h.open(ctx, target) }) {
+		before := h.leaving[jobID]
+		if !h.crew.spawn(func(ctx context.Context) { h.open(ctx, target, before) }) {
 			return nil, ErrStopped
 		}
 		h.rooms[jobID] = target
@@ -183,6 +191,7 @@ func (h *Hub) enter(jobID string) (*room, error) {
 // unsubscribe ends a subscription.
 func (h *Hub) unsubscribe(sub *subscription) {
 	sub.room.leave(sub)
+	sub.reader.remove(sub)
 	h.exit(sub.room)
 }
 
@@ -196,23 +205,82 @@ func (h *Hub) exit(target *room) {
 	}
 }
 
-// closeIdle closes the rooms that nobody has come back to. The tail is told
-// under the mutex, so that a room of the same job that is opened next follows
-// it after that.
+// closeIdle closes the rooms that nobody has come back to.
 func (h *Hub) closeIdle() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for jobID, room := range h.rooms {
 		over := time.Since(room.idleSince) > h.cfg.Linger || room.quiet()
-		if room.refs == 0 && over && room.close() {
-			delete(h.rooms, jobID)
-			h.tail.Unfollow(jobID)
+		if room.refs > 0 || !over {
+			continue
 		}
+		delete(h.rooms, jobID)
+		h.leaving[jobID] = room
+		if opened := room.close(); opened {
+			h.queue = append(h.queue, room)
+		} // else it leaves in the goroutine that opens it
+	}
+	if len(h.queue) > 0 && !h.unfollowing {
+		h.unfollowing = h.crew.spawn(func(context.Context) { h.unfollowQueued() })
 	}
 }
 
-// open makes a room follow its job and finds out where the job's head is.
-func (h *Hub) open(ctx context.Context, room *room) {
+// unfollowQueued makes the tail unfollow the rooms in the queue. The tail may take
+// seconds for one, while it has lost its server.
+func (h *Hub) unfollowQueued() {
+	for room := h.nextQueued(); room != nil; room = h.nextQueued() {
+		h.leave(room)
+	}
+}
+
+// nextQueued takes a room from the queue; nil, and the work is over, when there is
+// none.
+func (h *Hub) nextQueued() *room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) == 0 {
+		h.queue, h.unfollowing = nil, false
+		return nil
+	}
+	room := h.queue[0]
+	h.queue[0] = nil
+	h.queue = h.queue[1:]
+	return room
+}
+
+// leave makes the tail unfollow the job of a room that has closed. A room of the
+// same job that was opened since waits for it: the tail would otherwise unfollow
+// that room's job.
+func (h *Hub) leave(room *room) {
+	h.tail.Unfollow(room.jobID)
+	h.mu.Lock()
+	if h.leaving[room.jobID] == room {
+		delete(h.leaving, room.jobID)
+	}
+	h.mu.Unlock()
+	close(room.left)
+}
+
+// open makes a room follow its job and finds out where the job's head is. The room
+// of the same job that closed before, if there was one, has to be left first.
+func (h *Hub) open(ctx context.Context, room, before *room) {
+	if before != nil {
+		select {
+		case <-before.left:
+		case <-ctx.Done():
+			return
+		}
+	}
+	h.follow(ctx, room)
+	if room.abandoned() {
+		h.leave(room)
+	}
+}
+
+// follow opens a room, unless ctx or the room ends before.
+func (h *Hub) follow(ctx context.Context, room *room) {
+	ctx, release := room.life.within(ctx)
+	defer release()
 	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.tail.Follow(ctx, room.jobID), &tries); {
 	}
 	for tries := 0; ctx.Err() == nil; {

@@ -136,9 +136,7 @@ func (r *room) fallBackAll() {
 // due reports whether the room is open and to be checked: at the zero time
 // always, otherwise when its next check is due, and then it counts as checked.
 func (r *room) due(now time.Time, cfg Config) bool {
-	select {
-	case <-r.opened:
-	default:
+	if !r.isOpened() {
 		return false
 	}
 	r.mu.Lock()
@@ -165,19 +163,28 @@ func (r *room) quiet() bool {
 	return len(r.ring.events) == 0
 }
 
-// close ends the room. It reports false while the room is still being opened or
-// repaired.
-func (r *room) close() bool {
+// close ends the room, and what opens or repairs it. It reports whether the room
+// was open.
+func (r *room) close() (opened bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.life.end()
+	return r.isOpened()
+}
+
+// abandoned reports whether the room closed before it was open.
+func (r *room) abandoned() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed && !r.isOpened()
+}
+
+func (r *room) isOpened() bool {
 	select {
 	case <-r.opened:
+		return true
 	default:
 		return false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.behind {
-		return false
-	}
-	r.closed = true
-	return true
 }

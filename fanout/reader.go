@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -28,6 +29,13 @@ func (r *reader) add(sub *subscription) {
 		return
 	}
 	r.running = r.hub.crew.spawn(r.run)
+}
+
+// remove takes out a subscription that has ended, if it waits.
+func (r *reader) remove(sub *subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behind = slices.DeleteFunc(r.behind, func(waiting *subscription) bool { return waiting == sub })
 }
 
 // next takes the subscription that has waited longest, or ends the run.

@@ -22,11 +22,21 @@ type memorySessions struct {
 	states map[string][]byte
 	away   bool
 	panics bool // in a save
+	// entered, unless it is nil, is called with the name of each method first. It is
+	// set before the sessions are used.
+	entered func(method string)
 }
 
 func newMemorySessions() *memorySessions { return &memorySessions{states: make(map[string][]byte)} }
 
+func (m *memorySessions) enter(method string) {
+	if m.entered != nil {
+		m.entered(method)
+	}
+}
+
 func (m *memorySessions) Save(id string, state []byte) {
+	m.enter("Sessions.Save")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.panics {
@@ -43,12 +53,14 @@ func (m *memorySessions) set(change func()) {
 }
 
 func (m *memorySessions) Forget(id string) {
+	m.enter("Sessions.Forget")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.states, id)
 }
 
 func (m *memorySessions) Load(_ context.Context, id string) ([]byte, bool, error) {
+	m.enter("Sessions.Load")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away {

@@ -31,9 +31,11 @@ var repairCauses = []repairCause{causeDropped, causeOpening, causeCheck, causeRe
 const checkBatch = 128
 
 // repair reads what a room has missed from the log, until the room is level
-// again. One goroutine a room runs it, between the room falling behind and being
+// again, or has closed. One goroutine a room runs it, between the room falling behind and being
 // level. No client notices, unless the log has lost what was missed.
 func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
+	ctx, release := room.life.within(ctx)
+	defer release()
 	h.metrics.repairs.WithLabelValues(string(cause)).Inc()
 	doubted := false
 	for tries := 0; ctx.Err() == nil; {

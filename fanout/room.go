@@ -17,6 +17,10 @@ type room struct {
 	jobID string
 	// opened is closed once head is known: from then on nothing is missed.
 	opened chan struct{}
+	// left is closed once the room has closed and the tail no longer follows it.
+	left chan struct{}
+	// life ends when the room closes, and what opens or repairs the room with it.
+	life life
 
 	// refs and idleSince are guarded by the hub's mutex. refs counts the
 	// subscriptions; idleSince is when it fell to zero.
@@ -48,14 +52,18 @@ type room struct {
 }
 
 func newRoom(jobID string, known gone) *room {
-	return &room{jobID: jobID, opened: make(chan struct{}), behind: true, gone: known}
+	return &room{jobID: jobID, opened: make(chan struct{}), left: make(chan struct{}), life: newLife(), behind: true, gone: known}
 }
 
 // open sets the head, once the tail follows the job. It reports whether live
-// records were heard of in between, so that the room has to be repaired.
+// records were heard of in between, so that the room has to be repaired. A room
+// that has closed stays so.
 func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
 	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
 	r.ring.floor = head
 	r.advance(head)
@@ -159,6 +167,7 @@ func (r *room) unlist(sub *subscription) {
 
 // leave ends a subscription: nothing is handed to its sink any more.
 func (r *room) leave(sub *subscription) {
+	sub.life.end()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	sub.ended = true

@@ -16,6 +16,8 @@ type subscription struct {
 	room   *room
 	sink   sink
 	reader *reader
+	// life ends when the subscription does, and what is read for it with it.
+	life life
 
 	// cursor is the sequence up to which every event of the job was handed to
 	// the sink, or was never due to it. It is written under the room's mutex.
