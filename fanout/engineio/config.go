@@ -30,6 +30,9 @@ type Config struct {
 	// DrainPeriod is over how long [Server.Shutdown] spreads the closing of the
 	// sessions; 0 closes them all at once.
 	DrainPeriod time.Duration
+	// BodyTimeout is how long the body of one POST may take, if the session lasts
+	// as long.
+	BodyTimeout time.Duration
 	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body.
 	MaxPayloadBytes int64
 	// QueueBytes is the outgoing budget of a session: from there on
@@ -53,6 +56,7 @@ func DefaultConfig() Config {
 		PingTimeout:     20 * time.Second,
 		WriteTimeout:    10 * time.Second,
 		UpgradeTimeout:  10 * time.Second,
+		BodyTimeout:     30 * time.Second,
 		MaxPayloadBytes: 1_000_000,
 		QueueBytes:      256 << 10,
 		KeepHeaders: []string{
@@ -75,6 +79,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: WriteTimeout %s: want 1ms or more", ErrConfig, c.WriteTimeout)
 	case c.UpgradeTimeout < time.Millisecond:
 		return fmt.Errorf("%w: UpgradeTimeout %s: want 1ms or more", ErrConfig, c.UpgradeTimeout)
+	case c.BodyTimeout < time.Millisecond:
+		return fmt.Errorf("%w: BodyTimeout %s: want 1ms or more", ErrConfig, c.BodyTimeout)
 	case c.DrainPeriod < 0:
 		return fmt.Errorf("%w: DrainPeriod %s: want 0 or more", ErrConfig, c.DrainPeriod)
 	case c.MaxPayloadBytes < 1:

@@ -21,3 +21,6 @@ func (s *Session) Overfill() {
 		_ = socket.melody.Write([]byte("6"))
 	}
 }
+
+// BodyBytes returns what the bodies of POSTs hold.
+func (s *Server) BodyBytes() int64 { return s.bodies.bytes.Load() }

@@ -1,7 +1,6 @@
 package engineio
 
 import (
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -50,10 +49,9 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 	probing := s.upgrade != nil && s.upgrade.stage.Load() == stageProbed
 	s.mu.Unlock()
 
-	// The server's own timeouts are meant for requests that do not wait.
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // where it is not supported there is none
-	_ = control.SetWriteDeadline(time.Time{})
+	// The server's own timeout is meant for answers that do not wait. That of reading
+	// stays: it ends with a request that is complete, and a poll has no body.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // where it is not supported there is none
 	if probing {
 		hold := time.AfterFunc(probedPollDelay, s.endPoll)
 		defer hold.Stop()
@@ -133,7 +131,8 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *refusal {
 		s.abort(ReasonTransportError, frameClose) // protocol 4 has base64 instead
 		return refuseRequest
 	}
-	body, refused := s.readBody(w, r)
+	body, release, refused := s.readBody(w, r, transport)
+	defer release()
 	if refused != nil {
 		return refused
 	}
@@ -149,24 +148,4 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *refusal {
 	w.Header().Set("Content-Type", payloadType)
 	_, _ = io.WriteString(w, "ok") // a client that is gone has been heard all the same
 	return nil
-}
-
-// readBody reads at most MaxPayloadBytes, and no longer than a session may stay
-// silent.
-func (s *Session) readBody(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
-	cfg := s.server.cfg
-	if r.ContentLength > cfg.MaxPayloadBytes {
-		return nil, refuseTooLarge
-	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(cfg.PingInterval + cfg.PingTimeout))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, cfg.MaxPayloadBytes))
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, refuseTooLarge
-	}
-	if err != nil {
-		s.abort(ReasonTransportClose, frameClose)
-		return nil, refuseRequest
-	}
-	return body, nil
 }

@@ -12,6 +12,8 @@ type polling struct {
 	// writing counts the frames' cost of the response being written.
 	writing int
 	posting bool
+	// cut ends the reading of a POST's body; nil while none is read.
+	cut func()
 	// left: the client has closed, and may still poll for the answer.
 	left bool
 	// over: the session moved to a WebSocket, or ended.
@@ -87,6 +89,9 @@ func (p *polling) abort(farewell Frame) {
 	p.session.mu.Lock()
 	defer p.session.mu.Unlock()
 	p.over = true
+	if p.cut != nil {
+		p.cut()
+	}
 	if p.waiting != nil {
 		p.waiting.frames = append(p.waiting.frames, farewell)
 		p.release()

@@ -22,13 +22,14 @@ var (
 	refuseProtocol  = &refusal{http.StatusBadRequest, 5, "Unsupported protocol version"}
 
 	refuseTooLarge = &refusal{http.StatusRequestEntityTooLarge, 3, "Payload too large"}
+	refuseBusy     = &refusal{http.StatusServiceUnavailable, 3, "Server busy"}
 	refuseShutdown = &refusal{http.StatusServiceUnavailable, 3, "Server shutting down"}
 )
 
 func (e *refusal) write(w http.ResponseWriter) {
 	body, _ := json.Marshal(e) // a number and a string always marshal
 	w.Header().Set("Content-Type", "application/json")
-	if e == refuseShutdown {
+	if e == refuseShutdown || e == refuseBusy {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(e.status)

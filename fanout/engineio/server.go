@@ -26,6 +26,7 @@ type Server struct {
 	logger  *slog.Logger
 	metrics *metrics
 	melody  *melody.Melody
+	bodies  bodies
 
 	mu       sync.Mutex // guards sessions and closing
 	sessions map[string]*Session
@@ -56,6 +57,7 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 		logger:   logger,
 		metrics:  metrics,
 		sessions: make(map[string]*Session),
+		bodies:   newBodies(cfg.MaxPayloadBytes),
 	}
 	s.melody = s.newMelody()
 	return s, nil

@@ -77,6 +77,8 @@ type options struct {
 	open      func(o *owner) // called in accept
 	listener  net.Listener   // nil for a free port
 	dial      func(ctx context.Context, network, address string) (net.Conn, error)
+
+	readTimeout time.Duration // of the HTTP server
 }
 
 func setup(t *testing.T, opts options) *stage {
@@ -111,7 +113,7 @@ func setup(t *testing.T, opts options) *stage {
 	transport := &http.Transport{DialContext: opts.dial, MaxIdleConnsPerHost: 8}
 	s.client = &http.Client{Transport: transport}
 	s.dialer = &websocket.Dialer{NetDialContext: opts.dial, HandshakeTimeout: patience}
-	web := &http.Server{Handler: server, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
+	web := &http.Server{Handler: server, ReadTimeout: opts.readTimeout, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)}
 	served := make(chan struct{})
 	go func() { // ends with web.Close below
 		defer close(served)

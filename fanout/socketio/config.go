@@ -32,6 +32,8 @@ type Config struct {
 	WriteTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade to WebSocket may take.
 	UpgradeTimeout time.Duration
+	// BodyTimeout is how long the body of one POST of long-polling may take.
+	BodyTimeout time.Duration
 	// DrainPeriod is over how long [Server.Shutdown] spreads the closing of the
 	// connections; 0 closes them all at once.
 	DrainPeriod time.Duration
@@ -72,6 +74,7 @@ func DefaultConfig() Config {
 		ConnectTimeout:    10 * time.Second,
 		WriteTimeout:      transport.WriteTimeout,
 		UpgradeTimeout:    transport.UpgradeTimeout,
+		BodyTimeout:       transport.BodyTimeout,
 		AttachmentTimeout: 10 * time.Second,
 		AckTimeout:        10 * time.Second,
 		MaxPayloadBytes:   transport.MaxPayloadBytes,
@@ -116,6 +119,7 @@ func (c Config) transport() engineio.Config {
 		PingTimeout:     c.PingTimeout,
 		WriteTimeout:    c.WriteTimeout,
 		UpgradeTimeout:  c.UpgradeTimeout,
+		BodyTimeout:     c.BodyTimeout,
 		DrainPeriod:     c.DrainPeriod,
 		MaxPayloadBytes: c.MaxPayloadBytes,
 		QueueBytes:      c.QueueBytes,

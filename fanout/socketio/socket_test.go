@@ -404,6 +404,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"ConnectTimeout":    func(c *socketio.Config) { c.ConnectTimeout = 0 },
 		"WriteTimeout":      func(c *socketio.Config) { c.WriteTimeout = 0 },
 		"UpgradeTimeout":    func(c *socketio.Config) { c.UpgradeTimeout = 0 },
+		"BodyTimeout":       func(c *socketio.Config) { c.BodyTimeout = 0 },
 		"AttachmentTimeout": func(c *socketio.Config) { c.AttachmentTimeout = 0 },
 		"AckTimeout":        func(c *socketio.Config) { c.AckTimeout = 0 },
 		"MaxPayloadBytes":   func(c *socketio.Config) { c.MaxPayloadBytes = 0 },

@@ -37,8 +37,9 @@ type App struct {
 	mux      *http.ServeMux
 	guests   []guest
 
-	handshakes *handshakes
-	drained    time.Time // when DRAIN_SECONDS end; zero before the stop
+	handshakes  *handshakes
+	connections *connections
+	drained     time.Time // when DRAIN_SECONDS end; zero before the stop
 
 	catalogue *messaging.Catalogue
 	log       *eventstore.Log
@@ -77,6 +78,9 @@ func (a *App) open(ctx context.Context) error {
 		}
 	}
 	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {
+		return err
+	}
+	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
 		return err
 	}
 	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
@@ -156,6 +160,7 @@ func (a *App) openIngest() error {
 	limits.MaxBodyBytes = max(limits.MaxBodyBytes, a.cfg.MaxEvent)
 	limits.MaxPublishBytes = max(limits.MaxPublishBytes, 4*limits.MaxBodyBytes)
 	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
+	limits.BodyTimeout = a.cfg.BodyTimeout
 	if a.ingest, err = ingest.New(client, ingestLog{a.log}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
 	}
@@ -281,10 +286,14 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 		pages := http.NewServeMux()
 		a.serveHealth(pages)
 		a.serveOperators(pages, gateway, reached)
-		a.startHTTP("operators' http", a.admin, pages)
+		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators), pages)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
 	}
-	a.startHTTP("http", a.listener, a.mux)
+	most := 0
+	if limit, known := fileLimit(); known {
+		most = connectionBound(limit, openFiles())
+	}
+	a.startHTTP("http", a.connections.bounded(a.listener, most), a.mux)
 	a.parts.onStop("drain period", a.holdListener)
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.
@@ -344,6 +353,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
 	socketConfig.QueueBytes = a.cfg.MaxOutgoing
 	socketConfig.ConnectTimeout = a.cfg.ConnectTimeout
+	socketConfig.BodyTimeout = a.cfg.BodyTimeout
 	socketConfig.AllowRequest = func(*http.Request) bool { return !a.health.draining.Load() }
 	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
 	if err != nil {

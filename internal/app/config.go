@@ -72,6 +72,7 @@ type Config struct {
 	MaxPayload       int64         `group:"Transport" env:"SOCKET_MAX_PAYLOAD_BYTES" envDefault:"1000000" doc:"size of a WebSocket message or a polling request above which the connection is closed, in bytes, 1024 to 67108864"`
 	MaxOutgoing      int           `env:"SOCKET_MAX_OUTGOING_BYTES" envDefault:"262144" doc:"what may wait for one socket, in bytes, 16384 to 67108864; at the bound its subscriptions read on at its own pace, and one that sends requests and reads no answer is closed at twice that"`
 	HandshakeTimeout time.Duration `env:"SOCKET_HANDSHAKE_TIMEOUT" envDefault:"10s" doc:"time for the headers of a request, 100ms or more"`
+	BodyTimeout      time.Duration `env:"HTTP_BODY_TIMEOUT" envDefault:"30s" doc:"time for the body of a request, on every path, 100ms or more"`
 	ConnectTimeout   time.Duration `env:"SOCKET_CONNECT_TIMEOUT" envDefault:"10s" doc:"time for a new connection to join a namespace, 100ms or more"`
 
 	JWKSURL        string `group:"Tokens" env:"AUTH_JWKS_URL" secret:"url" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`

@@ -66,11 +66,13 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// The bounds of one HTTP request, beside SOCKET_HANDSHAKE_TIMEOUT. Answers have no bound here: an event
-// stream lasts, and sets its own deadlines.
+// The bounds of one HTTP request, beside SOCKET_HANDSHAKE_TIMEOUT and HTTP_BODY_TIMEOUT.
 const (
 	keepAliveTimeout = 2 * time.Minute
 	maxHeaderBytes   = 32 << 10
+	// answerTimeout is how long an answer may take to be made and read. An operator's
+	// profile takes half of it unless it is asked for otherwise.
+	answerTimeout = time.Minute
 )
 
 // startHTTP serves a listener. Its step ends the event streams that are left, whose
@@ -78,7 +80,14 @@ const (
 func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeMux) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
-		Handler: a.handshakes.served(secured(withMethods(handler))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		// Together with the headers. The server applies it also to a body that no handler
+		// reads, for which it waits before it answers. It ends with the request's last
+		// byte, and so bounds neither event streams nor waiting polls.
+		ReadTimeout: a.cfg.HandshakeTimeout + a.cfg.BodyTimeout,
+		// Event streams, polls and pages of history set deadlines of their own, which move
+		// as the client reads.
+		WriteTimeout: answerTimeout,
+		Handler:      a.handshakes.served(secured(withMethods(handler))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
 	}

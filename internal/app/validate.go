@@ -108,6 +108,7 @@ func (c Config) checkTransport(check func(ok bool, name string, value any)) {
 	check(c.MaxPayload >= minPayloadBytes && c.MaxPayload <= maxSocketBytes, "SOCKET_MAX_PAYLOAD_BYTES", c.MaxPayload)
 	check(c.MaxOutgoing >= minOutgoingBytes && c.MaxOutgoing <= maxSocketBytes, "SOCKET_MAX_OUTGOING_BYTES", c.MaxOutgoing)
 	check(c.HandshakeTimeout >= minTimeout, "SOCKET_HANDSHAKE_TIMEOUT", c.HandshakeTimeout)
+	check(c.BodyTimeout >= minTimeout, "HTTP_BODY_TIMEOUT", c.BodyTimeout)
 	check(c.ConnectTimeout >= minTimeout, "SOCKET_CONNECT_TIMEOUT", c.ConnectTimeout)
 }
 

@@ -1,0 +1,121 @@
+package engineio_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/engineio"
+)
+
+// A body that is not finished holds its memory for as long as its session lasts, and no
+// longer than BodyTimeout.
+func TestUnfinishedBodiesGiveTheirMemoryBack(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*engineio.Session){
+		"the session ends": func(session *engineio.Session) { session.Close(engineio.ReasonShutdown) },
+		"the time is up":   nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, options{configure: func(cfg *engineio.Config) {
+				cfg.BodyTimeout = time.Hour
+				if end == nil {
+					cfg.BodyTimeout = 100 * time.Millisecond
+				}
+			}})
+			id, o := s.openPolling()
+			conn := s.beginPost(id, 1_000_000, strings.Repeat("x", 600_000))
+			if end != nil {
+				awaitBodyBytes(t, s, func(bytes int64) bool { return bytes >= 600_000 })
+				end(o.session)
+			}
+			_ = conn.SetReadDeadline(time.Now().Add(patience))
+			if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || response.StatusCode != http.StatusBadRequest {
+				t.Errorf("the POST is answered with %v, %v", response, err)
+			}
+			receive(t, o.closed, "the end of the session")
+			awaitBodyBytes(t, s, func(bytes int64) bool { return bytes == 0 })
+		})
+	}
+}
+
+// All bodies together have a bound, at which one more is refused and the sessions stay.
+func TestBodiesAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	const largest, many = 40 << 20, 4 // of which a part of each fits into the bound
+	s := setup(t, options{configure: func(cfg *engineio.Config) { cfg.MaxPayloadBytes = largest }})
+	answers := make(chan int, many)
+	part := strings.Repeat("x", 16<<20) // fills its room, so that the next byte takes twice as much
+	for range many {
+		id, _ := s.openPolling()
+		conn := s.beginPost(id, largest, "")
+		go func() { // ends with the connection
+			_, _ = io.WriteString(conn, part) // fails where the server has refused it already
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil { // reset, as the server has not read everything
+				answers <- http.StatusServiceUnavailable
+				return
+			}
+			answers <- response.StatusCode
+		}()
+	}
+	if status := receive(t, answers, "a refusal"); status != http.StatusServiceUnavailable {
+		t.Errorf("answered %d", status)
+	}
+	id, _ := s.openPolling()
+	if status, body := s.post(id, "3"); status != http.StatusOK {
+		t.Errorf("a small body is answered with %d %s", status, body)
+	}
+}
+
+// A poll with a body that does not arrive is no way around the server's timeouts.
+func TestPollWithABodyThatNeverArrives(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{readTimeout: 200 * time.Millisecond})
+	id, o := s.openPolling()
+	conn := s.send(fmt.Sprintf("GET /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", id))
+	for !o.session.Waiting() {
+		time.Sleep(time.Millisecond)
+	}
+	if err := o.session.Send(engineio.TextMessage([]byte("x"))); err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Errorf("the connection stays: %v", err)
+	}
+}
+
+// beginPost sends the beginning of a POST's body on a connection of its own.
+func (s *stage) beginPost(id string, length int, beginning string) net.Conn {
+	s.t.Helper()
+	return s.send(fmt.Sprintf("POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, length, beginning))
+}
+
+func (s *stage) send(request string) net.Conn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", s.address)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	if _, err := io.WriteString(conn, request); err != nil {
+		s.t.Fatal(err)
+	}
+	return conn
+}
+
+func awaitBodyBytes(t *testing.T, s *stage, enough func(int64) bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !enough(s.server.BodyBytes()); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("bodies hold %d bytes", s.server.BodyBytes())
+		}
+	}
+}
