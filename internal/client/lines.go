@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -36,8 +35,8 @@ type Batch struct {
 // PublishLines publishes one envelope a line and writes each receipt as a line of
 // JSON, in the order of the lines. An envelope without an id is given one, so that
 // it can be confirmed and is stored once. What is wrong with a line goes to
-// complaints, with its number; the others are published, and the error then says
-// how many were not stored.
+// complaints, with its number; the others are published, also behind a line that is
+// too long, and the error then says how many were not stored.
 func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, complaints io.Writer) (err error) {
 	opts, err := redis.ParseURL(batch.RedisURL)
 	if err != nil {
@@ -68,11 +67,15 @@ func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, c
 // each publishes line by line.
 func (b Batch) each(ctx context.Context, outbox *publisher.Publisher, input io.Reader, receipts, complaints io.Writer) error {
 	number, failed := 0, 0
-	lines := bufio.NewScanner(input)
-	lines.Buffer(make([]byte, 64<<10), 2*b.MaxEventBytes+1024)
-	for ctx.Err() == nil && lines.Scan() {
+	lines := newLineReader(input, b.MaxEventBytes)
+	var ended error
+	for ctx.Err() == nil {
+		line, err := lines.next()
+		if err != nil {
+			ended = err
+			break
+		}
 		number++
-		line := bytes.TrimSpace(lines.Bytes())
 		if len(line) == 0 {
 			continue
 		}
@@ -86,7 +89,10 @@ func (b Batch) each(ctx context.Context, outbox *publisher.Publisher, input io.R
 			return fmt.Errorf("write the receipt of line %d: %w", number, err)
 		}
 	}
-	if err := errors.Join(lines.Err(), ctx.Err()); err != nil {
+	if errors.Is(ended, io.EOF) {
+		ended = nil
+	}
+	if err := errors.Join(ended, ctx.Err()); err != nil {
 		return fmt.Errorf("after line %d: %w", number, err)
 	}
 	if failed > 0 {

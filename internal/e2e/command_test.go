@@ -95,6 +95,11 @@ func TestPublishCommand(t *testing.T) {
 			complain: "line 2",
 		},
 		{
+			name: "a line that is far too long among good ones", input: status("f") + "\n" + strings.Repeat("x", 3_000_000) + "\n" + status("g") + "\n", code: 1,
+			receipts: []messaging.Receipt{{ID: "f", JobID: "command", Sequence: 6}, {ID: "g", JobID: "command", Sequence: 7}},
+			complain: "line 2: too-large",
+		},
+		{
 			name: "a field that is wrong", args: []string{`{"kind":"job-status","jobId":"command","status":"asleep"}`}, code: 1,
 			complain: "status",
 		},
