@@ -1,19 +1,22 @@
 import { fromSocket, type JobEvent, type RealtimeSocket } from './contract.js'
 import { Fallback, type FallbackHooks } from './fallback.js'
 import type { CaughtUp, ErrorPayload, Gap } from './generated.js'
-import { Job, type JobHandlers, Listener, type Position } from './job.js'
+import { Job, type JobHandlers, Listener } from './job.js'
 import { Link } from './link.js'
-import { complete, type RealtimeOptions, type Settings } from './options.js'
-import { Http, type PageQuery } from './rest.js'
-import { noNetwork, reasonOf, type State, type Status, settle, type Transport } from './status.js'
+import { complete, type Diagnostic, type RealtimeOptions, type Settings } from './options.js'
+import { formatPosition, type Position } from './position.js'
+import { Http, type Page, type PageQuery } from './rest.js'
+import { checking, noNetwork, reasonOf, type State, type Status, settle, type Transport } from './status.js'
 import { Tokens } from './token.js'
 
 /** One subscriber's hold on a job. */
 export interface Subscription {
   readonly jobId: string
   readonly status: Status
-  /** Where it is: what `since` and `epoch` of a later subscription take to go on. */
+  /** Where it is, in two parts. */
   readonly position: Position
+  /** Where it is in one string, `EPOCH:SEQUENCE`: what `since` of a later subscription takes to go on. Undefined before the first event. */
+  readonly cursor: string | undefined
   /** Ends it. Nothing is told after that. Once is enough, more often is harmless. */
   unsubscribe(): void
 }
@@ -28,12 +31,14 @@ export function createRealtime(options: RealtimeOptions = {}): Realtime {
 
 /** A client of the gateway. Made by {@link createRealtime}. */
 export class Realtime {
+  /** Tells `onDiagnostic`: for what is built on this client, such as the hooks. */
+  readonly diagnose: (diagnostic: Diagnostic) => void
   readonly #settings: Settings
   readonly #link: Link
   readonly #http: Http
   readonly #jobs = new Map<string, Job>()
   /** Requests that the server has not answered yet, for each job in their order: what to do when one is granted. */
-  readonly #asked = new Map<string, (() => void)[]>()
+  readonly #asked = new Map<string, ((epoch: string | undefined) => void)[]>()
   readonly #listeners = new Set<(status: Status) => void>()
   readonly #hooks: FallbackHooks = {
     deliver: (job, name, payload) => this.#deliver(job, name, payload),
@@ -50,6 +55,7 @@ export class Realtime {
   /** Use {@link createRealtime}. */
   constructor(options: RealtimeOptions) {
     this.#settings = complete(options)
+    this.diagnose = this.#settings.diagnose
     const tokens = new Tokens(this.#settings.auth)
     this.#http = new Http(this.#settings, tokens)
     this.#link = new Link(this.#settings, tokens, {
@@ -57,6 +63,10 @@ export class Realtime {
       down: () => this.#down(),
       packet: (name, payload) => this.#packet(name, payload),
       changed: () => this.#refresh(),
+      standsIn: () => [...this.#jobs.values()].some(({ via }) => via),
+      woken: () => {
+        for (const job of this.#jobs.values()) job.fallback?.wake()
+      },
     })
   }
 
@@ -79,13 +89,12 @@ export class Realtime {
   /** Follows a job, from where `handlers.since` says, across every reconnection, until `unsubscribe`. */
   subscribeJob(jobId: string, handlers: JobHandlers): Subscription {
     if (this.#closed) throw new Error('this client is closed')
-    let job = this.#jobs.get(jobId)
-    if (!job) this.#jobs.set(jobId, (job = new Job(jobId, this.#settings.diagnose)))
     const listener = new Listener(handlers)
+    let job = this.#jobs.get(jobId)
+    if (!job) this.#jobs.set(jobId, (job = new Job(jobId, this.diagnose)))
     const followed = job
     clearTimeout(this.#lingerTimer)
     this.#link.open()
-    job.epoch ??= handlers.epoch
     job.listeners.add(listener)
     listener.status = this.#statusOf(job, listener) // not told: the caller can read it
     if (this.#link.phase === 'up') this.#join(job, listener)
@@ -97,20 +106,32 @@ export class Realtime {
         return listener.status
       },
       get position() {
-        return { sequence: listener.cursor, epoch: followed.epoch }
+        return { sequence: listener.cursor, epoch: listener.epoch }
+      },
+      get cursor() {
+        return formatPosition(this.position)
       },
       unsubscribe: () => this.#leave(followed, listener),
     }
   }
 
   /** One page of a job's events over HTTP, without following it: to fill a page before it is live. */
-  events(jobId: string, query?: PageQuery): Promise<JobEvent[]> {
+  async events(jobId: string, query?: PageQuery): Promise<JobEvent[]> {
+    return (await this.page(jobId, query)).events
+  }
+
+  /** The same with what the gateway says about the page: its epoch and position, gaps, whether it is complete. */
+  page(jobId: string, query?: PageQuery): Promise<Page> {
     return this.#http.page(jobId, query)
   }
 
-  /** Tries now what would be tried later: for a button. After a refusal it also tries what would not be tried again. */
+  /**
+   * Begins a fresh attempt now, in the place of one that is under way: for a button,
+   * or for an app that comes to the foreground. After a refusal it also tries what
+   * would not be tried again. A connection that is there is checked.
+   */
   retry(): void {
-    this.#link.now()
+    this.#link.retry()
     for (const job of this.#jobs.values()) if (job.refusal) this.#again(job)
   }
 
@@ -145,11 +166,12 @@ export class Realtime {
   #ask(job: Job, listeners: Listener[], from: { since?: number | undefined; epoch?: string | undefined }): void {
     const request = ++job.requests
     let granted = false
-    const grant = () => {
+    const grant = (epoch: string | undefined) => {
       granted = true
       job.refusal = undefined
       if (request !== job.requests) return // what it brings begins too late for those who were added since
       job.opened(listeners)
+      if (epoch !== undefined) job.inEpoch(epoch, true)
       this.#refresh()
     }
     const asked = this.#asked.get(job.id) ?? []
@@ -161,9 +183,9 @@ export class Realtime {
       if (this.#jobs.get(job.id) !== job || this.#link.phase !== 'up') return
       if (answer === undefined) return granted ? undefined : this.#subscribe(job)
       if (!answer.ok) return this.#refused(job, answer)
-      if (answer.epoch === undefined) return
-      job.epoch = answer.epoch
-      job.epochIsNew = listeners.some((listener) => !listener.caughtUp)
+      if (answer.epoch === undefined || request !== job.requests) return
+      const replaying = listeners.some((listener) => !listener.caughtUp)
+      if (job.inEpoch(answer.epoch, replaying) && !replaying && job.waiting) this.#subscribe(job)
     })
   }
 
@@ -257,7 +279,7 @@ export class Realtime {
   #packet(name: string, payload: unknown): void {
     const jobId = (payload as { jobId?: unknown } | undefined)?.jobId
     const job = typeof jobId === 'string' ? this.#jobs.get(jobId) : undefined
-    if (name === 'novel.subscribed') return this.#asked.get(jobId as string)?.shift()?.()
+    if (name === 'novel.subscribed') return this.#asked.get(jobId as string)?.shift()?.((payload as { epoch?: string }).epoch)
     if (name === 'novel.error') {
       // Requests learn it from their answers; this one ends what had been granted.
       if (job && (payload as ErrorPayload).code === 'JOB_FORBIDDEN' && !this.#asked.get(job.id)?.length) this.#refused(job, payload as ErrorPayload)
@@ -272,8 +294,10 @@ export class Realtime {
     if (name === 'novel.caught-up') {
       job.caughtUp(payload as CaughtUp)
       this.#refresh()
-    } else if (name === 'novel.gap') job.gap(payload as Gap)
-    else if (name !== 'novel.subscribed' && name !== 'novel.unsubscribed') job.event(fromSocket(name, payload, this.#settings.kinds))
+    } else if (name === 'novel.gap') {
+      job.gap(payload as Gap)
+      this.#refresh()
+    } else if (name !== 'novel.subscribed' && name !== 'novel.unsubscribed') job.event(fromSocket(name, payload, this.#settings.kinds))
 
     if (!job.placed(name === 'novel.caught-up')) return
     if (this.#link.phase === 'up') this.#subscribe(job)
@@ -286,6 +310,7 @@ export class Realtime {
   #refresh(): void {
     this.#watchDowntime()
     this.#fallBack()
+    this.#link.hurry()
     for (const job of this.#jobs.values()) {
       for (const listener of job.listeners) {
         const before = listener.status
@@ -300,17 +325,17 @@ export class Realtime {
       try {
         listener(this.#status)
       } catch (error) {
-        this.#settings.diagnose({ code: 'handler-threw', error })
+        this.diagnose({ code: 'handler-threw', error })
       }
     }
   }
 
   #statusOf(job: Job, { open, caughtUp }: Listener): Status {
     if (job.refusal) return { state: 'refused', reason: job.refusal }
-    const transport = this.#link.phase === 'up' ? this.#transport() : job.via
+    const transport = this.#link.phase === 'up' && !this.#link.stale ? this.#transport() : job.via
     if (!transport) return this.#unconnected()
     const state: State = !open ? 'connected' : caughtUp ? 'live' : 'catching-up'
-    return { state, transport, reason: this.#link.reason }
+    return { state, transport }
   }
 
   #transport(): Transport {
@@ -319,7 +344,8 @@ export class Realtime {
 
   /** How a client stands whose socket is not connected, and for whom nothing stands in. */
   #unconnected(): Status {
-    const { phase, reason, wasUp } = this.#link
+    const { phase, reason, stale, wasUp } = this.#link
+    if (stale) return { state: 'reconnecting', reason: checking }
     let state: State = wasUp ? 'reconnecting' : 'connecting'
     if (phase === 'parked') state = 'idle'
     else if (phase === 'refused') state = phase
@@ -332,7 +358,7 @@ export class Realtime {
     for (const state of ['connected', 'catching-up', 'live']) {
       for (const job of this.#jobs.values()) for (const { status } of job.listeners) if (status.state === state) return status
     }
-    return this.#link.phase === 'up' ? { state: 'connected', transport: this.#transport() } : this.#unconnected()
+    return this.#link.phase === 'up' && !this.#link.stale ? { state: 'connected', transport: this.#transport() } : this.#unconnected()
   }
 
   // What stands in for the socket.
@@ -344,7 +370,7 @@ export class Realtime {
     for (const job of this.#jobs.values()) {
       if (job.refusal || job.fallback) continue
       const streams = [...this.#jobs.values()].filter((other) => other.fallback?.streams).length
-      job.fallback = new Fallback(job, this.#http, this.#settings, streams < fallback.maxStreams, this.#hooks)
+      job.fallback = new Fallback(job, this.#http, this.#settings, fallback, streams < fallback.maxStreams, this.#hooks)
     }
   }
 }

@@ -1,8 +1,9 @@
 import type { ErrorPayload } from './generated.js'
 import type { Job } from './job.js'
 import type { FallbackOptions, Settings } from './options.js'
+import { formatPosition, parsePosition } from './position.js'
 import type { Http, RequestError } from './rest.js'
-import { EventStreamParser } from './sse.js'
+import { EventStreamParser, type Message } from './sse.js'
 
 export interface FallbackHooks {
   /** An event of the stream. */
@@ -17,8 +18,23 @@ export interface FallbackHooks {
 const silenceMs = 45_000
 const pageSize = 500
 
+/** How long the first answer may take after the page woke up, in milliseconds. */
+const wakeMs = 3000
+
+/** A stream that has lasted so long works, also when nothing happened on it, in milliseconds. */
+const lastingMs = 10_000
+
+/** By how much the time grows for which a job is polled before a stream is tried again. */
+const maxPollingFactor = 15
+
+/** The longest pause between streams that a gateway may ask for, in milliseconds. */
+const maxRetryMs = 60_000
+
 /** The answer is no stream, or something on the way holds it back. */
 const noStream = new Error('no stream')
+
+/** Codes of a refusal that is for now: the gateway is full, or asked too often. */
+const passing = /_EXCEEDED$|^INTERNAL$/
 
 /**
  * Stands in for the socket, for one job: an event stream, or, where that does not
@@ -30,15 +46,21 @@ export class Fallback {
   #turn = 0 // outdates what an earlier run still waits for
   #request = new AbortController() // the one under way
   #timer: ReturnType<typeof setTimeout> | undefined // its deadline, or the pause after it
+  #patienceMs: number // for the first answer
+  #pollUntil = 0 // when a stream may be tried again
+  #pollingFactor = 1
+  #failures = 0
 
   constructor(
     readonly job: Job,
     readonly http: Http,
     readonly settings: Settings,
-    /** Whether it is, or tries, an event stream. */
-    public streams: boolean,
+    readonly options: Required<FallbackOptions>,
+    /** Whether it may be an event stream. */
+    readonly streams: boolean,
     readonly hooks: FallbackHooks,
   ) {
+    this.#patienceMs = settings.connectTimeoutMs
     void this.#run()
   }
 
@@ -51,6 +73,13 @@ export class Fallback {
   restart(): void {
     this.#halt()
     void this.#run()
+  }
+
+  /** The page has woken up: what is open may be dead, so it is asked for again. */
+  wake(): void {
+    this.#failures = 0
+    this.#patienceMs = Math.min(wakeMs, this.settings.connectTimeoutMs)
+    this.restart()
   }
 
   #halt(): void {
@@ -76,96 +105,139 @@ export class Fallback {
   async #run(): Promise<void> {
     const turn = this.#turn
     const over = () => turn !== this.#turn
-    for (let failures = 0; ; failures++) {
-      const worked = (via: 'sse' | 'rest') => {
-        failures = 0
-        if (this.job.via === via) return
-        this.job.via = via
-        this.settings.diagnose({ code: 'fallback', jobId: this.job.id, transport: via })
-        this.hooks.changed()
-      }
-      let advised: number | undefined
+    for (; ; this.#failures++) {
+      let advised = 0
+      const streaming = this.streams && Date.now() >= this.#pollUntil
       try {
-        await (this.streams ? this.#stream(over, worked) : this.#poll(over, worked))
+        if (streaming) advised = await this.#stream(over)
+        else if (await this.#poll(over)) continue
       } catch (error) {
         if (over()) return
         const { status = 0, problem } = error as Partial<RequestError>
-        if (problem && [400, 401, 403].includes(status)) return this.hooks.refused(this.job, problem)
+        if (problem && !passing.test(problem.code) && [200, 400, 401, 403].includes(status)) return this.hooks.refused(this.job, problem)
         // There was an answer, or a connection that brings nothing: polling may do.
-        if (this.streams && (status !== 0 || error === noStream)) {
-          this.streams = false
+        if (streaming && !passing.test(problem?.code ?? '') && (status !== 0 || error === noStream)) {
+          this.#pollUntil = Date.now() + this.options.streamPauseMs * this.#pollingFactor
+          this.#pollingFactor = Math.min(maxPollingFactor, 2 * this.#pollingFactor)
           continue
         }
-        advised = problem?.retryAfterMs
+        advised = problem?.retryAfterMs ?? 0
       }
       if (over()) return
       this.job.via = undefined
       this.job.lost()
       this.hooks.changed()
-      await this.#pause(advised ?? this.settings.backoff(failures))
+      await this.#pause(Math.max(advised, this.settings.backoff(this.#failures)))
     }
+  }
+
+  /** Events come through. */
+  #worked(via: 'sse' | 'rest'): void {
+    this.#patienceMs = this.settings.connectTimeoutMs
+    if (this.job.via === via) return
+    this.job.via = via
+    this.settings.diagnose({ code: 'fallback', jobId: this.job.id, transport: via })
+    this.hooks.changed()
   }
 
   /** Fetches with a deadline for the beginning of the answer. */
   #get<T>(fetch: (signal: AbortSignal) => Promise<T>): Promise<T> {
     this.#request.abort()
     this.#request = new AbortController()
-    this.#within(this.settings.connectTimeoutMs)
+    this.#within(this.#patienceMs)
     return fetch(this.#request.signal)
   }
 
-  /** Returns when the stream ends. */
-  async #stream(over: () => boolean, worked: (via: 'sse') => void): Promise<void> {
+  /** Returns when the stream ends, with the pause that the gateway asks for, in milliseconds. */
+  async #stream(over: () => boolean): Promise<number> {
     const { job } = this
     const { listeners, since, epoch } = job.next()
-    const from = since === undefined ? '' : `?since=${epoch ? `${epoch}:` : ''}${since}`
-    const path = `/api/realtime/jobs/${encodeURIComponent(job.id)}/stream${from}`
+    const path = this.http.pathOf(job.id, (id) => `/api/realtime/jobs/${id}/stream`, '/api/realtime/stream', {
+      since: formatPosition({ sequence: since, epoch }),
+    })
+    const patient = this.#patienceMs >= this.settings.connectTimeoutMs
+    const parser = new EventStreamParser()
+    const began = Date.now()
     let silent = true
     try {
       const { body, headers } = await this.#get((signal) => this.http.get(path, signal))
       if (!body || !headers.get('content-type')?.startsWith('text/event-stream')) throw noStream
       const reader = body.getReader()
       const decoder = new TextDecoder()
-      const parser = new EventStreamParser()
       for (;;) {
         const { done, value } = await reader.read()
-        if (done || over()) return
+        if (done || over()) break
         if (silent) job.opened(listeners)
         silent = false
         this.#within(silenceMs)
-        worked('sse')
-        for (const { event, data } of parser.push(decoder.decode(value, { stream: true }))) {
-          this.hooks.deliver(job, event, JSON.parse(data))
-          if (over()) return // by a handler
+        this.#pollingFactor = 1
+        this.#worked('sse')
+        for (const message of parser.push(decoder.decode(value, { stream: true }))) {
+          this.#message(message)
+          if (over()) return 0 // by a handler
+          if (job.least() !== since) this.#failures = 0
         }
       }
     } catch (error) {
-      throw silent && this.#request.signal.aborted ? noStream : error
+      throw silent && patient && this.#request.signal.aborted ? noStream : error
+    } finally {
+      if (Date.now() - began > lastingMs) this.#failures = 0
+    }
+    return Math.min(parser.retryMs ?? 0, maxRetryMs)
+  }
+
+  /** @throws RequestError for a refusal that the stream tells. */
+  #message({ event, data, id }: Message): void {
+    const { job } = this
+    const { epoch, sequence } = (id && parsePosition(id)) || {}
+    let payload: object
+    try {
+      payload = JSON.parse(data) as object
+      if (typeof payload !== 'object' || payload === null) throw new TypeError('no object')
+    } catch (error) {
+      this.settings.diagnose({ code: 'unreadable-event', jobId: job.id, name: event, position: id, error })
+      if (sequence !== undefined) job.passOver(sequence)
+      return
+    }
+    if (event === 'novel.error') {
+      const problem = payload as ErrorPayload
+      // The next request brings a new token.
+      if (!problem.code?.startsWith('TOKEN_')) throw Object.assign(new Error(problem.message), { status: 200, problem })
+    } else {
+      if (epoch !== undefined) job.inEpoch(epoch)
+      this.hooks.deliver(job, event, payload)
     }
   }
 
-  async #poll(over: () => boolean, worked: (via: 'rest') => void): Promise<void> {
+  /** Returns true when a stream may be tried again. */
+  async #poll(over: () => boolean): Promise<boolean> {
     const { job } = this
     for (;;) {
-      const { listeners, since } = job.next()
+      const { listeners, since, epoch } = job.next()
       const limit = since === undefined ? since : pageSize
-      const items = await this.#get((signal) => this.http.page(job.id, { since, limit, signal }))
-      if (over()) return
-      if (since === undefined) items.reverse()
+      const { events, ...page } = await this.#get((signal) => this.http.page(job.id, { since: formatPosition({ sequence: since, epoch }), limit, signal }))
+      if (over()) return false
+      if (since === undefined) events.reverse()
       job.opened(listeners)
-      worked('rest')
-      for (const item of items) {
-        job.event(item)
-        if (over()) return
+      if (page.gap) job.gap(page.gap)
+      const another = page.epoch !== undefined && job.inEpoch(page.epoch, true)
+      this.#failures = 0
+      this.#worked('rest')
+      if (since !== undefined && (another || page.gap?.reason === 'epoch-changed')) continue // the newest events are asked for
+      if (page.incomplete) this.settings.diagnose({ code: 'incomplete', jobId: job.id })
+      for (const event of events) {
+        job.event(event)
+        if (over()) return false
       }
-      if (items.length === limit) continue
+      if (events.length === limit) continue
       if (listeners.some(({ caughtUp }) => !caughtUp)) {
         const from = since ?? job.from ?? 0
-        job.caughtUp({ jobId: job.id, from, to: items.at(-1)?.sequence ?? from, replayed: items.length, source: 'none' })
+        job.caughtUp({ jobId: job.id, from, to: events.at(-1)?.sequence ?? from, replayed: events.length, source: 'none' })
         this.hooks.changed()
       }
       if (job.placed(true)) continue
-      await this.#pause((this.settings.fallback as Required<FallbackOptions>).pollMs * (0.8 + Math.random() * 0.4))
+      await this.#pause(this.options.pollMs * (0.8 + Math.random() * 0.4))
+      if (this.streams && Date.now() >= this.#pollUntil) return true
     }
   }
 }

@@ -17,7 +17,8 @@ export {
   type JobStatusEvent, type OtherEvent, type RealtimeSocket, type ServerToClientEvents, wireVersion,
 } from './contract.js'
 export type * from './generated.js'
-export type { JobHandlers, Position } from './job.js'
+export type { EventContext, JobHandlers } from './job.js'
 export type { Auth, AuthContext, Diagnostic, FallbackOptions, RealtimeOptions } from './options.js'
-export { type PageQuery, RequestError } from './rest.js'
+export { formatPosition, parsePosition, type Position } from './position.js'
+export { type Page, type PageQuery, RequestError } from './rest.js'
 export { isLive, type LocalCode, type Reason, type State, type Status, type Transport } from './status.js'

@@ -7,8 +7,12 @@ export interface AuthContext {
   code?: Extract<ErrorCode, `TOKEN_${string}`>
 }
 
-/** A token, or what fetches one. It is called for every connection, and whenever the server says that a new one is due. */
-export type Auth = string | ((context: AuthContext) => string | undefined | Promise<string | undefined>)
+/**
+ * A token, or what fetches one. It is called for every connection, and whenever the
+ * server says that a new one is due. The signal is aborted when the token is not
+ * wanted any more or does not arrive within `connectTimeoutMs`: pass it to `fetch`.
+ */
+export type Auth = string | ((context: AuthContext, signal: AbortSignal) => string | undefined | Promise<string | undefined>)
 
 /** What went past without anybody having to do anything. */
 export type Diagnostic =
@@ -17,6 +21,10 @@ export type Diagnostic =
   /** No token could be had, or the server did not take a new one; it is tried again. */
   | { code: 'auth-failed'; error: unknown }
   | { code: 'fallback'; jobId: string; transport: 'sse' | 'rest' }
+  /** An event that cannot be read was left out; the events after it follow. */
+  | { code: 'unreadable-event'; jobId: string; name: string; position?: string | undefined; error: unknown }
+  /** MongoDB does not answer the gateway, so what was polled may lack events. */
+  | { code: 'incomplete'; jobId: string }
 
 export interface FallbackOptions {
   /** How long a socket may be away before events are fetched in another way, in milliseconds. Default 3000. */
@@ -25,12 +33,20 @@ export interface FallbackOptions {
   maxStreams?: number
   /** Pause between polls, in milliseconds, give or take a fifth. Default 3000. */
   pollMs?: number
+  /** How long a job is polled, after a stream that did not come through, before one is tried again, in milliseconds: the first time, doubled each time up to 15 times that. Default 60000. */
+  streamPauseMs?: number
+  /** The longest pause between attempts at a socket while events are fetched in another way, in milliseconds. Default 300000. */
+  maxSocketPauseMs?: number
 }
 
 export interface RealtimeOptions {
-  /** Origin of the gateway, such as `https://realtime.example.org`. Default: that of the page. */
+  /**
+   * Where the gateway is: its origin, with the path under which a proxy serves it
+   * if there is one, such as `https://example.org/rt`. Sockets, event streams and
+   * pages are all asked for below it. Default: the origin of the page.
+   */
   url?: string | undefined
-  /** Path of the socket. Default `/ws`. */
+  /** Path of the socket below `url`. Default `/ws`. */
   path?: string
   /** Where the gateway asks for tokens. */
   auth?: Auth | undefined
@@ -46,7 +62,7 @@ export interface RealtimeOptions {
   fallback?: FallbackOptions | false
   /** Pauses before another attempt, in milliseconds: the first, doubled each time up to the last, and spread. Default 500 and 5000. */
   reconnect?: { minMs?: number; maxMs?: number }
-  /** How long one attempt to connect, and the beginning of an answer over HTTP, may take, in milliseconds. Default 8000. */
+  /** How long one attempt to connect, and the beginning of an answer over HTTP, may take, each with its token, in milliseconds. Default 8000. */
   connectTimeoutMs?: number
   /** How long nothing may get through before the state is `offline`, in milliseconds. Default 10000. */
   offlineAfterMs?: number
@@ -62,15 +78,18 @@ export interface RealtimeOptions {
 
 /** Options with their defaults. */
 export interface Settings {
-  /** Without a slash at its end; empty for the page's own. */
+  /** Where the gateway is, without a slash at its end; empty for the page's own origin. */
   readonly base: string
+  /** Origin of `base`; empty for the page's own. */
+  readonly origin: string
+  /** Path of the socket, from the root of the origin. */
   readonly path: string
   readonly auth: Auth | undefined
   readonly transports: ('websocket' | 'polling')[]
   readonly kinds: Record<string, string>
   readonly fallback: Required<FallbackOptions> | undefined
-  /** The pause before attempt n, counted from 0, in milliseconds. */
-  readonly backoff: (n: number) => number
+  /** The pause before attempt n, counted from 0, in milliseconds, with another bound than the usual one where it is given. */
+  readonly backoff: (n: number, maxMs?: number) => number
   readonly connectTimeoutMs: number
   readonly offlineAfterMs: number
   readonly keepAliveMs: number
@@ -81,15 +100,18 @@ export interface Settings {
 
 /** Fills in the defaults, which stand here and nowhere else. */
 export function complete(options: RealtimeOptions): Settings {
-  const { fallback = {} } = options
+  const { fallback = {}, reconnect } = options
+  const base = (options.url ?? '').replace(/[?#].*/, '').replace(/\/+$/, '').replace(/^ws(?=s?:)/, 'http')
+  const origin = /^(\w+:)?\/\/[^/]+/.exec(base)?.[0] ?? ''
   return {
-    base: options.url?.replace(/\/+$/, '') ?? '',
-    path: options.path ?? '/ws',
+    base,
+    origin,
+    path: base.slice(origin.length) + (options.path ?? '/ws'),
     auth: options.auth,
     transports: options.transports ?? ['websocket'],
     kinds: options.kinds ?? {},
-    fallback: fallback ? { afterMs: 3000, maxStreams: 3, pollMs: 3000, ...fallback } : undefined,
-    backoff: (n) => backoff(n, options.reconnect?.minMs ?? 500, options.reconnect?.maxMs ?? 5000),
+    fallback: fallback ? { afterMs: 3000, maxStreams: 3, pollMs: 3000, streamPauseMs: 60_000, maxSocketPauseMs: 300_000, ...fallback } : undefined,
+    backoff: (n, maxMs = reconnect?.maxMs ?? 5000) => backoff(n, reconnect?.minMs ?? 500, maxMs),
     connectTimeoutMs: options.connectTimeoutMs ?? 8000,
     offlineAfterMs: options.offlineAfterMs ?? 10_000,
     keepAliveMs: options.keepAliveMs ?? 60_000,

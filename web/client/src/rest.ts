@@ -1,18 +1,33 @@
 import type { JobEvent } from './contract.js'
 import { fromItem } from './contract.js'
-import type { ErrorPayload } from './generated.js'
+import type { ErrorPayload, Gap } from './generated.js'
 import type { Settings } from './options.js'
+import { formatPosition, parsePosition } from './position.js'
 import type { Tokens } from './token.js'
 
 /** What to fetch of a job's events. */
 export interface PageQuery {
   /** 1 to 1000; the gateway has a default, usually 250. */
   limit?: number | undefined
-  /** A sequence, or an RFC 3339 time: only events before it. */
+  /** A position (`EPOCH:SEQUENCE`), a sequence, or an RFC 3339 time: only events before it. */
   before?: number | string | undefined
-  /** A sequence: the events that follow it, oldest first. An RFC 3339 time: only events after it. */
+  /** A position or a sequence: the events that follow it, oldest first. An RFC 3339 time: only events after it. */
   since?: number | string | undefined
   signal?: AbortSignal | undefined
+}
+
+/** One page of a job's events. */
+export interface Page {
+  /** The newest first, or the oldest first when `since` of the query was a position. */
+  events: JobEvent[]
+  /** The epoch in which the sequences of the events count; absent when the gateway does not say it. */
+  epoch: string | undefined
+  /** The position of the newest event of the page, for `since` of a later page or subscription. */
+  position: string | undefined
+  /** What `since` asked for and is gone for good. */
+  gap: Gap | undefined
+  /** The page may lack events, because MongoDB does not answer the gateway. Ask for the same again later. */
+  incomplete: boolean
 }
 
 /** A request that the gateway refused, or that did not reach it; then `problem` is undefined. */
@@ -29,6 +44,15 @@ export class RequestError extends Error {
   }
 }
 
+/** How long the body of a page may take, in milliseconds. */
+const bodyMs = 60_000
+
+/** The longest advice on when to come back that is followed, in milliseconds. */
+const maxAdviceMs = 300_000
+
+/** jobIds that are the same in every URL. `.` and `..` are not, and some proxies decode `%2F`. */
+const plain = /^[\w~-][\w.~-]*$/
+
 /** Requests to the gateway over HTTP, with the token in use. */
 export class Http {
   constructor(
@@ -36,31 +60,127 @@ export class Http {
     readonly tokens: Tokens,
   ) {}
 
-  /** @throws RequestError for any answer but 2xx, and for none. */
-  async get(path: string, signal?: AbortSignal): Promise<Response> {
+  /** The path and query of a request about a job. `named` is the path of a plain jobId, `query` that of any other, which goes into the query. */
+  pathOf(jobId: string, named: (jobId: string) => string, query: string, parameters: object): string {
+    const all = parametersOf(parameters)
+    const inPath = plain.test(jobId)
+    if (!inPath) all.set('jobId', wellFormed(jobId))
+    return `${inPath ? named(jobId) : query}?${all}`.replace(/\?$/, '')
+  }
+
+  /**
+   * Sends a request, with a deadline for the token and the beginning of the answer.
+   * What the answer goes on with ends when the signal is aborted.
+   *
+   * @throws RequestError for any answer but 2xx, and for none.
+   */
+  async get(path: string, signal: AbortSignal): Promise<Response> {
+    const request = new AbortController()
+    const abort = () => request.abort(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort)
+    const deadline = setTimeout(() => request.abort(new Error('no answer in time')), this.settings.connectTimeoutMs)
+    try {
+      return await this.#send(path, request.signal)
+    } catch (error) {
+      signal.removeEventListener('abort', abort)
+      throw error
+    } finally {
+      clearTimeout(deadline)
+    }
+  }
+
+  async #send(path: string, signal: AbortSignal): Promise<Response> {
     for (let renewed = false; ; renewed = true) {
-      const token = await this.tokens.current()
+      const token = await this.tokens.current(signal)
       const headers: Record<string, string> = token ? { Authorization: `Bearer ${token}` } : {}
       let response: Response
       try {
-        response = await fetch(this.settings.base + path, { headers, cache: 'no-store', signal: signal ?? null })
+        response = await fetch(this.settings.base + path, { headers, cache: 'no-store', signal })
       } catch {
         throw new RequestError('The gateway cannot be reached.', 0)
       }
       if (response.ok) return response
-      const problem = (await response.json().catch(() => undefined)) as ErrorPayload | undefined
+      const problem = await problemOf(response)
       if (response.status !== 401 || renewed || !this.tokens.renewable) {
         throw new RequestError(problem?.message ?? `HTTP ${response.status}`, response.status, problem)
       }
-      await this.tokens.renew({ code: 'TOKEN_EXPIRED' })
+      await this.tokens.renew({ code: 'TOKEN_EXPIRED' }, signal)
     }
   }
 
-  /** One page of a job's events, as the gateway orders it: the newest first, unless `since` is a sequence. */
-  async page(jobId: string, { signal, ...query }: PageQuery = {}): Promise<JobEvent[]> {
-    const parameters = new URLSearchParams(JSON.parse(JSON.stringify(query)) as Record<string, string>) // without what is undefined
-    const path = `/api/novel/${encodeURIComponent(jobId)}/events?${parameters}`
-    const { items } = (await (await this.get(path, signal)).json()) as { items: { kind: string }[] }
-    return items.map(fromItem)
+  /** One page of a job's events, as the gateway orders it. */
+  async page(jobId: string, { signal, ...query }: PageQuery = {}): Promise<Page> {
+    const request = new AbortController()
+    const abort = () => request.abort(signal?.reason)
+    if (signal?.aborted) abort()
+    signal?.addEventListener('abort', abort)
+    let deadline: ReturnType<typeof setTimeout> | undefined
+    try {
+      const response = await this.#getPage(jobId, query, request.signal)
+      deadline = setTimeout(() => request.abort(), bodyMs)
+      return pageOf(await response.json(), query.since)
+    } finally {
+      clearTimeout(deadline)
+      signal?.removeEventListener('abort', abort)
+    }
   }
+
+  /** A gateway of before the forms with `jobId` and `EPOCH:SEQUENCE` in the query is asked in its own. */
+  async #getPage(jobId: string, query: PageQuery, signal: AbortSignal): Promise<Response> {
+    const named = (id: string) => `/api/novel/${encodeURIComponent(id)}/events`
+    try {
+      return await this.get(this.pathOf(jobId, named, '/api/novel/events', query), signal)
+    } catch (error) {
+      const { status, problem } = error as Partial<RequestError>
+      const sequence = parsePosition(`${query.since}`)?.sequence
+      const old = (status === 404 && !problem) || (status === 400 && problem?.code === ('INVALID_QUERY' as string) && `${query.since}` !== `${sequence}`)
+      if (!old) throw error
+      return this.get(`${named(jobId)}?${parametersOf({ ...query, since: sequence ?? query.since })}`, signal)
+    }
+  }
+}
+
+/** Without what is undefined. */
+function parametersOf(parameters: object): URLSearchParams {
+  return new URLSearchParams(JSON.parse(JSON.stringify(parameters)) as Record<string, string>)
+}
+
+/** What a page is on the wire. */
+interface WirePage {
+  items: { kind: string; sequence?: number }[]
+  epoch?: string
+  next?: string
+  gap?: Gap
+  incomplete?: boolean
+}
+
+function pageOf({ items, epoch, next, gap, incomplete }: WirePage, since: PageQuery['since']): Page {
+  const events = items.map(fromItem)
+  const asked = since === undefined ? undefined : parsePosition(`${since}`)?.sequence
+  const newest = events.reduce((most, { sequence = 0 }) => Math.max(most, sequence), asked ?? -1)
+  return {
+    events, epoch, gap, incomplete: incomplete === true,
+    position: next ?? formatPosition({ sequence: newest < 0 ? undefined : newest, epoch }),
+  }
+}
+
+/** What the gateway says about a refusal, with its advice in bounds. */
+async function problemOf(response: Response): Promise<ErrorPayload | undefined> {
+  const problem = (await response.json().catch(() => undefined)) as ErrorPayload | undefined
+  if (typeof problem?.code !== 'string') return undefined
+  const seconds = Number(response.headers.get('Retry-After') ?? NaN)
+  const advice = problem.retryAfterMs ?? (seconds > 0 ? seconds * 1000 : undefined)
+  return advice === undefined ? problem : { ...problem, retryAfterMs: Math.min(advice, maxAdviceMs) }
+}
+
+/** A URL has no place for half of a surrogate pair, and would name another job instead. */
+function wellFormed(jobId: string): string {
+  try {
+    encodeURIComponent(jobId)
+  } catch {
+    const message = 'The jobId is not valid Unicode.'
+    throw new RequestError(message, 400, { code: 'JOB_ID_INVALID', message })
+  }
+  return jobId
 }

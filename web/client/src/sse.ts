@@ -1,27 +1,40 @@
+import { createParser, type ParseError } from 'eventsource-parser'
+
 /** One message of an event stream. */
 export interface Message {
   event: string
   data: string
+  /** The position of the event, where it has one. */
+  id?: string
 }
 
-/**
- * Takes the gateway's event stream apart as it arrives:
- *
- *     event: novel.job-status ⏎ id: 40 ⏎ data: {"jobId":…} ⏎ ⏎
- *
- * Comments are blocks without an event. `id` is not needed, it is in the payload.
- */
-export class EventStreamParser {
-  #rest = ''
+/** Characters that one message may take; the gateway bounds an event at 8 MiB. */
+const maxMessageLength = 16 << 20
 
-  /** The messages that the text completes. */
+/** Takes an event stream apart as it arrives, by the rules of the WHATWG HTML standard, section 9.2.6. */
+export class EventStreamParser {
+  /** The last pause before another connection that the server asked for, in milliseconds. */
+  retryMs: number | undefined
+  #messages: Message[] = []
+  #error: ParseError | undefined
+  readonly #parser = createParser({
+    maxBufferSize: maxMessageLength,
+    onEvent: ({ event = 'message', data, id }) => this.#messages.push({ event, data, ...(id && { id }) }),
+    onRetry: (ms) => {
+      this.retryMs = ms
+    },
+    onError: (error) => {
+      if (error.type === 'max-buffer-size-exceeded') this.#error = error
+    },
+  })
+
+  /**
+   * The messages that the text completes.
+   * @throws ParseError when one message exceeds the bound.
+   */
   push(text: string): Message[] {
-    const blocks = (this.#rest + text).split('\n\n')
-    this.#rest = blocks.pop() as string
-    return blocks.flatMap((block) => {
-      const [, event] = /^event: (.*)/m.exec(block) ?? []
-      const [, data] = /^data: (.*)/m.exec(block) ?? []
-      return event && data ? { event, data } : []
-    })
+    this.#parser.feed(text)
+    if (this.#error) throw this.#error
+    return this.#messages.splice(0)
   }
 }

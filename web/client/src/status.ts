@@ -7,7 +7,7 @@ import type { ErrorPayload } from './generated.js'
  * - `idle`: nothing is followed, or the server has ended a connection that nobody used, until the page is looked at again;
  * - `connecting`, `connected`: the first connection is made; it is there, and nothing has been granted yet;
  * - `catching-up`, `live`: history arrives; everything there is has arrived, and what follows is as it happens;
- * - `reconnecting`: the connection is lost and tried again;
+ * - `reconnecting`: the connection is lost and tried again, or has not answered for half a second after the page woke up;
  * - `refused`: the server does not take the client, or this job, for the `reason` given;
  * - `offline`: nothing gets through, for longer than `offlineAfterMs` or by the browser's word. It is tried on.
  */
@@ -17,7 +17,7 @@ export type State = 'idle' | 'connecting' | 'connected' | 'catching-up' | 'live'
 export type Transport = 'websocket' | 'polling' | 'sse' | 'rest'
 
 /** Codes of this package, beside those of the service. */
-export type LocalCode = 'AUTH_FAILED' | 'BROWSER_OFFLINE' | 'CONNECT_FAILED' | 'CONNECT_TIMEOUT' | 'DISCONNECTED'
+export type LocalCode = 'AUTH_FAILED' | 'BROWSER_OFFLINE' | 'CHECKING' | 'CONNECT_FAILED' | 'CONNECT_TIMEOUT' | 'DISCONNECTED'
 
 /** Why a status is what it is. */
 export interface Reason {
@@ -42,6 +42,9 @@ export interface Status {
 
 /** Whatever else is wrong. */
 export const noNetwork: Reason = { code: 'BROWSER_OFFLINE', message: 'The browser has no network.' }
+
+/** The page was away, and it is not known yet whether the connection still carries anything. */
+export const checking: Reason = { code: 'CHECKING', message: 'The connection is being checked.' }
 
 /** What a refusal, or a fault here, looks like in a status; tried again after `delay` milliseconds, or not by itself. */
 export function reasonOf({ code, message, limit, current }: Omit<Reason, 'retryAt'> | ErrorPayload, delay?: number): Reason {

@@ -97,6 +97,24 @@ describe.skipIf(!ready)('tokens', { timeout: 30_000 }, () => {
     expect(times).toBe(3)
   })
 
+  test('that never come are given up in time, with the signal, and asked for again', async () => {
+    const stage = await Stage.start(tokenSettings)
+    const signals: AbortSignal[] = []
+    const diagnostics: Diagnostic[] = []
+    const client = stage.client({
+      connectTimeoutMs: 1000,
+      auth: (_, signal) => (signals.push(signal) <= 2 ? new Promise(() => {}) : token(600)),
+      onDiagnostic: (diagnostic) => diagnostics.push(diagnostic),
+    })
+    const seen = new Seen(client, 'job-1')
+    const page = client.events('job-1') // has a token of its own to wait for
+    await expect(page).rejects.toThrow('no answer in time')
+    await until('it is told', () => diagnostics.some(({ code }) => code === 'auth-failed'))
+    await seen.state('live')
+    expect(signals[0]?.aborted).toBe(true)
+    expect(await client.events('job-1')).toEqual([])
+  })
+
   test('that lack a job have it refused, and the others stay', async () => {
     const stage = await Stage.start(tokenSettings)
     let renew = () => {}

@@ -4,7 +4,7 @@ import type { Mode } from './support/proxy.js'
 import { range, ready, Seen, Stage, until } from './support/stage.js'
 import { token, tokenSettings } from './support/tokens.js'
 
-const quick = { afterMs: 100, pollMs: 100 }
+const quick = { afterMs: 100, pollMs: 100, maxSocketPauseMs: 1000 }
 
 describe.skipIf(!ready)('where sockets are blocked', { timeout: 30_000 }, () => {
   const ways: [Mode, number, string][] = [

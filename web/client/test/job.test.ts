@@ -76,7 +76,7 @@ describe('a job', () => {
 
 test('an event stream is taken apart wherever it is cut', () => {
   const text = ': stream of job events\n\nevent: a\nid: 4\ndata: {"x":"event: b"}\n\n: \n\nevent: b\ndata: {"y":"ü"}\n\nevent: c\ndata: {'
-  const want = [{ event: 'a', data: '{"x":"event: b"}' }, { event: 'b', data: '{"y":"ü"}' }]
+  const want = [{ event: 'a', data: '{"x":"event: b"}', id: '4' }, { event: 'b', data: '{"y":"ü"}' }]
   for (let cut = 0; cut <= text.length; cut++) {
     const parser = new EventStreamParser()
     expect([...parser.push(text.slice(0, cut)), ...parser.push(text.slice(cut))]).toEqual(want)

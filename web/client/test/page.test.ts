@@ -1,6 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { ready, Seen, Stage, until } from './support/stage.js'
+import { token, tokenSettings } from './support/tokens.js'
 
 afterEach(() => void vi.restoreAllMocks())
 
@@ -42,6 +43,68 @@ describe.skipIf(!ready)('in a page', { timeout: 30_000 }, () => {
     window.dispatchEvent(new Event('online'))
     await seen.state('live')
   })
+
+  for (const mode of ['open', 'websockets-refused'] as const) {
+    for (const wake of ['visible', 'online', 'pageshow', 'resume'] as const) {
+      test(`one that wakes (${wake}) with a dead connection finds that out soon (${mode})`, async () => {
+        const stage = await Stage.start()
+        stage.proxy.mode = mode
+        const client = stage.client({ fallback: { afterMs: 50 } })
+        const seen = new Seen(client, 'job-1')
+        await seen.state('live')
+        expect(client.status.transport).toBe(mode === 'open' ? 'websocket' : 'sse')
+        stage.proxy.mute()
+        await stage.publish('job-1', 0, 3)
+        const states = seen.states.length
+        const began = Date.now()
+        if (wake === 'visible') show('hidden')
+        if (wake === 'visible') show('visible')
+        else if (wake === 'resume') document.dispatchEvent(new Event('resume'))
+        else window.dispatchEvent(Object.assign(new Event(wake), { persisted: true }))
+        await seen.count(3)
+        await seen.state('live')
+        expect(seen.numbers).toEqual([0, 1, 2])
+        expect(Date.now() - began).toBeLessThan(15_000) // and not the 45 s of the heartbeat
+        if (mode === 'open') expect(seen.states.slice(states)).toContain('reconnecting')
+      })
+    }
+  }
+
+  test('one that wakes with a connection that works stays live', async () => {
+    const stage = await Stage.start()
+    const client = stage.client()
+    const seen = new Seen(client, 'job-1')
+    await seen.state('live')
+    const { id } = client.socket
+    const pong = new Promise((resolve) => client.socket.once('pong', resolve))
+    show('hidden')
+    show('visible')
+    window.dispatchEvent(new Event('online'))
+    await pong
+    await stage.publish('job-1', 0)
+    await seen.count(1)
+    expect(client.socket.id).toBe(id)
+    await seen.state('live')
+  })
+
+  for (const wake of ['visible', 'online', 'retry'] as const) {
+    test(`a token that never comes does not keep a wake (${wake}) from another attempt`, async () => {
+      const stage = await Stage.start(tokenSettings)
+      const signals: AbortSignal[] = []
+      const client = stage.client({
+        connectTimeoutMs: 60_000,
+        auth: (_, signal) => (signals.push(signal) === 1 ? new Promise(() => {}) : token(600)),
+      })
+      const seen = new Seen(client, 'job-1')
+      await until('the first token is asked for', () => signals.length === 1)
+      if (wake === 'retry') client.retry()
+      else if (wake === 'online') window.dispatchEvent(new Event('online'))
+      else show('visible')
+      await seen.state('live')
+      expect(signals.map(({ aborted }) => aborted)[0]).toBe(true)
+      expect(signals).toHaveLength(2)
+    })
+  }
 
   test('a status listener that throws disturbs nobody', async () => {
     const stage = await Stage.start()

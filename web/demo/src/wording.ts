@@ -42,6 +42,7 @@ export const wordings: Record<Code, Wording> = {
   SINCE_INVALID: ours,
   INTERNAL: { tone: 'problem', title: 'The service has a problem', text: 'It is not your fault, and it is tried again by itself.' },
   BROWSER_OFFLINE: { tone: 'warning', title: 'You are offline', text: 'What you see stays here. It is brought up to date when you are back.' },
+  CHECKING: { tone: 'info', title: 'The connection is being checked', text: 'What you see may be out of date for a few seconds.' },
   CONNECT_FAILED: { tone: 'warning', title: 'The service cannot be reached', text: 'What you see may be out of date.' },
   CONNECT_TIMEOUT: { tone: 'warning', title: 'The service does not answer', text: 'What you see may be out of date.' },
   DISCONNECTED: { tone: 'warning', title: 'The connection was lost', text: 'What you missed is fetched as soon as it is back.' },

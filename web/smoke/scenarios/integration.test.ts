@@ -28,7 +28,7 @@ const rest: Record<string, string> = {
       return (event: JobEvent) => { shown.textContent += event.sequence + ' ' }
     }
     resume('${jobId}', list('resumed'), () => undefined)
-    poll('${jobId}', list('polled'), 200)`,
+    poll('${jobId}', list('polled'), () => undefined, 200)`,
   'vitest.config.ts': `export default { test: { environment: 'happy-dom' } }`,
   'tsconfig.json': JSON.stringify({
     compilerOptions: {

@@ -10,6 +10,7 @@ export class Proxy {
   /** Connections that were taken, and first lines of requests. */
   readonly requests: string[] = []
   readonly #sockets = new Set<Socket>()
+  #generation = 0
 
   private constructor(
     readonly server: Server,
@@ -33,6 +34,11 @@ export class Proxy {
     for (const socket of this.#sockets) socket.resetAndDestroy()
   }
 
+  /** Makes the connections that there are carry nothing any more, without ending them, as after a change of the network. */
+  mute(): void {
+    this.#generation++
+  }
+
   async close(): Promise<void> {
     this.cut()
     await new Promise((resolve) => this.server.close(resolve))
@@ -50,7 +56,9 @@ export class Proxy {
     this.#keep(socket)
     if (this.mode === 'refused') return void socket.resetAndDestroy()
     let upstream: Socket | undefined
+    const generation = this.#generation
     socket.on('data', (chunk) => {
+      if (generation !== this.#generation) return
       const { mode } = this
       const line = /^[A-Z]+ (\S+) HTTP\/1\.1\r\n/.exec(chunk.toString('latin1'))
       if (line) this.requests.push(line[1] as string)
@@ -66,7 +74,9 @@ export class Proxy {
 
   #connect(socket: Socket, target: number): Socket {
     const upstream = this.#keep(connect(target, '127.0.0.1'))
+    const generation = this.#generation
     upstream.on('data', (chunk) => {
+      if (generation !== this.#generation) return
       const head = chunk.indexOf('\r\n\r\n') + 4
       if (this.mode === 'websockets-end' && chunk.toString('latin1', 0, 12) === 'HTTP/1.1 101') socket.end(chunk.subarray(0, head))
       else socket.write(chunk)
