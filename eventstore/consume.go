@@ -214,6 +214,7 @@ func (l *Log) recordsOf(messages []jetstream.Msg) []messaging.Record {
 			subject: msg.Subject(), sequence: meta.Sequence.Stream, at: meta.Timestamp.UTC(), header: msg.Headers(), body: msg.Data(),
 		}
 		if record, ok := l.decoded(found, epoch); ok {
+			record.Redelivered = meta.NumDelivered > 1
 			records = append(records, record)
 		}
 	}

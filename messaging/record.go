@@ -27,6 +27,9 @@ type Record struct {
 	// ReplayOf is the position of the record that an operator's replay repeated
 	// with this one; zero for every other record.
 	ReplayOf Position
+	// Redelivered is set where the log hands a consumer a record that it had handed out
+	// before: somebody may have applied it.
+	Redelivered bool
 
 	// Body is the envelope's JSON exactly as it was published. It is shared
 	// between readers and must not be changed.

@@ -51,6 +51,12 @@ type Findings struct {
 	// after the extent. Neither is compared.
 	Kept  uint64 `json:"kept"`
 	Ahead uint64 `json:"ahead"`
+	// Adopted are documents that a worker had written and that were made those of their
+	// records. They are compared as the log makes them.
+	Adopted uint64 `json:"adopted"`
+	// Doubled are workers' documents of events that have a record and so stand twice, as
+	// far as somebody has looked for them.
+	Doubled uint64 `json:"doubled"`
 	// Reduced are documents without all of their event, because MongoDB refused it.
 	Reduced   uint64 `json:"reduced"`
 	Missing   uint64 `json:"missing"`
@@ -170,7 +176,10 @@ func (a *Audit) Sum(ctx context.Context) error {
 			a.findings.Ahead++
 		default:
 			a.findings.Found++
-			a.there[laneOf(text(doc, fieldJobID))].add(sha256.Sum256(doc))
+			if isAdopted(doc) {
+				a.findings.Adopted++
+			}
+			a.there[laneOf(text(doc, fieldJobID))].add(sha256.Sum256(asProjected(doc)))
 		}
 	})
 }
@@ -237,6 +246,10 @@ func (a *Audit) Match(ctx context.Context, first uint64) error {
 	err := a.each(ctx, func(doc bson.Raw) {
 		id, job := text(doc, fieldID), text(doc, fieldJobID)
 		sequence, held := extent.holds(doc)
+		if isAdopted(doc) {
+			doc = asProjected(doc)
+			id = text(doc, fieldID)
+		}
 		want, found := a.expected[id]
 		delete(a.expected, id)
 		if heads {

@@ -49,5 +49,7 @@ func (s *Store) Collect(ctx context.Context, name string) (func(ctx context.Cont
 	case !errors.Is(err, mongo.ErrNoDocuments):
 		return nil, err
 	}
-	return collector.writeHistory, nil
+	return func(ctx context.Context, records []messaging.Record) error {
+		return collector.writeHistory(ctx, records, false)
+	}, nil
 }

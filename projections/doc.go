@@ -8,7 +8,9 @@
 //	job-heads  last job-status   → novel_job_heads
 //
 // Older writers' documents in novel_job_events (they have no sequence) and the
-// workers' aggregate novel_jobs are read and never written.
+// workers' aggregate novel_jobs are read and never written. Documents that a worker
+// writes of events which are in the log as well are adopted in place of the
+// projection's own, so that each event stands once: see adopt.go.
 //
 // # Invariants
 //
@@ -43,6 +45,6 @@
 // Sequences are compared within one epoch only. Documents of an earlier epoch
 // stay in novel_job_events and are not served.
 //
-// [New] starts nothing. [Store.Run] owns the goroutines of the consumers and of
-// the index builder, and returns after them.
+// [New] starts nothing. [Store.Run] owns the goroutines of the consumers, of the
+// adopter and of the index builder, and returns after them.
 package projections

@@ -39,7 +39,8 @@ const (
 func reserved(name string) bool {
 	switch name {
 	case fieldID, "__v", "version", "id", fieldJobID, fieldKind, fieldEmittedAt, fieldSequence,
-		fieldEpoch, fieldEventID, fieldTraceParent, fieldCreatedAt, fieldUpdatedAt, fieldRaw, fieldOmitted:
+		fieldEpoch, fieldEventID, fieldTraceParent, fieldCreatedAt, fieldUpdatedAt, fieldRaw, fieldOmitted,
+		fieldLogStoredAt, fieldLogEmittedAt:
 		return true
 	}
 	return false

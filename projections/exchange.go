@@ -41,9 +41,17 @@ func (e Extent) kept() bson.D {
 	}}}
 }
 
+// keptOrAdopted matches those, and adopted documents: workers wrote them, and may look for
+// them by their _ids. The shadow has the projection's documents of the same records until
+// it is mended.
+func (e Extent) keptOrAdopted() bson.D {
+	return bson.D{{Key: "$or", Value: bson.A{e.kept(), bson.D{{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}}}}}}
+}
+
 // CopyKept copies into the shadow what the projection's collection has and the
 // log has not: documents of older writers, of earlier epochs, and of records that
-// retention has removed. It returns how many it found. A repeat copies what has
+// retention has removed, and those of workers that were adopted, for which [Model.Mend]
+// removes what the shadow has of the same records. It returns how many it found. A repeat copies what has
 // come since; what an interrupted swap has put aside is copied too.
 func (m *Model) CopyKept(ctx context.Context, extent Extent, progress func(copied int)) (int, error) {
 	aside, err := m.aside(ctx)
@@ -52,7 +60,7 @@ func (m *Model) CopyKept(ctx context.Context, extent Extent, progress func(copie
 	}
 	total := 0
 	for _, name := range append(aside, m.Collection()) {
-		n, err := m.copyKept(ctx, name, m.shadow, extent, func(n int) {
+		n, err := m.copyKept(ctx, name, m.shadow, extent.keptOrAdopted(), func(n int) {
 			if progress != nil {
 				progress(total + n)
 			}
@@ -64,9 +72,9 @@ func (m *Model) CopyKept(ctx context.Context, extent Extent, progress func(copie
 	return total, nil
 }
 
-func (m *Model) copyKept(ctx context.Context, from string, to *Store, extent Extent, progress func(int)) (int, error) {
+func (m *Model) copyKept(ctx context.Context, from string, to *Store, which bson.D, progress func(int)) (int, error) {
 	source, target := m.live.events.Database().Collection(from, sure()), m.collection(to)
-	cursor, err := source.Find(ctx, extent.kept(), options.Find().SetBatchSize(int32(m.live.cfg.MaxBatch)))
+	cursor, err := source.Find(ctx, which, options.Find().SetBatchSize(int32(m.live.cfg.MaxBatch)))
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", from, err)
 	}
@@ -168,7 +176,7 @@ func (m *Model) Settle(ctx context.Context, extent Extent) (int, error) {
 	}
 	total := 0
 	for _, name := range names {
-		n, err := m.copyKept(ctx, name, m.live, extent, func(int) {})
+		n, err := m.copyKept(ctx, name, m.live, extent.kept(), func(int) {})
 		if total += n; err != nil {
 			return total, err
 		}

@@ -1,6 +1,9 @@
 package projections
 
 import (
+	"context"
+	"time"
+
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -33,3 +36,52 @@ var IsOutage = isOutage
 
 // ErrMalformed marks a document of another writer that is no event.
 var ErrMalformed = errMalformed
+
+// Adopter is the adopter, one pass at a time.
+type Adopter struct{ *adopter }
+
+// NewAdopter returns an adopter of the store's.
+func (s *Store) NewAdopter() Adopter { return Adopter{s.newAdopter()} }
+
+// Pass makes a pass over everything, however lately it was looked at, and gives the
+// lease up.
+func (a Adopter) Pass(ctx context.Context) error {
+	clear(a.looked)
+	defer a.giveUp(ctx)
+	return a.pass(ctx)
+}
+
+// Interrupt leaves the lease as an adopter does that dies at work on a job.
+func (a Adopter) Interrupt(ctx context.Context, records ...messaging.Record) error {
+	var pairs []pair
+	for _, record := range records {
+		t, _ := newTwin(record)
+		pairs = append(pairs, pair{t, t})
+	}
+	note := workedOn(pairs)
+	for _, p := range pairs {
+		note.span(p.worker.emitted.Add(-time.Second)) // the worker's time
+	}
+	_, _, err := a.lease(ctx, &note)
+	a.giveUp(ctx)
+	return err
+}
+
+// WriteHistory writes records as the projection does.
+func (s *Store) WriteHistory(ctx context.Context, records []messaging.Record, repeated bool) error {
+	return s.writeHistory(ctx, records, repeated)
+}
+
+// Older returns how many of the job's documents without a sequence a reader is shown,
+// when the log has the records of tail beyond what is projected.
+func (s *Store) Older(ctx context.Context, jobID string, tail func(each func(messaging.Record))) (int, error) {
+	twins, err := s.doubled(ctx, jobID, func(_ context.Context, _ string, each func(messaging.Record)) error {
+		tail(each)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	all, err := s.events.CountDocuments(ctx, bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}})
+	return int(all) - len(twins), err
+}

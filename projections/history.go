@@ -2,15 +2,18 @@ package projections
 
 import (
 	"context"
+	"slices"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // writeHistory inserts the records into novel_job_events. Those that are there
-// already are left alone: the same position is the same event.
-func (s *Store) writeHistory(ctx context.Context, records []messaging.Record) error {
+// already are left alone: the same position is the same event. repeated says that some
+// may have been written before, and a worker's document adopted in their place.
+func (s *Store) writeHistory(ctx context.Context, records []messaging.Record, repeated bool) error {
 	if len(records) == 0 {
 		return nil
 	}
@@ -41,5 +44,35 @@ func (s *Store) writeHistory(ctx context.Context, records []messaging.Record) er
 			s.tellReduced(ctx, History, e.Record, keptNothing, 0)
 		}
 	}
+	if repeated || slices.ContainsFunc(records, func(r messaging.Record) bool { return r.Redelivered }) {
+		return s.removeAdopted(ctx, records)
+	}
 	return nil
+}
+
+// removeAdopted removes the projection's documents of records for which a worker's
+// document was adopted before. It is asked after the insert: an adoption that comes
+// later removes them itself.
+func (s *Store) removeAdopted(ctx context.Context, records []messaging.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	var jobs, sequences bson.A
+	for _, record := range records {
+		jobs, sequences = append(jobs, record.JobID), append(sequences, int64(record.Sequence))
+	}
+	filter := bson.D{
+		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: jobs}}},
+		{Key: fieldSequence, Value: bson.D{{Key: "$in", Value: sequences}}},
+		{Key: fieldEpoch, Value: records[0].Epoch},
+		{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}},
+	}
+	var ours bson.A
+	err := s.eachEvent(ctx, filter, byJob, func(doc bson.Raw) bool {
+		ours = append(ours, positionOf(doc).String())
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return s.removeEvents(ctx, ours)
 }

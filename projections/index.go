@@ -16,7 +16,8 @@ import (
 // [Store.ReadLegacy]'s order within a job. The third serves every read by
 // sequence as one range in one direction, with the epoch looked up in the index,
 // and the search for documents without a sequence, which it holds as null: it
-// must not be sparse. novel_job_heads is read by _id.
+// must not be sparse. The fourth serves the search for new documents without a
+// sequence. novel_job_heads is read by _id.
 var indexes = []struct {
 	name string
 	keys bson.D
@@ -28,6 +29,7 @@ var indexes = []struct {
 	{"idx_novel_job_events_jobId_sequence", bson.D{
 		{Key: fieldJobID, Value: 1}, {Key: fieldSequence, Value: 1}, {Key: fieldEpoch, Value: 1},
 	}},
+	{"idx_novel_job_events_sequence_id", bson.D{{Key: fieldSequence, Value: 1}, {Key: fieldID, Value: 1}}},
 }
 
 // indexConflictCodes are MongoDB's for an index that is there under another name

@@ -19,6 +19,7 @@ type metrics struct {
 	batch     *prometheus.HistogramVec
 	reduced   *prometheus.CounterVec
 	malformed prometheus.Counter
+	adopted   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -50,8 +51,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_projections_malformed_documents_total",
 			Help: "Documents of other writers that were skipped by a read, being no event.",
 		}),
+		adopted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_projections_adopted_documents_total",
+			Help: "Documents that a worker had written and that were made those of their records.",
+		}),
 	}
-	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed} {
+	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted} {
 		if err := reg.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the metrics of projections: %w", err)
 		}

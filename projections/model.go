@@ -157,7 +157,7 @@ func (m *Model) Apply(ctx context.Context, records []messaging.Record) error {
 	if m.name == JobHeads {
 		return m.shadow.writeHeads(ctx, records)
 	}
-	return m.shadow.writeHistory(ctx, records)
+	return m.shadow.writeHistory(ctx, records, false)
 }
 
 // DropShadow removes the shadow, if there is one.

@@ -83,8 +83,8 @@ func TestMongoComesLater(t *testing.T) {
 		t.Fatal("not applied in a minute")
 	}
 	b.connected(t)
-	eventually(t, "the indexes", func() bool { return len(indexNames(t, b)) == 4 })
-	for _, name := range []string{"idx_novel_job_events_jobId_emittedAt", "idx_novel_job_events_kind_emittedAt", "idx_novel_job_events_jobId_sequence"} {
+	eventually(t, "the indexes", func() bool { return len(indexNames(t, b)) == 5 })
+	for _, name := range []string{"idx_novel_job_events_jobId_emittedAt", "idx_novel_job_events_kind_emittedAt", "idx_novel_job_events_jobId_sequence", "idx_novel_job_events_sequence_id"} {
 		if !strings.Contains(strings.Join(indexNames(t, b), " "), name) {
 			t.Errorf("there is no index %s", name)
 		}
@@ -139,7 +139,7 @@ func TestIndexesThatAreThere(t *testing.T) {
 			t.Errorf("Run: %v", err)
 		}
 	}
-	if names := indexNames(t, b); len(names) != 4 {
+	if names := indexNames(t, b); len(names) != 5 {
 		t.Errorf("indexes %v", names)
 	}
 }

@@ -99,6 +99,7 @@ func (s *Store) findEvents(
 		for size := 0; size < maxBytes && cursor.Next(ctx); found++ {
 			record, err := decodeRecord(cursor.Current)
 			switch {
+			case err == nil && repeats(records, record): // see adopt.go
 			case err == nil:
 				records, size = append(records, record), size+len(record.Body)
 			case errors.Is(err, ErrIncomplete):
@@ -113,6 +114,12 @@ func (s *Store) findEvents(
 		return nil, 0, err
 	}
 	return records, found, nil
+}
+
+// repeats reports whether a record is the last of records once more: its document and
+// that of a worker, which is being adopted, stand side by side for a moment.
+func repeats(records []messaging.Record, record messaging.Record) bool {
+	return record.Sequence > 0 && len(records) > 0 && records[len(records)-1].Position == record.Position
 }
 
 // maxPage bounds the documents that MongoDB is asked for in one reply.

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -41,8 +42,10 @@ func readDocument(doc bson.Raw) (record messaging.Record, err error) {
 	record.ID = text(doc, fieldEventID)
 	record.TraceParent = text(doc, fieldTraceParent)
 	record.EmittedAt = timeText(doc.Lookup(fieldEmittedAt))
-	if stored, ok := doc.Lookup(fieldCreatedAt).TimeOK(); ok {
+	record.StoredAt = madeAt(doc)
+	if stored, ok := doc.Lookup(fieldLogStoredAt).TimeOK(); ok { // adopted
 		record.StoredAt = stored.UTC()
+		record.EmittedAt = cmp.Or(text(doc, fieldLogEmittedAt), record.EmittedAt)
 	}
 	switch {
 	case record.JobID == "" || record.Kind == "" || record.EmittedAt == "":

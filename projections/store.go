@@ -87,10 +87,14 @@ func sure() *options.CollectionOptionsBuilder {
 // then it returns nil. It returns an error when the log cannot be consumed. Once
 // at a time; several processes may run the same projections.
 func (s *Store) Run(ctx context.Context, log Log) error {
-	// All three are stopped by ctx, or by the first that fails.
+	// All of them are stopped by ctx, or by the first that fails.
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		s.ensureIndexes(groupCtx)
+		return nil
+	})
+	group.Go(func() error {
+		s.newAdopter().run(groupCtx)
 		return nil
 	})
 	for _, p := range []*projection{

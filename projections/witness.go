@@ -43,15 +43,17 @@ func isWitness(doc bson.Raw) bool { return text(doc, fieldID) == witnessID }
 // acknowledged before.
 func (s *Store) writeWitnessed(log Log) func(context.Context, []messaging.Record) error {
 	var before sighting // the witness at the last look
-	return func(ctx context.Context, records []messaging.Record) error {
-		for {
-			var err error
+	failed := false     // the last attempt: a part of it may have been written
+	return func(ctx context.Context, records []messaging.Record) (err error) {
+		repeated := failed
+		defer func() { failed = err != nil }()
+		for ; ; repeated = true {
 			if !before.there {
 				if before, err = s.witness(ctx); err != nil {
 					return err
 				}
 			}
-			if err := s.writeHistory(ctx, records); err != nil {
+			if err := s.writeHistory(ctx, records, repeated); err != nil {
 				return err
 			}
 			now, err := s.witness(ctx)

@@ -111,38 +111,53 @@ func tableOfStatus(w io.Writer, all []app.ProjectionStatus) {
 }
 
 func newProjectionsVerify() *cobra.Command {
-	var shadow bool
+	var shadow, mend bool
 	var show int
 	command := projectionsCommand(&cobra.Command{
 		Use:   "verify [PROJECTION...]",
 		Short: "Compare what MongoDB holds with the log, changing nothing",
 		Long: `verify folds the log up to what the projection has acknowledged, and lists documents
 that are missing, extra or different. Documents that the log cannot have made are counted
-as kept: those of older writers, of earlier epochs, and of events that retention removed.`,
+as kept: those of older writers, of earlier epochs, and of events that retention removed.
+Adopted ones were written by a worker and are compared as well. Doubled are events that
+stand twice, once as a worker wrote them: a gateway adopts those within seconds, and --mend
+does so before the comparison.`,
 		Example: `  realtime projections verify
+  realtime projections verify history --mend
   realtime projections verify history --show 100 -o json
   realtime projections verify --shadow      # a rebuild that waits to be swapped`,
 	}, tableOfReports, func(cmd *cobra.Command, r *app.Rebuild) (app.ProjectionReport, error) {
+		mended := 0
+		if mend {
+			var err error
+			if mended, err = r.MendDoubled(cmd.Context()); err != nil {
+				return app.ProjectionReport{}, err
+			}
+		}
 		report, err := r.Verify(cmd.Context(), shadow, show)
+		report.Mended = mended
 		if err == nil && !report.Equal {
 			err = errDiffers
 		}
 		return report, err
 	})
+	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of events that stand twice")
+	command.MarkFlagsMutuallyExclusive("mend", "shadow")
 	command.Flags().BoolVar(&shadow, "shadow", false, "compare the shadow instead of the collection")
 	showFlag(command, &show)
 	return command
 }
 
 func tableOfReports(w io.Writer, all []app.ProjectionReport) {
-	fmt.Fprintln(w, "COLLECTION\tUP TO\tEXPECTED\tFOUND\tMISSING\tEXTRA\tDIFFERENT\tREDUCED\tKEPT\tSECONDS\tRESULT")
+	fmt.Fprintln(w, "COLLECTION\tUP TO\tEXPECTED\tFOUND\tMISSING\tEXTRA\tDIFFERENT\tREDUCED\tKEPT\tADOPTED\tDOUBLED\tMENDED\tSECONDS\tRESULT")
 	for _, r := range all {
 		result := "equal"
 		if !r.Equal {
 			result = "DIFFERS"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n",
-			r.Collection, r.LastSequence, r.Expected, r.Found, r.Missing, r.Extra, r.Different, r.Reduced, r.Kept, r.Seconds, result)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n",
+			r.Collection, r.LastSequence, r.Expected, r.Found, r.Missing, r.Extra, r.Different, r.Reduced, r.Kept,
+			r.Adopted, r.Doubled, r.Mended, r.Seconds, result)
 	}
 	for _, r := range all {
 		for _, d := range r.Differences {

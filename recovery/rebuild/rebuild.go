@@ -80,10 +80,17 @@ func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 	if err := r.begin(ctx, restart); err != nil {
 		return err
 	}
-	if err := r.copyKept(ctx, state); err != nil {
+	kept, err := r.copyKept(ctx, state)
+	if err != nil {
 		return err
 	}
-	return r.level(ctx, "fill", state.Epoch)
+	if err := r.level(ctx, "fill", state.Epoch); err != nil || kept == 0 {
+		return err
+	}
+	// Workers' documents were copied that the projection had not adopted, or not yet.
+	r.report(Progress{Step: "mend events that stand twice"})
+	_, err = r.model.Mend(ctx, true, false)
+	return err
 }
 
 // level brings the shadow up to the head of the log.
@@ -131,11 +138,10 @@ func (r *Rebuild) Discard(ctx context.Context) error {
 	return r.model.DropShadow(ctx)
 }
 
-func (r *Rebuild) copyKept(ctx context.Context, state eventstore.State) error {
-	_, err := r.model.CopyKept(ctx, extentOf(state), func(copied int) {
+func (r *Rebuild) copyKept(ctx context.Context, state eventstore.State) (int, error) {
+	return r.model.CopyKept(ctx, extentOf(state), func(copied int) {
 		r.report(Progress{Step: "carry over", Done: uint64(copied)})
 	})
-	return err
 }
 
 func extentOf(state eventstore.State) projections.Extent {

@@ -21,6 +21,8 @@ type Report struct {
 	LastSequence  uint64 `json:"lastSequence"`
 	Equal         bool   `json:"equal"`
 	projections.Findings
+	// Mended is how many documents a mending before the comparison has made fewer.
+	Mended  int     `json:"mended,omitempty"`
 	Seconds float64 `json:"seconds"`
 }
 
@@ -65,11 +67,26 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 		}
 	}
 	findings := audit.Findings()
+	if findings.Kept > 0 {
+		r.report(Progress{Step: "look for events that stand twice"})
+		doubled, err := r.model.Mend(ctx, shadow, true)
+		if err != nil {
+			return Report{}, err
+		}
+		findings.Doubled = uint64(doubled)
+	}
 	return Report{
 		Projection: r.model.Name(), Collection: collection,
 		Epoch: extent.Epoch, FirstSequence: extent.First, LastSequence: extent.Last,
 		Equal: findings.Equal(), Findings: findings, Seconds: time.Since(began).Seconds(),
 	}, nil
+}
+
+// MendDoubled adopts workers' documents of events that stand twice in the projection's
+// collection, and returns how many documents are fewer for it.
+func (r *Rebuild) MendDoubled(ctx context.Context) (int, error) {
+	r.report(Progress{Step: "mend events that stand twice"})
+	return r.model.Mend(ctx, false, false)
 }
 
 // sums folds the log and, beside it, sums up the collection: the one is work of NATS

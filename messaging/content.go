@@ -1,0 +1,89 @@
+package messaging
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+)
+
+// ContentKey identifies what an event says, whoever wrote it down. Two envelopes
+// have the same key when their kinds are the same and their contents are equal as
+// JSON values: the order of an object's members, the spelling of numbers and of
+// strings do not count. A number is what JavaScript makes of it.
+//
+// The content is the event; of a job-status, the status and the snapshot, where
+// null stands for none; of any other kind, all fields but those that every
+// envelope has.
+type ContentKey [sha256.Size]byte
+
+// KeyOfContent returns the key of an envelope. It fails when the envelope is no JSON
+// object.
+func KeyOfContent(kind Kind, envelope []byte) (ContentKey, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(envelope, &fields); err != nil || fields == nil {
+		return ContentKey{}, fmt.Errorf("read the content of a %s envelope: not a JSON object", kind)
+	}
+	var names []string
+	switch kind {
+	case KindGeneration, KindDomain:
+		names = []string{"event"}
+	case KindJobStatus:
+		names = []string{"snapshot", "status"}
+	default:
+		for _, common := range []string{"version", "id", "jobId", "kind", "emittedAt", "traceparent"} {
+			delete(fields, common)
+		}
+		names = slices.Sorted(maps.Keys(fields))
+	}
+	canonical := append([]byte(kind), 0)
+	for _, name := range names {
+		value, found := fields[name]
+		if !found {
+			value = json.RawMessage("null")
+		}
+		decoder := json.NewDecoder(bytes.NewReader(value))
+		decoder.UseNumber()
+		var content any
+		if err := decoder.Decode(&content); err != nil {
+			return ContentKey{}, fmt.Errorf("read %q of a %s envelope: %w", name, kind, err)
+		}
+		canonical = appendCanonical(append(strconv.AppendQuote(canonical, name), ':'), content)
+	}
+	return sha256.Sum256(canonical), nil
+}
+
+// appendCanonical appends the one form that stands for all spellings of a value.
+func appendCanonical(dst []byte, value any) []byte {
+	switch value := value.(type) {
+	case nil:
+		return append(dst, "null"...)
+	case bool:
+		return strconv.AppendBool(dst, value)
+	case json.Number:
+		number, _ := value.Float64() // Out of range gives an infinity.
+		if math.IsInf(number, 0) {
+			return append(dst, "null"...) // what JSON.stringify writes for it
+		}
+		return strconv.AppendFloat(dst, number+0, 'g', -1, 64) // + 0: no negative zero
+	case string:
+		return strconv.AppendQuote(dst, value)
+	case []any:
+		dst = append(dst, '[')
+		for _, element := range value {
+			dst = append(appendCanonical(dst, element), ',')
+		}
+		return append(dst, ']')
+	case map[string]any:
+		dst = append(dst, '{')
+		for _, name := range slices.Sorted(maps.Keys(value)) {
+			dst = append(appendCanonical(append(strconv.AppendQuote(dst, name), ':'), value[name]), ',')
+		}
+		return append(dst, '}')
+	}
+	return dst
+}

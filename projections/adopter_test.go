@@ -1,0 +1,104 @@
+package projections_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// written is a record's document as a worker of the contract writes it: the content
+// of the envelope, the time of the event, and no sequence.
+func written(t testing.TB, r messaging.Record) bson.D {
+	t.Helper()
+	var body bson.D
+	if err := bson.UnmarshalExtJSON(r.Body, false, &body); err != nil {
+		t.Fatal(err)
+	}
+	emitted := r.StoredAt.Add(-3 * time.Millisecond)
+	doc := bson.D{
+		{Key: "_id", Value: bson.NewObjectID()},
+		{Key: "jobId", Value: r.JobID},
+		{Key: "kind", Value: string(r.Kind)},
+		{Key: "emittedAt", Value: messaging.FormatTime(emitted)},
+	}
+	for _, field := range body {
+		switch field.Key {
+		case "event", "status", "snapshot":
+			doc = append(doc, field)
+		}
+	}
+	return append(doc, bson.E{Key: "createdAt", Value: emitted}, bson.E{Key: "updatedAt", Value: emitted}, bson.E{Key: "__v", Value: 0})
+}
+
+// shown counts what a program sees that reads the collection and knows nothing of the
+// projection.
+func (b bench) shown(t testing.TB, jobID string) int {
+	return b.count(t, b.events(), bson.D{{Key: "jobId", Value: jobID}})
+}
+
+// running runs the store on the log until the test ends.
+func (b bench) running(t testing.TB, log projections.Log) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx, log) }() // stopped by cancel
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// A worker's documents are adopted whether they come before or after the projection's.
+func TestWorkersDocumentsAreAdopted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var records []messaging.Record
+	for n := range uint64(53) {
+		r := generation(n+1, "job", chapter(int(n)))
+		if n%10 == 0 {
+			r = status(n+1, "job", "running", fmt.Sprintf(`{"n":%d}`, n))
+		}
+		records = append(records, r)
+	}
+	var before, after []any
+	for i, r := range records {
+		if i%2 == 0 {
+			before = append(before, written(t, r))
+		} else {
+			after = append(after, written(t, r))
+		}
+	}
+	old := written(t, generation(1, "job", `{"type":"old","occurredAt":"2020-01-01T00:00:00.000Z"}`))
+	b.insert(t, b.events(), before...)
+	b.insert(t, b.events(), old)
+	log := newFeed(records...)
+	b.running(t, log)
+	<-log.applied
+	b.insert(t, b.events(), after...)
+	wrote := time.Now()
+	eventually(t, "each event once", func() bool { return b.shown(t, "job") == 54 })
+	t.Logf("once after %s", time.Since(wrote))
+	page, err := b.ReadAfter(t.Context(), "job", messaging.Position{Epoch: epoch}, 100)
+	if err != nil || len(page) != len(records) {
+		t.Fatalf("%d records, %v", len(page), err)
+	}
+	for i, r := range page {
+		if string(r.Body) != string(records[i].Body) || r.EmittedAt != records[i].EmittedAt || r.Position != records[i].Position || !r.StoredAt.Equal(records[i].StoredAt) {
+			t.Errorf("record %d is %+v", i, r)
+		}
+	}
+	if n := b.count(t, b.events(), bson.D{{Key: "_id", Value: bson.D{{Key: "$type", Value: "objectId"}}}}); n != 54 {
+		t.Errorf("%d documents of the worker's, want 54", n)
+	}
+	if found := audit(t, b.model(t, projections.History), false, projections.Extent{Epoch: epoch, First: 1, Last: 53}, records); !found.Equal() || found.Adopted != 53 || found.Kept != 1 {
+		t.Errorf("%+v", found)
+	}
+}
