@@ -135,13 +135,23 @@ func (h *Hub) caughtUp(sub *subscription) {
 	sub.sink.reach(sub.room.jobID, sub.epoch, sub.cursor)
 	sub.sink.send(messaging.EventCaughtUp, messaging.CaughtUp{
 		JobID: sub.room.jobID, From: account.from, To: sub.cursor, Replayed: account.replayed, Source: account.source,
+		Position: positionText(sub.epoch, sub.cursor),
 	})
+}
+
+// positionText is a position as a client is told it, empty without an epoch: a bare
+// sequence would be taken for one of any life of the log.
+func positionText(epoch string, sequence uint64) string {
+	if epoch == "" {
+		return ""
+	}
+	return messaging.Position{Epoch: epoch, Sequence: sequence}.String()
 }
 
 // gap tells the client which part of the history is gone.
 func (h *Hub) gap(sub *subscription, requested, firstAvailable uint64, reason messaging.GapReason) {
 	sub.tell(messaging.EventGap, messaging.Gap{
-		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason,
+		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: sub.epoch,
 	})
 	h.metrics.gaps.WithLabelValues(string(reason)).Inc()
 }

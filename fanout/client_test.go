@@ -34,6 +34,7 @@ type message struct {
 	Requested      uint64           `json:"requested"`
 	FirstAvailable uint64           `json:"firstAvailable"`
 	Reason         string           `json:"reason"`
+	Position       string           `json:"position"`
 	Timestamp      int64            `json:"timestamp"`
 	messaging.Problem
 }

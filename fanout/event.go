@@ -20,7 +20,8 @@ type event struct {
 	// with this one subscription; without connection state recovery, and for an
 	// event that is not in the log, there is none.
 	packet []byte
-	// epoch and key are the offset's, empty without one.
+	// epoch is the life of the log that the sequence counts in, empty without a
+	// sequence; key is the offset's, empty without one.
 	epoch, key string
 
 	stream atomic.Pointer[[]byte]
@@ -38,7 +39,11 @@ func newEvent(catalogue *messaging.Catalogue, record messaging.Record, offsets b
 	}
 	name, _ := catalogue.SocketEvent(record.Kind)
 	if !offsets || record.Sequence == 0 {
-		return encodeEvent(record.Sequence, name, payload), nil
+		ev := encodeEvent(record.Sequence, name, payload)
+		if record.Sequence > 0 {
+			ev.epoch = record.Epoch
+		}
+		return ev, nil
 	}
 	ev := &event{sequence: record.Sequence, name: name, payload: payload, epoch: record.Epoch, key: jobKey(record.JobID)}
 	marks := [1]mark{{key: ev.key, sequence: ev.sequence}}
@@ -64,19 +69,22 @@ func (e *event) size() int { return 2*len(e.packet) + 96 }
 // Standard, section 9.2.6):
 //
 //	event: novel.domain-event\n
-//	id: 17\n
+//	id: 5f0c…:17\n
 //	data: {…}\n
 //	\n
 //
-// An event without a sequence has no id line, so that a client's Last-Event-ID
-// stays on the last event that has one.
+// The id is the event's position. An event without a sequence has no id line, so
+// that a client's Last-Event-ID stays on the last event that has one.
 func (e *event) streamed() []byte {
 	if block := e.stream.Load(); block != nil {
 		return *block
 	}
-	block := make([]byte, 0, len(e.name)+len(e.payload)+48)
+	block := make([]byte, 0, len(e.name)+len(e.epoch)+len(e.payload)+48)
 	block = append(append(block, "event: "...), e.name...)
-	if e.sequence > 0 {
+	switch {
+	case e.sequence > 0 && e.epoch != "":
+		block = messaging.Position{Epoch: e.epoch, Sequence: e.sequence}.Append(append(block, "\nid: "...))
+	case e.sequence > 0:
 		block = strconv.AppendUint(append(block, "\nid: "...), e.sequence, 10)
 	}
 	block = append(append(block, "\ndata: "...), e.payload...)

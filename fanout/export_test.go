@@ -45,10 +45,10 @@ func Encode(catalogue *messaging.Catalogue, record messaging.Record) (packet, bl
 	return len(ev.packet), len(ev.streamed()), nil
 }
 
-// ParseSequence reads the since of a subscribe request.
-func ParseSequence(raw []byte) (sequence uint64, ok bool) {
-	sequence, err := parseSequence(raw)
-	return sequence, err == nil
+// ParseSince reads the since of a subscribe request.
+func ParseSince(raw []byte) (position messaging.Position, ok bool) {
+	position, err := parseSince(raw)
+	return position, err == nil
 }
 
 // CheckQuery reads the query of a REST request and returns its limit.

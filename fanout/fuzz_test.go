@@ -10,25 +10,33 @@ import (
 	"github.com/letswriteabook/realtime/fanout"
 )
 
-// FuzzSequence: what is taken for a sequence is written as digits and nothing
-// else, whether in quotes or not, and its value is theirs.
+// FuzzSequence: what is taken for a position is written as digits and nothing
+// else, whether in quotes or not, or in quotes as an epoch and digits, and its value is
+// theirs.
 func FuzzSequence(f *testing.F) {
-	for _, seed := range []string{`0`, `17`, `"17"`, `-1`, `1e3`, `1.0`, `""`, `"`, `null`, `{}`, `18446744073709551615`, `18446744073709551616`, `"0x1f"`, `"1"`} {
+	for _, seed := range []string{
+		`0`, `17`, `"17"`, `-1`, `1e3`, `1.0`, `""`, `"`, `null`, `{}`, `18446744073709551615`, `18446744073709551616`, `"0x1f"`, `"1"`,
+		`"epoch:17"`, `":17"`, `"a:b:17"`, `"epoch:"`, `epoch:17`, `"epoch:-1"`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got, ok := fanout.ParseSequence(raw)
+		got, ok := fanout.ParseSince(raw)
 		if !ok {
 			return
 		}
 		text := string(raw)
 		if strings.HasPrefix(text, `"`) {
 			if err := json.Unmarshal(raw, &text); err != nil {
-				t.Fatalf("%q is taken for %d: %v", raw, got, err)
+				t.Fatalf("%q is taken for %s: %v", raw, got, err)
 			}
 		}
-		if strings.Trim(text, "0123456789") != "" || strings.TrimLeft(text, "0") != strings.TrimLeft(strconv.FormatUint(got, 10), "0") {
-			t.Fatalf("%q is taken for %d", raw, got)
+		text, epoch := strings.TrimPrefix(text, got.Epoch+":"), got.Epoch
+		if strings.Trim(text, "0123456789") != "" || strings.TrimLeft(text, "0") != strings.TrimLeft(strconv.FormatUint(got.Sequence, 10), "0") {
+			t.Fatalf("%q is taken for %s", raw, got)
+		}
+		if len(epoch) > 128 || strings.Contains(epoch, ":") {
+			t.Fatalf("%q is taken for the epoch %q", raw, epoch)
 		}
 	})
 }

@@ -16,11 +16,12 @@ import (
 const maxPage = 1000
 
 // ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since= with
-// {count, items}, and "incomplete": true when the page lacks, or may lack, items that
-// MongoDB has alone, and that does not answer.
+// {count, items, epoch, position}, and "incomplete": true when the page lacks, or may
+// lack, items that MongoDB has alone, and that does not answer. position is where to
+// go on from with since; gap, the payload of novel.gap, says what cannot be had.
 //
 // The newest limit items come first; before leaves out those from there on.
-// since asks for what follows instead: given as a sequence, the oldest limit
+// since asks for what follows instead: given as a position, the oldest limit
 // items after it, oldest first, so that a client can poll page by page; given as
 // a time, the newest after it, newest first.
 func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
@@ -38,7 +39,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	items, count := []byte(nil), 0
-	incomplete, err := g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
+	found, err := g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
 		if g.hub.erased.covers(record) {
 			return false
 		}
@@ -62,10 +63,21 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	body = append(body, bytes.TrimPrefix(items, []byte(","))...)
 	setPageHeaders(w.Header())
 	body = append(body, ']')
-	if incomplete {
-		body = append(body, `,"incomplete":true`...)
+	_, _ = w.Write(append(found.append(body), '}'))
+}
+
+// append appends the fields that stand beside the items.
+func (l listed) append(dst []byte) []byte {
+	beside, err := json.Marshal(struct {
+		Epoch      string         `json:"epoch,omitempty"`
+		Position   string         `json:"position,omitempty"`
+		Incomplete bool           `json:"incomplete,omitempty"`
+		Gap        *messaging.Gap `json:"gap,omitempty"`
+	}{l.epoch, l.position(), l.incomplete, l.gap})
+	if err != nil || len(beside) == len("{}") {
+		return dst // strings, numbers and a boolean always marshal
 	}
-	_, _ = w.Write(append(body, '}'))
+	return append(append(dst, ','), beside[1:len(beside)-1]...)
 }
 
 func setPageHeaders(header http.Header) {
@@ -78,18 +90,19 @@ const behindTries = 4
 
 // events gives show what a query asks for, without following the job; see
 // [history.list].
-func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) (incomplete bool, err error) {
+func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) (found listed, err error) {
 	if err := h.knowErasures(ctx); err != nil {
-		return false, err
-	}
-	at, err := h.locate(ctx, jobID)
-	if err != nil {
-		return false, err
+		return found, err
 	}
 	for tries := 0; ; {
-		incomplete, err := h.history.list(ctx, at, query, show)
-		if !errors.Is(err, errBehind) || tries == behindTries || !h.failed(ctx, err, &tries) {
-			return incomplete, err
+		at, err := h.locate(ctx, jobID)
+		if err != nil {
+			return found, err
+		}
+		found, err := h.history.list(ctx, at, query, show)
+		waits := errors.Is(err, errBehind) || errors.Is(err, errRenewed)
+		if !waits || tries == behindTries || !h.failed(ctx, err, &tries) {
+			return found, err
 		}
 	}
 }
@@ -111,7 +124,7 @@ func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 		return place{}, err
 	}
 	head, err := h.log.LastSequence(ctx, jobID)
-	return place{jobID: jobID, epoch: extent.Epoch, head: head}, err
+	return place{jobID: jobID, epoch: extent.Epoch, head: head, kept: h.erased.of(jobID).kept(extent.Epoch)}, err
 }
 
 // jobRequest answers the parts that requests about one job share: the origin, the

@@ -22,7 +22,7 @@ func TestStreamIDs(t *testing.T) {
 		t.Errorf("an old document has the id %q", m.SSE)
 	}
 	for sequence := range uint64(3) {
-		if m := c.next(); m.SSE != fmt.Sprint(sequence+1) || m.Sequence != sequence+1 {
+		if m := c.next(); m.SSE != fmt.Sprintf("epoch-1:%d", sequence+1) || m.Sequence != sequence+1 {
 			t.Errorf("id %q of %s", m.SSE, m.Raw)
 		}
 	}

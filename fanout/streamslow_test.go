@@ -33,7 +33,7 @@ func TestStreamOfASlowReader(t *testing.T) {
 		defer response.Body.Close()
 		defer conn.Close() // first, as closing the body reads it to its end
 		started, read := time.Now(), strings.Builder{}
-		for part := make([]byte, 4<<10); !strings.Contains(read.String(), "\nid: 100\n"); time.Sleep(time.Second) {
+		for part := make([]byte, 4<<10); !strings.Contains(read.String(), "\nid: epoch-1:100\n"); time.Sleep(time.Second) {
 			n, err := response.Body.Read(part)
 			read.Write(part[:n])
 			if err != nil || read.Len() > 2_000_000 || time.Since(started) > time.Hour {

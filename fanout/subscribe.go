@@ -3,8 +3,6 @@ package fanout
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"strconv"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/socketio"
@@ -60,8 +58,9 @@ func (c *client) follow(jobID string, from start) *messaging.Problem {
 		c.drop(jobID, existing)
 		existing = nil
 	}
-	c.sink.expect(jobID, c.gateway.hub.Epoch())
-	c.sink.send(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now())})
+	epoch := c.gateway.hub.Epoch()
+	c.sink.expect(jobID, epoch)
+	c.sink.send(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now()), Epoch: epoch})
 	if existing != nil {
 		existing.restored = false
 		existing.subscription.affirm()
@@ -92,6 +91,7 @@ func (s *subscription) affirm() {
 	if s.live {
 		s.sink.send(messaging.EventCaughtUp, messaging.CaughtUp{
 			JobID: s.room.jobID, From: s.cursor, To: s.cursor, Source: messaging.SourceNone,
+			Position: positionText(s.epoch, s.cursor),
 		})
 	}
 }
@@ -134,9 +134,9 @@ func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
 	}
 }
 
-// parseSubscribe reads {jobId, since?, epoch?}. The epoch, when the client has
-// kept it from the acknowledgement, makes a sequence of an earlier life of the
-// log known as such.
+// parseSubscribe reads {jobId, since?, epoch?}. since is a position,
+// "epoch:sequence", or a sequence; the epoch, in it or beside it, makes a sequence
+// of an earlier life of the log known as such.
 func (c *client) parseSubscribe(args []json.RawMessage) (string, start, *messaging.Problem) {
 	from := c.gateway.freshStart()
 	fields := object(args)
@@ -148,15 +148,17 @@ func (c *client) parseSubscribe(args []json.RawMessage) (string, start, *messagi
 	if !found || bytes.Equal(since, []byte("null")) {
 		return jobID, from, nil
 	}
-	sequence, err := parseSequence(since)
+	position, err := parseSince(since)
 	if err != nil {
 		problem := messaging.NewProblem(messaging.CodeSinceInvalid)
 		problem.JobID = jobID
 		return "", from, &problem
 	}
-	from.resume, from.position.Sequence = true, sequence
-	// Anything but a string is as good as no epoch: it only sharpens the check.
-	_ = json.Unmarshal(fields["epoch"], &from.position.Epoch)
+	if position.Epoch == "" {
+		// Anything but a string is as good as no epoch: it only sharpens the check.
+		_ = json.Unmarshal(fields["epoch"], &position.Epoch)
+	}
+	from.resume, from.position = true, position
 	return jobID, from, nil
 }
 
@@ -196,19 +198,14 @@ func checkJobID(jobID string) *messaging.Problem {
 	return &problem
 }
 
-var errSequence = errors.New("want a whole number, 0 or more")
-
-// parseSequence reads a sequence as JSON: a number, or the same in a string.
-func parseSequence(raw json.RawMessage) (uint64, error) {
+// parseSince reads a position as JSON: a sequence as a number, or the text that
+// [messaging.ParsePosition] reads.
+func parseSince(raw json.RawMessage) (messaging.Position, error) {
 	text := string(raw)
 	if len(text) > 1 && text[0] == '"' {
 		if err := json.Unmarshal(raw, &text); err != nil {
-			return 0, errSequence
+			return messaging.Position{}, err
 		}
 	}
-	sequence, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		return 0, errSequence
-	}
-	return sequence, nil
+	return messaging.ParsePosition(text)
 }

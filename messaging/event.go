@@ -23,6 +23,9 @@ const (
 type Subscribed struct {
 	JobID        string `json:"jobId"`
 	SubscribedAt string `json:"subscribedAt"`
+	// Epoch is the life of the log in which the sequences of what follows count, until
+	// a novel.gap names another. It is empty while it is not known.
+	Epoch string `json:"epoch,omitempty"`
 }
 
 // Unsubscribed is the payload of novel.unsubscribed.
@@ -66,6 +69,9 @@ type CaughtUp struct {
 	// Replayed counts the events sent.
 	Replayed int    `json:"replayed"`
 	Source   Source `json:"source"`
+	// Position is To with its epoch, as [Position.String] has it: from where the
+	// client resumes after a break. It is empty while the epoch is not known.
+	Position string `json:"position,omitempty"`
 }
 
 // GapReason says why history is missing.
@@ -88,6 +94,8 @@ type Gap struct {
 	Requested      uint64    `json:"requested"`
 	FirstAvailable uint64    `json:"firstAvailable"`
 	Reason         GapReason `json:"reason"`
+	// Epoch is the life of the log in which FirstAvailable counts.
+	Epoch string `json:"epoch,omitempty"`
 }
 
 // JobStatus is the payload of the synthetic novel.job-status that stands in for

@@ -25,13 +25,20 @@ type Position struct {
 	Sequence uint64
 }
 
+// maxEpochBytes bounds the epoch of a position that a client sends.
+const maxEpochBytes = 128
+
 // String returns the position as "epoch:sequence", the form [ParsePosition] reads.
-func (p Position) String() string {
-	return p.Epoch + ":" + strconv.FormatUint(p.Sequence, 10)
+func (p Position) String() string { return string(p.Append(nil)) }
+
+// Append appends the position in the form of [Position.String].
+func (p Position) Append(dst []byte) []byte {
+	return strconv.AppendUint(append(append(dst, p.Epoch...), ':'), p.Sequence, 10)
 }
 
 // ParsePosition reads "epoch:sequence", or a bare "sequence", whose epoch is
-// then empty and means whichever epoch is current.
+// then empty and means whichever epoch is current: it counts in the present life of
+// the log only, and one of an earlier life cannot be told from it.
 // It returns [ErrInvalidPosition] for anything else.
 func ParsePosition(text string) (Position, error) {
 	epoch, digits, found := strings.Cut(text, ":")
@@ -39,7 +46,7 @@ func ParsePosition(text string) (Position, error) {
 		epoch, digits = "", text
 	}
 	sequence, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
+	if err != nil || len(epoch) > maxEpochBytes {
 		return Position{}, fmt.Errorf("%w %.64q: want a sequence, or epoch:sequence", ErrInvalidPosition, text)
 	}
 	return Position{Epoch: epoch, Sequence: sequence}, nil

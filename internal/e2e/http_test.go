@@ -141,7 +141,7 @@ func (s *stream) take(n int) []delivery {
 			if err := json.Unmarshal([]byte(value), &d); err != nil {
 				s.t.Fatalf("data %s: %v", value, err)
 			}
-			if fmt.Sprint(d.Sequence) != id {
+			if !strings.HasSuffix(id, fmt.Sprintf(":%d", d.Sequence)) {
 				s.t.Errorf("the id is %s, the sequence %d", id, d.Sequence)
 			}
 			taken = append(taken, d)

@@ -197,6 +197,10 @@ export interface CaughtUp {
    * Where the replay came from: the furthest of the sources that were used.
    */
   source: 'none' | 'memory' | 'mongodb' | 'log' | 'aggregate'
+  /**
+   * The end of the replay as EPOCH:SEQUENCE, from where to resume after a break.
+   */
+  position?: string
   [k: string]: unknown
 }
 
@@ -220,6 +224,10 @@ export interface Gap {
    * retention: the log's limits have removed the range. epoch-changed: the sequence was given out by an earlier life of the log. erased: the events up to firstAvailable were erased for good; a client forgets what it has of them.
    */
   reason: 'retention' | 'epoch-changed' | 'erased'
+  /**
+   * The life of the log in which firstAvailable counts.
+   */
+  epoch?: string
   [k: string]: unknown
 }
 
@@ -285,9 +293,13 @@ export interface SubscribeRequest {
    */
   jobId: string
   /**
-   * The last sequence the client has seen: everything after it is replayed. Without it, the newest stored events are.
+   * The last position the client has seen, as EPOCH:SEQUENCE: everything after it is replayed. Without it, the newest stored events are. A bare sequence, as a number or in a string, counts in the present life of the log only.
    */
-  since?: number
+  since?: number | string
+  /**
+   * The life of the log that a bare sequence in since is of.
+   */
+  epoch?: string
   [k: string]: unknown
 }
 
@@ -303,6 +315,10 @@ export interface Subscribed {
    * When the gateway took the subscription.
    */
   subscribedAt: string
+  /**
+   * The life of the log in which the sequences of what follows count, until a novel.gap names another.
+   */
+  epoch?: string
   [k: string]: unknown
 }
 
