@@ -119,6 +119,18 @@ func (l *Log) writeIdentity(ctx context.Context, identity Identity, revision uin
 	return nil
 }
 
+// ensureIdentity re-creates the stream, and records the epoch in it again.
+func (l *Log) ensureIdentity(ctx context.Context) error {
+	stream, err := l.js.Stream(ctx, eventStream)
+	if err != nil {
+		return err
+	}
+	info := stream.CachedInfo()
+	return l.writeIdentity(ctx, Identity{
+		Epoch: l.Epoch(), Created: info.Created.UTC(), Reason: EpochCreated, Last: info.State.LastSeq, At: time.Now().UTC(),
+	}, 0)
+}
+
 // ensureIdentityStream makes the stream beside the log, with as many replicas.
 func (l *Log) ensureIdentityStream(ctx context.Context) error {
 	replicas := l.Settings().Replicas

@@ -19,6 +19,8 @@ const (
 	guardInterval = time.Second
 	// identityRounds is after how many of these the record of the epoch is read.
 	identityRounds = 5
+	// recreateRounds is after how many the streams are looked for.
+	recreateRounds = 2
 	// confirmations and confirmPause are how a replicated log is asked again that
 	// answered with a lower sequence: a server that has just lost its office, or just
 	// taken it, may be behind for a moment.
@@ -243,6 +245,9 @@ func (l *Log) Guard(ctx context.Context) error {
 		}
 		if round%identityRounds == 0 {
 			l.checkIdentity(ctx)
+		}
+		if round%recreateRounds == 0 {
+			l.recreate(ctx)
 		}
 		if err := l.Vouch(ctx); err != nil && ctx.Err() == nil {
 			l.logger.Debug("the log was not compared with the marks", "error", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,10 +38,15 @@ type Log struct {
 	// settings are those that the event stream has.
 	settings atomic.Pointer[Settings]
 	// readOnly says that the log was attached to: nothing is repaired.
-	readOnly    bool
-	lineage     lineage
-	keepers     []*kept // belongs to [Log.Vouch] and [Log.Guard]
-	identityLog rate.Sometimes
+	readOnly bool
+	lineage  lineage
+	keepers  []*kept    // belongs to [Log.Vouch] and [Log.Guard]
+	ownedMu  sync.Mutex // guards owned
+	owned    []owned
+	// missingSince and missingLast are when the event stream was first and last found
+	// missing; they belong to [Log.Guard].
+	missingSince, missingLast time.Time
+	identityLog               rate.Sometimes
 
 	writing writing
 
@@ -89,6 +95,9 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	}
 	log := newLog(conn, js, cfg, logger, measured)
 	log.keepers = []*kept{{Keeper: streamKeeper{log}}}
+	log.own(eventStream, log.ensure)
+	log.own(deadLetterStream, func(ctx context.Context) error { return ensureDeadLetters(ctx, js, cfg, log.Settings().Replicas) })
+	log.own(identityStream, log.ensureIdentity)
 	if err := log.whenAvailable(ctx, log.ensure); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}

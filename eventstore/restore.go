@@ -51,6 +51,9 @@ func (a *Archive) Restore(
 		}
 		given = epoch
 	}
+	if name == eventStream {
+		defer a.hold(ctx)()
+	}
 	if err := a.restoreAfterRemoval(ctx, name, restoreRequest{Config: config, State: snapshot.State}, data, progress); err != nil {
 		return "", fmt.Errorf("restore stream %s: %w", name, err)
 	}

@@ -138,7 +138,9 @@ func OpenSessions(ctx context.Context, log *Log, cfg SessionsConfig, logger *slo
 	if s.metrics, err = newSessionMetrics(registerer, s.waiting.count); err != nil {
 		return nil, fmt.Errorf("open sessions: register metrics: %w", err)
 	}
-	err = log.whenAvailable(ctx, func(ctx context.Context) error { return ensureSessions(ctx, log.js, cfg, logger) })
+	ensure := func(ctx context.Context) error { return ensureSessions(ctx, log.js, cfg, logger) }
+	log.own(sessionStream, ensure)
+	err = log.whenAvailable(ctx, ensure)
 	if err != nil {
 		return nil, fmt.Errorf("open sessions: %w", err)
 	}

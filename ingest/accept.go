@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
-
-// deadLetterLanes is how many dead letters are written at a time. They need no
-// order, and one lane would let a flood of them hold up the reading.
-const deadLetterLanes = 8
 
 // maxDetailBytes bounds the explanation of a refusal, which travels in a header of
 // a dead letter, or once per line in an answer.
@@ -38,6 +33,10 @@ type delivery struct {
 // event into its lane.
 func (i *Ingest) deliver(ctx context.Context, payload string, heardBy *subscription) {
 	d, lane := i.accept(payload)
+	if d.letter != nil {
+		i.bury(ctx, *d.letter, nil)
+		return
+	}
 	d.heardBy = heardBy
 	if !i.budget.take(ctx, d.sizeBytes) {
 		i.budget.force(d.sizeBytes) // it was read, and the reader stops anyway
@@ -45,6 +44,7 @@ func (i *Ingest) deliver(ctx context.Context, payload string, heardBy *subscript
 	// Not refused: the lanes are closed after the reader has stopped.
 	i.lanes.add(lane, turn{
 		store:     func(ctx context.Context) { i.process(ctx, d) },
+		budget:    i.budget,
 		sizeBytes: d.sizeBytes,
 	})
 }
@@ -79,11 +79,8 @@ func rejectionOf(err error) *messaging.Rejection {
 
 // refuse makes a delivery of an event that cannot be accepted.
 func (i *Ingest) refuse(rejection *messaging.Rejection, payload string) (d delivery, lane string) {
-	i.refused++
-	// A jobId has no control characters, so this is no job's lane.
-	lane = "\x00" + strconv.Itoa(i.refused%deadLetterLanes)
 	letter := i.deadLetter(rejection, payload)
-	return delivery{letter: &letter, sizeBytes: len(letter.Body)}, lane
+	return delivery{letter: &letter}, ""
 }
 
 // deadLetter counts a refusal and returns its dead letter, with a copy of the

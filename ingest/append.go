@@ -12,17 +12,16 @@ import (
 // process stores one delivery. It runs on the delivery's lane; when ctx ends
 // before the log has taken it, the delivery is abandoned and counted.
 func (i *Ingest) process(ctx context.Context, d delivery) {
-	var err error
-	if d.letter != nil {
-		err = i.bury(ctx, *d.letter)
-	} else {
-		err = i.store(ctx, d)
+	if err := i.store(ctx, d); err != nil {
+		i.abandon(err)
 	}
-	if err != nil {
-		i.metrics.abandoned.Inc()
-		i.abandonedFor.Store(&err)
-		i.abandoned.Add(1)
-	}
+}
+
+// abandon counts a delivery that was given up.
+func (i *Ingest) abandon(err error) {
+	i.metrics.abandoned.Inc()
+	i.abandonedFor.Store(&err)
+	i.abandoned.Add(1)
 }
 
 // store appends an accepted event and queues its receipt; one that the log
@@ -30,11 +29,12 @@ func (i *Ingest) process(ctx context.Context, d delivery) {
 func (i *Ingest) store(ctx context.Context, d delivery) error {
 	receipt, err := i.appendDelivery(ctx, d)
 	if rejection, ok := refusal(err); ok {
-		err := i.bury(ctx, i.deadLetter(rejection, string(d.record.Body)))
-		if err == nil && d.record.ID != "" {
-			i.receipts.offerRefusal(messaging.Refusal{ID: d.record.ID, JobID: d.record.JobID, Reason: rejection.Reason})
-		}
-		return err
+		i.bury(ctx, i.deadLetter(rejection, string(d.record.Body)), func() {
+			if d.record.ID != "" {
+				i.receipts.offerRefusal(messaging.Refusal{ID: d.record.ID, JobID: d.record.JobID, Reason: rejection.Reason})
+			}
+		})
+		return nil
 	}
 	if err != nil {
 		return err
@@ -113,19 +113,6 @@ func (i *Ingest) appendRecord(ctx context.Context, r messaging.Record) (messagin
 		}
 		if err := i.pause(ctx, "append an event", err); err != nil {
 			return receipt, err
-		}
-	}
-}
-
-// bury stores a dead letter, repeating until the log takes it.
-func (i *Ingest) bury(ctx context.Context, letter messaging.DeadLetter) error {
-	for {
-		err := i.log.DeadLetter(ctx, letter)
-		if err == nil {
-			return nil
-		}
-		if err := i.pause(ctx, "store a dead letter", err); err != nil {
-			return err
 		}
 	}
 }

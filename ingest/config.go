@@ -23,6 +23,11 @@ type Config struct {
 	// over HTTP waits, until the backlog has shrunk to three quarters.
 	MaxPendingEvents int
 	MaxPendingBytes  int
+	// MaxPendingLetters and MaxPendingLetterBytes bound the dead letters that wait for
+	// the log, apart from the events. At either bound the reading waits while letters
+	// are being stored; while they cannot be, further ones are dropped and counted.
+	MaxPendingLetters     int
+	MaxPendingLetterBytes int
 	// MaxPendingReceipts bounds the receipts waiting for Redis. At the bound a
 	// receipt is dropped and counted.
 	MaxPendingReceipts int
@@ -80,27 +85,29 @@ type Config struct {
 // of the contract and a log with a dedup window of five minutes.
 func DefaultConfig() Config {
 	return Config{
-		MaxEventBytes:      messaging.DefaultMaxEventBytes,
-		MaxDeadLetterBytes: 8 << 20,
-		MaxPendingEvents:   10_000,
-		MaxPendingBytes:    64 << 20,
-		MaxPendingReceipts: 10_000,
-		MaxBodyBytes:       8 << 20,
-		MaxLines:           1000,
-		MaxPublishRequests: 256,
-		MaxPublishBytes:    64 << 20,
-		PublishTimeout:     10 * time.Second,
-		BodyTimeout:        30 * time.Second,
-		DedupWindow:        5 * time.Minute,
-		MaxIdentities:      65_536,
-		ConnectTimeout:     5 * time.Second,
-		PingInterval:       2 * time.Second,
-		PingTimeout:        3 * time.Second,
-		BackoffMin:         20 * time.Millisecond,
-		BackoffMax:         15 * time.Second,
-		RetryInterval:      time.Second,
-		ReceiptTimeout:     2 * time.Second,
-		DrainTimeout:       10 * time.Second,
+		MaxEventBytes:         messaging.DefaultMaxEventBytes,
+		MaxDeadLetterBytes:    8 << 20,
+		MaxPendingEvents:      10_000,
+		MaxPendingBytes:       64 << 20,
+		MaxPendingLetters:     10_000,
+		MaxPendingLetterBytes: 16 << 20,
+		MaxPendingReceipts:    10_000,
+		MaxBodyBytes:          8 << 20,
+		MaxLines:              1000,
+		MaxPublishRequests:    256,
+		MaxPublishBytes:       64 << 20,
+		PublishTimeout:        10 * time.Second,
+		BodyTimeout:           30 * time.Second,
+		DedupWindow:           5 * time.Minute,
+		MaxIdentities:         65_536,
+		ConnectTimeout:        5 * time.Second,
+		PingInterval:          2 * time.Second,
+		PingTimeout:           3 * time.Second,
+		BackoffMin:            20 * time.Millisecond,
+		BackoffMax:            15 * time.Second,
+		RetryInterval:         time.Second,
+		ReceiptTimeout:        2 * time.Second,
+		DrainTimeout:          10 * time.Second,
 	}
 }
 
@@ -115,6 +122,8 @@ func (c Config) Validate() error {
 		{"MaxDeadLetterBytes", c.MaxDeadLetterBytes},
 		{"MaxPendingEvents", c.MaxPendingEvents},
 		{"MaxPendingBytes", c.MaxPendingBytes},
+		{"MaxPendingLetters", c.MaxPendingLetters},
+		{"MaxPendingLetterBytes", c.MaxPendingLetterBytes},
 		{"MaxPendingReceipts", c.MaxPendingReceipts},
 		{"MaxBodyBytes", c.MaxBodyBytes},
 		{"MaxLines", c.MaxLines},

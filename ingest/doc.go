@@ -3,7 +3,7 @@
 // # Data flow
 //
 //	Redis ──▶ listener ─▶ decode ─┬─▶ budget ─▶ lane of the job ─▶ Log.Append ─┬─▶ receipts ──▶ Redis
-//	                      refused └─▶ budget ─▶ dead-letter lane ─▶ Log.DeadLetter
+//	                      refused └─▶ letters ▶ dead-letter lane ─▶ Log.DeadLetter
 //	HTTP ───▶ body ─────▶ decode ───▶ budget ─▶ lane of the job ─▶ Log.Append ─┴─▶ answer ────▶ HTTP
 //	             └─ refused: told in the answer
 //

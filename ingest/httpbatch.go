@@ -114,6 +114,7 @@ func (i *Ingest) enqueue(ctx context.Context, b *batch, n int, record messaging.
 			b.set(n, i.storeRecord(work, ctx, record))
 			b.end()
 		},
+		budget:    i.budget,
 		sizeBytes: len(record.Body),
 		batch:     b,
 	})

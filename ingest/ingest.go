@@ -52,8 +52,7 @@ type Ingest struct {
 	// of them was.
 	abandoned    atomic.Int64
 	abandonedFor atomic.Pointer[error]
-	// refused numbers the refused events; it belongs to the reading goroutine.
-	refused int
+	letters      *letters
 
 	rejectLog   rate.Sometimes
 	failureLog  rate.Sometimes
@@ -84,7 +83,8 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		i.redis, i.connection = client.Options(), &connection{}
 	}
 	i.budget = newBudget(cfg.MaxPendingEvents, cfg.MaxPendingBytes, i.full)
-	m, err := newMetrics(registerer, i.budget, i.requests, i.connection)
+	i.letters = newLetters(cfg)
+	m, err := newMetrics(registerer, i.budget, i.letters, i.requests, i.connection)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
@@ -109,7 +109,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 		endReceipts = i.startReceipts(work)
 	}
 	i.lanes = newLanes(func(t turn) {
-		defer i.budget.give(t.sizeBytes)
+		defer t.budget.give(t.sizeBytes)
 		t.store(work)
 	})
 	close(i.begun)

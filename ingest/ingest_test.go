@@ -178,7 +178,9 @@ func TestStopGivesUpAtTheDeadline(t *testing.T) {
 	cfg.DrainTimeout = 50 * time.Millisecond
 	g := b.subscribed(t, cfg)
 	b.publish(t, event("a", "1", 1), event("a", "2", 2), event("b", "", 3), "poison")
-	eventually(t, "4 events to be read", func() bool { return g.metric(t, "pending_events") == 4 })
+	eventually(t, "4 events to be read", func() bool {
+		return g.metric(t, "pending_events") == 3 && g.metric(t, "pending_dead_letters") == 1
+	})
 	err := g.stop()
 	if !errors.Is(err, ingest.ErrAbandoned) || !strings.Contains(err.Error(), " 4 ") || !strings.Contains(err.Error(), errPassing.Error()) {
 		t.Errorf("run: %v, want 4 abandoned, and why", err)
@@ -206,27 +208,29 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Error("a second one on the same registry was built")
 	}
 	for field, change := range map[string]func(*ingest.Config){
-		"MaxEventBytes":      func(c *ingest.Config) { c.MaxEventBytes = 0 },
-		"MaxDeadLetterBytes": func(c *ingest.Config) { c.MaxDeadLetterBytes = -1 },
-		"MaxPendingEvents":   func(c *ingest.Config) { c.MaxPendingEvents = 0 },
-		"MaxPendingBytes":    func(c *ingest.Config) { c.MaxPendingBytes = c.MaxEventBytes - 1 },
-		"MaxPendingReceipts": func(c *ingest.Config) { c.MaxPendingReceipts = 0 },
-		"MaxLines":           func(c *ingest.Config) { c.MaxLines = 0 },
-		"MaxBodyBytes":       func(c *ingest.Config) { c.MaxBodyBytes = c.MaxEventBytes - 1 },
-		"MaxPublishRequests": func(c *ingest.Config) { c.MaxPublishRequests = 0 },
-		"MaxPublishBytes":    func(c *ingest.Config) { c.MaxPublishBytes = c.MaxBodyBytes - 1 },
-		"PublishTimeout":     func(c *ingest.Config) { c.PublishTimeout = 0 },
-		"BodyTimeout":        func(c *ingest.Config) { c.BodyTimeout = 0 },
-		"MaxIdentities":      func(c *ingest.Config) { c.MaxIdentities = c.MaxPendingEvents - 1 },
-		"DedupWindow":        func(c *ingest.Config) { c.DedupWindow = 0 },
-		"ConnectTimeout":     func(c *ingest.Config) { c.ConnectTimeout = 0 },
-		"PingInterval":       func(c *ingest.Config) { c.PingInterval = 0 },
-		"PingTimeout":        func(c *ingest.Config) { c.PingTimeout = -1 },
-		"BackoffMin":         func(c *ingest.Config) { c.BackoffMin = 0 },
-		"BackoffMax":         func(c *ingest.Config) { c.BackoffMax = c.BackoffMin - 1 },
-		"RetryInterval":      func(c *ingest.Config) { c.RetryInterval = 0 },
-		"ReceiptTimeout":     func(c *ingest.Config) { c.ReceiptTimeout = 0 },
-		"DrainTimeout":       func(c *ingest.Config) { c.DrainTimeout = 0 },
+		"MaxEventBytes":         func(c *ingest.Config) { c.MaxEventBytes = 0 },
+		"MaxDeadLetterBytes":    func(c *ingest.Config) { c.MaxDeadLetterBytes = -1 },
+		"MaxPendingEvents":      func(c *ingest.Config) { c.MaxPendingEvents = 0 },
+		"MaxPendingBytes":       func(c *ingest.Config) { c.MaxPendingBytes = c.MaxEventBytes - 1 },
+		"MaxPendingLetters":     func(c *ingest.Config) { c.MaxPendingLetters = 0 },
+		"MaxPendingLetterBytes": func(c *ingest.Config) { c.MaxPendingLetterBytes = 0 },
+		"MaxPendingReceipts":    func(c *ingest.Config) { c.MaxPendingReceipts = 0 },
+		"MaxLines":              func(c *ingest.Config) { c.MaxLines = 0 },
+		"MaxBodyBytes":          func(c *ingest.Config) { c.MaxBodyBytes = c.MaxEventBytes - 1 },
+		"MaxPublishRequests":    func(c *ingest.Config) { c.MaxPublishRequests = 0 },
+		"MaxPublishBytes":       func(c *ingest.Config) { c.MaxPublishBytes = c.MaxBodyBytes - 1 },
+		"PublishTimeout":        func(c *ingest.Config) { c.PublishTimeout = 0 },
+		"BodyTimeout":           func(c *ingest.Config) { c.BodyTimeout = 0 },
+		"MaxIdentities":         func(c *ingest.Config) { c.MaxIdentities = c.MaxPendingEvents - 1 },
+		"DedupWindow":           func(c *ingest.Config) { c.DedupWindow = 0 },
+		"ConnectTimeout":        func(c *ingest.Config) { c.ConnectTimeout = 0 },
+		"PingInterval":          func(c *ingest.Config) { c.PingInterval = 0 },
+		"PingTimeout":           func(c *ingest.Config) { c.PingTimeout = -1 },
+		"BackoffMin":            func(c *ingest.Config) { c.BackoffMin = 0 },
+		"BackoffMax":            func(c *ingest.Config) { c.BackoffMax = c.BackoffMin - 1 },
+		"RetryInterval":         func(c *ingest.Config) { c.RetryInterval = 0 },
+		"ReceiptTimeout":        func(c *ingest.Config) { c.ReceiptTimeout = 0 },
+		"DrainTimeout":          func(c *ingest.Config) { c.DrainTimeout = 0 },
 	} {
 		cfg := ingest.DefaultConfig()
 		change(&cfg)

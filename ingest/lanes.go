@@ -10,7 +10,8 @@ type turn struct {
 	// store brings the event to its end: stored, refused, or given up soon after
 	// ctx has ended.
 	store func(ctx context.Context)
-	// sizeBytes is what the event has taken of the budget.
+	// sizeBytes is what the event has taken of budget, which gets it back.
+	budget    *budget
 	sizeBytes int
 	// batch may withdraw the event as long as it waits; nil for an event that
 	// nobody does.

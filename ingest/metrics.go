@@ -18,6 +18,7 @@ type metrics struct {
 	appended        prometheus.Counter
 	duplicates      prometheus.Counter
 	abandoned       prometheus.Counter
+	lettersDropped  prometheus.Counter
 	gapMessages     prometheus.Counter
 	logFailures     prometheus.Counter
 	receiptsSent    prometheus.Counter
@@ -62,7 +63,7 @@ func (m *metrics) stored(duplicate bool) {
 
 // newMetrics registers the metrics; it fails if they are registered already. What
 // tells of the subscription is left out when there is none, and c nil.
-func newMetrics(registerer prometheus.Registerer, b *budget, q *requests, c *connection) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requests, c *connection) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "realtime_ingest_" + name, Help: help})
 	}
@@ -81,6 +82,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, q *requests, c *con
 		duplicates:      counter("duplicate_events_total", "Events that the log had already."),
 		abandoned:       counter("abandoned_events_total", "Events read but not stored when the time to drain was over."),
 		gapMessages:     counter("gap_messages_total", "Messages published in Redis around gaps of the subscription and not read, on any channel: at most so many events were missed."),
+		lettersDropped:  counter("dead_letters_dropped_total", "Dead letters dropped because the log did not store them and no more could wait."),
 		logFailures:     counter("log_failures_total", "Requests to the log that failed and are repeated."),
 		receiptsSent:    receipts.WithLabelValues("sent"),
 		receiptsFailed:  receipts.WithLabelValues("failed"),
@@ -110,10 +112,10 @@ func newMetrics(registerer prometheus.Registerer, b *budget, q *requests, c *con
 	}
 
 	collectors := []prometheus.Collector{
-		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.gapMessages, m.logFailures, receipts,
+		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.lettersDropped, m.gapMessages, m.logFailures, receipts,
 		m.httpRequests, m.httpReceived, m.httpRefused,
 	}
-	for _, state := range append(intakeStates(b, q), subscriptionStates(c)...) {
+	for _, state := range append(intakeStates(b, l, q), subscriptionStates(c)...) {
 		collectors = append(collectors, state.collector())
 	}
 	for _, collector := range collectors {

@@ -19,7 +19,7 @@ func (s state) collector() prometheus.Collector {
 }
 
 // intakeStates tell what is on its way to the log.
-func intakeStates(b *budget, q *requests) []state {
+func intakeStates(b *budget, l *letters, q *requests) []state {
 	return []state{
 		{"pending_events", "Events taken in and not stored yet.", false, func() float64 {
 			events, _ := b.pending()
@@ -28,6 +28,16 @@ func intakeStates(b *budget, q *requests) []state {
 		{"pending_bytes", "Bytes of the events taken in and not stored yet.", false, func() float64 {
 			_, bytes := b.pending()
 			return float64(bytes)
+		}},
+		{"pending_dead_letters", "Dead letters that wait to be stored.", false, func() float64 {
+			count, _ := l.budget.pending()
+			return float64(count)
+		}},
+		{"dead_letters_failing", "1 while dead letters cannot be stored.", false, func() float64 {
+			if l.failing.Load() {
+				return 1
+			}
+			return 0
 		}},
 		{"backpressure_episodes_total", "Times that the intake of events waited for the log.", true, func() float64 {
 			episodes, _ := b.pressure()

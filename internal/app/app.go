@@ -165,6 +165,7 @@ func (a *App) openIngest() error {
 		return err
 	}
 	if client != nil {
+		a.health.checks = append(a.health.checks, check{part: "dead-letters", ask: func(context.Context) error { return a.ingest.Letters() }})
 		a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: func(context.Context) error { return a.ingest.Connected() }})
 	}
 	return nil

@@ -177,6 +177,10 @@ func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []
 	checks = append(checks, doctor.Events(described(events), doctor.Wanted{
 		Replicas: cfg.LogReplicas, MaxBytes: uint64(cfg.LogMaxBytes), MaxAge: cfg.LogMaxAge, DuplicateWindow: cfg.DedupWindow,
 	})...)
+	letters := archive.Streams()[1]
+	if there, err := archive.Exists(ctx, letters); err == nil {
+		checks = append(checks, doctor.Letters(letters, there))
+	}
 	checks = append(checks, examineEpoch(ctx, conn)...)
 	audit, err := eventstore.NewAudit(conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
 	if err == nil {

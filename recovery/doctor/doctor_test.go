@@ -68,6 +68,8 @@ func TestChecks(t *testing.T) {
 		{"a server away", []doctor.Check{doctor.Copies(with(func(s *doctor.Stream) { s.Behind = 1 }))}, "warn", "1 of 3"},
 		{"no leader", []doctor.Check{doctor.Copies(with(func(s *doctor.Stream) { s.Leader = false }))}, "fail", "no leader"},
 		{"one copy", []doctor.Check{doctor.Copies(with(func(s *doctor.Stream) { s.Replicas = 1 }))}, "warn", "realtime backup"},
+		{"dead letters", []doctor.Check{doctor.Letters("l", true)}, "ok", ""},
+		{"no dead letters", []doctor.Check{doctor.Letters("l", false)}, "fail", "there is none"},
 		{"an epoch", []doctor.Check{doctor.Epoch("e", "", now, now)}, "ok", "e"},
 		{"a lost tail", []doctor.Check{doctor.Epoch("e", "the log ends at 3", now, now)}, "warn", "the log ends at 3"},
 		{"a tail lost long ago", []doctor.Check{doctor.Epoch("e", "the log ends at 3", now.Add(-48*time.Hour), now)}, "ok", ""},

@@ -78,6 +78,15 @@ func Events(s Stream, want Wanted) []Check {
 	return append(checks, settings, Filling(s), Copies(s))
 }
 
+// Letters judges the stream of dead letters.
+func Letters(name string, exists bool) Check {
+	const area = "log"
+	if !exists {
+		return Check{Fail, area, name, "there is none", "a running gateway creates it again within seconds; if none does, see its log: refused events are dropped meanwhile"}
+	}
+	return ok(area, name, "is there")
+}
+
 // Filling judges how full a stream that refuses is.
 func Filling(s Stream) Check {
 	const area = "log"

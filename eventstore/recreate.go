@@ -1,0 +1,96 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// eventsMissingWait is how long the event stream may be missing before it is
+	// re-created: a restore that replaces it removes it first.
+	eventsMissingWait = 10 * time.Second
+	// restoreHold is how long a restore keeps the event stream from being re-created,
+	// should it end without a word.
+	restoreHold = time.Hour
+
+	holdSubject = identityPrefix + "restoring"
+)
+
+// owned is a stream that this process needs, and how it is created.
+type owned struct {
+	name   string
+	ensure func(ctx context.Context) error
+}
+
+// own adds a stream that [Log.Guard] re-creates when it is missing.
+func (l *Log) own(name string, ensure func(ctx context.Context) error) {
+	l.ownedMu.Lock()
+	defer l.ownedMu.Unlock()
+	l.owned = append(l.owned, owned{name, ensure})
+}
+
+// recreate re-creates the streams that somebody has removed while the service runs.
+func (l *Log) recreate(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	l.ownedMu.Lock()
+	needed := l.owned
+	l.ownedMu.Unlock()
+	for _, stream := range needed {
+		_, err := l.js.Stream(ctx, stream.name)
+		if !errors.Is(err, jetstream.ErrStreamNotFound) {
+			continue // There, or nobody can say.
+		}
+		if stream.name == eventStream && !l.mayRecreateEvents(ctx) {
+			continue
+		}
+		l.recreated(stream.name, stream.ensure(ctx))
+	}
+}
+
+// recreated tells that a missing stream was re-created, or why it could not be.
+func (l *Log) recreated(name string, err error) {
+	if err != nil {
+		l.identityLog.Do(func() { l.logger.Error("a stream is missing and cannot be re-created", "stream", name, "error", err) })
+		return
+	}
+	l.metrics.recreated.WithLabelValues(name).Inc()
+	l.logger.Error("a stream was missing and has been re-created: what it held is gone", "stream", name)
+}
+
+// mayRecreateEvents reports whether the event stream has been missing for long enough,
+// and no restore is about to bring it back.
+func (l *Log) mayRecreateEvents(ctx context.Context) bool {
+	now := time.Now()
+	if l.missingSince.IsZero() || now.Sub(l.missingLast) > 2*eventsMissingWait {
+		l.missingSince = now
+	}
+	l.missingLast = now
+	if now.Sub(l.missingSince) < eventsMissingWait {
+		return false
+	}
+	held, err := l.leader(ctx, identityStream, directRequest{Last: holdSubject})
+	switch {
+	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
+		return true
+	case err != nil:
+		return false
+	}
+	return len(held.body) == 0 || now.Sub(held.at) > restoreHold
+}
+
+// hold keeps gateways from re-creating the event stream while it is being restored,
+// until release is called. Without the identity stream there is nobody to keep.
+func (a *Archive) hold(ctx context.Context) (release func()) {
+	say := func(ctx context.Context, body string) {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		_, _ = a.js.PublishMsg(ctx, &nats.Msg{Subject: holdSubject, Data: []byte(body)}, jetstream.WithRetryAttempts(0))
+	}
+	say(ctx, "restoring")
+	return func() { say(context.WithoutCancel(ctx), "") }
+}
