@@ -79,7 +79,7 @@ func TestPollWithABodyThatNeverArrives(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{readTimeout: 200 * time.Millisecond})
 	id, o := s.openPolling()
-	conn := s.send(fmt.Sprintf("GET /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", id))
+	conn := s.write(fmt.Sprintf("GET /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", id))
 	for !o.session.Waiting() {
 		time.Sleep(time.Millisecond)
 	}
@@ -95,10 +95,10 @@ func TestPollWithABodyThatNeverArrives(t *testing.T) {
 // beginPost sends the beginning of a POST's body on a connection of its own.
 func (s *stage) beginPost(id string, length int, beginning string) net.Conn {
 	s.t.Helper()
-	return s.send(fmt.Sprintf("POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, length, beginning))
+	return s.write(fmt.Sprintf("POST /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", id, length, beginning))
 }
 
-func (s *stage) send(request string) net.Conn {
+func (s *stage) write(request string) net.Conn {
 	s.t.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {

@@ -43,8 +43,13 @@ type Config struct {
 	// AllowRequest refuses a handshake with "Forbidden" where it returns
 	// false. Nil allows all.
 	AllowRequest func(*http.Request) bool
+	// AllowOrigin decides whether a session that was opened without an Origin goes on
+	// with one, given the request's Origin and Host. Nil allows all.
+	AllowOrigin func(origin, host string) bool
 	// KeepHeaders are the request headers that [Session.Request] still has
 	// after the handshake; the others are dropped to keep an idle session small.
+	// Without Origin and Authorization the later requests of a session are not
+	// compared with its handshake.
 	KeepHeaders []string
 }
 

@@ -164,6 +164,11 @@ func (s *stage) request(method, query, contentType, body string) (int, string) {
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
+	return s.send(request)
+}
+
+func (s *stage) send(request *http.Request) (int, string) {
+	s.t.Helper()
 	response, err := s.client.Do(request)
 	if err != nil {
 		s.t.Fatal(err)

@@ -16,7 +16,7 @@ func (s *Session) call(callback func()) {
 		<-s.turn
 		if cause := recover(); cause != nil {
 			s.server.metrics.panics.Inc()
-			s.server.logger.Error("panic in a session's callback", "session", s.id, "panic", cause, "stack", string(debug.Stack()))
+			s.server.logger.Error("panic in a session's callback", "session", s.Tag(), "panic", cause, "stack", string(debug.Stack()))
 			s.server.running.Go(func() { s.abort(ReasonInternal, frameClose) })
 		}
 	}()

@@ -53,6 +53,9 @@ type Config struct {
 	// AllowRequest refuses a handshake with HTTP 403 where it returns false.
 	// Nil allows all; [Handler.Connect] can refuse with words of its own.
 	AllowRequest func(*http.Request) bool
+	// AllowOrigin decides whether a connection over polling that was opened without an
+	// Origin goes on with one, given the request's Origin and Host. Nil allows all.
+	AllowOrigin func(origin, host string) bool
 	// AllowNamespace decides about a CONNECT of a connection that has asked for
 	// that many namespaces before; what it returns is answered, and the
 	// connection closed. Nil allows all. Past 16 refused ones a connection is
@@ -124,6 +127,7 @@ func (c Config) transport() engineio.Config {
 		MaxPayloadBytes: c.MaxPayloadBytes,
 		QueueBytes:      c.QueueBytes,
 		AllowRequest:    c.AllowRequest,
+		AllowOrigin:     c.AllowOrigin,
 		KeepHeaders:     c.KeepHeaders,
 	}
 }

@@ -58,7 +58,7 @@ func (c *connection) refuse(namespace string, refusal *Refusal) error {
 	}
 	data, err := json.Marshal(refusal)
 	if err != nil {
-		c.server.logger.Error("encode refusal", "session", c.session.ID(), "error", err)
+		c.server.logger.Error("encode refusal", "session", c.session.Tag(), "error", err)
 		data, _ = json.Marshal(Refusal{Message: refusal.Message}) // a string always marshals
 	}
 	c.server.metrics.refused.Inc()

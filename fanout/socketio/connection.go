@@ -45,7 +45,7 @@ const reasonConnectTimeout = "connect timeout"
 func (c *connection) Message(data []byte, binary bool) {
 	if err := c.read(data, binary); err != nil {
 		c.server.metrics.malformed.Inc()
-		c.server.logger.Debug("close connection", "session", c.session.ID(), "error", err)
+		c.server.logger.Debug("close connection", "session", c.session.Tag(), "error", err)
 		c.session.Close(engineio.ReasonParseError)
 	}
 }

@@ -350,6 +350,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
 	socketConfig.AllowNamespace = gateway.AllowNamespace
+	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
 	socketConfig.DrainPeriod = a.cfg.drainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
 	socketConfig.QueueBytes = a.cfg.MaxOutgoing
