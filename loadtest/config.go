@@ -28,6 +28,9 @@ type Config struct {
 	WebsocketPath string `json:"websocketPath"`
 	// Origin is sent as a browser would; empty sends none.
 	Origin string `json:"origin"`
+	// AlternateOrigin is another one, which origin-quota tries once the limit of the
+	// first is met; empty: it does not.
+	AlternateOrigin string `json:"alternateOrigin"`
 	// RedisURL is where events are published; empty: nowhere, and what needs it is
 	// skipped. MongoURI is where catch-up-burst seeds; empty: it publishes.
 	RedisURL string `json:"redisUrl"`
@@ -36,6 +39,8 @@ type Config struct {
 	// to join, and the metrics page to forget it.
 	ConnectTimeoutMs    int `json:"connectTimeoutMs"`
 	DisconnectTimeoutMs int `json:"disconnectTimeoutMs"`
+	// Schema names the JSON Schema of the file for editors, and is not read.
+	Schema string `json:"$schema"`
 	// Options are for all scenarios, ScenarioOptions by the name of one.
 	Options         json.RawMessage            `json:"options"`
 	ScenarioOptions map[string]json.RawMessage `json:"scenarioOptions"`

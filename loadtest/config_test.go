@@ -26,6 +26,7 @@ func load(t *testing.T, text string) (loadtest.Config, error) {
 func TestLayers(t *testing.T) {
 	t.Parallel()
 	cfg, err := load(t, `{
+		"$schema": "./loadtest.schema.json", "alternateOrigin": "http://p",
 		"apiUrl": "http://a:1/, https://b", "metricsPath": "/m", "websocketPath": "/w", "origin": "http://o",
 		"redisUrl": "redis://r", "mongoUri": "mongodb://m/d", "connectTimeoutMs": 7, "disconnectTimeoutMs": 8,
 		"options": {"attempts": 1, "extras": 2, "jobCount": 3, "delayMs": 4, "settleMs": 5, "eventCount": 6, "clientCount": 7,
@@ -42,7 +43,7 @@ func TestLayers(t *testing.T) {
 	if got := strings.Join(cfg.Gateways(), " "); got != "http://a:1 https://b" {
 		t.Errorf("gateways: %q", got)
 	}
-	if cfg.MetricsPath != "/m" || cfg.WebsocketPath != "/w" || cfg.Origin != "http://o" || cfg.RedisURL != "redis://r" ||
+	if cfg.MetricsPath != "/m" || cfg.WebsocketPath != "/w" || cfg.Origin != "http://o" || cfg.AlternateOrigin != "http://p" || cfg.RedisURL != "redis://r" ||
 		cfg.MongoURI != "mongodb://m/d" || cfg.ConnectTimeoutMs != 7 || cfg.DisconnectTimeoutMs != 8 {
 		t.Errorf("got %+v", cfg)
 	}

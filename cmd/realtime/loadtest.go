@@ -101,7 +101,10 @@ func (f *targetFlags) add(command *cobra.Command) {
 	flags.StringVar(&f.cfg.APIURL, "api-url", d.APIURL, "address of the gateway, or of several, separated by commas")
 	flags.StringVar(&f.cfg.MetricsPath, "metrics-path", d.MetricsPath, "path of its metrics page")
 	flags.StringVar(&f.cfg.WebsocketPath, "websocket-path", d.WebsocketPath, "path of its sockets")
+	// The harness of the Node gateway has another name for it.
+	flags.StringVar(&f.cfg.WebsocketPath, "ws-path", d.WebsocketPath, "the same as --websocket-path")
 	flags.StringVar(&f.cfg.Origin, "origin", d.Origin, "origin that sockets send, or several, separated by commas; empty: none")
+	flags.StringVar(&f.cfg.AlternateOrigin, "alternate-origin", d.AlternateOrigin, "another origin, which origin-quota tries once the limit of the first is met; empty: it does not")
 	flags.StringVar(&f.cfg.RedisURL, "redis-url", d.RedisURL, "Redis that workers publish to; empty: none")
 	flags.StringVar(&f.cfg.MongoURI, "mongo-uri", d.MongoURI, "MongoDB in which catch-up-burst seeds, with its database; empty: it publishes")
 	flags.IntVar(&f.cfg.ConnectTimeoutMs, "connect-timeout", d.ConnectTimeoutMs, "milliseconds that a socket may take to join")
@@ -118,10 +121,14 @@ func (f *targetFlags) config(cmd *cobra.Command) (loadtest.Config, error) {
 		}
 	}
 	given := func(flag string) bool { return cmd.Flags().Changed(flag) }
+	if given("ws-path") {
+		cfg.WebsocketPath = f.cfg.WebsocketPath
+	}
 	for flag, text := range map[string]struct{ from, into *string }{
 		"api-url": {&f.cfg.APIURL, &cfg.APIURL}, "metrics-path": {&f.cfg.MetricsPath, &cfg.MetricsPath},
 		"websocket-path": {&f.cfg.WebsocketPath, &cfg.WebsocketPath}, "origin": {&f.cfg.Origin, &cfg.Origin},
-		"redis-url": {&f.cfg.RedisURL, &cfg.RedisURL}, "mongo-uri": {&f.cfg.MongoURI, &cfg.MongoURI},
+		"alternate-origin": {&f.cfg.AlternateOrigin, &cfg.AlternateOrigin},
+		"redis-url":        {&f.cfg.RedisURL, &cfg.RedisURL}, "mongo-uri": {&f.cfg.MongoURI, &cfg.MongoURI},
 	} {
 		if given(flag) {
 			*text.into = *text.from
@@ -141,7 +148,11 @@ func (f *targetFlags) config(cmd *cobra.Command) (loadtest.Config, error) {
 }
 
 // optionFlags are the options of scenarios as flags.
-type optionFlags struct{ values loadtest.Options }
+type optionFlags struct {
+	values loadtest.Options
+	// skipRedisReset keeps a Redis that others use as it is, whatever the file says.
+	skipRedisReset bool
+}
 
 // add adds those that a scenario heeds, with its defaults; nil: all of them, for
 // several scenarios with defaults of their own.
@@ -151,6 +162,9 @@ func (f *optionFlags) add(command *cobra.Command, s *scenario.Scenario) {
 		defaults = s.Defaults
 	}
 	flags := command.Flags()
+	if s == nil || s.Heeds(loadtest.Key{Name: "redisResetSequence"}) {
+		flags.BoolVar(&f.skipRedisReset, "skip-redis-reset", os.Getenv("STAGING") == "true", "reset no Redis, whatever the file says; the default where STAGING=true")
+	}
 	for _, key := range loadtest.Keys() {
 		if s != nil && !s.Heeds(key) {
 			continue
@@ -175,6 +189,9 @@ func (f *optionFlags) changed(cmd *cobra.Command) func(*loadtest.Options) {
 			} else {
 				*key.Text(o) = *key.Text(&f.values)
 			}
+		}
+		if f.skipRedisReset {
+			o.RedisResetSequence = 0
 		}
 	}
 }

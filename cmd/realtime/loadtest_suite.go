@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -108,29 +109,55 @@ func chooseScenarios(names, file []string) ([]scenario.Scenario, error) {
 
 func newCompareMetrics() *cobra.Command {
 	var all, asJSON bool
+	var baseline, target, output string
 	command := &cobra.Command{
 		Use:   "compare-metrics BASE TARGET",
 		Short: "Show what differs between two metrics pages that a suite kept",
-		Args:  arguments(cobra.ExactArgs(2)),
+		Args:  arguments(cobra.MaximumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			base, err := metrics.Load(args[0])
+			pages := append([]string{}, args...)
+			for _, page := range []string{baseline, target} {
+				if page != "" {
+					pages = append(pages, page)
+				}
+			}
+			if len(pages) != 2 {
+				return usageError{fmt.Errorf("%d metrics pages: want two, as BASE TARGET or --baseline BASE --target TARGET", len(pages))}
+			}
+			before, err := metrics.Load(pages[0])
 			if err != nil {
 				return err
 			}
-			target, err := metrics.Load(args[1])
+			after, err := metrics.Load(pages[1])
 			if err != nil {
 				return err
 			}
-			differences := metrics.Compare(base, target, all)
+			differences := metrics.Compare(before, after, all)
+			if output != "" {
+				err = writeFile(output, func(w io.Writer) error { return render(w, "json", differences, nil) })
+			}
 			if asJSON {
-				return render(cmd.OutOrStdout(), "json", differences, nil)
+				return errors.Join(err, render(cmd.OutOrStdout(), "json", differences, nil))
 			}
-			return metrics.Print(cmd.OutOrStdout(), differences)
+			return errors.Join(err, metrics.Print(cmd.OutOrStdout(), differences))
 		},
 	}
-	command.Flags().BoolVar(&all, "all", false, "show what is the same, too")
-	command.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	flags := command.Flags()
+	flags.BoolVar(&all, "all", false, "show what is the same, too")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	flags.StringVar(&baseline, "baseline", "", "the page to compare with, in place of BASE")
+	flags.StringVar(&target, "target", "", "the page that is compared, in place of TARGET")
+	flags.StringVar(&output, "output", "", "file that also gets the differences as JSON")
 	return command
+}
+
+// writeFile creates or replaces a file with what write writes.
+func writeFile(path string, write func(io.Writer) error) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
 }
 
 func newCompareRuns() *cobra.Command {

@@ -62,6 +62,24 @@ func TestLoadtestSuite(t *testing.T) {
 	if r := run(t, nil, "", "loadtest", "compare-metrics", before, after); r.code != 0 || !strings.Contains(r.stdout, "lastCatchUp.loadtest-") {
 		t.Errorf("compare-metrics: status %d: %s%s", r.code, r.stdout, r.stderr)
 	}
+	// As the harness of the Node gateway is called.
+	differences := filepath.Join(dir, "differences.json")
+	if r := run(t, nil, "", "loadtest", "compare-metrics", "--baseline", before, "--target", after, "--output", differences); r.code != 0 || !strings.Contains(r.stdout, "lastCatchUp.loadtest-") {
+		t.Errorf("compare-metrics with flags: status %d: %s%s", r.code, r.stdout, r.stderr)
+	}
+	if text, err := os.ReadFile(differences); err != nil || !json.Valid(text) {
+		t.Errorf("the differences are %s, %v", text, err)
+	}
+	old := []string{"loadtest", "broadcast-burst", "--config", config, "--ws-path", "/ws", "--redis-reset-sequence", "3", "--client-count", "5", "--event-count", "5"}
+	for name, staging := range map[string]settings{"a flag": nil, "STAGING": {"STAGING": "true"}} {
+		args := old
+		if staging == nil {
+			args = append(slices.Clone(old), "--skip-redis-reset")
+		}
+		if r := run(t, staging, "", args...); r.code != 0 || strings.Contains(r.stdout, "skipped") {
+			t.Errorf("broadcast-burst whose reset is left out by %s: status %d: %s%s", name, r.code, r.stdout, r.stderr)
+		}
+	}
 	if r := run(t, nil, "", "loadtest", "compare-runs", out, out); r.code != 0 || !strings.Contains(r.stdout, "are the same within the noise") {
 		t.Errorf("compare-runs: status %d: %s%s", r.code, r.stdout, r.stderr)
 	}
@@ -88,6 +106,7 @@ func TestLoadtestUsage(t *testing.T) {
 		{[]string{"subscription-cap", "--event-count", "3"}, 2, "event-count"},
 		{append([]string{"subscription-cap"}, nobody...), 1, "subscription-cap"},
 		{append([]string{"suite", "--output", t.TempDir()}, nobody...), 1, "connection refused"},
+		{[]string{"compare-metrics", "--baseline", config}, 2, "1 metrics pages: want two"},
 		{[]string{"compare-runs", t.TempDir(), t.TempDir()}, 1, "suite-summary.json"},
 	} {
 		if r := run(t, nil, "", append([]string{"loadtest"}, test.args...)...); r.code != test.code || !strings.Contains(r.stderr, test.says) {

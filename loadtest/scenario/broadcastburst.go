@@ -29,6 +29,9 @@ var broadcastBurst = Scenario{
 }
 
 func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
+	if err := t.mustCut(ctx); err != nil {
+		return err
+	}
 	p := newPlan(t.opts.JobCount, t.opts.EventCount, t.opts.Delay(), t.opts.EventBytes)
 	all, err := t.gather(ctx, p, t.opts.ClientCount)
 	if err != nil {

@@ -22,6 +22,8 @@ type quota struct {
 	limit, taken int
 	code         messaging.Code
 	origin       func(n int) string
+	// other is an origin that the limit is not about; empty: none is tried.
+	other string
 	// counted reads from a page what the limit is about.
 	counted func(metrics.Page) int
 }
@@ -74,6 +76,13 @@ func (t *trial) tryQuota(ctx context.Context, q quota) error {
 	r.Figure("acceptedConnections", float64(len(d.inside)))
 	r.Figure("refusalMaxMs", slowest.Max)
 	r.Figure("connectP95Ms", d.joins.Distribution().P95)
+	if q.other != "" {
+		s, err := t.dialFirst(ctx, socket.Config{Origin: q.other})
+		r.Check("another origin gets in", err == nil, "let in", fmt.Sprint(err))
+		if err == nil {
+			t.part([]*socket.Socket{s})
+		}
+	}
 	t.part(d.inside)
 	if err := t.gone(ctx); err != nil {
 		return err
@@ -171,11 +180,15 @@ var originQuota = Scenario{
 			return t.skip("the gateway has no limit on the connections of an origin (SOCKET_MAX_CONNECTIONS_PER_ORIGIN)")
 		}
 		taken := t.before.ConnectionsPerOrigin[origin]
-		if room := t.before.MaxConnections - t.before.TotalConnections; t.before.MaxConnections > 0 && room < limit-taken+t.opts.Extras {
+		beyond := t.opts.Extras
+		if t.cfg.AlternateOrigin != "" {
+			beyond = max(beyond, 1)
+		}
+		if room := t.before.MaxConnections - t.before.TotalConnections; t.before.MaxConnections > 0 && room < limit-taken+beyond {
 			return t.skip("the gateway has room for %d sockets: its own limit is met before that of an origin", room)
 		}
 		return t.tryQuota(ctx, quota{
-			limit: limit, taken: taken, code: messaging.CodeOriginConnectionsExceeded,
+			limit: limit, taken: taken, code: messaging.CodeOriginConnectionsExceeded, other: t.cfg.AlternateOrigin,
 			origin: func(int) string { return origin }, counted: func(p metrics.Page) int { return p.ConnectionsPerOrigin[origin] },
 		})
 	},

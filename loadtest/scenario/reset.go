@@ -50,6 +50,25 @@ func (t *trial) resetRedis(ctx context.Context, p *producer) error {
 	return nil
 }
 
+// mustCut skips the scenario where its reset cuts connections and the server cannot
+// list them, as the Redis of the development stack cannot.
+func (t *trial) mustCut(ctx context.Context) error {
+	if t.opts.RedisResetSequence == 0 || t.opts.RedisReset == loadtest.ResetServer {
+		return nil
+	}
+	options, err := redisOptions(t.cfg.RedisURL)
+	if err != nil {
+		return err
+	}
+	client := redis.NewClient(options)
+	defer func() { _ = client.Close() }() // nothing is under way
+	err = client.Do(ctx, "CLIENT", "LIST").Err()
+	if refusal := redis.Error(nil); errors.As(err, &refusal) {
+		return t.skip("this Redis cannot list its connections, so that none can be cut: %v", err)
+	}
+	return err
+}
+
 // restartRedis takes the server down and up again, and makes sure that another
 // process answers then.
 func (t *trial) restartRedis(ctx context.Context) error {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+
 	"github.com/letswriteabook/realtime/internal/devstack"
 	"github.com/letswriteabook/realtime/loadtest"
 	"github.com/letswriteabook/realtime/loadtest/scenario"
@@ -45,7 +47,11 @@ func TestEveryScenarioHolds(t *testing.T) {
 	t.Parallel()
 	limited, open := deploy(t, limits), deploy(t, nil)
 	for _, name := range []string{"connection-quota", "origin-quota", "subscription-cap", "idle-eviction"} {
-		holds(t, run(t, scenario.Env{Config: limited.config(limited.URL)}, name, func(o *loadtest.Options) {
+		cfg := limited.config(limited.URL)
+		if name == "origin-quota" {
+			cfg.AlternateOrigin = "http://b"
+		}
+		holds(t, run(t, scenario.Env{Config: cfg}, name, func(o *loadtest.Options) {
 			if small(o); name == "idle-eviction" {
 				o.ClientCount = 6
 			}
@@ -154,6 +160,19 @@ func TestSkipped(t *testing.T) {
 		if r := run(t, scenario.Env{Config: cfg}, name, nil); r.Status != loadtest.Skipped || !strings.Contains(r.Reason, reason) {
 			t.Errorf("%s is %s: %q", name, r.Status, r.Reason)
 		}
+	}
+}
+
+// The Redis of the development stack cannot list its connections: what would cut them
+// is skipped, with the reason, before anything is done.
+func TestResetIsSkippedWithoutAListOfConnections(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, nil)
+	cfg := d.config(d.URL)
+	cfg.RedisURL = "redis://" + miniredis.RunT(t).Addr()
+	r := run(t, scenario.Env{Config: cfg}, "broadcast-burst", func(o *loadtest.Options) { o.RedisResetSequence = 3 })
+	if r.Status != loadtest.Skipped || !strings.Contains(r.Reason, "cannot list its connections") {
+		t.Errorf("broadcast-burst is %s: %q", r.Status, r.Reason)
 	}
 }
 

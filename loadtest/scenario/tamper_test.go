@@ -48,10 +48,10 @@ func (x *tamper) front(t *testing.T, gateway string) string {
 	mux := http.NewServeMux()
 	mux.Handle("/", proxy)
 	var relays sync.WaitGroup
-	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("/ws/", func(w http.ResponseWriter, r *http.Request) {
 		relays.Add(1)
 		defer relays.Done()
-		x.relay(t, w, r, "ws://"+target.Host+"/ws?"+r.URL.RawQuery)
+		x.relay(t, w, r, "ws://"+target.Host+"/ws/?"+r.URL.RawQuery)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(func() {

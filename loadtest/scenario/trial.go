@@ -110,7 +110,9 @@ func (t *trial) dialFirst(ctx context.Context, cfg socket.Config) (*socket.Socke
 }
 
 func (t *trial) dialTo(ctx context.Context, gateway string, n int, cfg socket.Config) (*socket.Socket, error) {
-	cfg.Endpoint = gateway + t.cfg.WebsocketPath
+	// With a slash at its end, as socket.io-client asks: Socket.IO's own servers take
+	// no other.
+	cfg.Endpoint = gateway + strings.TrimRight(t.cfg.WebsocketPath, "/") + "/"
 	if cfg.Origin == "" {
 		cfg.Origin = t.origin(n)
 	}
