@@ -55,7 +55,7 @@ type App struct {
 func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
 	a := &App{
 		cfg: cfg, logger: logger, parts: newLifecycle(logger),
-		registry: prometheus.NewRegistry(), health: &health{}, mux: http.NewServeMux(),
+		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := a.open(ctx); err != nil {
@@ -273,7 +273,7 @@ func wait(ctx context.Context, period time.Duration) error {
 
 // startServers serves the public port, and ADMIN_ADDR if it is set.
 func (a *App) startServers(gateway *fanout.Gateway) {
-	a.serveHealth(a.mux)
+	a.serveHealth(a.mux, a.operators().admit)
 	if a.admin == nil {
 		a.serveOperators(a.mux, gateway, a.operators().only)
 	}
@@ -285,7 +285,7 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 	}
 	if a.admin != nil { // first, and so stopped last: operators watch the drain
 		pages := http.NewServeMux()
-		a.serveHealth(pages)
+		a.serveHealth(pages, func(r *http.Request) bool { return !foreignPage(r) })
 		a.serveOperators(pages, gateway, reached)
 		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators), pages)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())

@@ -17,6 +17,7 @@ const checkTimeout = 2 * time.Second
 type health struct {
 	// draining is set once the application has begun to stop.
 	draining atomic.Bool
+	began    time.Time
 	checks   []check
 }
 
@@ -28,15 +29,41 @@ type check struct {
 	ask      func(ctx context.Context) error
 }
 
-// report is the body of /health and /health/ready.
-type report struct {
-	// Status is "ready", "degraded", "not-ready" or "stopping".
-	Status string `json:"status"`
-	// Parts maps each part to "ok" or to what is wrong with it.
-	Parts map[string]string `json:"parts"`
+// vitals are what every health page has, as programs of the replaced system read it.
+type vitals struct {
+	// Status is "pass" with HTTP 200, and "fail" otherwise.
+	Status        string `json:"status"`
+	Timestamp     string `json:"timestamp"`
+	UptimeSeconds int64  `json:"uptimeSeconds"`
 }
 
-func (h *health) examine(ctx context.Context) (report, int) {
+// report is the body of /health and /health/ready.
+type report struct {
+	vitals
+	// State is "ready", "degraded", "not-ready" or "stopping".
+	State string `json:"state"`
+	// Parts maps each part to "ok" or to what is wrong with it; for strangers that is
+	// "failing".
+	Parts map[string]string `json:"parts"`
+	// Dependencies has "mongo" and "redis", each "healthy", "unhealthy" or, where this
+	// process does not use it, "unknown".
+	Dependencies map[string]string `json:"dependencies"`
+}
+
+// dependencies are the names of parts among the dependencies.
+var dependencies = map[string]string{"mongodb": "mongo", "redis": "redis"}
+
+func (h *health) vitals(status string) vitals {
+	now := time.Now()
+	return vitals{
+		Status: status, Timestamp: now.UTC().Format("2006-01-02T15:04:05.000Z"),
+		UptimeSeconds: int64(now.Sub(h.began).Seconds()),
+	}
+}
+
+// examine asks every part. Its errors have addresses in them, which are for operators
+// alone.
+func (h *health) examine(ctx context.Context, operator bool) (report, int) {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	failures := make([]error, len(h.checks))
@@ -45,38 +72,58 @@ func (h *health) examine(ctx context.Context) (report, int) {
 		wg.Go(func() { failures[i] = check.ask(ctx) })
 	}
 	wg.Wait()
-	result, code := report{Status: "ready", Parts: make(map[string]string)}, http.StatusOK
+	result, code := report{State: "ready", Parts: make(map[string]string), Dependencies: make(map[string]string)}, http.StatusOK
+	for _, name := range dependencies {
+		result.Dependencies[name] = "unknown"
+	}
 	for i, check := range h.checks {
-		switch {
-		case failures[i] == nil:
-			result.Parts[check.part] = "ok"
-			continue
-		case check.required:
-			result.Status, code = "not-ready", http.StatusServiceUnavailable
-		case code == http.StatusOK:
-			result.Status = "degraded"
+		text, condition := "ok", "healthy"
+		if failures[i] != nil {
+			text, condition = "failing", "unhealthy"
+			if operator {
+				text = failures[i].Error()
+			}
+			switch {
+			case check.required:
+				result.State, code = "not-ready", http.StatusServiceUnavailable
+			case code == http.StatusOK:
+				result.State = "degraded"
+			}
 		}
-		result.Parts[check.part] = failures[i].Error()
+		result.Parts[check.part] = text
+		if name, found := dependencies[check.part]; found {
+			result.Dependencies[name] = condition
+		}
 	}
 	if h.draining.Load() {
-		result.Status, code = "stopping", http.StatusServiceUnavailable
+		result.State, code = "stopping", http.StatusServiceUnavailable
 	}
+	status := "pass"
+	if code != http.StatusOK {
+		status = "fail"
+	}
+	result.vitals = h.vitals(status)
 	return result, code
 }
 
-func (h *health) serveReady(w http.ResponseWriter, r *http.Request) {
-	body, code := h.examine(r.Context())
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(body)
+// serveReady answers with the report, for operators with what is wrong in full.
+func (h *health) serveReady(operator func(*http.Request) bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, code := h.examine(r.Context(), operator(r))
+		writeHealth(w, code, body)
+	}
 }
 
 // serveLive answers as long as the process does.
 func (h *health) serveLive(w http.ResponseWriter, _ *http.Request) {
+	writeHealth(w, http.StatusOK, h.vitals("pass"))
+}
+
+func writeHealth(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write([]byte(`{"status":"alive"}` + "\n"))
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(body)
 }
 
 // admitUnlessDraining keeps new clients away from a gateway that is stopping.

@@ -33,10 +33,10 @@ func (a *App) serveProducers() {
 	a.mux.Handle("POST /api/realtime/events", a.health.admitUnlessDraining(publish))
 }
 
-// serveHealth adds what load balancers ask for.
-func (a *App) serveHealth(mux *http.ServeMux) {
-	mux.HandleFunc("GET /health", a.health.serveReady)
-	mux.HandleFunc("GET /health/ready", a.health.serveReady)
+// serveHealth adds what load balancers ask for. operator decides who is shown errors.
+func (a *App) serveHealth(mux *http.ServeMux, operator func(*http.Request) bool) {
+	mux.HandleFunc("GET /health", a.health.serveReady(operator))
+	mux.HandleFunc("GET /health/ready", a.health.serveReady(operator))
 	mux.HandleFunc("GET /health/live", a.health.serveLive)
 }
 
