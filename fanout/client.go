@@ -1,6 +1,8 @@
 package fanout
 
 import (
+	"bytes"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -15,11 +17,13 @@ type client struct {
 	slot    *guardrails.Slot
 	sink    *socketSink
 	reader  *reader
-	// pid is the private id of the socket's session, and life which of its connects
-	// this is; set while the socket connects, empty without connection state
-	// recovery.
-	pid  string
-	life int
+	// pid is the private id of the socket's session, life which of its connects this
+	// is, and by the connect's own name; set while the socket connects, empty without
+	// connection state recovery. They never change after that, nor does joinedAt.
+	pid      string
+	life     int
+	by       string
+	joinedAt time.Time
 	// quota bounds how fast the client may send.
 	quota *guardrails.Quota
 
@@ -42,6 +46,27 @@ type follow struct {
 	// restored is set on a subscription that came back with its session, until
 	// the client asks for it as well, as many do on every connect.
 	restored bool
+	// kept is the job in the state of the session, as JSON.
+	kept []byte
+}
+
+func newFollow(jobID string, sub *subscription, asked start, restored bool) *follow {
+	f := &follow{subscription: sub, asked: asked, restored: restored}
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)     // which would make a byte six
+	_ = encoder.Encode(f.job(jobID)) // strings and numbers always marshal
+	f.kept = bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
+	return f
+}
+
+// job is the subscription as a session keeps it.
+func (f *follow) job(jobID string) sessionJob {
+	job := sessionJob{JobID: jobID}
+	if f.asked.resume {
+		job.Since = &f.asked.position
+	}
+	return job
 }
 
 // newClient returns the client of an admitted socket, with its idle time running.
@@ -50,19 +75,21 @@ func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant
 	c := &client{
 		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink),
 		quota: guardrails.NewQuota(g.policy.Limits), grant: grant,
-		lastActive: time.Now(), subscriptions: make(map[string]*follow),
+		joinedAt: time.Now(), lastActive: time.Now(), subscriptions: make(map[string]*follow),
 	}
 	c.watchIdle()
 	return c
 }
 
-// release frees everything that the client held. Repeated, it does nothing.
-func (c *client) release() {
+// release frees everything that the client held, and returns its session as it was
+// then. Repeated, it does nothing and reports false.
+func (c *client) release() (left session, was bool) {
 	c.mu.Lock()
 	if c.gone {
 		c.mu.Unlock()
-		return
+		return session{}, false
 	}
+	left = c.session()
 	c.gone = true
 	subscriptions := c.subscriptions
 	c.subscriptions = nil
@@ -78,6 +105,7 @@ func (c *client) release() {
 		c.gateway.hub.unsubscribe(followed.subscription)
 	}
 	c.slot.Release()
+	return left, true
 }
 
 // emit sends a control event. A socket that cannot take it is closing.

@@ -36,6 +36,13 @@ func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed fu
 	}
 }
 
+// OnRegistered has hook called when a client has been registered with its session,
+// with what another connect of the session does: it ends the client. It is called
+// before the gateway is used.
+func OnRegistered(g *Gateway, hook func(leave func())) {
+	g.registered = func(c *client) { hook(func() { g.leave(c) }) }
+}
+
 // Encode encodes a record for both wire formats, and returns their sizes.
 func Encode(catalogue *messaging.Catalogue, record messaging.Record) (packet, block int, err error) {
 	ev, err := newEvent(catalogue, record, true)

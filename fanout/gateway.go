@@ -30,6 +30,9 @@ type Policy struct {
 	// SessionRefresh is how often the session of a connected socket is saved
 	// again, so that it does not expire. It is used with sessions only.
 	SessionRefresh time.Duration
+	// SessionBytes bounds what the sessions of this gateway's clients take in the
+	// store, those included whose clients have gone; 0 is no bound.
+	SessionBytes int
 }
 
 // Gateway speaks the contract with clients: over Socket.IO as a
@@ -52,8 +55,18 @@ type Gateway struct {
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
 
-	mu      sync.Mutex         // guards clients
-	clients map[string]*client // by pid; those with a session
+	// keeping decides whose sessions are kept, and evictions has those that the store
+	// is to forget.
+	keeping   *guardrails.Keeping
+	evictions chan eviction
+	forgotten prometheus.Counter
+
+	mu      sync.Mutex          // guards the two below
+	clients map[string]*client  // by pid; those with a session
+	claims  map[string]struct{} // the pids of sessions that are being recovered
+
+	// registered, unless it is nil, is called after each registration: for a test.
+	registered func(*client)
 }
 
 // NewGateway returns a gateway on a hub. Without sessions, which may be nil, no
@@ -65,6 +78,13 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 	g := &Gateway{
 		hub: hub, policy: policy, sessions: sessions, tokens: tokens, logger: logger,
 		clients:   make(map[string]*client),
+		claims:    make(map[string]struct{}),
+		keeping:   guardrails.NewKeeping(policy.SessionBytes),
+		evictions: make(chan eviction, evictionsWaiting),
+		forgotten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_sessions_evicted_total",
+			Help: "Sessions that cannot be recovered, because those of the same clients or of others took the room.",
+		}),
 		admission: guardrails.NewAdmission(policy.Limits),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
@@ -79,7 +99,7 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 			Help: "Sockets that got an earlier session back.",
 		}),
 	}
-	registerer.MustRegister(g.refused, g.evicted, g.recovered, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	registerer.MustRegister(g.refused, g.evicted, g.recovered, g.forgotten, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",
 	}, func() float64 {
@@ -140,7 +160,8 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		g.count(decision, origin)
 		return refusal(decision)
 	}
-	wanted, recovered := g.recall(auth, origin, grant.Subject)
+	wanted, recovered, release := g.recall(auth, origin, grant.Subject)
+	defer release()
 	slot, decision := g.admit(socket.Request(), grant)
 	if !decision.Allowed() {
 		return refusal(decision)
@@ -167,8 +188,9 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 		g.recovered.Inc()
 		c.restore(wanted)
 	}
-	c.save()
 	c.watchExpiry()
+	c.save()
+	g.register(c) // last, with the mutex: whoever finds the client waits until it is complete
 	joined = true
 }
 
@@ -196,7 +218,11 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	if !ok {
 		return
 	}
-	decision := g.policy.Limits.Message(sizeOf(name, args))
+	size := sizeOf(name, args)
+	decision := g.policy.Limits.Message(size)
+	if decision.Allowed() && size > maxRequestBytes && requests[name] {
+		decision = guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: maxRequestBytes, Current: size}
+	}
 	if decision.Allowed() {
 		g.count(decision, c.slot.Origin()) // in a dry run
 		decision = c.spend(name)
@@ -208,10 +234,8 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	g.count(decision, c.slot.Origin()) // in a dry run
 	switch name {
 	case messaging.EventSubscribe:
-		c.touch()
 		c.subscribe(args, ack)
 	case messaging.EventUnsubscribe:
-		c.touch()
 		c.unsubscribe(args, ack)
 	case messaging.EventPing:
 		c.touch()
@@ -219,6 +243,15 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	case messaging.EventRefresh:
 		c.refresh(args, ack)
 	}
+}
+
+// maxRequestBytes bounds a message that the gateway handles, and so what is read of
+// it into memory: the largest that means anything brings a token.
+const maxRequestBytes = 16 << 10
+
+// requests are the messages that the gateway handles.
+var requests = map[string]bool{
+	messaging.EventSubscribe: true, messaging.EventUnsubscribe: true, messaging.EventPing: true, messaging.EventRefresh: true,
 }
 
 // sizeOf is how large a message is, as guardrails count it.

@@ -70,6 +70,29 @@ func TestIdleEviction(t *testing.T) {
 	}
 }
 
+// Requests that name no job keep nobody from being idle.
+func TestInvalidRequestsAreNoSignOfLife(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 5*time.Minute + time.Second
+		s := setup(t, options{pipe: true, config: unhurried, limits: guardrails.Limits{IdleTimeout: timeout}})
+		started := time.Now()
+		c := s.connect()
+		for _, event := range []string{"subscribe", "unsubscribe"} {
+			time.Sleep(2 * time.Minute)
+			c.emit(event, request{})
+			expect(t, c, messaging.EventError)
+		}
+		event, err := c.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := decode(t, event); m.Code != messaging.CodeIdleTimeout || time.Since(started) > timeout+time.Second {
+			t.Errorf("got %s after %s", m.Raw, time.Since(started))
+		}
+	})
+}
+
 func TestNoIdleTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // errOffset is returned for an offset that this service did not make.
@@ -51,8 +53,11 @@ func jobKey(jobID string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:6])
 }
 
+// jobKeyBytes is the length of each such name.
+const jobKeyBytes = 8
+
 // size is how long the offset's text can be, in bytes.
-func (o offset) size() int { return len(o.epoch) + 1 + len(o.marks)*(8+1+20+1) }
+func (o offset) size() int { return len(o.epoch) + 1 + len(o.marks)*(jobKeyBytes+1+20+1) }
 
 // append appends the offset's text.
 func (o offset) append(dst []byte) []byte {
@@ -134,7 +139,7 @@ func parseOffset(text string) (offset, error) {
 		return offset{}, fmt.Errorf("%w: %d bytes, of at most %d", errOffset, len(text), maxOffsetBytes)
 	}
 	epoch, rest, found := strings.Cut(text, ":")
-	if !found || epoch == "" {
+	if !found || epoch == "" || len(epoch) > messaging.MaxEpochBytes {
 		return offset{}, fmt.Errorf("%w: it names no epoch", errOffset)
 	}
 	parsed := offset{epoch: epoch}
@@ -143,12 +148,13 @@ func parseOffset(text string) (offset, error) {
 	}
 	for entry := range strings.SplitSeq(rest, ",") {
 		key, digits, found := strings.Cut(entry, "=")
-		if found && key != "" && digits == "-" {
+		found = found && key != "" && len(key) <= jobKeyBytes
+		if found && digits == "-" {
 			parsed.marks = append(parsed.marks, mark{key: key, pending: true})
 			continue
 		}
 		sequence, err := strconv.ParseUint(digits, 10, 64)
-		if !found || key == "" || err != nil || strconv.FormatUint(sequence, 10) != digits {
+		if !found || err != nil || strconv.FormatUint(sequence, 10) != digits {
 			return offset{}, fmt.Errorf("%w: %.32q is no mark", errOffset, entry)
 		}
 		parsed.marks = append(parsed.marks, mark{key: key, sequence: sequence})

@@ -22,6 +22,11 @@ type memorySessions struct {
 	states map[string][]byte
 	away   bool
 	panics bool // in a save
+	// maxBytes, unless it is 0, is what the states come to before the one is dropped
+	// that was saved longest ago; order has the ids in that order.
+	maxBytes int
+	order    []string
+	largest  int // of the states that were saved
 	// entered, unless it is nil, is called with the name of each method first. It is
 	// set before the sessions are used.
 	entered func(method string)
@@ -43,6 +48,20 @@ func (m *memorySessions) Save(id string, state []byte) {
 		panic("for the test")
 	}
 	m.states[id] = state
+	m.largest = max(m.largest, len(state))
+	if m.maxBytes == 0 {
+		return
+	}
+	m.order = append(slices.DeleteFunc(m.order, func(other string) bool { return other == id }), id)
+	total := 0
+	for _, kept := range m.states {
+		total += len(kept)
+	}
+	for total > m.maxBytes {
+		total -= len(m.states[m.order[0]])
+		delete(m.states, m.order[0])
+		m.order = m.order[1:]
+	}
 }
 
 // set changes the sessions under their mutex.

@@ -18,13 +18,18 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(g.policy.SessionRefresh / refreshSteps)
 	defer ticker.Stop()
-	for step := 0; ; step = (step + 1) % refreshSteps {
+	for step := 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
+		case evicted := <-g.evictions:
+			g.forgetEvicted(ctx, evicted)
+			continue
 		case <-ticker.C:
 		}
 		g.refresh(ctx, g.part(step))
+		step = (step + 1) % refreshSteps
+		g.keeping.Expire(time.Now().Add(-2 * g.policy.SessionRefresh)) // they are gone from the store, too
 	}
 }
 
@@ -50,6 +55,7 @@ func (g *Gateway) refresh(ctx context.Context, part []*client) {
 		if readable {
 			var moved bool
 			if moved, readable = g.moved(ctx, c); moved {
+				g.keeping.Drop(c.pid)
 				g.leave(c)
 				continue
 			}
@@ -60,7 +66,7 @@ func (g *Gateway) refresh(ctx context.Context, part []*client) {
 	}
 }
 
-// moved reports whether a later socket than the client's has its session, and
+// moved reports whether another socket than the client's has its session, and
 // whether that could be found out.
 func (g *Gateway) moved(ctx context.Context, c *client) (moved, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
@@ -70,5 +76,8 @@ func (g *Gateway) moved(ctx context.Context, c *client) (moved, known bool) {
 		return false, false
 	}
 	var kept session
-	return found && json.Unmarshal(state, &kept) == nil && kept.Life > c.life, true
+	if !found || json.Unmarshal(state, &kept) != nil {
+		return false, true
+	}
+	return kept.Life > c.life || kept.Life == c.life && kept.By != c.by, true
 }

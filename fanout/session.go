@@ -34,6 +34,9 @@ type session struct {
 	// Life counts the connects of the session. The socket of a lower one is dead,
 	// at whichever gateway it still hangs.
 	Life int `json:"life"`
+	// By is a random name of the connect: of two at once with one Life, at different
+	// gateways, the session belongs to the one that was saved last.
+	By string `json:"by,omitempty"`
 	// Origin has to be the same when the session is recovered.
 	Origin string `json:"origin,omitempty"`
 	// Subject, that of the client's token, too.
@@ -55,38 +58,127 @@ type recall struct {
 	offset offset
 }
 
+// maxAuthBytes bounds the auth of a CONNECT that a session is looked up for: a token
+// and an offset.
+const maxAuthBytes = 32 << 10
+
 // recall returns the session that a CONNECT names in its auth, if it can be
 // recovered. Everything in auth is the client's word: what does not fit makes it
-// an ordinary connect.
-func (g *Gateway) recall(auth json.RawMessage, origin, subject string) (recall, bool) {
+// an ordinary connect. Only who may have the session takes it from the socket that
+// has it.
+//
+// Of several that ask for one session at once, one gets it. release, which is never
+// nil, lets the next one ask; it is called when the client has joined.
+func (g *Gateway) recall(auth json.RawMessage, origin, subject string) (wanted recall, recovered bool, release func()) {
+	release = func() {}
 	var named struct {
 		PID    string `json:"pid"`
 		Offset string `json:"offset"`
 	}
-	if g.sessions == nil || json.Unmarshal(auth, &named) != nil || named.PID == "" {
-		return recall{}, false
+	if g.sessions == nil || len(auth) > maxAuthBytes || json.Unmarshal(auth, &named) != nil || len(named.PID) != pidBytes {
+		return recall{}, false, release
 	}
-	wanted := recall{pid: named.PID}
+	wanted.pid = named.PID
 	if named.Offset != "" {
 		var err error
 		if wanted.offset, err = parseOffset(named.Offset); err != nil {
-			return recall{}, false
+			return recall{}, false, release
 		}
 	}
-	g.takeOver(named.PID) // first, so that what is loaded is what it leaves behind
+	if !g.claim(wanted.pid) {
+		return recall{}, false, release
+	}
+	release = func() { g.unclaim(named.PID) }
+	kept, found := g.kept(wanted.pid, origin)
+	if !found || kept.Origin != origin || kept.Subject != subject {
+		return recall{}, false, release
+	}
+	if wanted.kept = kept; !wanted.complete() {
+		return recall{}, false, release
+	}
+	if old := g.holder(wanted.pid); old != nil {
+		if !old.yields() {
+			return recall{}, false, release
+		}
+		// The client has left the old socket, and the server need not have noticed.
+		left, was := g.leave(old)
+		g.keeping.Leave(wanted.pid, time.Now()) // until the new socket keeps it
+		if was && left.Life >= kept.Life {
+			wanted.kept = left
+		}
+	}
+	return wanted, wanted.complete(), release
+}
+
+// claim makes a CONNECT the only one that recovers a session, until unclaim. It
+// reports false while another one is.
+func (g *Gateway) claim(pid string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, taken := g.claims[pid]; taken {
+		return false
+	}
+	g.claims[pid] = struct{}{}
+	return true
+}
+
+func (g *Gateway) unclaim(pid string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.claims, pid)
+}
+
+// holder returns the client that has a session at this gateway, nil for none.
+func (g *Gateway) holder(pid string) *client {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.clients[pid]
+}
+
+// kept returns the newest state of a session: the one that is stored, or that of
+// the client that has the session here.
+func (g *Gateway) kept(pid, origin string) (session, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
-	state, found, err := g.sessions.Load(ctx, named.PID)
+	state, found, err := g.sessions.Load(ctx, pid)
 	if err != nil {
 		g.logger.Warn("a session cannot be recovered: it cannot be read", "origin", origin, "err", err)
 	}
-	if !found || err != nil {
-		return recall{}, false
+	var kept session
+	found = found && err == nil && json.Unmarshal(state, &kept) == nil
+	if old := g.holder(pid); old != nil {
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		if !old.gone && (!found || kept.Life <= old.life) {
+			return old.session(), true
+		}
 	}
-	if err := json.Unmarshal(state, &wanted.kept); err != nil || wanted.kept.Origin != origin || wanted.kept.Subject != subject {
-		return recall{}, false
+	return kept, found
+}
+
+// raceGrace is how long a client keeps a session that it has just recovered against
+// others that ask for it. One that has lost its connection again is noticed within
+// that time as a rule.
+const raceGrace = 250 * time.Millisecond
+
+// yields reports whether the client may be taken for one that its user has left.
+// One that has just recovered its session, and stays connected, has won a race.
+func (c *client) yields() bool {
+	if c.life == 1 {
+		return true
 	}
-	return wanted, wanted.complete()
+	left := raceGrace - time.Since(c.joinedAt)
+	if left <= 0 {
+		return true
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case <-c.socket.Done():
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // complete reports whether the kept session has every job that the client has
@@ -105,44 +197,49 @@ func (r recall) complete() bool {
 	return true
 }
 
-// takeOver ends what an earlier socket of the session still holds here: the
-// client has left it, and the server need not have noticed.
-func (g *Gateway) takeOver(pid string) {
-	g.mu.Lock()
-	old := g.clients[pid]
-	g.mu.Unlock()
-	if old != nil {
-		g.leave(old)
-	}
-}
-
-// leave ends a socket whose client goes on with another one.
-func (g *Gateway) leave(old *client) {
+// leave ends a socket whose client goes on with another one. It returns the
+// session as the socket leaves it behind, unless the socket has ended already.
+func (g *Gateway) leave(old *client) (left session, was bool) {
 	g.mu.Lock()
 	if g.clients[old.pid] == old {
 		delete(g.clients, old.pid) // the session is no longer the old socket's to forget
 	}
 	g.mu.Unlock()
-	old.release()
+	left, was = old.release()
 	old.socket.Disconnect(true)
+	return left, was
 }
 
 // identify gives a new client its session: the one it asks for, or a fresh one.
+// Nobody else knows of it before [Gateway.register].
 func (c *client) identify(wanted recall, recovered bool) {
-	g := c.gateway
-	if g.sessions == nil {
+	if c.gateway.sessions == nil {
 		return
 	}
-	c.pid, c.life = newPID(), 1
+	c.pid, c.life, c.by = newPID(), 1, newPID()[:11]
 	sid := c.socket.ID()
 	if recovered {
 		c.pid, c.life, sid = wanted.pid, wanted.kept.Life+1, wanted.kept.SID
 	}
 	c.socket.Identify(sid, c.pid)
+}
+
+// register makes a client the one that has its session. The client's mutex is held,
+// and the client complete: from here on others may end it.
+func (g *Gateway) register(c *client) {
+	if c.pid == "" {
+		return
+	}
 	g.mu.Lock()
 	g.clients[c.pid] = c
 	g.mu.Unlock()
+	if g.registered != nil {
+		g.registered(c)
+	}
 }
+
+// pidBytes is the length of a private id.
+const pidBytes = 22
 
 // newPID returns a private id: 128 random bits in base64url, 22 characters.
 func newPID() string {
@@ -189,28 +286,57 @@ func (c *client) restore(wanted recall) {
 			c.gateway.logger.Warn("a subscription cannot be restored", "job", job.JobID, "session", c.socket.ID(), "err", err)
 			continue
 		}
-		c.subscriptions[job.JobID] = &follow{subscription: sub, asked: asked, restored: true}
+		c.subscriptions[job.JobID] = newFollow(job.JobID, sub, asked, true)
 	}
 }
 
+// session is the client's session as it is now. The mutex is held.
+func (c *client) session() session {
+	now := c.head()
+	for jobID, followed := range c.subscriptions {
+		now.Jobs = append(now.Jobs, followed.job(jobID))
+	}
+	return now
+}
+
+// head is the client's session without its jobs. The mutex is held.
+func (c *client) head() session {
+	return session{SID: c.socket.ID(), Life: c.life, By: c.by, Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
+}
+
+// maxSessionBytes bounds the state of a session, below what the store of sessions
+// takes. One that needs more cannot be recovered; with jobIds of ordinary length
+// that is one of several hundred jobs.
+const maxSessionBytes = 48 << 10
+
 // save keeps the session as it is now: when it begins and when its subscriptions
 // change, and again from time to time. Not at its end, which a gateway may notice
-// when the session has long gone on at another. The client's mutex is held.
+// when the session has long gone on at another. Each job was encoded when it was
+// subscribed to, so that a change costs no more than a copy of maxSessionBytes. The
+// client's mutex is held.
 func (c *client) save() {
 	if c.pid == "" || c.gone {
 		return
 	}
-	kept := session{SID: c.socket.ID(), Life: c.life, Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
-	for jobID, followed := range c.subscriptions {
-		job := sessionJob{JobID: jobID}
-		if followed.asked.resume {
-			job.Since = &followed.asked.position
-		}
-		kept.Jobs = append(kept.Jobs, job)
-	}
-	state, err := json.Marshal(kept)
+	state, err := json.Marshal(c.head())
 	if err != nil {
 		return // strings and numbers always marshal
+	}
+	size := len(state) + len(`,"jobs":[]`)
+	for _, followed := range c.subscriptions {
+		size += len(followed.kept) + 1
+	}
+	if size > maxSessionBytes || !c.gateway.keep(c, size) {
+		c.gateway.keeping.Drop(c.pid)
+		c.gateway.sessions.Forget(c.pid)
+		return
+	}
+	if len(c.subscriptions) > 0 {
+		state = append(append(make([]byte, 0, size), state[:len(state)-1]...), `,"jobs":[`...)
+		for _, followed := range c.subscriptions {
+			state = append(append(state, followed.kept...), ',')
+		}
+		state = append(state[:len(state)-1], "]}"...)
 	}
 	c.gateway.sessions.Save(c.pid, state)
 }
@@ -228,7 +354,12 @@ func (c *client) retire(final bool) {
 		delete(g.clients, c.pid)
 	}
 	g.mu.Unlock()
-	if current && final {
+	switch {
+	case !current:
+	case final:
+		g.keeping.Drop(c.pid)
 		g.sessions.Forget(c.pid)
+	default:
+		g.keeping.Leave(c.pid, time.Now())
 	}
 }

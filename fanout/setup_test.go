@@ -42,23 +42,24 @@ type stage struct {
 // options change a stage. The zero value is a gateway with the defaults, at a
 // pace that suits tests.
 type options struct {
-	log       *memoryLog // nil for an own one
-	source    fanout.Log // in place of log, with live in place of its tail
-	live      fanout.Tail
-	reads     fanout.Projection // in place of log's
-	sessions  *memorySessions   // nil: no connection state recovery
-	refresh   time.Duration     // of sessions; 0: beyond any test
-	tokens    fanout.Tokens     // nil: nobody needs one
-	erasures  fanout.Erasures   // nil: nothing is erased
-	withoutDB bool
-	catalogue *messaging.Catalogue
-	limits    guardrails.Limits
-	proxies   []netip.Prefix
-	origins   string // "*" by default
-	catchUp   int    // 250 by default
-	config    func(*fanout.Config)
-	sockets   func(*socketio.Config)
-	pipe      bool // in memory, for a test in a bubble of fake time
+	log          *memoryLog // nil for an own one
+	source       fanout.Log // in place of log, with live in place of its tail
+	live         fanout.Tail
+	reads        fanout.Projection // in place of log's
+	sessions     *memorySessions   // nil: no connection state recovery
+	refresh      time.Duration     // of sessions; 0: beyond any test
+	sessionBytes int               // 0: no bound
+	tokens       fanout.Tokens     // nil: nobody needs one
+	erasures     fanout.Erasures   // nil: nothing is erased
+	withoutDB    bool
+	catalogue    *messaging.Catalogue
+	limits       guardrails.Limits
+	proxies      []netip.Prefix
+	origins      string // "*" by default
+	catchUp      int    // 250 by default
+	config       func(*fanout.Config)
+	sockets      func(*socketio.Config)
+	pipe         bool // in memory, for a test in a bubble of fake time
 }
 
 // testPace is fast enough to wait for.
@@ -146,7 +147,7 @@ func (o options) policy(t testing.TB) fanout.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return fanout.Policy{Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh}
+	return fanout.Policy{Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

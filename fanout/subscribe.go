@@ -18,6 +18,7 @@ import (
 func (c *client) subscribe(args []json.RawMessage, ack socketio.Ack) {
 	jobID, from, problem := c.parseSubscribe(args)
 	if problem == nil {
+		c.touch()
 		problem = c.follow(jobID, from)
 	}
 	if problem != nil {
@@ -71,7 +72,7 @@ func (c *client) follow(jobID string, from start) *messaging.Problem {
 		problem := messaging.NewProblem(messaging.CodeInternal)
 		return &problem
 	}
-	c.subscriptions[jobID] = &follow{subscription: sub, asked: from}
+	c.subscriptions[jobID] = newFollow(jobID, sub, from, false)
 	c.save()
 	return nil
 }
@@ -107,6 +108,7 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 		c.refuse(*problem, ack)
 		return
 	}
+	c.touch()
 	c.mu.Lock()
 	if followed := c.subscriptions[jobID]; followed != nil {
 		c.drop(jobID, followed)
@@ -149,14 +151,14 @@ func (c *client) parseSubscribe(args []json.RawMessage) (string, start, *messagi
 		return jobID, from, nil
 	}
 	position, err := parseSince(since)
-	if err != nil {
-		problem := messaging.NewProblem(messaging.CodeSinceInvalid)
-		problem.JobID = jobID
-		return "", from, &problem
-	}
 	if position.Epoch == "" {
 		// Anything but a string is as good as no epoch: it only sharpens the check.
 		_ = json.Unmarshal(fields["epoch"], &position.Epoch)
+	}
+	if err != nil || len(position.Epoch) > messaging.MaxEpochBytes {
+		problem := messaging.NewProblem(messaging.CodeSinceInvalid)
+		problem.JobID = jobID
+		return "", from, &problem
 	}
 	from.resume, from.position = true, position
 	return jobID, from, nil

@@ -70,6 +70,14 @@ type Slot struct {
 // Origin returns the origin that the slot is counted under.
 func (s *Slot) Origin() string { return s.visitor.Origin }
 
+// Owner names whose the slot is: the subject's, or else the address's.
+func (s *Slot) Owner() string {
+	if s.visitor.Subject != "" {
+		return "subject " + s.visitor.Subject
+	}
+	return "address " + s.visitor.Address.String()
+}
+
 // Release gives the slot back. Calls after the first do nothing.
 func (s *Slot) Release() { s.admission.release(s) }
 

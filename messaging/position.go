@@ -25,8 +25,8 @@ type Position struct {
 	Sequence uint64
 }
 
-// maxEpochBytes bounds the epoch of a position that a client sends.
-const maxEpochBytes = 128
+// MaxEpochBytes bounds the epoch of a position that a client sends.
+const MaxEpochBytes = 128
 
 // String returns the position as "epoch:sequence", the form [ParsePosition] reads.
 func (p Position) String() string { return string(p.Append(nil)) }
@@ -46,7 +46,7 @@ func ParsePosition(text string) (Position, error) {
 		epoch, digits = "", text
 	}
 	sequence, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil || len(epoch) > maxEpochBytes {
+	if err != nil || len(epoch) > MaxEpochBytes {
 		return Position{}, fmt.Errorf("%w %.64q: want a sequence, or epoch:sequence", ErrInvalidPosition, text)
 	}
 	return Position{Epoch: epoch, Sequence: sequence}, nil

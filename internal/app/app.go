@@ -338,6 +338,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	policy := fanout.Policy{
 		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
 		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2,
+		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified fanout.Tokens
 	if a.tokens != nil {
@@ -375,6 +376,11 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	a.sockets = sockets
 	return gateway, nil
 }
+
+// gatewaysPerStore is by how many gateways the bound of the store of sessions is
+// shared: each keeps within its part, so that the store never drops by itself what
+// was saved longest ago.
+const gatewaysPerStore = 4
 
 // openSessions starts the store of sessions, if they are to be recovered. A
 // session has to outlive the pause between two saves, and then the time to live.

@@ -1,0 +1,162 @@
+package guardrails
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// Keeping decides which sessions of clients are kept for when they come back,
+// within a bound in bytes. Its methods may be called concurrently.
+//
+// The bound is shared by the owners, which are subjects of tokens or addresses:
+// where it is met, the owner with the most bytes makes room, by the session whose
+// client has been gone for longest. The session of a client that is connected never
+// does. So an owner that opens thousands of connections loses its own sessions.
+//
+// Invariant: the bytes of all sessions are at most the bound.
+type Keeping struct {
+	maxBytes int
+
+	mu       sync.Mutex // guards the fields below
+	bytes    int
+	sessions map[string]*keptSession
+	owners   map[string]*keeper
+}
+
+// Kept is a session that is kept, or was.
+type Kept struct {
+	// ID is the session's, and Name one that its holder gave.
+	ID, Name string
+}
+
+type keptSession struct {
+	Kept
+	owner string
+	bytes int
+	// since is when the client went, and place its place among the owner's gone
+	// ones; nil while it is connected.
+	since time.Time
+	place *list.Element
+}
+
+// keeper is one owner: what its sessions come to, and those whose clients have
+// gone, the earliest first.
+type keeper struct {
+	bytes    int
+	sessions int
+	gone     list.List
+}
+
+// KeptOverheadBytes is what a session counts beside its state: its place here, and
+// in the store.
+const KeptOverheadBytes = 512
+
+// NewKeeping returns a Keeping without sessions; maxBytes 0 is no bound.
+func NewKeeping(maxBytes int) *Keeping {
+	return &Keeping{maxBytes: maxBytes, sessions: make(map[string]*keptSession), owners: make(map[string]*keeper)}
+}
+
+// Keep takes the session of a connected client, or its new size. It returns the
+// sessions that are no longer kept because of that, and whether this one is.
+func (k *Keeping) Keep(id, name, owner string, size int) (evicted []Kept, keeps bool) {
+	size += KeptOverheadBytes
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.remove(k.sessions[id])
+	for k.maxBytes > 0 && k.bytes+size > k.maxBytes {
+		own := size
+		if o := k.owners[owner]; o != nil {
+			own += o.bytes
+		}
+		victim := k.largest(own, owner)
+		if victim == nil {
+			return evicted, false
+		}
+		evicted = append(evicted, victim.Kept)
+		k.remove(victim)
+	}
+	k.sessions[id] = &keptSession{Kept: Kept{ID: id, Name: name}, owner: owner, bytes: size}
+	o := k.owners[owner]
+	if o == nil {
+		o = &keeper{}
+		k.owners[owner] = o
+	}
+	o.bytes += size
+	o.sessions++
+	k.bytes += size
+	return evicted, true
+}
+
+// largest returns the session of the owner with the most bytes whose client has
+// been gone for longest; nil when the owner that asks would have more than any.
+func (k *Keeping) largest(own int, asks string) *keptSession {
+	var most *keeper
+	mostBytes := 0
+	for name, o := range k.owners {
+		bytes := o.bytes
+		if name == asks {
+			bytes = own
+		}
+		if o.gone.Len() > 0 && bytes >= own && bytes > mostBytes {
+			most, mostBytes = o, bytes
+		}
+	}
+	if most == nil {
+		return nil
+	}
+	return most.gone.Front().Value.(*keptSession)
+}
+
+// Leave notes that the client of a session has gone. Unless it comes back, by Keep,
+// the session may have to make room.
+func (k *Keeping) Leave(id string, now time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.sessions[id]; s != nil && s.place == nil {
+		s.since = now
+		s.place = k.owners[s.owner].gone.PushBack(s)
+	}
+}
+
+// Drop notes that a session is no longer kept.
+func (k *Keeping) Drop(id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.remove(k.sessions[id])
+}
+
+// Expire drops the sessions whose clients have been gone since a time.
+func (k *Keeping) Expire(since time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, o := range k.owners {
+		for front := o.gone.Front(); front != nil && front.Value.(*keptSession).since.Before(since); front = o.gone.Front() {
+			k.remove(front.Value.(*keptSession))
+		}
+	}
+}
+
+// Bytes returns what all sessions come to.
+func (k *Keeping) Bytes() int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.bytes
+}
+
+// remove is called with mu held. nil is no session.
+func (k *Keeping) remove(s *keptSession) {
+	if s == nil {
+		return
+	}
+	o := k.owners[s.owner]
+	if s.place != nil {
+		o.gone.Remove(s.place)
+	}
+	delete(k.sessions, s.ID)
+	k.bytes -= s.bytes
+	o.bytes -= s.bytes
+	if o.sessions--; o.sessions == 0 {
+		delete(k.owners, s.owner)
+	}
+}
