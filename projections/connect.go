@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -8,10 +9,12 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 )
 
-// DefaultDatabase is used when the connection string names no database.
-const DefaultDatabase = "realtime"
+// DefaultDatabase is used when the connection string names no database, as MongoDB's
+// drivers for JavaScript do, which the workers use.
+const DefaultDatabase = "test"
 
-// Connect returns the database that the connection string names. It does not
+// Connect returns the database that the connection string names, or
+// [DefaultDatabase]. It does not
 // wait for MongoDB, which may be down. The client's goroutines run until its
 // Disconnect, which is the caller's to call.
 // It returns [ErrInvalidURI] for a string that the driver does not take.
@@ -24,9 +27,12 @@ func Connect(uri string) (*mongo.Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidURI, err)
 	}
-	name := parsed.Database
-	if name == "" {
-		name = DefaultDatabase
-	}
-	return client.Database(name), nil
+	return client.Database(cmp.Or(parsed.Database, DefaultDatabase)), nil
+}
+
+// NamesDatabase reports whether a connection string that [Connect] takes names a
+// database.
+func NamesDatabase(uri string) bool {
+	parsed, err := connstring.Parse(uri)
+	return err == nil && parsed.Database != ""
 }

@@ -18,7 +18,7 @@ func TestConnect(t *testing.T) {
 	t.Parallel()
 	for uri, want := range map[string]string{
 		"mongodb://127.0.0.1:1/novels?w=0":        "novels",
-		"mongodb://127.0.0.1:1":                   "realtime",
+		"mongodb://127.0.0.1:1":                   "test",
 		"mongodb://user:secret@127.0.0.1:1/x%2Dy": "x-y",
 	} {
 		db, err := projections.Connect(uri)

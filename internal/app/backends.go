@@ -124,5 +124,8 @@ func openMongo(cfg Config, parts *lifecycle, logger *slog.Logger) (*mongo.Databa
 		return nil, fmt.Errorf("%w: %w", ErrConfig, wrong("MONGODB_URI", cfg.MongoDBURI))
 	}
 	parts.onStop("mongodb connection", db.Client().Disconnect)
+	if !projections.NamesDatabase(cfg.MongoDBURI) {
+		logger.Warn("MONGODB_URI names no database: MongoDB's default is used", "database", db.Name())
+	}
 	return db, nil
 }

@@ -30,7 +30,7 @@ type Config struct {
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
 
 	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…, special characters in user and password percent-encoded; empty: events are published over HTTP only"`
-	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE, special characters in user and password percent-encoded; empty: catch-up is served from the log"`
+	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE, special characters in user and password percent-encoded; without a database: test; empty: catch-up is served from the log"`
 	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…], special characters in user and password percent-encoded; empty: JetStream inside this process, in DATA_DIR"`
 
 	Roles []string `env:"ROLES" envDefault:"ingest,project,fanout" doc:"parts to run: any of ingest, project, fanout"`
