@@ -199,7 +199,7 @@ func newLetterShow() *cobra.Command {
 			case found == nil:
 				return fmt.Errorf("there is no letter %s", args[0])
 			case raw:
-				_, err := cmd.OutOrStdout().Write(found.Body)
+				_, err := unescaped(cmd.OutOrStdout()).Write(found.Body)
 				return err
 			}
 			row := rowOf(*found, true)

@@ -36,11 +36,16 @@ func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
+	// What the commands print has strings of producers and clients in it.
+	stdout, stderr := &visible{to: os.Stdout}, &visible{to: os.Stderr}
+	root.SetOut(stdout)
+	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	stdout.end()
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "realtime:", err)
+	fmt.Fprintln(stderr, "realtime:", err)
 	if errors.Is(err, app.ErrConfig) || errors.As(err, new(usageError)) {
 		return 2
 	}

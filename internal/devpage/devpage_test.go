@@ -1,6 +1,8 @@
 package devpage_test
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -88,5 +90,34 @@ func TestThePageQuotesWhatItIsTold(t *testing.T) {
 	page := get(t, handler, devpage.HelpPath).Body.String()
 	if strings.Contains(page, "<script>alert") || strings.Count(page, "</script>") != 1 {
 		t.Error("the page has markup that it was told")
+	}
+}
+
+// The page without a build step runs its own script and nothing else, also of what
+// people type.
+func TestThePlainPageHasAPolicy(t *testing.T) {
+	t.Parallel()
+	handler, err := devpage.Handler(devpage.Info{Job: "job-1", Origin: "http://localhost:5173"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := get(t, handler, devpage.HelpPath)
+	policy := page.Header().Get("Content-Security-Policy")
+	if !strings.Contains(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("the page's policy is %q", policy)
+	}
+	for _, element := range []string{"script", "style"} {
+		if strings.Count(page.Body.String(), "<"+element) != 1 {
+			t.Errorf("the page has more than one %s", element)
+		}
+		_, rest, _ := strings.Cut(page.Body.String(), "<"+element+">")
+		content, _, _ := strings.Cut(rest, "</"+element+">")
+		sum := sha256.Sum256([]byte(content))
+		if hash := base64.StdEncoding.EncodeToString(sum[:]); !strings.Contains(policy, element+"-src 'sha256-"+hash+"'") {
+			t.Errorf("the policy does not allow the page's %s", element)
+		}
+	}
+	if strings.Contains(page.Body.String(), " style=") || strings.Contains(page.Body.String(), " onclick=") {
+		t.Error("the page has attributes that its policy forbids")
 	}
 }

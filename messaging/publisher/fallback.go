@@ -21,6 +21,9 @@ const (
 	maxRequests = 16
 	// requestTimeout bounds one; a gateway answers within ten seconds.
 	requestTimeout = 15 * time.Second
+	// maxRetryAfter bounds how long a gateway, or whoever answers in its place, is
+	// left alone when it asks for that.
+	maxRetryAfter = time.Minute
 	// maxAnswerBytes bounds what is read of an answer.
 	maxAnswerBytes = 64 << 10
 )
@@ -109,6 +112,18 @@ func (f *fallback) send(ctx context.Context, body []byte) (receipt messaging.Rec
 			return receipt, 0, &messaging.Rejection{Reason: problem.Code, Detail: problem.Message}
 		}
 	}
-	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After")) // none is none
-	return receipt, time.Duration(seconds) * time.Second, fmt.Errorf("gateway answers %s", response.Status)
+	return receipt, retryAfter(response.Header), fmt.Errorf("gateway answers %s", response.Status)
+}
+
+// retryAfter reads how long a gateway asks to be left alone, in seconds; nothing else
+// counts, nor what is no number.
+func retryAfter(header http.Header) time.Duration {
+	seconds, err := strconv.ParseUint(header.Get("Retry-After"), 10, 32)
+	if err != nil {
+		if errors.Is(err, strconv.ErrRange) {
+			return maxRetryAfter
+		}
+		return 0
+	}
+	return min(time.Duration(seconds)*time.Second, maxRetryAfter)
 }

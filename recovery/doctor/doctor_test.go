@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -37,6 +38,8 @@ func TestChecks(t *testing.T) {
 	}{
 		{"valid settings", doctor.Settings(nil, nil), "ok", "valid"},
 		{"two wrong settings", doctor.Settings(errors.Join(errors.New("PORT is x"), errors.New("HOST is y")), nil), "fail fail", "HOST is y"},
+		{"wrong settings below a sentinel", doctor.Settings(fmt.Errorf("%w: %w", errors.New("invalid"), errors.Join(errors.New("PORT is x"), errors.New("HOST is y"))), nil), "fail fail", "HOST is y"},
+		{"a text of two lines", doctor.Settings(fmt.Errorf("%w: %w", errors.New("invalid"), errors.New("PORT is x\nwant a number")), nil), "fail", "invalid: PORT is x want a number"},
 		{"a warning", doctor.Settings(nil, []string{"odd"}), "warn", "odd"},
 		{"no Redis", []doctor.Check{doctor.Absent("redis", "REDIS_URL", "HTTP only")}, "skip", "REDIS_URL is not set"},
 		{"out of reach", []doctor.Check{doctor.Reached("redis", "REDIS_URL", 0, errors.New("refused\nreally"))}, "fail", "refused really"},

@@ -13,8 +13,8 @@ func Settings(err error, warnings []string) []Check {
 	const area, name = "settings", "environment"
 	if err != nil {
 		var checks []Check
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			checks = append(checks, Check{Fail, area, name, line, "set it as it says; realtime config lists every setting"})
+		for _, problem := range joined(err) {
+			checks = append(checks, Check{Fail, area, name, oneLine(problem.Error()), "set it as it says; realtime config lists every setting"})
 		}
 		return checks
 	}
@@ -26,6 +26,34 @@ func Settings(err error, warnings []string) []Check {
 		checks = append(checks, Check{Warn, area, name, warning, "change one of the two, or leave it so if it is meant"})
 	}
 	return checks
+}
+
+// joined returns the errors that [errors.Join] has put together somewhere in err, each a
+// check of its own; err itself if there are none. A text with line breaks stays one.
+func joined(err error) []error {
+	switch wrapped := err.(type) {
+	case interface{ Unwrap() []error }:
+		var texts []string
+		parts := wrapped.Unwrap()
+		for _, part := range parts {
+			texts = append(texts, part.Error())
+		}
+		if err.Error() == strings.Join(texts, "\n") {
+			return parts
+		}
+		for _, part := range parts {
+			if found := joined(part); len(found) > 1 {
+				return found
+			}
+		}
+	case interface{ Unwrap() error }:
+		if inner := wrapped.Unwrap(); inner != nil {
+			if found := joined(inner); len(found) > 1 {
+				return found
+			}
+		}
+	}
+	return []error{err}
 }
 
 // Absent is the line about a backend that is not configured.

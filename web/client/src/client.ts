@@ -5,7 +5,7 @@ import { Job, type JobHandlers, Listener } from './job.js'
 import { Link } from './link.js'
 import { complete, type Diagnostic, type RealtimeOptions, type Settings } from './options.js'
 import { formatPosition, type Position } from './position.js'
-import { Http, type Page, type PageQuery } from './rest.js'
+import { Http, maxAdviceMs, type Page, type PageQuery } from './rest.js'
 import { checking, noNetwork, reasonOf, type State, type Status, settle, type Transport } from './status.js'
 import { Tokens } from './token.js'
 
@@ -192,7 +192,7 @@ export class Realtime {
   /** The server does not follow this job for us. */
   #refused(job: Job, problem: ErrorPayload): void {
     const { code, retryAfterMs } = problem
-    const delay = retryAfterMs ?? (code === 'INTERNAL' ? this.#settings.backoff(2) : undefined)
+    const delay = (retryAfterMs && Math.min(retryAfterMs, maxAdviceMs)) ?? (code === 'INTERNAL' ? this.#settings.backoff(2) : undefined)
     job.refusal = reasonOf(problem, delay)
     for (const listener of job.listeners) listener.open = false
     job.lost()

@@ -2,6 +2,7 @@ import { io } from 'socket.io-client'
 import type { Answer, RealtimeSocket } from './contract.js'
 import type { ErrorPayload } from './generated.js'
 import type { AuthContext, Settings } from './options.js'
+import { maxAdviceMs } from './rest.js'
 import { type LocalCode, type Reason, reasonOf } from './status.js'
 import type { Tokens } from './token.js'
 
@@ -316,7 +317,8 @@ export class Link {
 
   /** The server does not want this client, or not with this token. */
   #turnedAway(problem: ErrorPayload): void {
-    const { code, message, retryAfterMs } = problem
+    const { code, message } = problem
+    const retryAfterMs = problem.retryAfterMs && Math.min(problem.retryAfterMs, maxAdviceMs)
     if (code.startsWith('TOKEN_')) {
       if (this.tokens.renewable && !this.#tokenCode) {
         this.#tokenCode = code as NonNullable<AuthContext['code']>

@@ -48,7 +48,7 @@ export class RequestError extends Error {
 const bodyMs = 60_000
 
 /** The longest advice on when to come back that is followed, in milliseconds. */
-const maxAdviceMs = 300_000
+export const maxAdviceMs = 300_000
 
 /** jobIds that are the same in every URL. `.` and `..` are not, and some proxies decode `%2F`. */
 const plain = /^[\w~-][\w.~-]*$/

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"unicode/utf8"
+)
+
+// visible is a writer for text that holds strings of others: events, ids, logs. A
+// character that a terminal would act on is written as \uXXXX, which JSON reads as the
+// same character; line breaks and tabs stay. Not safe for concurrent use.
+type visible struct {
+	to      io.Writer
+	partial []byte // the beginning of a character whose end was not written yet
+}
+
+// Write implements io.Writer.
+func (v *visible) Write(text []byte) (int, error) {
+	whole := text
+	if len(v.partial) > 0 {
+		whole = append(v.partial, text...)
+		v.partial = nil
+	}
+	if end := wholeCharacters(whole); end < len(whole) {
+		v.partial = append(v.partial, whole[end:]...)
+		whole = whole[:end]
+	}
+	if _, err := v.to.Write(escape(whole)); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// end writes what is left when nothing follows.
+func (v *visible) end() {
+	if len(v.partial) > 0 {
+		_, _ = v.to.Write(escape(v.partial)) // nobody is left to be told
+		v.partial = nil
+	}
+}
+
+// unescaped returns the writer beneath, for bytes that have to stay as they are.
+func unescaped(w io.Writer) io.Writer {
+	if v, ok := w.(*visible); ok {
+		return v.to
+	}
+	return w
+}
+
+// wholeCharacters returns the length of the text without the beginning of a UTF-8
+// sequence at its end.
+func wholeCharacters(text []byte) int {
+	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
+		if start := len(text) - back; utf8.RuneStart(text[start]) {
+			if !utf8.FullRune(text[start:]) {
+				return start
+			}
+			break
+		}
+	}
+	return len(text)
+}
+
+// escape returns text itself where there is nothing to escape.
+func escape(text []byte) []byte {
+	var escaped []byte
+	kept := 0 // up to where escaped has the text
+	for i := 0; i < len(text); {
+		char, size := utf8.DecodeRune(text[i:])
+		if acts(char) || char == utf8.RuneError && size == 1 {
+			escaped = append(escaped, text[kept:i]...)
+			if size == 1 && char == utf8.RuneError {
+				escaped = fmt.Appendf(escaped, `\x%02x`, text[i])
+			} else {
+				escaped = fmt.Appendf(escaped, `\u%04x`, char)
+			}
+			kept = i + size
+		}
+		i += size
+	}
+	if kept == 0 {
+		return text
+	}
+	return append(escaped, text[kept:]...)
+}
+
+// acts reports whether a terminal does something else than to show a character: the
+// control characters of ASCII and Latin-1 but for line breaks and tabs, the line and
+// paragraph separators, and those that turn the direction of writing (UAX #9).
+func acts(char rune) bool {
+	switch {
+	case char == '\n' || char == '\t':
+		return false
+	case char < ' ', char >= 0x7f && char < 0xa0, char >= 0x2028 && char <= 0x202e, char >= 0x2066 && char <= 0x2069:
+		return true
+	}
+	return false
+}
