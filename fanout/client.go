@@ -24,7 +24,7 @@ type client struct {
 	life     int
 	by       string
 	joinedAt time.Time
-	// quota bounds how fast the client may send.
+	// quota bounds how fast the client may send; it is the connection's.
 	quota *guardrails.Quota
 
 	mu            sync.Mutex // guards everything below
@@ -74,7 +74,7 @@ func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant
 	sink := &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio"), offsets: g.sessions != nil}
 	c := &client{
 		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink),
-		quota: guardrails.NewQuota(g.policy.Limits), grant: grant,
+		quota: g.quotaOf(socket, slot), grant: grant,
 		joinedAt: time.Now(), lastActive: time.Now(), subscriptions: make(map[string]*follow),
 	}
 	c.watchIdle()

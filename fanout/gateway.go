@@ -44,6 +44,7 @@ type Gateway struct {
 	sessions  Sessions // nil without connection state recovery
 	tokens    Tokens   // nil: everybody may do everything
 	admission *guardrails.Admission
+	quotas    *guardrails.Quotas
 	logger    *slog.Logger
 	refused   *prometheus.CounterVec
 	evicted   prometheus.Counter
@@ -86,6 +87,7 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 			Help: "Sessions that cannot be recovered, because those of the same clients or of others took the room.",
 		}),
 		admission: guardrails.NewAdmission(policy.Limits),
+		quotas:    guardrails.NewQuotas(policy.Limits),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
 			Help: "Requests of clients that were refused, or in a dry run would have been, by error code.",
@@ -271,6 +273,42 @@ func (g *Gateway) AllowNamespace(r *http.Request, asked int) *socketio.Refusal {
 		return nil
 	}
 	return refusal(decision)
+}
+
+// Oversized refuses an event that was not read because of its size.
+func (g *Gateway) Oversized(socket *socketio.Socket, sizeBytes int, ack socketio.Ack) {
+	c, ok := socket.Data().(*client)
+	if !ok {
+		return
+	}
+	if decision := g.policy.Limits.Message(sizeBytes); !decision.Allowed() {
+		c.refuse(decision.Problem(), ack)
+	}
+}
+
+// connectionQuota is the quota of a connection, whose sockets share it, and of whom
+// it is.
+type connectionQuota struct {
+	quota *guardrails.Quota
+	owner string
+}
+
+// quotaOf returns the quota of a socket's connection. A socket that leaves its
+// namespace and joins again has the same.
+func (g *Gateway) quotaOf(socket *socketio.Socket, slot *guardrails.Slot) *guardrails.Quota {
+	shared, ok := socket.Shared().(*connectionQuota)
+	if !ok {
+		shared = &connectionQuota{quota: g.quotas.Take(slot.Owner(), time.Now()), owner: slot.Owner()}
+		socket.SetShared(shared)
+	}
+	return shared.quota
+}
+
+// ConnectionClosed keeps the quota of a connection for the next one of its owner.
+func (g *Gateway) ConnectionClosed(shared any) {
+	if left, ok := shared.(*connectionQuota); ok {
+		g.quotas.Return(left.owner, left.quota, time.Now())
+	}
 }
 
 // spend takes a client's message out of its quotas.

@@ -1,11 +1,14 @@
 package fanout_test
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -116,4 +119,78 @@ func TestAddressIsTheClientsOwn(t *testing.T) {
 			t.Error("a header made one client two")
 		}
 	})
+}
+
+// Rates do not begin again with another socket on the connection, nor with another
+// connection of the same client.
+func TestRatesOutliveTheSocket(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{
+		limits:  guardrails.Limits{MaxSubscriptionsPerClient: 20, MessagesPerSecond: 1, MessageBurst: 30},
+		proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	const rounds, each = 20, 10
+	flood := func(header http.Header) (answered int) {
+		c, _ := s.connectWith(nil, header)
+		for range rounds {
+			for range each {
+				c.emit("ping")
+			}
+			for range each {
+				if c.next().Name == messaging.EventPong {
+					answered++
+				}
+			}
+			if err := c.Send("41"); err != nil { // leaves the namespace, and joins again
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			_, err := c.Connect(ctx, nil)
+			cancel()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.Kill()
+		return answered
+	}
+	started := time.Now()
+	one := flood(http.Header{"X-Forwarded-For": {"192.0.2.1"}})
+	wait(t, "the connection to be gone", func() bool { return s.snapshot().TotalConnections == 0 })
+	wait(t, "the same client to be slow at once", func() bool {
+		again, _ := s.connectWith(nil, http.Header{"X-Forwarded-For": {"192.0.2.1"}})
+		defer again.Kill()
+		again.emit("ping")
+		return again.next().Name == messaging.EventError
+	})
+	most := 30 + int(time.Since(started).Seconds()) + 1
+	t.Logf("%d of %d messages taken, the rate allows %d", one, rounds*each, most)
+	if one > most {
+		t.Errorf("%d of %d messages were taken, the rate allows %d", one, rounds*each, most)
+	}
+	other, _ := s.connectWith(nil, http.Header{"X-Forwarded-For": {"192.0.2.2"}})
+	other.emit("ping")
+	expect(t, other, messaging.EventPong)
+}
+
+// A message beyond the limit is refused before it is parsed.
+func TestMessageIsRefusedUnread(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{
+		limits:  guardrails.Limits{MaxSubscriptionsPerClient: 20, MaxMessageBytes: 1000},
+		sockets: func(c *socketio.Config) { c.MaxEventBytes = 1000 },
+	})
+	c := s.connect()
+	if err := c.Send(`42["subscribe",` + strings.Repeat("no JSON ", 200)); err != nil {
+		t.Fatal(err)
+	}
+	if m := expect(t, c, messaging.EventError); m.Code != messaging.CodeMessageTooLarge {
+		t.Errorf("error %s", m.Raw)
+	}
+	c.emit("ping")
+	expect(t, c, messaging.EventPong)
+	if err := c.Send(`42["ping"` + strings.Repeat(",0", 300) + "]"); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the end of a connection with hundreds of arguments", c.Ended())
 }

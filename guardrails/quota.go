@@ -1,13 +1,14 @@
 package guardrails
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Quota decides how fast one socket may send. Its methods may be called
+// Quota decides how fast one connection may send. Its methods may be called
 // concurrently.
 //
 // Invariant: a request that is refused, or would be but for a dry run, spends
@@ -49,4 +50,77 @@ func (q *Quota) spend(code messaging.Code, bucket *Bucket, now time.Time, jitter
 		return allowed
 	}
 	return Decision{Code: code, Limit: bucket.burst, Current: bucket.burst, RetryAfter: jittered(wait, jitter), DryRun: q.dryRun}
+}
+
+// owes returns how long it takes until the quota is full again, if nothing is sent.
+func (q *Quota) owes(now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return max(q.messages.full.Sub(now), q.changes.full.Sub(now))
+}
+
+// maxReturnedQuotas bounds the quotas that are kept after their connections have
+// ended; past it a connection's is forgotten.
+const maxReturnedQuotas = 16 << 10
+
+// Quotas hands out the quotas of connections. One that is returned before it is full
+// again goes to the next connection of the same owner, who does not renew its rates
+// by connecting again. Its methods may be called concurrently.
+type Quotas struct {
+	limits Limits
+
+	mu       sync.Mutex // guards the two below
+	returned map[string][]*Quota
+	count    int
+}
+
+// NewQuotas returns quotas for connections under these limits.
+func NewQuotas(limits Limits) *Quotas {
+	return &Quotas{limits: limits, returned: make(map[string][]*Quota)}
+}
+
+// Take returns the quota for a connection of an owner: of those that the owner's
+// earlier connections returned the one that is furthest from full, or a full one.
+func (q *Quotas) Take(owner string, now time.Time) *Quota {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	left := q.returned[owner]
+	most, owed := -1, time.Duration(0)
+	for i, quota := range left {
+		if owes := quota.owes(now); owes > owed {
+			most, owed = i, owes
+		}
+	}
+	if most < 0 {
+		return NewQuota(q.limits)
+	}
+	taken := left[most]
+	q.replace(owner, slices.Delete(left, most, most+1))
+	return taken
+}
+
+// Return takes the quota of a connection that has ended.
+func (q *Quotas) Return(owner string, quota *Quota, now time.Time) {
+	if quota.owes(now) <= 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count >= maxReturnedQuotas {
+		for owner, left := range q.returned {
+			q.replace(owner, slices.DeleteFunc(left, func(quota *Quota) bool { return quota.owes(now) <= 0 }))
+		}
+	}
+	if q.count < maxReturnedQuotas {
+		q.replace(owner, append(q.returned[owner], quota))
+	}
+}
+
+// replace is called with mu held. left is the owner's new list.
+func (q *Quotas) replace(owner string, left []*Quota) {
+	q.count += len(left) - len(q.returned[owner])
+	q.returned[owner] = left
+	if len(left) == 0 {
+		delete(q.returned, owner)
+	}
 }

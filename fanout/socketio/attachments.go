@@ -21,6 +21,9 @@ func (c *connection) expect(packet Packet) error {
 	if !c.connected {
 		return fmt.Errorf("%w: attachments before a namespace is joined", ErrPacket)
 	}
+	if _, takes := c.server.handler.(BinaryHandler); !takes && packet.Type == PacketBinaryEvent {
+		return fmt.Errorf("%w: attachments are not taken", ErrPacket)
+	}
 	if packet.Attachments > c.server.cfg.MaxAttachments {
 		return fmt.Errorf("%w: %d attachments", ErrPacket, packet.Attachments)
 	}

@@ -44,6 +44,10 @@ type Config struct {
 	// MaxPayloadBytes bounds one incoming WebSocket message, one POST body,
 	// and the attachments of one packet together.
 	MaxPayloadBytes int64
+	// MaxEventBytes bounds the name and the arguments of an event: one that is larger
+	// by more than 256 bytes is given to [OversizeHandler] unread. 0 is no bound but
+	// MaxPayloadBytes.
+	MaxEventBytes int
 	// QueueBytes is the outgoing budget of a connection, see [Socket.Offer].
 	QueueBytes int
 	// MaxAttachments bounds the attachments of one incoming packet.
@@ -99,6 +103,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: AttachmentTimeout %s: want 1ms or more", ErrConfig, c.AttachmentTimeout)
 	case c.AckTimeout < time.Millisecond:
 		return fmt.Errorf("%w: AckTimeout %s: want 1ms or more", ErrConfig, c.AckTimeout)
+	case c.MaxEventBytes < 0:
+		return fmt.Errorf("%w: MaxEventBytes %d: want 0 or more", ErrConfig, c.MaxEventBytes)
 	case c.MaxAttachments < 0:
 		return fmt.Errorf("%w: MaxAttachments %d: want 0 or more", ErrConfig, c.MaxAttachments)
 	case c.MaxPendingAcks < 0:

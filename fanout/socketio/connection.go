@@ -24,6 +24,7 @@ type connection struct {
 	connected bool // a namespace was joined once
 	asked     int  // namespaces, in all
 	refusals  int
+	shared    any      // the owner's
 	partial   *partial // the packet whose attachments are being read
 	// idle closes a connection that is in no namespace; stopped while it is
 	// in one, and by Close.
@@ -66,6 +67,9 @@ func (c *connection) Close(reason string) {
 	for _, socket := range c.all() {
 		socket.end(reason)
 	}
+	if handler, ok := c.server.handler.(ConnectionHandler); ok && c.shared != nil {
+		handler.ConnectionClosed(c.shared)
+	}
 }
 
 func (c *connection) read(data []byte, binary bool) error {
@@ -75,14 +79,41 @@ func (c *connection) read(data []byte, binary bool) error {
 	if c.partial != nil {
 		return fmt.Errorf("%w: text among attachments", ErrPacket)
 	}
-	packet, err := ParsePacket(data)
+	packet, err := parseHeader(data)
 	if err != nil {
+		return err
+	}
+	if c.oversized(packet) {
+		return nil
+	}
+	if err := packet.check(); err != nil {
 		return err
 	}
 	if packet.binary() {
 		return c.expect(packet)
 	}
 	return c.handle(packet, nil)
+}
+
+// frameBytes is the most that the JSON of an event is taken to have beside its name
+// and arguments.
+const frameBytes = 256
+
+// oversized refuses an event that is too large, unread, and reports whether it was.
+func (c *connection) oversized(packet Packet) bool {
+	limit := c.server.cfg.MaxEventBytes
+	if limit == 0 || packet.Type != PacketEvent || len(packet.Data) <= limit+frameBytes {
+		return false
+	}
+	handler, ok := c.server.handler.(OversizeHandler)
+	if socket := c.find(packet.Namespace); ok && socket != nil && socket.open.Load() {
+		var ack Ack
+		if packet.HasID {
+			ack = socket.acknowledge(packet.ID)
+		}
+		handler.Oversized(socket, len(packet.Data), ack)
+	}
+	return true
 }
 
 // handle runs a complete packet.

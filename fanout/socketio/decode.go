@@ -15,6 +15,15 @@ const maxNamespaceBytes = 256
 // or nothing for CONNECT, nothing for DISCONNECT, an array for the others.
 // Data shares memory with text.
 func ParsePacket(text []byte) (Packet, error) {
+	packet, err := parseHeader(text)
+	if err != nil {
+		return Packet{}, err
+	}
+	return packet, packet.check()
+}
+
+// parseHeader reads what stands before the JSON, which it leaves unread in Data.
+func parseHeader(text []byte) (Packet, error) {
 	if len(text) == 0 || text[0] < byte(PacketConnect) || text[0] > byte(PacketBinaryAck) {
 		return Packet{}, fmt.Errorf("%w: unknown type", ErrPacket)
 	}
@@ -52,7 +61,7 @@ func ParsePacket(text []byte) (Packet, error) {
 	if len(rest) > 0 {
 		packet.Data = rest
 	}
-	return packet, packet.check()
+	return packet, nil
 }
 
 // check tells whether the JSON suits the packet's type.
@@ -84,7 +93,12 @@ func (p Packet) check() error {
 	return nil
 }
 
-// splitArray returns the elements of a valid JSON array, sharing its memory.
+// maxElements bounds the elements of the array of one packet: its arguments, and the
+// name of the event. Each costs memory beside its text.
+const maxElements = 256
+
+// splitArray returns the elements of a valid JSON array, sharing its memory; of more
+// than maxElements, one more than those.
 func splitArray(array json.RawMessage) []json.RawMessage {
 	array = bytes.TrimSpace(array)
 	array = array[1 : len(array)-1]
@@ -101,6 +115,8 @@ func splitArray(array json.RawMessage) []json.RawMessage {
 			depth++
 		case c == ']' || c == '}':
 			depth--
+		case c == ',' && depth == 0 && len(elements) == maxElements:
+			return append(elements, array[start:])
 		case c == ',' && depth == 0:
 			elements = append(elements, bytes.TrimSpace(array[start:i]))
 			start = i + 1
@@ -122,6 +138,9 @@ var reserved = map[string]bool{
 // and not one of the reserved; "error" is a name like any other.
 func splitEvent(array json.RawMessage) (name string, args []json.RawMessage, err error) {
 	elements := splitArray(array)
+	if len(elements) > maxElements {
+		return "", nil, fmt.Errorf("%w: more than %d arguments", ErrPacket, maxElements-1)
+	}
 	if len(elements) == 0 || elements[0][0] != '"' {
 		return "", nil, fmt.Errorf("%w: event name is not a string", ErrPacket)
 	}

@@ -27,6 +27,23 @@ type BinaryHandler interface {
 	BinaryEvent(s *Socket, name string, args []json.RawMessage, attachments Attachments, ack Ack)
 }
 
+// OversizeHandler is a [Handler] that answers events beyond [Config.MaxEventBytes].
+type OversizeHandler interface {
+	Handler
+	// Oversized is called in place of Event, with about the size of the event, which
+	// is not read.
+	Oversized(s *Socket, sizeBytes int, ack Ack)
+}
+
+// ConnectionHandler is a [Handler] that keeps something with each connection, which
+// lasts longer than a socket in a namespace: see [Socket.SetShared].
+type ConnectionHandler interface {
+	Handler
+	// ConnectionClosed is called when a connection has ended on which SetShared was
+	// called, after the last Disconnect.
+	ConnectionClosed(shared any)
+}
+
 // Refusal says why a client may not join. It becomes a CONNECT_ERROR packet,
 // after which the connection is closed if it has no other namespace.
 type Refusal struct {

@@ -93,6 +93,13 @@ func (s *Socket) SetData(value any) {
 	s.data = value
 }
 
+// Shared returns what SetShared was last given on a socket of the connection, or
+// nil. Both are for the callbacks of the socket only.
+func (s *Socket) Shared() any { return s.connection.shared }
+
+// SetShared keeps a value of the owner's with the connection.
+func (s *Socket) SetShared(value any) { s.connection.shared = value }
+
 // Done is closed when the socket can no longer send: at once when either side
 // disconnects, before [Handler.Disconnect] is called.
 func (s *Socket) Done() <-chan struct{} { return s.done }

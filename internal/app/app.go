@@ -354,6 +354,9 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
 	socketConfig.DrainPeriod = a.cfg.drainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
+	if !policy.Limits.DryRun { // which reads what it would refuse
+		socketConfig.MaxEventBytes = policy.Limits.MaxMessageBytes
+	}
 	socketConfig.QueueBytes = a.cfg.MaxOutgoing
 	socketConfig.ConnectTimeout = a.cfg.ConnectTimeout
 	socketConfig.BodyTimeout = a.cfg.BodyTimeout
