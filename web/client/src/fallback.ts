@@ -27,6 +27,9 @@ const lastingMs = 10_000
 /** By how much the time grows for which a job is polled before a stream is tried again. */
 const maxPollingFactor = 15
 
+/** How often a page is asked for that lacks events for now, before what it lacks is told as a gap. */
+const maxLacking = 10
+
 /** The longest pause between streams that a gateway may ask for, in milliseconds. */
 const maxRetryMs = 60_000
 
@@ -209,10 +212,14 @@ export class Fallback {
     }
   }
 
+  #pollMs(): number {
+    return this.options.pollMs * (0.8 + Math.random() * 0.4)
+  }
+
   /** Returns true when a stream may be tried again. */
   async #poll(over: () => boolean): Promise<boolean> {
     const { job } = this
-    for (;;) {
+    for (let lacking = 0; ; ) {
       const { listeners, since, epoch } = job.next()
       const limit = since === undefined ? since : pageSize
       const { events, ...page } = await this.#get((signal) => this.http.page(job.id, { since: formatPosition({ sequence: since, epoch }), limit, signal }))
@@ -224,7 +231,17 @@ export class Fallback {
       this.#failures = 0
       this.#worked('rest')
       if (since !== undefined && (another || page.gap?.reason === 'epoch-changed')) continue // the newest events are asked for
-      if (page.incomplete) this.settings.diagnose({ code: 'incomplete', jobId: job.id })
+      if (page.incomplete) {
+        this.settings.diagnose({ code: 'incomplete', jobId: job.id })
+        if (since !== undefined) {
+          if (lacking++ < maxLacking) {
+            await this.#pause(this.#pollMs())
+            continue
+          }
+          job.gap({ jobId: job.id, requested: since, firstAvailable: events[0]?.sequence ?? since + 1, reason: 'retention' })
+        }
+      }
+      lacking = 0
       for (const event of events) {
         job.event(event)
         if (over()) return false
@@ -236,7 +253,7 @@ export class Fallback {
         this.hooks.changed()
       }
       if (job.placed(true)) continue
-      await this.#pause(this.options.pollMs * (0.8 + Math.random() * 0.4))
+      await this.#pause(this.#pollMs())
       if (this.streams && Date.now() >= this.#pollUntil) return true
     }
   }

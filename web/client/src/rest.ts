@@ -22,7 +22,7 @@ export interface Page {
   events: JobEvent[]
   /** The epoch in which the sequences of the events count; absent when the gateway does not say it. */
   epoch: string | undefined
-  /** The position of the newest event of the page, for `since` of a later page or subscription. */
+  /** Where to go on from: `since` of a later page or subscription. Undefined when there is nothing yet. */
   position: string | undefined
   /** What `since` asked for and is gone for good. */
   gap: Gap | undefined
@@ -150,18 +150,18 @@ function parametersOf(parameters: object): URLSearchParams {
 interface WirePage {
   items: { kind: string; sequence?: number }[]
   epoch?: string
-  next?: string
+  position?: string
   gap?: Gap
   incomplete?: boolean
 }
 
-function pageOf({ items, epoch, next, gap, incomplete }: WirePage, since: PageQuery['since']): Page {
+function pageOf({ items, epoch, position, gap, incomplete }: WirePage, since: PageQuery['since']): Page {
   const events = items.map(fromItem)
   const asked = since === undefined ? undefined : parsePosition(`${since}`)?.sequence
   const newest = events.reduce((most, { sequence = 0 }) => Math.max(most, sequence), asked ?? -1)
   return {
     events, epoch, gap, incomplete: incomplete === true,
-    position: next ?? formatPosition({ sequence: newest < 0 ? undefined : newest, epoch }),
+    position: position ?? formatPosition({ sequence: newest < 0 ? undefined : newest, epoch }),
   }
 }
 

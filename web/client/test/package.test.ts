@@ -46,6 +46,16 @@ test('in CommonJS too, both entry points for React share one context', () => {
   expect(require('../dist/index.cjs')).toHaveProperty('createRealtime')
 })
 
+test('hooks are marked as code for the browser, and nothing else is', () => {
+  const marked = (name: string) => ['js', 'cjs'].map((format) => /^["']use client["'];/.test(readFileSync(join(folder, `dist/${name}.${format}`), 'utf8')))
+  expect(['react', 'react-query-hooks', 'react-query', 'index'].map(marked)).toEqual([[true, true], [true, true], [false, false], [false, false]])
+  for (const format of ['js', 'cjs']) {
+    const entry = readFileSync(join(folder, `dist/react-query.${format}`), 'utf8')
+    expect(entry).toContain(`./react-query-hooks.${format}`)
+    expect(entry).not.toContain('createContext')
+  }
+})
+
 test('the package is one that every resolver understands', { timeout: 120_000 }, () => {
   const { dir, remove } = scratch()
   try {

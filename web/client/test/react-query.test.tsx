@@ -83,6 +83,18 @@ describe.skipIf(!ready)('jobs in the cache of react-query', { timeout: 30_000 },
     await until('it was fetched', () => stage.proxy.requests.filter((path) => path.startsWith('/api/novel/job-1/')).length > 2)
   })
 
+  test('what is cached of another log is dropped, not gone on from', async () => {
+    const old = { kind: 'domain', jobId: 'job-1', emittedAt: '', sequence: 3, epoch: 'an-old-one', event: { type: 'step', occurredAt: '', n: 99 } }
+    const stage = await Stage.start()
+    await stage.publish('job-1', 0, 5)
+    const queries = cache()
+    queries.setQueryData(jobKeys.events('job-1'), [old])
+    const client = stage.client()
+    const shown = show(client, queries)
+    await until('it is live', () => client.status.state === 'live' && numbers(shown).length === 5)
+    expect(numbers(shown)).toEqual(range(5))
+  })
+
   test('the keys of a job have a common beginning', () => {
     expect(jobKeys.events('a').slice(0, 3)).toEqual(jobKeys.job('a'))
     expect(jobKeys.status('a')).toEqual(['realtime', 'jobs', 'a', 'status'])
@@ -102,6 +114,17 @@ describe('lists of events', () => {
     expect(sequences(mergeEvents(before, list(1, 2, 7, 9, 11)))).toEqual([1, 2, 5, 7, 9, 11])
     expect(sequences(mergeEvents([], list(3, 3, 4)))).toEqual([3, 4])
     expect(mergeEvents([event(undefined, 'a')], [event(undefined, 'a'), event(undefined, 'b'), event(4)]).map(({ id }) => id)).toEqual(['a', 'b', ''])
+  })
+
+  test('of two logs are not put together, and the later log counts', () => {
+    const of = (epoch: string, ...all: number[]) => list(...all).map((event) => ({ ...event, epoch }))
+    expect(mergeEvents(of('e1', 2, 5, 9), of('e2', 9))).toEqual(of('e2', 9))
+    expect(mergeEvents(of('e1', 2, 5), of('e1', 5, 9))).toEqual(of('e1', 2, 5, 9))
+    expect(mergeEvents([...list(7), ...of('e1', 9)], of('e1', 10))).toEqual(of('e1', 9, 10)) // nobody knows which log 7 is of
+    expect(mergeEvents([event(undefined, 'a')], of('e1', 1)).map(({ id }) => id)).toEqual(['a', ''])
+    const status = (epoch: string, sequence: number) => ({ kind: 'job-status', sequence, epoch }) as unknown as JobStatusEvent
+    expect(laterStatus(status('e1', 9), status('e2', 3))).toEqual(status('e2', 3))
+    expect(laterStatus(status('e1', 9), status('e1', 3))).toEqual(status('e1', 9))
   })
 
   test('keep the newest thousand', () => {

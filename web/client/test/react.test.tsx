@@ -4,7 +4,7 @@ import { cleanup, render } from '@testing-library/react'
 import { StrictMode, type ReactNode } from 'react'
 import { renderToString } from 'react-dom/server'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createRealtime, type JobEvent, type Realtime } from '../src/index.js'
+import { createRealtime, type Diagnostic, type JobEvent, type Realtime } from '../src/index.js'
 import { type JobEvents, type JobStatus, RealtimeProvider, useJobEvents, useJobStatus, useRealtime, useRealtimeStatus } from '../src/react/index.js'
 import { range, ready, Stage, until } from './support/stage.js'
 
@@ -17,7 +17,7 @@ interface Shown {
   renders: number
 }
 
-function Page({ jobId, shown, onEvent, limit }: { jobId: string | undefined; shown: Shown; limit?: number; onEvent?: (event: JobEvent) => void }) {
+function Page({ jobId, shown, onEvent, limit }: { jobId: string | undefined; shown: Shown; limit?: number; onEvent?: (event: JobEvent, context: { replayed: boolean }) => void }) {
   shown.events = useJobEvents(jobId, { ...(onEvent && { onEvent }), ...(limit !== undefined && { limit }) })
   shown.job = useJobStatus(jobId)
   shown.renders++
@@ -73,6 +73,41 @@ describe.skipIf(!ready)('hooks', { timeout: 30_000 }, () => {
     expect(shown.renders - before).toBeLessThan(400) // two for each flush, in StrictMode
     expect(told.length).toBeGreaterThanOrEqual(1250)
     seed.unsubscribe()
+  })
+
+  test('a handler that throws takes nothing from other components, and a limit of 0 is none', async () => {
+    const stage = await Stage.start()
+    await stage.publish('job-1', 0, 3)
+    const diagnostics: Diagnostic[] = []
+    const client = stage.client({ onDiagnostic: (diagnostic) => diagnostics.push(diagnostic) })
+    const [first, second, none] = [nothing(), nothing(), nothing()]
+    const told: JobEvent[] = []
+    const fail = () => { throw new Error('mine') }
+    render(page(client, <><Page jobId="job-1" shown={first} onEvent={fail} /><Page jobId="job-1" shown={second} limit={2} onEvent={(event) => told.push(event)} /><Page jobId="job-1" shown={none} limit={0} /></>))
+    await until('it is live', () => first.events.status.state === 'live' && first.events.events.length === 3)
+    expect(told).toHaveLength(3)
+    expect([second.events.events.length, none.events.events.length]).toEqual([2, 0])
+    expect(diagnostics.filter(({ code }) => code === 'handler-threw')).toHaveLength(3)
+  })
+
+  test('a component that comes later is told each event once, in StrictMode too', async () => {
+    const stage = await Stage.start()
+    await stage.publish('job-1', 0, 3)
+    const client = stage.client()
+    const [early, late] = [nothing(), nothing()]
+    const told: [unknown, boolean][] = []
+    const tell = (event: JobEvent, { replayed }: { replayed: boolean }) => told.push([event.kind === 'domain' && event.event['n'], replayed])
+    const pages = (mounted: boolean) => page(client, <><Page jobId="job-1" shown={early} />{mounted && <Page jobId="job-1" shown={late} onEvent={tell} />}</>)
+    const { rerender } = render(pages(false))
+    await until('it is live', () => early.events.status.state === 'live' && early.events.events.length === 3)
+    rerender(pages(true))
+    expect(told).toEqual([[0, true], [1, true], [2, true]])
+    await stage.publish('job-1', 3)
+    await until('it follows', () => told.length > 3)
+    expect(told.slice(3)).toEqual([[3, false]])
+    rerender(pages(false))
+    rerender(pages(true)) // another component
+    expect(told.slice(4).map(([n]) => n)).toEqual([0, 1, 2, 3])
   })
 
   test('another job, and none', async () => {

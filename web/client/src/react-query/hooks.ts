@@ -1,3 +1,5 @@
+'use client'
+
 import { type QueryClient, type UseQueryResult, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect } from 'react'
 import type { Realtime } from '../client.js'

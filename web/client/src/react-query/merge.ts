@@ -3,25 +3,42 @@ import type { JobEvent, JobStatusEvent } from '../contract.js'
 /** How many events of a job are kept. */
 export const maxEvents = 1000
 
-/**
- * Puts events into a list, oldest first. The sequence guards it: what is there
- * already is not added, whichever way it came, and what comes late takes its
- * place. Returns the same list when nothing is new.
- */
-export function mergeEvents(before: readonly JobEvent[], more: readonly JobEvent[]): readonly JobEvent[] {
-  const last = before.findLast(({ sequence }) => sequence !== undefined)?.sequence ?? 0
-  const inOrder = more.every(({ sequence }, at) => sequence !== undefined && sequence > (more[at - 1]?.sequence ?? last))
-  if (inOrder) return more.length === 0 ? before : [...before, ...more].slice(-maxEvents)
-  const known = new Set(before.map(identity))
-  const added = more.filter((event) => !known.has(identity(event)) && known.add(identity(event)))
-  if (added.length === 0) return before
-  // Events that are not in the log are older than all that are.
-  return [...before, ...added].sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0)).slice(-maxEvents)
+/** An event in the cache. One that is in the log has the epoch in which its sequence counts, where the gateway has said it. */
+export type Cached<Event extends JobEvent = JobEvent> = Event & { epoch?: string }
+
+/** The event with the epoch in which its sequence counts. */
+export function inEpoch<Event extends JobEvent>(event: Event, epoch: string | undefined): Cached<Event> {
+  return event.sequence === undefined || epoch === undefined ? event : { ...event, epoch }
 }
 
-/** The later one of two states of a job. Those without a sequence are older than all that have one, and come in their order. */
-export function laterStatus(before: JobStatusEvent | null | undefined, after: JobStatusEvent): JobStatusEvent {
-  return before && (after.sequence ?? 0) <= (before.sequence ?? -1) ? before : after
+/**
+ * Puts events into a list, oldest first. Epoch and sequence guard it: what is there
+ * already is not added, whichever way it came, what comes late takes its place, and
+ * events of another log than that of the added ones are dropped. Returns the same
+ * list when nothing is new.
+ */
+export function mergeEvents(before: readonly Cached[], more: readonly Cached[]): readonly Cached[] {
+  const epoch = more.find((event) => event.epoch !== undefined)?.epoch
+  const kept = epoch === undefined || before.every(sameLog(epoch)) ? before : before.filter(sameLog(epoch))
+  const last = kept.findLast(({ sequence }) => sequence !== undefined)?.sequence ?? 0
+  const inOrder = more.every(({ sequence }, at) => sequence !== undefined && sequence > (more[at - 1]?.sequence ?? last))
+  if (inOrder) return more.length === 0 ? kept : [...kept, ...more].slice(-maxEvents)
+  const known = new Set(kept.map(identity))
+  const added = more.filter((event) => !known.has(identity(event)) && known.add(identity(event)))
+  if (added.length === 0) return kept
+  // Events that are not in the log are older than all that are.
+  return [...kept, ...added].sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0)).slice(-maxEvents)
+}
+
+/** The later one of two states of a job. Those without a sequence are older than all that have one, and come in their order. Of two logs, the one of `after` counts. */
+export function laterStatus(before: Cached<JobStatusEvent> | null | undefined, after: Cached<JobStatusEvent>): Cached<JobStatusEvent> {
+  if (!before || (after.epoch !== undefined && !sameLog(after.epoch)(before))) return after
+  return (after.sequence ?? 0) <= (before.sequence ?? -1) ? before : after
+}
+
+/** Whether an event is in the log of an epoch, or in none. */
+function sameLog(epoch: string): (event: Cached) => boolean {
+  return (event) => event.sequence === undefined || event.epoch === epoch
 }
 
 function identity(event: JobEvent): number | string {

@@ -3,12 +3,16 @@ import type { JobEvent, JobStatusEvent } from '../contract.js'
 import type { Gap } from '../generated.js'
 import type { Status } from '../status.js'
 import { useRealtime } from './provider.js'
-import { emptyView, type EventHandler, JobStore, type JobView, storesOf } from './store.js'
+import { emptyView, type EventHandler, JobStore, type JobView, storesOf, type Told } from './store.js'
 
 export interface JobEventsOptions {
-  /** How many of the newest events to return. Default, and at most, 1000. */
+  /** How many of the newest events to return; 0 is none. Default, and at most, 1000. */
   limit?: number
-  /** Called once for each event, outside of rendering: for toasts. `replayed` tells history from what happens now. */
+  /**
+   * Called once for each event, outside of rendering: for toasts. A component that
+   * is mounted later is told what there was before, the newest 1000 events at most.
+   * `replayed` tells history from what happens now.
+   */
   onEvent?: EventHandler
 }
 
@@ -32,27 +36,32 @@ export interface JobStatus {
 }
 
 /** The view of a job, shared by all components that follow it. Without a jobId nothing is followed. */
-function useJobView(jobId: string | undefined, handler?: { current: EventHandler | undefined }): JobView {
+function useJobView(jobId: string | undefined, told?: Told): JobView {
   const client = useRealtime()
   const stores = storesOf(client)
   const subscribe = useCallback((changed: () => void) => {
     if (jobId === undefined) return () => {}
     const { value: store, release } = stores.use(jobId, () => new JobStore(client, jobId))
-    const ends = [store.onChange(changed), store.onEvent((event, context) => handler?.current?.(event, context)), release]
-    return () => ends.forEach((end) => end())
-  }, [client, handler, jobId, stores])
+    const ends = [store.onChange(changed), told && store.onEvent(told), release]
+    return () => ends.forEach((end) => end?.())
+  }, [client, jobId, stores, told])
   const view = () => (jobId === undefined ? undefined : stores.peek(jobId)?.view) ?? emptyView
   return useSyncExternalStore(subscribe, view, () => emptyView)
 }
 
 /** Follows a job and returns its events. */
 export function useJobEvents(jobId: string | undefined, { limit, onEvent }: JobEventsOptions = {}): JobEvents {
-  const handler = useRef(onEvent)
+  const { current: told } = useRef<Told>({ handler: onEvent, store: undefined, count: 0 })
   useEffect(() => {
-    handler.current = onEvent
+    told.handler = onEvent
   })
-  const { events, status, gap } = useJobView(jobId, handler)
-  return useMemo(() => ({ events: limit === undefined ? events : events.slice(-limit), status, gap }), [events, gap, limit, status])
+  const { events, status, gap } = useJobView(jobId, told)
+  return useMemo(() => ({ events: newest(events, limit), status, gap }), [events, gap, limit, status])
+}
+
+function newest(events: readonly JobEvent[], limit = Infinity): readonly JobEvent[] {
+  if (limit >= events.length) return events
+  return limit >= 1 ? events.slice(-limit) : [] // slice(-0) is everything
 }
 
 /** Follows a job and returns the state it is in. */

@@ -1,3 +1,5 @@
+'use client'
+
 /**
  * Hooks for React 19 on top of the client. All components that follow a job share
  * one store, and so one subscription, however often they are mounted.

@@ -1,6 +1,7 @@
 import type { JobEvent, JobStatusEvent } from '../contract.js'
 import type { Gap } from '../generated.js'
 import type { Realtime, Subscription } from '../client.js'
+import type { EventContext } from '../job.js'
 import type { Status } from '../status.js'
 import { Leases } from './lease.js'
 
@@ -16,7 +17,15 @@ export interface JobView {
   readonly gap: Gap | undefined
 }
 
-export type EventHandler = (event: JobEvent, context: { replayed: boolean }) => void
+export type EventHandler = (event: JobEvent, context: EventContext) => void
+
+/** One component's handler, and how far it is: it outlives an unmount that StrictMode makes up. */
+export interface Told {
+  handler: EventHandler | undefined
+  /** The store, and how many of its events the handler was told. */
+  store: JobStore | undefined
+  count: number
+}
 
 /** How many events a view keeps. */
 export const maxEvents = 1000
@@ -30,19 +39,28 @@ export const emptyView: JobView = { events: [], last: undefined, status: { state
 export class JobStore {
   view: JobView = emptyView
   readonly #changed = new Set<() => void>()
-  readonly #handlers = new Set<EventHandler>()
+  readonly #handlers = new Set<Told>()
   readonly #subscription: Subscription
+  readonly #client: Realtime
+  readonly #jobId: string
   #pending: JobEvent[] = []
+  #count = 0 // of the events there have been; the newest of them are in the view, or pending
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(client: Realtime, jobId: string) {
+    this.#client = client
+    this.#jobId = jobId
     this.#subscription = client.subscribeJob(jobId, {
       onEvent: (event, context) => {
         if (!event.replay) {
           this.#pending.push(event)
+          this.#count++
           this.#timer ??= setTimeout(() => this.#flush(), flushMs)
         }
-        for (const handler of [...this.#handlers]) handler(event, context)
+        for (const told of [...this.#handlers]) {
+          told.count = this.#count
+          this.#tell(told, event, context)
+        }
       },
       onStatus: (status) => {
         this.#flush({ status })
@@ -64,9 +82,24 @@ export class JobStore {
     return () => void this.#changed.delete(changed)
   }
 
-  onEvent(handler: EventHandler): () => void {
-    this.#handlers.add(handler)
-    return () => void this.#handlers.delete(handler)
+  /** Tells a handler every event once: first what there was before it came, as far as it is kept. */
+  onEvent(told: Told): () => void {
+    if (told.store !== this) Object.assign(told, { store: this, count: 0 })
+    const kept = [...this.view.events, ...this.#pending]
+    const missed = Math.min(this.#count - told.count, kept.length)
+    told.count = this.#count
+    this.#handlers.add(told)
+    for (const event of missed > 0 ? kept.slice(-missed) : []) this.#tell(told, event, { replayed: true })
+    return () => void this.#handlers.delete(told)
+  }
+
+  /** Calls a handler. One that throws takes nothing from the others. */
+  #tell({ handler }: Told, event: JobEvent, context: EventContext): void {
+    try {
+      handler?.(event, context)
+    } catch (error) {
+      this.#client.diagnose?.({ code: 'handler-threw', jobId: this.#jobId, error }) // a client that a test makes up may lack it
+    }
   }
 
   #flush(change: Partial<JobView> = {}): void {
