@@ -142,8 +142,8 @@ does so before the comparison.`,
 		return report, err
 	})
 	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of events that stand twice")
-	command.MarkFlagsMutuallyExclusive("mend", "shadow")
 	command.Flags().BoolVar(&shadow, "shadow", false, "compare the shadow instead of the collection")
+	command.MarkFlagsMutuallyExclusive("mend", "shadow")
 	showFlag(command, &show)
 	return command
 }
