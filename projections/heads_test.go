@@ -121,7 +121,7 @@ func TestHeadFallsBackToTheWorkersAggregate(t *testing.T) {
 	)
 	b.project(t, newFeed(status(1, "both", "completed", `{"v":1.0}`)))
 	for jobID, want := range map[string]string{
-		"dated": `{dated running {"n":1} 2026-03-01T12:00:00.000Z} true`,
+		"dated": `{dated running {"summary":{"n":1}} 2026-03-01T12:00:00.000Z} true`,
 		"text":  `{text failed  2026-01-01T00:00:00Z} true`,
 		"both":  `{both completed {"v":1.0} 2026-03-01T12:00:00.001Z} true`,
 		"odd":   `{   } false`,

@@ -8,7 +8,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -26,26 +25,19 @@ type JobHead struct {
 
 // Head returns the job's last status in novel_job_heads or, when that has none,
 // in the workers' novel_jobs; false when neither has.
-// The first read is by _id; the second takes whatever index on jobId the
-// workers have. It fails with [ErrUnavailable].
+// The first read is by _id; the second by jobId, see [Store.findJob]. It fails with
+// [ErrUnavailable].
 func (s *Store) Head(ctx context.Context, jobID string) (JobHead, bool, error) {
-	head, found, err := s.readHead(ctx, s.heads, bson.D{{Key: fieldID, Value: jobID}}, fieldSnapshot, fieldEmittedAt)
-	if err != nil || found {
-		return head, found, err
-	}
-	return s.readHead(ctx, s.jobs, bson.D{{Key: fieldJobID, Value: jobID}}, "summary", fieldUpdatedAt)
-}
-
-// readHead returns the first document that the filter matches; the names are of
-// the fields of the snapshot and of the time.
-func (s *Store) readHead(
-	ctx context.Context, c *mongo.Collection, filter bson.D, snapshot, at string,
-) (head JobHead, found bool, err error) {
 	var doc bson.Raw
-	err = s.read(ctx, c.Name(), func(ctx context.Context) (err error) {
-		doc, err = c.FindOne(ctx, filter, options.FindOne()).Raw()
+	err := s.read(ctx, headsCollection, func(ctx context.Context) (err error) {
+		doc, err = s.heads.FindOne(ctx, bson.D{{Key: fieldID, Value: jobID}}).Raw()
 		return err
 	})
+	snapshotOf, at := headSnapshot, fieldEmittedAt
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		doc, err = s.findJob(ctx, jobID)
+		snapshotOf, at = aggregateSnapshot, fieldUpdatedAt
+	}
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
 		return JobHead{}, false, nil
@@ -56,7 +48,7 @@ func (s *Store) readHead(
 		s.metrics.malformed.Inc()
 		return JobHead{}, false, nil
 	}
-	head = JobHead{
+	head := JobHead{
 		JobID:     text(doc, fieldJobID),
 		Status:    text(doc, fieldStatus),
 		EmittedAt: timeText(doc.Lookup(at)),
@@ -64,24 +56,24 @@ func (s *Store) readHead(
 	if head.EmittedAt == "" {
 		head.EmittedAt = messaging.FormatTime(time.Now())
 	}
-	if head.Snapshot, err = readSnapshot(doc, snapshot); err != nil {
+	if head.Snapshot, err = snapshotOf(doc); err != nil {
 		s.metrics.malformed.Inc()
 		return JobHead{}, false, nil
 	}
 	return head, true, nil
 }
 
-// readSnapshot returns the snapshot from the envelope, where a head has that, and
-// otherwise from the named field.
-func readSnapshot(doc bson.Raw, name string) (json.RawMessage, error) {
-	if raw := text(doc, fieldRaw); raw != "" && name == fieldSnapshot {
+// headSnapshot returns the snapshot of a document of novel_job_heads: that of the
+// envelope, where the document has it.
+func headSnapshot(doc bson.Raw) (json.RawMessage, error) {
+	if raw := text(doc, fieldRaw); raw != "" {
 		var envelope map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(raw), &envelope); err != nil {
 			return nil, err
 		}
 		return absentIfNull(envelope[fieldSnapshot]), nil
 	}
-	value, err := doc.LookupErr(name)
+	value, err := doc.LookupErr(fieldSnapshot)
 	if err != nil {
 		return nil, nil //nolint:nilerr // an absent field is no snapshot
 	}

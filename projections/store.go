@@ -51,6 +51,8 @@ type Store struct {
 	events *mongo.Collection
 	heads  *mongo.Collection
 	jobs   *mongo.Collection
+
+	workers *workersJobs
 }
 
 // New returns a store of the projections in db. It does no I/O: MongoDB may be
@@ -71,6 +73,7 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 		events:  db.Collection(eventsCollection, sure()),
 		heads:   db.Collection(headsCollection, sure()),
 		jobs:    db.Collection(jobsCollection, sure()),
+		workers: newWorkersJobs(),
 	}, nil
 }
 

@@ -1,0 +1,103 @@
+package projections
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+)
+
+const (
+	// scanTime bounds a search of novel_jobs that no index serves, with the wait for
+	// others.
+	scanTime = time.Second
+	// scansAtOnce bounds these searches in number.
+	scansAtOnce = 2
+	// indexAge is how long it is believed that there is no index.
+	indexAge = time.Minute
+)
+
+// workersJobs is what is known about the indexes of novel_jobs, which are its workers'
+// to make.
+type workersJobs struct {
+	scans chan struct{} // has a place for each search without an index
+
+	mu      sync.Mutex // guards the rest
+	looked  time.Time
+	indexed bool
+	warned  bool
+}
+
+func newWorkersJobs() *workersJobs { return &workersJobs{scans: make(chan struct{}, scansAtOnce)} }
+
+// findJob returns the job's document in novel_jobs, or mongo.ErrNoDocuments.
+//
+// It goes by the workers' index on jobId. Without one, MongoDB reads the collection for
+// each question: that is logged once, and a search that takes longer than a second ends
+// without a document, so that it holds nobody up and does not count as an outage.
+func (s *Store) findJob(ctx context.Context, jobID string) (doc bson.Raw, err error) {
+	find := func(ctx context.Context) (err error) {
+		doc, err = s.jobs.FindOne(ctx, bson.D{{Key: fieldJobID, Value: jobID}}).Raw()
+		return err
+	}
+	indexed, err := s.jobsIndexed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if indexed {
+		err = s.read(ctx, jobsCollection, find)
+		return doc, err
+	}
+	scan, cancel := context.WithTimeout(ctx, scanTime)
+	defer cancel()
+	select {
+	case s.workers.scans <- struct{}{}:
+		defer func() { <-s.workers.scans }()
+		err = s.read(scan, jobsCollection, find)
+	case <-scan.Done():
+		err = scan.Err()
+	}
+	if scan.Err() != nil && ctx.Err() == nil {
+		return nil, mongo.ErrNoDocuments
+	}
+	return doc, err
+}
+
+// jobsIndexed reports whether an index of novel_jobs begins with jobId.
+func (s *Store) jobsIndexed(ctx context.Context) (bool, error) {
+	w := s.workers
+	w.mu.Lock()
+	indexed, fresh := w.indexed, time.Since(w.looked) < indexAge
+	w.mu.Unlock()
+	if indexed || fresh {
+		return indexed, nil
+	}
+	var specs []mongo.IndexSpecification
+	err := s.read(ctx, jobsCollection, func(ctx context.Context) (err error) {
+		specs, err = s.jobs.Indexes().ListSpecifications(ctx)
+		return err
+	})
+	if err != nil && hasServerCode(err, codeNamespaceNotFound) {
+		err = nil // There is no such collection.
+	}
+	if err != nil {
+		return false, err
+	}
+	for _, spec := range specs {
+		if first, err := spec.KeysDocument.IndexErr(0); err == nil && first.Key() == fieldJobID {
+			indexed = true
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.indexed, w.looked = indexed, time.Now()
+	if !indexed && len(specs) > 0 && !w.warned {
+		w.warned = true
+		s.logger.WarnContext(ctx, "No index of the workers' collection begins with jobId; searches for a job's last status read all of it, and are cut off after a second",
+			slog.String("collection", jobsCollection))
+	}
+	return indexed, nil
+}
