@@ -217,18 +217,6 @@ func readAnswer(data []byte, answer any) error {
 	return nil
 }
 
-// Exists reports whether the server has the stream.
-func (a *Archive) Exists(ctx context.Context, stream string) (bool, error) {
-	_, err := a.js.Stream(ctx, stream)
-	switch {
-	case err == nil:
-		return true, nil
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return false, nil
-	}
-	return false, fmt.Errorf("look up stream %s: %w", stream, unavailable(err))
-}
-
 // Remove deletes the stream and all that it holds. One that is not there is no
 // error.
 func (a *Archive) Remove(ctx context.Context, stream string) error {

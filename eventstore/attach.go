@@ -31,10 +31,14 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	}
 	log := newLog(conn, js, cfg, logger, measured)
 	log.readOnly = true
+	var restoring error
 	err = log.whenAvailable(ctx, func(ctx context.Context) error {
 		stream, err := js.Stream(ctx, eventStream)
 		if err != nil {
 			return err
+		}
+		if restoring = beingRestored(stream.CachedInfo()); restoring != nil {
+			return nil // for a person to see to, so it is not waited for
 		}
 		_, err = log.learn(ctx, stream.CachedInfo())
 		return err
@@ -42,8 +46,8 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("attach to the log: %w", ErrNoStream)
-	case err != nil:
-		return nil, fmt.Errorf("attach to the log: %w", err)
+	case errors.Join(err, restoring) != nil:
+		return nil, fmt.Errorf("attach to the log: %w", errors.Join(err, restoring))
 	}
 	return log, nil
 }

@@ -20,6 +20,7 @@
 //	stream NOVEL_AUDIT       novel.audit.erasure.<token>         file, nothing is deleted
 //	  republished to         novel.erased.<token>, without content
 //	stream NOVEL_IDENTITY    novel.identity.epoch, .mark         file, newest only
+//	bucket NOVEL_OPERATIONS  key: all, the list of operations    file, newest only
 //	bucket NOVEL_GATEWAYS    key: a gateway                      memory, newest only, expires
 //	bucket NOVEL_SESSIONS    key: a session's id                 file, newest only, expires
 //
@@ -49,7 +50,8 @@
 //
 // # Goroutines
 //
-// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Shares.Run], [KnownIDs.Run] and
+// [Open], [NewTail], [OpenSessions] and [OpenShares] start none. [Operations.Begin]
+// starts one, which ends with [Held.End]. [Shares.Run], [KnownIDs.Run],
 // [Log.ServeAudience] and [Log.Guard] need no other. [Tail.Run] starts one for each
 // shard and one that watches the connection, [Sessions.Run] one for each save in
 // flight; both return after these have ended. [Log.Consume] starts one for the

@@ -50,6 +50,20 @@ var (
 	// stream already. A retry helps once it is removed.
 	ErrStreamExists = errors.New("the stream exists")
 
+	// ErrRestoring is returned while the log is being restored, or was left half
+	// restored by an interruption: what is there is not the log. A retry helps once
+	// the restore is complete; an interrupted one has to be repeated, or undone.
+	ErrRestoring = errors.New("the log is being restored, or a restore was interrupted: see realtime operations")
+
+	// ErrDamaged is returned when fewer messages can be read from a stream than it
+	// says it has, or others than were saved. A retry does not help; a backup does.
+	ErrDamaged = errors.New("the stream is damaged")
+
+	// ErrNoRoom is returned by [Archive.Restore] when the server does not take a second
+	// stream of that size beside the first. A restore in its place helps, which deletes
+	// the first.
+	ErrNoRoom = errors.New("the server has no room for the restored stream beside the one that is there")
+
 	// ErrBadSnapshot is returned by [Archive.Restore] for a snapshot that is not one
 	// of the log's. A retry does not help.
 	ErrBadSnapshot = errors.New("not a snapshot of the log")

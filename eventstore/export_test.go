@@ -1,6 +1,9 @@
 package eventstore
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // The parts of the package that only its tests reach from outside.
 var (
@@ -19,4 +22,12 @@ func SetFailing(l *Log, since time.Time) {
 	l.writing.mu.Lock()
 	defer l.writing.mu.Unlock()
 	l.writing.failingSince, l.writing.failedLast = since, time.Now()
+}
+
+// SetProcess pretends that another process of this machine holds an operation.
+func SetProcess(h *Held, pid int) error {
+	return h.write(context.Background(), func(o *Operation) bool {
+		o.PID = pid
+		return true
+	})
 }

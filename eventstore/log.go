@@ -188,6 +188,9 @@ func (l *Log) State(ctx context.Context) (State, error) {
 		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, unavailable(err))
 	}
 	info := stream.CachedInfo()
+	if err := beingRestored(info); err != nil {
+		return State{}, unavailable(err)
+	}
 	state, err := l.learn(bounded, info)
 	if err != nil {
 		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, err)
@@ -242,7 +245,7 @@ func passing(err error) bool {
 		return api.Code == http.StatusServiceUnavailable || hasCode(err, codeNoPeers, codeStreamOffline, codeConsumerOffline)
 	}
 	for _, target := range []error{
-		context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,
+		ErrRestoring, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,
 		nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed,
 		jetstream.ErrJetStreamNotEnabled, jetstream.ErrNoStreamResponse,
 	} {

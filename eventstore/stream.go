@@ -78,10 +78,16 @@ func ensureStream(
 	for {
 		stream, err := js.Stream(ctx, name)
 		if err == nil {
+			if err := beingRestored(stream.CachedInfo()); err != nil {
+				return nil, err
+			}
 			return updateStream(ctx, js, stream.CachedInfo(), apply)
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) {
 			return nil, fmt.Errorf("look up stream %s: %w", name, err)
+		}
+		if err := restoreWaits(ctx, js, name); err != nil {
+			return nil, err
 		}
 		wanted := jetstream.StreamConfig{Metadata: map[string]string{}}
 		apply(&wanted, time.Time{})

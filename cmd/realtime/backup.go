@@ -64,7 +64,8 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 
 func newRestore() *cobra.Command {
 	var output string
-	var replace, check bool
+	var request app.RestoreRequest
+	var check bool
 	command := &cobra.Command{
 		Use:   "restore DIR",
 		Short: "Make the log anew from a backup, in a new epoch",
@@ -75,9 +76,15 @@ projections start over, and documents of the old epoch stay in MongoDB and are n
 Jobs that were erased after the backup was made are left out, going by its manifest and
 by the record of erasures on the server. That record is never replaced.
 
-It refuses when a stream is there. --replace deletes it first: what was appended after
-the backup is lost. After an interruption, repeat it with --replace. While it runs,
-gateways keep what is published, and store it afterwards; do not start any.
+It refuses when a stream is there. With --replace the backup is restored beside it, its
+messages are counted and their checksum is compared, and only then does it take the place
+of what was there: what was appended after the backup is lost. A server that cannot hold
+both is told by --in-place to delete what is there first; name, limits and replicas are
+checked before.
+
+Until it is complete the streams carry a mark, and no part of the service takes them for
+the log. After an interruption, repeat it; "realtime operations" has the command. While it
+runs, gateways keep what is published, and store it afterwards.
 
 It exits with 0 when the log is restored, or the backup is whole (with --check), 1 when
 something failed or the folder holds no backup, 2 for wrong usage, 3 when --check finds
@@ -89,6 +96,10 @@ that a file is not as the manifest says.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(output); err != nil {
 				return err
+			}
+			request.Dir = args[0]
+			if request.InPlace && !request.Replace {
+				return usageError{errors.New("--in-place deletes the log that is there first: it needs --replace")}
 			}
 			if check {
 				manifest, err := app.CheckBackup(args[0])
@@ -103,7 +114,7 @@ that a file is not as the manifest says.`,
 				})
 			}
 			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
-				restored, err := operator.Restore(cmd.Context(), args[0], replace, shown.report)
+				restored, err := operator.Restore(cmd.Context(), request, shown.report)
 				if err != nil {
 					return err
 				}
@@ -124,7 +135,8 @@ that a file is not as the manifest says.`,
 		},
 	}
 	outputFlag(command, &output)
-	command.Flags().BoolVar(&replace, "replace", false, "delete streams that are there first")
+	command.Flags().BoolVar(&request.Replace, "replace", false, "take the place of the log that is there")
+	command.Flags().BoolVar(&request.InPlace, "in-place", false, "with --replace: delete the log that is there first, where the server cannot hold both")
 	command.Flags().BoolVar(&check, "check", false, "compare the files with the manifest, and do nothing else")
 	return command
 }

@@ -72,7 +72,7 @@ Settings are environment variables; "realtime config" lists them.`,
 	root.AddCommand(newLog())
 	root.AddCommand(
 		newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newDeadLetter(), newReplay(), newRestore(),
-		newErase(), newAudit(), newDoctor(), newCheck(), newLoadtest(), newDrill(),
+		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newLoadtest(), newDrill(),
 	)
 	return root
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -66,6 +67,27 @@ func projectionsCommand[T any](
 		})
 	}
 	return command
+}
+
+// held makes a command hold the lease of the projection that it works on: one at a time,
+// in all processes.
+func held[T any](kind string, each func(*cobra.Command, *app.Rebuild) (T, error)) func(*cobra.Command, *app.Rebuild) (T, error) {
+	return func(cmd *cobra.Command, r *app.Rebuild) (result T, err error) {
+		before, differs := cmd.Context(), false
+		defer cmd.SetContext(before)
+		err = r.Hold(before, kind, func(ctx context.Context) error {
+			cmd.SetContext(ctx)
+			var err error
+			if result, err = each(cmd, r); errors.Is(err, errDiffers) {
+				differs, err = true, nil // which leaves nothing to resume
+			}
+			return err
+		})
+		if err == nil && differs {
+			err = errDiffers
+		}
+		return result, err
+	}
 }
 
 func newProjectionsStatus() *cobra.Command {
@@ -178,7 +200,7 @@ left, and compares it with the log. The projection itself is left alone: "swap",
 		Example: `  realtime projections rebuild history
   realtime projections rebuild --swap
   realtime projections rebuild history --restart    # forget the shadow that is there`,
-	}, tableOfRebuilds, func(cmd *cobra.Command, r *app.Rebuild) (rebuilt, error) {
+	}, tableOfRebuilds, held("rebuild", func(cmd *cobra.Command, r *app.Rebuild) (rebuilt, error) {
 		if err := r.Fill(cmd.Context(), restart); err != nil {
 			return rebuilt{}, err
 		}
@@ -190,7 +212,7 @@ left, and compares it with the log. The projection itself is left alone: "swap",
 			err = errDiffers
 		}
 		return rebuilt{Swapped: app.ProjectionSwapped{Projection: r.Name(), Compared: &report}}, err
-	})
+	}))
 	command.Flags().BoolVar(&restart, "restart", false, "begin with an empty shadow")
 	command.Flags().BoolVar(&swap, "swap", false, "swap it into place when it is equal to the log")
 	command.Flags().BoolVar(&dropOld, "drop-old", false, "with --swap: drop what was put aside, now and before")
@@ -209,9 +231,9 @@ and renames the collections. The old one stays under another name, until --drop-
 that was interrupted is finished by the next.`,
 		Example: `  realtime projections swap history
   realtime projections swap history --drop-old    # also later, after the swap`,
-	}, tableOfRebuilds, func(cmd *cobra.Command, r *app.Rebuild) (rebuilt, error) {
+	}, tableOfRebuilds, held("swap", func(cmd *cobra.Command, r *app.Rebuild) (rebuilt, error) {
 		return swapOne(cmd, r, show, dropOld)
-	})
+	}))
 	command.Flags().BoolVar(&dropOld, "drop-old", false, "drop what was put aside, now and before")
 	showFlag(command, &show)
 	return command

@@ -30,14 +30,25 @@ func (o *Operator) Erase(ctx context.Context, request EraseRequest, dryRun bool,
 	if err != nil {
 		return EraseResult{}, err
 	}
-	eraser, err := o.eraser(log, report)
-	if err != nil {
-		return EraseResult{}, err
-	}
 	if dryRun {
+		eraser, err := o.eraser(log, report)
+		if err != nil {
+			return EraseResult{}, err
+		}
 		return eraser.Plan(ctx, request)
 	}
-	return eraser.Erase(ctx, request)
+	operation := Operation{
+		Target: targetJob + request.JobID, Kind: "erase", Resume: fmt.Sprintf("realtime erase %q --reason %q", request.JobID, request.Reason),
+	}
+	var result EraseResult
+	err = o.during(ctx, operation, report, func(ctx context.Context, noted func(string, uint64, uint64)) error {
+		eraser, err := o.eraser(log, noted)
+		if err == nil {
+			result, err = eraser.Erase(ctx, request)
+		}
+		return err
+	})
+	return result, err
 }
 
 func (o *Operator) eraser(log *eventstore.Log, report func(step string, done, total uint64)) (*erasure.Eraser, error) {

@@ -64,8 +64,14 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report func(ste
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 		}
-		told := func(p rebuild.Progress) { report(name+": "+p.Step, p.Done, p.Total) }
-		rebuilds = append(rebuilds, &Rebuild{Rebuild: rebuild.New(log, model, told), Model: model})
+		r := &Rebuild{Model: model, operator: o}
+		r.Rebuild = rebuild.New(log, model, func(p rebuild.Progress) {
+			report(name+": "+p.Step, p.Done, p.Total)
+			if r.told != nil {
+				r.told(p.Step, p.Done, p.Total)
+			}
+		})
+		rebuilds = append(rebuilds, r)
 	}
 	return rebuilds, nil
 }
@@ -93,6 +99,9 @@ func (o *Operator) models() (*projections.Store, error) {
 type Rebuild struct {
 	*rebuild.Rebuild
 	*projections.Model
+
+	operator *Operator
+	told     func(step string, done, total uint64) // nil outside of [Rebuild.Hold]
 }
 
 // ErrNoShadow is what a swap without a rebuild ends with.
@@ -117,28 +126,62 @@ func (o *Operator) Backup(ctx context.Context, dir string, report func(step stri
 	return backup.Save(ctx, archive, dir, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
 }
 
+// RestoreRequest says what to restore and how.
+type RestoreRequest struct {
+	Dir string
+	// Replace takes the place of the log that is there, after the backup was restored
+	// beside it; InPlace deletes that first, for a server that cannot hold both.
+	Replace, InPlace bool
+}
+
+// command is what goes on with a restore.
+func (r RestoreRequest) command() string {
+	command := "realtime restore " + r.Dir
+	if r.Replace {
+		command += " --replace"
+	}
+	if r.InPlace {
+		command += " --in-place"
+	}
+	return command
+}
+
 // Restore makes the log anew from a backup, in a new epoch, without what was erased
 // after the backup was made.
-func (o *Operator) Restore(ctx context.Context, dir string, replace bool, report func(step string, done, total uint64)) (backup.Restored, error) {
+func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report func(step string, done, total uint64)) (restored backup.Restored, err error) {
 	archive, err := eventstore.NewArchive(o.conn)
 	if err != nil {
-		return backup.Restored{}, err
+		return restored, err
 	}
 	audit, err := eventstore.NewAudit(o.conn, eventstore.DefaultConfig(), o.app.logger)
 	if err != nil {
-		return backup.Restored{}, err
-	}
-	var begun []Erasure
-	prepare := func(ctx context.Context, coming backup.Coming) (err error) {
-		begun, err = prepareErasures(ctx, audit, coming)
-		return err
-	}
-	restored, err := backup.RestorePrepared(ctx, archive, dir, replace, prepare, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
-	if err != nil || len(begun) == 0 {
 		return restored, err
 	}
-	restored.Erased = UnfinishedErasures(begun)
-	return restored, o.eraseAgain(ctx, begun, report)
+	if _, err := backup.Load(request.Dir); err != nil { // before anything is made on the server
+		return restored, err
+	}
+	operation := Operation{Target: eventstore.WholeLog, Kind: "restore", Resume: request.command()}
+	err = o.during(ctx, operation, report, func(ctx context.Context, report func(string, uint64, uint64)) error {
+		var begun []Erasure
+		options := backup.Options{
+			Replace: request.Replace, InPlace: request.InPlace,
+			Prepare: func(ctx context.Context, coming backup.Coming) (err error) {
+				begun, err = prepareErasures(ctx, audit, coming)
+				return err
+			},
+			Report: func(p backup.Progress) { report(p.Step, p.Done, p.Total) },
+		}
+		restored, err = backup.RestoreWith(ctx, archive, request.Dir, options)
+		if errors.Is(err, eventstore.ErrNoRoom) {
+			err = fmt.Errorf("%w; --in-place removes that first", err)
+		}
+		if err != nil || len(begun) == 0 {
+			return err
+		}
+		restored.Erased = UnfinishedErasures(begun)
+		return o.eraseAgain(ctx, begun, report)
+	})
+	return restored, err
 }
 
 // AdoptBackup writes the manifest of a folder that the `nats` CLI has written.

@@ -138,7 +138,22 @@ func (o *Operator) Replay(ctx context.Context, target ReplayTarget, run string, 
 	if err != nil {
 		return summary, err
 	}
-	summary.ReplayOutcome, err = replay.Run(ctx, log, sink, plan)
+	if target.Place != ReplayIntoLog {
+		summary.ReplayOutcome, err = replay.Run(ctx, log, sink, plan)
+		return summary, err
+	}
+	operation := Operation{Target: targetReplay, Kind: "replay", Resume: "realtime replay --into log --run " + run}
+	told := plan.Told
+	err = o.during(ctx, operation, nil, func(ctx context.Context, report func(string, uint64, uint64)) (err error) {
+		plan.Told = func(done, total uint64) {
+			report("replay", done, total)
+			if told != nil {
+				told(done, total)
+			}
+		}
+		summary.ReplayOutcome, err = replay.Run(ctx, log, sink, plan)
+		return err
+	})
 	return summary, err
 }
 

@@ -35,6 +35,7 @@ func TestAdopt(t *testing.T) {
 	}
 	for i, stream := range adopted.Streams {
 		got, _ := json.Marshal(stream)
+		saved.Streams[i].SHA256 = "" // of the messages, which the CLI does not add up
 		want, _ := json.Marshal(saved.Streams[i])
 		if string(got) != string(want) {
 			t.Errorf("stream %s, want %s", got, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -31,112 +32,237 @@ type Coming struct {
 // Events returns what the backup says of the log.
 func (c Coming) Events() Stream { return c.Manifest.Streams[0] }
 
-// Restore makes the streams of a backup anew, the log in a new epoch. It looks at
-// every checksum and at the server before it changes anything: it returns
-// [ErrCorrupt] for a backup that is not whole, and eventstore.ErrStreamExists when
-// a stream is there, unless it is told to replace it. An interrupted restore can
-// be repeated, with replace when it had made one of the streams.
-//
-// It restores all that the backup has. [RestorePrepared] is for who has to leave out
-// what was erased since.
-func Restore(ctx context.Context, archive *eventstore.Archive, dir string, replace bool, report func(Progress)) (Restored, error) {
-	return RestorePrepared(ctx, archive, dir, replace, nil, report)
+// Options say how a restore goes about it.
+type Options struct {
+	// Replace takes the place of streams that are there: the backup is restored beside
+	// them first, and they are deleted once it is whole there. InPlace deletes them
+	// first, for a server that cannot hold both.
+	Replace, InPlace bool
+	// Prepare, if there is one, is called after the backup was found to be one that the
+	// server takes and before the log is changed; its error ends the restore.
+	Prepare func(context.Context, Coming) error
+	// Report is told how it goes; nil tells nobody.
+	Report func(Progress)
 }
 
-// RestorePrepared is [Restore] with a word in between. The record of erasures is made
-// where it is missing, and never replaced; then prepare is called, if there is one,
-// and then the log comes into being: an error of prepare ends the restore.
-func RestorePrepared(
-	ctx context.Context, archive *eventstore.Archive, dir string, replace bool,
-	prepare func(context.Context, Coming) error, report func(Progress),
-) (Restored, error) {
+// Restore is [RestoreWith] without a preparation.
+func Restore(ctx context.Context, archive *eventstore.Archive, dir string, replace bool, report func(Progress)) (Restored, error) {
+	return RestoreWith(ctx, archive, dir, Options{Replace: replace, Report: report})
+}
+
+// RestoreWith makes the streams of a backup anew, the log in a new epoch. It looks at
+// every checksum and at the server before it changes anything: it returns [ErrCorrupt]
+// for a backup that is not whole, eventstore.ErrStreamExists when a stream is there,
+// unless it is told to replace it, and eventstore.ErrNoRoom when the server cannot hold
+// the restored stream beside the one that is there.
+//
+// A stream carries the mark of one that is being restored until all of them are there,
+// with the count and the checksum that the manifest has. An interrupted restore can be
+// repeated. The record of erasures is made where it is missing, and never replaced.
+func RestoreWith(ctx context.Context, archive *eventstore.Archive, dir string, options Options) (Restored, error) {
+	if options.Report == nil {
+		options.Report = func(Progress) {}
+	}
 	manifest, err := Load(dir)
 	if err != nil {
 		return Restored{}, err
 	}
-	report(Progress{Step: "check the files"})
+	options.Report(Progress{Step: "check the files"})
 	if err := Check(dir, manifest); err != nil {
 		return Restored{}, err
-	}
-	for _, stream := range manifest.Streams {
-		there, err := archive.Exists(ctx, stream.Name)
-		if err != nil {
-			return Restored{}, err
-		}
-		if there && !replace && !archive.IsAudit(stream.Name) {
-			return Restored{}, fmt.Errorf("restore stream %s: %w", stream.Name, eventstore.ErrStreamExists)
-		}
 	}
 	restored := Restored{Streams: manifest.Streams}
 	if len(manifest.Streams) == 0 {
 		return restored, fmt.Errorf("%w: it has no stream", ErrCorrupt)
 	}
-	coming := Coming{Epoch: eventstore.NewEpoch(), Manifest: manifest}
-	if err := restoreAudit(ctx, archive, dir, manifest, report); err != nil {
+	r := &restorer{archive: archive, dir: dir, options: options}
+	if err := r.look(ctx, manifest); err != nil {
 		return restored, err
 	}
-	if prepare != nil {
-		if err := prepare(ctx, coming); err != nil {
+	defer func() { r.clean(ctx) }()
+	if err := r.try(ctx); err != nil {
+		return restored, err
+	}
+	if err := r.audit(ctx, manifest); err != nil {
+		return restored, err
+	}
+	coming := Coming{Epoch: eventstore.NewEpoch(), Manifest: manifest}
+	if options.Prepare != nil {
+		if err := options.Prepare(ctx, coming); err != nil {
 			return restored, err
 		}
 	}
-	for _, stream := range manifest.Streams {
-		if archive.IsAudit(stream.Name) {
-			continue
-		}
-		if replace {
-			if err := archive.Remove(ctx, stream.Name); err != nil {
-				return restored, err
-			}
-		}
-		epoch, err := restoreStream(ctx, archive, dir, stream, coming.Epoch, report)
-		if err != nil {
-			return restored, err
-		}
-		if epoch != "" {
-			restored.Epoch, restored.PreviousEpoch = epoch, stream.Epoch
-		}
+	if err := r.exchange(ctx, coming.Epoch); err != nil {
+		return restored, err
 	}
+	restored.Epoch, restored.PreviousEpoch = coming.Epoch, coming.Events().Epoch
 	return restored, nil
 }
 
-// restoreAudit makes the record of erasures, if the backup has one and the server
-// has none.
-func restoreAudit(ctx context.Context, archive *eventstore.Archive, dir string, manifest Manifest, report func(Progress)) error {
+// restorer restores the streams of one backup.
+type restorer struct {
+	archive *eventstore.Archive
+	dir     string
+	options Options
+	streams []part
+}
+
+// part is one stream of the log that is to be restored.
+type part struct {
+	Stream
+	snapshot eventstore.Snapshot
+	there    bool // a log stands in its place
+	beside   bool // it was restored beside that
+}
+
+// look finds what is there of the streams that are to be restored.
+func (r *restorer) look(ctx context.Context, manifest Manifest) error {
 	for _, stream := range manifest.Streams {
-		if !archive.IsAudit(stream.Name) {
+		if r.archive.IsAudit(stream.Name) {
 			continue
 		}
-		if there, err := archive.Exists(ctx, stream.Name); there || err != nil {
+		snapshot, err := describe(r.dir, stream)
+		if err != nil {
 			return err
 		}
-		_, err := restoreStream(ctx, archive, dir, stream, "", report)
+		there, restoring, err := r.archive.Restoring(ctx, stream.Name)
+		if err != nil {
+			return err
+		}
+		p := part{Stream: stream, snapshot: snapshot, there: there && !restoring}
+		if p.there && !r.options.Replace {
+			return fmt.Errorf("restore stream %s: %w", stream.Name, eventstore.ErrStreamExists)
+		}
+		r.streams = append(r.streams, p)
+	}
+	return nil
+}
+
+// try finds out whether the server takes the backup, before anything is deleted.
+func (r *restorer) try(ctx context.Context) error {
+	for i := range r.streams {
+		p := &r.streams[i]
+		if !p.there || r.options.InPlace || !eventstore.CanBeside(p.Files[1].Path) {
+			if err := r.archive.Probe(ctx, p.snapshot); err != nil {
+				return err
+			}
+			continue
+		}
+		p.beside = true
+		err := r.send(ctx, *p, "restore "+p.Name+" beside the one that is there", r.archive.RestoreBeside)
+		if err == nil {
+			err = r.compare(ctx, eventstore.Beside(p.Name), *p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// exchange puts the streams into their places. What was restored beside them is known to
+// be taken; from there on an interruption is not obeyed, because the log is away
+// meanwhile.
+func (r *restorer) exchange(ctx context.Context, epoch string) error {
+	for _, p := range r.streams {
+		if p.beside {
+			ctx = context.WithoutCancel(ctx)
+		}
+	}
+	for _, p := range r.streams {
+		if p.there {
+			if err := r.archive.Remove(ctx, p.Name); err != nil {
+				return err
+			}
+		}
+		if err := r.send(ctx, p, "restore "+p.Name, r.archive.RestoreMarked); err != nil {
+			return err
+		}
+		if !p.beside {
+			if err := r.compare(ctx, p.Name, p); err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range r.streams {
+		if _, err := r.archive.Complete(ctx, p.snapshot, epoch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clean removes what was restored beside.
+func (r *restorer) clean(ctx context.Context) {
+	for _, p := range r.streams {
+		if p.beside {
+			_ = r.archive.Remove(context.WithoutCancel(ctx), eventstore.Beside(p.Name)) // the next restore removes it, too
+		}
+	}
+}
+
+// compare compares what can be read from a restored stream with the manifest.
+func (r *restorer) compare(ctx context.Context, name string, p part) error {
+	sum, err := r.archive.Sum(ctx, name, 0, func(read uint64) error {
+		r.options.Report(Progress{Step: "compare " + p.Name, Done: read, Total: p.Messages})
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
+	}
+	if sum.Read != p.Messages || p.SHA256 != "" && sum.SHA256 != p.SHA256 {
+		return fmt.Errorf("restore stream %s: %w: %d of %d messages can be read, or they differ from those that were saved", p.Name, eventstore.ErrDamaged, sum.Read, p.Messages)
+	}
+	return nil
+}
+
+// audit makes the record of erasures, if the backup has one and the server has none.
+func (r *restorer) audit(ctx context.Context, manifest Manifest) error {
+	for _, stream := range manifest.Streams {
+		if !r.archive.IsAudit(stream.Name) {
+			continue
+		}
+		there, restoring, err := r.archive.Restoring(ctx, stream.Name)
+		if there && !restoring || err != nil {
+			return err
+		}
+		snapshot, err := describe(r.dir, stream)
+		if err != nil {
+			return err
+		}
+		p := part{Stream: stream, snapshot: snapshot}
+		if err := r.send(ctx, p, "restore "+p.Name, r.archive.RestoreMarked); err != nil {
+			return err
+		}
+		_, err = r.archive.Complete(ctx, snapshot, "")
 		return err
 	}
 	return nil
 }
 
-func restoreStream(
-	ctx context.Context, archive *eventstore.Archive, dir string, stream Stream, epoch string, report func(Progress),
-) (string, error) {
+// send gives the server the data of a stream's snapshot.
+func (r *restorer) send(ctx context.Context, p part, step string, restore func(context.Context, eventstore.Snapshot, io.ReadSeeker, func(int64)) error) error {
+	data, err := os.Open(filepath.Join(r.dir, p.Files[1].Path))
+	if err != nil {
+		return fmt.Errorf("open the snapshot of %s: %w", p.Name, err)
+	}
+	defer data.Close()
+	total := uint64(p.Files[1].Bytes)
+	return restore(ctx, p.snapshot, data, func(read int64) { r.options.Report(Progress{Step: step, Done: uint64(read), Total: total}) })
+}
+
+// describe reads the description of a stream's snapshot.
+func describe(dir string, stream Stream) (eventstore.Snapshot, error) {
+	var snapshot eventstore.Snapshot
 	if len(stream.Files) != 2 {
-		return "", fmt.Errorf("%w: stream %s has %d files, want 2", ErrCorrupt, stream.Name, len(stream.Files))
+		return snapshot, fmt.Errorf("%w: stream %s has %d files, want 2", ErrCorrupt, stream.Name, len(stream.Files))
 	}
 	described, err := os.ReadFile(filepath.Join(dir, stream.Files[0].Path))
 	if err != nil {
-		return "", fmt.Errorf("read the description of %s: %w", stream.Name, err)
+		return snapshot, fmt.Errorf("read the description of %s: %w", stream.Name, err)
 	}
-	var snapshot eventstore.Snapshot
 	if err := json.Unmarshal(described, &snapshot); err != nil {
-		return "", fmt.Errorf("read the description of %s: %w", stream.Name, err)
+		return snapshot, fmt.Errorf("read the description of %s: %w", stream.Name, err)
 	}
-	data, err := os.Open(filepath.Join(dir, stream.Files[1].Path))
-	if err != nil {
-		return "", fmt.Errorf("open the snapshot of %s: %w", stream.Name, err)
-	}
-	defer data.Close()
-	total := uint64(stream.Files[1].Bytes)
-	return archive.Restore(ctx, snapshot, epoch, data, func(read int64) {
-		report(Progress{Step: "restore " + stream.Name, Done: uint64(read), Total: total})
-	})
+	return snapshot, nil
 }

@@ -79,6 +79,9 @@ func saveStream(ctx context.Context, archive *eventstore.Archive, dir, name stri
 	stream := Stream{
 		Name: name, Epoch: epoch, Messages: state.Messages, FirstSequence: state.First, LastSequence: state.Last,
 	}
+	if err := addUp(ctx, archive, &stream, report); err != nil {
+		return Stream{}, err
+	}
 	for _, file := range []string{snapshotFile, data} {
 		sum, err := sumFile(dir, filepath.Join(name, file))
 		if err != nil {
@@ -87,6 +90,26 @@ func saveStream(ctx context.Context, archive *eventstore.Archive, dir, name stri
 		stream.Files = append(stream.Files, sum)
 	}
 	return stream, nil
+}
+
+// addUp compares what can be read from a stream with what the stream says that it has,
+// which the snapshot repeats, and notes the checksum. It returns eventstore.ErrDamaged
+// for messages that are missing.
+func addUp(ctx context.Context, archive *eventstore.Archive, stream *Stream, report func(Progress)) error {
+	sum, err := archive.Sum(ctx, stream.Name, stream.LastSequence, func(read uint64) error {
+		report(Progress{Step: "compare " + stream.Name, Done: read, Total: stream.Messages})
+		return ctx.Err()
+	})
+	if err == nil {
+		err = sum.Damage()
+	}
+	if err != nil {
+		return fmt.Errorf("compare what was saved: %w", err)
+	}
+	if sum.First == stream.FirstSequence && sum.Read == stream.Messages {
+		stream.SHA256 = sum.SHA256
+	}
+	return nil
 }
 
 func writeJSON(w io.Writer, value any) error {

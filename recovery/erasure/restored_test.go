@@ -116,7 +116,7 @@ func TestRestore(t *testing.T) {
 	s.append(5) // will be lost
 	for round := range 2 {
 		var begun []eventstore.Erasure
-		restored, err := backup.RestorePrepared(t.Context(), s.archive, dir, true, func(ctx context.Context, coming backup.Coming) error {
+		restored, err := backup.RestoreWith(t.Context(), s.archive, dir, backup.Options{Replace: true, Prepare: func(ctx context.Context, coming backup.Coming) error {
 			record, _, err := audit.After(ctx, 0)
 			if err != nil {
 				return err
@@ -126,7 +126,7 @@ func TestRestore(t *testing.T) {
 				Epoch: coming.Epoch, PreviousEpoch: events.Epoch, Last: events.LastSequence, CreatedAt: coming.Manifest.CreatedAt,
 			}, record)
 			return err
-		}, func(backup.Progress) {})
+		}})
 		if err != nil || len(begun) != 1 || begun[0].Epoch != restored.Epoch || begun[0].Through != 40 {
 			t.Fatalf("round %d: %+v, %+v, %v", round, restored, begun, err)
 		}
@@ -173,7 +173,7 @@ func TestRestoreAgain(t *testing.T) {
 	audit := s.log.Audit()
 	restore := func(interruption error) []eventstore.Erasure {
 		var begun []eventstore.Erasure
-		_, err := backup.RestorePrepared(t.Context(), s.archive, dir, true, func(ctx context.Context, coming backup.Coming) error {
+		_, err := backup.RestoreWith(t.Context(), s.archive, dir, backup.Options{Replace: true, Prepare: func(ctx context.Context, coming backup.Coming) error {
 			record, _, err := audit.After(ctx, 0)
 			if err != nil {
 				return err
@@ -183,7 +183,7 @@ func TestRestoreAgain(t *testing.T) {
 				Epoch: coming.Epoch, PreviousEpoch: events.Epoch, Last: events.LastSequence, CreatedAt: coming.Manifest.CreatedAt,
 			}, record)
 			return errors.Join(err, interruption)
-		}, func(backup.Progress) {})
+		}})
 		if !errors.Is(err, interruption) {
 			t.Fatal(err)
 		}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+func newOperations() *cobra.Command {
+	var output string
+	command := &cobra.Command{
+		Use:   "operations",
+		Short: "List changes in several steps: those that run, and those that were interrupted",
+		Long: `operations lists rebuilds, swaps, restores, erasures and replays into the log, with who
+runs each, how far it is, and the command that goes on with it after an interruption.
+One at a time runs on each projection and job, and a restore of the log excludes all
+others. One that has succeeded is not listed any more.
+
+The lease of a process that is gone ends after 20 s, and at once on the same machine.
+
+It exits with 0, 1 when something failed, 2 for wrong usage.`,
+		Example: `  realtime operations
+  realtime operations -o json | jq '.[] | select(.state != "running") | .resume'
+  realtime operations undo projection/history`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+				all, err := operator.Operations(cmd.Context())
+				if err != nil {
+					return err
+				}
+				if all == nil {
+					all = []app.Operation{}
+				}
+				return render(cmd.OutOrStdout(), output, all, func(w io.Writer) { tableOfOperations(w, all) })
+			})
+		},
+	}
+	outputFlag(command, &output)
+	command.AddCommand(newOperationsUndo())
+	return command
+}
+
+func tableOfOperations(w io.Writer, all []app.Operation) {
+	fmt.Fprintln(w, "TARGET\tOPERATION\tSTATE\tBEGAN\tBY\tHOST\tPROCESS\tSTEP\tDONE\tRESUME\tERROR")
+	for _, o := range all {
+		done := "-"
+		switch {
+		case o.Total > 0:
+			done = fmt.Sprintf("%d of %d", o.Done, o.Total)
+		case o.Done > 0:
+			done = fmt.Sprint(o.Done)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", printable(o.Target), o.Kind, o.State, o.BeganAt.Format(time.RFC3339),
+			printable(o.By), printable(o.Host), o.PID, orDash(printable(o.Step)), done, printable(o.Resume), orDash(printable(o.Error)))
+	}
+}
+
+func newOperationsUndo() *cobra.Command {
+	var emptyLog bool
+	command := &cobra.Command{
+		Use:   "undo TARGET",
+		Short: "Remove what an interrupted operation has left",
+		Long: `undo removes what an interrupted or failed operation has left, and takes it off the list:
+the shadow of a rebuild, or what a restore has put beside the log. What a replay has
+handed on stays. An erasure, a swap that has moved collections, and a restore that has
+removed the log cannot be undone: finish them.`,
+		Example: `  realtime operations undo projection/history
+  realtime operations undo log`,
+		Args: arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+				if err := operator.UndoOperation(cmd.Context(), args[0], emptyLog); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "undone: %s\n", printable(args[0]))
+				return nil
+			})
+		},
+	}
+	command.Flags().BoolVar(&emptyLog, "empty-log", false, "give up a restore that has removed the log: gateways make a new, empty one")
+	return command
+}

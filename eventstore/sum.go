@@ -1,0 +1,179 @@
+package eventstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Sum is what can be read from a stream, up to one of its sequences.
+type Sum struct {
+	Stream string `json:"stream"`
+	// First and Last are the oldest sequence and the one up to which was read.
+	First uint64 `json:"firstSequence"`
+	Last  uint64 `json:"lastSequence"`
+	// Claimed is how many messages the stream says it has there, Read how many could be
+	// read.
+	Claimed uint64 `json:"claimed"`
+	Read    uint64 `json:"read"`
+	// Deleted is how many sequences between First and Last have no message.
+	Deleted uint64 `json:"deleted"`
+	// SHA256 is the checksum over sequence, subject, headers and body of each message.
+	SHA256 string `json:"sha256"`
+}
+
+// Damage returns [ErrDamaged] when messages are missing that the stream says it has.
+func (s Sum) Damage() error {
+	if s.Read < s.Claimed {
+		return fmt.Errorf("%w: stream %s says that it has %d messages from %d to %d, and %d can be read", ErrDamaged, s.Stream, s.Claimed, s.First, s.Last, s.Read)
+	}
+	return nil
+}
+
+// The pace of a sum.
+const (
+	sumPage     = 1024
+	sumAttempts = 5
+)
+
+// Sum reads every message of a stream and adds them up. With through, which is 0 for
+// the end of the stream, it stops after that sequence. pause, if any, is called after
+// each page, and told how many messages were read; its error ends the sum. It returns
+// [ErrNoStream] when there is no such stream.
+//
+// What is removed while it reads makes it begin again, five times at most.
+func (a *Archive) Sum(ctx context.Context, stream string, through uint64, pause func(read uint64) error) (Sum, error) {
+	for attempt := 1; ; attempt++ {
+		sum, whole, err := a.sum(ctx, stream, through, pause)
+		if err != nil {
+			return Sum{}, fmt.Errorf("add up stream %s: %w", stream, err)
+		}
+		if whole || sum.Damage() == nil {
+			return sum, nil
+		}
+		if attempt == sumAttempts {
+			return Sum{}, fmt.Errorf("add up stream %s: %w: it changes too fast", stream, ErrIncomplete)
+		}
+	}
+}
+
+func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause func(read uint64) error) (sum Sum, whole bool, err error) {
+	before, err := a.state(ctx, stream)
+	if err != nil {
+		return sum, false, err
+	}
+	if through == 0 || through > before.LastSeq {
+		through = before.LastSeq
+	}
+	sum = Sum{Stream: stream, First: before.FirstSeq, Last: through}
+	reader := &Log{conn: a.conn, js: a.js, cfg: DefaultConfig(), logger: slog.New(slog.DiscardHandler)}
+	digest := sha256.New()
+	var newer uint64 // messages after through, which the stream's count includes
+	for after := uint64(0); after < before.LastSeq; {
+		last := after
+		request := directRequest{Sequence: after + 1, Next: ">", Batch: sumPage, MaxBytes: batchBytes}
+		err := reader.batch(ctx, stream, request, func(found message) {
+			last = found.sequence
+			switch {
+			case last > before.LastSeq: // came meanwhile
+			case last > through:
+				newer++
+			default:
+				sum.Read++
+				addTo(digest, found)
+			}
+		})
+		switch {
+		case err != nil && !errors.Is(err, ErrIncomplete):
+			return sum, false, err
+		case last > after:
+			after = last
+		case err == nil: // there is no further one
+			after = before.LastSeq
+		default: // a message that the server cannot load ends its answer
+			if after, err = reader.nextReadable(ctx, stream, after, before.LastSeq); err != nil {
+				return sum, false, err
+			}
+		}
+		if pause != nil {
+			if err := pause(sum.Read); err != nil {
+				return sum, false, err
+			}
+		}
+	}
+	after, err := a.state(ctx, stream)
+	if err != nil {
+		return sum, false, err
+	}
+	sum.SHA256 = hex.EncodeToString(digest.Sum(nil))
+	sum.Claimed = before.Msgs - min(before.Msgs, newer)
+	if through >= before.FirstSeq {
+		sum.Deleted = through - before.FirstSeq + 1 - min(through-before.FirstSeq+1, sum.Claimed)
+	}
+	return sum, before.FirstSeq == after.FirstSeq && before.NumDeleted == after.NumDeleted, nil
+}
+
+// nextReadable returns the sequence before the next message that can be read, or the
+// last one when there is none.
+func (l *Log) nextReadable(ctx context.Context, stream string, after, last uint64) (uint64, error) {
+	for sequence := after + 1; sequence <= last; sequence++ {
+		_, err := l.direct(ctx, stream, directRequest{Sequence: sequence})
+		switch {
+		case err == nil:
+			return sequence - 1, nil
+		case errors.Is(err, ErrUnavailable), ctx.Err() != nil:
+			return 0, err
+		}
+	}
+	return last, nil
+}
+
+// state asks the leader of a stream.
+func (a *Archive) state(ctx context.Context, stream string) (jetstream.StreamState, error) {
+	found, err := a.js.Stream(ctx, stream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return jetstream.StreamState{}, ErrNoStream
+	}
+	if err != nil {
+		return jetstream.StreamState{}, unavailable(err)
+	}
+	return found.CachedInfo().State, nil
+}
+
+// addTo adds a message to a checksum, with the headers that were stored with it.
+func addTo(digest hash.Hash, found message) {
+	field := func(text string) {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(text)))
+		digest.Write(size[:])
+		digest.Write([]byte(text))
+	}
+	var sequence [8]byte
+	binary.BigEndian.PutUint64(sequence[:], found.sequence)
+	digest.Write(sequence[:])
+	field(found.subject)
+	for _, name := range slices.Sorted(maps.Keys(found.header)) {
+		if slices.Contains(answerHeaders, name) {
+			continue
+		}
+		field(name)
+		field(strings.Join(found.header[name], "\x00"))
+	}
+	field(string(found.body))
+}
+
+// answerHeaders are those that the answer to a read adds to a stored message.
+var answerHeaders = []string{
+	jetstream.StreamHeader, jetstream.SequenceHeader, jetstream.TimeStampHeaer, jetstream.SubjectHeader, jetstream.LastSequenceHeader,
+	headerPending, headerLast, "Nats-UpTo-Sequence",
+}
