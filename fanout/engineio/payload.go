@@ -21,6 +21,11 @@ const (
 // would allow half a million empty ones.
 const maxPayloadPackets = 16 << 10
 
+// maxAnswerPackets bounds the packets of one response. python-engineio refuses a
+// payload with more, and the reference implementation sends no more than its clients
+// take.
+const maxAnswerPackets = 16
+
 // Packets iterates over the packets of a payload. The sequence ends after the
 // first error, which is an [ErrPacket]. Text packets share the payload's memory.
 func Packets(payload []byte) iter.Seq2[Packet, error] {

@@ -31,7 +31,7 @@ type poll struct {
 func (p *polling) name() string { return transportPolling }
 
 func (p *polling) take(frame Frame) bool {
-	if p.waiting == nil {
+	if p.waiting == nil || len(p.waiting.frames) >= maxAnswerPackets {
 		return false
 	}
 	p.waiting.frames = append(p.waiting.frames, frame)

@@ -258,3 +258,29 @@ func TestAbandonedPollClosesTheSession(t *testing.T) {
 	_ = conn.Close()
 	want(t, "reason", receive(t, o.closed, "close"), engineio.ReasonTransportClose)
 }
+
+// TestAtMost16PacketsInAPayload: python-engineio disconnects on more. What does not
+// fit follows in order.
+func TestAtMost16PacketsInAPayload(t *testing.T) {
+	t.Parallel()
+	const total = 100
+	s := setup(t, options{})
+	id, o := s.openPolling()
+	for i := range total {
+		if err := o.session.Send(engineio.Frame{Data: fmt.Appendf(nil, "4%d", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for next := 0; next < total; {
+		status, body := s.poll(id)
+		want(t, "status", status, http.StatusOK)
+		packets := strings.Split(body, "\x1e")
+		if len(packets) > 16 {
+			t.Fatalf("a payload of %d packets", len(packets))
+		}
+		for _, packet := range packets {
+			want(t, "packet", packet, fmt.Sprintf("4%d", next))
+			next++
+		}
+	}
+}
