@@ -147,6 +147,7 @@ func (s *stage) get(path, origin string) answer {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	request.Header.Set("Accept", "application/json")
 	if origin != "" {
 		request.Header.Set("Origin", origin)
 	}

@@ -3,6 +3,7 @@ package fanout
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/socketio"
@@ -162,5 +163,9 @@ func refuseRequest(w http.ResponseWriter, decision guardrails.Decision, jobID st
 	case messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded:
 		status = http.StatusTooManyRequests
 	}
-	writeProblem(w, status, problemOf(decision, jobID))
+	problem := problemOf(decision, jobID)
+	if problem.RetryAfterMs != nil {
+		w.Header().Set("Retry-After", strconv.Itoa((*problem.RetryAfterMs+999)/1000)) // in seconds
+	}
+	writeProblem(w, status, problem)
 }

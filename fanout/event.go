@@ -87,7 +87,7 @@ func (e *event) streamed() []byte {
 	case e.sequence > 0:
 		block = strconv.AppendUint(append(block, "\nid: "...), e.sequence, 10)
 	}
-	block = append(append(block, "\ndata: "...), e.payload...)
+	block = append(append(block, "\ndata: "...), escapeSeparators(e.payload)...)
 	block = append(block, "\n\n"...)
 	e.stream.Store(&block)
 	return block

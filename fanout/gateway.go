@@ -214,7 +214,9 @@ func refusalData(problem messaging.Problem) any {
 	}{problem.Code, problem.Limit, problem.Current, problem.RetryAfterMs}
 }
 
-// Event handles one event of a socket. Events outside the contract are ignored.
+// Event handles one event of a socket. Events outside the contract are ignored, but
+// each acknowledgement that is asked for is given: a client that sends with retries
+// keeps all that follows back until it has it.
 func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMessage, ack socketio.Ack) {
 	c, ok := socket.Data().(*client)
 	if !ok {
@@ -242,8 +244,27 @@ func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMes
 	case messaging.EventPing:
 		c.touch()
 		c.emit(messaging.EventPong, messaging.Pong{Timestamp: time.Now().UnixMilli()})
+		acknowledge(ack, struct {
+			OK bool `json:"ok"`
+		}{true})
 	case messaging.EventRefresh:
 		c.refresh(args, ack)
+	default:
+		acknowledge(ack, failure{Problem: messaging.NewProblem(messaging.CodeUnknownEvent)})
+	}
+}
+
+// failure is the acknowledgement of a request that was not carried out.
+type failure struct {
+	OK bool `json:"ok"` // always false
+	messaging.Problem
+}
+
+// acknowledge answers with what a client is told, if it asks for that. A socket that
+// cannot take it is closing.
+func acknowledge(ack socketio.Ack, answer any) {
+	if ack != nil {
+		_ = ack(answer)
 	}
 }
 

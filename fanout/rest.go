@@ -15,7 +15,8 @@ import (
 // maxPage bounds the limit parameter of [Gateway.ServeEvents].
 const maxPage = 1000
 
-// ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since= with
+// ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since=, and the same
+// of /api/novel/events?jobId=, with
 // {count, items, epoch, position}, and "incomplete": true when the page lacks, or may
 // lack, items that MongoDB has alone, and that does not answer. position is where to
 // go on from with since; gap, the payload of novel.gap, says what cannot be had.
@@ -60,7 +61,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	body := strconv.AppendInt([]byte(`{"count":`), int64(count), 10)
 	body = append(body, `,"items":[`...)
-	body = append(body, bytes.TrimPrefix(items, []byte(","))...)
+	body = append(body, escapeSeparators(bytes.TrimPrefix(items, []byte(",")))...)
 	setPageHeaders(w.Header())
 	body = append(body, ']')
 	_, _ = w.Write(append(found.append(body), '}'))
@@ -133,13 +134,28 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request) (jobID stri
 	if !g.allowOrigin(w, r) {
 		return "", grant, false
 	}
-	jobID = r.PathValue("jobId")
+	jobID = requestedJob(r)
 	if problem := checkJobID(jobID); problem != nil {
 		writeProblem(w, http.StatusBadRequest, *problem)
 		return "", grant, false
 	}
 	grant, ok = g.allowJob(w, r, jobID)
 	return jobID, grant, ok
+}
+
+// requestedJob returns the job that a request is about. In a path it is trimmed, as
+// on a socket. In the query, which has a form for each path that takes any jobId, it
+// counts as it is, so that whatever can be published can be read: browsers take "."
+// and ".." out of a path, and proxies decode "%2F".
+func requestedJob(r *http.Request) string {
+	if jobID := r.PathValue("jobId"); jobID != "" {
+		return messaging.TrimJobID(jobID)
+	}
+	jobID := r.URL.Query().Get("jobId")
+	if messaging.TrimJobID(jobID) == "" {
+		return ""
+	}
+	return jobID
 }
 
 // allowOrigin refuses a request of an origin that may not open a socket. A request

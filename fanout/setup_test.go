@@ -156,6 +156,8 @@ func (s *stage) serve(pipe bool, sockets *socketio.Server) {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", s.gateway.ShareSockets(sockets))
 	mux.Handle("/api/realtime/jobs/{jobId}/stream", s.gateway.Preflights("GET", http.HandlerFunc(s.gateway.ServeStream)))
+	mux.HandleFunc("GET /api/realtime/stream", s.gateway.ServeStream)
+	mux.HandleFunc("GET /api/novel/events", s.gateway.ServeEvents)
 	mux.Handle("/api/novel/{jobId}/events", s.gateway.Preflights("GET", http.HandlerFunc(s.gateway.ServeEvents)))
 	mux.HandleFunc("GET /internal/realtime/metrics", s.gateway.ServeSnapshot)
 	var listener net.Listener

@@ -104,7 +104,8 @@ func signal(waiting chan struct{}) {
 	}
 }
 
-// ServeStream answers GET /api/realtime/jobs/{jobId}/stream with the job's
+// ServeStream answers GET /api/realtime/jobs/{jobId}/stream, and
+// /api/realtime/stream?jobId=, with the job's
 // events as text/event-stream: after Last-Event-ID, or the query parameter
 // since, if there is one; otherwise the newest ones, then live. It ends when the
 // client's token does, or in a drain.
@@ -123,7 +124,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	}
 	slot, decision := g.admit(r, grant)
 	if !decision.Allowed() {
-		refuseRequest(w, decision, "")
+		refuseStream(w, r, decision)
 		return
 	}
 	defer slot.Release()
@@ -139,7 +140,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	sink := newStreamSink(r.Context().Done(), g.hub.metrics.delivered.WithLabelValues("sse"))
 	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink), from)
 	if err != nil {
-		writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
+		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal})
 		return
 	}
 	defer g.hub.unsubscribe(sub)

@@ -71,6 +71,18 @@ func (a addQuery) RoundTrip(r *http.Request) (*http.Response, error) {
 	return a.RoundTripper.RoundTrip(r)
 }
 
+// rewrite sends every request to one path and query.
+type rewrite struct {
+	path, query string
+	http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (w rewrite) RoundTrip(r *http.Request) (*http.Response, error) {
+	r.URL.Path, r.URL.RawPath, r.URL.RawQuery = w.path, "", w.query[1:]
+	return w.RoundTripper.RoundTrip(r)
+}
+
 func TestStreamHeartbeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

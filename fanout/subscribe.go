@@ -128,12 +128,7 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
 	c.gateway.refused.WithLabelValues(string(problem.Code), "false").Inc()
 	c.emit(messaging.EventError, problem)
-	if ack != nil {
-		_ = ack(struct {
-			OK bool `json:"ok"`
-			messaging.Problem
-		}{false, problem})
-	}
+	acknowledge(ack, failure{Problem: problem})
 }
 
 // parseSubscribe reads {jobId, since?, epoch?}. since is a position,
@@ -180,9 +175,10 @@ func object(args []json.RawMessage) map[string]json.RawMessage {
 
 func parseJobID(fields map[string]json.RawMessage) (string, *messaging.Problem) {
 	var jobID string
-	if err := json.Unmarshal(fields["jobId"], &jobID); err != nil {
-		jobID = ""
+	if raw := fields["jobId"]; raw != nil && json.Unmarshal(raw, &jobID) != nil {
+		return "", &messaging.Problem{Code: messaging.CodeJobIDInvalid, Message: messaging.MessageJobIDNoString}
 	}
+	jobID = messaging.TrimJobID(jobID)
 	return jobID, checkJobID(jobID)
 }
 

@@ -47,6 +47,9 @@ const (
 	CodeJobForbidden Code = "JOB_FORBIDDEN"
 	// CodeScopeRequired: the token is good, but not for this kind of request.
 	CodeScopeRequired Code = "SCOPE_REQUIRED"
+	// CodeUnknownEvent: a client sent an event that the contract does not have, and
+	// asked for an acknowledgement.
+	CodeUnknownEvent Code = "UNKNOWN_EVENT"
 	// CodeInternal stands for every failure that is not the client's.
 	CodeInternal Code = "INTERNAL"
 )
@@ -73,6 +76,7 @@ var codeMessages = map[Code]string{
 	CodeTokenExpiring:              "The token expires soon.",
 	CodeJobForbidden:               "The token does not allow this job.",
 	CodeScopeRequired:              "The token lacks the scope for this request.",
+	CodeUnknownEvent:               "The event is not known.",
 	CodeInternal:                   "Internal error.",
 }
 

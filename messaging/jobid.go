@@ -2,6 +2,7 @@ package messaging
 
 import (
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -21,6 +22,18 @@ type JobIDError struct {
 // Error says what is allowed. It does not repeat the jobId, which may be long
 // or hold control characters.
 func (e *JobIDError) Error() string { return "jobId: " + jobIDRule }
+
+// MessageJobIDNoString is the text of [CodeJobIDInvalid] for a jobId that is no
+// string.
+const MessageJobIDNoString = "jobId must be a string."
+
+// TrimJobID returns a client's jobId without the white space around it, as
+// JavaScript's String.prototype.trim has it (ECMA-262, section 22.1.3.32).
+func TrimJobID(jobID string) string {
+	return strings.TrimFunc(jobID, func(r rune) bool {
+		return '\t' <= r && r <= '\r' || r == '\ufeff' || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Zs, r)
+	})
+}
 
 // ValidateJobID checks that a jobId is not empty, at most [MaxJobIDBytes] long,
 // valid UTF-8, and without control characters (Unicode category Cc). Its error

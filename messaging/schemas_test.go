@@ -185,7 +185,7 @@ func TestSchemaOfErrorsHasEveryCode(t *testing.T) {
 		messaging.CodeMessageRateExceeded, messaging.CodeMessageTooLarge, messaging.CodeNamespaceLimitReached, messaging.CodeSubscriptionRateExceeded,
 		messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired, messaging.CodeTokenExpiring,
 		messaging.CodeJobForbidden, messaging.CodeScopeRequired,
-		messaging.CodeInternal,
+		messaging.CodeUnknownEvent, messaging.CodeInternal,
 	}
 	texts := make(map[string]messaging.Code, len(want))
 	for _, value := range want {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -14,7 +15,6 @@ import (
 
 // serveClients adds what clients ask for.
 func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
-	clients := a.health.admitUnlessDraining
 	shared := gateway.ShareSockets(sockets) // which refuse new ones by themselves
 	a.mux.Handle("/ws", shared)
 	a.mux.Handle("/ws/", shared)
@@ -23,8 +23,12 @@ func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
 		a.mux.Handle("GET "+path, served)
 		a.mux.Handle("OPTIONS "+path, served)
 	}
-	read("/api/realtime/jobs/{jobId}/stream", clients(http.HandlerFunc(gateway.ServeStream)))
-	read("/api/novel/{jobId}/events", http.HandlerFunc(gateway.ServeEvents))
+	for _, path := range []string{"/api/realtime/jobs/{jobId}/stream", "/api/realtime/stream"} {
+		read(path, gateway.StreamsUntil(a.health.draining.Load))
+	}
+	for _, path := range []string{"/api/novel/{jobId}/events", "/api/novel/events"} {
+		read(path, http.HandlerFunc(gateway.ServeEvents))
+	}
 }
 
 // serveProducers adds the way to publish without Redis.
@@ -66,6 +70,24 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
+// below serves every route below a path as well, for a gateway that shares its host
+// with others behind a proxy that keeps the path. Without the path the routes stay
+// where they are, for probes that do not go through the proxy.
+func below(base string, next http.Handler) http.Handler {
+	base = strings.TrimRight(base, "/")
+	if base == "" {
+		return next
+	}
+	stripped := http.StripPrefix(base, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, base+"/") && (r.URL.RawPath == "" || strings.HasPrefix(r.URL.RawPath, base+"/")) {
+			stripped.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // The bounds of one HTTP request, beside SOCKET_HANDSHAKE_TIMEOUT and HTTP_BODY_TIMEOUT.
 const (
 	keepAliveTimeout = 2 * time.Minute
@@ -87,7 +109,7 @@ func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeM
 		// Event streams, polls and pages of history set deadlines of their own, which move
 		// as the client reads.
 		WriteTimeout: answerTimeout,
-		Handler:      a.handshakes.served(secured(withMethods(handler))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler:      a.handshakes.served(secured(below(a.cfg.BasePath, withMethods(handler)))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ func (c Config) Validate() error {
 	}
 	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
 	check(c.Environment == "development" || c.Environment == environmentProduction, "ENVIRONMENT", c.Environment)
+	check(isBasePath(c.BasePath), "BASE_PATH", c.BasePath)
 	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
 	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
@@ -130,6 +132,13 @@ func (c Config) checkStream(check func(ok bool, name string, value any)) {
 const maxRate = 1_000_000
 
 func isRate(rate int) bool { return rate >= 0 && rate <= maxRate }
+
+// isBasePath reports whether a path can be stripped from a request's: it is clean,
+// and nothing in it is escaped.
+func isBasePath(base string) bool {
+	trimmed := strings.TrimRight(base, "/")
+	return base == "" || trimmed != "" && path.Clean(trimmed) == trimmed && trimmed[0] == '/' && (&url.URL{Path: trimmed}).EscapedPath() == trimmed
+}
 
 func isHostPort(address string) bool {
 	_, port, err := net.SplitHostPort(address)

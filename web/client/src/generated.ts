@@ -264,6 +264,7 @@ export interface ErrorPayload {
     | 'TOKEN_EXPIRING'
     | 'JOB_FORBIDDEN'
     | 'SCOPE_REQUIRED'
+    | 'UNKNOWN_EVENT'
     | 'INTERNAL'
   /**
    * The job that the request named.

@@ -40,6 +40,7 @@ export const wordings: Record<Code, Wording> = {
   JOB_ID_REQUIRED: { tone: 'problem', title: 'A job needs a name', text: 'Enter the id of a job to follow it.' },
   JOB_ID_INVALID: { tone: 'problem', title: 'There is no such job', text: 'An id has at most 256 characters, and no control characters. Check what you entered.' },
   SINCE_INVALID: ours,
+  UNKNOWN_EVENT: { tone: 'problem', title: 'This page asked for something unknown', text: 'It may be older than the service. Load it again.' },
   INTERNAL: { tone: 'problem', title: 'The service has a problem', text: 'It is not your fault, and it is tried again by itself.' },
   BROWSER_OFFLINE: { tone: 'warning', title: 'You are offline', text: 'What you see stays here. It is brought up to date when you are back.' },
   CHECKING: { tone: 'info', title: 'The connection is being checked', text: 'What you see may be out of date for a few seconds.' },
