@@ -15,7 +15,10 @@
 //     subscriptions fall back to reading, and go on at the client's own pace.
 //   - What an operator shows once more ([Hub.Show]) has no sequence, moves no cursor
 //     and enters no ring: it is beside all of the above.
-//   - An event is encoded once per wire format, whoever gets it.
+//   - An event's payload is encoded once per wire format, whoever gets it. With
+//     connection state recovery, a socket that follows several jobs gets a copy of
+//     the packet with an offset of its own: about 1.5 µs and 0.8 kB for 330 bytes and
+//     two jobs, 5 µs and 2 kB for twenty (BenchmarkOffsetOfSeveralJobs).
 //   - Nothing is shown of what is known to be erased, and a catch-up goes by what was
 //     known an [ErasureLease] ago at the latest.
 //   - A job is followed only while somebody here is interested in it, and shortly

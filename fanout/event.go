@@ -8,7 +8,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// event is one record, encoded once for everybody who gets it. It is immutable
+// event is one record, encoded once for everybody who gets it, but for the offset of
+// a socket that follows several jobs ([event.packetWith]). It is immutable
 // but for the lazily made SSE form, and may be shared between goroutines.
 type event struct {
 	sequence uint64

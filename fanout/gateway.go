@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -25,7 +26,7 @@ type Policy struct {
 	// Proxies are those that are trusted to tell a client's address.
 	Proxies []netip.Prefix
 	// CatchUpLimit is how many events a subscription without a position is
-	// replayed.
+	// replayed, 1 or more.
 	CatchUpLimit int
 	// SessionRefresh is how often the session of a connected socket is saved
 	// again, so that it does not expire. It is used with sessions only.
@@ -75,6 +76,14 @@ type Gateway struct {
 func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
 	if err := policy.Limits.Validate(); err != nil {
 		return nil, err
+	}
+	switch {
+	case policy.CatchUpLimit < 1:
+		return nil, fmt.Errorf("CatchUpLimit is %d: want 1 or more", policy.CatchUpLimit)
+	case sessions != nil && policy.SessionRefresh < refreshSteps:
+		return nil, fmt.Errorf("SessionRefresh is %s: want more than 0 with sessions", policy.SessionRefresh)
+	case policy.SessionBytes < 0:
+		return nil, fmt.Errorf("SessionBytes is %d: want 0 (no bound) or more", policy.SessionBytes)
 	}
 	g := &Gateway{
 		hub: hub, policy: policy, sessions: sessions, tokens: tokens, logger: logger,

@@ -181,6 +181,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink)
 	control := http.NewResponseController(w)
 	heartbeat := time.NewTicker(streamHeartbeat)
 	defer heartbeat.Stop()
+	last := time.Now()
 	blocks := [][]byte{[]byte(": stream of job events\n\n")}
 	for {
 		if err := writeBlocks(w, control, blocks); err != nil {
@@ -190,11 +191,27 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink)
 		case <-r.Context().Done():
 			return
 		case <-sink.waiting:
-			blocks = sink.take()
+			blocks, last = sink.take(), time.Now()
 		case <-heartbeat.C:
+			if g.idleStream(last, r) {
+				return
+			}
 			blocks = [][]byte{[]byte(": \n\n")}
 		}
 	}
+}
+
+// idleStream reports whether a stream on which nothing was sent since last is to end.
+// Its client cannot give a sign of life on it, but for coming back after the end, as
+// it does by itself.
+func (g *Gateway) idleStream(last time.Time, r *http.Request) bool {
+	decision := g.policy.Limits.Evict(time.Now(), last)
+	g.count(decision, r.Header.Get("Origin"))
+	if decision.Allowed() {
+		return false
+	}
+	g.evicted.Inc()
+	return true
 }
 
 // writeBlocks writes and flushes the blocks, with a deadline for each

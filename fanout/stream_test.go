@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -153,4 +154,26 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	if got := s.snapshot(); got.TotalConnections != 0 || got.TotalSubscriptions != 0 {
 		t.Errorf("snapshot %+v", got)
 	}
+}
+
+// A stream on which nothing is sent ends after the idle timeout; its client comes
+// back.
+func TestIdleStreamEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const timeout = 5 * time.Minute
+		s := setup(t, options{pipe: true, config: unhurried, limits: guardrails.Limits{IdleTimeout: timeout}})
+		started := time.Now()
+		c := s.stream("job", "")
+		time.Sleep(4 * time.Minute)
+		s.log.publish("job", 1)
+		<-c.ended
+		if lived := time.Since(started); lived < 9*time.Minute || lived > 10*time.Minute {
+			t.Errorf("ended after %s", lived)
+		}
+		synctest.Wait()
+		if now := s.snapshot(); now.TotalConnections != 0 || now.TotalSubscriptions != 0 {
+			t.Errorf("%d connections, %d subscriptions", now.TotalConnections, now.TotalSubscriptions)
+		}
+	})
 }

@@ -84,15 +84,16 @@ func NewQuotas(limits Limits) *Quotas {
 func (q *Quotas) Take(owner string, now time.Time) *Quota {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	left := q.returned[owner]
-	most, owed := -1, time.Duration(0)
-	for i, quota := range left {
-		if owes := quota.owes(now); owes > owed {
-			most, owed = i, owes
-		}
-	}
-	if most < 0 {
+	left := slices.DeleteFunc(q.returned[owner], func(quota *Quota) bool { return quota.owes(now) <= 0 })
+	if len(left) == 0 {
+		q.replace(owner, nil)
 		return NewQuota(q.limits)
+	}
+	most := 0
+	for i, quota := range left {
+		if quota.owes(now) > left[most].owes(now) {
+			most = i
+		}
 	}
 	taken := left[most]
 	q.replace(owner, slices.Delete(left, most, most+1))
@@ -118,7 +119,7 @@ func (q *Quotas) Return(owner string, quota *Quota, now time.Time) {
 
 // replace is called with mu held. left is the owner's new list.
 func (q *Quotas) replace(owner string, left []*Quota) {
-	q.count += len(left) - len(q.returned[owner])
+	q.count += len(left) - len(q.returned[owner]) // DeleteFunc does not change the length of the old list
 	q.returned[owner] = left
 	if len(left) == 0 {
 		delete(q.returned, owner)

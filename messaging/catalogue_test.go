@@ -109,6 +109,7 @@ func TestLoadCatalogueNamesFileKindAndField(t *testing.T) {
 		},
 		{"no socket event", entry(`"kind":"k","schema":true,"payload":[]`), `kind 1 "k": socketEvent: must be a non-empty string`},
 		{"control event", entry(`"kind":"k","socketEvent":"novel.caught-up","schema":true,"payload":[]`), `socketEvent: "novel.caught-up" is an event of the protocol itself`},
+		{"event of a client", entry(`"kind":"k","socketEvent":"refresh","schema":true,"payload":[]`), `socketEvent: "refresh" is an event of the protocol itself`},
 		{"reserved event", entry(`"kind":"k","socketEvent":"disconnect","schema":true,"payload":[]`), `socketEvent: "disconnect" is an event of the protocol itself`},
 		{"event of another kind", entry(`"kind":"k","socketEvent":"novel.job-status","schema":true,"payload":[]`), `socketEvent: "novel.job-status" is the event of kind "job-status" already`},
 		{"no schema", entry(`"kind":"k","socketEvent":"e","payload":[]`), `kind 1 "k": schema: must be a JSON Schema, or the path of one`},

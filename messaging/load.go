@@ -228,7 +228,7 @@ func (k kindEntry) check(entries []*entry) error {
 // reservedEvents are the names that no kind may be delivered under: the events
 // of this protocol, and those that Socket.IO keeps for itself.
 var reservedEvents = []string{
-	EventSubscribe, EventUnsubscribe, EventPing, EventPong, EventSubscribed, EventUnsubscribed,
+	EventSubscribe, EventUnsubscribe, EventRefresh, EventPing, EventPong, EventSubscribed, EventUnsubscribed,
 	EventCaughtUp, EventGap, EventError,
 	"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
 }

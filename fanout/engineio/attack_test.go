@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -324,5 +325,36 @@ func TestCrossSiteHijack(t *testing.T) {
 			_ = conn.Close()
 		}
 		want(t, "origin "+origin, response.StatusCode, status)
+	}
+}
+
+// A handshake whose headers are large is refused before anything of it is kept, and
+// of the others only what is used is kept.
+func TestKeptHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	if kept := engineio.DefaultConfig().KeepHeaders; slices.Contains(kept, "Cookie") || slices.Contains(kept, "User-Agent") {
+		t.Errorf("kept are %v", kept)
+	}
+	s := setup(t, options{})
+	for _, test := range []struct {
+		header string
+		size   int
+		status int
+	}{
+		{"Authorization", 4 << 10, http.StatusOK},
+		{"Authorization", 9 << 10, http.StatusRequestHeaderFieldsTooLarge},
+		{"Cookie", 9 << 10, http.StatusOK},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.address+"/engine.io/?EIO=4&transport=polling", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set(test.header, strings.Repeat("x", test.size))
+		response, err := s.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		want(t, fmt.Sprintf("status of %d bytes of %s", test.size, test.header), response.StatusCode, test.status)
 	}
 }

@@ -47,7 +47,9 @@ type Config struct {
 	// with one, given the request's Origin and Host. Nil allows all.
 	AllowOrigin func(origin, host string) bool
 	// KeepHeaders are the request headers that [Session.Request] still has
-	// after the handshake; the others are dropped to keep an idle session small.
+	// after the handshake; the others are dropped to keep an idle session small. A
+	// handshake is refused where these, its query and its host come to more than
+	// 8 KiB.
 	// Without Origin and Authorization the later requests of a session are not
 	// compared with its handshake.
 	KeepHeaders []string
@@ -64,10 +66,7 @@ func DefaultConfig() Config {
 		BodyTimeout:     30 * time.Second,
 		MaxPayloadBytes: 1_000_000,
 		QueueBytes:      256 << 10,
-		KeepHeaders: []string{
-			"Authorization", "Cookie", "Forwarded", "Origin", "User-Agent",
-			"X-Forwarded-For", "X-Forwarded-Proto", "X-Real-Ip",
-		},
+		KeepHeaders:     []string{"Authorization", "Forwarded", "Origin", "X-Forwarded-For"},
 	}
 }
 

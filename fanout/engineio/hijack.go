@@ -89,6 +89,20 @@ func (w *webSocket) run(request *http.Request) {
 	_ = w.server.melody.HandleRequest(&hijacked{conn: w.conn, header: http.Header{}}, request)
 }
 
+// maxKeptBytes bounds what is kept of the request of one session.
+const maxKeptBytes = 8 << 10
+
+// keepable reports whether what is to be kept of a request is within its bound.
+func keepable(r *http.Request, headers []string) bool {
+	size := len(r.URL.Path) + len(r.URL.RawQuery) + len(r.Host)
+	for _, name := range headers {
+		for _, value := range r.Header.Values(name) {
+			size += len(name) + len(value)
+		}
+	}
+	return size <= maxKeptBytes
+}
+
 // keepRequest copies what is to outlive the handshake.
 func keepRequest(r *http.Request, headers []string) *http.Request {
 	kept := &http.Request{

@@ -23,6 +23,7 @@ var (
 
 	refuseTooLarge = &refusal{http.StatusRequestEntityTooLarge, 3, "Payload too large"}
 	refuseBusy     = &refusal{http.StatusServiceUnavailable, 3, "Server busy"}
+	refuseHeaders  = &refusal{http.StatusRequestHeaderFieldsTooLarge, 3, "Request header fields too large"}
 	refuseShutdown = &refusal{http.StatusServiceUnavailable, 3, "Server shutting down"}
 )
 

@@ -56,6 +56,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
 		return refuseProtocol
 	case s.cfg.AllowRequest != nil && !s.cfg.AllowRequest(r):
 		return refuseForbidden
+	case !keepable(r, s.cfg.KeepHeaders):
+		return refuseHeaders
 	case !upgrade:
 		return s.openPolling(w, r)
 	}
