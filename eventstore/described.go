@@ -27,7 +27,13 @@ type Described struct {
 	File            bool
 	// At is what the server's clock said.
 	At time.Time
+
+	config jetstream.StreamConfig
 }
+
+// Flaws returns what is wrong with the settings of the event stream, which has to take
+// events of maxEventBytes.
+func (d Described) Flaws(maxEventBytes int) []Flaw { return flawsOf(d.config, maxEventBytes) }
 
 // Describe asks for a stream. It returns [ErrNoStream] when there is none.
 func (a *Archive) Describe(ctx context.Context, stream string) (Described, error) {
@@ -44,7 +50,7 @@ func (a *Archive) Describe(ctx context.Context, stream string) (Described, error
 		MaxBytes: uint64(max(info.Config.MaxBytes, 0)), Bytes: info.State.Bytes,
 		MaxAge: info.Config.MaxAge, DuplicateWindow: info.Config.Duplicates,
 		DiscardsOld: info.Config.Discard == jetstream.DiscardOld, Direct: info.Config.AllowDirect,
-		Republishes: info.Config.RePublish != nil, File: info.Config.Storage == jetstream.FileStorage, At: info.TimeStamp,
+		Republishes: info.Config.RePublish != nil, File: info.Config.Storage == jetstream.FileStorage, At: info.TimeStamp, config: info.Config,
 	}
 	if info.Cluster != nil {
 		for _, peer := range info.Cluster.Replicas {

@@ -37,6 +37,8 @@ type Log struct {
 	created atomic.Int64
 	// settings are those that the event stream has.
 	settings atomic.Pointer[Settings]
+	// flaws are what is wrong with the settings of the event stream.
+	flaws atomic.Pointer[[]Flaw]
 	// readOnly says that the log was attached to: nothing is repaired.
 	readOnly bool
 	lineage  lineage
@@ -99,7 +101,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	log.own(deadLetterStream, func(ctx context.Context) error { return ensureDeadLetters(ctx, js, cfg, log.Settings().Replicas) })
 	log.own(identityStream, log.ensureIdentity)
 	if err := log.whenAvailable(ctx, log.ensure); err != nil {
-		return nil, fmt.Errorf("open log: %w", err)
+		return nil, fmt.Errorf("open log: %w", log.explain(err))
 	}
 	return log, nil
 }
@@ -158,6 +160,7 @@ func (l *Log) ensure(ctx context.Context) error {
 // far it goes.
 func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (State, error) {
 	l.settings.Store(settingsOf(info))
+	l.noteFlaws(info.Config)
 	epoch, err := l.identify(ctx, info)
 	if err != nil {
 		return State{}, err

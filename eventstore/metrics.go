@@ -28,6 +28,7 @@ type metrics struct {
 	disrupted          *prometheus.CounterVec
 	epochs             prometheus.Counter
 	recreated          *prometheus.CounterVec
+	flaws              *prometheus.GaugeVec
 }
 
 // newMetrics registers the figures; a nil registerer leaves them unregistered.
@@ -62,11 +63,18 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		received:           counter("tail_records_total", "Records received live."),
 		dropped:            counter("tail_dropped_records_total", "Records dropped because a queue of the tail was full."),
 		disrupted:          labelled("tail_disruptions_total", "cause", "Times when any followed job may have missed records."),
-		recreated:          labelled("streams_recreated_total", "stream", "Streams that were missing while this process ran, and that it re-created."),
-		epochs:             counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
+		flaws: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "realtime_eventstore_stream_flaws",
+			Help: "1 for each setting of the event stream with which the service cannot keep its promises.",
+		}, []string{"flaw"}),
+		recreated: labelled("streams_recreated_total", "stream", "Streams that were missing while this process ran, and that it re-created."),
+		epochs:    counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
 	}
 	for _, stream := range []string{eventStream, deadLetterStream, identityStream, sessionStream} {
 		m.recreated.WithLabelValues(stream)
+	}
+	for _, flaw := range Flaws() {
+		m.flaws.WithLabelValues(string(flaw))
 	}
 	for _, cause := range causes {
 		m.retries.WithLabelValues(string(cause))
@@ -86,7 +94,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, collector := range []prometheus.Collector{
 		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
-		m.foreign, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated,
+		m.foreign, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws,
 	} {
 		errs = append(errs, registerer.Register(collector))
 	}

@@ -37,7 +37,7 @@ func TestMetricsExposition(t *testing.T) {
 		"realtime_eventstore_foreign_messages_total", "realtime_eventstore_tail_followed_jobs", "realtime_eventstore_tail_records_total",
 		"realtime_eventstore_tail_dropped_records_total", "realtime_eventstore_tail_disruptions_total",
 		"realtime_eventstore_known_ids", "realtime_eventstore_late_repeats_total", "realtime_eventstore_dead_letters_removed_total",
-		"realtime_eventstore_epochs_begun_total", "realtime_eventstore_streams_recreated_total",
+		"realtime_eventstore_epochs_begun_total", "realtime_eventstore_streams_recreated_total", "realtime_eventstore_stream_flaws",
 	}
 	if err := testutil.GatherAndCompare(b.reg, bytes.NewReader(golden), names...); err != nil {
 		t.Error(err)

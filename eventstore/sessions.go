@@ -43,7 +43,7 @@ func DefaultSessionsConfig() SessionsConfig {
 	return SessionsConfig{
 		TTL:             2 * time.Minute,
 		Replicas:        1,
-		MaxBytes:        256 << 20,
+		MaxBytes:        255 << 20, // With dead letters and the log's identity 512 MiB.
 		MaxStateBytes:   64 << 10,
 		MaxWaitingBytes: 64 << 20,
 		FlushTimeout:    2 * time.Second,
@@ -142,7 +142,7 @@ func OpenSessions(ctx context.Context, log *Log, cfg SessionsConfig, logger *slo
 	log.own(sessionStream, ensure)
 	err = log.whenAvailable(ctx, ensure)
 	if err != nil {
-		return nil, fmt.Errorf("open sessions: %w", err)
+		return nil, fmt.Errorf("open sessions: %w", log.explain(err))
 	}
 	return s, nil
 }

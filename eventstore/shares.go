@@ -62,6 +62,7 @@ const (
 	maxShareOrigins  = 1000
 	maxOriginBytes   = 256
 	maxShareBytes    = 2 << 20 // JSON writes a byte in at most six
+	maxSharesBytes   = 8 * maxShareBytes
 	withdrawTimeout  = time.Second
 	longestShareRest = 2 * time.Second
 )
@@ -193,7 +194,7 @@ func (s *Shares) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	defer cancel()
 	bucket, err := s.log.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: shareBucket, Description: "How many connections each gateway holds.",
-		TTL: s.cfg.Lease, Storage: jetstream.MemoryStorage, Replicas: s.cfg.Replicas, MaxValueSize: maxShareBytes,
+		TTL: s.cfg.Lease, Storage: jetstream.MemoryStorage, Replicas: s.cfg.Replicas, MaxValueSize: maxShareBytes, MaxBytes: maxSharesBytes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", shareBucket, err)

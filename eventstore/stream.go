@@ -33,12 +33,9 @@ func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config) (*jet
 	return ensureStream(ctx, js, eventStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = eventStream
 		stream.Description = "Every accepted event, by job."
-		stream.Subjects = []string{eventPrefix + ">"}
 		stream.Storage = jetstream.FileStorage
 		stream.Retention = jetstream.LimitsPolicy
-		stream.Discard = jetstream.DiscardNew
-		stream.AllowDirect = true
-		stream.RePublish = &jetstream.RePublish{Source: eventPrefix + ">", Destination: livePrefix + ">"}
+		mend(stream)
 		if created.IsZero() {
 			stream.MaxBytes = cfg.MaxBytes
 			stream.MaxAge = cfg.MaxAge
@@ -116,7 +113,7 @@ func updateStream(
 	wanted := current
 	wanted.Metadata = maps.Clone(current.Metadata)
 	apply(&wanted, info.Created)
-	if reflect.DeepEqual(current, wanted) {
+	if reflect.DeepEqual(current, wanted) || current.Sealed { // A sealed stream cannot be edited.
 		return info, nil
 	}
 	stream, err := js.UpdateStream(ctx, wanted)

@@ -27,8 +27,8 @@ const maxHistory = 10_000
 func newLog() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "log",
-		Short: "Look at the log: what it holds, one job's events, one event's way",
-		Long: `log looks, and changes nothing.
+		Short: "Look at the log: what it holds, one job's events, one event's way; change its settings",
+		Long: `log looks, and changes nothing but by set.
 
 Its commands exit with 0 when all is well, 1 when something failed or is not there, 2 for
 wrong usage, and event with 3 when the event is not where it should be.`,
@@ -38,7 +38,7 @@ wrong usage, and event with 3 when the event is not where it should be.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(newLogStatus(), newLogJob(), newLogEvent())
+	command.AddCommand(newLogStatus(), newLogJob(), newLogEvent(), newLogSet())
 	return command
 }
 

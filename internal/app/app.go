@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout"
@@ -32,6 +33,8 @@ type App struct {
 	parts    *lifecycle
 	registry *prometheus.Registry
 	health   *health
+	canary   *canary
+	redis    *redis.Options // nil without REDIS_URL or the role
 	listener net.Listener
 	admin    net.Listener // nil without ADMIN_ADDR
 	mux      *http.ServeMux
@@ -77,6 +80,9 @@ func (a *App) open(ctx context.Context) error {
 			return fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
 	}
+	if a.canary, err = newCanary(a.logger, a.registry); err != nil {
+		return err
+	}
 	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {
 		return err
 	}
@@ -92,7 +98,7 @@ func (a *App) open(ctx context.Context) error {
 	if err = a.openLog(ctx); err != nil {
 		return err
 	}
-	a.health.checks = append(a.health.checks, check{part: "log", required: true, ask: a.log.Healthy})
+	a.health.checks = append(a.health.checks, check{part: "log", required: true, ask: a.exercised("log", a.logHealthy)})
 	if err = a.openProjections(); err != nil {
 		return err
 	}
@@ -136,7 +142,7 @@ func (a *App) openProjections() error {
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
-	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.models.Ping})
+	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", a.models.Ping)})
 	return nil
 }
 
@@ -165,8 +171,9 @@ func (a *App) openIngest() error {
 		return err
 	}
 	if client != nil {
+		a.redis = client.Options()
 		a.health.checks = append(a.health.checks, check{part: "dead-letters", ask: func(context.Context) error { return a.ingest.Letters() }})
-		a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: func(context.Context) error { return a.ingest.Connected() }})
+		a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: a.exercised("redis", func(context.Context) error { return a.ingest.Connected() })})
 	}
 	return nil
 }
@@ -219,6 +226,7 @@ func (a *App) Run(ctx context.Context) error {
 // start starts the parts in the order in which they stand on each other.
 func (a *App) start(ctx context.Context) error {
 	a.parts.run("epoch of the log", a.log.Guard)
+	a.startCanary()
 	var gateway *fanout.Gateway
 	if a.cfg.has(roleFanout) {
 		var err error
@@ -384,20 +392,3 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 // shared: each keeps within its part, so that the store never drops by itself what
 // was saved longest ago.
 const gatewaysPerStore = 4
-
-// openSessions starts the store of sessions, if they are to be recovered. A
-// session has to outlive the pause between two saves, and then the time to live.
-func (a *App) openSessions(ctx context.Context) (fanout.Sessions, error) {
-	if a.cfg.RecoveryTTL == 0 {
-		return nil, nil
-	}
-	limits := eventstore.DefaultSessionsConfig()
-	limits.TTL = a.cfg.RecoveryTTL * 3 / 2
-	limits.Replicas = a.log.Settings().Replicas
-	sessions, err := eventstore.OpenSessions(ctx, a.log, limits, a.logger, a.registry)
-	if err != nil {
-		return nil, err
-	}
-	a.parts.run("session store", sessions.Run)
-	return sessions, nil
-}

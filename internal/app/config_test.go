@@ -76,7 +76,7 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 func TestSettingsHidePasswords(t *testing.T) {
 	t.Parallel()
 	cfg, err := app.LoadConfig(map[string]string{
-		"REDIS_URL":   "redis://worker:hunter2@redis:6379?password=hunter2",
+		"REDIS_URL":   "redis://worker:hunter2@redis:6379?client_name=hunter2",
 		"MONGODB_URI": "mongodb://reader:hunter2@a:27017,b:27017/novel",
 		"NATS_URL":    "nats://hunter2@a:4222,nats://gate:hunter2@b:4222",
 	})
@@ -97,5 +97,29 @@ func TestSettingsHidePasswords(t *testing.T) {
 		if !names[name] {
 			t.Errorf("%s is not listed", name)
 		}
+	}
+}
+
+// What serve refuses without asking anybody, the settings refuse too, and a name that
+// cannot be looked up is no invalid setting.
+func TestSettingsRefuseWhatServeRefuses(t *testing.T) {
+	t.Parallel()
+	short := map[string]string{"AUTH_HMAC_SECRET": "short", "AUTH_ISSUER": "a", "AUTH_AUDIENCE": "b"}
+	for name, environ := range map[string]map[string]string{
+		"no database of Redis":  {"REDIS_URL": "redis://127.0.0.1/notadb"},
+		"an option of Redis":    {"REDIS_URL": "redis://127.0.0.1:6379?foo=bar"},
+		"several Redis":         {"REDIS_URL": "redis://a:6379,redis://b:6379"},
+		"a read preference":     {"MONGODB_URI": "mongodb://h/db?readPreference=nonsense"},
+		"a short secret":        short,
+		"no file of the secret": {"AUTH_HMAC_SECRET_FILE": "/nonexistent", "AUTH_ISSUER": "a", "AUTH_AUDIENCE": "b"},
+		"keys over FTP":         {"AUTH_JWKS_URL": "ftp://x", "AUTH_ISSUER": "a", "AUTH_AUDIENCE": "b"},
+		"no catalogue":          {"CATALOGUE_FILE": "/nonexistent"},
+	} {
+		if _, err := app.LoadConfig(environ); !errors.Is(err, app.ErrConfig) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := app.LoadConfig(map[string]string{"MONGODB_URI": "mongodb+srv://nosuch.example.invalid/db"}); err != nil {
+		t.Errorf("a name that cannot be looked up: %v", err)
 	}
 }

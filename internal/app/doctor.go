@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,8 +19,10 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/internal/filelock"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/doctor"
 	"github.com/letswriteabook/realtime/recovery/erasure"
 )
@@ -40,6 +45,7 @@ func Examine(ctx context.Context, cfg Config, invalid error) DoctorReport {
 	report.Add(examineRedis(ctx, cfg)...)
 	report.Add(examineMongoDB(ctx, cfg)...)
 	report.Add(examineLog(ctx, cfg)...)
+	report.Add(examineAddresses(cfg)...)
 	if limit, known := fileLimit(); known {
 		report.Add(doctor.Files(limit, cfg.MaxConns))
 	}
@@ -65,18 +71,26 @@ func examineRedis(ctx context.Context, cfg Config) []doctor.Check {
 		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, err)}
 	}
 	began := time.Now()
+	if err = client.Ping(ctx).Err(); err != nil {
+		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, err)}
+	}
+	checks := []doctor.Check{
+		doctor.Reached(area, "REDIS_URL", time.Since(began), nil),
+		doctor.Exercised(area, "takes the subscription and the receipts", ingest.Exercise(ctx, opts, "doctor-"+rand.Text(), probeTimeout)),
+	}
+	began = time.Now()
 	at, err := client.Time(ctx).Result()
 	answered := time.Now()
-	checks := []doctor.Check{doctor.Reached(area, "REDIS_URL", answered.Sub(began), err)}
-	if err != nil {
-		return checks
-	}
 	if info, err := client.InfoMap(ctx, "server").Result(); err == nil {
 		checks = append(checks, doctor.Version(area, info["Server"]["redis_version"]))
 	}
 	// A server that hides its configuration says nothing; that is told.
 	limits, _ := client.ConfigGet(ctx, "client-output-buffer-limit").Result()
-	return append(checks, doctor.Redis(pubsubLimit(limits["client-output-buffer-limit"])), doctor.Clock(area, at, began, answered))
+	checks = append(checks, doctor.Redis(pubsubLimit(limits["client-output-buffer-limit"])))
+	if err == nil { // A gateway needs no right to ask for the time.
+		checks = append(checks, doctor.Clock(area, at, began, answered))
+	}
+	return checks
 }
 
 func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
@@ -106,6 +120,9 @@ func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
 	checks := []doctor.Check{doctor.Reached(area, "MONGODB_URI", answered.Sub(began), err)}
 	if err != nil {
 		return checks
+	}
+	if models, err := projections.New(db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil {
+		checks = append(checks, doctor.Exercised(area, "takes writes to "+db.Name(), models.Exercise(ctx, "doctor-"+rand.Text())))
 	}
 	var build struct {
 		Version string `bson:"version"`
@@ -166,7 +183,11 @@ func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []
 	events, err := archive.Describe(ctx, name)
 	answered := time.Now()
 	if errors.Is(err, eventstore.ErrNoStream) {
-		return doctor.Events(doctor.Stream{Name: name}, doctor.Wanted{}), 0
+		checks = doctor.Events(doctor.Stream{Name: name}, doctor.Wanted{})
+		if cfg.NATSURL != "" {
+			checks = append(checks, doctor.Room(archive.Fits(ctx, cfg.LogMaxBytes, cfg.LogReplicas)))
+		}
+		return checks, 0
 	}
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", answered.Sub(began), err)}, 0
@@ -174,7 +195,7 @@ func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []
 	if cfg.NATSURL != "" && !events.At.IsZero() { // old servers do not tell
 		checks = append(checks, doctor.Clock("nats", events.At, began, answered))
 	}
-	checks = append(checks, doctor.Events(described(events), doctor.Wanted{
+	checks = append(checks, doctor.Events(described(events, cfg.MaxEvent), doctor.Wanted{
 		Replicas: cfg.LogReplicas, MaxBytes: uint64(cfg.LogMaxBytes), MaxAge: cfg.LogMaxAge, DuplicateWindow: cfg.DedupWindow,
 	})...)
 	letters := archive.Streams()[1]
@@ -195,38 +216,80 @@ func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []
 	return checks, events.Bytes
 }
 
-// examineEpoch looks how the epoch of the log began.
+// examineEpoch exercises the log, and looks how its epoch began.
 func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 	log, err := eventstore.Attach(ctx, conn, eventstore.DefaultConfig(), nil, nil)
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
 	}
+	checks := []doctor.Check{doctor.Exercised("nats", "takes events, and hands them on", log.Exercise(ctx, "doctor-"+rand.Text()))}
 	identity, found, err := log.Identity(ctx)
 	switch {
 	case err != nil:
-		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
+		return append(checks, doctor.Reached("log", "NATS_URL", 0, err))
 	case !found: // of an earlier version, and not opened since
-		return nil
+		return checks
 	}
 	lost := ""
 	if identity.Reason == eventstore.EpochTailLost || identity.Reason == eventstore.EpochCopied {
 		lost = identity.Detail
 	}
-	return []doctor.Check{doctor.Epoch(identity.Epoch, lost, identity.At, time.Now())}
+	return append(checks, doctor.Epoch(identity.Epoch, lost, identity.At, time.Now()))
 }
 
-func described(s eventstore.Described) doctor.Stream {
+func described(s eventstore.Described, maxEventBytes int) doctor.Stream {
+	var flaws []string
+	for _, flaw := range s.Flaws(maxEventBytes) {
+		flaws = append(flaws, flaw.Text())
+	}
 	return doctor.Stream{
-		Name: s.Name, Exists: true, Replicas: s.Replicas, Leader: s.Leader, Behind: s.Behind, MaxBytes: s.MaxBytes, Bytes: s.Bytes,
+		Flaws: flaws,
+		Name:  s.Name, Exists: true, Replicas: s.Replicas, Leader: s.Leader, Behind: s.Behind, MaxBytes: s.MaxBytes, Bytes: s.Bytes,
 		MaxAge: s.MaxAge, DuplicateWindow: s.DuplicateWindow, DiscardsOld: s.DiscardsOld, Direct: s.Direct, Republishes: s.Republishes, File: s.File,
 	}
+}
+
+// creatable returns nil if the folder can be created: its nearest parent that is there
+// can be written to.
+func creatable(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	for {
+		parent := filepath.Dir(path)
+		if _, err := os.Stat(parent); err == nil || parent == path {
+			probe, err := os.MkdirTemp(parent, ".realtime-probe-*")
+			if err != nil {
+				return fmt.Errorf("the folder cannot be created: %w", err)
+			}
+			return os.Remove(probe)
+		}
+		path = parent
+	}
+}
+
+// examineAddresses looks whether the service could listen here.
+func examineAddresses(cfg Config) []doctor.Check {
+	look := func(variable, address string) doctor.Check {
+		listener, err := net.Listen("tcp", address)
+		if err == nil {
+			err = listener.Close()
+		}
+		return doctor.Address(variable, address, errors.Is(err, syscall.EADDRINUSE), err)
+	}
+	checks := []doctor.Check{look("PORT", cfg.address())}
+	if cfg.AdminAddr != "" {
+		checks = append(checks, look("ADMIN_ADDR", cfg.AdminAddr))
+	}
+	return checks
 }
 
 // lookAtFolder reports whether the folder of the log is there, and whether a gateway
 // runs on it.
 func lookAtFolder(dir string) (there, held bool, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return false, false, nil
+		return false, false, creatable(dir)
 	} else if err != nil {
 		return false, false, err
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func (h *health) examine(ctx context.Context, operator bool) (report, int) {
 				text = failures[i].Error()
 			}
 			switch {
-			case check.required:
+			case check.required && !errors.As(failures[i], new(degradation)):
 				result.State, code = "not-ready", http.StatusServiceUnavailable
 			case code == http.StatusOK:
 				result.State = "degraded"

@@ -114,6 +114,49 @@ type (
 	ProjectionSwapped = rebuild.Swapped
 )
 
+// What the command log set works with.
+type (
+	LogSettings = eventstore.Settings
+	LogLoss     = eventstore.Loss
+	LogChange   = eventstore.Change
+)
+
+// LogSettings returns the settings of the log.
+func (o *Operator) LogSettings(ctx context.Context) (LogSettings, error) {
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, nil)
+	if err != nil {
+		return LogSettings{}, err
+	}
+	return log.Settings(), nil
+}
+
+// ConsiderSettings says what other settings would delete of the log.
+func (o *Operator) ConsiderSettings(ctx context.Context, wanted LogSettings) (LogLoss, error) {
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, nil)
+	if err != nil {
+		return LogLoss{}, err
+	}
+	return log.Consider(ctx, wanted)
+}
+
+// ChangeSettings gives the log other settings, and notes by whom.
+func (o *Operator) ChangeSettings(ctx context.Context, by string, wanted LogSettings) error {
+	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, nil)
+	if err != nil {
+		return err
+	}
+	return log.Change(ctx, by, wanted)
+}
+
+// SettingsChanges returns the changes of the log's settings, oldest first.
+func (o *Operator) SettingsChanges(ctx context.Context) ([]LogChange, error) {
+	audit, err := eventstore.NewAudit(o.conn, eventstore.DefaultConfig(), o.app.logger)
+	if err != nil {
+		return nil, err
+	}
+	return audit.Changes(ctx)
+}
+
 // BackupManifest says what a backup holds.
 type BackupManifest = backup.Manifest
 

@@ -42,21 +42,30 @@ func (t tokens) Grant(raw string, now time.Time) (guardrails.Grant, guardrails.D
 
 // openTokens returns what verifies tokens, or nil when clients need none.
 func (a *App) openTokens() (*tokens, error) {
-	secret, err := a.cfg.hmacSecret()
-	if err != nil || len(secret) == 0 && a.cfg.JWKSURL == "" {
+	settings, needed, err := a.cfg.tokenConfig()
+	if err != nil || !needed {
 		return nil, err
-	}
-	settings := token.DefaultConfig()
-	settings.JWKSURL, settings.HMACSecret = a.cfg.JWKSURL, secret
-	settings.Issuer, settings.Audience = a.cfg.TokenIssuer, a.cfg.TokenAudience
-	if err := settings.Validate(); err != nil {
-		return nil, fmt.Errorf("%w: AUTH_*: %w", ErrConfig, err)
 	}
 	verifier, err := token.New(settings, a.logger, a.registry)
 	if err != nil {
 		return nil, err
 	}
 	return &tokens{verifier: verifier}, nil
+}
+
+// tokenConfig returns what verifies tokens; needed is false when clients need none.
+func (c Config) tokenConfig() (settings token.Config, needed bool, err error) {
+	secret, err := c.hmacSecret()
+	if err != nil || len(secret) == 0 && c.JWKSURL == "" {
+		return settings, false, err
+	}
+	settings = token.DefaultConfig()
+	settings.JWKSURL, settings.HMACSecret = c.JWKSURL, secret
+	settings.Issuer, settings.Audience = c.TokenIssuer, c.TokenAudience
+	if err := settings.Validate(); err != nil {
+		return settings, false, fmt.Errorf("%w: AUTH_*: %w", ErrConfig, err)
+	}
+	return settings, true, nil
 }
 
 // hmacSecret returns the shared secret from the setting or its file.

@@ -12,10 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/projections"
 )
 
 // Validate names every setting that is out of its range, and then those that
@@ -33,8 +36,8 @@ func (c Config) Validate() error {
 	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
 	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
-	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil, "REDIS_URL", c.RedisURL)
-	check(c.MongoDBURI == "" || strings.HasPrefix(c.MongoDBURI, "mongodb://") || strings.HasPrefix(c.MongoDBURI, "mongodb+srv://"), "MONGODB_URI", c.MongoDBURI)
+	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && isRedisURL(c.RedisURL), "REDIS_URL", c.RedisURL)
+	check(c.MongoDBURI == "" || projections.CheckURI(c.MongoDBURI) == nil, "MONGODB_URI", c.MongoDBURI)
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
 		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
 	}
@@ -75,10 +78,30 @@ func (c Config) Validate() error {
 			}
 		}
 	}
+	if len(problems) == 0 {
+		problems = c.checkFiles()
+	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
 	}
 	return nil
+}
+
+// checkFiles checks what is in files of this machine, and the settings of tokens: all
+// that the start would refuse without asking anybody.
+func (c Config) checkFiles() (problems []error) {
+	if _, err := LoadCatalogue(c); err != nil {
+		problems = append(problems, err)
+	}
+	if _, _, err := c.tokenConfig(); err != nil {
+		problems = append(problems, err)
+	}
+	return problems
+}
+
+func isRedisURL(address string) bool {
+	_, err := redis.ParseURL(address)
+	return err == nil
 }
 
 // checkOrigins says what is wrong with the origins in more words than the meaning

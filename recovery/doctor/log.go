@@ -23,6 +23,8 @@ type Stream struct {
 	Direct      bool
 	Republishes bool
 	File        bool
+	// Flaws say what else is wrong with its settings.
+	Flaws []string
 }
 
 // Wanted is what the settings ask of the event stream.
@@ -33,8 +35,8 @@ type Wanted struct {
 	DuplicateWindow time.Duration
 }
 
-// Events judges the stream of events. Settings that a gateway brings up to date when
-// it starts are a warning when they differ; what breaks a promise is a failure.
+// Events judges the stream of events. Settings that differ from those of the process
+// are a warning, because the log's count; what breaks a promise is a failure.
 func Events(s Stream, want Wanted) []Check {
 	const area = "log"
 	if !s.Exists {
@@ -50,9 +52,10 @@ func Events(s Stream, want Wanted) []Check {
 	add(s.DiscardsOld, "drops its oldest events when it is full")
 	add(!s.Direct, "cannot be read from replicas")
 	add(!s.Republishes, "is not republished, so that nothing is delivered live")
+	wrong = append(wrong, s.Flaws...)
 	checks := []Check{ok(area, s.Name, "as a gateway makes it")}
 	if len(wrong) > 0 {
-		checks[0] = Check{Fail, area, s.Name, strings.Join(wrong, "; "), "restart a gateway, which mends it; a stream in memory has to be made anew (realtime backup, restore)"}
+		checks[0] = Check{Fail, area, s.Name, strings.Join(wrong, "; "), "restart a gateway, which restores its settings; one that is sealed, a mirror or in memory has to be backed up and restored (realtime backup, restore)"}
 	}
 	var differs []string
 	for _, setting := range []struct {
@@ -72,7 +75,7 @@ func Events(s Stream, want Wanted) []Check {
 	if len(differs) > 0 {
 		settings = Check{
 			Warn, area, settings.Name, strings.Join(differs, "; "),
-			"give this command the settings of the gateways; if they are, restart one, which brings the stream up to date",
+			"the log keeps what it has: give the gateways and this command the same settings, or change the log's (realtime log set)",
 		}
 	}
 	return append(checks, settings, Filling(s), Copies(s))
@@ -95,7 +98,7 @@ func Filling(s Stream) Check {
 		return Check{Warn, area, name, bytesText(s.Bytes) + ", without a bound", "set STREAM_MAX_BYTES below what the disk has"}
 	}
 	found := fmt.Sprintf("%s of %s (%d %%)", bytesText(s.Bytes), bytesText(s.MaxBytes), s.Bytes*100/s.MaxBytes)
-	const more = "raise STREAM_MAX_BYTES and restart a gateway, or set STREAM_MAX_AGE: a full log refuses events"
+	const more = "realtime log set --max-bytes with more, or --max-age: a full log refuses events"
 	switch {
 	case s.Bytes*100 >= s.MaxBytes*95:
 		return Check{Fail, area, name, found, more}

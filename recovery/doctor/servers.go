@@ -77,6 +77,40 @@ func Reached(area, variable string, took time.Duration, err error) Check {
 	return ok(area, "reachable", "answers after "+rounded(took))
 }
 
+// Exercised judges whether a server does what the service needs of it, by doing it:
+// err is what failed, with what to do.
+func Exercised(area, needed string, err error) Check {
+	const name = "what is needed"
+	if err != nil {
+		return Check{Fail, area, name, oneLine(err.Error()), "see docs/ops/permissions.md for the least that the service needs"}
+	}
+	return ok(area, name, needed)
+}
+
+// Address judges whether the service could listen on an address: taken says that
+// somebody does, as a gateway that runs.
+func Address(variable, address string, taken bool, err error) Check {
+	const area = "system"
+	name := variable + " " + address
+	switch {
+	case taken:
+		return Check{Skip, area, name, "taken, as by a gateway that runs", ""}
+	case err != nil:
+		return Check{Fail, area, name, oneLine(err.Error()), "set it to an address of this machine, and a port that this user may take"}
+	}
+	return ok(area, name, "free")
+}
+
+// Room judges whether the NATS server and account have room for a log that is yet to
+// be created.
+func Room(err error) Check {
+	const area, name = "nats", "room for the log"
+	if err != nil {
+		return Check{Fail, area, name, oneLine(err.Error()), "lower STREAM_MAX_BYTES, or give the server and the account more"}
+	}
+	return ok(area, name, "there is")
+}
+
 // The versions that are needed, and those that this service is tested with.
 var versions = map[string]struct{ needed, tested string }{
 	"nats":    {"2.11", "2.15"},

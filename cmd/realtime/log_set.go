@@ -1,0 +1,162 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/app"
+)
+
+// changed is what log set prints as JSON.
+type changed struct {
+	Before  app.LogSettings `json:"before"`
+	After   app.LogSettings `json:"after"`
+	Deletes app.LogLoss     `json:"deletes"`
+	// Done is false when nothing was changed.
+	Done bool `json:"done"`
+}
+
+func newLogSet() *cobra.Command {
+	var wanted app.LogSettings
+	var by, output string
+	var yes, dryRun, history bool
+	command := &cobra.Command{
+		Use:   "set",
+		Short: "Change the settings that all gateways share: replicas, size, age, window",
+		Long: `set changes what the log is kept with. Gateways adopt it: their own STREAM_* settings count
+only where there is no log yet. It shows what changes, from what to what, and what that
+deletes, and asks; --yes answers. Who changed what is noted for good in NOVEL_AUDIT.
+
+It exits with 0 when the settings are as asked, 1 when something failed or the answer was
+no, 2 for wrong usage.`,
+		Example: `  realtime log set --max-age 720h --dry-run
+  realtime log set --replicas 3 --yes
+  realtime log set --history`,
+		Args: arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkOutput(output); err != nil {
+				return err
+			}
+			given := cmd.Flags().Changed
+			if !history && !given("replicas") && !given("max-bytes") && !given("max-age") && !given("dedup-window") {
+				return usageError{errors.New("nothing to set: give --replicas, --max-bytes, --max-age or --dedup-window")}
+			}
+			if by == "" {
+				return usageError{errors.New("--by is needed: this system does not say who you are")}
+			}
+			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+				if history {
+					return showChanges(cmd, operator, output)
+				}
+				before, err := operator.LogSettings(cmd.Context())
+				if err != nil {
+					return err
+				}
+				result := changed{Before: before, After: before}
+				choose(&result.After, wanted, given)
+				if result.Deletes, err = operator.ConsiderSettings(cmd.Context(), result.After); err != nil {
+					return err
+				}
+				if result.After == result.Before || dryRun {
+					return render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
+				}
+				if !yes {
+					showChange(cmd.ErrOrStderr(), result)
+					if !agreed(cmd.InOrStdin(), cmd.ErrOrStderr()) {
+						return errors.New("nothing was changed")
+					}
+				}
+				if err := operator.ChangeSettings(cmd.Context(), by, result.After); err != nil {
+					return err
+				}
+				result.Done = true
+				return render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
+			})
+		},
+	}
+	flags := command.Flags()
+	flags.IntVar(&wanted.Replicas, "replicas", 0, "servers that hold each event: 1, 3 or 5")
+	flags.Int64Var(&wanted.MaxBytes, "max-bytes", 0, "size at which the log refuses new events, in bytes")
+	flags.DurationVar(&wanted.MaxAge, "max-age", 0, "age at which the log forgets an event; 0: never")
+	flags.DurationVar(&wanted.DuplicateWindow, "dedup-window", 0, "how long the log remembers ids it has stored")
+	flags.StringVar(&by, "by", osUser(), "who changes it")
+	flags.BoolVar(&yes, "yes", false, "do not ask")
+	flags.BoolVar(&dryRun, "dry-run", false, "show what would change and be deleted, and change nothing")
+	flags.BoolVar(&history, "history", false, "show who has changed what")
+	outputFlag(command, &output)
+	return command
+}
+
+// choose replaces the settings whose flags were given.
+func choose(settings *app.LogSettings, wanted app.LogSettings, given func(string) bool) {
+	if given("replicas") {
+		settings.Replicas = wanted.Replicas
+	}
+	if given("max-bytes") {
+		settings.MaxBytes = wanted.MaxBytes
+	}
+	if given("max-age") {
+		settings.MaxAge = wanted.MaxAge
+	}
+	if given("dedup-window") {
+		settings.DuplicateWindow = wanted.DuplicateWindow
+	}
+}
+
+func showChange(w io.Writer, c changed) {
+	line := func(name string, before, after any) {
+		if before != after {
+			fmt.Fprintf(w, "%s\t%v → %v\n", name, before, after)
+		}
+	}
+	line("replicas", c.Before.Replicas, c.After.Replicas)
+	line("max-bytes", c.Before.MaxBytes, c.After.MaxBytes)
+	line("max-age", c.Before.MaxAge, c.After.MaxAge)
+	line("dedup-window", c.Before.DuplicateWindow, c.After.DuplicateWindow)
+	switch {
+	case c.Before == c.After:
+		fmt.Fprintln(w, "the log has these settings already")
+		return
+	case c.Deletes.Through > 0:
+		fmt.Fprintf(w, "deletes\tup to %d events, through sequence %d: they are older than %s\n", c.Deletes.Events, c.Deletes.Through, c.After.MaxAge)
+	}
+	if c.Deletes.Bytes > 0 {
+		fmt.Fprintf(w, "deletes\tthe oldest events, %d bytes of them: the log is larger than %d bytes\n", c.Deletes.Bytes, c.After.MaxBytes)
+	}
+	if !c.Deletes.Any() {
+		fmt.Fprintln(w, "deletes\tnothing")
+	}
+	if c.Done {
+		fmt.Fprintln(w, "done")
+	}
+}
+
+// agreed asks, and reports whether the answer was yes.
+func agreed(in io.Reader, out io.Writer) bool {
+	fmt.Fprint(out, "change the log? [y/N] ")
+	answer, _ := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')
+	answer = strings.ToLower(strings.TrimSpace(answer))
+	return answer == "y" || answer == "yes"
+}
+
+func showChanges(cmd *cobra.Command, operator *app.Operator, output string) error {
+	changes, err := operator.SettingsChanges(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if changes == nil {
+		changes = []app.LogChange{}
+	}
+	return render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
+		fmt.Fprintln(w, "AT\tBY\tBEFORE\tAFTER")
+		for _, c := range changes {
+			fmt.Fprintf(w, "%s\t%s\t%+v\t%+v\n", c.At.Format(time.RFC3339), printable(c.By), c.Before, c.After)
+		}
+	})
+}

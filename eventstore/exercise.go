@@ -1,0 +1,59 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	canarySubject = identityPrefix + "canary"
+	// canaryJob is a subject of the events that is no job's: a job's token has no dot.
+	canaryJob = eventPrefix + "canary.probe"
+	// liveCanary is where this process listens for what it publishes there.
+	liveCanary = livePrefix + "canary."
+)
+
+// Exercise does what the service needs of NATS, with a text that is new each time,
+// and leaves no event behind:
+//
+//   - an append to the event stream under a condition that never holds, so that the
+//     stream takes it, judges it and refuses it,
+//   - an append to the identity stream, which is stored as an event is,
+//   - a message on a subject below novel.live, which comes back on a subscription.
+//
+// The error names what failed.
+func (l *Log) Exercise(ctx context.Context, text string) error {
+	_, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: canaryJob, Data: []byte(text)},
+		jetstream.WithExpectLastSequence(math.MaxInt64), jetstream.WithRetryAttempts(0))
+	if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {
+		if err == nil {
+			err = errors.New("it took what it had to refuse")
+		}
+		return fmt.Errorf("append to stream %s: %w", eventStream, l.explain(err))
+	}
+	if _, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(text)}, jetstream.WithRetryAttempts(0)); err != nil {
+		return fmt.Errorf("append to stream %s: %w", identityStream, l.explain(err))
+	}
+	subject := liveCanary + nats.NewInbox()[len(nats.InboxPrefix):]
+	sub, err := l.conn.SubscribeSync(subject)
+	if err != nil {
+		return fmt.Errorf("subscribe to %s>: %w", livePrefix, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // Fails only without a connection, and then it is gone.
+	if err := l.conn.Publish(subject, []byte(text)); err != nil {
+		return fmt.Errorf("publish to %s>: %w", livePrefix, err)
+	}
+	back, err := sub.NextMsgWithContext(ctx)
+	if err != nil {
+		return fmt.Errorf("hear what was published to %s>: %w", livePrefix, l.explain(err))
+	}
+	if string(back.Data) != text {
+		return fmt.Errorf("hear what was published to %s>: got another text", livePrefix)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package eventstore
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Flaw is a setting of the event stream with which the service cannot keep its
+// promises: somebody has edited the stream. It is the label of a metric.
+type Flaw string
+
+// The flaws.
+const (
+	FlawSealed         Flaw = "sealed"
+	FlawSubjects       Flaw = "subjects"
+	FlawMaxMessages    Flaw = "max-messages"
+	FlawPerSubject     Flaw = "max-messages-per-subject"
+	FlawMessageSize    Flaw = "max-message-size"
+	FlawNoAck          Flaw = "no-ack"
+	FlawMirror         Flaw = "mirror"
+	FlawRetention      Flaw = "retention"
+	FlawDiscard        Flaw = "discard"
+	FlawNoDirect       Flaw = "no-direct-get"
+	FlawNotRepublished Flaw = "no-republish"
+	FlawMemory         Flaw = "memory"
+)
+
+// flawTexts say what each flaw does.
+var flawTexts = map[Flaw]string{
+	FlawSealed:         "it is sealed: nothing can be published",
+	FlawSubjects:       "its subjects are not novel.events.>: nothing can be published",
+	FlawMaxMessages:    "it has a limit of messages: at the limit nothing can be published",
+	FlawPerSubject:     "it has a limit of messages per subject: older events of each job are deleted",
+	FlawMessageSize:    "its limit of a message is below MAX_EVENT_BYTES: good events become dead letters",
+	FlawNoAck:          "it does not acknowledge: each publish times out",
+	FlawMirror:         "it is a mirror, or has sources: it takes events from elsewhere",
+	FlawRetention:      "its retention is not by limits: events are deleted once they are read",
+	FlawDiscard:        "it drops its oldest events when it is full",
+	FlawNoDirect:       "it does not allow direct gets: nothing can be read",
+	FlawNotRepublished: "it is not republished: nothing is delivered live",
+	FlawMemory:         "it is kept in memory",
+}
+
+// Flaws returns every flaw there can be.
+func Flaws() []Flaw {
+	var all []Flaw
+	for flaw := range flawTexts {
+		all = append(all, flaw)
+	}
+	slices.Sort(all)
+	return all
+}
+
+// Text says what the flaw does.
+func (f Flaw) Text() string { return flawTexts[f] }
+
+// flawsOf returns the flaws of a configuration of the event stream.
+func flawsOf(c jetstream.StreamConfig, maxEventBytes int) []Flaw {
+	var flaws []Flaw
+	add := func(is bool, flaw Flaw) {
+		if is {
+			flaws = append(flaws, flaw)
+		}
+	}
+	republished := c.RePublish != nil && c.RePublish.Destination == livePrefix+">" && !c.RePublish.HeadersOnly
+	add(c.Sealed, FlawSealed)
+	add(!slices.Contains(c.Subjects, eventPrefix+">"), FlawSubjects)
+	add(c.MaxMsgs > 0, FlawMaxMessages)
+	add(c.MaxMsgsPerSubject > 0, FlawPerSubject)
+	add(c.MaxMsgSize > 0 && int64(c.MaxMsgSize) < int64(maxEventBytes)+headerReserveBytes, FlawMessageSize)
+	add(c.NoAck, FlawNoAck)
+	add(c.Mirror != nil || len(c.Sources) > 0, FlawMirror)
+	add(c.Retention != jetstream.LimitsPolicy, FlawRetention)
+	add(c.Discard != jetstream.DiscardNew, FlawDiscard)
+	add(!c.AllowDirect, FlawNoDirect)
+	add(!republished, FlawNotRepublished)
+	add(c.Storage != jetstream.FileStorage, FlawMemory)
+	return flaws
+}
+
+// mend restores what the service needs, as far as a stream can be edited.
+func mend(c *jetstream.StreamConfig) {
+	c.Subjects = []string{eventPrefix + ">"}
+	c.Discard = jetstream.DiscardNew
+	c.MaxMsgs, c.MaxMsgsPerSubject, c.MaxMsgSize, c.NoAck = -1, -1, -1, false
+	c.AllowDirect = true
+	c.RePublish = &jetstream.RePublish{Source: eventPrefix + ">", Destination: livePrefix + ">"}
+}
+
+// noteFlaws takes in the configuration of the stream, and says once when a flaw
+// appears and once when it is gone.
+func (l *Log) noteFlaws(c jetstream.StreamConfig) {
+	now := flawsOf(c, l.cfg.MaxEventBytes)
+	before := l.flaws.Swap(&now)
+	if l.readOnly {
+		return
+	}
+	for _, flaw := range Flaws() {
+		is, was := slices.Contains(now, flaw), before != nil && slices.Contains(*before, flaw)
+		switch {
+		case is && !was:
+			l.metrics.flaws.WithLabelValues(string(flaw)).Set(1)
+			l.logger.Error("the stream of events was edited: "+flaw.Text(), "stream", eventStream, "flaw", flaw, "do", "restart a gateway, which restores the settings; a sealed stream has to be backed up and restored")
+		case was && !is:
+			l.metrics.flaws.WithLabelValues(string(flaw)).Set(0)
+			l.logger.Info("the stream of events is as it should be again", "stream", eventStream, "flaw", flaw)
+		}
+	}
+}
+
+// Flawed returns nil, or an error that names what is wrong with the settings of the
+// event stream, as of the last [Log.State].
+func (l *Log) Flawed() error {
+	flaws := l.flaws.Load()
+	if flaws == nil || len(*flaws) == 0 {
+		return nil
+	}
+	var texts []string
+	for _, flaw := range *flaws {
+		texts = append(texts, flaw.Text())
+	}
+	return fmt.Errorf("stream %s was edited: %s", eventStream, strings.Join(texts, "; "))
+}

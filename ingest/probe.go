@@ -1,0 +1,106 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The ways in which a Redis answers and does not do what is needed.
+var (
+	// ErrReplica: what is published to a replica reaches nobody elsewhere.
+	ErrReplica = errors.New("Redis is a replica: receipts that are published there reach no producer; set REDIS_URL to the primary")
+	// ErrSentinel: a Sentinel carries no events.
+	ErrSentinel = errors.New("REDIS_URL is the address of a Sentinel, which carries no events; set it to the primary")
+	// ErrSubscribe: the user may not subscribe to what workers publish.
+	ErrSubscribe = errors.New("the Redis user may not subscribe to " + messaging.EventsChannel + ": ACL SETUSER … &novel.realtime.* +subscribe")
+	// ErrReceipts: what is published on the receipts channel does not arrive.
+	ErrReceipts = errors.New("receipts do not reach the channel " + messaging.ReceiptsChannel + ", and producers repeat for ever: ACL SETUSER … &novel.realtime.* +subscribe +publish")
+)
+
+// Exercise does what the service needs of the Redis of a client: it subscribes to the
+// channels of events and receipts, publishes a canary on that of receipts, and waits
+// until it comes back. Producers, who look for the ids of their events, pass over a
+// message without one. text is new each time, and must need no escaping in JSON.
+//
+// It connects for itself, with the client's options, and returns within ctx or
+// timeout. The error is one of those above, or says that Redis cannot be reached.
+func Exercise(ctx context.Context, options *redis.Options, text string, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	own := connectOptions(options)
+	own.MaxRetries, own.PoolSize, own.MinIdleConns, own.Protocol = -1, 2, 0, 2
+	client := redis.NewClient(own)
+	defer func() { _ = client.Close() }() // Nothing is lost with it.
+	if err := checkRole(ctx, client); err != nil {
+		return err
+	}
+	pubsub := client.Subscribe(ctx)
+	defer func() { _ = pubsub.Close() }() // The connection ends with the client.
+	for _, channel := range []struct {
+		name    string
+		refused error
+	}{{messaging.EventsChannel, ErrSubscribe}, {messaging.ReceiptsChannel, ErrReceipts}} {
+		err := pubsub.Subscribe(ctx, channel.name)
+		for confirmed := false; err == nil && !confirmed; {
+			var received any
+			received, err = pubsub.ReceiveTimeout(ctx, timeout)
+			_, confirmed = received.(*redis.Subscription) // Events come in between.
+		}
+		if err != nil {
+			return refusedAs(channel.refused, err)
+		}
+	}
+	canary := `{"canary":"` + text + `"}`
+	if err := client.Publish(ctx, messaging.ReceiptsChannel, canary).Err(); err != nil {
+		return refusedAs(ErrReceipts, err)
+	}
+	for {
+		received, err := pubsub.ReceiveTimeout(ctx, timeout)
+		if err != nil {
+			return refusedAs(ErrReceipts, err)
+		}
+		if message, ok := received.(*redis.Message); ok && message.Payload == canary {
+			return nil
+		}
+	}
+}
+
+// checkRole tells a primary from a replica and from a Sentinel, as far as the server
+// and the user's rights allow it.
+func checkRole(ctx context.Context, client *redis.Client) error {
+	hello, err := client.Do(ctx, "HELLO", "2").Slice()
+	var refused redis.Error
+	switch {
+	case errors.As(err, &refused): // Not allowed, or a server that does not know it.
+		return nil
+	case err != nil:
+		return fmt.Errorf("ask Redis for its role: %w", err)
+	}
+	for i := 0; i+1 < len(hello); i += 2 {
+		switch fmt.Sprint(hello[i], "=", hello[i+1]) {
+		case "role=replica", "role=slave":
+			return ErrReplica
+		case "mode=sentinel":
+			return ErrSentinel
+		}
+	}
+	return nil
+}
+
+// refusedAs returns what a refusal by Redis means, and any other error as it is.
+func refusedAs(meaning, err error) error {
+	var refused redis.Error
+	if errors.As(err, &refused) {
+		return fmt.Errorf("%w (%w)", meaning, err)
+	}
+	if errors.Is(err, context.DeadlineExceeded) && errors.Is(meaning, ErrReceipts) {
+		return fmt.Errorf("%w (%w)", meaning, err)
+	}
+	return fmt.Errorf("exercise Redis: %w", err)
+}

@@ -1,0 +1,28 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// Exercise does what the projections need of MongoDB: it writes a text, new each
+// time, into the witness of the history, with the write concern of the projections,
+// and reads it back from the primary. Where there is no witness yet nothing is
+// changed, and MongoDB says all the same whether it would take the write. No document
+// of a job is touched.
+func (s *Store) Exercise(ctx context.Context, text string) error {
+	id := bson.D{{Key: fieldID, Value: witnessID}}
+	done, err := s.events.UpdateOne(ctx, id, bson.D{{Key: "$set", Value: bson.D{{Key: "canary", Value: text}}}})
+	if err != nil {
+		return fmt.Errorf("MongoDB refuses to write to %s.%s: see the name of the database in MONGODB_URI, and the rights of its user: %w", s.events.Database().Name(), s.events.Name(), err)
+	}
+	if done.MatchedCount == 0 {
+		return nil
+	}
+	if _, err := s.events.FindOne(ctx, id).Raw(); err != nil {
+		return fmt.Errorf("MongoDB refuses to read %s.%s: see the rights of its user: %w", s.events.Database().Name(), s.events.Name(), err)
+	}
+	return nil
+}
