@@ -3,6 +3,7 @@ package projections_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,5 +101,47 @@ func TestWorkersDocumentsAreAdopted(t *testing.T) {
 	}
 	if found := audit(t, b.model(t, projections.History), false, projections.Extent{Epoch: epoch, First: 1, Last: 53}, records); !found.Equal() || found.Adopted != 53 || found.Kept != 1 {
 		t.Errorf("%+v", found)
+	}
+}
+
+// Before a worker's documents are adopted, readers leave them out, whether the record
+// is projected or in the log alone, and what is older than this service stays.
+func TestReadersMeetNoEventTwice(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var records []messaging.Record
+	for n := range uint64(30) {
+		records = append(records, generation(n+1, "job", chapter(int(n))))
+	}
+	old := written(t, generation(1, "job", `{"type":"old","occurredAt":"2020-01-01T00:00:00.000Z"}`))
+	b.insert(t, b.events(), old)
+	for _, r := range records {
+		b.insert(t, b.events(), written(t, r))
+	}
+	if err := b.WriteHistory(t.Context(), records[:20], false); err != nil {
+		t.Fatal(err)
+	}
+	reader := b.Beside(func(_ context.Context, _ string, each func(messaging.Record)) {
+		for _, r := range records[15:] {
+			each(r)
+		}
+	})
+	for _, limit := range []int{0, 1, 250} {
+		older, err := reader.ReadLegacy(t.Context(), "job", limit)
+		if err != nil || len(older) != 1 || !strings.Contains(string(older[0].Body), "old") {
+			t.Errorf("limit %d: %d older events, %v", limit, len(older), err)
+		}
+	}
+	// Half-way through an adoption a record has two documents.
+	b.insert(t, b.events(), append(written(t, records[3]), bson.E{Key: "sequence", Value: int64(4)}, bson.E{Key: "epoch", Value: epoch}, bson.E{Key: "logStoredAt", Value: stored}))
+	for _, limit := range []int{4, 10, 20} {
+		page, err := b.ReadAfter(t.Context(), "job", messaging.Position{Epoch: epoch}, limit)
+		if err != nil || len(page) != limit {
+			t.Errorf("limit %d: %d records, %v", limit, len(page), err)
+		}
+		back, err := b.ReadNewest(t.Context(), "job", epoch, limit)
+		if err != nil || len(back) != limit {
+			t.Errorf("limit %d backwards: %d records, %v", limit, len(back), err)
+		}
 	}
 }

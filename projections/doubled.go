@@ -14,28 +14,76 @@ import (
 
 // Unprojected calls each with the job's records that the log has and that the history
 // may not have yet: those after the sequence that its consumer has acknowledged.
-type Unprojected func(ctx context.Context, jobID string, each func(messaging.Record)) error
+type Unprojected func(ctx context.Context, jobID string, each func(messaging.Record))
+
+// Beside returns a store that reads as s does and leaves out the documents of older
+// writers whose events the log has and the history may not have yet.
+func (s *Store) Beside(unprojected Unprojected) *Store {
+	beside := *s
+	beside.unprojected = unprojected
+	return &beside
+}
+
+// maxTwinLooks bounds how often a search for older writers' documents is repeated
+// because a worker writes meanwhile.
+const maxTwinLooks = 5
+
+// besideTwins calls find with a filter of the job's documents without a sequence, but
+// for those of events that have a record. find returns how many it found. A worker may
+// write, its event be recorded, and its document be adopted at any moment: what is to be
+// left out is looked for before the search that counts and after it, and the search is
+// repeated when it was more in the end.
+func (s *Store) besideTwins(ctx context.Context, jobID string, find func(unsequenced bson.D) (int, error)) error {
+	// Null matches a field that is absent, too.
+	unsequenced := bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
+	if found, err := find(unsequenced); err != nil || found == 0 {
+		return err
+	}
+	left, recorded, err := s.doubled(ctx, jobID, s.unprojected)
+	if err != nil || !recorded {
+		return err
+	}
+	for range maxTwinLooks {
+		ids := bson.A{}
+		for name := range left {
+			ids = append(ids, bson.RawValue{Type: bson.Type(name[0]), Value: []byte(name[1:])})
+		}
+		if _, err := find(append(unsequenced[:2:2], bson.E{Key: fieldID, Value: bson.D{{Key: "$nin", Value: ids}}})); err != nil {
+			return err
+		}
+		now, _, err := s.doubled(ctx, jobID, s.unprojected)
+		if err != nil {
+			return err
+		}
+		more := false
+		for name := range now {
+			more = more || !left[name]
+		}
+		if left = now; !more {
+			return nil
+		}
+	}
+	return nil
+}
 
 // doubled returns which of the job's documents without a sequence are of an event that
-// has a record, by their _ids: they were not adopted yet. unprojected may be nil.
+// has a record, by their _ids: they were not adopted yet. recorded is false for a job that
+// has no records at all. unprojected may be nil.
 //
 // A job without records costs one read of an index. Otherwise documents that were made
 // about when the job's first record was, or later, are read, and their records.
-func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unprojected) (map[string]bool, error) {
+func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unprojected) (names map[string]bool, recorded bool, err error) {
 	first, found, err := s.firstStored(ctx, jobID)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var keys []twin
 	if unprojected != nil {
-		err := unprojected(ctx, jobID, func(record messaging.Record) {
+		unprojected(ctx, jobID, func(record messaging.Record) {
 			if t, ok := newTwin(record); ok && len(keys) < maxTwins {
 				keys = append(keys, t)
 			}
 		})
-		if err != nil {
-			return nil, err
-		}
 	}
 	for _, t := range keys {
 		if !found || t.stored.Before(first) {
@@ -43,7 +91,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 		}
 	}
 	if !found {
-		return nil, nil
+		return nil, false, nil
 	}
 	m := newMatching(nil)
 	from := first.Add(-twinWindow)
@@ -62,7 +110,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 		})
 	})
 	if err != nil || len(m.workers) == 0 {
-		return nil, err
+		return nil, true, err
 	}
 	written := make(map[messaging.Position]bool)
 	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
@@ -73,7 +121,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 		})
 	})
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
 	m.endGroup()
 	for _, t := range keys {
@@ -81,11 +129,11 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 			m.records = append(m.records, t)
 		}
 	}
-	names := make(map[string]bool)
+	names = make(map[string]bool)
 	for _, p := range pairUp(m.workers, m.records) {
 		names[string(p.worker.id)] = true
 	}
-	return names, nil
+	return names, true, nil
 }
 
 // firstStored returns when the log took the job's first record that the history has.

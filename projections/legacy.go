@@ -23,14 +23,22 @@ const MaxLegacy = 10_000
 // store emittedAt as text or as a date; both are taken. Documents that are no
 // events are left out, and may make the page shorter than the limit.
 //
+// Documents of events that have a record are left out: they are about to be adopted.
+//
 // It uses the index on jobId, sequence and epoch, and sorts what is found: old
 // documents only. It fails with [ErrUnavailable].
-func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
+func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) (records []messaging.Record, err error) {
 	if limit <= 0 || limit > MaxLegacy {
 		limit = MaxLegacy
 	}
-	// Null matches a field that is absent, too.
-	unsequenced := bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
+	err = s.besideTwins(ctx, jobID, func(unsequenced bson.D) (int, error) {
+		records, err = s.readLegacy(ctx, unsequenced, limit)
+		return len(records), err
+	})
+	return records, err
+}
+
+func (s *Store) readLegacy(ctx context.Context, unsequenced bson.D, limit int) ([]messaging.Record, error) {
 	newestFirst := bson.D{{Key: fieldEmittedAt, Value: -1}, {Key: fieldID, Value: -1}}
 	records, found, err := s.findEvents(ctx, unsequenced, newestFirst, limit, math.MaxInt)
 	if err != nil {
@@ -41,7 +49,7 @@ func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) ([]mess
 		// before any text. Ask for the newest of each.
 		records = nil
 		for _, form := range []string{"date", "string"} {
-			filter := append(unsequenced[:2:2], bson.E{Key: fieldEmittedAt, Value: bson.D{{Key: "$type", Value: form}}})
+			filter := append(unsequenced[:len(unsequenced):len(unsequenced)], bson.E{Key: fieldEmittedAt, Value: bson.D{{Key: "$type", Value: form}}})
 			page, _, err := s.findEvents(ctx, filter, newestFirst, limit, math.MaxInt)
 			if err != nil {
 				return nil, err

@@ -74,8 +74,12 @@ func (s *Store) readEvents(ctx context.Context, filter, sort bson.D, limit, maxB
 	if limit <= 0 {
 		return nil, nil
 	}
-	records, _, err := s.findEvents(ctx, filter, sort, limit, maxBytes)
-	return records, err
+	records, found, err := s.findEvents(ctx, filter, sort, limit, maxBytes)
+	if err == nil && found == limit && len(records) < limit {
+		// Some records have two documents, see repeats, and so the page is not full.
+		records, _, err = s.findEvents(ctx, filter, sort, 2*limit, maxBytes)
+	}
+	return records[:min(len(records), limit)], err
 }
 
 // findEvents returns the records of novel_job_events that the filter matches, in

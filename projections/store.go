@@ -53,6 +53,8 @@ type Store struct {
 	jobs   *mongo.Collection
 
 	workers *workersJobs
+	// unprojected is what the log has beyond the history; nil for nothing.
+	unprojected Unprojected
 }
 
 // New returns a store of the projections in db. It does no I/O: MongoDB may be

@@ -65,6 +65,31 @@ type hubProjection struct {
 	log *eventstore.Log
 }
 
+// maxUnprojected bounds the records of a job that are read because the history may not
+// have them yet.
+const maxUnprojected = 20_000
+
+func newHubProjection(models *projections.Store, log *eventstore.Log) hubProjection {
+	return hubProjection{log: log, Store: models.Beside(func(ctx context.Context, jobID string, each func(messaging.Record)) {
+		// A consumer that never ran has projected nothing. A log that does not answer has
+		// nothing for the reader who asks, either.
+		after, err := log.ConsumerFloor(ctx, projections.History)
+		if err != nil && !errors.Is(err, eventstore.ErrNoConsumer) {
+			return
+		}
+		for read := 0; read < maxUnprojected; {
+			records, err := log.ReadAfter(ctx, jobID, after, 250)
+			if err != nil || len(records) == 0 {
+				return
+			}
+			for _, record := range records {
+				each(record)
+			}
+			read, after = read+len(records), records[len(records)-1].Sequence
+		}
+	})}
+}
+
 func (p hubProjection) Floor(ctx context.Context) (uint64, error) {
 	return p.log.ConsumerFloor(ctx, projections.History)
 }

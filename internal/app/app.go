@@ -320,7 +320,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
 	var projection fanout.Projection
 	if a.models != nil {
-		projection = hubProjection{Store: a.models, log: a.log}
+		projection = newHubProjection(a.models, a.log)
 	}
 	pace := fanout.DefaultConfig()
 	pace.Offsets = a.cfg.RecoveryTTL > 0
