@@ -45,7 +45,7 @@ func TestExerciseOfAReplica(t *testing.T) {
 	if err := ingest.Exercise(t.Context(), b.client.Options(), "text", patience); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := b.client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := ingest.Exercise(t.Context(), b.client.Options(), "text", patience); !errors.Is(err, ingest.ErrReplica) {
