@@ -155,16 +155,15 @@ func (a *Audit) ensure(ctx context.Context) error {
 // Newest returns the number of the newest note, 0 when there is none. The leader of
 // the stream answers.
 func (a *Audit) Newest(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.log.cfg.ReadTimeout)
-	defer cancel()
-	stream, err := a.log.js.Stream(ctx, auditStream)
+	// Not the last sequence of the stream, which holds other notes, too.
+	newest, err := a.log.leader(ctx, auditStream, directRequest{Last: erasurePrefix + ">"})
 	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
+	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
 		return 0, nil
 	case err != nil:
-		return 0, fmt.Errorf("ask for the state of stream %s: %w", auditStream, unavailable(err))
+		return 0, fmt.Errorf("ask for the newest note in stream %s: %w", auditStream, err)
 	}
-	return stream.CachedInfo().State.LastSeq, nil
+	return newest.sequence, nil
 }
 
 // After returns every note with a number greater than after, in their order, and

@@ -113,6 +113,9 @@ func TestChangeOfTheSettings(t *testing.T) {
 	if err != nil || len(changes) != 1 || changes[0].By != "somebody" || changes[0].Before != old || changes[0].After != wanted {
 		t.Errorf("changes = %+v, %v", changes, err)
 	}
+	if notes, newest, err := b.log.Audit().After(t.Context(), 0); err != nil || len(notes) != 0 || newest != 0 {
+		t.Errorf("the change is taken for an erasure: %v, %d, %v", notes, newest, err)
+	}
 	wanted.Replicas = 2
 	if err := b.log.Change(t.Context(), "somebody", wanted); err == nil {
 		t.Error("two replicas were taken")
