@@ -51,3 +51,15 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	}
 	return log, nil
 }
+
+// Head returns the epoch of the log on a connection and its newest sequence, without
+// attaching to it. It returns [ErrNoStream] when there is none, and [ErrRestoring] for one
+// that is being restored.
+func Head(ctx context.Context, conn *nats.Conn) (epoch string, head uint64, err error) {
+	log, err := Attach(ctx, conn, DefaultConfig(), nil, nil)
+	if err != nil {
+		return "", 0, err
+	}
+	state, err := log.State(ctx)
+	return state.Epoch, state.LastSequence, err
+}

@@ -40,9 +40,9 @@ func (l *Log) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 	}
 	found, err := l.leader(ctx, eventStream, directRequest{StartTime: &at, Next: eventPrefix + ">"})
 	switch {
-	case err == nil:
+	case err == nil && !found.at.Before(at):
 		return found.sequence, nil
-	case errors.Is(err, errNotFound):
+	case err == nil, errors.Is(err, errNotFound): // for a time after its last record the server (2.15) answers with the first
 		return state.LastSequence + 1, nil
 	}
 	return 0, fmt.Errorf("look up the first record since %s: %w", at.Format(time.RFC3339Nano), err)

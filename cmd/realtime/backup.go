@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -113,7 +114,8 @@ that a file is not as the manifest says.`,
 					fmt.Fprintf(w, "the backup of %s is whole\n", manifest.CreatedAt.Format("2006-01-02 15:04:05Z07:00"))
 				})
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+			// A folder that was named may be a new one; the default is as a rule a forgotten NATS_URL.
+			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *app.Operator, shown *progress) error {
 				restored, err := operator.Restore(cmd.Context(), request, shown.report)
 				if err != nil {
 					return err

@@ -18,8 +18,14 @@ import (
 // compared differs.
 type differsError struct{ error }
 
-// withOperator calls f with the log and the read models, and tells how it goes.
+// withOperator calls f with the log and the read models, and tells how it goes. The first
+// line on standard error names the log.
 func withOperator(ctx context.Context, f func(*app.Operator, *progress) error) error {
+	return withLog(ctx, false, f)
+}
+
+// withLog is [withOperator]; with create it makes a log where there is none.
+func withLog(ctx context.Context, create bool, f func(*app.Operator, *progress) error) error {
 	cfg, err := loadConfig()
 	if err != nil {
 		return err
@@ -27,10 +33,11 @@ func withOperator(ctx context.Context, f func(*app.Operator, *progress) error) e
 	if cfg.LogLevel == "info" {
 		cfg.LogLevel = "warn" // What the command has to say it prints.
 	}
-	operator, err := app.OpenOperator(ctx, cfg, app.NewLogger(os.Stderr, cfg))
+	operator, err := app.OpenOperator(ctx, cfg, create, app.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, "log:", operator.Where(ctx))
 	shown := newProgress()
 	err = f(operator, shown)
 	shown.end()

@@ -17,6 +17,10 @@ import (
 // errUnfit is what a replay ends with that handed on all but some events.
 var errUnfit = errors.New("events could not be handed on where they were to go")
 
+// errNothingMatches is what a command ends with that has found nothing of what was asked
+// for: as a rule a name is mistyped, or a range is the wrong way round.
+var errNothingMatches = errors.New("nothing matches: look at how the job, kind and type are spelt, and at the range")
+
 // replayFlags are the flags of a replay.
 type replayFlags struct {
 	from, to, into string
@@ -59,7 +63,7 @@ stores each event once within STREAM_DEDUP_WINDOW, however often it is repeated,
 leaves out what it has appended itself.
 
 It exits with 0 when all is handed on, 1 when something failed or it was interrupted,
-2 for wrong usage, 3 when all but some events were handed on. The summary goes to
+2 for wrong usage, 3 when nothing matches, or all but some events were handed on. The summary goes to
 standard output, or with --into stdout to standard error.`,
 		Example: `  realtime replay --job novel-7 | jq -c .envelope
   realtime replay --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z --dry-run
@@ -154,7 +158,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		if result.Epoch == "" {
 			return err // it did not begin
 		}
-		shownErr := render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result) })
+		shownErr := render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result, err) })
 		switch {
 		case err != nil && f.dryRun:
 			return errors.Join(err, shownErr)
@@ -162,6 +166,8 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 			return errors.Join(goOn(err, target, result), shownErr)
 		case result.Unfit > 0:
 			return errors.Join(differsError{fmt.Errorf("%d %w", result.Unfit, errUnfit)}, shownErr)
+		case result.Events == 0:
+			return errors.Join(differsError{errNothingMatches}, shownErr)
 		}
 		return shownErr
 	})
@@ -186,10 +192,19 @@ func goOn(err error, target app.ReplayTarget, result app.ReplaySummary) error {
 	return fmt.Errorf("%w: to go on, repeat the command with %s", err, again)
 }
 
-func tableOfReplay(w io.Writer, r app.ReplaySummary) {
+func tableOfReplay(w io.Writer, r app.ReplaySummary, err error) {
 	done := "handed on"
-	if r.DryRun {
+	switch {
+	case err != nil && r.DryRun:
+		done = "not read to the end"
+	case err != nil:
+		done = fmt.Sprintf("not complete: from %d on, nothing was handed on for certain", r.Next)
+	case r.Events == 0 && r.Unfit == 0:
+		done = "nothing matches"
+	case r.DryRun:
 		done = "to hand on"
+	case r.Unfit > 0:
+		done = "handed on without the unfit"
 	}
 	if r.Followers != nil {
 		done += fmt.Sprintf(", to %d subscriptions at %d gateways", r.Followers.Subscriptions, r.Followers.Gateways)

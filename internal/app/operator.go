@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +19,12 @@ import (
 	"github.com/letswriteabook/realtime/recovery/rebuild"
 )
 
+// ErrNoLog is returned by [OpenOperator] where there is no log.
+var ErrNoLog = errors.New("there is no log here")
+
+// whereTimeout bounds the question which log it is.
+const whereTimeout = 5 * time.Second
+
 // Operator is what the operators' commands work with: the log and the read models,
 // without a gateway. It makes no stream and changes no limits.
 type Operator struct {
@@ -25,7 +34,15 @@ type Operator struct {
 
 // OpenOperator connects to NATS; without NATS_URL it opens the log in DATA_DIR,
 // which no gateway may be running on. [Operator.Close] ends it.
-func OpenOperator(ctx context.Context, cfg Config, logger *slog.Logger) (*Operator, error) {
+//
+// It makes no log: it returns [ErrNoLog] where there is none in DATA_DIR, unless create is
+// set, which a restore into a new folder needs.
+func OpenOperator(ctx context.Context, cfg Config, create bool, logger *slog.Logger) (*Operator, error) {
+	if cfg.NATSURL == "" && !create {
+		if _, err := os.Stat(filepath.Join(cfg.DataDir, natsserver.Folder)); err != nil {
+			return nil, fmt.Errorf("%w: NATS_URL is not set, and there is no log in DATA_DIR, %q: set the one that the gateways have", ErrNoLog, cfg.DataDir)
+		}
+	}
 	a := &App{cfg: cfg, logger: logger, parts: newLifecycle(logger), registry: prometheus.NewRegistry(), health: &health{}}
 	conn, err := a.openNATS(ctx)
 	if errors.Is(err, natsserver.ErrFolderInUse) {
@@ -39,6 +56,22 @@ func OpenOperator(ctx context.Context, cfg Config, logger *slog.Logger) (*Operat
 		return nil
 	})
 	return &Operator{app: a, conn: conn}, nil
+}
+
+// Where names the log that the operator speaks of, in one line: the server or folder,
+// the epoch, and the newest sequence.
+func (o *Operator) Where(ctx context.Context) string {
+	place := fmt.Sprintf("server %s at %s", o.conn.ConnectedServerName(), o.conn.ConnectedAddr())
+	if o.app.cfg.NATSURL == "" {
+		place = fmt.Sprintf("folder %q", o.app.cfg.DataDir)
+	}
+	bounded, cancel := context.WithTimeout(ctx, whereTimeout)
+	defer cancel()
+	epoch, head, err := eventstore.Head(bounded, o.conn)
+	if err != nil {
+		return fmt.Sprintf("%s: %v", place, err)
+	}
+	return fmt.Sprintf("%s, epoch %s, head %d", place, epoch, head)
 }
 
 // Close closes what [OpenOperator] opened.

@@ -67,3 +67,6 @@ func splitListen(listen string) (string, int, error) {
 	}
 	return host, int(port), nil
 }
+
+// Folder is where the server keeps its streams, inside of [Config.StoreDir].
+const Folder = "jetstream"
