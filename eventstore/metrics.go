@@ -22,6 +22,7 @@ type metrics struct {
 	full               prometheus.Gauge
 	fullEpisodes       prometheus.Counter
 	foreign            prometheus.Counter
+	panics             prometheus.Counter
 	followed           prometheus.Gauge
 	received           prometheus.Counter
 	dropped            prometheus.Counter
@@ -58,6 +59,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		deadLettersRemoved: counter("dead_letters_removed_total", "Dead letters removed because the letters of their reason took the most room in a stream that was nearly full."),
 		full:               gauge("log_full", "1 while the log refuses records for want of room."),
 		fullEpisodes:       counter("log_full_episodes_total", "Times the log became full."),
+		panics:             counter("panics_total", "Live records whose handling panicked. Anything but 0 is a defect."),
 		foreign:            counter("foreign_messages_total", "Messages met in the log that this service did not store."),
 		followed:           gauge("tail_followed_jobs", "Jobs that this process follows live."),
 		received:           counter("tail_records_total", "Records received live."),
@@ -94,7 +96,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, collector := range []prometheus.Collector{
 		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
-		m.foreign, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws,
+		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws,
 	} {
 		errs = append(errs, registerer.Register(collector))
 	}

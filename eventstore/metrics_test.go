@@ -34,7 +34,7 @@ func TestMetricsExposition(t *testing.T) {
 		"realtime_eventstore_appended_records_total", "realtime_eventstore_duplicate_records_total",
 		"realtime_eventstore_conflicting_records_total", "realtime_eventstore_append_retries_total",
 		"realtime_eventstore_dead_letters_total", "realtime_eventstore_log_full", "realtime_eventstore_log_full_episodes_total",
-		"realtime_eventstore_foreign_messages_total", "realtime_eventstore_tail_followed_jobs", "realtime_eventstore_tail_records_total",
+		"realtime_eventstore_foreign_messages_total", "realtime_eventstore_panics_total", "realtime_eventstore_tail_followed_jobs", "realtime_eventstore_tail_records_total",
 		"realtime_eventstore_tail_dropped_records_total", "realtime_eventstore_tail_disruptions_total",
 		"realtime_eventstore_known_ids", "realtime_eventstore_late_repeats_total", "realtime_eventstore_dead_letters_removed_total",
 		"realtime_eventstore_epochs_begun_total", "realtime_eventstore_streams_recreated_total", "realtime_eventstore_stream_flaws",

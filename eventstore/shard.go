@@ -10,12 +10,15 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // serve hands the records of one shard to the follower, in order.
 func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
 	var highest uint64
+	// The room of a record that is lost here reads it from the log with the next one.
+	guard := contain.New(t.log.metrics.panics, t.log.logger)
 	for {
 		select {
 		case <-ctx.Done():
@@ -38,7 +41,10 @@ func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
 			highest = live.Sequence
 			t.log.noteMark(Mark{Epoch: live.Epoch, Sequence: live.Sequence, At: live.StoredAt})
 			t.log.metrics.received.Inc()
-			f.Live(live)
+			func() {
+				defer guard.Recover("live tail", nil)
+				f.Live(live)
+			}()
 		}
 	}
 }

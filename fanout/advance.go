@@ -3,8 +3,10 @@ package fanout
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -128,6 +130,10 @@ func (h *Hub) skip(ctx context.Context, sub *subscription, told bool) outcome {
 // pause waits before the subscription's next turn: the log did not answer, or
 // not yet. It goes on for as long as the client stays.
 func (h *Hub) pause(ctx context.Context, sub *subscription, err error) outcome {
+	if errors.Is(err, contain.ErrPanic) {
+		sub.sink.abort()
+		return outcomeLevel
+	}
 	h.noteFailure(ctx, err)
 	timer := time.NewTimer(h.backoff(sub.failures))
 	defer timer.Stop()

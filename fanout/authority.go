@@ -63,6 +63,7 @@ func (c *client) watchExpiry() {
 
 // warn tells the client that its token expires soon.
 func (c *client) warn() {
+	defer c.gateway.hub.guard.Recover("client timer", c.sink.abort)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	warnIn, endIn := c.grant.Expiry(time.Now())
@@ -78,6 +79,7 @@ func (c *client) warn() {
 
 // expire ends a socket whose token has expired.
 func (c *client) expire() {
+	defer c.gateway.hub.guard.Recover("client timer", c.sink.abort)
 	c.mu.Lock()
 	warnIn, endIn := c.grant.Expiry(time.Now())
 	if !c.gone && endIn > 0 { // a new token came meanwhile

@@ -13,10 +13,11 @@ import (
 
 // valve holds up the calls of one method of a gateway's dependencies.
 type valve struct {
-	mu      sync.Mutex // guards the two below
+	mu      sync.Mutex // guards the next three
 	method  string
 	open    chan struct{}
-	entered chan struct{} // signalled when a call is held up
+	panics  bool          // in place of holding up
+	entered chan struct{} // signalled when a call is held up, or panics
 }
 
 // shut holds up a method from now on, until the test ends or release is called.
@@ -31,7 +32,7 @@ func (v *valve) shut(t *testing.T, method string) (release func()) {
 
 func (v *valve) pass(method string) {
 	v.mu.Lock()
-	held, open := method == v.method, v.open
+	held, open, panics := method == v.method, v.open, v.panics
 	v.mu.Unlock()
 	if !held {
 		return
@@ -40,7 +41,17 @@ func (v *valve) pass(method string) {
 	case v.entered <- struct{}{}:
 	default:
 	}
+	if panics {
+		panic("for the test")
+	}
 	<-open
+}
+
+// bomb makes a method panic from now on.
+func (v *valve) bomb(method string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.method, v.panics = method, true
 }
 
 // The dependencies of a gateway, behind a valve.

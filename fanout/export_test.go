@@ -11,6 +11,7 @@ type countingSink struct{ taken int }
 
 func (s *countingSink) offer(*event) bool { s.taken++; return true }
 func (s *countingSink) send(string, any)  {}
+func (s *countingSink) abort()            {}
 
 func (s *countingSink) reach(string, string, uint64) {}
 func (s *countingSink) room() <-chan struct{}        { return nil }

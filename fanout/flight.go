@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // readsAtOnce bounds the reads of the history that are under way. At the bound
@@ -16,6 +18,7 @@ const readsAtOnce = 32
 // who ask for the same page at the same time share one read.
 type flights struct {
 	crew    *crew
+	guard   *contain.Guard
 	timeout time.Duration
 	slots   chan struct{}
 	shared  prometheus.Counter // pages that another had asked for
@@ -31,9 +34,9 @@ type flight struct {
 	err    error
 }
 
-func newFlights(crew *crew, timeout time.Duration, shared prometheus.Counter) *flights {
+func newFlights(crew *crew, guard *contain.Guard, timeout time.Duration, shared prometheus.Counter) *flights {
 	return &flights{
-		crew: crew, timeout: timeout, shared: shared,
+		crew: crew, guard: guard, timeout: timeout, shared: shared,
 		slots: make(chan struct{}, readsAtOnce), underWay: make(map[string]*flight),
 	}
 }
@@ -63,9 +66,11 @@ func (f *flights) join(key string, read func(context.Context) (page, error)) (*f
 	}
 	started := &flight{landed: make(chan struct{})}
 	running := f.crew.spawn(func(ctx context.Context) {
-		started.err = f.bounded(ctx, func(ctx context.Context) (err error) {
-			started.page, err = read(ctx)
-			return err
+		started.err = f.guard.Do("history", func() error {
+			return f.bounded(ctx, func(ctx context.Context) (err error) {
+				started.page, err = read(ctx)
+				return err
+			})
 		})
 		f.mu.Lock()
 		delete(f.underWay, key)

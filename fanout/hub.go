@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -84,6 +85,7 @@ type Hub struct {
 	disrupted chan repairCause
 
 	crew   *crew
+	guard  *contain.Guard
 	outage *outage // of the log
 	erased *erased
 
@@ -115,6 +117,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 		leaving:   make(map[string]*room),
 	}
 	hub.metrics = newHubMetrics(registerer, hub)
+	hub.guard = contain.New(hub.metrics.panics, logger)
 	reads := hub.metrics.historyReads
 	if projection != nil {
 		projection = countedProjection{projection, reads.WithLabelValues(string(messaging.SourceMongoDB))}
@@ -122,7 +125,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 	hub.history = &history{
 		log: countedLog{log, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
 		patience:    cfg.ProjectionTimeout,
-		flights:     newFlights(hub.crew, cfg.ReadTimeout, hub.metrics.sharedReads),
+		flights:     newFlights(hub.crew, hub.guard, cfg.ReadTimeout, hub.metrics.sharedReads),
 		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
 	}
 	return hub, nil
@@ -179,7 +182,7 @@ func (h *Hub) enter(jobID string) (*room, error) {
 	if !found {
 		target = newRoom(jobID, h.erased.of(jobID))
 		before := h.leaving[jobID]
-		if !h.crew.spawn(func(ctx context.Context) { h.open(ctx, target, before) }) {
+		if !h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "room", func() { h.open(ctx, target, before) }) }) {
 			return nil, ErrStopped
 		}
 		h.rooms[jobID] = target
@@ -221,44 +224,8 @@ func (h *Hub) closeIdle() {
 		} // else it leaves in the goroutine that opens it
 	}
 	if len(h.queue) > 0 && !h.unfollowing {
-		h.unfollowing = h.crew.spawn(func(context.Context) { h.unfollowQueued() })
+		h.unfollowing = h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "unfollow", h.unfollowQueued) })
 	}
-}
-
-// unfollowQueued makes the tail unfollow the rooms in the queue. The tail may take
-// seconds for one, while it has lost its server.
-func (h *Hub) unfollowQueued() {
-	for room := h.nextQueued(); room != nil; room = h.nextQueued() {
-		h.leave(room)
-	}
-}
-
-// nextQueued takes a room from the queue; nil, and the work is over, when there is
-// none.
-func (h *Hub) nextQueued() *room {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.queue) == 0 {
-		h.queue, h.unfollowing = nil, false
-		return nil
-	}
-	room := h.queue[0]
-	h.queue[0] = nil
-	h.queue = h.queue[1:]
-	return room
-}
-
-// leave makes the tail unfollow the job of a room that has closed. A room of the
-// same job that was opened since waits for it: the tail would otherwise unfollow
-// that room's job.
-func (h *Hub) leave(room *room) {
-	h.tail.Unfollow(room.jobID)
-	h.mu.Lock()
-	if h.leaving[room.jobID] == room {
-		delete(h.leaving, room.jobID)
-	}
-	h.mu.Unlock()
-	close(room.left)
 }
 
 // open makes a room follow its job and finds out where the job's head is. The room
@@ -355,7 +322,7 @@ func (h *Hub) Live(record messaging.Live) {
 	}
 	switch room.hear(record, h.encode(record.Record)) {
 	case verdictRepair:
-		h.crew.spawn(func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
+		h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "repair", func() { h.repair(ctx, room, causeDropped) }) })
 	case verdictCheck:
 		h.Disrupted(messaging.DisruptionEpoch)
 	}

@@ -31,6 +31,7 @@ func (c *client) watchIdle() {
 }
 
 func (c *client) checkIdle() {
+	defer c.gateway.hub.guard.Recover("client timer", c.sink.abort)
 	c.mu.Lock()
 	last := c.lastActive
 	remaining, _ := c.gateway.policy.Limits.Idle(time.Now(), c.lastActive)

@@ -19,6 +19,7 @@ type hubMetrics struct {
 	replays   *prometheus.CounterVec
 
 	undeliverable prometheus.Counter
+	panics        prometheus.Counter
 
 	historyReads *prometheus.CounterVec
 	sharedReads  prometheus.Counter
@@ -67,6 +68,10 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_history_shared_reads_total",
 			Help: "Pages of history that came of a read that was under way for somebody else.",
 		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_panics_total",
+			Help: "Goroutines of the hub that panicked. Anything but 0 is a defect.",
+		}),
 		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_undeliverable_total",
 			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
@@ -81,7 +86,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		m.gaps.WithLabelValues(string(reason))
 	}
 	registerer.MustRegister(
-		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable,
+		m.delivered, m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable, m.panics,
 		m.historyReads, m.sharedReads,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "realtime_fanout_rooms",

@@ -53,6 +53,7 @@ func (r *reader) next() *subscription {
 }
 
 func (r *reader) run(ctx context.Context) {
+	defer r.hub.guard.Recover("reader", r.sink.abort) // running stays set: nothing is read for the client any more
 	for sub := r.next(); sub != nil; sub = r.next() {
 		switch r.hub.advance(ctx, sub) {
 		case outcomeReading:

@@ -14,6 +14,8 @@ type sink interface {
 	// room is signalled when an offer was refused and the queue has drained
 	// far enough to try again.
 	room() <-chan struct{}
+	// abort closes the client, whose events cannot be handled.
+	abort()
 	// done is closed when the client has gone.
 	done() <-chan struct{}
 }

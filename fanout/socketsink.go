@@ -81,5 +81,6 @@ func (s *socketSink) forget(jobID string) {
 	s.offset.drop(jobKey(jobID))
 }
 
+func (s *socketSink) abort()                { s.socket.Disconnect(true) }
 func (s *socketSink) room() <-chan struct{} { return s.socket.Room() }
 func (s *socketSink) done() <-chan struct{} { return s.socket.Done() }

@@ -33,6 +33,7 @@ const (
 // streamSink is the outgoing queue of one event stream.
 type streamSink struct {
 	delivered prometheus.Counter
+	end       func()
 	ended     <-chan struct{}
 	waiting   chan struct{} // signalled when the queue is no longer empty
 	drained   chan struct{} // signalled when a refused offer may be tried again
@@ -93,6 +94,7 @@ func (s *streamSink) take() [][]byte {
 // reach implements sink. A stream's client keeps its position by itself.
 func (s *streamSink) reach(string, string, uint64) {}
 
+func (s *streamSink) abort()                { s.end() }
 func (s *streamSink) room() <-chan struct{} { return s.drained }
 func (s *streamSink) done() <-chan struct{} { return s.ended }
 
@@ -138,6 +140,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	defer g.streams.enter(end)()
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.hub.metrics.delivered.WithLabelValues("sse"))
+	sink.end = end
 	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink), from)
 	if err != nil {
 		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal})

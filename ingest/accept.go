@@ -32,6 +32,7 @@ type delivery struct {
 // deliver takes in one payload: it waits for room in the budget and puts the
 // event into its lane.
 func (i *Ingest) deliver(ctx context.Context, payload string, heardBy *subscription) {
+	defer i.guard.Recover("delivery", nil)
 	d, lane := i.accept(payload)
 	if d.letter != nil {
 		i.bury(ctx, *d.letter, nil)

@@ -110,9 +110,9 @@ func (i *Ingest) enqueue(ctx context.Context, b *batch, n int, record messaging.
 	b.open.Add(1)
 	added := i.lanes.add(record.JobID, turn{
 		store: func(work context.Context) {
+			defer b.end()
 			b.set(n, outcome{problem: problemUnconfirmed}) // as long as the log has it in hand
 			b.set(n, i.storeRecord(work, ctx, record))
-			b.end()
 		},
 		budget:    i.budget,
 		sizeBytes: len(record.Body),

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -37,6 +38,7 @@ type Ingest struct {
 	cfg       Config
 	logger    *slog.Logger
 	metrics   *metrics
+	guard     *contain.Guard
 
 	connection *connection // nil without Redis
 	budget     *budget
@@ -88,7 +90,7 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
-	i.metrics = m
+	i.metrics, i.guard = m, contain.New(m.panics, logger)
 	return i, nil
 }
 
@@ -110,6 +112,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 	}
 	i.lanes = newLanes(func(t turn) {
 		defer t.budget.give(t.sizeBytes)
+		defer i.guard.Recover("lane", nil)
 		t.store(work)
 	})
 	close(i.begun)

@@ -21,6 +21,7 @@ type metrics struct {
 	lettersDropped  prometheus.Counter
 	gapMessages     prometheus.Counter
 	logFailures     prometheus.Counter
+	panics          prometheus.Counter
 	receiptsSent    prometheus.Counter
 	receiptsFailed  prometheus.Counter
 	receiptsDropped prometheus.Counter
@@ -83,6 +84,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requ
 		abandoned:       counter("abandoned_events_total", "Events read but not stored when the time to drain was over."),
 		gapMessages:     counter("gap_messages_total", "Messages published in Redis around gaps of the subscription and not read, on any channel: at most so many events were missed."),
 		lettersDropped:  counter("dead_letters_dropped_total", "Dead letters dropped because the log did not store them and no more could wait."),
+		panics:          counter("panics_total", "Events whose handling panicked, which are dropped. Anything but 0 is a defect."),
 		logFailures:     counter("log_failures_total", "Requests to the log that failed and are repeated."),
 		receiptsSent:    receipts.WithLabelValues("sent"),
 		receiptsFailed:  receipts.WithLabelValues("failed"),
@@ -112,7 +114,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requ
 	}
 
 	collectors := []prometheus.Collector{
-		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.lettersDropped, m.gapMessages, m.logFailures, receipts,
+		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.lettersDropped, m.gapMessages, m.logFailures, m.panics, receipts,
 		m.httpRequests, m.httpReceived, m.httpRefused,
 	}
 	for _, state := range append(intakeStates(b, l, q), subscriptionStates(c)...) {

@@ -85,6 +85,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session 
 func (w *webSocket) run(request *http.Request) {
 	defer w.server.running.Done()
 	defer w.gone()
+	defer w.server.guard.Recover("WebSocket reader", nil) // gone closes it
 	// A failed handshake has closed the connection already.
 	_ = w.server.melody.HandleRequest(&hijacked{conn: w.conn, header: http.Header{}}, request)
 }

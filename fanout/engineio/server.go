@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/fanout/internal/drain"
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // Server is an http.Handler that speaks Engine.IO 4 on [Config.Path].
@@ -25,6 +26,7 @@ type Server struct {
 	accept  func(*Session) Receiver
 	logger  *slog.Logger
 	metrics *metrics
+	guard   *contain.Guard
 	melody  *melody.Melody
 	bodies  bodies
 
@@ -56,6 +58,7 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 		accept:   accept,
 		logger:   logger,
 		metrics:  metrics,
+		guard:    contain.New(metrics.panics, logger),
 		sessions: make(map[string]*Session),
 		bodies:   newBodies(cfg.MaxPayloadBytes),
 	}

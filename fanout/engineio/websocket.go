@@ -87,6 +87,7 @@ func (w *webSocket) abort(Frame) { w.conn.closeNow() }
 
 // sent runs on melody's writing goroutine after each frame.
 func (w *webSocket) sent(data []byte) {
+	defer w.server.guard.Recover("WebSocket writer", func() { _ = w.conn.Conn.Close() })
 	s := w.session
 	w.server.metrics.sent.Inc()
 	s.mu.Lock()

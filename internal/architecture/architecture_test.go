@@ -57,6 +57,7 @@ func TestUses(t *testing.T) {
 		{"a subfolder inherits", "fanout/hub/a.go", redis, "fanout"},
 		{"the transport uses gorilla", "fanout/engineio/a.go", gorilla, ""},
 		{"the transport drains as event streams do", "fanout/engineio/a.go", module + "/fanout/internal/drain", ""},
+		{"containing panics knows nobody", "internal/contain/a.go", module + "/messaging", "internal/contain"},
 		{"draining knows no transport", "fanout/internal/drain/a.go", module + "/fanout/engineio", "fanout/internal/drain"},
 		{"waiting knows no log", "recovery/internal/wait/a.go", module + "/eventstore", "recovery/internal/wait"},
 		{"the transport knows no contract", "fanout/engineio/a.go", module + "/messaging", "fanout/engineio"},

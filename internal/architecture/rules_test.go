@@ -76,13 +76,13 @@ var rules = []rule{
 	},
 	{
 		folder:  "ingest",
-		project: []string{"messaging"},
+		project: []string{"messaging", "internal/contain"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "ingest owns Redis and reaches the log through an interface of its own; never NATS, MongoDB or sockets",
 	},
 	{
 		folder:  "eventstore",
-		project: []string{"messaging", "internal/address"},
+		project: []string{"messaging", "internal/contain", "internal/address"},
 		modules: append([]string{natsClient, natsExtra}, plumbing...),
 		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
 	},
@@ -94,9 +94,14 @@ var rules = []rule{
 	},
 	{
 		folder:  "fanout",
-		project: []string{"messaging", "guardrails"},
+		project: []string{"messaging", "guardrails", "internal/contain"},
 		modules: append([]string{melody}, plumbing...),
 		why:     "fanout owns the clients and reads history through interfaces of its own; never the drivers of the stores",
+	},
+	{
+		folder:  "internal/contain",
+		modules: plumbing,
+		why:     "a panic is kept from the process in one way, which knows nobody",
 	},
 	{
 		folder: "fanout/internal/drain",
@@ -104,7 +109,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "fanout/engineio",
-		project: []string{"fanout/internal/drain"},
+		project: []string{"fanout/internal/drain", "internal/contain"},
 		modules: append([]string{melody, gorilla}, plumbing...),
 		why:     "the transport speaks Engine.IO and knows neither the gateway nor the contract",
 	},

@@ -1,0 +1,58 @@
+package contain
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// ErrPanic is wrapped by what [Guard.Do] returns for work that panicked. A retry helps
+// when the cause was of the moment.
+var ErrPanic = errors.New("panic")
+
+// Guard counts panics, and logs the first of each goroutine with its stack. Its
+// methods may be called concurrently.
+type Guard struct {
+	panics prometheus.Counter
+	logger *slog.Logger
+	logged sync.Map // the names of goroutines
+}
+
+// New returns a guard that counts in panics.
+func New(panics prometheus.Counter, logger *slog.Logger) *Guard {
+	return &Guard{panics: panics, logger: logger}
+}
+
+// Recover ends a panic of the goroutine. It is deferred itself, and not called by a
+// deferred function. after, which may be nil, is called after a panic only: it closes
+// what the goroutine worked for.
+func (g *Guard) Recover(goroutine string, after func()) {
+	if cause := recover(); cause != nil {
+		g.note(goroutine, cause)
+		if after != nil {
+			after()
+		}
+	}
+}
+
+// Do returns the error of work, or one that is [ErrPanic].
+func (g *Guard) Do(goroutine string, work func() error) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			g.note(goroutine, cause)
+			err = fmt.Errorf("%w: %v", ErrPanic, cause)
+		}
+	}()
+	return work()
+}
+
+func (g *Guard) note(goroutine string, cause any) {
+	g.panics.Inc()
+	if _, logged := g.logged.LoadOrStore(goroutine, true); !logged {
+		g.logger.Error("a goroutine panicked; later panics of it are counted only", "goroutine", goroutine, "panic", cause, "stack", string(debug.Stack()))
+	}
+}
