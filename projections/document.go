@@ -3,6 +3,7 @@ package projections
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -131,6 +132,9 @@ func parseEnvelope(envelope []byte) (fields bson.D, exact bool) {
 		if exact && encodesTo(decoded, value) != nil {
 			exact = false
 		}
+		if plain, changed := plainValue(decoded); changed {
+			decoded, exact = plain, false
+		}
 		if repeated && earlier >= 0 { // the last one counts, as in JavaScript
 			fields[earlier].Value = decoded
 			seen[name] = earlier
@@ -140,6 +144,39 @@ func parseEnvelope(envelope []byte) (fields bson.D, exact bool) {
 		fields = append(fields, bson.E{Key: name, Value: decoded})
 	}
 	return fields, exact
+}
+
+// plainValue returns a value without what some servers refuse by closing the connection:
+// names that an object has twice, of which the last counts, and negative zeros. changed
+// reports whether there were any.
+func plainValue(value any) (plain any, changed bool) {
+	switch value := value.(type) {
+	case float64:
+		if value == 0 && math.Signbit(value) {
+			return 0.0, true
+		}
+	case bson.A:
+		for i := range value {
+			element, other := plainValue(value[i])
+			value[i], changed = element, changed || other
+		}
+	case bson.D:
+		kept := value[:0]
+		index := make(map[string]int, len(value))
+		for _, member := range value {
+			var other bool
+			member.Value, other = plainValue(member.Value)
+			changed = changed || other
+			if earlier, repeated := index[member.Key]; repeated {
+				kept[earlier].Value, changed = member.Value, true
+				continue
+			}
+			index[member.Key] = len(kept)
+			kept = append(kept, member)
+		}
+		return kept, changed
+	}
+	return value, changed
 }
 
 // document returns the event's document in novel_job_events. It is a function

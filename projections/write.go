@@ -31,6 +31,11 @@ func (s *Store) insertAll(ctx context.Context, c *mongo.Collection, docs []any) 
 	switch {
 	case err == nil:
 		return nil, nil, nil
+	case s.hungUp(ctx, err):
+		for i := range docs {
+			refused = append(refused, i)
+		}
+		return nil, refused, nil
 	case isOutage(err):
 		return nil, nil, fmt.Errorf("insert %d documents into %s: %w", len(docs), c.Name(), err)
 	}
@@ -51,6 +56,15 @@ func (s *Store) insertAll(ctx context.Context, c *mongo.Collection, docs []any) 
 	return there, refused, nil
 }
 
+// hungUp reports whether a server that answers has closed the connection on a command, as
+// some do for a document that they cannot read. Such documents are written one by one.
+func (s *Store) hungUp(ctx context.Context, err error) bool {
+	return mongo.IsNetworkError(err) && !mongo.IsTimeout(err) && s.Ping(ctx) == nil
+}
+
+// hangUps is how often a document is tried in one shape when the server hangs up.
+const hangUps = 3
+
 // writeReduced writes one document by itself in the fullest shape that MongoDB
 // takes, and tells what it cost.
 func (s *Store) writeReduced(
@@ -59,7 +73,13 @@ func (s *Store) writeReduced(
 	code := 0
 	for shape := range shapes {
 		err := s.writeOne(ctx, shape, write)
+		hungUp := s.hungUp(ctx, err)
+		for try := 1; hungUp && try < hangUps; try++ {
+			err = s.writeOne(ctx, shape, write)
+			hungUp = s.hungUp(ctx, err)
+		}
 		switch {
+		case hungUp: // refused, in its own way
 		case err == nil && shape == shapeFull:
 			return nil // the refusal was not for what it holds
 		case err == nil:
