@@ -71,7 +71,7 @@ func (f *follow) job(jobID string) sessionJob {
 
 // newClient returns the client of an admitted socket, with its idle time running.
 func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant guardrails.Grant) *client {
-	sink := &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio"), offsets: g.sessions != nil}
+	sink := &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio")}
 	c := &client{
 		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink),
 		quota: g.quotaOf(socket, slot), grant: grant,

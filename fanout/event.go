@@ -26,6 +26,7 @@ type event struct {
 	epoch, key string
 
 	stream atomic.Pointer[[]byte]
+	plain  atomic.Pointer[[]byte] // see plainPacket
 }
 
 // newEvent encodes a record. A record of a kind that the catalogue does not
@@ -63,8 +64,22 @@ func (e *event) packetWith(o offset) []byte {
 	return socketio.EncodeEvent(e.name, e.payload, append(o.append(argument), '"'))
 }
 
+// plainPacket returns the event's packet without an offset, for clients that do not
+// want one. It is made once for all of them.
+func (e *event) plainPacket() []byte {
+	if e.key == "" {
+		return e.packet
+	}
+	if packet := e.plain.Load(); packet != nil {
+		return *packet
+	}
+	packet := socketio.EncodeEvent(e.name, e.payload)
+	e.plain.Store(&packet)
+	return packet
+}
+
 // size is the memory that the event holds, in bytes, roughly.
-func (e *event) size() int { return 2*len(e.packet) + 96 }
+func (e *event) size() int { return 3*len(e.packet) + 96 }
 
 // streamed returns the event as one block of a text/event-stream (HTML Living
 // Standard, section 9.2.6):

@@ -31,6 +31,8 @@ type Policy struct {
 	// SessionRefresh is how often the session of a connected socket is saved
 	// again, so that it does not expire. It is used with sessions only.
 	SessionRefresh time.Duration
+	// RecoveryClients says which clients get sessions that do not say so themselves.
+	RecoveryClients RecoveryClients
 	// SessionBytes bounds what the sessions of this gateway's clients take in the
 	// store, those included whose clients have gone; 0 is no bound.
 	SessionBytes int
@@ -177,7 +179,9 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	if !decision.Allowed() {
 		return refusal(decision)
 	}
-	g.join(newClient(g, socket, slot, grant), wanted, recovered)
+	c := newClient(g, socket, slot, grant)
+	c.sink.offsets = recovered || g.wantsRecovery(socket, auth)
+	g.join(c, wanted, recovered)
 	return nil
 }
 

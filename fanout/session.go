@@ -213,7 +213,7 @@ func (g *Gateway) leave(old *client) (left session, was bool) {
 // identify gives a new client its session: the one it asks for, or a fresh one.
 // Nobody else knows of it before [Gateway.register].
 func (c *client) identify(wanted recall, recovered bool) {
-	if c.gateway.sessions == nil {
+	if !c.sink.offsets {
 		return
 	}
 	c.pid, c.life, c.by = newPID(), 1, newPID()[:11]

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,7 @@ type stage struct {
 // options change a stage. The zero value is a gateway with the defaults, at a
 // pace that suits tests.
 type options struct {
+	recovery     fanout.RecoveryClients
 	log          *memoryLog // nil for an own one
 	source       fanout.Log // in place of log, with live in place of its tail
 	live         fanout.Tail
@@ -117,6 +119,7 @@ func setup(t testing.TB, opts options) *stage {
 		t.Fatal(err)
 	}
 	socketConfig := socketio.DefaultConfig()
+	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), fanout.SocketHeaders...)
 	socketConfig.AllowNamespace = s.gateway.AllowNamespace
 	if opts.sockets != nil {
 		opts.sockets(&socketConfig)
@@ -147,7 +150,7 @@ func (o options) policy(t testing.TB) fanout.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return fanout.Policy{Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes}
+	return fanout.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

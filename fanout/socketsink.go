@@ -14,7 +14,7 @@ import (
 type socketSink struct {
 	socket    *socketio.Socket
 	delivered prometheus.Counter
-	// offsets is set with connection state recovery.
+	// offsets is set for a client that wants connection state recovery, before it joins.
 	offsets bool
 
 	// mu guards offset. It is held while an event is queued, so that an offset
@@ -29,7 +29,11 @@ func (s *socketSink) offer(ev *event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	packet := ev.packet
-	if ev.key != "" && s.offset.namesOthers(ev.epoch, ev.key) {
+	switch {
+	case ev.key == "":
+	case !s.offsets:
+		packet = ev.plainPacket()
+	case s.offset.namesOthers(ev.epoch, ev.key):
 		packet = ev.packetWith(s.offset.with(ev.epoch, ev.key, ev.sequence))
 	}
 	if !s.socket.Offer(packet) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -345,7 +346,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	}
 	policy := fanout.Policy{
 		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
-		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2,
+		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: fanout.RecoveryClients(a.cfg.RecoveryFor),
 		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified fanout.Tokens
@@ -358,6 +359,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	}
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
+	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), fanout.SocketHeaders...)
 	socketConfig.AllowNamespace = gateway.AllowNamespace
 	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
 	socketConfig.DrainPeriod = a.cfg.drainPeriod()

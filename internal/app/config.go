@@ -54,6 +54,8 @@ type Config struct {
 	CatchUp     int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
 	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`
 
+	RecoveryFor string `env:"SOCKET_RECOVERY_CLIENTS" envDefault:"auto" doc:"Socket.IO clients whose session can be recovered, and whose events carry an offset for it: auto (those in JavaScript, by their handshake), all, or asked (those that ask for it); a client that says what it wants gets that"`
+
 	MaxConns       int    `group:"Limits" env:"SOCKET_MAX_CONNECTIONS" envDefault:"0" doc:"sockets in all; 0: no limit"`
 	MaxPerOrigin   int    `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
 	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`

@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,9 @@ type SocketDialer struct {
 	// QueueLength bounds the events that wait for [Socket.Next]; 0 means 1024. At
 	// the bound the socket stops reading, and so becomes a slow client.
 	QueueLength int
+	// Query is what the address has beside the protocol's parameters; empty stands for
+	// recovery=true, so that the client is treated as socket.io-client is.
+	Query string
 }
 
 // Socket is a small Socket.IO 5 client in the default namespace: text packets
@@ -89,7 +93,7 @@ func (d SocketDialer) Dial(ctx context.Context, endpoint string, header http.Hea
 		return nil, fmt.Errorf("dial socket: %w", err)
 	}
 	address.Scheme = strings.Replace(address.Scheme, "http", "ws", 1)
-	address.RawQuery = "EIO=4&transport=websocket"
+	address.RawQuery = "EIO=4&transport=websocket&" + cmp.Or(d.Query, "recovery=true")
 	dialer := websocket.Dialer{NetDialContext: d.NetDial, HandshakeTimeout: 30 * time.Second}
 	conn, response, err := dialer.DialContext(ctx, address.String(), header)
 	if err != nil {

@@ -118,7 +118,7 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
 	address.Scheme = strings.Replace(address.Scheme, "http", "ws", 1)
-	address.RawQuery = "EIO=4&transport=websocket"
+	address.RawQuery = "EIO=4&transport=websocket&recovery=true" // as a browser, which needs not say so
 	header := cfg.Header.Clone()
 	if cfg.Origin != "" {
 		if header == nil {
