@@ -10,18 +10,24 @@ import (
 )
 
 func newTail() *cobra.Command {
-	var address, since string
+	var address, since, token string
 	command := &cobra.Command{
 		Use:   "tail JOB",
 		Short: "Print a job's events as they happen",
 		Long: `tail prints the newest events of a job and then each further one, a line each: the
-socket event's name, a tab, and its payload. It resumes by itself after a break.`,
+socket event's name, a tab, and its payload. It resumes by itself after a break.
+
+Where tokens are on, give it one of a client with --token or REALTIME_TOKEN; the variable
+keeps it out of the list of processes.`,
 		Example: `  realtime tail job-42
   realtime tail job-42 --since 0          # from the beginning
   realtime tail job-42 | jq -R 'split("\t")[1] | fromjson'`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return client.Follow(cmd.Context(), address, args[0], since, func(event client.Event) error {
+			if token == "" {
+				token = os.Getenv("REALTIME_TOKEN")
+			}
+			return client.Follow(cmd.Context(), address, args[0], since, token, func(event client.Event) error {
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", event.Name, event.Data)
 				return err
 			})
@@ -32,6 +38,7 @@ socket event's name, a tab, and its payload. It resumes by itself after a break.
 		port = "3001"
 	}
 	command.Flags().StringVar(&address, "url", "http://localhost:"+port, "address of the gateway")
+	command.Flags().StringVar(&token, "token", "", "token of a client that may follow the job; empty: the one in REALTIME_TOKEN, if it is set")
 	command.Flags().StringVar(&since, "since", "", "start right after this sequence; empty: with the newest events")
 	return command
 }

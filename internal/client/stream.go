@@ -30,14 +30,15 @@ const maxLineBytes = 8 << 20
 // Follow reads a job's events from the gateway at base, such as
 // http://localhost:3001, and gives each to handle, until ctx ends or handle
 // fails. After a break it resumes right after the last event that had a
-// sequence; since is where it starts, empty for the newest events.
-func Follow(ctx context.Context, base, jobID, since string, handle func(Event) error) error {
+// sequence; since is where it starts, empty for the newest events. token is sent as a
+// bearer token; empty sends none.
+func Follow(ctx context.Context, base, jobID, since, token string, handle func(Event) error) error {
 	address, err := url.JoinPath(base, "api/realtime/jobs", url.PathEscape(jobID), "stream")
 	if err != nil {
 		return fmt.Errorf("gateway address %q: %w", base, err)
 	}
 	for first := true; ; first = false {
-		err := follow(ctx, address, &since, handle)
+		err := follow(ctx, address, token, &since, handle)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -58,10 +59,13 @@ type handleError struct{ error }
 func (e handleError) Unwrap() error { return e.error }
 
 // follow reads one connection's worth of events, and moves since along.
-func follow(ctx context.Context, address string, since *string, handle func(Event) error) error {
+func follow(ctx context.Context, address, token string, since *string, handle func(Event) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	if *since != "" {
 		request.Header.Set("Last-Event-ID", *since)
