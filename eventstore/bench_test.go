@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,8 +91,8 @@ func BenchmarkRead(b *testing.B) {
 	ctx := context.Background()
 	for name, read := range map[string]func() ([]messaging.Record, error){
 		"after":  func() ([]messaging.Record, error) { return log.log.ReadAfter(ctx, "job-3", 50_000, 250) },
-		"newest": func() ([]messaging.Record, error) { return log.log.ReadNewest(ctx, "job-3", 250) },
-		"before": func() ([]messaging.Record, error) { return log.log.ReadBefore(ctx, "job-3", 50_000, 250) },
+		"newest": func() ([]messaging.Record, error) { return readBack(ctx, log.log, "job-3", math.MaxUint64, 250) },
+		"before": func() ([]messaging.Record, error) { return readBack(ctx, log.log, "job-3", 50_000, 250) },
 	} {
 		b.Run(name+"/page=250", func(b *testing.B) {
 			b.ReportAllocs()

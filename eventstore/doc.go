@@ -7,7 +7,7 @@
 // Data comes in from ingest ([Log.Append], [Log.DeadLetter]) and goes out three
 // ways: to gateways as it happens ([Tail]), to projections in batches
 // ([Log.Consume]), and to whoever catches up by ranged reads per job
-// ([Log.ReadAfter], [Log.ReadNewest], [Log.ReadBefore]). Operators' tools [Attach]
+// ([Log.ReadAfter], from where [Log.Locate] says). Operators' tools [Attach]
 // to the log as it is, read it from end to end ([Log.Scan]), publish its records on
 // other subjects ([Log.PublishTo]), pause and look at its consumers, and save and
 // restore its streams ([Archive]).

@@ -37,6 +37,9 @@ func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit i
 // (after, before), ascending; so that math.MaxUint64 means without an end. It
 // ends early with the record whose body brings them all to maxBytes.
 func (l *Log) readRange(ctx context.Context, subject string, after, before uint64, limit, maxBytes int) ([]messaging.Record, error) {
+	if after == math.MaxUint64 {
+		return nil, nil // Nothing follows, and the sequence after it would be 0.
+	}
 	var records []messaging.Record
 	epoch := l.Epoch()
 	for size := 0; len(records) < limit && size < maxBytes; {
@@ -97,13 +100,24 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 }
 
 // lastRecord is [Log.LastSequence] for a job whose newest message is no record: a
-// reader that had to come to that would never arrive.
-func (l *Log) lastRecord(ctx context.Context, jobID string) (uint64, error) {
-	records, err := l.ReadNewest(ctx, jobID, 1)
-	if err != nil || len(records) == 0 {
-		return 0, err
+// reader that had to reach that one would never arrive. It looks at ever more of
+// the newest messages, a page at a time.
+func (l *Log) lastRecord(ctx context.Context, jobID string) (last uint64, err error) {
+	before := uint64(math.MaxUint64)
+	for count := 16; ; count *= 4 {
+		span, err := l.Locate(ctx, jobID, before, min(count, maxSkip))
+		if err != nil || span.First == 0 {
+			return 0, err
+		}
+		err = l.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
+			last = record.Sequence
+			return nil
+		})
+		if err != nil || last > 0 || !span.Older {
+			return last, err
+		}
+		before = span.First
 	}
-	return records[0].Sequence, nil
 }
 
 // LastSequences returns the sequence of the newest record of each job; a job

@@ -77,7 +77,7 @@ func TestReadLargeEvents(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("after: %v", got)
 	}
-	records, err := b.log.ReadNewest(t.Context(), "job", count-1)
+	records, err := readBack(t.Context(), b.log, "job", math.MaxUint64, count-1)
 	if got := sequencesOf(records); err != nil || !slices.Equal(got, want[1:]) {
 		t.Errorf("newest: %v, %v", got, err)
 	}
@@ -164,13 +164,7 @@ func TestReadBackAgainstModel(t *testing.T) {
 			}
 			want := slices.DeleteFunc(slices.Clone(model[job]), func(s uint64) bool { return s >= before })
 			want = want[max(0, len(want)-limit):]
-			var records []messaging.Record
-			var err error
-			if before == math.MaxUint64 {
-				records, err = b.log.ReadNewest(t.Context(), job, limit)
-			} else {
-				records, err = b.log.ReadBefore(t.Context(), job, before, limit)
-			}
+			records, err := readBack(t.Context(), b.log, job, before, limit)
 			if got := sequencesOf(records); err != nil || !slices.Equal(got, want) {
 				rt.Fatalf("%s, %d before %d:\ngot  %v %v\nwant %v", job, limit, before, got, err, want)
 			}
@@ -199,13 +193,13 @@ func TestReadBackWhileAppending(t *testing.T) {
 			running = false
 		default:
 		}
-		newest, err := b.log.ReadNewest(t.Context(), "job", limit)
+		newest, err := readBack(t.Context(), b.log, "job", math.MaxUint64, limit)
 		if err != nil {
 			t.Fatal(err)
 		}
 		last := newest[len(newest)-1].Sequence
 		checkRun(t, newest, first, limit)
-		before, err := b.log.ReadBefore(t.Context(), "job", last/2+2, limit)
+		before, err := readBack(t.Context(), b.log, "job", last/2+2, limit)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -14,130 +12,147 @@ import (
 // the range, so that 64 bits of sequence need no more.
 const maxProbes = 2 * 64
 
-// maxSearches bounds how often a page is searched anew because the log changed
-// under it.
-const maxSearches = 8
+// skipBytes is what the bodies of records may come to that are read and dropped
+// in place of another probe.
+const skipBytes = 64 << 10
 
-// ReadNewest returns the job's newest limit records, oldest first: what the log
-// held when it was asked. A job with many records is not read through.
-func (l *Log) ReadNewest(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
-	return l.ReadBefore(ctx, jobID, math.MaxUint64, limit)
-}
-
-// ReadBefore returns the newest limit records of the job with a sequence less
-// than before, oldest first. A job with many records is not read through.
-func (l *Log) ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
+// Locate returns where the newest limit records of a job with a sequence less
+// than before lie; so that math.MaxUint64 means the end. It reads a few records
+// and keeps none: who wants them reads forwards from there, page by page.
+//
+// JetStream reads forwards only, but says with every message of a batch how many
+// more match. So one message read at a guess says how many records lie between
+// the guess and the end. The first guess assumes that the job's records are spread
+// evenly between its first and its last, and fits for a job that published at a
+// steady pace; a pause or a burst costs a few probes more.
+//
+// Records that are appended meanwhile change the counts of both ends of a span, at
+// different moments. A span is at least as long as it should be, and a few records
+// longer then.
+func (l *Log) Locate(ctx context.Context, jobID string, before uint64, limit int) (messaging.Span, error) {
 	subject, err := eventSubject(jobID)
+	if err != nil || limit < 1 || before < 2 {
+		return messaging.Span{}, err
+	}
+	span, err := l.locate(ctx, subject, before, uint64(limit))
 	if err != nil {
-		return nil, err
+		return messaging.Span{}, fmt.Errorf("locate %d records of %s before %d: %w", limit, subject, before, err)
 	}
-	if limit < 1 || before < 2 {
-		return nil, nil
-	}
-	limit = min(limit, 1<<30)
-	records, err := l.readBack(ctx, subject, before, limit)
-	if err != nil {
-		return nil, fmt.Errorf("read %s before %d: %w", subject, before, err)
-	}
-	return records, nil
+	return span, nil
 }
 
-// readBack finds a start from which little more than limit records lie before
-// the end, reads on from there and keeps the last ones.
-//
-// JetStream reads forwards only, but tells with every message of a batch how
-// many more match. So one message read at a guess tells how many records lie
-// between the guess and the end. The first guess assumes that the job's records
-// are spread evenly between its first and its last, and fits for a job that
-// published at a steady pace; a pause or a burst costs a few probes more.
-//
-// Appends, and replicas that lag, change the counts between two requests. A
-// page that came out short although the job has older records is searched anew.
-func (l *Log) readBack(ctx context.Context, subject string, before uint64, limit int) ([]messaging.Record, error) {
-	want := uint64(limit)
-	for range maxSearches {
-		first, found, err := l.search(ctx, subject, before, want)
-		if err != nil || first.count == 0 || first.sequence >= before {
-			return nil, err
-		}
-		records, err := l.lastFrom(ctx, subject, found.sequence, before, limit)
-		if err != nil || len(records) >= limit || found.sequence == first.sequence {
-			return records, err
-		}
-		want += slack(want)
-	}
-	return nil, fmt.Errorf("%w: the log kept changing", ErrIncomplete)
-}
-
-// search returns the job's first record, and the record to read on from so as
-// to get want records before the end, and not many more.
-func (l *Log) search(ctx context.Context, subject string, before, want uint64) (first, many start, err error) {
-	first, err = l.probe(ctx, subject, 1)
-	if err != nil || first.count <= want+slack(want) {
-		return first, first, err
+func (l *Log) locate(ctx context.Context, subject string, before, want uint64) (messaging.Span, error) {
+	first, err := l.probe(ctx, subject, 1)
+	if err != nil || first.count == 0 || first.sequence >= before {
+		return messaging.Span{}, err
 	}
 	last, err := l.direct(ctx, eventStream, directRequest{Last: subject})
 	if errors.Is(err, errNotFound) {
-		return start{}, start{}, nil // Purged since the probe.
+		return messaging.Span{}, nil // Purged since the probe.
 	}
 	if err != nil {
-		return first, first, err
+		return messaging.Span{}, err
 	}
-	var beyond start
+	var beyond start // the records that are not wanted
 	if before <= last.sequence {
 		if beyond, err = l.probe(ctx, subject, before); err != nil {
-			return first, first, err
+			return messaging.Span{}, err
 		}
 	}
+	end := min(before, last.sequence+1)
+	if first.sequence >= end {
+		return messaging.Span{}, nil // Purged since the probe.
+	}
+	for target, round := want, 0; round < maxSearches; round++ {
+		// The first itself lies before the end, whatever was appended since.
+		first.count = max(less(first.count, beyond.count), 1)
+		if first.count <= want {
+			return messaging.Span{First: first.sequence, Last: end - 1, Count: int(first.count)}, nil
+		}
+		found, err := l.search(ctx, subject, first, start{sequence: end}, beyond.count, target)
+		if err != nil {
+			return messaging.Span{}, err
+		}
+		// Records that were appended during the search count for what was found.
+		// Counted after it, they count for neither.
+		counted := beyond.count
+		if beyond, err = l.probe(ctx, subject, end); err != nil {
+			return messaging.Span{}, err
+		}
+		found.count = less(found.count+counted, beyond.count)
+		if found.count >= want || found.sequence == first.sequence {
+			if found, err = l.skip(ctx, subject, found, end, beyond.count, want); err != nil {
+				return messaging.Span{}, err
+			}
+			return messaging.Span{
+				First: found.sequence, Last: end - 1, Count: int(min(found.count, want)), Older: found.sequence > first.sequence,
+			}, nil
+		}
+		target += 2 * less(beyond.count, counted)
+		if first, err = l.probe(ctx, subject, 1); err != nil || first.count == 0 || first.sequence >= end {
+			return messaging.Span{}, err
+		}
+	}
+	return messaging.Span{}, fmt.Errorf("%w: the log kept changing", ErrIncomplete)
+}
 
-	// From many on there are more records than the page should read; from few
-	// on there are too few.
-	many = start{sequence: first.sequence, count: less(first.count, beyond.count)}
-	few := start{sequence: min(before, last.sequence+1)}
+// maxSearches bounds how often a span is searched for anew because the log changed
+// during the search.
+const maxSearches = 8
+
+// search returns a record from which want records lie before the end, or a few
+// more. From many on there are more than that; from few on there are too few.
+func (l *Log) search(ctx context.Context, subject string, many, few start, beyond, want uint64) (start, error) {
 	for round := range maxProbes {
-		if many.count <= want+slack(want) || few.sequence <= many.sequence+1 {
+		if many.count <= want+many.cheap(want) || few.sequence <= many.sequence+1 {
 			break
 		}
 		guess := many.middle(few)
 		if round%2 == 0 {
-			guess = many.between(few, want+slack(want)/2)
+			guess = many.between(few, want+many.cheap(want)/2)
 		}
 		found, err := l.probe(ctx, subject, guess)
 		if err != nil {
-			return first, first, err
+			return start{}, err
 		}
-		found.count = less(found.count, beyond.count)
+		found.count = less(found.count, beyond)
 		if found.count < want || found.sequence >= few.sequence {
 			few = start{sequence: guess, count: found.count}
 		} else {
 			many = found
 		}
 	}
-	return first, many, nil
+	return many, nil
 }
 
-// lastFrom reads from a sequence to the end and returns the last limit records.
-func (l *Log) lastFrom(ctx context.Context, subject string, from, before uint64, limit int) ([]messaging.Record, error) {
-	var kept []messaging.Record
-	page := limit + int(slack(uint64(limit)))
-	for after := from - 1; ; {
-		records, err := l.readRange(ctx, subject, after, before, page, math.MaxInt)
+// skip reads on from a record until want records lie before the end, or fewer.
+func (l *Log) skip(ctx context.Context, subject string, from start, end, beyond, want uint64) (start, error) {
+	for from.count > want {
+		request := directRequest{
+			Sequence: from.sequence + 1, Next: subject, Batch: int(min(from.count-want, maxSkip)), MaxBytes: pageBytes,
+		}
+		reached := from
+		err := l.batch(ctx, eventStream, request, func(found message) {
+			if reached.count > want && found.sequence < end {
+				reached = start{sequence: found.sequence, count: less(found.pending+1, beyond)}
+			}
+		})
 		if err != nil {
-			return nil, err
+			return start{}, err
 		}
-		kept = append(kept, records...)
-		if extra := len(kept) - limit; extra > 0 {
-			kept = slices.Clone(kept[extra:])
+		if reached.sequence == from.sequence {
+			return from, nil // What followed was removed, or comes after the end.
 		}
-		if len(records) < page {
-			return kept, nil
-		}
-		after = records[len(records)-1].Sequence
+		from = reached
 	}
+	return from, nil
 }
+
+// maxSkip bounds the records of one request whose answer is dropped.
+const maxSkip = 1024
 
 // slack is how many records more than asked for are cheaper to read than to
-// avoid by another probe.
+// avoid by another probe, unless they are large.
 func slack(limit uint64) uint64 { return limit/2 + 16 }
 
 func less(a, b uint64) uint64 {
@@ -147,8 +162,13 @@ func less(a, b uint64) uint64 {
 	return a - b
 }
 
-// start is a sequence, and how many records of the job lie from it to the end.
-type start struct{ sequence, count uint64 }
+// start is a sequence, how many records of the job lie from it to the end, and
+// the size of the first of them, 0 where that is not known.
+type start struct{ sequence, count, size uint64 }
+
+// cheap is how many records more than want are read and dropped in place of
+// another probe, going by the size of one.
+func (s start) cheap(want uint64) uint64 { return min(slack(want), skipBytes/max(s.size, 1)) }
 
 // middle returns the sequence half way between the two.
 func (s start) middle(few start) uint64 { return s.sequence + (few.sequence-s.sequence)/2 }
@@ -170,7 +190,7 @@ func (s start) between(few start, want uint64) uint64 {
 func (l *Log) probe(ctx context.Context, subject string, sequence uint64) (start, error) {
 	var found start
 	err := l.batch(ctx, eventStream, directRequest{Sequence: sequence, Next: subject, Batch: 1}, func(m message) {
-		found = start{sequence: m.sequence, count: m.pending + 1}
+		found = start{sequence: m.sequence, count: m.pending + 1, size: uint64(len(m.body))}
 	})
 	return found, err
 }

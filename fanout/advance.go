@@ -22,8 +22,8 @@ const (
 	outcomeFull
 )
 
-// advance gives a subscription one turn: what is left of its page, then the
-// ring, then one more page of history. It is called by the sink's reader only.
+// advance gives a subscription one turn: what is left of its page, then a
+// page of what older writers left, the ring, or one more page of history. It is called by the sink's reader only.
 func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	ctx, release := sub.life.within(ctx)
 	defer release()
@@ -50,12 +50,21 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	if full := sub.flush(); full {
 		return outcomeFull
 	}
+	if len(sub.older) > 0 {
+		page, taken, err := h.history.older(ctx, sub.asker(), sub.room.jobID, sub.older)
+		if err != nil {
+			return h.pause(ctx, sub, err)
+		}
+		sub.older = sub.older[taken:]
+		sub.read(page)
+		return outcomeReading
+	}
 	if sub.cursor >= sub.readTo {
 		if outcome, done := h.level(sub); done {
 			return outcome
 		}
 	}
-	page, err := h.history.after(ctx, sub.room.place(), sub.cursor, cmp.Or(sub.limit, firstPageEvents))
+	page, err := h.history.after(ctx, sub.asker(), sub.room.place(), sub.cursor, cmp.Or(sub.limit, sub.firstPage()))
 	if err != nil {
 		return h.pause(ctx, sub, err)
 	}

@@ -162,7 +162,8 @@ func refuseRequest(w http.ResponseWriter, decision guardrails.Decision, jobID st
 	case messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired:
 		status = http.StatusUnauthorized
 		w.Header().Set("WWW-Authenticate", "Bearer")
-	case messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded:
+	case messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded,
+		messaging.CodeClientRequestsExceeded, messaging.CodeRequestRateExceeded:
 		status = http.StatusTooManyRequests
 	}
 	problem := problemOf(decision, jobID)

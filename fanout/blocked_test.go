@@ -98,9 +98,9 @@ func (l valveLog) ReadAfter(ctx context.Context, jobID string, after uint64, lim
 	return l.Log.ReadAfter(ctx, jobID, after, limit)
 }
 
-func (l valveLog) ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
-	l.valve.pass("Log.ReadBefore")
-	return l.Log.ReadBefore(ctx, jobID, before, limit)
+func (l valveLog) Locate(ctx context.Context, jobID string, before uint64, limit int) (messaging.Span, error) {
+	l.valve.pass("Log.Locate")
+	return l.Log.Locate(ctx, jobID, before, limit)
 }
 
 func (l valveTail) Follow(ctx context.Context, jobID string) error {
@@ -113,14 +113,19 @@ func (l valveTail) Unfollow(jobID string) {
 	l.Tail.Unfollow(jobID)
 }
 
-func (p valveProjection) ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
-	p.valve.pass("Projection.ReadLegacy")
-	return p.Projection.ReadLegacy(ctx, jobID, limit)
+func (p valveProjection) FindLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
+	p.valve.pass("Projection.FindLegacy")
+	return p.Projection.FindLegacy(ctx, jobID, limit)
 }
 
-func (p valveProjection) ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error) {
-	p.valve.pass("Projection.ReadBefore")
-	return p.Projection.ReadBefore(ctx, jobID, before, limit)
+func (p valveProjection) ReadLegacy(ctx context.Context, jobID string, names []string) ([]messaging.Record, int, error) {
+	p.valve.pass("Projection.ReadLegacy")
+	return p.Projection.ReadLegacy(ctx, jobID, names)
+}
+
+func (p valveProjection) Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error) {
+	p.valve.pass("Projection.Locate")
+	return p.Projection.Locate(ctx, jobID, before, limit)
 }
 
 func (p valveProjection) ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
@@ -169,9 +174,10 @@ func TestBlockedDependencyHoldsUpNobodyElse(t *testing.T) {
 		{method: "Log.LastSequence", provoke: subscribe},
 		{method: "Log.LastSequences", provoke: func(*stage, *socketClient) {}}, // the regular check calls it
 		{method: "Log.ReadAfter", withoutDB: true, provoke: resume},
-		{method: "Log.ReadBefore", withoutDB: true, provoke: catchUp},
+		{method: "Log.Locate", withoutDB: true, provoke: catchUp},
 		{method: "Projection.ReadAfter", provoke: resume},
-		{method: "Projection.ReadBefore", provoke: catchUp},
+		{method: "Projection.Locate", provoke: catchUp},
+		{method: "Projection.FindLegacy", provoke: resume},
 		{method: "Projection.ReadLegacy", provoke: resume},
 		{method: "Projection.Head", provoke: subscribe},
 		{method: "Erasures.Erased", provoke: func(s *stage, _ *socketClient) { s.hub.ErasureNoted() }},
@@ -204,6 +210,7 @@ func TestBlockedDependencyHoldsUpNobodyElse(t *testing.T) {
 			s := setup(t, opts)
 			log.set(func(*memoryLog) { tail.hub = s.hub })
 			log.publish("a/old", 3)
+			log.set(func(l *memoryLog) { l.legacy["a/old"] = []messaging.Record{legacyStatus("a/old", emittedAt(0))} })
 			ann := map[string]string{"token": "ann"}
 			honest, _ := s.connectWith(ann, nil)
 			honest.subscribe("a/live")

@@ -42,11 +42,9 @@ func (h *Hub) resume(ctx context.Context, sub *subscription, at place) (known bo
 	}
 	if position.Sequence == 0 && !sub.start.recovered {
 		// From the very beginning: what older writers left comes first.
-		older, err := h.history.oldest(ctx, sub.room.jobID)
-		if err != nil {
+		if sub.older, err = h.history.oldest(ctx, sub.asker(), sub.room.jobID); err != nil {
 			return false, err
 		}
-		sub.read(older)
 	}
 	sub.pass(position.Sequence)
 	sub.catchUp.from = position.Sequence
@@ -84,24 +82,24 @@ func (h *Hub) gaveOut(ctx context.Context, sub *subscription, at place) (bool, e
 // fresh starts with the newest events of the job, or, when nothing is stored,
 // with its last known status.
 func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
-	page, err := h.history.newest(ctx, sub.room, sub.start.limit)
+	if events, ok := sub.room.newest(sub.start.limit); ok && len(events) == sub.start.limit {
+		sub.read(page{events: events, source: messaging.SourceMemory, through: events[len(events)-1].sequence})
+		sub.pass(events[0].sequence - 1)
+		sub.catchUp.from = events[0].sequence - 1
+		return nil
+	}
+	found, err := h.history.newest(ctx, sub.asker(), sub.room.place(), sub.start.limit)
 	if err != nil {
 		return err
 	}
-	from := page.through
-	for _, ev := range page.events {
-		if ev.sequence > 0 {
-			from = ev.sequence - 1
-			break
-		}
+	sub.older = found.older
+	sub.read(found.first)
+	sub.pass(found.after)
+	sub.catchUp.from = found.after
+	if found.head > sub.room.place().head {
+		sub.readTo = found.head // the room knows nothing of it
 	}
-	sub.read(page)
-	sub.pass(from)
-	sub.catchUp.from = from
-	if page.through > sub.room.place().head {
-		sub.readTo = page.through // the room knows nothing of it
-	}
-	if len(page.events) == 0 {
+	if found.empty {
 		h.lastStatus(ctx, sub)
 	}
 	return nil
@@ -113,7 +111,7 @@ func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
 	if sub.room.place().kept > 0 {
 		return // it is of what was erased
 	}
-	head, found := h.history.head(ctx, sub.room.jobID)
+	head, found := h.history.head(ctx, sub.asker(), sub.room.jobID)
 	if !found {
 		return
 	}

@@ -73,7 +73,7 @@ func (f *follow) job(jobID string) sessionJob {
 func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant guardrails.Grant) *client {
 	sink := &socketSink{socket: socket, delivered: g.hub.metrics.delivered.WithLabelValues("socketio")}
 	c := &client{
-		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink),
+		gateway: g, socket: socket, slot: slot, sink: sink, reader: newReader(g.hub, sink, slot.Owner()),
 		quota: g.quotaOf(socket, slot), grant: grant,
 		joinedAt: time.Now(), lastActive: time.Now(), subscriptions: make(map[string]*follow),
 	}

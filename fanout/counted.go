@@ -20,12 +20,6 @@ func (l countedLog) ReadAfter(ctx context.Context, jobID string, after uint64, l
 	return l.Log.ReadAfter(ctx, jobID, after, limit)
 }
 
-// ReadBefore implements Log.
-func (l countedLog) ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
-	l.reads.Inc()
-	return l.Log.ReadBefore(ctx, jobID, before, limit)
-}
-
 // countedProjection counts the pages that are read from MongoDB.
 type countedProjection struct {
 	Projection
@@ -44,8 +38,14 @@ func (p countedProjection) ReadBefore(ctx context.Context, jobID string, before 
 	return p.Projection.ReadBefore(ctx, jobID, before, limit)
 }
 
-// ReadLegacy implements Projection.
-func (p countedProjection) ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
+// FindLegacy implements Projection.
+func (p countedProjection) FindLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
 	p.reads.Inc()
-	return p.Projection.ReadLegacy(ctx, jobID, limit)
+	return p.Projection.FindLegacy(ctx, jobID, limit)
+}
+
+// ReadLegacy implements Projection.
+func (p countedProjection) ReadLegacy(ctx context.Context, jobID string, names []string) ([]messaging.Record, int, error) {
+	p.reads.Inc()
+	return p.Projection.ReadLegacy(ctx, jobID, names)
 }

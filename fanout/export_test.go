@@ -25,7 +25,7 @@ func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed fu
 	hub.rooms[jobID] = room
 	sinks := make([]countingSink, n)
 	for i := range sinks {
-		sub := &subscription{room: room, sink: &sinks[i], reader: newReader(hub, &sinks[i])}
+		sub := &subscription{room: room, sink: &sinks[i], reader: newReader(hub, &sinks[i], "")}
 		room.enliven(sub)
 	}
 	return hub.Live, func() int {

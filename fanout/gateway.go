@@ -28,6 +28,9 @@ type Policy struct {
 	// CatchUpLimit is how many events a subscription without a position is
 	// replayed, 1 or more.
 	CatchUpLimit int
+	// AnswerBytes bounds what the answers over REST that are in flight have read of
+	// the history and not written yet; at least 2 MiB are used.
+	AnswerBytes int64
 	// SessionRefresh is how often the session of a connected socket is saved
 	// again, so that it does not expire. It is used with sessions only.
 	SessionRefresh time.Duration
@@ -48,11 +51,15 @@ type Gateway struct {
 	tokens    Tokens   // nil: everybody may do everything
 	admission *guardrails.Admission
 	quotas    *guardrails.Quotas
+	requests  *guardrails.Requests // over REST
+	memory    *memory              // of their answers
 	logger    *slog.Logger
 	refused   *prometheus.CounterVec
 	evicted   prometheus.Counter
 	recovered prometheus.Counter
-	refusals  refusals
+	// cutAnswers counts the answers over REST that the client did not take.
+	cutAnswers prometheus.Counter
+	refusals   refusals
 	// refusedOrigins are logged apart, with the setting that would admit them.
 	refusedOrigins refusedOrigins
 	streams        streams
@@ -99,6 +106,8 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 		}),
 		admission: guardrails.NewAdmission(policy.Limits),
 		quotas:    guardrails.NewQuotas(policy.Limits),
+		requests:  guardrails.NewRequests(policy.Limits),
+		memory:    newMemory(policy.AnswerBytes),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
 			Help: "Requests of clients that were refused, or in a dry run would have been, by error code.",
@@ -111,8 +120,12 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 			Name: "realtime_fanout_recovered_total",
 			Help: "Sockets that got an earlier session back.",
 		}),
+		cutAnswers: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_answers_cut_total",
+			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
+		}),
 	}
-	registerer.MustRegister(g.refused, g.evicted, g.recovered, g.forgotten, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	registerer.MustRegister(g.refused, g.evicted, g.recovered, g.forgotten, g.cutAnswers, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",
 	}, func() float64 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 
@@ -68,9 +69,9 @@ type place struct {
 }
 
 // after returns up to limit events of a job with a sequence above after.
-func (h *history) after(ctx context.Context, at place, after uint64, limit int) (page, error) {
+func (h *history) after(ctx context.Context, by asker, at place, after uint64, limit int) (page, error) {
 	key := fmt.Sprintf("after %d %d %s %s", after, limit, at.epoch, at.jobID)
-	return h.flights.share(ctx, key, func(ctx context.Context) (page, error) {
+	return share(ctx, h.flights, by, key, func(ctx context.Context) (page, error) {
 		result, err := h.readAfter(ctx, at, after, limit, false)
 		if err == nil && result.firstAvailable > 0 && h.projection != nil {
 			// No client is told of a gap on the word of an old floor, or because MongoDB
@@ -121,77 +122,108 @@ func (h *history) firstAvailable(ctx context.Context, epoch string, records []me
 	}
 }
 
-// newest returns the newest limit events of the room's job, and, when those that
-// have a sequence are fewer, what older writers left in front of them.
-func (h *history) newest(ctx context.Context, room *room, limit int) (page, error) {
-	if events, ok := room.newest(limit); ok && len(events) == limit {
-		return page{events: events, source: messaging.SourceMemory, through: events[limit-1].sequence}, nil
-	}
-	at := room.place()
+// beginning is where a subscription without a position begins.
+type beginning struct {
+	// older names the documents that older writers left in front of the records.
+	older []string
+	// after is the sequence after which the records follow, and head the job's newest
+	// one: the room may not know of it yet.
+	after, head uint64
+	// first is the first page of the records, so that a crowd shares that, too. It is
+	// empty when it comes after documents of older writers, or could not be read.
+	first page
+	// empty is set when there are neither.
+	empty bool
+}
+
+// newest finds the newest limit events of a job, and, when those that have a
+// sequence are fewer, what older writers left in front of them.
+func (h *history) newest(ctx context.Context, by asker, at place, limit int) (beginning, error) {
 	key := fmt.Sprintf("newest %d %s %s", limit, at.epoch, at.jobID)
-	return h.flights.share(ctx, key, func(ctx context.Context) (page, error) {
+	return share(ctx, h.flights, by, key, func(ctx context.Context) (beginning, error) {
 		// The room may not have heard of the newest records yet. Who subscribes
 		// after they were stored is due them, and no status in their place.
 		last, err := h.log.LastSequence(ctx, at.jobID)
 		if err != nil {
-			return page{}, err
+			return beginning{}, err
 		}
 		at.head = max(at.head, last)
-		records, source, err := h.before(ctx, at, 0, limit)
-		if err == nil && source == messaging.SourceLog {
-			_, err = h.firstAvailable(ctx, at.epoch, records)
-		}
+		span, err := h.locate(ctx, at, limit)
 		if err != nil {
-			return page{}, err
+			return beginning{}, err
 		}
-		if len(records) < limit {
-			if older := h.legacy(ctx, at.jobID, limit-len(records)); len(older) > 0 {
-				records, source = append(older, records...), messaging.SourceMongoDB
+		found := beginning{head: max(at.head, span.Last), after: at.head}
+		if span.Count > 0 {
+			found.after = span.First - 1
+		}
+		if at.kept > 0 {
+			found.after = max(found.after, at.kept-1)
+		}
+		if span.Count < limit {
+			found.older = h.findLegacy(ctx, at.jobID, limit-span.Count)
+		}
+		if len(found.older) > 0 {
+			return found, nil
+		}
+		found.empty = span.Count == 0
+		if found.after < found.head {
+			if first, err := h.readAfter(ctx, at, found.after, min(limit, maxPageEvents), false); err == nil && first.firstAvailable == 0 {
+				found.first = first
 			}
 		}
-		result := h.page(records, source)
-		if result.through == 0 {
-			result.through = at.head
-		}
-		// Otherwise what is between the page and the head was removed while it was
-		// read. Who has the page is told of that, so its cursor stays before it.
-		return result, nil
+		return found, nil
 	})
 }
 
-// before returns the newest limit records with a sequence below before, where 0
-// stands for the end, oldest first. What the log has removed since comes from
-// MongoDB, if that is up.
-func (h *history) before(ctx context.Context, at place, before uint64, limit int) ([]messaging.Record, messaging.Source, error) {
-	if records, ok := h.projectedBefore(ctx, at, before, limit); ok {
-		return records, messaging.SourceMongoDB, nil
+// locate finds the newest limit records of a job, in MongoDB or in the log.
+func (h *history) locate(ctx context.Context, at place, limit int) (messaging.Span, error) {
+	if span, ok := h.projectedSpan(ctx, at, limit); ok {
+		return span, nil
 	}
 	if at.head == 0 {
-		return nil, messaging.SourceNone, nil
+		return messaging.Span{}, nil
 	}
-	records, err := h.log.ReadBefore(ctx, at.jobID, before, limit)
-	if err != nil {
-		return nil, messaging.SourceNone, err
+	span, err := h.locateInLog(ctx, at, math.MaxUint64, limit)
+	if err == nil {
+		_, err = h.firstAvailable(ctx, at.epoch, nil)
 	}
-	if found := lastSequence(records); before == 0 && found < at.head {
-		// Either the newest records have been removed, or they are not seen yet.
-		newest, err := h.log.LastSequence(ctx, at.jobID)
-		if err != nil {
-			return nil, messaging.SourceNone, err
-		}
-		if newest > found {
-			return nil, messaging.SourceNone, errBehind
-		}
-	}
-	return records, messaging.SourceLog, nil
+	return span, err
 }
 
-// oldest returns the documents that older writers left without a sequence: the
-// newest legacyEvents of them.
-func (h *history) oldest(ctx context.Context, jobID string) (page, error) {
-	return h.flights.share(ctx, "oldest "+jobID, func(ctx context.Context) (page, error) {
-		return h.page(h.legacy(ctx, jobID, legacyEvents), messaging.SourceMongoDB), nil
+// locateInLog finds the newest limit records below before in the log.
+func (h *history) locateInLog(ctx context.Context, at place, before uint64, limit int) (messaging.Span, error) {
+	span, err := h.log.Locate(ctx, at.jobID, before, limit)
+	if err == nil && before == math.MaxUint64 && span.Last < at.head {
+		// Either the newest records have been removed, or they are not seen yet.
+		var newest uint64
+		if newest, err = h.log.LastSequence(ctx, at.jobID); err == nil && newest > span.Last {
+			err = errBehind
+		}
+	}
+	if err != nil {
+		return messaging.Span{}, err
+	}
+	return span, nil
+}
+
+// oldest names the documents that older writers left without a sequence: the newest
+// legacyEvents of them.
+func (h *history) oldest(ctx context.Context, by asker, jobID string) ([]string, error) {
+	return share(ctx, h.flights, by, "oldest "+jobID, func(ctx context.Context) ([]string, error) {
+		return h.findLegacy(ctx, jobID, legacyEvents), nil
 	})
+}
+
+// older returns the events of the first of the documents that older writers left, and
+// how many names that took.
+func (h *history) older(ctx context.Context, by asker, jobID string, names []string) (result page, taken int, err error) {
+	err = h.flights.bounded(ctx, by, func(ctx context.Context) error {
+		var records []messaging.Record
+		records, taken = h.legacy(ctx, jobID, names)
+		result = h.page(records, messaging.SourceMongoDB)
+		return nil
+	})
+	return result, taken, err
 }
 
 // page encodes records.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -41,11 +42,13 @@ type memoryLog struct {
 	// Faults.
 	down       bool          // every request fails
 	failReads  int           // so many reads fail
+	failAfter  int           // once so many pages were read, the others fail; 0: none does
 	gate       chan struct{} // when set, what was read is held back until it is closed
 	blind      uint64        // reads do not see the newest records, so many of them
 	mongoDown  bool
 	mongoHangs time.Duration // how long MongoDB takes for an answer
 	reads      int           // of pages of the log, so far
+	searches   int           // for pages of the log, so far
 	asked      int           // of pages of the projection, so far
 }
 
@@ -186,6 +189,14 @@ func (l *memoryLog) pass() {
 // page returns the records of a job that a read sees. The lock is held.
 func (l *memoryLog) page(jobID string) ([]messaging.Record, error) {
 	l.reads++
+	if l.failAfter > 0 && l.reads > l.failAfter {
+		return nil, errDown
+	}
+	return l.visible(jobID)
+}
+
+// visible returns the records of a job that are seen. The lock is held.
+func (l *memoryLog) visible(jobID string) ([]messaging.Record, error) {
 	if l.down {
 		return nil, errDown
 	}
@@ -206,11 +217,9 @@ func following(records []messaging.Record, after uint64, limit int) []messaging.
 	return records[:min(limit, len(records))]
 }
 
-// preceding returns the last limit records before a sequence; 0 is the end.
+// preceding returns the last limit records before a sequence.
 func preceding(records []messaging.Record, before uint64, limit int) []messaging.Record {
-	if before > 0 {
-		records = records[:sort.Search(len(records), func(i int) bool { return records[i].Sequence >= before })]
-	}
+	records = records[:sort.Search(len(records), func(i int) bool { return records[i].Sequence >= before })]
 	return records[max(0, len(records)-limit):]
 }
 
@@ -256,16 +265,43 @@ func (l *memoryLog) ReadAfter(_ context.Context, jobID string, after uint64, lim
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	records, err := l.page(jobID)
-	return slices.Clone(following(records, after, limit)), err
+	return pageOf(following(records, after, limit)), err
 }
 
-// ReadBefore implements fanout.Log.
-func (l *memoryLog) ReadBefore(_ context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
+// Locate implements fanout.Log.
+func (l *memoryLog) Locate(_ context.Context, jobID string, before uint64, limit int) (messaging.Span, error) {
 	defer l.pass()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	records, err := l.page(jobID)
-	return slices.Clone(preceding(records, before, limit)), err
+	l.searches++
+	records, err := l.visible(jobID)
+	return spanOf(records, before, limit), err
+}
+
+// spanOf returns where the last limit records before a sequence lie.
+func spanOf(records []messaging.Record, before uint64, limit int) messaging.Span {
+	all := preceding(records, before, len(records))
+	found := preceding(records, before, limit)
+	if len(found) == 0 {
+		return messaging.Span{}
+	}
+	return messaging.Span{
+		First: found[0].Sequence, Last: found[len(found)-1].Sequence, Count: len(found), Older: len(found) < len(all),
+	}
+}
+
+// sourcePage is what the bodies of one page come to before a source ends it.
+const sourcePage = 1 << 20
+
+// pageOf ends a page with the record whose body brings them all to sourcePage.
+func pageOf(records []messaging.Record) []messaging.Record {
+	size := 0
+	for i, r := range records {
+		if size += len(r.Body); size >= sourcePage {
+			return slices.Clone(records[:i+1])
+		}
+	}
+	return slices.Clone(records)
 }
 
 // memoryProjection is the projection of a memoryLog.
@@ -320,17 +356,27 @@ func (p memoryProjection) page(ctx context.Context, jobID, epoch string) ([]mess
 // ReadAfter implements fanout.Projection.
 func (p memoryProjection) ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
 	documents, err := p.page(ctx, jobID, after.Epoch)
-	return slices.Clone(following(documents, after.Sequence, limit)), err
+	return pageOf(following(documents, after.Sequence, limit)), err
 }
 
 // ReadBefore implements fanout.Projection.
 func (p memoryProjection) ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error) {
 	documents, err := p.page(ctx, jobID, before.Epoch)
-	return slices.Clone(preceding(documents, before.Sequence, limit)), err
+	page := slices.Clone(preceding(documents, before.Sequence, limit))
+	slices.Reverse(page)
+	page = pageOf(page)
+	slices.Reverse(page)
+	return page, err
 }
 
-// ReadLegacy implements fanout.Projection.
-func (p memoryProjection) ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error) {
+// Locate implements fanout.Projection.
+func (p memoryProjection) Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error) {
+	documents, err := p.page(ctx, jobID, before.Epoch)
+	return spanOf(documents, before.Sequence, limit), err
+}
+
+// older returns the documents that older writers left.
+func (p memoryProjection) older(ctx context.Context, jobID string) ([]messaging.Record, error) {
 	if err := p.hang(ctx); err != nil {
 		return nil, err
 	}
@@ -339,7 +385,31 @@ func (p memoryProjection) ReadLegacy(ctx context.Context, jobID string, limit in
 	if p.log.mongoDown {
 		return nil, errDown
 	}
-	return preceding(slices.Clone(p.log.legacy[jobID]), 0, limit), nil
+	return slices.Clone(p.log.legacy[jobID]), nil
+}
+
+// FindLegacy implements fanout.Projection.
+func (p memoryProjection) FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error) {
+	records, err := p.older(ctx, jobID)
+	for i := max(0, len(records)-limit); i < len(records); i++ {
+		names = append(names, fmt.Sprint(i))
+	}
+	return names, err
+}
+
+// ReadLegacy implements fanout.Projection.
+func (p memoryProjection) ReadLegacy(ctx context.Context, jobID string, names []string) ([]messaging.Record, int, error) {
+	records, err := p.older(ctx, jobID)
+	if err != nil {
+		return nil, 0, err
+	}
+	var named []messaging.Record
+	for _, name := range names {
+		i, _ := strconv.Atoi(name)
+		named = append(named, records[i])
+	}
+	page := pageOf(named)
+	return page, len(page), nil
 }
 
 // Head implements fanout.Projection.

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -69,67 +70,108 @@ func bodyBytes(records []messaging.Record) (size int) {
 	return size
 }
 
-// projectedBefore reads the newest records below before from MongoDB. It reports
-// false when the log has to answer.
-func (h *history) projectedBefore(ctx context.Context, at place, before uint64, limit int) ([]messaging.Record, bool) {
+// projectedEnd returns the position before which MongoDB is asked for the newest
+// records below before, so that math.MaxUint64 means the end. It reports false when
+// the log has to answer.
+func (h *history) projectedEnd(ctx context.Context, at place, before uint64) (messaging.Position, bool) {
 	if !h.mongoUp(false) {
-		return nil, false
+		return messaging.Position{}, false
 	}
 	floor, ok := h.projectedUpTo(ctx)
 	if !ok {
-		return nil, false
+		return messaging.Position{}, false
 	}
 	end := at.head + 1
 	if at.head == 0 {
 		end = floor + 1 // the log has nothing of the job any more; MongoDB may
 	}
-	if before > 0 {
-		end = min(end, before)
-	}
-	if end > floor+1 {
-		return nil, false
-	}
+	end = min(end, before)
+	return messaging.Position{Epoch: at.epoch, Sequence: end}, end <= floor+1
+}
+
+// askBack asks MongoDB for what lies before end. answered is false when it did not
+// answer well, and for an answer that does not reach the job's head from there. ask
+// returns the newest sequence that it found.
+func (h *history) askBack(ctx context.Context, at place, end messaging.Position, ask func(context.Context) (newest uint64, err error)) (answered bool) {
 	asking := ctx
 	if at.head > 0 { // otherwise the log has nothing to take its place
 		var cancel context.CancelFunc
 		asking, cancel = context.WithTimeout(ctx, h.patience)
 		defer cancel()
 	}
-	records, err := h.projection.ReadBefore(asking, at.jobID, messaging.Position{Epoch: at.epoch, Sequence: end}, limit)
+	newest, err := ask(asking)
 	if !h.mongoAnswered(ctx, asking, err) {
-		return nil, false
+		return false
 	}
-	switch {
-	case at.head == 0:
-		return records, len(records) > 0
-	case end == at.head+1:
-		return records, lastSequence(records) == at.head
-	default:
-		return records, len(records) > 0
+	if at.head > 0 && end.Sequence == at.head+1 {
+		return newest == at.head
 	}
+	return newest > 0
 }
 
-// legacy returns the newest limit documents that older writers left without a
-// sequence, oldest first; none when MongoDB is not there to ask. They count as
-// older than every record that has one. Nobody else has them, so that MongoDB is
-// waited for longer than for a page.
-func (h *history) legacy(ctx context.Context, jobID string, limit int) []messaging.Record {
+// projectedBefore reads the newest records below before from MongoDB: a page of
+// them, which ends early at sourcePageBytes. It reports false when the log has to
+// answer.
+func (h *history) projectedBefore(ctx context.Context, at place, before uint64, limit int) (records []messaging.Record, ok bool) {
+	end, ok := h.projectedEnd(ctx, at, before)
+	if !ok {
+		return nil, false
+	}
+	ok = h.askBack(ctx, at, end, func(ctx context.Context) (newest uint64, err error) {
+		records, err = h.projection.ReadBefore(ctx, at.jobID, end, limit)
+		return lastSequence(records), err
+	})
+	return records, ok
+}
+
+// projectedSpan finds the newest limit records in MongoDB. It reports false when
+// the log has to answer.
+func (h *history) projectedSpan(ctx context.Context, at place, limit int) (span messaging.Span, ok bool) {
+	end, ok := h.projectedEnd(ctx, at, math.MaxUint64)
+	if !ok {
+		return messaging.Span{}, false
+	}
+	ok = h.askBack(ctx, at, end, func(ctx context.Context) (newest uint64, err error) {
+		span, err = h.projection.Locate(ctx, at.jobID, end, limit)
+		return span.Last, err
+	})
+	return span, ok
+}
+
+// findLegacy names the newest limit documents that older writers left without a
+// sequence, oldest first; none when MongoDB is not there to ask. They count as older
+// than every record that has one. Nobody else has them, so that MongoDB is waited for
+// longer than for a page.
+func (h *history) findLegacy(ctx context.Context, jobID string, limit int) []string {
 	if !h.mongoUp(false) {
 		return nil
 	}
-	records, err := h.projection.ReadLegacy(ctx, jobID, limit)
+	names, err := h.projection.FindLegacy(ctx, jobID, limit)
 	if !h.mongoAnswered(ctx, ctx, err) {
 		return nil
 	}
-	return records
+	return names
+}
+
+// legacy returns the events of the first of these documents, and how many names that
+// took; all of them, when MongoDB is not there to ask.
+func (h *history) legacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int) {
+	if !h.mongoUp(false) {
+		return nil, len(names)
+	}
+	records, taken, err := h.projection.ReadLegacy(ctx, jobID, names)
+	if !h.mongoAnswered(ctx, ctx, err) {
+		return nil, len(names)
+	}
+	return records, taken
 }
 
 // head returns the job's last known status, if MongoDB is there to ask.
-func (h *history) head(ctx context.Context, jobID string) (head JobHead, found bool) {
+func (h *history) head(ctx context.Context, by asker, jobID string) (head JobHead, found bool) {
 	if !h.mongoUp(false) {
 		return JobHead{}, false
 	}
-	_ = h.flights.bounded(ctx, func(ctx context.Context) (err error) {
+	_ = h.flights.bounded(ctx, by, func(ctx context.Context) (err error) {
 		head, found, err = h.projection.Head(ctx, jobID)
 		found = h.mongoAnswered(ctx, ctx, err) && found
 		return nil

@@ -12,13 +12,17 @@ import (
 type reader struct {
 	hub  *Hub
 	sink sink
+	// client is whom the slots of reads are shared with fairly; see [asker].
+	client string
 
 	mu      sync.Mutex // guards behind and running
 	behind  []*subscription
 	running bool
 }
 
-func newReader(hub *Hub, sink sink) *reader { return &reader{hub: hub, sink: sink} }
+func newReader(hub *Hub, sink sink, client string) *reader {
+	return &reader{hub: hub, sink: sink, client: client}
+}
 
 // add takes a subscription that is behind. It never blocks.
 func (r *reader) add(sub *subscription) {

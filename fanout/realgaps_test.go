@@ -28,14 +28,6 @@ func (l realLog) Extent(ctx context.Context) (fanout.Extent, error) {
 	return fanout.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
 }
 
-// ReadBefore implements fanout.Log.
-func (l realLog) ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
-	if before == 0 {
-		return l.ReadNewest(ctx, jobID, limit)
-	}
-	return l.Log.ReadBefore(ctx, jobID, before, limit)
-}
-
 // line is the network between a gateway and NATS, which a test cuts.
 type line struct {
 	mu    sync.Mutex // guards the fields below

@@ -1,12 +1,12 @@
 package fanout
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"net/http"
-	"strconv"
+	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
@@ -17,7 +17,7 @@ const maxPage = 1000
 
 // ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since=, and the same
 // of /api/novel/events?jobId=, with
-// {count, items, epoch, position}, and "incomplete": true when the page lacks, or may
+// {items, count, epoch, position}, and "incomplete": true when the page lacks, or may
 // lack, items that MongoDB has alone, and that does not answer. position is where to
 // go on from with since; gap, the payload of novel.gap, says what cannot be had.
 //
@@ -25,8 +25,11 @@ const maxPage = 1000
 // since asks for what follows instead: given as a position, the oldest limit
 // items after it, oldest first, so that a client can poll page by page; given as
 // a time, the newest after it, newest first.
+//
+// The answer is written while it is read. A client that does not take it is cut off,
+// and so is one whose answer fails half-way: its JSON is not complete then.
 func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
-	jobID, _, ok := g.jobRequest(w, r)
+	jobID, grant, ok := g.jobRequest(w, r)
 	if !ok {
 		return
 	}
@@ -35,36 +38,64 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"code": "INVALID_QUERY", "message": err.Error()})
 		return
 	}
+	query.writeWarnings(w.Header())
 	if r.Method == http.MethodHead {
 		setPageHeaders(w.Header())
 		return
 	}
-	items, count := []byte(nil), 0
-	found, err := g.hub.events(r.Context(), jobID, query, func(record messaging.Record) bool {
-		if g.hub.erased.covers(record) {
-			return false
-		}
-		longer, err := g.hub.catalogue.AppendItem(append(items, ','), record)
-		if err != nil {
-			g.hub.undeliverable(record, err)
-			return false
-		}
-		items, count = longer, count+1
-		return true
-	})
-	if err != nil {
-		if r.Context().Err() == nil {
-			g.logger.Warn("events cannot be read", "job", jobID, "err", err)
-		}
-		writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
+	client := guardrails.Visitor{Address: g.address(r), Subject: grant.Subject}.Owner()
+	slot, decision := g.requests.Admit(client, time.Now(), rand.Float64())
+	g.count(decision, r.Header.Get("Origin"))
+	if !decision.Allowed() {
+		refuseRequest(w, decision, "")
 		return
 	}
-	body := strconv.AppendInt([]byte(`{"count":`), int64(count), 10)
-	body = append(body, `,"items":[`...)
-	body = append(body, escapeSeparators(bytes.TrimPrefix(items, []byte(",")))...)
+	defer slot.Release()
+	g.answerEvents(w, r, client, jobID, query)
+}
+
+// answerEvents writes one page of events.
+func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, jobID string, query eventsQuery) {
 	setPageHeaders(w.Header())
-	body = append(body, ']')
-	_, _ = w.Write(append(found.append(body), '}'))
+	page := newAnswer(w, r, g.hub.catalogue)
+	defer page.cutOff()()
+	by := asker{class: classREST, client: client}
+	if query.byTime() {
+		by.class = classTime
+	}
+	held := &memoryShare{of: g.memory}
+	found, err := g.hub.events(r.Context(), by, held, jobID, query, func(record messaging.Record) (bool, error) {
+		if g.hub.erased.covers(record) {
+			return false, nil
+		}
+		err := page.add(record)
+		if err != nil && !errors.Is(err, errWrite) {
+			g.hub.undeliverable(record, err)
+			return false, nil
+		}
+		return err == nil, err
+	})
+	if err == nil {
+		err = page.finish(found)
+	}
+	switch {
+	case err == nil:
+		return
+	case errors.Is(err, errWrite):
+		g.cutAnswers.Inc()
+	case r.Context().Err() == nil:
+		g.logger.Warn("events cannot be read", "job", jobID, "err", err)
+	}
+	if page.started {
+		panic(http.ErrAbortHandler) // closes the connection; a client must not take half a page for a whole one
+	}
+	if errors.Is(err, errNoMemory) {
+		decision := guardrails.Decision{Code: messaging.CodeMaxRequestsExceeded, RetryAfter: memoryWait}
+		g.count(decision, r.Header.Get("Origin"))
+		refuseRequest(w, decision, "")
+		return
+	}
+	writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
 }
 
 // append appends the fields that stand beside the items.
@@ -91,7 +122,9 @@ const behindTries = 4
 
 // events gives show what a query asks for, without following the job; see
 // [history.list].
-func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show func(messaging.Record) bool) (found listed, err error) {
+func (h *Hub) events(
+	ctx context.Context, by asker, held *memoryShare, jobID string, query eventsQuery, show func(messaging.Record) (bool, error),
+) (found listed, err error) {
 	if err := h.knowErasures(ctx); err != nil {
 		return found, err
 	}
@@ -100,7 +133,7 @@ func (h *Hub) events(ctx context.Context, jobID string, query eventsQuery, show 
 		if err != nil {
 			return found, err
 		}
-		found, err := h.history.list(ctx, at, query, show)
+		found, err := h.history.list(ctx, by, held, at, query, show)
 		waits := errors.Is(err, errBehind) || errors.Is(err, errRenewed)
 		if !waits || tries == behindTries || !h.failed(ctx, err, &tries) {
 			return found, err

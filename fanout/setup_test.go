@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"net"
@@ -61,7 +62,8 @@ type options struct {
 	catchUp      int    // 250 by default
 	config       func(*fanout.Config)
 	sockets      func(*socketio.Config)
-	pipe         bool // in memory, for a test in a bubble of fake time
+	pipe         bool  // in memory, for a test in a bubble of fake time
+	answerBytes  int64 // that answers over REST hold; 64 MiB by default
 }
 
 // testPace is fast enough to wait for.
@@ -150,7 +152,7 @@ func (o options) policy(t testing.TB) fanout.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return fanout.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes}
+	return fanout.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, AnswerBytes: cmp.Or(o.answerBytes, 64<<20), SessionRefresh: o.refresh, SessionBytes: o.sessionBytes}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

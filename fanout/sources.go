@@ -15,8 +15,8 @@ type Extent struct {
 	First, Last uint64
 }
 
-// sourcePageBytes is what the bodies of one page that is read forwards come to
-// before a source may end it. A page holds at most one record more.
+// sourcePageBytes is what the bodies of one page come to before a source ends it.
+// A page holds at most one record more, in either direction.
 const sourcePageBytes = 1 << 20
 
 // Log is what fan-out reads from the durable log. Every method may be called
@@ -29,12 +29,13 @@ type Log interface {
 	// LastSequences does so for many jobs; those without records are absent.
 	LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error)
 	// ReadAfter returns up to limit records of a job with a sequence above
-	// after, ascending. It may end early once their bodies come to
+	// after, ascending. It ends early once their bodies come to
 	// sourcePageBytes; no record means that there are no more.
 	ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error)
-	// ReadBefore returns the newest limit records of a job with a sequence
-	// below before, ascending. Zero means the end of the log.
-	ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error)
+	// Locate returns where the newest limit records of a job with a sequence
+	// below before lie; math.MaxUint64 means the end of the log. It holds none of
+	// their bodies.
+	Locate(ctx context.Context, jobID string, before uint64, limit int) (messaging.Span, error)
 }
 
 // Tail is the live side of the log: what [Hub.Live] hears of.
@@ -53,12 +54,20 @@ type Projection interface {
 	// projection.
 	Floor(ctx context.Context) (uint64, error)
 	// ReadAfter may return fewer than limit records only when there are no more,
-	// or when their bodies come to sourcePageBytes.
+	// or when their bodies come to sourcePageBytes; then it ends.
 	ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error)
+	// ReadBefore returns the newest records below a position, ascending. When it
+	// ends early, for the same reason, the older ones are left out.
 	ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error)
-	// ReadLegacy returns the newest limit documents that older writers left
-	// without a sequence, oldest first.
-	ReadLegacy(ctx context.Context, jobID string, limit int) ([]messaging.Record, error)
+	// Locate is that of a Log.
+	Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error)
+	// FindLegacy names the newest limit documents that older writers left without
+	// a sequence, oldest first.
+	FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error)
+	// ReadLegacy returns the events of the first of these documents, in the order
+	// of the names, and how many names that took: one at least. It ends early once
+	// their bodies come to sourcePageBytes.
+	ReadLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int, err error)
 	// Head returns the job's last known status.
 	Head(ctx context.Context, jobID string) (JobHead, bool, error)
 }

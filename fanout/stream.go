@@ -141,7 +141,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.hub.metrics.delivered.WithLabelValues("sse"))
 	sink.end = end
-	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink), from)
+	sub, err := g.hub.subscribe(jobID, newReader(g.hub, sink, slot.Owner()), from)
 	if err != nil {
 		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal})
 		return

@@ -38,6 +38,9 @@ type subscription struct {
 	// that the room knows nothing of.
 	readTo uint64
 	page   []*event // read, not yet handed over
+	// older names what older writers left and is due before everything else, at most
+	// legacyEvents documents.
+	older []string
 	// limit is how many events the next page has at most; 0 stands for the first.
 	limit int
 	// through is where the cursor is once page has been handed over.
@@ -105,8 +108,25 @@ func (s *subscription) read(p page) {
 	}
 }
 
-// The bounds of one page: it begins small, and grows to what fills a socket's
-// queue about once.
+// asker is for whom the subscription's next read is.
+func (s *subscription) asker() asker {
+	class := classPage
+	if s.limit == 0 {
+		class = classFirst
+	}
+	return asker{class: class, client: s.reader.client, gone: s.sink.done()}
+}
+
+// firstPage is how many events the first page has at most.
+func (s *subscription) firstPage() int {
+	if s.start.resume {
+		return firstPageEvents
+	}
+	return min(s.start.limit, maxPageEvents)
+}
+
+// The bounds of one page: it begins small, unless it is known how many events are
+// due, and grows to what fills a socket's queue about once.
 const (
 	firstPageEvents = 32
 	maxPageEvents   = 250
@@ -183,7 +203,7 @@ func (s *subscription) renew() {
 		resume: true, position: messaging.Position{Epoch: s.epoch, Sequence: s.cursor},
 		limit: s.start.limit, asked: time.Now(),
 	}
-	s.cursor, s.kept, s.readTo, s.page, s.through = 0, 0, 0, nil, 0
+	s.cursor, s.kept, s.readTo, s.page, s.older, s.through = 0, 0, 0, nil, nil, 0
 	s.begun, s.caught, s.catchUp = false, false, catchUp{}
 }
 

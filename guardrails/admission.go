@@ -24,6 +24,15 @@ type Visitor struct {
 	Subject string
 }
 
+// Owner names whoever shares what is divided fairly: the subject of the token, or
+// without one the address.
+func (v Visitor) Owner() string {
+	if v.Subject != "" {
+		return "subject " + v.Subject
+	}
+	return "address " + countedAddress(v.Address).String()
+}
+
 // Admission counts the sockets of one gateway and decides about new ones. Its
 // methods may be called concurrently.
 //
@@ -70,13 +79,8 @@ type Slot struct {
 // Origin returns the origin that the slot is counted under.
 func (s *Slot) Origin() string { return s.visitor.Origin }
 
-// Owner names whose the slot is: the subject's, or else the address's.
-func (s *Slot) Owner() string {
-	if s.visitor.Subject != "" {
-		return "subject " + s.visitor.Subject
-	}
-	return "address " + s.visitor.Address.String()
-}
+// Owner returns the [Visitor.Owner] of the slot.
+func (s *Slot) Owner() string { return s.visitor.Owner() }
 
 // Release gives the slot back. Calls after the first do nothing.
 func (s *Slot) Release() { s.admission.release(s) }

@@ -46,6 +46,15 @@ type Limits struct {
 	// for, those it is refused included.
 	MaxNamespacesPerConnection int
 
+	// MaxRequests bounds the requests over REST that are being answered, in all, and
+	// MaxRequestsPerClient those of one client: a subject, or without tokens an
+	// address.
+	MaxRequests          int
+	MaxRequestsPerClient int
+	// RequestsPerMinute bounds how often one client sends them, on average. What ten
+	// seconds give may come at once.
+	RequestsPerMinute int
+
 	// IdleTimeout is how long a socket may stay silent.
 	IdleTimeout time.Duration
 
@@ -82,6 +91,9 @@ func (l Limits) Validate() error {
 		{"MessageBurst", l.MessageBurst},
 		{"MaxMessageBytes", l.MaxMessageBytes},
 		{"MaxNamespacesPerConnection", l.MaxNamespacesPerConnection},
+		{"MaxRequests", l.MaxRequests},
+		{"MaxRequestsPerClient", l.MaxRequestsPerClient},
+		{"RequestsPerMinute", l.RequestsPerMinute},
 	}
 	for _, count := range counts {
 		if count.value < 0 {
@@ -95,6 +107,7 @@ func (l Limits) Validate() error {
 		{"ConnectionsPerSecond and ConnectionBurst", l.ConnectionRate()},
 		{"SubscriptionChangesPerMinute", l.SubscriptionRate()},
 		{"MessagesPerSecond and MessageBurst", l.MessageRate()},
+		{"RequestsPerMinute", l.RequestRate()},
 	}
 	for _, r := range rates {
 		if err := r.rate.Validate(); err != nil {
@@ -123,6 +136,14 @@ func (l Limits) MessageRate() Rate {
 // SubscriptionRate is how fast one socket may subscribe and unsubscribe.
 func (l Limits) SubscriptionRate() Rate {
 	return Rate{PerSecond: float64(l.SubscriptionChangesPerMinute) / 60, Burst: l.SubscriptionChangesPerMinute}
+}
+
+// RequestRate is how fast one client may send requests over REST.
+func (l Limits) RequestRate() Rate {
+	if l.RequestsPerMinute == 0 {
+		return Rate{}
+	}
+	return Rate{PerSecond: float64(l.RequestsPerMinute) / 60, Burst: max(l.RequestsPerMinute/6, 1)}
 }
 
 // refuse returns the refusal, or what stands for it in a dry run.

@@ -25,6 +25,14 @@ const (
 	CodeSubjectConnectionsExceeded Code = "SUBJECT_CONNECTIONS_EXCEEDED"
 	// CodeConnectionRateExceeded: connections are being opened too fast.
 	CodeConnectionRateExceeded Code = "CONNECTION_RATE_EXCEEDED"
+	// CodeMaxRequestsExceeded: as many requests are being answered as there may be,
+	// or their answers hold all the memory that they may.
+	CodeMaxRequestsExceeded Code = "MAX_REQUESTS_EXCEEDED"
+	// CodeClientRequestsExceeded: a client has its share of the requests that are
+	// being answered.
+	CodeClientRequestsExceeded Code = "CLIENT_REQUESTS_EXCEEDED"
+	// CodeRequestRateExceeded: a client sends requests too fast.
+	CodeRequestRateExceeded Code = "REQUEST_RATE_EXCEEDED"
 	// CodeMessageRateExceeded: a connection sends too fast.
 	CodeMessageRateExceeded Code = "MESSAGE_RATE_EXCEEDED"
 	// CodeSubscriptionRateExceeded: a connection subscribes and unsubscribes too
@@ -66,6 +74,9 @@ var codeMessages = map[Code]string{
 	CodeAddressConnectionsExceeded: "Too many connections from this address. Please retry later.",
 	CodeSubjectConnectionsExceeded: "Too many connections with this identity. Please retry later.",
 	CodeConnectionRateExceeded:     "Too many new connections. Please retry shortly.",
+	CodeMaxRequestsExceeded:        "Too many requests at once. Please retry shortly.",
+	CodeClientRequestsExceeded:     "Too many requests at once from this client. Please retry shortly.",
+	CodeRequestRateExceeded:        "Too many requests. Please retry shortly.",
 	CodeMessageRateExceeded:        "Too many messages on this connection.",
 	CodeSubscriptionRateExceeded:   "Too many subscribe and unsubscribe requests on this connection.",
 	CodeMessageTooLarge:            "The message is too large.",

@@ -51,3 +51,15 @@ func ParsePosition(text string) (Position, error) {
 	}
 	return Position{Epoch: epoch, Sequence: sequence}, nil
 }
+
+// Span is where records of one job lie: those with a sequence from First to Last,
+// both included.
+type Span struct {
+	// First is the sequence of the oldest of them, 0 when there are none. Last is
+	// the sequence of the newest, or one after it and before the next.
+	First, Last uint64
+	// Count is how many there were when they were counted.
+	Count int
+	// Older is set when the job has records before First.
+	Older bool
+}

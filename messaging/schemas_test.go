@@ -182,6 +182,7 @@ func TestSchemaOfErrorsHasEveryCode(t *testing.T) {
 		messaging.CodeSubscriptionLimitReached, messaging.CodeIdleTimeout, messaging.CodeJobIDRequired,
 		messaging.CodeJobIDInvalid, messaging.CodeSinceInvalid,
 		messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded,
+		messaging.CodeMaxRequestsExceeded, messaging.CodeClientRequestsExceeded, messaging.CodeRequestRateExceeded,
 		messaging.CodeMessageRateExceeded, messaging.CodeMessageTooLarge, messaging.CodeNamespaceLimitReached, messaging.CodeSubscriptionRateExceeded,
 		messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired, messaging.CodeTokenExpiring,
 		messaging.CodeJobForbidden, messaging.CodeScopeRequired,

@@ -127,7 +127,7 @@ func TestReadersMeetNoEventTwice(t *testing.T) {
 		}
 	})
 	for _, limit := range []int{0, 1, 250} {
-		older, err := reader.ReadLegacy(t.Context(), "job", limit)
+		older, err := readLegacy(t.Context(), reader, "job", limit)
 		if err != nil || len(older) != 1 || !strings.Contains(string(older[0].Body), "old") {
 			t.Errorf("limit %d: %d older events, %v", limit, len(older), err)
 		}
@@ -139,7 +139,7 @@ func TestReadersMeetNoEventTwice(t *testing.T) {
 		if err != nil || len(page) != limit {
 			t.Errorf("limit %d: %d records, %v", limit, len(page), err)
 		}
-		back, err := b.ReadNewest(t.Context(), "job", epoch, limit)
+		back, err := b.ReadBefore(t.Context(), "job", newestIn(epoch), limit)
 		if err != nil || len(back) != limit {
 			t.Errorf("limit %d backwards: %d records, %v", limit, len(back), err)
 		}

@@ -3,61 +3,177 @@ package projections
 import (
 	"cmp"
 	"context"
-	"math"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// MaxLegacy is how many documents of older writers one [Store.ReadLegacy]
-// returns at most.
+// MaxLegacy is how many documents of older writers one [Store.FindLegacy] names
+// at most.
 const MaxLegacy = 10_000
 
-// ReadLegacy returns the job's newest events of older writers, which have no
+// FindLegacy names the job's newest events of older writers, which have no
 // sequence, oldest first: at most limit of them, and [MaxLegacy] when limit is
-// zero or more than that. They are older than every record with a sequence.
+// zero or more than that. They are older than every record with a sequence. The
+// names are for [Store.ReadLegacy]; what the documents hold is not kept.
 //
 // The order is that of emittedAt, then of _id. Writers differ in whether they
-// store emittedAt as text or as a date; both are taken. Documents that are no
-// events are left out, and may make the page shorter than the limit.
+// store emittedAt as text or as a date; both are taken.
 //
 // Documents of events that have a record are left out: they are about to be adopted.
 //
 // It uses the index on jobId, sequence and epoch, and sorts what is found: old
 // documents only. It fails with [ErrUnavailable].
-func (s *Store) ReadLegacy(ctx context.Context, jobID string, limit int) (records []messaging.Record, err error) {
+func (s *Store) FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error) {
 	if limit <= 0 || limit > MaxLegacy {
 		limit = MaxLegacy
 	}
 	err = s.besideTwins(ctx, jobID, func(unsequenced bson.D) (int, error) {
-		records, err = s.readLegacy(ctx, unsequenced, limit)
-		return len(records), err
+		names, err = s.nameLegacy(ctx, unsequenced, limit)
+		return len(names), err
 	})
-	return records, err
+	return names, err
 }
 
-func (s *Store) readLegacy(ctx context.Context, unsequenced bson.D, limit int) ([]messaging.Record, error) {
-	newestFirst := bson.D{{Key: fieldEmittedAt, Value: -1}, {Key: fieldID, Value: -1}}
-	records, found, err := s.findEvents(ctx, unsequenced, newestFirst, limit, math.MaxInt)
+func (s *Store) nameLegacy(ctx context.Context, unsequenced bson.D, limit int) ([]string, error) {
+	found, err := s.findLegacy(ctx, unsequenced, limit)
 	if err != nil {
 		return nil, err
 	}
-	if found == limit {
+	if len(found) == limit {
 		// There may be more, and MongoDB sorts by type first: every date comes
 		// before any text. Ask for the newest of each.
-		records = nil
+		found = nil
 		for _, form := range []string{"date", "string"} {
 			filter := append(unsequenced[:len(unsequenced):len(unsequenced)], bson.E{Key: fieldEmittedAt, Value: bson.D{{Key: "$type", Value: form}}})
-			page, _, err := s.findEvents(ctx, filter, newestFirst, limit, math.MaxInt)
+			part, err := s.findLegacy(ctx, filter, limit)
 			if err != nil {
 				return nil, err
 			}
-			records = append(records, page...)
+			found = append(found, part...)
 		}
 	}
-	slices.Reverse(records)
-	slices.SortStableFunc(records, func(a, b messaging.Record) int { return cmp.Compare(a.EmittedAt, b.EmittedAt) })
-	return records[max(0, len(records)-limit):], nil
+	slices.Reverse(found)
+	slices.SortStableFunc(found, func(a, b legacyDocument) int { return cmp.Compare(a.emittedAt, b.emittedAt) })
+	found = found[max(0, len(found)-limit):]
+	names := make([]string, len(found))
+	for i, document := range found {
+		names[i] = document.name
+	}
+	return names, nil
 }
+
+// unsequenced matches documents without a sequence: null matches a field that is
+// absent, too.
+func unsequenced(jobID string) bson.D {
+	return bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
+}
+
+// legacyDocument is a document of an older writer: when its event was emitted, and
+// its name, which is the type of its _id and the bytes of that.
+type legacyDocument struct{ emittedAt, name string }
+
+// findLegacy returns the newest limit documents that match, newest first.
+func (s *Store) findLegacy(ctx context.Context, filter bson.D, limit int) (found []legacyDocument, err error) {
+	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
+		found = nil
+		cursor, err := s.events.Find(ctx, filter, options.Find().
+			SetSort(bson.D{{Key: fieldEmittedAt, Value: -1}, {Key: fieldID, Value: -1}}).
+			SetProjection(bson.D{{Key: fieldEmittedAt, Value: 1}}).
+			SetLimit(int64(limit)).SetBatchSize(int32(limit+1)))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = cursor.Close(ctx) }() // as in findEvents
+		for cursor.Next(ctx) {
+			found = append(found, legacyDocument{
+				emittedAt: timeText(cursor.Current.Lookup(fieldEmittedAt)),
+				name:      nameOf(cursor.Current.Lookup(fieldID)),
+			})
+		}
+		return cursor.Err()
+	})
+	return found, err
+}
+
+// legacyBatch is how many documents of older writers are asked for by name at once.
+const legacyBatch = 250
+
+// ReadLegacy returns the events of the first of the documents that
+// [Store.FindLegacy] has named, in the order of the names, and how many names that
+// took: one at least, unless there are none. It ends early once the bodies come to
+// 1 MiB. Documents that are no events, are gone, or have been given a sequence since,
+// are left out. It fails with [ErrUnavailable].
+func (s *Store) ReadLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int, err error) {
+	for batch, size := firstBatch, 0; taken < len(names) && size < pageBytes; {
+		asked := names[taken:min(taken+batch, len(names))]
+		part, complete, err := s.readNamed(ctx, jobID, asked, pageBytes-size)
+		switch {
+		case err != nil:
+			return nil, 0, err
+		case complete:
+		case taken > 0: // the next page has them
+			return records, taken, nil
+		case len(asked) > 1:
+			batch = len(asked) / 2
+			continue
+		}
+		read := 0
+		for _, record := range part {
+			read += len(record.Body)
+		}
+		records, taken, size = append(records, part...), taken+len(asked), size+read
+		batch = min(max((pageBytes-size)/(read/len(asked)+1), 1), legacyBatch)
+	}
+	return records, taken, nil
+}
+
+// readNamed returns the events of documents in the order of their names. complete is
+// false when it ended with the event whose body brought them all to maxBytes.
+func (s *Store) readNamed(
+	ctx context.Context, jobID string, names []string, maxBytes int,
+) (records []messaging.Record, complete bool, err error) {
+	ids := make(bson.A, len(names))
+	for i, name := range names {
+		ids[i] = bson.RawValue{Type: bson.Type(name[0]), Value: []byte(name[1:])}
+	}
+	filter := append(unsequenced(jobID), bson.E{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}})
+	byName := make(map[string]messaging.Record, len(names))
+	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
+		clear(byName)
+		complete = true
+		cursor, err := s.events.Find(ctx, filter, options.Find().SetBatchSize(int32(len(names)+1)))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = cursor.Close(ctx) }() // as in findEvents
+		for size := 0; cursor.Next(ctx); {
+			if complete = size < maxBytes; !complete {
+				return nil
+			}
+			record, err := decodeRecord(cursor.Current)
+			if err != nil {
+				s.metrics.malformed.Inc()
+				continue
+			}
+			byName[nameOf(cursor.Current.Lookup(fieldID))] = record
+			size += len(record.Body)
+		}
+		return cursor.Err()
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	for _, name := range names {
+		if record, found := byName[name]; found {
+			records = append(records, record)
+		}
+	}
+	return records, complete, nil
+}
+
+// nameOf returns the name of the document with an _id.
+func nameOf(id bson.RawValue) string { return string(append([]byte{byte(id.Type)}, id.Value...)) }

@@ -193,8 +193,9 @@ func TestReadsWithoutMongo(t *testing.T) {
 	for name, read := range map[string]func(context.Context) error{
 		"ReadAfter":  func(ctx context.Context) error { _, err := b.ReadAfter(ctx, "j", at, 9); return err },
 		"ReadBefore": func(ctx context.Context) error { _, err := b.ReadBefore(ctx, "j", at, 9); return err },
-		"ReadNewest": func(ctx context.Context) error { _, err := b.ReadNewest(ctx, "j", epoch, 9); return err },
-		"ReadLegacy": func(ctx context.Context) error { _, err := b.ReadLegacy(ctx, "j", 9); return err },
+		"Locate":     func(ctx context.Context) error { _, err := b.Locate(ctx, "j", at, 9); return err },
+		"FindLegacy": func(ctx context.Context) error { _, err := b.FindLegacy(ctx, "j", 9); return err },
+		"ReadLegacy": func(ctx context.Context) error { _, _, err := b.ReadLegacy(ctx, "j", []string{objectName}); return err },
 		"Head":       func(ctx context.Context) error { _, _, err := b.Head(ctx, "j"); return err },
 		"Ping":       b.Ping,
 	} {
@@ -208,7 +209,7 @@ func TestReadsWithoutMongo(t *testing.T) {
 		}
 	}
 	line.set(false, false)
-	eventually(t, "MongoDB again", func() bool { _, err := b.ReadLegacy(t.Context(), "j", 9); return err == nil })
+	eventually(t, "MongoDB again", func() bool { _, err := b.FindLegacy(t.Context(), "j", 9); return err == nil })
 }
 
 // TestReadsOfASlowMongo: what a caller will not wait for ends when the caller says,
@@ -230,7 +231,7 @@ func TestReadsOfASlowMongo(t *testing.T) {
 	for name, read := range map[string]func(context.Context) error{
 		"ReadAfter":  func(ctx context.Context) error { _, err := b.ReadAfter(ctx, "j", at, 9); return err },
 		"ReadBefore": func(ctx context.Context) error { _, err := b.ReadBefore(ctx, "j", at, 9); return err },
-		"ReadLegacy": func(ctx context.Context) error { _, err := b.ReadLegacy(ctx, "j", 9); return err },
+		"ReadLegacy": func(ctx context.Context) error { _, _, err := b.ReadLegacy(ctx, "j", []string{objectName}); return err },
 		"Head":       func(ctx context.Context) error { _, _, err := b.Head(ctx, "j"); return err },
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)

@@ -47,9 +47,20 @@ func TestReadsMatchTheModel(t *testing.T) {
 		after, err := b.ReadAfter(ctx, jobID, at, limit)
 		sameRecords(t, "ReadAfter", after, err, oldest(matching(func(s uint64) bool { return s > sequence }), limit))
 		before, err := b.ReadBefore(ctx, jobID, at, limit)
-		sameRecords(t, "ReadBefore", before, err, newest(matching(func(s uint64) bool { return s < sequence }), limit))
-		last, err := b.ReadNewest(ctx, jobID, in, limit)
-		sameRecords(t, "ReadNewest", last, err, newest(matching(func(uint64) bool { return true }), limit))
+		want := newest(matching(func(s uint64) bool { return s < sequence }), limit)
+		sameRecords(t, "ReadBefore", before, err, want)
+		var located messaging.Span
+		if len(want) > 0 {
+			all := matching(func(s uint64) bool { return s < sequence })
+			located = messaging.Span{
+				First: want[0].Sequence, Last: want[len(want)-1].Sequence, Count: len(want), Older: len(want) < len(all),
+			}
+		}
+		if span, err := b.Locate(ctx, jobID, at, limit); err != nil || span != located {
+			t.Fatalf("Locate gives %+v, %v, want %+v", span, err, located)
+		}
+		last, err := b.ReadBefore(ctx, jobID, messaging.Position{Epoch: in, Sequence: math.MaxUint64}, limit)
+		sameRecords(t, "newest", last, err, newest(matching(func(uint64) bool { return true }), limit))
 	})
 }
 
@@ -112,7 +123,7 @@ func TestReadLegacy(t *testing.T) {
 	for limit, want := range map[int][]int{
 		0: {1, 2, 3, 4, 5, 6}, 100: {1, 2, 3, 4, 5, 6}, 6: {1, 2, 3, 4, 5, 6}, 5: {2, 3, 4, 5, 6}, 3: {4, 5, 6}, 1: {6},
 	} {
-		records, err := b.ReadLegacy(t.Context(), "j", limit)
+		records, err := readLegacy(t.Context(), b, "j", limit)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,7 +166,7 @@ func TestMalformedDocumentsOfOthersAreSkipped(t *testing.T) {
 		bson.D{{Key: "jobId", Value: "j"}, {Key: "kind", Value: "job-status"}, {Key: "emittedAt", Value: "x"}},
 		valid,
 	)
-	records, err := b.ReadLegacy(t.Context(), "j", 100)
+	records, err := readLegacy(t.Context(), b, "j", 100)
 	if err != nil || len(records) != 1 {
 		t.Errorf("%d records, %v; want the one that is an event", len(records), err)
 	}
@@ -171,7 +182,7 @@ func TestChangedDocumentIsNoRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.ReadNewest(t.Context(), "j", epoch, 10); !errors.Is(err, projections.ErrIncomplete) {
+	if _, err := b.ReadBefore(t.Context(), "j", newestIn(epoch), 10); !errors.Is(err, projections.ErrIncomplete) {
 		t.Errorf("a page with a changed document: %v, want ErrIncomplete", err)
 	}
 }
@@ -181,7 +192,7 @@ func TestReadWhoseCallerLeaves(t *testing.T) {
 	b := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.ReadNewest(ctx, "j", epoch, 10); !errors.Is(err, context.Canceled) || errors.Is(err, projections.ErrUnavailable) {
+	if _, err := b.ReadBefore(ctx, "j", newestIn(epoch), 10); !errors.Is(err, context.Canceled) || errors.Is(err, projections.ErrUnavailable) {
 		t.Errorf("a read that was given up: %v, want context.Canceled and no word on MongoDB", err)
 	}
 }

@@ -33,13 +33,6 @@ func (l hubLog) Extent(ctx context.Context) (fanout.Extent, error) {
 	return fanout.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
 }
 
-func (l hubLog) ReadBefore(ctx context.Context, jobID string, before uint64, limit int) ([]messaging.Record, error) {
-	if before == 0 {
-		return l.ReadNewest(ctx, jobID, limit)
-	}
-	return l.Log.ReadBefore(ctx, jobID, before, limit)
-}
-
 // hubErasures shows the record of erasures as fan-out wants to see it: as they
 // began. That one is done says nothing new, and when it was finished after a restore
 // it must not be taken for newer than what that has noted.

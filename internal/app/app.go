@@ -346,7 +346,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	}
 	policy := fanout.Policy{
 		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
-		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: fanout.RecoveryClients(a.cfg.RecoveryFor),
+		CatchUpLimit: a.cfg.CatchUp, AnswerBytes: a.cfg.MaxAnswers, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: fanout.RecoveryClients(a.cfg.RecoveryFor),
 		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified fanout.Tokens

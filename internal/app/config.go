@@ -69,6 +69,10 @@ type Config struct {
 	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
 	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"0" doc:"size of one event of a client, its name and arguments, in bytes, above which it is answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
 	MaxNamespaces  int    `env:"SOCKET_MAX_NAMESPACES" envDefault:"0" doc:"namespaces one connection may ask for; 0: no limit but 16 refused ones"`
+	MaxRequests    int    `env:"REST_MAX_REQUESTS" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
+	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
+	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
+	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"what the answers over REST that are in flight may hold together, in bytes, 2097152 or more; a request that finds no room for 5 seconds is refused with 503"`
 	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
 	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
 
@@ -171,6 +175,9 @@ func (c Config) limits() guardrails.Limits {
 		MessagesPerSecond:              c.MsgsPerSecond,
 		MaxMessageBytes:                c.MaxMessage,
 		MaxNamespacesPerConnection:     c.MaxNamespaces,
+		MaxRequests:                    c.MaxRequests,
+		MaxRequestsPerClient:           c.MaxRequestsPer,
+		RequestsPerMinute:              c.ReqsPerMinute,
 		IdleTimeout:                    time.Duration(c.IdleMs) * time.Millisecond,
 		DryRun:                         c.DryRun,
 	}

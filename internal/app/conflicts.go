@@ -65,6 +65,8 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 		"SOCKET_CLUSTER_MAX_CONNECTIONS is set, and neither NATS_URL nor NATS_LISTEN is: the log inside this process has no other gateway")
 	add(c.MaxClusterPer > 0 && c.MaxPerOrigin > c.MaxClusterPer, false,
 		"SOCKET_MAX_CONNECTIONS_PER_ORIGIN is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN, %d: it can never be met", c.MaxPerOrigin, c.MaxClusterPer)
+	add(c.MaxRequests > 0 && c.MaxRequestsPer > c.MaxRequests, false,
+		"REST_MAX_REQUESTS_PER_CLIENT is %d, above REST_MAX_REQUESTS, %d: it can never be met", c.MaxRequestsPer, c.MaxRequests)
 	total, name := c.MaxConns, "SOCKET_MAX_CONNECTIONS"
 	if total == 0 {
 		total, name = c.MaxCluster, "SOCKET_CLUSTER_MAX_CONNECTIONS"

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"math"
 
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/recovery/inspect"
@@ -57,11 +58,13 @@ func (o *Operator) JobHistory(ctx context.Context, jobID string, after *uint64, 
 		return nil
 	}
 	if after == nil {
-		records, err := log.ReadNewest(ctx, jobID, limit)
-		if err != nil {
+		span, err := log.Locate(ctx, jobID, math.MaxUint64, limit)
+		if err != nil || span.First == 0 {
 			return false, err
 		}
-		return false, hand(records)
+		return false, log.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
+			return hand([]messaging.Record{record})
+		})
 	}
 	for from, left := *after, limit; ; {
 		// One more than is wanted tells whether there are more.

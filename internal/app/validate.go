@@ -65,6 +65,10 @@ func (c Config) Validate() error {
 	c.checkTransport(check)
 	check(isRate(c.MsgsPerSecond), "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)
 	check(isRate(c.SubsPerMinute), "SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE", c.SubsPerMinute)
+	check(c.MaxRequests >= 0, "REST_MAX_REQUESTS", c.MaxRequests)
+	check(c.MaxRequestsPer >= 0, "REST_MAX_REQUESTS_PER_CLIENT", c.MaxRequestsPer)
+	check(c.ReqsPerMinute >= 0 && c.ReqsPerMinute <= 6*maxRate, "REST_REQUESTS_PER_MINUTE", c.ReqsPerMinute)
+	check(c.MaxAnswers >= minAnswerBytes, "REST_MAX_ANSWER_BYTES", c.MaxAnswers)
 	_, err = guardrails.ParseProxies(c.TrustedProxies)
 	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
 	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
@@ -123,6 +127,8 @@ const (
 	minPayloadBytes  = 1 << 10
 	minOutgoingBytes = 16 << 10
 	maxSocketBytes   = 64 << 20
+	// minAnswerBytes is room for one page.
+	minAnswerBytes = 2 << 20
 	// minTimeout is the shortest time that a client on a slow line can keep.
 	minTimeout = 100 * time.Millisecond
 )

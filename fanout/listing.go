@@ -1,0 +1,293 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// maxWalk bounds how many records one query looks at.
+const maxWalk = 20_000
+
+// listed says what a query has led to, beside the records.
+type listed struct {
+	// incomplete: MongoDB, which may alone have some of the records, does not answer
+	// now. Nobody is kept waiting for it who can ask again.
+	incomplete bool
+	// epoch and through are the position up to which the client has what there is,
+	// once it has the page: from there it goes on.
+	epoch   string
+	through uint64
+	// gap, nil without one, is the part of the history that cannot be had.
+	gap *messaging.Gap
+}
+
+// position returns where to go on from, as the client is told it.
+func (l listed) position() string { return positionText(l.epoch, l.through) }
+
+// miss notes a gap, unless one is noted already.
+func (l *listed) miss(at place, requested, firstAvailable uint64, reason messaging.GapReason) {
+	if l.gap == nil {
+		l.gap = &messaging.Gap{JobID: at.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: at.epoch}
+	}
+}
+
+// list gives show the records that a query asks for, in its order, until limit
+// of them were shown. show reports whether it could show one; it is called between
+// the reads, so that a client that takes its time occupies no slot. One page is held
+// at a time, and counts as held memory.
+//
+// The error of show ends the listing. Nothing was shown before errBehind or errRenewed
+// is returned.
+func (h *history) list(
+	ctx context.Context, by asker, held *memoryShare, at place, query eventsQuery, show func(messaging.Record) (bool, error),
+) (listed, error) {
+	w := walk{h: h, by: by, held: held, at: at, query: query, show: show, away: h.mongoAway()}
+	w.found.epoch, w.found.through = at.epoch, at.head
+	defer held.set(0)
+	err := w.orient(ctx)
+	switch {
+	case err != nil:
+	case w.query.resumes:
+		err = w.on(ctx)
+	default:
+		err = w.back(ctx)
+	}
+	return w.found, err
+}
+
+// walk is one query under way.
+type walk struct {
+	h     *history
+	by    asker
+	held  *memoryShare
+	at    place
+	query eventsQuery
+	show  func(messaging.Record) (bool, error)
+	shown int
+	found listed
+	// away is set when MongoDB did not answer at the start.
+	away bool
+}
+
+// orient makes the bounds of the query count in this life of the log. A position that
+// it never gave out is a gap, as on a subscription, and what stands in its place are
+// the newest records: oldest first for a client that goes on.
+func (w *walk) orient(ctx context.Context) error {
+	var asked messaging.Position
+	switch {
+	case w.query.resumes:
+		asked = w.query.since
+	case w.query.before != nil:
+		asked = *w.query.before
+	default:
+		return nil
+	}
+	known := asked.Epoch == "" || asked.Epoch == w.at.epoch
+	if known && (asked.Sequence <= w.at.head || !w.query.resumes) {
+		return nil
+	}
+	return w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
+		extent, err := w.h.log.Extent(ctx)
+		switch {
+		case err != nil:
+			return err
+		case extent.Epoch != w.at.epoch:
+			return errRenewed
+		case known && asked.Sequence <= extent.Last:
+			return nil
+		}
+		w.found.miss(w.at, asked.Sequence, extent.First, messaging.GapEpoch)
+		w.query.before = nil
+		if !w.query.resumes {
+			return nil
+		}
+		span, err := w.h.locate(ctx, w.at, w.query.limit)
+		w.query.since = messaging.Position{Epoch: w.at.epoch, Sequence: w.at.head}
+		if span.First > 0 {
+			w.query.since.Sequence = span.First - 1
+		}
+		return err
+	})
+}
+
+// enough reports whether all that was asked for has been shown.
+func (w *walk) enough() bool { return w.shown >= w.query.limit }
+
+// hand shows one record, if it is asked for.
+func (w *walk) hand(record messaging.Record) error {
+	if w.enough() || !w.query.matches(record) {
+		return nil
+	}
+	ok, err := w.show(record)
+	if ok {
+		w.shown++
+	}
+	return err
+}
+
+// read runs one read of at most a page, for which there has to be a slot and memory.
+func (w *walk) read(ctx context.Context, read func(context.Context) ([]messaging.Record, error)) (records []messaging.Record, err error) {
+	if err := w.held.reserve(ctx); err != nil {
+		return nil, err
+	}
+	err = w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
+		records, err = read(ctx)
+		return err
+	})
+	w.held.set(int64(bodyBytes(records)))
+	return records, err
+}
+
+// on shows the oldest records after a sequence.
+func (w *walk) on(ctx context.Context) error {
+	after := w.query.since.Sequence
+	w.found.through = after
+	if w.at.kept > 0 && after < w.at.kept {
+		w.found.miss(w.at, after, w.at.kept, messaging.GapErased)
+		after = w.at.kept - 1
+	}
+	for walked := 0; walked < maxWalk && !w.enough(); {
+		records, err := w.following(ctx, after)
+		if errors.Is(err, errRenewed) && w.shown > 0 {
+			return nil // the next page says so
+		}
+		if err != nil {
+			return err
+		}
+		for _, record := range records {
+			if w.enough() {
+				break
+			}
+			after = record.Sequence
+			if err := w.hand(record); err != nil {
+				return err
+			}
+		}
+		if len(records) == 0 {
+			break
+		}
+		walked += len(records)
+	}
+	if !w.found.incomplete { // the next page asks for the same once more otherwise
+		w.found.through = max(w.found.through, after)
+	}
+	return nil
+}
+
+// following reads a page after a sequence.
+func (w *walk) following(ctx context.Context, after uint64) ([]messaging.Record, error) {
+	h := w.h
+	return w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+		records, known := h.projectedAfter(ctx, w.at, after, w.query.limit, false)
+		if len(records) > 0 {
+			return records, nil
+		}
+		records, err := h.log.ReadAfter(ctx, w.at.jobID, after, w.query.limit)
+		if err != nil {
+			return nil, err
+		}
+		first, err := h.firstAvailable(ctx, w.at.epoch, records)
+		switch {
+		case err != nil:
+			return nil, err
+		case (w.away || h.mongoAway()) && first-1 > after:
+			w.found.incomplete = true
+		case first-1 > known:
+			return w.late(ctx, after, first, records), nil
+		}
+		return records, nil
+	})
+}
+
+// late asks MongoDB once more, and waits for it, about what the log no longer has
+// after a sequence. What neither has is a gap.
+func (w *walk) late(ctx context.Context, after, first uint64, logged []messaging.Record) []messaging.Record {
+	if w.h.projection != nil {
+		w.h.forgetFloor()
+		records, known := w.h.projectedAfter(ctx, w.at, after, w.query.limit, true)
+		if len(records) > 0 {
+			return records
+		}
+		if first <= known+1 {
+			return logged
+		}
+	}
+	w.found.miss(w.at, after, first, messaging.GapRetention)
+	w.found.through = max(w.found.through, first-1)
+	return logged
+}
+
+// back shows the newest records that match, newest first. Order is by sequence; a
+// bound on the time only leaves records out.
+func (w *walk) back(ctx context.Context) error {
+	back := &backward{walk: w, before: math.MaxUint64}
+	if w.query.before != nil {
+		back.before = w.query.before.Sequence
+	}
+	if back.before == 0 {
+		return nil // what has no sequence is older than 1, and nothing is older than 0
+	}
+	size := w.query.limit
+	for walked := 0; !w.enough(); {
+		if walked >= maxWalk {
+			return nil
+		}
+		records, err := back.next(ctx, size)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			break
+		}
+		w.found.through = max(w.found.through, lastSequence(records))
+		for _, record := range slices.Backward(records) {
+			if err := w.hand(record); err != nil {
+				return err
+			}
+		}
+		walked += len(records)
+		if w.query.byTime() {
+			size = max(size, maxPageEvents)
+		}
+	}
+	if err := w.older(ctx); err != nil {
+		return err
+	}
+	w.found.incomplete = !w.enough() && (w.away || w.h.mongoAway())
+	return nil
+}
+
+// older shows what older writers left, newest first.
+func (w *walk) older(ctx context.Context) error {
+	if w.enough() {
+		return nil
+	}
+	count := legacyEvents
+	if !w.query.byTime() {
+		count = w.query.limit - w.shown
+	}
+	var names []string
+	err := w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
+		names = w.h.findLegacy(ctx, w.at.jobID, count)
+		return nil
+	})
+	slices.Reverse(names)
+	for err == nil && len(names) > 0 && !w.enough() {
+		var records []messaging.Record
+		records, err = w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+			page, taken := w.h.legacy(ctx, w.at.jobID, names)
+			names = names[taken:]
+			return page, nil
+		})
+		for _, record := range records {
+			if err := w.hand(record); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}

@@ -1,0 +1,61 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// errNoMemory says that the answers in flight hold all the memory that they may. A
+// retry helps once clients have taken theirs.
+var errNoMemory = errors.New("the answers in flight hold all the memory that they may")
+
+const (
+	// pieceReserveBytes is what one read of the history may bring: a page, and the
+	// record that ends it.
+	pieceReserveBytes = 2 * sourcePageBytes
+	// memoryWait is how long an answer waits for memory.
+	memoryWait = 5 * time.Second
+)
+
+// memory is the budget in bytes for what the answers in flight have read and not
+// written yet.
+type memory struct{ budget *semaphore.Weighted }
+
+// newMemory returns a budget that is enough for one read at least.
+func newMemory(bytes int64) *memory {
+	return &memory{budget: semaphore.NewWeighted(max(bytes, pieceReserveBytes))}
+}
+
+// memoryShare is what one answer holds of the memory. It holds nothing while it waits for
+// more, so that answers cannot wait for each other. It belongs to one goroutine.
+type memoryShare struct {
+	of   *memory
+	held int64
+}
+
+// reserve takes what a read may bring, in place of what is held. It fails with
+// errNoMemory, or with the error of ctx.
+func (s *memoryShare) reserve(ctx context.Context) error {
+	s.set(0)
+	waiting, cancel := context.WithTimeout(ctx, memoryWait)
+	defer cancel()
+	if err := s.of.budget.Acquire(waiting, pieceReserveBytes); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return errNoMemory
+	}
+	s.held = pieceReserveBytes
+	return nil
+}
+
+// set lowers what is held.
+func (s *memoryShare) set(bytes int64) {
+	if bytes < s.held {
+		s.of.budget.Release(s.held - bytes)
+		s.held = bytes
+	}
+}

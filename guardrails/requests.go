@@ -1,0 +1,113 @@
+package guardrails
+
+import (
+	"container/list"
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// maxRequestClients bounds the clients whose rate is kept. Past it the one that has
+// not asked for the longest time is forgotten, which gives that one a full rate again.
+const maxRequestClients = 10_000
+
+// Requests counts the requests over REST that a gateway is answering, and decides
+// about new ones. Its methods may be called concurrently.
+//
+// Invariants: total is the sum over the clients, and no client is kept with a count
+// of zero. A refusal for a count spends nothing of the rate.
+type Requests struct {
+	limits Limits
+
+	mu        sync.Mutex // guards everything below, and released of every slot
+	total     int
+	perClient tally[string]
+	rates     map[string]*list.Element // of *requestRate, by client
+	recent    *list.List               // the same, the client that asked last in front
+}
+
+type requestRate struct {
+	client string
+	bucket Bucket
+}
+
+// NewRequests returns a Requests with no request counted.
+func NewRequests(limits Limits) *Requests {
+	return &Requests{
+		limits: limits, perClient: make(tally[string]),
+		rates: make(map[string]*list.Element), recent: list.New(),
+	}
+}
+
+// RequestSlot is the place of one request in the counts.
+type RequestSlot struct {
+	requests *Requests
+	client   string
+	released bool
+}
+
+// Release gives the slot back. Calls after the first do nothing.
+func (s *RequestSlot) Release() {
+	s.requests.mu.Lock()
+	defer s.requests.mu.Unlock()
+	if s.released {
+		return
+	}
+	s.released = true
+	s.requests.total--
+	s.requests.perClient.remove(s.client)
+}
+
+// Admit takes a slot for a request of this client, as [Visitor.Owner] names it, or
+// returns nil and the refusal. In a dry run there is always a slot. jitter, in
+// [0, 1), spreads the advised retry.
+func (r *Requests) Admit(client string, now time.Time, jitter float64) (*RequestSlot, Decision) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	decision := r.decide(client, now, jitter)
+	if !decision.Allowed() {
+		return nil, decision
+	}
+	r.total++
+	r.perClient.add(client)
+	return &RequestSlot{requests: r, client: client}, decision
+}
+
+// decide is called with mu held.
+func (r *Requests) decide(client string, now time.Time, jitter float64) Decision {
+	l := r.limits
+	d := l.oneMore(messaging.CodeMaxRequestsExceeded, l.MaxRequests, r.total)
+	if d.Code == "" {
+		d = l.oneMore(messaging.CodeClientRequestsExceeded, l.MaxRequestsPerClient, r.perClient[client])
+	}
+	if d.Code != "" {
+		d.RetryAfter = jittered(retryBase, jitter)
+		return d
+	}
+	if l.RequestsPerMinute == 0 {
+		return allowed
+	}
+	bucket := r.bucket(client)
+	if wait, ok := bucket.Take(now); !ok {
+		d = l.refuse(messaging.CodeRequestRateExceeded, bucket.burst, bucket.burst)
+		d.RetryAfter = jittered(max(wait, retryBase), jitter)
+		return d
+	}
+	return allowed
+}
+
+// bucket returns the client's rate. mu is held.
+func (r *Requests) bucket(client string) *Bucket {
+	if known, found := r.rates[client]; found {
+		r.recent.MoveToFront(known)
+		return &known.Value.(*requestRate).bucket
+	}
+	if r.recent.Len() >= maxRequestClients {
+		oldest := r.recent.Remove(r.recent.Back()).(*requestRate)
+		delete(r.rates, oldest.client)
+	}
+	added := &requestRate{client: client, bucket: r.limits.RequestRate().Bucket()}
+	r.rates[client] = r.recent.PushFront(added)
+	return &added.bucket
+}
