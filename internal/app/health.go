@@ -51,6 +51,13 @@ type report struct {
 	Dependencies map[string]string `json:"dependencies"`
 }
 
+// life is the body of /health/live.
+type life struct {
+	vitals
+	// State is "alive".
+	State string `json:"state"`
+}
+
 // dependencies are the names of parts among the dependencies.
 var dependencies = map[string]string{"mongodb": "mongo", "redis": "redis"}
 
@@ -115,9 +122,9 @@ func (h *health) serveReady(operator func(*http.Request) bool) http.HandlerFunc 
 	}
 }
 
-// serveLive answers as long as the process does.
+// serveLive answers for as long as the process can.
 func (h *health) serveLive(w http.ResponseWriter, _ *http.Request) {
-	writeHealth(w, http.StatusOK, h.vitals("pass"))
+	writeHealth(w, http.StatusOK, life{vitals: h.vitals("pass"), State: "alive"})
 }
 
 func writeHealth(w http.ResponseWriter, code int, body any) {

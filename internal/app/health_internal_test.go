@@ -76,7 +76,7 @@ func TestHealthPages(t *testing.T) {
 					t.Errorf("operators are told %q of %s", operators.Parts[part], part)
 				}
 			}
-			if live, code := readHealth(t, h.serveLive); code != 200 || live.Status != "pass" || live.UptimeSeconds < 90 {
+			if live, code := readHealth(t, h.serveLive); code != 200 || live.Status != "pass" || live.State != "alive" || live.UptimeSeconds < 90 {
 				t.Errorf("live answers %d %+v", code, live)
 			}
 		})
