@@ -22,8 +22,9 @@ const (
 	outcomeFull
 )
 
-// advance gives a subscription one turn: what is left of its page, then a
-// page of what older writers left, the ring, or one more page of history. It is called by the sink's reader only.
+// advance gives a subscription one turn: what is left of its page, then a page of what
+// older writers left, the ring, or one more page of history. It is called by the sink's
+// reader only.
 func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 	ctx, release := sub.life.within(ctx)
 	defer release()
@@ -47,6 +48,7 @@ func (h *Hub) advance(ctx context.Context, sub *subscription) outcome {
 		}
 		sub.begun = true
 	}
+	h.settle(sub)
 	if full := sub.flush(); full {
 		return outcomeFull
 	}
@@ -99,6 +101,9 @@ func (h *Hub) level(sub *subscription) (outcome, bool) {
 	if !covered {
 		return outcomeReading, false
 	}
+	if sub.owed && room.lookUp != nil {
+		return outcomeReading, true // settled in its next turn
+	}
 	for _, ev := range events {
 		if !sub.offer(ev) {
 			return outcomeFull, true
@@ -108,7 +113,7 @@ func (h *Hub) level(sub *subscription) (outcome, bool) {
 	// A record that cannot be shown to a client is in no ring, and passed here.
 	sub.cursor = max(sub.cursor, room.head)
 	room.enliven(sub)
-	if !sub.caught {
+	if !sub.caught && !sub.owed {
 		sub.caught = true
 		h.caughtUp(sub)
 	}

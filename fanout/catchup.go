@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -80,7 +79,8 @@ func (h *Hub) gaveOut(ctx context.Context, sub *subscription, at place) (bool, e
 }
 
 // fresh starts with the newest events of the job, or, when nothing is stored,
-// with its last known status.
+// with its last known status. Live events of a job without records do not wait for
+// either.
 func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 	if events, ok := sub.room.newest(sub.start.limit); ok && len(events) == sub.start.limit {
 		sub.read(page{events: events, source: messaging.SourceMemory, through: events[len(events)-1].sequence})
@@ -88,9 +88,22 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 		sub.catchUp.from = events[0].sequence - 1
 		return nil
 	}
-	found, err := h.history.newest(ctx, sub.asker(), sub.room.place(), sub.start.limit)
-	if err != nil {
-		return err
+	at := sub.room.place()
+	found, known := sub.room.vacant()
+	if !known && at.head == 0 && at.first <= 1 && h.history.mongoUp(false) {
+		if begin := sub.owe(); begin {
+			by := asker{class: classFirst, client: sub.reader.client}
+			h.crew.spawn(func(ctx context.Context) {
+				h.persist(ctx, "look-up", func() { h.lookUpFor(ctx, sub.room, by, sub.start.limit) })
+			})
+		}
+		return nil
+	}
+	if !known {
+		var err error
+		if found, err = h.history.newest(ctx, sub.asker(), sub.room, sub.start.limit); err != nil {
+			return err
+		}
 	}
 	sub.older = found.older
 	sub.read(found.first)
@@ -99,30 +112,11 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 	if found.head > sub.room.place().head {
 		sub.readTo = found.head // the room knows nothing of it
 	}
-	if found.empty {
-		h.lastStatus(ctx, sub)
+	if found.status != nil {
+		sub.tell(messaging.EventJobStatus, found.status)
+		sub.count(1, messaging.SourceAggregate)
 	}
 	return nil
-}
-
-// lastStatus sends the job's last known status, if there is one, in place of a
-// history that is not there.
-func (h *Hub) lastStatus(ctx context.Context, sub *subscription) {
-	if sub.room.place().kept > 0 {
-		return // it is of what was erased
-	}
-	head, found := h.history.head(ctx, sub.asker(), sub.room.jobID)
-	if !found {
-		return
-	}
-	snapshot := head.Snapshot
-	if snapshot == nil {
-		snapshot = json.RawMessage("null")
-	}
-	sub.tell(messaging.EventJobStatus, messaging.JobStatus{
-		JobID: sub.room.jobID, EmittedAt: head.EmittedAt, Status: head.Status, Snapshot: snapshot,
-	})
-	sub.count(1, messaging.SourceAggregate)
 }
 
 // caughtUp tells the client that what follows is live, and records the catch-up

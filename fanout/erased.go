@@ -179,6 +179,9 @@ func (r *room) erase(through messaging.Position) bool {
 		return false
 	}
 	r.gone = r.gone.with(through)
+	if r.lookUp != nil {
+		r.lookUp = &lookUp{at: r.lookUp.at, limit: r.lookUp.limit} // what it had is gone
+	}
 	if r.epoch != through.Epoch {
 		return true
 	}

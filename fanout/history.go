@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -132,13 +133,15 @@ type beginning struct {
 	// first is the first page of the records, so that a crowd shares that, too. It is
 	// empty when it comes after documents of older writers, or could not be read.
 	first page
-	// empty is set when there are neither.
-	empty bool
+	// status is the job's last known status, if there is one, in place of a history
+	// that is not there.
+	status *messaging.JobStatus
 }
 
-// newest finds the newest limit events of a job, and, when those that have a
+// newest finds the newest limit events of the room's job, and, when those that have a
 // sequence are fewer, what older writers left in front of them.
-func (h *history) newest(ctx context.Context, by asker, at place, limit int) (beginning, error) {
+func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (beginning, error) {
+	at := room.place()
 	key := fmt.Sprintf("newest %d %s %s", limit, at.epoch, at.jobID)
 	return share(ctx, h.flights, by, key, func(ctx context.Context) (beginning, error) {
 		// The room may not have heard of the newest records yet. Who subscribes
@@ -148,9 +151,11 @@ func (h *history) newest(ctx context.Context, by asker, at place, limit int) (be
 			return beginning{}, err
 		}
 		at.head = max(at.head, last)
-		span, err := h.locate(ctx, at, limit)
-		if err != nil {
-			return beginning{}, err
+		var span messaging.Span
+		if at.head > 0 || at.first > 1 { // otherwise nobody has a record of the job
+			if span, err = h.locate(ctx, at, limit); err != nil {
+				return beginning{}, err
+			}
 		}
 		found := beginning{head: max(at.head, span.Last), after: at.head}
 		if span.Count > 0 {
@@ -160,12 +165,21 @@ func (h *history) newest(ctx context.Context, by asker, at place, limit int) (be
 			found.after = max(found.after, at.kept-1)
 		}
 		if span.Count < limit {
-			found.older = h.findLegacy(ctx, at.jobID, limit-span.Count)
+			names, known := room.olderNames(limit - span.Count)
+			if !known {
+				names = h.findLegacy(ctx, at.jobID, limit-span.Count)
+			}
+			found.older = names
+		}
+		if len(found.older) == 0 && span.Count == 0 && at.kept == 0 { // else the status is of what was erased
+			found.status = h.lastStatus(ctx, at.jobID)
+		}
+		if span.Count < limit {
+			room.remember(at.epoch, &lookUp{found: found, limit: limit - span.Count, at: h.answeredAt()})
 		}
 		if len(found.older) > 0 {
 			return found, nil
 		}
-		found.empty = span.Count == 0
 		if found.after < found.head {
 			if first, err := h.readAfter(ctx, at, found.after, min(limit, maxPageEvents), false); err == nil && first.firstAvailable == 0 {
 				found.first = first
@@ -215,15 +229,21 @@ func (h *history) oldest(ctx context.Context, by asker, jobID string) ([]string,
 }
 
 // older returns the events of the first of the documents that older writers left, and
-// how many names that took.
+// how many names that took. Those who ask for the same at the same time share one read.
 func (h *history) older(ctx context.Context, by asker, jobID string, names []string) (result page, taken int, err error) {
-	err = h.flights.bounded(ctx, by, func(ctx context.Context) error {
-		var records []messaging.Record
-		records, taken = h.legacy(ctx, jobID, names)
-		result = h.page(records, messaging.SourceMongoDB)
-		return nil
+	type part struct {
+		page  page
+		taken int
+	}
+	sum := sha256.New()
+	for _, name := range names {
+		_, _ = fmt.Fprintf(sum, "%d %s", len(name), name) // never fails
+	}
+	shared, err := share(ctx, h.flights, by, fmt.Sprintf("older %x %s", sum.Sum(nil), jobID), func(ctx context.Context) (part, error) {
+		records, taken := h.legacy(ctx, jobID, names)
+		return part{h.page(records, messaging.SourceMongoDB), taken}, nil
 	})
-	return result, taken, err
+	return shared.page, shared.taken, err
 }
 
 // page encodes records.

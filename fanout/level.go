@@ -122,7 +122,7 @@ func (r *room) restart(extent Extent, head uint64) {
 	r.epoch, r.first = extent.Epoch, extent.First
 	r.seen = head
 	r.advance(head)
-	r.ring = ring{floor: head}
+	r.ring, r.lookUp = ring{floor: head}, nil
 	r.fallBackAll()
 }
 

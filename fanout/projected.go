@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"time"
@@ -166,17 +167,20 @@ func (h *history) legacy(ctx context.Context, jobID string, names []string) (rec
 	return records, taken
 }
 
-// head returns the job's last known status, if MongoDB is there to ask.
-func (h *history) head(ctx context.Context, by asker, jobID string) (head JobHead, found bool) {
+// lastStatus returns the job's last known status, if MongoDB is there to ask and has one.
+func (h *history) lastStatus(ctx context.Context, jobID string) *messaging.JobStatus {
 	if !h.mongoUp(false) {
-		return JobHead{}, false
-	}
-	_ = h.flights.bounded(ctx, by, func(ctx context.Context) (err error) {
-		head, found, err = h.projection.Head(ctx, jobID)
-		found = h.mongoAnswered(ctx, ctx, err) && found
 		return nil
-	})
-	return head, found
+	}
+	head, found, err := h.projection.Head(ctx, jobID)
+	if !h.mongoAnswered(ctx, ctx, err) || !found {
+		return nil
+	}
+	status := messaging.JobStatus{JobID: jobID, EmittedAt: head.EmittedAt, Status: head.Status, Snapshot: head.Snapshot}
+	if status.Snapshot == nil {
+		status.Snapshot = json.RawMessage("null")
+	}
+	return &status
 }
 
 // projectedUpTo returns the sequence up to which MongoDB is known to have every

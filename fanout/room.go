@@ -49,6 +49,10 @@ type room struct {
 	live     []*subscription
 	// gone is what the room knows to be erased.
 	gone gone
+	// lookUp is the last look-up's answer, nil without one, and looking is set while
+	// one is under way.
+	lookUp  *lookUp
+	looking bool
 }
 
 func newRoom(jobID string, known gone) *room {

@@ -27,6 +27,9 @@ type subscription struct {
 	live  bool
 	index int
 	ended bool
+	// owed is set while the room's look-up has not been answered whose answer is due to
+	// the subscription. It is guarded by the room's mutex, too.
+	owed bool
 
 	// The rest belongs to the reader.
 	start start
@@ -203,7 +206,7 @@ func (s *subscription) renew() {
 		resume: true, position: messaging.Position{Epoch: s.epoch, Sequence: s.cursor},
 		limit: s.start.limit, asked: time.Now(),
 	}
-	s.cursor, s.kept, s.readTo, s.page, s.older, s.through = 0, 0, 0, nil, nil, 0
+	s.cursor, s.kept, s.readTo, s.page, s.older, s.through, s.owed = 0, 0, 0, nil, nil, 0, false
 	s.begun, s.caught, s.catchUp = false, false, catchUp{}
 }
 

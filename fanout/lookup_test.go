@@ -1,0 +1,149 @@
+package fanout_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// askedProjection counts the questions to MongoDB: one in each method but Floor, which
+// the log answers.
+type askedProjection struct {
+	fanout.Projection
+	asked atomic.Int64
+}
+
+func (p *askedProjection) ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error) {
+	p.asked.Add(1)
+	return p.Projection.ReadAfter(ctx, jobID, after, limit)
+}
+
+func (p *askedProjection) Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error) {
+	p.asked.Add(1)
+	return p.Projection.Locate(ctx, jobID, before, limit)
+}
+
+func (p *askedProjection) FindLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
+	p.asked.Add(1)
+	return p.Projection.FindLegacy(ctx, jobID, limit)
+}
+
+func (p *askedProjection) ReadLegacy(ctx context.Context, jobID string, names []string) ([]messaging.Record, int, error) {
+	p.asked.Add(1)
+	return p.Projection.ReadLegacy(ctx, jobID, names)
+}
+
+func (p *askedProjection) Head(ctx context.Context, jobID string) (fanout.JobHead, bool, error) {
+	p.asked.Add(1)
+	return p.Projection.Head(ctx, jobID)
+}
+
+// TestFreshJobDoesNotWaitForMongo: 200 clients subscribe to a job without records, one
+// after the other, and an event is published, while MongoDB takes 100 ms for each answer.
+// The event does not wait for MongoDB, which is asked twice for all of them.
+func TestFreshJobDoesNotWaitForMongo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := newMemoryLog()
+		reads := &askedProjection{Projection: memoryProjection{log}}
+		s := setup(t, options{pipe: true, config: unhurried, log: log, reads: reads})
+		log.set(func(l *memoryLog) { l.mongoHangs = 100 * time.Millisecond })
+		const clients = 200
+		var viewers []*socketClient
+		for range clients {
+			viewers = append(viewers, s.connect())
+		}
+		for _, c := range viewers {
+			c.subscribe("job")
+			time.Sleep(100 * time.Microsecond)
+		}
+		synctest.Wait()
+		published := time.Now()
+		log.publish("job", 1)
+		var waits []time.Duration
+		for _, c := range viewers {
+			expectEvents(t, c, 1)
+			waits = append(waits, time.Since(published))
+		}
+		slices.Sort(waits)
+		t.Logf("first live event after p50 %s, max %s; %d questions to MongoDB", waits[clients/2], waits[clients-1], reads.asked.Load())
+		if most := waits[clients-1]; most >= 100*time.Millisecond {
+			t.Errorf("a first live event came after %s", most)
+		}
+		for _, c := range viewers {
+			expect(t, c, messaging.EventCaughtUp)
+		}
+		if n := reads.asked.Load(); n > 2 {
+			t.Errorf("MongoDB was asked %d times", n)
+		}
+	})
+}
+
+// TestOwedHistory: what only MongoDB has of a job without records reaches each of its
+// subscriptions once: before the live events, if MongoDB answers before one is
+// published; otherwise after those.
+func TestOwedHistory(t *testing.T) {
+	t.Parallel()
+	for _, early := range []bool{false, true} {
+		t.Run(fmt.Sprintf("published before the answer: %t", early), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				log := newMemoryLog()
+				s := setup(t, options{pipe: true, config: unhurried, log: log})
+				log.set(func(l *memoryLog) {
+					l.mongoHangs = 100 * time.Millisecond
+					for i := range uint64(3) {
+						l.legacy["job"] = append(l.legacy["job"], legacyStatus("job", emittedAt(i)))
+					}
+				})
+				first, second := s.connect(), s.connect()
+				for _, c := range []*socketClient{first, second} {
+					c.subscribe("job")
+				}
+				synctest.Wait()
+				if !early {
+					time.Sleep(time.Second)
+				}
+				log.publish("job", 2)
+				synctest.Wait()
+				for _, c := range []*socketClient{first, second} {
+					if early {
+						expectEvents(t, c, 1, 2)
+					}
+					expectOlder(t, c, 3)
+					if early {
+						expectCaughtUp(t, c, 0, 2, 3, messaging.SourceMongoDB)
+					} else {
+						expectCaughtUp(t, c, 0, 0, 3, messaging.SourceMongoDB)
+						expectEvents(t, c, 1, 2)
+					}
+				}
+				log.publish("job", 1)
+				third := s.connect()
+				third.subscribe("job")
+				expectOlder(t, third, 3)
+				expectEvents(t, third, 1, 2, 3)
+				for _, c := range []*socketClient{first, second} {
+					expectEvents(t, c, 3)
+				}
+			})
+		})
+	}
+}
+
+// expectOlder takes n documents of older writers.
+func expectOlder(t testing.TB, c client, n uint64) {
+	t.Helper()
+	for i := range n {
+		if m := expect(t, c, messaging.EventJobStatus); m.Sequence != 0 || m.EmittedAt != emittedAt(i) {
+			t.Fatalf("got %s, want document %d of an older writer", m.Raw, i)
+		}
+	}
+}
