@@ -257,6 +257,8 @@ func TestStateOfASessionIsBounded(t *testing.T) {
 		}
 	})
 	c.socket.Kill()
+	// Until the gateway has noticed, the session is the old socket's to hand over.
+	wait(t, "the end of the connection", func() bool { return s.snapshot().TotalConnections == 0 })
 	if c.connect(s) {
 		t.Error("recovered")
 	}

@@ -34,7 +34,7 @@ const recoveryHeader = "X-Realtime-Recovery"
 
 // SocketHeaders are the headers of a handshake, beside the usual ones, that the
 // gateway looks at. The configuration of the sockets has to keep them.
-var SocketHeaders = []string{"Accept-Language", recoveryHeader, "Sec-Websocket-Extensions"}
+var SocketHeaders = []string{"Accept-Language", recoveryHeader, "Sec-Websocket-Extensions", "User-Agent"}
 
 // wantsRecovery decides whether a client gets a session that it can have back.
 func (g *Gateway) wantsRecovery(socket *socketio.Socket, auth json.RawMessage) bool {
