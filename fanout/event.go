@@ -1,6 +1,9 @@
 package fanout
 
 import (
+	"bytes"
+	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 
@@ -13,7 +16,10 @@ import (
 // but for the lazily made SSE form, and may be shared between goroutines.
 type event struct {
 	sequence uint64
-	name     string
+	kind     messaging.Kind // empty for what is no record and no document
+	// young is set for a document without a sequence that was made lately.
+	young bool
+	name  string
 	// payload is what the client receives, one line of JSON.
 	payload []byte
 	// packet is the Engine.IO packet that carries payload to the default
@@ -27,6 +33,8 @@ type event struct {
 
 	stream atomic.Pointer[[]byte]
 	plain  atomic.Pointer[[]byte] // see plainPacket
+	// contentKey is made when it is asked for, see content.
+	contentKey atomic.Pointer[messaging.ContentKey]
 }
 
 // newEvent encodes a record. A record of a kind that the catalogue does not
@@ -42,12 +50,13 @@ func newEvent(catalogue *messaging.Catalogue, record messaging.Record, offsets b
 	name, _ := catalogue.SocketEvent(record.Kind)
 	if !offsets || record.Sequence == 0 {
 		ev := encodeEvent(record.Sequence, name, payload)
+		ev.kind = record.Kind
 		if record.Sequence > 0 {
 			ev.epoch = record.Epoch
 		}
 		return ev, nil
 	}
-	ev := &event{sequence: record.Sequence, name: name, payload: payload, epoch: record.Epoch, key: jobKey(record.JobID)}
+	ev := &event{sequence: record.Sequence, kind: record.Kind, name: name, payload: payload, epoch: record.Epoch, key: jobKey(record.JobID)}
 	marks := [1]mark{{key: ev.key, sequence: ev.sequence}}
 	ev.packet = ev.packetWith(offset{epoch: ev.epoch, marks: marks[:]})
 	return ev, nil
@@ -76,6 +85,31 @@ func (e *event) plainPacket() []byte {
 	packet := socketio.EncodeEvent(e.name, e.payload)
 	e.plain.Store(&packet)
 	return packet
+}
+
+// content returns the key of what the event says. It is made once for all who ask. It
+// reports false when there is none.
+func (e *event) content() (messaging.ContentKey, bool) {
+	if key := e.contentKey.Load(); key != nil {
+		return *key, true
+	}
+	if e.kind == "" {
+		return messaging.ContentKey{}, false
+	}
+	// The payload has the members of the envelope that the key is made of. A document
+	// has no sequence; in a string the quotes would be escaped.
+	payload := e.payload
+	if member := fmt.Appendf(nil, `,"sequence":%d`, e.sequence); e.sequence > 0 {
+		if i := bytes.LastIndex(payload, member); i >= 0 {
+			payload = slices.Concat(payload[:i], payload[i+len(member):])
+		}
+	}
+	key, err := messaging.KeyOfContent(e.kind, payload)
+	if err != nil {
+		return messaging.ContentKey{}, false
+	}
+	e.contentKey.Store(&key)
+	return key, true
 }
 
 // size is the memory that the event holds, in bytes, roughly.

@@ -249,8 +249,10 @@ func (h *history) older(ctx context.Context, by asker, jobID string, names []str
 // page encodes records.
 func (h *history) page(records []messaging.Record, source messaging.Source) page {
 	result := page{events: make([]*event, 0, len(records)), source: source, through: lastSequence(records)}
+	now := time.Now()
 	for _, record := range records {
 		if ev := h.encode(record); ev != nil {
+			ev.young = record.Sequence == 0 && isYoung(record, now)
 			result.events = append(result.events, ev)
 		}
 	}

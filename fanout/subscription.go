@@ -30,6 +30,10 @@ type subscription struct {
 	// owed is set while the room's look-up has not been answered whose answer is due to
 	// the subscription. It is guarded by the room's mutex, too.
 	owed bool
+	// documents are young ones without a sequence that the sink was given, and records
+	// those that it was given while the subscription was owed a look-up. Both are
+	// guarded by the room's mutex, too.
+	documents, records shown
 
 	// The rest belongs to the reader.
 	start start
@@ -88,12 +92,17 @@ func (s *subscription) tell(name string, payload any) {
 	}
 }
 
-// offer hands an event to the sink and moves the cursor on. It reports false
-// when the sink has no room; nothing lies between the cursor and the event then,
+// offer hands an event to the sink, unless that was given it in its other form, and
+// moves the cursor on. It reports false when the sink has no room; nothing lies between the cursor and the event then,
 // and the cursor says so. The room's mutex is held.
 func (s *subscription) offer(ev *event) bool {
+	if s.repeats(ev) {
+		s.cursor = max(s.cursor, ev.sequence)
+		return true
+	}
 	if s.sink.offer(ev) {
 		s.cursor = max(s.cursor, ev.sequence)
+		s.note(ev)
 		return true
 	}
 	if ev.sequence > 0 {
@@ -207,7 +216,7 @@ func (s *subscription) renew() {
 		limit: s.start.limit, asked: time.Now(),
 	}
 	s.cursor, s.kept, s.readTo, s.page, s.older, s.through, s.owed = 0, 0, 0, nil, nil, 0, false
-	s.begun, s.caught, s.catchUp = false, false, catchUp{}
+	s.begun, s.caught, s.catchUp, s.records = false, false, catchUp{}, shown{}
 }
 
 // distances orders the sources by how far away they are.
