@@ -234,6 +234,9 @@ func (l *Log) Guard(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
 			defer cancel()
+			if _, err := l.State(last); err != nil { // What was given out since the last round is in the mark, too.
+				l.logger.Debug("the last mark of the log may be old", "error", err)
+			}
 			l.renewMarks(last)
 			return nil
 		case <-status:

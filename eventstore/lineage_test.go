@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/freeaddr"
@@ -374,4 +376,36 @@ func TestConsumersBeginAgainInANewEpoch(t *testing.T) {
 		}
 	}
 	expect(b.log.Epoch(), 2, 3)
+}
+
+// The mark of a process that stops names the last sequence, however long ago the last
+// round of the guard was.
+func TestMarkAtTheStopIsTheLast(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	if err := b.log.Vouch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.add(t, texts(1, 20)...)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.log.Guard(ctx); err != nil { // which has no round
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(b.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(t.Context(), "NOVEL_IDENTITY")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, err := stream.GetLastMsgForSubject(t.Context(), "novel.identity.mark")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mark eventstore.Mark
+	if err := json.Unmarshal(stored.Data, &mark); err != nil || mark.Sequence != 20 {
+		t.Errorf("the mark is %+v, %v", mark, err)
+	}
 }

@@ -30,6 +30,7 @@ type metrics struct {
 	epochs             prometheus.Counter
 	recreated          *prometheus.CounterVec
 	flaws              *prometheus.GaugeVec
+	unreadable         prometheus.Gauge
 }
 
 // newMetrics registers the figures; a nil registerer leaves them unregistered.
@@ -69,8 +70,9 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_eventstore_stream_flaws",
 			Help: "1 for each setting of the event stream with which the service cannot keep its promises.",
 		}, []string{"flaw"}),
-		recreated: labelled("streams_recreated_total", "stream", "Streams that were missing while this process ran, and that it re-created."),
-		epochs:    counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
+		recreated:  labelled("streams_recreated_total", "stream", "Streams that were missing while this process ran, and that it re-created."),
+		unreadable: gauge("unreadable_records", "Records that the log says it has, and that the last scrub could not read."),
+		epochs:     counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
 	}
 	for _, stream := range []string{eventStream, deadLetterStream, identityStream, sessionStream} {
 		m.recreated.WithLabelValues(stream)
@@ -96,7 +98,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, collector := range []prometheus.Collector{
 		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
-		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws,
+		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.unreadable,
 	} {
 		errs = append(errs, registerer.Register(collector))
 	}

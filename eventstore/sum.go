@@ -26,8 +26,13 @@ type Sum struct {
 	// read.
 	Claimed uint64 `json:"claimed"`
 	Read    uint64 `json:"read"`
+	// Bytes is how many bytes the bodies of those have.
+	Bytes uint64 `json:"bytes"`
 	// Deleted is how many sequences between First and Last have no message.
 	Deleted uint64 `json:"deleted"`
+	// Unreadable are sequences whose messages the stream has and cannot read, as far as
+	// they could be told from deleted ones: maxUnreadable at most.
+	Unreadable []uint64 `json:"unreadable,omitempty"`
 	// SHA256 is the checksum over sequence, subject, headers and body of each message.
 	SHA256 string `json:"sha256"`
 }
@@ -35,24 +40,45 @@ type Sum struct {
 // Damage returns [ErrDamaged] when messages are missing that the stream says it has.
 func (s Sum) Damage() error {
 	if s.Read < s.Claimed {
-		return fmt.Errorf("%w: stream %s says that it has %d messages from %d to %d, and %d can be read", ErrDamaged, s.Stream, s.Claimed, s.First, s.Last, s.Read)
+		return fmt.Errorf("%w: stream %s says that it has %d messages from %d to %d, and %d can be read%s", ErrDamaged, s.Stream, s.Claimed, s.First, s.Last, s.Read, s.missing())
 	}
 	return nil
+}
+
+// Lacks is how many messages the stream says that it has, and that cannot be read.
+func (s Sum) Lacks() uint64 { return s.Claimed - min(s.Claimed, s.Read) }
+
+// missing names the messages that cannot be read, for an error.
+func (s Sum) missing() string {
+	if len(s.Unreadable) == 0 {
+		return ""
+	}
+	const shown = 10
+	text := strings.Trim(fmt.Sprint(s.Unreadable[:min(shown, len(s.Unreadable))]), "[]")
+	if len(s.Unreadable) > shown {
+		text += fmt.Sprintf(" and %d more", len(s.Unreadable)-shown)
+	}
+	return "; not readable: " + text
 }
 
 // The pace of a sum.
 const (
 	sumPage     = 1024
 	sumAttempts = 5
+	// maxUnreadable bounds the sequences that a sum names.
+	maxUnreadable = 1000
+	// maxHoles bounds the sequences without a message that a sum remembers, and the
+	// deleted ones that it asks the stream for, in one answer, to name the others.
+	maxHoles = 50_000
 )
 
 // Sum reads every message of a stream and adds them up. With through, which is 0 for
 // the end of the stream, it stops after that sequence. pause, if any, is called after
-// each page, and told how many messages were read; its error ends the sum. It returns
+// each page with the sum so far, without its checksum; its error ends the sum. It returns
 // [ErrNoStream] when there is no such stream.
 //
 // What is removed while it reads makes it begin again, five times at most.
-func (a *Archive) Sum(ctx context.Context, stream string, through uint64, pause func(read uint64) error) (Sum, error) {
+func (a *Archive) Sum(ctx context.Context, stream string, through uint64, pause func(soFar Sum) error) (Sum, error) {
 	for attempt := 1; ; attempt++ {
 		sum, whole, err := a.sum(ctx, stream, through, pause)
 		if err != nil {
@@ -67,7 +93,7 @@ func (a *Archive) Sum(ctx context.Context, stream string, through uint64, pause 
 	}
 }
 
-func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause func(read uint64) error) (sum Sum, whole bool, err error) {
+func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause func(soFar Sum) error) (sum Sum, whole bool, err error) {
 	before, err := a.state(ctx, stream)
 	if err != nil {
 		return sum, false, err
@@ -78,6 +104,8 @@ func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause 
 	sum = Sum{Stream: stream, First: before.FirstSeq, Last: through}
 	reader := &Log{conn: a.conn, js: a.js, cfg: DefaultConfig(), logger: slog.New(slog.DiscardHandler)}
 	digest := sha256.New()
+	var gaps holes
+	gaps.next = before.FirstSeq
 	var newer uint64 // messages after through, which the stream's count includes
 	for after := uint64(0); after < before.LastSeq; {
 		last := after
@@ -89,7 +117,9 @@ func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause 
 			case last > through:
 				newer++
 			default:
+				gaps.found(last)
 				sum.Read++
+				sum.Bytes += uint64(len(found.body))
 				addTo(digest, found)
 			}
 		})
@@ -106,7 +136,7 @@ func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause 
 			}
 		}
 		if pause != nil {
-			if err := pause(sum.Read); err != nil {
+			if err := pause(sum); err != nil {
 				return sum, false, err
 			}
 		}
@@ -120,7 +150,54 @@ func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause 
 	if through >= before.FirstSeq {
 		sum.Deleted = through - before.FirstSeq + 1 - min(through-before.FirstSeq+1, sum.Claimed)
 	}
+	if sum.Damage() != nil {
+		gaps.found(through + 1)
+		if sum.Unreadable, err = a.unreadable(ctx, stream, gaps, after); err != nil {
+			return sum, false, err
+		}
+	}
 	return sum, before.FirstSeq == after.FirstSeq && before.NumDeleted == after.NumDeleted, nil
+}
+
+// holes are the sequences between those that were read: deleted, or not readable.
+type holes struct {
+	next      uint64 // the sequence after the last that was read
+	sequences []uint64
+	overflow  bool // there are more than maxHoles
+}
+
+// found notes that a sequence was read, and the ones before it were not.
+func (h *holes) found(sequence uint64) {
+	for ; h.next < sequence && !h.overflow; h.next++ {
+		if len(h.sequences) == maxHoles {
+			h.sequences, h.overflow = nil, true
+			return
+		}
+		h.sequences = append(h.sequences, h.next)
+	}
+	h.next = sequence + 1
+}
+
+// unreadable returns the holes that were not deleted, maxUnreadable at most, and none
+// when there are more holes or deleted messages than the stream is asked for.
+func (a *Archive) unreadable(ctx context.Context, stream string, gaps holes, state jetstream.StreamState) ([]uint64, error) {
+	if gaps.overflow || state.NumDeleted > maxHoles {
+		return nil, nil
+	}
+	found, err := a.js.Stream(ctx, stream)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	info, err := found.Info(ctx, jetstream.WithDeletedDetails(true))
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	deleted := make(map[uint64]bool, len(info.State.Deleted))
+	for _, sequence := range info.State.Deleted {
+		deleted[sequence] = true
+	}
+	missing := slices.DeleteFunc(gaps.sequences, func(sequence uint64) bool { return deleted[sequence] || sequence < info.State.FirstSeq })
+	return missing[:min(len(missing), maxUnreadable)], nil
 }
 
 // nextReadable returns the sequence before the next message that can be read, or the

@@ -12,7 +12,7 @@ import (
 
 func newDoctor() *cobra.Command {
 	var output string
-	var strict bool
+	var strict, deep bool
 	command := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look at settings, servers, streams, clocks, disk and limits, and say what to do",
@@ -23,9 +23,14 @@ the disk of DATA_DIR and the number of open files. Each line is ok, warn, fail o
 could not be looked at, or does not apply), with what was found and what to do. Without
 NATS_URL it opens the log in DATA_DIR, if no gateway runs on it, for as long as it looks.
 
+With --deep it also reads every record of the log's streams, compares their number with what
+the stream says that it has, and names those that cannot be read, as after damage on disk.
+That takes as long as the disk needs for the whole log.
+
 It exits with 0 when nothing fails, warnings or not, 2 for wrong usage, 3 when something
 fails; with --strict also when there is a warning.`,
 		Example: `  realtime doctor
+  realtime doctor --deep
   NATS_URL=nats://nats-1:4222 REDIS_URL=redis://redis:6379 realtime doctor --strict -o json`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -33,7 +38,12 @@ fails; with --strict also when there is a warning.`,
 				return err
 			}
 			cfg, invalid := loadConfig()
-			report := app.Examine(cmd.Context(), cfg, invalid)
+			var reading func(step string, done, total uint64)
+			if shown := newProgress(); deep {
+				reading = shown.report
+				defer shown.end()
+			}
+			report := app.Examine(cmd.Context(), cfg, invalid, reading)
 			err := render(cmd.OutOrStdout(), output, report, func(w io.Writer) {
 				fmt.Fprintln(w, "LEVEL\tAREA\tCHECK\tFOUND\tDO")
 				for _, c := range report.Checks {
@@ -52,6 +62,7 @@ fails; with --strict also when there is a warning.`,
 		},
 	}
 	command.Flags().BoolVar(&strict, "strict", false, "exit with 3 on warnings too")
+	command.Flags().BoolVar(&deep, "deep", false, "read every record of the log")
 	outputFlag(command, &output)
 	return command
 }

@@ -227,6 +227,8 @@ func (a *App) Run(ctx context.Context) error {
 // start starts the parts in the order in which they stand on each other.
 func (a *App) start(ctx context.Context) error {
 	a.parts.run("epoch of the log", a.log.Guard)
+	embedded := a.cfg.NATSURL == ""
+	a.parts.run("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
 	a.startCanary()
 	var gateway *fanout.Gateway
 	if a.cfg.has(roleFanout) {

@@ -34,8 +34,9 @@ type DoctorReport = doctor.Report
 const probeTimeout = 5 * time.Second
 
 // Examine looks at an installation from where it is called, and changes nothing. Pass
-// it what [LoadConfig] returned.
-func Examine(ctx context.Context, cfg Config, invalid error) DoctorReport {
+// it what [LoadConfig] returned. With deep, which is nil or gets the progress, it reads
+// every message of the log.
+func Examine(ctx context.Context, cfg Config, invalid error, deep func(step string, done, total uint64)) DoctorReport {
 	report := DoctorReport{Checks: []doctor.Check{}}
 	if invalid != nil {
 		report.Add(doctor.Settings(invalid, nil)...)
@@ -44,7 +45,7 @@ func Examine(ctx context.Context, cfg Config, invalid error) DoctorReport {
 	report.Add(doctor.Settings(nil, cfg.Warnings())...)
 	report.Add(examineRedis(ctx, cfg)...)
 	report.Add(examineMongoDB(ctx, cfg)...)
-	report.Add(examineLog(ctx, cfg)...)
+	report.Add(examineLog(ctx, cfg, deep)...)
 	report.Add(examineAddresses(cfg)...)
 	if limit, known := fileLimit(); known {
 		report.Add(doctor.Files(limit, cfg.MaxConns))
@@ -137,12 +138,18 @@ func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
 
 // examineLog looks at NATS and the streams or, without NATS_URL, at the folder of the
 // log, and at its streams if no gateway runs on it.
-func examineLog(ctx context.Context, cfg Config) []doctor.Check {
+func examineLog(ctx context.Context, cfg Config, deep func(step string, done, total uint64)) []doctor.Check {
 	quiet := slog.New(slog.DiscardHandler)
 	var checks []doctor.Check
 	if cfg.NATSURL == "" {
 		there, held, err := lookAtFolder(cfg.DataDir)
 		checks = append(checks, doctor.Folder(cfg.DataDir, there, held, err))
+		if deep != nil && held {
+			checks = append(checks, doctor.Check{
+				Level: doctor.Fail, Area: "log", Name: "every record", Found: "not read: a gateway runs on the folder",
+				Do: "set NATS_URL to the address in its NATS_LISTEN, or stop it",
+			})
+		}
 		if !there || held || err != nil {
 			return append(checks, examineDisk(cfg, 0)...)
 		}
@@ -165,6 +172,9 @@ func examineLog(ctx context.Context, cfg Config) []doctor.Check {
 	}
 	found, used := examineStreams(ctx, cfg, conn)
 	checks = append(checks, found...)
+	if deep != nil {
+		checks = append(checks, readEverything(ctx, conn, deep)...)
+	}
 	if cfg.NATSURL == "" {
 		checks = append(checks, examineDisk(cfg, used)...)
 	}
@@ -223,6 +233,9 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
 	}
 	checks := []doctor.Check{doctor.Exercised("nats", "takes events, and hands them on", log.Exercise(ctx, "doctor-"+rand.Text()))}
+	if last, found, err := log.Scrubbed(ctx); err == nil && found {
+		checks = append(checks, doctor.Scrubbed(last.At, last.Sum.Read, last.Sum.Damage()))
+	}
 	identity, found, err := log.Identity(ctx)
 	switch {
 	case err != nil:
@@ -235,6 +248,30 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 		lost = identity.Detail
 	}
 	return append(checks, doctor.Epoch(identity.Epoch, lost, identity.At, time.Now()))
+}
+
+// readEverything compares what can be read from each stream of the log with what the
+// stream says that it has.
+func readEverything(ctx context.Context, conn *nats.Conn, report func(step string, done, total uint64)) []doctor.Check {
+	archive, err := eventstore.NewArchive(conn)
+	if err != nil {
+		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
+	}
+	var checks []doctor.Check
+	for _, name := range archive.Streams() {
+		sum, err := archive.Sum(ctx, name, 0, func(soFar eventstore.Sum) error {
+			report("read "+name, soFar.Read, 0)
+			return ctx.Err()
+		})
+		switch {
+		case errors.Is(err, eventstore.ErrNoStream):
+		case err != nil:
+			checks = append(checks, doctor.Unread(name, err))
+		default:
+			checks = append(checks, doctor.Read(name, sum.Read, sum.Deleted, sum.SHA256, sum.Damage()))
+		}
+	}
+	return checks
 }
 
 func described(s eventstore.Described, maxEventBytes int) doctor.Stream {

@@ -203,8 +203,8 @@ func (r *restorer) clean(ctx context.Context) {
 
 // compare compares what can be read from a restored stream with the manifest.
 func (r *restorer) compare(ctx context.Context, name string, p part) error {
-	sum, err := r.archive.Sum(ctx, name, 0, func(read uint64) error {
-		r.options.Report(Progress{Step: "compare " + p.Name, Done: read, Total: p.Messages})
+	sum, err := r.archive.Sum(ctx, name, 0, func(soFar eventstore.Sum) error {
+		r.options.Report(Progress{Step: "compare " + p.Name, Done: soFar.Read, Total: p.Messages})
 		return ctx.Err()
 	})
 	if err != nil {

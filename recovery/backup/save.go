@@ -96,8 +96,8 @@ func saveStream(ctx context.Context, archive *eventstore.Archive, dir, name stri
 // which the snapshot repeats, and notes the checksum. It returns eventstore.ErrDamaged
 // for messages that are missing.
 func addUp(ctx context.Context, archive *eventstore.Archive, stream *Stream, report func(Progress)) error {
-	sum, err := archive.Sum(ctx, stream.Name, stream.LastSequence, func(read uint64) error {
-		report(Progress{Step: "compare " + stream.Name, Done: read, Total: stream.Messages})
+	sum, err := archive.Sum(ctx, stream.Name, stream.LastSequence, func(soFar eventstore.Sum) error {
+		report(Progress{Step: "compare " + stream.Name, Done: soFar.Read, Total: stream.Messages})
 		return ctx.Err()
 	})
 	if err == nil {

@@ -140,6 +140,33 @@ func Epoch(epoch, lost string, at, now time.Time) Check {
 	}
 }
 
+// lookForDamage is what to do about records that cannot be read.
+const lookForDamage = "back up what can be read elsewhere first (realtime replay, MongoDB has copies), then see to the disk, and restore the last backup that is whole; runbook: RealtimeLogDamaged"
+
+// Read judges what could be read from a stream, all of it.
+func Read(stream string, read, deleted uint64, checksum string, damage error) Check {
+	const area = "log"
+	name := "every record of " + stream
+	if damage != nil {
+		return Check{Fail, area, name, oneLine(damage.Error()), lookForDamage}
+	}
+	return ok(area, name, fmt.Sprintf("%d read, %d deleted, checksum %s", read, deleted, checksum))
+}
+
+// Unread is for a stream that could not be read to its end.
+func Unread(stream string, err error) Check {
+	return Check{Fail, "log", "every record of " + stream, oneLine(err.Error()), "repeat it; if it fails again, see to the server of the log"}
+}
+
+// Scrubbed judges what the last scrub of a gateway found.
+func Scrubbed(at time.Time, read uint64, damage error) Check {
+	const area, name = "log", "last scrub"
+	if damage != nil {
+		return Check{Fail, area, name, at.UTC().Format(time.RFC3339) + ": " + oneLine(damage.Error()), lookForDamage}
+	}
+	return ok(area, name, fmt.Sprintf("%s: %d records read", at.UTC().Format(time.RFC3339), read))
+}
+
 // Erasures judges the record of erasures: which jobs' are begun and not done.
 func Erasures(unfinished []string) Check {
 	const area, name = "log", "erasures"

@@ -1,0 +1,215 @@
+package eventstore
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	scrubSubject = identityPrefix + "scrub"
+	// scrubInterval is the time from the end of one pass to the beginning of the next,
+	// and scrubPoll is how often each process looks whether one is due.
+	scrubInterval = 24 * time.Hour
+	scrubPoll     = time.Minute
+	// scrubRecords and scrubBytes bound what a pass reads in a second, and scrubBusy
+	// divides both while more than scrubIdle records are stored in a second.
+	scrubRecords = 2000
+	scrubBytes   = 4 << 20
+	scrubBusy    = 8
+	scrubIdle    = 100
+	// scrubLease is how long the others wait for a process that has died during a pass;
+	// scrubRenewal is how often it is renewed.
+	scrubLease   = time.Minute
+	scrubRenewal = 10 * time.Second
+)
+
+// errEpochBegan ends a pass: what it has read is of another log.
+var errEpochBegan = errors.New("a new epoch began")
+
+// Scrubbed is the record of the scrub, kept beside the log.
+type Scrubbed struct {
+	// Epoch and At say of which log the last complete pass was, and when it ended.
+	Epoch string    `json:"epoch,omitempty"`
+	At    time.Time `json:"at,omitzero"`
+	// Sum is what that pass found.
+	Sum Sum `json:"sum,omitzero"`
+	// Holder makes a pass now, and Until is when its lease ends.
+	Holder string    `json:"holder,omitempty"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
+// scrubber is the scrub as one process has it.
+type scrubber struct {
+	*Log
+	id string
+	// atOnce says that a pass is due whenever the last one was.
+	atOnce bool
+	// reported is the record whose finding was last logged.
+	reported time.Time
+}
+
+// Scrub reads every record of the log once a day, slowly, so that damage on disk is found
+// before somebody needs the record, until ctx ends. One process does it at a time; all
+// show what it found. With atOnce it begins with a pass, as the owner of the disk does
+// after its start. Damage is logged and shown in a metric, once for each pass.
+func (l *Log) Scrub(ctx context.Context, atOnce bool) error {
+	s := &scrubber{Log: l, id: rand.Text(), atOnce: atOnce}
+	for {
+		if err := s.look(ctx); err != nil && ctx.Err() == nil {
+			l.logger.Debug("the log was not scrubbed", "error", err)
+		}
+		select {
+		case <-time.After(scrubPoll):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// Scrubbed returns the record of the scrub; found is false when there was none yet.
+func (l *Log) Scrubbed(ctx context.Context) (last Scrubbed, found bool, err error) {
+	last, revision, err := l.readScrubbed(ctx)
+	return last, revision > 0 && last.Epoch == l.Epoch(), err
+}
+
+func (l *Log) readScrubbed(ctx context.Context) (last Scrubbed, revision uint64, err error) {
+	stored, err := l.leader(ctx, identityStream, directRequest{Last: scrubSubject})
+	switch {
+	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
+		return last, 0, nil
+	case err != nil:
+		return last, 0, fmt.Errorf("read the record of the scrub: %w", err)
+	}
+	if err := json.Unmarshal(stored.body, &last); err != nil {
+		last = Scrubbed{} // The next pass replaces it.
+	}
+	return last, stored.sequence, nil
+}
+
+// look makes a pass if one is due, and shows what the last one found.
+func (s *scrubber) look(ctx context.Context) error {
+	last, revision, err := s.readScrubbed(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	epoch := s.Epoch()
+	due := s.atOnce || last.Epoch != epoch || now.Sub(last.At) >= scrubInterval
+	if due && !now.Before(last.Until) {
+		if last, err = s.pass(ctx, last, revision); err != nil {
+			return err
+		}
+		s.atOnce = false
+	}
+	s.show(epoch, last)
+	return nil
+}
+
+// pass reads the log, and returns the record with what it found.
+func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Scrubbed, error) {
+	renewed := time.Now()
+	last.Holder, last.Until = s.id, renewed.Add(scrubLease)
+	revision, err := s.writeScrubbed(ctx, last, revision)
+	if err != nil {
+		return last, err
+	}
+	epoch := s.Epoch()
+	archive := &Archive{conn: s.conn, js: s.js}
+	pace := scrubPace{log: s.Log, at: renewed}
+	sum, err := archive.Sum(ctx, eventStream, 0, func(soFar Sum) error {
+		if err := pace.wait(ctx, soFar); err != nil {
+			return err
+		}
+		if s.Epoch() != epoch {
+			return errEpochBegan
+		}
+		if time.Since(renewed) < scrubRenewal {
+			return nil
+		}
+		renewed = time.Now()
+		last.Until = renewed.Add(scrubLease)
+		var err error
+		revision, err = s.writeScrubbed(ctx, last, revision)
+		return err
+	})
+	if err != nil {
+		// Another process may begin at once; when this fails, after the lease.
+		last.Holder, last.Until = "", time.Time{}
+		released, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
+		defer cancel()
+		_, failed := s.writeScrubbed(released, last, revision)
+		return last, errors.Join(err, failed)
+	}
+	last = Scrubbed{Epoch: epoch, At: time.Now().UTC(), Sum: sum}
+	_, err = s.writeScrubbed(ctx, last, revision)
+	return last, err
+}
+
+// show puts the finding of a pass into the metric, and logs one that is new.
+func (s *scrubber) show(epoch string, last Scrubbed) {
+	if last.Epoch != epoch {
+		s.metrics.unreadable.Set(0)
+		return
+	}
+	s.metrics.unreadable.Set(float64(last.Sum.Lacks()))
+	if last.Sum.Lacks() == 0 || last.At.Equal(s.reported) {
+		return
+	}
+	s.reported = last.At
+	s.logger.Error("records of the log cannot be read: the disk or the file system has damaged them",
+		"stream", eventStream, "unreadable", last.Sum.Lacks(), "sequences", last.Sum.Unreadable[:min(10, len(last.Sum.Unreadable))], "scrubbed", last.At)
+}
+
+// writeScrubbed replaces the record at a revision, 0 for the first, and returns its
+// revision. It fails when another process has replaced it meanwhile.
+func (l *Log) writeScrubbed(ctx context.Context, record Scrubbed, revision uint64) (uint64, error) {
+	payload, err := json.Marshal(record)
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
+	defer cancel()
+	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: scrubSubject, Data: payload},
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithExpectStream(identityStream), jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return revision, fmt.Errorf("write the record of the scrub: %w", err)
+	}
+	return ack.Sequence, nil
+}
+
+// scrubPace slows a pass down to its bounds.
+type scrubPace struct {
+	log         *Log
+	at          time.Time // of the last page
+	read, bytes uint64    // up to then
+	stored      uint64    // the newest sequence then
+}
+
+// wait returns when the next page may be read.
+func (p *scrubPace) wait(ctx context.Context, soFar Sum) error {
+	records, bytes := soFar.Read, soFar.Bytes
+	if records < p.read { // the sum has begun again
+		p.read, p.bytes = 0, 0
+	}
+	seconds := max(float64(records-p.read)/scrubRecords, float64(bytes-p.bytes)/scrubBytes)
+	seen, _ := p.log.lineage.known(p.log.Epoch())
+	if elapsed := time.Since(p.at).Seconds(); p.stored > 0 && float64(seen.Sequence-min(seen.Sequence, p.stored)) > scrubIdle*elapsed {
+		seconds *= scrubBusy
+	}
+	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	p.at, p.read, p.bytes, p.stored = time.Now(), records, bytes, seen.Sequence
+	return nil
+}
