@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,7 +62,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := a.open(ctx); err != nil {
-		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout))
+		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout, 0))
 	}
 	return a, nil
 }
@@ -219,7 +218,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	began := time.Now()
-	err := a.parts.stop(a.cfg.drainPeriod() + a.cfg.ShutdownTimeout)
+	err := a.parts.stop(a.cfg.ShutdownTimeout, a.cfg.drainPeriod())
 	a.logger.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
 	return errors.Join(failure, err)
 }
@@ -230,6 +229,7 @@ func (a *App) start(ctx context.Context) error {
 	embedded := a.cfg.NATSURL == ""
 	a.parts.run("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
 	a.startCanary()
+	a.parts.keep() // and again once the hub runs
 	var gateway *fanout.Gateway
 	if a.cfg.has(roleFanout) {
 		var err error
@@ -242,7 +242,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.startServers(gateway)
 	if a.models != nil && a.cfg.has(roleProject) {
-		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) })
+		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) }).weight = closingWeight
 		behind, err := newLag(a.log, a.logger, a.registry)
 		if err != nil {
 			return err
@@ -250,10 +250,10 @@ func (a *App) start(ctx context.Context) error {
 		a.parts.run("projections' lag", behind.run)
 	}
 	if a.ingest != nil {
-		a.parts.run("ingest", a.ingest.Run)
+		a.parts.run("ingest", a.ingest.Run).weight = ingestWeight
 	}
 	for _, guest := range a.guests {
-		a.parts.run(guest.name, guest.run)
+		a.parts.run(guest.name, guest.run).weight = guestWeight
 	}
 	a.parts.onStop("readiness", func(context.Context) error {
 		a.health.draining.Store(true)
@@ -261,25 +261,6 @@ func (a *App) start(ctx context.Context) error {
 		return nil
 	})
 	return nil
-}
-
-// holdListener waits for the end of DRAIN_SECONDS, whatever the number of clients:
-// until a balancer has seen that the gateway is not ready it sends requests, which a
-// closed port would refuse without an answer.
-func (a *App) holdListener(ctx context.Context) error {
-	return wait(ctx, time.Until(a.drained))
-}
-
-// wait returns after the period, or with the error of ctx.
-func wait(ctx context.Context, period time.Duration) error {
-	timer := time.NewTimer(period)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // startServers serves the public port, and ADMIN_ADDR if it is set.
@@ -306,15 +287,11 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 		most = connectionBound(limit, openFiles())
 	}
 	a.startHTTP("http", a.connections.bounded(a.listener, most), a.mux)
-	a.parts.onStop("drain period", a.holdListener)
+	a.parts.onStop("drain period", a.holdListener).paced = true
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.
-		a.parts.onStop("sockets and streams", func(ctx context.Context) error {
-			var streams sync.WaitGroup
-			streams.Go(func() { gateway.DrainStreams(ctx, a.cfg.drainPeriod()) }) // ends with the drain
-			defer streams.Wait()
-			return a.sockets.Shutdown(ctx)
-		})
+		drain := a.parts.onStop("sockets and streams", func(ctx context.Context) error { return a.drainClients(ctx, gateway) })
+		drain.weight, drain.paced = closingWeight, true
 	}
 }
 
@@ -383,6 +360,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	audit := a.log.Audit()
 	hub.HonourErasures(hubErasures{audit})
 	a.parts.run("hub", hub.Run)
+	a.parts.keep()
 	a.parts.run("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })

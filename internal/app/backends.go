@@ -88,7 +88,7 @@ func (a *App) openNATS(ctx context.Context) (*nats.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded JetStream in %q: %w", a.cfg.DataDir, err)
 	}
-	a.parts.onStop("embedded JetStream", server.Close)
+	a.parts.onStop("embedded JetStream", server.Close).weight = storeWeight
 	a.health.checks = append(a.health.checks, check{part: "jetstream", required: true, ask: func(context.Context) error { return server.Healthy() }})
 	if a.natsURL = server.ClientURL(); a.natsURL != "" {
 		a.logger.Info("embedded JetStream takes clients", "url", a.natsURL)

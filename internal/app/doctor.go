@@ -100,7 +100,7 @@ func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
 		return []doctor.Check{doctor.Absent(area, "MONGODB_URI", "there are no read models, and catch-up is served from the log")}
 	}
 	parts := newLifecycle(slog.New(slog.DiscardHandler))
-	defer func() { _ = parts.stop(probeTimeout) }() // nothing of it is of use to the report
+	defer func() { _ = parts.stop(probeTimeout, 0) }() // nothing of it is of use to the report
 	db, err := openMongo(cfg, parts, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return []doctor.Check{doctor.Reached(area, "MONGODB_URI", 0, err)}
@@ -155,7 +155,7 @@ func examineLog(ctx context.Context, cfg Config, deep func(step string, done, to
 		}
 	}
 	a := &App{cfg: cfg, logger: quiet, parts: newLifecycle(quiet), registry: prometheus.NewRegistry(), health: &health{}}
-	defer func() { _ = a.parts.stop(cfg.ShutdownTimeout) }()
+	defer func() { _ = a.parts.stop(cfg.ShutdownTimeout, 0) }()
 	connecting, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	conn, err := a.openNATS(connecting)

@@ -49,7 +49,7 @@ func OpenOperator(ctx context.Context, cfg Config, create bool, logger *slog.Log
 		err = fmt.Errorf("%w: a gateway runs on it; set NATS_URL to the address in its NATS_LISTEN, or stop it", err)
 	}
 	if err != nil {
-		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout))
+		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout, 0))
 	}
 	a.parts.onStop("nats connection", func(context.Context) error {
 		conn.Close()
@@ -75,7 +75,7 @@ func (o *Operator) Where(ctx context.Context) string {
 }
 
 // Close closes what [OpenOperator] opened.
-func (o *Operator) Close() error { return o.app.parts.stop(o.app.cfg.ShutdownTimeout) }
+func (o *Operator) Close() error { return o.app.parts.stop(o.app.cfg.ShutdownTimeout, 0) }
 
 // Rebuilds returns a rebuild for each of the named projections, all when none is
 // named. report is told how they go.

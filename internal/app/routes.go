@@ -98,7 +98,8 @@ const (
 )
 
 // startHTTP serves a listener. Its step ends the event streams that are left, whose
-// requests would otherwise last, and waits for the requests under way.
+// requests would otherwise last, waits for the requests under way, and closes the
+// connections of those that are left when its share of the stop ends.
 func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeMux) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
@@ -113,16 +114,15 @@ func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeM
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
 	}
-	a.parts.run(name, func(ctx context.Context) error {
-		stopped := make(chan error, 1)
-		go func() { // ends when the step does
-			<-ctx.Done()
-			endRequests()
-			stopped <- server.Shutdown(context.Background()) // bounded by the step's deadline
-		}()
+	a.parts.run(name, func(context.Context) error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
-		return <-stopped
+		return nil
 	})
+	a.parts.onStop(name+" requests", func(ctx context.Context) error {
+		endRequests()
+		err := a.cutOff("requests", server.Shutdown(ctx))
+		return errors.Join(err, server.Close())
+	}).weight = closingWeight
 }

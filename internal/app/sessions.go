@@ -20,6 +20,6 @@ func (a *App) openSessions(ctx context.Context) (fanout.Sessions, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.parts.run("session store", sessions.Run)
+	a.parts.run("session store", sessions.Run).weight = storeWeight
 	return sessions, nil
 }
