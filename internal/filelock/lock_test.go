@@ -2,7 +2,10 @@ package filelock_test
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/letswriteabook/realtime/internal/filelock"
@@ -15,8 +18,8 @@ func TestTakenOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := filelock.Take(path); !errors.Is(err, filelock.ErrLocked) {
-		t.Errorf("taken twice: %v", err)
+	if _, err := filelock.Take(path); !errors.Is(err, filelock.ErrLocked) || !strings.Contains(err.Error(), fmt.Sprintf("process %d (filelock.test", os.Getpid())) {
+		t.Errorf("taken twice, or the holder is not named: %v", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
