@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/internal/app"
 )
@@ -30,6 +31,23 @@ func TestStringsOfClientsStayInTheirLine(t *testing.T) {
 		var fields map[string]string
 		if err := json.Unmarshal([]byte(line), &fields); err != nil || fields["origin"] != hostile || fields["level"] != "INFO" {
 			t.Errorf("%q reads as %v, %v", line, fields, err)
+		}
+	}
+}
+
+// Durations have their unit in both formats, also inside of groups.
+func TestDurationsHaveUnits(t *testing.T) {
+	t.Parallel()
+	for format, want := range map[string]string{"json": `"took":"1.5s"`, "text": "took=1.5s"} {
+		cfg, err := app.LoadConfig(map[string]string{"LOG_FORMAT": format})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		app.NewLogger(&out, cfg).Info("stopped", "took", 1500*time.Millisecond)
+		app.NewLogger(&out, cfg).WithGroup("step").With("took", 1500*time.Millisecond).Info("stopped")
+		if strings.Count(out.String(), want) < 1 || strings.Count(out.String(), "1.5s") != 2 {
+			t.Errorf("%s: %s", format, out.String())
 		}
 	}
 }
