@@ -67,6 +67,17 @@ func (l *Log) KnowIDs(limit int) *KnownIDs {
 	return l.known
 }
 
+// Loaded reports whether the ids that the log had at the start have been read: appends
+// wait until then.
+func (k *KnownIDs) Loaded() bool {
+	select {
+	case <-k.loaded:
+		return true
+	default:
+		return false
+	}
+}
+
 // Run reads the ids of the log and follows it until ctx ends, whose error it
 // returns. Whatever fails is tried again.
 func (k *KnownIDs) Run(ctx context.Context) error {

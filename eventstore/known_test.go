@@ -248,3 +248,26 @@ func TestIDsOfPurgedRecordsAreNotWaitedFor(t *testing.T) {
 		t.Errorf("%+v, %v", receipt, err)
 	}
 }
+
+// Ids count as loaded once all that the log had at the start have been read.
+func TestIDsAreLoaded(t *testing.T) {
+	t.Parallel()
+	writer := setup(t)
+	writer.add(t, record("job", "one"), record("job", "two"))
+	b := open(t, writer.conn)
+	known := b.log.KnowIDs(100)
+	if known.Loaded() {
+		t.Error("ids count as loaded before any was read")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- known.Run(ctx) }() // ends with ctx
+	eventually(t, "the ids to be loaded", known.Loaded)
+	if count := b.counter(t, "known_ids"); count != 2 {
+		t.Errorf("%v ids are known, want 2", count)
+	}
+	cancel()
+	if err := await(t, "the reading of ids to end", done); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}

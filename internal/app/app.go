@@ -150,9 +150,7 @@ func (a *App) openIngest() error {
 	if !a.cfg.has(roleIngest) {
 		return nil
 	}
-	if a.cfg.KnownIDs > 0 {
-		a.parts.run("known ids", a.log.KnowIDs(a.cfg.KnownIDs).Run)
-	}
+	a.knowIDs()
 	client, err := openRedis(a.cfg, a.parts, a.logger)
 	if err != nil {
 		return err
