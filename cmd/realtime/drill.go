@@ -171,6 +171,11 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	if out == "" {
 		out = defaultReports(time.Now())
 	}
+	for _, d := range chosen { // before anything is hurt for a report that nobody can read
+		if err := writable(filepath.Join(out, d.Name)); err != nil {
+			return fmt.Errorf("the report of drill %s cannot be written: %w", d.Name, err)
+		}
+	}
 	ran, failed := []ranDrill{}, error(nil)
 	for _, d := range chosen {
 		result, err := runDrill(ctx, d, drills.Options{
@@ -190,6 +195,19 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 		ran = append(ran, ranDrill{Drill: result, Folder: folder})
 	}
 	return errors.Join(failed, showDrills(cmd, flags.output, ran))
+}
+
+// writable makes a folder, and a file in it for a moment.
+func writable(folder string) error {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return err
+	}
+	probe, err := os.CreateTemp(folder, ".probe-*")
+	if err != nil {
+		return err
+	}
+	_, err = probe.Write(make([]byte, 64<<10)) // a report's size: a full disk takes an empty file
+	return errors.Join(err, probe.Close(), os.Remove(probe.Name()))
 }
 
 // runDrill runs one and tells how it goes on standard error.

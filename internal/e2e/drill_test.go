@@ -187,3 +187,18 @@ func TestDrillOnARunningSystem(t *testing.T) {
 		t.Errorf("%d documents are left, want the 30 of before: %v", documents, err)
 	}
 }
+
+// A report that cannot be written is refused before anything is started.
+func TestDrillChecksItsReportFirst(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	temporary := t.TempDir()
+	r := run(t, settings{"PATH": t.TempDir(), "TMPDIR": temporary}, "", "drill", "poison-flood", "--out", filepath.Join(file, "reports"))
+	if r.code != 1 || !strings.Contains(r.reason(), "the report of drill poison-flood cannot be written") {
+		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+	nothingLeft(t, temporary)
+}
