@@ -198,7 +198,7 @@ func tableOfReplay(w io.Writer, r app.ReplaySummary, err error) {
 	case err != nil && r.DryRun:
 		done = "not read to the end"
 	case err != nil:
-		done = fmt.Sprintf("not complete: from %d on, nothing was handed on for certain", r.Next)
+		done = fmt.Sprintf("not complete: repeat it from %d on", r.Next)
 	case r.Events == 0 && r.Unfit == 0:
 		done = "nothing matches"
 	case r.DryRun:
