@@ -21,6 +21,9 @@ import (
 // errNotWhole is what the way of an event ends with that is not where it should be.
 var errNotWhole = errors.New("the event is not where it should be")
 
+// errNotAsked is what the way of an event ends with while MongoDB is away.
+var errNotAsked = errors.New("whether MongoDB has the event could not be found out: MongoDB does not answer")
+
 // maxHistory is how many events of a job are shown at once.
 const maxHistory = 10_000
 
@@ -87,6 +90,9 @@ func tableOfLog(w io.Writer, status app.LogStatus) {
 		var notes []string
 		if !c.Durable {
 			notes = append(notes, "ends with its reader")
+		}
+		if c.NeverRan {
+			notes = append(notes, "never ran")
 		}
 		if c.Paused {
 			notes = append(notes, "paused")
@@ -183,7 +189,8 @@ at this moment. To how many clients it was delivered is not recorded.
 By id it reads the log from end to end, with --job the events of that job alone.
 
 It exits with 3 when the event is not in the log but in a dead letter, or is missing in
-MongoDB although the projection says that it has been there.`,
+MongoDB although the projection says that it has been there, and with 1 when MongoDB does
+not answer: what the log has is shown nevertheless.`,
 		Example: `  realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7
   realtime log event --sequence 1188 -o json`,
 		Args: arguments(cobra.MaximumNArgs(1)),
@@ -205,6 +212,9 @@ MongoDB although the projection says that it has been there.`,
 				}
 				if err := render(cmd.OutOrStdout(), output, way, func(w io.Writer) { tableOfWay(w, way) }); err != nil {
 					return err
+				}
+				if way.Unreachable() {
+					return errNotAsked
 				}
 				if !way.Whole() {
 					return differsError{errNotWhole}
@@ -238,6 +248,8 @@ func tableOfWay(w io.Writer, way app.EventWay) {
 			projected += ": MONGODB_URI is not set"
 		case "missing":
 			projected += fmt.Sprintf(": MongoDB should have everything up to %d; see realtime projections verify history", s.Floor)
+		case "unreachable":
+			projected += ": MongoDB cannot be asked: " + printable(s.ProjectedError)
 		case "not-yet":
 			projected += fmt.Sprintf(": MongoDB has everything up to %d", s.Floor)
 		}

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
 	"github.com/letswriteabook/realtime/recovery/inspect"
 	"github.com/letswriteabook/realtime/recovery/replay"
 )
@@ -23,7 +24,11 @@ func (o *Operator) LogStatus(ctx context.Context) (LogStatus, error) {
 	if err != nil {
 		return LogStatus{}, err
 	}
-	return inspect.StatusOf(ctx, log)
+	var expected []string
+	if o.app.cfg.MongoDBURI != "" {
+		expected = projections.Names()
+	}
+	return inspect.StatusOf(ctx, log, expected...)
 }
 
 // EventWay finds out which way an event has gone.

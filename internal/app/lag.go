@@ -42,10 +42,12 @@ func (l *lag) run(ctx context.Context) error {
 	for {
 		for _, projection := range []string{projections.History, projections.JobHeads} {
 			records, err := l.log.ConsumerLag(ctx, projection)
-			switch {
-			case err == nil:
+			if errors.Is(err, eventstore.ErrNoConsumer) { // It never ran: all of the log is its lag.
+				records, err = l.all(ctx)
+			}
+			if err == nil {
 				l.records.WithLabelValues(projection).Set(float64(records))
-			case !errors.Is(err, eventstore.ErrNoConsumer):
+			} else {
 				l.logger.Debug("lag was not measured", "projection", projection, "error", err)
 			}
 		}
@@ -55,4 +57,13 @@ func (l *lag) run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// all returns how many records the log has, or had: deleted ones count.
+func (l *lag) all(ctx context.Context) (uint64, error) {
+	state, err := l.log.State(ctx)
+	if err != nil || state.LastSequence < state.FirstSequence {
+		return 0, err
+	}
+	return state.LastSequence - state.FirstSequence + 1, nil
 }

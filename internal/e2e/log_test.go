@@ -130,6 +130,13 @@ func (r *replayed) logEvent() {
 			r.t.Errorf("%q is missing in:\n%s", part, table)
 		}
 	}
+	there := r.env["MONGODB_URI"]
+	r.env["MONGODB_URI"] = "mongodb://127.0.0.1:1/away?serverSelectionTimeoutMS=500"
+	away := r.command(1, nil, "log", "event", "b-3")
+	r.env["MONGODB_URI"] = there
+	if !strings.Contains(away.stdout, "sequence 33") || !strings.Contains(away.stdout, "projected  unreachable") || !strings.Contains(away.reason(), "MongoDB does not answer") {
+		r.t.Errorf("while MongoDB is away: %s\n%s", away.stdout, away.stderr)
+	}
 	if none := r.command(1, nil, "log", "event", "nobody's"); !strings.Contains(none.reason(), "no such event") {
 		r.t.Errorf("an unknown id: %s", none.reason())
 	}

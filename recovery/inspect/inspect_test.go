@@ -132,8 +132,9 @@ func TestWayOf(t *testing.T) {
 		}
 	}
 	broken := errors.New("broken")
-	if _, err := inspect.WayOf(t.Context(), log{opened, 4}, history{err: broken}, inspect.Query{ID: "one"}, nil); !errors.Is(err, broken) {
-		t.Errorf("with a broken read model: %v", err)
+	way, err := inspect.WayOf(t.Context(), log{opened, 4}, history{err: broken}, inspect.Query{ID: "one"}, nil)
+	if err != nil || !way.Unreachable() || way.Stored[0].Sequence != 1 || way.Stored[0].ProjectedError != "broken" {
+		t.Errorf("with a read model that does not answer: %+v, %v", way, err)
 	}
 }
 
@@ -158,5 +159,20 @@ func TestStatusOf(t *testing.T) {
 	}
 	if len(status.Streams) < 2 {
 		t.Errorf("streams %+v", status.Streams)
+	}
+}
+
+// A consumer that was never made has everything before it.
+func TestStatusOfAConsumerThatNeverRan(t *testing.T) {
+	t.Parallel()
+	opened := setup(t)
+	add(t, opened, "a", "one", "")
+	add(t, opened, "a", "two", "")
+	status, err := inspect.StatusOf(t.Context(), opened, projections.History)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(status.Consumers) != 1 || status.Consumers[0].Name != projections.History || !status.Consumers[0].NeverRan || status.Consumers[0].LagEvents != 2 {
+		t.Errorf("the consumers are %+v", status.Consumers)
 	}
 }

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -56,6 +57,8 @@ type Consumer struct {
 	InFlight    int     `json:"inFlight"`
 	Redelivered int     `json:"redelivered"`
 	Paused      bool    `json:"paused"`
+	// NeverRan says that it is not there yet: all of the log is its lag.
+	NeverRan bool `json:"neverRan,omitempty"`
 }
 
 // StatusLog is the log, as far as its status goes; eventstore.Log is one.
@@ -66,9 +69,10 @@ type StatusLog interface {
 	DeadLetterCounts(ctx context.Context) (map[messaging.Reason]uint64, error)
 }
 
-// StatusOf asks the log. Its parts are asked one after the other, so that on a busy
+// StatusOf asks the log. expected names the consumers that are listed also while they are
+// not there. Its parts are asked one after the other, so that on a busy
 // log they differ by what came in between.
-func StatusOf(ctx context.Context, log StatusLog) (Status, error) {
+func StatusOf(ctx context.Context, log StatusLog, expected ...string) (Status, error) {
 	state, err := log.State(ctx)
 	if err != nil {
 		return Status{}, err
@@ -88,8 +92,29 @@ func StatusOf(ctx context.Context, log StatusLog) (Status, error) {
 	for _, info := range consumers {
 		status.Consumers = append(status.Consumers, consumerOf(info, time.Now()))
 	}
+	status.addMissing(expected, time.Now())
 	status.DeadLetters, err = log.DeadLetterCounts(ctx)
 	return status, err
+}
+
+// addMissing lists the expected consumers that are not there: they have read nothing.
+func (s *Status) addMissing(expected []string, now time.Time) {
+	for _, name := range expected {
+		if slices.ContainsFunc(s.Consumers, func(c Consumer) bool { return c.Name == name }) {
+			continue
+		}
+		missing := Consumer{Name: name, Durable: true, NeverRan: true}
+		for _, stream := range s.Streams {
+			if stream.Name != eventstore.LogStreams()[0] {
+				continue
+			}
+			missing.LagEvents = stream.Messages
+			if stream.FirstAt != nil {
+				missing.LagSeconds = max(now.Sub(*stream.FirstAt).Seconds(), 0)
+			}
+		}
+		s.Consumers = append(s.Consumers, missing)
+	}
 }
 
 func streamOf(info eventstore.StreamInfo) Stream {

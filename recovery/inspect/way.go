@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -61,6 +62,11 @@ func (w Way) Whole() bool {
 	return len(w.Stored) > 0
 }
 
+// Unreachable reports whether MongoDB could not be asked for a record.
+func (w Way) Unreachable() bool {
+	return slices.ContainsFunc(w.Stored, func(s Stored) bool { return s.Projected == ProjectedUnreachable })
+}
+
 // Stored is one record of an event in the log.
 type Stored struct {
 	Sequence uint64         `json:"sequence"`
@@ -82,6 +88,8 @@ type Stored struct {
 	// everything.
 	Projected Projected `json:"projected"`
 	Floor     uint64    `json:"floor"`
+	// ProjectedError is why MongoDB could not be asked.
+	ProjectedError string `json:"projectedError,omitempty"`
 	// Gateways answered the question for those who follow its job at this moment,
 	// Followers is how many subscriptions they have together. To whom it was
 	// delivered is not recorded.
@@ -103,6 +111,8 @@ const (
 	ProjectedIncomplete Projected = "incomplete"
 	// ProjectedUnknown: there is no MongoDB to ask.
 	ProjectedUnknown Projected = "unknown"
+	// ProjectedUnreachable: MongoDB does not answer.
+	ProjectedUnreachable Projected = "unreachable"
 )
 
 // Letter is a dead letter that names an event.
@@ -210,7 +220,10 @@ func project(ctx context.Context, log Log, history History, record messaging.Rec
 	case errors.Is(err, projections.ErrIncomplete):
 		stored.Projected = ProjectedIncomplete
 	case err != nil:
-		return fmt.Errorf("ask MongoDB for sequence %d: %w", record.Sequence, err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("ask MongoDB for sequence %d: %w", record.Sequence, err)
+		}
+		stored.Projected, stored.ProjectedError = ProjectedUnreachable, err.Error()
 	case len(documents) > 0 && documents[0].Sequence == record.Sequence:
 		stored.Projected = ProjectedYes
 	case record.Sequence <= stored.Floor:
