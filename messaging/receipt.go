@@ -16,6 +16,11 @@ import (
 // producer ignores the message and publishes its event again.
 var ErrReceipt = errors.New("not a valid receipt")
 
+// ErrCanary is returned by [ReceiptKey.Decode] for the message {"canary": …}, which a
+// gateway publishes on the receipts channel now and then to find out whether it may. It
+// is about no event: producers pass over it.
+var ErrCanary = errors.New("a gateway's test message")
+
 // Receipt tells a producer that its event is durably in the log. It is
 // published on the receipts channel as JSON for each event that carries an id.
 type Receipt struct {
@@ -60,6 +65,7 @@ type receiptMessage struct {
 	Duplicate *bool   `json:"duplicate,omitempty"`
 	Error     string  `json:"error,omitempty"`
 	MAC       string  `json:"mac,omitempty"`
+	Canary    string  `json:"canary,omitempty"`
 }
 
 // Encode returns the message of a receipt.
@@ -85,11 +91,15 @@ func (k ReceiptKey) encode(m receiptMessage) ([]byte, error) {
 }
 
 // Decode reads a message of the receipts channel, which is a receipt or, with a
-// refusal that is not nil, a refusal. The error matches [ErrReceipt].
+// refusal that is not nil, a refusal. The error matches [ErrReceipt], or is
+// [ErrCanary].
 func (k ReceiptKey) Decode(message []byte) (Receipt, *Refusal, error) {
 	var m receiptMessage
 	if err := json.Unmarshal(message, &m); err != nil {
 		return Receipt{}, nil, fmt.Errorf("%w: %w", ErrReceipt, err)
+	}
+	if m.Canary != "" && m.ID == "" {
+		return Receipt{}, nil, ErrCanary
 	}
 	if k != "" && !hmac.Equal([]byte(m.MAC), []byte(k.digest(m))) {
 		return Receipt{}, nil, fmt.Errorf("%w: the digest is missing or of another key", ErrReceipt)

@@ -55,6 +55,9 @@ func TestReceiptsAreVerified(t *testing.T) {
 			t.Errorf("key %q: signed receipt = %+v, %v, %v", key, got, refusal, err)
 		}
 	}
+	if _, _, err := receiptKey.Decode([]byte(`{"canary":"canary-1"}`)); !errors.Is(err, messaging.ErrCanary) {
+		t.Errorf("a gateway's test message: %v", err)
+	}
 	for name, forged := range map[string]string{
 		"no digest":        string(plain),
 		"another sequence": strings.Replace(string(signed), `"sequence":7`, `"sequence":8`, 1),

@@ -148,12 +148,14 @@ func TestMissingJobID(t *testing.T) {
 	nodes := startDriver(t)
 	server := startGateway(t, nil)
 	c := nodes.connect("a", server.url("/"))
-	for _, args := range [][]any{{}, {nil}, {"job"}, {map[string]any{}}, {map[string]any{"jobId": 7}}, {map[string]any{"jobId": ""}}} {
+	for _, args := range [][]any{{}, {nil}, {"job"}, {map[string]any{}}, {map[string]any{"jobId": ""}}, {map[string]any{"jobId": " \t"}}} {
 		nodes.send(command{Op: "emit", Client: "a", Event: "subscribe", Args: args})
 		problem(t, c, "JOB_ID_REQUIRED", "jobId is required to subscribe.")
 		nodes.send(command{Op: "emit", Client: "a", Event: "unsubscribe", Args: args})
 		problem(t, c, "JOB_ID_REQUIRED", "jobId is required to unsubscribe.")
 	}
+	nodes.send(command{Op: "emit", Client: "a", Event: "subscribe", Args: []any{map[string]any{"jobId": 7}}})
+	problem(t, c, "JOB_ID_INVALID", "jobId must be a string.")
 	c.do("ping")
 	c.await(messaging.EventPong)
 }

@@ -88,6 +88,7 @@ func (p *Publisher) listen(ctx context.Context, subscription *redis.PubSub) {
 func (p *Publisher) take(message string) {
 	receipt, refusal, err := messaging.ReceiptKey(p.cfg.ReceiptSecret).Decode([]byte(message))
 	switch {
+	case errors.Is(err, messaging.ErrCanary):
 	case err != nil:
 		p.metrics.invalid.Inc()
 	case refusal != nil:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -30,10 +29,12 @@ type follower struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 
-	mu      sync.Mutex // guards the fields below
-	last    map[string]uint64
-	resumes int
-	gaps    []string
+	mu   sync.Mutex // guards the fields below
+	last map[string]uint64
+	// position is where each job is resumed, the id of the last event.
+	position map[string]string
+	resumes  int
+	gaps     []string
 	// renewed has the jobs of which a new epoch was told; nil while none is due.
 	renewed map[string]bool
 	changed chan struct{} // closed and replaced with each delivery
@@ -42,13 +43,13 @@ type follower struct {
 // follow starts a follower from the beginning of the jobs, which runs until close.
 func follow(ctx context.Context, name string, gateways []string, token string, jobs []string, journal *oracle.Journal) *follower {
 	f := &follower{
-		name: name, gateways: gateways, token: token, journal: journal, last: map[string]uint64{}, changed: make(chan struct{}),
+		name: name, gateways: gateways, token: token, journal: journal, last: map[string]uint64{}, position: map[string]string{}, changed: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, job := range jobs {
 		journal.Follows(name, job, 0)
-		f.last[job] = 0
+		f.last[job], f.position[job] = 0, "0"
 	}
 	for _, job := range jobs {
 		f.running.Go(func() { f.run(ctx, job) }) // ends with ctx
@@ -77,9 +78,9 @@ func (f *follower) run(ctx context.Context, job string) {
 // stream reads one connection to its end. What ended it is no news.
 func (f *follower) stream(ctx context.Context, gateway, job string, again bool) {
 	f.mu.Lock()
-	since := f.last[job]
+	since := f.position[job]
 	f.mu.Unlock()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/api/realtime/jobs/%s/stream?since=%d", gateway, url.PathEscape(job), since), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s/api/realtime/jobs/%s/stream?since=%s", gateway, url.PathEscape(job), url.QueryEscape(since)), nil)
 	if err != nil {
 		return
 	}
@@ -123,7 +124,7 @@ func (f *follower) take(job, name, id, data string) {
 	if name == messaging.EventGap {
 		f.takeGap(job, data)
 	}
-	sequence, err := strconv.ParseUint(id, 10, 64)
+	position, err := messaging.ParsePosition(id)
 	if err != nil {
 		return // about the stream itself
 	}
@@ -132,8 +133,8 @@ func (f *follower) take(job, name, id, data string) {
 		payload.ID = "unreadable at " + id
 	}
 	// A cursor resumes behind the last event, so a reconnection excuses no repeat.
-	f.journal.Delivered(f.name, payload.ID, job, sequence, false)
-	f.last[job] = max(f.last[job], sequence)
+	f.journal.Delivered(f.name, payload.ID, job, position.Sequence, false)
+	f.last[job], f.position[job] = max(f.last[job], position.Sequence), id
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
@@ -147,7 +148,7 @@ func (f *follower) takeGap(job, data string) {
 	}
 	f.renewed[job] = true
 	f.journal.Follows(f.name, job, 0)
-	f.last[job] = 0
+	f.last[job], f.position[job] = 0, "0"
 	close(f.changed)
 	f.changed = make(chan struct{})
 }

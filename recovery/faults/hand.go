@@ -112,6 +112,9 @@ func (w *hand) publishAll(ctx context.Context, b batch) (map[string]messaging.Re
 			return nil, fmt.Errorf("%d of %d events have a receipt: %w", len(receipts), len(b.order), err)
 		}
 		receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload))
+		if errors.Is(err, messaging.ErrCanary) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("receipt %q: %w", message.Payload, err)
 		}
