@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -142,6 +143,43 @@ func TestReadersMeetNoEventTwice(t *testing.T) {
 		back, err := b.ReadBefore(t.Context(), "job", newestIn(epoch), limit)
 		if err != nil || len(back) != limit {
 			t.Errorf("limit %d backwards: %d records, %v", limit, len(back), err)
+		}
+	}
+}
+
+// Readers leave out what a worker writes while they read, however fast it writes.
+func TestReadersWhileAWorkerWrites(t *testing.T) {
+	t.Parallel()
+	const events = 100
+	b := setup(t)
+	var records []messaging.Record
+	for n := range uint64(events) {
+		records = append(records, generation(n+1, "job", chapter(int(n))))
+	}
+	if err := b.WriteHistory(t.Context(), records, false); err != nil {
+		t.Fatal(err)
+	}
+	reader := b.Beside(func(context.Context, string, func(messaging.Record)) {})
+	var worker sync.WaitGroup
+	wrote := make(chan struct{})
+	worker.Go(func() { // ends after its documents
+		defer close(wrote)
+		for _, r := range records {
+			if _, err := b.events().InsertOne(t.Context(), written(t, r)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	defer worker.Wait()
+	for writes := true; writes; {
+		select {
+		case <-wrote:
+			writes = false
+		default:
+		}
+		older, err := readLegacy(t.Context(), reader, "job", 250)
+		if err != nil || len(older) > 0 {
+			t.Fatalf("%d events were shown a second time, %v", len(older), err)
 		}
 	}
 }

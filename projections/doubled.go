@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -24,58 +25,49 @@ func (s *Store) Beside(unprojected Unprojected) *Store {
 	return &beside
 }
 
-// maxTwinLooks bounds how often a search for older writers' documents is repeated
-// because a worker writes meanwhile.
+// maxTwinLooks bounds how often a search for older writers' documents is repeated to fill
+// the places of those that are left out.
 const maxTwinLooks = 5
 
-// besideTwins calls find with a filter of the job's documents without a sequence, but
-// for those of events that have a record. find returns how many it found. A worker may
-// write, its event be recorded, and its document be adopted at any moment: what is to be
-// left out is looked for before the search that counts and after it, and the search is
-// repeated when it was more in the end.
-func (s *Store) besideTwins(ctx context.Context, jobID string, find func(unsequenced bson.D) (int, error)) error {
-	// Null matches a field that is absent, too.
-	unsequenced := bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
-	if found, err := find(unsequenced); err != nil || found == 0 {
-		return err
-	}
-	left, recorded, err := s.doubled(ctx, jobID, s.unprojected)
-	if err != nil || !recorded {
-		return err
-	}
-	for range maxTwinLooks {
-		ids := bson.A{}
-		for name := range left {
+// besideTwins returns the names that find finds of the job's documents without a
+// sequence, at most limit, but for those of events that have a record. A worker may write,
+// its event be recorded, and its document be adopted at any moment, also while this runs:
+// so it is after a search that one looks for what to leave out of it. Where that makes a
+// full answer shorter, the search is repeated without what is known by then.
+func (s *Store) besideTwins(
+	ctx context.Context, jobID string, limit int, find func(filter bson.D) ([]string, error),
+) (names []string, err error) {
+	filter := unsequenced(jobID)
+	for looks := 1; ; looks++ {
+		if names, err = find(filter); err != nil || len(names) == 0 {
+			return nil, err
+		}
+		twins, err := s.doubled(ctx, jobID, s.unprojected)
+		if err != nil {
+			return nil, err
+		}
+		found := len(names)
+		names = slices.DeleteFunc(names, func(name string) bool { return twins[name] })
+		if found < limit || len(names) == found || looks == maxTwinLooks {
+			return names, nil
+		}
+		ids := make(bson.A, 0, len(twins))
+		for name := range twins {
 			ids = append(ids, bson.RawValue{Type: bson.Type(name[0]), Value: []byte(name[1:])})
 		}
-		if _, err := find(append(unsequenced[:2:2], bson.E{Key: fieldID, Value: bson.D{{Key: "$nin", Value: ids}}})); err != nil {
-			return err
-		}
-		now, _, err := s.doubled(ctx, jobID, s.unprojected)
-		if err != nil {
-			return err
-		}
-		more := false
-		for name := range now {
-			more = more || !left[name]
-		}
-		if left = now; !more {
-			return nil
-		}
+		filter = append(unsequenced(jobID), bson.E{Key: fieldID, Value: bson.D{{Key: "$nin", Value: ids}}})
 	}
-	return nil
 }
 
 // doubled returns which of the job's documents without a sequence are of an event that
-// has a record, by their _ids: they were not adopted yet. recorded is false for a job that
-// has no records at all. unprojected may be nil.
+// has a record, by their _ids: they were not adopted yet. unprojected may be nil.
 //
 // A job without records costs one read of an index. Otherwise documents that were made
 // about when the job's first record was, or later, are read, and their records.
-func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unprojected) (names map[string]bool, recorded bool, err error) {
+func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unprojected) (names map[string]bool, err error) {
 	first, found, err := s.firstStored(ctx, jobID)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	var keys []twin
 	if unprojected != nil {
@@ -91,7 +83,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 		}
 	}
 	if !found {
-		return nil, false, nil
+		return nil, nil
 	}
 	m := newMatching(nil)
 	from := first.Add(-twinWindow)
@@ -110,7 +102,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 		})
 	})
 	if err != nil || len(m.workers) == 0 {
-		return nil, true, err
+		return nil, err
 	}
 	written := make(map[messaging.Position]bool)
 	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
@@ -121,7 +113,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 		})
 	})
 	if err != nil {
-		return nil, true, err
+		return nil, err
 	}
 	m.endGroup()
 	for _, t := range keys {
@@ -133,7 +125,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 	for _, p := range pairUp(m.workers, m.records) {
 		names[string(p.worker.id)] = true
 	}
-	return names, true, nil
+	return names, nil
 }
 
 // firstStored returns when the log took the job's first record that the history has.

@@ -75,7 +75,7 @@ func (s *Store) WriteHistory(ctx context.Context, records []messaging.Record, re
 // Older returns how many of the job's documents without a sequence a reader is shown,
 // when the log has the records of tail beyond what is projected.
 func (s *Store) Older(ctx context.Context, jobID string, tail func(each func(messaging.Record))) (int, error) {
-	twins, _, err := s.doubled(ctx, jobID, func(_ context.Context, _ string, each func(messaging.Record)) { tail(each) })
+	twins, err := s.doubled(ctx, jobID, func(_ context.Context, _ string, each func(messaging.Record)) { tail(each) })
 	if err != nil {
 		return 0, err
 	}

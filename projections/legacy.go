@@ -27,15 +27,11 @@ const MaxLegacy = 10_000
 //
 // It uses the index on jobId, sequence and epoch, and sorts what is found: old
 // documents only. It fails with [ErrUnavailable].
-func (s *Store) FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error) {
+func (s *Store) FindLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
 	if limit <= 0 || limit > MaxLegacy {
 		limit = MaxLegacy
 	}
-	err = s.besideTwins(ctx, jobID, func(unsequenced bson.D) (int, error) {
-		names, err = s.nameLegacy(ctx, unsequenced, limit)
-		return len(names), err
-	})
-	return names, err
+	return s.besideTwins(ctx, jobID, limit, func(filter bson.D) ([]string, error) { return s.nameLegacy(ctx, filter, limit) })
 }
 
 func (s *Store) nameLegacy(ctx context.Context, unsequenced bson.D, limit int) ([]string, error) {

@@ -55,9 +55,12 @@ func TestWorkerWritesItself(t *testing.T) {
 		write := func(n int, at time.Time) {
 			now := time.Now()
 			_, err := o.events.InsertOne(ctx, bson.D{
-				{Key: "jobId", Value: job}, {Key: "kind", Value: "domain"}, {Key: "emittedAt", Value: at},
+				{Key: "jobId", Value: job},
+				{Key: "kind", Value: "domain"},
+				{Key: "emittedAt", Value: at},
 				{Key: "event", Value: bson.D{{Key: "number", Value: n}, {Key: "occurredAt", Value: messaging.FormatTime(at)}, {Key: "type", Value: "chapter.saved"}}},
-				{Key: "createdAt", Value: now}, {Key: "updatedAt", Value: now},
+				{Key: "createdAt", Value: now},
+				{Key: "updatedAt", Value: now},
 			})
 			if err != nil {
 				t.Error(err)

@@ -12,8 +12,14 @@ import (
 func TestOperatorsMakeNoLog(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		{"log", "status"}, {"replay", "--dry-run"}, {"deadletter", "list"}, {"audit", "list"}, {"projections", "status"},
-		{"operations"}, {"backup", filepath.Join(t.TempDir(), "b")}, {"erase", "job", "--reason", "r", "--by", "b"},
+		{"log", "status"},
+		{"replay", "--dry-run"},
+		{"deadletter", "list"},
+		{"audit", "list"},
+		{"projections", "status"},
+		{"operations"},
+		{"backup", filepath.Join(t.TempDir(), "b")},
+		{"erase", "job", "--reason", "r", "--by", "b"},
 	} {
 		folder := filepath.Join(t.TempDir(), "data")
 		r := run(t, settings{"DATA_DIR": folder, "MONGODB_URI": "mongodb://127.0.0.1:1/db?serverSelectionTimeoutMS=100"}, "", args...)
