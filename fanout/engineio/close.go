@@ -26,6 +26,14 @@ var reasons = []string{
 	ReasonShutdown, ReasonQueueFull, ReasonInternal,
 }
 
+// returns reports whether a client is to come back after a reason. Over polling it is
+// sent no close packet then: python-engineio takes that for its own wish to leave and
+// does not connect again, while every client connects again after a refused poll, as
+// after a connection that broke off.
+func returns(reason string) bool {
+	return reason == ReasonShutdown || reason == ReasonQueueFull || reason == ReasonInternal
+}
+
 // Close sends what is queued and closes the session, within WriteTimeout.
 // It does not wait. The first reason given is the one reported.
 func (s *Session) Close(reason string) {

@@ -66,7 +66,7 @@ func (p *polling) noop() {
 	}
 }
 
-// finish answers a poll of its own with the close packet. In one response with
+// finish answers a poll of its own with the end of the session. In one response with
 // messages, socket.io-client would act on it before it hands them over: it keeps
 // them back until it is connected again, and asks then to have them once more.
 func (p *polling) finish() {
@@ -83,8 +83,8 @@ func (p *polling) finish() {
 	s.server.running.Go(func() { s.abort(s.reason, farewell) })
 }
 
-// abort answers a waiting poll with the farewell. The session is closed, so
-// that no other poll can come.
+// abort answers a waiting poll with the farewell, or, where the client is to come
+// back, refuses it. The session is closed, so that no other poll can come.
 func (p *polling) abort(farewell Frame) {
 	p.session.mu.Lock()
 	defer p.session.mu.Unlock()
@@ -93,7 +93,9 @@ func (p *polling) abort(farewell Frame) {
 		p.cut()
 	}
 	if p.waiting != nil {
-		p.waiting.frames = append(p.waiting.frames, farewell)
+		if !returns(p.session.reason) {
+			p.waiting.frames = append(p.waiting.frames, farewell)
+		}
 		p.release()
 	}
 }
