@@ -17,7 +17,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
-// event is one line of client/client.mjs: something that happened to a client.
+// event is one line of a driver's process: something that happened to a client.
 type event struct {
 	Client string            `json:"client"`
 	Name   string            `json:"event"`
@@ -40,10 +40,10 @@ func (e event) into(t testing.TB, value any) {
 	}
 }
 
-// driver is a Node process that holds Socket.IO clients.
+// driver holds clients: a process, or goroutines that take the same lines.
 type driver struct {
 	t       testing.TB
-	process *exec.Cmd // nil after its end
+	process *exec.Cmd // nil after its end, and for clients in Go
 	input   io.WriteCloser
 	errors  *bytes.Buffer // of the process; read after its end
 	ended   chan struct{} // closed when its output has been read to the end
@@ -63,8 +63,15 @@ func startDriver(t testing.TB) *driver {
 		}
 		t.Skipf("SKIPPED, NOTHING WAS TESTED: %s", message)
 	}
+	return startProcess(t, node, "client/client.mjs")
+}
+
+// startProcess starts a program that reads commands and writes events as
+// client/client.mjs does.
+func startProcess(t testing.TB, program string, args ...string) *driver {
+	t.Helper()
 	d := &driver{t: t, errors: new(bytes.Buffer), ended: make(chan struct{}), clients: map[string]*client{}}
-	d.process = exec.Command(node, "client/client.mjs")
+	d.process = exec.Command(program, args...)
 	d.process.Env = environ()
 	d.process.Stderr = d.errors
 	var err error
@@ -76,7 +83,7 @@ func startDriver(t testing.TB) *driver {
 		t.Fatal(err)
 	}
 	if err := d.process.Start(); err != nil {
-		t.Fatalf("start node: %v", err)
+		t.Fatalf("start %s: %v", program, err)
 	}
 	go d.read(lines) // ends with the process
 	t.Cleanup(func() {
@@ -98,7 +105,7 @@ func (d *driver) read(lines io.Reader) {
 		}
 		var e event
 		if err := json.Unmarshal(line, &e); err != nil {
-			d.t.Errorf("node wrote %q: %v", line, err)
+			d.t.Errorf("the clients' process wrote %q: %v", line, err)
 			continue
 		}
 		d.mu.Lock()
@@ -112,7 +119,7 @@ func (d *driver) read(lines io.Reader) {
 func (d *driver) kill() {
 	d.t.Helper()
 	if err := d.process.Process.Kill(); err != nil {
-		d.t.Fatalf("kill node: %v", err)
+		d.t.Fatalf("kill the clients' process: %v", err)
 	}
 	<-d.ended
 	_ = d.process.Wait() // says "signal: killed"
@@ -126,12 +133,12 @@ func (d *driver) close() {
 	defer overdue.Stop()
 	<-d.ended
 	if err := d.process.Wait(); err != nil {
-		d.t.Errorf("node left with %v: %s", err, d.errors)
+		d.t.Errorf("the clients' process left with %v: %s", err, d.errors)
 	}
 	d.process = nil
 }
 
-// command is one line to client/client.mjs.
+// command is one line to a driver.
 type command struct {
 	Op      string  `json:"op"`
 	Client  string  `json:"client"`
@@ -181,11 +188,13 @@ func (d *driver) openVersion(version int, name, url string, some ...options) *cl
 // launch makes a client as the command describes it.
 func (d *driver) launch(described command) *client {
 	d.t.Helper()
-	c := &client{driver: d, name: described.Client, arrived: make(chan struct{}, 1)}
+	c := &client{driver: d, name: described.Client, subscribes: described.Op != "stream", arrived: make(chan struct{}, 1)}
 	d.mu.Lock()
 	d.clients[c.name] = c
 	d.mu.Unlock()
-	described.Op = "connect"
+	if described.Op == "" {
+		described.Op = "connect"
+	}
 	d.send(described)
 	return c
 }
@@ -207,10 +216,11 @@ func (d *driver) connect(name, url string, some ...options) *client {
 	return c
 }
 
-// client is one Socket.IO client in Node.
+// client is one client of a driver.
 type client struct {
-	driver *driver
-	name   string
+	driver     *driver
+	name       string
+	subscribes bool // whether it takes the command; a stream has its job in its URL
 
 	arrived chan struct{} // capacity 1: a hint that the queue has grown
 

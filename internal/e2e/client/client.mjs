@@ -10,6 +10,7 @@
 //        {"op":"cut","client":"a"}          the connection breaks, unannounced
 //        {"op":"disconnect","client":"a"}   the client leaves politely
 //        {"op":"reconnect","client":"a"}    it connects again, after either end said goodbye
+//        {"op":"stream","client":"a","url":"http://127.0.0.1:3001","jobId":"job"}   an EventSource
 //
 //   out  {"client":"a","event":"novel.job-status","args":[{…}]}
 //        {"client":"a","event":"connect","args":[{"id":…,"recovered":…,"transport":…}]}
@@ -25,6 +26,7 @@
 // cannot carry out ends it with status 2.
 
 import { createInterface } from 'node:readline'
+import { EventSource } from 'eventsource'
 import { io } from 'socket.io-client'
 import { io as io3 } from 'socket.io-client-v3'
 
@@ -84,6 +86,24 @@ function subscribeAlways(socket, { jobs, since }) {
   })
 }
 
+// What an event stream may carry; an EventSource has no listener for every name.
+const streamed = [
+  'novel.generation-event', 'novel.domain-event', 'novel.job-status',
+  'novel.caught-up', 'novel.gap', 'novel.error',
+]
+
+// stream opens an EventSource, which reconnects by itself. Its "disconnect" has
+// the state in which it is then: 0 while it tries again, 2 when it has given up.
+function stream({ client, url, jobId }) {
+  const source = new EventSource(new URL(`api/realtime/stream?jobId=${encodeURIComponent(jobId)}`, url))
+  clients.set(client, { disconnect: () => source.close() })
+  source.addEventListener('open', () => report(client, 'connect', {}))
+  source.addEventListener('error', () => report(client, 'disconnect', source.readyState))
+  for (const name of streamed) {
+    source.addEventListener(name, (event) => report(client, name, JSON.parse(event.data)))
+  }
+}
+
 function emit({ client, ack = false }, event, ...args) {
   const socket = known(client)
   if (ack) {
@@ -116,6 +136,7 @@ function known(client) {
 
 const operations = {
   connect,
+  stream,
   disconnect,
   reconnect: ({ client }) => known(client).connect(),
   cut,
