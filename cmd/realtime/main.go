@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -40,6 +41,7 @@ func run(ctx context.Context, args []string) int {
 	stdout, stderr := &visible{to: os.Stdout}, &visible{to: os.Stderr}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	app.RouteDrivers(slog.New(slog.DiscardHandler)) // serve routes them to its own log
 	err := root.ExecuteContext(ctx)
 	stdout.end()
 	if err == nil {

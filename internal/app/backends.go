@@ -107,7 +107,7 @@ func openRedis(cfg Config, parts *lifecycle, logger *slog.Logger) (*redis.Client
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, wrong("REDIS_URL", cfg.RedisURL))
 	}
-	redis.SetLogger(redisLog{logger})
+	RouteDrivers(logger)
 	client := redis.NewClient(opts)
 	parts.onStop("redis connection", func(context.Context) error { return client.Close() })
 	return client, nil

@@ -65,7 +65,7 @@ func examineRedis(ctx context.Context, cfg Config) []doctor.Check {
 		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, wrong("REDIS_URL", cfg.RedisURL))}
 	}
 	opts.MaxRetries, opts.DialTimeout = -1, probeTimeout
-	redis.SetLogger(redisLog{slog.New(slog.DiscardHandler)})
+	RouteDrivers(slog.New(slog.DiscardHandler))
 	client := redis.NewClient(opts)
 	defer client.Close()
 	if err = client.Ping(ctx).Err(); err != nil { // the first one connects, too

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // NewLogger returns a logger in the format and from the level that the settings
@@ -26,6 +28,10 @@ func withUnit(_ []string, attr slog.Attr) slog.Attr {
 	}
 	return attr
 }
+
+// RouteDrivers has the lines that drivers write of their own accord go to a logger, and
+// not to standard error as they are. The drivers have one logger for the whole process.
+func RouteDrivers(logger *slog.Logger) { redis.SetLogger(redisLog{logger}) }
 
 // redisLog takes the lines that the Redis driver writes of its own accord. What
 // matters of them is told by ingest, in its own words.

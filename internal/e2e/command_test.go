@@ -214,3 +214,18 @@ func TestCommandsThatCannotRun(t *testing.T) {
 		})
 	}
 }
+
+// What drivers have to say of a server that is away is not written beside the command's
+// own error.
+func TestDriversAreSilentInCommands(t *testing.T) {
+	t.Parallel()
+	r := run(t, settings{"REDIS_URL": "redis://127.0.0.1:1"}, `{"kind":"domain","jobId":"j","id":"a","event":{"type":"t","occurredAt":"x"}}`+"\n", "publish")
+	for line := range strings.Lines(r.stderr) {
+		if !strings.HasPrefix(line, "realtime: ") {
+			t.Errorf("a line of a driver: %s", line)
+		}
+	}
+	if r.code != 1 || r.stderr == "" {
+		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+}
