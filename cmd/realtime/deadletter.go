@@ -33,6 +33,9 @@ redrive with 3 when letters were refused again.`,
 	return command
 }
 
+// progressAfter is from which letter on the commands show how far they are.
+const progressAfter = 1000
+
 // letterFlags are the flags of a filter.
 type letterFlags struct {
 	reasons      []string
@@ -86,13 +89,13 @@ func (f *letterFlags) filter(args []string) (app.LetterFilter, error) {
 }
 
 // withLetters calls f with the dead letters.
-func withLetters(ctx context.Context, f func(*app.Letters) error) error {
-	return withOperator(ctx, func(operator *app.Operator, _ *progress) error {
+func withLetters(ctx context.Context, f func(*app.Letters, *progress) error) error {
+	return withOperator(ctx, func(operator *app.Operator, shown *progress) error {
 		letters, err := operator.Letters(ctx)
 		if err != nil {
 			return err
 		}
-		return f(letters)
+		return f(letters, shown)
 	})
 }
 
@@ -141,8 +144,11 @@ func newLetterList() *cobra.Command {
 				return err
 			}
 			rows := []letterRow{}
-			err = withLetters(cmd.Context(), func(letters *app.Letters) error {
+			err = withLetters(cmd.Context(), func(letters *app.Letters, shown *progress) error {
 				return letters.Each(cmd.Context(), filter, func(letter app.Letter) error {
+					if len(rows) >= progressAfter {
+						shown.report("list letters", uint64(len(rows)), 0)
+					}
 					rows = append(rows, rowOf(letter, false))
 					return nil
 				})
@@ -187,7 +193,7 @@ func newLetterShow() *cobra.Command {
 				return err
 			}
 			var found *app.Letter
-			err = withLetters(cmd.Context(), func(letters *app.Letters) error {
+			err = withLetters(cmd.Context(), func(letters *app.Letters, _ *progress) error {
 				return letters.Each(cmd.Context(), filter, func(letter app.Letter) error {
 					found = &letter
 					return nil
@@ -237,7 +243,7 @@ It exits with 3 when letters were refused again.`,
 				return err
 			}
 			outcomes, refused := []app.LetterOutcome{}, 0
-			err = withLetters(cmd.Context(), func(letters *app.Letters) error {
+			err = withLetters(cmd.Context(), func(letters *app.Letters, _ *progress) error {
 				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome app.LetterOutcome) error {
 					if outcomes = append(outcomes, outcome); outcome.Refused != "" {
 						refused++
@@ -293,8 +299,13 @@ func newLetterPurge() *cobra.Command {
 			if filter.Empty() != all {
 				return usageError{errors.New("name letters, choose them with flags, or say --all, and not both")}
 			}
-			return withLetters(cmd.Context(), func(letters *app.Letters) error {
-				count, err := letters.Purge(cmd.Context(), filter, dryRun)
+			return withLetters(cmd.Context(), func(letters *app.Letters, shown *progress) error {
+				count, err := letters.Purge(cmd.Context(), filter, dryRun, func(count int) {
+					if count >= progressAfter {
+						shown.report("purge letters", uint64(count), 0)
+					}
+				})
+				shown.end()
 				verb := "removed"
 				if dryRun {
 					verb = "would remove"

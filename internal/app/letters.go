@@ -43,9 +43,9 @@ func (l *Letters) Redrive(ctx context.Context, filter LetterFilter, dryRun bool,
 	return deadletters.Redrive(ctx, l.log, l.rules, filter, dryRun, told)
 }
 
-// Purge removes letters, and returns how many.
-func (l *Letters) Purge(ctx context.Context, filter LetterFilter, dryRun bool) (int, error) {
-	return deadletters.Purge(ctx, l.log, filter, dryRun)
+// Purge removes letters, and returns how many; told, if any, gets the number so far.
+func (l *Letters) Purge(ctx context.Context, filter LetterFilter, dryRun bool, told func(count int)) (int, error) {
+	return deadletters.Purge(ctx, l.log, filter, dryRun, told)
 }
 
 // LetterJob returns the job that a letter names, as far as it can be read.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -88,16 +89,21 @@ type Source interface {
 const pageLetters = 100
 
 // Each hands the letters that the filter lets through to take, oldest first, until
-// that fails.
+// that fails. Of letters that are named it reads from the first to the last.
 func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.Letter) error) error {
-	let := 0
-	for after := uint64(0); ; {
+	let, first, last := 0, uint64(1), uint64(math.MaxUint64)
+	if len(filter.Sequences) > 0 {
+		first, last = max(slices.Min(filter.Sequences), 1), slices.Max(filter.Sequences)
+	}
+	for after := first - 1; ; {
 		letters, err := log.DeadLetters(ctx, after, pageLetters)
 		if err != nil {
 			return err
 		}
 		for _, letter := range letters {
-			after = letter.Sequence
+			if after = letter.Sequence; after > last {
+				return nil
+			}
 			if !filter.lets(letter) {
 				continue
 			}
@@ -108,7 +114,7 @@ func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.L
 				return nil
 			}
 		}
-		if len(letters) < pageLetters {
+		if len(letters) < pageLetters || after >= last {
 			return nil
 		}
 	}

@@ -3,6 +3,7 @@ package deadletters_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -98,16 +99,16 @@ func TestFilters(t *testing.T) {
 		"job, and at": {deadletters.Filter{JobID: "a", Since: refusedAt.Add(time.Second)}, 1},
 	}
 	for name, test := range tests {
-		if count, err := deadletters.Purge(t.Context(), log, test.filter, true); err != nil || count != test.want {
+		if count, err := deadletters.Purge(t.Context(), log, test.filter, true, nil); err != nil || count != test.want {
 			t.Errorf("%s: %d letters, %v", name, count, err)
 		}
 	}
 	for range 2 { // the second time there is nothing to remove
-		if _, err := deadletters.Purge(t.Context(), log, deadletters.Filter{JobID: "a"}, false); err != nil {
+		if _, err := deadletters.Purge(t.Context(), log, deadletters.Filter{JobID: "a"}, false, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if count, err := deadletters.Purge(t.Context(), log, deadletters.Filter{}, true); err != nil || count != 2 {
+	if count, err := deadletters.Purge(t.Context(), log, deadletters.Filter{}, true, nil); err != nil || count != 2 {
 		t.Errorf("%d letters are left, %v", count, err)
 	}
 	if err := log.RemoveDeadLetter(t.Context(), 1); err != nil {
@@ -115,5 +116,37 @@ func TestFilters(t *testing.T) {
 	}
 	if err := (deadletters.Filter{Reasons: []messaging.Reason{"boredom"}}).Validate(); err == nil {
 		t.Error("an unknown reason is taken")
+	}
+}
+
+// pages counts the reads of a source of 1,000 letters, of which none is stored anywhere.
+type pages struct{ read int }
+
+func (p *pages) DeadLetters(_ context.Context, after uint64, limit int) (letters []eventstore.Letter, _ error) {
+	p.read++
+	for sequence := after + 1; sequence <= 1000 && len(letters) < limit; sequence++ {
+		letters = append(letters, eventstore.Letter{Sequence: sequence})
+	}
+	return letters, nil
+}
+
+// Letters that are named are read without those before and after them.
+func TestNamedLettersAreReadAlone(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ sequences, want []uint64 }{
+		{[]uint64{900}, []uint64{900}},
+		{[]uint64{950, 902}, []uint64{902, 950}},
+		{[]uint64{1000}, []uint64{1000}},
+		{[]uint64{0, 1}, []uint64{1}},
+		{[]uint64{2000}, nil},
+	} {
+		source, found := &pages{}, []uint64(nil)
+		err := deadletters.Each(t.Context(), source, deadletters.Filter{Sequences: test.sequences}, func(letter eventstore.Letter) error {
+			found = append(found, letter.Sequence)
+			return nil
+		})
+		if err != nil || !slices.Equal(found, test.want) || source.read != 1 {
+			t.Errorf("%v: found %v in %d reads, %v", test.sequences, found, source.read, err)
+		}
 	}
 }
