@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -222,7 +223,7 @@ func (w *walk) late(ctx context.Context, after, first uint64, logged []messaging
 }
 
 // back shows the newest records that match, newest first. Order is by sequence; a
-// bound on the time only leaves records out.
+// bound on the time leaves records out, and says where to look: see maxSkew.
 func (w *walk) back(ctx context.Context) error {
 	back := &backward{walk: w, before: math.MaxUint64}
 	if w.query.before != nil {
@@ -231,8 +232,17 @@ func (w *walk) back(ctx context.Context) error {
 	if back.before == 0 {
 		return nil // what has no sequence is older than 1, and nothing is older than 0
 	}
+	if bound := w.query.beforeTime; bound != nil && bound.Before(time.Now()) {
+		begin, err := w.beginAt(ctx, *bound)
+		if err != nil {
+			return err
+		}
+		back.before = min(back.before, begin)
+	}
 	size := w.query.limit
-	for walked := 0; !w.enough(); {
+	oldest := lowerBound{at: w.query.sinceTime}
+	ended := false
+	for walked := 0; !w.enough() && !ended; {
 		if walked >= maxWalk {
 			return nil
 		}
@@ -245,6 +255,9 @@ func (w *walk) back(ctx context.Context) error {
 		}
 		w.found.through = max(w.found.through, lastSequence(records))
 		for _, record := range slices.Backward(records) {
+			if ended = oldest.ends(storedAt(record)); ended {
+				break
+			}
 			if err := w.hand(record); err != nil {
 				return err
 			}
@@ -276,6 +289,7 @@ func (w *walk) older(ctx context.Context) error {
 		return nil
 	})
 	slices.Reverse(names)
+	oldest := lowerBound{at: w.query.sinceTime}
 	for err == nil && len(names) > 0 && !w.enough() {
 		var records []messaging.Record
 		records, err = w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
@@ -284,6 +298,9 @@ func (w *walk) older(ctx context.Context) error {
 			return page, nil
 		})
 		for _, record := range records {
+			if oldest.ends(emittedTime(record)) {
+				return nil
+			}
 			if err := w.hand(record); err != nil {
 				return err
 			}
