@@ -26,8 +26,8 @@ type Row struct {
 	System System
 	// Run hurts the system.
 	Run func(ctx context.Context, t *Trial) error
-	// Timeout bounds the trial, and SettleTimeout what follows its fault; 0 means
-	// those of a row of the matrix.
+	// Timeout bounds the trial, and SettleTimeout what follows its fault; each of them
+	// that is 0 is that of any row of the matrix.
 	Timeout, SettleTimeout time.Duration
 }
 

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,15 @@ const (
 	fullRowTimeout = 12 * time.Minute
 	settleTimeout  = 90 * time.Second
 )
+
+// limits returns how long the row may take, and how long what follows its fault may.
+func (r Row) limits(full bool) (trial, settle time.Duration) {
+	trial = rowTimeout
+	if full {
+		trial = fullRowTimeout
+	}
+	return cmp.Or(r.Timeout, trial), cmp.Or(r.SettleTimeout, settleTimeout)
+}
 
 // Options say how rows are run.
 type Options struct {
@@ -56,13 +66,7 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return result, fmt.Errorf("row %s: %w", row.Name(), err)
 	}
-	timeout, settleTime := rowTimeout, settleTimeout
-	if options.Full {
-		timeout = fullRowTimeout
-	}
-	if row.Timeout > 0 {
-		timeout, settleTime = row.Timeout, row.SettleTimeout
-	}
+	timeout, settleTime := row.limits(options.Full)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	began := time.Now()
