@@ -292,10 +292,11 @@ func (h *Hub) rest(ctx context.Context, pause time.Duration) {
 }
 
 // noteFailure takes the error of a request to the log: an outage, unless the
-// asker has given up or the log answered something that does not fit yet.
+// asker has given up or the log answered something that does not fit yet. A client
+// that leaves ends its read with context.Canceled, while ctx is that of the hub.
 func (h *Hub) noteFailure(ctx context.Context, err error) {
 	switch {
-	case ctx.Err() != nil, errors.Is(err, errBehind):
+	case ctx.Err() != nil, errors.Is(err, errBehind), errors.Is(err, context.Canceled):
 	case errors.Is(err, errRenewed):
 		h.Disrupted(messaging.DisruptionEpoch) // the check makes the rooms notice
 	default:
