@@ -117,7 +117,7 @@ func (f *flights) bounded(ctx context.Context, by asker, read func(context.Conte
 	if err := lane.enter(ctx, by.client); err != nil {
 		return err
 	}
-	defer lane.leave(by.client)
+	defer lane.leave(by.client, 1)
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	return read(ctx)

@@ -23,7 +23,7 @@ const (
 
 // slotsOf bounds the reads of each class that are under way. One read holds a page
 // at most, and takes a moment. At the bound further ones wait.
-var slotsOf = [...]int{classFirst: 16, classPage: 32, classREST: 8, classTime: 2}
+var slotsOf = [...]int64{classFirst: 16, classPage: 32, classREST: 8, classTime: 2}
 
 // asker is who a read is for.
 type asker struct {
@@ -35,31 +35,35 @@ type asker struct {
 	gone <-chan struct{}
 }
 
-// lane hands out the slots of one class. A client has half of them at most, and
-// those that wait take turns by client, so that one with many requests does not
-// delay another with few.
+// lane hands out what clients share: the slots of one class, or bytes. Each entrant
+// takes one unit. A client has its share at most, and those that wait take turns by
+// client, so that one with many requests does not delay another with few.
 //
 // Who waits is bounded by who may ask: each socket and event stream has one read
 // under way, and the requests over REST are admitted.
 type lane struct {
-	share int // slots that one client may have
+	unit  int64 // what one entrant takes
+	share int64 // what one client may have
 
 	mu     sync.Mutex // guards the fields below
-	free   int
-	held   map[string]int
+	free   int64
+	held   map[string]int64
 	queues map[string][]chan struct{} // of each client that waits, first come first served
 	turns  []string                   // the keys of queues; the next turn is the first's
 }
 
-func newLane(slots int) *lane {
+// newLane returns a lane of slots, half of which one client may have.
+func newLane(slots int64) *lane { return newSharedLane(slots, 1, (slots+1)/2) }
+
+func newSharedLane(all, unit, share int64) *lane {
 	return &lane{
-		share: (slots + 1) / 2, free: slots,
-		held: make(map[string]int), queues: make(map[string][]chan struct{}),
+		unit: unit, share: max(share, unit), free: all,
+		held: make(map[string]int64), queues: make(map[string][]chan struct{}),
 	}
 }
 
-// enter waits for a slot. Unless it fails with the error of ctx, leave has to
-// follow.
+// enter waits for one unit. Unless it fails with the error of ctx, leave has to
+// follow, for all of the unit.
 func (l *lane) enter(ctx context.Context, client string) error {
 	ready := make(chan struct{})
 	l.mu.Lock()
@@ -78,39 +82,39 @@ func (l *lane) enter(ctx context.Context, client string) error {
 	defer l.mu.Unlock()
 	select {
 	case <-ready: // at the same moment
-		l.release(client)
+		l.release(client, l.unit)
 	default:
 		l.forget(client, slices.Index(l.queues[client], ready))
 	}
 	return ctx.Err()
 }
 
-// leave gives a slot back.
-func (l *lane) leave(client string) {
+// leave gives back a unit, or a part of one.
+func (l *lane) leave(client string, amount int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.release(client)
+	l.release(client, amount)
 }
 
 // release is leave with the mutex held.
-func (l *lane) release(client string) {
-	l.free++
-	if l.held[client]--; l.held[client] == 0 {
+func (l *lane) release(client string, amount int64) {
+	l.free += amount
+	if l.held[client] -= amount; l.held[client] == 0 {
 		delete(l.held, client)
 	}
 	l.dispatch()
 }
 
-// dispatch gives free slots to those whose turn it is. The mutex is held.
+// dispatch gives what is free to those whose turn it is. The mutex is held.
 func (l *lane) dispatch() {
-	for i := 0; l.free > 0 && i < len(l.turns); {
+	for i := 0; l.free >= l.unit && i < len(l.turns); {
 		client := l.turns[i]
-		if l.held[client] >= l.share {
+		if l.held[client]+l.unit > l.share {
 			i++
 			continue
 		}
-		l.free--
-		l.held[client]++
+		l.free -= l.unit
+		l.held[client] += l.unit
 		close(l.queues[client][0])
 		l.turns = append(slices.Delete(l.turns, i, i+1), client) // to the end
 		l.forget(client, 0)

@@ -43,18 +43,18 @@ func TestSlotsAreSharedByClient(t *testing.T) {
 			ask(client)
 		}
 		expect("a", "b")
-		lane.leave("greedy")
+		lane.leave("greedy", 1)
 		expect("greedy") // whose turn it was
-		lane.leave("greedy")
+		lane.leave("greedy", 1)
 		expect("c")
-		lane.leave("a")
+		lane.leave("a", 1)
 		expect("d")
-		lane.leave("b")
+		lane.leave("b", 1)
 		expect("greedy")
 		cancel()
 		synctest.Wait()
 		for _, client := range []string{"c", "d", "greedy", "greedy"} {
-			lane.leave(client)
+			lane.leave(client, 1)
 		}
 		expect()
 		if lane.free != 4 || len(lane.held)+len(lane.queues)+len(lane.turns) > 0 {
@@ -82,11 +82,11 @@ func TestWhoGivesUpTakesNoSlot(t *testing.T) {
 		if err := <-gaveUp; !errors.Is(err, context.Canceled) {
 			t.Errorf("given up: %v", err)
 		}
-		lane.leave("a")
+		lane.leave("a", 1)
 		if err := <-got; err != nil {
 			t.Errorf("the next: %v", err)
 		}
-		lane.leave("c")
+		lane.leave("c", 1)
 		if lane.free != 1 || len(lane.held)+len(lane.queues)+len(lane.turns) > 0 {
 			t.Errorf("left: %+v", lane)
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 )
 
 // errNoMemory says that the answers in flight hold all the memory that they may. A
@@ -20,20 +18,25 @@ const (
 	memoryWait = 5 * time.Second
 )
 
+// clientsOfMemory is how many clients it takes to use up the memory: each has at most
+// that part of it, so that a few that do not take their answers leave room for others.
+const clientsOfMemory = 8
+
 // memory is the budget in bytes for what the answers in flight have read and not
 // written yet.
-type memory struct{ budget *semaphore.Weighted }
+type memory struct{ budget *lane }
 
 // newMemory returns a budget that is enough for one read at least.
 func newMemory(bytes int64) *memory {
-	return &memory{budget: semaphore.NewWeighted(max(bytes, pieceReserveBytes))}
+	return &memory{budget: newSharedLane(max(bytes, pieceReserveBytes), pieceReserveBytes, bytes/clientsOfMemory)}
 }
 
 // memoryShare is what one answer holds of the memory. It holds nothing while it waits for
 // more, so that answers cannot wait for each other. It belongs to one goroutine.
 type memoryShare struct {
-	of   *memory
-	held int64
+	of     *memory
+	client string
+	held   int64
 }
 
 // reserve takes what a read may bring, in place of what is held. It fails with
@@ -42,7 +45,7 @@ func (s *memoryShare) reserve(ctx context.Context) error {
 	s.set(0)
 	waiting, cancel := context.WithTimeout(ctx, memoryWait)
 	defer cancel()
-	if err := s.of.budget.Acquire(waiting, pieceReserveBytes); err != nil {
+	if err := s.of.budget.enter(waiting, s.client); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -55,7 +58,7 @@ func (s *memoryShare) reserve(ctx context.Context) error {
 // set lowers what is held.
 func (s *memoryShare) set(bytes int64) {
 	if bytes < s.held {
-		s.of.budget.Release(s.held - bytes)
+		s.of.budget.leave(s.client, s.held-bytes)
 		s.held = bytes
 	}
 }

@@ -63,7 +63,7 @@ func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, j
 	if query.byTime() {
 		by.class = classTime
 	}
-	held := &memoryShare{of: g.memory}
+	held := &memoryShare{of: g.memory, client: client}
 	found, err := g.hub.events(r.Context(), by, held, jobID, query, func(record messaging.Record) (bool, error) {
 		if g.hub.erased.covers(record) {
 			return false, nil

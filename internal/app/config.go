@@ -72,7 +72,7 @@ type Config struct {
 	MaxRequests    int    `env:"REST_MAX_REQUESTS" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
 	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
 	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
-	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"what the answers over REST that are in flight may hold together, in bytes, 2097152 or more; a request that finds no room for 5 seconds is refused with 503"`
+	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"what the answers over REST that are in flight may hold together, in bytes, 2097152 or more; one client has an eighth of it at most, or room for one read; a request that finds no room for 5 seconds is refused with 503"`
 	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
 	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
 
