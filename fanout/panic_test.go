@@ -57,6 +57,7 @@ func TestPanicCostsItsClientOnly(t *testing.T) {
 			wait(t, "the panic to be counted", func() bool {
 				return s.metric("realtime_fanout_panics_total")+s.metric("realtime_engineio_panics_total") > 0
 			})
+			wait(t, "the panic to be logged", func() bool { return s.diary.count("level=ERROR", "panic") > 0 }) // after the count
 			if n := s.diary.count("level=ERROR", "panic"); n != 1 {
 				t.Errorf("%d lines about it", n)
 			}
