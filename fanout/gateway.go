@@ -186,7 +186,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		g.count(decision, origin)
 		return refusal(decision)
 	}
-	wanted, recovered, release := g.recall(auth, origin, grant.Subject)
+	wanted, recovered, release := g.recall(auth, origin, grant.Subject, socket.Opened())
 	defer release()
 	slot, decision := g.admit(socket.Request(), grant)
 	if !decision.Allowed() {

@@ -67,9 +67,9 @@ const maxAuthBytes = 32 << 10
 // an ordinary connect. Only who may have the session takes it from the socket that
 // has it.
 //
-// Of several that ask for one session at once, one gets it. release, which is never
+// Of several connections, opened then, that ask for one session at once, one gets it. release, which is never
 // nil, lets the next one ask; it is called when the client has joined.
-func (g *Gateway) recall(auth json.RawMessage, origin, subject string) (wanted recall, recovered bool, release func()) {
+func (g *Gateway) recall(auth json.RawMessage, origin, subject string, opened time.Time) (wanted recall, recovered bool, release func()) {
 	release = func() {}
 	var named struct {
 		PID    string `json:"pid"`
@@ -97,7 +97,7 @@ func (g *Gateway) recall(auth json.RawMessage, origin, subject string) (wanted r
 		return recall{}, false, release
 	}
 	if old := g.holder(wanted.pid); old != nil {
-		if !old.yields() {
+		if !old.yields(opened) {
 			return recall{}, false, release
 		}
 		// The client has left the old socket, and the server need not have noticed.
@@ -156,30 +156,10 @@ func (g *Gateway) kept(pid, origin string) (session, bool) {
 	return kept, found
 }
 
-// raceGrace is how long a client keeps a session that it has just recovered against
-// others that ask for it. One that has lost its connection again is noticed within
-// that time as a rule.
-const raceGrace = 250 * time.Millisecond
-
-// yields reports whether the client may be taken for one that its user has left.
-// One that has just recovered its session, and stays connected, has won a race.
-func (c *client) yields() bool {
-	if c.life == 1 {
-		return true
-	}
-	left := raceGrace - time.Since(c.joinedAt)
-	if left <= 0 {
-		return true
-	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-c.socket.Done():
-		return true
-	case <-timer.C:
-		return false
-	}
-}
+// yields reports whether a connection that was opened then may take the session over.
+// A client opens its next connection after its last one has joined: one that was open
+// before is among several that race for the session, and has lost.
+func (c *client) yields(opened time.Time) bool { return opened.After(c.joinedAt) }
 
 // complete reports whether the kept session has every job that the client has
 // received events of. One that has not was kept before the last subscription,

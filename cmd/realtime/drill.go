@@ -197,11 +197,24 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	return errors.Join(failed, showDrills(cmd, flags.output, ran))
 }
 
-// writable makes a folder, and a file in it for a moment.
+// writable makes a folder, and a file in it, for a moment: a drill that is refused or
+// interrupted leaves nothing.
 func writable(folder string) error {
+	var made []string // the innermost first
+	for missing := folder; ; missing = filepath.Dir(missing) {
+		if _, err := os.Stat(missing); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		made = append(made, missing)
+	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
+	defer func() {
+		for _, each := range made {
+			_ = os.Remove(each) // one that somebody else uses by now stays
+		}
+	}()
 	probe, err := os.CreateTemp(folder, ".probe-*")
 	if err != nil {
 		return err

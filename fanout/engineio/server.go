@@ -102,6 +102,7 @@ func socketOf(ms *melody.Session) *webSocket {
 func (s *Server) newSession(r *http.Request) *Session {
 	return &Session{
 		id:      NewID(),
+		opened:  time.Now(),
 		request: keepRequest(r, s.cfg.KeepHeaders),
 		server:  s,
 		turn:    newTurn(),

@@ -52,6 +52,7 @@ const (
 // WebSocket, and its queue with it. All methods may be called concurrently.
 type Session struct {
 	id      string
+	opened  time.Time
 	request *http.Request
 	server  *Server
 	turn    turn
@@ -71,6 +72,9 @@ type Session struct {
 
 // ID returns the session's id, a secret shared with the client.
 func (s *Session) ID() string { return s.id }
+
+// Opened returns when the handshake opened the session.
+func (s *Session) Opened() time.Time { return s.opened }
 
 // Request returns what is kept of the handshake request: method, URL, host,
 // remote address and the headers of [Config.KeepHeaders]. It has no body and a

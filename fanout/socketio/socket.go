@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
@@ -75,6 +76,9 @@ func (s *Socket) Namespace() string { return s.namespace }
 // Request returns what is kept of the handshake request: method, URL, host,
 // remote address and the headers of [Config.KeepHeaders]. It must not be modified.
 func (s *Socket) Request() *http.Request { return s.connection.session.Request() }
+
+// Opened returns when the connection was opened, before the socket joined.
+func (s *Socket) Opened() time.Time { return s.connection.session.Opened() }
 
 // Transport returns "polling" or "websocket".
 func (s *Socket) Transport() string { return s.connection.session.Transport() }
