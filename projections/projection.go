@@ -11,19 +11,21 @@ import (
 // projection applies batches of one consumer and tells how it fares. Its log
 // calls apply from one goroutine at a time, which owns down.
 type projection struct {
-	name    string
-	write   func(context.Context, []messaging.Record) error
-	logger  *slog.Logger
-	metrics *metrics
-	down    bool // the last batch failed
+	name     string
+	write    func(context.Context, []messaging.Record) error
+	logger   *slog.Logger
+	metrics  *metrics
+	standing *standing
+	down     bool // the last batch failed
 }
 
 func (s *Store) newProjection(name string, write func(context.Context, []messaging.Record) error) *projection {
 	return &projection{
-		name:    name,
-		write:   write,
-		logger:  s.logger,
-		metrics: s.metrics,
+		name:     name,
+		write:    write,
+		logger:   s.logger,
+		metrics:  s.metrics,
+		standing: s.standing,
 	}
 }
 
@@ -37,6 +39,7 @@ func (p *projection) apply(ctx context.Context, records []messaging.Record) erro
 	if err != nil && ctx.Err() != nil {
 		return err // stopped, which says nothing of MongoDB
 	}
+	p.standing.set(p.name, err)
 	p.report(ctx, err)
 	if err == nil {
 		p.metrics.applied.WithLabelValues(p.name).Add(float64(len(records)))

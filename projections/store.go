@@ -52,7 +52,8 @@ type Store struct {
 	heads  *mongo.Collection
 	jobs   *mongo.Collection
 
-	workers *workersJobs
+	workers  *workersJobs
+	standing *standing
 	// unprojected is what the log has beyond the history; nil for nothing.
 	unprojected Unprojected
 }
@@ -75,7 +76,7 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 		events:  db.Collection(eventsCollection, sure()),
 		heads:   db.Collection(headsCollection, sure()),
 		jobs:    db.Collection(jobsCollection, sure()),
-		workers: newWorkersJobs(),
+		workers: newWorkersJobs(), standing: &standing{why: make(map[string]error)},
 	}, nil
 }
 

@@ -55,6 +55,9 @@ func TestALostCollectionIsNotAcknowledgedInto(t *testing.T) {
 			if lost, err := model.Lost(t.Context(), false); !lost || err != nil {
 				t.Errorf("not lost: %v", err)
 			}
+			if err := b.Standing(); !errors.Is(err, projections.ErrLost) || !strings.Contains(err.Error(), "the projection history stands") {
+				t.Errorf("the projection stands: %v", err)
+			}
 			if !strings.Contains(b.logs.String(), projections.ErrLost.Error()) {
 				t.Errorf("the log does not say what to do: %s", b.logs)
 			}
@@ -72,6 +75,7 @@ func TestALostCollectionIsNotAcknowledgedInto(t *testing.T) {
 			case <-time.After(time.Minute):
 				t.Error("it does not go on after the swap")
 			}
+			eventually(t, "the projection no longer stands", func() bool { return b.Standing() == nil })
 			cancel()
 			if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 				t.Error(err)

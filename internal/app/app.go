@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -142,7 +143,9 @@ func (a *App) openProjections() error {
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
-	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", a.models.Ping)})
+	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
+		return cmp.Or(a.models.Ping(ctx), a.models.Standing())
+	})})
 	return nil
 }
 
