@@ -19,7 +19,7 @@ type entrance struct {
 	name string
 	// origin and path make the base of everything; the path ends in a slash.
 	origin, path string
-	transports   []string // of sockets
+	transports   []string // of sockets; none: the clients speak HTTP/2
 }
 
 // Sockets, event streams and connections that are used again work behind the proxies
@@ -50,6 +50,10 @@ func TestBehindProxies(t *testing.T) {
 
 		// One connection of the client's, and one of the proxy's where it keeps them.
 		transport := &http.Transport{MaxConnsPerHost: 1}
+		if len(way.transports) == 0 {
+			transport.Protocols = new(http.Protocols)
+			transport.Protocols.SetUnencryptedHTTP2(true)
+		}
 		t.Cleanup(transport.CloseIdleConnections)
 		client := &http.Client{Transport: transport, Timeout: patience}
 		base := way.origin + way.path
@@ -94,7 +98,7 @@ var bothTransports = []string{"websocket", "polling"}
 func nginxEntrances(t *testing.T, gateway string) []entrance {
 	t.Helper()
 	program := testkit.Program(t, "nginx")
-	plain, usual, dir := freeAddress(t), freeAddress(t), t.TempDir()
+	plain, usual, newer, dir := freeAddress(t), freeAddress(t), freeAddress(t), t.TempDir()
 	config := fmt.Sprintf(`daemon off; master_process off; pid %[1]s/pid; error_log stderr; worker_rlimit_nofile 256;
 events { worker_connections 64; }
 http {
@@ -110,17 +114,19 @@ http {
     location / { proxy_pass http://gateway; }
     location /rt/ { proxy_pass http://gateway/; }
   }
+  server { listen %[5]s http2; proxy_http_version 1.1; proxy_set_header Connection ''; location / { proxy_pass http://gateway; } }
 }
-`, dir, plain, usual, gateway)
+`, dir, plain, usual, gateway, newer)
 	path := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	runProxy(t, exec.Command(program, "-p", dir, "-e", "stderr", "-c", path), plain, usual)
+	runProxy(t, exec.Command(program, "-p", dir, "-e", "stderr", "-c", path), plain, usual, newer)
 	return []entrance{
 		{"plain nginx", "http://" + plain, "/", []string{"polling"}}, // it has HTTP/1.0, without an upgrade
 		{"nginx", "http://" + usual, "/", bothTransports},
 		{"nginx that strips a path", "http://" + usual, "/rt/", bothTransports},
+		{"nginx, HTTP/2", "http://" + newer, "/", nil},
 		{"nginx that keeps a path", "http://" + usual, "/kept/", bothTransports},
 	}
 }
@@ -128,7 +134,7 @@ http {
 func haproxyEntrances(t *testing.T, gateway string) []entrance {
 	t.Helper()
 	program := testkit.Program(t, "haproxy")
-	plain, usual := freeAddress(t), freeAddress(t)
+	plain, usual, newer := freeAddress(t), freeAddress(t), freeAddress(t)
 	config := fmt.Sprintf(`global
   maxconn 64
 defaults
@@ -146,15 +152,19 @@ listen usual
   timeout tunnel 1h
   http-request replace-path /rt(/.*) \1
   server gateway %[3]s
-`, plain, usual, gateway)
+listen newer
+  bind %[4]s proto h2
+  server gateway %[3]s
+`, plain, usual, gateway, newer)
 	path := filepath.Join(t.TempDir(), "haproxy.cfg")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	runProxy(t, exec.Command(program, "-db", "-f", path), plain, usual)
+	runProxy(t, exec.Command(program, "-db", "-f", path), plain, usual, newer)
 	return []entrance{
 		{"plain HAProxy", "http://" + plain, "/", bothTransports},
 		{"HAProxy", "http://" + usual, "/", bothTransports},
+		{"HAProxy, HTTP/2", "http://" + newer, "/", nil},
 		{"HAProxy that strips a path", "http://" + usual, "/rt/", bothTransports},
 	}
 }
