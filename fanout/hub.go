@@ -88,6 +88,9 @@ type Hub struct {
 	guard  *contain.Guard
 	outage *outage // of the log
 	erased *erased
+	// openings bounds the requests to the log that open rooms, by client: they share
+	// the connection with the live events, which wait behind them.
+	openings *lane
 
 	mu    sync.RWMutex // guards the fields below
 	epoch string
@@ -109,6 +112,7 @@ func NewHub(log Log, tail Tail, projection Projection, catalogue *messaging.Cata
 	hub := &Hub{
 		log: log, tail: tail, catalogue: catalogue, cfg: cfg, logger: logger,
 		recent:    newRecentCatchUps(),
+		openings:  newLane(maxOpenings),
 		disrupted: make(chan repairCause, 1),
 		crew:      &crew{},
 		erased:    newErased(),
@@ -165,7 +169,7 @@ func (h *Hub) Run(ctx context.Context) error {
 
 // subscribe opens the job's room if need be, and starts a subscription's catch-up.
 func (h *Hub) subscribe(jobID string, reader *reader, from start) (*subscription, error) {
-	target, err := h.enter(jobID)
+	target, err := h.enter(jobID, reader.client)
 	if err != nil {
 		return nil, err
 	}
@@ -174,15 +178,16 @@ func (h *Hub) subscribe(jobID string, reader *reader, from start) (*subscription
 	return sub, nil
 }
 
-// enter takes a reference to the job's room, and opens the room if need be.
-func (h *Hub) enter(jobID string) (*room, error) {
+// enter takes a reference to the job's room, and opens the room if need be. The room
+// waits for its turn among those that this client opens.
+func (h *Hub) enter(jobID, client string) (*room, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	target, found := h.rooms[jobID]
 	if !found {
 		target = newRoom(jobID, h.erased.of(jobID))
 		before := h.leaving[jobID]
-		if !h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "room", func() { h.open(ctx, target, before) }) }) {
+		if !h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "room", func() { h.open(ctx, target, before, client) }) }) {
 			return nil, ErrStopped
 		}
 		h.rooms[jobID] = target
@@ -230,7 +235,7 @@ func (h *Hub) closeIdle() {
 
 // open makes a room follow its job and finds out where the job's head is. The room
 // of the same job that closed before, if there was one, has to be left first.
-func (h *Hub) open(ctx context.Context, room, before *room) {
+func (h *Hub) open(ctx context.Context, room, before *room, client string) {
 	if before != nil {
 		select {
 		case <-before.left:
@@ -238,24 +243,39 @@ func (h *Hub) open(ctx context.Context, room, before *room) {
 			return
 		}
 	}
-	h.follow(ctx, room)
+	h.follow(ctx, room, client)
 	if room.abandoned() {
 		h.leave(room)
 	}
 }
 
+// maxOpenings is how many rooms ask the log at a time where they begin.
+const maxOpenings = 8
+
+// inTurn runs one request that opens a room, when it is the client's turn.
+func (h *Hub) inTurn(ctx context.Context, client string, request func() error) error {
+	if err := h.openings.enter(ctx, client); err != nil {
+		return err
+	}
+	defer h.openings.leave(client, 1)
+	return request()
+}
+
 // follow opens a room, unless ctx or the room ends before.
-func (h *Hub) follow(ctx context.Context, room *room) {
+func (h *Hub) follow(ctx context.Context, room *room, client string) {
 	ctx, release := room.life.within(ctx)
 	defer release()
-	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.tail.Follow(ctx, room.jobID), &tries); {
+	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.inTurn(ctx, client, func() error { return h.tail.Follow(ctx, room.jobID) }), &tries); {
 	}
 	for tries := 0; ctx.Err() == nil; {
-		extent, err := h.log.Extent(ctx)
+		var extent Extent
 		var head uint64
-		if err == nil {
-			head, err = h.log.LastSequence(ctx, room.jobID)
-		}
+		err := h.inTurn(ctx, client, func() (err error) {
+			if extent, err = h.log.Extent(ctx); err == nil {
+				head, err = h.log.LastSequence(ctx, room.jobID)
+			}
+			return err
+		})
 		if h.failed(ctx, err, &tries) {
 			continue
 		}
