@@ -42,7 +42,8 @@ func (a *Archive) Restore(
 // appended before the backup, and is published again after the restore, is stored
 // again, dedup window or not.
 //
-// It returns [ErrStreamExists] when a stream without the mark is there.
+// It returns [ErrStreamExists] when a stream without the mark is there that has ever held
+// a message. One that has not is replaced: gateways re-create a stream that they miss.
 func (a *Archive) RestoreMarked(ctx context.Context, snapshot Snapshot, data io.ReadSeeker, progress func(read int64)) error {
 	name, err := logStreamOf(snapshot)
 	if err == nil {
@@ -134,7 +135,7 @@ func (a *Archive) restoreAs(ctx context.Context, snapshot Snapshot, name string,
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:
 		return unavailable(err)
-	case beingRestored(found.CachedInfo()) == nil:
+	case !vacant(found.CachedInfo()):
 		return ErrStreamExists
 	default:
 		if err := a.Remove(ctx, name); err != nil {
@@ -236,6 +237,23 @@ func (a *Archive) Restoring(ctx context.Context, stream string) (there, restorin
 		return false, false, nil
 	}
 	return false, false, fmt.Errorf("look up stream %s: %w", stream, unavailable(err))
+}
+
+// Vacant reports whether a restore may take the stream's place without being told to
+// replace it: it is missing, being restored, or has never held a message.
+func (a *Archive) Vacant(ctx context.Context, stream string) (bool, error) {
+	found, err := a.js.Stream(ctx, stream)
+	switch {
+	case err == nil:
+		return vacant(found.CachedInfo()), nil
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return true, nil
+	}
+	return false, fmt.Errorf("look up stream %s: %w", stream, unavailable(err))
+}
+
+func vacant(info *jetstream.StreamInfo) bool {
+	return beingRestored(info) != nil || info.State.LastSeq == 0
 }
 
 // Exists reports whether the server has the stream.

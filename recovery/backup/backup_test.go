@@ -78,6 +78,38 @@ func TestBackupAndRestore(t *testing.T) {
 	}
 }
 
+// A gateway re-creates streams that it misses: those are empty, and a restore takes their
+// places without being told to replace anything.
+func TestRestoreOverStreamsThatWereRecreated(t *testing.T) {
+	t.Parallel()
+	conn := logkit.Conn(t)
+	log := logkit.Open(t, conn)
+	record := messaging.Record{JobID: "job", Kind: messaging.KindDomain, ID: "a", MessageID: "a", EmittedAt: "t", Body: []byte(`{}`)}
+	if _, err := log.Append(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	archive, err := eventstore.NewArchive(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "backup")
+	if _, err := backup.Save(t.Context(), archive, dir, quiet); err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range archive.Streams() {
+		if err := archive.Remove(t.Context(), stream); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := logkit.Open(t, conn) // makes them
+	if _, err := backup.Restore(t.Context(), archive, dir, false, quiet); err != nil {
+		t.Fatal(err)
+	}
+	if state, err := again.State(t.Context()); err != nil || state.LastSequence != 1 {
+		t.Errorf("%+v, %v", state, err)
+	}
+}
+
 func TestRestoreOfADamagedBackup(t *testing.T) {
 	t.Parallel()
 	log, archive := system(t)

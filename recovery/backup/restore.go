@@ -111,7 +111,7 @@ type restorer struct {
 type part struct {
 	Stream
 	snapshot eventstore.Snapshot
-	there    bool // a log stands in its place
+	there    bool // a stream with a past stands in its place
 	beside   bool // it was restored beside that
 }
 
@@ -125,11 +125,11 @@ func (r *restorer) look(ctx context.Context, manifest Manifest) error {
 		if err != nil {
 			return err
 		}
-		there, restoring, err := r.archive.Restoring(ctx, stream.Name)
+		vacant, err := r.archive.Vacant(ctx, stream.Name)
 		if err != nil {
 			return err
 		}
-		p := part{Stream: stream, snapshot: snapshot, there: there && !restoring}
+		p := part{Stream: stream, snapshot: snapshot, there: !vacant}
 		if p.there && !r.options.Replace {
 			return fmt.Errorf("restore stream %s: %w", stream.Name, eventstore.ErrStreamExists)
 		}
