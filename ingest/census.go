@@ -16,19 +16,25 @@ import (
 //
 // Redis counts the PUBLISH commands of all channels together. What is missing after
 // a gap is therefore an upper bound, and unknown where Redis was started again or
-// the user may not run INFO. One goroutine at a time uses a census.
+// the user may not run INFO. A message may be counted by Redis some time before it is
+// read, or lost: the counts of a while are kept, and a gap is compared with the oldest
+// of them. One goroutine at a time uses a census.
 type census struct {
 	client  *redis.Client
 	timeout time.Duration
 	// passed returns how many messages this gateway has read from the events channel
 	// and published on the receipts channel since it was started.
 	passed func() uint64
-	last   count
+	// counts are the newest maxCounts since the last gap, the oldest first.
+	counts []count
 }
+
+// maxCounts bounds the counts that are kept: at one every two seconds, for a minute.
+const maxCounts = 32
 
 // count is the state of Redis and of this gateway at one moment.
 type count struct {
-	run       string // id of the Redis process; empty: unknown
+	run       string // id of the Redis process
 	published uint64
 	passed    uint64
 }
@@ -61,11 +67,19 @@ func (c *census) follow(ctx context.Context, interval time.Duration) {
 // missed counts, and returns how many messages at most were published since the last
 // count and not read. It reports false when that is unknown.
 func (c *census) missed(ctx context.Context) (messages uint64, known bool) {
-	before := c.last
-	if c.last.run == "" || !c.take(ctx) || before.run != c.last.run {
+	if len(c.counts) == 0 {
 		return 0, false
 	}
-	published, passed := c.last.published-before.published, c.last.passed-before.passed
+	before := c.counts[0]
+	if !c.take(ctx) {
+		return 0, false
+	}
+	now := c.counts[len(c.counts)-1]
+	c.counts = []count{now} // what came before counts for this gap alone
+	if before.run != now.run {
+		return 0, false
+	}
+	published, passed := now.published-before.published, now.passed-before.passed
 	return published - min(published, passed), true
 }
 
@@ -89,6 +103,12 @@ func (c *census) take(ctx context.Context) bool {
 			now.published, _ = strconv.ParseUint(calls, 10, 64) // absent before the first
 		}
 	}
-	c.last = now
-	return now.run != ""
+	if now.run == "" {
+		return false
+	}
+	if len(c.counts) == maxCounts {
+		c.counts = append(c.counts[:0], c.counts[1:]...)
+	}
+	c.counts = append(c.counts, now)
+	return true
 }
