@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,15 +55,18 @@ func TestLifecycleSharesTheTime(t *testing.T) {
 				parts := newLifecycle(slog.New(slog.DiscardHandler))
 				release := make(chan struct{})
 				began := time.Now()
+				var mu sync.Mutex // guards the two below: a step that was given up is not waited for
 				var order []string
 				var deadline time.Duration // of the hub's step
 				for i, name := range names {
 					added := parts.onStop(name, func(ctx context.Context) error {
+						mu.Lock()
 						order = append(order, name)
 						if name == "hub" {
 							end, _ := ctx.Deadline()
 							deadline = time.Until(end)
 						}
+						mu.Unlock()
 						if !slices.Contains(hang, i) {
 							return nil
 						}
@@ -85,6 +89,8 @@ func TestLifecycleSharesTheTime(t *testing.T) {
 				err := parts.stop(timeout, pace)
 				took := time.Since(began)
 				close(release)
+				mu.Lock()
+				defer mu.Unlock()
 				slices.Reverse(order)
 				if !slices.Equal(order, names) {
 					t.Errorf("%s hangs: stopped in the order %v", which, order)
