@@ -332,7 +332,7 @@ func (l *Log) compare(ctx context.Context, kept *kept) error {
 			return err
 		}
 	}
-	if doubter, doubts := kept.Keeper.(Doubter); doubts && found && mark.Epoch == epoch && info.State.LastSeq > 0 {
+	if doubter, doubts := kept.Keeper.(Doubter); doubts && (!found || mark.Epoch == epoch) && info.State.LastSeq > 0 {
 		if doubt := doubter.Doubt(); doubt != "" {
 			_, err = l.turn(ctx, epoch, EpochCopied, doubt, info.State.LastSeq)
 		}

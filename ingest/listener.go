@@ -90,12 +90,12 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	stop := context.AfterFunc(ctx, subscription.close)
 	defer stop()
 
-	if len(l.census.counts) == 0 {
-		l.census.take(ctx) // what is published from here on is read, or missed
-	}
 	if err := subscription.open(ctx); err != nil {
 		l.state.failed(err)
 		return false, err
+	}
+	if len(l.census.counts) == 0 {
+		l.census.take(ctx) // what is published from here on is read, or missed
 	}
 	if outage, gap := l.state.opened(time.Now()); gap {
 		l.reportGap(ctx, outage)

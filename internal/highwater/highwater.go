@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -15,7 +16,8 @@ import (
 const Name = "highwater.json"
 
 // originName is the name of the file whose identity tells a folder from its copy. It
-// is written once.
+// holds the identity that it had when the folder was first used, or when the log began
+// a new epoch because the folder is a copy.
 const originName = "highwater.origin"
 
 // content is the file.
@@ -34,6 +36,7 @@ type File struct {
 	dir    string
 	origin string
 	doubt  string
+	copied bool // the folder is a copy, and the file originName says so yet
 	found  bool
 	last   content
 }
@@ -49,34 +52,57 @@ func Open(dir string, synced bool) (*File, error) {
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("read the high-water mark: %w", err)
 	}
-	if f.origin, err = origin(filepath.Join(dir, originName)); err != nil {
+	var recorded string
+	if f.origin, recorded, err = origin(filepath.Join(dir, originName)); err != nil {
 		return nil, fmt.Errorf("mark the folder of the log: %w", err)
 	}
-	if f.found {
+	switch {
+	case f.origin != "" && recorded != f.origin: // also where the copy was made before the first mark
+		f.copied, f.doubt = true, copied
+	case f.found:
 		f.doubt = f.last.doubt(f.origin, bootID(), synced)
 	}
 	return f, nil
 }
 
+const copied = "the folder of the log is a copy, and may lack what came after it was copied"
+
 // doubt returns why a folder with this mark may lack what its log has given out.
 func (c content) doubt(origin, boot string, synced bool) string {
 	switch {
 	case c.Origin != "" && origin != "" && c.Origin != origin:
-		return "the folder of the log is a copy, and may lack what came after it was copied"
+		return copied
 	case !c.Closed && !synced && c.Boot != "" && boot != "" && c.Boot != boot:
 		return "the machine went down while the log was in use and not synced; what was acknowledged last may be gone"
 	}
 	return ""
 }
 
-// origin returns the identity of the file at path, and makes the file if need be.
-func origin(path string) (string, error) {
+// origin returns the identity of the file at path, and the one that the file holds. It
+// makes the file if need be, and writes the identity into one that holds none.
+func origin(path string) (identity, recorded string, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	identity := identityOf(file)
-	return identity, file.Close()
+	identity = identityOf(file)
+	raw, err := io.ReadAll(io.LimitReader(file, 256))
+	if err == nil && len(raw) == 0 {
+		raw = []byte(identity)
+		err = writeAt(file, identity)
+	}
+	return identity, string(raw), errors.Join(err, file.Close())
+}
+
+// writeAt replaces what the file holds, and keeps the file.
+func writeAt(file *os.File, text string) error {
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := file.WriteAt([]byte(text), 0); err != nil {
+		return err
+	}
+	return file.Sync()
 }
 
 // Name implements [eventstore.Keeper].
@@ -91,6 +117,16 @@ func (f *File) Doubt() string { return f.doubt }
 // Store implements [eventstore.Keeper].
 func (f *File) Store(_ context.Context, mark eventstore.Mark) error {
 	f.doubt = "" // The log has begun a new epoch for it, which the mark is of.
+	if f.copied {
+		file, err := os.OpenFile(filepath.Join(f.dir, originName), os.O_RDWR, 0o600)
+		if err == nil {
+			err = errors.Join(writeAt(file, f.origin), file.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("mark the folder of the log: %w", err)
+		}
+		f.copied = false
+	}
 	return f.write(content{Mark: mark, Origin: f.origin, Boot: bootID()})
 }
 

@@ -57,6 +57,36 @@ func TestCopyIsDoubted(t *testing.T) {
 	}
 }
 
+// A copy that was made before the first mark is doubted, too, until the log has begun a
+// new epoch for it.
+func TestCopyWithoutAMarkIsDoubted(t *testing.T) {
+	t.Parallel()
+	dir, restored := t.TempDir(), filepath.Join(t.TempDir(), "copy")
+	file, err := Open(dir, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.origin == "" {
+		t.Skip("this system does not tell a file from its copy")
+	}
+	if err := os.CopyFS(restored, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // and again, when the process dies before it has begun the epoch
+		copied, err := Open(restored, true)
+		if err != nil || copied.Doubt() == "" {
+			t.Fatalf("a copy is not doubted: %v", err)
+		}
+		file = copied
+	}
+	if err := file.Store(t.Context(), eventstore.Mark{Epoch: "next", Sequence: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Open(restored, true); err != nil || again.Doubt() != "" {
+		t.Errorf("doubted after the new epoch: %q, %v", again.Doubt(), err)
+	}
+}
+
 func TestPowerLoss(t *testing.T) {
 	t.Parallel()
 	used := content{Origin: "o", Boot: "before"}

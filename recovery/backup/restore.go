@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
 )
@@ -192,11 +193,28 @@ func (r *restorer) exchange(ctx context.Context, epoch string) error {
 	return nil
 }
 
-// clean removes what was restored beside.
+// The server may still make a stream of a restore whose request was interrupted: so
+// often, and with these pauses, clean looks again.
+const (
+	cleanTries = 10
+	cleanPause = 100 * time.Millisecond
+)
+
+// clean removes what was restored beside. What it misses the next restore removes.
 func (r *restorer) clean(ctx context.Context) {
-	for _, p := range r.streams {
-		if p.beside {
-			_ = r.archive.Remove(context.WithoutCancel(ctx), eventstore.Beside(p.Name)) // the next restore removes it, too
+	tries := 1
+	if ctx.Err() != nil {
+		tries = cleanTries
+	}
+	ctx = context.WithoutCancel(ctx)
+	for try := range tries {
+		if try > 0 {
+			time.Sleep(cleanPause) // nothing says when the server is done with the request
+		}
+		for _, p := range r.streams {
+			if there, err := r.archive.Exists(ctx, eventstore.Beside(p.Name)); p.beside && (there || err != nil) {
+				_ = r.archive.Remove(ctx, eventstore.Beside(p.Name))
+			}
 		}
 	}
 }
