@@ -61,7 +61,7 @@ func bodies(records []messaging.Record) (size int) {
 func TestPiecesBackAreBounded(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	const count, large = 40, 250 << 10
+	const count, large = 16, 200 << 10
 	text := strings.Repeat("x", large)
 	var all []messaging.Record
 	var old []any
