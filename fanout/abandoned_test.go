@@ -38,7 +38,7 @@ func TestAbandonedRoomsEndWhileTheLogIsAway(t *testing.T) {
 		visitor.emit("unsubscribe", job)
 		expect(t, visitor, messaging.EventUnsubscribed)
 	}
-	t.Logf("%d rooms, %d goroutines beyond those of before", int(s.metric("realtime_fanout_rooms")), runtime.NumGoroutine()-before)
+	t.Logf("%d rooms, %d goroutines more than at the start", int(s.metric("realtime_fanout_rooms")), runtime.NumGoroutine()-before)
 	wait(t, "the rooms to end", func() bool { return s.metric("realtime_fanout_rooms") == 0 })
 	wait(t, "what was begun for them to end", func() bool { return runtime.NumGoroutine() < before+20 })
 	if s.tail.isFollowing("job-0") || s.tail.isFollowing(fmt.Sprint("job-", jobs-1)) {

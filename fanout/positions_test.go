@@ -9,7 +9,7 @@ import (
 )
 
 // TestPositionsTravelWhole: what a client keeps, whatever its transport, names the
-// life of the log that it is of. After the log was made anew, and has as many events
+// life of the log that it is of. After the log was re-created, and has as many events
 // again, the client is told, and gets them all.
 func TestPositionsTravelWhole(t *testing.T) {
 	t.Parallel()

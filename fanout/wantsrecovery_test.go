@@ -34,7 +34,7 @@ func TestOffsetsGoToWhoWantsThem(t *testing.T) {
 		{name: "asked for in the query", query: "true", want: true},
 		{name: "declined in the query", header: browser, query: "false"},
 		{name: "asked for in a header", header: http.Header{"X-Realtime-Recovery": {"1"}}, want: true},
-		{name: "with a session of before", auth: map[string]any{"pid": "0123456789012345678901"}, want: true},
+		{name: "with an earlier session", auth: map[string]any{"pid": "0123456789012345678901"}, want: true},
 		{name: "all", clients: fanout.RecoveryAll, want: true},
 		{name: "all, declined", clients: fanout.RecoveryAll, query: "0"},
 		{name: "a browser where it has to be asked for", clients: fanout.RecoveryAsked, header: browser},

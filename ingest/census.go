@@ -64,8 +64,8 @@ func (c *census) follow(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// missed counts, and returns how many messages at most were published since the last
-// count and not read. It reports false when that is unknown.
+// missed counts, and returns how many messages at most were published and not read since
+// the oldest count that is kept. It reports false when that is unknown.
 func (c *census) missed(ctx context.Context) (messages uint64, known bool) {
 	if len(c.counts) == 0 {
 		return 0, false

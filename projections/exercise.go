@@ -10,7 +10,7 @@ import (
 // Exercise does what the projections need of MongoDB: it writes a text, new each
 // time, into the witness of the history, with the write concern of the projections,
 // and reads it back from the primary. Where there is no witness yet nothing is
-// changed, and MongoDB says all the same whether it would take the write. No document
+// changed, and MongoDB still says whether it would take the write. No document
 // of a job is touched.
 func (s *Store) Exercise(ctx context.Context, text string) error {
 	id := bson.D{{Key: fieldID, Value: witnessID}}
