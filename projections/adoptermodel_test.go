@@ -156,7 +156,7 @@ func (a *adoption) check(t *rapid.T) {
 }
 
 // adoptionSteps is how many steps the model takes at least, unless it fails.
-const adoptionSteps = 600
+const adoptionSteps = 400
 
 // TestAdoptionModel: whatever comes in whatever order, each event stands once in the end,
 // as the log has it, and no reader of ours has met one twice on the way.

@@ -51,17 +51,28 @@ func (a Adopter) Pass(ctx context.Context) error {
 	return a.pass(ctx)
 }
 
-// Interrupt leaves the lease as an adopter does that dies at work on a job.
+// Interrupt leaves the lease as an adopter does that dies at work on the records: the note
+// has the times of the records and of the workers' documents that it took for them.
 func (a Adopter) Interrupt(ctx context.Context, records ...messaging.Record) error {
 	var pairs []pair
 	for _, record := range records {
 		t, _ := newTwin(record)
 		pairs = append(pairs, pair{t, t})
+		adopted := bson.D{
+			{Key: fieldJobID, Value: record.JobID},
+			{Key: fieldSequence, Value: int64(record.Sequence)},
+			{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}},
+		}
+		err := a.eachEvent(ctx, adopted, byJob, func(doc bson.Raw) bool {
+			emitted, _ := time.Parse(time.RFC3339, timeText(doc.Lookup(fieldEmittedAt)))
+			pairs = append(pairs, pair{twin{emitted: emitted}, t})
+			return true
+		})
+		if err != nil {
+			return err
+		}
 	}
 	note := workedOn(pairs)
-	for _, p := range pairs {
-		note.span(p.worker.emitted.Add(-time.Second)) // the worker's time
-	}
 	_, _, err := a.lease(ctx, &note)
 	a.giveUp(ctx)
 	return err
