@@ -33,6 +33,7 @@ type entry struct {
 	kind        Kind
 	socketEvent string
 	schema      *jsonschema.Schema
+	shape       shape // nil for a kind of a catalogue file
 	payload     []payloadField
 	// itemHead is the beginning of the kind's REST items, up to the jobId.
 	itemHead string

@@ -75,14 +75,25 @@ func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
 	}
 	envelope.TraceParent = decodeTraceParent(fields.traceParent)
 
+	if entry.shape != nil && entry.shape(fields) {
+		return envelope, nil
+	}
+	if err := entry.validate(raw, envelope); err != nil {
+		return Envelope{}, err
+	}
+	return envelope, nil
+}
+
+// validate holds a checked envelope against the schema of its kind.
+func (e *entry) validate(raw []byte, envelope Envelope) error {
 	instance, _ := parseValue(raw).(map[string]any)
 	if envelope.TraceParent == "" {
 		delete(instance, "traceparent")
 	}
-	if err := entry.schema.Validate(instance); err != nil {
-		return Envelope{}, reject(ReasonSchemaViolation, "%s", describeViolation(err))
+	if err := e.schema.Validate(instance); err != nil {
+		return reject(ReasonSchemaViolation, "%s", describeViolation(err))
 	}
-	return envelope, nil
+	return nil
 }
 
 // envelopeFields are the values of the fields that this package reads itself, as

@@ -122,6 +122,9 @@ func (l *loader) builtIn() ([]*entry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read built-in catalogue: %w", err)
 	}
+	for _, entry := range entries {
+		entry.shape = builtInShapes[entry.kind]
+	}
 	return entries, nil
 }
 
