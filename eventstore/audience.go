@@ -86,7 +86,7 @@ func (l *Log) serveAudience(msg *nats.Msg, audience Audience) error {
 	return nil
 }
 
-// ShowTo hands a record, as recovery/replay.Again returns it, to the followers of a
+// ShowTo hands a record, as operations/replay.Again returns it, to the followers of a
 // job at all gateways, once and without storing it.
 func (l *Log) ShowTo(room string, record messaging.Record) error {
 	token, err := tokenOf(room)

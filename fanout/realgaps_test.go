@@ -19,7 +19,7 @@ import (
 )
 
 // realLog is the log on an embedded server, as fan-out wants to see it: what
-// internal/app wires.
+// internal/server wires.
 type realLog struct{ *eventstore.Log }
 
 // Extent implements fanout.Log.

@@ -40,7 +40,7 @@
 // put aside. An [Audit] compares either with a fold of the log. What the log cannot
 // make again is carried over: documents of older writers, of earlier epochs, and of
 // records that retention has removed. Who calls them when, and what the live
-// consumer does meanwhile, is package recovery/rebuild's to decide.
+// consumer does meanwhile, is package operations/rebuild's to decide.
 //
 // Sequences are compared within one epoch only. Documents of an earlier epoch
 // stay in novel_job_events and are not served.

@@ -11,9 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/baseline"
 	"github.com/letswriteabook/realtime/internal/signals"
-	"github.com/letswriteabook/realtime/loadtest"
+	"github.com/letswriteabook/realtime/lab/baseline"
+	"github.com/letswriteabook/realtime/lab/load"
 )
 
 // usageError is an error about how the command was called.
@@ -45,7 +45,7 @@ inside), interval (the same, written to disk every 10 s), external (one NATS ser
 cluster (three gateways, three NATS servers). It takes some six minutes; --smoke runs a
 shorter selection against the first in less than two.`,
 		Example: `  realtime-baseline --out docs/qa/load-test-reports/2026-03-01
-  realtime-baseline --smoke --budgets loadtest/budgets.json`,
+  realtime-baseline --smoke --budgets lab/load/budgets.json`,
 		SilenceUsage: true, SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if err := cobra.NoArgs(cmd, args); err != nil {
@@ -63,7 +63,7 @@ shorter selection against the first in less than two.`,
 			}
 			o := baseline.Options{Configurations: chosen, Smoke: smoke, Dir: out, Log: func(line string) { fmt.Println(line) }}
 			if budgets != "" {
-				if o.Budgets, err = loadtest.LoadBudgets(budgets); err != nil {
+				if o.Budgets, err = load.LoadBudgets(budgets); err != nil {
 					return usageError{err}
 				}
 			}

@@ -15,10 +15,10 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
-	"github.com/letswriteabook/realtime/internal/app"
 	"github.com/letswriteabook/realtime/internal/devpage"
 	"github.com/letswriteabook/realtime/internal/devstack"
 	"github.com/letswriteabook/realtime/internal/sample"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
 
@@ -28,7 +28,7 @@ const closeTimeout = 10 * time.Second
 // serve runs the stack until ctx ends. changed tells which flags were given.
 func serve(ctx context.Context, opts options, changed func(flag string) bool, out io.Writer) (err error) {
 	environ := env.ToMap(os.Environ())
-	cfg, err := app.LoadConfig(withDefaults(environ))
+	cfg, err := server.LoadConfig(withDefaults(environ))
 	if err != nil {
 		return err
 	}
@@ -63,24 +63,24 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 
 	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
 	portGiven := changed("port") || environ["PORT"] != ""
-	logger := app.NewLogger(os.Stderr, cfg)
+	logger := server.NewLogger(os.Stderr, cfg)
 	signals.Service(ctx, logger)
-	server, err := startOn(opts.nats, changed("nats-addr"), out, "NATS", func(addr string) (*app.App, error) {
+	gateway, err := startOn(opts.nats, changed("nats-addr"), out, "NATS", func(addr string) (*server.App, error) {
 		cfg.NATSListen = addr
-		server, err := app.Open(ctx, cfg, logger)
-		if errors.Is(err, app.ErrPort) && errors.Is(err, syscall.EADDRINUSE) && !portGiven {
+		gateway, err := server.Open(ctx, cfg, logger)
+		if errors.Is(err, server.ErrPort) && errors.Is(err, syscall.EADDRINUSE) && !portGiven {
 			fmt.Fprintf(out, "port %d is taken; the gateway takes a free one\n", cfg.Port)
 			cfg.Port = 0
-			server, err = app.Open(ctx, cfg, logger)
+			gateway, err = server.Open(ctx, cfg, logger)
 		}
-		return server, err
+		return gateway, err
 	})
 	if err != nil {
 		return err
 	}
-	allowDevelopment(server)
-	info := pageInfo(cfg, server, redis.Addr(), mongo.URI())
-	built, err := servePages(server, info, opts.page)
+	allowDevelopment(gateway)
+	info := pageInfo(cfg, gateway, redis.Addr(), mongo.URI())
+	built, err := servePages(gateway, info, opts.page)
 	if err == nil && !built && changed("page") {
 		err = fmt.Errorf("%q has no built page", opts.page)
 	}
@@ -92,9 +92,9 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 		fmt.Fprint(out, "  The job page is not built, and / is a plain one. To build it, with Node:\n  npm ci --prefix web && npm run build --prefix web\n\n")
 	}
 	if opts.sample {
-		server.Go("sample", func(ctx context.Context) error { return sample.Run(ctx, cfg.RedisURL, logger) })
+		gateway.Go("sample", func(ctx context.Context) error { return sample.Run(ctx, cfg.RedisURL, logger) })
 	}
-	return server.Run(ctx)
+	return gateway.Run(ctx)
 }
 
 // withDefaults keeps the stack on this machine and its log quiet, and makes for a
@@ -110,14 +110,14 @@ func withDefaults(environ map[string]string) map[string]string {
 // startOn starts a server on an address. A default address that is taken is
 // replaced by a free one; an address that was asked for is not.
 func startOn[T any](addr string, given bool, out io.Writer, name string, start func(addr string) (T, error)) (T, error) {
-	server, err := start(addr)
-	if given || !errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, app.ErrPort) {
-		return server, err
+	started, err := start(addr)
+	if given || !errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, server.ErrPort) {
+		return started, err
 	}
 	fmt.Fprintf(out, "%s is taken; %s takes a free port\n", addr, name)
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return server, err
+		return started, err
 	}
 	return start(net.JoinHostPort(host, "0"))
 }
@@ -131,36 +131,36 @@ func dataDir(asked string) (dir string, remove func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, err
 }
 
-func pageInfo(cfg app.Config, server *app.App, redisAddr, mongoURI string) devpage.Info {
-	port := server.Addr().(*net.TCPAddr).Port
+func pageInfo(cfg server.Config, gateway *server.App, redisAddr, mongoURI string) devpage.Info {
+	port := gateway.Addr().(*net.TCPAddr).Port
 	host, redisPort, _ := net.SplitHostPort(redisAddr)
 	return devpage.Info{
 		Job: sample.Job, Gateway: "http://localhost:" + strconv.Itoa(port),
-		RedisHost: host, RedisPort: redisPort, MongoURI: mongoURI, NATSURL: server.NATSURL(), Origin: cfg.Origins,
+		RedisHost: host, RedisPort: redisPort, MongoURI: mongoURI, NATSURL: gateway.NATSURL(), Origin: cfg.Origins,
 	}
 }
 
 // servePages adds the plain page, and at / the job page if dir has it.
-func servePages(server *app.App, info devpage.Info, dir string) (built bool, err error) {
+func servePages(gateway *server.App, info devpage.Info, dir string) (built bool, err error) {
 	plain, err := devpage.Handler(info)
 	if err != nil {
 		return false, err
 	}
-	server.Handle("GET "+devpage.HelpPath, plain)
+	gateway.Handle("GET "+devpage.HelpPath, plain)
 	var jobs []devpage.Job
 	for _, novel := range sample.Novels {
 		jobs = append(jobs, devpage.Job{ID: novel.Job, Title: novel.Title})
 	}
 	page, err := devpage.Built(dir, jobs)
 	if errors.Is(err, fs.ErrNotExist) {
-		server.Handle("GET /{$}", plain)
+		gateway.Handle("GET /{$}", plain)
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	for _, pattern := range []string{"GET /{$}", "GET /config.json", "GET /assets/"} {
-		server.Handle(pattern, page)
+		gateway.Handle(pattern, page)
 	}
 	return true, nil
 }
@@ -172,11 +172,11 @@ var developmentPorts = []int{3000, 3001, 3002, 4173, 4200, 4321, 5000, 5173, 517
 
 // allowDevelopment lets the stack's own pages connect, and those of the usual
 // development servers on this machine.
-func allowDevelopment(server *app.App) {
-	ports := append([]int{server.Addr().(*net.TCPAddr).Port}, developmentPorts...)
+func allowDevelopment(gateway *server.App) {
+	ports := append([]int{gateway.Addr().(*net.TCPAddr).Port}, developmentPorts...)
 	for _, host := range []string{"localhost", "127.0.0.1"} {
 		for _, port := range ports {
-			server.AllowOrigin("http://" + net.JoinHostPort(host, strconv.Itoa(port)))
+			gateway.AllowOrigin("http://" + net.JoinHostPort(host, strconv.Itoa(port)))
 		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/signals"
-	"github.com/letswriteabook/realtime/recovery/faults"
-	"github.com/letswriteabook/realtime/recovery/lab"
-	"github.com/letswriteabook/realtime/recovery/report"
+	"github.com/letswriteabook/realtime/lab/faults"
+	"github.com/letswriteabook/realtime/lab/processes"
+	"github.com/letswriteabook/realtime/lab/report"
 )
 
 // errFailed is returned when a row failed.
@@ -91,7 +91,7 @@ func run(ctx context.Context, opts options) (err error) {
 	} else {
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	programs, err := lab.Build(ctx, ".", filepath.Join(dir, "bin"))
+	programs, err := processes.Build(ctx, ".", filepath.Join(dir, "bin"))
 	if err != nil {
 		return err
 	}

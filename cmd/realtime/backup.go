@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newBackup() *cobra.Command {
@@ -34,7 +34,7 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			show := func(manifest app.BackupManifest) error {
+			show := func(manifest server.BackupManifest) error {
 				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
 					fmt.Fprintln(w, "STREAM\tEPOCH\tMESSAGES\tFIRST\tLAST")
 					for _, s := range manifest.Streams {
@@ -43,13 +43,13 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 				})
 			}
 			if adopt {
-				manifest, err := app.AdoptBackup(args[0])
+				manifest, err := server.AdoptBackup(args[0])
 				if err != nil {
 					return err
 				}
 				return show(manifest)
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
 				manifest, err := operator.Backup(cmd.Context(), args[0], shown.report)
 				if err != nil {
 					return err
@@ -65,7 +65,7 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 
 func newRestore() *cobra.Command {
 	var output string
-	var request app.RestoreRequest
+	var request server.RestoreRequest
 	var check bool
 	command := &cobra.Command{
 		Use:   "restore DIR",
@@ -103,8 +103,8 @@ that a file is not as the manifest says.`,
 				return usageError{errors.New("--in-place deletes the log that is there first: it needs --replace")}
 			}
 			if check {
-				manifest, err := app.CheckBackup(args[0])
-				if errors.Is(err, app.ErrCorruptBackup) {
+				manifest, err := server.CheckBackup(args[0])
+				if errors.Is(err, server.ErrCorruptBackup) {
 					return differsError{err}
 				}
 				if err != nil {
@@ -115,7 +115,7 @@ that a file is not as the manifest says.`,
 				})
 			}
 			// A folder that was named may be a new one; the default is as a rule a forgotten NATS_URL.
-			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *app.Operator, shown *progress) error {
+			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *server.Operator, shown *progress) error {
 				restored, err := operator.Restore(cmd.Context(), request, shown.report)
 				if err != nil {
 					return err

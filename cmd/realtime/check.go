@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
 	"github.com/letswriteabook/realtime/internal/client"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newCheck() *cobra.Command {
@@ -43,7 +43,7 @@ report follows.`,
 			if err != nil {
 				return err
 			}
-			if check.Catalogue, err = app.LoadCatalogue(cfg); err != nil {
+			if check.Catalogue, err = server.LoadCatalogue(cfg); err != nil {
 				return err
 			}
 			check.MaxEventBytes = cfg.MaxEvent
@@ -52,7 +52,7 @@ report follows.`,
 			case stdin:
 				report, err = client.CheckLines(cmd.Context(), cmd.InOrStdin(), check)
 			case cfg.RedisURL == "":
-				return fmt.Errorf("%w: REDIS_URL is not set: give it, or --stdin", app.ErrConfig)
+				return fmt.Errorf("%w: REDIS_URL is not set: give it, or --stdin", server.ErrConfig)
 			default:
 				ctx, cancel := context.WithTimeout(cmd.Context(), length)
 				defer cancel()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newConfig() *cobra.Command {
@@ -42,7 +42,7 @@ names each that is wrong, or says which contradict each other. Warnings go to st
 				}
 				return table.Flush()
 			case "markdown":
-				_, err := fmt.Fprint(cmd.OutOrStdout(), app.SettingsPage())
+				_, err := fmt.Fprint(cmd.OutOrStdout(), server.SettingsPage())
 				return err
 			}
 			return usageError{fmt.Errorf("--output is %q: want table, json or markdown", output)}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -54,8 +54,8 @@ func (f *letterFlags) add(command *cobra.Command, limit int) {
 }
 
 // filter reads the flags, and sequences given as arguments.
-func (f *letterFlags) filter(args []string) (app.LetterFilter, error) {
-	filter := app.LetterFilter{JobID: f.jobID, Limit: f.limit}
+func (f *letterFlags) filter(args []string) (server.LetterFilter, error) {
+	filter := server.LetterFilter{JobID: f.jobID, Limit: f.limit}
 	for _, reason := range f.reasons {
 		filter.Reasons = append(filter.Reasons, messaging.Reason(reason))
 	}
@@ -89,8 +89,8 @@ func (f *letterFlags) filter(args []string) (app.LetterFilter, error) {
 }
 
 // withLetters calls f with the dead letters.
-func withLetters(ctx context.Context, f func(*app.Letters, *progress) error) error {
-	return withOperator(ctx, func(operator *app.Operator, shown *progress) error {
+func withLetters(ctx context.Context, f func(*server.Letters, *progress) error) error {
+	return withOperator(ctx, func(operator *server.Operator, shown *progress) error {
 		letters, err := operator.Letters(ctx)
 		if err != nil {
 			return err
@@ -114,9 +114,9 @@ type letterRow struct {
 	BodyBase64 []byte `json:"bodyBase64,omitempty"`
 }
 
-func rowOf(letter app.Letter, body bool) letterRow {
+func rowOf(letter server.Letter, body bool) letterRow {
 	row := letterRow{
-		Sequence: letter.Sequence, At: letter.At, Reason: letter.Reason, JobID: app.LetterJob(letter),
+		Sequence: letter.Sequence, At: letter.At, Reason: letter.Reason, JobID: server.LetterJob(letter),
 		Bytes: letter.BodyBytes, Source: letter.Source, Detail: letter.Detail,
 	}
 	switch {
@@ -144,8 +144,8 @@ func newLetterList() *cobra.Command {
 				return err
 			}
 			rows := []letterRow{}
-			err = withLetters(cmd.Context(), func(letters *app.Letters, shown *progress) error {
-				return letters.Each(cmd.Context(), filter, func(letter app.Letter) error {
+			err = withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
+				return letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
 					if len(rows) >= progressAfter {
 						shown.report("list letters", uint64(len(rows)), 0)
 					}
@@ -192,9 +192,9 @@ func newLetterShow() *cobra.Command {
 			if err = errors.Join(err, checkOutput(output)); err != nil {
 				return err
 			}
-			var found *app.Letter
-			err = withLetters(cmd.Context(), func(letters *app.Letters, _ *progress) error {
-				return letters.Each(cmd.Context(), filter, func(letter app.Letter) error {
+			var found *server.Letter
+			err = withLetters(cmd.Context(), func(letters *server.Letters, _ *progress) error {
+				return letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
 					found = &letter
 					return nil
 				})
@@ -242,9 +242,9 @@ It exits with 3 when letters were refused again.`,
 			if err = errors.Join(err, checkOutput(output)); err != nil {
 				return err
 			}
-			outcomes, refused := []app.LetterOutcome{}, 0
-			err = withLetters(cmd.Context(), func(letters *app.Letters, _ *progress) error {
-				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome app.LetterOutcome) error {
+			outcomes, refused := []server.LetterOutcome{}, 0
+			err = withLetters(cmd.Context(), func(letters *server.Letters, _ *progress) error {
+				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome server.LetterOutcome) error {
 					if outcomes = append(outcomes, outcome); outcome.Refused != "" {
 						refused++
 					}
@@ -269,7 +269,7 @@ It exits with 3 when letters were refused again.`,
 	return command
 }
 
-func outcomeText(o app.LetterOutcome, dryRun bool) string {
+func outcomeText(o server.LetterOutcome, dryRun bool) string {
 	switch {
 	case o.Refused != "":
 		return "refused again: " + o.Refused
@@ -299,7 +299,7 @@ func newLetterPurge() *cobra.Command {
 			if filter.Empty() != all {
 				return usageError{errors.New("name letters, choose them with flags, or say --all, and not both")}
 			}
-			return withLetters(cmd.Context(), func(letters *app.Letters, shown *progress) error {
+			return withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
 				count, err := letters.Purge(cmd.Context(), filter, dryRun, func(count int) {
 					if count >= progressAfter {
 						shown.report("purge letters", uint64(count), 0)

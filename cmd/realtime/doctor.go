@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newDoctor() *cobra.Command {
@@ -43,7 +43,7 @@ fails; with --strict also when there is a warning.`,
 				reading = shown.report
 				defer shown.end()
 			}
-			report := app.Examine(cmd.Context(), cfg, invalid, reading)
+			report := server.Examine(cmd.Context(), cfg, invalid, reading)
 			err := render(cmd.OutOrStdout(), output, report, func(w io.Writer) {
 				fmt.Fprintln(w, "LEVEL\tAREA\tCHECK\tFOUND\tDO")
 				for _, c := range report.Checks {

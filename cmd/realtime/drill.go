@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/recovery/drills"
-	"github.com/letswriteabook/realtime/recovery/lab"
-	"github.com/letswriteabook/realtime/recovery/report"
+	"github.com/letswriteabook/realtime/lab/drills"
+	"github.com/letswriteabook/realtime/lab/processes"
+	"github.com/letswriteabook/realtime/lab/report"
 )
 
 // errDrillFailed is what the command ends with when a drill has failed.
@@ -230,7 +230,7 @@ func runDrill(ctx context.Context, d drills.Drill, options drills.Options) (repo
 		fmt.Fprintf(os.Stderr, "%s %6.1f s  %s\n", d.Name, time.Since(began).Seconds(), line)
 	}
 	result, err := drills.Run(ctx, d, options)
-	if errors.Is(err, lab.ErrNoProgram) || errors.Is(err, drills.ErrThrowAwayOnly) {
+	if errors.Is(err, processes.ErrNoProgram) || errors.Is(err, drills.ErrThrowAwayOnly) {
 		return result, usageError{fmt.Errorf("drill %s cannot run here: %w", d.Name, err)}
 	}
 	if err == nil && result.Result.Status == report.Skipped {

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
-	"github.com/letswriteabook/realtime/recovery/drills"
+	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/lab/drills"
 )
 
 // runningFlags say on which running system a drill is run.
@@ -84,12 +84,12 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 	}
 	var all error
 	for _, job := range jobs {
-		err := withOperator(ctx, func(operator *app.Operator, _ *progress) error {
-			request := app.EraseRequest{JobID: job, By: by, Reason: "the end of the drill " + drill}
+		err := withOperator(ctx, func(operator *server.Operator, _ *progress) error {
+			request := server.EraseRequest{JobID: job, By: by, Reason: "the end of the drill " + drill}
 			_, err := operator.Erase(ctx, request, dryRun, func(string, uint64, uint64) {})
 			return err
 		})
-		if err != nil && !errors.Is(err, app.ErrNothingToErase) {
+		if err != nil && !errors.Is(err, server.ErrNothingToErase) {
 			all = errors.Join(all, fmt.Errorf("job %s: %w; realtime erase %[1]s --reason drill finishes it", job, err))
 		}
 	}

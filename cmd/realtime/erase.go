@@ -11,11 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newErase() *cobra.Command {
-	var request app.EraseRequest
+	var request server.EraseRequest
 	var dryRun bool
 	var output string
 	command := &cobra.Command{
@@ -51,9 +51,9 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 			if request.By == "" {
 				return usageError{errors.New("--by is needed: this system does not say who you are")}
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
 				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.report)
-				nothing := errors.Is(err, app.ErrNothingToErase)
+				nothing := errors.Is(err, server.ErrNothingToErase)
 				if err != nil && !nothing {
 					return err
 				}
@@ -85,7 +85,7 @@ func osUser() string {
 	return current.Username
 }
 
-func showErased(w io.Writer, result app.EraseResult) {
+func showErased(w io.Writer, result server.EraseResult) {
 	if result.Found != nil {
 		fmt.Fprintln(w, "WOULD REMOVE\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS")
 		found := result.Found
@@ -148,13 +148,13 @@ be finished.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
 				notes, err := operator.Erasures(cmd.Context(), jobID)
 				if err != nil {
 					return err
 				}
 				if notes == nil {
-					notes = []app.Erasure{}
+					notes = []server.Erasure{}
 				}
 				err = render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
 					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tBY\tREASON")
@@ -163,7 +163,7 @@ be finished.`,
 							n.Removed.Events, n.Removed.Letters, n.Removed.Documents, n.Removed.Heads, printable(n.By), printable(n.Reason))
 					}
 				})
-				if waiting := app.UnfinishedErasures(notes); err == nil && len(waiting) > 0 {
+				if waiting := server.UnfinishedErasures(notes); err == nil && len(waiting) > 0 {
 					err = differsError{fmt.Errorf("not finished: realtime erase %q", waiting)}
 				}
 				return err

@@ -8,9 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/loadtest"
-	"github.com/letswriteabook/realtime/loadtest/report"
-	"github.com/letswriteabook/realtime/loadtest/scenario"
+	"github.com/letswriteabook/realtime/lab/load"
+	"github.com/letswriteabook/realtime/lab/load/report"
+	"github.com/letswriteabook/realtime/lab/load/scenario"
 )
 
 // errScenarioFailed ends a scenario that did not hold.
@@ -66,7 +66,7 @@ func newScenario(s scenario.Scenario) *cobra.Command {
 			} else {
 				err = report.Text(cmd.OutOrStdout(), result)
 			}
-			if result.Status == loadtest.Failed {
+			if result.Status == load.Failed {
 				err = errors.Join(err, fmt.Errorf("%w: %s", errScenarioFailed, result.Scenario))
 			}
 			return err
@@ -79,7 +79,7 @@ func newScenario(s scenario.Scenario) *cobra.Command {
 }
 
 // environment is what scenarios of a command run in.
-func environment(cfg loadtest.Config, shown *progress, name string) scenario.Env {
+func environment(cfg load.Config, shown *progress, name string) scenario.Env {
 	var mu sync.Mutex // guards shown, which is for one goroutine at a time
 	return scenario.Env{Config: cfg, Progress: func(step string, done, total int) {
 		mu.Lock()
@@ -91,11 +91,11 @@ func environment(cfg loadtest.Config, shown *progress, name string) scenario.Env
 // targetFlags say which deployment is loaded.
 type targetFlags struct {
 	file string
-	cfg  loadtest.Config
+	cfg  load.Config
 }
 
 func (f *targetFlags) add(command *cobra.Command) {
-	d := loadtest.DefaultConfig()
+	d := load.DefaultConfig()
 	flags := command.Flags()
 	flags.StringVar(&f.file, "config", "", "JSON file with these settings, options and scenarioOptions; flags lie above it")
 	flags.StringVar(&f.cfg.APIURL, "api-url", d.APIURL, "address of the gateway, or of several, separated by commas")
@@ -112,11 +112,11 @@ func (f *targetFlags) add(command *cobra.Command) {
 }
 
 // config returns the file with the flags that were given above it.
-func (f *targetFlags) config(cmd *cobra.Command) (loadtest.Config, error) {
-	cfg := loadtest.DefaultConfig()
+func (f *targetFlags) config(cmd *cobra.Command) (load.Config, error) {
+	cfg := load.DefaultConfig()
 	if f.file != "" {
 		var err error
-		if cfg, err = loadtest.LoadConfig(f.file, scenario.Names()); err != nil {
+		if cfg, err = load.LoadConfig(f.file, scenario.Names()); err != nil {
 			return cfg, usageError{err}
 		}
 	}
@@ -149,7 +149,7 @@ func (f *targetFlags) config(cmd *cobra.Command) (loadtest.Config, error) {
 
 // optionFlags are the options of scenarios as flags.
 type optionFlags struct {
-	values loadtest.Options
+	values load.Options
 	// skipRedisReset keeps a Redis that others use as it is, whatever the file says.
 	skipRedisReset bool
 }
@@ -157,15 +157,15 @@ type optionFlags struct {
 // add adds those that a scenario heeds, with its defaults; nil: all of them, for
 // several scenarios with defaults of their own.
 func (f *optionFlags) add(command *cobra.Command, s *scenario.Scenario) {
-	var defaults loadtest.Options
+	var defaults load.Options
 	if s != nil {
 		defaults = s.Defaults
 	}
 	flags := command.Flags()
-	if s == nil || s.Heeds(loadtest.Key{Name: "redisResetSequence"}) {
+	if s == nil || s.Heeds(load.Key{Name: "redisResetSequence"}) {
 		flags.BoolVar(&f.skipRedisReset, "skip-redis-reset", os.Getenv("STAGING") == "true", "reset no Redis, whatever the file says; the default where STAGING=true")
 	}
-	for _, key := range loadtest.Keys() {
+	for _, key := range load.Keys() {
 		if s != nil && !s.Heeds(key) {
 			continue
 		}
@@ -178,9 +178,9 @@ func (f *optionFlags) add(command *cobra.Command, s *scenario.Scenario) {
 }
 
 // changed returns what sets the options whose flags were given.
-func (f *optionFlags) changed(cmd *cobra.Command) func(*loadtest.Options) {
-	return func(o *loadtest.Options) {
-		for _, key := range loadtest.Keys() {
+func (f *optionFlags) changed(cmd *cobra.Command) func(*load.Options) {
+	return func(o *load.Options) {
+		for _, key := range load.Keys() {
 			if !cmd.Flags().Changed(key.Flag) {
 				continue
 			}

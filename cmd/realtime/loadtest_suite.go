@@ -9,11 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/loadtest"
-	"github.com/letswriteabook/realtime/loadtest/metrics"
-	"github.com/letswriteabook/realtime/loadtest/report"
-	"github.com/letswriteabook/realtime/loadtest/scenario"
-	"github.com/letswriteabook/realtime/loadtest/suite"
+	"github.com/letswriteabook/realtime/lab/load"
+	"github.com/letswriteabook/realtime/lab/load/metrics"
+	"github.com/letswriteabook/realtime/lab/load/report"
+	"github.com/letswriteabook/realtime/lab/load/scenario"
+	"github.com/letswriteabook/realtime/lab/load/suite"
 )
 
 func newSuite() *cobra.Command {
@@ -42,9 +42,9 @@ that a limit or a server that is missing cannot pass for a scenario that holds.`
 			if err != nil {
 				return err
 			}
-			limits := loadtest.Budgets{}
+			limits := load.Budgets{}
 			if budgets != "" {
-				if limits, err = loadtest.LoadBudgets(budgets); err != nil {
+				if limits, err = load.LoadBudgets(budgets); err != nil {
 					return usageError{err}
 				}
 			}
@@ -52,7 +52,7 @@ that a limit or a server that is missing cannot pass for a scenario that holds.`
 			o := suite.Options{
 				Label: label, Dir: output, Scenarios: chosen, Repeat: repeat, NoSkips: noSkips, Budgets: limits,
 				Env: environment(cfg, shown, label), Flags: options.changed(cmd),
-				Done: func(r loadtest.Result) {
+				Done: func(r load.Result) {
 					shown.end()
 					fmt.Fprintf(cmd.ErrOrStderr(), "%-8s %-18s %8s  %s\n", r.Status, r.Scenario, duration(r.DurationMs), r.Reason)
 				},

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -60,7 +60,7 @@ of the oldest that it has yet to acknowledge), and dead letters by reason.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
 				status, err := operator.LogStatus(cmd.Context())
 				if err != nil {
 					return err
@@ -73,7 +73,7 @@ of the oldest that it has yet to acknowledge), and dead letters by reason.`,
 	return command
 }
 
-func tableOfLog(w io.Writer, status app.LogStatus) {
+func tableOfLog(w io.Writer, status server.LogStatus) {
 	fmt.Fprintf(w, "epoch %s, sequences %d to %d\n\n", status.Epoch, status.First, status.Last)
 	fmt.Fprintln(w, "STREAM\tMESSAGES\tBYTES\tLIMIT\tFULL\tWHEN FULL\tMAX AGE\tDEDUP\tFIRST\tAT\tLAST\tAT\tREPLICAS\tLEADER")
 	for _, s := range status.Streams {
@@ -128,7 +128,7 @@ For all events of a job, whatever their number, see realtime replay --job.`,
 			if err = errors.Join(err, checkOutput(output)); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
 				encoder := json.NewEncoder(cmd.OutOrStdout())
 				encoder.SetEscapeHTML(false)
 				columns := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -136,7 +136,7 @@ For all events of a job, whatever their number, see realtime replay --job.`,
 					fmt.Fprintln(columns, "SEQUENCE\tSTORED\tEMITTED\tKIND\tTYPE\tID\tBYTES\tREPLAY OF")
 				}
 				var last uint64
-				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line app.EventLine, eventType string) error {
+				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line server.EventLine, eventType string) error {
 					last = line.Sequence
 					if output == "json" {
 						return encoder.Encode(line)
@@ -177,7 +177,7 @@ func historyFlags(jobID, since string, limit int) (after *uint64, err error) {
 
 func newLogEvent() *cobra.Command {
 	var output string
-	var query app.EventQuery
+	var query server.EventQuery
 	command := &cobra.Command{
 		Use:   "event [ID]",
 		Short: "Show one event's way: received, stored, projected, refused",
@@ -204,7 +204,7 @@ not answer: what the log has is shown nevertheless.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
 				way, err := operator.EventWay(cmd.Context(), query, shown.report)
 				shown.end()
 				if err != nil {
@@ -229,7 +229,7 @@ not answer: what the log has is shown nevertheless.`,
 	return command
 }
 
-func tableOfWay(w io.Writer, way app.EventWay) {
+func tableOfWay(w io.Writer, way server.EventWay) {
 	fmt.Fprintf(w, "id\t%s\n", orDash(printable(way.ID)))
 	for _, s := range way.Stored {
 		verb := "received"

@@ -10,20 +10,20 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 // changed is what log set prints as JSON.
 type changed struct {
-	Before  app.LogSettings `json:"before"`
-	After   app.LogSettings `json:"after"`
-	Deletes app.LogLoss     `json:"deletes"`
+	Before  server.LogSettings `json:"before"`
+	After   server.LogSettings `json:"after"`
+	Deletes server.LogLoss     `json:"deletes"`
 	// Done is false when nothing was changed.
 	Done bool `json:"done"`
 }
 
 func newLogSet() *cobra.Command {
-	var wanted app.LogSettings
+	var wanted server.LogSettings
 	var by, output string
 	var yes, dryRun, history bool
 	command := &cobra.Command{
@@ -50,7 +50,7 @@ no, 2 for wrong usage.`,
 			if by == "" {
 				return usageError{errors.New("--by is needed: this system does not say who you are")}
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
 				if history {
 					return showChanges(cmd, operator, output)
 				}
@@ -94,7 +94,7 @@ no, 2 for wrong usage.`,
 }
 
 // choose replaces the settings whose flags were given.
-func choose(settings *app.LogSettings, wanted app.LogSettings, given func(string) bool) {
+func choose(settings *server.LogSettings, wanted server.LogSettings, given func(string) bool) {
 	if given("replicas") {
 		settings.Replicas = wanted.Replicas
 	}
@@ -145,13 +145,13 @@ func agreed(in io.Reader, out io.Writer) bool {
 	return answer == "y" || answer == "yes"
 }
 
-func showChanges(cmd *cobra.Command, operator *app.Operator, output string) error {
+func showChanges(cmd *cobra.Command, operator *server.Operator, output string) error {
 	changes, err := operator.SettingsChanges(cmd.Context())
 	if err != nil {
 		return err
 	}
 	if changes == nil {
-		changes = []app.LogChange{}
+		changes = []server.LogChange{}
 	}
 	return render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
 		fmt.Fprintln(w, "AT\tBY\tBEFORE\tAFTER")

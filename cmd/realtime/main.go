@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
 
@@ -41,14 +41,14 @@ func run(ctx context.Context, args []string) int {
 	stdout, stderr := &visible{to: os.Stdout}, &visible{to: os.Stderr}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	app.RouteDrivers(slog.New(slog.DiscardHandler)) // serve routes them to its own log
+	server.RouteDrivers(slog.New(slog.DiscardHandler)) // serve routes them to its own log
 	err := root.ExecuteContext(ctx)
 	stdout.end()
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintln(stderr, "realtime:", err)
-	if errors.Is(err, app.ErrConfig) || errors.As(err, new(usageError)) {
+	if errors.Is(err, server.ErrConfig) || errors.As(err, new(usageError)) {
 		return 2
 	}
 	if errors.As(err, new(differsError)) {

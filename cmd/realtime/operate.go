@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 // differsError ends a command with its own exit code: it worked, and what it
@@ -20,12 +20,12 @@ type differsError struct{ error }
 
 // withOperator calls f with the log and the read models, and tells how it goes. The first
 // line on standard error names the log.
-func withOperator(ctx context.Context, f func(*app.Operator, *progress) error) error {
+func withOperator(ctx context.Context, f func(*server.Operator, *progress) error) error {
 	return withLog(ctx, false, f)
 }
 
 // withLog is [withOperator]; with create it makes a log where there is none.
-func withLog(ctx context.Context, create bool, f func(*app.Operator, *progress) error) error {
+func withLog(ctx context.Context, create bool, f func(*server.Operator, *progress) error) error {
 	cfg, err := loadConfig()
 	if err != nil {
 		return err
@@ -33,7 +33,7 @@ func withLog(ctx context.Context, create bool, f func(*app.Operator, *progress) 
 	if cfg.LogLevel == "info" {
 		cfg.LogLevel = "warn" // What the command has to say it prints.
 	}
-	operator, err := app.OpenOperator(ctx, cfg, create, app.NewLogger(os.Stderr, cfg))
+	operator, err := server.OpenOperator(ctx, cfg, create, server.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
 	}

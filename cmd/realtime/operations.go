@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newOperations() *cobra.Command {
@@ -31,13 +31,13 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
 				all, err := operator.Operations(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if all == nil {
-					all = []app.Operation{}
+					all = []server.Operation{}
 				}
 				return render(cmd.OutOrStdout(), output, all, func(w io.Writer) { tableOfOperations(w, all) })
 			})
@@ -48,7 +48,7 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 	return command
 }
 
-func tableOfOperations(w io.Writer, all []app.Operation) {
+func tableOfOperations(w io.Writer, all []server.Operation) {
 	fmt.Fprintln(w, "TARGET\tOPERATION\tSTATE\tBEGAN\tBY\tHOST\tPROCESS\tSTEP\tDONE\tRESUME\tERROR")
 	for _, o := range all {
 		done := "-"
@@ -76,7 +76,7 @@ removed the log cannot be undone: finish them.`,
   realtime operations undo log`,
 		Args: arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withOperator(cmd.Context(), func(operator *app.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
 				if err := operator.UndoOperation(cmd.Context(), args[0], emptyLog); err != nil {
 					return err
 				}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
 	"github.com/letswriteabook/realtime/internal/client"
+	"github.com/letswriteabook/realtime/internal/server"
 )
 
 func newPublish() *cobra.Command {
@@ -31,9 +31,9 @@ The exit code is then 1.`,
 				return err
 			}
 			if cfg.RedisURL == "" {
-				return fmt.Errorf("%w: REDIS_URL is not set: events are published through Redis", app.ErrConfig)
+				return fmt.Errorf("%w: REDIS_URL is not set: events are published through Redis", server.ErrConfig)
 			}
-			catalogue, err := app.LoadCatalogue(cfg)
+			catalogue, err := server.LoadCatalogue(cfg)
 			if err != nil {
 				return err
 			}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -81,7 +81,7 @@ standard output, or with --into stdout to standard error.`,
 	set.StringArrayVar(&flags.jobs, "job", nil, "only events of this job; repeatable")
 	set.StringArrayVar(&flags.kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
 	set.StringArrayVar(&flags.types, "type", nil, "only events whose event.type is this; repeatable")
-	set.StringVar(&flags.into, "into", app.ReplayIntoStdout, "where to")
+	set.StringVar(&flags.into, "into", server.ReplayIntoStdout, "where to")
 	set.Float64Var(&flags.speed, "speed", 0, "factor of the pace at which the log took the events; 1: that pace")
 	set.Float64Var(&flags.rate, "rate", 0, "events a second")
 	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: no pause is longer; 0: as long as it was")
@@ -92,13 +92,13 @@ standard output, or with --into stdout to standard error.`,
 }
 
 // plan reads the flags.
-func (f *replayFlags) plan() (app.ReplayTarget, app.ReplayPlan, error) {
-	plan := app.ReplayPlan{Pace: app.ReplayPace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
-	target, err := app.ParseReplayTarget(f.into)
+func (f *replayFlags) plan() (server.ReplayTarget, server.ReplayPlan, error) {
+	plan := server.ReplayPlan{Pace: server.ReplayPace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
+	target, err := server.ParseReplayTarget(f.into)
 	if err != nil {
 		return target, plan, usageError{fmt.Errorf("--into is %w", err)}
 	}
-	if target.Place == app.ReplayIntoJob && f.speed == 0 && f.rate == 0 {
+	if target.Place == server.ReplayIntoJob && f.speed == 0 && f.rate == 0 {
 		plan.Pace.Speed = 1
 	}
 	if err := plan.Pace.Validate(); err != nil {
@@ -106,26 +106,26 @@ func (f *replayFlags) plan() (app.ReplayTarget, app.ReplayPlan, error) {
 	}
 	for _, bound := range []struct {
 		flag, text, none string
-		into             *app.ReplayBound
+		into             *server.ReplayBound
 	}{{"from", f.from, "start", &plan.From}, {"to", f.to, "end", &plan.To}} {
 		if bound.text == bound.none {
 			continue
 		}
-		if *bound.into, err = app.ParseReplayBound(bound.text); err != nil {
+		if *bound.into, err = server.ParseReplayBound(bound.text); err != nil {
 			return target, plan, usageError{fmt.Errorf("--%s is %w, or %s", bound.flag, err, bound.none)}
 		}
 	}
 	if f.run == "" {
-		f.run = app.NewReplayRun()
+		f.run = server.NewReplayRun()
 	}
-	if err := app.CheckReplayRun(f.run); err != nil {
+	if err := server.CheckReplayRun(f.run); err != nil {
 		return target, plan, usageError{fmt.Errorf("--run is %w", err)}
 	}
-	if target.Place == app.ReplayIntoLog {
+	if target.Place == server.ReplayIntoLog {
 		plan.NotRun = f.run
 	}
 	plan.Jobs, plan.Types = f.jobs, f.types
-	if target.Place == app.ReplayIntoJob && len(plan.Jobs) == 0 {
+	if target.Place == server.ReplayIntoJob && len(plan.Jobs) == 0 {
 		plan.Jobs = []string{target.Name}
 	}
 	for _, job := range f.jobs {
@@ -144,12 +144,12 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	lines := target.Place == app.ReplayIntoStdout && !f.dryRun
+	lines := target.Place == server.ReplayIntoStdout && !f.dryRun
 	summary := cmd.OutOrStdout()
 	if lines {
 		summary = cmd.ErrOrStderr()
 	}
-	return withOperator(cmd.Context(), func(operator *app.Operator, shown *progress) error {
+	return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
 		if !lines || !isTerminal(os.Stdout) { // a bar among the lines helps nobody
 			plan.Told = func(done, total uint64) { shown.report("replay", done, total) }
 		}
@@ -174,7 +174,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 }
 
 // goOn adds to the error of a replay how to repeat it.
-func goOn(err error, target app.ReplayTarget, result app.ReplaySummary) error {
+func goOn(err error, target server.ReplayTarget, result server.ReplaySummary) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
@@ -186,13 +186,13 @@ func goOn(err error, target app.ReplayTarget, result app.ReplaySummary) error {
 		return messaging.Position{Epoch: result.Epoch, Sequence: sequence}
 	}
 	again := fmt.Sprintf("--from %s --to %s", at(result.Next), at(result.Last))
-	if target.Place == app.ReplayIntoLog {
+	if target.Place == server.ReplayIntoLog {
 		again += " --run " + result.Run
 	}
 	return fmt.Errorf("%w: to go on, repeat the command with %s", err, again)
 }
 
-func tableOfReplay(w io.Writer, r app.ReplaySummary, err error) {
+func tableOfReplay(w io.Writer, r server.ReplaySummary, err error) {
 	done := "handed on"
 	switch {
 	case err != nil && r.DryRun:

@@ -6,7 +6,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
 
@@ -32,15 +32,15 @@ effect: settings are read at the start.`,
 			if err != nil {
 				return err
 			}
-			logger := app.NewLogger(os.Stderr, cfg)
+			logger := server.NewLogger(os.Stderr, cfg)
 			signals.Service(cmd.Context(), logger)
-			server, err := app.Open(cmd.Context(), cfg, logger)
+			gateway, err := server.Open(cmd.Context(), cfg, logger)
 			if err != nil {
 				return err
 			}
-			return server.Run(cmd.Context())
+			return gateway.Run(cmd.Context())
 		},
 	}
 }
 
-func loadConfig() (app.Config, error) { return app.LoadConfig(env.ToMap(os.Environ())) }
+func loadConfig() (server.Config, error) { return server.LoadConfig(env.ToMap(os.Environ())) }

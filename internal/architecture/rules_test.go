@@ -49,7 +49,7 @@ type rule struct {
 }
 
 // rules is the direction of data as imports: messaging knows nobody, the four
-// parts that own a backend or a socket know only messaging, and internal/app
+// parts that own a backend or a socket know only messaging, and internal/server
 // wires them. They bind code that ships; tests may reach for real servers.
 var rules = []rule{
 	{
@@ -59,7 +59,7 @@ var rules = []rule{
 		why:     "the contract is values and pure functions; it may use a JSON Schema validator, no project package and no driver",
 	},
 	{
-		folder:  "messaging/publisher",
+		folder:  "publisher",
 		project: []string{"messaging", "internal/filelock"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "a producer's side of the contract: it knows Redis, HTTP and nothing of the service",
@@ -120,31 +120,38 @@ var rules = []rule{
 		why:     "the protocol speaks Socket.IO and knows neither the gateway nor the contract",
 	},
 	{
-		folder:  "recovery",
-		project: []string{"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "recovery/internal/wait"},
+		folder:  "operations",
+		project: []string{"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/wait"},
 		modules: append([]string{tables}, plumbing...),
-		why:     "drills use the parts of the service and no driver of their own",
+		why:     "an operators' tool uses the parts of the service and no driver of its own",
 	},
 	{
-		folder: "recovery/doctor",
-		why:    "the doctor judges values; who asks the servers is internal/app",
+		folder: "operations/doctor",
+		why:    "the doctor judges values; who asks the servers is internal/server",
 	},
 	{
-		folder:  "recovery/erasure",
-		project: []string{"messaging", "eventstore", "projections", "recovery/deadletters", "recovery/internal/wait"},
+		folder:  "operations/erasure",
+		project: []string{"messaging", "eventstore", "projections", "operations/deadletters", "internal/wait"},
 		why:     "an erasure works on what is stored, and knows nobody who serves it",
 	},
 	{
-		folder: "recovery/internal/wait",
+		folder: "internal/wait",
 		why:    "waiting knows nobody",
 	},
 	{
-		folder: "recovery/oracle",
+		folder:  "lab",
+		project: []string{"lab"},
+		modules: append([]string{tables}, plumbing...),
+		why:     "the lab stands outside the service; what loads and hurts a system is no part of it",
+	},
+	{
+		folder: "lab/oracle",
 		why:    "the judge knows files and nothing else",
 	},
 	{
-		folder:  "recovery/report",
-		project: []string{"recovery/oracle"},
+		folder:  "lab/report",
+		project: []string{"lab/oracle"},
+		modules: append([]string{tables}, plumbing...),
 		why:     "a report is results on paper",
 	},
 	{
@@ -152,28 +159,34 @@ var rules = []rule{
 		why:    "configuration files are carried and nothing else",
 	},
 	{
-		folder:  "recovery/lab",
+		folder:  "lab/processes",
 		project: []string{"deploy/cluster", "internal/freeaddr"},
 		modules: plumbing,
 		why:     "the lab starts processes and knows them by their protocols; what is done with them is the drill's",
 	},
 	{
-		folder:  "recovery/faults",
-		project: []string{"messaging", "eventstore", "projections", "loadtest", "recovery"},
+		folder:  "lab/faults",
+		project: []string{"messaging", "publisher", "eventstore", "projections", "lab", "operations", "internal/wait"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "a fault stands outside the service: it publishes as a worker does, follows as a client does, and reads back what is stored",
 	},
 	{
-		folder:  "recovery/drills",
-		project: []string{"messaging", "eventstore", "projections", "recovery"},
+		folder:  "lab/drills",
+		project: []string{"messaging", "publisher", "eventstore", "projections", "lab", "operations", "internal/wait"},
 		modules: plumbing,
-		why:     "a drill is a fault with a script: it stands where recovery/faults stands, and knows no driver",
+		why:     "a drill is a fault with a script: it stands where lab/faults stands, and knows no driver",
 	},
 	{
-		folder:  "loadtest",
-		project: []string{"messaging", "loadtest", "internal/address"},
+		folder:  "lab/load",
+		project: []string{"messaging", "lab/load", "internal/address"},
 		modules: append([]string{gorilla, histogram, mongo, redis}, plumbing...),
-		why:     "the harness stands outside the service and knows it only by its contract",
+		why:     "the load test stands outside the service and knows it only by its contract",
+	},
+	{
+		folder:  "lab/baseline",
+		project: []string{"lab", "messaging", "internal/freeaddr"},
+		modules: plumbing,
+		why:     "the baseline loads systems of real processes and is no part of the service",
 	},
 	{
 		folder:  "internal",
@@ -183,26 +196,26 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/app", "internal/client", "internal/signals", "loadtest", "recovery/drills", "recovery/lab", "recovery/report"},
+		project: []string{"messaging", "internal/server", "internal/client", "internal/signals", "lab/load", "lab/drills", "lab/processes", "lab/report"},
 		modules: []string{cobra, envParser},
-		why: "a command is flags, environment, signals and exit codes; the rest is internal/app or, for what it asks of a running gateway, " +
-			"internal/client and loadtest, or the drills",
+		why: "a command is flags, environment, signals and exit codes; the rest is internal/server or, for what it asks of a running gateway, " +
+			"internal/client and lab/load, or the drills",
 	},
 	{
 		folder:  "cmd/realtime-faults",
-		project: []string{"recovery", "internal/signals"},
+		project: []string{"lab", "internal/signals"},
 		modules: []string{cobra},
-		why:     "the fault run's command chooses rows and writes the report; the rest is recovery",
+		why:     "the fault run's command chooses rows and writes the report; the rest is lab",
 	},
 	{
 		folder:  "cmd/realtime-baseline",
-		project: []string{"internal/baseline", "internal/signals", "loadtest"},
+		project: []string{"lab", "internal/signals"},
 		modules: []string{cobra},
-		why:     "the baseline's command chooses configurations; the rest is internal/baseline",
+		why:     "the baseline's command chooses configurations; the rest is lab/baseline",
 	},
 	{
 		folder:  "cmd/realtime-dev",
-		project: []string{"messaging", "internal/app", "internal/client", "internal/devpage", "internal/devstack", "internal/sample", "internal/signals"},
+		project: []string{"messaging", "internal/server", "internal/client", "internal/devpage", "internal/devstack", "internal/sample", "internal/signals"},
 		modules: []string{cobra, envParser},
 		why:     "the development command adds the development stack and its page to the application",
 	},
@@ -254,9 +267,9 @@ var confinements = []confinement{
 	},
 	{
 		what:    []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv", "syscall.Getenv", "syscall.Environ", envParser},
-		folders: []string{"cmd", "internal/app", "internal/testkit"},
+		folders: []string{"cmd", "internal/server", "internal/testkit"},
 		tests:   true,
-		why:     "only the commands, internal/app and the test kit read the environment; everything else is given its settings",
+		why:     "only the commands, internal/server and the test kit read the environment; everything else is given its settings",
 	},
 }
 

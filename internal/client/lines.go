@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/messaging"
-	"github.com/letswriteabook/realtime/messaging/publisher"
+	"github.com/letswriteabook/realtime/publisher"
 )
 
 // ErrRedisURL is returned for an address that is no Redis URL. A retry does not

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/loadtest/socket"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 )
 
 // golang holds Socket.IO clients in Go. They take the lines that client/client.mjs

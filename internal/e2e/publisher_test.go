@@ -14,7 +14,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
-	"github.com/letswriteabook/realtime/messaging/publisher"
+	"github.com/letswriteabook/realtime/publisher"
 )
 
 // worker publishes with the Go publisher, one life after the other.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/internal/app"
+	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
@@ -31,24 +31,24 @@ func Start(t testing.TB, settings map[string]string) *Gateway {
 		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "*",
 	}
 	maps.Copy(environ, settings)
-	cfg, err := app.LoadConfig(environ)
+	cfg, err := server.LoadConfig(environ)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := app.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	gateway, err := server.Open(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(ctx) }() // ends with ctx
+	go func() { ended <- gateway.Run(ctx) }() // ends with ctx
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("run the gateway: %v", err)
 		}
 	})
-	g := &Gateway{URL: "http://" + server.Addr().String(), Redis: store}
+	g := &Gateway{URL: "http://" + gateway.Addr().String(), Redis: store}
 	g.awaitReady(t)
 	return g
 }

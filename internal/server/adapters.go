@@ -1,0 +1,110 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// ingestLog shows the log as ingest wants to see it: what the log can never take
+// is a rejection, and so a dead letter.
+type ingestLog struct{ *eventstore.Log }
+
+func (l ingestLog) Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error) {
+	receipt, err := l.Log.Append(ctx, record)
+	switch {
+	case errors.Is(err, eventstore.ErrTooLarge):
+		err = &messaging.Rejection{Reason: messaging.ReasonTooLarge, Detail: err.Error()}
+	case errors.Is(err, eventstore.ErrInvalidJobID), errors.Is(err, eventstore.ErrInvalidRecord):
+		err = &messaging.Rejection{Reason: messaging.ReasonSchemaViolation, Detail: err.Error()}
+	}
+	return receipt, err
+}
+
+// hubLog shows the log as fan-out wants to see it.
+type hubLog struct{ *eventstore.Log }
+
+func (l hubLog) Extent(ctx context.Context) (fanout.Extent, error) {
+	state, err := l.State(ctx)
+	return fanout.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
+}
+
+// hubErasures shows the record of erasures as fan-out wants to see it: as they
+// began. That one is done says nothing new, and when it was finished after a restore
+// it must not be taken for newer than what that has noted.
+type hubErasures struct{ *eventstore.Audit }
+
+func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []fanout.Erasure, newest uint64, err error) {
+	notes, newest, err := a.After(ctx, after)
+	for _, note := range notes {
+		if note.Stage != eventstore.StageBegun {
+			continue
+		}
+		erased = append(erased, fanout.Erasure{
+			JobID: note.JobID, Through: messaging.Position{Epoch: note.Epoch, Sequence: note.Through},
+		})
+	}
+	return erased, newest, err
+}
+
+// hubProjection shows the read models as fan-out wants to see them. How far they
+// are is the log's to say: it knows what has been acknowledged.
+type hubProjection struct {
+	*projections.Store
+	log *eventstore.Log
+}
+
+// maxUnprojected bounds the records of a job that are read because the history may not
+// have them yet.
+const maxUnprojected = 20_000
+
+func newHubProjection(models *projections.Store, log *eventstore.Log) hubProjection {
+	return hubProjection{log: log, Store: models.Beside(func(ctx context.Context, jobID string, each func(messaging.Record)) {
+		// A consumer that never ran has projected nothing. A log that does not answer has
+		// nothing for the reader who asks, either.
+		after, err := log.ConsumerFloor(ctx, projections.History)
+		if err != nil && !errors.Is(err, eventstore.ErrNoConsumer) {
+			return
+		}
+		for read := 0; read < maxUnprojected; {
+			records, err := log.ReadAfter(ctx, jobID, after, 250)
+			if err != nil || len(records) == 0 {
+				return
+			}
+			for _, record := range records {
+				each(record)
+			}
+			read, after = read+len(records), records[len(records)-1].Sequence
+		}
+	})}
+}
+
+func (p hubProjection) Floor(ctx context.Context) (uint64, error) {
+	return p.log.ConsumerFloor(ctx, projections.History)
+}
+
+func (p hubProjection) Head(ctx context.Context, jobID string) (fanout.JobHead, bool, error) {
+	head, found, err := p.Store.Head(ctx, jobID)
+	return fanout.JobHead{Status: head.Status, Snapshot: head.Snapshot, EmittedAt: head.EmittedAt}, found, err
+}
+
+// mongoKeeper keeps the high-water mark of the log in MongoDB.
+type mongoKeeper struct{ models *projections.Store }
+
+// Name implements [eventstore.Keeper].
+func (mongoKeeper) Name() string { return "MongoDB" }
+
+// Load implements [eventstore.Keeper].
+func (k mongoKeeper) Load(ctx context.Context) (eventstore.Mark, bool, error) {
+	position, at, found, err := k.models.HighWater(ctx)
+	return eventstore.Mark{Epoch: position.Epoch, Sequence: position.Sequence, At: at}, found, err
+}
+
+// Store implements [eventstore.Keeper].
+func (k mongoKeeper) Store(ctx context.Context, mark eventstore.Mark) error {
+	return k.models.NoteHighWater(ctx, messaging.Position{Epoch: mark.Epoch, Sequence: mark.Sequence}, mark.At)
+}

@@ -1,0 +1,377 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// ErrPort is matched when the HTTP port cannot be taken.
+var ErrPort = errors.New("cannot listen on PORT")
+
+// App is the server, opened but not yet serving.
+type App struct {
+	cfg      Config
+	logger   *slog.Logger
+	parts    *lifecycle
+	registry *prometheus.Registry
+	health   *health
+	canary   *canary
+	redis    *redis.Options // nil without REDIS_URL or the role
+	listener net.Listener
+	admin    net.Listener // nil without ADMIN_ADDR
+	mux      *http.ServeMux
+	guests   []guest
+
+	handshakes  *handshakes
+	connections *connections
+	drained     time.Time // when DRAIN_SECONDS end; zero before the stop
+
+	catalogue *messaging.Catalogue
+	log       *eventstore.Log
+	natsURL   string
+	models    *projections.Store // nil without MongoDB
+	ingest    *ingest.Ingest     // nil without the role
+	sockets   *socketio.Server   // nil without the role
+	tokens    *tokens            // nil when nobody needs one
+}
+
+// Open takes the port, and opens the backends. NATS has to be there; Redis and
+// MongoDB may come later. What was opened before an error is closed again.
+func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
+	a := &App{
+		cfg: cfg, logger: logger, parts: newLifecycle(logger),
+		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
+	}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout, 0))
+	}
+	return a, nil
+}
+
+func (a *App) open(ctx context.Context) error {
+	for _, warning := range a.cfg.Warnings() {
+		a.logger.Warn(warning)
+	}
+	var err error
+	if a.listener, err = a.listen("listener", a.cfg.address()); err != nil {
+		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
+	}
+	if a.cfg.AdminAddr != "" {
+		if a.admin, err = a.listen("operators' listener", a.cfg.AdminAddr); err != nil {
+			return fmt.Errorf("ADMIN_ADDR: %w", err)
+		}
+	}
+	if a.canary, err = newCanary(a.logger, a.registry); err != nil {
+		return err
+	}
+	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {
+		return err
+	}
+	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
+		return err
+	}
+	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
+		return err
+	}
+	if a.tokens, err = a.openTokens(); err != nil {
+		return err
+	}
+	if err = a.openLog(ctx); err != nil {
+		return err
+	}
+	a.health.checks = append(a.health.checks, check{part: "log", required: true, ask: a.exercised("log", a.logHealthy)})
+	if err = a.openProjections(); err != nil {
+		return err
+	}
+	a.vouch(ctx)
+	return a.openIngest()
+}
+
+// listen takes a port until the application stops.
+func (a *App) listen(name, address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	a.parts.onStop(name, func(context.Context) error {
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	return listener, nil
+}
+
+// LoadCatalogue returns the built-in catalogue and the kinds that CATALOGUE_FILE
+// adds, if it is set.
+func LoadCatalogue(cfg Config) (*messaging.Catalogue, error) {
+	if cfg.Catalogue == "" {
+		return messaging.DefaultCatalogue(), nil
+	}
+	catalogue, err := messaging.LoadCatalogue(cfg.Catalogue)
+	if err != nil {
+		return nil, fmt.Errorf("%w: CATALOGUE_FILE: %w", ErrConfig, err)
+	}
+	return catalogue, nil
+}
+
+func (a *App) openProjections() error {
+	db, err := openMongo(a.cfg, a.parts, a.logger)
+	if err != nil || db == nil {
+		return err
+	}
+	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
+		return err
+	}
+	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
+		return cmp.Or(a.models.Ping(ctx), a.models.Standing())
+	})})
+	return nil
+}
+
+func (a *App) openIngest() error {
+	if !a.cfg.has(roleIngest) {
+		return nil
+	}
+	a.knowIDs()
+	client, err := openRedis(a.cfg, a.parts, a.logger)
+	if err != nil {
+		return err
+	}
+	limits := ingest.DefaultConfig()
+	limits.MaxEventBytes = a.cfg.MaxEvent
+	limits.DedupWindow = a.log.Settings().DuplicateWindow
+	limits.ReceiptSecret = a.cfg.ReceiptSecret
+	// Room for a few events of the largest size, however large that is.
+	limits.MaxPendingBytes = max(limits.MaxPendingBytes, 4*a.cfg.MaxEvent)
+	limits.MaxBodyBytes = max(limits.MaxBodyBytes, a.cfg.MaxEvent)
+	limits.MaxPublishBytes = max(limits.MaxPublishBytes, 4*limits.MaxBodyBytes)
+	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
+	limits.BodyTimeout = a.cfg.BodyTimeout
+	if a.ingest, err = ingest.New(client, ingestLog{a.log}, a.catalogue, limits, a.logger, a.registry); err != nil {
+		return err
+	}
+	if client != nil {
+		a.redis = client.Options()
+		a.health.checks = append(a.health.checks, check{part: "dead-letters", ask: func(context.Context) error { return a.ingest.Letters() }})
+		a.health.checks = append(a.health.checks, check{part: "redis", required: true, ask: a.exercised("redis", func(context.Context) error { return a.ingest.Connected() })})
+	}
+	return nil
+}
+
+// Addr returns the address that the server listens on.
+func (a *App) Addr() net.Addr { return a.listener.Addr() }
+
+// NATSURL returns where NATS clients reach the log; empty for an embedded one
+// that does not listen.
+func (a *App) NATSURL() string { return a.natsURL }
+
+// AllowOrigin lets the pages of one more origin connect, beside
+// SOCKET_CLIENT_ORIGIN. It must be called before [App.Run].
+func (a *App) AllowOrigin(origin string) { a.cfg.Origins += "," + origin }
+
+// Handle adds a page of the caller's. It must be called before [App.Run].
+func (a *App) Handle(pattern string, handler http.Handler) { a.mux.Handle(pattern, handler) }
+
+// Go adds a part of the caller's, which runs from [App.Run] on until the
+// application stops. It must be called before.
+func (a *App) Go(name string, part func(ctx context.Context) error) {
+	a.guests = append(a.guests, guest{name, part})
+}
+
+// guest is a part that the caller of [App.Go] brought.
+type guest struct {
+	name string
+	run  func(ctx context.Context) error
+}
+
+// Run serves until ctx ends or a part fails, then stops every part: no new
+// clients, ingest drained, projections acknowledged, sockets closed, backends
+// closed. The error says what failed; it is nil after an orderly stop.
+func (a *App) Run(ctx context.Context) error {
+	failure := a.start(ctx)
+	if failure == nil {
+		a.logger.Info("listening", "addr", a.Addr().String(), "roles", a.cfg.Roles)
+		select {
+		case <-ctx.Done():
+		case failure = <-a.parts.failed:
+			a.logger.Error("stopping after a failure", "err", failure)
+		}
+	}
+	began := time.Now()
+	err := a.parts.stop(a.cfg.ShutdownTimeout, a.cfg.drainPeriod())
+	a.logger.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
+	return errors.Join(failure, err)
+}
+
+// start starts the parts in the order in which they stand on each other.
+func (a *App) start(ctx context.Context) error {
+	a.parts.run("epoch of the log", a.log.Guard)
+	embedded := a.cfg.NATSURL == ""
+	a.parts.run("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
+	a.startCanary()
+	a.parts.keep() // and again once the hub runs
+	var gateway *fanout.Gateway
+	if a.cfg.has(roleFanout) {
+		var err error
+		if gateway, err = a.startFanout(ctx); err != nil {
+			return err
+		}
+	}
+	if a.tokens != nil {
+		a.parts.run("token keys", a.tokens.verifier.Run)
+	}
+	a.startServers(gateway)
+	if a.models != nil && a.cfg.has(roleProject) {
+		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) }).weight = closingWeight
+		behind, err := newLag(a.log, a.logger, a.registry)
+		if err != nil {
+			return err
+		}
+		a.parts.run("projections' lag", behind.run)
+	}
+	if a.ingest != nil {
+		a.parts.run("ingest", a.ingest.Run).weight = ingestWeight
+	}
+	for _, guest := range a.guests {
+		a.parts.run(guest.name, guest.run).weight = guestWeight
+	}
+	a.parts.onStop("readiness", func(context.Context) error {
+		a.health.draining.Store(true)
+		a.drained = time.Now().Add(a.cfg.drainPeriod())
+		return nil
+	})
+	return nil
+}
+
+// startServers serves the public port, and ADMIN_ADDR if it is set.
+func (a *App) startServers(gateway *fanout.Gateway) {
+	a.serveHealth(a.mux, a.operators().admit)
+	if a.admin == nil {
+		a.serveOperators(a.mux, gateway, a.operators().only)
+	}
+	if a.ingest != nil {
+		a.serveProducers()
+	}
+	for _, closed := range a.cfg.closed() {
+		a.logger.Warn(closed)
+	}
+	if a.admin != nil { // first, and so stopped last: operators watch the drain
+		pages := http.NewServeMux()
+		a.serveHealth(pages, func(r *http.Request) bool { return !foreignPage(r) })
+		a.serveOperators(pages, gateway, reached)
+		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators), pages)
+		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
+	}
+	most := 0
+	if limit, known := fileLimit(); known {
+		most = connectionBound(limit, openFiles())
+	}
+	a.startHTTP("http", a.connections.bounded(a.listener, most), a.mux)
+	a.parts.onStop("drain period", a.holdListener).paced = true
+	if a.sockets != nil {
+		// Before the listener: sockets over polling need it to the end.
+		drain := a.parts.onStop("sockets and streams", func(ctx context.Context) error { return a.drainClients(ctx, gateway) })
+		drain.weight, drain.paced = closingWeight, true
+	}
+}
+
+// startFanout starts the hub on the log's live tail, and the gateway on the hub.
+func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
+	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
+	var projection fanout.Projection
+	if a.models != nil {
+		projection = newHubProjection(a.models, a.log)
+	}
+	pace := fanout.DefaultConfig()
+	pace.Offsets = a.cfg.RecoveryTTL > 0
+	hub, err := fanout.NewHub(hubLog{a.log}, tail, projection, a.catalogue, pace, a.logger, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	origins, err := guardrails.ParseOrigins(a.cfg.Origins, a.cfg.NeedOrigin)
+	if err != nil {
+		return nil, fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
+	}
+	if origins, err = origins.WithOwn(a.cfg.PublicURL); err != nil {
+		return nil, fmt.Errorf("%w: PUBLIC_URL: %w", ErrConfig, err)
+	}
+	sessions, err := a.openSessions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	proxies, err := guardrails.ParseProxies(a.cfg.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("%w: TRUSTED_PROXIES: %w", ErrConfig, err)
+	}
+	policy := fanout.Policy{
+		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
+		CatchUpLimit: a.cfg.CatchUp, AnswerBytes: a.cfg.MaxAnswers, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: fanout.RecoveryClients(a.cfg.RecoveryFor),
+		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
+	}
+	var verified fanout.Tokens
+	if a.tokens != nil {
+		verified = a.tokens
+	}
+	gateway, err := fanout.NewGateway(hub, policy, sessions, verified, a.logger, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	socketConfig := socketio.DefaultConfig()
+	socketConfig.Path = "/ws"
+	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), fanout.SocketHeaders...)
+	socketConfig.AllowNamespace = gateway.AllowNamespace
+	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
+	socketConfig.DrainPeriod = a.cfg.drainPeriod()
+	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
+	if !policy.Limits.DryRun { // which reads what it would refuse
+		socketConfig.MaxEventBytes = policy.Limits.MaxMessageBytes
+	}
+	socketConfig.QueueBytes = a.cfg.MaxOutgoing
+	socketConfig.ConnectTimeout = a.cfg.ConnectTimeout
+	socketConfig.BodyTimeout = a.cfg.BodyTimeout
+	socketConfig.AllowRequest = func(*http.Request) bool { return !a.health.draining.Load() }
+	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.startShares(gateway); err != nil {
+		return nil, err
+	}
+	audit := a.log.Audit()
+	hub.HonourErasures(hubErasures{audit})
+	a.parts.run("hub", hub.Run)
+	a.parts.keep()
+	a.parts.run("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
+	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
+	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
+	a.parts.run("sessions", gateway.Run)
+	a.serveClients(gateway, sockets)
+	a.sockets = sockets
+	return gateway, nil
+}
+
+// gatewaysPerStore is by how many gateways the bound of the store of sessions is
+// shared: each keeps within its part, so that the store never drops by itself what
+// was saved longest ago.
+const gatewaysPerStore = 4

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/ingest"
+)
+
+const (
+	// canaryInterval is how often each backend is exercised.
+	canaryInterval = 10 * time.Second
+	// canaryTimeout bounds the exercise of one of them.
+	canaryTimeout = 4 * time.Second
+)
+
+// leg is one backend, and what exercises it.
+type leg struct {
+	// name is the name of the part in health, and the label of the metrics.
+	name     string
+	exercise func(ctx context.Context, text string) error
+}
+
+// canary exercises what the service needs of each backend, on a pace: not whether it
+// answers, but whether it does what is needed. What it writes is seen by nobody:
+// no event of a job, no document of a job, no message to a client.
+type canary struct {
+	legs    []leg
+	logger  *slog.Logger
+	failing *prometheus.GaugeVec
+	seconds *prometheus.GaugeVec
+
+	mu sync.Mutex // guards failures
+	// failures has an entry for each leg whose last run failed.
+	failures map[string]error
+}
+
+func newCanary(logger *slog.Logger, registerer prometheus.Registerer) (*canary, error) {
+	c := &canary{
+		logger: logger, failures: make(map[string]error),
+		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "realtime_app_canary_failing",
+			Help: "1 while a backend answers, or not, and does not do what is needed, by the backend and the cause.",
+		}, []string{"leg", "cause"}),
+		seconds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "realtime_app_canary_seconds", Help: "How long the last exercise of a backend took.",
+		}, []string{"leg"}),
+	}
+	return c, errors.Join(registerer.Register(c.failing), registerer.Register(c.seconds))
+}
+
+// add adds a leg, before run.
+func (c *canary) add(name string, exercise func(ctx context.Context, text string) error) {
+	c.legs = append(c.legs, leg{name, exercise})
+	for _, cause := range canaryCauses {
+		c.failing.WithLabelValues(name, cause.label)
+	}
+}
+
+// run exercises every leg at once and then on the pace, until ctx ends.
+func (c *canary) run(ctx context.Context) error {
+	tick := time.NewTicker(canaryInterval)
+	defer tick.Stop()
+	for {
+		var legs sync.WaitGroup
+		for _, leg := range c.legs {
+			legs.Go(func() { c.exercise(ctx, leg) }) // bounded by canaryTimeout
+		}
+		legs.Wait()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (c *canary) exercise(ctx context.Context, leg leg) {
+	began := time.Now()
+	bounded, cancel := context.WithTimeout(ctx, canaryTimeout)
+	defer cancel()
+	err := leg.exercise(bounded, "canary-"+rand.Text())
+	if ctx.Err() != nil {
+		return
+	}
+	c.seconds.WithLabelValues(leg.name).Set(time.Since(began).Seconds())
+	label := causeLabel(err)
+	for _, cause := range canaryCauses {
+		value := 0.0
+		if err != nil && cause.label == label {
+			value = 1
+		}
+		c.failing.WithLabelValues(leg.name, cause.label).Set(value)
+	}
+	c.mu.Lock()
+	before := c.failures[leg.name]
+	if delete(c.failures, leg.name); err != nil {
+		c.failures[leg.name] = err
+	}
+	c.mu.Unlock()
+	switch {
+	case err != nil && before == nil:
+		c.logger.Error("a backend does not do what is needed", "part", leg.name, "cause", label, "error", err)
+	case err == nil && before != nil:
+		c.logger.Info("a backend does what is needed again", "part", leg.name)
+	}
+}
+
+// failure returns why the last exercise of a leg failed, as a degradation; nil when it
+// did not, or there was none yet.
+func (c *canary) failure(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.failures[name]; err != nil {
+		return degradation{err}
+	}
+	return nil
+}
+
+// degradation is what is wrong with a part, required or not, that goes on in part.
+type degradation struct{ error }
+
+func (d degradation) Unwrap() error { return d.error }
+
+// canaryCauses are the causes that have a name in the metrics; the last stands for
+// every other.
+var canaryCauses = []struct {
+	label string
+	is    error
+}{
+	{"replica", ingest.ErrReplica},
+	{"sentinel", ingest.ErrSentinel},
+	{"subscribe-forbidden", ingest.ErrSubscribe},
+	{"receipts", ingest.ErrReceipts},
+	{"edited", errEdited},
+	{"timeout", context.DeadlineExceeded},
+	{"refused", nil},
+}
+
+func causeLabel(err error) string {
+	for _, cause := range canaryCauses {
+		if cause.is != nil && errors.Is(err, cause.is) {
+			return cause.label
+		}
+	}
+	return canaryCauses[len(canaryCauses)-1].label
+}
+
+// errEdited is matched when the settings of the event stream were edited.
+var errEdited = errors.New("the log's settings")
+
+// startCanary exercises the backends that are configured.
+func (a *App) startCanary() {
+	a.canary.add("log", func(ctx context.Context, text string) error {
+		if err := a.log.Flawed(); err != nil {
+			return fmt.Errorf("%w: %w", errEdited, err)
+		}
+		return a.log.Exercise(ctx, text)
+	})
+	if a.models != nil {
+		a.canary.add("mongodb", a.models.Exercise)
+	}
+	if a.redis != nil {
+		a.canary.add("redis", func(ctx context.Context, text string) error {
+			return ingest.Exercise(ctx, a.redis, text, canaryTimeout)
+		})
+	}
+	a.parts.run("canary", a.canary.run)
+}
+
+// logHealthy asks the log, whose settings are known at once when they are edited.
+func (a *App) logHealthy(ctx context.Context) error {
+	if err := a.log.Healthy(ctx); err != nil {
+		return err
+	}
+	if err := a.log.Flawed(); err != nil {
+		return degradation{err}
+	}
+	return nil
+}
+
+// exercised adds the last result of the canary to the question of a part.
+func (a *App) exercised(part string, ask func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		if err := ask(ctx); err != nil {
+			return err
+		}
+		return a.canary.failure(part)
+	}
+}

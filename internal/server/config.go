@@ -1,0 +1,188 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/letswriteabook/realtime/guardrails"
+)
+
+// ErrConfig is matched by every error about a setting. A retry does not help.
+var ErrConfig = errors.New("invalid settings")
+
+// Config holds the settings of the server, one environment variable each. The
+// tags are the single place for a variable's name, default and meaning; group
+// begins a section of docs/configuration.md.
+type Config struct {
+	Host string `group:"HTTP" env:"HOST" doc:"address to listen on; empty: every interface"`
+	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one, which the log line \"listening\" names"`
+
+	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
+	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
+	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: neither takes anybody, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
+	ReceiptSecret string `env:"RECEIPT_SECRET" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and whoever may publish in Redis can forge them"`
+	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
+
+	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…, special characters in user and password percent-encoded; empty: events are published over HTTP only"`
+	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE, special characters in user and password percent-encoded; without a database: test; empty: catch-up is served from the log"`
+	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…], special characters in user and password percent-encoded; empty: JetStream inside this process, in DATA_DIR"`
+
+	Roles []string `env:"ROLES" envDefault:"ingest,project,fanout" doc:"parts to run: any of ingest, project, fanout"`
+
+	DataDir    string `group:"Log" env:"DATA_DIR" envDefault:"data" doc:"folder of the embedded JetStream"`
+	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream takes NATS clients; empty: none"`
+	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s (survives the death of the process)"`
+
+	LogReplicas int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5; more than 1 needs NATS_URL"`
+	LogMaxBytes int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes"`
+	LogMaxAge   time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
+	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
+	KnownIDs    int           `env:"STREAM_KNOWN_IDS" envDefault:"1000000" doc:"newest events whose ids are known beyond STREAM_DEDUP_WINDOW, so that a later repeat is not stored again; 60 bytes of memory each where events are taken in; 0: none"`
+	MaxEvent    int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes, below 8388608"`
+	Catalogue   string        `env:"CATALOGUE_FILE" doc:"JSON file with further kinds of events"`
+
+	Origins     string        `group:"Sockets" env:"SOCKET_CLIENT_ORIGIN" envDefault:"http://localhost:5173" doc:"origins that may connect, scheme://host[:port], comma-separated; https://*.app.example allows the hosts below a domain, http://localhost:* every port, * all"`
+	PublicURL   string        `env:"PUBLIC_URL" doc:"addresses under which clients reach the service, http[s]://…, comma-separated; an Origin that names one of them may connect, as programs that are no browsers send it"`
+	NeedOrigin  bool          `env:"SOCKET_REQUIRE_ORIGIN" envDefault:"false" doc:"refuse clients that send no Origin"`
+	CatchUp     int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
+	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`
+
+	RecoveryFor string `env:"SOCKET_RECOVERY_CLIENTS" envDefault:"auto" doc:"Socket.IO clients whose session can be recovered, and whose events carry an offset for it: auto (those in JavaScript, by their handshake), all, or asked (those that ask for it); a client that says what it wants gets that"`
+
+	MaxConns       int    `group:"Limits" env:"SOCKET_MAX_CONNECTIONS" envDefault:"0" doc:"sockets in all; 0: no limit"`
+	MaxPerOrigin   int    `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
+	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`
+	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
+	MaxCluster     int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS" envDefault:"0" doc:"sockets of all gateways on one log together, give or take what they admit within half a second; 0: no limit"`
+	MaxClusterPer  int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"the same for sockets that share an Origin; 0: no limit"`
+	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; at most 1000000; 0: no limit"`
+	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
+	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
+	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"events of one socket in a second, subscribe and unsubscribe apart; at most 1000000; 0: no limit"`
+	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
+	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"0" doc:"size of one event of a client, its name and arguments, in bytes, above which it is answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
+	MaxNamespaces  int    `env:"SOCKET_MAX_NAMESPACES" envDefault:"0" doc:"namespaces one connection may ask for; 0: no limit but 16 refused ones"`
+	MaxRequests    int    `env:"REST_MAX_REQUESTS" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
+	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
+	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
+	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"what the answers over REST that are in flight may hold together, in bytes, 2097152 or more; one client has an eighth of it at most, or room for one read; a request that finds no room for 5 seconds is refused with 503"`
+	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
+	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
+
+	MaxPayload       int64         `group:"Transport" env:"SOCKET_MAX_PAYLOAD_BYTES" envDefault:"1000000" doc:"size of a WebSocket message or a polling request above which the connection is closed, in bytes, 1024 to 67108864"`
+	MaxOutgoing      int           `env:"SOCKET_MAX_OUTGOING_BYTES" envDefault:"262144" doc:"what may wait for one socket, in bytes, 16384 to 67108864; at the bound its subscriptions read on at its own pace, and one that sends requests and reads no answer is closed at twice that"`
+	HandshakeTimeout time.Duration `env:"SOCKET_HANDSHAKE_TIMEOUT" envDefault:"10s" doc:"time for the headers of a request, 100ms or more"`
+	BodyTimeout      time.Duration `env:"HTTP_BODY_TIMEOUT" envDefault:"30s" doc:"time for the body of a request, on every path, 100ms or more"`
+	ConnectTimeout   time.Duration `env:"SOCKET_CONNECT_TIMEOUT" envDefault:"10s" doc:"time for a new connection to join a namespace, 100ms or more"`
+
+	JWKSURL        string `group:"Tokens" env:"AUTH_JWKS_URL" secret:"url" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`
+	HMACSecret     string `env:"AUTH_HMAC_SECRET" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
+	HMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" doc:"file with that secret"`
+	TokenIssuer    string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
+	TokenAudience  string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
+
+	LogLevel        string        `group:"Process" env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
+	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
+	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a gateway that stops answers requests and is not ready, so that balancers leave it, and over which it closes sockets and event streams in random order, in seconds; 0: none"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS"`
+}
+
+// LoadConfig reads the settings from an environment and validates them. The
+// error matches [ErrConfig] and names each wrong variable, its value and what is
+// allowed.
+func LoadConfig(environ map[string]string) (Config, error) {
+	var cfg Config
+	if err := env.ParseWithOptions(&cfg, env.Options{Environment: environ}); err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrConfig, explain(err, environ))
+	}
+	return cfg, cfg.Validate()
+}
+
+// explain rewrites the parser's errors, which name struct fields, in terms of
+// the variables that people set.
+func explain(err error, environ map[string]string) error {
+	var aggregate env.AggregateError
+	if !errors.As(err, &aggregate) {
+		return err
+	}
+	var explained []error
+	for _, err := range aggregate.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			explained = append(explained, err)
+			continue
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+		name := field.Tag.Get("env")
+		explained = append(explained, wrong(name, environ[name]))
+	}
+	return errors.Join(explained...)
+}
+
+// wrong is the error about one variable: its name, its value and its meaning.
+func wrong(name, value string) error {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if field.Tag.Get("env") != name {
+			continue
+		}
+		value = redact(field, value)
+		return fmt.Errorf("%s is %q: want %s", name, value, field.Tag.Get("doc"))
+	}
+	return fmt.Errorf("%s is %q", name, value)
+}
+
+// The roles a process can have.
+const (
+	roleIngest  = "ingest"
+	roleProject = "project"
+	roleFanout  = "fanout"
+)
+
+var allRoles = []string{roleIngest, roleProject, roleFanout}
+
+func (c Config) has(role string) bool { return slices.Contains(c.Roles, role) }
+
+// syncInterval returns 0 for "always".
+func (c Config) syncInterval() (time.Duration, error) {
+	if c.NATSSync == "always" {
+		return 0, nil
+	}
+	interval, err := time.ParseDuration(c.NATSSync)
+	if err == nil && interval <= 0 {
+		err = errors.New("the interval has to be more than 0")
+	}
+	return interval, err
+}
+
+func (c Config) limits() guardrails.Limits {
+	return guardrails.Limits{
+		MaxConnections:                 c.MaxConns,
+		MaxConnectionsPerOrigin:        c.MaxPerOrigin,
+		MaxConnectionsPerAddress:       c.MaxPerAddress,
+		MaxConnectionsPerSubject:       c.MaxPerSubject,
+		MaxClusterConnections:          c.MaxCluster,
+		MaxClusterConnectionsPerOrigin: c.MaxClusterPer,
+		ConnectionsPerSecond:           c.ConnsPerSecond,
+		MaxSubscriptionsPerClient:      c.MaxSubs,
+		SubscriptionChangesPerMinute:   c.SubsPerMinute,
+		MessagesPerSecond:              c.MsgsPerSecond,
+		MaxMessageBytes:                c.MaxMessage,
+		MaxNamespacesPerConnection:     c.MaxNamespaces,
+		MaxRequests:                    c.MaxRequests,
+		MaxRequestsPerClient:           c.MaxRequestsPer,
+		RequestsPerMinute:              c.ReqsPerMinute,
+		IdleTimeout:                    time.Duration(c.IdleMs) * time.Millisecond,
+		DryRun:                         c.DryRun,
+	}
+}
+
+func (c Config) drainPeriod() time.Duration { return time.Duration(c.DrainSeconds) * time.Second }
+
+func (c Config) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }

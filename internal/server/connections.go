@@ -1,0 +1,141 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// How the files that a process may open are shared out. A connection takes one, and a
+// process that has none left accepts and closes nothing, writes no log and answers no
+// operator. So the public port accepts up to a bound that leaves a reserve: what was
+// open at the start, and a quarter of the limit for the log's files, the connections to
+// the backends and the operators.
+const (
+	minReservedFiles = 64
+	maxReservedFiles = 2048
+	// minConnections is what the public port accepts however low the limit is.
+	minConnections = 16
+	// maxOperators bounds the connections to ADMIN_ADDR, which come out of the reserve.
+	maxOperators = 32
+	// refusalNotice is how often the log mentions refused connections.
+	refusalNotice = time.Minute
+)
+
+// connectionBound returns how many connections the public port may have under a limit
+// of open files of which some are in use already.
+func connectionBound(limit uint64, inUse int) int {
+	reserve := min(max(limit/4, minReservedFiles), maxReservedFiles) + uint64(inUse)
+	if limit < reserve+minConnections {
+		return minConnections
+	}
+	return int(min(limit-reserve, 1<<30))
+}
+
+// openFiles returns how many files this process has open, where the system tells, and
+// otherwise what one with an embedded log has after its start.
+func openFiles() int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return minReservedFiles
+	}
+	return len(entries)
+}
+
+// connections counts the accepted connections of all listeners, also those that were
+// handed over to a socket. Its methods may be called concurrently.
+type connections struct {
+	logger  *slog.Logger
+	refused prometheus.Counter
+
+	open atomic.Int64
+
+	mu     sync.Mutex // guards the two below
+	told   time.Time
+	untold int // refused since then
+}
+
+func newConnections(logger *slog.Logger, registerer prometheus.Registerer) (*connections, error) {
+	c := &connections{logger: logger, refused: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "realtime_app_connections_refused_total",
+		Help: "Connections that were closed at once, because the process keeps the files that it may still open for others.",
+	})}
+	if err := registerer.Register(c.refused); err != nil {
+		return nil, err
+	}
+	return c, registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "realtime_app_connections",
+		Help: "Accepted connections that are open, sockets among them.",
+	}, func() float64 { return float64(c.open.Load()) }))
+}
+
+// bounded returns a listener that closes what it accepts beyond a number of open
+// connections; 0 is no bound.
+func (c *connections) bounded(listener net.Listener, most int) net.Listener {
+	return &boundedListener{Listener: listener, among: c, most: int64(most)}
+}
+
+// refuse counts a connection that was closed, and mentions it in the log, once in
+// refusalNotice.
+func (c *connections) refuse(most int64) {
+	c.refused.Inc()
+	c.mu.Lock()
+	c.untold++
+	untold := c.untold
+	due := time.Since(c.told) >= refusalNotice
+	if due {
+		c.told, c.untold = time.Now(), 0
+	}
+	c.mu.Unlock()
+	if due {
+		c.logger.Warn("connections are closed at once: raise the limit of open files, or set SOCKET_MAX_CONNECTIONS", "open", most, "refused", untold)
+	}
+}
+
+type boundedListener struct {
+	net.Listener
+	among *connections
+	most  int64
+	open  atomic.Int64 // of this listener
+}
+
+// Accept implements net.Listener.
+func (l *boundedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.most || l.most == 0 {
+			l.among.open.Add(1)
+			return &countedConn{TCPConn: conn.(*net.TCPConn), listener: l}, nil // App.listen opens TCP only
+		}
+		l.open.Add(-1)
+		_ = conn.Close()
+		l.among.refuse(l.most)
+	}
+}
+
+// countedConn is an accepted connection. It embeds the concrete type, so that net/http
+// and the sockets find the methods beyond net.Conn that they look for.
+type countedConn struct {
+	*net.TCPConn
+	listener *boundedListener
+	closed   atomic.Bool
+}
+
+// Close implements net.Conn.
+func (c *countedConn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		defer func() {
+			c.listener.open.Add(-1)
+			c.listener.among.open.Add(-1)
+		}()
+	}
+	return c.TCPConn.Close()
+}

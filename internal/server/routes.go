@@ -1,0 +1,128 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/letswriteabook/realtime/fanout"
+)
+
+// serveClients adds what clients ask for.
+func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
+	shared := gateway.ShareSockets(sockets) // which refuse new ones by themselves
+	a.mux.Handle("/ws", shared)
+	a.mux.Handle("/ws/", shared)
+	read := func(path string, handler http.Handler) {
+		served := gateway.Preflights("GET", handler)
+		a.mux.Handle("GET "+path, served)
+		a.mux.Handle("OPTIONS "+path, served)
+	}
+	for _, path := range []string{"/api/realtime/jobs/{jobId}/stream", "/api/realtime/stream"} {
+		read(path, gateway.StreamsUntil(a.health.draining.Load))
+	}
+	for _, path := range []string{"/api/novel/{jobId}/events", "/api/novel/events"} {
+		read(path, http.HandlerFunc(gateway.ServeEvents))
+	}
+}
+
+// serveProducers adds the way to publish without Redis.
+func (a *App) serveProducers() {
+	publish := a.producers(http.HandlerFunc(a.ingest.ServePublish))
+	a.mux.Handle("POST /api/realtime/events", a.health.admitUnlessDraining(publish))
+}
+
+// serveHealth adds what load balancers ask for. operator decides who is shown errors.
+func (a *App) serveHealth(mux *http.ServeMux, operator func(*http.Request) bool) {
+	mux.HandleFunc("GET /health", a.health.serveReady(operator))
+	mux.HandleFunc("GET /health/ready", a.health.serveReady(operator))
+	mux.HandleFunc("GET /health/live", a.health.serveLive)
+}
+
+// serveOperators adds the operators' pages, behind a guard. The gateway is nil
+// without its role.
+func (a *App) serveOperators(mux *http.ServeMux, gateway *fanout.Gateway, guard func(http.Handler) http.Handler) {
+	mux.Handle("GET /metrics", guard(headless("text/plain; charset=utf-8", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))))
+	if gateway != nil {
+		mux.Handle("GET /internal/realtime/metrics", guard(headless("application/json; charset=utf-8", http.HandlerFunc(gateway.ServeSnapshot))))
+	}
+	serveProfiles(mux, guard)
+}
+
+func (a *App) operators() operators {
+	return operators{token: a.cfg.InternalToken, local: a.cfg.trustsLocal()}
+}
+
+// secured adds the headers that keep a browser from making more of an answer
+// than it is.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		header := w.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("X-Frame-Options", "DENY")
+		header.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// below serves every route below a path as well, for a gateway that shares its host
+// with others behind a proxy that keeps the path. Without the path the routes stay
+// where they are, for probes that do not go through the proxy.
+func below(base string, next http.Handler) http.Handler {
+	base = strings.TrimRight(base, "/")
+	if base == "" {
+		return next
+	}
+	stripped := http.StripPrefix(base, next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, base+"/") && (r.URL.RawPath == "" || strings.HasPrefix(r.URL.RawPath, base+"/")) {
+			stripped.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// The bounds of one HTTP request, beside SOCKET_HANDSHAKE_TIMEOUT and HTTP_BODY_TIMEOUT.
+const (
+	keepAliveTimeout = 2 * time.Minute
+	maxHeaderBytes   = 32 << 10
+	// answerTimeout is how long an answer may take to be made and read. An operator's
+	// profile takes half of it unless it is asked for otherwise.
+	answerTimeout = time.Minute
+)
+
+// startHTTP serves a listener. Its step ends the event streams that are left, whose
+// requests would otherwise last, waits for the requests under way, and closes the
+// connections of those that are left when its share of the stop ends.
+func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeMux) {
+	requests, endRequests := context.WithCancel(context.Background())
+	server := &http.Server{
+		// Together with the headers. The server applies it also to a body that no handler
+		// reads, for which it waits before it answers. It ends with the request's last
+		// byte, and so bounds neither event streams nor waiting polls.
+		ReadTimeout: a.cfg.HandshakeTimeout + a.cfg.BodyTimeout,
+		// Event streams, polls and pages of history set deadlines of their own, which move
+		// as the client reads.
+		WriteTimeout: answerTimeout,
+		Handler:      a.handshakes.served(secured(below(a.cfg.BasePath, withMethods(handler)))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		BaseContext: func(net.Listener) context.Context { return requests },
+		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
+	}
+	a.parts.run(name, func(context.Context) error {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	a.parts.onStop(name+" requests", func(ctx context.Context) error {
+		endRequests()
+		err := a.cutOff("requests", server.Shutdown(ctx))
+		return errors.Join(err, server.Close())
+	}).weight = closingWeight
+}

@@ -1,0 +1,91 @@
+package server_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/server"
+)
+
+// secretMarker is the part of a secret that must not be shown.
+const secretMarker = "Qz7MARKER"
+
+// secretSettings are the settings that hold a secret, in place of %s.
+var secretSettings = []struct{ name, value string }{
+	{"REDIS_URL", "redis://:%s@127.0.0.1:1"},
+	{"REDIS_URL", "redis://user:%s@127.0.0.1:1/0"},
+	{"REDIS_URL", "redis://127.0.0.1:1?password=%s"},
+	{"MONGODB_URI", "mongodb://user:%s@127.0.0.1:1/db?serverSelectionTimeoutMS=1"},
+	{"MONGODB_URI", "mongodb://127.0.0.1:1/db?serverSelectionTimeoutMS=1&authMechanismProperties=A:%s"},
+	{"NATS_URL", "nats://u:%s@127.0.0.1:1,nats://u:b@127.0.0.1:1"},
+	{"NATS_URL", "nats://%s@127.0.0.1:1"},
+	{"AUTH_JWKS_URL", "https://u:%s@127.0.0.1:1/keys"},
+	{"AUTH_JWKS_URL", "http://127.0.0.1:1/keys?token=%s"},
+	{"INTERNAL_TOKEN", "%s"},
+	{"AUTH_HMAC_SECRET", "%s"},
+}
+
+// FuzzSecretsAreNotShown looks for a secret in the errors about the settings and in
+// the list of them, whichever characters it has.
+func FuzzSecretsAreNotShown(f *testing.F) {
+	for i := range secretSettings {
+		for _, special := range []string{"", ",", "?", "@", "/", "#", "%", ":", "&", "1,2", "12/", "12?", "\n", "a@b,"} {
+			f.Add(i, special, "")
+			f.Add(i, "", special)
+		}
+	}
+	f.Fuzz(func(t *testing.T, setting int, left, right string) {
+		if setting < 0 || strings.Contains(left+right, "://") {
+			t.Skip("an address of its own, which the drivers take for a further server")
+		}
+		s := secretSettings[setting%len(secretSettings)]
+		_, shown := configured(s.name, s.value, left+secretMarker+right)
+		if strings.Contains(shown, secretMarker) {
+			t.Errorf("%s %q with %q is shown: %s", s.name, s.value, left+secretMarker+right, shown)
+		}
+	})
+}
+
+// configured returns the settings and everything that is said about them.
+func configured(name, value, secret string) (cfg server.Config, shown string) {
+	environ := map[string]string{name: strings.Replace(value, "%s", secret, 1), "HOST": "127.0.0.1", "PORT": "0"}
+	if strings.HasPrefix(name, "AUTH_") {
+		environ["AUTH_ISSUER"], environ["AUTH_AUDIENCE"] = "i", "a"
+	}
+	cfg, err := server.LoadConfig(environ)
+	settings, _ := json.Marshal(cfg.Settings()) // strings only
+	return cfg, fmt.Sprint(err, string(settings), cfg.Warnings())
+}
+
+// A secret is in no error and in no log line of a gateway that cannot reach its
+// backends, and in no finding of the doctor.
+func TestSecretsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	for i, s := range secretSettings {
+		for _, special := range []string{"", ",", "?", "@", "/", "#", "%", "1,"} {
+			t.Run(fmt.Sprint(i, s.name, special), func(t *testing.T) {
+				t.Parallel()
+				cfg, _ := configured(s.name, s.value, special+secretMarker+special+strings.Repeat("x", 32))
+				cfg.DataDir, cfg.NATSSync, cfg.LogLevel = t.TempDir(), "10s", "debug"
+				var written strings.Builder
+				logger := slog.New(slog.NewJSONHandler(&written, &slog.HandlerOptions{Level: slog.LevelDebug}))
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel() // what is opened is closed again at once
+				gateway, err := server.Open(t.Context(), cfg, logger)
+				if err == nil {
+					err = gateway.Run(ctx)
+				}
+				report, _ := json.Marshal(server.Examine(t.Context(), cfg, nil, nil)) // strings and numbers only
+				for _, shown := range []string{fmt.Sprint(err), written.String(), string(report)} {
+					if strings.Contains(shown, secretMarker) {
+						t.Errorf("the secret is in %s", shown)
+					}
+				}
+			})
+		}
+	}
+}

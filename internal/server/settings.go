@@ -1,0 +1,56 @@
+package server
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/letswriteabook/realtime/internal/address"
+)
+
+// Setting is one setting as people see it.
+type Setting struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
+	Meaning string `json:"meaning"`
+}
+
+// Settings lists the effective settings in the order of the struct, with
+// passwords hidden.
+func (c Config) Settings() []Setting {
+	value := reflect.ValueOf(c)
+	var settings []Setting
+	for _, field := range reflect.VisibleFields(value.Type()) {
+		setting := Setting{
+			Name:    field.Tag.Get("env"),
+			Value:   format(value.FieldByIndex(field.Index)),
+			Default: field.Tag.Get("envDefault"),
+			Meaning: field.Tag.Get("doc"),
+		}
+		setting.Value = redact(field, setting.Value)
+		settings = append(settings, setting)
+	}
+	return settings
+}
+
+func format(value reflect.Value) string {
+	if list, ok := value.Interface().([]string); ok {
+		return strings.Join(list, ",")
+	}
+	return fmt.Sprint(value.Interface())
+}
+
+// redact hides what is secret in the value of a setting: the passwords in
+// addresses, or all of it.
+func redact(field reflect.StructField, value string) string {
+	switch {
+	case value == "":
+		return ""
+	case field.Tag.Get("secret") == "url":
+		return address.Shown(value)
+	case field.Tag.Get("secret") == "value":
+		return "(hidden)"
+	}
+	return value
+}

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"context"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/guardrails"
+)
+
+// startShares lets the gateways on one log know of each other's connections, if
+// there are limits on all of them together.
+func (a *App) startShares(gateway *fanout.Gateway) error {
+	if a.cfg.MaxCluster == 0 && a.cfg.MaxClusterPer == 0 {
+		return nil
+	}
+	pace := eventstore.DefaultSharesConfig()
+	pace.Replicas = a.log.Settings().Replicas
+	shares, err := eventstore.OpenShares(a.log, pace, a.logger, a.registry)
+	if err != nil {
+		return err
+	}
+	own := func() eventstore.Share {
+		total, perOrigin := gateway.Share()
+		return eventstore.Share{Total: total, PerOrigin: perOrigin}
+	}
+	others := func(share eventstore.Share) {
+		gateway.Others(guardrails.Share{Total: share.Total, PerOrigin: share.PerOrigin})
+	}
+	a.parts.run("shares", func(ctx context.Context) error { return shares.Run(ctx, own, others) })
+	return nil
+}

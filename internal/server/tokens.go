@@ -1,0 +1,106 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/token"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// tokens turns verified tokens into grants. It is what the gateway and the way to
+// publish over HTTP ask.
+type tokens struct{ verifier *token.Verifier }
+
+// FromRequest implements fanout.Tokens.
+func (t tokens) FromRequest(r *http.Request) string { return token.FromRequest(r) }
+
+// Grant implements fanout.Tokens.
+func (t tokens) Grant(raw string, now time.Time) (guardrails.Grant, guardrails.Decision) {
+	claims, err := t.verifier.Verify(raw, now)
+	code := messaging.CodeTokenInvalid
+	switch {
+	case err == nil:
+		grant, err := guardrails.NewGrant(claims.Subject, claims.Jobs, claims.Scopes, claims.ExpiresAt)
+		if err == nil {
+			return grant, guardrails.Decision{}
+		}
+	case errors.Is(err, token.ErrMissing):
+		code = messaging.CodeTokenRequired
+	case errors.Is(err, token.ErrExpired):
+		code = messaging.CodeTokenExpired
+	case errors.Is(err, token.ErrUnavailable):
+		code = messaging.CodeInternal // the issuer's keys are not to be had; the client may try again
+	}
+	return guardrails.Grant{}, guardrails.Decision{Code: code}
+}
+
+// openTokens returns what verifies tokens, or nil when clients need none.
+func (a *App) openTokens() (*tokens, error) {
+	settings, needed, err := a.cfg.tokenConfig()
+	if err != nil || !needed {
+		return nil, err
+	}
+	verifier, err := token.New(settings, a.logger, a.registry)
+	if err != nil {
+		return nil, err
+	}
+	return &tokens{verifier: verifier}, nil
+}
+
+// tokenConfig returns what verifies tokens; needed is false when clients need none.
+func (c Config) tokenConfig() (settings token.Config, needed bool, err error) {
+	secret, err := c.hmacSecret()
+	if err != nil || len(secret) == 0 && c.JWKSURL == "" {
+		return settings, false, err
+	}
+	settings = token.DefaultConfig()
+	settings.JWKSURL, settings.HMACSecret = c.JWKSURL, secret
+	settings.Issuer, settings.Audience = c.TokenIssuer, c.TokenAudience
+	if err := settings.Validate(); err != nil {
+		return settings, false, fmt.Errorf("%w: AUTH_*: %w", ErrConfig, err)
+	}
+	return settings, true, nil
+}
+
+// hmacSecret returns the shared secret from the setting or its file.
+func (c Config) hmacSecret() ([]byte, error) {
+	if c.HMACSecretFile == "" {
+		return []byte(c.HMACSecret), nil
+	}
+	secret, err := os.ReadFile(c.HMACSecretFile)
+	if err != nil {
+		return nil, fmt.Errorf("%w: AUTH_HMAC_SECRET_FILE: %w", ErrConfig, err)
+	}
+	return bytes.TrimRight(secret, "\r\n"), nil
+}
+
+// producers lets those through who may publish over HTTP: operators, and bearers
+// of a token with the scope for it.
+func (a *App) producers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.tokens == nil || a.operators().shows(r) {
+			a.operators().only(next).ServeHTTP(w, r)
+			return
+		}
+		grant, decision := a.tokens.Grant(a.tokens.FromRequest(r), time.Now())
+		status := http.StatusUnauthorized
+		if decision.Allowed() {
+			decision, status = grant.Publish(), http.StatusForbidden
+		}
+		if decision.Code == messaging.CodeInternal {
+			status = http.StatusServiceUnavailable
+		}
+		if !decision.Allowed() {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			http.Error(w, string(decision.Code)+": "+decision.Code.Message(), status)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,185 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/address"
+	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// Validate names every setting that is out of its range, and then those that
+// contradict each other.
+func (c Config) Validate() error {
+	var problems []error
+	check := func(ok bool, name string, value any) {
+		if !ok {
+			problems = append(problems, wrong(name, fmt.Sprint(value)))
+		}
+	}
+	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
+	check(c.Environment == "development" || c.Environment == environmentProduction, "ENVIRONMENT", c.Environment)
+	check(isBasePath(c.BasePath), "BASE_PATH", c.BasePath)
+	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
+	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
+	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
+	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && isRedisURL(c.RedisURL), "REDIS_URL", c.RedisURL)
+	check(c.MongoDBURI == "" || projections.CheckURI(c.MongoDBURI) == nil, "MONGODB_URI", c.MongoDBURI)
+	for server := range strings.SplitSeq(c.NATSURL, ",") {
+		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
+	}
+	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
+	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
+	_, err := c.syncInterval()
+	check(err == nil, "NATS_SYNC", c.NATSSync)
+	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
+	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != ""), "STREAM_REPLICAS", c.LogReplicas)
+	c.checkStream(check)
+	check(c.MaxEvent > 0 && c.MaxEvent < natsserver.MaxPayloadBytes, "MAX_EVENT_BYTES", c.MaxEvent)
+	problems = append(problems, c.checkOrigins()...)
+	check(c.MaxConns >= 0, "SOCKET_MAX_CONNECTIONS", c.MaxConns)
+	check(c.MaxPerOrigin >= 0, "SOCKET_MAX_CONNECTIONS_PER_ORIGIN", c.MaxPerOrigin)
+	check(c.MaxSubs >= 1, "SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", c.MaxSubs)
+	check(c.IdleMs >= 0, "SOCKET_IDLE_TIMEOUT_MS", c.IdleMs)
+	check(c.CatchUp >= 1 && c.CatchUp <= 10_000, "SOCKET_CATCH_UP_LIMIT", c.CatchUp)
+	check(c.RecoveryTTL == 0 || c.RecoveryTTL >= time.Second, "SOCKET_RECOVERY_TTL", c.RecoveryTTL)
+	check(slices.Contains([]string{"auto", "all", "asked"}, c.RecoveryFor), "SOCKET_RECOVERY_CLIENTS", c.RecoveryFor)
+	check(c.MaxPerAddress >= 0, "SOCKET_MAX_CONNECTIONS_PER_IP", c.MaxPerAddress)
+	check(c.MaxPerSubject >= 0, "SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject)
+	check(c.MaxCluster >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS", c.MaxCluster)
+	check(c.MaxClusterPer >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN", c.MaxClusterPer)
+	check(isRate(c.ConnsPerSecond), "SOCKET_CONNECTIONS_PER_SECOND", c.ConnsPerSecond)
+	c.checkTransport(check)
+	check(isRate(c.MsgsPerSecond), "SOCKET_MESSAGES_PER_SECOND", c.MsgsPerSecond)
+	check(isRate(c.SubsPerMinute), "SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE", c.SubsPerMinute)
+	check(c.MaxRequests >= 0, "REST_MAX_REQUESTS", c.MaxRequests)
+	check(c.MaxRequestsPer >= 0, "REST_MAX_REQUESTS_PER_CLIENT", c.MaxRequestsPer)
+	check(c.ReqsPerMinute >= 0 && c.ReqsPerMinute <= 6*maxRate, "REST_REQUESTS_PER_MINUTE", c.ReqsPerMinute)
+	check(c.MaxAnswers >= minAnswerBytes, "REST_MAX_ANSWER_BYTES", c.MaxAnswers)
+	_, err = guardrails.ParseProxies(c.TrustedProxies)
+	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
+	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
+	var level slog.Level
+	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)
+	check(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", c.LogFormat)
+	check(c.ShutdownTimeout > 0, "SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
+	if len(problems) == 0 {
+		for _, conflict := range c.conflicts() {
+			if !conflict.legal {
+				problems = append(problems, errors.New(conflict.text))
+			}
+		}
+	}
+	if len(problems) == 0 {
+		problems = c.checkFiles()
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
+	}
+	return nil
+}
+
+// checkFiles checks what is in files of this machine, and the settings of tokens: all
+// that the start would refuse without asking anybody.
+func (c Config) checkFiles() (problems []error) {
+	if _, err := LoadCatalogue(c); err != nil {
+		problems = append(problems, err)
+	}
+	if _, _, err := c.tokenConfig(); err != nil {
+		problems = append(problems, err)
+	}
+	return problems
+}
+
+func isRedisURL(address string) bool {
+	_, err := redis.ParseURL(address)
+	return err == nil
+}
+
+// checkOrigins says what is wrong with the origins in more words than the meaning
+// of the setting: one that looks right may be one that no browser sends.
+func (c Config) checkOrigins() (problems []error) {
+	origins, err := guardrails.ParseOrigins(c.Origins, c.NeedOrigin)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("SOCKET_CLIENT_ORIGIN is %q: %w", c.Origins, err))
+	}
+	if _, err := origins.WithOwn(c.PublicURL); err != nil {
+		problems = append(problems, fmt.Errorf("PUBLIC_URL is %q: %w", c.PublicURL, err))
+	}
+	return problems
+}
+
+// The bounds of what may be asked of one connection, in bytes.
+const (
+	minPayloadBytes  = 1 << 10
+	minOutgoingBytes = 16 << 10
+	maxSocketBytes   = 64 << 20
+	// minAnswerBytes is room for one page.
+	minAnswerBytes = 2 << 20
+	// minTimeout is the shortest time that a client on a slow line can keep.
+	minTimeout = 100 * time.Millisecond
+)
+
+// checkTransport checks what the transport of the sockets is given.
+func (c Config) checkTransport(check func(ok bool, name string, value any)) {
+	check(c.MaxMessage >= 0, "SOCKET_MAX_MESSAGE_BYTES", c.MaxMessage)
+	check(c.MaxNamespaces >= 0, "SOCKET_MAX_NAMESPACES", c.MaxNamespaces)
+	check(c.MaxPayload >= minPayloadBytes && c.MaxPayload <= maxSocketBytes, "SOCKET_MAX_PAYLOAD_BYTES", c.MaxPayload)
+	check(c.MaxOutgoing >= minOutgoingBytes && c.MaxOutgoing <= maxSocketBytes, "SOCKET_MAX_OUTGOING_BYTES", c.MaxOutgoing)
+	check(c.HandshakeTimeout >= minTimeout, "SOCKET_HANDSHAKE_TIMEOUT", c.HandshakeTimeout)
+	check(c.BodyTimeout >= minTimeout, "HTTP_BODY_TIMEOUT", c.BodyTimeout)
+	check(c.ConnectTimeout >= minTimeout, "SOCKET_CONNECT_TIMEOUT", c.ConnectTimeout)
+}
+
+// checkStream asks the event store about each of its limits alone, so that the
+// setting that is wrong can be named.
+func (c Config) checkStream(check func(ok bool, name string, value any)) {
+	limits := eventstore.DefaultConfig()
+	limits.MaxBytes = c.LogMaxBytes
+	check(limits.Validate() == nil, "STREAM_MAX_BYTES", c.LogMaxBytes)
+	limits = eventstore.DefaultConfig()
+	limits.DuplicateWindow = c.DedupWindow
+	check(limits.Validate() == nil, "STREAM_DEDUP_WINDOW", c.DedupWindow)
+	limits.MaxAge = c.LogMaxAge
+	check(limits.Validate() == nil, "STREAM_MAX_AGE", c.LogMaxAge)
+	check(c.KnownIDs >= 0, "STREAM_KNOWN_IDS", c.KnownIDs)
+}
+
+// maxRate is the largest rate that guardrails count with.
+const maxRate = 1_000_000
+
+func isRate(rate int) bool { return rate >= 0 && rate <= maxRate }
+
+// isBasePath reports whether a path can be stripped from a request's: it is clean,
+// and nothing in it is escaped.
+func isBasePath(base string) bool {
+	trimmed := strings.TrimRight(base, "/")
+	return base == "" || trimmed != "" && path.Clean(trimmed) == trimmed && trimmed[0] == '/' && (&url.URL{Path: trimmed}).EscapedPath() == trimmed
+}
+
+func isHostPort(address string) bool {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	number, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && number <= 65535
+}
+
+func hasScheme(address string, schemes ...string) bool {
+	u, err := url.Parse(strings.TrimSpace(address))
+	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+}

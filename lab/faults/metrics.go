@@ -1,0 +1,90 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/lab/processes"
+)
+
+// metric sums the series of one name on a gateway's page, of all labels.
+func metric(ctx context.Context, gateway *processes.Process, name string) (float64, error) {
+	return scrape(ctx, "http://"+gateway.Addr(), "", name)
+}
+
+// errNoMetric says that a page lacks a metric.
+var errNoMetric = errors.New("no such metric")
+
+// scrape is metric for the gateway at a base URL, whose page a token may open.
+func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	status, page, err := get(ctx, gateway+"/metrics", token)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("metrics of %s: %d %s", gateway, status, http.StatusText(status))
+	}
+	if err != nil {
+		return 0, err
+	}
+	sum, found := 0.0, false
+	for line := range strings.Lines(page) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if series, _, _ = strings.Cut(series, "{"); series != name {
+			continue
+		}
+		number, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric %s is %q: %w", name, value, err)
+		}
+		sum, found = sum+number, true
+	}
+	if !found {
+		return 0, fmt.Errorf("%s: %w: %s", gateway, errNoMetric, name)
+	}
+	return sum, nil
+}
+
+// Metric sums a metric over the gateways.
+func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
+	sum := 0.0
+	if t.Running() {
+		for _, gateway := range t.running.Gateways {
+			value, err := scrape(ctx, gateway, t.running.InternalToken, name)
+			if errors.Is(err, errNoMetric) {
+				continue // it has another role
+			}
+			if err != nil {
+				return 0, err
+			}
+			sum += value
+		}
+		return sum, nil
+	}
+	for _, gateway := range t.Gateways {
+		value, err := metric(ctx, gateway, name)
+		if err != nil {
+			return 0, err
+		}
+		sum += value
+	}
+	return sum, nil
+}
+
+// ExpectMetric measures the sum of a metric over the gateways, which has to be at
+// least so much.
+func (t *Trial) ExpectMetric(ctx context.Context, name string, least float64) error {
+	sum, err := t.Metric(ctx, name)
+	if err != nil {
+		return err
+	}
+	t.Measure(name, sum, "")
+	if sum < least {
+		return fmt.Errorf("%s is %v, want at least %v: what happened was not counted", name, sum, least)
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// pageLength is how many records are read at once.
+const pageLength = 500
+
+// historyCollection is where the history projection keeps its documents.
+const historyCollection = "novel_job_events"
+
+// OpenLog attaches to the trial's log as a reader, which changes nothing of it.
+func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
+	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := eventstore.DefaultConfig()
+	cfg.OpenTimeout = time.Minute
+	log, err := eventstore.Attach(ctx, conn, cfg, nil, prometheus.NewRegistry())
+	if err != nil {
+		conn.Close()
+		return nil, nil, err
+	}
+	return log, conn.Close, nil
+}
+
+// readLog reads what the log has of the jobs, notes it with the given function,
+// and returns the last sequence of each. A log that is electing is asked again.
+func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, job string, sequence uint64)) (map[string]uint64, error) {
+	heads := map[string]uint64{}
+	for _, job := range t.jobs {
+		records, err := readJob(ctx, log, job)
+		for errors.Is(err, eventstore.ErrUnavailable) || errors.Is(err, eventstore.ErrIncomplete) {
+			if waited := wait.For(ctx, 100*time.Millisecond); waited != nil {
+				return nil, errors.Join(err, waited)
+			}
+			records, err = readJob(ctx, log, job)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range records {
+			note(r.ID, r.JobID, r.Sequence)
+			heads[job] = r.Sequence
+		}
+	}
+	return heads, nil
+}
+
+// readJob reads a job up to its last sequence, which the leader says; the pages
+// may come from a replica that is behind.
+func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.Record, error) {
+	head, err := log.LastSequence(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	var all []messaging.Record
+	for after := uint64(0); after < head; {
+		records, err := log.ReadAfter(ctx, job, after, pageLength)
+		if err != nil {
+			return nil, err
+		}
+		if len(records) == 0 {
+			if err := wait.For(ctx, 100*time.Millisecond); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		all = append(all, records...)
+		after = records[len(records)-1].Sequence
+	}
+	return all, nil
+}
+
+// readMongo waits until the projections have what the log has, and notes it.
+func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
+	if err := t.AwaitProjected(ctx, log); err != nil {
+		return err
+	}
+	db, err := projections.Connect(t.mongoURI())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
+	// One question for all jobs, because FerretDB reads the whole collection for
+	// every one; what it has of other epochs is not served.
+	cursor, err := db.Collection(historyCollection).Find(ctx, map[string]any{"jobId": map[string]any{"$in": t.jobs}})
+	if err != nil {
+		return fmt.Errorf("read %s: %w", historyCollection, err)
+	}
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	for cursor.Next(ctx) {
+		var document struct {
+			JobID    string `bson:"jobId"`
+			EventID  string `bson:"eventId"`
+			Epoch    string `bson:"epoch"`
+			Sequence int64  `bson:"sequence"`
+		}
+		if err := cursor.Decode(&document); err != nil {
+			return fmt.Errorf("read %s: %w", historyCollection, err)
+		}
+		if document.Epoch == log.Epoch() {
+			t.Journal.Projected(document.EventID, document.JobID, uint64(document.Sequence))
+		}
+	}
+	if err := cursor.Err(); err != nil {
+		return fmt.Errorf("read %s: %w", historyCollection, err)
+	}
+	return nil
+}
+
+// AwaitProjected waits until the history projection has acknowledged what the log has
+// now.
+func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	target, lag := uint64(math.MaxUint64), uint64(0)
+	for {
+		state, err := log.State(ctx)
+		if err == nil {
+			target = min(target, state.LastSequence) // as it was at first
+			var floor uint64
+			floor, err = log.ConsumerFloor(ctx, projections.History)
+			if err == nil && floor >= target {
+				return nil
+			}
+			lag = target - floor
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("the projections are %s records behind: %w", strconv.FormatUint(lag, 10), ctx.Err()), err)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/lab/load/socket"
+	"github.com/letswriteabook/realtime/lab/processes"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+func hostileRows() []Row {
+	return []Row{{
+		Number: 34, Title: "64 hostile clients beside 200 honest ones", Limit: hostileRecovery,
+		// The job after those that are followed is the one that is attacked.
+		System: System{Jobs: followedJobs + 1}, Run: attackAll, InCI: true,
+		Timeout: 8 * time.Minute,
+	}}
+}
+
+const (
+	hostileClients = 64
+	// hostileMemory is what the gateway may take of the machine at most, in bytes.
+	hostileMemory = 512 << 20
+	// hostileRatio is how much later the honest clients' events may come.
+	hostileRatio = 2.0
+	// hostileFloor is a p99 below which the ratio says nothing on a busy machine.
+	hostileFloor = 20 * time.Millisecond
+	// hostilePatience is how long an honest client that connects during the attack waits.
+	hostilePatience = 10 * time.Second
+	// The short run shares its machine, and limits times only so that delivery that
+	// has stopped is found. Memory and what is given back have the same limits.
+	hostileShortFloor, hostileShortPatience = 15 * time.Second, 20 * time.Second
+	// hostileRecovery is the time after the attack in which everything is given back.
+	hostileRecovery = 30 * time.Second
+)
+
+// holdings is what a gateway holds for its clients.
+type holdings struct{ connections, subscriptions, goroutines, files, heap, memory float64 }
+
+// hostileTrial is row 34 under way.
+type hostileTrial struct {
+	*Trial
+	gateway *processes.Process
+	honest  []*visitor
+	took    samples
+	peak    float64 // resident memory
+}
+
+// attackAll measures 200 clients without and with 64 hostile ones beside them, who do all
+// kinds of attacks at once, and then what of those is left.
+func attackAll(ctx context.Context, t *Trial) error {
+	h := &hostileTrial{Trial: t, gateway: t.Gateways[0]}
+	quiet := time.Duration(t.Scaled("seconds without them", 30, 20, 6)) * time.Second
+	attacked := time.Duration(t.Scaled("seconds of attacks", 60, 30, 10)) * time.Second
+	clients := t.Scaled("honest clients", 200, 200, 100)
+
+	target := t.jobs[followedJobs]
+	const history, historyBytes = 200, 50_000
+	for range history {
+		for t.Outbox.Publish(target, historyBytes) != nil {
+			if err := wait.For(ctx, 10*time.Millisecond); err != nil {
+				return err
+			}
+		}
+	}
+	notes := t.Journal.Crowd("honest")
+	for i := range clients {
+		v := &visitor{name: fmt.Sprint(i), gateways: t.addresses(0), notes: notes, heard: &h.took}
+		v.dial.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, byte(i%4+1))}
+		v.visit(ctx, t.jobs[i%followedJobs:i%followedJobs+1])
+		defer v.close()
+		h.honest = append(h.honest, v)
+	}
+	stop := t.Load(50)
+	defer stop()
+	if err := h.arrive(ctx, h.honest...); err != nil {
+		return err
+	}
+	before, err := h.window(ctx, quiet)
+	if err != nil {
+		return err
+	}
+	first, err := h.holds(ctx)
+	if err != nil {
+		return err
+	}
+
+	var tries atomic.Int64
+	var running sync.WaitGroup
+	attack, end := context.WithCancel(ctx)
+	defer end()
+	over := t.Fault("64 hostile clients")
+	for i := range hostileClients {
+		client := &hostile{gateway: h.gateway.Addr(), address: &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(i+1))}, job: target, tries: &tries}
+		running.Go(func() { client.run(attack, attacks[i%len(attacks)]) }) // ends with attack
+	}
+	refused := make(chan error, 1)
+	running.Go(func() { refused <- h.newcomers(attack, t.jobs[0]) }) // ends with attack
+	during, err := h.window(ctx, attacked)
+	end()
+	running.Wait()
+	over()
+	if err != nil {
+		return err
+	}
+	since := time.Now()
+	leftBehind := errors.Join(h.givenBack(ctx, first), h.answers(ctx, since))
+	t.Recovered(time.Since(since))
+	stop()
+	t.Measure("attempts of the hostile", float64(tries.Load()), "")
+	t.Measure("p99 of the honest without them", milliseconds(before), "ms")
+	t.Measure("p99 of the honest with them", milliseconds(during), "ms")
+	t.Measure("most resident memory", h.peak/(1<<20), "MiB")
+	return errors.Join(h.judge(before, during), <-refused, leftBehind, t.awaitVisitors(ctx, h.honest))
+}
+
+// judge compares the figures with what they may be.
+func (h *hostileTrial) judge(before, during time.Duration) error {
+	var failures []error
+	floor := hostileFloor
+	if h.Short {
+		floor = hostileShortFloor
+	}
+	if most := max(time.Duration(hostileRatio*float64(before)), floor); during > most {
+		failures = append(failures, fmt.Errorf("p99 of the honest was %s without the hostile, and %s with them", before, during))
+	}
+	if h.peak > hostileMemory {
+		failures = append(failures, fmt.Errorf("the gateway took %.0f MiB of memory", h.peak/(1<<20)))
+	}
+	for _, v := range h.honest {
+		v.mu.Lock()
+		if len(v.breaks) > 0 || v.trouble != nil {
+			failures = append(failures, fmt.Errorf("honest client %s lost its connection %d times, and was told: %w", v.name, len(v.breaks), orNone(v.trouble)))
+		}
+		v.mu.Unlock()
+	}
+	return errors.Join(failures...)
+}
+
+// errNone stands for an error that there is not.
+var errNone = errors.New("nothing")
+
+func orNone(err error) error {
+	if err == nil {
+		return errNone
+	}
+	return err
+}
+
+// window measures for a while, and returns the honest clients' 99th percentile.
+func (h *hostileTrial) window(ctx context.Context, length time.Duration) (time.Duration, error) {
+	from := time.Now()
+	for time.Since(from) < length {
+		if err := wait.For(ctx, 500*time.Millisecond); err != nil {
+			return 0, err
+		}
+		now, err := h.holds(ctx)
+		if err != nil {
+			return 0, err
+		}
+		h.peak = max(h.peak, now.memory)
+	}
+	to := time.Now()
+	// What was published until now has to have come before it counts.
+	if err := h.arrive(ctx, h.honest...); err != nil {
+		return 0, err
+	}
+	return quantile(h.took.between(from, to), 0.99), nil
+}
+
+// newcomers are honest, and come while the attack lasts: a socket that follows a job to
+// its head, and a page of its history. Each has to be served.
+func (h *hostileTrial) newcomers(ctx context.Context, job string) error {
+	patience := hostilePatience
+	if h.Short {
+		patience = hostileShortPatience
+	}
+	var failures []error
+	served := 0
+	for ctx.Err() == nil {
+		caught := make(chan struct{}, 1)
+		visit := func(ctx context.Context) error {
+			cfg := socket.Config{Endpoint: "http://" + h.gateway.Addr() + "/ws", Handler: func(event socket.Event) {
+				if event.Name == messaging.EventCaughtUp {
+					caught <- struct{}{}
+				}
+			}}
+			cfg.LocalAddr = &net.TCPAddr{IP: net.IPv4(127, 0, 1, 9)}
+			conn, err := socket.Dial(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			defer conn.Kill()
+			if err := conn.Emit(messaging.EventSubscribe, map[string]any{"jobId": job}); err != nil {
+				return err
+			}
+			select {
+			case <-caught:
+			case <-conn.Ended():
+				return errors.New("the connection ended")
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			status, _, err := get(ctx, "http://"+h.gateway.Addr()+"/api/novel/"+job+"/events?limit=10", "")
+			if err == nil && status != http.StatusOK {
+				err = fmt.Errorf("a page of history is answered with %d", status)
+			}
+			return err
+		}
+		one, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		if err := visit(one); err != nil && len(failures) < 5 {
+			failures = append(failures, fmt.Errorf("an honest client that comes during the attack, after %d that were served: %w", served, err))
+		} else if err == nil {
+			served++
+		}
+		cancel()
+		_ = wait.For(ctx, 500*time.Millisecond) // the loop sees the end of ctx
+	}
+	return errors.Join(failures...)
+}
+
+// answers waits until the log, which is the gateway's own, answers as before.
+func (h *hostileTrial) answers(ctx context.Context, since time.Time) error {
+	for {
+		_, err := h.heads(ctx)
+		if err == nil {
+			return nil
+		}
+		if time.Since(since) > 2*hostileRecovery {
+			return fmt.Errorf("%s after the attack the log does not answer: %w", time.Since(since).Round(time.Second), err)
+		}
+		if err := wait.For(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// holds returns what the gateway holds.
+func (h *hostileTrial) holds(ctx context.Context) (holdings, error) {
+	var now holdings
+	for name, figure := range map[string]*float64{
+		connectionsMetric: &now.connections, "realtime_fanout_subscriptions": &now.subscriptions, "go_goroutines": &now.goroutines,
+		"process_open_fds": &now.files, "go_memstats_heap_inuse_bytes": &now.heap, "process_resident_memory_bytes": &now.memory,
+	} {
+		var err error
+		if *figure, err = metric(ctx, h.gateway, name); err != nil {
+			return now, err
+		}
+	}
+	return now, nil
+}
+
+// givenBack waits until the gateway holds what it held before the attack, but for what
+// its runtime and its pools keep for the next time.
+func (h *hostileTrial) givenBack(ctx context.Context, first holdings) error {
+	since := time.Now()
+	for {
+		now, err := h.holds(ctx)
+		if err != nil {
+			return err
+		}
+		back := now.connections <= first.connections && now.subscriptions <= first.subscriptions &&
+			now.goroutines <= first.goroutines+50 && now.files <= first.files+20 && now.heap <= first.heap+64<<20
+		if back || time.Since(since) > hostileRecovery {
+			h.Measure("heap before", first.heap/(1<<20), "MiB")
+			h.Measure("heap after", now.heap/(1<<20), "MiB")
+			h.Measure("time until all is given back", time.Since(since).Seconds(), "s")
+		}
+		if back {
+			return nil
+		}
+		if time.Since(since) > hostileRecovery {
+			return fmt.Errorf("%s after the attack the gateway holds %+v, and held %+v before", hostileRecovery, now, first)
+		}
+		if err := wait.For(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,27 @@
+package scenario_test
+
+import (
+	"sync/atomic"
+	"testing"
+
+	"github.com/letswriteabook/realtime/lab/load/scenario"
+)
+
+// Of several gateways one alone that keeps what has left is found, whichever it is.
+func TestEveryGatewayForgets(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, nil)
+	for name, want := range map[string][]string{
+		"broadcast-burst": {"metrics are back"}, "reconnect-storm": {"metrics forget who was cut", "metrics are back"},
+	} {
+		var asked atomic.Int64
+		second := (&tamper{page: func(page map[string]any) {
+			if asked.Add(1) > 1 { // the first page is the one before
+				page["totalConnections"] = page["totalConnections"].(float64) + 1
+			}
+		}}).front(t, d.URL)
+		cfg := d.config(d.URL + "," + second)
+		cfg.DisconnectTimeoutMs = 1000
+		fails(t, run(t, scenario.Env{Config: cfg}, name, small), want...)
+	}
+}

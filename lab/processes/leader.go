@@ -1,0 +1,126 @@
+package processes
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// EventStream is the stream of the log, whose leader the drills look for.
+const EventStream = "NOVEL_EVENTS"
+
+// ErrNoLeader is returned when no node leads the stream. A retry helps after an
+// election, if a majority of the nodes runs.
+var ErrNoLeader = errors.New("no node leads the stream")
+
+// Leader returns the number of the node that leads the log, which is what that
+// node says of itself: the others may believe in an older one.
+func (l *Lab) Leader(ctx context.Context) (int, error) {
+	for i, n := range l.nodes {
+		if !n.Running() {
+			continue
+		}
+		leads, err := n.leads(ctx, EventStream)
+		if err == nil && leads {
+			return i, nil
+		}
+	}
+	return 0, ErrNoLeader
+}
+
+// AwaitLeader waits until a node leads the log.
+func (l *Lab) AwaitLeader(ctx context.Context) (int, error) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		leader, err := l.Leader(ctx)
+		if err == nil {
+			return leader, nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("wait for a leader: %w", ctx.Err())
+		}
+	}
+}
+
+// AwaitWhole waits until the node that leads the log says that all copies are up to
+// date.
+func (l *Lab) AwaitWhole(ctx context.Context) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if leader, err := l.Leader(ctx); err == nil {
+			stream, err := l.nodes[leader].stream(ctx, EventStream)
+			if err == nil && stream.whole(l.cfg.Replicas) {
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait until every copy of the log is up to date: %w", ctx.Err())
+		}
+	}
+}
+
+// leads asks the node's monitoring page.
+func (n *node) leads(ctx context.Context, name string) (bool, error) {
+	stream, err := n.stream(ctx, name)
+	return stream.Name == name && stream.Cluster.Leader == n.name, err
+}
+
+// streamDetail is what a node's monitoring page tells of a stream.
+type streamDetail struct {
+	Name    string `json:"name"`
+	Cluster struct {
+		Leader   string `json:"leader"`
+		Replicas []struct {
+			Current bool   `json:"current"`
+			Lag     uint64 `json:"lag"`
+		} `json:"replicas"`
+	} `json:"cluster"`
+}
+
+// whole reports whether the other copies are there and up to date.
+func (s streamDetail) whole(copies int) bool {
+	if len(s.Cluster.Replicas) != copies-1 {
+		return false
+	}
+	for _, replica := range s.Cluster.Replicas {
+		if !replica.Current || replica.Lag > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// stream returns what the node tells of a stream; without a name when it has none
+// of that.
+func (n *node) stream(ctx context.Context, name string) (streamDetail, error) {
+	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
+	defer cancel()
+	page, err := get(ctx, "http://"+n.monitor+"/jsz?streams=true")
+	if err != nil {
+		return streamDetail{}, err
+	}
+	var status struct {
+		Accounts []struct {
+			Streams []streamDetail `json:"stream_detail"`
+		} `json:"account_details"`
+	}
+	if err := json.Unmarshal(page, &status); err != nil {
+		return streamDetail{}, fmt.Errorf("read the page of %s: %w", n.name, err)
+	}
+	for _, account := range status.Accounts {
+		for _, stream := range account.Streams {
+			if stream.Name == name {
+				return stream, nil
+			}
+		}
+	}
+	return streamDetail{}, nil
+}

@@ -1,0 +1,32 @@
+package processes
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+)
+
+// maxSaid bounds how much of what a command said goes into an error, in bytes.
+const maxSaid = 2000
+
+// Shell runs a command of the operator's with sh. It returns when that has ended,
+// whatever the command has left running: those live on. A Ctrl-C at the terminal does
+// not reach it.
+func Shell(ctx context.Context, command string) error {
+	// A file, because a pipe would be waited for until everybody who has it has ended.
+	said, err := os.CreateTemp("", "realtime-shell-")
+	if err != nil {
+		return fmt.Errorf("%s: %w", command, err)
+	}
+	defer func() { _, _ = said.Close(), os.Remove(said.Name()) }()
+	process := exec.CommandContext(ctx, "sh", "-c", command)
+	process.Stdout, process.Stderr, process.SysProcAttr = said, said, detached()
+	if err := process.Run(); err != nil {
+		text, _ := io.ReadAll(io.NewSectionReader(said, 0, maxSaid))
+		return fmt.Errorf("%s: %w: %s", command, err, bytes.TrimSpace(text))
+	}
+	return nil
+}

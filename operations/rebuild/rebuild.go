@@ -1,0 +1,204 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+var (
+	// ErrEpochChanged is returned when the log was restored or made anew during a
+	// rebuild. A repeat starts over.
+	ErrEpochChanged = errors.New("the log has begun a new epoch")
+
+	// ErrBusy is returned by [Rebuild.Swap] when the live consumer did not come to
+	// rest, or the shadow not up with it, in time. Nothing was changed; a later
+	// repeat helps.
+	ErrBusy = errors.New("the live consumer did not come to rest in time")
+
+	// ErrNotEqual is returned by [Rebuild.Swap] when the shadow is not what the log
+	// makes of it. Nothing was changed; a rebuild from the start helps.
+	ErrNotEqual = errors.New("the shadow differs from the log")
+)
+
+// maxBatch is how many records are written at once.
+const maxBatch = 500
+
+// endGrace is how long an interruption waits for the batch that is being written.
+const endGrace = 15 * time.Second
+
+// Log is the log, as a rebuild needs it; eventstore.Log is one.
+type Log interface {
+	State(ctx context.Context) (eventstore.State, error)
+	Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error
+	Consume(ctx context.Context, consumer string, maxBatch int,
+		apply func(ctx context.Context, records []messaging.Record) error) error
+	ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error)
+	ConsumerFresh(ctx context.Context, consumer string) (bool, error)
+	PauseConsumer(ctx context.Context, consumer string, until time.Time) error
+	ResumeConsumer(ctx context.Context, consumer string) error
+	ForgetConsumer(ctx context.Context, consumer string) error
+}
+
+// Progress is how far a step is. Total is 0 while that is not known.
+type Progress struct {
+	Step        string
+	Done, Total uint64
+}
+
+// Rebuild works on one projection. Its methods are for one caller at a time, in
+// all processes.
+type Rebuild struct {
+	log    Log
+	model  *projections.Model
+	report func(Progress)
+}
+
+// New returns a rebuild of the model. report is told how it goes, often and from
+// the calling goroutine; nil tells nobody.
+func New(log Log, model *projections.Model, report func(Progress)) *Rebuild {
+	if report == nil {
+		report = func(Progress) {}
+	}
+	return &Rebuild{log: log, model: model, report: report}
+}
+
+// Fill makes the shadow, or goes on with the one that is there, until it has what
+// the log held when it was asked. restart begins with an empty one. When ctx ends, the
+// batch that is being written is finished first, for at most 15 s.
+func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
+	state, err := r.log.State(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.begin(ctx, restart); err != nil {
+		return err
+	}
+	kept, err := r.copyKept(ctx, state)
+	if err != nil {
+		return err
+	}
+	if err := r.level(ctx, "fill", state.Epoch); err != nil || kept == 0 {
+		return err
+	}
+	// Workers' documents were copied that the projection had not adopted, or not yet.
+	r.report(Progress{Step: "mend events that stand twice"})
+	_, err = r.model.Mend(ctx, true, false)
+	return err
+}
+
+// level brings the shadow up to the head of the log.
+func (r *Rebuild) level(ctx context.Context, step, epoch string) error {
+	return r.follow(ctx, func(ctx context.Context) error {
+		// The second time for what came while the first ran.
+		for range 2 {
+			head, err := r.log.State(ctx)
+			if err != nil {
+				return err
+			}
+			if err := r.reach(ctx, step, epoch, head.LastSequence); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// begin makes the shadow. One without its consumer, or the other way round, is of
+// no use: what the one has the other does not know.
+func (r *Rebuild) begin(ctx context.Context, restart bool) error {
+	found, err := r.model.Collections(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = r.log.ConsumerState(ctx, r.model.RebuildConsumer())
+	if err != nil && !errors.Is(err, eventstore.ErrNoConsumer) {
+		return err
+	}
+	if restart || !found.Shadow || err != nil {
+		if err := r.Discard(ctx); err != nil {
+			return err
+		}
+	}
+	return r.model.Prepare(ctx)
+}
+
+// Discard removes the shadow and its consumer.
+func (r *Rebuild) Discard(ctx context.Context) error {
+	// In this order: a shadow without a consumer is noticed, see begin.
+	if err := r.log.ForgetConsumer(ctx, r.model.RebuildConsumer()); err != nil {
+		return err
+	}
+	return r.model.DropShadow(ctx)
+}
+
+func (r *Rebuild) copyKept(ctx context.Context, state eventstore.State) (int, error) {
+	return r.model.CopyKept(ctx, extentOf(state), func(copied int) {
+		r.report(Progress{Step: "carry over", Done: uint64(copied)})
+	})
+}
+
+func extentOf(state eventstore.State) projections.Extent {
+	return projections.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}
+}
+
+// follow fills the shadow for as long as while runs.
+func (r *Rebuild) follow(ctx context.Context, while func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() { // Stopped by cancel.
+		defer close(ended)
+		err := r.log.Consume(ctx, r.model.RebuildConsumer(), maxBatch, func(ctx context.Context, records []messaging.Record) error {
+			// An interruption falls between two batches: one that is cut off at this end is
+			// still written at the other, which does not go with dropping the shadow.
+			work, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+			defer giveUp()
+			defer context.AfterFunc(ctx, func() { time.AfterFunc(endGrace, giveUp) })()
+			return r.model.Apply(work, records)
+		})
+		if err != nil {
+			cancel(err)
+		}
+	}()
+	err := while(ctx)
+	cancel(nil)
+	<-ended
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// pollInterval is how often it is asked how far a consumer is: nothing tells.
+const pollInterval = 50 * time.Millisecond
+
+// reach waits until the shadow has everything up to the sequence.
+func (r *Rebuild) reach(ctx context.Context, step, epoch string, target uint64) error {
+	for {
+		state, err := r.log.ConsumerState(ctx, r.model.RebuildConsumer())
+		switch {
+		case errors.Is(err, eventstore.ErrNoConsumer): // yet
+		case errors.Is(err, eventstore.ErrUnavailable): // passes, and the consumer waits, too
+		case err != nil:
+			return err
+		default:
+			now, err := r.log.State(ctx)
+			if err == nil && now.Epoch != epoch {
+				return fmt.Errorf("rebuild %s: %w", r.model.Name(), ErrEpochChanged)
+			}
+			r.report(Progress{Step: step, Done: min(state.Floor, target), Total: target})
+			if state.Floor >= target {
+				return nil
+			}
+		}
+		if err := wait.For(ctx, pollInterval); err != nil {
+			return err
+		}
+	}
+}
