@@ -38,8 +38,9 @@ const (
 	maxLooked = 20_000
 	// leaseTime is how long an adopter that has died holds up the others.
 	leaseTime = 3 * time.Second
-	// maxAgain bounds the jobs that are looked at once more in the next pass.
-	maxAgain = 200
+	// maxAgain bounds the jobs whose documents one pass adopts, and so those that are
+	// looked at once more in the next: their ids take at most 250 KB.
+	maxAgain = 1000
 )
 
 // adoptionCollection holds the lease of the adopter: one process does its work.
@@ -56,7 +57,8 @@ type adopter struct {
 	holder string
 	sweep  bson.ObjectID // where the next page of all documents begins
 	looked map[string]look
-	down   bool // the last pass failed
+	noted  worked // what this process last noted in the lease
+	down   bool   // the last pass failed
 }
 
 // look is what is remembered of a document whose record was not found.
@@ -114,6 +116,9 @@ func (a *adopter) pass(ctx context.Context) error {
 	if err != nil || !held {
 		return err
 	}
+	// Another process may have had the lease since this one worked, and have replaced the
+	// note before this one's last write was done.
+	again.add(a.noted)
 	workers, err := a.due(ctx)
 	if err != nil || len(workers) == 0 && len(again.Jobs) == 0 {
 		return err
@@ -122,28 +127,32 @@ func (a *adopter) pass(ctx context.Context) error {
 	if err := a.among(ctx, narrow, narrowFilter(workers, again)); err != nil {
 		return err
 	}
-	pairs, surplus := narrow.pairs(), narrow.surplus
+	pairs, left := narrow.pairs(), narrow.surplus
 	if rest := a.widely(unpaired(workers, pairs)); len(rest) > 0 {
 		wide := newMatching(rest)
 		if err := a.among(ctx, wide, wideFilter(rest)); err != nil {
 			return err
 		}
 		pairs = append(pairs, free(wide.pairs(), pairs)...)
-		surplus.add(wide.surplus)
+		left.add(wide.surplus)
 	}
 	for _, p := range pairs {
 		delete(a.looked, string(p.worker.id))
 	}
-	// Noted first: whoever makes the next pass looks at these jobs again, and finds what
-	// an interruption, or another process at the same work, has left.
-	note := workedOn(pairs)
-	if surplus.count() > 0 {
-		note.add(again)
+	// What was left over is settled while the note of before still names it. Then the new
+	// work is noted, before it is done: whoever makes the next pass looks at these jobs
+	// again, and finds what an interruption, or another process at the same work, has left.
+	mended, err := a.settle(ctx, nil, left)
+	a.metrics.adopted.Add(float64(mended))
+	if err != nil {
+		return err
 	}
+	note, pairs := workedOn(pairs)
 	if _, held, err = a.lease(ctx, &note); err != nil || !held {
 		return err
 	}
-	mended, err := a.settle(ctx, pairs, surplus)
+	a.noted = note
+	mended, err = a.settle(ctx, pairs, surplus{})
 	a.metrics.adopted.Add(float64(mended))
 	return err
 }
@@ -250,25 +259,29 @@ type worked struct {
 	To   string   `bson:"to"`
 }
 
-func workedOn(pairs []pair) worked {
+// workedOn returns the pairs of at most maxAgain jobs, and the note of the work on them.
+func workedOn(pairs []pair) (worked, []pair) {
 	var w worked
-	for _, p := range pairs {
-		if len(w.Jobs) < maxAgain && !slices.Contains(w.Jobs, p.record.key.jobID) {
-			w.Jobs = append(w.Jobs, p.record.key.jobID)
+	jobs := make(map[string]bool)
+	pairs = slices.DeleteFunc(pairs, func(p pair) bool {
+		job := p.record.key.jobID
+		if !jobs[job] {
+			if len(jobs) == maxAgain {
+				return true
+			}
+			jobs[job] = true
+			w.Jobs = append(w.Jobs, job)
 		}
 		w.span(p.worker.emitted)
 		w.span(p.record.emitted)
-	}
-	return w
+		return false
+	})
+	return w, pairs
 }
 
 // add makes w say what other says, too.
 func (w *worked) add(other worked) {
-	for _, job := range other.Jobs {
-		if len(w.Jobs) < maxAgain && !slices.Contains(w.Jobs, job) {
-			w.Jobs = append(w.Jobs, job)
-		}
-	}
+	w.Jobs = append(w.Jobs, other.Jobs...)
 	if other.From != "" && (w.From == "" || other.From < w.From) {
 		w.From = other.From
 	}

@@ -2,17 +2,10 @@ package projections_test
 
 import (
 	"context"
-	"log/slog"
-	"sync"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/event"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
-	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -36,25 +29,11 @@ func TestEraseBesideASwap(t *testing.T) {
 	b.insert(t, b.events(), document("a"))
 	shadow := b.events().Name() + "_shadow"
 	b.insert(t, b.db.Collection(shadow), document("a"))
-	var once sync.Once
-	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if name, _ := e.Command.Lookup("delete").StringValueOK(); name == shadow {
-			once.Do(func() { // the command is sent once this returns
-				if _, err := model.Exchange(context.Background()); err != nil {
-					t.Error(err)
-				}
-			})
+	eraser := b.before(t, "delete", shadow, func() {
+		if _, err := model.Exchange(context.Background()); err != nil {
+			t.Error(err)
 		}
-	}}
-	client, err := mongo.Connect(options.Client().ApplyURI(mongokit.URI()).SetMonitor(monitor))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
-	eraser, err := projections.New(client.Database(b.db.Name()), projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	found, err := eraser.EraseJob(t.Context(), "job", messaging.Position{Epoch: "e", Sequence: 9})
 	if err != nil || found.Events != 2 {
 		t.Errorf("erased %+v, %v", found, err)

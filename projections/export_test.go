@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -72,7 +73,7 @@ func (a Adopter) Interrupt(ctx context.Context, records ...messaging.Record) err
 			return err
 		}
 	}
-	note := workedOn(pairs)
+	note, _ := workedOn(pairs)
 	_, _, err := a.lease(ctx, &note)
 	a.giveUp(ctx)
 	return err
@@ -92,4 +93,16 @@ func (s *Store) Older(ctx context.Context, jobID string, tail func(each func(mes
 	}
 	all, err := s.events.CountDocuments(ctx, bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}})
 	return int(all) - len(twins), err
+}
+
+// WorkedOn returns how many jobs a pass notes, and how many of its pairs it then works
+// on, when it has found one pair in each of so many jobs.
+func WorkedOn(jobs int) (noted, pairs int) {
+	var found []pair
+	for n := range jobs {
+		t := twin{key: twinKey{jobID: strconv.Itoa(n)}}
+		found = append(found, pair{t, t})
+	}
+	note, found := workedOn(found)
+	return len(note.Jobs), len(found)
 }
