@@ -1,10 +1,14 @@
 package server_test
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit/gatewaykit"
@@ -46,6 +50,55 @@ func TestBasePath(t *testing.T) {
 	for _, base := range []string{"rt", "/rt//x", "/rt/../x", "/r t", "/", "/rt?x"} {
 		if _, err := server.LoadConfig(map[string]string{"BASE_PATH": base}); err == nil || !strings.Contains(err.Error(), "BASE_PATH") {
 			t.Errorf("BASE_PATH %q: %v", base, err)
+		}
+	}
+}
+
+// TestRedirectsStayBelowThePath: a path that is not clean is redirected to below the path
+// under which the client knows the service, whether that is BASE_PATH or one that a proxy
+// strips.
+func TestRedirectsStayBelowThePath(t *testing.T) {
+	t.Parallel()
+	g := gatewaykit.Start(t, map[string]string{"BASE_PATH": "/rt"})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	reader := bufio.NewReader(conn)
+	for path, want := range map[string]string{
+		"/rt//api/novel/events?jobId=a%2Fb":    "/rt/api/novel/events?jobId=a%2Fb",
+		"/rt/api//novel///team%2F1/events":     "/rt/api/novel/team%2F1/events",
+		"//rt/api//novel/events?jobId=x":       "/rt/api/novel/events?jobId=x",
+		"/rt/./api/x/../novel/events?jobId=x":  "/rt/api/novel/events?jobId=x",
+		"/rt/debug/pprof":                      "/rt/debug/pprof/",
+		"/debug/pprof":                         "/debug/pprof/",
+		"//api/realtime/stream?jobId=x":        "/api/realtime/stream?jobId=x",
+		"/rt//rt.example.org:80/../health":     "/rt/health",
+		"//rt.example.org:80/x/../../health/.": "/health",
+		"/./rt:80/../health":                   "/health",
+	} {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: example.org\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.ReadResponse(reader, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); answer.StatusCode != http.StatusTemporaryRedirect || err != nil || len(body) > 0 {
+			t.Errorf("%s: %s %s, %v", path, answer.Status, body, err)
+		}
+		location := answer.Header.Get("Location")
+		for _, stripped := range []string{"", "/stripped"} {
+			seen, err := url.Parse("http://example.org" + stripped + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, err := seen.Parse(location) // as a client does
+			if err != nil || target.String() != "http://example.org"+stripped+want {
+				t.Errorf("Location %q leads from %s to %v (%v), want %s", location, seen, target, err, stripped+want)
+			}
 		}
 	}
 }
