@@ -8,58 +8,57 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Config is how a [Publisher] behaves. Start from [DefaultConfig].
+// Config has the settings of a [Publisher]. Start from [DefaultConfig].
 type Config struct {
-	// Catalogue has the kinds of events, and MaxEventBytes is the largest
-	// envelope, in bytes: both as the gateways have them.
+	// Catalogue has the kinds of events, and MaxEventBytes is the size of the
+	// largest envelope, in bytes. Both must be as at the gateways.
 	Catalogue     *messaging.Catalogue
 	MaxEventBytes int
 
-	// MaxEvents and MaxBytes bound what waits for receipts.
+	// MaxEvents and MaxBytes bound the events that wait for receipts.
 	MaxEvents int
 	MaxBytes  int
 
-	// Dir is the folder of the journal, which keeps the outbox through a crash of
-	// the process; empty for none. It belongs to one publisher at a time. Sync
-	// writes each event down to the disk before Publish returns, so that it
-	// survives a power loss too.
+	// Dir is the folder of the journal, from which the outbox is restored after a
+	// crash of the process; empty for no journal. Only one publisher may use a
+	// folder at a time. With Sync, Publish syncs each event to disk before it
+	// returns, so that the event survives a power loss too.
 	Dir  string
 	Sync bool
 
-	// ReceiptSecret is the gateways' RECEIPT_SECRET: a receipt without its digest is
-	// ignored, so that nobody else who may publish in Redis can end the repeating of
-	// an event. Empty: every receipt is taken.
+	// ReceiptSecret is the gateways' RECEIPT_SECRET. With it, the publisher ignores
+	// receipts without a valid digest, so that other programs that may publish in
+	// Redis cannot forge one. Empty accepts every receipt.
 	ReceiptSecret string
-	// ReceiptTimeout is how long a receipt may take before the event is repeated.
+	// ReceiptTimeout is how long to wait for a receipt before the event is repeated.
 	ReceiptTimeout time.Duration
-	// MinBackoff and MaxBackoff bound the pause that is added before a repeat; it
-	// doubles, and varies by a quarter either way.
+	// MinBackoff and MaxBackoff bound the pause before a repetition, which doubles
+	// and varies at random by a quarter either way.
 	MinBackoff, MaxBackoff time.Duration
-	// GiveUpAfter is how long an event is repeated, from when it was sent first;
+	// GiveUpAfter is how long an event is repeated, counted from its first attempt;
 	// 0 for as long as the publisher runs.
 	GiveUpAfter time.Duration
-	// DrainTimeout is how long [Publisher.Run] still sends what waits after its
+	// DrainTimeout is how long [Publisher.Run] still sends waiting events after its
 	// context has ended.
 	DrainTimeout time.Duration
 
-	// URL is a gateway such as https://gateway:3001, to which events go over HTTP
-	// while Redis is away; empty for none. Token is the bearer token for it.
+	// URL is a gateway, such as https://gateway:3001, to which events are sent over
+	// HTTP while Redis is away; empty for none. Token is the bearer token for it.
 	URL   string
 	Token string
-	// FallbackAfter is how long Redis has been away, or no receipt has come, when
-	// events begin to go over HTTP.
+	// FallbackAfter is how long Redis must have been away, or no receipt have
+	// arrived, before events are sent over HTTP.
 	FallbackAfter time.Duration
 
-	// OnReceipt, OnRejected and OnFull are told what becomes of events, and that
-	// the bound is met, once until there is room again. Nil for none. An event
-	// that was given up is rejected with [ErrGivenUp].
+	// OnReceipt and OnRejected are called with the outcome of each event; an event
+	// that is given up is rejected with [ErrGivenUp]. OnFull is called when the
+	// outbox reaches its bound, once until there is room again. Nil for no call.
 	OnReceipt  func(messaging.Receipt)
 	OnRejected func(id, jobID string, err error)
 	OnFull     func(events, bytes int)
 }
 
-// DefaultConfig returns the settings of a worker without a journal and without a
-// way over HTTP.
+// DefaultConfig returns the settings of a worker without a journal and without HTTP.
 func DefaultConfig() Config {
 	return Config{
 		Catalogue:      messaging.DefaultCatalogue(),
@@ -74,7 +73,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate names the first field that cannot be served.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	wrong := func(field string, value any, want string) error {
 		return fmt.Errorf("publisher: %s is %v: want %s", field, value, want)

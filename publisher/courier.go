@@ -15,12 +15,12 @@ const (
 	maxBatch = 256
 	// redisTimeout bounds one round trip.
 	redisTimeout = 3 * time.Second
-	// patientAttempts is after how many attempts in vain an event goes over HTTP
-	// now and then, while others are confirmed: there it is told why.
+	// patientAttempts is the number of failed attempts after which an event is also
+	// sent over HTTP while other events are confirmed: there a refusal has an answer.
 	patientAttempts = 5
 )
 
-// deliver sends the first event of each job whose time has come, until ctx ends.
+// deliver sends the first event of each job when its next attempt is due, until ctx ends.
 func (p *Publisher) deliver(ctx context.Context) {
 	for ctx.Err() == nil {
 		batch, wait := p.outbox.due(time.Now(), maxBatch)
@@ -52,7 +52,7 @@ func (p *Publisher) send(ctx context.Context, batch []*entry) {
 		case p.subscribed.Load():
 			published = append(published, e)
 		default:
-			p.later(e, 0) // its receipt would be missed
+			p.later(e, 0) // the publisher would miss its receipt
 		}
 	}
 	if len(published) > 0 {
@@ -65,7 +65,7 @@ func (p *Publisher) publish(ctx context.Context, batch []*entry) {
 	sending, cancel := context.WithTimeout(ctx, redisTimeout)
 	defer cancel()
 	listeners := make([]*redis.IntCmd, len(batch))
-	// The error is that of the first that failed; each is asked below.
+	// The error is that of the first command that failed; each command has its own below.
 	_, _ = p.redis.Pipelined(sending, func(pipe redis.Pipeliner) error {
 		for i, e := range batch {
 			listeners[i] = pipe.Publish(sending, messaging.EventsChannel, e.body)
@@ -75,7 +75,7 @@ func (p *Publisher) publish(ctx context.Context, batch []*entry) {
 	p.silent.CompareAndSwap(0, time.Now().UnixNano())
 	for i, e := range batch {
 		if listeners[i].Err() != nil || listeners[i].Val() == 0 {
-			p.later(e, 0) // nobody has it: there is nothing to wait for
+			p.later(e, 0) // no subscriber received it, so no receipt will arrive
 			continue
 		}
 		e.sent(time.Now())
@@ -87,14 +87,14 @@ func (p *Publisher) publish(ctx context.Context, batch []*entry) {
 // later schedules the next attempt.
 func (p *Publisher) later(e *entry, atLeast time.Duration) { p.outbox.again(e, time.Now(), atLeast) }
 
-// prefersHTTP decides about one attempt.
+// prefersHTTP reports whether the next attempt of an event is over HTTP.
 func (p *Publisher) prefersHTTP(e *entry, now time.Time) bool {
 	past := func(nanoseconds int64) bool { return now.Sub(time.Unix(0, nanoseconds)) >= p.cfg.FallbackAfter }
 	if !p.subscribed.Load() {
 		return past(p.since.Load())
 	}
 	if silent := p.silent.Load(); silent != 0 && past(silent) {
-		return e.attempts%2 == 0 // every other one tries whether receipts come again
+		return e.attempts%2 == 0 // every other attempt tests whether receipts arrive again
 	}
 	return e.attempts > patientAttempts && e.attempts%2 == 0
 }

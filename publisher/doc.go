@@ -1,5 +1,5 @@
-// Package publisher is a producer that loses nothing: it publishes events on
-// Redis, and keeps each one until its receipt says that the log has it.
+// Package publisher publishes events on Redis without loss: it keeps and repeats each
+// event until a receipt confirms that the log has it.
 //
 // # Data flow
 //
@@ -9,28 +9,30 @@
 //
 // # Invariants
 //
-//   - An event that [Publisher.Publish] took in is repeated until it is confirmed
-//     or refused, for as long as [Publisher.Run] runs; with a journal, in the next
-//     life of the producer too. The log stores a repeat once, by the event's id.
-//   - Events of one job are stored in the order in which they were taken in: one
-//     is under way, and the next follows its receipt, so that a repeat never comes
-//     behind its successor. Events of different jobs do not wait for each other.
-//     A job's rate is therefore that of round trips; spread what needs no order
-//     over jobs.
-//   - What waits is bounded in events and bytes. At the bound Publish waits, and
-//     [Config].OnFull is told.
-//   - Nothing is published while the receipts are not subscribed to.
+//   - An event that [Publisher.Publish] accepted is repeated until it is confirmed
+//     or refused, for as long as [Publisher.Run] runs; with a journal, also by the
+//     next publisher on its folder. The log stores a repetition once, by the
+//     event's id.
+//   - Events of one job are stored in the order in which they were accepted: the
+//     next one is sent after the receipt of the one before, so that a repetition
+//     never arrives after its successor. Events of different jobs do not wait for
+//     each other. One job therefore has at most one event per round trip; spread
+//     events that need no order over several jobs.
+//   - The waiting events are bounded in number and bytes. At the bound Publish
+//     waits, and [Config].OnFull is called.
+//   - Nothing is published while the publisher is not subscribed to the receipts.
 //
-// An event that a gateway refuses has no receipt. Over HTTP the refusal is the
-// answer. Over Redis, an event whose id the log has with another body is answered
-// with a refusal on the receipts channel; any other is met by silence, which would
-// hold up the job for ever. So everything that a gateway checks is checked before an
-// event is taken in, and [Config].GiveUpAfter bounds the rest.
+// A refused event has no receipt. Over HTTP the answer has the reason. Over Redis,
+// the gateway publishes a refusal on the receipts channel if the log has the id with
+// another body; other refusals have no answer, and would hold up the job for ever.
+// Therefore Publish makes all checks of a gateway before it accepts an event, and
+// [Config].GiveUpAfter bounds the rest.
 //
 // # Goroutines
 //
-// [New] starts none. [Publisher.Run] starts one that sends, one that hears the
-// receipts, and one for each request over HTTP, at most [maxRequests]; it returns
-// after all of them have. OnReceipt and OnRejected run on these and OnFull on
-// the caller's; they may be called concurrently, and must not wait for the publisher.
+// [New] starts none. [Publisher.Run] starts one that sends, one that receives the
+// receipts, and one for each request over HTTP, at most [maxRequests]. It returns
+// after all of them have ended. OnReceipt and OnRejected are called on these
+// goroutines, and OnFull on the caller's; they may be called concurrently, and must
+// not wait for the publisher.
 package publisher

@@ -17,30 +17,30 @@ import (
 )
 
 const (
-	// maxRequests bounds the requests that are under way at once.
+	// maxRequests bounds the requests in flight.
 	maxRequests = 16
-	// requestTimeout bounds one; a gateway answers within ten seconds.
+	// requestTimeout bounds one request; a gateway answers within ten seconds.
 	requestTimeout = 15 * time.Second
-	// maxRetryAfter bounds how long a gateway, or whoever answers in its place, is
-	// left alone when it asks for that.
+	// maxRetryAfter is the longest Retry-After that is respected, whether a gateway
+	// or a proxy in front of it sent it.
 	maxRetryAfter = time.Minute
-	// maxAnswerBytes bounds what is read of an answer.
+	// maxAnswerBytes bounds the bytes that are read of an answer.
 	maxAnswerBytes = 64 << 10
 )
 
-// refusals are the codes with which a gateway refuses an event for good. All other
-// answers are an attempt that failed.
+// refusals are the codes with which a gateway refuses an event for good. Every other
+// answer is a failed attempt.
 var refusals = []messaging.Reason{
 	messaging.ReasonInvalidJSON, messaging.ReasonSchemaViolation, messaging.ReasonUnsupportedVersion,
 	messaging.ReasonUnknownKind, messaging.ReasonTooLarge, messaging.ReasonIDConflict,
 }
 
-// fallback is the way over HTTP, POST /api/realtime/events.
+// fallback sends events over HTTP, with POST /api/realtime/events.
 type fallback struct {
 	client *http.Client
 	url    string
 	token  string
-	places chan struct{} // one for each request under way
+	places chan struct{} // has one value for each request in flight
 }
 
 func newFallback(cfg Config) *fallback {
@@ -51,8 +51,8 @@ func newFallback(cfg Config) *fallback {
 	}
 }
 
-// post sends one event over HTTP beside others. It reports false when as many as
-// may be are under way.
+// post starts to send one event over HTTP. It reports false if [maxRequests] are in
+// flight.
 func (p *Publisher) post(ctx context.Context, e *entry) bool {
 	select {
 	case p.http.places <- struct{}{}:
@@ -67,7 +67,7 @@ func (p *Publisher) post(ctx context.Context, e *entry) bool {
 		var refusal *messaging.Rejection
 		switch {
 		case err == nil && (receipt.ID != e.id || receipt.JobID != e.jobID):
-			p.later(e, 0) // whoever answered, it was no gateway
+			p.later(e, 0) // the answer is not that of a gateway
 			p.stir()
 		case err == nil:
 			p.confirmed(receipt, viaHTTP)
@@ -81,7 +81,7 @@ func (p *Publisher) post(ctx context.Context, e *entry) bool {
 	return true
 }
 
-// send makes one request. wait is how long the gateway asks to be left alone.
+// send makes one request. wait is the Retry-After of the answer.
 func (f *fallback) send(ctx context.Context, body []byte) (receipt messaging.Receipt, wait time.Duration, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body))
 	if err != nil {
@@ -115,8 +115,7 @@ func (f *fallback) send(ctx context.Context, body []byte) (receipt messaging.Rec
 	return receipt, retryAfter(response.Header), fmt.Errorf("gateway answers %s", response.Status)
 }
 
-// retryAfter reads how long a gateway asks to be left alone, in seconds; nothing else
-// counts, nor what is no number.
+// retryAfter parses a Retry-After header in seconds. Other forms count as absent.
 func retryAfter(header http.Header) time.Duration {
 	seconds, err := strconv.ParseUint(header.Get("Retry-After"), 10, 32)
 	if err != nil {

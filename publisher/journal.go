@@ -17,19 +17,19 @@ import (
 
 // The journal is one file of lines, each with a checksum (CRC-32C) in front:
 //
-//	3f1c9a02 {"id":"job-7/1","jobId":"job-7","body":"…"}     an event was taken in
-//	77d0e1b4 {"id":"job-7/1","jobId":"job-7"}               and needs nothing more
+//	3f1c9a02 {"id":"job-7/1","jobId":"job-7","body":"…"}     the event was accepted
+//	77d0e1b4 {"id":"job-7/1","jobId":"job-7"}               the event was settled
 //
-// What a crash leaves of the last line is cut off. It is written anew, with the
-// events that wait, when it is opened and whenever most of it is over.
+// An incomplete last line, left by a crash, is cut off. The file is rewritten with
+// the waiting events only when it is opened and whenever most of its lines are settled.
 const journalName = "outbox.journal"
 
-// compactBytes is how large a journal is at least before it is written anew.
+// compactBytes is the smallest size at which a journal is rewritten.
 const compactBytes = 1 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// kept is one line: an event, or without a body the end of one.
+// kept is one line: an accepted event, or, without a body, a settled one.
 type kept struct {
 	ID    string `json:"id"`
 	JobID string `json:"jobId,omitempty"`
@@ -38,7 +38,7 @@ type kept struct {
 
 func (k kept) key() eventKey { return eventKey{k.JobID, k.ID} }
 
-// journalFile is what the journal does with its file.
+// journalFile is the part of *os.File that the journal uses.
 type journalFile interface {
 	io.WriteCloser
 	Sync() error
@@ -53,17 +53,17 @@ type journal struct {
 	mu   sync.Mutex // guards all below
 	file journalFile
 	lock *filelock.Lock
-	live map[eventKey]int // the bytes of each event that waits
+	live map[eventKey]int // the bytes of each waiting event
 	size int              // of the file
-	used int              // by events that wait
-	// retry is the size from which a compaction that failed is tried again.
+	used int              // by waiting events
+	// retry is the size at which a failed compaction is retried.
 	retry int
-	// torn is set while a failed write may have left something behind size. Nothing
-	// is written behind that.
+	// torn is set while a failed write may have left bytes after size. Nothing is
+	// written after them.
 	torn bool
 }
 
-// keep writes an event down, if there is a journal.
+// keep writes an event to the journal, if there is one.
 func (p *Publisher) keep(id, jobID string, body []byte) error {
 	if p.journal == nil {
 		return nil
@@ -71,8 +71,8 @@ func (p *Publisher) keep(id, jobID string, body []byte) error {
 	return p.journal.append(kept{ID: id, JobID: jobID, Body: body})
 }
 
-// forget notes that an event needs nothing more. A failure costs a repeat in the
-// next life, which is stored once.
+// forget notes that an event is settled. After a failure the next publisher repeats the
+// event, which the log stores once.
 func (p *Publisher) forget(event eventKey) {
 	if p.journal != nil {
 		_ = p.journal.append(kept{ID: event.id, JobID: event.jobID})
@@ -86,8 +86,8 @@ func (p *Publisher) closeJournal() error {
 	return p.journal.close()
 }
 
-// openJournal returns what an earlier life left, in the order in which it was
-// taken in.
+// openJournal returns the events that an earlier publisher left, in the order in which
+// they were accepted.
 func (p *Publisher) openJournal() ([]kept, error) {
 	fail := func(err error) ([]kept, error) {
 		return nil, fmt.Errorf("%w in %q: %w", ErrJournal, p.cfg.Dir, err)
@@ -115,7 +115,7 @@ func (p *Publisher) openJournal() ([]kept, error) {
 	return left, nil
 }
 
-// readJournal returns the events that wait. A file that is not there has none.
+// readJournal returns the waiting events of a file. A missing file has none.
 func readJournal(path string) ([]kept, error) {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -128,19 +128,19 @@ func readJournal(path string) ([]kept, error) {
 	return parseJournal(file)
 }
 
-// parseJournal reads lines. Only the last may be broken off.
+// parseJournal parses lines. Only the last one may be incomplete.
 func parseJournal(input io.Reader) ([]kept, error) {
 	var order []eventKey
 	waiting := make(map[eventKey]kept)
-	place := make(map[eventKey]int) // of each that waits, in order
-	// job has the job of each id, for ends that were written without it: then one id
-	// could not wait for two jobs.
+	place := make(map[eventKey]int) // of each waiting event, in order
+	// job has the job of each id, for lines of settled events without a job. Versions
+	// that wrote those did not accept one id for two jobs.
 	job := make(map[string]string)
 	reader := bufio.NewReader(input)
 	for number := 1; ; number++ {
 		line, err := reader.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			break // what stands in line was never answered for
+			break // Publish never returned for this line
 		}
 		if err != nil {
 			return nil, err
@@ -198,10 +198,10 @@ func encodeLine(record kept) ([]byte, error) {
 	return append(append([]byte(checksum(text)), ' '), append(text, '\n')...), nil
 }
 
-// append writes one line. A line that failed is cut off again, now or, where that
-// fails too, before the next line, which would otherwise stand behind half of it.
-// With sync it takes as long as the disk does, and when most of the journal is over,
-// as long as writing anew what waits, which is bounded as the outbox is.
+// append writes one line. If that fails, the incomplete line is cut off at once, or, if
+// that fails too, before the next line is written. With sync, append waits for the disk.
+// When most lines are settled it rewrites the journal, which takes as long as writing
+// the waiting events, whose size the outbox bounds.
 func (j *journal) append(record kept) error {
 	line, err := encodeLine(record)
 	if err != nil {
@@ -231,7 +231,7 @@ func (j *journal) append(record kept) error {
 	}
 	if j.size > max(compactBytes, j.retry) && j.used < j.size/4 {
 		if err := j.compact(); err != nil {
-			j.retry = 2 * j.size // it is read whole each time
+			j.retry = 2 * j.size // each attempt reads the whole file
 			return err
 		}
 		j.retry = 0
@@ -239,8 +239,8 @@ func (j *journal) append(record kept) error {
 	return nil
 }
 
-// mend takes back what a failed write may have left. A file that nothing waits in
-// is emptied, so that a full disk comes free.
+// mend removes the bytes that a failed write may have left. A file without waiting
+// events is emptied, which frees space on a full disk.
 func (j *journal) mend() error {
 	if len(j.live) == 0 {
 		j.size, j.used = 0, 0
@@ -250,7 +250,7 @@ func (j *journal) mend() error {
 	return err
 }
 
-// compact writes the journal anew. The lock is held.
+// compact rewrites the journal with the waiting events only. j.mu is held.
 func (j *journal) compact() error {
 	left, err := readJournal(j.path)
 	if err == nil {
@@ -262,10 +262,10 @@ func (j *journal) compact() error {
 	return nil
 }
 
-// rewrite replaces the file with one that has these events only. One that cannot
-// be finished is removed: it would keep a full disk full.
+// rewrite replaces the file with one that has these events only. A new file that cannot
+// be completed is removed, because it takes space on a full disk.
 func (j *journal) rewrite(left []kept) error {
-	// O_APPEND, so that what follows a line that was cut off leaves no hole.
+	// O_APPEND, so that a line written after a truncation leaves no hole.
 	next, err := os.OpenFile(j.path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -290,8 +290,8 @@ func (j *journal) rewrite(left []kept) error {
 	if err := os.Rename(j.path+".new", j.path); err != nil {
 		return fail(err)
 	}
-	// From here on this is the journal, also where the folder cannot be synced: what
-	// is written to the old file would be lost.
+	// From here on this is the journal, even if syncing the folder fails: lines written
+	// to the old file would be lost.
 	if j.file != nil {
 		_ = j.file.Close()
 	}

@@ -6,13 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The ways an event goes, as a label.
+// The transports of an event, as values of a label.
 const (
 	viaRedis = "redis"
 	viaHTTP  = "http"
 )
 
-// metrics are the figures of a publisher.
+// metrics are the Prometheus metrics of a publisher.
 type metrics struct {
 	attempts *prometheus.CounterVec
 	repeats  prometheus.Counter

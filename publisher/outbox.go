@@ -12,7 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// entryOverheadBytes is what a waiting event costs beside its body, roughly.
+// entryOverheadBytes is the approximate memory of a waiting event without its body.
 const entryOverheadBytes = 512
 
 // entry is one event in the outbox.
@@ -20,8 +20,8 @@ type entry struct {
 	*Pending
 	body     []byte
 	attempts int       // changed under the outbox's lock
-	tries    int       // those since the last hurry, by which the pauses grow; likewise
-	first    time.Time // when it was sent first; of whoever makes its attempt
+	tries    int       // attempts since the last hurry, from which the pause follows; likewise
+	first    time.Time // time of the first attempt; owned by the goroutine that sends the event
 }
 
 // eventKey names an event: an id belongs to its job.
@@ -35,44 +35,44 @@ func (e *entry) cost() int { return len(e.body) + entryOverheadBytes }
 type lane struct {
 	queue []*entry
 	due   time.Time // when the first is to be sent; used while the lane is in the schedule
-	index int       // in the schedule; −1 while a request of it is under way
+	index int       // in the schedule; −1 while a request is in flight
 }
 
-// outbox holds what waits for receipts. Its methods may be called concurrently.
+// outbox holds the events that wait for receipts. Its methods may be called concurrently.
 //
-// Invariant: every lane that is not empty is in the schedule, or has a request
-// under way.
+// Invariant: every lane that is not empty is in the schedule, or has a request in
+// flight.
 type outbox struct {
 	cfg Config
 
-	// taking has a value while an event is taken in, its line of the journal included,
-	// so that journal and lanes have the same order. It comes before mu, which is never
-	// held during I/O: sending does not wait for the disk. Publish does, one after the
-	// other, and so does a receipt, for the line that ends its event.
+	// taking has a value while an event is added, including its line of the journal, so
+	// that journal and lanes have the same order. It is acquired before mu, which is never
+	// held during I/O, so that sending does not wait for the disk. Calls of Publish wait
+	// for it one after the other, and a receipt waits for the line that settles its event.
 	taking chan struct{}
 
 	mu      sync.Mutex // guards all below
 	waiting map[eventKey]*entry
 	lanes   map[string]*lane
-	// ending are the events whose ends are being written down; each channel is closed
-	// when that is done.
+	// ending has the events whose last lines are being written; each channel is closed
+	// when its line is written.
 	ending   map[eventKey]chan struct{}
 	schedule schedule
 	bytes    int
-	full     bool // it was, and somebody was told
+	full     bool // the bound was reached, and OnFull was called
 	closed   bool
-	room     chan struct{} // closed, and made anew, when there is room again
+	room     chan struct{} // closed and replaced when there is room again
 }
 
 func newOutbox(cfg Config) *outbox {
 	return &outbox{cfg: cfg, taking: make(chan struct{}, 1), waiting: make(map[eventKey]*entry), lanes: make(map[string]*lane), ending: make(map[eventKey]chan struct{}), room: make(chan struct{})}
 }
 
-// add takes an event in. When it is full it returns ErrFull, what to wait for,
-// and whether the bound was not met before. keep is called before anything is
-// changed, and its error is returned. What others are writing is waited for until ctx
-// ends; keep is not cut short, for half a line cannot be taken for none, and an event
-// that may be in the journal is in.
+// add adds an event. If the outbox is full, add returns ErrFull, a channel that is closed
+// when there is room, and whether the bound was reached by this call. It calls keep before
+// it changes anything, and returns the error of keep. It waits for the writes of other
+// events until ctx ends, but does not interrupt keep: after an interrupted write it would
+// be unknown whether the event is in the journal.
 func (o *outbox) add(ctx context.Context, id, jobID string, body []byte, keep func() error) (pending *Pending, room <-chan struct{}, news bool, err error) {
 	if err := o.turn(ctx); err != nil {
 		return nil, nil, false, err
@@ -92,8 +92,7 @@ func (o *outbox) add(ctx context.Context, id, jobID string, body []byte, keep fu
 	return e.Pending, nil, false, nil
 }
 
-// turn waits until nobody else takes an event in. One that is free is had also when
-// ctx has ended.
+// turn acquires taking. If taking is free, turn succeeds even if ctx has ended.
 func (o *outbox) turn(ctx context.Context) error {
 	select {
 	case o.taking <- struct{}{}:
@@ -108,15 +107,15 @@ func (o *outbox) turn(ctx context.Context) error {
 	}
 }
 
-// admit decides whether an entry may be taken in: without an error and without an
-// earlier one of its id it may. taking is held, so that this holds until put.
+// admit decides whether an entry may be added: it may if admit returns neither an error
+// nor an earlier entry of the same id. The caller holds taking until put.
 func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-chan struct{}, news bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for ended := o.ending[e.key()]; ended != nil; ended = o.ending[e.key()] {
 		o.mu.Unlock()
 		select {
-		case <-ended: // or its end would stand behind the new one
+		case <-ended: // otherwise its last line would follow that of the new event
 		case <-ctx.Done():
 			err = fmt.Errorf("wait for the disk: %w", ctx.Err())
 		}
@@ -140,7 +139,7 @@ func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-ch
 	return nil, nil, false, nil
 }
 
-// put appends an entry to its lane. mu is held, or nobody uses the outbox yet.
+// put appends an entry to its lane. The caller holds mu, or is the only user.
 func (o *outbox) put(e *entry) {
 	o.waiting[e.key()] = e
 	o.bytes += e.cost()
@@ -156,9 +155,9 @@ func (o *outbox) put(e *entry) {
 	}
 }
 
-// due takes the first events of lanes whose time has come, at most limit of them
-// and oldest first. Each lane is out of the schedule until it is settled or put
-// back. With none, wait is the time until the next.
+// due removes from the schedule the lanes whose next attempt is due, at most limit, the
+// earliest first, and returns their first events. A lane returns to the schedule when its
+// event is settled or scheduled again. Without a due lane, wait is the time until the next.
 func (o *outbox) due(now time.Time, limit int) (batch []*entry, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -173,37 +172,37 @@ func (o *outbox) due(now time.Time, limit int) (batch []*entry, wait time.Durati
 		e.tries++
 		batch = append(batch, e)
 	}
-	return batch, time.Minute // until woken
+	return batch, time.Minute // wake ends the wait earlier
 }
 
-// again schedules the next attempt of an event, no earlier than atLeast from now.
+// again schedules the next attempt of an event, at the earliest atLeast from now.
 func (o *outbox) again(e *entry, now time.Time, atLeast time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	l := o.lanes[e.jobID]
 	if o.waiting[e.key()] != e || l.index >= 0 {
-		return // its receipt came meanwhile
+		return // its receipt has arrived
 	}
 	l.due = now.Add(atLeast + o.backoff(e.tries))
 	if end := e.first.Add(o.cfg.GiveUpAfter); o.cfg.GiveUpAfter > 0 && !e.first.IsZero() && end.Before(l.due) {
-		l.due = end // to be given up
+		l.due = end // then it is given up
 	}
 	heap.Push(&o.schedule, l)
 }
 
-// overdue reports whether an event was sent so long ago that it is given up.
+// overdue reports whether the first attempt of an event is GiveUpAfter ago.
 func (e *entry) overdue(now time.Time, after time.Duration) bool {
 	return after > 0 && !e.first.IsZero() && now.Sub(e.first) >= after
 }
 
-// sent notes that an event was handed to somebody.
+// sent counts an attempt of an event.
 func (e *entry) sent(now time.Time) {
 	if e.first.IsZero() {
 		e.first = now
 	}
 }
 
-// backoff is the pause after the nth attempt that brought nothing.
+// backoff is the pause after the nth failed attempt.
 func (o *outbox) backoff(tries int) time.Duration {
 	pause := o.cfg.MaxBackoff
 	if shift := tries - 1; shift < 30 {
@@ -212,8 +211,8 @@ func (o *outbox) backoff(tries int) time.Duration {
 	return time.Duration(float64(pause) * (0.75 + rand.Float64()/2))
 }
 
-// hurry makes everything due that waits for its next attempt, spread over a
-// little while. The pauses begin anew: what kept the attempts before is over.
+// hurry makes every waiting event due, spread over a short time, and resets the pauses,
+// because the cause of the earlier failures is gone.
 func (o *outbox) hurry(now time.Time) {
 	const spread = 100 * time.Millisecond
 	o.mu.Lock()
@@ -227,10 +226,9 @@ func (o *outbox) hurry(now time.Time) {
 	heap.Init(&o.schedule)
 }
 
-// settle takes an event out, because it was confirmed or refused. It returns nil
-// when the event is not there, or was never sent in this life.
-// forget is called before anybody is told: whoever takes the id in again does so
-// after that.
+// settle removes an event that was confirmed or refused. It returns nil if the event is
+// not in the outbox, or was never sent by this publisher. It calls forget before the
+// outcome is reported, so that the id can only be added again after that.
 func (o *outbox) settle(event eventKey, receipt messaging.Receipt, refusal error, forget func(eventKey)) *entry {
 	e, ended := o.remove(event)
 	if e == nil {
@@ -246,8 +244,8 @@ func (o *outbox) settle(event eventKey, receipt messaging.Receipt, refusal error
 	return e
 }
 
-// remove takes an event out of its lane, and lets the next one be sent. It is
-// ending until ended, the channel, is closed.
+// remove removes an event from its lane, so that the next one can be sent. The event
+// is in ending until the channel ended is closed.
 func (o *outbox) remove(event eventKey) (e *entry, ended chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -258,7 +256,7 @@ func (o *outbox) remove(event eventKey) (e *entry, ended chan struct{}) {
 	delete(o.waiting, event)
 	o.bytes -= e.cost()
 	l := o.lanes[event.jobID]
-	l.queue[0] = nil // it is the first: no other has been sent
+	l.queue[0] = nil // the event is the first one: no other has been sent
 	l.queue = l.queue[1:]
 	if l.index >= 0 {
 		heap.Remove(&o.schedule, l.index)
@@ -277,16 +275,16 @@ func (o *outbox) remove(event eventKey) (e *entry, ended chan struct{}) {
 	return e, ended
 }
 
-// size returns what waits.
+// size returns the number and bytes of the waiting events.
 func (o *outbox) size() (events, bytes int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.waiting), o.bytes
 }
 
-// shut takes nothing in any more; those who wait for room are told.
+// shut makes the outbox refuse further events, and wakes callers that wait for room.
 func (o *outbox) shut() {
-	o.taking <- struct{}{} // an event that is being taken in is in, whole
+	o.taking <- struct{}{} // waits for an event that is being added
 	defer func() { <-o.taking }()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -297,8 +295,8 @@ func (o *outbox) shut() {
 	}
 }
 
-// abandon tells those who wait for receipts that none will come, and returns how
-// many events there are.
+// abandon ends the wait for receipts of all events with ErrUnconfirmed, and returns the
+// number of events.
 func (o *outbox) abandon() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Pending is an event that was taken in. Its methods may be called concurrently.
+// Pending is an accepted event. Its methods may be called concurrently.
 type Pending struct {
 	id, jobID string
 	settled   chan struct{} // closed once the two below are set
@@ -22,9 +22,9 @@ func (p *Pending) ID() string { return p.id }
 // stopped without either.
 func (p *Pending) Done() <-chan struct{} { return p.settled }
 
-// Wait returns the receipt, or why there will be none: [ErrUnconfirmed],
-// [ErrGivenUp], or a *[messaging.Rejection] of a gateway. It also returns, with
-// the context's error, when ctx ends; the event stays in the outbox then.
+// Wait returns the receipt, or the reason why there is none: [ErrUnconfirmed],
+// [ErrGivenUp], or a *[messaging.Rejection] of a gateway. If ctx ends first, Wait
+// returns the error of ctx, and the event stays in the outbox.
 func (p *Pending) Wait(ctx context.Context) (messaging.Receipt, error) {
 	select {
 	case <-p.settled:

@@ -29,17 +29,17 @@ type Publisher struct {
 
 	// wake has a value when there may be something to send.
 	wake chan struct{}
-	// subscribed says that receipts are heard; since is when that changed last,
-	// and silent since when events are sent and none has come, both in Unix
-	// nanoseconds, silent 0 while they come.
+	// subscribed reports whether the publisher is subscribed to the receipts. since is
+	// when that last changed, and silent is when events were first sent without any
+	// receipt since, both in Unix nanoseconds; silent is 0 while receipts arrive.
 	subscribed    atomic.Bool
 	since, silent atomic.Int64
 	requests      sync.WaitGroup
 }
 
 // New returns a publisher on a Redis client, which it does not close. With a
-// journal, what an earlier life left there is taken up. Nothing is sent until
-// [Publisher.Run] runs. A nil registerer leaves the metrics unregistered.
+// journal, it starts with the events that an earlier publisher left. Nothing is sent
+// until [Publisher.Run] runs. A nil registerer leaves the metrics unregistered.
 //
 // The error names a wrong field of the config, matches [ErrJournal], or says
 // which metric could not be registered.
@@ -68,15 +68,15 @@ func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*P
 	return p, nil
 }
 
-// Publish takes an event in: it is checked, given an id if it has none, and kept
-// until it is confirmed. At the bound it waits for room until ctx ends, and
-// returns [ErrFull] then. The other errors are a *[messaging.Rejection] that says
+// Publish checks an event, adds an id if it has none, and keeps it until it is
+// confirmed. If the outbox is full, Publish waits for room until ctx ends, and then
+// returns [ErrFull]. The other errors are a *[messaging.Rejection] that says
 // what is wrong with the event, [ErrIDTaken], [ErrJournal] and [ErrClosed].
 //
-// With a journal it waits for the disk. While that writes for others, the end of ctx
-// ends the wait with the error of ctx, and the event is not taken in. Once its own line
-// is being written it waits for the outcome, however long the disk takes: nobody could
-// say otherwise whether the event is in the journal, and will be sent by the next life.
+// With a journal, Publish waits for the disk. If ctx ends while it waits for the lines of
+// other events, it returns the error of ctx, and the event is not accepted. Once its own
+// line is being written, it waits for the outcome however long the disk takes, because
+// otherwise it would be unknown whether the event is in the journal.
 func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*Pending, error) {
 	checked, body, err := p.check(envelope)
 	if err != nil {
@@ -95,8 +95,8 @@ func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*
 	}
 }
 
-// TryPublish is [Publisher.Publish] that returns [ErrFull] and waits for no room; with
-// a journal it waits for the disk, until its turn has come and its line is written.
+// TryPublish is like [Publisher.Publish], but returns [ErrFull] at once instead of
+// waiting for room. With a journal it still waits until its line is written.
 func (p *Publisher) TryPublish(envelope messaging.Envelope) (*Pending, error) {
 	checked, body, err := p.check(envelope)
 	if err != nil {
@@ -120,11 +120,11 @@ func (p *Publisher) admit(ctx context.Context, id, jobID string, body []byte) (*
 	return pending, room, err
 }
 
-// check returns the bytes that are sent, with an id in them, and what a gateway
-// will read there.
+// check returns the bytes to send, with an id in them, and the envelope that a gateway
+// parses from them.
 func (p *Publisher) check(envelope messaging.Envelope) (checked messaging.Envelope, body []byte, err error) {
 	if envelope.Raw != nil {
-		// Raw is what is sent, whatever the fields say.
+		// Raw is sent as it is; the fields are not encoded.
 		if checked, err = p.cfg.Catalogue.Decode(envelope.Raw, p.cfg.MaxEventBytes); err != nil {
 			return checked, nil, err
 		}
@@ -139,13 +139,13 @@ func (p *Publisher) check(envelope messaging.Envelope) (checked messaging.Envelo
 	if body, err = envelope.Encode(); err != nil {
 		return checked, nil, err
 	}
-	body = bytes.Clone(body) // the caller's to change
+	body = bytes.Clone(body) // the caller may change its slice
 	checked, err = p.cfg.Catalogue.Decode(body, p.cfg.MaxEventBytes)
 	return checked, body, err
 }
 
-// withID adds an id to an envelope as it was received, and leaves every other
-// field as it was. Nothing stays nothing.
+// withID adds an id to the JSON of an envelope and leaves every other field as it is. It
+// returns an empty body unchanged.
 func withID(raw []byte, id string) ([]byte, error) {
 	if raw == nil {
 		return nil, nil
@@ -158,10 +158,10 @@ func withID(raw []byte, id string) ([]byte, error) {
 	return json.Marshal(fields)
 }
 
-// Waiting returns how many events wait for their receipts, and their size.
+// Waiting returns the number of events that wait for receipts, and their size in bytes.
 func (p *Publisher) Waiting() (events, bytes int) { return p.outbox.size() }
 
-// stir makes the courier look again.
+// stir wakes the goroutine that sends.
 func (p *Publisher) stir() {
 	select {
 	case p.wake <- struct{}{}:
@@ -169,7 +169,7 @@ func (p *Publisher) stir() {
 	}
 }
 
-// confirmed takes a receipt, whoever's it is.
+// confirmed settles the event of a receipt, if it is one of this publisher.
 func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
 	e := p.outbox.settle(eventKey{receipt.JobID, receipt.ID}, receipt, nil, p.forget)
 	if e == nil {
@@ -182,7 +182,7 @@ func (p *Publisher) confirmed(receipt messaging.Receipt, via string) {
 	p.stir()
 }
 
-// refused takes an event out that will never be confirmed.
+// refused settles an event that will never be confirmed.
 func (p *Publisher) refused(event eventKey, reason string, err error) {
 	if p.outbox.settle(event, messaging.Receipt{}, err, p.forget) == nil {
 		return
@@ -194,14 +194,14 @@ func (p *Publisher) refused(event eventKey, reason string, err error) {
 	p.stir()
 }
 
-// Run sends what waits until ctx ends, and then, taking nothing in any more,
-// until nothing waits or [Config].DrainTimeout is over. The error matches
-// [ErrUnconfirmed] when events are left. It is run once.
+// Run sends waiting events until ctx ends. Then Publish accepts no further events, and
+// Run continues until no event waits or [Config].DrainTimeout is over. The error matches
+// [ErrUnconfirmed] if events are left. Run may be called once.
 func (p *Publisher) Run(ctx context.Context) error {
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var parts sync.WaitGroup
-	parts.Go(func() { p.hear(sending) })    // ends with sending
+	parts.Go(func() { p.receive(sending) }) // ends with sending
 	parts.Go(func() { p.deliver(sending) }) // ends with sending
 	<-ctx.Done()
 	p.outbox.shut()
@@ -217,7 +217,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 	return err
 }
 
-// drain waits until nothing waits, or its time is over.
+// drain returns when no event waits, or after DrainTimeout.
 func (p *Publisher) drain() {
 	overdue := time.NewTimer(p.cfg.DrainTimeout)
 	defer overdue.Stop()

@@ -14,31 +14,30 @@ import (
 )
 
 const (
-	// listenTimeout is how long nothing may be heard before a ping is sent; the
-	// connection is replaced when nothing is heard for as long again.
+	// listenTimeout is how long the connection may be silent before a ping is sent; if it
+	// stays silent for as long again, it is replaced.
 	listenTimeout = 2 * time.Second
-	// relistenMin is how long a subscription that failed is left alone first. The
-	// pause is half as long again after each further one, up to relistenMax, and
-	// varies by a quarter.
+	// relistenMin is the pause after the first failed subscription. It grows by half with
+	// each further failure, up to relistenMax, and varies by a quarter.
 	relistenMin, relistenMax = 20 * time.Millisecond, 250 * time.Millisecond
 )
 
-// hear takes receipts until ctx ends, over as many connections as that needs.
-// With each new one everything that waits is repeated: receipts were missed.
-func (p *Publisher) hear(ctx context.Context) {
+// receive receives receipts until ctx ends, and reconnects when a connection fails. After
+// each reconnection all waiting events are repeated, because receipts may be missing.
+func (p *Publisher) receive(ctx context.Context) {
 	pauses := backoff.ExponentialBackOff{InitialInterval: relistenMin, RandomizationFactor: 0.25, Multiplier: 1.5, MaxInterval: relistenMax}
 	pauses.Reset()
 	for ctx.Err() == nil {
 		began := time.Now()
 		subscription := p.redis.Subscribe(ctx, messaging.ReceiptsChannel)
-		abort := context.AfterFunc(ctx, func() { _ = subscription.Close() }) // ends the read under way
+		abort := context.AfterFunc(ctx, func() { _ = subscription.Close() }) // ends a pending read
 		p.listen(ctx, subscription)
 		abort()
 		_ = subscription.Close() // it is broken, or no longer needed
 		if p.subscribed.Swap(false) {
 			p.since.Store(time.Now().UnixNano())
 			if time.Since(began) >= relistenMax {
-				pauses.Reset() // it had lasted
+				pauses.Reset() // the connection had worked
 			}
 		}
 		timer := time.NewTimer(pauses.NextBackOff())
@@ -47,11 +46,11 @@ func (p *Publisher) hear(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		p.stir() // what waits may go another way
+		p.stir() // waiting events may be sent over HTTP
 	}
 }
 
-// listen takes receipts from one connection until it fails.
+// listen receives receipts from one connection until it fails.
 func (p *Publisher) listen(ctx context.Context, subscription *redis.PubSub) {
 	for pinged := false; ctx.Err() == nil; {
 		message, err := subscription.ReceiveTimeout(ctx, listenTimeout)
@@ -70,7 +69,7 @@ func (p *Publisher) listen(ctx context.Context, subscription *redis.PubSub) {
 		switch message := message.(type) {
 		case *redis.Subscription:
 			if p.subscribed.Swap(true) {
-				return // the driver replaced the connection in between
+				return // the driver has replaced the connection
 			}
 			p.since.Store(time.Now().UnixNano())
 			p.silent.Store(0)
@@ -82,9 +81,9 @@ func (p *Publisher) listen(ctx context.Context, subscription *redis.PubSub) {
 	}
 }
 
-// take takes a message of the receipts channel, whoever's event it is about. One
-// that is not valid, or not signed where [Config].ReceiptSecret is set, says
-// nothing about any event.
+// take handles a message of the receipts channel, which may concern an event of another
+// producer. A message that is not valid, or not signed although [Config].ReceiptSecret is
+// set, is counted and ignored.
 func (p *Publisher) take(message string) {
 	receipt, refusal, err := messaging.ReceiptKey(p.cfg.ReceiptSecret).Decode([]byte(message))
 	switch {
