@@ -22,6 +22,8 @@ type writing struct {
 	// failingSince is when the first of the attempts failed that have all failed
 	// since; zero after a success. failedLast is when the last one did.
 	failingSince, failedLast time.Time
+	// reported says that the outage was logged, and has not ended.
+	reported bool
 }
 
 // Healthy returns nil when the connection stands, the stream has a leader that
@@ -54,16 +56,17 @@ func (w *writing) stuck(now time.Time) time.Duration {
 	return 0
 }
 
-// noteAppend records how an attempt went, and says once when the log becomes full
-// and once when it has room again.
+// noteAppend records the outcome of an attempt. It logs once when appends begin to
+// fail and once when they succeed again, and the same for a full log.
 func (l *Log) noteAppend(failed cause) {
 	w, now := &l.writing, time.Now()
 	w.mu.Lock()
-	wasFull := w.full
+	wasFull, wasReported, since := w.full, w.reported, w.failingSince
 	switch {
 	case failed == "":
-		w.failingSince, w.full = time.Time{}, false
+		w.failingSince, w.full, w.reported = time.Time{}, false, false
 	default:
+		w.reported = w.reported || failed != causeInFlight // which is another gateway's append of the same event
 		if w.failingSince.IsZero() || now.Sub(w.failedLast) > stuckAfter {
 			w.failingSince = now
 		}
@@ -71,8 +74,14 @@ func (l *Log) noteAppend(failed cause) {
 		// A timeout in between does not say that there is room.
 		w.full = w.full || failed == causeFull
 	}
-	full := w.full
+	full, reported := w.full, w.reported
 	w.mu.Unlock()
+	switch {
+	case reported && !wasReported && failed != causeFull:
+		l.logger.Warn("an append failed and is retried until the log takes it", "stream", eventStream, "cause", failed)
+	case wasReported && !reported && !wasFull:
+		l.logger.Info("appends succeed again", "stream", eventStream, "after", now.Sub(since).Round(time.Millisecond))
+	}
 	switch {
 	case full && !wasFull:
 		l.metrics.full.Set(1)

@@ -23,22 +23,22 @@ type delivery struct {
 	record messaging.Record
 	// letter is nil for an accepted event.
 	letter *messaging.DeadLetter
-	// heardBy is the subscription that the event came through.
-	heardBy *subscription
+	// via is the connection that the event came through.
+	via *connection
 	// sizeBytes is what the delivery has taken of the budget.
 	sizeBytes int
 }
 
 // deliver takes in one payload: it waits for room in the budget and puts the
 // event into its lane.
-func (i *Ingest) deliver(ctx context.Context, payload string, heardBy *subscription) {
+func (i *Ingest) deliver(ctx context.Context, payload string, via *connection) {
 	defer i.guard.Recover("delivery", nil)
 	d, lane := i.accept(payload)
 	if d.letter != nil {
 		i.bury(ctx, *d.letter, nil)
 		return
 	}
-	d.heardBy = heardBy
+	d.via = via
 	if !i.budget.take(ctx, d.sizeBytes) {
 		i.budget.force(d.sizeBytes) // it was read, and the reader stops anyway
 	}

@@ -55,10 +55,10 @@ func (i *Ingest) store(ctx context.Context, d delivery) error {
 func (i *Ingest) appendDelivery(ctx context.Context, d delivery) (messaging.Receipt, error) {
 	if d.record.ID != "" {
 		d.record.MessageID = d.record.ID
-		return i.appendRecord(ctx, d.record)
+		return i.log.Append(ctx, d.record)
 	}
 
-	baseline, err := i.baseline(ctx, d.heardBy)
+	baseline, err := i.baseline(ctx, d.via)
 	if err != nil {
 		return messaging.Receipt{}, err
 	}
@@ -68,7 +68,7 @@ func (i *Ingest) appendDelivery(ctx context.Context, d delivery) (messaging.Rece
 	floor := max(id.floor, baseline)
 	for {
 		d.record.MessageID = id.messageID()
-		receipt, err := i.appendRecord(ctx, d.record)
+		receipt, err := i.log.Append(ctx, d.record)
 		if isConflict(err) {
 			continue // a producer has used this name as an id: it is taken
 		}
@@ -80,39 +80,22 @@ func (i *Ingest) appendDelivery(ctx context.Context, d delivery) (messaging.Rece
 				continue // an earlier publish has this ordinal
 			}
 			i.identities.restart()
-			d.heardBy.restart()
+			d.via.restart()
 		}
 		stored = receipt.Sequence
 		return receipt, nil
 	}
 }
 
-// baseline returns the log's head from before a subscription.
-func (i *Ingest) baseline(ctx context.Context, s *subscription) (uint64, error) {
+// baseline returns the log's head from before a connection subscribed.
+func (i *Ingest) baseline(ctx context.Context, c *connection) (uint64, error) {
 	for {
-		head, err := s.baseline(ctx, i.cfg.ConnectTimeout)
+		head, err := c.baseline(ctx, i.cfg.ConnectTimeout)
 		if err == nil {
 			return head, nil
 		}
 		if err := i.pause(ctx, "read the head of the log", err); err != nil {
 			return 0, err
-		}
-	}
-}
-
-// appendRecord repeats an append for as long as the log fails with an error
-// that says nothing about the record.
-func (i *Ingest) appendRecord(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
-	for {
-		receipt, err := i.log.Append(ctx, r)
-		if err == nil {
-			return receipt, nil
-		}
-		if _, final := refusal(err); final {
-			return receipt, err
-		}
-		if err := i.pause(ctx, "append an event", err); err != nil {
-			return receipt, err
 		}
 	}
 }

@@ -1,86 +1,214 @@
 package ingest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErrNotSubscribed is returned by [Ingest.Connected] while nothing published in
-// Redis is heard. The service retries by itself for as long as it runs.
-var ErrNotSubscribed = errors.New("not subscribed to Redis")
+// errReconnect stops the Redis client from reconnecting by itself.
+var errReconnect = errors.New("a subscription does not outlive its connection")
 
-// connection is the state of the subscription, for health and metrics.
+// openHeadTimeout is how long a log that does not answer may delay a SUBSCRIBE.
+const openHeadTimeout = time.Second
+
+// connection is one connection to Redis with one SUBSCRIBE to the events channel: both
+// end together.
+//
+// The Redis client connects and subscribes again by itself, in the middle of a read or
+// a ping. Events lost meanwhile would not be counted, and the baseline would be wrong.
+// So each connection has a client of its own, whose dialer connects once.
 type connection struct {
-	mu sync.Mutex // guards the fields below
-	// subscribed says that Redis has confirmed, and nothing has failed since.
-	subscribed bool
-	// gaps counts the subscriptions after the first.
-	gaps int
-	// everSubscribed is set by the first confirmation.
-	everSubscribed bool
-	// silentSince is when something was heard last, while not subscribed.
-	silentSince time.Time
-	// silent is the length of all past outages.
-	silent time.Duration
-	// failure is why there is no subscription; nil before the first attempt.
-	failure error
+	client *redis.Client
+	pubsub *redis.PubSub
+	log    Log
+	cfg    Config
+	// lastReceived is when anything arrived last, an answer to a ping included. It
+	// belongs to the goroutine that calls open and receive.
+	lastReceived time.Time
+
+	connecting sync.Mutex // guards the fields below
+	// dialed says that the one connection was asked for; conn is nil until it is
+	// there.
+	dialed bool
+	closed bool
+	conn   net.Conn
+
+	asking sync.Mutex // guards the fields below, and is held while the log is asked
+	// head is the baseline, if it is known.
+	head  uint64
+	known bool
 }
 
-// opened notes a confirmed subscription. It returns how long nothing was heard,
-// if this is not the first.
-func (c *connection) opened(now time.Time) (outage time.Duration, gap bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.everSubscribed {
-		gap = true
-		outage = now.Sub(c.silentSince)
-		c.gaps++
-		c.silent += outage
+// newConnection prepares a connection; open makes it, release frees it.
+func newConnection(options *redis.Options, log Log, cfg Config) *connection {
+	c := &connection{log: log, cfg: cfg}
+	own := connectOptions(options)
+	own.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return c.dialOnce(ctx, network, addr, options.Dialer)
 	}
-	c.subscribed, c.everSubscribed, c.failure = true, true, nil
-	return outage, gap
+	// Plain RESP2: nothing but the answers to SUBSCRIBE and PING, and messages,
+	// arrives on the connection.
+	own.Protocol = 2
+	c.client = redis.NewClient(own)
+	c.pubsub = c.client.Subscribe(context.Background()) // connects with the first channel
+	return c
 }
 
-// failed notes an attempt that came to nothing.
-func (c *connection) failed(cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.failure = cause
+// open asks the log for its head, then connects, subscribes and waits for the
+// confirmation. A log that does not answer in time does not keep the gateway
+// from listening: baseline asks again.
+func (c *connection) open(ctx context.Context) error {
+	if _, err := c.baseline(ctx, openHeadTimeout); err != nil && ctx.Err() != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
+	defer cancel()
+	if err := c.pubsub.Subscribe(ctx, messaging.EventsChannel); err != nil {
+		return fmt.Errorf("subscribe to Redis: %w", err)
+	}
+	answer, err := c.pubsub.ReceiveTimeout(ctx, c.cfg.ConnectTimeout)
+	if err != nil {
+		return fmt.Errorf("await the confirmation of the subscription: %w", err)
+	}
+	if confirmed, ok := answer.(*redis.Subscription); !ok || confirmed.Kind != "subscribe" {
+		return fmt.Errorf("await the confirmation of the subscription: got %T", answer)
+	}
+	c.lastReceived = time.Now()
+	return nil
 }
 
-// lost notes the end of a subscription on which something arrived last at
-// lastHeard.
-func (c *connection) lost(lastHeard time.Time, cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.subscribed, c.silentSince, c.failure = false, lastHeard, cause
-}
-
-// err returns nil while subscribed, and otherwise what keeps it from being so.
-func (c *connection) err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	switch {
-	case c.subscribed:
-		return nil
-	case c.failure == nil:
-		return ErrNotSubscribed
-	case c.everSubscribed:
-		return fmt.Errorf("%w for %s: %w", ErrNotSubscribed, time.Since(c.silentSince).Round(time.Millisecond), c.failure)
-	default:
-		return fmt.Errorf("%w yet: %w", ErrNotSubscribed, c.failure)
+// receive returns the next payload; an error ends the connection.
+func (c *connection) receive(ctx context.Context) (string, error) {
+	for {
+		// A timeout in the middle of a message would leave its rest in the
+		// stream, so a timeout too is final.
+		received, err := c.pubsub.ReceiveTimeout(ctx, c.cfg.PingInterval+c.cfg.PingTimeout)
+		var timeout net.Error
+		switch {
+		case errors.As(err, &timeout) && timeout.Timeout():
+			return "", fmt.Errorf("no message and no answer to a ping for %s: %w", c.cfg.PingInterval+c.cfg.PingTimeout, err)
+		case err != nil:
+			return "", fmt.Errorf("receive from Redis: %w", err)
+		}
+		c.lastReceived = time.Now()
+		switch received := received.(type) {
+		case *redis.Message:
+			return received.Payload, nil
+		case *redis.Pong:
+		default:
+			return "", fmt.Errorf("receive from Redis: unexpected %T", received)
+		}
 	}
 }
 
-// outages returns the number of gaps, and the length of all outages up to now.
-func (c *connection) outages() (gaps int, silent time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	silent = c.silent
-	if c.everSubscribed && !c.subscribed {
-		silent += time.Since(c.silentSince)
+// ping sends a ping every interval until ctx ends, so that a healthy connection
+// is never silent for long. It closes the connection when one cannot be sent.
+func (c *connection) ping(ctx context.Context) {
+	ticker := time.NewTicker(c.cfg.PingInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := c.pubsub.Ping(ctx); err != nil {
+			c.close()
+			return
+		}
 	}
-	return c.gaps, silent
+}
+
+// close ends the connection: a read or a ping under way fails at once. It
+// may be called at any time, and again.
+func (c *connection) close() {
+	c.connecting.Lock()
+	c.closed = true
+	conn := c.conn
+	c.connecting.Unlock()
+	if conn != nil {
+		// Not through the client, which holds a lock while it connects.
+		_ = conn.Close()
+	}
+}
+
+// release frees what close leaves, once no read and no ping is under way.
+func (c *connection) release() {
+	c.close()
+	_ = c.pubsub.Close()
+	_ = c.client.Close()
+}
+
+// restart drops the baseline, because the log starts its sequences again.
+func (c *connection) restart() {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	c.head = 0
+}
+
+// baseline returns the log's head from before the SUBSCRIBE. If the log did not
+// answer then, it is asked now: publishes that another gateway has stored since
+// may then be stored again, but none is taken for an earlier one.
+func (c *connection) baseline(ctx context.Context, timeout time.Duration) (uint64, error) {
+	c.asking.Lock()
+	defer c.asking.Unlock()
+	if c.known {
+		return c.head, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	head, err := c.log.Head(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the head of the log: %w", err)
+	}
+	c.head, c.known = head, true
+	return head, nil
+}
+
+// dialOnce makes the one network connection.
+func (c *connection) dialOnce(ctx context.Context, network, addr string, dial dialer) (net.Conn, error) {
+	c.connecting.Lock()
+	again := c.dialed || c.closed
+	c.dialed = true
+	c.connecting.Unlock()
+	if again {
+		return nil, errReconnect
+	}
+	conn, err := dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c.connecting.Lock()
+	defer c.connecting.Unlock()
+	if c.closed {
+		_ = conn.Close()
+		return nil, errReconnect
+	}
+	c.conn = conn
+	return conn, nil
+}
+
+// dialer is the form of [redis.Options.Dialer].
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// connectOptions returns a copy of a client's options that keeps to deadlines
+// and leaves out what the client adds unasked: pushed maintenance notices, for
+// which it would look up names before it connects, and caching.
+func connectOptions(options *redis.Options) *redis.Options {
+	own := *options
+	own.ContextTimeoutEnabled = true
+	own.PushNotificationProcessor = nil
+	own.ClientSideCache = nil
+	own.ClientSideCacheConfig = nil
+	own.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return &own
 }

@@ -168,7 +168,7 @@ func (i *Ingest) storeRecord(work, asked context.Context, record messaging.Recor
 	ctx, cancel := context.WithCancel(work)
 	defer cancel()
 	defer context.AfterFunc(asked, cancel)()
-	stored, err := i.appendRecord(ctx, record)
+	stored, err := i.log.Append(ctx, record)
 	if rejection, final := refusal(err); final {
 		return outcome{problem: notTaken(rejection)}
 	}

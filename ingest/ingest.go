@@ -21,7 +21,7 @@ import (
 // receipt, so producers that wait for receipts publish them again; of the others
 // they are lost unless another gateway has heard and stored them. Events that
 // came over HTTP are never among them: their producers are told.
-var ErrAbandoned = errors.New("events were read but not stored")
+var ErrAbandoned = errors.New("events were received from Redis but not stored")
 
 // logInterval is how often one kind of trouble, repeated, is logged.
 const logInterval = 10 * time.Second
@@ -40,7 +40,7 @@ type Ingest struct {
 	metrics   *metrics
 	guard     *contain.Guard
 
-	connection *connection // nil without Redis
+	outages    *outages // nil without Redis
 	budget     *budget
 	identities *identities
 	receipts   *receipts // nil without Redis
@@ -82,11 +82,11 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		pressureLog: rate.Sometimes{Interval: logInterval},
 	}
 	if client != nil {
-		i.redis, i.connection = client.Options(), &connection{}
+		i.redis, i.outages = client.Options(), &outages{}
 	}
 	i.budget = newBudget(cfg.MaxPendingEvents, cfg.MaxPendingBytes, i.full)
 	i.letters = newLetters(cfg)
-	m, err := newMetrics(registerer, i.budget, i.letters, i.requests, i.connection)
+	m, err := newMetrics(registerer, i.budget, i.letters, i.requests, i.outages)
 	if err != nil {
 		return nil, fmt.Errorf("ingest: %w", err)
 	}
@@ -128,8 +128,8 @@ func (i *Ingest) Run(ctx context.Context) error {
 	endReceipts()
 
 	if abandoned := i.abandoned.Load(); abandoned > 0 {
-		// Its text alone: it is a cancellation, and this is none.
-		return fmt.Errorf("ingest: drain for %s: %d %w, such as one for this: %v", i.cfg.DrainTimeout, abandoned, ErrAbandoned, *i.abandonedFor.Load())
+		// Wrap the text only: the cause is context.Canceled, and callers must not match it.
+		return fmt.Errorf("ingest: drain for %s: %d %w; first cause: %v", i.cfg.DrainTimeout, abandoned, ErrAbandoned, *i.abandonedFor.Load())
 	}
 	return nil
 }
@@ -159,7 +159,7 @@ func (i *Ingest) listen(ctx context.Context) {
 		log:     i.log,
 		cfg:     i.cfg,
 		logger:  i.logger,
-		state:   i.connection,
+		outages: i.outages,
 		census:  census,
 		metrics: i.metrics,
 		deliver: i.deliver,
@@ -172,10 +172,10 @@ func (i *Ingest) listen(ctx context.Context) {
 // is noticed within Config.PingInterval + Config.PingTimeout. Without Redis it is
 // always nil.
 func (i *Ingest) Connected() error {
-	if i.connection == nil {
+	if i.outages == nil {
 		return nil
 	}
-	return i.connection.err()
+	return i.outages.err()
 }
 
 // full tells that the intake waits for the log.

@@ -28,13 +28,13 @@ type listener struct {
 	log     Log
 	cfg     Config
 	logger  *slog.Logger
-	state   *connection
+	outages *outages
 	census  *census
 	metrics *metrics
 	// deliver is given each payload in the order of arrival, and keeps the
 	// reading from Redis waiting until it returns.
-	deliver func(ctx context.Context, payload string, heardBy *subscription)
-	// hinted says that the log has had the hint how to lose nothing in a gap.
+	deliver func(ctx context.Context, payload string, via *connection)
+	// hinted says that the hint how to lose nothing in a gap was logged.
 	hinted bool
 }
 
@@ -84,20 +84,20 @@ func (l *listener) run(ctx context.Context) {
 // subscribe lives through one subscription and returns why it ended, and
 // whether Redis had confirmed it.
 func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
-	subscription := newSubscription(l.options, l.log, l.cfg)
-	defer subscription.release()
+	connection := newConnection(l.options, l.log, l.cfg)
+	defer connection.release()
 	// Closing is what ends a read; the context alone does not.
-	stop := context.AfterFunc(ctx, subscription.close)
+	stop := context.AfterFunc(ctx, connection.close)
 	defer stop()
 
-	if err := subscription.open(ctx); err != nil {
-		l.state.failed(err)
+	if err := connection.open(ctx); err != nil {
+		l.outages.failed(err)
 		return false, err
 	}
 	if len(l.census.counts) == 0 {
 		l.census.take(ctx) // what is published from here on is read, or missed
 	}
-	if outage, gap := l.state.opened(time.Now()); gap {
+	if outage, gap := l.outages.opened(time.Now()); gap {
 		l.reportGap(ctx, outage)
 	} else {
 		l.logger.Info("subscribed to Redis")
@@ -105,13 +105,13 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup // both end with watching, and are waited for below
-	watchers.Go(func() { subscription.ping(watching) })
+	watchers.Go(func() { connection.ping(watching) })
 	watchers.Go(func() { l.census.follow(watching, l.cfg.PingInterval) })
-	err = l.receive(ctx, subscription)
+	err = l.receive(ctx, connection)
 	stopWatching()
-	subscription.close() // a ping may be in the middle of a write
+	connection.close() // a ping may be in the middle of a write
 	watchers.Wait()
-	l.state.lost(subscription.heard, err)
+	l.outages.lost(connection.lastReceived, err)
 	return true, err
 }
 
@@ -130,13 +130,13 @@ func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
 }
 
 // receive hands payloads on until the subscription ends.
-func (l *listener) receive(ctx context.Context, s *subscription) error {
+func (l *listener) receive(ctx context.Context, c *connection) error {
 	for {
-		payload, err := s.receive(ctx)
+		payload, err := c.receive(ctx)
 		if err != nil {
 			return err
 		}
-		l.deliver(ctx, payload, s)
+		l.deliver(ctx, payload, c)
 		if ctx.Err() != nil {
 			return fmt.Errorf("receive from Redis: %w", context.Cause(ctx))
 		}

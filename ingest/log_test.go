@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -54,9 +55,25 @@ func newMemoryLog() *memoryLog {
 	}
 }
 
+// Append repeats what passes by until ctx ends, as the log does.
 func (l *memoryLog) Append(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
 	l.enter(r.JobID)
 	defer l.leave(r.JobID)
+	for {
+		receipt, err := l.attempt(ctx, r)
+		if !errors.Is(err, errPassing) {
+			return receipt, err
+		}
+		select {
+		case <-ctx.Done():
+			return messaging.Receipt{}, fmt.Errorf("append: %w, last attempt: %w", ctx.Err(), err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// attempt appends once.
+func (l *memoryLog) attempt(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
 	if err := l.hold(ctx, r.JobID); err != nil {
 		return messaging.Receipt{}, err
 	}

@@ -62,9 +62,9 @@ func (m *metrics) stored(duplicate bool) {
 	}
 }
 
-// newMetrics registers the metrics; it fails if they are registered already. What
-// tells of the subscription is left out when there is none, and c nil.
-func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requests, c *connection) (*metrics, error) {
+// newMetrics registers the metrics; it fails if they are registered already. Those of
+// the subscription are left out where o is nil.
+func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requests, o *outages) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "realtime_ingest_" + name, Help: help})
 	}
@@ -117,7 +117,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requ
 		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.lettersDropped, m.gapMessages, m.logFailures, m.panics, receipts,
 		m.httpRequests, m.httpReceived, m.httpRefused,
 	}
-	for _, state := range append(intakeStates(b, l, q), subscriptionStates(c)...) {
+	for _, state := range append(intakeStates(b, l, q), subscriptionStates(o)...) {
 		collectors = append(collectors, state.collector())
 	}
 	for _, collector := range collectors {

@@ -18,7 +18,7 @@ func (s state) collector() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: s.help}, s.value)
 }
 
-// intakeStates tell what is on its way to the log.
+// intakeStates returns the metrics of what is on its way to the log.
 func intakeStates(b *budget, l *letters, q *requests) []state {
 	return []state{
 		{"pending_events", "Events taken in and not stored yet.", false, func() float64 {
@@ -58,24 +58,25 @@ func intakeStates(b *budget, l *letters, q *requests) []state {
 	}
 }
 
-// subscriptionStates tell about the subscription to Redis; none without Redis.
-func subscriptionStates(c *connection) []state {
-	if c == nil {
+// subscriptionStates returns the metrics of the subscription to Redis; none without
+// Redis.
+func subscriptionStates(o *outages) []state {
+	if o == nil {
 		return nil
 	}
 	return []state{
 		{"subscribed", "1 while subscribed to Redis, else 0.", false, func() float64 {
-			if c.err() != nil {
+			if o.err() != nil {
 				return 0
 			}
 			return 1
 		}},
 		{"gaps_total", "Subscriptions after the first; before each, published events may not have been heard.", true, func() float64 {
-			gaps, _ := c.outages()
+			gaps, _ := o.totals()
 			return float64(gaps)
 		}},
 		{"outage_seconds_total", "Time without a subscription since the first.", true, func() float64 {
-			_, silent := c.outages()
+			_, silent := o.totals()
 			return silent.Seconds()
 		}},
 	}
