@@ -132,11 +132,11 @@ func (l *Log) confirmed(ctx context.Context, info *jetstream.StreamInfo, mark Ma
 			return info, "", ctx.Err()
 		case <-time.After(confirmPause):
 		}
-		stream, err := l.js.Stream(ctx, eventStream)
+		again, err := l.describe(ctx)
 		if err != nil {
-			return info, "", unavailable(err)
+			return info, "", err
 		}
-		info = stream.CachedInfo()
+		info = again
 		if found, err = l.contradicts(ctx, info.State, mark); found == "" || err != nil {
 			return info, "", err
 		}
@@ -320,16 +320,30 @@ func (l *Log) compare(ctx context.Context, kept *kept) error {
 	if err != nil {
 		return err
 	}
-	stream, err := l.js.Stream(ctx, eventStream)
+	info, err := l.describe(ctx)
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
-	info := stream.CachedInfo()
 	epoch := l.Epoch()
 	if found {
 		kept.stored = mark
 		if epoch, err = l.judge(ctx, info, epoch, mark, kept.Name()); err != nil {
 			return err
+		}
+	}
+	if witness, is := kept.Keeper.(Witness); is {
+		beyond, err := witness.Beyond(ctx, Mark{Epoch: epoch, Sequence: info.State.LastSeq})
+		if err != nil {
+			return err
+		}
+		if beyond > 0 {
+			// The log may have grown since the last question.
+			if info, err = l.describe(ctx); err != nil {
+				return err
+			}
+			if epoch, err = l.judge(ctx, info, epoch, Mark{Epoch: epoch, Sequence: beyond}, kept.Name()); err != nil {
+				return err
+			}
 		}
 	}
 	if doubter, doubts := kept.Keeper.(Doubter); doubts && (!found || mark.Epoch == epoch) && info.State.LastSeq > 0 {
@@ -338,6 +352,15 @@ func (l *Log) compare(ctx context.Context, kept *kept) error {
 		}
 	}
 	return err
+}
+
+// describe asks the leader of the event stream.
+func (l *Log) describe(ctx context.Context) (*jetstream.StreamInfo, error) {
+	stream, err := l.js.Stream(ctx, eventStream)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return stream.CachedInfo(), nil
 }
 
 // renewMarks stores what the log has given out with every keeper that lacks it.

@@ -212,6 +212,8 @@ type memoryKeeper struct {
 	mu    sync.Mutex // guards the fields below
 	mark  eventstore.Mark
 	doubt string
+	// newest is the newest sequence that it has seen itself, after its last mark.
+	newest uint64
 }
 
 func (k *memoryKeeper) Name() string { return "memory" }
@@ -230,6 +232,13 @@ func (k *memoryKeeper) Store(_ context.Context, mark eventstore.Mark) error {
 }
 
 func (k *memoryKeeper) Doubt() string { return k.doubt }
+
+func (k *memoryKeeper) Beyond(_ context.Context, end eventstore.Mark) (uint64, error) {
+	if end.Epoch == k.mark.Epoch && k.newest > end.Sequence {
+		return k.newest, nil
+	}
+	return 0, nil
+}
 
 // Keepers know better than a log that nobody has open: by its length, by the record
 // at the mark, and by a doubt.
@@ -253,6 +262,9 @@ func TestKeepersNoticeTheLostTail(t *testing.T) {
 		"ahead":          {&memoryKeeper{mark: eventstore.Mark{Sequence: 11}}, true},
 		"another record": {&memoryKeeper{mark: eventstore.Mark{Sequence: 4, At: at.Add(time.Hour)}}, true},
 		"in doubt":       {&memoryKeeper{mark: eventstore.Mark{Sequence: 10, At: at}, doubt: "a copy"}, true},
+		"with an old mark, and with newer records":   {&memoryKeeper{mark: eventstore.Mark{Sequence: 2}, newest: 900}, true},
+		"without a mark, and with newer records":     {&memoryKeeper{newest: 900}, true},
+		"with an old mark, and with the last record": {&memoryKeeper{mark: eventstore.Mark{Sequence: 2}, newest: 10}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			again := open(t, d.connect(t))

@@ -32,6 +32,13 @@ type Keeper interface {
 	Store(ctx context.Context, mark Mark) error
 }
 
+// Witness is a [Keeper] that has more than its mark to tell how far the log went.
+type Witness interface {
+	// Beyond returns a sequence of the epoch of end that the log has given out after
+	// end, which is where it ends now; 0 when none is known.
+	Beyond(ctx context.Context, end Mark) (uint64, error)
+}
+
 // Doubter is a [Keeper] that can find out by itself that the log may lack what it has
 // given out, without having a higher sequence to show for it.
 type Doubter interface {

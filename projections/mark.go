@@ -16,13 +16,12 @@ import (
 // fieldLog holds, in the witness, the high-water mark of the log.
 const fieldLog = "log"
 
-// aheadOfMark is how many sequences beyond the mark are looked for: the mark is
-// renewed once a second, and documents come in between.
-const aheadOfMark = 256
+// beyondEnd is how many sequences beyond the end of the log are looked for. Those that
+// are missing, because their records were erased, must be fewer in a row.
+const beyondEnd = 256
 
 // HighWater returns how far the log went when that was noted last, and when the log
-// stored the record there. Documents beyond the note count as well, without a time.
-// found is false when nothing is noted.
+// stored the record there. found is false when nothing is noted.
 func (s *Store) HighWater(ctx context.Context) (mark messaging.Position, at time.Time, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
@@ -40,23 +39,23 @@ func (s *Store) HighWater(ctx context.Context) (mark messaging.Position, at time
 	sequence, _ := noted.Lookup(fieldSequence).AsInt64OK()
 	mark = messaging.Position{Epoch: text(noted, fieldEpoch), Sequence: uint64(max(sequence, 0))}
 	at, _ = time.Parse(time.RFC3339Nano, text(noted, "at"))
-	ahead, err := s.ahead(ctx, mark)
-	if err == nil && ahead > mark.Sequence {
-		mark.Sequence, at = ahead, time.Time{}
-	}
-	return mark, at, true, err
+	return mark, at, true, nil
 }
 
-// ahead returns the newest sequence shortly after a position that has a document.
-func (s *Store) ahead(ctx context.Context, from messaging.Position) (uint64, error) {
-	ids := make(bson.A, aheadOfMark)
+// Beyond returns the newest sequence shortly after the end of the log that has a
+// document of the epoch, 0 when none has: such a log has lost its tail. The note of
+// [Store.HighWater] is renewed once a second, and may be older than the documents.
+func (s *Store) Beyond(ctx context.Context, end messaging.Position) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	ids := make(bson.A, beyondEnd)
 	for i := range ids {
-		ids[i] = messaging.Position{Epoch: from.Epoch, Sequence: from.Sequence + 1 + uint64(i)}.String()
+		ids[i] = messaging.Position{Epoch: end.Epoch, Sequence: end.Sequence + 1 + uint64(i)}.String()
 	}
 	cursor, err := s.events.Find(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}},
 		options.Find().SetProjection(bson.D{{Key: fieldSequence, Value: 1}}))
 	if err != nil {
-		return 0, fmt.Errorf("look for documents beyond the high-water mark: %w", err)
+		return 0, fmt.Errorf("look for documents beyond the end of the log: %w", err)
 	}
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
 	var newest uint64

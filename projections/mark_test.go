@@ -7,7 +7,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The high-water mark of the log comes back, and documents beyond it count.
+// The high-water mark of the log comes back, and documents beyond the end of the log
+// are found, however old the mark is.
 func TestHighWater(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -24,8 +25,14 @@ func TestHighWater(t *testing.T) {
 		t.Errorf("mark = %v, %v, %v, %v", mark, when, found, err)
 	}
 	b.project(t, newFeed(second))
-	want := messaging.Position{Epoch: second.Epoch, Sequence: 2}
-	if mark, when, found, err := b.HighWater(t.Context()); mark != want || !when.IsZero() || !found || err != nil {
-		t.Errorf("mark = %v, %v, %v, %v", mark, when, found, err)
+	for end, want := range map[messaging.Position]uint64{
+		{Epoch: second.Epoch, Sequence: 2}: 0,
+		first.Position:                     2,
+		{Epoch: second.Epoch}:              2,
+		{Epoch: "another"}:                 0,
+	} {
+		if beyond, err := b.Beyond(t.Context(), end); beyond != want || err != nil {
+			t.Errorf("beyond %v: %d, %v, want %d", end, beyond, err, want)
+		}
 	}
 }

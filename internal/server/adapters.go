@@ -104,6 +104,11 @@ func (k mongoKeeper) Load(ctx context.Context) (eventstore.Mark, bool, error) {
 	return eventstore.Mark{Epoch: position.Epoch, Sequence: position.Sequence, At: at}, found, err
 }
 
+// Beyond implements [eventstore.Witness].
+func (k mongoKeeper) Beyond(ctx context.Context, end eventstore.Mark) (uint64, error) {
+	return k.models.Beyond(ctx, messaging.Position{Epoch: end.Epoch, Sequence: end.Sequence})
+}
+
 // Store implements [eventstore.Keeper].
 func (k mongoKeeper) Store(ctx context.Context, mark eventstore.Mark) error {
 	return k.models.NoteHighWater(ctx, messaging.Position{Epoch: mark.Epoch, Sequence: mark.Sequence}, mark.At)
