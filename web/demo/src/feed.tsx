@@ -1,4 +1,4 @@
-import type { JobEvent, Realtime, Status } from '@letswriteabook/realtime-client'
+import { parsePosition, type Realtime, type Status } from '@letswriteabook/realtime-client'
 import { jobKeys } from '@letswriteabook/realtime-client/react-query'
 import { skipToken, useQuery } from '@tanstack/react-query'
 import { useEffect } from 'react'
@@ -25,13 +25,14 @@ export function isCarried({ state }: Status): boolean {
 async function fetchNewer(client: Realtime, timeline: Timeline, jobId: string, signal: AbortSignal): Promise<number> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
   for (let fetched = 0; ;) {
-    const since = timeline.newest
+    const since = timeline.position
     const query = since === undefined ? { limit: watchedEvents } : { since, limit: pageEvents }
-    const page: JobEvent[] = await client.events(jobId, { ...query, signal: bounded })
-    if (since === undefined) page.reverse()
-    for (const event of page) timeline.add(event)
-    fetched += page.length
-    const whole = page.length < query.limit
+    const { events, epoch } = await client.page(jobId, { ...query, signal: bounded })
+    if (since === undefined) events.reverse()
+    timeline.within(epoch)
+    for (const event of events) timeline.add(event)
+    fetched += events.length
+    const whole = events.length < query.limit
     if (since !== undefined && !whole) continue
     timeline.answered(since === undefined && whole)
     return fetched
@@ -67,10 +68,10 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
     let away = false
     let missed = 0
     let after: number | undefined
-    const since = timeline.newest
     const subscription = client.subscribeJob(jobId, {
-      ...(since !== undefined && { since }),
-      onEvent: (event, { replayed }) => {
+      since: timeline.position,
+      onEvent: (event, { replayed, position }) => {
+        timeline.within(position && parsePosition(position)?.epoch)
         if (away && replayed && event.sequence !== undefined && event.sequence > (timeline.newest ?? 0) && missed++ === 0) after = timeline.newest
         timeline.add(event)
       },

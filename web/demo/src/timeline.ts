@@ -1,4 +1,4 @@
-import type { JobEvent, JobStatusEvent, Status } from '@letswriteabook/realtime-client'
+import { formatPosition, type JobEvent, type JobStatusEvent, type Status } from '@letswriteabook/realtime-client'
 
 /** How many events a timeline keeps while it is only watched. */
 export const watchedEvents = 200
@@ -45,6 +45,8 @@ export class Timeline {
   /** Changes since the last bundle. */
   #arrived: LoggedEvent[] = []
   #next: Partial<View> = {}
+  /** The epoch of the log in which the sequences here count; undefined while the gateway has not said it. */
+  #epoch: string | undefined
   readonly #listeners = new Set<() => void>()
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -58,6 +60,23 @@ export class Timeline {
   /** The newest sequence that is known. */
   get newest(): number | undefined {
     return this.#arrived.at(-1)?.sequence ?? this.#view.events.at(-1)?.sequence
+  }
+
+  /** Where to go on from: the newest sequence with its epoch, EPOCH:SEQUENCE. */
+  get position(): string | undefined {
+    return this.positionOf(this.newest)
+  }
+
+  /** The position that a sequence of this timeline stands for. */
+  positionOf(sequence: number | undefined): string | undefined {
+    return formatPosition({ sequence, epoch: this.#epoch })
+  }
+
+  /** Says in which epoch the sequences of what is added next count. Events of another log are dropped. */
+  within(epoch: string | undefined): void {
+    if (epoch === undefined || epoch === this.#epoch) return
+    if (this.#epoch !== undefined) this.clear()
+    this.#epoch = epoch
   }
 
   get oldest(): number | undefined {
@@ -121,6 +140,7 @@ export class Timeline {
 
   /** Forgets everything: the log is another one. */
   clear(): void {
+    this.#epoch = undefined
     this.#arrived = []
     this.#next = {}
     this.#view = { ...this.#view, events: [], breaks: [], head: undefined, beginning: false, known: false }

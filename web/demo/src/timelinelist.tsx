@@ -51,8 +51,9 @@ function Older({ jobId, view }: { jobId: string; view: View }) {
       const before = timeline.oldest
       if (before === undefined) return
       timeline.unfold()
-      const page = await desk.client.events(jobId, { before, limit: olderEvents })
-      timeline.prepend(page.toReversed(), before)
+      const { events, epoch } = await desk.client.page(jobId, { before: timeline.positionOf(before), limit: olderEvents })
+      timeline.within(epoch)
+      timeline.prepend(events.toReversed(), before)
     },
   })
   if (view.beginning) return <p className="end">This is where it began.</p>

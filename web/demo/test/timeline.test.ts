@@ -119,3 +119,19 @@ test('a log that is another one starts from nothing', () => {
   vi.runAllTimers()
   expect(sequences(timeline)).toEqual([1])
 })
+
+test('positions are whole, and events of two logs are never put together', () => {
+  const timeline = new Timeline()
+  expect(timeline.position).toBe(undefined)
+  timeline.within('e1')
+  for (const sequence of [7, 9]) timeline.add(event(sequence))
+  expect([timeline.position, timeline.positionOf(7)]).toEqual(['e1:9', 'e1:7'])
+  timeline.within(undefined) // of what is not in the log
+  timeline.within('e1')
+  expect(timeline.position).toBe('e1:9')
+  timeline.within('e2')
+  timeline.add(event(3))
+  vi.runAllTimers()
+  expect(sequences(timeline)).toEqual([3])
+  expect(timeline.position).toBe('e2:3')
+})
