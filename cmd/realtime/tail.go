@@ -37,8 +37,8 @@ keeps it out of the list of processes.`,
 	if port == "" {
 		port = "3001"
 	}
-	command.Flags().StringVar(&address, "url", "http://localhost:"+port, "address of the gateway")
+	command.Flags().StringVar(&address, "url", "http://localhost:"+port, "address of the gateway, with the path of a proxy if there is one")
 	command.Flags().StringVar(&token, "token", "", "token of a client that may follow the job; empty: the one in REALTIME_TOKEN, if it is set")
-	command.Flags().StringVar(&since, "since", "", "start right after this sequence; empty: with the newest events")
+	command.Flags().StringVar(&since, "since", "", "start right after this position, EPOCH:SEQUENCE, or 0: from the beginning; empty: with the newest events")
 	return command
 }

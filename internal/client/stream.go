@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,26 +20,35 @@ var ErrRefused = errors.New("the gateway refused the request")
 // Event is one event of a stream.
 type Event struct {
 	Name string
-	// ID is the sequence, empty for events that are not in the log.
+	// ID is the position, EPOCH:SEQUENCE; empty for events that are not in the log.
 	ID   string
 	Data string
 }
 
-// maxLineBytes bounds one line of a stream: an event's payload and its frame.
-const maxLineBytes = 8 << 20
+const (
+	// maxLineBytes bounds one line of a stream: an event's payload and its frame.
+	maxLineBytes = 8 << 20
+	// reconnectPause is how long to wait before the next connection, unless the gateway
+	// asks for another time with "retry:", of which maxReconnectPause is the most.
+	reconnectPause    = time.Second
+	maxReconnectPause = time.Minute
+)
 
 // Follow reads a job's events from the gateway at base, such as
-// http://localhost:3001, and gives each to handle, until ctx ends or handle
-// fails. After a break it resumes right after the last event that had a
-// sequence; since is where it starts, empty for the newest events. token is sent as a
+// http://localhost:3001 or https://example.org/rt, and gives each to handle, until ctx
+// ends or handle fails. After a break it resumes right after the last event that had a
+// position; since is where it starts, empty for the newest events. token is sent as a
 // bearer token; empty sends none.
 func Follow(ctx context.Context, base, jobID, since, token string, handle func(Event) error) error {
-	address, err := url.JoinPath(base, "api/realtime/jobs", url.PathEscape(jobID), "stream")
+	// Not in the path, out of which "." and ".." would be taken.
+	address, err := url.JoinPath(base, "api/realtime/stream")
 	if err != nil {
 		return fmt.Errorf("gateway address %q: %w", base, err)
 	}
+	address += "?jobId=" + url.QueryEscape(jobID)
 	for first := true; ; first = false {
-		err := follow(ctx, address, token, &since, handle)
+		pause := reconnectPause
+		err := follow(ctx, address, token, &since, &pause, handle)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -48,7 +58,7 @@ func Follow(ctx context.Context, base, jobID, since, token string, handle func(E
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(time.Second):
+		case <-time.After(pause):
 		}
 	}
 }
@@ -58,8 +68,9 @@ type handleError struct{ error }
 
 func (e handleError) Unwrap() error { return e.error }
 
-// follow reads one connection's worth of events, and moves since along.
-func follow(ctx context.Context, address, token string, since *string, handle func(Event) error) error {
+// follow reads one connection's worth of events, and moves since along. It sets pause to
+// what the gateway asks for, if it does.
+func follow(ctx context.Context, address, token string, since *string, pause *time.Duration, handle func(Event) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
@@ -91,6 +102,10 @@ func follow(ctx context.Context, address, token string, since *string, handle fu
 			event.ID = value
 		case "data":
 			event.Data = value
+		case "retry":
+			if ms, err := strconv.Atoi(value); err == nil {
+				*pause = min(max(time.Duration(ms)*time.Millisecond, 0), maxReconnectPause)
+			}
 		case "":
 			if event.Data != "" {
 				if err := handle(event); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 
 	"github.com/letswriteabook/realtime/internal/client"
@@ -27,5 +28,32 @@ func TestFollowSendsTheToken(t *testing.T) {
 	}
 	if err := client.Follow(t.Context(), server.URL, "job", "", "", func(client.Event) error { return seen }); !errors.Is(err, client.ErrRefused) {
 		t.Errorf("without one: %v", err)
+	}
+}
+
+// A stream is asked for below the path of a proxy, for any jobId, and comes back when the
+// gateway says, after the last event that it has.
+func TestFollowAsksForAnyJobBelowAPath(t *testing.T) {
+	t.Parallel()
+	for _, jobID := range []string{".", "..", "team-1/x", "%2e", "a b?c#d&e"} {
+		var positions []string
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/rt/api/realtime/stream" || r.URL.Query().Get("jobId") != jobID {
+				t.Errorf("%q is asked for as %s", jobID, r.URL)
+			}
+			positions = append(positions, r.Header.Get("Last-Event-ID"))
+			fmt.Fprintf(w, "retry: 1\n\nevent: e\nid: epoch:%d\ndata: {}\n\n", len(positions))
+		}))
+		t.Cleanup(server.Close)
+		seen, events := errors.New("seen"), 0
+		err := client.Follow(t.Context(), server.URL+"/rt/", jobID, "", "", func(client.Event) error {
+			if events++; events == 2 {
+				return seen
+			}
+			return nil
+		})
+		if !errors.Is(err, seen) || !slices.Equal(positions, []string{"", "epoch:1"}) {
+			t.Errorf("%q: %v, asked for after %q", jobID, err, positions)
+		}
 	}
 }
