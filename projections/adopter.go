@@ -9,10 +9,6 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
-	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
-
-	"github.com/letswriteabook/realtime/messaging"
 )
 
 // The pace of the adopter. Programs that read the collection and know nothing of the
@@ -36,15 +32,7 @@ const (
 	lateInterval = 5 * time.Minute
 	// maxLooked bounds what is remembered of such documents, some 100 bytes each.
 	maxLooked = 20_000
-	// leaseTime is how long an adopter that has died holds up the others.
-	leaseTime = 3 * time.Second
-	// maxAgain bounds the jobs whose documents one pass adopts, and so those that are
-	// looked at once more in the next: their ids take at most 250 KB.
-	maxAgain = 1000
 )
-
-// adoptionCollection holds the lease of the adopter: one process does its work.
-const adoptionCollection = "novel_projection_adoption"
 
 // adopter finds the documents that workers write into novel_job_events themselves and
 // has them adopted, see [pair]. One goroutine runs it.
@@ -58,7 +46,8 @@ type adopter struct {
 	sweep  bson.ObjectID // where the next page of all documents begins
 	looked map[string]look
 	noted  worked // what this process last noted in the lease
-	down   bool   // the last pass failed
+	erased *erased
+	down   bool // the last pass failed
 }
 
 // look is what is remembered of a document whose record was not found.
@@ -76,7 +65,7 @@ func (l look) due(now time.Time) bool {
 }
 
 func (s *Store) newAdopter() *adopter {
-	return &adopter{Store: s, holder: bson.NewObjectID().Hex(), looked: make(map[string]look)}
+	return &adopter{Store: s, holder: bson.NewObjectID().Hex(), looked: make(map[string]look), erased: s.newErased()}
 }
 
 // run makes passes until ctx ends.
@@ -103,9 +92,9 @@ func (a *adopter) report(ctx context.Context, err error) {
 	if down := err != nil; down != a.down {
 		a.down = down
 		if down {
-			a.logger.WarnContext(ctx, "Workers' documents in MongoDB are not adopted; repeating until they are", slog.Any("error", err))
+			a.logger.WarnContext(ctx, "Workers' documents in MongoDB are not adopted, or not removed after an erasure; repeating until they are", slog.Any("error", err))
 		} else {
-			a.logger.InfoContext(ctx, "Workers' documents in MongoDB are adopted again")
+			a.logger.InfoContext(ctx, "Workers' documents in MongoDB are adopted again, and removed after an erasure")
 		}
 	}
 }
@@ -116,12 +105,26 @@ func (a *adopter) pass(ctx context.Context) error {
 	if err != nil || !held {
 		return err
 	}
+	// The log may be away while MongoDB is there. Then the erasures that are known count.
+	unknown := a.erased.learn(ctx, a.cfg.ReadTimeout)
+	return errors.Join(a.work(ctx, again), unknown)
+}
+
+// work makes one pass under the lease. again is the note of the pass before.
+func (a *adopter) work(ctx context.Context, again worked) error {
 	// Another process may have had the lease since this one worked, and have replaced the
 	// note before this one's last write was done.
 	again.add(a.noted)
-	workers, err := a.due(ctx)
-	if err != nil || len(workers) == 0 && len(again.Jobs) == 0 {
+	workers, late, err := a.due(ctx)
+	if err != nil {
 		return err
+	}
+	if err := a.removeErased(ctx, late); err != nil {
+		return err
+	}
+	a.metrics.erased.Add(float64(len(late)))
+	if len(workers) == 0 && len(again.Jobs) == 0 {
+		return nil
 	}
 	narrow := newMatching(workers)
 	if err := a.among(ctx, narrow, narrowFilter(workers, again)); err != nil {
@@ -148,7 +151,7 @@ func (a *adopter) pass(ctx context.Context) error {
 		return err
 	}
 	note, pairs := workedOn(pairs)
-	if _, held, err = a.lease(ctx, &note); err != nil || !held {
+	if _, held, err := a.lease(ctx, &note); err != nil || !held {
 		return err
 	}
 	a.noted = note
@@ -157,11 +160,12 @@ func (a *adopter) pass(ctx context.Context) error {
 	return err
 }
 
-// due returns the workers' documents whose records are to be looked for.
-func (a *adopter) due(ctx context.Context) ([]twin, error) {
+// due returns the workers' documents whose records are to be looked for, and the _ids of
+// those whose event was erased.
+func (a *adopter) due(ctx context.Context) (docs []twin, late bson.A, err error) {
 	docs, more, err := a.page(ctx, a.sweep)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	whole := a.sweep.IsZero() && !more
 	a.sweep = bson.NilObjectID
@@ -173,7 +177,7 @@ func (a *adopter) due(ctx context.Context) ([]twin, error) {
 		for more := true; more && len(docs) < maxTwins; newest = lastObjectID(docs) {
 			var page []twin
 			if page, more, err = a.page(ctx, newest); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			docs = append(docs, page...)
 		}
@@ -184,7 +188,11 @@ func (a *adopter) due(ctx context.Context) ([]twin, error) {
 		clear(a.looked)
 	}
 	now := time.Now()
-	return slices.DeleteFunc(docs, func(t twin) bool {
+	docs = slices.DeleteFunc(docs, func(t twin) bool {
+		if t.erased {
+			late = append(late, t.idValue())
+			return true
+		}
 		l := a.looked[string(t.id)]
 		if t.key.jobID == "" || !l.due(now) {
 			return true
@@ -195,7 +203,8 @@ func (a *adopter) due(ctx context.Context) ([]twin, error) {
 		l.last, l.count = now, l.count+1
 		a.looked[string(t.id)] = l
 		return false
-	}), nil
+	})
+	return docs, late, nil
 }
 
 // widely returns the documents whose records are to be looked for among all of their
@@ -219,6 +228,7 @@ func (a *adopter) page(ctx context.Context, after bson.ObjectID) (docs []twin, m
 			if !ok {
 				t = twin{id: idOf(doc)}
 			}
+			t.erased = a.erased.covers(doc)
 			docs = append(docs, t)
 		}
 		more = len(docs) == adoptPage
@@ -250,51 +260,6 @@ func free(pairs, others []pair) []pair {
 		taken[string(p.record.id)] = true
 	}
 	return slices.DeleteFunc(pairs, func(p pair) bool { return taken[string(p.record.id)] })
-}
-
-// worked says which jobs a pass has worked on, and between which times of their events.
-type worked struct {
-	Jobs []string `bson:"jobs"`
-	From string   `bson:"from"`
-	To   string   `bson:"to"`
-}
-
-// workedOn returns the pairs of at most maxAgain jobs, and the note of the work on them.
-func workedOn(pairs []pair) (worked, []pair) {
-	var w worked
-	jobs := make(map[string]bool)
-	pairs = slices.DeleteFunc(pairs, func(p pair) bool {
-		job := p.record.key.jobID
-		if !jobs[job] {
-			if len(jobs) == maxAgain {
-				return true
-			}
-			jobs[job] = true
-			w.Jobs = append(w.Jobs, job)
-		}
-		w.span(p.worker.emitted)
-		w.span(p.record.emitted)
-		return false
-	})
-	return w, pairs
-}
-
-// add makes w say what other says, too.
-func (w *worked) add(other worked) {
-	w.Jobs = append(w.Jobs, other.Jobs...)
-	if other.From != "" && (w.From == "" || other.From < w.From) {
-		w.From = other.From
-	}
-	w.To = max(w.To, other.To)
-}
-
-// span makes the times include at.
-func (w *worked) span(at time.Time) {
-	if at.IsZero() {
-		return
-	}
-	text := messaging.FormatTime(at)
-	w.add(worked{From: text, To: text})
 }
 
 // narrowFilter matches the records that were emitted at about the time of the workers'
@@ -350,45 +315,4 @@ func wideFilter(workers []twin) bson.D {
 			bson.D{{Key: fieldLogStoredAt, Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lte", Value: to}}}},
 		}},
 	}
-}
-
-// lease takes the lease or keeps it, and notes what is about to be worked on, if that
-// is given. It returns the note of before, whoever made it; held is false while another
-// process has the lease.
-func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
-	defer cancel()
-	at := time.Now()
-	filter := bson.D{{Key: fieldID, Value: "lease"}, {Key: "$or", Value: bson.A{
-		bson.D{{Key: "holder", Value: a.holder}},
-		bson.D{{Key: "until", Value: bson.D{{Key: "$lt", Value: at}}}},
-	}}}
-	set := bson.D{{Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}}
-	if note != nil {
-		set = append(set, bson.E{Key: "jobs", Value: note.Jobs}, bson.E{Key: "from", Value: note.From}, bson.E{Key: "to", Value: note.To})
-	}
-	err = a.leases().FindOneAndUpdate(ctx, filter, bson.D{{Key: "$set", Value: set}},
-		options.FindOneAndUpdate().SetReturnDocument(options.Before)).Decode(&before)
-	if !errors.Is(err, mongo.ErrNoDocuments) {
-		return before, err == nil, err
-	}
-	// Another has it, or there is none yet.
-	_, err = a.leases().InsertOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}})
-	if mongo.IsDuplicateKeyError(err) {
-		return worked{}, false, nil
-	}
-	return worked{}, err == nil, err
-}
-
-// giveUp lets another process take the lease at once.
-func (a *adopter) giveUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	// When it fails the lease ends by itself.
-	_, _ = a.leases().UpdateOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}},
-		bson.D{{Key: "$set", Value: bson.D{{Key: "until", Value: time.Time{}}}}})
-}
-
-func (a *adopter) leases() *mongo.Collection {
-	return a.events.Database().Collection(adoptionCollection, sure())
 }

@@ -57,6 +57,9 @@ type Findings struct {
 	// Doubled are workers' documents of events that have a record and so stand twice, as
 	// far as somebody has looked for them.
 	Doubled uint64 `json:"doubled"`
+	// Erased are workers' documents of events that were erased, written after that, as far
+	// as somebody has looked for them.
+	Erased uint64 `json:"erased"`
 	// Reduced are documents without all of their event, because MongoDB refused it.
 	Reduced   uint64 `json:"reduced"`
 	Missing   uint64 `json:"missing"`

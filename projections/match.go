@@ -151,8 +151,7 @@ func (s *Store) settle(ctx context.Context, pairs []pair, surplus surplus) (mend
 		mended += len(chunk)
 	}
 	for _, t := range surplus.release {
-		id := bson.RawValue{Type: bson.Type(t.id[0]), Value: t.id[1:]}
-		if err := s.release(ctx, id, t.Position); err != nil {
+		if err := s.release(ctx, t.idValue(), t.Position); err != nil {
 			return mended, err
 		}
 	}
@@ -176,7 +175,7 @@ func (s *Store) load(ctx context.Context, pairs []pair) (loaded []pair, surplus 
 	var ids, jobs, sequences bson.A
 	for _, p := range pairs {
 		for _, t := range []twin{p.worker, p.record} {
-			ids = append(ids, bson.RawValue{Type: bson.Type(t.id[0]), Value: t.id[1:]})
+			ids = append(ids, t.idValue())
 		}
 		jobs, sequences = append(jobs, p.record.key.jobID), append(sequences, int64(p.record.Sequence))
 	}

@@ -20,6 +20,7 @@ type metrics struct {
 	reduced   *prometheus.CounterVec
 	malformed prometheus.Counter
 	adopted   prometheus.Counter
+	erased    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -55,8 +56,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_projections_adopted_documents_total",
 			Help: "Documents that a worker had written and that were made those of their records.",
 		}),
+		erased: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_projections_erased_documents_total",
+			Help: "Documents that a worker wrote of an erased event, and that were removed.",
+		}),
 	}
-	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted} {
+	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted, m.erased} {
 		if err := reg.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the metrics of projections: %w", err)
 		}

@@ -56,6 +56,8 @@ type Store struct {
 	standing *standing
 	// unprojected is what the log has beyond the history; nil for nothing.
 	unprojected Unprojected
+	// erasures are those that the store honours; nil for none.
+	erasures Erasures
 }
 
 // New returns a store of the projections in db. It does no I/O: MongoDB may be

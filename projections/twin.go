@@ -37,6 +37,7 @@ type twin struct {
 	stored             time.Time // by the log, or when the worker made its document
 	status             bool
 	adopted            bool     // it is a worker's that was adopted
+	erased             bool     // it is a worker's of an event that was erased
 	doc                bson.Raw // nil where the matching alone is wanted
 }
 
@@ -77,12 +78,17 @@ func idOf(doc bson.Raw) []byte {
 	return append([]byte{byte(id.Type)}, id.Value...)
 }
 
+// idValue returns the document's _id.
+func (t twin) idValue() bson.RawValue {
+	return bson.RawValue{Type: bson.Type(t.id[0]), Value: t.id[1:]}
+}
+
 // projected reports whether the projection made the document: its _id says so.
 func (t twin) projected() bool {
 	if t.Sequence == 0 || len(t.id) == 0 {
 		return false
 	}
-	id, ok := bson.RawValue{Type: bson.Type(t.id[0]), Value: t.id[1:]}.StringValueOK()
+	id, ok := t.idValue().StringValueOK()
 	return ok && id == t.Position.String()
 }
 

@@ -142,8 +142,9 @@ func newProjectionsVerify() *cobra.Command {
 that are missing, extra or different. Documents that the log cannot have made are counted
 as kept: those of older writers, of earlier epochs, and of events that retention removed.
 Adopted ones were written by a worker and are compared as well. Doubled are events that
-stand twice, once as a worker wrote them: a gateway adopts those within seconds, and --mend
-does so before the comparison.`,
+stand twice, once as a worker wrote them, and erased are documents that a worker wrote of
+events after their job was erased: a gateway adopts the ones and removes the others within
+seconds, and --mend does so before the comparison.`,
 		Example: `  realtime projections verify
   realtime projections verify history --mend
   realtime projections verify history --show 100 -o json
@@ -163,7 +164,7 @@ does so before the comparison.`,
 		}
 		return report, err
 	})
-	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of events that stand twice")
+	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of events that stand twice, and remove those of erased events")
 	command.Flags().BoolVar(&shadow, "shadow", false, "compare the shadow instead of the collection")
 	command.MarkFlagsMutuallyExclusive("mend", "shadow")
 	showFlag(command, &show)
@@ -171,15 +172,15 @@ does so before the comparison.`,
 }
 
 func tableOfReports(w io.Writer, all []server.ProjectionReport) {
-	fmt.Fprintln(w, "COLLECTION\tUP TO\tEXPECTED\tFOUND\tMISSING\tEXTRA\tDIFFERENT\tREDUCED\tKEPT\tADOPTED\tDOUBLED\tMENDED\tSECONDS\tRESULT")
+	fmt.Fprintln(w, "COLLECTION\tUP TO\tEXPECTED\tFOUND\tMISSING\tEXTRA\tDIFFERENT\tREDUCED\tKEPT\tADOPTED\tDOUBLED\tERASED\tMENDED\tSECONDS\tRESULT")
 	for _, r := range all {
 		result := "equal"
 		if !r.Equal {
 			result = "DIFFERS"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n",
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%.1f\t%s\n",
 			r.Collection, r.LastSequence, r.Expected, r.Found, r.Missing, r.Extra, r.Different, r.Reduced, r.Kept,
-			r.Adopted, r.Doubled, r.Mended, r.Seconds, result)
+			r.Adopted, r.Doubled, r.Erased, r.Mended, r.Seconds, result)
 	}
 	for _, r := range all {
 		for _, d := range r.Differences {

@@ -2,10 +2,13 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
@@ -58,6 +61,17 @@ func TestErase(t *testing.T) {
 		t.Errorf("audit list prints:\n%s", r.stdout)
 	}
 	o.command(0, nil, "projections", "verify")
+	// A worker whose write was delayed: the gateway removes it.
+	late := bson.D{{Key: "jobId", Value: "job"}, {Key: "kind", Value: "domain"}, {Key: "emittedAt", Value: messaging.FormatTime(time.Now().Add(-time.Hour))}}
+	if _, err := o.events.InsertOne(t.Context(), late); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the late document is gone", func() error {
+		if n, err := o.events.CountDocuments(t.Context(), bson.D{{Key: "jobId", Value: "job"}}); err != nil || n > 0 {
+			return fmt.Errorf("%d documents, %w", n, err)
+		}
+		return nil
+	})
 	o.publish("job", 31, 31)
 	follower.expect("novel.domain-event")
 

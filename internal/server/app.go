@@ -143,6 +143,7 @@ func (a *App) openProjections() error {
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
+	a.models.Honour(modelErasures{a.log.Audit()})
 	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
 		return cmp.Or(a.models.Ping(ctx), a.models.Standing())
 	})})

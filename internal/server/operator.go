@@ -91,6 +91,7 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report func(ste
 	if err != nil {
 		return nil, err
 	}
+	store.Honour(modelErasures{log.Audit()})
 	var rebuilds []*Rebuild
 	for _, name := range names {
 		model, err := store.Model(name)

@@ -69,11 +69,11 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 	findings := audit.Findings()
 	if findings.Kept > 0 {
 		r.report(Progress{Step: "look for events that stand twice"})
-		doubled, err := r.model.Mend(ctx, shadow, true)
+		found, err := r.model.Mend(ctx, shadow, true)
 		if err != nil {
 			return Report{}, err
 		}
-		findings.Doubled = uint64(doubled)
+		findings.Doubled, findings.Erased = uint64(found.Doubled), uint64(found.Erased)
 	}
 	return Report{
 		Projection: r.model.Name(), Collection: collection,
@@ -83,10 +83,12 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 }
 
 // MendDoubled adopts workers' documents of events that stand twice in the projection's
-// collection, and returns how many documents are fewer for it.
+// collection, removes those of erased events, and returns how many documents are fewer for
+// it.
 func (r *Rebuild) MendDoubled(ctx context.Context) (int, error) {
 	r.report(Progress{Step: "mend events that stand twice"})
-	return r.model.Mend(ctx, false, false)
+	mended, err := r.model.Mend(ctx, false, false)
+	return mended.Total(), err
 }
 
 // sums folds the log and, beside it, sums up the collection: the one is work of NATS

@@ -1,0 +1,111 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// adoptionCollection holds the lease of the adopter: one process does its work.
+const adoptionCollection = "novel_projection_adoption"
+
+const (
+	// leaseTime is how long an adopter that has died holds up the others.
+	leaseTime = 3 * time.Second
+	// maxAgain bounds the jobs whose documents one pass adopts, and so those that are
+	// looked at once more in the next: their ids take at most 250 KB.
+	maxAgain = 1000
+)
+
+// worked says which jobs a pass has worked on, and between which times of their events.
+type worked struct {
+	Jobs []string `bson:"jobs"`
+	From string   `bson:"from"`
+	To   string   `bson:"to"`
+}
+
+// workedOn returns the pairs of at most maxAgain jobs, and the note of the work on them.
+func workedOn(pairs []pair) (worked, []pair) {
+	var w worked
+	jobs := make(map[string]bool)
+	pairs = slices.DeleteFunc(pairs, func(p pair) bool {
+		job := p.record.key.jobID
+		if !jobs[job] {
+			if len(jobs) == maxAgain {
+				return true
+			}
+			jobs[job] = true
+			w.Jobs = append(w.Jobs, job)
+		}
+		w.span(p.worker.emitted)
+		w.span(p.record.emitted)
+		return false
+	})
+	return w, pairs
+}
+
+// add makes w say what other says, too.
+func (w *worked) add(other worked) {
+	w.Jobs = append(w.Jobs, other.Jobs...)
+	if other.From != "" && (w.From == "" || other.From < w.From) {
+		w.From = other.From
+	}
+	w.To = max(w.To, other.To)
+}
+
+// span makes the times include at.
+func (w *worked) span(at time.Time) {
+	if at.IsZero() {
+		return
+	}
+	text := messaging.FormatTime(at)
+	w.add(worked{From: text, To: text})
+}
+
+// lease takes the lease or keeps it, and notes what is about to be worked on, if that
+// is given. It returns the note of before, whoever made it; held is false while another
+// process has the lease.
+func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
+	defer cancel()
+	at := time.Now()
+	filter := bson.D{{Key: fieldID, Value: "lease"}, {Key: "$or", Value: bson.A{
+		bson.D{{Key: "holder", Value: a.holder}},
+		bson.D{{Key: "until", Value: bson.D{{Key: "$lt", Value: at}}}},
+	}}}
+	set := bson.D{{Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}}
+	if note != nil {
+		set = append(set, bson.E{Key: "jobs", Value: note.Jobs}, bson.E{Key: "from", Value: note.From}, bson.E{Key: "to", Value: note.To})
+	}
+	err = a.leases().FindOneAndUpdate(ctx, filter, bson.D{{Key: "$set", Value: set}},
+		options.FindOneAndUpdate().SetReturnDocument(options.Before)).Decode(&before)
+	if !errors.Is(err, mongo.ErrNoDocuments) {
+		return before, err == nil, err
+	}
+	// Another has it, or there is none yet.
+	_, err = a.leases().InsertOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}})
+	if mongo.IsDuplicateKeyError(err) {
+		return worked{}, false, nil
+	}
+	return worked{}, err == nil, err
+}
+
+// giveUp lets another process take the lease at once.
+func (a *adopter) giveUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	// When it fails the lease ends by itself.
+	_, _ = a.leases().UpdateOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}},
+		bson.D{{Key: "$set", Value: bson.D{{Key: "until", Value: time.Time{}}}}})
+}
+
+func (a *adopter) leases() *mongo.Collection {
+	return a.events.Database().Collection(adoptionCollection, sure())
+}

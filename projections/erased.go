@@ -1,0 +1,110 @@
+package projections
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// A worker may write an event into novel_job_events after its job was erased: its write
+// was delayed, or repeated. Such a document has no sequence and no record, so that only
+// the time of its event tells it from a new one.
+
+// erasureClock is how far the clock of a worker may be ahead of that of the process that
+// noted an erasure. Of a new event in this time the worker's document is removed as well;
+// the projection's own document stays.
+const erasureClock = 10 * time.Second
+
+// Erasure says that a job was erased.
+type Erasure struct {
+	JobID string
+	// At is when the erasure began: what the job had by then is erased.
+	At time.Time
+}
+
+// Erasures is where erasures are noted.
+type Erasures interface {
+	// Erased returns the erasures that were noted after a number, in that order, and the
+	// newest number. The answer is never older than the call.
+	Erased(ctx context.Context, after uint64) (erased []Erasure, newest uint64, err error)
+}
+
+// Honour makes the store remove the documents that workers write of erased events. It must
+// be called before [Store.Run] and [Store.Model].
+func (s *Store) Honour(erasures Erasures) { s.erasures = erasures }
+
+// erased has when each erased job was last erased. What it holds is bounded by the record
+// of erasures: 64 MiB of notes are of at most 300,000 jobs.
+type erased struct {
+	source Erasures // nil: no job is ever erased
+	newest uint64   // the number up to which it is known
+	at     map[string]time.Time
+}
+
+func (s *Store) newErased() *erased {
+	return &erased{source: s.erasures, at: make(map[string]time.Time)}
+}
+
+// learn asks for the erasures that were noted since the last call.
+func (e *erased) learn(ctx context.Context, timeout time.Duration) error {
+	if e.source == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	noted, newest, err := e.source.Erased(ctx, e.newest)
+	if err != nil {
+		return fmt.Errorf("ask for erasures: %w", err)
+	}
+	for _, erasure := range noted {
+		if erasure.At.After(e.at[erasure.JobID]) {
+			e.at[erasure.JobID] = erasure.At
+		}
+	}
+	e.newest = newest
+	return nil
+}
+
+// covers reports whether a document without a sequence is of an erased event.
+func (e *erased) covers(doc bson.Raw) bool {
+	at, found := e.at[text(doc, fieldJobID)]
+	if !found {
+		return false
+	}
+	occurred, err := time.Parse(time.RFC3339, timeText(doc.Lookup(fieldEmittedAt)))
+	if err != nil {
+		occurred = madeAt(doc)
+	}
+	return !occurred.IsZero() && !occurred.After(at.Add(erasureClock))
+}
+
+// removeErased removes documents of erased events, unless they were given a sequence since:
+// also from a shadow that a rebuild has copied them into, and from collections that swaps
+// have put aside.
+func (s *Store) removeErased(ctx context.Context, ids bson.A) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	names, err := s.models(ctx)
+	if err != nil {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		model, _ := partOf(name)
+		return model != eventsCollection
+	})
+	for len(ids) > 0 {
+		chunk := ids[:min(matchBatch, len(ids))]
+		ids = ids[len(chunk):]
+		filter := bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: chunk}}}, {Key: fieldSequence, Value: nil}}
+		for _, name := range names {
+			if _, err := s.ofJob(ctx, name, filter, true); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
