@@ -131,6 +131,10 @@ func (a *Archive) Save(ctx context.Context, stream string, w io.Writer, progress
 }
 
 func (a *Archive) save(ctx context.Context, stream string, w io.Writer, progress func(int64)) (Snapshot, error) {
+	// In a cluster nobody answers the request for a snapshot of a stream that is missing.
+	if _, err := a.state(ctx, stream); err != nil {
+		return Snapshot{}, err
+	}
 	inbox := a.conn.NewRespInbox()
 	chunks, err := a.conn.SubscribeSync(inbox)
 	if err != nil {

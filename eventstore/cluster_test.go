@@ -1,7 +1,10 @@
 package eventstore_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/url"
@@ -30,38 +33,80 @@ func freePorts(t *testing.T, count int) []int {
 	return ports
 }
 
-// startCluster runs three servers that replicate until the test ends.
-func startCluster(t *testing.T) []*server.Server {
+// nodes are the servers of a cluster, which keep their addresses and folders when they
+// are stopped and started again.
+type nodes struct {
+	options []server.Options
+	servers []*server.Server
+}
+
+// startNodes runs three servers that replicate until the test ends.
+func startNodes(t *testing.T) *nodes {
 	t.Helper()
-	const nodes = 3
-	ports := freePorts(t, nodes)
+	const count = 3
+	ports := freePorts(t, 2*count)
 	var routes []*url.URL
-	for _, port := range ports {
+	for _, port := range ports[:count] {
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprint("127.0.0.1:", port)})
 	}
-	servers := make([]*server.Server, nodes)
-	for i := range servers {
-		instance, err := server.NewServer(&server.Options{
-			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
+	n := &nodes{servers: make([]*server.Server, count)}
+	for i := range count {
+		n.options = append(n.options, server.Options{
+			ServerName: fmt.Sprint("node-", i), Host: "127.0.0.1", Port: ports[count+i],
 			Cluster: server.ClusterOpts{Name: "test", Host: "127.0.0.1", Port: ports[i]}, Routes: routes,
 			JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 		})
+	}
+	t.Cleanup(func() { n.stop(0, 1, 2) })
+	n.start(t, 0, 1, 2)
+	return n
+}
+
+func (n *nodes) start(t *testing.T, which ...int) {
+	t.Helper()
+	for _, i := range which {
+		options := n.options[i] // The server changes what it is given.
+		instance, err := server.NewServer(&options)
 		if err != nil {
 			t.Fatal(err)
 		}
-		servers[i] = instance
-		go instance.Start() // Stopped by Shutdown below.
-		t.Cleanup(func() {
-			instance.Shutdown()
-			instance.WaitForShutdown()
-		})
+		n.servers[i] = instance
+		go instance.Start() // Stopped by stop.
 	}
-	for _, instance := range servers {
-		if !instance.ReadyForConnections(patience) {
+	for _, i := range which {
+		if !n.servers[i].ReadyForConnections(patience) {
 			t.Fatal("a node did not start")
 		}
 	}
-	return servers
+}
+
+// stop stops servers; one that is stopped already stays so.
+func (n *nodes) stop(which ...int) {
+	for _, i := range which {
+		if n.servers[i] != nil {
+			n.servers[i].Shutdown()
+		}
+	}
+	for _, i := range which {
+		if n.servers[i] != nil {
+			n.servers[i].WaitForShutdown()
+		}
+	}
+}
+
+// urls returns the addresses of all servers.
+func (n *nodes) urls() string {
+	var all []string
+	for _, options := range n.options {
+		all = append(all, fmt.Sprintf("nats://%s:%d", options.Host, options.Port))
+	}
+	return strings.Join(all, ",")
+}
+
+// startCluster returns the servers of a cluster.
+func startCluster(t *testing.T) []*server.Server {
+	t.Helper()
+	return startNodes(t).servers
 }
 
 // Three replicas: gateways on different nodes agree on the epoch, appends
@@ -176,6 +221,15 @@ func TestThreeReplicas(t *testing.T) {
 	}
 	if info, err = stream.Info(t.Context()); err != nil || info.Cluster.Leader == leader {
 		t.Errorf("leader is still %s, %v", leader, err)
+	}
+	archive, err := eventstore.NewArchive(b.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bounded, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := archive.Save(bounded, "NOVEL_AUDIT", io.Discard, nil); !errors.Is(err, eventstore.ErrNoStream) {
+		t.Errorf("a stream that is missing is saved with %v", err)
 	}
 	for _, cause := range []string{"duplicate-in-flight", "timeout", "no-responders", "disconnected", "server"} {
 		repeats := 0.0
