@@ -31,6 +31,12 @@ type Config struct {
 	// OpenTimeout is how long [Open] waits for JetStream to become available,
 	// which in a starting cluster takes an election.
 	OpenTimeout time.Duration
+	// GuardInterval is how often [Log.Guard] compares the log with what is known of it
+	// and renews the high-water marks. Every second time it looks for missing streams.
+	GuardInterval time.Duration
+	// RecreateWait is how long the event stream may be missing before [Log.Guard]
+	// re-creates it: a restore that replaces the stream removes it first.
+	RecreateWait time.Duration
 }
 
 // DefaultConfig returns the limits of a single embedded server.
@@ -45,6 +51,8 @@ func DefaultConfig() Config {
 		AckTimeout:         2 * time.Second,
 		ReadTimeout:        5 * time.Second,
 		OpenTimeout:        15 * time.Second,
+		GuardInterval:      time.Second,
+		RecreateWait:       10 * time.Second,
 	}
 }
 
@@ -71,6 +79,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("eventstore: ReadTimeout is %s, must be more than 0", c.ReadTimeout)
 	case c.OpenTimeout <= 0:
 		return fmt.Errorf("eventstore: OpenTimeout is %s, must be more than 0", c.OpenTimeout)
+	case c.GuardInterval <= 0:
+		return fmt.Errorf("eventstore: GuardInterval is %s, must be more than 0", c.GuardInterval)
+	case c.RecreateWait <= 0:
+		return fmt.Errorf("eventstore: RecreateWait is %s, must be more than 0", c.RecreateWait)
 	}
 	return nil
 }

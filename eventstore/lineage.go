@@ -14,12 +14,9 @@ import (
 )
 
 const (
-	// guardInterval is how often the log is compared with what is known of it, and
-	// how often the marks are renewed.
-	guardInterval = time.Second
-	// identityRounds is after how many of these the record of the epoch is read.
+	// identityRounds is after how many rounds of the guard the record of the epoch is
+	// read, and recreateRounds after how many the streams are looked for.
 	identityRounds = 5
-	// recreateRounds is after how many the streams are looked for.
 	recreateRounds = 2
 	// confirmations and confirmPause are how a replicated log is asked again that
 	// answered with a lower sequence: a server that has just lost its office, or just
@@ -227,7 +224,7 @@ func (l *Log) adopt(epoch string) string {
 func (l *Log) Guard(ctx context.Context) error {
 	status := l.conn.StatusChanged(nats.CONNECTED)
 	defer l.conn.RemoveStatusListener(status)
-	tick := time.NewTicker(guardInterval)
+	tick := time.NewTicker(l.cfg.GuardInterval)
 	defer tick.Stop()
 	for round := 1; ; round++ {
 		select {

@@ -45,10 +45,10 @@ type Log struct {
 	keepers  []*kept    // belongs to [Log.Vouch] and [Log.Guard]
 	ownedMu  sync.Mutex // guards owned
 	owned    []owned
-	// missingSince and missingLast are when the event stream was first and last found
-	// missing; they belong to [Log.Guard].
-	missingSince, missingLast time.Time
-	identityLog               rate.Sometimes
+	// missingSince is when the event stream was first found missing, zero while it is
+	// there; it belongs to [Log.Guard].
+	missingSince time.Time
+	identityLog  rate.Sometimes
 
 	writing writing
 

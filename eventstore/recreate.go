@@ -10,9 +10,6 @@ import (
 )
 
 const (
-	// eventsMissingWait is how long the event stream may be missing before it is
-	// re-created: a restore that replaces it removes it first.
-	eventsMissingWait = 10 * time.Second
 	// restoreHold is how long a restore keeps the event stream from being re-created,
 	// should it end without a word.
 	restoreHold = time.Hour
@@ -42,8 +39,11 @@ func (l *Log) recreate(ctx context.Context) {
 	l.ownedMu.Unlock()
 	for _, stream := range needed {
 		_, err := l.js.Stream(ctx, stream.name)
-		if !errors.Is(err, jetstream.ErrStreamNotFound) {
-			continue // There, or nobody can say.
+		if !errors.Is(err, jetstream.ErrStreamNotFound) { // There, or nobody can say.
+			if stream.name == eventStream {
+				l.missingSince = time.Time{}
+			}
+			continue
 		}
 		if stream.name == eventStream && !l.mayRecreateEvents(ctx) {
 			continue
@@ -66,11 +66,10 @@ func (l *Log) recreated(name string, err error) {
 // and no restore is about to bring it back.
 func (l *Log) mayRecreateEvents(ctx context.Context) bool {
 	now := time.Now()
-	if l.missingSince.IsZero() || now.Sub(l.missingLast) > 2*eventsMissingWait {
+	if l.missingSince.IsZero() {
 		l.missingSince = now
 	}
-	l.missingLast = now
-	if now.Sub(l.missingSince) < eventsMissingWait {
+	if now.Sub(l.missingSince) < l.cfg.RecreateWait {
 		return false
 	}
 	held, err := l.leader(ctx, identityStream, directRequest{Last: holdSubject})

@@ -14,7 +14,7 @@ import (
 // what waited for them goes on.
 func TestRemovedStreamsAreRecreated(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, soon)
 	sessions, err := eventstore.OpenSessions(t.Context(), b.log, eventstore.DefaultSessionsConfig(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -63,10 +63,15 @@ func TestRemovedStreamsAreRecreated(t *testing.T) {
 	}
 }
 
+// soon makes the guard look often, and re-create the event stream at once.
+func soon(c *eventstore.Config) {
+	c.GuardInterval, c.RecreateWait = 10*time.Millisecond, 50*time.Millisecond
+}
+
 // So is the event stream, in a new epoch, after the time that a restore takes.
 func TestRemovedEventsAreRecreated(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, soon)
 	b.add(t, record("job", "a"))
 	old := b.log.Epoch()
 	guard(t, b.log)
