@@ -81,7 +81,7 @@ func (a *App) open(ctx context.Context) error {
 			return fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
 	}
-	if a.canary, err = newCanary(a.logger, a.registry); err != nil {
+	if a.canary, err = newCanary(a.cfg.CanaryInterval, a.logger, a.registry); err != nil {
 		return err
 	}
 	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {

@@ -14,12 +14,8 @@ import (
 	"github.com/letswriteabook/realtime/ingest"
 )
 
-const (
-	// canaryInterval is how often each backend is exercised.
-	canaryInterval = 10 * time.Second
-	// canaryTimeout bounds the exercise of one of them.
-	canaryTimeout = 4 * time.Second
-)
+// canaryTimeout bounds the exercise of one backend.
+const canaryTimeout = 4 * time.Second
 
 // leg is one backend, and what exercises it.
 type leg struct {
@@ -32,19 +28,20 @@ type leg struct {
 // answers, but whether it does what is needed. What it writes is seen by nobody:
 // no event of a job, no document of a job, no message to a client.
 type canary struct {
-	legs    []leg
-	logger  *slog.Logger
-	failing *prometheus.GaugeVec
-	seconds *prometheus.GaugeVec
+	legs     []leg
+	interval time.Duration // between two runs
+	logger   *slog.Logger
+	failing  *prometheus.GaugeVec
+	seconds  *prometheus.GaugeVec
 
 	mu sync.Mutex // guards failures
 	// failures has an entry for each leg whose last run failed.
 	failures map[string]error
 }
 
-func newCanary(logger *slog.Logger, registerer prometheus.Registerer) (*canary, error) {
+func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheus.Registerer) (*canary, error) {
 	c := &canary{
-		logger: logger, failures: make(map[string]error),
+		interval: interval, logger: logger, failures: make(map[string]error),
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "realtime_app_canary_failing",
 			Help: "1 while a backend answers, or not, and does not do what is needed, by the backend and the cause.",
@@ -66,7 +63,7 @@ func (c *canary) add(name string, exercise func(ctx context.Context, text string
 
 // run exercises every leg at once and then on the pace, until ctx ends.
 func (c *canary) run(ctx context.Context) error {
-	tick := time.NewTicker(canaryInterval)
+	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
 	for {
 		var legs sync.WaitGroup

@@ -34,6 +34,8 @@ type Config struct {
 	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE, special characters in user and password percent-encoded; without a database: test; empty: catch-up is served from the log"`
 	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…], special characters in user and password percent-encoded; empty: JetStream inside this process, in DATA_DIR"`
 
+	CanaryInterval time.Duration `env:"CANARY_INTERVAL" envDefault:"10s" doc:"how often a gateway exercises what it needs of Redis, MongoDB and NATS, for its health and metrics, 100ms to 1h"`
+
 	Roles []string `env:"ROLES" envDefault:"ingest,project,fanout" doc:"parts to run: any of ingest, project, fanout"`
 
 	DataDir    string `group:"Log" env:"DATA_DIR" envDefault:"data" doc:"folder of the embedded JetStream"`

@@ -43,6 +43,8 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		{name: "payload below the least", environ: map[string]string{"SOCKET_MAX_PAYLOAD_BYTES": "1023"}, want: []string{`SOCKET_MAX_PAYLOAD_BYTES is "1023"`, "1024 to 67108864"}},
 		{name: "outgoing below the least", environ: map[string]string{"SOCKET_MAX_OUTGOING_BYTES": "16383"}, want: []string{`SOCKET_MAX_OUTGOING_BYTES is "16383"`}},
 		{name: "handshake", environ: map[string]string{"SOCKET_HANDSHAKE_TIMEOUT": "0"}, want: []string{"SOCKET_HANDSHAKE_TIMEOUT", "100ms or more"}},
+		{name: "canary, too often", environ: map[string]string{"CANARY_INTERVAL": "1ms"}, want: []string{"CANARY_INTERVAL", "100ms to 1h"}},
+		{name: "canary, hardly ever", environ: map[string]string{"CANARY_INTERVAL": "61m"}, want: []string{"CANARY_INTERVAL", "100ms to 1h"}},
 		{name: "connect", environ: map[string]string{"SOCKET_CONNECT_TIMEOUT": "1ms"}, want: []string{"SOCKET_CONNECT_TIMEOUT", "100ms or more"}},
 		{name: "a rate beyond counting", environ: map[string]string{"SOCKET_MESSAGES_PER_SECOND": "1000001"}, want: []string{"SOCKET_MESSAGES_PER_SECOND", "at most 1000000"}},
 		{name: "environment", environ: map[string]string{"ENVIRONMENT": "prod"}, want: []string{`ENVIRONMENT is "prod"`, "development or production"}},

@@ -41,6 +41,7 @@ func (c Config) Validate() error {
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
 		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
 	}
+	check(c.CanaryInterval >= minTimeout && c.CanaryInterval <= time.Hour, "CANARY_INTERVAL", c.CanaryInterval)
 	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
 	_, err := c.syncInterval()
