@@ -74,7 +74,7 @@ Settings are environment variables; "realtime config" lists them.`,
 	root.AddCommand(newLog())
 	root.AddCommand(
 		newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newDeadLetter(), newReplay(), newRestore(),
-		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newLoadtest(), newDrill(),
+		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newHealth(), newVersion(), newLoadtest(), newDrill(),
 	)
 	return root
 }

@@ -196,7 +196,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/server", "internal/client", "internal/signals", "lab/load", "lab/drills", "lab/processes", "lab/report"},
+		project: []string{"messaging", "internal/server", "internal/buildinfo", "internal/client", "internal/signals", "lab/load", "lab/drills", "lab/processes", "lab/report"},
 		modules: []string{cobra, envParser},
 		why: "a command is flags, environment, signals and exit codes; the rest is internal/server or, for what it asks of a running gateway, " +
 			"internal/client and lab/load, or the drills",

@@ -20,6 +20,7 @@ import (
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/buildinfo"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -61,7 +62,7 @@ func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
 		cfg: cfg, logger: logger, parts: newLifecycle(logger),
 		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
 	}
-	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildinfo.Read().Metric())
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout, 0))
 	}

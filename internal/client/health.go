@@ -1,0 +1,44 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	// healthTimeout bounds one question for the health of a gateway.
+	healthTimeout = 5 * time.Second
+	// maxHealthBytes bounds the bytes that are read of the answer.
+	maxHealthBytes = 64 << 10
+)
+
+// Health is the answer of a gateway's health page.
+type Health struct {
+	Status string            `json:"status"`
+	State  string            `json:"state"`
+	Parts  map[string]string `json:"parts,omitempty"`
+}
+
+// CheckHealth requests a health page, such as http://127.0.0.1:3001/health/ready. passed
+// reports whether the answer was 200. The error says why there was no valid answer.
+func CheckHealth(ctx context.Context, url string) (health Health, passed bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return Health{}, false, err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return Health{}, false, err
+	}
+	defer func() { _ = response.Body.Close() }() // only read from
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxHealthBytes)).Decode(&health); err != nil {
+		return Health{}, false, fmt.Errorf("%s answers %s without a health report: %w", url, response.Status, err)
+	}
+	return health, response.StatusCode == http.StatusOK, nil
+}
