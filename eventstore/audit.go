@@ -55,6 +55,10 @@ type Erasure struct {
 	// the log up to that sequence, and in earlier lives.
 	Epoch   string `json:"epoch"`
 	Through uint64 `json:"through"`
+	// Purged says that the job had too many events and dead letters to overwrite each:
+	// nobody can read them from the server, and their bytes stay in its files until it
+	// writes those anew.
+	Purged bool `json:"purged,omitempty"`
 	// Removed counts what was found when it began; what was removed, once it is done.
 	Removed Removed `json:"removed"`
 	// Backups are the folders in whose manifests the erasure was noted.

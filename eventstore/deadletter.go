@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -175,16 +176,60 @@ func oneLine(text string) string {
 	return text[:cut]
 }
 
+// letterRemovals is how many removals of letters are under way at once.
+const letterRemovals = 32
+
 // RemoveDeadLetter deletes one letter. One that is gone already is no error.
 func (l *Log) RemoveDeadLetter(ctx context.Context, sequence uint64) error {
-	stream, err := l.js.Stream(ctx, deadLetterStream)
-	if err == nil {
-		err = stream.DeleteMsg(ctx, sequence)
+	return l.RemoveDeadLetters(ctx, []uint64{sequence})
+}
+
+// RemoveDeadLetters deletes letters, 32 at a time. One that is gone already is no error.
+// After an error some of them may be there still.
+func (l *Log) RemoveDeadLetters(ctx context.Context, sequences []uint64) error {
+	if len(sequences) == 0 {
+		return nil
 	}
+	stream, err := l.js.Stream(ctx, deadLetterStream)
+	if err != nil {
+		return fmt.Errorf("remove dead letters: %w", unavailable(err))
+	}
+	group, grouped := errgroup.WithContext(ctx)
+	group.SetLimit(letterRemovals)
+	for _, sequence := range sequences {
+		if grouped.Err() != nil {
+			break
+		}
+		group.Go(func() error { return l.removeLetter(grouped, stream, sequence) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	return ctx.Err() // what the loop has left out is there still
+}
+
+func (l *Log) removeLetter(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	err := stream.DeleteMsg(ctx, sequence)
 	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) && !l.hasLetter(ctx, stream, sequence) {
 		return nil
 	}
 	return fmt.Errorf("remove dead letter %d: %w", sequence, unavailable(err))
+}
+
+// PurgeDeadLetters deletes the letters of a reason, or of all for an empty one, with a
+// sequence below before, and returns how many there were.
+func (l *Log) PurgeDeadLetters(ctx context.Context, reason messaging.Reason, before uint64) (uint64, error) {
+	subject := deadLetterPrefix + ">"
+	if reason != "" {
+		subject = deadLetterPrefix + messaging.Token(string(reason))
+	}
+	count, err := l.purge(ctx, deadLetterStream, subject, before)
+	if err != nil {
+		return count, fmt.Errorf("purge dead letters of %s before %d: %w", subject, before, err)
+	}
+	return count, nil
 }
 
 func (l *Log) hasLetter(ctx context.Context, stream jetstream.Stream, sequence uint64) bool {

@@ -41,6 +41,8 @@ func (l *Log) CountJob(ctx context.Context, jobID string) (uint64, error) {
 // A purge by subject alone (server 2.15) marks records as removed and leaves their
 // bytes in the file until the block is written anew, which may be never. So each
 // is deleted with its bytes overwritten first; the purge takes what came between.
+// Overwriting one record, the server writes its whole block of 4 or 8 MiB anew, to the
+// disk: for many records, see [Log.PurgeJob].
 func (l *Log) EraseJob(ctx context.Context, jobID string, through uint64, told func(erased uint64)) (erased uint64, err error) {
 	subject, err := eventSubject(jobID)
 	if err != nil {

@@ -272,3 +272,34 @@ func TestErasuresAreAskedForOncePerLease(t *testing.T) {
 		})
 	})
 }
+
+// TestPageOfAnErasedJob: while the stores are busy with the removal of a long job, a page
+// of its new events costs no more reads than any other, and skips what older writers left.
+func TestPageOfAnErasedJob(t *testing.T) {
+	t.Parallel()
+	for name, withoutDB := range map[string]bool{"log": true, "MongoDB": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			erasures := &notes{}
+			s := setup(t, options{withoutDB: withoutDB, erasures: erasures})
+			s.log.set(func(l *memoryLog) { l.legacy["job"] = []messaging.Record{record("job", 0)} })
+			s.log.publish("job", 5000)
+			erasures.erase("job", 5000)
+			s.hub.ErasureNoted()
+			s.log.publish("job", 3)
+			for _, query := range []string{"?limit=10", "?limit=10&since=0", "?limit=10&before=5003"} {
+				before := 0
+				s.log.set(func(l *memoryLog) { before = l.reads + l.asked })
+				page := s.get("/api/novel/job/events"+query, "")
+				s.log.set(func(l *memoryLog) {
+					if reads := l.reads + l.asked - before; reads > 6 {
+						t.Errorf("a page of events%s takes %d reads", query, reads)
+					}
+				})
+				if !strings.Contains(page.body, `"sequence":5001`) || strings.Contains(page.body, `"sequence":5000`) {
+					t.Errorf("a page of events%s has %s", query, page.body)
+				}
+			}
+		})
+	}
+}

@@ -67,6 +67,9 @@ type place struct {
 	// kept is the first sequence of the epoch that was not erased; 0 when nothing was,
 	// and without a room.
 	kept uint64
+	// erased is set when something of the job was erased, in whichever epoch. Nothing
+	// without a sequence is shown then.
+	erased bool
 }
 
 // after returns up to limit events of a job with a sequence above after.
@@ -164,7 +167,7 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		if at.kept > 0 {
 			found.after = max(found.after, at.kept-1)
 		}
-		if span.Count < limit {
+		if span.Count < limit && !at.erased {
 			names, known := room.olderNames(limit - span.Count)
 			if !known {
 				names = h.findLegacy(ctx, at.jobID, limit-span.Count)

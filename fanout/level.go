@@ -9,7 +9,7 @@ import "time"
 func (r *room) place() place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first, kept: r.gone.kept(r.epoch)}
+	return place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first, kept: r.gone.kept(r.epoch), erased: len(r.gone) > 0}
 }
 
 // newest returns the newest limit events, if the ring has them.

@@ -255,7 +255,9 @@ func (w *walk) back(ctx context.Context) error {
 		}
 		w.found.through = max(w.found.through, lastSequence(records))
 		for _, record := range slices.Backward(records) {
-			if ended = oldest.ends(storedAt(record)); ended {
+			// Nothing that was erased is read beyond one page: it may be a long job, and the
+			// stores are busy with its removal.
+			if ended = record.Sequence < w.at.kept || oldest.ends(storedAt(record)); ended {
 				break
 			}
 			if err := w.hand(record); err != nil {
@@ -276,7 +278,7 @@ func (w *walk) back(ctx context.Context) error {
 
 // older shows what older writers left, newest first.
 func (w *walk) older(ctx context.Context) error {
-	if w.enough() {
+	if w.enough() || w.at.erased {
 		return nil
 	}
 	count := legacyEvents

@@ -158,7 +158,8 @@ func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 		return place{}, err
 	}
 	head, err := h.log.LastSequence(ctx, jobID)
-	return place{jobID: jobID, epoch: extent.Epoch, head: head, kept: h.erased.of(jobID).kept(extent.Epoch)}, err
+	gone := h.erased.of(jobID)
+	return place{jobID: jobID, epoch: extent.Epoch, head: head, kept: gone.kept(extent.Epoch), erased: len(gone) > 0}, err
 }
 
 // jobRequest answers the parts that requests about one job share: the origin, the

@@ -2,11 +2,15 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -25,45 +29,44 @@ type JobDocuments struct {
 }
 
 // CountJob counts the documents that [Store.EraseJob] would remove.
-func (s *Store) CountJob(ctx context.Context, jobID string, through messaging.Position) (JobDocuments, error) {
-	return s.eachOfJob(ctx, jobID, through, false)
+func (s *Store) CountJob(ctx context.Context, jobID string, through messaging.Position) (found JobDocuments, err error) {
+	names, err := s.models(ctx)
+	if err != nil {
+		return found, err
+	}
+	for _, name := range names {
+		count, err := s.countOf(ctx, name, erased(jobID, through))
+		if err != nil {
+			return found, err
+		}
+		found.add(name, count)
+	}
+	found.Aggregates, err = s.countOf(ctx, jobsCollection, bson.D{{Key: fieldJobID, Value: jobID}})
+	return found, err
 }
 
 // EraseJob removes what the read models have of a job up to a position: documents
-// of that epoch up to its sequence, and all of other epochs and of older writers.
-// What the projections have not written yet is not theirs to know: the caller has
-// seen to it that nobody holds such records any more. A repeat is harmless. It
-// fails with [ErrUnavailable].
-func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Position) (JobDocuments, error) {
-	return s.eachOfJob(ctx, jobID, through, true)
-}
-
-func (s *Store) eachOfJob(ctx context.Context, jobID string, through messaging.Position, remove bool) (found JobDocuments, err error) {
-	filter := bson.D{{Key: fieldJobID, Value: jobID}, {Key: "$or", Value: bson.A{
-		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: through.Epoch}}}},
-		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lte", Value: stored(through.Sequence)}}}},
-		bson.D{{Key: fieldSequence, Value: nil}},
-	}}}
+// of that epoch up to its sequence, and all of other epochs and of older writers. The
+// caller has seen to it that no projection holds records of the job that it has yet to
+// write. told, if any, is called with the number of documents that are gone. A repeat is
+// harmless, and goes on where it was interrupted. It fails with [ErrUnavailable].
+func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Position, told func(removed uint64)) (found JobDocuments, err error) {
 	names, err := s.models(ctx)
 	if err != nil {
 		return found, err
 	}
 	for {
 		for _, name := range names {
-			model, part := partOf(name)
-			into := &found.Events
-			if model == headsCollection {
-				into = &found.Heads
-			}
-			found.Rebuilding = found.Rebuilding || part == shadowSuffix
-			count, err := s.ofJob(ctx, name, filter, remove)
+			before := found.Events + found.Heads
+			count, err := s.removeOf(ctx, name, jobID, through, func(count uint64) {
+				if told != nil {
+					told(before + count)
+				}
+			})
+			found.add(name, count)
 			if err != nil {
 				return found, err
 			}
-			*into += count
-		}
-		if !remove {
-			break
 		}
 		// A swap may have put a shadow into the place of a collection that was dealt with
 		// already. Once the names are the same as before, every collection was.
@@ -75,8 +78,28 @@ func (s *Store) eachOfJob(ctx context.Context, jobID string, through messaging.P
 			break
 		}
 	}
-	found.Aggregates, err = s.ofJob(ctx, jobsCollection, filter[:1], false)
+	found.Aggregates, err = s.countOf(ctx, jobsCollection, bson.D{{Key: fieldJobID, Value: jobID}})
 	return found, err
+}
+
+// add counts documents of a collection.
+func (d *JobDocuments) add(collection string, count uint64) {
+	model, part := partOf(collection)
+	d.Rebuilding = d.Rebuilding || part == shadowSuffix
+	if model == headsCollection {
+		d.Heads += count
+		return
+	}
+	d.Events += count
+}
+
+// erased matches the documents of a job that an erasure up to a position removes.
+func erased(jobID string, through messaging.Position) bson.D {
+	return bson.D{{Key: fieldJobID, Value: jobID}, {Key: "$or", Value: bson.A{
+		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: through.Epoch}}}},
+		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lte", Value: stored(through.Sequence)}}}},
+		bson.D{{Key: fieldSequence, Value: nil}},
+	}}}
 }
 
 // models returns the names of the read models' collections, with those of shadows and
@@ -96,24 +119,124 @@ func (s *Store) models(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-// ofJob counts the documents that the filter matches, and removes them if it is
-// told to.
-func (s *Store) ofJob(ctx context.Context, name string, filter bson.D, remove bool) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+const (
+	// eraseSpan is how many sequences one removal goes over, and so how many documents of
+	// each epoch it removes at most. The index by job and sequence serves it.
+	eraseSpan = 10_000
+	// eraseIDs is how many documents one removal names that are found otherwise.
+	eraseIDs = 500
+	// eraseTimeout bounds one removal. Some servers read a whole collection for it.
+	eraseTimeout = time.Minute
+)
+
+// countOf counts the documents of a collection that a filter matches.
+func (s *Store) countOf(ctx context.Context, name string, filter bson.D) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, eraseTimeout)
 	defer cancel()
-	collection := s.events.Database().Collection(name, sure())
-	if !remove {
-		count, err := collection.CountDocuments(ctx, filter)
-		if err != nil {
-			return 0, fmt.Errorf("count the job's documents in %s: %w: %w", name, ErrUnavailable, err)
-		}
-		return uint64(count), nil
-	}
-	result, err := collection.DeleteMany(ctx, filter)
+	count, err := s.events.Database().Collection(name, sure()).CountDocuments(ctx, filter)
 	if err != nil {
-		return 0, fmt.Errorf("remove the job's documents from %s: %w: %w", name, ErrUnavailable, err)
+		return 0, fmt.Errorf("count the job's documents in %s: %w: %w", name, ErrUnavailable, err)
+	}
+	return uint64(count), nil
+}
+
+// removeOf removes the job's documents from a collection: first those with a sequence
+// that is erased in every epoch, by ranges, then what is left.
+func (s *Store) removeOf(ctx context.Context, name, jobID string, through messaging.Position, told func(removed uint64)) (removed uint64, err error) {
+	collection := s.events.Database().Collection(name, sure())
+	fail := func(err error) error {
+		return fmt.Errorf("remove the job's documents from %s: %w: %w", name, ErrUnavailable, err)
+	}
+	last := stored(through.Sequence)
+	for after := int64(0); after < last; {
+		end := min(last, after+eraseSpan)
+		count, err := s.removeRange(ctx, collection, jobID, after, end)
+		if err != nil {
+			return removed, fail(err)
+		}
+		after = end
+		if count == 0 {
+			next, err := s.firstAfter(ctx, collection, jobID, after, last)
+			if err != nil {
+				return removed, fail(err)
+			}
+			after = next - 1
+			continue
+		}
+		removed += count
+		told(removed)
+	}
+	for {
+		count, more, err := s.removeSome(ctx, collection, erased(jobID, through))
+		if err != nil {
+			return removed, fail(err)
+		}
+		if !more {
+			return removed, nil
+		}
+		removed += count
+		told(removed)
+	}
+}
+
+// removeRange removes the job's documents with a sequence above after, up to end.
+func (s *Store) removeRange(ctx context.Context, collection *mongo.Collection, jobID string, after, end int64) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, eraseTimeout)
+	defer cancel()
+	result, err := collection.DeleteMany(ctx, between(jobID, after, end))
+	if err != nil {
+		return 0, err
 	}
 	return uint64(result.DeletedCount), nil
+}
+
+// firstAfter returns the lowest sequence of the job's documents above after, up to last;
+// the one after last where there is none.
+func (s *Store) firstAfter(ctx context.Context, collection *mongo.Collection, jobID string, after, last int64) (int64, error) {
+	if after >= last {
+		return last + 1, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, eraseTimeout)
+	defer cancel()
+	var found struct {
+		Sequence float64 `bson:"sequence"` // whatever type of number it has
+	}
+	err := collection.FindOne(ctx, between(jobID, after, last),
+		options.FindOne().SetSort(bson.D{{Key: fieldSequence, Value: 1}}).SetProjection(bson.D{{Key: fieldSequence, Value: 1}})).Decode(&found)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return last + 1, nil
+	}
+	return max(int64(found.Sequence), after+1), err
+}
+
+func between(jobID string, after, end int64) bson.D {
+	return bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: after}, {Key: "$lte", Value: end}}}}
+}
+
+// removeSome removes some of the documents that a filter matches. It reports whether
+// there were any, which another erasure of the job may have removed at the same time.
+func (s *Store) removeSome(ctx context.Context, collection *mongo.Collection, filter bson.D) (removed uint64, more bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, eraseTimeout)
+	defer cancel()
+	cursor, err := collection.Find(ctx, filter, options.Find().SetLimit(eraseIDs).SetProjection(bson.D{{Key: fieldID, Value: 1}}))
+	if err != nil {
+		return 0, false, err
+	}
+	var found []struct {
+		ID any `bson:"_id"`
+	}
+	if err := cursor.All(ctx, &found); err != nil || len(found) == 0 {
+		return 0, false, err
+	}
+	ids := make(bson.A, 0, len(found))
+	for _, document := range found {
+		ids = append(ids, document.ID)
+	}
+	result, err := collection.DeleteMany(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}})
+	if err != nil {
+		return 0, false, err
+	}
+	return uint64(result.DeletedCount), true, nil
 }
 
 // partOf says which read model a collection belongs to, and as what: empty for the

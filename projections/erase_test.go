@@ -34,7 +34,7 @@ func TestEraseBesideASwap(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	found, err := eraser.EraseJob(t.Context(), "job", messaging.Position{Epoch: "e", Sequence: 9})
+	found, err := eraser.EraseJob(t.Context(), "job", messaging.Position{Epoch: "e", Sequence: 9}, nil)
 	if err != nil || found.Events != 2 {
 		t.Errorf("erased %+v, %v", found, err)
 	}

@@ -22,17 +22,22 @@ func newErase() *cobra.Command {
 		Use:   "erase JOB --reason WHY",
 		Short: "Remove a job for good: a person's right to be forgotten",
 		Long: `erase removes what the service keeps of a job: its events in the log and its dead letters,
-overwritten on disk, and its documents in the read models. Gateways show nothing of it
-from then on, and tell its subscribers novel.gap with the reason "erased". Who erased
-what, when and why is noted for good ("realtime audit list"); the job's name and the
-reason stay there.
+and its documents in the read models. Gateways show nothing of it from then on, and tell
+its subscribers novel.gap with the reason "erased". Who erased what, when and why is
+noted for good ("realtime audit list"); the job's name and the reason stay there.
+
+Up to 1,000 events and dead letters are overwritten on disk. More are purged: nobody can
+read them from the servers any more, and their bytes stay in the files of the log until
+the server writes those anew. With --overwrite all are overwritten, which takes the
+server 10 to 50 ms each.
 
 Stop what publishes the job first: an event that is published later is a new one, and
 stays. The workers' own collection novel_jobs is never touched: what it holds is counted.
 A backup keeps its bytes. With --backup its manifest notes the erasure, and a restore
 does not bring the job back.
 
-It may be interrupted and repeated at any point.
+It may be interrupted and repeated at any point; "realtime operations" lists one that
+was interrupted. New events of the job can be read throughout.
 
 It exits with 0 when nothing of the job is left, 1 when something failed, 2 for wrong
 usage, 3 when there is nothing of the job and never was: look at how it is spelt.`,
@@ -71,6 +76,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 	flags.StringVar(&request.Reason, "reason", "", "why; it is kept for good, so name no person in it (required)")
 	flags.StringVar(&request.By, "by", osUser(), "who erases it")
 	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup that has to know; repeatable")
+	flags.BoolVar(&request.Overwrite, "overwrite", false, "overwrite each event and dead letter on disk, however many there are")
 	flags.BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
 	outputFlag(command, &output)
 	return command
@@ -90,13 +96,16 @@ func showErased(w io.Writer, result server.EraseResult) {
 		fmt.Fprintln(w, "WOULD REMOVE\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS")
 		found := result.Found
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", printable(result.JobID), found.Events, found.Letters, found.Documents, found.Heads)
+		if result.Purge {
+			fmt.Fprintln(w, "there is too much to overwrite it on disk: it would be purged, unless --overwrite is given")
+		}
 	}
 	if len(result.Done) > 0 {
-		fmt.Fprintln(w, "ERASED\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tUP TO\tNOTE")
+		fmt.Fprintln(w, "ERASED\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tUP TO\tNOTE\tON DISK")
 	}
 	for _, e := range result.Done {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\n", printable(e.JobID),
-			e.Removed.Events, e.Removed.Letters, e.Removed.Documents, e.Removed.Heads, e.Through, e.Number)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%s\n", printable(e.JobID),
+			e.Removed.Events, e.Removed.Letters, e.Removed.Documents, e.Removed.Heads, e.Through, e.Number, onDisk(e))
 	}
 	if before := result.Before; before != nil {
 		fmt.Fprintf(w, "nothing is left: erased by %s on %s\n", printable(before.By), before.At.Format(time.RFC3339))
@@ -118,6 +127,14 @@ func showErased(w io.Writer, result server.EraseResult) {
 	if result.Rebuilding {
 		fmt.Fprintln(w, "there is a shadow of a read model: if a rebuild runs, repeat this when it has ended")
 	}
+}
+
+// onDisk says what became of the bytes in the files of the log.
+func onDisk(erasure server.Erasure) string {
+	if erasure.Purged {
+		return "purged"
+	}
+	return "overwritten"
 }
 
 func newAudit() *cobra.Command {
@@ -157,10 +174,10 @@ be finished.`,
 					notes = []server.Erasure{}
 				}
 				err = render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
-					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tBY\tREASON")
+					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tON DISK\tBY\tREASON")
 					for _, n := range notes {
-						fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\n", n.Number, n.At.Format(time.RFC3339), n.Stage, printable(n.JobID), n.Through,
-							n.Removed.Events, n.Removed.Letters, n.Removed.Documents, n.Removed.Heads, printable(n.By), printable(n.Reason))
+						fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", n.Number, n.At.Format(time.RFC3339), n.Stage, printable(n.JobID), n.Through,
+							n.Removed.Events, n.Removed.Letters, n.Removed.Documents, n.Removed.Heads, onDisk(n), printable(n.By), printable(n.Reason))
 					}
 				})
 				if waiting := server.UnfinishedErasures(notes); err == nil && len(waiting) > 0 {

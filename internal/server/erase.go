@@ -38,7 +38,7 @@ func (o *Operator) Erase(ctx context.Context, request EraseRequest, dryRun bool,
 		return eraser.Plan(ctx, request)
 	}
 	operation := Operation{
-		Target: targetJob + request.JobID, Kind: "erase", Resume: fmt.Sprintf("realtime erase %q --reason %q", request.JobID, request.Reason),
+		Target: targetJob + request.JobID, Kind: "erase", Resume: eraseCommand(request),
 	}
 	var result EraseResult
 	err = o.during(ctx, operation, report, func(ctx context.Context, noted func(string, uint64, uint64)) error {
@@ -51,9 +51,22 @@ func (o *Operator) Erase(ctx context.Context, request EraseRequest, dryRun bool,
 	return result, err
 }
 
+// eraseCommand returns the command of a request, which finishes it after an interruption.
+func eraseCommand(request EraseRequest) string {
+	command := fmt.Sprintf("realtime erase %q --reason %q", request.JobID, request.Reason)
+	if request.Overwrite {
+		command += " --overwrite"
+	}
+	for _, dir := range request.Backups {
+		command += fmt.Sprintf(" --backup %q", dir)
+	}
+	return command
+}
+
 func (o *Operator) eraser(log *eventstore.Log, report func(step string, done, total uint64)) (*erasure.Eraser, error) {
 	cfg := erasure.Config{
 		Log: log, Audit: log.Audit(), Manifests: backup.Notes{}, Settle: fanout.ErasureLease + fanout.ErasureLease/5, Report: report,
+		OverwriteAtMost: erasure.DefaultOverwriteAtMost,
 	}
 	if o.app.cfg.MongoDBURI != "" {
 		db, err := openMongo(o.app.cfg, o.app.parts, o.app.logger)

@@ -159,6 +159,19 @@ func (l fusedLog) EraseJob(ctx context.Context, jobID string, through uint64, to
 	return count, errors.Join(err, l.burn())
 }
 
+func (l fusedLog) PurgeJob(ctx context.Context, jobID string, through uint64, told func(uint64)) (uint64, error) {
+	if err := l.burn(); err != nil {
+		_, _ = l.Log.PurgeJob(ctx, jobID, 7, told) // some of it
+		return 0, err
+	}
+	count, err := l.Log.PurgeJob(ctx, jobID, through, told)
+	return count, errors.Join(err, l.burn())
+}
+
+func (l fusedLog) RemoveDeadLetters(ctx context.Context, sequences []uint64) error {
+	return errors.Join(l.Log.RemoveDeadLetters(ctx, sequences), l.burn())
+}
+
 func (l fusedLog) EraseDeadLetter(ctx context.Context, sequence uint64) error {
 	return errors.Join(l.Log.EraseDeadLetter(ctx, sequence), l.burn())
 }
@@ -181,11 +194,11 @@ type fusedModels struct {
 	*fuse
 }
 
-func (m fusedModels) EraseJob(ctx context.Context, jobID string, through messaging.Position) (projections.JobDocuments, error) {
+func (m fusedModels) EraseJob(ctx context.Context, jobID string, through messaging.Position, told func(uint64)) (projections.JobDocuments, error) {
 	if err := m.burn(); err != nil {
 		return projections.JobDocuments{}, err
 	}
-	found, err := m.Store.EraseJob(ctx, jobID, through)
+	found, err := m.Store.EraseJob(ctx, jobID, through, told)
 	return found, errors.Join(err, m.burn())
 }
 
@@ -193,6 +206,11 @@ func (m fusedModels) EraseJob(ctx context.Context, jobID string, through messagi
 // end.
 func TestInterruptions(t *testing.T) {
 	t.Parallel()
+	t.Run("overwritten", func(t *testing.T) { t.Parallel(); interruptions(t, erasure.DefaultOverwriteAtMost) })
+	t.Run("purged", func(t *testing.T) { t.Parallel(); interruptions(t, 0) })
+}
+
+func interruptions(t *testing.T, overwriteAtMost uint64) {
 	s := setup(t)
 	dir := s.fill()
 	finished := false
@@ -203,6 +221,7 @@ func TestInterruptions(t *testing.T) {
 		}
 		fuse := &fuse{left: steps}
 		cfg := s.config()
+		cfg.OverwriteAtMost = overwriteAtMost
 		cfg.Log, cfg.Audit, cfg.Models = fusedLog{s.log, fuse}, fusedAudit{s.log.Audit(), fuse}, fusedModels{s.store, fuse}
 		_, err := erasure.New(cfg).Erase(t.Context(), request(dir))
 		if finished = err == nil; !finished && !errors.Is(err, errInterrupted) {

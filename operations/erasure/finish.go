@@ -15,6 +15,15 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
+const (
+	// turnLength is for how long the projections stand still at once while records are
+	// overwritten, and betweenTurns for how long they go on.
+	turnLength   = 10 * time.Second
+	betweenTurns = 2 * time.Second
+	// letterPage is how many dead letters are removed between two reports.
+	letterPage = 1000
+)
+
 // Finish removes what an erasure that was noted as begun is to remove, has it noted
 // in the backups, and notes that it is done. It may be repeated.
 func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups []string) (eventstore.Erasure, error) {
@@ -64,7 +73,7 @@ func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups [
 		return begun, err
 	}
 	removed.Documents, removed.Heads = documents.Events, documents.Heads
-	if removed.Letters, err = e.eraseLetters(ctx, begun.JobID); err != nil {
+	if removed.Letters, err = e.eraseLetters(ctx, begun); err != nil {
 		return begun, err
 	}
 	done := begun
@@ -94,26 +103,64 @@ func (e *Eraser) eraseDocuments(ctx context.Context, begun eventstore.Erasure, e
 	if epoch == begun.Epoch {
 		through.Sequence = begun.Through
 	}
-	e.cfg.Report("remove documents", 0, 0)
-	return e.cfg.Models.EraseJob(ctx, begun.JobID, through)
+	total := begun.Removed.Documents + begun.Removed.Heads
+	e.cfg.Report("remove documents", 0, total)
+	return e.cfg.Models.EraseJob(ctx, begun.JobID, through, func(removed uint64) {
+		e.cfg.Report("remove documents", removed, max(total, removed))
+	})
 }
+
+// errTurn ends a turn of an erasure, so that the projections can go on for a while.
+var errTurn = errors.New("the turn of the erasure is over")
 
 // eraseEvents removes the records from the log while no projection holds any. The
 // order counts: the server takes a record that is removed off a consumer's account of
 // what is in flight, whoever still holds it.
+//
+// Overwriting many takes long. It goes in turns, between which the projections go on
+// with what other jobs have got; what they write of this one is removed in the end.
 func (e *Eraser) eraseEvents(ctx context.Context, begun eventstore.Erasure) (erased uint64, err error) {
+	e.cfg.Report("pause the projections", 0, 0)
+	for {
+		count, done, err := e.eraseTurn(ctx, begun, erased)
+		erased += count
+		if err != nil || done {
+			return erased, err
+		}
+		if err := pauseFor(ctx, betweenTurns); err != nil {
+			return erased, err
+		}
+	}
+}
+
+// eraseTurn removes records until all are gone, or the turn is over. before have been
+// removed in earlier turns.
+func (e *Eraser) eraseTurn(ctx context.Context, begun eventstore.Erasure, before uint64) (erased uint64, done bool, err error) {
 	pause := pause{log: e.cfg.Log}
 	defer func() { err = errors.Join(err, pause.end(ctx)) }()
-	e.cfg.Report("pause the projections", 0, 0)
 	if err := pause.begin(ctx); err != nil {
-		return 0, err
+		return 0, false, err
+	}
+	turn, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	step, remove := "overwrite events", e.cfg.Log.EraseJob
+	if begun.Purged {
+		step, remove = "purge events", e.cfg.Log.PurgeJob
 	}
 	var lapsed error
-	erased, err = e.cfg.Log.EraseJob(ctx, begun.JobID, begun.Through, func(erased uint64) {
-		e.cfg.Report("overwrite events", erased, begun.Removed.Events)
+	began := time.Now()
+	erased, err = remove(turn, begun.JobID, begun.Through, func(erased uint64) {
+		e.cfg.Report(step, before+erased, max(begun.Removed.Events, before+erased))
 		lapsed = errors.Join(lapsed, pause.renew(ctx))
+		if !begun.Purged && time.Since(began) > turnLength {
+			end(errTurn)
+		}
 	})
-	return erased, errors.Join(err, lapsed, pause.held(ctx))
+	done = err == nil
+	if errors.Is(context.Cause(turn), errTurn) {
+		err = ctx.Err()
+	}
+	return erased, done, errors.Join(err, lapsed, pause.held(ctx))
 }
 
 // letters returns the dead letters that name the job, and those that cannot be read
@@ -135,17 +182,25 @@ func (e *Eraser) letters(ctx context.Context, jobID string) (named, mentions []u
 	return named, mentions, err
 }
 
-func (e *Eraser) eraseLetters(ctx context.Context, jobID string) (erased uint64, err error) {
-	named, _, err := e.letters(ctx, jobID)
+func (e *Eraser) eraseLetters(ctx context.Context, begun eventstore.Erasure) (erased uint64, err error) {
+	named, _, err := e.letters(ctx, begun.JobID)
 	if err != nil {
 		return 0, err
 	}
-	for _, sequence := range named {
-		if err := e.cfg.Log.EraseDeadLetter(ctx, sequence); err != nil {
+	for len(named) > 0 {
+		// One by one where each is overwritten, which takes a while.
+		page := named[:1]
+		if begun.Purged {
+			page = named[:min(len(named), letterPage)]
+			err = e.cfg.Log.RemoveDeadLetters(ctx, page)
+		} else {
+			err = e.cfg.Log.EraseDeadLetter(ctx, page[0])
+		}
+		if err != nil {
 			return erased, err
 		}
-		erased++
-		e.cfg.Report("overwrite dead letters", erased, uint64(len(named)))
+		named, erased = named[len(page):], erased+uint64(len(page))
+		e.cfg.Report("remove dead letters", erased, erased+uint64(len(named)))
 	}
 	return erased, nil
 }

@@ -189,7 +189,7 @@ func (s *system) count(collection, jobID string) int64 {
 
 // config is of an eraser on the system.
 func (s *system) config() erasure.Config {
-	return erasure.Config{Log: s.log, Audit: s.log.Audit(), Models: s.store, Manifests: backup.Notes{}}
+	return erasure.Config{Log: s.log, Audit: s.log.Audit(), Models: s.store, Manifests: backup.Notes{}, OverwriteAtMost: erasure.DefaultOverwriteAtMost}
 }
 
 // gone fails the test if anything of the job up to now is left, or anything of the
