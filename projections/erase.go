@@ -35,7 +35,7 @@ func (s *Store) CountJob(ctx context.Context, jobID string, through messaging.Po
 		return found, err
 	}
 	for _, name := range names {
-		count, err := s.countOf(ctx, name, erased(jobID, through))
+		count, err := s.countOf(ctx, name, upTo(jobID, through))
 		if err != nil {
 			return found, err
 		}
@@ -93,8 +93,8 @@ func (d *JobDocuments) add(collection string, count uint64) {
 	d.Events += count
 }
 
-// erased matches the documents of a job that an erasure up to a position removes.
-func erased(jobID string, through messaging.Position) bson.D {
+// upTo matches the documents of a job that an erasure up to a position removes.
+func upTo(jobID string, through messaging.Position) bson.D {
 	return bson.D{{Key: fieldJobID, Value: jobID}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: through.Epoch}}}},
 		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lte", Value: stored(through.Sequence)}}}},
@@ -167,7 +167,7 @@ func (s *Store) removeOf(ctx context.Context, name, jobID string, through messag
 		told(removed)
 	}
 	for {
-		count, more, err := s.removeSome(ctx, collection, erased(jobID, through))
+		count, more, err := s.removeSome(ctx, collection, upTo(jobID, through))
 		if err != nil {
 			return removed, fail(err)
 		}

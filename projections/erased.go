@@ -101,10 +101,19 @@ func (s *Store) removeErased(ctx context.Context, ids bson.A) error {
 		ids = ids[len(chunk):]
 		filter := bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: chunk}}}, {Key: fieldSequence, Value: nil}}
 		for _, name := range names {
-			if _, err := s.ofJob(ctx, name, filter, true); err != nil {
+			if err := s.remove(ctx, name, filter); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+func (s *Store) remove(ctx context.Context, name string, filter bson.D) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	if _, err := s.events.Database().Collection(name, sure()).DeleteMany(ctx, filter); err != nil {
+		return fmt.Errorf("remove documents of erased events from %s: %w: %w", name, ErrUnavailable, err)
 	}
 	return nil
 }
