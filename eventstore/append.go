@@ -61,8 +61,9 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 				l.metrics.appended.Inc()
 			}
 			if retried {
-				l.refreshEpoch(ctx)
+				l.unsettled.Store(true)
 			}
+			l.settle(ctx)
 			return receipt, nil
 		case errors.Is(err, ErrIDConflict):
 			l.metrics.conflicts.Inc()

@@ -40,6 +40,8 @@ const (
 	codeStreamOffline         jetstream.ErrorCode = 10118
 	codeConsumerOffline       jetstream.ErrorCode = 10119
 	codeInFlight              jetstream.ErrorCode = 10158
+	codeBatchDisabled         jetstream.ErrorCode = 10174
+	codeBatchIncomplete       jetstream.ErrorCode = 10176
 )
 
 func hasCode(err error, codes ...jetstream.ErrorCode) bool {

@@ -51,6 +51,12 @@ type Log struct {
 	identityLog  rate.Sometimes
 
 	writing writing
+	// maxBatch is the size of the largest batch, 0 without batches; unsettled says that
+	// the outcome of an attempt to append was unknown.
+	maxBatch  atomic.Int64
+	unsettled atomic.Bool
+	// singles logs once that there are no batches.
+	singles sync.Once
 
 	letterRoom letterRoom
 
@@ -136,17 +142,21 @@ func (l *Log) whenAvailable(ctx context.Context, ensure func(context.Context) er
 
 // tooOld reports whether a server does not know batches of direct gets. A version
 // that cannot be read is given the benefit of the doubt.
-func tooOld(version string) bool {
-	var major, minor int
-	if _, err := fmt.Sscanf(version, "%d.%d", &major, &minor); err != nil {
+func tooOld(version string) bool { return before(version, 11) }
+
+// before reports whether a server's version is less than 2.minor; false where the
+// version cannot be read.
+func before(version string, minor int) bool {
+	var major, has int
+	if _, err := fmt.Sscanf(version, "%d.%d", &major, &has); err != nil {
 		return false
 	}
-	return major < 2 || major == 2 && minor < 11
+	return major < 2 || major == 2 && has < minor
 }
 
 // ensure makes the streams, or adopts them, and learns the epoch.
 func (l *Log) ensure(ctx context.Context) error {
-	info, err := ensureEvents(ctx, l.js, l.cfg)
+	info, err := ensureEvents(ctx, l.js, l.cfg, hasBatches(l.conn.ConnectedServerVersion()))
 	if err != nil {
 		return err
 	}
@@ -160,6 +170,7 @@ func (l *Log) ensure(ctx context.Context) error {
 // far it goes.
 func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (State, error) {
 	l.settings.Store(settingsOf(info))
+	l.noteBatches(info.Config)
 	l.noteFlaws(info.Config)
 	epoch, err := l.identify(ctx, info)
 	if err != nil {

@@ -17,6 +17,7 @@ type metrics struct {
 	knownIDs           prometheus.Gauge
 	retries            *prometheus.CounterVec
 	appendSeconds      prometheus.Histogram
+	batches            *prometheus.CounterVec
 	deadLetters        *prometheus.CounterVec
 	deadLettersRemoved prometheus.Counter
 	full               prometheus.Gauge
@@ -56,6 +57,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Help:    "Time from the first attempt of an append to its acknowledgement.",
 			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
+		batches:            labelled("append_batches_total", "outcome", "Batches of records by outcome: stored; refused, nothing was stored; unknown, no answer in time."),
 		deadLetters:        labelled("dead_letters_total", "reason", "Events stored as dead letters."),
 		deadLettersRemoved: counter("dead_letters_removed_total", "Dead letters removed because the letters of their reason took the most room in a stream that was nearly full."),
 		full:               gauge("log_full", "1 while the log refuses records for want of room."),
@@ -80,6 +82,9 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, flaw := range Flaws() {
 		m.flaws.WithLabelValues(string(flaw))
 	}
+	for _, outcome := range []batchOutcome{batchStored, batchRefused, batchUnknown} {
+		m.batches.WithLabelValues(string(outcome))
+	}
 	for _, cause := range causes {
 		m.retries.WithLabelValues(string(cause))
 	}
@@ -97,7 +102,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	var errs []error
 	for _, collector := range []prometheus.Collector{
-		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
+		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.batches, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
 		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.unreadable,
 	} {
 		errs = append(errs, registerer.Register(collector))

@@ -29,13 +29,15 @@ const serverMetadataPrefix = "_nats."
 // Gateways that start together agree on one epoch: each offers its own with the
 // stream it asks for, the server accepts the first and refuses the others, and
 // those read what was accepted.
-func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config) (*jetstream.StreamInfo, error) {
+func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config, batches bool) (*jetstream.StreamInfo, error) {
 	return ensureStream(ctx, js, eventStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = eventStream
 		stream.Description = "Every accepted event, by job."
 		stream.Storage = jetstream.FileStorage
 		stream.Retention = jetstream.LimitsPolicy
 		mend(stream)
+		// A capability, and not a limit that the users of the log chose.
+		stream.AllowAtomicPublish = stream.AllowAtomicPublish || batches
 		if created.IsZero() {
 			stream.MaxBytes = cfg.MaxBytes
 			stream.MaxAge = cfg.MaxAge

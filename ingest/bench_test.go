@@ -26,6 +26,17 @@ func (l *discardLog) Append(context.Context, messaging.Record) (messaging.Receip
 	return messaging.Receipt{Sequence: l.sequence.Add(1)}, nil
 }
 
+func (*discardLog) MaxBatch() int { return 1000 }
+
+func (l *discardLog) AppendBatch(_ context.Context, records []messaging.Record) ([]messaging.Receipt, error) {
+	receipts := make([]messaging.Receipt, len(records))
+	for n := range records {
+		l.appended <- struct{}{}
+		receipts[n].Sequence = l.sequence.Add(1)
+	}
+	return receipts, nil
+}
+
 func (*discardLog) DeadLetter(context.Context, messaging.DeadLetter) error { return nil }
 func (*discardLog) Head(context.Context) (uint64, error)                   { return 0, nil }
 

@@ -174,6 +174,15 @@ func (c *connection) baseline(ctx context.Context, timeout time.Duration) (uint6
 	return head, nil
 }
 
+// knownBaseline returns the baseline if the log has told it.
+func (c *connection) knownBaseline() (head uint64, known bool) {
+	if !c.asking.TryLock() { // The log is being asked.
+		return 0, false
+	}
+	defer c.asking.Unlock()
+	return c.head, c.known
+}
+
 // dialOnce makes the one network connection.
 func (c *connection) dialOnce(ctx context.Context, network, addr string, dial dialer) (net.Conn, error) {
 	c.connecting.Lock()

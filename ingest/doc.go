@@ -2,10 +2,10 @@
 //
 // # Data flow
 //
-//	Redis ──▶ listener ─▶ decode ─┬─▶ budget ─▶ lane of the job ─▶ Log.Append ─┬─▶ receipts ──▶ Redis
-//	                      refused └─▶ letters ▶ dead-letter lane ─▶ Log.DeadLetter
-//	HTTP ───▶ body ─────▶ decode ───▶ budget ─▶ lane of the job ─▶ Log.Append ─┴─▶ answer ────▶ HTTP
-//	             └─ refused: told in the answer
+//	Redis ──▶ listener ─▶ decode ─┬─▶ budget ─┐                   ┌─▶ Log.AppendBatch ─┬─▶ receipts ──▶ Redis
+//	                      refused └─▶ letters ┼─▶ queue ─▶ writer ┼─▶ Log.Append ──────┤
+//	HTTP ───▶ body ─────▶ decode ───▶ budget ─┘                   └─▶ Log.DeadLetter   └─▶ answer ────▶ HTTP
+//	             └─ refused in the answer
 //
 // Bytes come from the channel [messaging.EventsChannel], or in a request that
 // [Ingest.ServePublish] serves, and leave as records through the [Log] that the
@@ -15,9 +15,10 @@
 //
 // # Invariants
 //
-//   - Per job one append is in flight, whatever the events came by, in the order
-//     in which Redis delivered them, and in which they stand in a request's body;
-//     across jobs there are as many as there are active jobs.
+//   - Per job one write is in flight, of one event or of several in their order,
+//     whether they came from Redis or over HTTP: the order in which Redis delivered
+//     them, and in which they stand in a request's body. The events of all jobs that
+//     arrived while a write was under way are the next write.
 //   - What was read from Redis is appended or dead-lettered. When the log is
 //     slow or away, what waits is bounded in events and bytes; at the bound the
 //     reading from Redis stops until there is room, which is counted and logged.
@@ -41,9 +42,10 @@
 // # Goroutines
 //
 // [New] starts nothing. [Ingest.Run] reads Redis on its own goroutine and owns
-// all others: two that send pings and ask Redis for its counts per subscription (end with it), one per
-// active job (ends when its queue is empty), one that publishes receipts (ends
-// when its queue is closed). It returns after all of them have. Requests run on
+// all others: two that send pings and ask Redis for its counts per connection (end with it),
+// the writer (ends when the queue is closed and empty), one per job with an event
+// that is stored by itself (ends with it), one that publishes receipts (ends when its
+// queue is closed). It returns after all of them have. Requests run on
 // the goroutines of the caller's HTTP server, before, during and after Run; only
 // during it are they taken in.
 package ingest

@@ -27,7 +27,7 @@ const whitespace = " \t\r\n"
 // A body of application/json is one envelope, one of application/x-ndjson has an
 // envelope on each line; blank lines are passed over. White space around an
 // envelope is not part of it. The envelopes of one job are stored in the order
-// in which they stand in the body; they share the job's lane with what comes
+// in which they stand in the body; they share the job's queue with what comes
 // from Redis. No receipts are published in Redis for them: this answer is the
 // receipt.
 //

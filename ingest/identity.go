@@ -14,7 +14,7 @@ import (
 //
 // The name is "h:", a hash of the payload, and an ordinal among the identical
 // payloads lately heard. Redis delivers one channel in one order to every
-// subscriber, and equal payloads are of one job and so of one lane: gateways
+// subscriber, and equal payloads are of one job and so in one order: gateways
 // that have heard the same count the same, and the log answers the second of
 // them with "duplicate".
 //
@@ -66,7 +66,7 @@ type identities struct {
 type payloadHash [sha256.Size / 2]byte
 
 // identity is what is known of one payload. While it is taken it belongs to the
-// lane that took it.
+// write that took it.
 type identity struct {
 	hash payloadHash
 	// next is the ordinal of the next publish.

@@ -47,11 +47,11 @@ type Ingest struct {
 	requests   *requests
 
 	started atomic.Bool
-	// begun is closed when Run has set lanes, which are not there before.
+	// begun is closed when Run takes events.
 	begun chan struct{}
-	lanes *lanes
-	// abandoned counts the deliveries that were given up, and abandonedFor is why one
-	// of them was.
+	queue *queue
+	// abandoned counts the events that were given up, and abandonedFor is why one of
+	// them was.
 	abandoned    atomic.Int64
 	abandonedFor atomic.Pointer[error]
 	letters      *letters
@@ -75,6 +75,7 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		cfg:         cfg,
 		logger:      logger,
 		begun:       make(chan struct{}),
+		queue:       newQueue(),
 		identities:  newIdentities(cfg.DedupWindow, cfg.MaxIdentities),
 		requests:    &requests{maxRequests: cfg.MaxPublishRequests, maxBytes: cfg.MaxPublishBytes},
 		rejectLog:   rate.Sometimes{Interval: logInterval},
@@ -110,11 +111,12 @@ func (i *Ingest) Run(ctx context.Context) error {
 	if i.redis != nil {
 		endReceipts = i.startReceipts(work)
 	}
-	i.lanes = newLanes(func(t turn) {
-		defer t.budget.give(t.sizeBytes)
-		defer i.guard.Recover("lane", nil)
-		t.store(work)
-	})
+	written := make(chan struct{})
+	go func() { // ends after queue.close
+		defer close(written)
+		writer := &writer{Ingest: i, cost: newCost()}
+		writer.run(work)
+	}()
 	close(i.begun)
 
 	if i.redis != nil {
@@ -124,7 +126,8 @@ func (i *Ingest) Run(ctx context.Context) error {
 	}
 	deadline := time.AfterFunc(i.cfg.DrainTimeout, endWork)
 	defer deadline.Stop()
-	i.lanes.close()
+	i.queue.close()
+	<-written
 	endReceipts()
 
 	if abandoned := i.abandoned.Load(); abandoned > 0 {
@@ -162,7 +165,7 @@ func (i *Ingest) listen(ctx context.Context) {
 		outages: i.outages,
 		census:  census,
 		metrics: i.metrics,
-		deliver: i.deliver,
+		receive: i.receive,
 	}
 	listener.run(ctx)
 }

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// deadLetterLanes is how many dead letters are written at a time. They need no
-	// order, and one lane would let a flood of them hold up the reading.
-	deadLetterLanes = 8
+	// letterQueues is how many dead letters are written at a time. They need no order,
+	// and one queue would let a flood of them hold up the reading.
+	letterQueues = 8
 	// letterTimeout bounds one attempt to store a letter. The log itself would try for
 	// as long as it may, and nobody would learn that letters cannot be stored.
 	letterTimeout = 5 * time.Second
@@ -32,7 +32,7 @@ type letters struct {
 	budget *budget
 	// failing says that the last attempt to store one has failed.
 	failing atomic.Bool
-	// turn numbers the letters, for the choice of a lane.
+	// turn numbers the letters, for the choice of a queue.
 	turn atomic.Uint64
 
 	dropLog rate.Sometimes
@@ -67,33 +67,24 @@ func (l *letters) take(ctx context.Context, sizeBytes int) bool {
 	return true
 }
 
-// lane returns the lane of the next letter. A jobId has no control characters, so it
-// is no job's.
-func (l *letters) lane() string {
-	return "\x00" + strconv.FormatUint(l.turn.Add(1)%deadLetterLanes, 10)
+// key returns the key of the next letter's queue, which no jobId is: those have no
+// control characters.
+func (l *letters) key() string {
+	return "\x00" + strconv.FormatUint(l.turn.Add(1)%letterQueues, 10)
 }
 
-// bury has a dead letter stored on a lane of its own. It returns at once, unless the
-// letters that wait use all their room and are being stored. buried is called once
-// the letter is stored; it may be nil.
-func (i *Ingest) bury(ctx context.Context, letter messaging.DeadLetter, buried func()) {
-	if !i.letters.take(ctx, len(letter.Body)) {
+// bury puts a dead letter into the queue. It returns at once, unless the letters that
+// wait use all their room and are being stored.
+func (i *Ingest) bury(ctx context.Context, letter *event) {
+	if !i.letters.take(ctx, letter.sizeBytes) {
 		i.metrics.lettersDropped.Inc()
 		i.letters.dropLog.Do(func() {
-			i.logger.Error("dead letters are dropped: the log does not store them and no more can wait", "reason", letter.Reason)
+			i.logger.Error("dead letters are dropped: the log does not store them and no more can wait", "reason", letter.letter.Reason)
 		})
 		return
 	}
-	waits := turn{budget: i.letters.budget, sizeBytes: len(letter.Body), store: func(ctx context.Context) {
-		if err := i.storeLetter(ctx, letter); err != nil {
-			i.abandon(err)
-		} else if buried != nil {
-			buried()
-		}
-	}}
-	if !i.lanes.add(i.letters.lane(), waits) { // An event that is stored while the lanes close.
-		waits.store(ctx)
-		i.letters.budget.give(waits.sizeBytes)
+	if !i.queue.add(i.letters.key(), letter) { // An event that is stored while the queue closes.
+		i.storeOne(ctx, letter)
 	}
 }
 

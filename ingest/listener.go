@@ -31,9 +31,9 @@ type listener struct {
 	outages *outages
 	census  *census
 	metrics *metrics
-	// deliver is given each payload in the order of arrival, and keeps the
-	// reading from Redis waiting until it returns.
-	deliver func(ctx context.Context, payload string, via *connection)
+	// receive is given each payload in the order of arrival. The reading from Redis
+	// waits until it returns.
+	receive func(ctx context.Context, payload string, via *connection)
 	// hinted says that the hint how to lose nothing in a gap was logged.
 	hinted bool
 }
@@ -107,7 +107,7 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	var watchers sync.WaitGroup // both end with watching, and are waited for below
 	watchers.Go(func() { connection.ping(watching) })
 	watchers.Go(func() { l.census.follow(watching, l.cfg.PingInterval) })
-	err = l.receive(ctx, connection)
+	err = l.read(ctx, connection)
 	stopWatching()
 	connection.close() // a ping may be in the middle of a write
 	watchers.Wait()
@@ -129,14 +129,14 @@ func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
 	l.logger.Warn("subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts", attrs...)
 }
 
-// receive hands payloads on until the subscription ends.
-func (l *listener) receive(ctx context.Context, c *connection) error {
+// read hands payloads on until the subscription ends.
+func (l *listener) read(ctx context.Context, c *connection) error {
 	for {
 		payload, err := c.receive(ctx)
 		if err != nil {
 			return err
 		}
-		l.deliver(ctx, payload, c)
+		l.receive(ctx, payload, c)
 		if ctx.Err() != nil {
 			return fmt.Errorf("receive from Redis: %w", context.Cause(ctx))
 		}

@@ -15,6 +15,13 @@ type Log interface {
 	// two errors that a retry cannot mend: one that implements [Conflict], and a
 	// [*messaging.Rejection]; both end as a dead letter.
 	Append(ctx context.Context, r messaging.Record) (messaging.Receipt, error)
+	// MaxBatch returns how many records AppendBatch takes; 0 where it takes none.
+	MaxBatch() int
+	// AppendBatch stores records in the order given, all of them or none, in one
+	// attempt. The receipt of one that was there already says Duplicate. An error that
+	// implements [BatchRefusal] says that nothing is stored; after any other one the
+	// outcome is unknown until each record is appended again under its MessageID.
+	AppendBatch(ctx context.Context, records []messaging.Record) ([]messaging.Receipt, error)
 	// DeadLetter stores a refused event.
 	DeadLetter(ctx context.Context, d messaging.DeadLetter) error
 	// Head returns the last sequence of the whole log, 0 when it is empty.
@@ -27,4 +34,12 @@ type Conflict interface {
 	error
 	// IDConflict reports whether the error is such a conflict.
 	IDConflict() bool
+}
+
+// BatchRefusal is implemented by the error of [Log.AppendBatch] for a batch of which one
+// record cannot be stored with the others.
+type BatchRefusal interface {
+	error
+	// BatchRefused reports whether the error is such a refusal.
+	BatchRefused() bool
 }

@@ -41,6 +41,8 @@ type memoryLog struct {
 	// headErr is what Head fails with.
 	headErr error
 	heads   int
+	// batches counts the attempts to append several records at once.
+	batches int
 
 	active    map[string]int
 	mostPerID int
@@ -70,6 +72,49 @@ func (l *memoryLog) Append(ctx context.Context, r messaging.Record) (messaging.R
 		case <-time.After(time.Millisecond):
 		}
 	}
+}
+
+// refusedError is what a log answers to a batch with an id that it has.
+type refusedError struct{}
+
+func (refusedError) Error() string      { return "the batch was refused" }
+func (refusedError) BatchRefused() bool { return true }
+
+// MaxBatch is that of a server.
+func (l *memoryLog) MaxBatch() int { return 1000 }
+
+// AppendBatch stores all records or none, in one attempt.
+func (l *memoryLog) AppendBatch(ctx context.Context, records []messaging.Record) ([]messaging.Receipt, error) {
+	for _, r := range records {
+		l.enter(r.JobID)
+		err := l.hold(ctx, r.JobID)
+		l.leave(r.JobID)
+		if err != nil {
+			return nil, err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.batches++
+	names := make(map[string]bool)
+	for _, r := range records {
+		if _, known := l.bySequence[r.MessageID]; known || names[r.MessageID] {
+			return nil, refusedError{}
+		}
+		names[r.MessageID] = true
+	}
+	receipts := make([]messaging.Receipt, len(records))
+	for n, r := range records {
+		l.records = append(l.records, r)
+		receipts[n].Sequence = uint64(len(l.records))
+		l.bySequence[r.MessageID] = receipts[n].Sequence
+	}
+	l.change()
+	if l.lostAnswers > 0 {
+		l.lostAnswers--
+		return nil, errPassing
+	}
+	return receipts, nil
 }
 
 // attempt appends once.

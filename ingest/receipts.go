@@ -15,7 +15,7 @@ import (
 const receiptBatch = 128
 
 // receipts publishes receipts and refusals without ever holding up an append: a
-// queue that many lanes fill and one goroutine empties. What does not fit into the queue,
+// queue that many goroutines fill and one empties. What does not fit into the queue,
 // or what Redis does not take, is counted and given up; the producer publishes
 // the event again and is answered as a duplicate.
 type receipts struct {

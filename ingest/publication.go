@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -11,10 +12,13 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// batch is the envelopes of one request on their way through the lanes. Each is
-// ended once: by the lane that has processed it, or by the request that has
-// withdrawn it. A request may be answered before all are ended.
-type batch struct {
+// publication is the envelopes of one request on their way to the log. Each is ended
+// once: by the writer, or by the request that has withdrawn it. A request may be
+// answered before all are ended.
+type publication struct {
+	// asked ends with the request, or with its time: then nothing more is begun.
+	asked context.Context
+
 	mu sync.Mutex // guards the two below
 	// outcomes has the place of each line.
 	outcomes []outcome
@@ -22,58 +26,59 @@ type batch struct {
 	// later changes nothing.
 	answered bool
 
-	// jobs are the lanes that have lines.
+	// jobs are those that have lines.
 	jobs map[string]struct{}
-	// open counts the lines that are in lanes, and the request until it has put
-	// all of them there; ended is closed at 0.
+	// open counts the lines that are in the queue or being written, and the request
+	// until it has put all of them there; ended is closed at 0.
 	open  atomic.Int64
 	ended chan struct{}
 }
 
 // answerGrace is how long a request still waits, after its time is over, for what
 // the log has begun. As a rule that ends at once with the request's context; a log
-// that has lost its server may take seconds. The lane waits for it, so that no later
-// event of the job overtakes; the request does not.
+// that has lost its server may take seconds. The later events of the job wait for it;
+// the request does not.
 const answerGrace = 250 * time.Millisecond
 
 // storeLines stores envelopes, and returns what became of each once all of them
 // are ended, or answerGrace after ctx has. The key is the id of those without one.
 //
 // Of two lines of one job, the second is never stored when the first was given
-// up: the lanes keep their order, and when ctx or the drain of the gateway ends,
+// up: each job keeps its order, and when ctx or the drain of the gateway ends,
 // nothing is begun any more.
 func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []outcome {
 	i.metrics.httpReceived.Add(float64(len(lines)))
-	b := &batch{
+	p := &publication{
+		asked:    ctx,
 		outcomes: make([]outcome, len(lines)),
 		jobs:     make(map[string]struct{}),
 		ended:    make(chan struct{}),
 	}
-	b.open.Add(1)
+	p.open.Add(1)
 	for n, line := range lines {
 		record, refused := i.record(line.text, key)
 		if refused != nil {
-			b.set(n, outcome{problem: refused})
+			p.set(n, outcome{problem: refused})
 			continue
 		}
-		b.set(n, outcome{problem: problemNotStored})
+		p.set(n, outcome{problem: problemNotStored})
 		if i.budget.take(ctx, len(record.Body)) {
-			i.enqueue(ctx, b, n, record)
+			i.enqueue(p, n, record)
 		}
 	}
-	b.end()
+	p.end()
 	select {
-	case <-b.ended:
+	case <-p.ended:
 	case <-ctx.Done():
-		i.withdraw(b)
+		i.withdraw(p)
 		grace := time.NewTimer(answerGrace)
 		defer grace.Stop()
 		select {
-		case <-b.ended:
+		case <-p.ended:
 		case <-grace.C:
 		}
 	}
-	outcomes := b.take()
+	outcomes := p.take()
 	for _, o := range outcomes {
 		if o.problem != nil {
 			i.metrics.httpRefused.WithLabelValues(o.problem.Code).Inc()
@@ -105,81 +110,77 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 	return record, nil
 }
 
-// enqueue puts a line, for which the budget was taken, into the lane of its job.
-func (i *Ingest) enqueue(ctx context.Context, b *batch, n int, record messaging.Record) {
-	b.open.Add(1)
-	added := i.lanes.add(record.JobID, turn{
-		store: func(work context.Context) {
-			defer b.end()
-			b.set(n, outcome{problem: problemUnconfirmed}) // as long as the log has it in hand
-			b.set(n, i.storeRecord(work, ctx, record))
-		},
-		budget:    i.budget,
-		sizeBytes: len(record.Body),
-		batch:     b,
-	})
-	if !added { // the gateway is stopping
-		i.budget.give(len(record.Body))
-		b.end()
+// enqueue puts a line, for which the budget was taken, into the queue of its job.
+func (i *Ingest) enqueue(p *publication, n int, record messaging.Record) {
+	e := &event{record: record, request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
+	p.open.Add(1)
+	if !i.queue.add(record.JobID, e) { // the gateway is stopping
+		e.settle()
 		return
 	}
-	b.jobs[record.JobID] = struct{}{}
+	p.jobs[record.JobID] = struct{}{}
 }
 
-// withdraw ends the lines that no lane has begun.
-func (i *Ingest) withdraw(b *batch) {
-	for jobID := range b.jobs {
-		for _, t := range i.lanes.withdraw(jobID, b) {
-			i.budget.give(t.sizeBytes)
-			b.end()
+// withdraw ends the lines that are not being written.
+func (i *Ingest) withdraw(p *publication) {
+	for jobID := range p.jobs {
+		for _, e := range i.queue.withdraw(jobID, p) {
+			e.settle()
 		}
 	}
 }
 
 // set notes what became of a line, unless the request was answered.
-func (b *batch) set(n int, o outcome) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.answered {
-		b.outcomes[n] = o
+func (p *publication) set(n int, o outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.answered {
+		p.outcomes[n] = o
 	}
 }
 
 // take returns the outcomes for the answer.
-func (b *batch) take() []outcome {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.answered = true
-	return b.outcomes
+func (p *publication) take() []outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answered = true
+	return p.outcomes
 }
 
 // end counts one line as ended.
-func (b *batch) end() {
-	if b.open.Add(-1) == 0 {
-		close(b.ended)
+func (p *publication) end() {
+	if p.open.Add(-1) == 0 {
+		close(p.ended)
 	}
 }
 
-// storeRecord appends a record until work or the request's context ends.
-func (i *Ingest) storeRecord(work, asked context.Context, record messaging.Record) outcome {
-	if asked.Err() != nil || work.Err() != nil {
-		return outcome{problem: problemNotStored}
+// appendLine appends the record of a line until work or its request ends.
+func (i *Ingest) appendLine(work context.Context, e *event) (messaging.Receipt, error) {
+	if err := work.Err(); err != nil {
+		return messaging.Receipt{}, errNotBegun
+	}
+	if !e.begin() {
+		return messaging.Receipt{}, errNotBegun
 	}
 	ctx, cancel := context.WithCancel(work)
 	defer cancel()
-	defer context.AfterFunc(asked, cancel)()
-	stored, err := i.log.Append(ctx, record)
-	if rejection, final := refusal(err); final {
-		return outcome{problem: notTaken(rejection)}
+	defer context.AfterFunc(e.request.asked, cancel)()
+	return i.log.Append(ctx, e.record)
+}
+
+// errNotBegun says that a line was not given to the log, because its time was over.
+var errNotBegun = errors.New("the request has ended")
+
+// fail notes that a line is not in the log, as far as that is known. rejection is nil
+// unless the log refuses it for good.
+func (p *publication) fail(e *event, rejection *messaging.Rejection, err error) {
+	switch {
+	case rejection != nil:
+		p.set(e.line, outcome{problem: notTaken(rejection)})
+	case errors.Is(err, errNotBegun): // What is known of it stands there already.
+	default:
+		p.set(e.line, outcome{problem: problemUnconfirmed})
 	}
-	if err != nil {
-		return outcome{problem: problemUnconfirmed}
-	}
-	// Under a name that is nobody else's, it is a first attempt whose answer was
-	// lost.
-	duplicate := stored.Duplicate && record.ID != ""
-	i.metrics.stored(duplicate)
-	return outcome{receipt: &receipt{ID: record.ID, JobID: record.JobID, Sequence: stored.Sequence, Duplicate: duplicate}}
 }
 
 // notTaken returns the problem of an event that the log refuses, whose details

@@ -1,0 +1,135 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// BenchmarkRedisToLog measures an event's way from Redis into a log on disk, and the CPU
+// time of this process for it, the embedded server's included. An event has 330 bytes and
+// an id. Run it with -benchtime 20000x or so. BenchmarkSync in the same run says what the
+// disk does.
+func BenchmarkRedisToLog(b *testing.B) {
+	for _, durability := range []struct {
+		name string
+		cfg  natsserver.Config
+	}{
+		{"sync=always", natsserver.Config{SyncAlways: true}},
+		{"sync=10s", natsserver.Config{SyncInterval: 10 * time.Second}},
+	} {
+		for _, jobs := range []int{64, 1} {
+			b.Run(fmt.Sprintf("%s/jobs=%d", durability.name, jobs), func(b *testing.B) { redisToLog(b, durability.cfg, jobs) })
+		}
+	}
+}
+
+func redisToLog(b *testing.B, cfg natsserver.Config, jobs int) {
+	// outstanding bounds what is published and not stored, so that Redis does not drop
+	// its subscriber.
+	const outstanding, pipeline = 5000, 100
+	ctx := b.Context()
+	cfg.StoreDir = b.TempDir()
+	server, err := natsserver.Start(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = server.Close(context.Background()) }()
+	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	logger, registry := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	log, err := eventstore.Open(ctx, conn, eventstore.DefaultConfig(), logger, registry)
+	if err != nil {
+		b.Fatal(err)
+	}
+	client := testkit.StartRedis(b).Client()
+	g, err := ingest.New(client, log, messaging.DefaultCatalogue(), ingest.DefaultConfig(), logger, registry)
+	if err != nil {
+		b.Fatal(err)
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(running) }() // stopped below
+	eventually(b, "the subscription", func() bool { return g.Connected() == nil })
+
+	stored := func() int {
+		head, err := log.Head(ctx)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return int(head)
+	}
+	padding := strings.Repeat("x", 200)
+	b.ReportAllocs()
+	b.ResetTimer()
+	used := cpuTime(b)
+	for published := 0; published < b.N; {
+		pipe := client.Pipeline()
+		for range min(pipeline, b.N-published) {
+			published++
+			text := event(fmt.Sprint("job-", published%jobs), fmt.Sprint("id-", published), published)
+			pipe.Publish(ctx, messaging.EventsChannel, strings.Replace(text, `"t"`, `"`+padding+`"`, 1))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			b.Fatal(err)
+		}
+		for published-stored() > outstanding {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	for stored() < b.N {
+		time.Sleep(time.Millisecond)
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+	b.ReportMetric(float64((cpuTime(b)-used).Microseconds())/float64(b.N), "cpu-µs/event")
+	stop()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkSync is a plain write of 330 bytes and fsync, on the disk of the tests.
+func BenchmarkSync(b *testing.B) {
+	file, err := os.Create(filepath.Join(b.TempDir(), "plain"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	block := make([]byte, 330)
+	for b.Loop() {
+		if _, err := file.Write(block); err != nil {
+			b.Fatal(err)
+		}
+		if err := file.Sync(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "syncs/s")
+}
+
+// cpuTime returns the CPU time of this process so far.
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}

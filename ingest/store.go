@@ -1,0 +1,225 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// fate is what became of an event that was stored by itself.
+type fate int
+
+const (
+	wasNotStored fate = iota
+	wasStored
+	wasDuplicate
+)
+
+// storeOne brings one event to its end by itself: stored, dead-lettered, or abandoned
+// when ctx has ended before the log has taken it.
+func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
+	defer e.settle()
+	defer i.guard.Recover("event", nil)
+	if e.isLetter() {
+		if err := i.storeLetter(ctx, *e.letter); err != nil {
+			i.abandon(err)
+		} else if e.refusal != nil {
+			i.receipts.offerRefusal(*e.refusal)
+		}
+		return wasNotStored
+	}
+	var receipt messaging.Receipt
+	var err error
+	if e.request != nil {
+		receipt, err = i.appendLine(ctx, e)
+	} else {
+		receipt, err = i.appendEvent(ctx, e)
+	}
+	switch {
+	case err != nil:
+		i.failed(ctx, e, err)
+		return wasNotStored
+	case receipt.Duplicate:
+		became = wasDuplicate
+	default:
+		became = wasStored
+	}
+	i.stored(e, receipt)
+	return became
+}
+
+// stored ends an event that is in the log: its request is answered, or its receipt
+// queued.
+func (i *Ingest) stored(e *event, stored messaging.Receipt) {
+	defer e.settle()
+	id, jobID := e.record.ID, e.record.JobID
+	if e.request != nil {
+		// Under a message id that no other event has, a duplicate is a first attempt
+		// whose answer was lost.
+		duplicate := stored.Duplicate && id != ""
+		i.metrics.stored(duplicate)
+		e.request.set(e.line, outcome{receipt: &receipt{ID: id, JobID: jobID, Sequence: stored.Sequence, Duplicate: duplicate}})
+		return
+	}
+	i.metrics.stored(stored.Duplicate)
+	if id != "" {
+		i.receipts.offer(messaging.Receipt{ID: id, JobID: jobID, Sequence: stored.Sequence, Duplicate: stored.Duplicate})
+	}
+}
+
+// failed ends an event that is not in the log. One from Redis that the log refuses for
+// good becomes a dead letter, and its producer gets a refusal.
+func (i *Ingest) failed(ctx context.Context, e *event, err error) {
+	rejection, final := refusal(err)
+	if e.request != nil {
+		e.request.fail(e, rejection, err)
+		return
+	}
+	id, jobID := e.record.ID, e.record.JobID
+	if final {
+		letter := i.newLetter(rejection, string(e.record.Body))
+		if id != "" {
+			letter.refusal = &messaging.Refusal{ID: id, JobID: jobID, Reason: rejection.Reason}
+		}
+		i.bury(ctx, letter)
+		return
+	}
+	i.abandon(err)
+}
+
+// abandon counts an event that was given up.
+func (i *Ingest) abandon(err error) {
+	i.metrics.abandoned.Inc()
+	i.abandonedFor.Store(&err)
+	i.abandoned.Add(1)
+}
+
+// appendEvent gives the record of an event from Redis its identity and appends it.
+func (i *Ingest) appendEvent(ctx context.Context, e *event) (messaging.Receipt, error) {
+	record := e.record
+	if record.ID != "" {
+		return i.log.Append(ctx, record)
+	}
+	baseline, err := i.baseline(ctx, e.via)
+	if err != nil {
+		return messaging.Receipt{}, err
+	}
+	id := i.identities.take(record.Body, time.Now())
+	var stored uint64
+	defer func() { i.identities.put(id, stored, time.Now()) }()
+	floor := max(id.floor, baseline)
+	for {
+		record.MessageID = id.messageID()
+		receipt, err := i.log.Append(ctx, record)
+		if isConflict(err) {
+			continue // a producer has used this name as an id: it is taken
+		}
+		if err != nil {
+			return receipt, err
+		}
+		if receipt.Sequence <= floor {
+			if receipt.Duplicate {
+				continue // an earlier publish has this ordinal
+			}
+			i.restart(e.via)
+		}
+		stored = receipt.Sequence
+		return receipt, nil
+	}
+}
+
+// identify takes the identity of an event from Redis that has no id, for one batch;
+// putIdentity gives it back. It reports false where the log has to be asked first.
+func (i *Ingest) identify(e *event) bool {
+	if e.request != nil || e.record.ID != "" {
+		return true
+	}
+	baseline, known := e.via.knownBaseline()
+	if !known {
+		return false
+	}
+	e.identity = i.identities.take(e.record.Body, time.Now())
+	e.floor = max(e.identity.floor, baseline)
+	return true
+}
+
+// putIdentity gives the identity of an event back that was stored at sequence; 0 when it
+// was not, or may not have been: the next attempt uses the same ordinal.
+func (i *Ingest) putIdentity(e *event, sequence uint64) {
+	if e.identity == nil {
+		return
+	}
+	switch {
+	case sequence == 0:
+		e.identity.next--
+	case sequence <= e.floor:
+		i.restart(e.via)
+	}
+	i.identities.put(e.identity, sequence, time.Now())
+	e.identity = nil
+}
+
+// restart forgets the sequences of a log that has begun again.
+func (i *Ingest) restart(via *connection) {
+	i.identities.restart()
+	via.restart()
+}
+
+// baseline returns the log's head from before a connection subscribed.
+func (i *Ingest) baseline(ctx context.Context, c *connection) (uint64, error) {
+	for {
+		head, err := c.baseline(ctx, i.cfg.ConnectTimeout)
+		if err == nil {
+			return head, nil
+		}
+		if err := i.pause(ctx, "read the head of the log", err); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// pause counts a failed request and waits before the next attempt. It returns an error
+// when ctx has ended.
+func (i *Ingest) pause(ctx context.Context, attempted string, cause error) error {
+	if ctx.Err() == nil {
+		i.metrics.logFailures.Inc()
+		i.failureLog.Do(func() {
+			i.logger.Warn("a request to the log failed, will try again", "attempted", attempted, "error", cause)
+		})
+	}
+	timer := time.NewTimer(i.cfg.RetryInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w: %w", attempted, context.Cause(ctx), cause)
+	}
+}
+
+// refusal returns why the log will never take an event, if that is what err says.
+func refusal(err error) (*messaging.Rejection, bool) {
+	if isConflict(err) {
+		return &messaging.Rejection{
+			Reason: messaging.ReasonIDConflict,
+			Detail: "the log has this id with another body",
+		}, true
+	}
+	var rejection *messaging.Rejection
+	ok := errors.As(err, &rejection)
+	return rejection, ok
+}
+
+func isConflict(err error) bool {
+	var conflict Conflict
+	return errors.As(err, &conflict) && conflict.IDConflict()
+}
+
+// isRefusedBatch reports whether a batch was refused as a whole.
+func isRefusedBatch(err error) bool {
+	var refused BatchRefusal
+	return errors.As(err, &refused) && refused.BatchRefused()
+}

@@ -1,0 +1,270 @@
+package ingest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+const (
+	// maxWriteEvents and maxWriteBytes bound what is handed out for one write: a log
+	// takes at most 1,000 records in a batch.
+	maxWriteEvents = 1000
+	maxWriteBytes  = 4 << 20
+	// shrink is how many times smaller the batches are in which the events of a refused
+	// one are tried again. The larger it is, the fewer bytes are sent again to find
+	// one culprit among many events.
+	shrink = 8
+	// minBatch is the smallest batch that is worth its cost on any log.
+	minBatch = 16
+	// roundPatience is how long the writer waits for events that are appended one by
+	// one. What takes longer goes on in the background, and holds up its jobs alone.
+	roundPatience = 100 * time.Millisecond
+	// probePatience is how long the writer waits for the log to be back after an attempt
+	// whose outcome is unknown.
+	probePatience = 30 * time.Second
+)
+
+// writer brings events from the queue into the log. What has arrived while a write was
+// under way is the next write: no timer holds an event back, so that one event on an
+// idle system is appended at once, and the more arrive the more share a write.
+//
+// A write is one batch of the log, or, while that costs more, a round of single appends
+// in which jobs do not wait for each other.
+//
+// A batch that is refused stores nothing. Its events go back to the front of their jobs,
+// to be tried in batches that are smaller by the factor shrink, and at last one by one:
+// the culprit then stands alone, and its append says what is wrong with it. After a batch
+// whose outcome is unknown, its first event is appended again by itself, which waits
+// until the log is back; then the others are written again. They have their message ids,
+// so that none is stored twice, and nothing later of their jobs is written before them.
+type writer struct {
+	*Ingest
+	cost cost
+	// apart are the goroutines of events that are stored one by one.
+	apart sync.WaitGroup
+}
+
+// run writes until the queue is closed and empty, and everything has ended. Events that
+// the log has not taken when ctx ends are abandoned.
+func (w *writer) run(ctx context.Context) {
+	defer w.apart.Wait()
+	for {
+		limit := w.log.MaxBatch()
+		if limit < minBatch {
+			limit = maxWriteEvents
+		}
+		out, ok := w.queue.take(min(limit, maxWriteEvents), maxWriteBytes)
+		if !ok {
+			return
+		}
+		for _, e := range out.apart {
+			w.apart.Go(func() { // ends when the event does
+				defer w.queue.done(e.key)
+				w.storeOne(ctx, e)
+			})
+		}
+		if out.events > 0 {
+			w.write(ctx, out)
+		}
+	}
+}
+
+// write writes events of several jobs together.
+func (w *writer) write(ctx context.Context, out handout) {
+	if out.events >= w.cost.smallestBatch() && w.log.MaxBatch() >= minBatch && ctx.Err() == nil {
+		w.writeBatch(ctx, out)
+		return
+	}
+	w.writeRound(ctx, out)
+}
+
+// writeRound appends events one by one, those of different jobs at the same time.
+func (w *writer) writeRound(ctx context.Context, out handout) {
+	started := time.Now()
+	var round sync.WaitGroup
+	for _, events := range out.together {
+		round.Add(1)
+		w.apart.Go(func() { // ends when the events do
+			defer round.Done()
+			defer w.queue.done(events[0].key)
+			for _, e := range events {
+				w.storeOne(ctx, e)
+			}
+		})
+	}
+	if waitFor(&round, roundPatience) {
+		w.cost.round(out.events, time.Since(started))
+	}
+}
+
+// writeBatch writes events as one batch. What has to be written again is put back.
+func (w *writer) writeBatch(ctx context.Context, out handout) {
+	b := &batch{jobs: out.together, again: make([][]*event, len(out.together))}
+	defer w.putBack(b)
+	defer w.guard.Recover("batch", b.drop)
+	w.fill(b)
+	if len(b.events) == 0 {
+		return
+	}
+	started := time.Now()
+	receipts, err := w.log.AppendBatch(ctx, b.records)
+	for n, e := range b.events {
+		var sequence uint64
+		if err == nil {
+			sequence = receipts[n].Sequence
+		}
+		w.putIdentity(e, sequence)
+	}
+	switch {
+	case err == nil:
+		w.cost.batch(len(b.events), time.Since(started))
+		for n, e := range b.events {
+			w.stored(e, receipts[n])
+		}
+	case isRefusedBatch(err):
+		for _, e := range b.events {
+			if e.request != nil && !e.uncertain {
+				e.request.set(e.line, outcome{problem: problemNotStored})
+			}
+		}
+		b.tryAgain(len(b.events)/shrink, nil)
+	case ctx.Err() != nil:
+		for _, e := range b.events {
+			if e.request == nil {
+				w.abandon(err)
+			}
+			e.settle()
+		}
+	default:
+		for _, e := range b.events {
+			e.uncertain = true
+		}
+		w.probe(ctx, b)
+	}
+}
+
+// batch is events of several jobs on their way to the log in one batch.
+type batch struct {
+	// jobs are the events as they were handed out, and again those of each job that have
+	// to be written again.
+	jobs, again [][]*event
+	// events are those that are in the batch, with their records.
+	events  []*event
+	records []messaging.Record
+	// probed is closed when the first event has ended, whose job is put back then; nil
+	// where it is not stored by itself.
+	probed chan struct{}
+}
+
+// drop ends the events of a batch whose handling panicked.
+func (b *batch) drop() {
+	for n, events := range b.jobs {
+		b.again[n] = nil
+		for _, e := range events {
+			e.settle()
+		}
+	}
+}
+
+// fill chooses the events that can be in the batch.
+func (w *writer) fill(b *batch) {
+	for n, events := range b.jobs {
+		for at, e := range events {
+			if !e.begin() {
+				e.settle()
+				continue
+			}
+			if !w.identify(e) {
+				// The log has to be asked first, which this event does by itself. The
+				// later ones of its job follow it.
+				e.largest = 1
+				b.again[n] = events[at:]
+				break
+			}
+			record := e.record
+			if e.identity != nil {
+				record.MessageID = e.identity.messageID()
+			}
+			b.events, b.records = append(b.events, e), append(b.records, record)
+		}
+	}
+}
+
+// tryAgain puts the events that have not ended back, to be written in batches of at most
+// so many. One event may be left out, which another goroutine has.
+func (b *batch) tryAgain(largest int, leftOut *event) {
+	if largest < minBatch {
+		largest = 1
+	}
+	for n, events := range b.jobs {
+		b.again[n] = nil
+		for _, e := range events {
+			if e == leftOut || e.settled {
+				continue
+			}
+			if e.largest == 0 || largest < e.largest {
+				e.largest = largest
+			}
+			b.again[n] = append(b.again[n], e)
+		}
+	}
+}
+
+// putBack gives the jobs of a batch back to the queue.
+func (w *writer) putBack(b *batch) {
+	for n, events := range b.jobs {
+		key := events[0].key
+		if b.probed == nil || key != b.events[0].key {
+			w.queue.putBack(key, b.again[n])
+			continue
+		}
+		w.apart.Go(func() { // ends when the first event does
+			<-b.probed
+			w.queue.putBack(key, b.again[n])
+		})
+	}
+}
+
+// probe appends the first event of a batch whose outcome is unknown by itself, which
+// waits until the log is back, and decides how the others are tried again: together when
+// the batch was not stored; one by one, as duplicates, when it was.
+func (w *writer) probe(ctx context.Context, b *batch) {
+	first := b.events[0]
+	ended := make(chan fate, 1)
+	b.probed = make(chan struct{})
+	w.apart.Go(func() { // ends when the event does
+		defer close(b.probed)
+		ended <- w.storeOne(ctx, first)
+	})
+	timer := time.NewTimer(probePatience)
+	defer timer.Stop()
+	largest := 1
+	select {
+	case found := <-ended:
+		if found != wasDuplicate {
+			largest = maxWriteEvents
+		}
+	case <-timer.C:
+	}
+	b.tryAgain(largest, first)
+}
+
+// waitFor waits until a group has ended, for a time at most, and reports whether it has.
+func waitFor(group *sync.WaitGroup, patience time.Duration) bool {
+	ended := make(chan struct{})
+	go func() { // ends with the group
+		defer close(ended)
+		group.Wait()
+	}()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-ended:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
