@@ -88,19 +88,16 @@ func (h *Hub) fresh(ctx context.Context, sub *subscription) error {
 		sub.catchUp.from = events[0].sequence - 1
 		return nil
 	}
-	at := sub.room.place()
 	found, known := sub.room.vacant()
-	if !known && at.head == 0 && at.first <= 1 && h.history.mongoUp(false) {
-		if begin := sub.owe(); begin {
-			by := asker{class: classFirst, client: sub.reader.client}
-			h.crew.spawn(func(ctx context.Context) {
-				h.persist(ctx, "look-up", func() { h.lookUpFor(ctx, sub.room, by, sub.start.limit) })
-			})
-		}
-		return nil
-	}
 	if !known {
-		var err error
+		unrecorded, err := h.unrecorded(ctx, sub.asker(), sub.room)
+		if err != nil {
+			return err
+		}
+		if unrecorded {
+			h.oweTo(sub)
+			return nil
+		}
 		if found, err = h.history.newest(ctx, sub.asker(), sub.room, sub.start.limit); err != nil {
 			return err
 		}

@@ -122,7 +122,7 @@ func (r *room) restart(extent Extent, head uint64) {
 	r.epoch, r.first = extent.Epoch, extent.First
 	r.seen = head
 	r.advance(head)
-	r.ring, r.lookUp = ring{floor: head}, nil
+	r.ring, r.lookUp, r.unrecorded = ring{floor: head}, nil, false
 	r.fallBackAll()
 }
 

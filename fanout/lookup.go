@@ -10,10 +10,13 @@ import (
 )
 
 // A new subscription is due what older writers left in MongoDB alone, or the job's last
-// known status. Both are looked up once for all subscriptions of a room. While the log
-// has no record of the job and never removed any, nothing else can be due, and so live
-// events do not wait for the look-up: a subscription turns live at once, and what is
-// found follows. It comes first unless an event is published before MongoDB has answered.
+// known status. Both are looked up once for all subscriptions of a room. While nobody has
+// a record of the job, nothing else can be due, and so live events do not wait for the
+// look-up: a subscription turns live at once, and what is found follows. It comes first
+// unless an event is published before MongoDB has answered.
+//
+// A log that has removed records may have had some of the job, and MongoDB may have them
+// still. They have to come before live events, so that these wait for one question.
 
 // lookUpAge is for how long the answer of a look-up serves further subscriptions.
 const lookUpAge = 5 * time.Second
@@ -56,6 +59,34 @@ func (r *room) vacant() (found beginning, known bool) {
 	return r.lookUp.found, true
 }
 
+// unrecorded reports whether neither the log nor MongoDB had a record of the room's job
+// when the room was opened, and it has had none since. It asks MongoDB only if the log has
+// removed records, and as a rule once in a room. When MongoDB does not answer, it reports
+// false.
+func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
+	at := r.place()
+	if at.head > 0 || !h.history.mongoUp(false) {
+		return false, nil
+	}
+	if at.first <= 1 || r.knownUnrecorded(at.epoch, false) {
+		return true, nil
+	}
+	unrecorded, err := h.history.unrecorded(ctx, by, at)
+	return err == nil && unrecorded && r.knownUnrecorded(at.epoch, true), err
+}
+
+// knownUnrecorded reports whether MongoDB has answered that it has no record of the job
+// from before the room was opened in this life of the log; learned says that it just has.
+func (r *room) knownUnrecorded(epoch string, learned bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoch != epoch {
+		return false
+	}
+	r.unrecorded = r.unrecorded || learned
+	return r.unrecorded
+}
+
 // remember keeps the answer of a look-up, and makes the subscriptions that are owed it
 // read again. It reports false when the room has closed, or has moved to another life of
 // the log meanwhile.
@@ -90,6 +121,17 @@ func (s *subscription) owe() (begin bool) {
 	}
 	r.lookUp, r.looking = nil, true
 	return true
+}
+
+// oweTo makes the subscription turn live at once, and begins the look-up whose answer
+// follows, unless one is under way.
+func (h *Hub) oweTo(sub *subscription) {
+	if begin := sub.owe(); begin {
+		by := asker{class: classFirst, client: sub.reader.client}
+		h.crew.spawn(func(ctx context.Context) { // ends with the room, or with an answer
+			h.persist(ctx, "look-up", func() { h.lookUpFor(ctx, sub.room, by, sub.start.limit) })
+		})
+	}
 }
 
 // endLookUp says that no look-up is under way.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -137,6 +138,20 @@ func (h *history) projectedSpan(ctx context.Context, at place, limit int) (span 
 		return span.Last, err
 	})
 	return span, ok
+}
+
+// unrecorded reports whether MongoDB has answered that it has no record of a job from
+// before the log's first, where the log has none. Those who ask at the same time share one
+// read.
+func (h *history) unrecorded(ctx context.Context, by asker, at place) (bool, error) {
+	return share(ctx, h.flights, by, fmt.Sprintf("unrecorded %s %s", at.epoch, at.jobID), func(ctx context.Context) (bool, error) {
+		end, ok := h.projectedEnd(ctx, at, at.first)
+		if !ok {
+			return false, nil
+		}
+		span, err := h.projection.Locate(ctx, at.jobID, end, 1)
+		return h.mongoAnswered(ctx, ctx, err) && span.Count == 0, nil
+	})
 }
 
 // findLegacy names the newest limit documents that older writers left without a

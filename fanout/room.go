@@ -53,6 +53,9 @@ type room struct {
 	// one is under way.
 	lookUp  *lookUp
 	looking bool
+	// unrecorded is set once MongoDB has answered that it has no record of the job from
+	// before the room was opened.
+	unrecorded bool
 }
 
 func newRoom(jobID string, known gone) *room {

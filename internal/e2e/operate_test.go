@@ -33,7 +33,31 @@ type operated struct {
 
 func startOperated(t *testing.T, more ...settings) *operated {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "operated")
+	uri := startMongo(t)
+	client, err := mongo.Connect(mongooptions.Client().ApplyURI(uri))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	env := settings{"MONGODB_URI": uri, "NATS_LISTEN": "127.0.0.1:0"}
+	for _, some := range more {
+		maps.Copy(env, some)
+	}
+	g := startGateway(t, env)
+	commands := maps.Clone(env)
+	delete(commands, "NATS_LISTEN")
+	commands["NATS_URL"] = natsURL(g)
+	return &operated{
+		t: t, gateway: g,
+		env:    commands,
+		events: client.Database(devstack.Database).Collection("novel_job_events"),
+	}
+}
+
+// startMongo runs a MongoDB-protocol server of the test's own, and returns where it is.
+func startMongo(t testing.TB) (uri string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mongo")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,24 +72,7 @@ func startOperated(t *testing.T, more ...settings) *operated {
 			t.Error(err)
 		}
 	})
-	client, err := mongo.Connect(mongooptions.Client().ApplyURI(server.URI()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
-	env := settings{"MONGODB_URI": server.URI(), "NATS_LISTEN": "127.0.0.1:0"}
-	for _, some := range more {
-		maps.Copy(env, some)
-	}
-	g := startGateway(t, env)
-	commands := maps.Clone(env)
-	delete(commands, "NATS_LISTEN")
-	commands["NATS_URL"] = natsURL(g)
-	return &operated{
-		t: t, gateway: g,
-		env:    commands,
-		events: client.Database(devstack.Database).Collection("novel_job_events"),
-	}
+	return server.URI()
 }
 
 // publish posts events n, n+1 … of a job.
