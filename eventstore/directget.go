@@ -84,7 +84,7 @@ func (l *Log) direct(ctx context.Context, stream string, request directRequest) 
 	if err != nil {
 		return message{}, fmt.Errorf("encode request: %w", err)
 	}
-	response, err := l.conn.RequestWithContext(ctx, directSubject+stream, payload)
+	response, err := l.reads.RequestWithContext(ctx, directSubject+stream, payload)
 	if err != nil {
 		return message{}, unavailable(err)
 	}
@@ -104,20 +104,25 @@ func (l *Log) batch(ctx context.Context, stream string, request directRequest, e
 	if err != nil {
 		return fmt.Errorf("encode request: %w", err)
 	}
-	inbox := l.conn.NewRespInbox()
-	sub, err := l.conn.SubscribeSync(inbox)
+	inbox := l.reads.NewRespInbox()
+	// Room for the whole answer, and no more: the client's own channel takes half a
+	// megabyte for each request.
+	responses := make(chan *nats.Msg, max(request.Batch, len(request.LastOf), 1)+1)
+	sub, err := l.reads.ChanSubscribe(inbox, responses)
 	if err != nil {
 		return unavailable(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // Fails only when the connection is gone, and the subscription with it.
-	if err := l.conn.PublishRequest(directSubject+stream, inbox, payload); err != nil {
+	if err := l.reads.PublishRequest(directSubject+stream, inbox, payload); err != nil {
 		return unavailable(err)
 	}
 	var last uint64
 	for {
-		response, err := sub.NextMsgWithContext(ctx)
-		if err != nil {
-			return unavailable(err)
+		var response *nats.Msg
+		select {
+		case response = <-responses:
+		case <-ctx.Done():
+			return unavailable(ctx.Err())
 		}
 		status, description := response.Header.Get(headerStatus), response.Header.Get(headerDescription)
 		switch status {
@@ -191,7 +196,7 @@ func (l *Log) leader(ctx context.Context, stream string, request directRequest) 
 	if err != nil {
 		return message{}, fmt.Errorf("encode request: %w", err)
 	}
-	response, err := l.conn.RequestWithContext(ctx, leaderSubject+stream, payload)
+	response, err := l.reads.RequestWithContext(ctx, leaderSubject+stream, payload)
 	if err != nil {
 		return message{}, unavailable(err)
 	}

@@ -24,6 +24,6 @@ func (a *Archive) Fits(ctx context.Context, maxBytes int64, replicas int) error 
 		}
 		return nil
 	}
-	probing := &Log{conn: a.conn, cfg: Config{MaxBytes: maxBytes}}
+	probing := &Log{conn: a.conn, reads: a.conn, cfg: Config{MaxBytes: maxBytes}}
 	return fmt.Errorf("create a stream for the log: %w", probing.explain(err))
 }

@@ -26,7 +26,9 @@ const (
 // Log is the durable log. Its methods may be called concurrently; [Log.Append]
 // says what its callers owe it for the order of one job.
 type Log struct {
-	conn    *nats.Conn
+	conn *nats.Conn
+	// reads is the connection of what is read back, see [Log.ReadOn].
+	reads   *nats.Conn
 	js      jetstream.JetStream
 	cfg     Config
 	logger  *slog.Logger
@@ -112,10 +114,16 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	return log, nil
 }
 
+// ReadOn has stored records read on a connection of their own: large answers to many
+// readers share the other one with the live records and appends, which then wait
+// behind them. It is called before the log is used by others, and the connection stays the
+// caller's.
+func (l *Log) ReadOn(conn *nats.Conn) { l.reads = conn }
+
 // newLog returns a log that has asked for nothing yet.
 func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Logger, measured *metrics) *Log {
 	log := &Log{
-		conn: conn, js: js, cfg: cfg, logger: logger, metrics: measured,
+		conn: conn, reads: conn, js: js, cfg: cfg, logger: logger, metrics: measured,
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
 	}
 	none := ""

@@ -102,7 +102,7 @@ func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause 
 		through = before.LastSeq
 	}
 	sum = Sum{Stream: stream, First: before.FirstSeq, Last: through}
-	reader := &Log{conn: a.conn, js: a.js, cfg: DefaultConfig(), logger: slog.New(slog.DiscardHandler)}
+	reader := &Log{conn: a.conn, reads: a.conn, js: a.js, cfg: DefaultConfig(), logger: slog.New(slog.DiscardHandler)}
 	digest := sha256.New()
 	var gaps holes
 	gaps.next = before.FirstSeq

@@ -27,14 +27,28 @@ func (a *App) openLog(ctx context.Context) error {
 		}
 		return mark.Close()
 	})
-	conn, err := a.openNATS(ctx)
+	connect, err := a.natsDialer()
 	if err != nil {
 		return err
 	}
-	a.parts.onStop("nats connection", func(context.Context) error {
-		conn.Close()
-		return nil
-	})
+	open := func(use string) (*nats.Conn, error) {
+		conn, err := connect(ctx)
+		if err == nil {
+			a.parts.onStop(use, func(context.Context) error {
+				conn.Close()
+				return nil
+			})
+		}
+		return conn, err
+	}
+	conn, err := open("nats connection")
+	if err != nil {
+		return err
+	}
+	reads, err := open("nats connection for reading")
+	if err != nil {
+		return err
+	}
 	limits := eventstore.DefaultConfig()
 	limits.Replicas = a.cfg.LogReplicas
 	limits.MaxBytes = a.cfg.LogMaxBytes
@@ -44,6 +58,7 @@ func (a *App) openLog(ctx context.Context) error {
 	if a.log, err = eventstore.Open(ctx, conn, limits, a.logger, a.registry); err != nil {
 		return err
 	}
+	a.log.ReadOn(reads)
 	for _, difference := range a.log.Settings().Differences(limits) {
 		a.logger.Warn("the log keeps its own settings; realtime log set changes them", "difference", difference)
 	}
@@ -68,13 +83,26 @@ func (a *App) vouch(ctx context.Context) {
 	}
 }
 
+// openNATS connects to NATS once.
 func (a *App) openNATS(ctx context.Context) (*nats.Conn, error) {
+	connect, err := a.natsDialer()
+	if err != nil {
+		return nil, err
+	}
+	return connect(ctx)
+}
+
+// natsDialer returns what opens connections to NATS, which it starts in this process
+// where none is configured.
+func (a *App) natsDialer() (connect func(context.Context) (*nats.Conn, error), err error) {
 	if a.natsURL = a.cfg.NATSURL; a.natsURL != "" {
-		conn, err := eventstore.Connect(ctx, a.natsURL, eventstore.ConnConfig{Logger: a.logger})
-		if err != nil {
-			return nil, fmt.Errorf("NATS_URL: %w", err)
-		}
-		return conn, nil
+		return func(ctx context.Context) (*nats.Conn, error) {
+			conn, err := eventstore.Connect(ctx, a.natsURL, eventstore.ConnConfig{Logger: a.logger})
+			if err != nil {
+				return nil, fmt.Errorf("NATS_URL: %w", err)
+			}
+			return conn, nil
+		}, nil
 	}
 	a.logger.Info("NATS_URL is not set: the log is kept by JetStream inside this process", "dir", a.cfg.DataDir, "sync", a.cfg.NATSSync)
 	interval, err := a.cfg.syncInterval()
@@ -93,7 +121,7 @@ func (a *App) openNATS(ctx context.Context) (*nats.Conn, error) {
 	if a.natsURL = server.ClientURL(); a.natsURL != "" {
 		a.logger.Info("embedded JetStream takes clients", "url", a.natsURL)
 	}
-	return server.Conn(eventstore.ConnOptions(a.logger)...)
+	return func(context.Context) (*nats.Conn, error) { return server.Conn(eventstore.ConnOptions(a.logger)...) }, nil
 }
 
 // openRedis returns a client; it does not connect yet, so that a Redis that is

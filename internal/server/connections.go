@@ -23,6 +23,10 @@ const (
 	minConnections = 16
 	// maxOperators bounds the connections to ADMIN_ADDR, which come out of the reserve.
 	maxOperators = 32
+	// maxUnreadSocketBytes is how much the system takes from this process of what one
+	// client does not read. It takes several MiB otherwise, so that clients that read
+	// nothing had much of the history read and encoded before they were noticed.
+	maxUnreadSocketBytes = 256 << 10
 	// refusalNotice is how often the log mentions refused connections.
 	refusalNotice = time.Minute
 )
@@ -113,7 +117,9 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		if l.open.Add(1) <= l.most || l.most == 0 {
 			l.among.open.Add(1)
-			return &countedConn{TCPConn: conn.(*net.TCPConn), listener: l}, nil // App.listen opens TCP only
+			network := conn.(*net.TCPConn)                   // App.listen opens TCP only
+			_ = network.SetWriteBuffer(maxUnreadSocketBytes) // the system's own bound serves as well
+			return &countedConn{TCPConn: network, listener: l}, nil
 		}
 		l.open.Add(-1)
 		_ = conn.Close()

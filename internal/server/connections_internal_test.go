@@ -1,6 +1,13 @@
 package server
 
-import "testing"
+import (
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 func TestConnectionBound(t *testing.T) {
 	t.Parallel()
@@ -19,5 +26,43 @@ func TestConnectionBound(t *testing.T) {
 		if got := connectionBound(test.limit, test.inUse); got != test.want {
 			t.Errorf("of %d files, %d in use: %d connections, want %d", test.limit, test.inUse, got, test.want)
 		}
+	}
+}
+
+// A client that reads nothing is not given much before its answer waits, however much
+// the system would take.
+func TestUnreadAnswersWaitSoon(t *testing.T) {
+	t.Parallel()
+	open, err := newConnections(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := open.bounded(plain, 0)
+	t.Cleanup(func() { _ = listener.Close() })
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	// What is written is taken by the system, so that it takes no time.
+	written, piece := 0, make([]byte, 64<<10)
+	for err == nil {
+		_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+		var n int
+		n, err = conn.Write(piece)
+		written += n
+	}
+	// The client's side takes its share as well.
+	if most := 4 * maxUnreadSocketBytes; written > most {
+		t.Errorf("%d bytes were written to a client that reads nothing, want at most %d", written, most)
 	}
 }
