@@ -2,6 +2,9 @@ package fanout
 
 import (
 	"net/url"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -63,4 +66,9 @@ func ParseSince(raw []byte) (position messaging.Position, ok bool) {
 func CheckQuery(values url.Values) (limit int, err error) {
 	query, err := parseEventsQuery(values, 250)
 	return query.limit, err
+}
+
+// Throttled counts the reads that waited, or in a dry run would have.
+func (g *Gateway) Throttled(dryRun bool) prometheus.Counter {
+	return g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
 }

@@ -51,12 +51,14 @@ type Gateway struct {
 	tokens    Tokens   // nil: everybody may do everything
 	admission *guardrails.Admission
 	quotas    *guardrails.Quotas
+	intakes   *guardrails.Intakes
 	requests  *guardrails.Requests // over REST
 	memory    *memory              // of their answers
 	logger    *slog.Logger
 	refused   *prometheus.CounterVec
 	evicted   prometheus.Counter
 	recovered prometheus.Counter
+	throttled *prometheus.CounterVec
 	// cutAnswers counts the answers over REST that the client did not take.
 	cutAnswers prometheus.Counter
 	refusals   refusals
@@ -106,6 +108,7 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 		}),
 		admission: guardrails.NewAdmission(policy.Limits),
 		quotas:    guardrails.NewQuotas(policy.Limits),
+		intakes:   guardrails.NewIntakes(policy.Limits),
 		requests:  guardrails.NewRequests(policy.Limits),
 		memory:    newMemory(policy.AnswerBytes),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -120,12 +123,19 @@ func NewGateway(hub *Hub, policy Policy, sessions Sessions, tokens Tokens, logge
 			Name: "realtime_fanout_recovered_total",
 			Help: "Sockets that got an earlier session back.",
 		}),
+		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_throttled_total",
+			Help: "Reads from connections that waited because the client had sent more than it may, or in a dry run would have.",
+		}, []string{"dry_run"}),
 		cutAnswers: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_answers_cut_total",
 			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
 		}),
 	}
-	registerer.MustRegister(g.refused, g.evicted, g.recovered, g.forgotten, g.cutAnswers, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
+		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
+	}
+	registerer.MustRegister(g.refused, g.evicted, g.recovered, g.forgotten, g.cutAnswers, g.throttled, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",
 	}, func() float64 {
@@ -331,6 +341,13 @@ func (g *Gateway) Oversized(socket *socketio.Socket, sizeBytes int, ack socketio
 	if decision := g.policy.Limits.Message(sizeBytes); !decision.Allowed() {
 		c.refuse(decision.Problem(), ack)
 	}
+}
+
+// RefuseOversized refuses a CONNECT that was not read because of its size.
+func (g *Gateway) RefuseOversized(sizeBytes int) *socketio.Refusal {
+	decision := guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: g.policy.Limits.MaxMessageBytes, Current: sizeBytes}
+	g.count(decision, "")
+	return refusal(decision)
 }
 
 // connectionQuota is the quota of a connection, whose sockets share it, and of whom

@@ -123,6 +123,7 @@ func setup(t testing.TB, opts options) *stage {
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), fanout.SocketHeaders...)
 	socketConfig.AllowNamespace = s.gateway.AllowNamespace
+	socketConfig.NewIntake = s.gateway.NewIntake
 	if opts.sockets != nil {
 		opts.sockets(&socketConfig)
 	}

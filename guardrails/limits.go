@@ -42,6 +42,10 @@ type Limits struct {
 	// MaxMessageBytes bounds one message of a client: the name of the event and
 	// its arguments, in bytes.
 	MaxMessageBytes int
+	// BytesPerSecond is how fast one connection is read from, on average; ByteBurst,
+	// how many bytes it may send at once, 0 being one second's worth.
+	BytesPerSecond int
+	ByteBurst      int
 	// MaxNamespacesPerConnection bounds the namespaces that one connection asks
 	// for, those it is refused included.
 	MaxNamespacesPerConnection int
@@ -90,6 +94,8 @@ func (l Limits) Validate() error {
 		{"MessagesPerSecond", l.MessagesPerSecond},
 		{"MessageBurst", l.MessageBurst},
 		{"MaxMessageBytes", l.MaxMessageBytes},
+		{"BytesPerSecond", l.BytesPerSecond},
+		{"ByteBurst", l.ByteBurst},
 		{"MaxNamespacesPerConnection", l.MaxNamespacesPerConnection},
 		{"MaxRequests", l.MaxRequests},
 		{"MaxRequestsPerClient", l.MaxRequestsPerClient},
@@ -117,6 +123,8 @@ func (l Limits) Validate() error {
 	switch {
 	case l.MaxSubscriptionsPerClient < 1:
 		return fmt.Errorf("MaxSubscriptionsPerClient is %d: want 1 or more", l.MaxSubscriptionsPerClient)
+	case l.ByteBurst > 0 && l.BytesPerSecond == 0:
+		return fmt.Errorf("ByteBurst is %d without BytesPerSecond: want both", l.ByteBurst)
 	case l.IdleTimeout < 0:
 		return fmt.Errorf("IdleTimeout is %s: want 0 (off) or more", l.IdleTimeout)
 	}

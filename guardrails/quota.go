@@ -1,7 +1,6 @@
 package guardrails
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -59,69 +58,27 @@ func (q *Quota) owes(now time.Time) time.Duration {
 	return max(q.messages.full.Sub(now), q.changes.full.Sub(now))
 }
 
-// maxReturnedQuotas bounds the quotas that are kept after their connections have
-// ended; past it a connection's is forgotten.
-const maxReturnedQuotas = 16 << 10
-
 // Quotas hands out the quotas of connections. One that is returned before it is full
 // again goes to the next connection of the same owner, who does not renew its rates
 // by connecting again. Its methods may be called concurrently.
 type Quotas struct {
 	limits Limits
-
-	mu       sync.Mutex // guards the two below
-	returned map[string][]*Quota
-	count    int
+	left   returned[*Quota]
 }
 
 // NewQuotas returns quotas for connections under these limits.
 func NewQuotas(limits Limits) *Quotas {
-	return &Quotas{limits: limits, returned: make(map[string][]*Quota)}
+	return &Quotas{limits: limits, left: newReturned[*Quota]()}
 }
 
 // Take returns the quota for a connection of an owner: of those that the owner's
 // earlier connections returned the one that is furthest from full, or a full one.
 func (q *Quotas) Take(owner string, now time.Time) *Quota {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	left := slices.DeleteFunc(q.returned[owner], func(quota *Quota) bool { return quota.owes(now) <= 0 })
-	if len(left) == 0 {
-		q.replace(owner, nil)
-		return NewQuota(q.limits)
+	if quota, found := q.left.take(owner, now); found {
+		return quota
 	}
-	most := 0
-	for i, quota := range left {
-		if quota.owes(now) > left[most].owes(now) {
-			most = i
-		}
-	}
-	taken := left[most]
-	q.replace(owner, slices.Delete(left, most, most+1))
-	return taken
+	return NewQuota(q.limits)
 }
 
 // Return takes the quota of a connection that has ended.
-func (q *Quotas) Return(owner string, quota *Quota, now time.Time) {
-	if quota.owes(now) <= 0 {
-		return
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.count >= maxReturnedQuotas {
-		for owner, left := range q.returned {
-			q.replace(owner, slices.DeleteFunc(left, func(quota *Quota) bool { return quota.owes(now) <= 0 }))
-		}
-	}
-	if q.count < maxReturnedQuotas {
-		q.replace(owner, append(q.returned[owner], quota))
-	}
-}
-
-// replace is called with mu held. left is the owner's new list.
-func (q *Quotas) replace(owner string, left []*Quota) {
-	q.count += len(left) - len(q.returned[owner]) // DeleteFunc does not change the length of the old list
-	q.returned[owner] = left
-	if len(left) == 0 {
-		delete(q.returned, owner)
-	}
-}
+func (q *Quotas) Return(owner string, quota *Quota, now time.Time) { q.left.put(owner, quota, now) }

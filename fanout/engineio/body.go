@@ -57,7 +57,7 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, transport *po
 	}
 	transport.cut = func() { _ = control.SetReadDeadline(time.Unix(1, 0)) }
 	s.mu.Unlock()
-	data, err := readAll(http.MaxBytesReader(w, r.Body, cfg.MaxPayloadBytes), &s.server.bodies)
+	data, err := readAll(pacedBody{http.MaxBytesReader(w, r.Body, cfg.MaxPayloadBytes), s}, &s.server.bodies)
 	s.mu.Lock()
 	transport.cut = nil // before anything else is read from the connection
 	s.mu.Unlock()

@@ -94,6 +94,7 @@ func (s *Session) abort(reason string, farewell Frame) {
 		probing.abort(frameClose)
 	}
 	s.call(func() { s.lastCallback(reason) })
+	s.pace.end()
 	s.server.running.Done()
 }
 

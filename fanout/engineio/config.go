@@ -33,8 +33,15 @@ type Config struct {
 	// BodyTimeout is how long the body of one POST may take, if the session lasts
 	// as long.
 	BodyTimeout time.Duration
-	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body.
+	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body: the
+	// connection ends beyond it.
 	MaxPayloadBytes int64
+	// MaxMessageBytes bounds one incoming message: of a larger one the beginning alone
+	// is kept, and given to [OversizeReceiver]. 0 is no bound but MaxPayloadBytes.
+	MaxMessageBytes int
+	// NewIntake returns what decides how fast the client of a request is read from. Nil,
+	// as a function or as what it returns, is no bound.
+	NewIntake func(*http.Request) Intake
 	// QueueBytes is the outgoing budget of a session: from there on
 	// [Session.Offer] is refused. The control frames of [Session.Send] have a
 	// budget of their own, twice that, so that the most that waits is three
@@ -89,6 +96,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("%w: DrainPeriod %s: want 0 or more", ErrConfig, c.DrainPeriod)
 	case c.MaxPayloadBytes < 1:
 		return fmt.Errorf("%w: MaxPayloadBytes %d: want 1 or more", ErrConfig, c.MaxPayloadBytes)
+	case c.MaxMessageBytes != 0 && c.MaxMessageBytes < headBytes:
+		return fmt.Errorf("%w: MaxMessageBytes %d: want 0, or %d or more", ErrConfig, c.MaxMessageBytes, headBytes)
 	case c.QueueBytes < 1:
 		return fmt.Errorf("%w: QueueBytes %d: want 1 or more", ErrConfig, c.QueueBytes)
 	}

@@ -3,6 +3,7 @@ package engineio
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -55,18 +56,57 @@ type conn struct {
 	scan frameScanner // used by the reading goroutine only
 }
 
-func newConn(network net.Conn, owner *webSocket, metrics *metrics, writeTimeout time.Duration) *conn {
+func newConn(network net.Conn, owner *webSocket, metrics *metrics, cfg Config) *conn {
 	_, isTLS := network.(*tls.Conn)
-	return &conn{Conn: network, owner: owner, metrics: metrics, writeTimeout: writeTimeout, resumable: !isTLS}
+	return &conn{
+		Conn: network, owner: owner, metrics: metrics, writeTimeout: cfg.WriteTimeout, resumable: !isTLS,
+		scan: frameScanner{mostBytes: uint64(cfg.MaxMessageBytes), payloadBytes: uint64(cfg.MaxPayloadBytes)},
+	}
 }
 
-// Read implements net.Conn and refuses a client that floods with fragments or
-// control frames.
+// Read implements net.Conn. It leaves out most of a message that is too large, refuses
+// a client that floods with fragments or control frames, and does not read faster than
+// the client may send.
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if scanErr := c.scan.check(p[:n]); scanErr != nil {
-		return 0, scanErr
+	for {
+		if c.scan.keep == 0 && c.scan.drop > 0 {
+			if err := c.discard(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		held := c.scan.have // bytes of a header that are passed on with its rest
+		if len(p) <= held {
+			return 0, io.ErrShortBuffer // the buffers of the WebSocket layer are larger than any header
+		}
+		n, readErr := c.read(p[held:])
+		passed, err := c.scan.pass(p[:0], p[held:held+n])
+		if errors.Is(err, errTooLarge) {
+			c.owner.refuseSize()
+		}
+		if err != nil {
+			return 0, err
+		}
+		if len(passed) > 0 || readErr != nil {
+			return len(passed), readErr
+		}
 	}
+}
+
+// discard reads a part of what is left out.
+func (c *conn) discard() error {
+	buffer := coalesceBuffers.Get().(*[]byte)
+	defer coalesceBuffers.Put(buffer)
+	n, err := c.read((*buffer)[:min(uint64(cap(*buffer)), c.scan.drop)])
+	c.scan.drop -= uint64(n)
+	return err
+}
+
+// read reads from the network when the client may send.
+func (c *conn) read(p []byte) (int, error) {
+	c.owner.session.pace.wait(c.owner.session.done)
+	n, err := c.Conn.Read(p[:min(len(p), paceBytes)])
+	c.owner.session.pace.spend(n)
 	return n, err
 }
 

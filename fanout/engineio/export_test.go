@@ -24,3 +24,25 @@ func (s *Session) Overfill() {
 
 // BodyBytes returns what the bodies of POSTs hold.
 func (s *Server) BodyBytes() int64 { return s.bodies.bytes.Load() }
+
+// Scanner is a frameScanner.
+type Scanner struct{ frameScanner }
+
+// NewScanner returns one that cuts messages of more than mostBytes, unless that is 0.
+func NewScanner(mostBytes, payloadBytes uint64) *Scanner {
+	return &Scanner{frameScanner{mostBytes: mostBytes, payloadBytes: payloadBytes}}
+}
+
+// Pass hands on a part of the stream in place, as a connection does: the bytes that an
+// earlier part held back are in front.
+func (s *Scanner) Pass(part []byte) ([]byte, error) {
+	buffer := make([]byte, s.have+len(part))
+	copy(buffer[s.have:], part)
+	return s.pass(buffer[:0], buffer[s.have:])
+}
+
+// Next is what the WebSocket layer calls for each message.
+func (s *Scanner) Next() (uint64, bool) { return s.next() }
+
+// HeadBytes is what is kept of a message that is too large.
+const HeadBytes = headBytes

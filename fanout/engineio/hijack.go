@@ -74,7 +74,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session 
 	_ = network.SetDeadline(time.Time{}) // net/http's; a failure shows at the first read
 	socket := &webSocket{session: session, server: s}
 	socket.stage.Store(stage)
-	socket.conn = newConn(network, socket, s.metrics, s.cfg.WriteTimeout)
+	socket.conn = newConn(network, socket, s.metrics, s.cfg)
 	request := keepRequest(r, slices.Concat(handshakeHeaders, s.cfg.KeepHeaders))
 	// Ends when the connection does: by the client, the heartbeat or Shutdown.
 	go socket.run(request)

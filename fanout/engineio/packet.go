@@ -34,6 +34,32 @@ type Packet struct {
 	Type   PacketType
 	Data   []byte
 	Binary bool
+	// cutFrom is the size that the packet was sent with, when Data is the beginning of
+	// it alone; 0 for a packet that is whole.
+	cutFrom int
+}
+
+// cut returns the beginning of a packet.
+func (p Packet) cut() Packet {
+	p.cutFrom = len(p.Data)
+	p.Data = p.Data[:headBytes]
+	if !p.Binary {
+		p.Data = wholeRunes(p.Data)
+	}
+	return p
+}
+
+// wholeRunes returns text without what is left at its end of a rune that was cut.
+func wholeRunes(text []byte) []byte {
+	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
+		if last := text[len(text)-back:]; utf8.RuneStart(last[0]) {
+			if !utf8.FullRune(last) {
+				return text[:len(text)-back]
+			}
+			break
+		}
+	}
+	return text
 }
 
 // Frame is a packet as it goes out: a text packet with its type in front, or

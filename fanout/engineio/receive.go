@@ -3,6 +3,10 @@ package engineio
 // receive handles one packet of the client. It reports false when nothing
 // further is to be read from it.
 func (s *Session) receive(packet Packet) bool {
+	s.pace.spend(packetCostBytes)
+	if most := s.server.cfg.MaxMessageBytes; most > 0 && len(packet.Data) > most {
+		packet = packet.cut()
+	}
 	switch packet.Type {
 	case PacketMessage:
 		s.alive()
@@ -35,7 +39,16 @@ func (s *Session) message(packet Packet) {
 	s.mu.Lock()
 	open, receiver := s.state == stateOpen, s.receiver
 	s.mu.Unlock()
-	if open && receiver != nil { // nil when accept panicked
-		receiver.Message(packet.Data, packet.Binary)
+	if !open || receiver == nil { // nil when accept panicked
+		return
 	}
+	if packet.cutFrom == 0 {
+		receiver.Message(packet.Data, packet.Binary)
+		return
+	}
+	if takes, ok := receiver.(OversizeReceiver); ok {
+		takes.Oversize(packet.Data, packet.cutFrom, packet.Binary)
+		return
+	}
+	s.Close(ReasonParseError)
 }

@@ -1,6 +1,9 @@
 package engineio
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 const (
 	// maxFragments bounds the frames of one message. Browsers send one;
@@ -9,87 +12,186 @@ const (
 	// maxControlFrames bounds the control frames between two messages. An
 	// honest client sends a pong message per ping interval at least.
 	maxControlFrames = 256
+	// headBytes is how much is kept of a message that is too large: enough to answer it.
+	headBytes = 1024
 )
 
-// errFlood ends a connection whose client sends frames without end that carry
-// nothing.
-var errFlood = errors.New("engineio: too many frames without a message")
+var (
+	// errFlood ends a connection whose client sends frames without end that carry
+	// nothing.
+	errFlood = errors.New("engineio: too many frames without a message")
+	// errTooLarge ends a connection whose client sends a message in parts that come to
+	// more than MaxPayloadBytes.
+	errTooLarge = errors.New("engineio: fragments of more than the largest message")
+)
 
-// frameScanner counts the frames in the bytes a client sends. It follows the
+// frameScanner counts the frames in the bytes a client sends, and takes out most of a
+// message that is too large to be read, so that nobody keeps it. It follows the
 // lengths only; what is wrong with a frame is for the WebSocket layer to say.
 //
 //	FIN RSV opcode | MASK length7 | length16 or length64 | masking key | payload
+//
+// Of a message that is larger than mostBytes the first headBytes or so are left, as
+// a message of that size: the lengths in its frames are rewritten, in the form that
+// they have.
 type frameScanner struct {
-	header    [14]byte
-	have      int    // bytes of header read
-	skip      uint64 // bytes of payload to come
-	fragments int
-	controls  int
+	// mostBytes is the size above which a message is cut, 0 for none, and
+	// payloadBytes the one above which the WebSocket layer ends the connection.
+	mostBytes, payloadBytes uint64
+
+	header     [14]byte
+	have       int    // bytes of header read
+	keep, drop uint64 // bytes of payload to come: first those that are passed on
+	fragments  int
+	controls   int
+
+	// size is that of the message so far, kept what is passed on of it.
+	size, kept uint64
+	isCut      bool
+	// finished counts the messages whose last frame has begun, and delivered those
+	// that the WebSocket layer has returned. cuts are those between that were cut: one
+	// or two, because that layer reads less ahead than is left of a message.
+	finished, delivered uint64
+	cuts                []cutMessage
 }
 
-func (f *frameScanner) check(p []byte) error {
-	for len(p) > 0 {
-		if f.skip > 0 {
-			n := min(f.skip, uint64(len(p)))
-			f.skip -= n
-			p = p[n:]
+// cutMessage is a message that was cut: its number, from 1 on, and its size.
+type cutMessage struct{ number, size uint64 }
+
+// pass appends to dst what is passed on of src. dst may be in front of src in the same
+// array, with the bytes of the header between that an earlier call held back.
+func (f *frameScanner) pass(dst, src []byte) ([]byte, error) {
+	for len(src) > 0 {
+		if f.keep > 0 {
+			n := min(f.keep, uint64(len(src)))
+			f.keep -= n
+			dst, src = append(dst, src[:n]...), src[n:]
 			continue
 		}
-		f.header[f.have] = p[0]
+		if f.drop > 0 {
+			n := min(f.drop, uint64(len(src)))
+			f.drop -= n
+			src = src[n:]
+			continue
+		}
+		f.header[f.have] = src[0]
 		f.have++
-		p = p[1:]
+		src = src[1:]
 		if f.have < 2 || f.have < f.headerLength() {
 			continue
 		}
 		if err := f.frame(); err != nil {
-			return err
+			return nil, err
 		}
+		dst = append(dst, f.header[:f.have]...)
+		f.have = 0
 	}
-	return nil
+	return dst, nil
+}
+
+// next counts a message that the WebSocket layer has returned. cut says that it was
+// too large, and size how large.
+func (f *frameScanner) next() (size uint64, cut bool) {
+	f.delivered++
+	if len(f.cuts) == 0 || f.cuts[0].number != f.delivered {
+		return 0, false
+	}
+	size = f.cuts[0].size
+	if f.cuts = f.cuts[1:]; len(f.cuts) == 0 {
+		f.cuts = nil
+	}
+	return size, true
 }
 
 func (f *frameScanner) headerLength() int {
-	length := 2
-	switch f.header[1] & 0x7f {
-	case 126:
-		length += 2
-	case 127:
-		length += 8
-	}
+	length := 2 + f.extendedLength()
 	if f.header[1]&0x80 != 0 {
 		length += 4
 	}
 	return length
 }
 
-// frame counts the frame whose header is complete.
-func (f *frameScanner) frame() error {
-	length := uint64(f.header[1] & 0x7f)
-	extended := 0
-	switch length {
+// extendedLength is how many bytes of the header the length has of its own.
+func (f *frameScanner) extendedLength() int {
+	switch f.header[1] & 0x7f {
 	case 126:
-		extended = 2
+		return 2
 	case 127:
-		extended = 8
+		return 8
 	}
-	if extended > 0 {
-		length = 0
-		for _, b := range f.header[2 : 2+extended] {
-			length = length<<8 | uint64(b)
-		}
-	}
-	f.have, f.skip = 0, length
+	return 0
+}
+
+// frame takes the frame whose header is complete.
+func (f *frameScanner) frame() error {
+	length := f.length()
+	f.keep, f.drop = length, 0
 	final := f.header[0]&0x80 != 0
-	switch {
-	case f.header[0]&opcodeMask >= controlFrame:
+	if f.header[0]&opcodeMask >= controlFrame {
 		f.controls++
-	case final:
-		f.fragments, f.controls = 0, 0
-	default:
-		f.fragments++
+		return f.flood()
 	}
+	f.fragments++
+	if err := f.data(length); err != nil {
+		return err
+	}
+	if !final {
+		return f.flood()
+	}
+	f.finished++
+	if f.isCut {
+		f.cuts = append(f.cuts, cutMessage{number: f.finished, size: f.size})
+	}
+	f.fragments, f.controls = 0, 0
+	f.size, f.kept, f.isCut = 0, 0, false
+	return nil
+}
+
+func (f *frameScanner) flood() error {
 	if f.fragments > maxFragments || f.controls > maxControlFrames {
 		return errFlood
 	}
 	return nil
+}
+
+// data decides what is passed on of a frame that carries a part of a message.
+func (f *frameScanner) data(length uint64) error {
+	if length > f.payloadBytes || f.size+length > f.payloadBytes {
+		if f.isCut {
+			return errTooLarge // the WebSocket layer does not count what it is not passed
+		}
+		f.size = f.payloadBytes // whatever follows, that layer ends the connection
+		return nil
+	}
+	f.size += length
+	if f.mostBytes > 0 && f.size > f.mostBytes {
+		f.isCut = true
+		f.keep = min(length, max(headBytes, f.kept)-f.kept)
+		f.drop = length - f.keep
+		f.setLength(f.keep)
+	}
+	f.kept += f.keep
+	return nil
+}
+
+func (f *frameScanner) length() uint64 {
+	switch f.extendedLength() {
+	case 2:
+		return uint64(binary.BigEndian.Uint16(f.header[2:]))
+	case 8:
+		return binary.BigEndian.Uint64(f.header[2:])
+	}
+	return uint64(f.header[1] & 0x7f)
+}
+
+// setLength writes a length that is not larger in the form of the one that is there.
+func (f *frameScanner) setLength(length uint64) {
+	switch f.extendedLength() {
+	case 2:
+		binary.BigEndian.PutUint16(f.header[2:], uint16(length))
+	case 8:
+		binary.BigEndian.PutUint64(f.header[2:], length)
+	default:
+		f.header[1] = f.header[1]&0x80 | byte(length)
+	}
 }

@@ -107,6 +107,7 @@ func (s *Server) newSession(r *http.Request) *Session {
 		server:  s,
 		turn:    newTurn(),
 		done:    make(chan struct{}),
+		pace:    s.newPace(r),
 	}
 }
 

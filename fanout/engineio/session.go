@@ -38,6 +38,15 @@ type Receiver interface {
 	Close(reason string)
 }
 
+// OversizeReceiver is a [Receiver] that answers messages of more than
+// [Config.MaxMessageBytes]. For one that does not, such a message ends the session.
+type OversizeReceiver interface {
+	Receiver
+	// Oversize is called in place of Message, with the first 1024 bytes or so of a
+	// message and about the size of it all, which nobody keeps.
+	Oversize(head []byte, sizeBytes int, binary bool)
+}
+
 type sessionState uint8
 
 const (
@@ -57,6 +66,7 @@ type Session struct {
 	server  *Server
 	turn    turn
 	done    chan struct{}
+	pace    pace
 
 	mu        sync.Mutex // guards all below; never held while a callback runs
 	state     sessionState

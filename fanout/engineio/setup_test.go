@@ -3,6 +3,7 @@ package engineio_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -40,6 +41,10 @@ func (o *owner) Message(data []byte, binary bool) {
 		prefix = "b:"
 	}
 	o.messages <- prefix + string(data)
+}
+
+func (o *owner) Oversize(head []byte, sizeBytes int, _ bool) {
+	o.messages <- fmt.Sprintf("%d bytes from %d", sizeBytes, len(head))
 }
 
 func (o *owner) Room() {

@@ -110,9 +110,13 @@ func (w *webSocket) sent(data []byte) {
 
 // received runs on the goroutine that reads the connection.
 func (w *webSocket) received(data []byte, binary bool) {
+	size, cut := w.conn.scan.next()
 	switch w.stage.Load() {
 	case stageRefused:
 	case stageActive:
+		if cut && !binary {
+			data = wholeRunes(data)
+		}
 		packet, err := Packet{Type: PacketMessage, Data: data, Binary: true}, error(nil)
 		if !binary {
 			packet, err = ParsePacket(data)
@@ -121,10 +125,18 @@ func (w *webSocket) received(data []byte, binary bool) {
 			w.session.Close(ReasonParseError)
 			return
 		}
+		packet.cutFrom = int(size)
 		w.session.receive(packet)
 	default:
 		w.probe(data, binary)
 	}
+}
+
+// refuseSize tells the client that its message is larger than a payload, as the
+// WebSocket layer does where it counts the size itself. Called while that layer reads.
+func (w *webSocket) refuseSize() {
+	text := websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
+	_ = w.melody.WebsocketConnection().WriteControl(websocket.CloseMessage, text, time.Now().Add(w.server.cfg.WriteTimeout))
 }
 
 // failed notes why the connection ends. melody calls it from inside its own

@@ -13,6 +13,9 @@ import (
 // ErrConfig is wrapped by what [Config.Validate] returns.
 var ErrConfig = errors.New("socketio: invalid configuration")
 
+// Intake decides how fast one client is read from.
+type Intake = engineio.Intake
+
 // Config is how a [Server] behaves. Start from [DefaultConfig].
 type Config struct {
 	// Path is where the server answers, with and without a trailing slash;
@@ -45,9 +48,13 @@ type Config struct {
 	// and the attachments of one packet together.
 	MaxPayloadBytes int64
 	// MaxEventBytes bounds the name and the arguments of an event: one that is larger
-	// by more than 256 bytes is given to [OversizeHandler] unread. 0 is no bound but
+	// by more than 256 bytes is given to [OversizeHandler] unread. Other packets, which
+	// may bring a token, and one attachment may have 64 KiB at least. 0 is no bound but
 	// MaxPayloadBytes.
 	MaxEventBytes int
+	// NewIntake returns what decides how fast the client of a request is read from. Nil,
+	// as a function or as what it returns, is no bound.
+	NewIntake func(*http.Request) Intake
 	// QueueBytes is the outgoing budget of a connection, see [Socket.Offer].
 	QueueBytes int
 	// MaxAttachments bounds the attachments of one incoming packet.
@@ -121,8 +128,17 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// maxOtherBytes bounds packets that are no events, where events are bounded.
+const maxOtherBytes = 64 << 10
+
 func (c Config) transport() engineio.Config {
+	mostBytes := 0
+	if c.MaxEventBytes > 0 {
+		mostBytes = max(c.MaxEventBytes, maxOtherBytes) + frameBytes + maxHeaderBytes
+	}
 	return engineio.Config{
+		MaxMessageBytes: mostBytes,
+		NewIntake:       c.NewIntake,
 		Path:            c.Path,
 		PingInterval:    c.PingInterval,
 		PingTimeout:     c.PingTimeout,

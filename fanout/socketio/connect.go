@@ -31,19 +31,24 @@ func (c *connection) connect(packet Packet) error {
 	c.idle.Stop()
 	if refusal := c.server.handler.Connect(socket, packet.Data); refusal != nil {
 		socket.end("")
-		if err := c.refuse(packet.Namespace, refusal); err != nil {
-			return err
-		}
-		if len(c.all()) == 0 {
-			c.session.Close(reasonRefused)
-		}
-		return nil
+		return c.turnAway(packet.Namespace, refusal)
 	}
 	c.connected = true
 	c.server.metrics.joined.Inc()
 	if leaving := socket.accept(); leaving {
 		socket.leave()
 		socket.end(ReasonServerDisconnect)
+	}
+	return nil
+}
+
+// turnAway refuses a CONNECT, and closes the connection if it has no other namespace.
+func (c *connection) turnAway(namespace string, refusal *Refusal) error {
+	if err := c.refuse(namespace, refusal); err != nil {
+		return err
+	}
+	if len(c.all()) == 0 {
+		c.session.Close(reasonRefused)
 	}
 	return nil
 }

@@ -44,11 +44,17 @@ const reasonConnectTimeout = "connect timeout"
 
 // Message implements engineio.Receiver.
 func (c *connection) Message(data []byte, binary bool) {
-	if err := c.read(data, binary); err != nil {
-		c.server.metrics.malformed.Inc()
-		c.server.logger.Debug("close connection", "session", c.session.Tag(), "error", err)
-		c.session.Close(engineio.ReasonParseError)
+	c.close(c.read(data, binary))
+}
+
+// close closes the connection of a client that sent what cannot be read; nil does nothing.
+func (c *connection) close(err error) {
+	if err == nil {
+		return
 	}
+	c.server.metrics.malformed.Inc()
+	c.server.logger.Debug("close connection", "session", c.session.Tag(), "error", err)
+	c.session.Close(engineio.ReasonParseError)
 }
 
 // Room implements engineio.Receiver.
@@ -83,7 +89,8 @@ func (c *connection) read(data []byte, binary bool) error {
 	if err != nil {
 		return err
 	}
-	if c.oversized(packet) {
+	if limit := c.server.cfg.MaxEventBytes; limit > 0 && packet.Type == PacketEvent && len(packet.Data) > limit+frameBytes {
+		c.oversized(packet, len(packet.Data))
 		return nil
 	}
 	if err := packet.check(); err != nil {
@@ -99,21 +106,40 @@ func (c *connection) read(data []byte, binary bool) error {
 // and arguments.
 const frameBytes = 256
 
-// oversized refuses an event that is too large, unread, and reports whether it was.
-func (c *connection) oversized(packet Packet) bool {
-	limit := c.server.cfg.MaxEventBytes
-	if limit == 0 || packet.Type != PacketEvent || len(packet.Data) <= limit+frameBytes {
-		return false
-	}
+// oversized refuses an event that is too large, unread.
+func (c *connection) oversized(packet Packet, sizeBytes int) {
 	handler, ok := c.server.handler.(OversizeHandler)
 	if socket := c.find(packet.Namespace); ok && socket != nil && socket.open.Load() {
 		var ack Ack
 		if packet.HasID {
 			ack = socket.acknowledge(packet.ID)
 		}
-		handler.Oversized(socket, len(packet.Data), ack)
+		handler.Oversized(socket, sizeBytes, ack)
 	}
-	return true
+}
+
+// Oversize implements engineio.OversizeReceiver.
+func (c *connection) Oversize(head []byte, sizeBytes int, binary bool) {
+	c.close(c.readHead(head, sizeBytes, binary))
+}
+
+// readHead refuses a packet that is too large by its beginning.
+func (c *connection) readHead(head []byte, sizeBytes int, binary bool) error {
+	if binary || c.partial != nil {
+		return fmt.Errorf("%w: an attachment of %d bytes, or text in place of one", ErrPacket, sizeBytes)
+	}
+	packet, err := parseHeader(head)
+	if err != nil {
+		return err
+	}
+	if packet.Type == PacketEvent {
+		c.oversized(packet, sizeBytes)
+		return nil
+	}
+	if handler, ok := c.server.handler.(OversizeHandler); ok && packet.Type == PacketConnect {
+		return c.turnAway(packet.Namespace, handler.RefuseOversized(sizeBytes))
+	}
+	return fmt.Errorf("%w: type %q of %d bytes", ErrPacket, byte(packet.Type), sizeBytes)
 }
 
 // handle runs a complete packet.

@@ -7,8 +7,13 @@ import (
 	"strconv"
 )
 
-// maxNamespaceBytes bounds a namespace's name, which is echoed to the client.
-const maxNamespaceBytes = 256
+const (
+	// maxNamespaceBytes bounds a namespace's name, which is echoed to the client.
+	maxNamespaceBytes = 256
+	// maxHeaderBytes bounds what stands before the JSON: the type, the number of
+	// attachments, the namespace and the id of the acknowledgement.
+	maxHeaderBytes = 1 + 8 + maxNamespaceBytes + 1 + 20
+)
 
 // ParsePacket reads the text of one packet. It returns [ErrPacket] for an
 // unknown type, a wrong number, and JSON that does not suit the type: an object

@@ -33,6 +33,9 @@ type OversizeHandler interface {
 	// Oversized is called in place of Event, with about the size of the event, which
 	// is not read.
 	Oversized(s *Socket, sizeBytes int, ack Ack)
+	// RefuseOversized is called in place of Connect for a CONNECT that is too large to
+	// be read, and returns what it is answered with.
+	RefuseOversized(sizeBytes int) *Refusal
 }
 
 // ConnectionHandler is a [Handler] that keeps something with each connection, which

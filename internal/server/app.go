@@ -349,6 +349,7 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	if !policy.Limits.DryRun { // which reads what it would refuse
 		socketConfig.MaxEventBytes = policy.Limits.MaxMessageBytes
 	}
+	socketConfig.NewIntake = gateway.NewIntake
 	socketConfig.QueueBytes = a.cfg.MaxOutgoing
 	socketConfig.ConnectTimeout = a.cfg.ConnectTimeout
 	socketConfig.BodyTimeout = a.cfg.BodyTimeout

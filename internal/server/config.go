@@ -69,7 +69,8 @@ type Config struct {
 	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
 	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"events of one socket in a second, subscribe and unsubscribe apart; at most 1000000; 0: no limit"`
 	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
-	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"0" doc:"size of one event of a client, its name and arguments, in bytes, above which it is answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
+	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"65536" doc:"size of one event of a client, its name and arguments, in bytes, above which it is not kept and not parsed, and answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
+	BytesPerSecond int    `env:"SOCKET_BYTES_PER_SECOND" envDefault:"262144" doc:"bytes of one connection that are read in a second, on average, at most 67108864; what eight seconds give, and one message of SOCKET_MAX_PAYLOAD_BYTES, are read at once; a client that sends faster is read from at this rate; 0: no limit"`
 	MaxNamespaces  int    `env:"SOCKET_MAX_NAMESPACES" envDefault:"0" doc:"namespaces one connection may ask for; 0: no limit but 16 refused ones"`
 	MaxRequests    int    `env:"REST_MAX_REQUESTS" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
 	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
@@ -140,6 +141,16 @@ func wrong(name, value string) error {
 	return fmt.Errorf("%s is %q", name, value)
 }
 
+// isDefault reports whether a setting has its default.
+func isDefault(name string, value any) bool {
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		if field.Tag.Get("env") == name {
+			return field.Tag.Get("envDefault") == fmt.Sprint(value)
+		}
+	}
+	return false
+}
+
 // The roles a process can have.
 const (
 	roleIngest  = "ingest"
@@ -176,6 +187,8 @@ func (c Config) limits() guardrails.Limits {
 		SubscriptionChangesPerMinute:   c.SubsPerMinute,
 		MessagesPerSecond:              c.MsgsPerSecond,
 		MaxMessageBytes:                c.MaxMessage,
+		BytesPerSecond:                 c.BytesPerSecond,
+		ByteBurst:                      c.byteBurst(),
 		MaxNamespacesPerConnection:     c.MaxNamespaces,
 		MaxRequests:                    c.MaxRequests,
 		MaxRequestsPerClient:           c.MaxRequestsPer,
@@ -183,6 +196,16 @@ func (c Config) limits() guardrails.Limits {
 		IdleTimeout:                    time.Duration(c.IdleMs) * time.Millisecond,
 		DryRun:                         c.DryRun,
 	}
+}
+
+// byteBurst is how many bytes of one connection are read at once: what a client sends
+// that comes back to many jobs, and the largest message that the transport takes.
+func (c Config) byteBurst() int {
+	if c.BytesPerSecond == 0 {
+		return 0
+	}
+	const seconds = 8
+	return max(seconds*c.BytesPerSecond, int(c.MaxPayload))
 }
 
 func (c Config) drainPeriod() time.Duration { return time.Duration(c.DrainSeconds) * time.Second }

@@ -49,7 +49,7 @@ func (c Config) conflicts() []conflict {
 		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is shared with nobody who has the other roles", strings.Join(c.Roles, ","))
 	add(c.NATSURL != "" && c.NATSListen != "", true,
 		"NATS_LISTEN is %q and has no effect: NATS_URL is set, so that no JetStream runs inside this process", c.NATSListen)
-	add(c.MaxMessage > 0 && int64(c.MaxMessage) > c.MaxPayload, false,
+	add(int64(c.MaxMessage) > c.MaxPayload && !isDefault("SOCKET_MAX_MESSAGE_BYTES", c.MaxMessage), false,
 		"SOCKET_MAX_MESSAGE_BYTES is %d, above SOCKET_MAX_PAYLOAD_BYTES, %d: the connection is closed before the message could be refused", c.MaxMessage, c.MaxPayload)
 	return found
 }
