@@ -11,8 +11,9 @@
 //     from a copy, and what came after the copy is missing. Folders that are copied by
 //     block, as by a snapshot of the volume, look the same; for those the sequences of
 //     the other keepers decide.
-//   - One that was in use when the machine went down, where the log is synced at an
-//     interval: what was acknowledged within the last one may be gone.
+//   - One that was in use when the machine went down. The server hands a record to its
+//     followers before the record is on the disk, however often it syncs, so that clients
+//     may have seen what the log has lost.
 //
 // The package starts no goroutines, and its methods are called from one at a time.
 package highwater

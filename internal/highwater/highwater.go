@@ -27,7 +27,7 @@ type content struct {
 	// machine; empty where the system does not tell.
 	Origin string `json:"origin,omitempty"`
 	Boot   string `json:"boot,omitempty"`
-	// Closed says that the log was closed in an orderly way after the mark.
+	// Closed says that the log was closed in an orderly way, and is on the disk.
 	Closed bool `json:"closed"`
 }
 
@@ -37,18 +37,18 @@ type File struct {
 	origin string
 	doubt  string
 	copied bool // the folder is a copy, and the file originName says so yet
-	found  bool
 	last   content
 }
 
-// Open reads the mark in the folder, which must belong to this process. synced says
-// that the log syncs each record before it acknowledges it.
-func Open(dir string, synced bool) (*File, error) {
+// Open reads the mark in the folder, which must belong to this process, and notes that
+// the log is in use. It is called before anything is appended.
+func Open(dir string) (*File, error) {
 	f := &File{dir: dir}
+	found := false
 	raw, err := os.ReadFile(filepath.Join(dir, Name))
 	switch {
 	case err == nil:
-		f.found = json.Unmarshal(raw, &f.last) == nil
+		found = json.Unmarshal(raw, &f.last) == nil
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("read the high-water mark: %w", err)
 	}
@@ -59,21 +59,29 @@ func Open(dir string, synced bool) (*File, error) {
 	switch {
 	case f.origin != "" && recorded != f.origin: // also where the copy was made before the first mark
 		f.copied, f.doubt = true, copied
-	case f.found:
-		f.doubt = f.last.doubt(f.origin, bootID(), synced)
+	case found:
+		f.doubt = f.last.doubt(f.origin, bootID())
 	}
-	return f, nil
+	if f.doubt != "" {
+		return f, nil // The file keeps the reason until the log has begun a new epoch.
+	}
+	return f, f.write(f.content(f.last.Mark))
+}
+
+// content returns the file of a log that is in use.
+func (f *File) content(mark eventstore.Mark) content {
+	return content{Mark: mark, Origin: f.origin, Boot: bootID()}
 }
 
 const copied = "the folder of the log is a copy, and may lack what came after it was copied"
 
 // doubt returns why a folder with this mark may lack what its log has given out.
-func (c content) doubt(origin, boot string, synced bool) string {
+func (c content) doubt(origin, boot string) string {
 	switch {
 	case c.Origin != "" && origin != "" && c.Origin != origin:
 		return copied
-	case !c.Closed && !synced && c.Boot != "" && boot != "" && c.Boot != boot:
-		return "the machine went down while the log was in use and not synced; what was acknowledged last may be gone"
+	case !c.Closed && c.Boot != "" && boot != "" && c.Boot != boot:
+		return "the machine went down while the log was in use: what clients were given last may not have reached the disk"
 	}
 	return ""
 }
@@ -109,7 +117,9 @@ func writeAt(file *os.File, text string) error {
 func (f *File) Name() string { return "file " + Name }
 
 // Load implements [eventstore.Keeper].
-func (f *File) Load(context.Context) (eventstore.Mark, bool, error) { return f.last.Mark, f.found, nil }
+func (f *File) Load(context.Context) (eventstore.Mark, bool, error) {
+	return f.last.Mark, f.last.Sequence > 0, nil
+}
 
 // Doubt implements [eventstore.Doubter].
 func (f *File) Doubt() string { return f.doubt }
@@ -127,17 +137,29 @@ func (f *File) Store(_ context.Context, mark eventstore.Mark) error {
 		}
 		f.copied = false
 	}
-	return f.write(content{Mark: mark, Origin: f.origin, Boot: bootID()})
+	return f.write(f.content(mark))
 }
 
-// Close notes that the log was closed in an orderly way. It is called after the
-// server of the log has ended.
-func (f *File) Close() error {
-	if !f.found {
-		return nil // Nothing was ever stored.
+// Close notes that the log was closed in an orderly way. It is called after the server of
+// the log has ended, which leaves its last writes to the system: Close waits until they
+// are on the disk. When ctx ends before, the log counts as one that is in use, as it does
+// while there is a doubt.
+func (f *File) Close(ctx context.Context) error {
+	if f.doubt != "" {
+		return nil // The next start begins the new epoch.
 	}
-	last := f.last
-	last.Closed, last.Origin, last.Boot = true, f.origin, bootID()
+	synced := make(chan error, 1)
+	go func() { synced <- syncFiles(f.dir) }() // ends with the system call
+	select {
+	case err := <-synced:
+		if err != nil {
+			return fmt.Errorf("write the log to disk: %w", err)
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("write the log to disk: %w", context.Cause(ctx))
+	}
+	last := f.content(f.last.Mark)
+	last.Closed = true
 	return f.write(last)
 }
 
@@ -151,7 +173,7 @@ func (f *File) write(next content) error {
 	if err := replace(path, raw); err != nil {
 		return fmt.Errorf("write the high-water mark: %w", err)
 	}
-	f.last, f.found = next, true
+	f.last = next
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package highwater
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -20,6 +21,16 @@ func identityOf(file *os.File) string {
 		return fmt.Sprintf("%d", found.Ino)
 	}
 	return fmt.Sprintf("%d-%d.%09d", found.Ino, found.Btime.Sec, found.Btime.Nsec)
+}
+
+// syncFiles waits until everything that was written to the file system of a folder is on
+// the disk.
+func syncFiles(dir string) error {
+	folder, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(unix.Syncfs(int(folder.Fd())), folder.Close())
 }
 
 // bootID returns the id of this boot of the machine, empty where it is not told.

@@ -9,3 +9,6 @@ import "os"
 func identityOf(*os.File) string { return "" }
 
 func bootID() string { return "" }
+
+// syncFiles does nothing: where the boot is not told, no log is doubted for it.
+func syncFiles(string) error { return nil }

@@ -21,11 +21,11 @@ import (
 // openLog connects to NATS, or starts it in this process, and opens the log.
 func (a *App) openLog(ctx context.Context) error {
 	var mark *highwater.File // nil where the log is not in this process
-	a.parts.onStop("high-water mark", func(context.Context) error {
+	a.parts.onStop("high-water mark", func(ctx context.Context) error {
 		if mark == nil {
 			return nil
 		}
-		return mark.Close()
+		return mark.Close(ctx)
 	})
 	connect, err := a.natsDialer()
 	if err != nil {
@@ -63,8 +63,7 @@ func (a *App) openLog(ctx context.Context) error {
 		a.logger.Warn("the log keeps its own settings; realtime log set changes them", "difference", difference)
 	}
 	if a.cfg.NATSURL == "" {
-		interval, _ := a.cfg.syncInterval() // validated
-		if mark, err = highwater.Open(a.cfg.DataDir, interval == 0); err != nil {
+		if mark, err = highwater.Open(a.cfg.DataDir); err != nil {
 			return err
 		}
 		a.log.Keep(mark)
