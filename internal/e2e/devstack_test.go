@@ -181,3 +181,42 @@ func TestTakenAddresses(t *testing.T) {
 		t.Errorf("--port on a taken port: status %d: %s", r.code, r.reason())
 	}
 }
+
+// Pages of the usual development servers on this machine, and the stack's own, may
+// connect to realtime-dev without a setting, and nobody else may.
+func TestDevelopmentOriginsAreAdmitted(t *testing.T) {
+	t.Parallel()
+	server := startDev(t, "--sample=false", "--data-dir", t.TempDir())
+	nodes := startDriver(t)
+	own, rebound := "http://localhost:"+server.port, "rebound.example:"+server.port
+	for origin, admitted := range map[string]bool{
+		own: true, "http://" + server.address(): true,
+		"http://localhost:5173": true, "http://127.0.0.1:5173": true, "http://localhost:3000": true, "http://127.0.0.1:8080": true,
+		"http://localhost:9": false, "https://localhost:5173": false, "http://192.0.2.1:5173": false, "https://example.org": false,
+		"http://" + rebound: false, "null": false,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.url("/api/novel/events?jobId=x"), http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Origin", origin)
+		if strings.Contains(origin, "rebound") {
+			request.Host = rebound // as a name has it that was made to resolve to this machine
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if (response.StatusCode == http.StatusOK) != admitted {
+			t.Errorf("a page of %s: %s", origin, response.Status)
+		}
+		if shared := response.Header.Get("Access-Control-Allow-Origin"); (shared != "") != admitted {
+			t.Errorf("a page of %s: Access-Control-Allow-Origin %q", origin, shared)
+		}
+		c := nodes.open("socket of "+origin, server.url("/"), options{"extraHeaders": map[string]string{"Origin": origin, "Host": request.Host}})
+		if e := c.next(); (e.Name == "connect") != admitted {
+			t.Errorf("a socket of %s: %s", origin, e)
+		}
+	}
+}
