@@ -128,6 +128,13 @@ func (h *Hub) caughtUp(sub *subscription) {
 	})
 }
 
+// standing tells a client that is live where it stands.
+func standing(jobID, epoch string, sequence uint64) messaging.CaughtUp {
+	return messaging.CaughtUp{
+		JobID: jobID, From: sequence, To: sequence, Source: messaging.SourceNone, Position: positionText(epoch, sequence),
+	}
+}
+
 // positionText is a position as a client is told it, empty without an epoch: a bare
 // sequence would be taken for one of any life of the log.
 func positionText(epoch string, sequence uint64) string {

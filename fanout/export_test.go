@@ -17,6 +17,7 @@ func (s *countingSink) send(string, any)  {}
 func (s *countingSink) abort()            {}
 
 func (s *countingSink) reach(string, string, uint64) {}
+func (s *countingSink) stand(string, string, uint64) {}
 func (s *countingSink) room() <-chan struct{}        { return nil }
 func (s *countingSink) done() <-chan struct{}        { return nil }
 

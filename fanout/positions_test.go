@@ -37,11 +37,12 @@ func TestPositionsTravelWhole(t *testing.T) {
 		t.Errorf("nothing more: %+v", next)
 	}
 	stream.close()
-	socket.close()
 
 	s.log.set(func(l *memoryLog) { l.renew() })
 	s.log.publish("job", 8)
 	s.hub.Disrupted(messaging.DisruptionReconnect)
+	expectGap(t, socket, 5, 1, messaging.GapEpoch) // the hub has learned of it
+	socket.close()
 	again := s.stream("job", kept)
 	expectGap(t, again, 5, 1, messaging.GapEpoch)
 	expectEvents(t, again, span(1, 8)...)

@@ -11,6 +11,9 @@ type sink interface {
 	// reach notes that the client is given everything of a job up to the
 	// sequence once what was queued before has arrived.
 	reach(jobID, epoch string, sequence uint64)
+	// stand tells the client that it has everything of a job up to the sequence, whose
+	// event is not sent.
+	stand(jobID, epoch string, sequence uint64)
 	// room is signalled when an offer was refused and the queue has drained
 	// far enough to try again.
 	room() <-chan struct{}

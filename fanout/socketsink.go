@@ -78,6 +78,12 @@ func (s *socketSink) reach(jobID, epoch string, sequence uint64) {
 	s.offset.set(epoch, jobKey(jobID), sequence)
 }
 
+// stand implements sink.
+func (s *socketSink) stand(jobID, epoch string, sequence uint64) {
+	s.reach(jobID, epoch, sequence)
+	s.send(messaging.EventCaughtUp, standing(jobID, epoch, sequence))
+}
+
 // forget takes a job that was unsubscribed out of the offset.
 func (s *socketSink) forget(jobID string) {
 	s.mu.Lock()

@@ -94,6 +94,19 @@ func (s *streamSink) take() [][]byte {
 // reach implements sink. A stream's client keeps its position by itself.
 func (s *streamSink) reach(string, string, uint64) {}
 
+// stand implements sink. The block has the id of the event that is not sent.
+func (s *streamSink) stand(jobID, epoch string, sequence uint64) {
+	encoded, err := json.Marshal(standing(jobID, epoch, sequence))
+	if err != nil {
+		return // as in send
+	}
+	ev := encodeEvent(sequence, messaging.EventCaughtUp, encoded)
+	ev.epoch = epoch
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(ev.streamed())
+}
+
 func (s *streamSink) abort()                { s.end() }
 func (s *streamSink) room() <-chan struct{} { return s.drained }
 func (s *streamSink) done() <-chan struct{} { return s.ended }

@@ -90,10 +90,7 @@ func (s *subscription) affirm() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	if s.live {
-		s.sink.send(messaging.EventCaughtUp, messaging.CaughtUp{
-			JobID: s.room.jobID, From: s.cursor, To: s.cursor, Source: messaging.SourceNone,
-			Position: positionText(s.epoch, s.cursor),
-		})
+		s.sink.send(messaging.EventCaughtUp, standing(s.room.jobID, s.epoch, s.cursor))
 	}
 }
 

@@ -93,11 +93,15 @@ func (s *subscription) tell(name string, payload any) {
 }
 
 // offer hands an event to the sink, unless that was given it in its other form, and
-// moves the cursor on. It reports false when the sink has no room; nothing lies between the cursor and the event then,
-// and the cursor says so. The room's mutex is held.
+// moves the cursor on. It reports false when the sink has no room; nothing lies between
+// the cursor and the event then, and the cursor says so. The room's mutex is held.
 func (s *subscription) offer(ev *event) bool {
 	if s.repeats(ev) {
 		s.cursor = max(s.cursor, ev.sequence)
+		if ev.sequence > 0 && s.caught {
+			// Otherwise the client would resume before the record, and be given it.
+			s.sink.stand(s.room.jobID, s.epoch, ev.sequence)
+		}
 		return true
 	}
 	if s.sink.offer(ev) {
