@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,7 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("attach to the log: %w", ErrNoStream)
 	case errors.Join(err, restoring) != nil:
-		return nil, fmt.Errorf("attach to the log: %w", errors.Join(err, restoring))
+		return nil, fmt.Errorf("attach to the log: %w", cmp.Or(restoring, log.explain(err)))
 	}
 	return log, nil
 }

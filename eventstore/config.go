@@ -37,6 +37,8 @@ type Config struct {
 	// RecreateWait is how long the event stream may be missing before [Log.Guard]
 	// re-creates it: a restore that replaces the stream removes it first.
 	RecreateWait time.Duration
+	// Needs are the parts that run beside the log, for [Log.Exercise].
+	Needs Needs
 }
 
 // DefaultConfig returns the limits of a single embedded server.

@@ -94,11 +94,16 @@ func ConnOptions(logger *slog.Logger) []nats.Option {
 			logger.Info("NATS connection restored", "server", conn.ConnectedServerName())
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			if errors.Is(err, nats.ErrSlowConsumer) && sub != nil {
+			switch {
+			case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 				logger.Warn("NATS subscription dropped messages", "error", err)
-				return
+			case errors.Is(err, nats.ErrPermissionViolation):
+				// One comes for each message that is refused. The exercise of the log
+				// names the permissions that are missing, and so do errors.
+				logger.Debug("NATS refuses a message or a subscription", "error", err)
+			default:
+				logger.Warn("NATS connection reports an error", "error", err)
 			}
-			logger.Warn("NATS connection reports an error", "error", err)
 		}),
 	}
 }

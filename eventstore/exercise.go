@@ -21,6 +21,7 @@ const (
 // Exercise does what the service needs of NATS, with a text that is new each time,
 // and leaves no event behind:
 //
+//   - a message under each permission of the NATS user that is needed,
 //   - an append to the event stream under a condition that never holds, so that the
 //     stream takes it, judges it and refuses it,
 //   - an append to the identity stream, which is stored as an event is,
@@ -28,6 +29,9 @@ const (
 //
 // The error names what failed.
 func (l *Log) Exercise(ctx context.Context, text string) error {
+	if err := l.permitted(ctx); err != nil {
+		return err
+	}
 	_, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: canaryJob, Data: []byte(text)},
 		jetstream.WithExpectLastSequence(math.MaxInt64), jetstream.WithRetryAttempts(0))
 	if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {

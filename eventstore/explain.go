@@ -3,7 +3,6 @@ package eventstore
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,8 +24,15 @@ func (l *Log) explain(err error) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), hasCode(err, jetstream.JSErrCodeJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w: nobody answers for JetStream: it is not enabled on the NATS servers, or not for this account", err)
 	}
-	if violation := l.conn.LastError(); violation != nil && strings.Contains(strings.ToLower(violation.Error()), "permission") {
-		return fmt.Errorf("%w: the permissions of the NATS user are too narrow (%w): see docs/ops/permissions.md", err, violation)
+	return Explain(l.conn, err)
+}
+
+// Explain adds to an error what was forbidden to the user of a connection, if it was the
+// last thing that went wrong there: a request without the permission is not answered.
+func Explain(conn *nats.Conn, err error) error {
+	violation := conn.LastError()
+	if err == nil || errors.Is(err, ErrForbidden) || !errors.Is(violation, nats.ErrPermissionViolation) {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w (%w): see docs/ops/permissions.md", err, ErrForbidden, violation)
 }

@@ -44,6 +44,9 @@ var flawTexts = map[Flaw]string{
 	FlawMemory:         "it is kept in memory",
 }
 
+// flawsRemedy says what to do about flaws.
+const flawsRemedy = "restart a gateway, which restores the settings; a sealed stream or a mirror has to be backed up and restored"
+
 // Flaws returns every flaw there can be.
 func Flaws() []Flaw {
 	var all []Flaw
@@ -98,16 +101,20 @@ func (l *Log) noteFlaws(c jetstream.StreamConfig) {
 	if l.readOnly {
 		return
 	}
+	var appeared []string
 	for _, flaw := range Flaws() {
 		is, was := slices.Contains(now, flaw), before != nil && slices.Contains(*before, flaw)
 		switch {
 		case is && !was:
 			l.metrics.flaws.WithLabelValues(string(flaw)).Set(1)
-			l.logger.Error("the stream of events was edited: "+flaw.Text(), "stream", eventStream, "flaw", flaw, "do", "restart a gateway, which restores the settings; a sealed stream has to be backed up and restored")
+			appeared = append(appeared, flaw.Text())
 		case was && !is:
 			l.metrics.flaws.WithLabelValues(string(flaw)).Set(0)
 			l.logger.Info("the stream of events is as it should be again", "stream", eventStream, "flaw", flaw)
 		}
+	}
+	if len(appeared) > 0 {
+		l.logger.Error("the stream of events was edited: "+strings.Join(appeared, "; "), "stream", eventStream, "flaws", now, "do", flawsRemedy)
 	}
 }
 
@@ -122,5 +129,5 @@ func (l *Log) Flawed() error {
 	for _, flaw := range *flaws {
 		texts = append(texts, flaw.Text())
 	}
-	return fmt.Errorf("stream %s was edited: %s", eventStream, strings.Join(texts, "; "))
+	return fmt.Errorf("stream %s was edited: %s: %s", eventStream, strings.Join(texts, "; "), flawsRemedy)
 }

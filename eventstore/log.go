@@ -52,7 +52,8 @@ type Log struct {
 	missingSince time.Time
 	identityLog  rate.Sometimes
 
-	writing writing
+	writing   writing
+	forbidden forbidden
 	// maxBatch is the size of the largest batch, 0 without batches; unsettled says that
 	// the outcome of an attempt to append was unknown.
 	maxBatch  atomic.Int64

@@ -9,7 +9,6 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -34,6 +33,8 @@ type listener struct {
 	// receive is given each payload in the order of arrival. The reading from Redis
 	// waits until it returns.
 	receive func(ctx context.Context, payload string, via *connection)
+	// broken is why the last subscription ended; nil before the first.
+	broken error
 	// hinted says that the hint how to lose nothing in a gap was logged.
 	hinted bool
 }
@@ -52,7 +53,7 @@ func (l *listener) run(ctx context.Context) {
 		MaxInterval:         l.cfg.BackoffMax,
 	}
 	pauses.Reset()
-	failureLog := rate.Sometimes{Interval: logInterval}
+	told := false // that there is no subscription, in this outage
 	for {
 		began := time.Now()
 		confirmed, err := l.subscribe(ctx)
@@ -65,11 +66,14 @@ func (l *listener) run(ctx context.Context) {
 		} else {
 			pause = pauses.NextBackOff()
 		}
-		tell := func() { l.logger.Warn("not subscribed to Redis, will try again", "pause", pause, "error", err) }
-		if confirmed {
-			tell()
-		} else {
-			failureLog.Do(tell)
+		// A subscription that broke is replaced at once, and that is told then. An outage
+		// is told once, with what the first attempt to replace it met.
+		switch {
+		case confirmed:
+			told, l.broken = false, err
+		case !told:
+			told = true
+			l.logger.Info("not subscribed to Redis, will try again", "pause", pause, "error", err)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -117,7 +121,7 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 
 // reportGap counts and logs what may be lost between two subscriptions.
 func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
-	attrs := []any{"outage", outage}
+	attrs := []any{"outage", outage, "error", l.broken}
 	if missed, known := l.census.missed(ctx); known {
 		l.metrics.gapMessages.Add(float64(missed))
 		attrs = append(attrs, "missedAtMost", missed)

@@ -21,11 +21,13 @@ var (
 	ErrSubscribe = errors.New("the Redis user may not subscribe to " + messaging.EventsChannel + ": ACL SETUSER … &novel.realtime.* +subscribe")
 	// ErrReceipts: what is published on the receipts channel does not arrive.
 	ErrReceipts = errors.New("receipts do not reach the channel " + messaging.ReceiptsChannel + ", and producers repeat for ever: ACL SETUSER … &novel.realtime.* +subscribe +publish")
+	// ErrPing: a subscription is pinged, so that a dead one is noticed.
+	ErrPing = errors.New("the Redis user may not ping, and each subscription ends after seconds: ACL SETUSER … +ping")
 )
 
 // Exercise does what the service needs of the Redis of a client: it subscribes to the
-// channels of events and receipts, publishes a canary on that of receipts, and waits
-// until it comes back. Producers, who look for the ids of their events, pass over a
+// channels of events and receipts, publishes a canary on that of receipts, waits until it
+// comes back, and pings. Producers, who look for the ids of their events, pass over a
 // message without one. text is new each time, and must need no escaping in JSON.
 //
 // It connects for itself, with the client's options, and returns within ctx or
@@ -66,9 +68,13 @@ func Exercise(ctx context.Context, options *redis.Options, text string, timeout 
 			return refusedAs(ErrReceipts, err)
 		}
 		if message, ok := received.(*redis.Message); ok && message.Payload == canary {
-			return nil
+			break
 		}
 	}
+	if err := client.Ping(ctx).Err(); err != nil {
+		return refusedAs(ErrPing, err)
+	}
+	return nil
 }
 
 // checkRole tells a primary from a replica and from a Sentinel, as far as the server

@@ -27,7 +27,9 @@ type receipts struct {
 	metrics *metrics
 
 	dropLog rate.Sometimes
-	failLog rate.Sometimes
+	// failing says that the last batch could not be published, which is logged once.
+	// It belongs to run.
+	failing bool
 }
 
 // newReceipts returns a publisher with a client of its own, which does not
@@ -47,7 +49,6 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 		logger:  logger,
 		metrics: m,
 		dropLog: rate.Sometimes{Interval: logInterval},
-		failLog: rate.Sometimes{Interval: logInterval},
 	}
 }
 
@@ -125,9 +126,8 @@ func (r *receipts) publish(ctx context.Context, batch [][]byte) {
 	}
 	r.metrics.sent(sent)
 	r.metrics.receiptsFailed.Add(float64(len(batch) - sent))
-	if err != nil {
-		r.failLog.Do(func() {
-			r.logger.Warn("receipts could not be published; producers will repeat", "receipts", len(batch)-sent, "error", err)
-		})
+	if err != nil && !r.failing {
+		r.logger.Warn("receipts cannot be published; producers repeat", "receipts", len(batch)-sent, "error", err)
 	}
+	r.failing = err != nil
 }

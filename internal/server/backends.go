@@ -55,6 +55,7 @@ func (a *App) openLog(ctx context.Context) error {
 	limits.MaxAge = a.cfg.LogMaxAge
 	limits.DuplicateWindow = a.cfg.DedupWindow
 	limits.MaxEventBytes = a.cfg.MaxEvent
+	limits.Needs = a.cfg.needsOfNATS()
 	if a.log, err = eventstore.Open(ctx, conn, limits, a.logger, a.registry); err != nil {
 		return err
 	}
@@ -69,6 +70,15 @@ func (a *App) openLog(ctx context.Context) error {
 		a.log.Keep(mark)
 	}
 	return nil
+}
+
+// needsOfNATS returns which parts of the service need permissions of their own.
+func (c Config) needsOfNATS() eventstore.Needs {
+	return eventstore.Needs{
+		Consumers: c.MongoDBURI != "" && c.has(roleProject),
+		Sessions:  c.RecoveryTTL > 0 && c.has(roleFanout),
+		Shares:    (c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.has(roleFanout),
+	}
 }
 
 // vouch compares the log with who keeps a high-water mark of it, before anything is

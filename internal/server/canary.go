@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/ingest"
 )
 
@@ -33,6 +35,7 @@ type canary struct {
 	logger   *slog.Logger
 	failing  *prometheus.GaugeVec
 	seconds  *prometheus.GaugeVec
+	runs     *prometheus.CounterVec
 
 	mu sync.Mutex // guards failures
 	// failures has an entry for each leg whose last run failed.
@@ -49,8 +52,11 @@ func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheu
 		seconds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "realtime_app_canary_seconds", Help: "How long the last exercise of a backend took.",
 		}, []string{"leg"}),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_app_canary_runs_total", Help: "How often a backend was exercised.",
+		}, []string{"leg"}),
 	}
-	return c, errors.Join(registerer.Register(c.failing), registerer.Register(c.seconds))
+	return c, errors.Join(registerer.Register(c.failing), registerer.Register(c.seconds), registerer.Register(c.runs))
 }
 
 // add adds a leg, before run.
@@ -87,6 +93,7 @@ func (c *canary) exercise(ctx context.Context, leg leg) {
 	if ctx.Err() != nil {
 		return
 	}
+	defer c.runs.WithLabelValues(leg.name).Inc() // after the gauges
 	c.seconds.WithLabelValues(leg.name).Set(time.Since(began).Seconds())
 	label := causeLabel(err)
 	for _, cause := range canaryCauses {
@@ -103,9 +110,10 @@ func (c *canary) exercise(ctx context.Context, leg leg) {
 	}
 	c.mu.Unlock()
 	switch {
-	case err != nil && before == nil:
+	case errors.Is(err, errEdited): // Logged where the settings are compared.
+	case err != nil && (before == nil || errors.Is(before, errEdited)):
 		c.logger.Error("a backend does not do what is needed", "part", leg.name, "cause", label, "error", err)
-	case err == nil && before != nil:
+	case err == nil && before != nil && !errors.Is(before, errEdited):
 		c.logger.Info("a backend does what is needed again", "part", leg.name)
 	}
 }
@@ -136,7 +144,9 @@ var canaryCauses = []struct {
 	{"sentinel", ingest.ErrSentinel},
 	{"subscribe-forbidden", ingest.ErrSubscribe},
 	{"receipts", ingest.ErrReceipts},
+	{"ping", ingest.ErrPing},
 	{"edited", errEdited},
+	{"forbidden", eventstore.ErrForbidden},
 	{"timeout", context.DeadlineExceeded},
 	{"refused", nil},
 }
@@ -156,10 +166,19 @@ var errEdited = errors.New("the log's settings")
 // startCanary exercises the backends that are configured.
 func (a *App) startCanary() {
 	a.canary.add("log", func(ctx context.Context, text string) error {
-		if err := a.log.Flawed(); err != nil {
-			return fmt.Errorf("%w: %w", errEdited, err)
+		err := a.log.Flawed()
+		if err == nil {
+			failure := a.log.Exercise(ctx, text)
+			if failure == nil {
+				return nil
+			}
+			// The settings are compared once a second: the edit may be newer.
+			if _, stateErr := a.log.State(ctx); stateErr != nil || a.log.Flawed() == nil {
+				return failure
+			}
+			err = a.log.Flawed()
 		}
-		return a.log.Exercise(ctx, text)
+		return fmt.Errorf("%w: %w", errEdited, err)
 	})
 	if a.models != nil {
 		a.canary.add("mongodb", a.models.Exercise)
@@ -186,9 +205,10 @@ func (a *App) logHealthy(ctx context.Context) error {
 // exercised adds the last result of the canary to the question of a part.
 func (a *App) exercised(part string, ask func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
-		if err := ask(ctx); err != nil {
-			return err
+		err, failure := ask(ctx), a.canary.failure(part)
+		if err != nil && failure != nil {
+			return fmt.Errorf("%w; %s", err, failure) // not degraded, but down
 		}
-		return a.canary.failure(part)
+		return cmp.Or(err, failure)
 	}
 }

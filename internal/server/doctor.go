@@ -68,12 +68,13 @@ func examineRedis(ctx context.Context, cfg Config) []doctor.Check {
 	RouteDrivers(slog.New(slog.DiscardHandler))
 	client := redis.NewClient(opts)
 	defer client.Close()
-	if err = client.Ping(ctx).Err(); err != nil { // the first one connects, too
-		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, err)}
-	}
-	began := time.Now()
-	if err = client.Ping(ctx).Err(); err != nil {
-		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, err)}
+	var began time.Time
+	for range 2 { // The first one connects, too.
+		began = time.Now()
+		// A server that refuses a ping has answered.
+		if err := client.Ping(ctx).Err(); err != nil && !strings.HasPrefix(err.Error(), "NOPERM") {
+			return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, err)}
+		}
 	}
 	checks := []doctor.Check{
 		doctor.Reached(area, "REDIS_URL", time.Since(began), nil),
@@ -170,6 +171,13 @@ func examineLog(ctx context.Context, cfg Config, deep func(step string, done, to
 		took, err := conn.RTT()
 		checks = append(checks, doctor.Reached("nats", "NATS_URL", took, err), doctor.Version("nats", conn.ConnectedServerVersion()))
 	}
+	if err := permitted(ctx, cfg, conn); err != nil {
+		// Without one of them most of what follows would wait in vain.
+		return append(checks, doctor.Permissions("nats", err))
+	}
+	if cfg.NATSURL != "" {
+		checks = append(checks, doctor.Permissions("nats", nil))
+	}
 	found, used := examineStreams(ctx, cfg, conn)
 	checks = append(checks, found...)
 	if deep != nil {
@@ -179,6 +187,13 @@ func examineLog(ctx context.Context, cfg Config, deep func(step string, done, to
 		checks = append(checks, examineDisk(cfg, used)...)
 	}
 	return checks
+}
+
+// permitted finds out whether the NATS user may do what the service needs.
+func permitted(ctx context.Context, cfg Config, conn *nats.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	return eventstore.Permitted(ctx, conn, cfg.needsOfNATS())
 }
 
 func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []doctor.Check, used uint64) {

@@ -35,7 +35,7 @@ func (o *Operator) during(ctx context.Context, operation Operation, report func(
 	}
 	held, lease, err := operations.Begin(ctx, operation)
 	if err != nil {
-		return err
+		return eventstore.Explain(o.conn, err)
 	}
 	err = work(held, func(step string, done, total uint64) {
 		lease.Report(step, done, total)
@@ -46,6 +46,7 @@ func (o *Operator) during(ctx context.Context, operation Operation, report func(
 	if cause := context.Cause(held); err != nil && errors.Is(cause, eventstore.ErrLeaseLost) {
 		err = errors.Join(err, cause)
 	}
+	err = eventstore.Explain(o.conn, err)
 	return errors.Join(err, lease.End(ctx, err))
 }
 

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -36,10 +39,11 @@ type Redis struct {
 	// Addr is the loopback host and port, the same across restarts.
 	Addr string
 
-	t    testing.TB
-	path string
-	dir  string
-	args []string
+	t      testing.TB
+	path   string
+	dir    string
+	before []string // arguments that have to stand first
+	args   []string
 
 	// process is nil while the server is down.
 	process *process
@@ -56,7 +60,12 @@ type process struct {
 // ends. The test is skipped, or fails when CI=true, if the program is not installed.
 func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
-	r := &Redis{t: t, path: Program(t, "redis-server"), dir: t.TempDir(), args: args}
+	return startRedis(t, &Redis{args: append([]string{"--save", "", "--appendonly", "no"}, args...)})
+}
+
+func startRedis(t testing.TB, r *Redis) *Redis {
+	t.Helper()
+	r.t, r.path, r.dir = t, Program(t, "redis-server"), t.TempDir()
 	t.Cleanup(r.Kill)
 	var err error
 	for range portAttempts {
@@ -69,6 +78,16 @@ func StartRedis(t testing.TB, args ...string) *Redis {
 		t.Fatalf("start redis-server on %s: %v", r.Addr, err)
 	}
 	return r
+}
+
+// StartSentinel starts a redis-server as a Sentinel that watches nothing.
+func StartSentinel(t testing.TB) *Redis {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sentinel.conf") // which it writes to
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return startRedis(t, &Redis{before: []string{file, "--sentinel"}})
 }
 
 // URL returns the redis:// URL of the server.
@@ -132,11 +151,8 @@ func (r *Redis) start() error {
 	if err != nil {
 		return fmt.Errorf("split address: %w", err)
 	}
-	args := []string{
-		"--bind", "127.0.0.1", "--port", port, "--dir", r.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no", "--logfile", "",
-	}
-	cmd := exec.Command(r.path, append(args, r.args...)...)
+	args := slices.Concat(r.before, []string{"--bind", "127.0.0.1", "--port", port, "--dir", r.dir, "--daemonize", "no", "--logfile", ""}, r.args)
+	cmd := exec.Command(r.path, args...)
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("open output: %w", err)
@@ -169,7 +185,7 @@ func (p *process) watch(output io.Reader, outcome chan<- error) {
 	var last string
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		switch line := lines.Text(); {
-		case strings.Contains(line, "Ready to accept connections"):
+		case strings.Contains(line, "Ready to accept connections"), strings.Contains(line, "Sentinel ID is"):
 			report(nil)
 		case strings.Contains(line, "Address already in use"):
 			report(errPortTaken)

@@ -87,6 +87,16 @@ func Exercised(area, needed string, err error) Check {
 	return ok(area, name, needed)
 }
 
+// Permissions judges whether the user of a server has what the service needs: err names
+// what is missing.
+func Permissions(area string, err error) Check {
+	const name = "permissions"
+	if err != nil {
+		return Check{Fail, area, name, oneLine(err.Error()), "grant them: docs/ops/permissions.md has the least that the service needs"}
+	}
+	return ok(area, name, "all that are needed")
+}
+
 // Address judges whether the service could listen on an address: taken says that
 // somebody does, as a gateway that runs.
 func Address(variable, address string, taken bool, err error) Check {

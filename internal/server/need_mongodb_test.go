@@ -1,0 +1,90 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
+	"github.com/letswriteabook/realtime/operations/doctor"
+)
+
+// MongoDB that refuses writes, for want of a role or for the name of the database, is
+// told in every place.
+func TestNeedsOfMongoDB(t *testing.T) {
+	t.Parallel()
+	guard := mongokit.StartGuard(t)
+	n := startNeeding(t, map[string]string{"MONGODB_URI": guard.URI(mongokit.DatabaseName(t))})
+	n.published("job-1", "first") // which makes the witness that the canary writes to
+	n.during(outage{
+		state: "degraded", part: "mongodb", warned: true, says: "MongoDB refuses to write to", area: "mongodb", do: "the rights of its user",
+		sample: `realtime_app_canary_failing{cause="refused",leg="mongodb"}`, alert: `RealtimeNeedNotMet{leg="mongodb",cause="refused"}`,
+	}, func() { guard.Allow(mongokit.Read) }, func() { guard.Allow(mongokit.ReadWrite) })
+	n.during(outage{
+		state: "degraded", part: "mongodb", warned: true, says: "MongoDB refuses to read", area: "mongodb", do: "the rights of its user",
+		sample: `realtime_app_canary_failing{cause="refused",leg="mongodb"}`, alert: `RealtimeNeedNotMet{leg="mongodb",cause="refused"}`,
+	}, func() { guard.Allow(func(command string) bool { return command == "update" }) }, func() { guard.Allow(mongokit.ReadWrite) })
+}
+
+// A typo in the name of the database is told from the start.
+func TestNeedsOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	n := startNeeding(t, map[string]string{"MONGODB_URI": mongokit.URI() + "/typo"})
+	n.until("health names it", func() error {
+		state, parts := n.health()
+		if state != "degraded" || !strings.Contains(parts["mongodb"], "see the name of the database in MONGODB_URI") {
+			return fmt.Errorf("%s %v", state, parts)
+		}
+		return nil
+	})
+	during := n.get("/metrics")
+	n.examined(outage{says: "MongoDB refuses to write to", area: "mongodb", do: "the name of the database in MONGODB_URI"}, "")
+	t.Run("alert", func(t *testing.T) { checkAlert(t, `RealtimeNeedNotMet{leg="mongodb",cause="refused"}`, "", during) })
+}
+
+// The role readWrite is enough for a gateway, for the doctor, and for a rebuild with its
+// swap.
+func TestLeastRoleOfMongoDB(t *testing.T) {
+	t.Parallel()
+	guard := mongokit.StartGuard(t)
+	n := startNeeding(t, map[string]string{"MONGODB_URI": guard.URI(mongokit.DatabaseName(t)), "NATS_LISTEN": "127.0.0.1:0"})
+	n.published("job-1", "first")
+	n.until("the gateway is well", func() error { return n.well(nothing) })
+	for _, check := range server.Examine(t.Context(), n.cfg, nil, nil).Checks {
+		if check.Area == "mongodb" && check.Level == doctor.Fail {
+			t.Errorf("with the least role: %+v", check)
+		}
+	}
+	cfg := n.cfg
+	cfg.NATSURL = n.gateway.NATSURL()
+	operator, err := server.OpenOperator(t.Context(), cfg, false, server.NewLogger(n.log, cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = operator.Close() }()
+	rebuilds, err := operator.Rebuilds(t.Context(), nil, func(string, uint64, uint64) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rebuild := range rebuilds {
+		err := rebuild.Hold(t.Context(), "a test", func(ctx context.Context) error {
+			if err := rebuild.Fill(ctx, false); err != nil {
+				return err
+			}
+			_, err := rebuild.Swap(ctx, 0)
+			return err
+		})
+		if err != nil {
+			t.Errorf("rebuild: %v", err)
+		}
+	}
+	n.until("the gateway is well", func() error { return n.well(nothing) })
+	for _, line := range n.complaints(0) {
+		if strings.Contains(line, "not authorized") {
+			t.Error(line)
+		}
+	}
+	t.Logf("used: %s", guard.Used())
+}

@@ -1,0 +1,229 @@
+package mongokit
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+)
+
+// Guard stands before the server of [URI] and refuses commands as MongoDB does those
+// that the roles of a user do not allow: FerretDB has no authorization of its own.
+type Guard struct {
+	listener net.Listener
+	target   string
+	wg       sync.WaitGroup
+
+	mu    sync.Mutex // guards the fields below
+	may   func(command string) bool
+	used  map[string]bool // commands that were let through
+	conns []net.Conn
+}
+
+// free are commands that need no role.
+var free = []string{"hello", "isMaster", "ismaster", "ping", "buildInfo", "endSessions", "killCursors", "getMore"}
+
+// readWrite are the commands that the role readWrite of MongoDB allows, as far as the
+// service could use them: insert, find, update, remove, createIndex, listIndexes,
+// listCollections, createCollection, dropCollection and renameCollectionSameDB.
+var readWrite = []string{
+	"insert", "find", "count", "aggregate", "distinct", "update", "delete", "findAndModify", "createIndexes", "listIndexes",
+	"listCollections", "create", "drop", "dropIndexes", "renameCollection",
+}
+
+// ReadWrite is the role readWrite, for [Guard.Allow].
+func ReadWrite(command string) bool { return slices.Contains(readWrite, command) }
+
+// Read is the role read, for [Guard.Allow].
+func Read(command string) bool {
+	return slices.Contains([]string{"find", "count", "aggregate", "distinct", "listIndexes", "listCollections"}, command)
+}
+
+// StartGuard starts one that allows the role readWrite, until the test ends.
+func StartGuard(t testing.TB) *Guard {
+	t.Helper()
+	target, err := url.Parse(URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &Guard{listener: listener, target: target.Host, may: ReadWrite, used: make(map[string]bool)}
+	g.wg.Go(g.accept) // ends when the listener is closed
+	t.Cleanup(func() {
+		_ = listener.Close()
+		g.mu.Lock()
+		for _, conn := range g.conns {
+			_ = conn.Close()
+		}
+		g.mu.Unlock()
+		g.wg.Wait()
+	})
+	return g
+}
+
+// URI is the address of a database behind the guard.
+func (g *Guard) URI(database string) string {
+	return "mongodb://" + g.listener.Addr().String() + "/" + database
+}
+
+// Allow says which commands are let through from now on, beside those that need no role.
+func (g *Guard) Allow(may func(command string) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.may = may
+}
+
+// Used returns the commands that were let through and need a role.
+func (g *Guard) Used() (commands []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for command := range g.used {
+		commands = append(commands, command)
+	}
+	slices.Sort(commands)
+	return commands
+}
+
+func (g *Guard) accept() {
+	for {
+		client, err := g.listener.Accept()
+		if err != nil {
+			return
+		}
+		server, err := net.Dial("tcp", g.target)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		g.mu.Lock()
+		g.conns = append(g.conns, client, server)
+		g.mu.Unlock()
+		answers := &answers{to: client}
+		// Each ends when either connection is closed, and closes both.
+		g.wg.Go(func() {
+			defer closeBoth(client, server)
+			g.ask(client, server, answers)
+		})
+		g.wg.Go(func() {
+			defer closeBoth(client, server)
+			for {
+				message, err := readMessage(server)
+				if err != nil || answers.write(message) != nil {
+					return
+				}
+			}
+		})
+	}
+}
+
+func closeBoth(a, b net.Conn) { _, _ = a.Close(), b.Close() }
+
+// answers are written to a client by two goroutines, whole messages at a time.
+type answers struct {
+	mu sync.Mutex // guards writing to the field below
+	to net.Conn
+}
+
+func (a *answers) write(message []byte) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, err := a.to.Write(message)
+	return err
+}
+
+// ask hands the client's messages on, or refuses them.
+func (g *Guard) ask(client, server net.Conn, answers *answers) {
+	for {
+		message, err := readMessage(client)
+		if err != nil {
+			return
+		}
+		if command := commandOf(message); command != "" && !g.allowed(command) {
+			err = answers.write(refusal(message, command))
+		} else {
+			_, err = server.Write(message)
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (g *Guard) allowed(command string) bool {
+	if slices.Contains(free, command) {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	may := g.may(command)
+	g.used[command] = g.used[command] || may
+	return may
+}
+
+const (
+	headerBytes     = 16 // length, request, response to, operation
+	opMsg           = 2013
+	maxMessageBytes = 64 << 20
+)
+
+// readMessage reads one message of the wire protocol.
+func readMessage(from io.Reader) ([]byte, error) {
+	header := make([]byte, headerBytes)
+	if _, err := io.ReadFull(from, header); err != nil {
+		return nil, err
+	}
+	length := binary.LittleEndian.Uint32(header)
+	if length < headerBytes || length > maxMessageBytes {
+		return nil, fmt.Errorf("a message of %d bytes", length)
+	}
+	message := make([]byte, length)
+	copy(message, header)
+	_, err := io.ReadFull(from, message[headerBytes:])
+	return message, err
+}
+
+// commandOf returns the name of the command in an OP_MSG, whose first section is its
+// body; "" for another message.
+func commandOf(message []byte) string {
+	const body = headerBytes + 4 // after the flags: the kind of the section, 0
+	if binary.LittleEndian.Uint32(message[12:]) != opMsg || len(message) <= body || message[body] != 0 {
+		return ""
+	}
+	document := message[body+1:]
+	if len(document) < 4 || int(binary.LittleEndian.Uint32(document)) > len(document) {
+		return ""
+	}
+	elements, err := bson.Raw(document[:binary.LittleEndian.Uint32(document)]).Elements()
+	if err != nil || len(elements) == 0 {
+		return ""
+	}
+	return elements[0].Key()
+}
+
+// refusal answers a command as MongoDB does without the role.
+func refusal(message []byte, command string) []byte {
+	document, err := bson.Marshal(bson.D{
+		{Key: "ok", Value: 0.0},
+		{Key: "errmsg", Value: "not authorized to execute command " + command},
+		{Key: "code", Value: int32(13)},
+		{Key: "codeName", Value: "Unauthorized"},
+	})
+	if err != nil {
+		panic(err) // It is the same each time.
+	}
+	answer := make([]byte, headerBytes+5, headerBytes+5+len(document)) // flags and kind are 0
+	answer = append(answer, document...)
+	binary.LittleEndian.PutUint32(answer, uint32(len(answer)))
+	copy(answer[8:12], message[4:8]) // in response to
+	binary.LittleEndian.PutUint32(answer[12:], opMsg)
+	return answer
+}
