@@ -93,10 +93,17 @@ var rules = []rule{
 		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
 	},
 	{
-		folder:  "fanout",
-		project: []string{"messaging", "guardrails", "internal/contain"},
-		modules: append([]string{melody}, plumbing...),
-		why:     "fanout owns the clients and reads history through interfaces of its own; never the drivers of the stores",
+		folder:  "fanout/hub",
+		project: []string{"messaging", "internal/contain"},
+		modules: plumbing,
+		never:   []string{"net", "net/http"},
+		why:     "the hub delivers to sinks and reads history through interfaces of its own; never HTTP, sockets or the drivers of the stores",
+	},
+	{
+		folder:  "fanout/gateway",
+		project: []string{"messaging", "guardrails", "fanout/hub", "fanout/socketio", "fanout/internal/drain", "internal/contain"},
+		modules: plumbing,
+		why:     "the gateway owns the clients and enforces what guardrails decide; never the drivers of the stores",
 	},
 	{
 		folder:  "internal/contain",
@@ -273,8 +280,9 @@ var confinements = []confinement{
 	},
 }
 
-// The longest a file may be, in lines. A longer one has two subjects.
+// The longest a file may be, in lines. A longer one has two subjects; a type that is one
+// thought should be readable in one file.
 const (
-	maxLines     = 400
+	maxLines     = 600
 	maxTestLines = 800
 )

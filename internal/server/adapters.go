@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -29,9 +29,9 @@ func (l ingestLog) Append(ctx context.Context, record messaging.Record) (messagi
 // hubLog shows the log as fan-out wants to see it.
 type hubLog struct{ *eventstore.Log }
 
-func (l hubLog) Extent(ctx context.Context) (fanout.Extent, error) {
+func (l hubLog) Extent(ctx context.Context) (hub.Extent, error) {
 	state, err := l.State(ctx)
-	return fanout.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
+	return hub.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
 }
 
 // hubErasures shows the record of erasures as fan-out wants to see it: as they
@@ -39,10 +39,10 @@ func (l hubLog) Extent(ctx context.Context) (fanout.Extent, error) {
 // it must not be taken for newer than what that has noted.
 type hubErasures struct{ *eventstore.Audit }
 
-func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []fanout.Erasure, newest uint64, err error) {
+func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []hub.Erasure, newest uint64, err error) {
 	notes, newest, err := begunAfter(ctx, a.Audit, after)
 	for _, note := range notes {
-		erased = append(erased, fanout.Erasure{
+		erased = append(erased, hub.Erasure{
 			JobID: note.JobID, Through: messaging.Position{Epoch: note.Epoch, Sequence: note.Through},
 		})
 	}
@@ -106,9 +106,9 @@ func (p hubProjection) Floor(ctx context.Context) (uint64, error) {
 	return p.log.ConsumerFloor(ctx, projections.History)
 }
 
-func (p hubProjection) Head(ctx context.Context, jobID string) (fanout.JobHead, bool, error) {
+func (p hubProjection) Head(ctx context.Context, jobID string) (hub.JobHead, bool, error) {
 	head, found, err := p.Store.Head(ctx, jobID)
-	return fanout.JobHead{Status: head.Status, Snapshot: head.Snapshot, EmittedAt: head.EmittedAt}, found, err
+	return hub.JobHead{Status: head.Status, Snapshot: head.Snapshot, EmittedAt: head.EmittedAt}, found, err
 }
 
 // mongoKeeper keeps the high-water mark of the log in MongoDB.

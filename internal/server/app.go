@@ -16,7 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
@@ -233,7 +234,7 @@ func (a *App) start(ctx context.Context) error {
 	a.parts.run("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
 	a.startCanary()
 	a.parts.keep() // and again once the hub runs
-	var gateway *fanout.Gateway
+	var gateway *gateway.Gateway
 	if a.cfg.has(roleFanout) {
 		var err error
 		if gateway, err = a.startFanout(ctx); err != nil {
@@ -267,7 +268,7 @@ func (a *App) start(ctx context.Context) error {
 }
 
 // startServers serves the public port, and ADMIN_ADDR if it is set.
-func (a *App) startServers(gateway *fanout.Gateway) {
+func (a *App) startServers(gateway *gateway.Gateway) {
 	a.serveHealth(a.mux, a.operators().admit)
 	if a.admin == nil {
 		a.serveOperators(a.mux, gateway, a.operators().only)
@@ -299,15 +300,16 @@ func (a *App) startServers(gateway *fanout.Gateway) {
 }
 
 // startFanout starts the hub on the log's live tail, and the gateway on the hub.
-func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
+func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
-	var projection fanout.Projection
+	var projection hub.Projection
 	if a.models != nil {
 		projection = newHubProjection(a.models, a.log)
 	}
-	pace := fanout.DefaultConfig()
-	pace.Offsets = a.cfg.RecoveryTTL > 0
-	hub, err := fanout.NewHub(hubLog{a.log}, tail, projection, a.catalogue, pace, a.logger, a.registry)
+	pace := hub.DefaultConfig()
+	pace.ListingBytes = a.cfg.MaxAnswers
+	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0}
+	hub, err := hub.New(hubLog{a.log}, tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -326,22 +328,22 @@ func (a *App) startFanout(ctx context.Context) (*fanout.Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: TRUSTED_PROXIES: %w", ErrConfig, err)
 	}
-	policy := fanout.Policy{
+	policy := gateway.Policy{
 		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
-		CatchUpLimit: a.cfg.CatchUp, AnswerBytes: a.cfg.MaxAnswers, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: fanout.RecoveryClients(a.cfg.RecoveryFor),
+		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
 		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
 	}
-	var verified fanout.Tokens
+	var verified gateway.Tokens
 	if a.tokens != nil {
 		verified = a.tokens
 	}
-	gateway, err := fanout.NewGateway(hub, policy, sessions, verified, a.logger, a.registry)
+	socketConfig := socketio.DefaultConfig()
+	socketConfig.Path = "/ws"
+	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), gateway.SocketHeaders...)
+	gateway, err := gateway.New(hub, a.catalogue, policy, sessions, verified, a.logger, a.registry)
 	if err != nil {
 		return nil, err
 	}
-	socketConfig := socketio.DefaultConfig()
-	socketConfig.Path = "/ws"
-	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), fanout.SocketHeaders...)
 	socketConfig.AllowNamespace = gateway.AllowNamespace
 	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
 	socketConfig.DrainPeriod = a.cfg.drainPeriod()

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/gateway"
 )
 
 // The weights of the steps that take time at the stop, see [lifecycle.stop]; the others
@@ -24,7 +24,7 @@ const (
 )
 
 // drainClients ends the sockets and event streams over DRAIN_SECONDS.
-func (a *App) drainClients(ctx context.Context, gateway *fanout.Gateway) error {
+func (a *App) drainClients(ctx context.Context, gateway *gateway.Gateway) error {
 	var streams sync.WaitGroup
 	streams.Go(func() { gateway.DrainStreams(ctx, a.cfg.drainPeriod()) }) // ends with the drain
 	defer streams.Wait()

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/erasure"
 	"github.com/letswriteabook/realtime/projections"
@@ -65,7 +65,7 @@ func eraseCommand(request EraseRequest) string {
 
 func (o *Operator) eraser(log *eventstore.Log, report func(step string, done, total uint64)) (*erasure.Eraser, error) {
 	cfg := erasure.Config{
-		Log: log, Audit: log.Audit(), Manifests: backup.Notes{}, Settle: fanout.ErasureLease + fanout.ErasureLease/5, Report: report,
+		Log: log, Audit: log.Audit(), Manifests: backup.Notes{}, Settle: hub.ErasureLease + hub.ErasureLease/5, Report: report,
 		OverwriteAtMost: erasure.DefaultOverwriteAtMost,
 	}
 	if o.app.cfg.MongoDBURI != "" {

@@ -10,11 +10,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/gateway"
 )
 
 // serveClients adds what clients ask for.
-func (a *App) serveClients(gateway *fanout.Gateway, sockets http.Handler) {
+func (a *App) serveClients(gateway *gateway.Gateway, sockets http.Handler) {
 	shared := gateway.ShareSockets(sockets) // which refuse new ones by themselves
 	a.mux.Handle("/ws", shared)
 	a.mux.Handle("/ws/", shared)
@@ -46,7 +46,7 @@ func (a *App) serveHealth(mux *http.ServeMux, operator func(*http.Request) bool)
 
 // serveOperators adds the operators' pages, behind a guard. The gateway is nil
 // without its role.
-func (a *App) serveOperators(mux *http.ServeMux, gateway *fanout.Gateway, guard func(http.Handler) http.Handler) {
+func (a *App) serveOperators(mux *http.ServeMux, gateway *gateway.Gateway, guard func(http.Handler) http.Handler) {
 	mux.Handle("GET /metrics", guard(headless("text/plain; charset=utf-8", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{}))))
 	if gateway != nil {
 		mux.Handle("GET /internal/realtime/metrics", guard(headless("application/json; charset=utf-8", http.HandlerFunc(gateway.ServeSnapshot))))

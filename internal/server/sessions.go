@@ -4,12 +4,12 @@ import (
 	"context"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/gateway"
 )
 
 // openSessions starts the store of sessions, if they are to be recovered. A
 // session has to outlive the pause between two saves, and then the time to live.
-func (a *App) openSessions(ctx context.Context) (fanout.Sessions, error) {
+func (a *App) openSessions(ctx context.Context) (gateway.Sessions, error) {
 	if a.cfg.RecoveryTTL == 0 {
 		return nil, nil
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 
 	"github.com/letswriteabook/realtime/eventstore"
-	"github.com/letswriteabook/realtime/fanout"
+	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // startShares lets the gateways on one log know of each other's connections, if
 // there are limits on all of them together.
-func (a *App) startShares(gateway *fanout.Gateway) error {
+func (a *App) startShares(gateway *gateway.Gateway) error {
 	if a.cfg.MaxCluster == 0 && a.cfg.MaxClusterPer == 0 {
 		return nil
 	}

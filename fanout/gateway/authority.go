@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Tokens tells what a bearer token grants. Its methods may be called
+// concurrently.
+type Tokens interface {
+	// FromRequest returns the token of a request's Authorization header, empty
+	// without one.
+	FromRequest(r *http.Request) string
+	// Grant returns what a token grants; an empty one grants nothing. It may wait
+	// for the issuer's keys, but not for long. The decision says why there is no
+	// grant.
+	Grant(token string, now time.Time) (guardrails.Grant, guardrails.Decision)
+}
+
+// grant returns what a client may do. Without tokens, everybody may do
+// everything.
+func (g *Gateway) grant(token string) (guardrails.Grant, guardrails.Decision) {
+	if g.tokens == nil {
+		return guardrails.Open(), guardrails.Decision{}
+	}
+	return g.tokens.Grant(token, time.Now())
+}
+
+// socketGrant returns what the token of a CONNECT grants: auth.token, or else the
+// one of the handshake's Authorization header. One in the address is never
+// looked at.
+func (g *Gateway) socketGrant(socket *socketio.Socket, auth json.RawMessage) (guardrails.Grant, guardrails.Decision) {
+	if g.tokens == nil {
+		return g.grant("")
+	}
+	var named struct {
+		Token string `json:"token"`
+	}
+	if json.Unmarshal(auth, &named) != nil || named.Token == "" {
+		named.Token = g.tokens.FromRequest(socket.Request())
+	}
+	return g.grant(named.Token)
+}
+
+// watchExpiry warns the client before its token expires, and ends the socket
+// when it has. The mutex is held.
+func (c *client) watchExpiry() {
+	warnIn, endIn := c.grant.Expiry(time.Now())
+	if endIn == guardrails.Never {
+		return
+	}
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.expiry = time.AfterFunc(warnIn, c.warn)
+}
+
+// warn tells the client that its token expires soon.
+func (c *client) warn() {
+	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	warnIn, endIn := c.grant.Expiry(time.Now())
+	switch {
+	case c.gone:
+	case warnIn > 0: // a new token came meanwhile
+		c.expiry = time.AfterFunc(warnIn, c.warn)
+	default:
+		c.emit(messaging.EventError, messaging.NewProblem(messaging.CodeTokenExpiring))
+		c.expiry = time.AfterFunc(endIn, c.expire)
+	}
+}
+
+// expire ends a socket whose token has expired.
+func (c *client) expire() {
+	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
+	c.mu.Lock()
+	warnIn, endIn := c.grant.Expiry(time.Now())
+	if !c.gone && endIn > 0 { // a new token came meanwhile
+		c.expiry = time.AfterFunc(warnIn, c.warn)
+	}
+	ends := !c.gone && endIn == 0
+	c.mu.Unlock()
+	if ends {
+		c.gateway.count(guardrails.Decision{Code: messaging.CodeTokenExpired}, c.slot.Origin())
+		c.emit(messaging.EventError, messaging.NewProblem(messaging.CodeTokenExpired))
+		c.socket.Disconnect(true)
+	}
+}
+
+// refresh takes a new token from a connected client. It has to be of the same
+// subject; jobs that it no longer grants are left.
+func (c *client) refresh(args []json.RawMessage, ack socketio.Ack) {
+	var token string
+	_ = json.Unmarshal(object(args)["token"], &token) // anything but a string is no token
+	grant, decision := c.gateway.grant(token)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return
+	}
+	if decision.Allowed() && grant.Subject != c.grant.Subject {
+		decision = guardrails.Decision{Code: messaging.CodeTokenInvalid}
+	}
+	if !decision.Allowed() {
+		c.refuse(decision.Problem(), ack)
+		return
+	}
+	c.grant = grant
+	for jobID, followed := range c.subscriptions {
+		if decision := grant.Follow(jobID); !decision.Allowed() {
+			c.drop(jobID, followed)
+			c.refuse(problemOf(decision, jobID), nil)
+		}
+	}
+	c.save()
+	c.watchExpiry()
+	if ack != nil {
+		_ = ack(struct {
+			OK bool `json:"ok"`
+		}{true})
+	}
+}
+
+// problemOf is a decision about one job, as a client is told it.
+func problemOf(decision guardrails.Decision, jobID string) messaging.Problem {
+	problem := decision.Problem()
+	problem.JobID = jobID
+	return problem
+}
+
+// allowJob decides about a request for one job over HTTP, and answers it when it
+// is refused.
+func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string) (guardrails.Grant, bool) {
+	if g.tokens == nil {
+		return guardrails.Open(), true
+	}
+	grant, decision := g.grant(g.tokens.FromRequest(r))
+	if decision.Allowed() {
+		decision = grant.Follow(jobID)
+	}
+	if decision.Allowed() {
+		return grant, true
+	}
+	g.count(decision, r.Header.Get("Origin"))
+	refuseRequest(w, decision, jobID)
+	return grant, false
+}
+
+// refuseRequest answers a request over HTTP that was refused.
+func refuseRequest(w http.ResponseWriter, decision guardrails.Decision, jobID string) {
+	status := http.StatusServiceUnavailable
+	switch decision.Code {
+	case messaging.CodeOriginNotAllowed, messaging.CodeJobForbidden, messaging.CodeScopeRequired:
+		status = http.StatusForbidden
+	case messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired:
+		status = http.StatusUnauthorized
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	case messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded,
+		messaging.CodeClientRequestsExceeded, messaging.CodeRequestRateExceeded:
+		status = http.StatusTooManyRequests
+	}
+	problem := problemOf(decision, jobID)
+	if problem.RetryAfterMs != nil {
+		w.Header().Set("Retry-After", strconv.Itoa((*problem.RetryAfterMs+999)/1000)) // in seconds
+	}
+	writeProblem(w, status, problem)
+}

@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/letswriteabook/realtime/guardrails"
+)
+
+// The CORS protocol (Fetch standard, section 3.2), for every transport: who may
+// read an answer is whoever may open a socket.
+//
+// Credentials are allowed to origins that the settings name, never to those that
+// are let in because everybody is.
+
+// allowedHeaders are the request headers that a page of another origin may send.
+var allowedHeaders = strings.Join([]string{
+	"Content-Type", "Accept", "Authorization", "Last-Event-ID", "X-Requested-With", "traceparent", "tracestate", "baggage",
+}, ", ")
+
+// exposedHeaders are the response headers that it may read beside the usual ones.
+const exposedHeaders = "Retry-After, Warning"
+
+// shareAnswer sets the headers that let a page of the request's origin read the
+// answer, and returns that origin's standing.
+func (g *Gateway) shareAnswer(header http.Header, r *http.Request) guardrails.Standing {
+	origin := r.Header.Get("Origin")
+	header.Add("Vary", "Origin")
+	standing := g.policy.Origins.Standing(origin, r.Host)
+	switch standing {
+	case guardrails.StandingListed:
+		header.Set("Access-Control-Allow-Origin", origin)
+		header.Set("Access-Control-Allow-Credentials", "true")
+	case guardrails.StandingOwn:
+		header.Set("Access-Control-Allow-Origin", origin)
+	case guardrails.StandingAnyone:
+		header.Set("Access-Control-Allow-Origin", "*") // with which browsers send no credentials
+	default:
+		return standing
+	}
+	header.Set("Access-Control-Expose-Headers", exposedHeaders)
+	return standing
+}
+
+// Preflights answers OPTIONS for the requests that next serves with those methods,
+// such as "GET, POST", and hands on every other request.
+func (g *Gateway) Preflights(methods string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodOptions {
+			next.ServeHTTP(w, r)
+			return
+		}
+		header := w.Header()
+		header.Set("Allow", methods+", HEAD, OPTIONS")
+		if g.shareAnswer(header, r); header.Get("Access-Control-Allow-Origin") != "" {
+			header.Set("Access-Control-Allow-Methods", methods)
+			header.Set("Access-Control-Allow-Headers", allowedHeaders)
+			header.Set("Access-Control-Max-Age", "600")
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// ShareSockets lets pages of allowed origins read what the sockets' polling
+// transport answers. A socket of another origin is refused by [Gateway.Connect].
+func (g *Gateway) ShareSockets(next http.Handler) http.Handler {
+	return g.Preflights("GET, POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.shareAnswer(w.Header(), r)
+		next.ServeHTTP(w, r)
+	}))
+}

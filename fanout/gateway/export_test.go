@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"net/url"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// OnRegistered has hook called when a client has been registered with its session,
+// with what another connect of the session does: it ends the client. It is called
+// before the gateway is used.
+func OnRegistered(g *Gateway, hook func(leave func())) {
+	g.registered = func(c *client) { hook(func() { g.leave(c) }) }
+}
+
+// Encode encodes a record for both wire formats, and returns their sizes.
+func Encode(catalogue *messaging.Catalogue, record messaging.Record) (packet, block int, err error) {
+	ev, err := hub.NewEvent(catalogue, Encoder{Offsets: true}, record)
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(formsOf(ev).packet), len(formsOf(ev).streamed()), nil
+}
+
+// ParseSince reads the since of a subscribe request.
+func ParseSince(raw []byte) (position messaging.Position, ok bool) {
+	position, err := parseSince(raw)
+	return position, err == nil
+}
+
+// CheckQuery reads the query of a REST request and returns its limit.
+func CheckQuery(values url.Values) (limit int, err error) {
+	query, err := parseEventsQuery(values, 250)
+	return query.Limit, err
+}
+
+// Throttled counts the reads that waited, or in a dry run would have.
+func (g *Gateway) Throttled(dryRun bool) prometheus.Counter {
+	return g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
+}

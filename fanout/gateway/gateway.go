@@ -1,0 +1,398 @@
+package gateway
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Policy is what a gateway enforces and offers to each client.
+type Policy struct {
+	Limits  guardrails.Limits
+	Origins guardrails.Origins
+	// Proxies are those that are trusted to tell a client's address.
+	Proxies []netip.Prefix
+	// CatchUpLimit is how many events a subscription without a position is
+	// replayed, 1 or more.
+	CatchUpLimit int
+	// SessionRefresh is how often the session of a connected socket is saved
+	// again, so that it does not expire. It is used with sessions only.
+	SessionRefresh time.Duration
+	// RecoveryClients says which clients get sessions that do not say so themselves.
+	RecoveryClients RecoveryClients
+	// SessionBytes bounds what the sessions of this gateway's clients take in the
+	// store, those included whose clients have gone; 0 is no bound.
+	SessionBytes int
+}
+
+// Gateway speaks the contract with clients: over Socket.IO as a
+// [socketio.Handler], over SSE and REST as HTTP handlers. It decides nothing
+// itself; guardrails do, and the gateway enforces.
+type Gateway struct {
+	hub       *hub.Hub
+	catalogue *messaging.Catalogue
+	policy    Policy
+	sessions  Sessions // nil without connection state recovery
+	tokens    Tokens   // nil: everybody may do everything
+	admission *guardrails.Admission
+	quotas    *guardrails.Quotas
+	intakes   *guardrails.Intakes
+	requests  *guardrails.Requests // over REST
+	logger    *slog.Logger
+	refused   *prometheus.CounterVec
+	evicted   prometheus.Counter
+	delivered *prometheus.CounterVec
+	recovered prometheus.Counter
+	throttled *prometheus.CounterVec
+	// cutAnswers counts the answers over REST that the client did not take.
+	cutAnswers prometheus.Counter
+	refusals   refusals
+	// refusedOrigins are logged apart, with the setting that would admit them.
+	refusedOrigins refusedOrigins
+	streams        streams
+	// idleWatched counts the sockets with an idle deadline running.
+	idleWatched atomic.Int64
+
+	// keeping decides whose sessions are kept, and evictions has those that the store
+	// is to forget.
+	keeping   *guardrails.Keeping
+	evictions chan eviction
+	forgotten prometheus.Counter
+
+	mu      sync.Mutex          // guards the two below
+	clients map[string]*client  // by pid; those with a session
+	claims  map[string]struct{} // the pids of sessions that are being recovered
+
+	// registered, unless it is nil, is called after each registration: for a test.
+	registered func(*client)
+}
+
+// New returns a gateway on a hub. Without sessions, which may be nil, no
+// client's session is recovered; without tokens, none needs one.
+func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions Sessions, tokens Tokens, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
+	if err := policy.Limits.Validate(); err != nil {
+		return nil, err
+	}
+	switch {
+	case policy.CatchUpLimit < 1:
+		return nil, fmt.Errorf("CatchUpLimit is %d: want 1 or more", policy.CatchUpLimit)
+	case sessions != nil && policy.SessionRefresh < refreshSteps:
+		return nil, fmt.Errorf("SessionRefresh is %s: want more than 0 with sessions", policy.SessionRefresh)
+	case policy.SessionBytes < 0:
+		return nil, fmt.Errorf("SessionBytes is %d: want 0 (no bound) or more", policy.SessionBytes)
+	}
+	g := &Gateway{
+		hub: hub, catalogue: catalogue, policy: policy, sessions: sessions, tokens: tokens, logger: logger,
+		clients:   make(map[string]*client),
+		claims:    make(map[string]struct{}),
+		keeping:   guardrails.NewKeeping(policy.SessionBytes),
+		evictions: make(chan eviction, evictionsWaiting),
+		forgotten: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_sessions_evicted_total",
+			Help: "Sessions that cannot be recovered, because those of the same clients or of others took the room.",
+		}),
+		admission: guardrails.NewAdmission(policy.Limits),
+		quotas:    guardrails.NewQuotas(policy.Limits),
+		intakes:   guardrails.NewIntakes(policy.Limits),
+		requests:  guardrails.NewRequests(policy.Limits),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_refused_total",
+			Help: "Requests of clients that were refused, or in a dry run would have been, by error code.",
+		}, []string{"code", "dry_run"}),
+		evicted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_evicted_total",
+			Help: "Sockets that were closed because they were idle.",
+		}),
+		delivered: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_delivered_total",
+			Help: "Events handed to a client's outgoing queue, by transport.",
+		}, []string{"transport"}),
+		recovered: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_recovered_total",
+			Help: "Sockets that got an earlier session back.",
+		}),
+		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_throttled_total",
+			Help: "Reads from connections that waited because the client had sent more than it may, or in a dry run would have.",
+		}, []string{"dry_run"}),
+		cutAnswers: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_answers_cut_total",
+			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
+		}),
+	}
+	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
+		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
+	}
+	registerer.MustRegister(g.delivered, g.refused, g.evicted, g.recovered, g.forgotten, g.cutAnswers, g.throttled, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "realtime_fanout_connections",
+		Help: "Clients that are connected, over any transport.",
+	}, func() float64 {
+		total, _ := g.admission.Counts()
+		return float64(total)
+	}))
+	return g, nil
+}
+
+// admit decides about a new client, whatever its transport.
+func (g *Gateway) admit(r *http.Request, grant guardrails.Grant) (*guardrails.Slot, guardrails.Decision) {
+	origin := r.Header.Get("Origin")
+	decision := g.policy.Origins.Decide(origin, r.Host)
+	var slot *guardrails.Slot
+	if decision.Allowed() {
+		visitor := guardrails.Visitor{Origin: origin, Address: g.address(r), Subject: grant.Subject}
+		slot, decision = g.admission.Admit(visitor, time.Now(), rand.Float64())
+	}
+	g.count(decision, origin)
+	return slot, decision
+}
+
+// address returns the client's own network address, behind the proxies that are
+// trusted to tell it.
+func (g *Gateway) address(r *http.Request) netip.Addr {
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // none on a Unix socket
+	return guardrails.ClientAddress(remote.Addr(), r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded"), g.policy.Proxies)
+}
+
+// count accounts for a decision that a limit had a part in, if it had: a refusal,
+// or what would have been one but for a dry run.
+func (g *Gateway) count(decision guardrails.Decision, origin string) {
+	if decision.Code == "" {
+		return
+	}
+	g.refused.WithLabelValues(string(decision.Code), strconv.FormatBool(decision.DryRun)).Inc()
+	if decision.Code == messaging.CodeOriginNotAllowed {
+		g.logRefusedOrigin(origin)
+		return
+	}
+	if silent, say := g.refusals.note(decision.Code, time.Now()); say {
+		g.logger.Info("client refused", "origin", origin, "code", decision.Code,
+			"current", decision.Current, "limit", decision.Limit, "dryRun", decision.DryRun, "silent", silent)
+	}
+}
+
+// Connect admits a socket, or refuses it with the contract's text and code. One
+// that names a session gets that back.
+func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
+	origin := socket.Request().Header.Get("Origin")
+	// All that can refuse for good comes before an earlier socket is taken over.
+	decision := g.policy.Origins.Decide(origin, socket.Request().Host)
+	var grant guardrails.Grant
+	if decision.Allowed() {
+		grant, decision = g.socketGrant(socket, auth)
+	}
+	if !decision.Allowed() {
+		g.count(decision, origin)
+		return refusal(decision)
+	}
+	wanted, recovered, release := g.recall(auth, origin, grant.Subject, socket.Opened())
+	defer release()
+	slot, decision := g.admit(socket.Request(), grant)
+	if !decision.Allowed() {
+		return refusal(decision)
+	}
+	c := newClient(g, socket, slot, grant)
+	c.sink.offsets = recovered || g.wantsRecovery(socket, auth)
+	g.join(c, wanted, recovered)
+	return nil
+}
+
+// join makes a client of an admitted socket. A panic, which ends the socket before
+// it was accepted and so without a Disconnect, leaves nothing behind.
+func (g *Gateway) join(c *client, wanted recall, recovered bool) {
+	joined := false
+	defer func() {
+		if !joined {
+			c.release()
+			c.retire(false)
+		}
+	}()
+	c.socket.SetData(c)
+	c.identify(wanted, recovered)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if recovered {
+		g.recovered.Inc()
+		c.restore(wanted)
+	}
+	c.watchExpiry()
+	c.save()
+	g.register(c) // last, with the mutex: whoever finds the client waits until it is complete
+	joined = true
+}
+
+// refusal is a decision as CONNECT_ERROR tells it: the problem's message, and
+// what stands beside it as data.
+func refusal(decision guardrails.Decision) *socketio.Refusal {
+	problem := decision.Problem()
+	return &socketio.Refusal{Message: problem.Message, Data: refusalData(problem)}
+}
+
+// refusalData is what stands in the data of a CONNECT_ERROR: the problem without
+// its message, which stands beside it.
+func refusalData(problem messaging.Problem) any {
+	return struct {
+		Code         messaging.Code `json:"code"`
+		Limit        *int           `json:"limit,omitempty"`
+		Current      *int           `json:"current,omitempty"`
+		RetryAfterMs *int           `json:"retryAfterMs,omitempty"`
+	}{problem.Code, problem.Limit, problem.Current, problem.RetryAfterMs}
+}
+
+// Event handles one event of a socket. Events outside the contract are ignored, but
+// each acknowledgement that is asked for is given: a client that sends with retries
+// keeps all that follows back until it has it.
+func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMessage, ack socketio.Ack) {
+	c, ok := socket.Data().(*client)
+	if !ok {
+		return
+	}
+	size := sizeOf(name, args)
+	decision := g.policy.Limits.Message(size)
+	if decision.Allowed() && size > maxRequestBytes && requests[name] {
+		decision = guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: maxRequestBytes, Current: size}
+	}
+	if decision.Allowed() {
+		g.count(decision, c.slot.Origin()) // in a dry run
+		decision = c.spend(name)
+	}
+	if !decision.Allowed() {
+		c.refuse(decision.Problem(), ack)
+		return
+	}
+	g.count(decision, c.slot.Origin()) // in a dry run
+	switch name {
+	case messaging.EventSubscribe:
+		c.subscribe(args, ack)
+	case messaging.EventUnsubscribe:
+		c.unsubscribe(args, ack)
+	case messaging.EventPing:
+		c.touch()
+		c.emit(messaging.EventPong, messaging.Pong{Timestamp: time.Now().UnixMilli()})
+		acknowledge(ack, struct {
+			OK bool `json:"ok"`
+		}{true})
+	case messaging.EventRefresh:
+		c.refresh(args, ack)
+	default:
+		acknowledge(ack, failure{Problem: messaging.NewProblem(messaging.CodeUnknownEvent)})
+	}
+}
+
+// failure is the acknowledgement of a request that was not carried out.
+type failure struct {
+	OK bool `json:"ok"` // always false
+	messaging.Problem
+}
+
+// acknowledge answers with what a client is told, if it asks for that. A socket that
+// cannot take it is closing.
+func acknowledge(ack socketio.Ack, answer any) {
+	if ack != nil {
+		_ = ack(answer)
+	}
+}
+
+// maxRequestBytes bounds a message that the gateway handles, and so what is read of
+// it into memory: the largest that means anything brings a token.
+const maxRequestBytes = 16 << 10
+
+// requests are the messages that the gateway handles.
+var requests = map[string]bool{
+	messaging.EventSubscribe: true, messaging.EventUnsubscribe: true, messaging.EventPing: true, messaging.EventRefresh: true,
+}
+
+// sizeOf is how large a message is, as guardrails count it.
+func sizeOf(name string, args []json.RawMessage) int {
+	size := len(name)
+	for _, arg := range args {
+		size += len(arg)
+	}
+	return size
+}
+
+// AllowNamespace decides about one more namespace of a connection.
+func (g *Gateway) AllowNamespace(r *http.Request, asked int) *socketio.Refusal {
+	decision := g.policy.Limits.Namespace(asked)
+	g.count(decision, r.Header.Get("Origin"))
+	if decision.Allowed() {
+		return nil
+	}
+	return refusal(decision)
+}
+
+// Oversized refuses an event that was not read because of its size.
+func (g *Gateway) Oversized(socket *socketio.Socket, sizeBytes int, ack socketio.Ack) {
+	c, ok := socket.Data().(*client)
+	if !ok {
+		return
+	}
+	if decision := g.policy.Limits.Message(sizeBytes); !decision.Allowed() {
+		c.refuse(decision.Problem(), ack)
+	}
+}
+
+// RefuseOversized refuses a CONNECT that was not read because of its size.
+func (g *Gateway) RefuseOversized(sizeBytes int) *socketio.Refusal {
+	decision := guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: g.policy.Limits.MaxMessageBytes, Current: sizeBytes}
+	g.count(decision, "")
+	return refusal(decision)
+}
+
+// connectionQuota is the quota of a connection, whose sockets share it, and of whom
+// it is.
+type connectionQuota struct {
+	quota *guardrails.Quota
+	owner string
+}
+
+// quotaOf returns the quota of a socket's connection. A socket that leaves its
+// namespace and joins again has the same.
+func (g *Gateway) quotaOf(socket *socketio.Socket, slot *guardrails.Slot) *guardrails.Quota {
+	shared, ok := socket.Shared().(*connectionQuota)
+	if !ok {
+		shared = &connectionQuota{quota: g.quotas.Take(slot.Owner(), time.Now()), owner: slot.Owner()}
+		socket.SetShared(shared)
+	}
+	return shared.quota
+}
+
+// ConnectionClosed keeps the quota of a connection for the next one of its owner.
+func (g *Gateway) ConnectionClosed(shared any) {
+	if left, ok := shared.(*connectionQuota); ok {
+		g.quotas.Return(left.owner, left.quota, time.Now())
+	}
+}
+
+// spend takes a client's message out of its quotas.
+func (c *client) spend(name string) guardrails.Decision {
+	now, jitter := time.Now(), rand.Float64()
+	if name == messaging.EventSubscribe || name == messaging.EventUnsubscribe {
+		return c.quota.Change(now, jitter)
+	}
+	return c.quota.Message(now, jitter)
+}
+
+// Disconnect frees everything that a socket held.
+func (g *Gateway) Disconnect(socket *socketio.Socket, reason string) {
+	c, ok := socket.Data().(*client)
+	if !ok {
+		return
+	}
+	c.release()
+	c.retire(reason == socketio.ReasonClientDisconnect || reason == socketio.ReasonServerDisconnect)
+	g.logger.Debug("client gone", "session", socket.ID(), "origin", c.slot.Origin(), "reason", reason)
+}

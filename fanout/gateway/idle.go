@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Idle eviction costs one timer a socket and nothing per message: a sign of
+// life only notes the time, and the timer, when it fires, asks the guardrails
+// how long the socket may still stay.
+
+// touch notes a sign of life: a ping, subscribe or unsubscribe. Engine.IO
+// heartbeats are none.
+func (c *client) touch() {
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lastActive = now
+}
+
+// watchIdle starts the socket's idle timer, if there is an idle timeout.
+func (c *client) watchIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	remaining, running := c.gateway.policy.Limits.Idle(c.lastActive, c.lastActive)
+	if running {
+		c.idle = time.AfterFunc(remaining, c.checkIdle)
+		c.gateway.idleWatched.Add(1)
+	}
+}
+
+func (c *client) checkIdle() {
+	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
+	c.mu.Lock()
+	last := c.lastActive
+	remaining, _ := c.gateway.policy.Limits.Idle(time.Now(), c.lastActive)
+	stays := c.gone || remaining > 0
+	if stays && !c.gone {
+		c.idle.Reset(remaining)
+	}
+	c.mu.Unlock()
+	if stays {
+		return
+	}
+	decision := c.gateway.policy.Limits.Evict(time.Now(), last)
+	c.gateway.count(decision, c.slot.Origin())
+	if decision.Allowed() { // a dry run; it is looked at again after the next silence
+		c.touch()
+		c.checkIdle()
+		return
+	}
+	c.gateway.evicted.Inc()
+	c.emit(messaging.EventError, decision.Problem())
+	c.socket.Disconnect(true)
+}

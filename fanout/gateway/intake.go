@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/guardrails"
+)
+
+// intake is how fast one connection is read from.
+type intake struct {
+	gateway *Gateway
+	owner   string
+	rate    *guardrails.Intake
+}
+
+// NewIntake returns the intake of a connection by its first request: that of an
+// earlier connection from the same address, if that had used it up. What a client
+// sends before its token was looked at counts as well, so that subjects play no part.
+func (g *Gateway) NewIntake(r *http.Request) socketio.Intake {
+	owner := g.address(r).String()
+	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, time.Now())}
+}
+
+// Spend implements socketio.Intake.
+func (i *intake) Spend(bytes int) time.Duration {
+	wait := i.rate.Spend(bytes, time.Now())
+	if wait <= 0 {
+		return 0
+	}
+	dryRun := i.gateway.policy.Limits.DryRun
+	i.gateway.throttled.WithLabelValues(strconv.FormatBool(dryRun)).Inc()
+	if dryRun {
+		return 0
+	}
+	return wait
+}
+
+// End implements socketio.Intake.
+func (i *intake) End() { i.gateway.intakes.Return(i.owner, i.rate, time.Now()) }

@@ -1,0 +1,69 @@
+package gateway_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Each goroutine that a panic can reach counts it and logs it once; a client whose
+// own goroutine panicked is closed, and the others go on.
+func TestPanicCostsItsClientOnly(t *testing.T) {
+	t.Parallel()
+	catchUp := func(c *socketClient) { c.emit("subscribe", request{JobID: "a/old"}) }
+	resume := func(c *socketClient) { c.emit("subscribe", request{JobID: "a/old", Since: new(uint64)}) }
+	fresh := func(c *socketClient) { c.emit("subscribe", request{JobID: "a/fresh"}) }
+	tests := []struct {
+		method  string
+		provoke func(c *socketClient)
+		closes  bool // the client; a room that cannot be opened is tried again
+	}{
+		{"Tail.Follow", fresh, false},
+		{"Tail.Unfollow", func(c *socketClient) { fresh(c); c.emit("unsubscribe", request{JobID: "a/fresh"}) }, false},
+		{"Log.LastSequence", fresh, false},
+		{"Projection.Locate", catchUp, true},
+		{"Projection.FindLegacy", resume, true},
+		{"Projection.Head", fresh, true},
+		{"Tokens.Grant", func(c *socketClient) { c.emit("refresh", map[string]string{"token": "ann"}) }, true},
+		{"Sessions.Save", fresh, true},
+	}
+	for _, test := range tests {
+		t.Run(test.method, func(t *testing.T) {
+			t.Parallel()
+			valve := &valve{entered: make(chan struct{}, 1)}
+			log, sessions := newMemoryLog(), newMemorySessions()
+			tail := newMemoryTail(log)
+			t.Cleanup(tail.stop)
+			sessions.entered = valve.pass
+			s := setup(t, options{
+				log: log, source: valveLog{log, valve}, live: valveTail{tail, valve}, sessions: sessions,
+				reads: valveProjection{memoryProjection{log}, valve}, tokens: valveTokens{bookOf(t, time.Now().Add(time.Hour)), valve},
+			})
+			log.set(func(*memoryLog) { tail.hub = s.hub })
+			log.publish("a/old", 3)
+			ann := map[string]string{"token": "ann"}
+			honest, _ := s.connectWith(ann, nil)
+			honest.subscribe("a/live")
+			expect(t, honest, messaging.EventCaughtUp)
+			victim, _ := s.connectWith(ann, nil)
+
+			valve.bomb(test.method)
+			test.provoke(victim)
+			await(t, "the panic in "+test.method, valve.entered)
+			if test.closes {
+				await(t, "the end of the client", victim.Ended())
+			}
+			wait(t, "the panic to be counted", func() bool {
+				return s.metric("realtime_fanout_panics_total")+s.metric("realtime_engineio_panics_total") > 0
+			})
+			wait(t, "the panic to be logged", func() bool { return s.diary.count("level=ERROR", "panic") > 0 }) // after the count
+			if n := s.diary.count("level=ERROR", "panic"); n != 1 {
+				t.Errorf("%d lines about it", n)
+			}
+			log.publish("a/live", 1)
+			expect(t, honest, "novel.domain-event")
+			valve.bomb("") // for the end of the test
+		})
+	}
+}

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// refreshSteps is in how many parts the sessions are saved again, one after the
+// other over the refresh interval, so that the log sees a steady load.
+const refreshSteps = 16
+
+// Run keeps the sessions of connected sockets from expiring, until ctx ends.
+func (g *Gateway) Run(ctx context.Context) error {
+	if g.sessions == nil {
+		<-ctx.Done()
+		return nil
+	}
+	ticker := time.NewTicker(g.policy.SessionRefresh / refreshSteps)
+	defer ticker.Stop()
+	for step := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case evicted := <-g.evictions:
+			g.forgetEvicted(ctx, evicted)
+			continue
+		case <-ticker.C:
+		}
+		g.refresh(ctx, g.part(step))
+		step = (step + 1) % refreshSteps
+		g.keeping.Expire(time.Now().Add(-2 * g.policy.SessionRefresh)) // they are gone from the store, too
+	}
+}
+
+// part returns the clients whose turn it is.
+func (g *Gateway) part(step int) []*client {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var part []*client
+	for pid, c := range g.clients {
+		if int(pid[0])%refreshSteps == step {
+			part = append(part, c)
+		}
+	}
+	return part
+}
+
+// refresh saves sessions again. One that has gone on at another gateway is left
+// as that has saved it, and its socket here is ended. While sessions cannot be
+// read, that is not known, and they are saved.
+func (g *Gateway) refresh(ctx context.Context, part []*client) {
+	readable := true
+	for _, c := range part {
+		if readable {
+			var moved bool
+			if moved, readable = g.moved(ctx, c); moved {
+				g.keeping.Drop(c.pid)
+				g.leave(c)
+				continue
+			}
+		}
+		c.mu.Lock()
+		c.save()
+		c.mu.Unlock()
+	}
+}
+
+// moved reports whether another socket than the client's has its session, and
+// whether that could be found out.
+func (g *Gateway) moved(ctx context.Context, c *client) (moved, known bool) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	state, found, err := g.sessions.Load(ctx, c.pid)
+	if err != nil {
+		return false, false
+	}
+	var kept session
+	if !found || json.Unmarshal(state, &kept) != nil {
+		return false, true
+	}
+	return kept.Life > c.life || kept.Life == c.life && kept.By != c.by, true
+}

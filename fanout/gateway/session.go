@@ -1,0 +1,345 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Sessions keeps the states of sessions for as long as a client may come back:
+// over the death of its connection, or of the whole gateway, and for the other
+// gateways. Every method may be called concurrently.
+type Sessions interface {
+	// Save replaces what is kept of a session, whose id is 22 characters of
+	// base64url. It does not wait.
+	Save(id string, state []byte)
+	// Forget drops it. It does not wait either.
+	Forget(id string)
+	// Load returns what is kept, if anything is.
+	Load(ctx context.Context, id string) (state []byte, found bool, err error)
+}
+
+// loadTimeout bounds how long a client that wants its session back waits for it.
+// After that it gets a new one.
+const loadTimeout = time.Second
+
+// session is what is kept of a socket, in JSON. Its key is the private id, which
+// the client alone knows.
+type session struct {
+	SID string `json:"sid"`
+	// Life counts the connects of the session. The socket of a lower one is dead,
+	// at whichever gateway it still hangs.
+	Life int `json:"life"`
+	// By is a random name of the connect: of two at once with one Life, at different
+	// gateways, the session belongs to the one that was saved last.
+	By string `json:"by,omitempty"`
+	// Origin has to be the same when the session is recovered.
+	Origin string `json:"origin,omitempty"`
+	// Subject, that of the client's token, too.
+	Subject string       `json:"subject,omitempty"`
+	Jobs    []sessionJob `json:"jobs,omitempty"`
+}
+
+// sessionJob is one subscription, with the position that it was asked for from:
+// it counts until the client has received anything.
+type sessionJob struct {
+	JobID string              `json:"jobId"`
+	Since *messaging.Position `json:"since,omitempty"`
+}
+
+// recall is a session that a client asks to have back.
+type recall struct {
+	pid    string
+	kept   session
+	offset offset
+}
+
+// maxAuthBytes bounds the auth of a CONNECT that a session is looked up for: a token
+// and an offset.
+const maxAuthBytes = 32 << 10
+
+// recall returns the session that a CONNECT names in its auth, if it can be
+// recovered. Everything in auth is the client's word: what does not fit makes it
+// an ordinary connect. Only who may have the session takes it from the socket that
+// has it.
+//
+// Of several connections, opened then, that ask for one session at once, one gets it. release, which is never
+// nil, lets the next one ask; it is called when the client has joined.
+func (g *Gateway) recall(auth json.RawMessage, origin, subject string, opened time.Time) (wanted recall, recovered bool, release func()) {
+	release = func() {}
+	var named struct {
+		PID    string `json:"pid"`
+		Offset string `json:"offset"`
+	}
+	if g.sessions == nil || len(auth) > maxAuthBytes || json.Unmarshal(auth, &named) != nil || len(named.PID) != pidBytes {
+		return recall{}, false, release
+	}
+	wanted.pid = named.PID
+	if named.Offset != "" {
+		var err error
+		if wanted.offset, err = parseOffset(named.Offset); err != nil {
+			return recall{}, false, release
+		}
+	}
+	if !g.claim(wanted.pid) {
+		return recall{}, false, release
+	}
+	release = func() { g.unclaim(named.PID) }
+	kept, found := g.kept(wanted.pid, origin)
+	if !found || kept.Origin != origin || kept.Subject != subject {
+		return recall{}, false, release
+	}
+	if wanted.kept = kept; !wanted.complete() {
+		return recall{}, false, release
+	}
+	if old := g.holder(wanted.pid); old != nil {
+		if !old.yields(opened) {
+			return recall{}, false, release
+		}
+		// The client has left the old socket, and the server need not have noticed.
+		left, was := g.leave(old)
+		g.keeping.Leave(wanted.pid, time.Now()) // until the new socket keeps it
+		if was && left.Life >= kept.Life {
+			wanted.kept = left
+		}
+	}
+	return wanted, wanted.complete(), release
+}
+
+// claim makes a CONNECT the only one that recovers a session, until unclaim. It
+// reports false while another one is.
+func (g *Gateway) claim(pid string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, taken := g.claims[pid]; taken {
+		return false
+	}
+	g.claims[pid] = struct{}{}
+	return true
+}
+
+func (g *Gateway) unclaim(pid string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.claims, pid)
+}
+
+// holder returns the client that has a session at this gateway, nil for none.
+func (g *Gateway) holder(pid string) *client {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.clients[pid]
+}
+
+// kept returns the newest state of a session: the one that is stored, or that of
+// the client that has the session here.
+func (g *Gateway) kept(pid, origin string) (session, bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
+	defer cancel()
+	state, found, err := g.sessions.Load(ctx, pid)
+	if err != nil {
+		g.logger.Warn("a session cannot be recovered: it cannot be read", "origin", origin, "err", err)
+	}
+	var kept session
+	found = found && err == nil && json.Unmarshal(state, &kept) == nil
+	if old := g.holder(pid); old != nil {
+		old.mu.Lock()
+		defer old.mu.Unlock()
+		if !old.gone && (!found || kept.Life <= old.life) {
+			return old.session(), true
+		}
+	}
+	return kept, found
+}
+
+// yields reports whether a connection that was opened then may take the session over.
+// A client opens its next connection after its last one has joined: one that was open
+// before is among several that race for the session, and has lost.
+func (c *client) yields(opened time.Time) bool { return opened.After(c.joinedAt) }
+
+// complete reports whether the kept session has every job that the client has
+// received events of. One that has not was kept before the last subscription,
+// because whatever keeps sessions was killed too; the client subscribes anew.
+func (r recall) complete() bool {
+	known := make(map[string]bool, len(r.kept.Jobs))
+	for _, job := range r.kept.Jobs {
+		known[jobKey(job.JobID)] = true
+	}
+	for _, mark := range r.offset.marks {
+		if !known[mark.key] {
+			return false
+		}
+	}
+	return true
+}
+
+// leave ends a socket whose client goes on with another one. It returns the
+// session as the socket leaves it behind, unless the socket has ended already.
+func (g *Gateway) leave(old *client) (left session, was bool) {
+	g.mu.Lock()
+	if g.clients[old.pid] == old {
+		delete(g.clients, old.pid) // the session is no longer the old socket's to forget
+	}
+	g.mu.Unlock()
+	left, was = old.release()
+	old.socket.Disconnect(true)
+	return left, was
+}
+
+// identify gives a new client its session: the one it asks for, or a fresh one.
+// Nobody else knows of it before [Gateway.register].
+func (c *client) identify(wanted recall, recovered bool) {
+	if !c.sink.offsets {
+		return
+	}
+	c.pid, c.life, c.by = newPID(), 1, newPID()[:11]
+	sid := c.socket.ID()
+	if recovered {
+		c.pid, c.life, sid = wanted.pid, wanted.kept.Life+1, wanted.kept.SID
+	}
+	c.socket.Identify(sid, c.pid)
+}
+
+// register makes a client the one that has its session. The client's mutex is held,
+// and the client complete: from here on others may end it.
+func (g *Gateway) register(c *client) {
+	if c.pid == "" {
+		return
+	}
+	g.mu.Lock()
+	g.clients[c.pid] = c
+	g.mu.Unlock()
+	if g.registered != nil {
+		g.registered(c)
+	}
+}
+
+// pidBytes is the length of a private id.
+const pidBytes = 22
+
+// newPID returns a private id: 128 random bits in base64url, 22 characters.
+func newPID() string {
+	var bits [16]byte
+	_, _ = rand.Read(bits[:]) // never fails: it ends the process instead
+	return base64.RawURLEncoding.EncodeToString(bits[:])
+}
+
+// restore takes up the subscriptions of a recovered session, each right after
+// what the client has received, and only if its token still allows the job. The
+// mutex is held.
+func (c *client) restore(wanted recall) {
+	// All marks first: the first event of one job must not name that job alone.
+	for _, job := range wanted.kept.Jobs {
+		if sequence, found := wanted.offset.of(job.JobID); found {
+			c.sink.Reach(job.JobID, wanted.offset.epoch, sequence)
+		} else {
+			c.sink.expect(job.JobID, wanted.offset.epoch)
+		}
+	}
+	limits := c.gateway.policy.Limits
+	for _, job := range wanted.kept.Jobs {
+		decision := limits.Subscribe(len(c.subscriptions)) // the limit may be lower than it was
+		if !decision.Allowed() {
+			c.refuse(problemOf(decision, job.JobID), nil)
+			continue
+		}
+		c.gateway.count(decision, c.slot.Origin()) // in a dry run
+		if decision := c.grant.Follow(job.JobID); !decision.Allowed() {
+			c.refuse(problemOf(decision, job.JobID), nil)
+			continue
+		}
+		from := c.gateway.freshStart()
+		if job.Since != nil {
+			from.Resume, from.Position = true, *job.Since
+		}
+		asked := from
+		if sequence, found := wanted.offset.of(job.JobID); found {
+			from.Resume, from.Recovered = true, true
+			from.Position = messaging.Position{Epoch: wanted.offset.epoch, Sequence: sequence}
+		}
+		sub, err := c.reader.Subscribe(job.JobID, from)
+		if err != nil {
+			c.gateway.logger.Warn("a subscription cannot be restored", "job", job.JobID, "session", c.socket.ID(), "err", err)
+			continue
+		}
+		c.subscriptions[job.JobID] = newFollow(job.JobID, sub, asked, true)
+	}
+}
+
+// session is the client's session as it is now. The mutex is held.
+func (c *client) session() session {
+	now := c.head()
+	for jobID, followed := range c.subscriptions {
+		now.Jobs = append(now.Jobs, followed.job(jobID))
+	}
+	return now
+}
+
+// head is the client's session without its jobs. The mutex is held.
+func (c *client) head() session {
+	return session{SID: c.socket.ID(), Life: c.life, By: c.by, Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
+}
+
+// maxSessionBytes bounds the state of a session, below what the store of sessions
+// takes. One that needs more cannot be recovered; with jobIds of ordinary length
+// that is one of several hundred jobs.
+const maxSessionBytes = 48 << 10
+
+// save keeps the session as it is now: when it begins and when its subscriptions
+// change, and again from time to time. Not at its end, which a gateway may notice
+// when the session has long gone on at another. Each job was encoded when it was
+// subscribed to, so that a change costs no more than a copy of maxSessionBytes. The
+// client's mutex is held.
+func (c *client) save() {
+	if c.pid == "" || c.gone {
+		return
+	}
+	state, err := json.Marshal(c.head())
+	if err != nil {
+		return // strings and numbers always marshal
+	}
+	size := len(state) + len(`,"jobs":[]`)
+	for _, followed := range c.subscriptions {
+		size += len(followed.kept) + 1
+	}
+	if size > maxSessionBytes || !c.gateway.keep(c, size) {
+		c.gateway.keeping.Drop(c.pid)
+		c.gateway.sessions.Forget(c.pid)
+		return
+	}
+	if len(c.subscriptions) > 0 {
+		state = append(append(make([]byte, 0, size), state[:len(state)-1]...), `,"jobs":[`...)
+		for _, followed := range c.subscriptions {
+			state = append(append(state, followed.kept...), ',')
+		}
+		state = append(state[:len(state)-1], "]}"...)
+	}
+	c.gateway.sessions.Save(c.pid, state)
+}
+
+// retire takes a socket that has gone out of the register. A session that either
+// side has ended on purpose is forgotten; any other may be recovered for a while.
+func (c *client) retire(final bool) {
+	g := c.gateway
+	if c.pid == "" {
+		return
+	}
+	g.mu.Lock()
+	current := g.clients[c.pid] == c
+	if current {
+		delete(g.clients, c.pid)
+	}
+	g.mu.Unlock()
+	switch {
+	case !current:
+	case final:
+		g.keeping.Drop(c.pid)
+		g.sessions.Forget(c.pid)
+	default:
+		g.keeping.Leave(c.pid, time.Now())
+	}
+}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// socketSink feeds a Socket.IO socket, and keeps the offset that its client needs
+// to recover its session.
+type socketSink struct {
+	socket    *socketio.Socket
+	delivered prometheus.Counter
+	// offsets is set for a client that wants connection state recovery, before it joins.
+	offsets bool
+
+	// mu guards offset. It is held while an event is queued, so that an offset
+	// counts what was queued before it and nothing else.
+	mu     sync.Mutex
+	offset offset
+}
+
+// Offer implements hub.Sink. The packet that all sockets share names the offset of
+// its own job; a socket that has come further in others gets one of its own.
+func (s *socketSink) Offer(ev *hub.Event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	forms := formsOf(ev)
+	packet := forms.packet
+	switch {
+	case forms.key == "":
+	case !s.offsets:
+		packet = forms.plainPacket()
+	case s.offset.namesOthers(ev.Epoch, forms.key):
+		packet = forms.packetWith(s.offset.with(ev.Epoch, forms.key, ev.Sequence))
+	}
+	if !s.socket.Offer(packet) {
+		return false
+	}
+	if forms.key != "" {
+		s.offset.set(ev.Epoch, forms.key, ev.Sequence)
+	}
+	s.delivered.Inc()
+	return true
+}
+
+// Send implements hub.Sink. What changes the offset without an event carries it too:
+// the begin and the end of a subscription, and the end of its catch-up, which may
+// be all that the client receives of a quiet job.
+func (s *socketSink) Send(name string, payload any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch name {
+	case messaging.EventSubscribed, messaging.EventCaughtUp, messaging.EventUnsubscribed:
+		if s.offsets && s.offset.epoch != "" {
+			_ = s.socket.Emit(name, payload, string(s.offset.append(nil)))
+			return
+		}
+	}
+	_ = s.socket.Emit(name, payload)
+}
+
+// expect notes that the client is about to be told of a subscription.
+func (s *socketSink) expect(jobID, epoch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if epoch != "" {
+		s.offset.expect(epoch, jobKey(jobID))
+	}
+}
+
+// Reach implements hub.Sink.
+func (s *socketSink) Reach(jobID, epoch string, sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset.set(epoch, jobKey(jobID), sequence)
+}
+
+// Stand implements hub.Sink.
+func (s *socketSink) Stand(epoch string, at messaging.CaughtUp) {
+	s.Reach(at.JobID, epoch, at.To)
+	s.Send(messaging.EventCaughtUp, at)
+}
+
+// forget takes a job that was unsubscribed out of the offset.
+func (s *socketSink) forget(jobID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.offset.drop(jobKey(jobID))
+}
+
+func (s *socketSink) Abort()                { s.socket.Disconnect(true) }
+func (s *socketSink) Room() <-chan struct{} { return s.socket.Room() }
+func (s *socketSink) Done() <-chan struct{} { return s.socket.Done() }

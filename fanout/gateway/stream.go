@@ -1,0 +1,254 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Server-Sent Events: one job a stream, on the same cursor as a socket.
+
+const (
+	// streamQueueBytes bounds what waits for a stream's client. At the bound
+	// the subscription falls back to reading.
+	streamQueueBytes = 256 << 10
+	// streamHeartbeat is how often a silent stream sends a comment, so that
+	// proxies keep it open and a dead client is noticed.
+	streamHeartbeat = 15 * time.Second
+	// streamWriteTimeout closes a stream whose client accepts nothing.
+	streamWriteTimeout = 10 * time.Second
+	// streamChunkBytes is the most that is written under one such timeout: slow
+	// progress is progress.
+	streamChunkBytes = 16 << 10
+)
+
+// streamSink is the outgoing queue of one event stream.
+type streamSink struct {
+	delivered prometheus.Counter
+	end       func()
+	ended     <-chan struct{}
+	waiting   chan struct{} // signalled when the queue is no longer empty
+	drained   chan struct{} // signalled when a refused offer may be tried again
+
+	mu      sync.Mutex // guards the three below
+	queue   [][]byte
+	bytes   int
+	refused bool
+}
+
+func newStreamSink(ended <-chan struct{}, delivered prometheus.Counter) *streamSink {
+	return &streamSink{ended: ended, delivered: delivered, waiting: make(chan struct{}, 1), drained: make(chan struct{}, 1)}
+}
+
+func (s *streamSink) Offer(ev *hub.Event) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	block := formsOf(ev).streamed()
+	if s.bytes > 0 && s.bytes+len(block) > streamQueueBytes {
+		s.refused = true
+		return false
+	}
+	s.push(block)
+	s.delivered.Inc()
+	return true
+}
+
+func (s *streamSink) Send(name string, payload any) {
+	encoded, err := json.Marshal(payload)
+	if err != nil {
+		return // control payloads are this package's own, and always encode
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(streamBlock(name, messaging.Position{}, encoded))
+}
+
+// push is called with mu held.
+func (s *streamSink) push(block []byte) {
+	s.queue = append(s.queue, block)
+	s.bytes += len(block)
+	signal(s.waiting)
+}
+
+// take empties the queue.
+func (s *streamSink) take() [][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	blocks := s.queue
+	s.queue, s.bytes = nil, 0
+	if s.refused {
+		s.refused = false
+		signal(s.drained)
+	}
+	return blocks
+}
+
+// Reach implements hub.Sink. A stream's client keeps its position by itself.
+func (s *streamSink) Reach(string, string, uint64) {}
+
+// Stand implements hub.Sink. The block has the id of the event that is not sent.
+func (s *streamSink) Stand(epoch string, at messaging.CaughtUp) {
+	encoded, err := json.Marshal(at)
+	if err != nil {
+		return // as in Send
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.push(streamBlock(messaging.EventCaughtUp, messaging.Position{Epoch: epoch, Sequence: at.To}, encoded))
+}
+
+func (s *streamSink) Abort()                { s.end() }
+func (s *streamSink) Room() <-chan struct{} { return s.drained }
+func (s *streamSink) Done() <-chan struct{} { return s.ended }
+
+// signal wakes whoever waits on a channel of capacity one.
+func signal(waiting chan struct{}) {
+	select {
+	case waiting <- struct{}{}:
+	default:
+	}
+}
+
+// ServeStream answers GET /api/realtime/jobs/{jobId}/stream, and
+// /api/realtime/stream?jobId=, with the job's
+// events as text/event-stream: after Last-Event-ID, or the query parameter
+// since, if there is one; otherwise the newest ones, then live. It ends when the
+// client's token does, or in a drain.
+func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
+	jobID, grant, ok := g.jobRequest(w, r)
+	if !ok {
+		return
+	}
+	from, ok := g.streamStart(w, r)
+	if !ok {
+		return
+	}
+	if r.Method == http.MethodHead {
+		setStreamHeaders(w.Header())
+		return
+	}
+	slot, decision := g.admit(r, grant)
+	if !decision.Allowed() {
+		refuseStream(w, r, decision)
+		return
+	}
+	defer slot.Release()
+	if _, endIn := grant.Expiry(time.Now()); endIn != guardrails.Never {
+		ctx, cancel := context.WithTimeout(r.Context(), endIn)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	ctx, end := context.WithCancel(r.Context())
+	defer end()
+	defer g.streams.enter(end)()
+	r = r.WithContext(ctx)
+	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
+	sink.end = end
+	sub, err := hub.NewReader(g.hub, sink, slot.Owner()).Subscribe(jobID, from)
+	if err != nil {
+		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal})
+		return
+	}
+	defer sub.End()
+	setStreamHeaders(w.Header())
+	w.WriteHeader(http.StatusOK)
+	g.pump(w, r, sink)
+}
+
+// setStreamHeaders sets the headers of every event stream. Proxies must neither
+// compress one, which holds events back, nor buffer it.
+func setStreamHeaders(header http.Header) {
+	header.Set("Content-Type", "text/event-stream")
+	header.Set("Cache-Control", "no-cache, no-transform")
+	header.Set("X-Accel-Buffering", "no")
+}
+
+// streamStart reads the position that a stream asks for.
+func (g *Gateway) streamStart(w http.ResponseWriter, r *http.Request) (hub.Start, bool) {
+	from := g.freshStart()
+	since := r.Header.Get("Last-Event-ID")
+	if since == "" {
+		since = r.URL.Query().Get("since")
+	}
+	if since == "" {
+		return from, true
+	}
+	position, err := messaging.ParsePosition(since)
+	if err != nil {
+		writeProblem(w, http.StatusBadRequest, messaging.NewProblem(messaging.CodeSinceInvalid))
+		return from, false
+	}
+	from.Resume, from.Position = true, position
+	return from, true
+}
+
+// pump writes what the sink is given, until the client has gone.
+func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink) {
+	control := http.NewResponseController(w)
+	heartbeat := time.NewTicker(streamHeartbeat)
+	defer heartbeat.Stop()
+	last := time.Now()
+	blocks := [][]byte{[]byte(": stream of job events\n\n")}
+	for {
+		if err := writeBlocks(w, control, blocks); err != nil {
+			return
+		}
+		select {
+		case <-r.Context().Done():
+			return
+		case <-sink.waiting:
+			blocks, last = sink.take(), time.Now()
+		case <-heartbeat.C:
+			if g.idleStream(last, r) {
+				return
+			}
+			blocks = [][]byte{[]byte(": \n\n")}
+		}
+	}
+}
+
+// idleStream reports whether a stream on which nothing was sent since last is to end.
+// Its client cannot give a sign of life on it, but for coming back after the end, as
+// it does by itself.
+func (g *Gateway) idleStream(last time.Time, r *http.Request) bool {
+	decision := g.policy.Limits.Evict(time.Now(), last)
+	g.count(decision, r.Header.Get("Origin"))
+	if decision.Allowed() {
+		return false
+	}
+	g.evicted.Inc()
+	return true
+}
+
+// writeBlocks writes and flushes the blocks, with a deadline for each
+// streamChunkBytes of them.
+func writeBlocks(w http.ResponseWriter, control *http.ResponseController, blocks [][]byte) error {
+	written := streamChunkBytes // the first write renews the deadline
+	for _, block := range blocks {
+		for len(block) > 0 {
+			if written >= streamChunkBytes {
+				_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // where it is supported
+				written = 0
+			}
+			chunk := block[:min(len(block), streamChunkBytes-written)]
+			if _, err := w.Write(chunk); err != nil {
+				return fmt.Errorf("write to a stream: %w", err)
+			}
+			block, written = block[len(chunk):], written+len(chunk)
+		}
+	}
+	_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // for what the server still buffers
+	if err := control.Flush(); err != nil {
+		return fmt.Errorf("flush a stream: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// An EventSource takes every status but 200 for final and never comes back (HTML
+// Living Standard, section 9.2.3). What is refused for a moment is therefore answered
+// as a stream that says when to come back, and ends:
+//
+//	retry: 2741\n
+//	\n
+//	event: novel.error\n
+//	data: {…}\n
+//	\n
+//
+// Clients that ask for JSON, and can read a status, get one.
+
+// drainRetry is after how long a stream that meets a gateway on its way out comes
+// back, at least: a balancer needs a moment to send it elsewhere. At most it is twice
+// that.
+const drainRetry = time.Second
+
+// StreamsUntil serves event streams until draining says that the gateway is on its
+// way out.
+func (g *Gateway) StreamsUntil(draining func() bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !draining() {
+			g.ServeStream(w, r)
+			return
+		}
+		if !g.allowOrigin(w, r) {
+			return
+		}
+		retry := drainRetry + rand.N(drainRetry)
+		if takesStatus(r) {
+			w.Header().Set("Retry-After", "1")
+			http.Error(w, "the gateway is stopping", http.StatusServiceUnavailable)
+			return
+		}
+		endStream(w, retry, nil)
+	})
+}
+
+// refuseStream answers a stream that was refused for a moment.
+func refuseStream(w http.ResponseWriter, r *http.Request, decision guardrails.Decision) {
+	if takesStatus(r) {
+		refuseRequest(w, decision, "")
+		return
+	}
+	problem := decision.Problem()
+	retry := drainRetry + rand.N(drainRetry)
+	if problem.RetryAfterMs != nil {
+		retry = time.Duration(*problem.RetryAfterMs) * time.Millisecond // jittered
+	}
+	endStream(w, retry, &problem)
+}
+
+// takesStatus reports whether a client can do something with the status of a refused
+// stream: it asks for JSON, and not for events.
+func takesStatus(r *http.Request) bool {
+	accept := strings.ToLower(strings.Join(r.Header.Values("Accept"), ","))
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream")
+}
+
+// endStream answers with a stream that says when to come back, and why, if there is
+// a problem.
+func endStream(w http.ResponseWriter, retry time.Duration, problem *messaging.Problem) {
+	setStreamHeaders(w.Header())
+	block := strconv.AppendInt([]byte("retry: "), retry.Milliseconds(), 10)
+	block = append(block, "\n\n"...)
+	if problem != nil {
+		if encoded, err := json.Marshal(problem); err == nil { // strings and numbers always marshal
+			block = append(block, streamBlock(messaging.EventError, messaging.Position{}, encoded)...)
+		}
+	}
+	_, _ = w.Write(block)
+}

@@ -1,0 +1,197 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// subscribe answers a subscribe request: novel.subscribed, then the catch-up,
+// then live events. It waits for nothing; the catch-up is the reader's.
+//
+// A job that the socket follows already is answered without a second replay,
+// unless the request names a position to resume from. One that came back with
+// the session is at the right position already.
+func (c *client) subscribe(args []json.RawMessage, ack socketio.Ack) {
+	jobID, from, problem := c.parseSubscribe(args)
+	if problem == nil {
+		c.touch()
+		problem = c.follow(jobID, from)
+	}
+	if problem != nil {
+		c.refuse(*problem, ack)
+		return
+	}
+	if ack != nil {
+		_ = ack(struct {
+			OK    bool   `json:"ok"`
+			JobID string `json:"jobId"`
+			Epoch string `json:"epoch,omitempty"`
+		}{true, jobID, c.gateway.hub.Epoch()})
+	}
+}
+
+// follow makes the job one of the socket's subscriptions.
+func (c *client) follow(jobID string, from hub.Start) *messaging.Problem {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return nil
+	}
+	if decision := c.grant.Follow(jobID); !decision.Allowed() {
+		problem := problemOf(decision, jobID)
+		return &problem
+	}
+	existing := c.subscriptions[jobID]
+	if existing == nil {
+		decision := c.gateway.policy.Limits.Subscribe(len(c.subscriptions))
+		if !decision.Allowed() {
+			problem := decision.Problem()
+			return &problem
+		}
+		c.gateway.count(decision, c.slot.Origin()) // in a dry run
+	}
+	if existing != nil && from.Resume && !existing.restored {
+		// Ended first: what follows the answer is the new one's alone.
+		c.drop(jobID, existing)
+		existing = nil
+	}
+	epoch := c.gateway.hub.Epoch()
+	c.sink.expect(jobID, epoch)
+	c.sink.Send(messaging.EventSubscribed, messaging.Subscribed{JobID: jobID, SubscribedAt: messaging.FormatTime(time.Now()), Epoch: epoch})
+	if existing != nil {
+		existing.restored = false
+		existing.subscription.Affirm()
+		return nil
+	}
+	sub, err := c.reader.Subscribe(jobID, from)
+	if err != nil {
+		problem := messaging.NewProblem(messaging.CodeInternal)
+		return &problem
+	}
+	c.subscriptions[jobID] = newFollow(jobID, sub, from, false)
+	c.save()
+	return nil
+}
+
+// drop ends one of the socket's subscriptions. The mutex is held.
+func (c *client) drop(jobID string, followed *follow) {
+	delete(c.subscriptions, jobID)
+	followed.subscription.End()
+	c.sink.forget(jobID)
+}
+
+// unsubscribe answers an unsubscribe request. One for a job that the socket does
+// not follow is answered alike.
+func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
+	jobID, problem := parseJobID(object(args))
+	if problem != nil {
+		if problem.Code == messaging.CodeJobIDRequired {
+			problem.Message = messaging.MessageJobIDRequiredToUnsubscribe
+		}
+		c.refuse(*problem, ack)
+		return
+	}
+	c.touch()
+	c.mu.Lock()
+	if followed := c.subscriptions[jobID]; followed != nil {
+		c.drop(jobID, followed)
+		c.save()
+	}
+	c.mu.Unlock()
+	c.sink.Send(messaging.EventUnsubscribed, messaging.Unsubscribed{JobID: jobID, UnsubscribedAt: messaging.FormatTime(time.Now())})
+	if ack != nil {
+		_ = ack(struct {
+			OK    bool   `json:"ok"`
+			JobID string `json:"jobId"`
+		}{true, jobID})
+	}
+}
+
+// refuse tells a client why its request was not granted. The socket stays.
+func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
+	c.gateway.refused.WithLabelValues(string(problem.Code), "false").Inc()
+	c.emit(messaging.EventError, problem)
+	acknowledge(ack, failure{Problem: problem})
+}
+
+// parseSubscribe reads {jobId, since?, epoch?}. since is a position,
+// "epoch:sequence", or a sequence; the epoch, in it or beside it, makes a sequence
+// of an earlier life of the log known as such.
+func (c *client) parseSubscribe(args []json.RawMessage) (string, hub.Start, *messaging.Problem) {
+	from := c.gateway.freshStart()
+	fields := object(args)
+	jobID, problem := parseJobID(fields)
+	if problem != nil {
+		return "", from, problem
+	}
+	since, found := fields["since"]
+	if !found || bytes.Equal(since, []byte("null")) {
+		return jobID, from, nil
+	}
+	position, err := parseSince(since)
+	if position.Epoch == "" {
+		// Anything but a string is as good as no epoch: it only sharpens the check.
+		_ = json.Unmarshal(fields["epoch"], &position.Epoch)
+	}
+	if err != nil || len(position.Epoch) > messaging.MaxEpochBytes {
+		problem := messaging.NewProblem(messaging.CodeSinceInvalid)
+		problem.JobID = jobID
+		return "", from, &problem
+	}
+	from.Resume, from.Position = true, position
+	return jobID, from, nil
+}
+
+// freshStart is the start of a subscription that names no position.
+func (g *Gateway) freshStart() hub.Start {
+	return hub.Start{Limit: g.policy.CatchUpLimit, Asked: time.Now()}
+}
+
+// object returns the fields of the first argument; nil when it is no object.
+func object(args []json.RawMessage) map[string]json.RawMessage {
+	var fields map[string]json.RawMessage
+	if len(args) > 0 {
+		_ = json.Unmarshal(args[0], &fields)
+	}
+	return fields
+}
+
+func parseJobID(fields map[string]json.RawMessage) (string, *messaging.Problem) {
+	var jobID string
+	if raw := fields["jobId"]; raw != nil && json.Unmarshal(raw, &jobID) != nil {
+		return "", &messaging.Problem{Code: messaging.CodeJobIDInvalid, Message: messaging.MessageJobIDNoString}
+	}
+	jobID = messaging.TrimJobID(jobID)
+	return jobID, checkJobID(jobID)
+}
+
+// checkJobID returns the problem of a jobId that cannot be one.
+func checkJobID(jobID string) *messaging.Problem {
+	err := messaging.ValidateJobID(jobID)
+	if err == nil {
+		return nil
+	}
+	code := messaging.CodeJobIDInvalid
+	if jobID == "" {
+		code = messaging.CodeJobIDRequired
+	}
+	problem := messaging.NewProblem(code)
+	return &problem
+}
+
+// parseSince reads a position as JSON: a sequence as a number, or the text that
+// [messaging.ParsePosition] reads.
+func parseSince(raw json.RawMessage) (messaging.Position, error) {
+	text := string(raw)
+	if len(text) > 1 && text[0] == '"' {
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return messaging.Position{}, err
+		}
+	}
+	return messaging.ParsePosition(text)
+}

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"strconv"
+	"sync/atomic"
+
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/socketio"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Encoder encodes events for Socket.IO and for event streams. It has no state.
+type Encoder struct {
+	// Offsets adds to each Socket.IO event the offset that connection state
+	// recovery needs.
+	Offsets bool
+}
+
+// wireForms is an event encoded once for everybody who gets it, but for the offset of
+// a socket that follows several jobs (see packetWith). It is immutable but for the
+// forms that are made when they are asked for, and may be shared between goroutines.
+type wireForms struct {
+	event *hub.Event
+	// packet is the Engine.IO packet that carries the payload to the default
+	// namespace: 42["name",payload,"offset"]. The offset is that of a socket
+	// with this one subscription; without connection state recovery, and for an
+	// event that is not in the log, there is none.
+	packet []byte
+	// key is the offset's name of the job, empty without an offset.
+	key string
+
+	stream atomic.Pointer[[]byte]
+	plain  atomic.Pointer[[]byte] // see plainPacket
+}
+
+// Encode implements hub.Encoder. With offsets, an event that is in the log can be
+// recovered from: see [offset].
+func (e Encoder) Encode(ev *hub.Event) hub.Wire {
+	if !e.Offsets || ev.Sequence == 0 {
+		return &wireForms{event: ev, packet: socketio.EncodeEvent(ev.Name, ev.Payload)}
+	}
+	encoded := &wireForms{event: ev, key: jobKey(ev.JobID)}
+	marks := [1]mark{{key: encoded.key, sequence: ev.Sequence}}
+	encoded.packet = encoded.packetWith(offset{epoch: ev.Epoch, marks: marks[:]})
+	return encoded
+}
+
+// formsOf returns an event's forms, which [Encoder.Encode] made.
+func formsOf(ev *hub.Event) *wireForms { return ev.Wire.(*wireForms) }
+
+// Size implements hub.Wire.
+func (w *wireForms) Size() int { return len(w.packet) }
+
+// offsetRoom is the length of an offset of one or two jobs, in bytes.
+const offsetRoom = 128
+
+// packetWith returns the event's packet with an offset.
+func (w *wireForms) packetWith(o offset) []byte {
+	var room [offsetRoom]byte         // on the stack, enough for a few jobs
+	argument := append(room[:0], '"') // nothing in an offset needs escaping
+	if size := 2 + o.size(); size > len(room) {
+		argument = append(make([]byte, 0, size), '"')
+	}
+	return socketio.EncodeEvent(w.event.Name, w.event.Payload, append(o.append(argument), '"'))
+}
+
+// plainPacket returns the event's packet without an offset, for clients that do not
+// want one. It is made once for all of them.
+func (w *wireForms) plainPacket() []byte {
+	if w.key == "" {
+		return w.packet
+	}
+	if packet := w.plain.Load(); packet != nil {
+		return *packet
+	}
+	packet := socketio.EncodeEvent(w.event.Name, w.event.Payload)
+	w.plain.Store(&packet)
+	return packet
+}
+
+// streamed returns the event as one block of a text/event-stream.
+func (w *wireForms) streamed() []byte {
+	if block := w.stream.Load(); block != nil {
+		return *block
+	}
+	block := streamBlock(w.event.Name, messaging.Position{Epoch: w.event.Epoch, Sequence: w.event.Sequence}, w.event.Payload)
+	w.stream.Store(&block)
+	return block
+}
+
+// streamBlock returns an event, or a control message at the zero position, as one block
+// of a text/event-stream (HTML Living Standard, section 9.2.6):
+//
+//	event: novel.domain-event\n
+//	id: 5f0c…:17\n
+//	data: {…}\n
+//	\n
+//
+// The id is the event's position. An event without a sequence has no id line, so
+// that a client's Last-Event-ID stays on the last event that has one.
+func streamBlock(name string, at messaging.Position, payload []byte) []byte {
+	block := make([]byte, 0, len(name)+len(at.Epoch)+len(payload)+48)
+	block = append(append(block, "event: "...), name...)
+	switch {
+	case at.Sequence > 0 && at.Epoch != "":
+		block = at.Append(append(block, "\nid: "...))
+	case at.Sequence > 0:
+		block = strconv.AppendUint(append(block, "\nid: "...), at.Sequence, 10)
+	}
+	block = append(append(block, "\ndata: "...), escapeSeparators(payload)...)
+	return append(block, "\n\n"...)
+}

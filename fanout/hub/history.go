@@ -1,0 +1,271 @@
+package hub
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+var (
+	// errBehind says that a read of the log did not find records that are there:
+	// it was answered by a replica that lags. A retry helps.
+	errBehind = errors.New("a replica of the log is behind")
+	// errRenewed says that the log has begun a new life that the room has not
+	// heard of yet. A retry helps once it has been checked.
+	errRenewed = errors.New("the log has begun a new epoch")
+)
+
+// history reads what is behind a room's head from the nearest source that has
+// it: the ring, MongoDB, the log. Which one it was changes nothing about the
+// result, because MongoDB is asked only for what it is known to have.
+//
+// Methods may be called concurrently.
+type history struct {
+	log        Log
+	projection Projection // nil without MongoDB
+	encode     func(messaging.Record) *Event
+	flights    *flights
+	patience   time.Duration // with the projection, for what the log has as well
+	logger     *slog.Logger
+
+	mongoOutage *outage
+
+	mu sync.Mutex // guards the three below
+	// down is set from a failure of MongoDB until a probe of it succeeds, and slow
+	// with it as long as all that failed is that pages did not come in time.
+	down, slow bool
+	floor      floor
+}
+
+// page is one read of the history, oldest event first. It may be shared.
+type page struct {
+	events []*Event
+	source messaging.Source
+	// through is the sequence up to which the page leaves nothing out. It may lie
+	// past the last event: a record that no client can be shown is no event.
+	through uint64
+	// firstAvailable is set when records in front of the page have been removed
+	// from the log, or may have been: the first sequence that is still there.
+	firstAvailable uint64
+}
+
+// place is where a job is in the log: its newest sequence, in which epoch.
+type place struct {
+	jobID string
+	epoch string
+	head  uint64
+	// first is the log's first sequence when the room was opened, 0 without a
+	// room. Below it the job may have had records that the room never heard of.
+	first uint64
+	// kept is the first sequence of the epoch that was not erased; 0 when nothing was,
+	// and without a room.
+	kept uint64
+	// erased is set when something of the job was erased, in whichever epoch. Nothing
+	// without a sequence is shown then.
+	erased bool
+}
+
+// after returns up to limit events of a job with a sequence above after.
+func (h *history) after(ctx context.Context, by asker, at place, after uint64, limit int) (page, error) {
+	key := fmt.Sprintf("after %d %d %s %s", after, limit, at.epoch, at.jobID)
+	return share(ctx, h.flights, by, key, func(ctx context.Context) (page, error) {
+		result, err := h.readAfter(ctx, at, after, limit, false)
+		if err == nil && result.firstAvailable > 0 && h.projection != nil {
+			// No client is told of a gap on the word of an old floor, or because MongoDB
+			// takes its time.
+			h.forgetFloor()
+			result, err = h.readAfter(ctx, at, after, limit, true)
+		}
+		return result, err
+	})
+}
+
+func (h *history) readAfter(ctx context.Context, at place, after uint64, limit int, patient bool) (page, error) {
+	records, known := h.projectedAfter(ctx, at, after, limit, patient)
+	if len(records) > 0 {
+		return h.page(records, messaging.SourceMongoDB), nil
+	}
+	records, err := h.log.ReadAfter(ctx, at.jobID, after, limit)
+	if err != nil {
+		return page{}, err
+	}
+	first, err := h.firstAvailable(ctx, at.epoch, records)
+	if err != nil {
+		return page{}, err
+	}
+	result := h.page(records, messaging.SourceLog)
+	if first > known+1 {
+		result.firstAvailable = first
+	}
+	return result, nil
+}
+
+// firstAvailable returns the first sequence of which it is certain that the log
+// still had it, and all that follow it, when records were read. It fails with
+// errRenewed when they may be of another epoch.
+func (h *history) firstAvailable(ctx context.Context, epoch string, records []messaging.Record) (uint64, error) {
+	// Asked after the read: asked before, it would miss what was removed in
+	// between.
+	extent, err := h.log.Extent(ctx)
+	switch {
+	case err != nil:
+		return 0, err
+	case extent.Epoch != epoch:
+		return 0, errRenewed
+	case len(records) > 0:
+		return min(extent.First, records[0].Sequence), nil
+	default:
+		return extent.First, nil
+	}
+}
+
+// beginning is where a subscription without a position begins.
+type beginning struct {
+	// older names the documents that older writers left in front of the records.
+	older []string
+	// after is the sequence after which the records follow, and head the job's newest
+	// one: the room may not know of it yet.
+	after, head uint64
+	// first is the first page of the records, so that a crowd shares that, too. It is
+	// empty when it comes after documents of older writers, or could not be read.
+	first page
+	// status is the job's last known status, if there is one, in place of a history
+	// that is not there.
+	status *messaging.JobStatus
+}
+
+// newest finds the newest limit events of the room's job, and, when those that have a
+// sequence are fewer, what older writers left in front of them.
+func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (beginning, error) {
+	at := room.place()
+	key := fmt.Sprintf("newest %d %s %s", limit, at.epoch, at.jobID)
+	return share(ctx, h.flights, by, key, func(ctx context.Context) (beginning, error) {
+		// The room may not have heard of the newest records yet. Who subscribes
+		// after they were stored is due them, and no status in their place.
+		last, err := h.log.LastSequence(ctx, at.jobID)
+		if err != nil {
+			return beginning{}, err
+		}
+		at.head = max(at.head, last)
+		var span messaging.Span
+		if at.head > 0 || at.first > 1 { // otherwise nobody has a record of the job
+			if span, err = h.locate(ctx, at, limit); err != nil {
+				return beginning{}, err
+			}
+		}
+		found := beginning{head: max(at.head, span.Last), after: at.head}
+		if span.Count > 0 {
+			found.after = span.First - 1
+		}
+		if at.kept > 0 {
+			found.after = max(found.after, at.kept-1)
+		}
+		if span.Count < limit && !at.erased {
+			names, known := room.olderNames(limit - span.Count)
+			if !known {
+				names = h.findLegacy(ctx, at.jobID, limit-span.Count)
+			}
+			found.older = names
+		}
+		if len(found.older) == 0 && span.Count == 0 && at.kept == 0 { // else the status is of what was erased
+			found.status = h.lastStatus(ctx, at.jobID)
+		}
+		if span.Count < limit {
+			room.remember(at.epoch, &lookUp{found: found, limit: limit - span.Count, at: h.answeredAt()})
+		}
+		if len(found.older) > 0 {
+			return found, nil
+		}
+		if found.after < found.head {
+			if first, err := h.readAfter(ctx, at, found.after, min(limit, maxPageEvents), false); err == nil && first.firstAvailable == 0 {
+				found.first = first
+			}
+		}
+		return found, nil
+	})
+}
+
+// locate finds the newest limit records of a job, in MongoDB or in the log.
+func (h *history) locate(ctx context.Context, at place, limit int) (messaging.Span, error) {
+	if span, ok := h.projectedSpan(ctx, at, limit); ok {
+		return span, nil
+	}
+	if at.head == 0 {
+		return messaging.Span{}, nil
+	}
+	span, err := h.locateInLog(ctx, at, math.MaxUint64, limit)
+	if err == nil {
+		_, err = h.firstAvailable(ctx, at.epoch, nil)
+	}
+	return span, err
+}
+
+// locateInLog finds the newest limit records below before in the log.
+func (h *history) locateInLog(ctx context.Context, at place, before uint64, limit int) (messaging.Span, error) {
+	span, err := h.log.Locate(ctx, at.jobID, before, limit)
+	if err == nil && before == math.MaxUint64 && span.Last < at.head {
+		// Either the newest records have been removed, or they are not seen yet.
+		var newest uint64
+		if newest, err = h.log.LastSequence(ctx, at.jobID); err == nil && newest > span.Last {
+			err = errBehind
+		}
+	}
+	if err != nil {
+		return messaging.Span{}, err
+	}
+	return span, nil
+}
+
+// oldest names the documents that older writers left without a sequence: the newest
+// legacyEvents of them.
+func (h *history) oldest(ctx context.Context, by asker, jobID string) ([]string, error) {
+	return share(ctx, h.flights, by, "oldest "+jobID, func(ctx context.Context) ([]string, error) {
+		return h.findLegacy(ctx, jobID, legacyEvents), nil
+	})
+}
+
+// older returns the events of the first of the documents that older writers left, and
+// how many names that took. Those who ask for the same at the same time share one read.
+func (h *history) older(ctx context.Context, by asker, jobID string, names []string) (result page, taken int, err error) {
+	type part struct {
+		page  page
+		taken int
+	}
+	sum := sha256.New()
+	for _, name := range names {
+		_, _ = fmt.Fprintf(sum, "%d %s", len(name), name) // never fails
+	}
+	shared, err := share(ctx, h.flights, by, fmt.Sprintf("older %x %s", sum.Sum(nil), jobID), func(ctx context.Context) (part, error) {
+		records, taken := h.legacy(ctx, jobID, names)
+		return part{h.page(records, messaging.SourceMongoDB), taken}, nil
+	})
+	return shared.page, shared.taken, err
+}
+
+// page encodes records.
+func (h *history) page(records []messaging.Record, source messaging.Source) page {
+	result := page{events: make([]*Event, 0, len(records)), source: source, through: lastSequence(records)}
+	now := time.Now()
+	for _, record := range records {
+		if ev := h.encode(record); ev != nil {
+			ev.young = record.Sequence == 0 && isYoung(record, now)
+			result.events = append(result.events, ev)
+		}
+	}
+	return result
+}
+
+// lastSequence returns the sequence of the last record, 0 without one.
+func lastSequence(records []messaging.Record) uint64 {
+	if len(records) == 0 {
+		return 0
+	}
+	return records[len(records)-1].Sequence
+}

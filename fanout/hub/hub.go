@@ -1,0 +1,368 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// ErrStopped is returned for a request to a hub that has stopped. A retry does
+// not help.
+var ErrStopped = errors.New("the hub has stopped")
+
+// Config sets the pace of the hub. The zero value is not usable; see
+// [DefaultConfig].
+type Config struct {
+	// CheckDelay is how long after a room was opened its head is compared with
+	// the log for the first time: interest takes a while to spread through a
+	// cluster.
+	CheckDelay time.Duration
+	// CheckInterval is how often that is repeated, and RetryInterval the shortest
+	// pause after a request to the log that failed.
+	CheckInterval, RetryInterval time.Duration
+	// Linger is how long a room without subscriptions is kept, so that clients
+	// that come back find its recent events. One without any is closed at once.
+	Linger time.Duration
+	// ReadTimeout bounds one read of the history. ProjectionTimeout is how long MongoDB
+	// is waited for with what the log has as well: later it counts as down.
+	ReadTimeout, ProjectionTimeout time.Duration
+	// ListingBytes bounds what the listings that are in flight (see [Hub.List]) have
+	// read of the history and not shown yet; at least 2 MiB are used.
+	ListingBytes int64
+}
+
+// DefaultConfig returns the pace used in production.
+func DefaultConfig() Config {
+	return Config{
+		CheckDelay: time.Second, CheckInterval: 15 * time.Second, RetryInterval: 100 * time.Millisecond,
+		Linger: 30 * time.Second, ReadTimeout: 10 * time.Second,
+		// A page comes by an index within milliseconds, from MongoDB and from the log.
+		// One that has not come after a second says that MongoDB is in trouble, and the
+		// client has no use for waiting, because the log has the same.
+		ProjectionTimeout: time.Second,
+	}
+}
+
+// Validate names the first field that is out of its range.
+func (c Config) Validate() error {
+	for name, value := range map[string]time.Duration{
+		"CheckDelay": c.CheckDelay, "CheckInterval": c.CheckInterval, "RetryInterval": c.RetryInterval,
+		"Linger": c.Linger, "ReadTimeout": c.ReadTimeout, "ProjectionTimeout": c.ProjectionTimeout,
+	} {
+		if value <= 0 {
+			return fmt.Errorf("%s is %s: want more than 0", name, value)
+		}
+	}
+	return nil
+}
+
+// Hub keeps a room for each job that somebody here is interested in, and brings
+// every subscription from where it is to the job's head.
+//
+// [Hub.Live] and [Hub.Disrupted] are what the log's live tail calls. Every
+// method may be called concurrently.
+type Hub struct {
+	log       Log
+	tail      Tail
+	catalogue *messaging.Catalogue
+	encoder   Encoder
+	history   *history
+	cfg       Config
+	logger    *slog.Logger
+	metrics   *hubMetrics
+	recent    *recentCatchUps
+	memory    *memory // of listings
+
+	// disrupted has the cause when every room has to be checked. Of several that
+	// come before the check, it has the first.
+	disrupted chan repairCause
+
+	crew   *crew
+	guard  *contain.Guard
+	outage *outage // of the log
+	erased *erased
+	// openings bounds the requests to the log that open rooms, by client: they share
+	// the connection with the live events, which wait behind them.
+	openings *lane
+
+	mu    sync.RWMutex // guards the fields below
+	epoch string
+	rooms map[string]*room
+	// leaving has the rooms that have closed and that the tail may still follow:
+	// of each job the last one. unfollowing says that a goroutine works on queue,
+	// those of them that were open.
+	leaving     map[string]*room
+	queue       []*room
+	unfollowing bool
+}
+
+// New returns a hub over the log and, unless it is nil, the projection.
+// Subscriptions that come before [Hub.Run] wait for it.
+func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalogue, encoder Encoder, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Hub, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	hub := &Hub{
+		log: log, tail: tail, catalogue: catalogue, encoder: encoder, cfg: cfg, logger: logger,
+		recent:    newRecentCatchUps(),
+		memory:    newMemory(cfg.ListingBytes),
+		openings:  newLane(maxOpenings),
+		disrupted: make(chan repairCause, 1),
+		crew:      &crew{},
+		erased:    newErased(),
+		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
+		rooms:     make(map[string]*room),
+		leaving:   make(map[string]*room),
+	}
+	hub.metrics = newHubMetrics(registerer, hub)
+	hub.guard = contain.New(hub.metrics.panics, logger)
+	reads := hub.metrics.historyReads
+	if projection != nil {
+		projection = countedProjection{projection, reads.WithLabelValues(string(messaging.SourceMongoDB))}
+	}
+	hub.history = &history{
+		log: countedLog{log, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
+		patience:    cfg.ProjectionTimeout,
+		flights:     newFlights(hub.crew, hub.guard, cfg.ReadTimeout, hub.metrics.sharedReads),
+		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
+	}
+	return hub, nil
+}
+
+// Run keeps the rooms level with the log until ctx ends. It returns after every
+// goroutine of the hub has. It may be called once.
+func (h *Hub) Run(ctx context.Context) error {
+	h.crew.begin(ctx)
+	defer h.crew.end()
+	h.crew.spawn(h.learnEpoch)
+	ticker := time.NewTicker(min(h.cfg.CheckDelay, h.cfg.Linger) / 2)
+	defer ticker.Stop()
+	var again <-chan time.Time // set when a check has to be repeated
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return nil
+		case cause := <-h.disrupted:
+			err = h.check(ctx, h.all(), cause)
+		case <-h.erased.signal:
+			err = h.learnErasures(ctx, true)
+		case <-again:
+			again = nil
+			err = h.check(ctx, h.all(), causeReconnect) // the log was out of reach
+		case <-ticker.C:
+			h.closeIdle()
+			err = h.check(ctx, h.due(time.Now()), causeCheck)
+		}
+		if err != nil && ctx.Err() == nil {
+			h.outage.note(err)
+			again = time.After(h.cfg.CheckDelay)
+		}
+	}
+}
+
+// enter takes a reference to the job's room, and opens the room if need be. The room
+// waits for its turn among those that this client opens.
+func (h *Hub) enter(jobID, client string) (*room, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	target, found := h.rooms[jobID]
+	if !found {
+		target = newRoom(jobID, h.erased.of(jobID))
+		before := h.leaving[jobID]
+		if !h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "room", func() { h.open(ctx, target, before, client) }) }) {
+			return nil, ErrStopped
+		}
+		h.rooms[jobID] = target
+	}
+	target.refs++
+	return target, nil
+}
+
+// exit gives back a reference that [Hub.enter] took.
+func (h *Hub) exit(target *room) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	target.refs--
+	if target.refs == 0 {
+		target.idleSince = time.Now()
+	}
+}
+
+// closeIdle closes the rooms that nobody has come back to.
+func (h *Hub) closeIdle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for jobID, room := range h.rooms {
+		over := time.Since(room.idleSince) > h.cfg.Linger || room.quiet()
+		if room.refs > 0 || !over {
+			continue
+		}
+		delete(h.rooms, jobID)
+		h.leaving[jobID] = room
+		if opened := room.close(); opened {
+			h.queue = append(h.queue, room)
+		} // else it leaves in the goroutine that opens it
+	}
+	if len(h.queue) > 0 && !h.unfollowing {
+		h.unfollowing = h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "unfollow", h.unfollowQueued) })
+	}
+}
+
+// open makes a room follow its job and finds out where the job's head is. The room
+// of the same job that closed before, if there was one, has to be left first.
+func (h *Hub) open(ctx context.Context, room, before *room, client string) {
+	if before != nil {
+		select {
+		case <-before.left:
+		case <-ctx.Done():
+			return
+		}
+	}
+	h.follow(ctx, room, client)
+	if room.abandoned() {
+		h.leave(room)
+	}
+}
+
+// maxOpenings is how many rooms ask the log at a time where they begin.
+const maxOpenings = 8
+
+// inTurn runs one request that opens a room, when it is the client's turn.
+func (h *Hub) inTurn(ctx context.Context, client string, request func() error) error {
+	if err := h.openings.enter(ctx, client); err != nil {
+		return err
+	}
+	defer h.openings.leave(client, 1)
+	return request()
+}
+
+// follow opens a room, unless ctx or the room ends before.
+func (h *Hub) follow(ctx context.Context, room *room, client string) {
+	ctx, release := room.life.within(ctx)
+	defer release()
+	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.inTurn(ctx, client, func() error { return h.tail.Follow(ctx, room.jobID) }), &tries); {
+	}
+	for tries := 0; ctx.Err() == nil; {
+		var extent Extent
+		var head uint64
+		err := h.inTurn(ctx, client, func() (err error) {
+			if extent, err = h.log.Extent(ctx); err == nil {
+				head, err = h.log.LastSequence(ctx, room.jobID)
+			}
+			return err
+		})
+		if h.failed(ctx, err, &tries) {
+			continue
+		}
+		h.setEpoch(extent.Epoch)
+		if behind := room.open(extent, head, time.Now()); behind {
+			h.repair(ctx, room, causeOpening)
+		}
+		return
+	}
+}
+
+// failed reports whether a step has the outcome err, after a pause: unless ctx
+// has ended, it has to be tried again. tries counts the failures in a row.
+func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
+	if err == nil {
+		*tries = 0
+		h.outage.note(nil)
+		return false
+	}
+	h.noteFailure(ctx, err)
+	h.rest(ctx, h.backoff(*tries))
+	*tries++
+	return true
+}
+
+// rest waits, or until ctx ends.
+func (h *Hub) rest(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// noteFailure takes the error of a request to the log: an outage, unless the
+// asker has given up or the log answered something that does not fit yet. A client
+// that leaves ends its read with context.Canceled, while ctx is that of the hub.
+func (h *Hub) noteFailure(ctx context.Context, err error) {
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errBehind), errors.Is(err, context.Canceled):
+	case errors.Is(err, errRenewed):
+		h.Disrupted(messaging.DisruptionEpoch) // the check makes the rooms notice
+	default:
+		h.outage.note(err)
+	}
+}
+
+// backoff is the pause after a number of failures: it doubles up to 16 times the
+// RetryInterval, and is jittered, so that the many who wait for the log do not
+// all ask at once.
+func (h *Hub) backoff(failures int) time.Duration {
+	pause := h.cfg.RetryInterval << min(failures, 4)
+	return pause + rand.N(pause)
+}
+
+// Guard keeps panics of what serves the hub's clients from the process, and counts
+// them with those of the hub.
+func (h *Hub) Guard() *contain.Guard { return h.guard }
+
+// Live takes one record from the log's live tail. Records of one job come from
+// one goroutine, in order.
+func (h *Hub) Live(record messaging.Live) {
+	h.mu.RLock()
+	room := h.rooms[record.JobID]
+	h.mu.RUnlock()
+	if room == nil {
+		return
+	}
+	switch room.hear(record, h.encode(record.Record)) {
+	case verdictRepair:
+		h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "repair", func() { h.repair(ctx, room, causeDropped) }) })
+	case verdictCheck:
+		h.Disrupted(messaging.DisruptionEpoch)
+	}
+}
+
+// Disrupted tells the hub that the tail may have missed records of any job, and
+// why. It does not block.
+func (h *Hub) Disrupted(cause messaging.Disruption) {
+	select {
+	case h.disrupted <- repairCause(cause):
+	default:
+	}
+}
+
+// encode returns nil for a record that no client can be, or is to be, shown.
+func (h *Hub) encode(record messaging.Record) *Event {
+	if h.erased.covers(record) {
+		return nil
+	}
+	ev, err := NewEvent(h.catalogue, h.encoder, record)
+	if err != nil {
+		h.Undeliverable(record, err)
+		return nil
+	}
+	return ev
+}
+
+// Undeliverable counts a record that no client can be shown: as a rule one of a
+// kind that the catalogue no longer has. There may be many.
+func (h *Hub) Undeliverable(record messaging.Record, err error) {
+	h.metrics.undeliverable.Inc()
+	h.logger.Debug("a record cannot be delivered", "job", record.JobID, "sequence", record.Sequence, "err", err)
+}

@@ -1,0 +1,133 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// class says what a read of the history is for. Each class has slots of its own,
+// so that costly reads of one class do not hold up the others.
+type class int
+
+const (
+	// classFirst: where a subscription begins, and its first page.
+	classFirst class = iota
+	// classPage: the pages after that.
+	classPage
+	// classREST: what a REST client asks for.
+	classREST
+	// classTime: the same, where a bound on the time has to be searched for.
+	classTime
+)
+
+// slotsOf bounds the reads of each class that are under way. One read holds a page
+// at most, and takes a moment. At the bound further ones wait.
+var slotsOf = [...]int64{classFirst: 16, classPage: 32, classREST: 8, classTime: 2}
+
+// asker is who a read is for.
+type asker struct {
+	class class
+	// client is whom the slots are shared with fairly: the subject of a token, or a
+	// network address.
+	client string
+	// gone is closed when the answer is no longer wanted; nil: that never happens.
+	gone <-chan struct{}
+}
+
+// lane hands out what clients share: the slots of one class, or bytes. Each entrant
+// takes one unit. A client has its share at most, and those that wait take turns by
+// client, so that one with many requests does not delay another with few.
+//
+// Who waits is bounded by who may ask: each socket and event stream has one read
+// under way, and the requests over REST are admitted.
+type lane struct {
+	unit  int64 // what one entrant takes
+	share int64 // what one client may have
+
+	mu     sync.Mutex // guards the fields below
+	free   int64
+	held   map[string]int64
+	queues map[string][]chan struct{} // of each client that waits, first come first served
+	turns  []string                   // the keys of queues; the next turn is the first's
+}
+
+// newLane returns a lane of slots, half of which one client may have.
+func newLane(slots int64) *lane { return newSharedLane(slots, 1, (slots+1)/2) }
+
+func newSharedLane(all, unit, share int64) *lane {
+	return &lane{
+		unit: unit, share: max(share, unit), free: all,
+		held: make(map[string]int64), queues: make(map[string][]chan struct{}),
+	}
+}
+
+// enter waits for one unit. Unless it fails with the error of ctx, leave has to
+// follow, for all of the unit.
+func (l *lane) enter(ctx context.Context, client string) error {
+	ready := make(chan struct{})
+	l.mu.Lock()
+	if _, waits := l.queues[client]; !waits {
+		l.turns = append(l.turns, client)
+	}
+	l.queues[client] = append(l.queues[client], ready)
+	l.dispatch()
+	l.mu.Unlock()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-ready: // at the same moment
+		l.release(client, l.unit)
+	default:
+		l.forget(client, slices.Index(l.queues[client], ready))
+	}
+	return ctx.Err()
+}
+
+// leave gives back a unit, or a part of one.
+func (l *lane) leave(client string, amount int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.release(client, amount)
+}
+
+// release is leave with the mutex held.
+func (l *lane) release(client string, amount int64) {
+	l.free += amount
+	if l.held[client] -= amount; l.held[client] == 0 {
+		delete(l.held, client)
+	}
+	l.dispatch()
+}
+
+// dispatch gives what is free to those whose turn it is. The mutex is held.
+func (l *lane) dispatch() {
+	for i := 0; l.free >= l.unit && i < len(l.turns); {
+		client := l.turns[i]
+		if l.held[client]+l.unit > l.share {
+			i++
+			continue
+		}
+		l.free -= l.unit
+		l.held[client] += l.unit
+		close(l.queues[client][0])
+		l.turns = append(slices.Delete(l.turns, i, i+1), client) // to the end
+		l.forget(client, 0)
+	}
+}
+
+// forget takes one of a client's requests out of its queue. The mutex is held.
+func (l *lane) forget(client string, i int) {
+	queue := slices.Delete(l.queues[client], i, i+1)
+	if len(queue) > 0 {
+		l.queues[client] = queue
+		return
+	}
+	delete(l.queues, client)
+	l.turns = slices.DeleteFunc(l.turns, func(other string) bool { return other == client })
+}

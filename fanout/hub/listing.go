@@ -1,0 +1,405 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// maxWalk bounds how many records one query looks at.
+const maxWalk = 20_000
+
+// MaxPage bounds the limit of a [Query].
+const MaxPage = 1000
+
+// Query says which of a job's records a listing has.
+type Query struct {
+	// Limit is how many records there are at most, from 1 to [MaxPage].
+	Limit int
+	// Resumes asks for what follows Since, oldest first. Otherwise the newest records
+	// are listed, newest first.
+	Resumes bool
+	Since   messaging.Position
+	// Before is the position that the newest records precede; nil is no bound.
+	Before *messaging.Position
+	// SinceTime and BeforeTime bound emittedAt, both exclusive; nil is no bound.
+	SinceTime, BeforeTime *time.Time
+}
+
+// matches reports whether a record lies within the time bounds.
+func (q Query) matches(record messaging.Record) bool {
+	if !q.byTime() {
+		return true
+	}
+	emitted, err := time.Parse(time.RFC3339, record.EmittedAt)
+	if err != nil {
+		return false
+	}
+	return (q.SinceTime == nil || emitted.After(*q.SinceTime)) && (q.BeforeTime == nil || emitted.Before(*q.BeforeTime))
+}
+
+// byTime reports whether the query has a bound on the time.
+func (q Query) byTime() bool { return q.SinceTime != nil || q.BeforeTime != nil }
+
+// Listed says what a query has led to, beside the records.
+type Listed struct {
+	// Incomplete: MongoDB, which may alone have some of the records, does not answer
+	// now. Nobody is kept waiting for it who can ask again.
+	Incomplete bool
+	// Epoch and Through are the position up to which the client has what there is,
+	// once it has the page: from there it goes on.
+	Epoch   string
+	Through uint64
+	// Gap, nil without one, is the part of the history that cannot be had.
+	Gap *messaging.Gap
+}
+
+// Position returns where to go on from, as the client is told it.
+func (l Listed) Position() string { return positionText(l.Epoch, l.Through) }
+
+// miss notes a gap, unless one is noted already.
+func (l *Listed) miss(at place, requested, firstAvailable uint64, reason messaging.GapReason) {
+	if l.Gap == nil {
+		l.Gap = &messaging.Gap{JobID: at.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: at.epoch}
+	}
+}
+
+// behindTries bounds how often a request waits for a replica of the log.
+const behindTries = 4
+
+// List gives show the records that a query asks for, in its order, until Limit of them
+// were shown, without following the job. client is whom the slots of reads and the
+// memory are shared with fairly. show reports whether it could show one; it is called
+// between the reads, so that a client that takes its time occupies no slot. An error of
+// show ends the listing.
+//
+// It fails with [ErrNoMemory] when the listings in flight hold all that they may.
+func (h *Hub) List(
+	ctx context.Context, client, jobID string, query Query, show func(messaging.Record) (bool, error),
+) (found Listed, err error) {
+	by := asker{class: classREST, client: client}
+	if query.byTime() {
+		by.class = classTime
+	}
+	held := &memoryShare{of: h.memory, client: client}
+	showKept := func(record messaging.Record) (bool, error) {
+		if h.erased.covers(record) {
+			return false, nil
+		}
+		return show(record)
+	}
+	if err := h.knowErasures(ctx); err != nil {
+		return found, err
+	}
+	for tries := 0; ; {
+		at, err := h.locate(ctx, jobID)
+		if err != nil {
+			return found, err
+		}
+		found, err := h.history.list(ctx, by, held, at, query, showKept)
+		waits := errors.Is(err, errBehind) || errors.Is(err, errRenewed)
+		if !waits || tries == behindTries || !h.failed(ctx, err, &tries) {
+			return found, err
+		}
+	}
+}
+
+// locate finds where a job is in the log: from its room, or from the log itself.
+func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
+	h.mu.RLock()
+	room := h.rooms[jobID]
+	h.mu.RUnlock()
+	if room != nil {
+		select {
+		case <-room.opened:
+			return room.place(), nil
+		default:
+		}
+	}
+	extent, err := h.log.Extent(ctx)
+	if err != nil {
+		return place{}, err
+	}
+	head, err := h.log.LastSequence(ctx, jobID)
+	gone := h.erased.of(jobID)
+	return place{jobID: jobID, epoch: extent.Epoch, head: head, kept: gone.kept(extent.Epoch), erased: len(gone) > 0}, err
+}
+
+// list gives show the records that a query asks for, in its order, until limit
+// of them were shown. show reports whether it could show one; it is called between
+// the reads, so that a client that takes its time occupies no slot. One page is held
+// at a time, and counts as held memory.
+//
+// The error of show ends the listing. Nothing was shown before errBehind or errRenewed
+// is returned.
+func (h *history) list(
+	ctx context.Context, by asker, held *memoryShare, at place, query Query, show func(messaging.Record) (bool, error),
+) (Listed, error) {
+	w := walk{h: h, by: by, held: held, at: at, query: query, show: show, away: h.mongoAway()}
+	w.found.Epoch, w.found.Through = at.epoch, at.head
+	defer held.set(0)
+	err := w.orient(ctx)
+	switch {
+	case err != nil:
+	case w.query.Resumes:
+		err = w.on(ctx)
+	default:
+		err = w.back(ctx)
+	}
+	return w.found, err
+}
+
+// walk is one query under way.
+type walk struct {
+	h     *history
+	by    asker
+	held  *memoryShare
+	at    place
+	query Query
+	show  func(messaging.Record) (bool, error)
+	shown int
+	found Listed
+	// away is set when MongoDB did not answer at the start.
+	away bool
+}
+
+// orient makes the bounds of the query count in this life of the log. A position that
+// it never gave out is a gap, as on a subscription, and what stands in its place are
+// the newest records: oldest first for a client that goes on.
+func (w *walk) orient(ctx context.Context) error {
+	var asked messaging.Position
+	switch {
+	case w.query.Resumes:
+		asked = w.query.Since
+	case w.query.Before != nil:
+		asked = *w.query.Before
+	default:
+		return nil
+	}
+	known := asked.Epoch == "" || asked.Epoch == w.at.epoch
+	if known && (asked.Sequence <= w.at.head || !w.query.Resumes) {
+		return nil
+	}
+	return w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
+		extent, err := w.h.log.Extent(ctx)
+		switch {
+		case err != nil:
+			return err
+		case extent.Epoch != w.at.epoch:
+			return errRenewed
+		case known && asked.Sequence <= extent.Last:
+			return nil
+		}
+		w.found.miss(w.at, asked.Sequence, extent.First, messaging.GapEpoch)
+		w.query.Before = nil
+		if !w.query.Resumes {
+			return nil
+		}
+		span, err := w.h.locate(ctx, w.at, w.query.Limit)
+		w.query.Since = messaging.Position{Epoch: w.at.epoch, Sequence: w.at.head}
+		if span.First > 0 {
+			w.query.Since.Sequence = span.First - 1
+		}
+		return err
+	})
+}
+
+// enough reports whether all that was asked for has been shown.
+func (w *walk) enough() bool { return w.shown >= w.query.Limit }
+
+// hand shows one record, if it is asked for.
+func (w *walk) hand(record messaging.Record) error {
+	if w.enough() || !w.query.matches(record) {
+		return nil
+	}
+	ok, err := w.show(record)
+	if ok {
+		w.shown++
+	}
+	return err
+}
+
+// read runs one read of at most a page, for which there has to be a slot and memory.
+func (w *walk) read(ctx context.Context, read func(context.Context) ([]messaging.Record, error)) (records []messaging.Record, err error) {
+	if err := w.held.reserve(ctx); err != nil {
+		return nil, err
+	}
+	err = w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
+		records, err = read(ctx)
+		return err
+	})
+	w.held.set(int64(bodyBytes(records)))
+	return records, err
+}
+
+// on shows the oldest records after a sequence.
+func (w *walk) on(ctx context.Context) error {
+	after := w.query.Since.Sequence
+	w.found.Through = after
+	if w.at.kept > 0 && after < w.at.kept {
+		w.found.miss(w.at, after, w.at.kept, messaging.GapErased)
+		after = w.at.kept - 1
+	}
+	for walked := 0; walked < maxWalk && !w.enough(); {
+		records, err := w.following(ctx, after)
+		if errors.Is(err, errRenewed) && w.shown > 0 {
+			return nil // the next page says so
+		}
+		if err != nil {
+			return err
+		}
+		for _, record := range records {
+			if w.enough() {
+				break
+			}
+			after = record.Sequence
+			if err := w.hand(record); err != nil {
+				return err
+			}
+		}
+		if len(records) == 0 {
+			break
+		}
+		walked += len(records)
+	}
+	if !w.found.Incomplete { // the next page asks for the same once more otherwise
+		w.found.Through = max(w.found.Through, after)
+	}
+	return nil
+}
+
+// following reads a page after a sequence.
+func (w *walk) following(ctx context.Context, after uint64) ([]messaging.Record, error) {
+	h := w.h
+	return w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+		records, known := h.projectedAfter(ctx, w.at, after, w.query.Limit, false)
+		if len(records) > 0 {
+			return records, nil
+		}
+		records, err := h.log.ReadAfter(ctx, w.at.jobID, after, w.query.Limit)
+		if err != nil {
+			return nil, err
+		}
+		first, err := h.firstAvailable(ctx, w.at.epoch, records)
+		switch {
+		case err != nil:
+			return nil, err
+		case (w.away || h.mongoAway()) && first-1 > after:
+			w.found.Incomplete = true
+		case first-1 > known:
+			return w.late(ctx, after, first, records), nil
+		}
+		return records, nil
+	})
+}
+
+// late asks MongoDB once more, and waits for it, about what the log no longer has
+// after a sequence. What neither has is a gap.
+func (w *walk) late(ctx context.Context, after, first uint64, logged []messaging.Record) []messaging.Record {
+	if w.h.projection != nil {
+		w.h.forgetFloor()
+		records, known := w.h.projectedAfter(ctx, w.at, after, w.query.Limit, true)
+		if len(records) > 0 {
+			return records
+		}
+		if first <= known+1 {
+			return logged
+		}
+	}
+	w.found.miss(w.at, after, first, messaging.GapRetention)
+	w.found.Through = max(w.found.Through, first-1)
+	return logged
+}
+
+// back shows the newest records that match, newest first. Order is by sequence; a
+// bound on the time leaves records out, and says where to look: see maxSkew.
+func (w *walk) back(ctx context.Context) error {
+	back := &backward{walk: w, before: math.MaxUint64}
+	if w.query.Before != nil {
+		back.before = w.query.Before.Sequence
+	}
+	if back.before == 0 {
+		return nil // what has no sequence is older than 1, and nothing is older than 0
+	}
+	if bound := w.query.BeforeTime; bound != nil && bound.Before(time.Now()) {
+		begin, err := w.beginAt(ctx, *bound)
+		if err != nil {
+			return err
+		}
+		back.before = min(back.before, begin)
+	}
+	size := w.query.Limit
+	oldest := lowerBound{at: w.query.SinceTime}
+	ended := false
+	for walked := 0; !w.enough() && !ended; {
+		if walked >= maxWalk {
+			return nil
+		}
+		records, err := back.next(ctx, size)
+		if err != nil {
+			return err
+		}
+		if len(records) == 0 {
+			break
+		}
+		w.found.Through = max(w.found.Through, lastSequence(records))
+		for _, record := range slices.Backward(records) {
+			// Nothing that was erased is read beyond one page: it may be a long job, and the
+			// stores are busy with its removal.
+			if ended = record.Sequence < w.at.kept || oldest.ends(storedAt(record)); ended {
+				break
+			}
+			if err := w.hand(record); err != nil {
+				return err
+			}
+		}
+		walked += len(records)
+		if w.query.byTime() {
+			size = max(size, maxPageEvents)
+		}
+	}
+	if err := w.older(ctx); err != nil {
+		return err
+	}
+	w.found.Incomplete = !w.enough() && (w.away || w.h.mongoAway())
+	return nil
+}
+
+// older shows what older writers left, newest first.
+func (w *walk) older(ctx context.Context) error {
+	if w.enough() || w.at.erased {
+		return nil
+	}
+	count := legacyEvents
+	if !w.query.byTime() {
+		count = w.query.Limit - w.shown
+	}
+	var names []string
+	err := w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
+		names = w.h.findLegacy(ctx, w.at.jobID, count)
+		return nil
+	})
+	slices.Reverse(names)
+	oldest := lowerBound{at: w.query.SinceTime}
+	for err == nil && len(names) > 0 && !w.enough() {
+		var records []messaging.Record
+		records, err = w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+			page, taken := w.h.legacy(ctx, w.at.jobID, names)
+			names = names[taken:]
+			return page, nil
+		})
+		for _, record := range records {
+			if oldest.ends(emittedTime(record)) {
+				return nil
+			}
+			if err := w.hand(record); err != nil {
+				return err
+			}
+		}
+	}
+	return err
+}

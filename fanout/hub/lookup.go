@@ -1,0 +1,195 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// A new subscription is due what older writers left in MongoDB alone, or the job's last
+// known status. Both are looked up once for all subscriptions of a room. While nobody has
+// a record of the job, nothing else can be due, and so live events do not wait for the
+// look-up: a subscription turns live at once, and what is found follows. It comes first
+// unless an event is published before MongoDB has answered.
+//
+// A log that has removed records may have had some of the job, and MongoDB may have them
+// still. They have to come before live events, so that these wait for one question.
+
+// lookUpAge is for how long the answer of a look-up serves further subscriptions.
+const lookUpAge = 5 * time.Second
+
+// lookUp is what MongoDB answered for a room. It has the names of at most limit
+// documents, and one status.
+type lookUp struct {
+	found beginning
+	limit int // how many documents of older writers were looked for
+	at    time.Time
+	// panicked is set when there is no answer because a panic ended the look-up.
+	panicked bool
+}
+
+func (l *lookUp) fresh() bool { return l != nil && !l.panicked && time.Since(l.at) < lookUpAge }
+
+// olderNames returns the names of the newest limit documents of older writers, if a
+// recent look-up tells.
+func (r *room) olderNames(limit int) (names []string, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.lookUp.fresh() {
+		return nil, false
+	}
+	names = r.lookUp.found.older
+	if len(names) == r.lookUp.limit && limit > r.lookUp.limit {
+		return nil, false
+	}
+	return names[max(0, len(names)-limit):], true
+}
+
+// vacant returns the answer of a recent look-up, if the job had no records then, and has
+// none now.
+func (r *room) vacant() (found beginning, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.head > 0 || !r.lookUp.fresh() || r.lookUp.found.head > 0 {
+		return beginning{}, false
+	}
+	return r.lookUp.found, true
+}
+
+// unrecorded reports whether neither the log nor MongoDB had a record of the room's job
+// when the room was opened, and it has had none since. It asks MongoDB only if the log has
+// removed records, and as a rule once in a room. When MongoDB does not answer, it reports
+// false.
+func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
+	at := r.place()
+	if at.head > 0 || !h.history.mongoUp(false) {
+		return false, nil
+	}
+	if at.first <= 1 || r.knownUnrecorded(at.epoch, false) {
+		return true, nil
+	}
+	unrecorded, err := h.history.unrecorded(ctx, by, at)
+	return err == nil && unrecorded && r.knownUnrecorded(at.epoch, true), err
+}
+
+// knownUnrecorded reports whether MongoDB has answered that it has no record of the job
+// from before the room was opened in this life of the log; learned says that it just has.
+func (r *room) knownUnrecorded(epoch string, learned bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.epoch != epoch {
+		return false
+	}
+	r.unrecorded = r.unrecorded || learned
+	return r.unrecorded
+}
+
+// remember keeps the answer of a look-up, and makes the subscriptions that are owed it
+// read again. It reports false when the room has closed, or has moved to another life of
+// the log meanwhile.
+func (r *room) remember(epoch string, answer *lookUp) bool {
+	answer.found.first = page{} // it would take memory for nothing
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed || epoch != r.epoch {
+		return false
+	}
+	if r.gone.kept(epoch) > 0 { // what was found may be of what was erased
+		answer.found.older, answer.found.status = nil, nil
+	}
+	r.lookUp = answer
+	for i := len(r.live) - 1; i >= 0; i-- {
+		if r.live[i].owed {
+			r.fallBack(r.live[i]) // puts one of those looked at already in place i
+		}
+	}
+	return true
+}
+
+// owe makes the subscription wait for the room's look-up while it is live. It reports
+// whether one has to be begun.
+func (s *Subscription) owe() (begin bool) {
+	r := s.room
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.owed = true
+	if r.looking || r.lookUp.fresh() {
+		return false
+	}
+	r.lookUp, r.looking = nil, true
+	return true
+}
+
+// oweTo makes the subscription turn live at once, and begins the look-up whose answer
+// follows, unless one is under way.
+func (h *Hub) oweTo(sub *Subscription) {
+	if begin := sub.owe(); begin {
+		by := asker{class: classFirst, client: sub.reader.client}
+		h.crew.spawn(func(ctx context.Context) { // ends with the room, or with an answer
+			h.persist(ctx, "look-up", func() { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
+		})
+	}
+}
+
+// endLookUp says that no look-up is under way.
+func (r *room) endLookUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looking = false
+}
+
+// settle gives the subscription what it is owed, once the look-up has been answered.
+func (h *Hub) settle(sub *Subscription) {
+	r := sub.room
+	r.mu.Lock()
+	if !sub.owed || r.lookUp == nil {
+		r.mu.Unlock()
+		return
+	}
+	sub.owed = false
+	found, panicked, untouched := r.lookUp.found, r.lookUp.panicked, r.head == 0 && sub.cursor == 0
+	if found.head > r.head {
+		sub.readTo = found.head // the room knows nothing of it
+	}
+	r.mu.Unlock()
+	if panicked {
+		sub.sink.Abort()
+		return
+	}
+	sub.older = found.older
+	if untouched && found.status != nil {
+		sub.tell(messaging.EventJobStatus, found.status)
+		sub.count(1, messaging.SourceAggregate)
+	}
+}
+
+// lookUpFor looks up what is due to the new subscriptions of a room. It ends with the
+// room, or with an answer.
+func (h *Hub) lookUpFor(ctx context.Context, room *room, by asker, limit int) {
+	ctx, release := room.life.within(ctx)
+	defer release()
+	defer room.endLookUp()
+	for tries := 0; ctx.Err() == nil; {
+		epoch := room.place().epoch
+		found, err := h.history.newest(ctx, by, room, limit)
+		panicked := errors.Is(err, contain.ErrPanic)
+		if !panicked && h.failed(ctx, err, &tries) {
+			continue
+		}
+		if room.remember(epoch, &lookUp{found: found, limit: limit, panicked: panicked, at: h.history.answeredAt()}) {
+			return
+		}
+	}
+}
+
+// answeredAt is the time of a look-up's answer: the zero time when MongoDB failed, so
+// that the answer serves those alone who wait for it.
+func (h *history) answeredAt() time.Time {
+	if h.mongoAway() {
+		return time.Time{}
+	}
+	return time.Now()
+}

@@ -1,0 +1,119 @@
+package hub
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// hubMetrics are the hub's counters. None is labelled with anything a client
+// sent.
+type hubMetrics struct {
+	catchUps  *prometheus.CounterVec
+	duration  prometheus.Histogram
+	gaps      *prometheus.CounterVec
+	fallBacks prometheus.Counter
+	repairs   *prometheus.CounterVec
+	repaired  prometheus.Counter
+	replays   *prometheus.CounterVec
+
+	undeliverable prometheus.Counter
+	panics        prometheus.Counter
+
+	historyReads *prometheus.CounterVec
+	sharedReads  prometheus.Counter
+}
+
+func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
+	m := &hubMetrics{
+		catchUps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_catchups_total",
+			Help: "Subscriptions that reached the head of their job, by the furthest source that was read.",
+		}, []string{"source"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "realtime_fanout_catchup_seconds",
+			Help:    "From a subscribe to the head of its job.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}),
+		gaps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_gaps_total",
+			Help: "Gaps that clients were told of, by reason.",
+		}, []string{"reason"}),
+		fallBacks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_fallbacks_total",
+			Help: "Live subscriptions that fell back to reading because their client was slow.",
+		}),
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_repairs_total",
+			Help: "Rooms that missed live records and read them from the log, by how that came out.",
+		}, []string{"cause"}),
+		repaired: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_repaired_records_total",
+			Help: "Records that rooms read from the log because the live tail had missed them.",
+		}),
+		replays: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_replays_total",
+			Help: "Events of operators' replays, by what became of them: shown to a live subscription, or missed for want of room.",
+		}, []string{"outcome"}),
+		historyReads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_history_reads_total",
+			Help: "Pages of history that were read, by the store that was asked.",
+		}, []string{"source"}),
+		sharedReads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_history_shared_reads_total",
+			Help: "Pages of history that came of a read that was under way for somebody else.",
+		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_panics_total",
+			Help: "Goroutines of the hub that panicked. Anything but 0 is a defect.",
+		}),
+		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_undeliverable_total",
+			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
+		}),
+	}
+	for _, cause := range repairCauses {
+		m.repairs.WithLabelValues(string(cause))
+	}
+	// So that each is 0 and not absent: an alert does not see a counter rise that
+	// begins at what it rose to.
+	for _, reason := range []messaging.GapReason{messaging.GapRetention, messaging.GapEpoch, messaging.GapErased} {
+		m.gaps.WithLabelValues(string(reason))
+	}
+	registerer.MustRegister(
+		m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable, m.panics,
+		m.historyReads, m.sharedReads,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "realtime_fanout_rooms",
+			Help: "Jobs that are followed.",
+		}, func() float64 { return float64(hub.roomCount()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "realtime_fanout_subscriptions",
+			Help: "Subscriptions of all clients.",
+		}, func() float64 {
+			total, _ := hub.Subscribers()
+			return float64(total)
+		}),
+	)
+	return m
+}
+
+func (h *Hub) roomCount() int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return len(h.rooms)
+}
+
+// Subscribers returns the number of subscriptions, in all and per job.
+func (h *Hub) Subscribers() (total int, perJob map[string]int) {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	perJob = make(map[string]int)
+	for jobID, room := range h.rooms {
+		if room.refs > 0 {
+			perJob[jobID] = room.refs
+			total += room.refs
+		}
+	}
+	return total, perJob
+}

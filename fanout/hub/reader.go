@@ -1,0 +1,88 @@
+package hub
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Reader brings the subscriptions of one sink that are behind up to their
+// rooms' heads, in turn. Its goroutine runs only while there are any; it ends
+// when the sink is done.
+type Reader struct {
+	hub  *Hub
+	sink Sink
+	// client is whom the slots of reads are shared with fairly; see [asker].
+	client string
+
+	mu      sync.Mutex // guards behind and running
+	behind  []*Subscription
+	running bool
+}
+
+// NewReader returns the reader of a sink. Of the slots for reads each client has its
+// fair share: the subject of a token, or a network address.
+func NewReader(hub *Hub, sink Sink, client string) *Reader {
+	return &Reader{hub: hub, sink: sink, client: client}
+}
+
+// Subscribe opens the job's room if need be, and starts a subscription's catch-up. The
+// caller ends the subscription.
+func (r *Reader) Subscribe(jobID string, from Start) (*Subscription, error) {
+	target, err := r.hub.enter(jobID, r.client)
+	if err != nil {
+		return nil, err
+	}
+	sub := &Subscription{room: target, sink: r.sink, reader: r, life: newLife(), start: from}
+	r.add(sub)
+	return sub, nil
+}
+
+// add takes a subscription that is behind. It never blocks.
+func (r *Reader) add(sub *Subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behind = append(r.behind, sub)
+	if r.running {
+		return
+	}
+	r.running = r.hub.crew.spawn(r.run)
+}
+
+// remove takes out a subscription that has ended, if it waits.
+func (r *Reader) remove(sub *Subscription) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.behind = slices.DeleteFunc(r.behind, func(waiting *Subscription) bool { return waiting == sub })
+}
+
+// next takes the subscription that has waited longest, or ends the run.
+func (r *Reader) next() *Subscription {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.behind) == 0 {
+		r.behind, r.running = nil, false
+		return nil
+	}
+	sub := r.behind[0]
+	r.behind[0] = nil
+	r.behind = r.behind[1:]
+	return sub
+}
+
+func (r *Reader) run(ctx context.Context) {
+	defer r.hub.guard.Recover("reader", r.sink.Abort) // running stays set: nothing is read for the client any more
+	for sub := r.next(); sub != nil; sub = r.next() {
+		switch r.hub.advance(ctx, sub) {
+		case outcomeReading:
+			r.add(sub)
+		case outcomeFull:
+			r.add(sub)
+			select {
+			case <-r.sink.Room():
+			case <-r.sink.Done():
+			case <-ctx.Done():
+			}
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// repairCause says how it came out that a room had missed live records: the label
+// of a counter.
+type repairCause string
+
+const (
+	// causeDropped: a live record came whose predecessor had not.
+	causeDropped repairCause = "dropped"
+	// causeOpening: records were stored while the room was being opened.
+	causeOpening repairCause = "opening"
+	// causeCheck: the routine comparison with the log, and nothing before it.
+	causeCheck repairCause = "check"
+	// These were looked for because the tail said that it may have missed something.
+	// The first stands also for a log that had not answered an earlier check.
+	causeReconnect = repairCause(messaging.DisruptionReconnect)
+	causeOverflow  = repairCause(messaging.DisruptionOverflow)
+	causeEpoch     = repairCause(messaging.DisruptionEpoch)
+)
+
+var repairCauses = []repairCause{causeDropped, causeOpening, causeCheck, causeReconnect, causeOverflow, causeEpoch}
+
+// checkBatch is how many jobs one question to the log names.
+const checkBatch = 128
+
+// repair reads what a room has missed from the log, until the room is level
+// again, or has closed. One goroutine a room runs it, between the room falling behind and being
+// level. No client notices, unless the log has lost what was missed.
+func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
+	ctx, release := room.life.within(ctx)
+	defer release()
+	h.metrics.repairs.WithLabelValues(string(cause)).Inc()
+	doubted := false
+	for tries := 0; ctx.Err() == nil; {
+		epoch, after, seen := room.missing()
+		records, err := h.log.ReadAfter(ctx, room.jobID, after, maxPageEvents)
+		var first uint64
+		if err == nil {
+			first, err = h.history.firstAvailable(ctx, epoch, records)
+		}
+		if h.failed(ctx, err, &tries) {
+			continue
+		}
+		lost := room.lost(first)
+		if lost && !doubted {
+			// A quiet job's room has an old head. The live record that proves
+			// that nothing is missing may be on its way.
+			doubted = true
+			h.rest(ctx, h.cfg.RetryInterval)
+			continue
+		}
+		doubted = false
+		read := make([]repaired, len(records))
+		for i, record := range records {
+			read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
+		}
+		if !lost {
+			first = 0
+		}
+		room.take(epoch, read, first)
+		h.metrics.repaired.Add(float64(len(records)))
+		if max(after, lastSequence(records)) >= seen && room.level() {
+			return
+		}
+		if len(records) > 0 {
+			continue
+		}
+		// The tail heard of a record that a read does not find: a replica is
+		// behind, or the record has been removed since.
+		newest, err := h.log.LastSequence(ctx, room.jobID)
+		if err == nil && newest < seen {
+			room.forget(seen)
+			continue
+		}
+		if err == nil {
+			err = errBehind
+		}
+		h.failed(ctx, err, &tries)
+	}
+}
+
+// check compares rooms' heads with the log, in batches, and repairs those that
+// have missed something. It also notices a new life of the log. After an error
+// the rooms that are left have not been compared.
+func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error {
+	if len(rooms) == 0 {
+		return nil
+	}
+	extent, err := h.log.Extent(ctx)
+	if err != nil {
+		return err
+	}
+	h.setEpoch(extent.Epoch)
+	if err := h.knowErasures(ctx); err != nil {
+		return err
+	}
+	for len(rooms) > 0 && ctx.Err() == nil {
+		batch := rooms[:min(checkBatch, len(rooms))]
+		rooms = rooms[len(batch):]
+		jobs := make([]string, len(batch))
+		for i, room := range batch {
+			jobs[i] = room.jobID
+		}
+		last, err := h.log.LastSequences(ctx, jobs)
+		if err != nil {
+			return err
+		}
+		for _, room := range batch {
+			if fellBehind := room.compare(extent, last[room.jobID]); fellBehind {
+				h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "repair", func() { h.repair(ctx, room, cause) }) })
+			}
+		}
+	}
+	return nil
+}
+
+// setEpoch notes the log's epoch. When the log has begun a new life since it was
+// last asked, every room is checked, and starts afresh there.
+func (h *Hub) setEpoch(epoch string) {
+	h.mu.Lock()
+	was := h.epoch
+	h.epoch = epoch
+	h.mu.Unlock()
+	if was != "" && was != epoch {
+		h.logger.Warn("the log has begun a new epoch; every subscription starts afresh")
+		h.Disrupted(messaging.DisruptionEpoch)
+	}
+}
+
+// learnEpoch asks for the epoch when the hub starts, so that the first client's
+// acknowledgement has it, too.
+func (h *Hub) learnEpoch(ctx context.Context) {
+	for tries := 0; ctx.Err() == nil; {
+		extent, err := h.log.Extent(ctx)
+		if !h.failed(ctx, err, &tries) {
+			h.setEpoch(extent.Epoch)
+			return
+		}
+	}
+}
+
+// Epoch returns the log's epoch as it was last heard of; empty until the log has
+// answered once.
+func (h *Hub) Epoch() string {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.epoch
+}
+
+// all returns the rooms that are open.
+func (h *Hub) all() []*room {
+	return h.due(time.Time{})
+}
+
+// due returns the open rooms whose check is due at now, which then count as
+// checked; at the zero time, all open rooms.
+func (h *Hub) due(now time.Time) []*room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var due []*room
+	for _, room := range h.rooms {
+		if room.due(now, h.cfg) {
+			due = append(due, room)
+		}
+	}
+	return due
+}

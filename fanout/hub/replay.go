@@ -1,0 +1,54 @@
+package hub
+
+import (
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Show hands a record to the live followers of a job once more, marked as a replay.
+// It moves no cursor and enters no ring, so that the order of the job's own events,
+// and what is missing of it, is found as if it had never been. A client that is
+// behind, or that has no room for it, is not shown it.
+func (h *Hub) Show(replay messaging.Replay) {
+	h.mu.RLock()
+	room := h.rooms[replay.Room]
+	h.mu.RUnlock()
+	if room == nil || h.erased.covers(replay.Record) {
+		return
+	}
+	payload, err := h.catalogue.AppendReplay(make([]byte, 0, len(replay.Body)+256), replay)
+	if err != nil {
+		h.Undeliverable(replay.Record, err)
+		return
+	}
+	name, _ := h.catalogue.SocketEvent(replay.Kind)
+	ev := &Event{Name: name, Payload: payload}
+	ev.Wire = h.encoder.Encode(ev)
+	shown, missed := room.show(ev)
+	h.metrics.replays.WithLabelValues("shown").Add(float64(shown))
+	h.metrics.replays.WithLabelValues("missed").Add(float64(missed))
+}
+
+// Followers returns the number of subscriptions to a job.
+func (h *Hub) Followers(jobID string) int {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if room := h.rooms[jobID]; room != nil {
+		return room.refs
+	}
+	return 0
+}
+
+// show offers an event that is not the job's next one to the live subscriptions.
+func (r *room) show(ev *Event) (shown, missed int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, sub := range r.live {
+		// Past the subscription: it would take a refusal for a reason to fall back.
+		if sub.sink.Offer(ev) {
+			shown++
+		} else {
+			missed++
+		}
+	}
+	return shown, missed
+}

@@ -1,0 +1,182 @@
+package hub
+
+import (
+	"sync"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// room is one followed job: its head, its recent events, and the subscriptions
+// that wait for more.
+//
+// A room is itself a cursor over the log. It is level while each live record
+// follows on the last one; when one is missing it is behind, and a goroutine
+// reads the range from the log (see repair.go) before live records count again.
+type room struct {
+	jobID string
+	// opened is closed once head is known: from then on nothing is missed.
+	opened chan struct{}
+	// left is closed once the room has closed and the tail no longer follows it.
+	left chan struct{}
+	// life ends when the room closes, and what opens or repairs the room with it.
+	life life
+
+	// refs and idleSince are guarded by the hub's mutex. refs counts the
+	// subscriptions; idleSince is when it fell to zero.
+	refs      int
+	idleSince time.Time
+
+	mu     sync.Mutex // guards everything below
+	closed bool
+	// epoch is the life of the log that the sequences belong to, and first where
+	// the log began when the room was opened in it.
+	epoch string
+	first uint64
+	// head is the sequence of the newest event that was handed on.
+	head uint64
+	// seen is the newest sequence that the room has heard of. Above head, the
+	// room is behind.
+	seen   uint64
+	behind bool
+	// heard is the first live record above head that was heard while the room was
+	// behind, 0 for none. follows says that it is the next one after head.
+	heard    uint64
+	follows  bool
+	openedAt time.Time
+	checked  time.Time
+	ring     ring
+	live     []*Subscription
+	// gone is what the room knows to be erased.
+	gone gone
+	// lookUp is the last look-up's answer, nil without one, and looking is set while
+	// one is under way.
+	lookUp  *lookUp
+	looking bool
+	// unrecorded is set once MongoDB has answered that it has no record of the job from
+	// before the room was opened.
+	unrecorded bool
+}
+
+func newRoom(jobID string, known gone) *room {
+	return &room{jobID: jobID, opened: make(chan struct{}), left: make(chan struct{}), life: newLife(), behind: true, gone: known}
+}
+
+// open sets the head, once the tail follows the job. It reports whether live
+// records were heard of in between, so that the room has to be repaired. A room
+// that has closed stays so.
+func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return false
+	}
+	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
+	r.ring.floor = head
+	r.advance(head)
+	r.behind = r.seen > head
+	close(r.opened)
+	return r.behind
+}
+
+// verdict says what a room has to have done after it heard a live record.
+type verdict int
+
+const (
+	// verdictNone: nothing; the record was handed on, or is being waited for.
+	verdictNone verdict = iota
+	// verdictRepair: the room has just fallen behind.
+	verdictRepair
+	// verdictCheck: the record is of another life of the log than the room.
+	verdictCheck
+)
+
+// hear takes a live record and its encoded event.
+func (r *room) hear(record messaging.Live, ev *Event) verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.closed:
+		return verdictNone
+	case r.epoch != "" && record.Epoch != r.epoch:
+		return verdictCheck
+	case record.Sequence <= r.head:
+		return verdictNone
+	case !r.behind && record.Previous <= r.head:
+		r.push(record.Sequence, ev)
+		return verdictNone
+	}
+	if r.heard == 0 {
+		r.heard, r.follows = record.Sequence, record.Previous <= r.head
+	}
+	r.seen = max(r.seen, record.Sequence)
+	if r.behind {
+		return verdictNone
+	}
+	r.behind = true
+	return verdictRepair
+}
+
+// push makes an event the job's newest and hands it to the live subscriptions.
+// ev is nil for a record that no client can be shown: the head passes it. The
+// mutex is held.
+func (r *room) push(sequence uint64, ev *Event) {
+	r.advance(sequence)
+	r.seen = max(r.seen, sequence)
+	if ev == nil || r.gone.covers(r.epoch, sequence) {
+		return
+	}
+	r.ring.push(ev)
+	for i := 0; i < len(r.live); {
+		sub := r.live[i]
+		if sequence <= sub.cursor {
+			i++ // it has this one from another gateway
+			continue
+		}
+		if sub.offer(ev) {
+			i++
+			continue
+		}
+		sub.reader.hub.metrics.fallBacks.Inc()
+		r.fallBack(sub) // puts another subscription in place i
+	}
+}
+
+// advance moves the head. The mutex is held.
+func (r *room) advance(head uint64) {
+	r.head, r.heard, r.follows = head, 0, false
+}
+
+// enliven makes a subscription live. The mutex is held.
+func (r *room) enliven(sub *Subscription) {
+	sub.live, sub.index = true, len(r.live)
+	r.live = append(r.live, sub)
+}
+
+// fallBack makes a live subscription a reading one. The mutex is held.
+func (r *room) fallBack(sub *Subscription) {
+	r.unlist(sub)
+	sub.reader.add(sub)
+}
+
+// unlist takes a subscription out of the live ones. The mutex is held.
+func (r *room) unlist(sub *Subscription) {
+	if !sub.live {
+		return
+	}
+	last := len(r.live) - 1
+	r.live[sub.index] = r.live[last]
+	r.live[sub.index].index = sub.index
+	r.live[last] = nil
+	r.live = r.live[:last]
+	sub.live = false
+}
+
+// leave ends a subscription: nothing is handed to its sink any more.
+func (r *room) leave(sub *Subscription) {
+	sub.life.end()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sub.ended = true
+	r.unlist(sub)
+}

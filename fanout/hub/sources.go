@@ -1,0 +1,82 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// Extent is what the log holds at one moment.
+type Extent struct {
+	Epoch string
+	// First and Last are the sequences of the oldest and newest record there;
+	// First is Last+1 when the log is empty.
+	First, Last uint64
+}
+
+// sourcePageBytes is what the bodies of one page come to before a source ends it.
+// A page holds at most one record more, in either direction.
+const sourcePageBytes = 1 << 20
+
+// Log is what fan-out reads from the durable log. Every method may be called
+// concurrently.
+type Log interface {
+	// Extent asks the log itself; the answer is never older than the call.
+	Extent(ctx context.Context) (Extent, error)
+	// LastSequence returns the job's newest sequence, 0 when it has none.
+	LastSequence(ctx context.Context, jobID string) (uint64, error)
+	// LastSequences does so for many jobs; those without records are absent.
+	LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error)
+	// ReadAfter returns up to limit records of a job with a sequence above
+	// after, ascending. It ends early once their bodies come to
+	// sourcePageBytes; no record means that there are no more.
+	ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error)
+	// Locate returns where the newest limit records of a job with a sequence
+	// below before lie; math.MaxUint64 means the end of the log. It holds none of
+	// their bodies.
+	Locate(ctx context.Context, jobID string, before uint64, limit int) (messaging.Span, error)
+}
+
+// Tail is the live side of the log: what [Hub.Live] hears of.
+type Tail interface {
+	// Follow asks for a job's live records. It returns once the request has
+	// reached the server.
+	Follow(ctx context.Context, jobID string) error
+	// Unfollow takes that back.
+	Unfollow(jobID string)
+}
+
+// Projection is the history in MongoDB. Every method may be called
+// concurrently.
+type Projection interface {
+	// Floor returns the sequence up to which every record of the log is in the
+	// projection.
+	Floor(ctx context.Context) (uint64, error)
+	// ReadAfter may return fewer than limit records only when there are no more,
+	// or when their bodies come to sourcePageBytes; then it ends.
+	ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error)
+	// ReadBefore returns the newest records below a position, ascending. When it
+	// ends early, for the same reason, the older ones are left out.
+	ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error)
+	// Locate is that of a Log.
+	Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error)
+	// FindLegacy names the newest limit documents that older writers left without
+	// a sequence, oldest first.
+	FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error)
+	// ReadLegacy returns the events of the first of these documents, in the order
+	// of the names, and how many names that took: one at least. It ends early once
+	// their bodies come to sourcePageBytes.
+	ReadLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int, err error)
+	// Head returns the job's last known status.
+	Head(ctx context.Context, jobID string) (JobHead, bool, error)
+}
+
+// JobHead is the last known status of a job.
+type JobHead struct {
+	Status string
+	// Snapshot is JSON, or nil when there is none.
+	Snapshot json.RawMessage
+	// EmittedAt is when that status was emitted, in messaging.TimeLayout.
+	EmittedAt string
+}

@@ -1,0 +1,102 @@
+package hub
+
+import (
+	"context"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// A query by time is about emittedAt, which producers write. The log is ordered by the
+// time of storing. So the place in the log is searched for by that, and emittedAt
+// decides about the records there, and about those near it: as many as were stored
+// within maxSkew of the bound, and no more than skewEvents of them. An event whose two
+// times are further apart is not found beyond the bound.
+const (
+	maxSkew    = 5 * time.Minute
+	skewEvents = 1000
+	// searchWidth ends a search: it is cheaper to read on than to halve what is left.
+	searchWidth = 64
+)
+
+// storedAt returns when the log took a record, as far as its source tells.
+func storedAt(record messaging.Record) time.Time {
+	if !record.StoredAt.IsZero() {
+		return record.StoredAt
+	}
+	return emittedTime(record)
+}
+
+// emittedTime returns emittedAt; one that cannot be read is older than any bound.
+func emittedTime(record messaging.Record) time.Time {
+	emitted, _ := time.Parse(time.RFC3339, record.EmittedAt)
+	return emitted
+}
+
+// lowerBound ends a walk from the newest record back, at a time that is its lower bound.
+type lowerBound struct {
+	at     *time.Time // nil: there is no bound
+	beyond int        // records before it
+}
+
+// ends reports whether neither a record of this time nor an older one is wanted.
+func (b *lowerBound) ends(record time.Time) bool {
+	if b.at == nil {
+		return false
+	}
+	early := b.at.Sub(record)
+	if early > 0 {
+		b.beyond++
+	}
+	return early > maxSkew || b.beyond > skewEvents
+}
+
+// beginAt returns the sequence below which the records lie that may have been emitted
+// before a time.
+func (w *walk) beginAt(ctx context.Context, at time.Time) (uint64, error) {
+	through, err := w.search(ctx, at)
+	if err != nil {
+		return 0, err
+	}
+	near, err := w.from(ctx, through, skewEvents)
+	for _, record := range near {
+		if storedAt(record).Sub(at) > maxSkew {
+			break
+		}
+		through = record.Sequence
+	}
+	return through + 1, err
+}
+
+// search returns a sequence through which lie all of the job's records that were stored
+// up to a time, and those of searchWidth further sequences at most. It reads one record
+// for each halving of the log's sequences.
+func (w *walk) search(ctx context.Context, at time.Time) (uint64, error) {
+	low, high := uint64(0), w.at.head
+	if high == 0 {
+		high, _ = w.h.projectedUpTo(ctx) // the log has nothing of the job any more; MongoDB may
+	}
+	for high-low > searchWidth {
+		middle := low + (high-low)/2
+		records, err := w.from(ctx, middle, 1)
+		switch {
+		case err != nil:
+			return 0, err
+		case len(records) == 0 || records[0].Sequence > high || storedAt(records[0]).After(at):
+			high = middle
+		default:
+			low = records[0].Sequence
+		}
+	}
+	return high, nil
+}
+
+// from reads records after a sequence, wherever they are.
+func (w *walk) from(ctx context.Context, after uint64, limit int) ([]messaging.Record, error) {
+	return w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+		if records, _ := w.h.projectedAfter(ctx, w.at, after, limit, false); len(records) > 0 {
+			return records, nil
+		}
+		return w.h.log.ReadAfter(ctx, w.at.jobID, after, limit)
+	})
+}

@@ -1,0 +1,50 @@
+package hub
+
+import "context"
+
+// persist does work, and does it again, after a pause, when it panics: the rooms that
+// it is for are those of many clients.
+func (h *Hub) persist(ctx context.Context, goroutine string, work func()) {
+	for tries := 0; ctx.Err() == nil; tries++ {
+		if h.guard.Do(goroutine, func() error { work(); return nil }) == nil {
+			return
+		}
+		h.rest(ctx, h.backoff(tries))
+	}
+}
+
+// unfollowQueued makes the tail unfollow the rooms in the queue. The tail may take
+// seconds for one, while it has lost its server.
+func (h *Hub) unfollowQueued() {
+	for room := h.nextQueued(); room != nil; room = h.nextQueued() {
+		h.leave(room)
+	}
+}
+
+// nextQueued takes a room from the queue; nil, and the work is over, when there is
+// none.
+func (h *Hub) nextQueued() *room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) == 0 {
+		h.queue, h.unfollowing = nil, false
+		return nil
+	}
+	room := h.queue[0]
+	h.queue[0] = nil
+	h.queue = h.queue[1:]
+	return room
+}
+
+// leave makes the tail unfollow the job of a room that has closed. A room of the
+// same job that was opened since waits for it: the tail would otherwise unfollow
+// that room's job.
+func (h *Hub) leave(room *room) {
+	h.tail.Unfollow(room.jobID)
+	h.mu.Lock()
+	if h.leaving[room.jobID] == room {
+		delete(h.leaving, room.jobID)
+	}
+	h.mu.Unlock()
+	close(room.left)
+}
