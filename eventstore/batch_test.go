@@ -209,3 +209,38 @@ func TestThreeReplicasTakeBatches(t *testing.T) {
 	}
 	requireSequences(t, logs)
 }
+
+// Records are stored in their order whether batches take them, refuse them for an id that
+// the log has, or are not there.
+func TestAppendAllKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var records []messaging.Record
+	for n := range 1200 {
+		records = append(records, withID("a", fmt.Sprint(n), "x"))
+	}
+	b.add(t, records[1100]) // In the second batch.
+	if err := b.log.AppendAll(t.Context(), records); err != nil {
+		t.Fatal(err)
+	}
+	stored, err := b.log.ReadAfter(t.Context(), "a", 0, 2*len(records))
+	if err != nil || len(stored) != len(records) || stored[0].ID != "1100" {
+		t.Fatalf("%d records, %v", len(stored), err)
+	}
+	next := 0
+	for _, r := range stored[1:] {
+		if next == 1100 {
+			next++
+		}
+		if r.ID != fmt.Sprint(next) {
+			t.Fatalf("%s stands where %d belongs", r.ID, next)
+		}
+		next++
+	}
+	if err := b.log.AppendAll(t.Context(), []messaging.Record{record("b", "x"), withID("a", "0", "other")}); !errors.Is(err, eventstore.ErrIDConflict) {
+		t.Errorf("a conflict: %v", err)
+	}
+	if err := b.log.Check(messaging.Record{JobID: "a"}); !errors.Is(err, eventstore.ErrInvalidRecord) {
+		t.Errorf("no kind: %v", err)
+	}
+}

@@ -92,29 +92,38 @@ func Again(record messaging.Record, run string) messaging.Record {
 
 // Appender is the end of the log.
 type Appender interface {
-	// Append stores a record, see [eventstore.Log.Append].
-	Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error)
+	// AppendAll stores records in order, see [eventstore.Log.AppendAll].
+	AppendAll(ctx context.Context, records []messaging.Record) error
+	// Check returns the error of a record that can never be appended.
+	Check(record messaging.Record) error
 }
 
 // IntoLog returns a sink that appends the records to the log, as [Again] returns
 // them: none is taken for a repeat of the original, but one that the same run has
 // appended before is, for as long as the log remembers ids.
-func IntoLog(log Appender, run string) Sink { return intoLog{log: log, run: run} }
+func IntoLog(log Appender, run string) Sink {
+	return &intoLog{log: log, run: run, waits: batches{write: log.AppendAll}}
+}
 
 type intoLog struct {
-	log Appender
-	run string
+	log   Appender
+	run   string
+	waits batches
 }
 
-func (l intoLog) Take(ctx context.Context, record messaging.Record) error {
-	_, err := l.log.Append(ctx, Again(record, l.run))
+func (l *intoLog) Take(ctx context.Context, record messaging.Record) error {
+	record = Again(record, l.run)
+	err := l.log.Check(record)
 	if errors.Is(err, eventstore.ErrTooLarge) {
-		err = fmt.Errorf("%w: %w", ErrUnfit, err)
+		return fmt.Errorf("%w: %w", ErrUnfit, err)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return l.waits.Take(ctx, record)
 }
 
-func (intoLog) Flush(context.Context) error { return nil }
+func (l *intoLog) Flush(ctx context.Context) error { return l.waits.Flush(ctx) }
 
 // Batches returns a sink that hands the records to write in batches. A batch that
 // failed may be written again by a replay that goes on where this one ended.
