@@ -85,22 +85,29 @@ func (l *Log) publishLetter(ctx context.Context, msg *nats.Msg) error {
 	return err
 }
 
+// letterPageBytes bounds the bodies of one page of letters. The letter that reaches it is
+// the page's last.
+const letterPageBytes = 4 << 20
+
 // DeadLetters returns the letters with a sequence greater than after, oldest
-// first, at most limit of them. Fewer than limit means that there were no more.
+// first, at most limit of them. It ends early, with one letter at least, once their
+// bodies come to 4 MiB: only a page without any means that there were no more.
 func (l *Log) DeadLetters(ctx context.Context, after uint64, limit int) ([]Letter, error) {
 	var letters []Letter
-	for len(letters) < limit {
+	for size := 0; len(letters) < limit && size < letterPageBytes; {
 		last, pending := after, uint64(0)
 		request := directRequest{Sequence: after + 1, Next: deadLetterPrefix + ">", Batch: limit - len(letters), MaxBytes: batchBytes}
 		var errs error
 		err := l.batch(ctx, deadLetterStream, request, func(found message) {
-			last, pending = found.sequence, found.pending
+			if last, pending = found.sequence, found.pending; size >= letterPageBytes {
+				return
+			}
 			letter, err := decodeLetter(found)
 			if err != nil {
 				errs = errors.Join(errs, err)
 				return
 			}
-			letters = append(letters, letter)
+			letters, size = append(letters, letter), size+len(letter.Body)
 		})
 		if err = errors.Join(err, errs); err != nil {
 			return nil, fmt.Errorf("read dead letters after %d: %w", after, err)

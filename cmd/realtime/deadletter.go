@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -24,8 +25,8 @@ func newDeadLetter() *cobra.Command {
 		Short: "Look at refused events, send them again, remove them",
 		Long: `deadletter works on the events that were refused, which are kept with their raw bytes.
 
-Its commands exit with 0 when all is done, 1 when something failed, 2 for wrong usage, and
-redrive with 3 when letters were refused again.`,
+Its commands exit with 0 when all is done, 1 when something failed, 2 for wrong usage, and 3
+when a letter or a job that is named has none, or, of redrive, letters were refused again.`,
 		Args: arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -51,6 +52,15 @@ func (f *letterFlags) add(command *cobra.Command, limit int) {
 	flags.StringVar(&f.since, "since", "", "only those refused at or after this RFC 3339 time")
 	flags.StringVar(&f.until, "until", "", "only those refused before this RFC 3339 time")
 	flags.IntVar(&f.limit, "limit", limit, "at most so many, the oldest first; 0: all")
+}
+
+// missing returns the error for a filter that names letters or a job, of which there are
+// none. That no letter has a reason, or is of a time, is no mistake.
+func missing(filter server.LetterFilter, found int) error {
+	if found > 0 || len(filter.Sequences) == 0 && filter.JobID == "" {
+		return nil
+	}
+	return nothingMatches("there is no such letter; look at how the job is spelt, and at realtime deadletter list")
 }
 
 // filter reads the flags, and sequences given as arguments.
@@ -143,24 +153,19 @@ func newLetterList() *cobra.Command {
 			if err = errors.Join(err, checkOutput(output)); err != nil {
 				return err
 			}
-			rows := []letterRow{}
-			err = withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
-				return letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
-					if len(rows) >= progressAfter {
-						shown.report("list letters", uint64(len(rows)), 0)
+			return withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
+				rows := newRows(cmd.OutOrStdout(), output, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
+				err := letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
+					if rows.count >= progressAfter && !isTerminal(os.Stdout) { // a bar among the lines helps nobody
+						shown.report("list letters", uint64(rows.count), 0)
 					}
-					rows = append(rows, rowOf(letter, false))
-					return nil
+					row := rowOf(letter, false)
+					return rows.add(row, "%d\t%s\t%s\t%s\t%d\t%s\t%s", row.Sequence, row.At.Format(time.RFC3339), row.Reason, printable(row.JobID), row.Bytes, row.Source, row.Detail)
 				})
-			})
-			if err != nil {
-				return err
-			}
-			return render(cmd.OutOrStdout(), output, rows, func(w io.Writer) {
-				fmt.Fprintln(w, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
-				for _, row := range rows {
-					fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%s\t%s\n", row.Sequence, row.At.Format(time.RFC3339), row.Reason, printable(row.JobID), row.Bytes, row.Source, row.Detail)
+				if err = errors.Join(err, rows.end()); err != nil {
+					return err
 				}
+				return missing(filter, rows.count)
 			})
 		},
 	}
@@ -203,7 +208,7 @@ func newLetterShow() *cobra.Command {
 			case err != nil:
 				return err
 			case found == nil:
-				return fmt.Errorf("there is no letter %s", args[0])
+				return missing(filter, 0)
 			case raw:
 				_, err := unescaped(cmd.OutOrStdout()).Write(found.Body)
 				return err
@@ -232,7 +237,8 @@ stores what is acceptable now, in the order in which it was refused, and removes
 letter. A letter that is refused again stays. It may be interrupted and repeated: an
 event is stored once, for as long as the log remembers ids (STREAM_DEDUP_WINDOW).
 
-It exits with 3 when letters were refused again.`,
+It exits with 3 when letters were refused again, and when letters or a job that is named
+have none.`,
 		Example: `  realtime deadletter redrive --reason unknown-kind --dry-run
   CATALOGUE_FILE=kinds.json realtime deadletter redrive --reason unknown-kind
   realtime deadletter redrive 12 13`,
@@ -243,8 +249,11 @@ It exits with 3 when letters were refused again.`,
 				return err
 			}
 			outcomes, refused := []server.LetterOutcome{}, 0
-			err = withLetters(cmd.Context(), func(letters *server.Letters, _ *progress) error {
+			err = withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
 				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome server.LetterOutcome) error {
+					if len(outcomes) >= progressAfter {
+						shown.report("redrive letters", uint64(len(outcomes)), 0)
+					}
 					if outcomes = append(outcomes, outcome); outcome.Refused != "" {
 						refused++
 					}
@@ -259,6 +268,9 @@ It exits with 3 when letters were refused again.`,
 			})
 			if err = errors.Join(err, shown); err == nil && refused > 0 {
 				err = differsError{fmt.Errorf("%d %w", refused, errRefusedAgain)}
+			}
+			if err == nil {
+				err = missing(filter, len(outcomes))
 			}
 			return err
 		},
@@ -311,7 +323,10 @@ func newLetterPurge() *cobra.Command {
 					verb = "would remove"
 				}
 				fmt.Fprintf(cmd.OutOrStdout(), "%s %d letters\n", verb, count)
-				return err
+				if err != nil {
+					return err
+				}
+				return missing(filter, count)
 			})
 		},
 	}

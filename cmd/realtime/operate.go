@@ -18,6 +18,11 @@ import (
 // compared differs.
 type differsError struct{ error }
 
+// nothingMatches ends a command that has found nothing of what it was asked for, as a rule
+// because a name is mistyped: with status 3, as every command that finds not what is
+// expected. look says at what to look.
+func nothingMatches(look string) error { return differsError{fmt.Errorf("nothing matches: %s", look)} }
+
 // withOperator calls f with the log and the read models, and tells how it goes. The first
 // line on standard error names the log.
 func withOperator(ctx context.Context, f func(*server.Operator, *progress) error) error {

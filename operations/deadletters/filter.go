@@ -72,21 +72,26 @@ func JobOf(body []byte) string {
 // Log is where letters are kept.
 type Log interface {
 	Source
-	// RemoveDeadLetter deletes one; that it is gone is no error.
+	// RemoveDeadLetter deletes one, and RemoveDeadLetters several; that one is gone is no
+	// error.
 	RemoveDeadLetter(ctx context.Context, sequence uint64) error
+	RemoveDeadLetters(ctx context.Context, sequences []uint64) error
+	// PurgeDeadLetters deletes those of a reason with a sequence below before, and
+	// returns how many there were.
+	PurgeDeadLetters(ctx context.Context, reason messaging.Reason, before uint64) (uint64, error)
 	// Append stores an event, see [eventstore.Log.Append].
 	Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error)
 }
 
 // Source is where letters are read.
 type Source interface {
-	// DeadLetters returns letters with a sequence above after, oldest first;
-	// fewer than limit when there are no more.
+	// DeadLetters returns letters with a sequence above after, oldest first, at most
+	// limit; none when there are no more.
 	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
 }
 
-// pageLetters is how many letters are read at once.
-const pageLetters = 100
+// pageLetters is how many letters are read at once; the log bounds their bytes.
+const pageLetters = 1000
 
 // Each hands the letters that the filter lets through to take, oldest first, until
 // that fails. Of letters that are named it reads from the first to the last.
@@ -96,7 +101,11 @@ func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.L
 		first, last = max(slices.Min(filter.Sequences), 1), slices.Max(filter.Sequences)
 	}
 	for after := first - 1; ; {
-		letters, err := log.DeadLetters(ctx, after, pageLetters)
+		limit := pageLetters
+		if left := last - after; left < pageLetters {
+			limit = int(left)
+		}
+		letters, err := log.DeadLetters(ctx, after, limit)
 		if err != nil {
 			return err
 		}
@@ -114,7 +123,7 @@ func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.L
 				return nil
 			}
 		}
-		if len(letters) < pageLetters || after >= last {
+		if len(letters) == 0 || after >= last {
 			return nil
 		}
 	}

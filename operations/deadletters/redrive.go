@@ -87,20 +87,3 @@ func store(ctx context.Context, log Log, record messaging.Record, letter uint64)
 	}
 	return receipt.Sequence, receipt.Duplicate, log.RemoveDeadLetter(ctx, letter)
 }
-
-// Purge removes the letters that the filter lets through, and returns how many
-// that were, or in a dry run would be. told, if any, gets the number so far.
-func Purge(ctx context.Context, log Log, filter Filter, dryRun bool, told func(count int)) (count int, err error) {
-	err = Each(ctx, log, filter, func(letter eventstore.Letter) error {
-		if !dryRun {
-			if err := log.RemoveDeadLetter(ctx, letter.Sequence); err != nil {
-				return err
-			}
-		}
-		if count++; told != nil {
-			told(count)
-		}
-		return nil
-	})
-	return count, err
-}
