@@ -41,7 +41,7 @@ var (
 	ErrLeaseLost = errors.New("the lease of this operation was lost")
 
 	// ErrNoOperation is returned for an operation that is not in the list.
-	ErrNoOperation = errors.New("no such operation")
+	ErrNoOperation = errors.New("nothing matches: no such operation")
 )
 
 // WholeLog is the target of an operation that excludes every other.

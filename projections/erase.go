@@ -125,8 +125,9 @@ const (
 	eraseSpan = 10_000
 	// eraseIDs is how many documents one removal names that are found otherwise.
 	eraseIDs = 500
-	// eraseTimeout bounds one removal. Some servers read a whole collection for it.
-	eraseTimeout = time.Minute
+	// eraseTimeout bounds one command. It is long because servers without the index, or
+	// those for development, read a whole collection for it.
+	eraseTimeout = 5 * time.Minute
 )
 
 // countOf counts the documents of a collection that a filter matches.

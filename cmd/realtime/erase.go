@@ -66,7 +66,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 				// Also when there is nothing: letters may hold the name that cannot be read.
 				shownErr := render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
 				if nothing {
-					return errors.Join(differsError{err}, shownErr)
+					return errors.Join(err, shownErr)
 				}
 				return shownErr
 			})
@@ -157,7 +157,7 @@ func newAuditList() *cobra.Command {
 deleted. An erasure that is begun and not done was interrupted: repeat it.
 
 It exits with 0, 1 when something failed, 2 for wrong usage, 3 when an erasure waits to
-be finished.`,
+be finished, or none of --job is noted.`,
 		Example: `  realtime audit list
   realtime audit list --job job-1 -o json`,
 		Args: arguments(cobra.NoArgs),
@@ -172,6 +172,9 @@ be finished.`,
 				}
 				if notes == nil {
 					notes = []server.Erasure{}
+				}
+				if len(notes) == 0 && jobID != "" {
+					return errors.Join(nothingMatches("no erasure of this job is noted; look at how it is spelt"), render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))
 				}
 				err = render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
 					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tON DISK\tBY\tREASON")

@@ -33,8 +33,8 @@ func newLog() *cobra.Command {
 		Short: "Look at the log: what it holds, one job's events, one event's way; change its settings",
 		Long: `log looks, and changes nothing but by set.
 
-Its commands exit with 0 when all is well, 1 when something failed or is not there, 2 for
-wrong usage, and event with 3 when the event is not where it should be.`,
+Its commands exit with 0 when all is well, 1 when something failed, 2 for wrong usage, and 3
+when nothing matches, or an event is not where it should be.`,
 		Example: `  realtime log status
   realtime log job novel-7 --limit 20
   realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7`,
@@ -119,7 +119,8 @@ func newLogJob() *cobra.Command {
 first. -o json writes one line of JSON for each, with the envelope, as replay does. When
 there are more, the last line on standard error says with which --since they begin.
 
-For all events of a job, whatever their number, see realtime replay --job.`,
+For all events of a job, whatever their number, see realtime replay --job. It exits with 3
+when there are none.`,
 		Example: `  realtime log job novel-7
   realtime log job novel-7 --since 0 --limit 100 -o json | jq -c .envelope`,
 		Args: arguments(cobra.ExactArgs(1)),
@@ -135,7 +136,7 @@ For all events of a job, whatever their number, see realtime replay --job.`,
 				if output == "table" {
 					fmt.Fprintln(columns, "SEQUENCE\tSTORED\tEMITTED\tKIND\tTYPE\tID\tBYTES\tREPLAY OF")
 				}
-				var last uint64
+				var last uint64 // 0: none was found
 				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line server.EventLine, eventType string) error {
 					last = line.Sequence
 					if output == "json" {
@@ -147,6 +148,9 @@ For all events of a job, whatever their number, see realtime replay --job.`,
 				})
 				if err = errors.Join(err, columns.Flush()); err == nil && more {
 					fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --since %d\n", last)
+				}
+				if err == nil && last == 0 {
+					return nothingMatches("look at how the job is spelt, and at --since")
 				}
 				return err
 			})
@@ -188,8 +192,8 @@ at this moment. To how many clients it was delivered is not recorded.
 
 By id it reads the log from end to end, with --job the events of that job alone.
 
-It exits with 3 when the event is not in the log but in a dead letter, or is missing in
-MongoDB although the projection says that it has been there, and with 1 when MongoDB does
+It exits with 3 when there is no such event, when it is not in the log but in a dead letter,
+or is missing in MongoDB although the projection says that it has been there, and with 1 when MongoDB does
 not answer: what the log has is shown nevertheless.`,
 		Example: `  realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7
   realtime log event --sequence 1188 -o json`,

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string) int {
 	if errors.Is(err, server.ErrConfig) || errors.As(err, new(usageError)) {
 		return 2
 	}
-	if errors.As(err, new(differsError)) {
+	if errors.As(err, new(differsError)) || server.NothingMatches(err) {
 		return 3
 	}
 	return 1

@@ -17,10 +17,6 @@ import (
 // errUnfit is what a replay ends with that handed on all but some events.
 var errUnfit = errors.New("events could not be handed on where they were to go")
 
-// errNothingMatches is what a command ends with that has found nothing of what was asked
-// for: as a rule a name is mistyped, or a range is the wrong way round.
-var errNothingMatches = errors.New("nothing matches: look at how the job, kind and type are spelt, and at the range")
-
 // replayFlags are the flags of a replay.
 type replayFlags struct {
 	from, to, into string
@@ -167,7 +163,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		case result.Unfit > 0:
 			return errors.Join(differsError{fmt.Errorf("%d %w", result.Unfit, errUnfit)}, shownErr)
 		case result.Events == 0:
-			return errors.Join(differsError{errNothingMatches}, shownErr)
+			return errors.Join(nothingMatches("look at how the job, kind and type are spelt, and at the range"), shownErr)
 		}
 		return shownErr
 	})

@@ -1,13 +1,21 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/client"
+	"github.com/letswriteabook/realtime/messaging"
 )
+
+// empty reports whether an event ends the catch-up of a job that has no events.
+func empty(event client.Event) bool {
+	var caughtUp messaging.CaughtUp
+	return event.Name == messaging.EventCaughtUp && json.Unmarshal([]byte(event.Data), &caughtUp) == nil && caughtUp.To == 0 && caughtUp.Replayed == 0
+}
 
 func newTail() *cobra.Command {
 	var address, since, token string
@@ -15,7 +23,8 @@ func newTail() *cobra.Command {
 		Use:   "tail JOB",
 		Short: "Print a job's events as they happen",
 		Long: `tail prints the newest events of a job and then each further one, a line each: the
-socket event's name, a tab, and its payload. It resumes by itself after a break.
+socket event's name, a tab, and its payload. It resumes by itself after a break. Of a job
+that has no events yet it says so on standard error, and waits.
 
 Where tokens are on, give it one of a client with --token or REALTIME_TOKEN; the variable
 keeps it out of the list of processes.`,
@@ -28,6 +37,9 @@ keeps it out of the list of processes.`,
 				token = os.Getenv("REALTIME_TOKEN")
 			}
 			return client.Follow(cmd.Context(), address, args[0], since, token, func(event client.Event) error {
+				if empty(event) {
+					fmt.Fprintln(cmd.ErrOrStderr(), "nothing matches so far: no event of this job is stored; waiting for the first one")
+				}
 				_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s\t%s\n", event.Name, event.Data)
 				return err
 			})

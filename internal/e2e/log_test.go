@@ -101,7 +101,7 @@ func (r *replayed) logJob() {
 	if len(all) != 30 {
 		r.t.Errorf("%d events, want 30", len(all))
 	}
-	if none := r.command(0, nil, "log", "job", "nobody"); strings.Count(none.stdout, "\n") != 1 {
+	if none := r.command(3, nil, "log", "job", "nobody"); strings.Count(none.stdout, "\n") != 1 {
 		r.t.Errorf("a job without events shows:\n%s", none.stdout)
 	}
 }
@@ -137,7 +137,7 @@ func (r *replayed) logEvent() {
 	if !strings.Contains(away.stdout, "sequence 33") || !strings.Contains(away.stdout, "projected  unreachable") || !strings.Contains(away.reason(), "MongoDB does not answer") {
 		r.t.Errorf("while MongoDB is away: %s\n%s", away.stdout, away.stderr)
 	}
-	if none := r.command(1, nil, "log", "event", "nobody's"); !strings.Contains(none.reason(), "no such event") {
+	if none := r.command(3, nil, "log", "event", "nobody's"); !strings.Contains(none.reason(), "no such event") {
 		r.t.Errorf("an unknown id: %s", none.reason())
 	}
 }

@@ -15,7 +15,7 @@ import (
 var (
 	// ErrNothing is returned by [Eraser.Erase] when nothing of the job is there, and
 	// none was ever erased: as a rule its name is wrong.
-	ErrNothing = errors.New("there is nothing of this job, and none of it was erased before")
+	ErrNothing = errors.New("nothing matches: there is nothing of this job, and none of it was erased before")
 
 	// ErrNoModels is returned when projections have run on the log and the eraser was
 	// given none: their documents would stay. Nothing was changed.

@@ -15,7 +15,7 @@ import (
 
 // ErrNoEvent is returned by [WayOf] when neither the log nor the dead letters have
 // the event. It was never received, or retention or an erasure has removed it.
-var ErrNoEvent = errors.New("there is no such event, or no longer")
+var ErrNoEvent = errors.New("nothing matches: there is no such event, or no longer")
 
 // Log is the log, as far as the way of an event goes; eventstore.Log is one.
 type Log interface {
