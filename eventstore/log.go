@@ -51,6 +51,7 @@ type Log struct {
 	// there; it belongs to [Log.Guard].
 	missingSince time.Time
 	identityLog  rate.Sometimes
+	damageLog    rate.Sometimes
 
 	writing   writing
 	forbidden forbidden
@@ -126,6 +127,7 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Lo
 	log := &Log{
 		conn: conn, reads: conn, js: js, cfg: cfg, logger: logger, metrics: measured,
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
+		damageLog: rate.Sometimes{Interval: identityLogInterval},
 	}
 	none := ""
 	log.epoch.Store(&none)

@@ -33,14 +33,49 @@ func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit i
 	return records, nil
 }
 
+// replicaTries is how often a range is read again that the answering replica has and
+// cannot read: the next answer comes from any of them.
+const replicaTries = 12
+
 // readRange returns at most limit records of a subject with a sequence in
 // (after, before), ascending; so that math.MaxUint64 means without an end. It
 // ends early with the record whose body brings them all to maxBytes.
+//
+// A server leaves out of its answer what its disk has damaged, and counts it. That shows
+// at the end of the subject; then a replicated log is asked again.
 func (l *Log) readRange(ctx context.Context, subject string, after, before uint64, limit, maxBytes int) ([]messaging.Record, error) {
-	if after == math.MaxUint64 {
-		return nil, nil // Nothing follows, and the sequence after it would be 0.
+	records, lacks, err := l.readOnce(ctx, subject, after, before, limit, maxBytes)
+	if lacks == 0 || err != nil {
+		return records, err
 	}
-	var records []messaging.Record
+	l.damageLog.Do(func() {
+		l.logger.Warn("a server counts records that it leaves out of its answer: it is behind, or its disk has damaged them, which realtime doctor --deep tells",
+			"records", lacks, "after", after)
+	})
+	if l.Settings().Replicas <= 1 {
+		return records, nil
+	}
+	for range replicaTries {
+		again, lacks, err := l.readOnce(ctx, subject, after, before, limit, maxBytes)
+		if err != nil {
+			return nil, err
+		}
+		if len(again) > len(records) {
+			records = again
+		}
+		if lacks == 0 {
+			break
+		}
+	}
+	return records, nil
+}
+
+// readOnce is readRange for the servers that happen to answer. lacks is how many records
+// they have at the end of the subject, and cannot read.
+func (l *Log) readOnce(ctx context.Context, subject string, after, before uint64, limit, maxBytes int) (records []messaging.Record, lacks uint64, err error) {
+	if after == math.MaxUint64 {
+		return nil, 0, nil // Nothing follows, and the sequence after it would be 0.
+	}
 	epoch := l.Epoch()
 	for size := 0; len(records) < limit && size < maxBytes; {
 		request := directRequest{
@@ -57,14 +92,17 @@ func (l *Log) readRange(ctx context.Context, subject string, after, before uint6
 			}
 		})
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if last == after || pending == 0 || last+1 >= before {
-			break
+		if last == after {
+			return records, lacks, nil
 		}
-		after = last
+		if pending == 0 || last+1 >= before {
+			return records, 0, nil
+		}
+		after, lacks = last, pending
 	}
-	return records, nil
+	return records, 0, nil
 }
 
 // decoded returns the record of a message, or false for one that somebody else

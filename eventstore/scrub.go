@@ -38,8 +38,10 @@ type Scrubbed struct {
 	// Epoch and At say of which log the last complete pass was, and when it ended.
 	Epoch string    `json:"epoch,omitempty"`
 	At    time.Time `json:"at,omitzero"`
-	// Sum is what that pass found.
-	Sum Sum `json:"sum,omitzero"`
+	// Sum is what that pass found, of a replicated log in the copy that lacks most;
+	// Server is who has that copy.
+	Sum    Sum    `json:"sum,omitzero"`
+	Server string `json:"server,omitempty"`
 	// Holder makes a pass now, and Until is when its lease ends.
 	Holder string    `json:"holder,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
@@ -123,7 +125,7 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 	epoch := s.Epoch()
 	archive := &Archive{conn: s.conn, js: s.js}
 	pace := scrubPace{log: s.Log, at: renewed}
-	sum, err := archive.Sum(ctx, eventStream, 0, func(soFar Sum) error {
+	sums, err := archive.SumCopies(ctx, eventStream, func(soFar Sum) error {
 		if err := pace.wait(ctx, soFar); err != nil {
 			return err
 		}
@@ -147,7 +149,16 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 		_, failed := s.writeScrubbed(released, last, revision)
 		return last, errors.Join(err, failed)
 	}
-	last = Scrubbed{Epoch: epoch, At: time.Now().UTC(), Sum: sum}
+	last = Scrubbed{Epoch: epoch, At: time.Now().UTC()}
+	for _, one := range sums {
+		if one.Err != nil {
+			s.logger.Warn("a copy of the log was not scrubbed to its end", "server", one.Server, "error", one.Err)
+			continue
+		}
+		if last.Sum.Stream == "" || one.Sum.Lacks() > last.Sum.Lacks() {
+			last.Sum, last.Server = one.Sum, one.Server
+		}
+	}
 	_, err = s.writeScrubbed(ctx, last, revision)
 	return last, err
 }
@@ -164,7 +175,7 @@ func (s *scrubber) show(epoch string, last Scrubbed) {
 	}
 	s.reported = last.At
 	s.logger.Error("records of the log cannot be read: the disk or the file system has damaged them",
-		"stream", eventStream, "unreadable", last.Sum.Lacks(), "sequences", last.Sum.Unreadable[:min(10, len(last.Sum.Unreadable))], "scrubbed", last.At)
+		"stream", eventStream, "server", last.Server, "unreadable", last.Sum.Lacks(), "sequences", last.Sum.Unreadable[:min(10, len(last.Sum.Unreadable))], "scrubbed", last.At)
 }
 
 // writeScrubbed replaces the record at a revision, 0 for the first, and returns its

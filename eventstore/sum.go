@@ -79,8 +79,13 @@ const (
 //
 // What is removed while it reads makes it begin again, five times at most.
 func (a *Archive) Sum(ctx context.Context, stream string, through uint64, pause func(soFar Sum) error) (Sum, error) {
+	return a.repeatSum(stream, func() (Sum, bool, error) { return a.sum(ctx, stream, through, pause) })
+}
+
+// repeatSum adds up again while messages are removed meanwhile, so that it is not whole.
+func (a *Archive) repeatSum(stream string, add func() (sum Sum, whole bool, err error)) (Sum, error) {
 	for attempt := 1; ; attempt++ {
-		sum, whole, err := a.sum(ctx, stream, through, pause)
+		sum, whole, err := add()
 		if err != nil {
 			return Sum{}, fmt.Errorf("add up stream %s: %w", stream, err)
 		}
@@ -217,14 +222,11 @@ func (l *Log) nextReadable(ctx context.Context, stream string, after, last uint6
 
 // state asks the leader of a stream.
 func (a *Archive) state(ctx context.Context, stream string) (jetstream.StreamState, error) {
-	found, err := a.js.Stream(ctx, stream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return jetstream.StreamState{}, ErrNoStream
-	}
+	info, err := a.info(ctx, stream)
 	if err != nil {
-		return jetstream.StreamState{}, unavailable(err)
+		return jetstream.StreamState{}, err
 	}
-	return found.CachedInfo().State, nil
+	return info.State, nil
 }
 
 // addTo adds a message to a checksum, with the headers that were stored with it.

@@ -45,32 +45,17 @@ func TestTailLostInACluster(t *testing.T) {
 	old := first.log.Epoch()
 
 	// One node.
-	info := func() (leader string, current int) {
-		stream, err := first.js.Stream(t.Context(), "NOVEL_EVENTS")
-		if err != nil || stream.CachedInfo().Cluster == nil {
-			return "", 0
-		}
-		for _, peer := range stream.CachedInfo().Cluster.Replicas {
-			if peer.Current && !peer.Offline && peer.Lag == 0 {
-				current++
-			}
-		}
-		return stream.CachedInfo().Cluster.Leader, current
-	}
-	whole := func() bool { leader, current := info(); return leader != "" && current == 2 }
-	afterElections(t, "every copy to be up to date", whole)
-	leader, _ := info()
-	one := slices.IndexFunc(c.options, func(o server.Options) bool { return o.ServerName != leader })
+	one := c.follower(t, first)
 	name := c.options[one].ServerName
 	c.stop(one)
 	c.putBack(t, copies, one)
 	c.start(t, one)
 	first.add(t, texts(51, 60)...)
-	afterElections(t, "the node that was put back to have everything", whole)
+	first.awaitCopies(t)
 	afterElections(t, "the node that was put back to lead", func() bool {
 		request := fmt.Sprintf(`{"placement":{"preferred":%q}}`, name)
 		_, _ = first.conn.Request("$JS.API.STREAM.LEADER.STEPDOWN.NOVEL_EVENTS", []byte(request), 5*time.Second)
-		leader, _ := info()
+		leader, _ := first.copies(t)
 		return leader == name
 	})
 	var records []messaging.Record
@@ -107,6 +92,38 @@ func TestTailLostInACluster(t *testing.T) {
 			t.Errorf("%v epochs begun, want 1", begun)
 		}
 	}
+}
+
+// copies returns who leads the log, and how many other copies are up to date.
+func (b *bundle) copies(t *testing.T) (leader string, current int) {
+	t.Helper()
+	stream, err := b.js.Stream(t.Context(), "NOVEL_EVENTS")
+	if err != nil || stream.CachedInfo().Cluster == nil {
+		return "", 0
+	}
+	for _, peer := range stream.CachedInfo().Cluster.Replicas {
+		if peer.Current && !peer.Offline && peer.Lag == 0 {
+			current++
+		}
+	}
+	return stream.CachedInfo().Cluster.Leader, current
+}
+
+// awaitCopies waits until all three copies are up to date.
+func (b *bundle) awaitCopies(t *testing.T) {
+	t.Helper()
+	afterElections(t, "every copy to be up to date", func() bool {
+		leader, current := b.copies(t)
+		return leader != "" && current == 2
+	})
+}
+
+// follower returns a node that does not lead the log, once all copies are up to date.
+func (n *nodes) follower(t *testing.T, b *bundle) int {
+	t.Helper()
+	b.awaitCopies(t)
+	leader, _ := b.copies(t)
+	return slices.IndexFunc(n.options, func(o server.Options) bool { return o.ServerName != leader })
 }
 
 // afterElections is eventually for what takes elections.

@@ -249,7 +249,7 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 	}
 	checks := []doctor.Check{doctor.Exercised("nats", "takes events, and hands them on", log.Exercise(ctx, "doctor-"+rand.Text()))}
 	if last, found, err := log.Scrubbed(ctx); err == nil && found {
-		checks = append(checks, doctor.Scrubbed(last.At, last.Sum.Read, last.Sum.Damage()))
+		checks = append(checks, doctor.Scrubbed(last.At, last.Server, last.Sum.Read, last.Sum.Damage()))
 	}
 	identity, found, err := log.Identity(ctx)
 	switch {
@@ -265,8 +265,8 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 	return append(checks, doctor.Epoch(identity.Epoch, lost, identity.At, time.Now()))
 }
 
-// readEverything compares what can be read from each stream of the log with what the
-// stream says that it has.
+// readEverything compares what can be read from each copy of each stream of the log with
+// what the stream says that it has.
 func readEverything(ctx context.Context, conn *nats.Conn, report func(step string, done, total uint64)) []doctor.Check {
 	archive, err := eventstore.NewArchive(conn)
 	if err != nil {
@@ -274,16 +274,19 @@ func readEverything(ctx context.Context, conn *nats.Conn, report func(step strin
 	}
 	var checks []doctor.Check
 	for _, name := range archive.Streams() {
-		sum, err := archive.Sum(ctx, name, 0, func(soFar eventstore.Sum) error {
+		sums, err := archive.SumCopies(ctx, name, func(soFar eventstore.Sum) error {
 			report("read "+name, soFar.Read, 0)
 			return ctx.Err()
 		})
-		switch {
-		case errors.Is(err, eventstore.ErrNoStream):
-		case err != nil:
-			checks = append(checks, doctor.Unread(name, err))
-		default:
-			checks = append(checks, doctor.Read(name, sum.Read, sum.Deleted, sum.SHA256, sum.Damage()))
+		if err != nil && !errors.Is(err, eventstore.ErrNoStream) {
+			checks = append(checks, doctor.Unread(name, "", err))
+		}
+		for _, one := range sums {
+			if one.Err != nil {
+				checks = append(checks, doctor.Unread(name, one.Server, one.Err))
+				continue
+			}
+			checks = append(checks, doctor.Read(name, one.Server, one.Sum.Read, one.Sum.Deleted, one.Sum.SHA256, one.Sum.Damage()))
 		}
 	}
 	return checks

@@ -143,26 +143,44 @@ func Epoch(epoch, lost string, at, now time.Time) Check {
 // lookForDamage is what to do about records that cannot be read.
 const lookForDamage = "back up what can be read elsewhere first (realtime replay, MongoDB has copies), then see to the disk, and restore the last backup that is whole; runbook: RealtimeLogDamaged"
 
-// Read judges what could be read from a stream, all of it.
-func Read(stream string, read, deleted uint64, checksum string, damage error) Check {
-	const area = "log"
-	name := "every record of " + stream
-	if damage != nil {
+// replaceCopy is what to do about records that one of several copies cannot read.
+const replaceCopy = "the other copies are whole: stop that server, move its folder away and start it again, then it gets a new copy from them; see to its disk first"
+
+// Read judges what could be read from a stream, all of it; of a replicated one, from the
+// copy of a server.
+func Read(stream, server string, read, deleted uint64, checksum string, damage error) Check {
+	area, name := "log", everyRecord(stream, server)
+	switch {
+	case damage != nil && server != "":
+		return Check{Fail, area, name, oneLine(damage.Error()), replaceCopy}
+	case damage != nil:
 		return Check{Fail, area, name, oneLine(damage.Error()), lookForDamage}
 	}
 	return ok(area, name, fmt.Sprintf("%d read, %d deleted, checksum %s", read, deleted, checksum))
 }
 
-// Unread is for a stream that could not be read to its end.
-func Unread(stream string, err error) Check {
-	return Check{Fail, "log", "every record of " + stream, oneLine(err.Error()), "repeat it; if it fails again, see to the server of the log"}
+// Unread is for a stream, or the copy of a server, that could not be read to its end.
+func Unread(stream, server string, err error) Check {
+	return Check{Fail, "log", everyRecord(stream, server), oneLine(err.Error()), "repeat it; if it fails again, see to the server of the log"}
 }
 
-// Scrubbed judges what the last scrub of a gateway found.
-func Scrubbed(at time.Time, read uint64, damage error) Check {
+func everyRecord(stream, server string) string {
+	if server == "" {
+		return "every record of " + stream
+	}
+	return "every record of " + stream + " on " + server
+}
+
+// Scrubbed judges what the last scrub of a gateway found, of a replicated log in the
+// copy of the server that lacks most.
+func Scrubbed(at time.Time, server string, read uint64, damage error) Check {
 	const area, name = "log", "last scrub"
 	if damage != nil {
-		return Check{Fail, area, name, at.UTC().Format(time.RFC3339) + ": " + oneLine(damage.Error()), lookForDamage}
+		found := at.UTC().Format(time.RFC3339) + ": " + oneLine(damage.Error())
+		if server != "" {
+			found += ", on server " + server
+		}
+		return Check{Fail, area, name, found, lookForDamage}
 	}
 	return ok(area, name, fmt.Sprintf("%s: %d records read", at.UTC().Format(time.RFC3339), read))
 }

@@ -1,0 +1,68 @@
+package eventstore_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// Damage on the disk of one of three nodes is found, whichever node is asked: each copy
+// is read, and the sum and the scrub name the server.
+func TestDamageInOneCopy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	c := startNodes(t)
+	b := open(t, connect(t, c.urls()), func(cfg *eventstore.Config) {
+		cfg.Replicas, cfg.MaxBytes, cfg.DeadLetterMaxBytes, cfg.OpenTimeout = 3, 64<<20, 8<<20, electionPatience
+	})
+	for n := 1; n <= 50; n++ {
+		b.add(t, record("job", fmt.Sprintf("marker-%d-end", n)))
+	}
+	damaged := c.follower(t, b)
+	name := c.options[damaged].ServerName
+	c.stop(damaged)
+	flip(t, c.options[damaged].StoreDir, "marker-25-end")
+	c.start(t, damaged)
+	b.awaitCopies(t)
+
+	archive, err := eventstore.NewArchive(b.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := archive.SumCopies(t.Context(), "NOVEL_EVENTS", nil)
+	if err != nil || len(sums) != 3 {
+		t.Fatalf("%d copies, %v", len(sums), err)
+	}
+	for _, one := range sums {
+		var want []uint64
+		if one.Server == name {
+			want = []uint64{25}
+		}
+		if one.Err != nil || one.Sum.Claimed != 50 || !slices.Equal(one.Sum.Unreadable, want) {
+			t.Errorf("the copy of %s: %+v, %v, want %v not to be readable", one.Server, one.Sum, one.Err, want)
+		}
+	}
+
+	// Whichever copy answers: the damaged one does for a third of the reads.
+	for range 30 {
+		if records, err := b.log.ReadAfter(t.Context(), "job", 0, 100); err != nil || len(records) != 50 {
+			t.Errorf("%d records are read, %v, want 50", len(records), err)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.log.Scrub(ctx, true) }() // ends with ctx
+	afterElections(t, "the scrub to find it", func() bool { return b.counter(t, "unreadable_records") == 1 })
+	if last, found, err := b.log.Scrubbed(t.Context()); err != nil || !found || last.Server != name {
+		t.Errorf("the record of the scrub is %+v, %t, %v", last, found, err)
+	}
+	cancel()
+	if err := await(t, "the scrub to end", ended); err != nil {
+		t.Error(err)
+	}
+}
