@@ -21,6 +21,10 @@ var archived = []string{eventStream, deadLetterStream, auditStream}
 // the backup was taken in.
 const restoredFromKey = "novel.restored-from"
 
+// restoredWithKey is the key, in the metadata of the other streams of a restored log, of
+// the epoch that the log was given.
+const restoredWithKey = "novel.restored-with"
+
 // Archive saves and restores the streams of the log in JetStream's own snapshot
 // format: what the `nats` CLI writes and reads. Snapshots are made by the server
 // and travel over the connection in chunks.

@@ -70,7 +70,10 @@ type Operation struct {
 	Host string `json:"host"`
 	PID  int    `json:"pid"`
 	// Resume is the command that goes on with it after an interruption.
-	Resume  string    `json:"resume"`
+	Resume string `json:"resume"`
+	// Epoch is the one that a restore gives the log, by which its repetition recognises
+	// what it has made already.
+	Epoch   string    `json:"epoch,omitempty"`
 	BeganAt time.Time `json:"beganAt"`
 	// Until is when the lease of one that runs ends, by the server's clock.
 	Until time.Time      `json:"until"`

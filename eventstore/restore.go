@@ -201,6 +201,7 @@ func (a *Archive) Complete(ctx context.Context, snapshot Snapshot, epoch string)
 	config, err := withConfig(snapshot.Config, func(_ map[string]json.RawMessage, metadata map[string]string) error {
 		delete(metadata, restoringKey)
 		if name != eventStream {
+			metadata[restoredWithKey] = epoch
 			return nil
 		}
 		metadata[restoredFromKey] = metadata[epochKey]
@@ -224,6 +225,23 @@ func logStreamOf(snapshot Snapshot) (string, error) {
 		err = fmt.Errorf("%w: it is of stream %q, which is none of the log's", ErrBadSnapshot, name)
 	}
 	return name, err
+}
+
+// Completed reports whether the restore that gives the log an epoch has completed the
+// stream.
+func (a *Archive) Completed(ctx context.Context, stream, epoch string) (bool, error) {
+	info, err := a.info(ctx, stream)
+	if errors.Is(err, ErrNoStream) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up stream %s: %w", stream, err)
+	}
+	key := restoredWithKey
+	if stream == eventStream {
+		key = epochKey
+	}
+	return info.Config.Metadata[key] == epoch && beingRestored(info) == nil, nil
 }
 
 // Restoring reports whether the server has the stream, and whether it is one that is

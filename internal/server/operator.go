@@ -238,10 +238,13 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report f
 		return restored, err
 	}
 	operation := Operation{Target: eventstore.WholeLog, Kind: "restore", Resume: request.command()}
+	if operation.Epoch, err = o.epochOfRestore(ctx, operation); err != nil {
+		return restored, err
+	}
 	err = o.during(ctx, operation, report, func(ctx context.Context, report func(string, uint64, uint64)) error {
 		var begun []Erasure
 		options := backup.Options{
-			Replace: request.Replace, InPlace: request.InPlace,
+			Replace: request.Replace, InPlace: request.InPlace, Epoch: operation.Epoch,
 			Prepare: func(ctx context.Context, coming backup.Coming) (err error) {
 				begun, err = prepareErasures(ctx, audit, coming)
 				return err
@@ -259,6 +262,21 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report f
 		return o.eraseAgain(ctx, begun, report)
 	})
 	return restored, err
+}
+
+// epochOfRestore returns the epoch that a restore gives the log: that of the same one,
+// when it was interrupted, and else a new one.
+func (o *Operator) epochOfRestore(ctx context.Context, operation Operation) (string, error) {
+	all, err := o.Operations(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, other := range all {
+		if other.Target == operation.Target && other.Kind == operation.Kind && other.Resume == operation.Resume && other.Epoch != "" {
+			return other.Epoch, nil
+		}
+	}
+	return eventstore.NewEpoch(), nil
 }
 
 // AdoptBackup writes the manifest of a folder that the `nats` CLI has written.

@@ -1,12 +1,14 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -39,6 +41,9 @@ type Options struct {
 	// them first, and they are deleted once it is whole there. InPlace deletes them
 	// first, for a server that cannot hold both.
 	Replace, InPlace bool
+	// Epoch is the one that the log is given; empty: a new one. What a restore with the
+	// same epoch has made, before it was interrupted, is left as it is.
+	Epoch string
 	// Prepare, if there is one, is called after the backup was found to be one that the
 	// server takes and before the log is changed; its error ends the restore.
 	Prepare func(context.Context, Coming) error
@@ -59,7 +64,7 @@ func Restore(ctx context.Context, archive *eventstore.Archive, dir string, repla
 //
 // A stream carries the mark of one that is being restored until all of them are there,
 // with the count and the checksum that the manifest has. An interrupted restore can be
-// repeated. The record of erasures is made where it is missing, and never replaced.
+// repeated; with the same Epoch also one that was interrupted after its last step. The record of erasures is made where it is missing, and never replaced.
 func RestoreWith(ctx context.Context, archive *eventstore.Archive, dir string, options Options) (Restored, error) {
 	if options.Report == nil {
 		options.Report = func(Progress) {}
@@ -76,8 +81,18 @@ func RestoreWith(ctx context.Context, archive *eventstore.Archive, dir string, o
 	if len(manifest.Streams) == 0 {
 		return restored, fmt.Errorf("%w: it has no stream", ErrCorrupt)
 	}
+	coming := Coming{Epoch: cmp.Or(options.Epoch, eventstore.NewEpoch()), Manifest: manifest}
+	restored.Epoch, restored.PreviousEpoch = coming.Epoch, coming.Events().Epoch
 	r := &restorer{archive: archive, dir: dir, options: options}
-	if err := r.look(ctx, manifest); err != nil {
+	// The events are completed last.
+	whole, err := archive.Completed(ctx, coming.Events().Name, coming.Epoch)
+	if err != nil {
+		return Restored{}, err
+	}
+	if whole {
+		return restored, prepare(ctx, options, coming)
+	}
+	if err := r.look(ctx, coming); err != nil {
 		return restored, err
 	}
 	defer func() { r.clean(ctx) }()
@@ -87,17 +102,17 @@ func RestoreWith(ctx context.Context, archive *eventstore.Archive, dir string, o
 	if err := r.audit(ctx, manifest); err != nil {
 		return restored, err
 	}
-	coming := Coming{Epoch: eventstore.NewEpoch(), Manifest: manifest}
-	if options.Prepare != nil {
-		if err := options.Prepare(ctx, coming); err != nil {
-			return restored, err
-		}
-	}
-	if err := r.exchange(ctx, coming.Epoch); err != nil {
+	if err := prepare(ctx, options, coming); err != nil {
 		return restored, err
 	}
-	restored.Epoch, restored.PreviousEpoch = coming.Epoch, coming.Events().Epoch
-	return restored, nil
+	return restored, r.exchange(ctx, coming.Epoch)
+}
+
+func prepare(ctx context.Context, options Options, coming Coming) error {
+	if options.Prepare == nil {
+		return nil
+	}
+	return options.Prepare(ctx, coming)
 }
 
 // restorer restores the streams of one backup.
@@ -117,9 +132,15 @@ type part struct {
 }
 
 // look finds what is there of the streams that are to be restored.
-func (r *restorer) look(ctx context.Context, manifest Manifest) error {
-	for _, stream := range manifest.Streams {
+func (r *restorer) look(ctx context.Context, coming Coming) error {
+	for _, stream := range coming.Manifest.Streams {
 		if r.archive.IsAudit(stream.Name) {
+			continue
+		}
+		if completed, err := r.archive.Completed(ctx, stream.Name, coming.Epoch); completed || err != nil {
+			if err != nil {
+				return err
+			}
 			continue
 		}
 		snapshot, err := describe(r.dir, stream)
@@ -185,7 +206,7 @@ func (r *restorer) exchange(ctx context.Context, epoch string) error {
 			}
 		}
 	}
-	for _, p := range r.streams {
+	for _, p := range slices.Backward(r.streams) { // The events last: with them the log is whole.
 		if _, err := r.archive.Complete(ctx, p.snapshot, epoch); err != nil {
 			return err
 		}

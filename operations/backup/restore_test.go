@@ -13,6 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/backup"
 )
 
@@ -206,4 +207,99 @@ func changeConfig(t *testing.T, dir, name string, value any) {
 	if _, err := backup.Adopt(dir); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A restore that is interrupted after its last step, or before it, is completed by a
+// repeat with the same epoch, which leaves alone what was stored meanwhile.
+func TestRestoreRepeatedAtItsEnd(t *testing.T) {
+	t.Parallel()
+	_, archive := system(t)
+	dir := filepath.Join(t.TempDir(), "backup")
+	saved, err := backup.Save(t.Context(), archive, dir, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, fresh := emptyServer(t)
+	options := backup.Options{Epoch: eventstore.NewEpoch()}
+	// As a restore leaves it that ends before its last step: events with the mark, and
+	// the rest without.
+	for _, stream := range saved.Streams {
+		snapshot, data := snapshotOf(t, dir, stream)
+		if err := fresh.RestoreMarked(t.Context(), snapshot, data, nil); err != nil {
+			t.Fatal(err)
+		}
+		if stream.Name == saved.Streams[0].Name {
+			continue
+		}
+		if _, err := fresh.Complete(t.Context(), snapshot, options.Epoch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, state := range []string{"before its last step", "after its last step"} {
+		prepared := ""
+		options.Prepare = func(_ context.Context, coming backup.Coming) error {
+			prepared = coming.Epoch
+			return nil
+		}
+		restored, err := backup.RestoreWith(t.Context(), fresh, dir, options)
+		if err != nil || restored.Epoch != options.Epoch || prepared != options.Epoch {
+			t.Fatalf("%s: restored %+v, prepared %q, %v", state, restored, prepared, err)
+		}
+		log, err := eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), nil, nil)
+		if err != nil || log.Epoch() != options.Epoch {
+			t.Fatalf("%s: %v", state, err)
+		}
+		body := []byte(`{"kind":"domain","jobId":"later","event":{"type":"t"}}`)
+		if _, err := log.Append(t.Context(), messaging.Record{JobID: "later", Kind: messaging.KindDomain, ID: state, MessageID: state, Body: body}); err != nil {
+			t.Fatal(err)
+		}
+		for job, want := range map[string]uint64{"job": 50, "later": map[string]uint64{"before its last step": 1, "after its last step": 2}[state]} {
+			if count, err := log.CountJob(t.Context(), job); err != nil || count != want {
+				t.Errorf("%s: %s has %d events, %v, want %d", state, job, count, err, want)
+			}
+		}
+	}
+	options.Epoch = ""
+	if _, err := backup.RestoreWith(t.Context(), fresh, dir, options); !errors.Is(err, eventstore.ErrStreamExists) {
+		t.Errorf("another restore over the log: %v", err)
+	}
+}
+
+// emptyServer returns a connection to a server that has no log.
+func emptyServer(t *testing.T) (*nats.Conn, *eventstore.Archive) {
+	t.Helper()
+	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close(context.WithoutCancel(t.Context())) })
+	conn, err := server.Conn(eventstore.ConnOptions(nil)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	archive, err := eventstore.NewArchive(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, archive
+}
+
+// snapshotOf opens what a backup has of a stream.
+func snapshotOf(t *testing.T, dir string, stream backup.Stream) (eventstore.Snapshot, *os.File) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, stream.Files[0].Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var snapshot eventstore.Snapshot
+	if err := json.Unmarshal(text, &snapshot); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.Open(filepath.Join(dir, stream.Files[1].Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = data.Close() })
+	return snapshot, data
 }
