@@ -29,6 +29,9 @@ func TestEveryAcknowledgementIsGiven(t *testing.T) {
 		{"unsubscribe", `"code":"JOB_ID_REQUIRED"`, []any{map[string]any{"jobId": " "}}},
 		{"refresh", `"ok":true`, []any{map[string]any{"token": "x"}}},
 		{"no.such.event", `"code":"MESSAGE_TOO_LARGE"`, []any{strings.Repeat("x", 300)}},
+		{"no.such.event", `"code":"UNKNOWN_EVENT"`, []any{[]byte("attached"), []byte("twice")}},
+		{"no.such.event", `"code":"MESSAGE_TOO_LARGE"`, []any{make([]byte, 300)}},
+		{"subscribe", `"jobId":"job"`, []any{map[string]any{"jobId": "job"}, []byte("attached")}},
 	} {
 		if got := c.ask(test.name, test.args...); !strings.Contains(got, test.want) {
 			t.Errorf("%s %.60v: acknowledged with %s, want %s", test.name, test.args, got, test.want)

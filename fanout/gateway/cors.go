@@ -15,7 +15,7 @@ import (
 
 // allowedHeaders are the request headers that a page of another origin may send.
 var allowedHeaders = strings.Join([]string{
-	"Content-Type", "Accept", "Authorization", "Last-Event-ID", "X-Requested-With", "traceparent", "tracestate", "baggage",
+	"Content-Type", "Accept", "Authorization", "Last-Event-ID", "X-Requested-With", recoveryHeader, "traceparent", "tracestate", "baggage",
 }, ", ")
 
 // exposedHeaders are the response headers that it may read beside the usual ones.

@@ -12,7 +12,7 @@ import (
 // origin may do: all paths have the same answer.
 func TestCrossOriginReading(t *testing.T) {
 	t.Parallel()
-	const simple = "Content-Type, Accept, Authorization, Last-Event-ID, X-Requested-With, traceparent, tracestate, baggage"
+	const simple = "Content-Type, Accept, Authorization, Last-Event-ID, X-Requested-With, X-Realtime-Recovery, traceparent, tracestate, baggage"
 	s := setup(t, options{origins: "https://app.example,https://*.preview.example", limits: guardrails.Limits{}})
 	everybody := setup(t, options{origins: "*,https://app.example", limits: guardrails.Limits{}})
 	s.log.publish("job", 1)

@@ -256,11 +256,25 @@ func refusalData(problem messaging.Problem) any {
 // each acknowledgement that is asked for is given: a client that sends with retries
 // keeps all that follows back until it has it.
 func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMessage, ack socketio.Ack) {
+	g.take(socket, name, args, sizeOf(name, args), ack)
+}
+
+// BinaryEvent is Event for an event with attachments. No event of the contract has any:
+// they count for the size of the event, and are dropped.
+func (g *Gateway) BinaryEvent(socket *socketio.Socket, name string, args []json.RawMessage, attachments socketio.Attachments, ack socketio.Ack) {
+	size := sizeOf(name, args)
+	for _, attachment := range attachments {
+		size += len(attachment)
+	}
+	g.take(socket, name, args, size, ack)
+}
+
+// take handles one event of that size.
+func (g *Gateway) take(socket *socketio.Socket, name string, args []json.RawMessage, size int, ack socketio.Ack) {
 	c, ok := socket.Data().(*client)
 	if !ok {
 		return
 	}
-	size := sizeOf(name, args)
 	decision := g.policy.Limits.Message(size)
 	if decision.Allowed() && size > maxRequestBytes && requests[name] {
 		decision = guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: maxRequestBytes, Current: size}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -171,9 +172,10 @@ func (s *Socket) Connect(ctx context.Context, auth any) (SocketConnected, error)
 	return connected, nil
 }
 
-// Emit sends an event whose arguments are marshalled to JSON.
+// Emit sends an event whose arguments are marshalled to JSON; those of type []byte are
+// attachments.
 func (s *Socket) Emit(name string, args ...any) error {
-	return s.emit("42", name, args)
+	return s.emit("", name, args)
 }
 
 // EmitAck is Emit for an event that the server is to acknowledge, and returns
@@ -186,7 +188,7 @@ func (s *Socket) EmitAck(ctx context.Context, name string, args ...any) ([]json.
 	id := s.ack
 	s.acks[id] = answer
 	s.mu.Unlock()
-	if err := s.emit(fmt.Sprintf("42%d", id), name, args); err != nil {
+	if err := s.emit(strconv.Itoa(id), name, args); err != nil {
 		return nil, err
 	}
 	select {
@@ -204,12 +206,32 @@ func (s *Socket) EmitAck(ctx context.Context, name string, args ...any) ([]json.
 	}
 }
 
-func (s *Socket) emit(prefix, name string, args []any) error {
-	encoded, err := json.Marshal(append([]any{name}, args...))
+// emit sends an event, with the id of its acknowledgement if there is one.
+func (s *Socket) emit(id, name string, args []any) error {
+	var attachments [][]byte
+	all := []any{name}
+	for _, arg := range args {
+		if attachment, ok := arg.([]byte); ok {
+			arg = map[string]any{"_placeholder": true, "num": len(attachments)}
+			attachments = append(attachments, attachment)
+		}
+		all = append(all, arg)
+	}
+	encoded, err := json.Marshal(all)
 	if err != nil {
 		return fmt.Errorf("emit %s: %w", name, err)
 	}
-	if err := s.Send(prefix + string(encoded)); err != nil {
+	header := "42"
+	if len(attachments) > 0 {
+		header = fmt.Sprintf("45%d-", len(attachments))
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err = s.conn.WriteMessage(websocket.TextMessage, []byte(header+id+string(encoded)))
+	for _, attachment := range attachments {
+		err = errors.Join(err, s.conn.WriteMessage(websocket.BinaryMessage, attachment))
+	}
+	if err != nil {
 		return fmt.Errorf("emit %s: %w", name, err)
 	}
 	return nil
