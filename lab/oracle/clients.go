@@ -15,8 +15,8 @@ type following struct {
 	// purge, and after one, are two.
 	seen map[string]int
 	turn int
-	// asked says that its cursors were noted.
-	asked bool
+	// asked says that its cursors were noted, and renewed that it is in a new epoch.
+	asked, renewed bool
 }
 
 // purgedMark follows the id of what was delivered before a purge.
@@ -42,6 +42,9 @@ func (v *Verdict) judgeClients(file string, entries []entry, t truth) {
 		}
 		if e.Follows {
 			f.resume(e.Sequence)
+			if e.Renewed { // what it got before does not count any more
+				f.renewed, f.seen = true, map[string]int{}
+			}
 		} else {
 			v.judgeDelivery(name, f, e, t)
 		}
@@ -84,6 +87,8 @@ func (v *Verdict) judgeDelivery(client string, f *following, e entry, t truth) {
 	switch {
 	case !t.has(e.ID, place{e.Job, e.Sequence}):
 		v.blame(&v.Phantom, "to %s and not so in the log: %q at %d", client, e.ID, e.Sequence)
+	case f.renewed && !t.stands(e.ID, place{e.Job, e.Sequence}):
+		v.blame(&v.Phantom, "to %s, in a new epoch that does not have it: %q at %d", client, e.ID, e.Sequence)
 	case repeated && turn == f.turn:
 		v.blame(&v.Duplicated, "twice to %s: %s at %d", client, e.ID, e.Sequence)
 	case repeated && e.Sequence <= f.cursor:

@@ -33,7 +33,8 @@
 // noted, which excuses every repeat behind it once.
 //
 // What is in P was in S before: it is neither lost nor a phantom, it is due to
-// nobody any more, and once more in S, and then in C, it is no duplicate.
+// nobody any more, nor to MongoDB, and once more in S, and then in C, it is no
+// duplicate. To a client in a new epoch ([Journal.Renewed]) it is a phantom.
 //
 // The package starts no goroutine.
 package oracle

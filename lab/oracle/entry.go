@@ -24,6 +24,9 @@ type entry struct {
 	Client string `json:"client,omitempty"`
 	// Follows marks the line with which a client begins a job, after Sequence.
 	Follows bool `json:"follows,omitempty"`
+	// Renewed marks such a line of a client that begins in the present epoch: what was
+	// purged must not be delivered to it any more.
+	Renewed bool `json:"renewed,omitempty"`
 	// Resumed marks the first delivery after a resume whose cursor is not noted.
 	Resumed bool `json:"resumed,omitempty"`
 	// At is when the line was written, in milliseconds since 1970; 0 in S, P and M, which

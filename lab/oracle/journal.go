@@ -73,6 +73,14 @@ func (j *Journal) Follows(client, job string, after uint64) {
 	j.write(clientPrefix+client, entry{Job: job, Sequence: after, Follows: true})
 }
 
+// Renewed notes that a client begins a job in a new epoch of the log, from its
+// beginning: because it was told of the epoch, or because it comes only now. Nothing
+// that was purged may be delivered to it from there on, and everything else has to be,
+// once more.
+func (j *Journal) Renewed(client, job string) {
+	j.write(clientPrefix+client, entry{Job: job, Follows: true, Renewed: true})
+}
+
 // Delivered notes what a client received. resumed marks the first delivery of a job
 // after a resume that [Journal.Follows] was not told of.
 func (j *Journal) Delivered(client, id, job string, sequence uint64, resumed bool) {

@@ -25,9 +25,10 @@ type truth struct {
 }
 
 // has reports whether an event stands, or stood before a purge, at a place.
-func (t truth) has(id string, at place) bool {
-	return slices.Contains(t.stored[id], at) || t.gone(id, at)
-}
+func (t truth) has(id string, at place) bool { return t.stands(id, at) || t.gone(id, at) }
+
+// stands reports whether an event stands at a place.
+func (t truth) stands(id string, at place) bool { return slices.Contains(t.stored[id], at) }
 
 // gone reports whether an event stood at a place before a purge.
 func (t truth) gone(id string, at place) bool { return slices.Contains(t.purged[id], at) }
@@ -164,7 +165,8 @@ func (v *Verdict) judgeProjected(projected []entry, t truth) {
 		there[e.ID] = true
 	}
 	for _, e := range t.acknowledged {
-		if !there[e.ID] {
+		purged := len(t.purged[e.ID]) > 0 && len(t.stored[e.ID]) == 0
+		if !there[e.ID] && !purged {
 			v.blame(&v.Lost, "lost from MongoDB: %s, acknowledged at %d", e.ID, e.Sequence)
 		}
 	}

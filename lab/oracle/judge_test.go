@@ -117,6 +117,36 @@ func TestVerdict(t *testing.T) {
 			j.Stored("x", "job", 3)
 			j.Delivered("a", "x", "job", 2, false)
 		}, figures(0, 1, 0, 0), "twice in the log: x at 2 and 3"},
+		{"purged, and not in MongoDB", func(j *oracle.Journal) {
+			good(j, 2)
+			j.Attempted("x", "job")
+			j.Acknowledged("x", "job", 3)
+			j.Purged("x", "job", 3)
+		}, figures(0, 0, 0, 0), ""},
+		{"purged, and delivered before a new epoch", func(j *oracle.Journal) {
+			good(j, 2)
+			j.Attempted("x", "job")
+			j.Purged("x", "job", 3)
+			j.Delivered("a", "x", "job", 3, false)
+			j.Renewed("a", "job")
+			j.Delivered("a", id(1), "job", 1, false)
+			j.Delivered("a", id(2), "job", 2, false)
+		}, figures(0, 0, 0, 0), ""},
+		{"purged, and delivered in a new epoch", func(j *oracle.Journal) {
+			good(j, 2)
+			j.Attempted("x", "job")
+			j.Purged("x", "job", 3)
+			j.Renewed("b", "job")
+			j.Delivered("b", id(1), "job", 1, false)
+			j.Delivered("b", id(2), "job", 2, false)
+			j.Delivered("b", "x", "job", 3, false)
+		}, figures(0, 0, 0, 1), `to b, in a new epoch that does not have it: "x" at 3`},
+		{"begun in a new epoch, and not all delivered", func(j *oracle.Journal) {
+			good(j, 2)
+			j.Renewed("a", "job")
+			j.Renewed("b", "job")
+			j.Delivered("b", id(1), "job", 1, false)
+		}, figures(3, 0, 0, 0), "not delivered to a: job/1 at 1"},
 		{"lost from MongoDB", func(j *oracle.Journal) {
 			good(j, 2)
 			j.Attempted("x", "job")
