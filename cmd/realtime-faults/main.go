@@ -69,9 +69,9 @@ long the recovery took. It builds the programs itself and needs redis-server.`,
 	}
 	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := command.Flags()
-	flags.StringVar(&opts.rows, "rows", "", "numbers of the rows, comma-separated; empty: all of them")
+	flags.StringVar(&opts.rows, "rows", "", "numbers of the rows, or names such as 28-server, comma-separated; empty: all of them")
 	flags.StringVar(&opts.out, "out", "", "folder for the report as JSON and Markdown; empty: none is written")
-	flags.BoolVar(&opts.ci, "ci", false, "run the rows of the continuous integration, shortened, in less than three minutes")
+	flags.BoolVar(&opts.ci, "ci", false, "run the rows of the continuous integration, shortened, in less than five minutes")
 	flags.BoolVar(&opts.full, "full", false, "run every row at the length that the matrix names")
 	flags.BoolVar(&opts.keep, "keep", false, "leave the folders of the systems and the journals where they are, and say where")
 	return command
@@ -142,13 +142,13 @@ func choose(opts options) ([]faults.Row, error) {
 	}
 	var chosen []faults.Row
 	for text := range strings.SplitSeq(opts.rows, ",") {
-		number, err := strconv.Atoi(strings.TrimSpace(text))
-		known := slices.ContainsFunc(all, func(row faults.Row) bool { return row.Number == number })
-		if err != nil || !known {
+		text = strings.TrimSpace(text)
+		asked := func(row faults.Row) bool { return strconv.Itoa(row.Number) == text || row.Name() == text }
+		if !slices.ContainsFunc(all, asked) {
 			return nil, usageError{fmt.Errorf("--rows: there is no row %q", text)}
 		}
 		for _, row := range all {
-			if row.Number == number {
+			if asked(row) {
 				chosen = append(chosen, row)
 			}
 		}

@@ -174,8 +174,9 @@ var rules = []rule{
 	{
 		folder:  "lab/faults",
 		project: []string{"messaging", "publisher", "eventstore", "projections", "lab", "operations", "internal/wait"},
-		modules: append([]string{redis}, plumbing...),
-		why:     "a fault stands outside the service: it publishes as a worker does, follows as a client does, and reads back what is stored",
+		modules: append([]string{redis, natsClient}, plumbing...),
+		why: "a fault stands outside the service: it publishes as a worker does, follows as a client does, removes streams as another tool does, " +
+			"and reads back what is stored",
 	},
 	{
 		folder:  "lab/drills",

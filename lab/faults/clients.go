@@ -41,7 +41,17 @@ func (t *Trial) AwaitEpoch(ctx context.Context) error {
 			return err
 		}
 	}
+	t.renewed = true
 	return nil
+}
+
+// Positions returns where the first client would resume each of its jobs.
+func (t *Trial) Positions() map[string]string { return t.followers[0].positions() }
+
+// Return adds a client that was away, and comes back with positions of an epoch that
+// is over: it has to be told so for each job, and gets everything.
+func (t *Trial) Return(ctx context.Context, name string, positions map[string]string) {
+	t.follow(ctx, name, positions, epochExpected)
 }
 
 // Raw publishes texts as they are, as a worker does that has no outbox.

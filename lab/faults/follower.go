@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -40,21 +41,49 @@ type follower struct {
 	changed chan struct{} // closed and replaced with each delivery
 }
 
-// follow starts a follower from the beginning of the jobs, which runs until close.
-func follow(ctx context.Context, name string, gateways []string, token string, jobs []string, journal *oracle.Journal) *follower {
+// beginning is the position before the first event.
+const beginning = "0"
+
+// follow starts a follower from a position in each job, which runs until close. One
+// that begins in a new epoch must not get anything of the one before.
+func follow(ctx context.Context, name string, gateways []string, token string, positions map[string]string, epoch epochState, journal *oracle.Journal) *follower {
 	f := &follower{
-		name: name, gateways: gateways, token: token, journal: journal, last: map[string]uint64{}, position: map[string]string{}, changed: make(chan struct{}),
+		name: name, gateways: gateways, token: token, journal: journal, last: map[string]uint64{}, position: maps.Clone(positions), changed: make(chan struct{}),
 		client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
 	}
-	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
-	for _, job := range jobs {
-		journal.Follows(name, job, 0)
-		f.last[job], f.position[job] = 0, "0"
+	if epoch == epochExpected {
+		f.expectEpoch()
 	}
-	for _, job := range jobs {
+	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
+	for job, text := range positions {
+		position, _ := messaging.ParsePosition(text) // the beginning has no epoch
+		if epoch == epochRenewed {
+			journal.Renewed(name, job)
+		} else {
+			journal.Follows(name, job, position.Sequence)
+		}
+		f.last[job] = position.Sequence
+	}
+	for job := range positions {
 		f.running.Go(func() { f.run(ctx, job) }) // ends with ctx
 	}
 	return f
+}
+
+// epochState says what a follower's epoch is when it begins.
+type epochState int
+
+const (
+	epochSame     epochState = iota // that of the whole trial
+	epochExpected                   // an earlier one, so that it is told of the new one
+	epochRenewed                    // the new one
+)
+
+// positions returns where the follower would resume each job.
+func (f *follower) positions() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.position)
 }
 
 func (f *follower) close() {
@@ -147,8 +176,8 @@ func (f *follower) takeGap(job, data string) {
 		return
 	}
 	f.renewed[job] = true
-	f.journal.Follows(f.name, job, 0)
-	f.last[job], f.position[job] = 0, "0"
+	f.journal.Renewed(f.name, job)
+	f.last[job], f.position[job] = 0, beginning
 	close(f.changed)
 	f.changed = make(chan struct{})
 }

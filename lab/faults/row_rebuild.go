@@ -65,26 +65,7 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 	t.Recovered(time.Since(began))
 	t.Follow(ctx, "meanwhile")
 	stop()
-	if err := t.Outbox.AwaitIdle(ctx); err != nil {
-		return err
-	}
-	if err := t.AwaitProjected(ctx, log); err != nil {
-		return err
-	}
-	for _, name := range projections.Names() {
-		model, err := models.Model(name)
-		if err != nil {
-			return err
-		}
-		report, err := rebuild.New(log, model, nil).Verify(ctx, false, 5)
-		if err == nil && !report.Equal {
-			err = errors.New("it is no fold of the log")
-		}
-		if err != nil {
-			return fmt.Errorf("%s in the end: %w: %+v", name, err, report)
-		}
-	}
-	return nil
+	return t.verifyModels(ctx)
 }
 
 // restoreLog saves the log while it is quiet, deletes it, lets producers publish

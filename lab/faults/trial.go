@@ -52,6 +52,7 @@ type Trial struct {
 	running   *Running // nil: the lab's own system
 	undos     []*undo
 	purged    bool // who comes only now misses what was purged, and has to be told
+	renewed   bool // the clients were told of a new epoch; who comes only now begins in it
 }
 
 // newTrial starts a row's system, in the folder, or turns to the one that runs.
@@ -134,16 +135,29 @@ func (t *Trial) start(ctx context.Context) error {
 // as well.
 func (t *Trial) Follow(ctx context.Context, name string) {
 	jobs := t.jobs[:min(len(t.jobs), followedJobs)]
-	token := ""
-	if t.Running() {
-		token = t.running.Token
+	positions := map[string]string{}
+	for _, job := range jobs {
+		positions[job] = beginning
 	}
-	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), token, jobs, t.Journal))
+	epoch := epochSame
+	if t.renewed {
+		epoch = epochRenewed
+	}
+	t.follow(ctx, name, positions, epoch)
 	if t.system.Sockets {
 		v := &visitor{name: name + "-socket", gateways: t.addresses(1), notes: t.Journal}
 		v.visit(ctx, jobs)
 		t.sockets = append(t.sockets, v)
 	}
+}
+
+// follow adds a client over Server-Sent Events.
+func (t *Trial) follow(ctx context.Context, name string, positions map[string]string, epoch epochState) {
+	token := ""
+	if t.Running() {
+		token = t.running.Token
+	}
+	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), token, positions, epoch, t.Journal))
 }
 
 // Load publishes rate events a second, round the jobs, until the function that it

@@ -124,3 +124,6 @@ func (n *node) stream(ctx context.Context, name string) (streamDetail, error) {
 	}
 	return streamDetail{}, nil
 }
+
+// Monitor returns the address of a node's monitoring pages.
+func (l *Lab) Monitor(n int) string { return "http://" + l.nodes[n].monitor }
