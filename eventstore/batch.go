@@ -265,9 +265,12 @@ type batchAck struct {
 // publishBatch sends messages as one atomic batch, and returns the sequence of the last.
 func (l *Log) publishBatch(ctx context.Context, messages []*nats.Msg) (uint64, error) {
 	id := rand.Text()
+	shared := []string{id}
+	sequences := make([]string, len(messages))
 	for n, msg := range messages {
-		msg.Header.Set(headerBatchID, id)
-		msg.Header.Set(headerBatchSequence, strconv.Itoa(n+1))
+		sequences[n] = strconv.Itoa(n + 1)
+		msg.Header[headerBatchID] = shared
+		msg.Header[headerBatchSequence] = sequences[n : n+1 : n+1]
 	}
 	last := messages[len(messages)-1]
 	last.Header.Set(headerBatchCommit, "1")

@@ -48,23 +48,42 @@ const (
 
 // encode returns the message of a record that is to be appended.
 func encode(subject string, r messaging.Record) *nats.Msg {
-	msg := &nats.Msg{Subject: subject, Data: r.Body, Header: nats.Header{}}
+	headers := newHeaders()
 	prefix := derivedIDPrefix
 	if r.ID != "" {
 		prefix = jobIDPrefix + strings.TrimPrefix(subject, eventPrefix) + "."
-		msg.Header.Set(headerID, escape(r.ID))
+		headers.set(headerID, escape(r.ID))
 	}
 	if r.ReplayOf.Sequence > 0 {
 		prefix = replayIDPrefix
-		msg.Header.Set(headerReplayOf, r.ReplayOf.String())
+		headers.set(headerReplayOf, r.ReplayOf.String())
 	}
-	msg.Header.Set(jetstream.MsgIDHeader, prefix+escape(r.MessageID))
-	msg.Header.Set(headerKind, escape(string(r.Kind)))
-	msg.Header.Set(headerEmittedAt, escape(r.EmittedAt))
+	headers.set(jetstream.MsgIDHeader, prefix+escape(r.MessageID))
+	headers.set(headerKind, escape(string(r.Kind)))
+	headers.set(headerEmittedAt, escape(r.EmittedAt))
 	if r.TraceParent != "" {
-		msg.Header.Set(headerTrace, escape(r.TraceParent))
+		headers.set(headerTrace, escape(r.TraceParent))
 	}
-	return msg
+	return &nats.Msg{Subject: subject, Data: r.Body, Header: headers.header}
+}
+
+// headers builds a header whose values share one allocation.
+type headers struct {
+	header nats.Header
+	values []string
+}
+
+// mostHeaders is how many headers a record has, those of a batch apart.
+const mostHeaders = 6
+
+func newHeaders() headers {
+	return headers{header: make(nats.Header, mostHeaders+2), values: make([]string, 0, mostHeaders)}
+}
+
+func (h *headers) set(name, value string) {
+	h.values = append(h.values, value)
+	last := len(h.values)
+	h.header[name] = h.values[last-1 : last : last]
 }
 
 // decode returns the record of a stored message. It fails for a message that
