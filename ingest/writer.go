@@ -95,9 +95,8 @@ func (w *writer) writeRound(ctx context.Context, out handout) {
 			}
 		})
 	}
-	if waitFor(&round, roundPatience) {
-		w.cost.round(out.events, time.Since(started))
-	}
+	waitFor(&round, roundPatience)
+	w.cost.round(out.events, time.Since(started)) // At least so long, where it goes on.
 }
 
 // writeBatch writes events as one batch. What has to be written again is put back.
@@ -252,8 +251,8 @@ func (w *writer) probe(ctx context.Context, b *batch) {
 	b.tryAgain(largest, first)
 }
 
-// waitFor waits until a group has ended, for a time at most, and reports whether it has.
-func waitFor(group *sync.WaitGroup, patience time.Duration) bool {
+// waitFor waits until a group has ended, for a time at most.
+func waitFor(group *sync.WaitGroup, patience time.Duration) {
 	ended := make(chan struct{})
 	go func() { // ends with the group
 		defer close(ended)
@@ -263,8 +262,6 @@ func waitFor(group *sync.WaitGroup, patience time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-ended:
-		return true
 	case <-timer.C:
-		return false
 	}
 }
