@@ -299,7 +299,8 @@ func (o *Operations) change(ctx context.Context, create bool, decide func(all []
 		if err == nil {
 			return nil
 		}
-		if !errors.Is(err, jetstream.ErrKeyExists) { // another process was faster
+		// Another process was faster; which error says so depends on the replicas.
+		if !errors.Is(err, jetstream.ErrKeyExists) && !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {
 			return unavailable(err)
 		}
 		if err := rest.wait(ctx); err != nil {
