@@ -11,7 +11,7 @@ import (
 
 // pagesOfTests name tests in tables: Go tests as code, those of the web packages in
 // quotes.
-var pagesOfTests = []string{"docs/qa/kinds.md", "docs/ops/permissions.md"}
+var pagesOfTests = []string{"docs/qa/kinds.md", "docs/ops/permissions.md", "docs/qa/moving-over.md"}
 
 var (
 	goTest      = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
