@@ -13,7 +13,7 @@ import (
 // Stock clients go through the contract: subscribe, history, live events, ping, errors
 // and their texts, unsubscribe, and a restart of the gateway, after which each has
 // every event once and in order. A browser does the same in web/smoke
-// (existing.test.ts).
+// (contract.test.ts).
 
 func TestContractOnNode(t *testing.T) {
 	t.Parallel()
