@@ -159,6 +159,24 @@ func (t *Trial) flip(p *processes.Process, text string) error {
 	return fmt.Errorf("no block of %s has %q", p.Name(), text)
 }
 
+// inBlocks reports whether a text is in the blocks of a process.
+func (t *Trial) inBlocks(p *processes.Process, text string) (bool, error) {
+	blocks, err := t.blocks(p)
+	if err != nil {
+		return false, err
+	}
+	for _, path := range blocks {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return false, err
+		}
+		if bytes.Contains(content, []byte(text)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // flipMiddle changes one bit in the middle of a file.
 func flipMiddle(path string) error {
 	content, err := os.ReadFile(path)

@@ -60,7 +60,8 @@ func removeStreams(ctx context.Context, t *Trial) error {
 			return err
 		}
 		for _, name := range removable {
-			if err := js.DeleteStream(ctx, name); err != nil {
+			err := insist(ctx, func(ctx context.Context) error { return js.DeleteStream(ctx, name) })
+			if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // when the first answer was lost
 				return fmt.Errorf("remove %s: %w", name, err)
 			}
 		}
@@ -96,7 +97,10 @@ func removeStreams(ctx context.Context, t *Trial) error {
 func awaitStreams(ctx context.Context, js jetstream.JetStream, names []string) error {
 	for _, name := range names {
 		for {
-			_, err := js.Stream(ctx, name)
+			err := insist(ctx, func(ctx context.Context) error {
+				_, err := js.Stream(ctx, name)
+				return err
+			})
 			if err == nil {
 				break
 			}

@@ -365,11 +365,16 @@ func (t *Trial) operateUndo(ctx context.Context) error {
 func describeStreams(ctx context.Context, js jetstream.JetStream, names []string) (map[string]*jetstream.StreamInfo, error) {
 	all := map[string]*jetstream.StreamInfo{}
 	for _, name := range names {
-		stream, err := js.Stream(ctx, name)
+		err := insist(ctx, func(ctx context.Context) error {
+			stream, err := js.Stream(ctx, name)
+			if err == nil {
+				all[name] = stream.CachedInfo()
+			}
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("look at stream %s: %w", name, err)
 		}
-		all[name] = stream.CachedInfo()
 	}
 	return all, nil
 }

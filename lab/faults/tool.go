@@ -104,6 +104,19 @@ func (t *Trial) jetStream() (jetstream.JetStream, func(), error) {
 	return js, conn.Close, nil
 }
 
+// insist repeats a request that is not answered, as one during an election of the cluster
+// may not be.
+func insist(ctx context.Context, request func(ctx context.Context) error) error {
+	for {
+		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := request(bounded)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
 // lead has a node take the lead of the log. The others have to be up to date.
 func (t *Trial) lead(ctx context.Context, node *processes.Process) error {
 	conn, err := nats.Connect(t.natsURL(), nats.Name("fault run"))
