@@ -84,10 +84,14 @@ func (l *Log) Change(ctx context.Context, by string, wanted Settings) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.OpenTimeout)
 	defer cancel()
-	if _, err := l.State(ctx); err != nil {
+	before, err := l.AllSettings(ctx)
+	if err != nil {
 		return err
 	}
-	note := Change{At: time.Now().UTC(), By: by, Before: l.Settings(), After: wanted}
+	if err := wanted.checkSessions(before); err != nil {
+		return err
+	}
+	note := Change{At: time.Now().UTC(), By: by, Before: before, After: wanted}
 	payload, err := json.Marshal(note)
 	if err != nil {
 		return err
@@ -95,7 +99,7 @@ func (l *Log) Change(ctx context.Context, by string, wanted Settings) error {
 	if err := l.Audit().ensure(ctx); err != nil {
 		return fmt.Errorf("note the change: %w", err)
 	}
-	if _, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: settingsSubject, Data: payload}); err != nil {
+	if _, err = l.js.PublishMsg(ctx, &nats.Msg{Subject: settingsSubject, Data: payload}); err != nil {
 		return fmt.Errorf("note the change: %w", unavailable(err))
 	}
 	if err := l.edit(ctx, eventStream, func(c *jetstream.StreamConfig) {
@@ -113,8 +117,27 @@ func (l *Log) Change(ctx context.Context, by string, wanted Settings) error {
 			return err
 		}
 	}
+	if wanted.SessionTTL > 0 {
+		if err := l.edit(ctx, sessionStream, func(c *jetstream.StreamConfig) {
+			c.MaxAge, c.MaxBytes, c.Duplicates = wanted.SessionTTL, wanted.SessionMaxBytes, sessionDuplicates(wanted.SessionTTL)
+		}); err != nil {
+			return err
+		}
+	}
 	_, err = l.State(ctx)
 	return err
+}
+
+// checkSessions names what cannot be served of the settings of sessions.
+func (s Settings) checkSessions(before Settings) error {
+	sessions := DefaultSessionsConfig()
+	switch sessions.TTL, sessions.MaxBytes = s.SessionTTL, s.SessionMaxBytes; {
+	case s.SessionTTL == 0 && s.SessionMaxBytes == 0:
+		return nil // they stay
+	case before.SessionTTL == 0 && before.SessionMaxBytes == 0:
+		return errors.New("there are no sessions yet: the first gateway makes their bucket, with its SOCKET_RECOVERY_TTL")
+	}
+	return sessions.Validate()
 }
 
 // edit changes the configuration of a stream, if that is a change.

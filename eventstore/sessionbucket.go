@@ -27,8 +27,9 @@ const (
 // which the bucket has none.
 const longestDuplicateWindow = 2 * time.Minute
 
-// ensureSessions makes the bucket or brings its limits up to date. The stream is
-// described here, and not by a library's call for buckets, which cannot ask for a
+// ensureSessions makes the bucket, and returns its configuration. One that is there keeps
+// its size and the age of its states: they are all gateways', and [Log.Change] changes them.
+// The stream is described here, and not by a library's call for buckets, which cannot ask for a
 // way to persist.
 //
 // With one replica that is the asynchronous one. An embedded server that syncs
@@ -37,13 +38,17 @@ const longestDuplicateWindow = 2 * time.Minute
 // against 0.2 s (BenchmarkSessions). What that gives up, [Sessions] says. The way
 // is chosen when the bucket is made; servers before 2.12 do not know it and pay
 // for the syncs, and with more replicas there is no choice.
-func ensureSessions(ctx context.Context, js jetstream.JetStream, cfg SessionsConfig, logger *slog.Logger) error {
+func ensureSessions(ctx context.Context, js jetstream.JetStream, cfg SessionsConfig, logger *slog.Logger) (*jetstream.StreamConfig, error) {
 	if cfg.Replicas > 1 {
-		if err := removeAsyncBucket(ctx, js, logger); err != nil {
-			return err
+		removed, err := removeAsyncBucket(ctx, js, logger)
+		if err != nil {
+			return nil, err
+		}
+		if removed != nil {
+			cfg.MaxBytes, cfg.TTL = removed.MaxBytes, removed.MaxAge
 		}
 	}
-	_, err := ensureStream(ctx, js, sessionStream, func(stream *jetstream.StreamConfig, created time.Time) {
+	info, err := ensureStream(ctx, js, sessionStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = sessionStream
 		stream.Description = "The newest state of each client session."
 		stream.Subjects = []string{sessionPrefix + ">"}
@@ -51,35 +56,50 @@ func ensureSessions(ctx context.Context, js jetstream.JetStream, cfg SessionsCon
 		stream.Retention = jetstream.LimitsPolicy
 		stream.MaxMsgsPerSubject = 1
 		stream.Discard = jetstream.DiscardOld
-		stream.MaxBytes = cfg.MaxBytes
-		stream.MaxAge = cfg.TTL
+		if created.IsZero() {
+			stream.MaxBytes, stream.MaxAge = cfg.MaxBytes, cfg.TTL
+		}
 		stream.Replicas = max(stream.Replicas, cfg.Replicas) // Never fewer than somebody has asked for.
-		stream.Duplicates = min(cfg.TTL, longestDuplicateWindow)
+		stream.Duplicates = sessionDuplicates(stream.MaxAge)
 		stream.AllowRollup = true // As the tools' purge of a key needs it.
 		stream.DenyDelete = true
 		if created.IsZero() && cfg.Replicas == 1 {
 			stream.PersistMode = jetstream.AsyncPersistMode
 		}
 	})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return &info.Config, nil
 }
 
-// removeAsyncBucket removes a bucket that was made for one replica: the server
-// neither replicates such a stream nor changes how it persists.
-func removeAsyncBucket(ctx context.Context, js jetstream.JetStream, logger *slog.Logger) error {
+// sessionDuplicates returns for how long the server remembers ids of a bucket whose states
+// have a time to live; 0 is none.
+func sessionDuplicates(ttl time.Duration) time.Duration {
+	if ttl == 0 {
+		return longestDuplicateWindow
+	}
+	return min(ttl, longestDuplicateWindow)
+}
+
+// removeAsyncBucket removes a bucket that was made for one replica, and returns its
+// configuration; nil when there was none: the server neither replicates such a stream nor
+// changes how it persists.
+func removeAsyncBucket(ctx context.Context, js jetstream.JetStream, logger *slog.Logger) (*jetstream.StreamConfig, error) {
 	stream, err := js.Stream(ctx, sessionStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("look up stream %s: %w", sessionStream, err)
+		return nil, fmt.Errorf("look up stream %s: %w", sessionStream, err)
 	}
-	if stream.CachedInfo().Config.PersistMode != jetstream.AsyncPersistMode {
-		return nil
+	bucket := stream.CachedInfo().Config
+	if bucket.PersistMode != jetstream.AsyncPersistMode {
+		return nil, nil
 	}
 	if err := js.DeleteStream(ctx, sessionStream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("remove stream %s: %w", sessionStream, err)
+		return nil, fmt.Errorf("remove stream %s: %w", sessionStream, err)
 	}
 	logger.Warn("sessions were made for one replica and are made anew: those of before cannot be recovered", "stream", sessionStream)
-	return nil
+	return &bucket, nil
 }

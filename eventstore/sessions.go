@@ -19,8 +19,9 @@ const sessionIDBytes = 22
 // SessionsConfig holds the limits of the sessions. [DefaultSessionsConfig]
 // returns one that serves.
 type SessionsConfig struct {
-	// TTL is how long a state stays after it was last saved. All gateways on one
-	// bucket share it: the last one to open sets it.
+	// TTL is how long a state stays after it was last saved, and MaxBytes, below, the
+	// size of the bucket. All gateways on one bucket share both: these count for a bucket
+	// that is yet to be made, and [Sessions.TTL] says what holds.
 	TTL time.Duration
 	// Replicas is the number of servers that hold each state: 1, 3 or 5.
 	Replicas int
@@ -104,14 +105,16 @@ type Sessions struct {
 	metrics *sessionMetrics
 
 	waiting *waiting
+	// bucket is the configuration of the bucket as it was last made or found.
+	bucket atomic.Pointer[jetstream.StreamConfig]
 	// wake has a value when there may be something to write.
 	wake chan struct{}
 	// shedding says that the bound was met since last nothing waited.
 	shedding atomic.Bool
 }
 
-// OpenSessions returns the sessions kept beside a log, making their bucket or
-// bringing its limits up to date. It waits for JetStream up to
+// OpenSessions returns the sessions kept beside a log, making their bucket where there is
+// none. One that is there keeps its size and its time to live. It waits for JetStream up to
 // [Config].OpenTimeout. Nothing is written until [Sessions.Run] runs. A nil
 // logger discards.
 //
@@ -138,7 +141,13 @@ func OpenSessions(ctx context.Context, log *Log, cfg SessionsConfig, logger *slo
 	if s.metrics, err = newSessionMetrics(registerer, s.waiting.count); err != nil {
 		return nil, fmt.Errorf("open sessions: register metrics: %w", err)
 	}
-	ensure := func(ctx context.Context) error { return ensureSessions(ctx, log.js, cfg, logger) }
+	ensure := func(ctx context.Context) error {
+		bucket, err := ensureSessions(ctx, log.js, cfg, logger)
+		if err == nil {
+			s.bucket.Store(bucket)
+		}
+		return err
+	}
 	log.own(sessionStream, ensure)
 	err = log.whenAvailable(ctx, ensure)
 	if err != nil {
@@ -146,6 +155,10 @@ func OpenSessions(ctx context.Context, log *Log, cfg SessionsConfig, logger *slo
 	}
 	return s, nil
 }
+
+// TTL returns how long a state stays after it was last saved, as the bucket had it when
+// the process last looked; 0 means without an end.
+func (s *Sessions) TTL() time.Duration { return s.bucket.Load().MaxAge }
 
 // Save has the state stored as the session's newest, in place of one that still
 // waits. It never blocks, and keeps state, which must not be changed any more.

@@ -232,7 +232,8 @@ func TestSessionsExpire(t *testing.T) {
 	}
 }
 
-// The next start may bring other limits, which hold for what is stored already.
+// The limits of the bucket are all gateways': a start with others adopts them, a command
+// changes them, and what is stored already goes by them.
 func TestSessionsLimitsChange(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, natsserver.Config{SyncAlways: true})
@@ -260,13 +261,37 @@ func TestSessionsLimitsChange(t *testing.T) {
 	sessions.Save(sessionID(1), []byte("state"))
 	b.settled(t)
 
-	b, sessions = start(2 * time.Hour)
-	if got := limits(b); got.MaxAge != 2*time.Hour || got.MaxBytes != 2<<20+int64(2*time.Hour) || got.PersistMode != jetstream.AsyncPersistMode {
-		t.Errorf("limits = %+v", got)
+	b, sessions = start(2 * time.Second)
+	if got := limits(b); got.MaxAge != time.Hour || got.MaxBytes != 2<<20+int64(time.Hour) || sessions.TTL() != time.Hour {
+		t.Errorf("a start has changed the limits: %+v; TTL = %s", got, sessions.TTL())
 	}
 	mustLoad(t, sessions, sessionID(1), "state")
 
-	_, sessions = start(time.Second)
+	wanted, err := b.log.AllSettings(t.Context())
+	if err != nil || wanted.SessionTTL != time.Hour || wanted.SessionMaxBytes != 2<<20+int64(time.Hour) {
+		t.Fatalf("settings %+v, %v", wanted, err)
+	}
+	before := wanted
+	wanted.SessionTTL = time.Millisecond
+	if err := b.log.Change(t.Context(), "somebody", wanted); err == nil {
+		t.Error("a time to live of a millisecond was taken")
+	}
+	wanted.SessionTTL, wanted.SessionMaxBytes = 2*time.Hour, 3<<20
+	if err := b.log.Change(t.Context(), "somebody", wanted); err != nil {
+		t.Fatal(err)
+	}
+	if got := limits(b); got.MaxAge != 2*time.Hour || got.MaxBytes != 3<<20 || got.PersistMode != jetstream.AsyncPersistMode {
+		t.Errorf("limits = %+v", got)
+	}
+	if changes, err := b.log.Audit().Changes(t.Context()); err != nil || len(changes) != 1 || changes[0].Before != before || changes[0].After != wanted {
+		t.Errorf("changes %+v, %v", changes, err)
+	}
+	mustLoad(t, sessions, sessionID(1), "state")
+
+	wanted.SessionTTL = time.Second
+	if err := b.log.Change(t.Context(), "somebody", wanted); err != nil {
+		t.Fatal(err)
+	}
 	eventually(t, "the state to expire", func() bool {
 		_, found, err := sessions.Load(t.Context(), sessionID(1))
 		return err == nil && !found

@@ -26,11 +26,13 @@ func newLogSet() *cobra.Command {
 	var wanted server.LogSettings
 	var by, output string
 	var yes, dryRun, history bool
+	var recovery time.Duration
 	command := &cobra.Command{
 		Use:   "set",
-		Short: "Change the settings that all gateways share: replicas, size, age, window",
-		Long: `set changes what the log is kept with. Gateways adopt it: their own STREAM_* settings count
-only where there is no log yet. It shows what changes, from what to what, and what that
+		Short: "Change the settings that all gateways share: replicas, size, age, window, sessions",
+		Long: `set changes what the log is kept with. Gateways adopt it: their own STREAM_* settings
+and SOCKET_RECOVERY_TTL count only where there is no log yet; a gateway that runs goes by
+a new --recovery-ttl after its next start. It shows what changes, from what to what, and what that
 deletes, and asks; --yes answers. Who changed what is noted for good in NOVEL_AUDIT.
 
 It exits with 0 when the settings are as asked, 1 when something failed or the answer was
@@ -44,8 +46,8 @@ no, 2 for wrong usage.`,
 				return err
 			}
 			given := cmd.Flags().Changed
-			if !history && !given("replicas") && !given("max-bytes") && !given("max-age") && !given("dedup-window") {
-				return usageError{errors.New("nothing to set: give --replicas, --max-bytes, --max-age or --dedup-window")}
+			if !history && !given("replicas") && !given("max-bytes") && !given("max-age") && !given("dedup-window") && !given("recovery-ttl") && !given("session-bytes") {
+				return usageError{errors.New("nothing to set: give --replicas, --max-bytes, --max-age, --dedup-window, --recovery-ttl or --session-bytes")}
 			}
 			if by == "" {
 				return usageError{errors.New("--by is needed: this system does not say who you are")}
@@ -59,6 +61,7 @@ no, 2 for wrong usage.`,
 					return err
 				}
 				result := changed{Before: before, After: before}
+				wanted.SessionTTL = server.SessionTTL(recovery)
 				choose(&result.After, wanted, given)
 				if result.Deletes, err = operator.ConsiderSettings(cmd.Context(), result.After); err != nil {
 					return err
@@ -85,6 +88,8 @@ no, 2 for wrong usage.`,
 	flags.Int64Var(&wanted.MaxBytes, "max-bytes", 0, "size at which the log refuses new events, in bytes")
 	flags.DurationVar(&wanted.MaxAge, "max-age", 0, "age at which the log forgets an event; 0: never")
 	flags.DurationVar(&wanted.DuplicateWindow, "dedup-window", 0, "how long the log remembers ids it has stored")
+	flags.DurationVar(&recovery, "recovery-ttl", 0, "how long a session can be recovered after its connection was lost, 1s or more")
+	flags.Int64Var(&wanted.SessionMaxBytes, "session-bytes", 0, "size of the states of sessions beyond which the oldest go, in bytes")
 	flags.StringVar(&by, "by", osUser(), "who changes it")
 	flags.BoolVar(&yes, "yes", false, "do not ask")
 	flags.BoolVar(&dryRun, "dry-run", false, "show what would change and be deleted, and change nothing")
@@ -107,6 +112,12 @@ func choose(settings *server.LogSettings, wanted server.LogSettings, given func(
 	if given("dedup-window") {
 		settings.DuplicateWindow = wanted.DuplicateWindow
 	}
+	if given("recovery-ttl") {
+		settings.SessionTTL = wanted.SessionTTL
+	}
+	if given("session-bytes") {
+		settings.SessionMaxBytes = wanted.SessionMaxBytes
+	}
 }
 
 func showChange(w io.Writer, c changed) {
@@ -119,6 +130,9 @@ func showChange(w io.Writer, c changed) {
 	line("max-bytes", c.Before.MaxBytes, c.After.MaxBytes)
 	line("max-age", c.Before.MaxAge, c.After.MaxAge)
 	line("dedup-window", c.Before.DuplicateWindow, c.After.DuplicateWindow)
+	line("recovery-ttl", server.RecoveryTTL(c.Before.SessionTTL), server.RecoveryTTL(c.After.SessionTTL))
+	line("session-bytes", c.Before.SessionMaxBytes, c.After.SessionMaxBytes)
+	sessions := c.After.SessionTTL < c.Before.SessionTTL || c.After.SessionMaxBytes < c.Before.SessionMaxBytes
 	switch {
 	case c.Before == c.After:
 		fmt.Fprintln(w, "the log has these settings already")
@@ -129,7 +143,10 @@ func showChange(w io.Writer, c changed) {
 	if c.Deletes.Bytes > 0 {
 		fmt.Fprintf(w, "deletes\tthe oldest events, %d bytes of them: the log is larger than %d bytes\n", c.Deletes.Bytes, c.After.MaxBytes)
 	}
-	if !c.Deletes.Any() {
+	if sessions {
+		fmt.Fprintln(w, "deletes\tstates of sessions, those that were saved longest ago: they cannot be recovered")
+	}
+	if !c.Deletes.Any() && !sessions {
 		fmt.Fprintln(w, "deletes\tnothing")
 	}
 	if c.Done {

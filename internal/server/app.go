@@ -320,7 +320,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	if origins, err = origins.WithOwn(a.cfg.PublicURL); err != nil {
 		return nil, fmt.Errorf("%w: PUBLIC_URL: %w", ErrConfig, err)
 	}
-	sessions, err := a.openSessions(ctx)
+	sessions, recovery, err := a.openSessions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -330,7 +330,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	policy := gateway.Policy{
 		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
-		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: a.cfg.RecoveryTTL / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
+		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
 		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified gateway.Tokens

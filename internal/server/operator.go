@@ -155,13 +155,13 @@ type (
 	LogChange   = eventstore.Change
 )
 
-// LogSettings returns the settings of the log.
+// LogSettings returns the settings of the log and of the sessions beside it.
 func (o *Operator) LogSettings(ctx context.Context) (LogSettings, error) {
 	log, err := eventstore.Attach(ctx, o.conn, eventstore.DefaultConfig(), o.app.logger, nil)
 	if err != nil {
 		return LogSettings{}, err
 	}
-	return log.Settings(), nil
+	return log.AllSettings(ctx)
 }
 
 // ConsiderSettings says what other settings would delete of the log.

@@ -2,24 +2,42 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 )
 
-// openSessions starts the store of sessions, if they are to be recovered. A
-// session has to outlive the pause between two saves, and then the time to live.
-func (a *App) openSessions(ctx context.Context) (gateway.Sessions, error) {
+// SessionTTL returns how long the state of a session has to stay for it to be recovered for
+// a time: it is saved twice in that, and has to outlive the pause.
+func SessionTTL(recovery time.Duration) time.Duration { return recovery * 3 / 2 }
+
+// RecoveryTTL returns for how long sessions can be recovered whose states have a time to
+// live.
+func RecoveryTTL(session time.Duration) time.Duration { return session * 2 / 3 }
+
+// openSessions starts the store of sessions, if they are to be recovered, and returns for
+// how long they can be: the store is shared with all gateways, and keeps what it has.
+func (a *App) openSessions(ctx context.Context) (gateway.Sessions, time.Duration, error) {
 	if a.cfg.RecoveryTTL == 0 {
-		return nil, nil
+		return nil, 0, nil
 	}
 	limits := eventstore.DefaultSessionsConfig()
-	limits.TTL = a.cfg.RecoveryTTL * 3 / 2
+	limits.TTL = SessionTTL(a.cfg.RecoveryTTL)
 	limits.Replicas = a.log.Settings().Replicas
 	sessions, err := eventstore.OpenSessions(ctx, a.log, limits, a.logger, a.registry)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	a.parts.run("session store", sessions.Run).weight = storeWeight
-	return sessions, nil
+	recovery := a.cfg.RecoveryTTL
+	if ttl := sessions.TTL(); ttl != limits.TTL {
+		a.logger.Warn("the log keeps its own settings; realtime log set changes them", "difference", fmt.Sprintf(
+			"SOCKET_RECOVERY_TTL: sessions of the log can be recovered for %s, the settings of this process say %s", RecoveryTTL(ttl), recovery))
+		if ttl > 0 {
+			recovery = RecoveryTTL(ttl)
+		}
+	}
+	return sessions, recovery, nil
 }
