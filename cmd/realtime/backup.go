@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -29,13 +30,13 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 		Example: `  NATS_URL=nats://nats-1:4222 realtime backup /backups/2026-03-01
   realtime backup /backups/2026-03-01 -o json
   realtime backup /backups/by-nats-cli --adopt`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			show := func(manifest server.BackupManifest) error {
-				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
+				return cli.Render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
 					fmt.Fprintln(w, "STREAM\tEPOCH\tMESSAGES\tFIRST\tLAST")
 					for _, s := range manifest.Streams {
 						fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\n", s.Name, s.Epoch, s.Messages, s.FirstSequence, s.LastSequence)
@@ -49,8 +50,8 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 				}
 				return show(manifest)
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
-				manifest, err := operator.Backup(cmd.Context(), args[0], shown.report)
+			return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+				manifest, err := operator.Backup(cmd.Context(), args[0], shown.Report)
 				if err != nil {
 					return err
 				}
@@ -58,7 +59,7 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 			})
 		},
 	}
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	command.Flags().BoolVar(&adopt, "adopt", false, "write the manifest of what the nats CLI has saved, and save nothing")
 	return command
 }
@@ -93,34 +94,34 @@ that a file is not as the manifest says.`,
 		Example: `  NATS_URL=nats://nats-1:4222 realtime restore /backups/2026-03-01
   realtime restore /backups/2026-03-01 --check      # only the checksums
   realtime restore /backups/2026-03-01 --replace    # over the log that is there`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			request.Dir = args[0]
 			if request.InPlace && !request.Replace {
-				return usageError{errors.New("--in-place deletes the log that is there first: it needs --replace")}
+				return cli.Usage(errors.New("--in-place deletes the log that is there first: it needs --replace"))
 			}
 			if check {
 				manifest, err := server.CheckBackup(args[0])
 				if errors.Is(err, server.ErrCorruptBackup) {
-					return differsError{err}
+					return cli.Differs(err)
 				}
 				if err != nil {
 					return err
 				}
-				return render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
+				return cli.Render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
 					fmt.Fprintf(w, "the backup of %s is whole\n", manifest.CreatedAt.Format("2006-01-02 15:04:05Z07:00"))
 				})
 			}
 			// A folder that was named may be a new one; the default is as a rule a forgotten NATS_URL.
-			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *server.Operator, shown *progress) error {
-				restored, err := operator.Restore(cmd.Context(), request, shown.report)
+			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *server.Operator, shown *cli.Progress) error {
+				restored, err := operator.Restore(cmd.Context(), request, shown.Report)
 				if err != nil {
 					return err
 				}
-				return render(cmd.OutOrStdout(), output, restored, func(w io.Writer) {
+				return cli.Render(cmd.OutOrStdout(), output, restored, func(w io.Writer) {
 					fmt.Fprintln(w, "STREAM\tMESSAGES\tFIRST\tLAST\tEPOCH\tWAS")
 					for i, s := range restored.Streams {
 						epoch := restored.Epoch
@@ -136,7 +137,7 @@ that a file is not as the manifest says.`,
 			})
 		},
 	}
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	command.Flags().BoolVar(&request.Replace, "replace", false, "take the place of the log that is there")
 	command.Flags().BoolVar(&request.InPlace, "in-place", false, "with --replace: delete the log that is there first, where the server cannot hold both")
 	command.Flags().BoolVar(&check, "check", false, "compare the files with the manifest, and do nothing else")

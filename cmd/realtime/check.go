@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
 	"github.com/letswriteabook/realtime/internal/server"
 )
@@ -31,13 +32,13 @@ The exit code is 3 when an event would be refused. Ctrl-C ends the reading, and 
 report follows.`,
 		Example: `  realtime check --for 10m
   realtime check --stdin < events.ndjson`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
-				return usageError{fmt.Errorf("--output is %q: want text or json", output)}
+				return cli.Usage(fmt.Errorf("--output is %q: want text or json", output))
 			}
 			if length <= 0 || check.MaxMessages < 0 {
-				return usageError{fmt.Errorf("--for is %s and --messages is %d: want more than 0, and 0 or more", length, check.MaxMessages)}
+				return cli.Usage(fmt.Errorf("--for is %s and --messages is %d: want more than 0, and 0 or more", length, check.MaxMessages))
 			}
 			cfg, err := loadConfig()
 			if err != nil {
@@ -62,7 +63,7 @@ report follows.`,
 				err = printErr
 			}
 			if refused := report.Messages - report.Accepted; err == nil && refused > 0 {
-				return differsError{fmt.Errorf("%d of %d events would be refused", refused, report.Messages)}
+				return cli.Differs(fmt.Errorf("%d of %d events would be refused", refused, report.Messages))
 			}
 			return err
 		},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -19,7 +20,7 @@ func newConfig() *cobra.Command {
 names each that is wrong, or says which contradict each other. Warnings go to standard error.`,
 		Example: `  realtime config
   SOCKET_MAX_CONNECTIONS=500 realtime config -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig()
 			if err != nil {
@@ -45,7 +46,7 @@ names each that is wrong, or says which contradict each other. Warnings go to st
 				_, err := fmt.Fprint(cmd.OutOrStdout(), server.SettingsPage())
 				return err
 			}
-			return usageError{fmt.Errorf("--output is %q: want table, json or markdown", output)}
+			return cli.Usage(fmt.Errorf("--output is %q: want table, json or markdown", output))
 		},
 	}
 	command.Flags().StringVarP(&output, "output", "o", "table", "table or json: the values in force; markdown: docs/configuration.md")

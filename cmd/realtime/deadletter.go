@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -27,7 +28,7 @@ func newDeadLetter() *cobra.Command {
 
 Its commands exit with 0 when all is done, 1 when something failed, 2 for wrong usage, and 3
 when a letter or a job that is named has none, or, of redrive, letters were refused again.`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	command.AddCommand(newLetterList(), newLetterShow(), newLetterRedrive(), newLetterPurge())
@@ -70,10 +71,10 @@ func (f *letterFlags) filter(args []string) (server.LetterFilter, error) {
 		filter.Reasons = append(filter.Reasons, messaging.Reason(reason))
 	}
 	if err := filter.Validate(); err != nil {
-		return filter, usageError{fmt.Errorf("--reason: %w", err)}
+		return filter, cli.Usage(fmt.Errorf("--reason: %w", err))
 	}
 	if f.limit < 0 {
-		return filter, usageError{fmt.Errorf("--limit is %d: want 0 or more", f.limit)}
+		return filter, cli.Usage(fmt.Errorf("--limit is %d: want 0 or more", f.limit))
 	}
 	for _, bound := range []struct {
 		flag, text string
@@ -84,14 +85,14 @@ func (f *letterFlags) filter(args []string) (server.LetterFilter, error) {
 		}
 		at, err := time.Parse(time.RFC3339, bound.text)
 		if err != nil {
-			return filter, usageError{fmt.Errorf("--%s is %q: want an RFC 3339 time such as 2026-03-01T10:00:00Z", bound.flag, bound.text)}
+			return filter, cli.Usage(fmt.Errorf("--%s is %q: want an RFC 3339 time such as 2026-03-01T10:00:00Z", bound.flag, bound.text))
 		}
 		*bound.into = at
 	}
 	for _, arg := range args {
 		sequence, err := strconv.ParseUint(arg, 10, 64)
 		if err != nil {
-			return filter, usageError{fmt.Errorf("letter %q: want the number in the list", arg)}
+			return filter, cli.Usage(fmt.Errorf("letter %q: want the number in the list", arg))
 		}
 		filter.Sequences = append(filter.Sequences, sequence)
 	}
@@ -99,8 +100,8 @@ func (f *letterFlags) filter(args []string) (server.LetterFilter, error) {
 }
 
 // withLetters calls f with the dead letters.
-func withLetters(ctx context.Context, f func(*server.Letters, *progress) error) error {
-	return withOperator(ctx, func(operator *server.Operator, shown *progress) error {
+func withLetters(ctx context.Context, f func(*server.Letters, *cli.Progress) error) error {
+	return withOperator(ctx, func(operator *server.Operator, shown *cli.Progress) error {
 		letters, err := operator.Letters(ctx)
 		if err != nil {
 			return err
@@ -147,17 +148,17 @@ func newLetterList() *cobra.Command {
 		Short: "List refused events, the oldest first",
 		Example: `  realtime deadletter list
   realtime deadletter list --reason schema-violation --job novel-7 -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			filter, err := flags.filter(nil)
-			if err = errors.Join(err, checkOutput(output)); err != nil {
+			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			return withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
+			return withLetters(cmd.Context(), func(letters *server.Letters, shown *cli.Progress) error {
 				rows := newRows(cmd.OutOrStdout(), output, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
 				err := letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
-					if rows.count >= progressAfter && !isTerminal(os.Stdout) { // a bar among the lines helps nobody
-						shown.report("list letters", uint64(rows.count), 0)
+					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a bar among the lines helps nobody
+						shown.Report("list letters", uint64(rows.count), 0)
 					}
 					row := rowOf(letter, false)
 					return rows.add(row, "%d\t%s\t%s\t%s\t%d\t%s\t%s", row.Sequence, row.At.Format(time.RFC3339), row.Reason, printable(row.JobID), row.Bytes, row.Source, row.Detail)
@@ -170,7 +171,7 @@ func newLetterList() *cobra.Command {
 		},
 	}
 	flags.add(command, 100)
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
@@ -191,14 +192,14 @@ func newLetterShow() *cobra.Command {
 		Short: "Show one refused event with its bytes",
 		Example: `  realtime deadletter show 12
   realtime deadletter show 12 --raw > event.json`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := new(letterFlags).filter(args)
-			if err = errors.Join(err, checkOutput(output)); err != nil {
+			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
 			var found *server.Letter
-			err = withLetters(cmd.Context(), func(letters *server.Letters, _ *progress) error {
+			err = withLetters(cmd.Context(), func(letters *server.Letters, _ *cli.Progress) error {
 				return letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
 					found = &letter
 					return nil
@@ -210,18 +211,18 @@ func newLetterShow() *cobra.Command {
 			case found == nil:
 				return missing(filter, 0)
 			case raw:
-				_, err := unescaped(cmd.OutOrStdout()).Write(found.Body)
+				_, err := cli.Unescaped(cmd.OutOrStdout()).Write(found.Body)
 				return err
 			}
 			row := rowOf(*found, true)
-			return render(cmd.OutOrStdout(), output, row, func(w io.Writer) {
+			return cli.Render(cmd.OutOrStdout(), output, row, func(w io.Writer) {
 				fmt.Fprintf(w, "letter\t%d\nrefused\t%s\nreason\t%s\ndetail\t%s\nsource\t%s\njob\t%s\nbytes\t%d\n\n%s\n",
 					row.Sequence, row.At.Format(time.RFC3339Nano), row.Reason, row.Detail, row.Source, printable(row.JobID), row.Bytes, strconv.QuoteToGraphic(string(found.Body)))
 			})
 		},
 	}
 	command.Flags().BoolVar(&raw, "raw", false, "write the bytes as they came, and nothing else")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
@@ -242,17 +243,17 @@ have none.`,
 		Example: `  realtime deadletter redrive --reason unknown-kind --dry-run
   CATALOGUE_FILE=kinds.json realtime deadletter redrive --reason unknown-kind
   realtime deadletter redrive 12 13`,
-		Args: arguments(cobra.ArbitraryArgs),
+		Args: cli.Arguments(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := flags.filter(args)
-			if err = errors.Join(err, checkOutput(output)); err != nil {
+			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
 			outcomes, refused := []server.LetterOutcome{}, 0
-			err = withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
+			err = withLetters(cmd.Context(), func(letters *server.Letters, shown *cli.Progress) error {
 				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome server.LetterOutcome) error {
 					if len(outcomes) >= progressAfter {
-						shown.report("redrive letters", uint64(len(outcomes)), 0)
+						shown.Report("redrive letters", uint64(len(outcomes)), 0)
 					}
 					if outcomes = append(outcomes, outcome); outcome.Refused != "" {
 						refused++
@@ -260,14 +261,14 @@ have none.`,
 					return nil
 				})
 			})
-			shown := render(cmd.OutOrStdout(), output, outcomes, func(w io.Writer) {
+			shown := cli.Render(cmd.OutOrStdout(), output, outcomes, func(w io.Writer) {
 				fmt.Fprintln(w, "LETTER\tJOB\tSEQUENCE\tOUTCOME")
 				for _, o := range outcomes {
 					fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", o.Sequence, printable(o.JobID), o.Stored, outcomeText(o, dryRun))
 				}
 			})
 			if err = errors.Join(err, shown); err == nil && refused > 0 {
-				err = differsError{fmt.Errorf("%d %w", refused, errRefusedAgain)}
+				err = cli.Differs(fmt.Errorf("%d %w", refused, errRefusedAgain))
 			}
 			if err == nil {
 				err = missing(filter, len(outcomes))
@@ -277,7 +278,7 @@ have none.`,
 	}
 	flags.add(command, 0)
 	command.Flags().BoolVar(&dryRun, "dry-run", false, "check, and store and remove nothing")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
@@ -302,22 +303,22 @@ func newLetterPurge() *cobra.Command {
 		Long:  "purge removes the letters that are named or that the flags choose; without either it takes --all.",
 		Example: `  realtime deadletter purge --until 2026-03-01T00:00:00Z --dry-run
   realtime deadletter purge 12 13`,
-		Args: arguments(cobra.ArbitraryArgs),
+		Args: cli.Arguments(cobra.ArbitraryArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := flags.filter(args)
 			if err != nil {
 				return err
 			}
 			if filter.Empty() != all {
-				return usageError{errors.New("name letters, choose them with flags, or say --all, and not both")}
+				return cli.Usage(errors.New("name letters, choose them with flags, or say --all, and not both"))
 			}
-			return withLetters(cmd.Context(), func(letters *server.Letters, shown *progress) error {
+			return withLetters(cmd.Context(), func(letters *server.Letters, shown *cli.Progress) error {
 				count, err := letters.Purge(cmd.Context(), filter, dryRun, func(count int) {
 					if count >= progressAfter {
-						shown.report("purge letters", uint64(count), 0)
+						shown.Report("purge letters", uint64(count), 0)
 					}
 				})
-				shown.end()
+				shown.End()
 				verb := "removed"
 				if dryRun {
 					verb = "would remove"

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -32,19 +33,19 @@ fails; with --strict also when there is a warning.`,
 		Example: `  realtime doctor
   realtime doctor --deep
   NATS_URL=nats://nats-1:4222 REDIS_URL=redis://redis:6379 realtime doctor --strict -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			cfg, invalid := loadConfig()
 			var reading func(step string, done, total uint64)
-			if shown := newProgress(); deep {
-				reading = shown.report
-				defer shown.end()
+			if shown := cli.NewProgress(); deep {
+				reading = shown.Report
+				defer shown.End()
 			}
 			report := server.Examine(cmd.Context(), cfg, invalid, reading)
-			err := render(cmd.OutOrStdout(), output, report, func(w io.Writer) {
+			err := cli.Render(cmd.OutOrStdout(), output, report, func(w io.Writer) {
 				fmt.Fprintln(w, "LEVEL\tAREA\tCHECK\tFOUND\tDO")
 				for _, c := range report.Checks {
 					fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.Level, c.Area, c.Name, c.Found, c.Do)
@@ -54,16 +55,16 @@ fails; with --strict also when there is a warning.`,
 			case err != nil:
 				return err
 			case report.Fail > 0:
-				return differsError{fmt.Errorf("%d %w, %d warn", report.Fail, errFails, report.Warn)}
+				return cli.Differs(fmt.Errorf("%d %w, %d warn", report.Fail, errFails, report.Warn))
 			case strict && report.Warn > 0:
-				return differsError{fmt.Errorf("%d %w", report.Warn, errWarns)}
+				return cli.Differs(fmt.Errorf("%d %w", report.Warn, errWarns))
 			}
 			return nil
 		},
 	}
 	command.Flags().BoolVar(&strict, "strict", false, "exit with 3 on warnings too")
 	command.Flags().BoolVar(&deep, "deep", false, "read every record of the log")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 

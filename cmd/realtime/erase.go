@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/user"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -44,27 +44,27 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 		Example: `  realtime erase job-1 --reason "request 2026-117" --dry-run
   realtime erase job-1 --reason "request 2026-117" --by j.doe --backup /backups/2026-03-01
   realtime audit list --job job-1`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			request.JobID = args[0]
 			if request.Reason = strings.TrimSpace(request.Reason); request.Reason == "" {
-				return usageError{errors.New("--reason is needed: why is the job erased?")}
+				return cli.Usage(errors.New("--reason is needed: why is the job erased?"))
 			}
 			if request.By == "" {
-				return usageError{errors.New("--by is needed: this system does not say who you are")}
+				return cli.Usage(errors.New("--by is needed: this system does not say who you are"))
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
-				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.report)
+			return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.Report)
 				nothing := errors.Is(err, server.ErrNothingToErase)
 				if err != nil && !nothing {
 					return err
 				}
-				shown.end()
+				shown.End()
 				// Also when there is nothing: letters may hold the name that cannot be read.
-				shownErr := render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
+				shownErr := cli.Render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
 				if nothing {
 					return errors.Join(err, shownErr)
 				}
@@ -74,21 +74,12 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 	}
 	flags := command.Flags()
 	flags.StringVar(&request.Reason, "reason", "", "why; it is kept for good, so name no person in it (required)")
-	flags.StringVar(&request.By, "by", osUser(), "who erases it")
+	flags.StringVar(&request.By, "by", cli.User(), "who erases it")
 	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup that has to know; repeatable")
 	flags.BoolVar(&request.Overwrite, "overwrite", false, "overwrite each event and dead letter on disk, however many there are")
 	flags.BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
-}
-
-// osUser returns the name of whoever runs the command, empty when it is not known.
-func osUser() string {
-	current, err := user.Current()
-	if err != nil {
-		return ""
-	}
-	return current.Username
 }
 
 func showErased(w io.Writer, result server.EraseResult) {
@@ -141,7 +132,7 @@ func newAudit() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "audit",
 		Short: "Show what was removed for good, by whom and why",
-		Args:  arguments(cobra.NoArgs),
+		Args:  cli.Arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	command.AddCommand(newAuditList())
@@ -160,12 +151,12 @@ It exits with 0, 1 when something failed, 2 for wrong usage, 3 when an erasure w
 be finished, or none of --job is noted.`,
 		Example: `  realtime audit list
   realtime audit list --job job-1 -o json`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
 				notes, err := operator.Erasures(cmd.Context(), jobID)
 				if err != nil {
 					return err
@@ -174,9 +165,9 @@ be finished, or none of --job is noted.`,
 					notes = []server.Erasure{}
 				}
 				if len(notes) == 0 && jobID != "" {
-					return errors.Join(nothingMatches("no erasure of this job is noted; look at how it is spelt"), render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))
+					return errors.Join(nothingMatches("no erasure of this job is noted; look at how it is spelt"), cli.Render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))
 				}
-				err = render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
+				err = cli.Render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
 					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tON DISK\tBY\tREASON")
 					for _, n := range notes {
 						fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\t%s\t%s\n", n.Number, n.At.Format(time.RFC3339), n.Stage, printable(n.JobID), n.Through,
@@ -184,13 +175,13 @@ be finished, or none of --job is noted.`,
 					}
 				})
 				if waiting := server.UnfinishedErasures(notes); err == nil && len(waiting) > 0 {
-					err = differsError{fmt.Errorf("not finished: realtime erase %q", waiting)}
+					err = cli.Differs(fmt.Errorf("not finished: realtime erase %q", waiting))
 				}
 				return err
 			})
 		},
 	}
 	command.Flags().StringVar(&jobID, "job", "", "only those on this job")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
 	"github.com/letswriteabook/realtime/internal/server"
 )
@@ -33,7 +34,7 @@ does not answer, 2 for wrong usage.`,
 		Example: `  realtime health
   realtime health --live
   realtime health --url http://gateway-2:3001`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if url == "" {
 				cfg, err := loadConfig()

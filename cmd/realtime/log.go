@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -38,7 +39,7 @@ when nothing matches, or an event is not where it should be.`,
 		Example: `  realtime log status
   realtime log job novel-7 --limit 20
   realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	command.AddCommand(newLogStatus(), newLogJob(), newLogEvent(), newLogSet())
@@ -55,21 +56,21 @@ full it is, each consumer of the events with its lag in events and in seconds (t
 of the oldest that it has yet to acknowledge), and dead letters by reason.`,
 		Example: `  realtime log status
   realtime log status -o json | jq '.consumers[] | select(.durable) | {name, lagSeconds}'`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
 				status, err := operator.LogStatus(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return render(cmd.OutOrStdout(), output, status, func(w io.Writer) { tableOfLog(w, status) })
+				return cli.Render(cmd.OutOrStdout(), output, status, func(w io.Writer) { tableOfLog(w, status) })
 			})
 		},
 	}
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
@@ -123,13 +124,13 @@ For all events of a job, whatever their number, see realtime replay --job. It ex
 when there are none.`,
 		Example: `  realtime log job novel-7
   realtime log job novel-7 --since 0 --limit 100 -o json | jq -c .envelope`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			after, err := historyFlags(args[0], since, limit)
-			if err = errors.Join(err, checkOutput(output)); err != nil {
+			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
 				encoder := json.NewEncoder(cmd.OutOrStdout())
 				encoder.SetEscapeHTML(false)
 				columns := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -158,23 +159,23 @@ when there are none.`,
 	}
 	command.Flags().StringVar(&since, "since", "", "only events after this sequence; empty: the newest ones")
 	command.Flags().IntVar(&limit, "limit", 50, fmt.Sprintf("at most so many, 1 to %d", maxHistory))
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
 func historyFlags(jobID, since string, limit int) (after *uint64, err error) {
 	if err := messaging.ValidateJobID(jobID); err != nil {
-		return nil, usageError{fmt.Errorf("JOB: %w", err)}
+		return nil, cli.Usage(fmt.Errorf("JOB: %w", err))
 	}
 	if limit < 1 || limit > maxHistory {
-		return nil, usageError{fmt.Errorf("--limit is %d: want 1 to %d", limit, maxHistory)}
+		return nil, cli.Usage(fmt.Errorf("--limit is %d: want 1 to %d", limit, maxHistory))
 	}
 	if since == "" {
 		return nil, nil
 	}
 	sequence, err := strconv.ParseUint(since, 10, 64)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--since is %q: want a sequence", since)}
+		return nil, cli.Usage(fmt.Errorf("--since is %q: want a sequence", since))
 	}
 	return &sequence, nil
 }
@@ -197,31 +198,31 @@ or is missing in MongoDB although the projection says that it has been there, an
 not answer: what the log has is shown nevertheless.`,
 		Example: `  realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7
   realtime log event --sequence 1188 -o json`,
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args: cli.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				query.ID = args[0]
 			}
 			if (query.ID == "") == (query.Sequence == 0) {
-				return usageError{errors.New("name an event by its id or by --sequence, and not both")}
+				return cli.Usage(errors.New("name an event by its id or by --sequence, and not both"))
 			}
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
-				way, err := operator.EventWay(cmd.Context(), query, shown.report)
-				shown.end()
+			return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+				way, err := operator.EventWay(cmd.Context(), query, shown.Report)
+				shown.End()
 				if err != nil {
 					return err
 				}
-				if err := render(cmd.OutOrStdout(), output, way, func(w io.Writer) { tableOfWay(w, way) }); err != nil {
+				if err := cli.Render(cmd.OutOrStdout(), output, way, func(w io.Writer) { tableOfWay(w, way) }); err != nil {
 					return err
 				}
 				if way.Unreachable() {
 					return errNotAsked
 				}
 				if !way.Whole() {
-					return differsError{errNotWhole}
+					return cli.Differs(errNotWhole)
 				}
 				return nil
 			})
@@ -229,7 +230,7 @@ not answer: what the log has is shown nevertheless.`,
 	}
 	command.Flags().Uint64Var(&query.Sequence, "sequence", 0, "the event's sequence in the log")
 	command.Flags().StringVar(&query.JobID, "job", "", "the event's job, which makes the search shorter")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -40,19 +41,19 @@ no, 2 for wrong usage.`,
 		Example: `  realtime log set --max-age 720h --dry-run
   realtime log set --replicas 3 --yes
   realtime log set --history`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			given := cmd.Flags().Changed
 			if !history && !given("replicas") && !given("max-bytes") && !given("max-age") && !given("dedup-window") && !given("recovery-ttl") && !given("session-bytes") {
-				return usageError{errors.New("nothing to set: give --replicas, --max-bytes, --max-age, --dedup-window, --recovery-ttl or --session-bytes")}
+				return cli.Usage(errors.New("nothing to set: give --replicas, --max-bytes, --max-age, --dedup-window, --recovery-ttl or --session-bytes"))
 			}
 			if by == "" {
-				return usageError{errors.New("--by is needed: this system does not say who you are")}
+				return cli.Usage(errors.New("--by is needed: this system does not say who you are"))
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
 				if history {
 					return showChanges(cmd, operator, output)
 				}
@@ -67,7 +68,7 @@ no, 2 for wrong usage.`,
 					return err
 				}
 				if result.After == result.Before || dryRun {
-					return render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
+					return cli.Render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
 				}
 				if !yes {
 					showChange(cmd.ErrOrStderr(), result)
@@ -79,7 +80,7 @@ no, 2 for wrong usage.`,
 					return err
 				}
 				result.Done = true
-				return render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
+				return cli.Render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
 			})
 		},
 	}
@@ -90,11 +91,11 @@ no, 2 for wrong usage.`,
 	flags.DurationVar(&wanted.DuplicateWindow, "dedup-window", 0, "how long the log remembers ids it has stored")
 	flags.DurationVar(&recovery, "recovery-ttl", 0, "how long a session can be recovered after its connection was lost, 1s or more")
 	flags.Int64Var(&wanted.SessionMaxBytes, "session-bytes", 0, "size of the states of sessions beyond which the oldest go, in bytes")
-	flags.StringVar(&by, "by", osUser(), "who changes it")
+	flags.StringVar(&by, "by", cli.User(), "who changes it")
 	flags.BoolVar(&yes, "yes", false, "do not ask")
 	flags.BoolVar(&dryRun, "dry-run", false, "show what would change and be deleted, and change nothing")
 	flags.BoolVar(&history, "history", false, "show who has changed what")
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
@@ -170,7 +171,7 @@ func showChanges(cmd *cobra.Command, operator *server.Operator, output string) e
 	if changes == nil {
 		changes = []server.LogChange{}
 	}
-	return render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
+	return cli.Render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
 		fmt.Fprintln(w, "AT\tBY\tBEFORE\tAFTER")
 		for _, c := range changes {
 			fmt.Fprintf(w, "%s\t%s\t%+v\t%+v\n", c.At.Format(time.RFC3339), printable(c.By), c.Before, c.After)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
@@ -19,18 +20,19 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// usageError is an error about how the command was called.
-type usageError struct{ error }
+// movedError names the program that has a command now.
+type movedError struct{ command string }
 
-func (e usageError) Error() string { return e.error.Error() + " (see --help)" }
+func (e movedError) Error() string {
+	return fmt.Sprintf("the command has moved: run realtime-lab %s", e.command)
+}
 
-// arguments marks what a check of the arguments finds as an error of usage.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError{err}
-		}
-		return nil
+// newMoved returns a command that answers with where it has moved, whatever its arguments.
+func newMoved(name string) *cobra.Command {
+	return &cobra.Command{
+		Use: name, Hidden: true, DisableFlagParsing: true,
+		Short: "Moved to realtime-lab " + name,
+		RunE:  func(*cobra.Command, []string) error { return movedError{name} },
 	}
 }
 
@@ -38,20 +40,20 @@ func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
 	// What the commands print has strings of producers and clients in it.
-	stdout, stderr := &visible{to: os.Stdout}, &visible{to: os.Stderr}
+	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	server.RouteDrivers(slog.New(slog.DiscardHandler)) // serve routes them to its own log
 	err := root.ExecuteContext(ctx)
-	stdout.end()
+	stdout.End()
 	if err == nil {
 		return 0
 	}
 	fmt.Fprintln(stderr, "realtime:", err)
-	if errors.Is(err, server.ErrConfig) || errors.As(err, new(usageError)) {
+	if errors.Is(err, server.ErrConfig) || cli.IsUsage(err) || errors.As(err, new(movedError)) {
 		return 2
 	}
-	if errors.As(err, new(differsError)) || server.NothingMatches(err) {
+	if cli.IsDiffers(err) || server.NothingMatches(err) {
 		return 3
 	}
 	return 1
@@ -67,14 +69,14 @@ durable log, and delivers them to browsers: live, and from any point after a bre
 Settings are environment variables; "realtime config" lists them.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          arguments(cobra.NoArgs),
+		Args:          cli.Arguments(cobra.NoArgs),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
 	root.AddCommand(newLog())
 	root.AddCommand(
 		newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newDeadLetter(), newReplay(), newRestore(),
-		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newHealth(), newVersion(), newLoadtest(), newDrill(),
+		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newHealth(), newVersion(), newMoved("loadtest"), newMoved("drill"),
 	)
 	return root
 }

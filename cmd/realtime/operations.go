@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -26,12 +27,12 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 		Example: `  realtime operations
   realtime operations -o json | jq '.[] | select(.state != "running") | .resume'
   realtime operations undo projection/history`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
 				all, err := operator.Operations(cmd.Context())
 				if err != nil {
 					return err
@@ -39,11 +40,11 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 				if all == nil {
 					all = []server.Operation{}
 				}
-				return render(cmd.OutOrStdout(), output, all, func(w io.Writer) { tableOfOperations(w, all) })
+				return cli.Render(cmd.OutOrStdout(), output, all, func(w io.Writer) { tableOfOperations(w, all) })
 			})
 		},
 	}
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	command.AddCommand(newOperationsUndo())
 	return command
 }
@@ -74,9 +75,9 @@ handed on stays. An erasure, a swap that has moved collections, and a restore th
 removed the log cannot be undone: finish them.`,
 		Example: `  realtime operations undo projection/history
   realtime operations undo log`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *progress) error {
+			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
 				if err := operator.UndoOperation(cmd.Context(), args[0], emptyLog); err != nil {
 					return err
 				}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -27,7 +28,7 @@ All exit with 0 when all is well, 1 when something failed, 2 for wrong usage, an
 a comparison found differences.`,
 		Example: `  realtime projections status
   realtime projections verify history`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	command.AddCommand(newProjectionsStatus(), newProjectionsRebuild(), newProjectionsVerify(), newProjectionsSwap())
@@ -40,13 +41,13 @@ func projectionsCommand[T any](
 	command *cobra.Command, table func(io.Writer, []T), each func(cmd *cobra.Command, r *server.Rebuild) (T, error),
 ) *cobra.Command {
 	var output string
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	command.RunE = func(cmd *cobra.Command, names []string) error {
-		if err := checkOutput(output); err != nil {
+		if err := cli.CheckOutput(output); err != nil {
 			return err
 		}
-		return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
-			rebuilds, err := operator.Rebuilds(cmd.Context(), names, shown.report)
+		return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+			rebuilds, err := operator.Rebuilds(cmd.Context(), names, shown.Report)
 			if err != nil {
 				return err
 			}
@@ -58,12 +59,12 @@ func projectionsCommand[T any](
 					return err
 				}
 				if err != nil {
-					differs = differsError{errDiffers}
+					differs = cli.Differs(errDiffers)
 				}
 				results = append(results, result)
 			}
-			shown.end()
-			return errors.Join(differs, render(cmd.OutOrStdout(), output, results, func(w io.Writer) { table(w, results) }))
+			shown.End()
+			return errors.Join(differs, cli.Render(cmd.OutOrStdout(), output, results, func(w io.Writer) { table(w, results) }))
 		})
 	}
 	return command

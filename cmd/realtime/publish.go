@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
 	"github.com/letswriteabook/realtime/internal/server"
 )
@@ -24,7 +25,7 @@ A line that is not a valid envelope is reported with its number; the others are 
 The exit code is then 1.`,
 		Example: `  realtime publish '{"kind":"job-status","jobId":"job-42","status":"running"}'
   realtime publish < events.ndjson`,
-		Args: arguments(cobra.MaximumNArgs(1)),
+		Args: cli.Arguments(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadConfig()
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -68,7 +69,7 @@ standard output, or with --into stdout to standard error.`,
   realtime replay --into redis:staging.events --speed 10 --longest-pause 2s
   realtime replay --from 1200 --into job:novel-7 --speed 5
   realtime replay --type chapter.completed --into collection:chapters_completed`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.replay(cmd) },
 	}
 	set := command.Flags()
@@ -83,7 +84,7 @@ standard output, or with --into stdout to standard error.`,
 	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: no pause is longer; 0: as long as it was")
 	set.StringVar(&flags.run, "run", "", "id of the run, which marks what is handed on; empty: a new one")
 	set.BoolVar(&flags.dryRun, "dry-run", false, "say how much and how long, and hand nothing on")
-	outputFlag(command, &flags.output)
+	cli.OutputFlag(command, &flags.output)
 	return command
 }
 
@@ -92,13 +93,13 @@ func (f *replayFlags) plan() (server.ReplayTarget, server.ReplayPlan, error) {
 	plan := server.ReplayPlan{Pace: server.ReplayPace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
 	target, err := server.ParseReplayTarget(f.into)
 	if err != nil {
-		return target, plan, usageError{fmt.Errorf("--into is %w", err)}
+		return target, plan, cli.Usage(fmt.Errorf("--into is %w", err))
 	}
 	if target.Place == server.ReplayIntoJob && f.speed == 0 && f.rate == 0 {
 		plan.Pace.Speed = 1
 	}
 	if err := plan.Pace.Validate(); err != nil {
-		return target, plan, usageError{err}
+		return target, plan, cli.Usage(err)
 	}
 	for _, bound := range []struct {
 		flag, text, none string
@@ -108,14 +109,14 @@ func (f *replayFlags) plan() (server.ReplayTarget, server.ReplayPlan, error) {
 			continue
 		}
 		if *bound.into, err = server.ParseReplayBound(bound.text); err != nil {
-			return target, plan, usageError{fmt.Errorf("--%s is %w, or %s", bound.flag, err, bound.none)}
+			return target, plan, cli.Usage(fmt.Errorf("--%s is %w, or %s", bound.flag, err, bound.none))
 		}
 	}
 	if f.run == "" {
 		f.run = server.NewReplayRun()
 	}
 	if err := server.CheckReplayRun(f.run); err != nil {
-		return target, plan, usageError{fmt.Errorf("--run is %w", err)}
+		return target, plan, cli.Usage(fmt.Errorf("--run is %w", err))
 	}
 	if target.Place == server.ReplayIntoLog {
 		plan.NotRun = f.run
@@ -126,13 +127,13 @@ func (f *replayFlags) plan() (server.ReplayTarget, server.ReplayPlan, error) {
 	}
 	for _, job := range f.jobs {
 		if err := messaging.ValidateJobID(job); err != nil {
-			return target, plan, usageError{fmt.Errorf("--job: %w", err)}
+			return target, plan, cli.Usage(fmt.Errorf("--job: %w", err))
 		}
 	}
 	for _, kind := range f.kinds {
 		plan.Kinds = append(plan.Kinds, messaging.Kind(kind))
 	}
-	return target, plan, checkOutput(f.output)
+	return target, plan, cli.CheckOutput(f.output)
 }
 
 func (f *replayFlags) replay(cmd *cobra.Command) error {
@@ -145,23 +146,23 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 	if lines {
 		summary = cmd.ErrOrStderr()
 	}
-	return withOperator(cmd.Context(), func(operator *server.Operator, shown *progress) error {
-		if !lines || !isTerminal(os.Stdout) { // a bar among the lines helps nobody
-			plan.Told = func(done, total uint64) { shown.report("replay", done, total) }
+	return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+		if !lines || !cli.IsTerminal(os.Stdout) { // a bar among the lines helps nobody
+			plan.Told = func(done, total uint64) { shown.Report("replay", done, total) }
 		}
 		result, err := operator.Replay(cmd.Context(), target, f.run, plan, f.dryRun, cmd.OutOrStdout())
-		shown.end()
+		shown.End()
 		if result.Epoch == "" {
 			return err // it did not begin
 		}
-		shownErr := render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result, err) })
+		shownErr := cli.Render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result, err) })
 		switch {
 		case err != nil && f.dryRun:
 			return errors.Join(err, shownErr)
 		case err != nil:
 			return errors.Join(goOn(err, target, result), shownErr)
 		case result.Unfit > 0:
-			return errors.Join(differsError{fmt.Errorf("%d %w", result.Unfit, errUnfit)}, shownErr)
+			return errors.Join(cli.Differs(fmt.Errorf("%d %w", result.Unfit, errUnfit)), shownErr)
 		case result.Events == 0:
 			return errors.Join(nothingMatches("look at how the job, kind and type are spelt, and at the range"), shownErr)
 		}

@@ -6,6 +6,7 @@ import (
 	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
@@ -26,7 +27,7 @@ effect: settings are read at the start.`,
   # against a NATS cluster, with read models
   NATS_URL=nats://nats-1:4222,nats://nats-2:4222 STREAM_REPLICAS=3 \
   MONGODB_URI=mongodb://localhost:27017/novel REDIS_URL=redis://localhost:6379 realtime serve`,
-		Args: arguments(cobra.NoArgs),
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := loadConfig()
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -31,7 +32,7 @@ keeps it out of the list of processes.`,
 		Example: `  realtime tail job-42
   realtime tail job-42 --since 0          # from the beginning
   realtime tail job-42 | jq -R 'split("\t")[1] | fromjson'`,
-		Args: arguments(cobra.ExactArgs(1)),
+		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if token == "" {
 				token = os.Getenv("REALTIME_TOKEN")

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/buildinfo"
+	"github.com/letswriteabook/realtime/internal/cli"
 )
 
 func newVersion() *cobra.Command {
@@ -14,13 +15,13 @@ func newVersion() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, the commit and the wire contract of this build",
-		Args:  arguments(cobra.NoArgs),
+		Args:  cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			info := buildinfo.Read()
-			return render(cmd.OutOrStdout(), output, info, func(w io.Writer) {
+			return cli.Render(cmd.OutOrStdout(), output, info, func(w io.Writer) {
 				fmt.Fprintf(w, "version\t%s\n", info.Version)
 				if info.Commit != "" {
 					fmt.Fprintf(w, "commit\t%s of %s\n", info.Commit, info.Time)
@@ -29,6 +30,6 @@ func newVersion() *cobra.Command {
 			})
 		},
 	}
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }

@@ -142,6 +142,11 @@ var rules = []rule{
 		why:     "an erasure works on what is stored, and knows nobody who serves it",
 	},
 	{
+		folder:  "internal/cli",
+		modules: []string{cobra},
+		why:     "command lines share output and errors, and know nothing of the service",
+	},
+	{
 		folder: "internal/wait",
 		why:    "waiting knows nobody",
 	},
@@ -204,22 +209,16 @@ var rules = []rule{
 	},
 	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/server", "internal/buildinfo", "internal/client", "internal/signals", "lab/load", "lab/drills", "lab/processes", "lab/report"},
+		project: []string{"messaging", "internal/server", "internal/buildinfo", "internal/client", "internal/cli", "internal/signals"},
 		modules: []string{cobra, envParser},
 		why: "a command is flags, environment, signals and exit codes; the rest is internal/server or, for what it asks of a running gateway, " +
-			"internal/client and lab/load, or the drills",
+			"internal/client; what loads and hurts systems is realtime-lab",
 	},
 	{
-		folder:  "cmd/realtime-faults",
-		project: []string{"lab", "internal/signals"},
-		modules: []string{cobra},
-		why:     "the fault run's command chooses rows and writes the report; the rest is lab",
-	},
-	{
-		folder:  "cmd/realtime-baseline",
-		project: []string{"lab", "internal/signals"},
-		modules: []string{cobra},
-		why:     "the baseline's command chooses configurations; the rest is lab/baseline",
+		folder:  "cmd/realtime-lab",
+		project: []string{"lab", "internal/cli", "internal/server", "internal/signals"},
+		modules: []string{cobra, envParser},
+		why:     "the lab's command has flags and output; the rest is lab, and internal/server where a drill erases its own jobs",
 	},
 	{
 		folder:  "cmd/realtime-dev",

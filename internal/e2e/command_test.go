@@ -54,7 +54,7 @@ func runProgram(t *testing.T, program string, env settings, input string, args .
 func (r result) reason() string {
 	lines := strings.Split(r.stderr, "\n")
 	for i, line := range slices.Backward(lines) {
-		if strings.HasPrefix(line, "realtime: ") || strings.HasPrefix(line, "realtime-dev: ") {
+		if strings.HasPrefix(line, "realtime: ") || strings.HasPrefix(line, "realtime-dev: ") || strings.HasPrefix(line, "realtime-lab: ") {
 			return strings.Join(lines[i:], "\n")
 		}
 	}

@@ -26,6 +26,13 @@ func drillSettings(t *testing.T) settings {
 	return settings{"PATH": dir + string(filepath.ListSeparator) + filepath.Dir(redis), "TMPDIR": t.TempDir()}
 }
 
+// lab builds realtime-lab, and realtime, which drills look for beside it.
+func lab(t testing.TB) string {
+	t.Helper()
+	build(t, "realtime")
+	return build(t, "realtime-lab")
+}
+
 // nothingLeft fails the test when the temporary folder has something in it, or a
 // process that was started with it runs.
 func nothingLeft(t *testing.T, folder string) {
@@ -53,7 +60,7 @@ func nothingLeft(t *testing.T, folder string) {
 func TestDrillCommand(t *testing.T) {
 	t.Parallel()
 	env, out := drillSettings(t), filepath.Join(t.TempDir(), "reports")
-	r := run(t, env, "", "drill", "poison-flood", "--events", "40", "--out", out, "-o", "json")
+	r := runProgram(t, lab(t), env, "", "drill", "poison-flood", "--events", "40", "--out", out, "-o", "json")
 	var shown []struct {
 		Name, Folder string
 		Result       struct {
@@ -81,7 +88,7 @@ func TestDrillCommand(t *testing.T) {
 func TestInterruptedDrillCommand(t *testing.T) {
 	t.Parallel()
 	env, dir := drillSettings(t), t.TempDir()
-	command := exec.CommandContext(t.Context(), build(t, "realtime"), "drill", "redis-outage", "--outage", "5m")
+	command := exec.CommandContext(t.Context(), lab(t), "drill", "redis-outage", "--outage", "5m")
 	command.Dir, command.Env = dir, environ(env)
 	told, err := command.StderrPipe()
 	if err != nil {
@@ -113,7 +120,7 @@ func TestInterruptedDrillCommand(t *testing.T) {
 // What cannot run says why, with status 2.
 func TestDrillsThatCannotRun(t *testing.T) {
 	t.Parallel()
-	if r := run(t, nil, "", "drill", "list", "-o", "json"); r.code != 0 || strings.Count(r.stdout, `"name"`) != 6 {
+	if r := runProgram(t, lab(t), nil, "", "drill", "list", "-o", "json"); r.code != 0 || strings.Count(r.stdout, `"name"`) != 6 {
 		t.Errorf("status %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	for words, args := range map[string][]string{
@@ -122,16 +129,16 @@ func TestDrillsThatCannotRun(t *testing.T) {
 		"outage: 1h0m0s":          {"redis-outage", "--outage", "1h"},
 		"want table or json":      {"redis-outage", "-o", "xml"},
 	} {
-		if r := run(t, nil, "", append([]string{"drill"}, args...)...); r.code != 2 || !strings.Contains(r.stderr, words) {
+		if r := runProgram(t, lab(t), nil, "", append([]string{"drill"}, args...)...); r.code != 2 || !strings.Contains(r.stderr, words) {
 			t.Errorf("%q: status %d: %s", args, r.code, r.stderr)
 		}
 	}
-	if r := run(t, settings{"PATH": t.TempDir()}, "", "drill", "redis-outage"); r.code != 2 || !strings.Contains(r.stderr, "redis-server is not on the PATH") {
+	if r := runProgram(t, lab(t), settings{"PATH": t.TempDir()}, "", "drill", "redis-outage"); r.code != 2 || !strings.Contains(r.stderr, "redis-server is not on the PATH") {
 		t.Errorf("without redis-server: status %d: %s", r.code, r.stderr)
 	}
 	redis := testkit.Program(t, "redis-server")
-	if r := run(t, settings{"PATH": t.TempDir() + string(filepath.ListSeparator) + filepath.Dir(redis)}, "", "drill", "node-loss"); r.code != 2 ||
-		!strings.Contains(r.stderr, "nats-server is neither beside realtime nor on the PATH") {
+	if r := runProgram(t, lab(t), settings{"PATH": t.TempDir() + string(filepath.ListSeparator) + filepath.Dir(redis)}, "", "drill", "node-loss"); r.code != 2 ||
+		!strings.Contains(r.stderr, "nats-server is neither beside realtime-lab nor on the PATH") {
 		t.Errorf("without nats-server: status %d: %s", r.code, r.stderr)
 	}
 }
@@ -155,14 +162,14 @@ func TestDrillOnARunningSystem(t *testing.T) {
 		"say with --down and --up":             {"node-loss", "--url", o.url(""), "--i-know"},
 		"a second gateway to go to: name both": {"gateway-crash", "--url", o.url(""), "--i-know", "--down", "true", "--up", "true"},
 	} {
-		if r := o.command(2, nil, append([]string{"drill", "--out", out}, args...)...); !strings.Contains(r.stderr, words) {
+		if r := runProgram(t, lab(t), o.env, "", append([]string{"drill", "--out", out}, args...)...); !strings.Contains(r.stderr, words) {
 			t.Errorf("%q says:\n%s", args, r.stderr)
 		}
 	}
 	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what was refused has a report: %v", err)
 	}
-	r := run(t, o.env, "", "drill", "poison-flood", "--events", "40", "--out", out, "--url", o.url(""), "--i-know")
+	r := runProgram(t, lab(t), o.env, "", "drill", "poison-flood", "--events", "40", "--out", out, "--url", o.url(""), "--i-know")
 	// How long the recovery may take is not for a busy machine to say: 3.
 	if (r.code != 0 && !strings.Contains(r.stdout, "recovery took")) || !strings.Contains(r.stderr, "publish 40 events that cannot be accepted") {
 		t.Fatalf("status %d:\n%s%s", r.code, r.stdout, r.stderr)
@@ -196,9 +203,20 @@ func TestDrillChecksItsReportFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	temporary := t.TempDir()
-	r := run(t, settings{"PATH": t.TempDir(), "TMPDIR": temporary}, "", "drill", "poison-flood", "--out", filepath.Join(file, "reports"))
+	r := runProgram(t, lab(t), settings{"PATH": t.TempDir(), "TMPDIR": temporary}, "", "drill", "poison-flood", "--out", filepath.Join(file, "reports"))
 	if r.code != 1 || !strings.Contains(r.reason(), "the report of drill poison-flood cannot be written") {
 		t.Errorf("status %d: %s", r.code, r.stderr)
 	}
 	nothingLeft(t, temporary)
+}
+
+// What has moved to realtime-lab answers with one line that says so.
+func TestMovedCommands(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"loadtest", "drill"} {
+		r := run(t, nil, "", name, "all", "--out", "x")
+		if want := "realtime: the command has moved: run realtime-lab " + name + "\n"; r.code != 2 || r.stdout != "" || r.stderr != want {
+			t.Errorf("%s: status %d, %q, %q; want 2 and %q", name, r.code, r.stdout, r.stderr, want)
+		}
+	}
 }

@@ -34,7 +34,7 @@ func TestLoadtestSuite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := run(t, nil, "", "loadtest", "suite", "--config", config, "--output", out, "--label", "L", "--event-count", "30", "--no-skips", "--json")
+	r := runProgram(t, lab(t), nil, "", "loadtest", "suite", "--config", config, "--output", out, "--label", "L", "--event-count", "30", "--no-skips", "--json")
 	if r.code != 0 {
 		t.Fatalf("status %d: %s", r.code, r.stderr)
 	}
@@ -59,12 +59,12 @@ func TestLoadtestSuite(t *testing.T) {
 		}
 	}
 	before, after := filepath.Join(out, "L-before-metrics.json"), filepath.Join(out, "L-after-metrics.json")
-	if r := run(t, nil, "", "loadtest", "compare-metrics", before, after); r.code != 0 || !strings.Contains(r.stdout, "lastCatchUp.loadtest-") {
+	if r := runProgram(t, lab(t), nil, "", "loadtest", "compare-metrics", before, after); r.code != 0 || !strings.Contains(r.stdout, "lastCatchUp.loadtest-") {
 		t.Errorf("compare-metrics: status %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	// As the harness of the Node gateway is called.
 	differences := filepath.Join(dir, "differences.json")
-	if r := run(t, nil, "", "loadtest", "compare-metrics", "--baseline", before, "--target", after, "--output", differences); r.code != 0 || !strings.Contains(r.stdout, "lastCatchUp.loadtest-") {
+	if r := runProgram(t, lab(t), nil, "", "loadtest", "compare-metrics", "--baseline", before, "--target", after, "--output", differences); r.code != 0 || !strings.Contains(r.stdout, "lastCatchUp.loadtest-") {
 		t.Errorf("compare-metrics with flags: status %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 	if text, err := os.ReadFile(differences); err != nil || !json.Valid(text) {
@@ -76,11 +76,11 @@ func TestLoadtestSuite(t *testing.T) {
 		if staging == nil {
 			args = append(slices.Clone(old), "--skip-redis-reset")
 		}
-		if r := run(t, staging, "", args...); r.code != 0 || strings.Contains(r.stdout, "skipped") {
+		if r := runProgram(t, lab(t), staging, "", args...); r.code != 0 || strings.Contains(r.stdout, "skipped") {
 			t.Errorf("broadcast-burst whose reset is left out by %s: status %d: %s%s", name, r.code, r.stdout, r.stderr)
 		}
 	}
-	if r := run(t, nil, "", "loadtest", "compare-runs", out, out); r.code != 0 || !strings.Contains(r.stdout, "are the same within the noise") {
+	if r := runProgram(t, lab(t), nil, "", "loadtest", "compare-runs", out, out); r.code != 0 || !strings.Contains(r.stdout, "are the same within the noise") {
 		t.Errorf("compare-runs: status %d: %s%s", r.code, r.stdout, r.stderr)
 	}
 }
@@ -109,7 +109,7 @@ func TestLoadtestUsage(t *testing.T) {
 		{[]string{"compare-metrics", "--baseline", config}, 2, "1 metrics pages: want two"},
 		{[]string{"compare-runs", t.TempDir(), t.TempDir()}, 1, "suite-summary.json"},
 	} {
-		if r := run(t, nil, "", append([]string{"loadtest"}, test.args...)...); r.code != test.code || !strings.Contains(r.stderr, test.says) {
+		if r := runProgram(t, lab(t), nil, "", append([]string{"loadtest"}, test.args...)...); r.code != test.code || !strings.Contains(r.stderr, test.says) {
 			t.Errorf("%q: status %d, want %d and %q: %s", test.args, r.code, test.code, test.says, r.stderr)
 		}
 	}

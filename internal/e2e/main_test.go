@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 // programs are built the first time a test asks for them.
 var programs = map[string]func() error{
 	"realtime":     sync.OnceValue(func() error { return compile("realtime") }),
+	"realtime-lab": sync.OnceValue(func() error { return compile("realtime-lab") }),
 	"realtime-dev": sync.OnceValue(func() error { return compile("realtime-dev") }),
 }
 

@@ -206,7 +206,7 @@ func TestAlerts(t *testing.T) {
 		}
 	}
 	var drills []struct{ Name string }
-	r := run(t, nil, "", "drill", "list", "-o", "json")
+	r := runProgram(t, lab(t), nil, "", "drill", "list", "-o", "json")
 	if err := json.Unmarshal([]byte(r.stdout), &drills); err != nil || len(drills) == 0 {
 		t.Fatalf("%v: %s%s", err, r.stdout, r.stderr)
 	}
@@ -225,7 +225,7 @@ func TestAlerts(t *testing.T) {
 	}
 
 	// Those that nothing was counted in yet are not served.
-	golden, err := os.ReadFile("../../fanout/testdata/metrics.txt")
+	golden, err := os.ReadFile("../../fanout/gateway/testdata/metrics.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

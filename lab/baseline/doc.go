@@ -9,7 +9,7 @@
 //
 // Each configuration goes through stages; a stage is a gateway's settings and the
 // scenarios that are run against it. The results of all stages of a configuration
-// are one report, in a folder with its name, which "realtime loadtest compare-runs"
+// are one report, in a folder with its name, which "realtime-lab loadtest compare-runs"
 // reads; baseline.md compares the configurations.
 //
 // Its processes come from lab/processes and its scenarios from loadtest; what they

@@ -52,7 +52,7 @@ type run struct {
 // Run loads every configuration, one after the other. The error matches [ErrFailed]
 // when something did not hold; the reports are there then, too.
 func Run(ctx context.Context, o Options) (err error) {
-	dir, err := os.MkdirTemp("", "realtime-baseline-")
+	dir, err := os.MkdirTemp("", "realtime-lab baseline-")
 	if err != nil {
 		return fmt.Errorf("baseline: %w", err)
 	}

@@ -20,7 +20,8 @@ type Options struct {
 	// Running has the drill run on a system that somebody else has started; see
 	// [Drill.Plan] for what it does to it. nil: on one of its own.
 	Running *Running
-	// Executable is the gateway's program.
+	// Executable is the caller's own program: the gateway's and the others are looked for
+	// beside it first.
 	Executable string
 	// Dir is for what the drill writes while it runs, and for programs that are
 	// built. The caller removes it.

@@ -8,13 +8,13 @@ import (
 	"path/filepath"
 )
 
-// Find looks for the programs that a system needs: gateways are realtime itself,
-// the given executable. The others are taken from beside it, from the PATH, or, in
-// the folder of the module or one below it, built into dir with Go. nats says that
+// Find looks for the programs that a system needs. They are taken from beside the
+// executable, which is the caller's own program, from the PATH, or, in the folder of
+// the module or one below it, built into dir with Go. nats says that
 // nats-server is needed, and dev that realtime-dev is, whose MongoDB-protocol server
 // the lab has. The error matches [ErrNoProgram], and says what was missing.
 func Find(ctx context.Context, executable, dir string, nats, dev bool) (Programs, error) {
-	programs := Programs{Realtime: executable}
+	programs := Programs{}
 	root, err := moduleRoot(".")
 	if err == nil {
 		if _, err := os.Stat(filepath.Join(root, packages["realtime-dev"])); err == nil {
@@ -25,7 +25,6 @@ func Find(ctx context.Context, executable, dir string, nats, dev bool) (Programs
 		return Programs{}, fmt.Errorf("%w: redis-server is not on the PATH: install it", ErrNoProgram)
 	}
 	wanted := programs.built()
-	delete(wanted, "realtime")
 	for name, path := range wanted {
 		if name == "nats-server" && !nats || name == "realtime-dev" && !dev {
 			continue
@@ -46,7 +45,7 @@ func find(ctx context.Context, root, beside, dir, name string) (string, error) {
 		return filepath.Abs(path)
 	}
 	if _, err := exec.LookPath("go"); err != nil || root == "" {
-		return "", fmt.Errorf("%w: %s is neither beside realtime nor on the PATH, and cannot be built: "+
+		return "", fmt.Errorf("%w: %s is neither beside realtime-lab nor on the PATH, and cannot be built: "+
 			"that takes Go and the source tree as the current folder", ErrNoProgram, name)
 	}
 	return build(ctx, root, dir, name)

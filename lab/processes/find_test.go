@@ -15,7 +15,7 @@ import (
 func TestFind(t *testing.T) {
 	beside, onPath := t.TempDir(), t.TempDir()
 	for _, path := range []string{
-		filepath.Join(beside, "realtime-dev"), filepath.Join(onPath, "redis-server"), filepath.Join(onPath, "realtime-dev"),
+		filepath.Join(beside, "realtime"), filepath.Join(beside, "realtime-dev"), filepath.Join(onPath, "redis-server"), filepath.Join(onPath, "realtime-dev"),
 	} {
 		if err := os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -6,16 +6,19 @@ import (
 	"unicode/utf8"
 )
 
-// visible is a writer for text that holds strings of others: events, ids, logs. A
+// Visible is a writer for text that holds strings of others: events, ids, logs. A
 // character that a terminal would act on is written as \uXXXX, which JSON reads as the
 // same character; line breaks and tabs stay. Not safe for concurrent use.
-type visible struct {
+type Visible struct {
 	to      io.Writer
 	partial []byte // the beginning of a character whose end was not written yet
 }
 
+// NewVisible returns a writer above another one.
+func NewVisible(to io.Writer) *Visible { return &Visible{to: to} }
+
 // Write implements io.Writer.
-func (v *visible) Write(text []byte) (int, error) {
+func (v *Visible) Write(text []byte) (int, error) {
 	whole := text
 	if len(v.partial) > 0 {
 		whole = append(v.partial, text...)
@@ -31,17 +34,17 @@ func (v *visible) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// end writes what is left when nothing follows.
-func (v *visible) end() {
+// End writes what is left when nothing follows.
+func (v *Visible) End() {
 	if len(v.partial) > 0 {
 		_, _ = v.to.Write(escape(v.partial)) // nobody is left to be told
 		v.partial = nil
 	}
 }
 
-// unescaped returns the writer beneath, for bytes that have to stay as they are.
-func unescaped(w io.Writer) io.Writer {
-	if v, ok := w.(*visible); ok {
+// Unescaped returns the writer beneath, for bytes that have to stay as they are.
+func Unescaped(w io.Writer) io.Writer {
+	if v, ok := w.(*Visible); ok {
 		return v.to
 	}
 	return w

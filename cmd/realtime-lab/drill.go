@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/lab/drills"
 	"github.com/letswriteabook/realtime/lab/processes"
 	"github.com/letswriteabook/realtime/lab/report"
@@ -41,9 +42,9 @@ in the way that the drill is called after, lets it recover, and judges from file
 outside the system whether anything was lost, duplicated, reordered or made up. "drill list"
 names the drills; "all" runs every one, one after the other.
 
-It needs redis-server on the PATH. The gateways are this program. nats-server, and for
-the drills with MongoDB realtime-dev, are taken from beside this program or from the PATH;
-in the source tree with Go they are built.
+It needs redis-server on the PATH. realtime, nats-server, and for the drills with MongoDB
+realtime-dev, are taken from beside this program or from the PATH; in the source tree with
+Go they are built.
 
 With --url the drill is run on the system that is there, and touches it: it says what it is
 going to do, does it with --i-know only, and undoes it, however it ends. REDIS_URL, NATS_URL
@@ -56,17 +57,17 @@ interruption ends everything that was started, and writes nothing.
 It exits with 0 when every drill passed, 1 when something went wrong with the drill itself,
 2 for wrong usage and when a drill cannot run here, and 3 when a drill failed: something was
 lost, or the recovery took too long.`,
-		Example: `  realtime drill redis-outage
-  realtime drill mongo-loss --events 100000
-  realtime drill node-loss --outage 1m --out /var/reports -o json
-  realtime drill all
-  realtime drill redis-outage --url http://gw-1:3001 --url http://gw-2:3001           # says what it would do
-  realtime drill gateway-crash --url http://gw-1:3001 --url http://gw-2:3001 --i-know \
+		Example: `  realtime-lab drill redis-outage
+  realtime-lab drill mongo-loss --events 100000
+  realtime-lab drill node-loss --outage 1m --out /var/reports -o json
+  realtime-lab drill all
+  realtime-lab drill redis-outage --url http://gw-1:3001 --url http://gw-2:3001           # says what it would do
+  realtime-lab drill gateway-crash --url http://gw-1:3001 --url http://gw-2:3001 --i-know \
     --down "docker kill gw-1" --up "docker start gw-1"`,
-		Args: arguments(cobra.MinimumNArgs(1)),
+		Args: cli.Arguments(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error { return runDrills(cmd, names, flags) },
 	}
-	outputFlag(command, &flags.output)
+	cli.OutputFlag(command, &flags.output)
 	set := command.Flags()
 	set.StringVar(&flags.out, "out", "", "folder of the reports; default: docs/qa/drill-reports/<date> in the source tree, drill-reports/<date> elsewhere")
 	set.IntVar(&flags.scale.Events, "events", 0, "events stored before mongo-loss and log-restore (default 2000), poison events of poison-flood (default 1000)")
@@ -82,17 +83,17 @@ func newDrillList() *cobra.Command {
 	command := &cobra.Command{
 		Use:     "list",
 		Short:   "Name the drills",
-		Example: `  realtime drill list -o json | jq -r '.[].name'`,
-		Args:    arguments(cobra.NoArgs),
+		Example: `  realtime-lab drill list -o json | jq -r '.[].name'`,
+		Args:    cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkOutput(output); err != nil {
+			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
 			listed := []listedDrill{}
 			for _, d := range drills.Drills() {
 				listed = append(listed, listedDrill{Name: d.Name, Does: d.Does, LimitSeconds: d.Limit.Seconds()})
 			}
-			return render(cmd.OutOrStdout(), output, listed, func(w io.Writer) {
+			return cli.Render(cmd.OutOrStdout(), output, listed, func(w io.Writer) {
 				fmt.Fprintln(w, "NAME\tDOES")
 				for _, d := range listed {
 					fmt.Fprintf(w, "%s\t%s\n", d.Name, d.Does)
@@ -100,7 +101,7 @@ func newDrillList() *cobra.Command {
 			})
 		},
 	}
-	outputFlag(command, &output)
+	cli.OutputFlag(command, &output)
 	return command
 }
 
@@ -121,7 +122,7 @@ func chooseDrills(names []string) ([]drills.Drill, error) {
 	for _, name := range names {
 		d, err := drills.Find(name)
 		if err != nil {
-			return nil, usageError{err}
+			return nil, cli.Usage(err)
 		}
 		chosen = append(chosen, d)
 	}
@@ -136,7 +137,7 @@ type ranDrill struct {
 }
 
 func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error) {
-	if err := checkOutput(flags.output); err != nil {
+	if err := cli.CheckOutput(flags.output); err != nil {
 		return err
 	}
 	chosen, err := chooseDrills(names)
@@ -144,7 +145,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 		return err
 	}
 	if err := flags.scale.Validate(); err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	ctx := cmd.Context()
 	running, err := flags.running.system(cmd, names)
@@ -152,7 +153,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 		err = flags.running.consent(ctx, chosen, running, flags.scale)
 	}
 	if err != nil {
-		return usageError{err}
+		return cli.Usage(err)
 	}
 	executable, err := os.Executable()
 	if err != nil {
@@ -180,7 +181,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	for _, d := range chosen {
 		result, err := runDrill(ctx, d, drills.Options{
 			Scale: flags.scale, Running: running, Executable: executable, Dir: dir, Keep: flags.keep,
-			Command: strings.Join(append([]string{"realtime"}, os.Args[1:]...), " "),
+			Command: strings.Join(append([]string{"realtime-lab"}, os.Args[1:]...), " "),
 		})
 		if err != nil {
 			return errors.Join(err, showDrills(cmd, flags.output, ran))
@@ -190,7 +191,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 			return err
 		}
 		if result.Result.Status == report.Failed {
-			failed = differsError{errDrillFailed}
+			failed = cli.Differs(errDrillFailed)
 		}
 		ran = append(ran, ranDrill{Drill: result, Folder: folder})
 	}
@@ -231,10 +232,10 @@ func runDrill(ctx context.Context, d drills.Drill, options drills.Options) (repo
 	}
 	result, err := drills.Run(ctx, d, options)
 	if errors.Is(err, processes.ErrNoProgram) || errors.Is(err, drills.ErrThrowAwayOnly) {
-		return result, usageError{fmt.Errorf("drill %s cannot run here: %w", d.Name, err)}
+		return result, cli.Usage(fmt.Errorf("drill %s cannot run here: %w", d.Name, err))
 	}
 	if err == nil && result.Result.Status == report.Skipped {
-		return result, usageError{fmt.Errorf("drill %s cannot run here: %s", d.Name, result.Result.Reason)}
+		return result, cli.Usage(fmt.Errorf("drill %s cannot run here: %s", d.Name, result.Result.Reason))
 	}
 	return result, err
 }
@@ -249,7 +250,7 @@ func defaultReports(day time.Time) string {
 }
 
 func showDrills(cmd *cobra.Command, output string, ran []ranDrill) error {
-	return render(cmd.OutOrStdout(), output, ran, func(w io.Writer) {
+	return cli.Render(cmd.OutOrStdout(), output, ran, func(w io.Writer) {
 		fmt.Fprintln(w, "DRILL\tSTATUS\tLOST\tDUPLICATED\tREORDERED\tPHANTOM\tRECOVERY\tTOOK\tREPORT")
 		for _, d := range ran {
 			v := d.Result.Verdict

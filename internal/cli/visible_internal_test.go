@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ func TestVisible(t *testing.T) {
 	} {
 		for size := 1; size <= len(test.text); size++ { // in pieces of every size
 			var out bytes.Buffer
-			v := &visible{to: &out}
+			v := &Visible{to: &out}
 			for rest := []byte(test.text); len(rest) > 0; {
 				piece := rest[:min(size, len(rest))]
 				if n, err := v.Write(piece); n != len(piece) || err != nil {
@@ -26,7 +26,7 @@ func TestVisible(t *testing.T) {
 				}
 				rest = rest[len(piece):]
 			}
-			v.end()
+			v.End()
 			if out.String() != test.want {
 				t.Fatalf("%s, in pieces of %d: %q, want %q", test.name, size, out.String(), test.want)
 			}
@@ -44,11 +44,11 @@ func FuzzVisible(f *testing.F) {
 	f.Add([]byte("\xc2\x9b\xe2\x80\xae\xf0\x9f\x98\x80\xff"), 1)
 	f.Fuzz(func(t *testing.T, text []byte, cut int) {
 		var out bytes.Buffer
-		v := &visible{to: &out}
+		v := &Visible{to: &out}
 		at := max(0, min(cut, len(text)))
 		_, _ = v.Write(text[:at])
 		_, _ = v.Write(text[at:])
-		v.end()
+		v.End()
 		for _, char := range out.String() {
 			if acts(char) || char == 0xfffd && !bytes.Contains(text, []byte("\ufffd")) {
 				t.Fatalf("%q became %q", text, out.String())

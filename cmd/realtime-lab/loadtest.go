@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/report"
 	"github.com/letswriteabook/realtime/lab/load/scenario"
@@ -28,10 +29,10 @@ A scenario passes, fails, or is skipped where the deployment lacks what it is ab
 as a limit. The exit code is 0 unless one fails, and 2 for wrong usage. INTERNAL_TOKEN in
 the environment opens the metrics page of a gateway on another machine; LOADTEST_TOKEN is
 the token that the sockets connect with.`,
-		Example: `  realtime loadtest broadcast-burst --client-count 1000 --event-count 100
-  realtime loadtest suite --config loadtest.json --output out --label nightly
-  realtime loadtest compare-runs out.before out`,
-		Args: arguments(cobra.NoArgs),
+		Example: `  realtime-lab loadtest broadcast-burst --client-count 1000 --event-count 100
+  realtime-lab loadtest suite --config loadtest.json --output out --label nightly
+  realtime-lab loadtest compare-runs out.before out`,
+		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, s := range scenario.All() {
@@ -48,7 +49,7 @@ func newScenario(s scenario.Scenario) *cobra.Command {
 	command := &cobra.Command{
 		Use:   s.Name,
 		Short: s.Summary,
-		Args:  arguments(cobra.NoArgs),
+		Args:  cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := target.config(cmd)
 			if err != nil {
@@ -56,13 +57,13 @@ func newScenario(s scenario.Scenario) *cobra.Command {
 			}
 			chosen, err := cfg.For(s.Name, s.Defaults, options.changed(cmd))
 			if err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
-			shown := newProgress()
+			shown := cli.NewProgress()
 			result := s.Run(cmd.Context(), environment(cfg, shown, s.Name), chosen)
-			shown.end()
+			shown.End()
 			if asJSON {
-				err = render(cmd.OutOrStdout(), "json", result, nil)
+				err = cli.Render(cmd.OutOrStdout(), "json", result, nil)
 			} else {
 				err = report.Text(cmd.OutOrStdout(), result)
 			}
@@ -79,12 +80,12 @@ func newScenario(s scenario.Scenario) *cobra.Command {
 }
 
 // environment is what scenarios of a command run in.
-func environment(cfg load.Config, shown *progress, name string) scenario.Env {
+func environment(cfg load.Config, shown *cli.Progress, name string) scenario.Env {
 	var mu sync.Mutex // guards shown, which is for one goroutine at a time
 	return scenario.Env{Config: cfg, Progress: func(step string, done, total int) {
 		mu.Lock()
 		defer mu.Unlock()
-		shown.report(name+": "+step, uint64(done), uint64(total))
+		shown.Report(name+": "+step, uint64(done), uint64(total))
 	}}
 }
 
@@ -117,7 +118,7 @@ func (f *targetFlags) config(cmd *cobra.Command) (load.Config, error) {
 	if f.file != "" {
 		var err error
 		if cfg, err = load.LoadConfig(f.file, scenario.Names()); err != nil {
-			return cfg, usageError{err}
+			return cfg, cli.Usage(err)
 		}
 	}
 	given := func(flag string) bool { return cmd.Flags().Changed(flag) }
@@ -142,7 +143,7 @@ func (f *targetFlags) config(cmd *cobra.Command) (load.Config, error) {
 	}
 	cfg.InternalToken, cfg.Token = os.Getenv("INTERNAL_TOKEN"), os.Getenv("LOADTEST_TOKEN")
 	if err := cfg.Validate(); err != nil {
-		return cfg, usageError{err}
+		return cfg, cli.Usage(err)
 	}
 	return cfg, nil
 }

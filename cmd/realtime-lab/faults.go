@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/signals"
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/lab/faults"
 	"github.com/letswriteabook/realtime/lab/processes"
 	"github.com/letswriteabook/realtime/lab/report"
@@ -23,51 +23,27 @@ import (
 // errFailed is returned when a row failed.
 var errFailed = errors.New("the fault run failed")
 
-// usageError is an error about how the command was called.
-type usageError struct{ error }
-
-func main() {
-	ctx, stop := signals.Handle(context.Background(), os.Stderr)
-	defer stop()
-	err := newCommand().ExecuteContext(ctx)
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "realtime-faults:", err)
-	if errors.As(err, new(usageError)) {
-		os.Exit(2)
-	}
-	os.Exit(1)
-}
-
-// options are the flags.
-type options struct {
+// faultFlags are the flags of a fault run.
+type faultFlags struct {
 	rows     string
 	out      string
 	ci, full bool
 	keep     bool
 }
 
-func newCommand() *cobra.Command {
-	var opts options
+func newFaults() *cobra.Command {
+	var opts faultFlags
 	command := &cobra.Command{
-		Use:   "realtime-faults",
+		Use:   "faults",
 		Short: "Hurt a system of real processes, and judge what it lost",
-		Long: `realtime-faults runs the rows of the fault matrix one after the other, each on a system of
+		Long: `faults runs the rows of the fault matrix one after the other, each on a system of
 its own on loopback, and prints what was lost, duplicated, reordered and made up, and how
 long the recovery took. It builds the programs itself and needs redis-server.`,
-		Example: `  realtime-faults
-  realtime-faults --rows 1,8 --full --out report`,
-		SilenceUsage: true, SilenceErrors: true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.NoArgs(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), opts) },
+		Example: `  realtime-lab faults
+  realtime-lab faults --rows 1,8 --full --out report`,
+		Args: cli.Arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runFaults(cmd.Context(), opts) },
 	}
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := command.Flags()
 	flags.StringVar(&opts.rows, "rows", "", "numbers of the rows, or names such as 28-server, comma-separated; empty: all of them")
 	flags.StringVar(&opts.out, "out", "", "folder for the report as JSON and Markdown; empty: none is written")
@@ -77,12 +53,12 @@ long the recovery took. It builds the programs itself and needs redis-server.`,
 	return command
 }
 
-func run(ctx context.Context, opts options) (err error) {
-	rows, err := choose(opts)
+func runFaults(ctx context.Context, opts faultFlags) (err error) {
+	rows, err := chooseRows(opts)
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "realtime-faults-")
+	dir, err := os.MkdirTemp("", "realtime-lab-")
 	if err != nil {
 		return err
 	}
@@ -96,7 +72,7 @@ func run(ctx context.Context, opts options) (err error) {
 		return err
 	}
 	run := report.Report{
-		Command: strings.Join(append([]string{"realtime-faults"}, os.Args[1:]...), " "), Began: time.Now().UTC(),
+		Command: strings.Join(append([]string{"realtime-lab"}, os.Args[1:]...), " "), Began: time.Now().UTC(),
 		Machine: map[string]string{
 			"system": runtime.GOOS + "/" + runtime.GOARCH, "cores": strconv.Itoa(runtime.NumCPU()), "network": "loopback",
 		},
@@ -131,8 +107,8 @@ func run(ctx context.Context, opts options) (err error) {
 	return nil
 }
 
-// choose returns the rows that were asked for.
-func choose(opts options) ([]faults.Row, error) {
+// chooseRows returns the rows that were asked for.
+func chooseRows(opts faultFlags) ([]faults.Row, error) {
 	all := faults.Rows()
 	if opts.ci {
 		all = slices.DeleteFunc(all, func(row faults.Row) bool { return !row.InCI })
@@ -145,7 +121,7 @@ func choose(opts options) ([]faults.Row, error) {
 		text = strings.TrimSpace(text)
 		asked := func(row faults.Row) bool { return strconv.Itoa(row.Number) == text || row.Name() == text }
 		if !slices.ContainsFunc(all, asked) {
-			return nil, usageError{fmt.Errorf("--rows: there is no row %q", text)}
+			return nil, cli.Usage(fmt.Errorf("--rows: there is no row %q", text))
 		}
 		for _, row := range all {
 			if asked(row) {

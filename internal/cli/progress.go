@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// progress tells how a long command goes: a bar that is drawn over itself on a
+// Progress tells how a long command goes: a bar that is drawn over itself on a
 // terminal, and a line every few seconds elsewhere. It is for one goroutine.
-type progress struct {
+type Progress struct {
 	out      io.Writer
 	terminal bool
 	step     string
@@ -23,18 +23,19 @@ const (
 	lineInterval = 5 * time.Second
 )
 
-// newProgress tells on standard error, so that output stays what was asked for.
-func newProgress() *progress {
-	return &progress{out: os.Stderr, terminal: isTerminal(os.Stderr)}
+// NewProgress returns a progress that tells on standard error, so that output stays what was asked for.
+func NewProgress() *Progress {
+	return &Progress{out: os.Stderr, terminal: IsTerminal(os.Stderr)}
 }
 
-func isTerminal(file *os.File) bool {
+// IsTerminal reports whether a file is a terminal.
+func IsTerminal(file *os.File) bool {
 	info, err := file.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// report is told how far a step is; total is 0 while that is not known.
-func (p *progress) report(step string, done, total uint64) {
+// Report is told how far a step is; total is 0 while that is not known.
+func (p *Progress) Report(step string, done, total uint64) {
 	interval := lineInterval
 	if p.terminal {
 		interval = drawInterval
@@ -59,8 +60,8 @@ func (p *progress) report(step string, done, total uint64) {
 	}
 }
 
-// end leaves the line of the bar. It may be called again.
-func (p *progress) end() {
+// End leaves the line of the bar. It may be called again.
+func (p *Progress) End() {
 	if p.terminal && p.step != "" {
 		fmt.Fprintln(p.out)
 	}

@@ -9,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/lab/drills"
 )
@@ -46,7 +48,7 @@ func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Runni
 	if len(names) != 1 || names[0] == allDrills {
 		return nil, errors.New("on a running system one drill is run at a time")
 	}
-	cfg, err := loadConfig()
+	cfg, err := server.LoadConfig(env.ToMap(os.Environ()))
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +80,13 @@ func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Runni
 // eraseDrill removes the jobs of a drill, as many as it can, or in a dry run makes sure
 // that it could.
 func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) error {
-	by := osUser()
+	by := cli.User()
 	if by == "" {
-		by = "realtime drill"
+		by = "realtime-lab drill"
 	}
 	var all error
 	for _, job := range jobs {
-		err := withOperator(ctx, func(operator *server.Operator, _ *progress) error {
+		err := withOperator(ctx, func(operator *server.Operator) error {
 			request := server.EraseRequest{JobID: job, By: by, Reason: "the end of the drill " + drill}
 			_, err := operator.Erase(ctx, request, dryRun, func(string, uint64, uint64) {})
 			return err
@@ -94,6 +96,21 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 		}
 	}
 	return all
+}
+
+// withOperator calls f with the log and the read models of the environment's settings.
+func withOperator(ctx context.Context, f func(*server.Operator) error) error {
+	cfg, err := server.LoadConfig(env.ToMap(os.Environ()))
+	if err != nil {
+		return err
+	}
+	cfg.LogLevel = "warn" // what the drill has to say it prints
+	operator, err := server.OpenOperator(ctx, cfg, false, server.NewLogger(os.Stderr, cfg))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stderr, "log:", operator.Where(ctx))
+	return errors.Join(f(operator), operator.Close())
 }
 
 // consent shows what drills will do to a running system, and fails without --i-know.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/metrics"
 	"github.com/letswriteabook/realtime/lab/load/report"
@@ -31,8 +32,8 @@ suite-summary.json, and a report as Markdown and as one HTML page.
 
 It exits with 1 when a scenario failed, and with --no-skips also when one was skipped, so
 that a limit or a server that is missing cannot pass for a scenario that holds.`,
-		Example: `  realtime loadtest suite --config loadtest.json --output out --label nightly
-  realtime loadtest suite broadcast-burst catch-up-burst --repeat 5 --output out`,
+		Example: `  realtime-lab loadtest suite --config loadtest.json --output out --label nightly
+  realtime-lab loadtest suite broadcast-burst catch-up-burst --repeat 5 --output out`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := target.config(cmd)
 			if err != nil {
@@ -45,29 +46,29 @@ that a limit or a server that is missing cannot pass for a scenario that holds.`
 			limits := load.Budgets{}
 			if budgets != "" {
 				if limits, err = load.LoadBudgets(budgets); err != nil {
-					return usageError{err}
+					return cli.Usage(err)
 				}
 			}
-			shown := newProgress()
+			shown := cli.NewProgress()
 			o := suite.Options{
 				Label: label, Dir: output, Scenarios: chosen, Repeat: repeat, NoSkips: noSkips, Budgets: limits,
 				Env: environment(cfg, shown, label), Flags: options.changed(cmd),
 				Done: func(r load.Result) {
-					shown.end()
+					shown.End()
 					fmt.Fprintf(cmd.ErrOrStderr(), "%-8s %-18s %8s  %s\n", r.Status, r.Scenario, duration(r.DurationMs), r.Reason)
 				},
 			}
 			if err := o.Validate(); err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			summary, results, err := suite.Run(cmd.Context(), o)
-			shown.end()
+			shown.End()
 			if err != nil && !errors.Is(err, suite.ErrFailed) {
 				return err
 			}
 			written := report.Write(output, summary, results)
 			if asJSON {
-				written = errors.Join(written, render(cmd.OutOrStdout(), "json", summary, nil))
+				written = errors.Join(written, cli.Render(cmd.OutOrStdout(), "json", summary, nil))
 			}
 			return errors.Join(err, written)
 		},
@@ -100,7 +101,7 @@ func chooseScenarios(names, file []string) ([]scenario.Scenario, error) {
 	for _, name := range names {
 		s, known := scenario.Find(name)
 		if !known {
-			return nil, usageError{fmt.Errorf("there is no scenario %q: there are %q", name, scenario.Names())}
+			return nil, cli.Usage(fmt.Errorf("there is no scenario %q: there are %q", name, scenario.Names()))
 		}
 		chosen = append(chosen, s)
 	}
@@ -113,7 +114,7 @@ func newCompareMetrics() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "compare-metrics BASE TARGET",
 		Short: "Show what differs between two metrics pages that a suite kept",
-		Args:  arguments(cobra.MaximumNArgs(2)),
+		Args:  cli.Arguments(cobra.MaximumNArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pages := append([]string{}, args...)
 			for _, page := range []string{baseline, target} {
@@ -122,7 +123,7 @@ func newCompareMetrics() *cobra.Command {
 				}
 			}
 			if len(pages) != 2 {
-				return usageError{fmt.Errorf("%d metrics pages: want two, as BASE TARGET or --baseline BASE --target TARGET", len(pages))}
+				return cli.Usage(fmt.Errorf("%d metrics pages: want two, as BASE TARGET or --baseline BASE --target TARGET", len(pages)))
 			}
 			before, err := metrics.Load(pages[0])
 			if err != nil {
@@ -134,10 +135,10 @@ func newCompareMetrics() *cobra.Command {
 			}
 			differences := metrics.Compare(before, after, all)
 			if output != "" {
-				err = writeFile(output, func(w io.Writer) error { return render(w, "json", differences, nil) })
+				err = writeFile(output, func(w io.Writer) error { return cli.Render(w, "json", differences, nil) })
 			}
 			if asJSON {
-				return errors.Join(err, render(cmd.OutOrStdout(), "json", differences, nil))
+				return errors.Join(err, cli.Render(cmd.OutOrStdout(), "json", differences, nil))
 			}
 			return errors.Join(err, metrics.Print(cmd.OutOrStdout(), differences))
 		},
@@ -172,7 +173,7 @@ repetitions (suite --repeat), and more than what a clock can show. So does a sce
 passed and no longer does.
 
 It exits with 3 when something got worse.`,
-		Args: arguments(cobra.ExactArgs(2)),
+		Args: cli.Arguments(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			comparison, err := suite.CompareRuns(args[0], args[1], tolerance)
 			if err != nil {
@@ -182,9 +183,9 @@ It exits with 3 when something got worse.`,
 			if asJSON {
 				output = "json"
 			}
-			err = render(cmd.OutOrStdout(), output, comparison, func(w io.Writer) { comparison.Table(w) })
+			err = cli.Render(cmd.OutOrStdout(), output, comparison, func(w io.Writer) { comparison.Table(w) })
 			if err == nil && comparison.Regressions > 0 {
-				err = differsError{fmt.Errorf("%d regressions", comparison.Regressions)}
+				err = cli.Differs(fmt.Errorf("%d regressions", comparison.Regressions))
 			}
 			return err
 		},

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"bytes"
@@ -9,24 +9,24 @@ import (
 func TestProgress(t *testing.T) {
 	t.Parallel()
 	var bar bytes.Buffer
-	p := &progress{out: &bar, terminal: true}
-	p.report("fill", 0, 10)
-	p.report("fill", 3, 10) // too soon to be drawn
-	p.report("fill", 10, 10)
-	p.report("copy", 5, 0)
-	p.end()
-	p.end()
+	p := &Progress{out: &bar, terminal: true}
+	p.Report("fill", 0, 10)
+	p.Report("fill", 3, 10) // too soon to be drawn
+	p.Report("fill", 10, 10)
+	p.Report("copy", 5, 0)
+	p.End()
+	p.End()
 	want := "\rfill [" + strings.Repeat(".", 30) + "]   0 %\rfill [" + strings.Repeat("#", 30) + "] 100 %\n\rcopy: 5\n"
 	if bar.String() != want {
 		t.Errorf("a terminal gets %q, want %q", bar.String(), want)
 	}
 	var lines bytes.Buffer
-	p = &progress{out: &lines}
+	p = &Progress{out: &lines}
 	for done := range uint64(100) {
-		p.report("fill", done, 100)
+		p.Report("fill", done, 100)
 	}
-	p.report("copy", 5, 0)
-	p.end()
+	p.Report("copy", 5, 0)
+	p.End()
 	if want := "fill: 0 of 100\ncopy: 5\n"; lines.String() != want {
 		t.Errorf("a file gets %q, want %q", lines.String(), want)
 	}

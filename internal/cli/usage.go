@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"errors"
+	"os/user"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is an error about how a command was called.
+type usageError struct{ error }
+
+func (e usageError) Error() string { return e.error.Error() + " (see --help)" }
+
+// Unwrap returns the cause.
+func (e usageError) Unwrap() error { return e.error }
+
+// Usage marks an error as one about how the command was called: the program exits with 2.
+func Usage(err error) error { return usageError{err} }
+
+// IsUsage reports whether an error is one about how the command was called.
+func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
+
+// Arguments marks what a check of the arguments finds as an error of usage.
+func Arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return Usage(err)
+		}
+		return nil
+	}
+}
+
+// differsError is the error of a command that worked, and found differences.
+type differsError struct{ error }
+
+// Differs marks the error of a command that worked, and whose comparison or trial found
+// what should not be: the program exits with 3.
+func Differs(err error) error { return differsError{err} }
+
+// IsDiffers reports whether an error was marked by [Differs].
+func IsDiffers(err error) bool { return errors.As(err, new(differsError)) }
+
+// User returns the name of the user that runs the command, empty if that is unknown.
+func User() string {
+	current, err := user.Current()
+	if err != nil {
+		return ""
+	}
+	return current.Username
+}
