@@ -20,6 +20,10 @@ type Intake interface {
 // paceBytes bounds one read from a client, and so by how much it may exceed its rate.
 const paceBytes = 16 << 10
 
+// pacePause is the shortest wait of a client that has sent too much: what it may send
+// meanwhile is read at once afterwards, and not a few bytes at a time.
+const pacePause = 50 * time.Millisecond
+
 // packetCostBytes is what a packet costs beside its bytes, so that many small ones are
 // bounded, too.
 const packetCostBytes = 128
@@ -69,7 +73,7 @@ func (p *pace) wait(done <-chan struct{}) {
 	if pause <= 0 {
 		return
 	}
-	timer := time.NewTimer(pause)
+	timer := time.NewTimer(max(pause, pacePause))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -108,6 +108,10 @@ func (s *Session) QueuedBytes() int {
 	return s.queue.unsentBytes
 }
 
+// Charge notes that something the client asked for costs as much as so many bytes of its
+// messages, see [Config.NewIntake].
+func (s *Session) Charge(bytes int) { s.pace.spend(bytes) }
+
 // Open reports whether the session still takes frames.
 func (s *Session) Open() bool {
 	s.mu.Lock()

@@ -31,15 +31,16 @@ type answer struct {
 	control   *http.ResponseController
 	request   context.Context
 	catalogue *messaging.Catalogue
+	work      func(context.Context) (done func(), err error) // see [hub.Hub.Work]
 	// chunk is what has not been written: less than answerChunkBytes, and one item.
 	chunk   []byte
 	count   int
 	started bool
 }
 
-func newAnswer(w http.ResponseWriter, r *http.Request, catalogue *messaging.Catalogue) *answer {
+func newAnswer(w http.ResponseWriter, r *http.Request, catalogue *messaging.Catalogue, work func(context.Context) (func(), error)) *answer {
 	return &answer{
-		writer: w, control: http.NewResponseController(w), request: r.Context(), catalogue: catalogue,
+		writer: w, control: http.NewResponseController(w), request: r.Context(), catalogue: catalogue, work: work,
 		chunk: []byte(`{"items":[`),
 	}
 }
@@ -47,6 +48,19 @@ func newAnswer(w http.ResponseWriter, r *http.Request, catalogue *messaging.Cata
 // add adds one item. An error of the catalogue, which errors.Is tells from one of the
 // connection by [errWrite], leaves the answer as it was.
 func (a *answer) add(record messaging.Record) error {
+	if err := a.encode(record); err != nil || len(a.chunk) < answerChunkBytes {
+		return err
+	}
+	return a.flush()
+}
+
+// encode appends one item to the chunk.
+func (a *answer) encode(record messaging.Record) error {
+	done, err := a.work(a.request)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errWrite, err)
+	}
+	defer done()
 	before := len(a.chunk)
 	if a.count > 0 {
 		a.chunk = append(a.chunk, ',')
@@ -59,10 +73,7 @@ func (a *answer) add(record messaging.Record) error {
 	}
 	a.chunk = append(longer[:start], escapeSeparators(longer[start:])...)
 	a.count++
-	if len(a.chunk) < answerChunkBytes {
-		return nil
-	}
-	return a.flush()
+	return nil
 }
 
 // finish writes what is left of the answer.

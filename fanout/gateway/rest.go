@@ -54,7 +54,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 // answerEvents writes one page of events.
 func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, jobID string, query eventsQuery) {
 	setPageHeaders(w.Header())
-	page := newAnswer(w, r, g.catalogue)
+	page := newAnswer(w, r, g.catalogue, g.hub.Work)
 	defer page.cutOff()()
 	found, err := g.hub.List(r.Context(), client, jobID, query.Query, func(record messaging.Record) (bool, error) {
 		err := page.add(record)

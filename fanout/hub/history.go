@@ -30,6 +30,7 @@ var (
 type history struct {
 	log        Log
 	projection Projection // nil without MongoDB
+	work       gate       // for what encodes many records
 	encode     func(messaging.Record) *Event
 	flights    *flights
 	patience   time.Duration // with the projection, for what the log has as well
@@ -249,9 +250,11 @@ func (h *history) older(ctx context.Context, by asker, jobID string, names []str
 	return shared.page, shared.taken, err
 }
 
-// page encodes records.
+// page encodes records. It waits for the gate, which nobody keeps for long.
 func (h *history) page(records []messaging.Record, source messaging.Source) page {
 	result := page{events: make([]*Event, 0, len(records)), source: source, through: lastSequence(records)}
+	_ = h.work.enter(context.Background()) // which does not end
+	defer h.work.leave()
 	now := time.Now()
 	for _, record := range records {
 		if ev := h.encode(record); ev != nil {

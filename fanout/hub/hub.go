@@ -35,6 +35,8 @@ type Config struct {
 	// ReadTimeout bounds one read of the history. ProjectionTimeout is how long MongoDB
 	// is waited for with what the log has as well: later it counts as down.
 	ReadTimeout, ProjectionTimeout time.Duration
+	// LogInProcess says that the log answers with the processors of this process.
+	LogInProcess bool
 	// ListingBytes bounds what the listings that are in flight (see [Hub.List]) have
 	// read of the history and not shown yet; at least 2 MiB are used.
 	ListingBytes int64
@@ -129,8 +131,12 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	if projection != nil {
 		projection = countedProjection{projection, reads.WithLabelValues(string(messaging.SourceMongoDB))}
 	}
+	work, read := newGate(), log
+	if cfg.LogInProcess {
+		read = gatedLog{log, work}
+	}
 	hub.history = &history{
-		log: countedLog{log, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
+		work: work, log: countedLog{read, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
 		patience:    cfg.ProjectionTimeout,
 		flights:     newFlights(hub.crew, hub.guard, cfg.ReadTimeout, hub.metrics.sharedReads),
 		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},

@@ -8,11 +8,16 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
+// connectCostBytes is what joining a namespace costs beside the bytes of the CONNECT: it
+// takes far more than reading an event.
+const connectCostBytes = 4 << 10
+
 // connect runs a client's wish to join a namespace.
 func (c *connection) connect(packet Packet) error {
 	if c.find(packet.Namespace) != nil {
 		return fmt.Errorf("%w: second CONNECT to one namespace", ErrPacket)
 	}
+	c.session.Charge(connectCostBytes)
 	if allow := c.server.cfg.AllowNamespace; allow != nil {
 		if refusal := allow(c.session.Request(), c.asked); refusal != nil {
 			if err := c.refuse(packet.Namespace, refusal); err != nil {

@@ -308,6 +308,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	pace := hub.DefaultConfig()
 	pace.ListingBytes = a.cfg.MaxAnswers
+	pace.LogInProcess = a.cfg.NATSURL == ""
 	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0}
 	hub, err := hub.New(hubLog{a.log}, tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// samples are how long events were on their way to clients of this process, each
-// with the moment of its publishing.
+// samples are how long things took, such as events on their way to clients of this
+// process, each with the moment at which it began: for an event that of its publishing.
 type samples struct {
 	mu  sync.Mutex // guards all
 	all []sample
