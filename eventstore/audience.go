@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -40,6 +41,7 @@ type Audience interface {
 // ask, until ctx ends; then it returns nil.
 func (l *Log) ServeAudience(ctx context.Context, audience Audience) error {
 	queue := make(chan *nats.Msg, audienceQueue)
+	guard := contain.New(l.metrics.panics, l.logger)
 	for _, prefix := range []string{replayPrefix, followersPrefix} {
 		sub, err := l.conn.ChanSubscribe(prefix+"*", queue)
 		if err != nil {
@@ -52,7 +54,7 @@ func (l *Log) ServeAudience(ctx context.Context, audience Audience) error {
 		case <-ctx.Done():
 			return nil
 		case msg := <-queue:
-			if err := l.serveAudience(msg, audience); err != nil {
+			if err := guard.Do("audience", func() error { return l.serveAudience(msg, audience) }); err != nil {
 				l.metrics.foreign.Inc()
 				l.logger.Debug("message to the audience cannot be served", "error", err)
 			}

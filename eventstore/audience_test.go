@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -19,7 +20,7 @@ func (a audience) Show(replay messaging.Replay) { a.shown <- replay }
 func (a audience) Followers(string) int         { return a.followers }
 
 // serveAudience serves until the test ends, and returns once questions are answered.
-func (b *bundle) serveAudience(t *testing.T, a audience) {
+func (b *bundle) serveAudience(t *testing.T, a eventstore.Audience) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

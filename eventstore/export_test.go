@@ -3,6 +3,8 @@ package eventstore
 import (
 	"context"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The parts of the package that only its tests reach from outside.
@@ -31,3 +33,7 @@ func SetProcess(h *Held, pid int) error {
 		return true
 	})
 }
+
+// WrapJetStream puts something in front of what the log publishes with. It is called
+// before the log is used by others.
+func (l *Log) WrapJetStream(wrap func(jetstream.JetStream) jetstream.JetStream) { l.js = wrap(l.js) }

@@ -17,6 +17,8 @@ const (
 	dropInvalidID dropReason = "invalid-id"
 	// dropStopped: there was no time left to store it.
 	dropStopped dropReason = "stopped"
+	// dropPanic: the attempt to store it panicked.
+	dropPanic dropReason = "panic"
 	// dropTooLarge: it is larger than is allowed here, or by the server.
 	dropTooLarge dropReason = "too-large"
 )
@@ -42,7 +44,7 @@ func newSessionMetrics(registerer prometheus.Registerer, waiting func() int) (*s
 			Name: "realtime_eventstore_session_save_retries_total", Help: "Attempts to store a state or a removal that failed and are made again.",
 		}, []string{"cause"}),
 	}
-	for _, reason := range []dropReason{dropBound, dropInvalidID, dropStopped, dropTooLarge} {
+	for _, reason := range []dropReason{dropBound, dropInvalidID, dropPanic, dropStopped, dropTooLarge} {
 		m.dropped.WithLabelValues(string(reason))
 	}
 	for _, cause := range causes {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // sessionIDBytes is the length of a session's id: 128 bits in base64url.
@@ -103,6 +105,7 @@ type Sessions struct {
 	cfg     SessionsConfig
 	logger  *slog.Logger
 	metrics *sessionMetrics
+	guard   *contain.Guard
 
 	waiting *waiting
 	// bucket is the configuration of the bucket as it was last made or found.
@@ -134,6 +137,7 @@ func OpenSessions(ctx context.Context, log *Log, cfg SessionsConfig, logger *slo
 		log:     log,
 		cfg:     cfg,
 		logger:  logger,
+		guard:   contain.New(log.metrics.panics, logger),
 		waiting: newWaiting(cfg.MaxWaitingBytes),
 		wake:    make(chan struct{}, 1),
 	}

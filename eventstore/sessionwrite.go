@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // sessionWriters is how many saves are in flight at once: enough to keep a
@@ -59,7 +61,7 @@ func (s *Sessions) write(ctx, flushing context.Context) {
 		if more {
 			signal(s.wake)
 		}
-		err := s.store(flushing, next)
+		err := s.guard.Do("session writer", func() error { return s.store(flushing, next) })
 		switch {
 		case err == nil:
 			s.metrics.saved.Inc()
@@ -69,6 +71,10 @@ func (s *Sessions) write(ctx, flushing context.Context) {
 			if failing {
 				pause, failing = newPause(firstAppendPause, longestSavePause), false
 			}
+			continue
+		case !next.removed && errors.Is(err, contain.ErrPanic): // which the next attempt would meet, too
+			s.metrics.dropped.WithLabelValues(string(dropPanic)).Inc()
+			s.waiting.refused(next.id)
 			continue
 		case !next.removed && (errors.Is(err, nats.ErrMaxPayload) || hasCode(err, codeExceedsMaximum)):
 			s.metrics.dropped.WithLabelValues(string(dropTooLarge)).Inc()

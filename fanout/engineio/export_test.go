@@ -46,3 +46,16 @@ func (s *Scanner) Next() (uint64, bool) { return s.next() }
 
 // HeadBytes is what is kept of a message that is too large.
 const HeadBytes = headBytes
+
+// BreakHeartbeat makes the session's next heartbeat panic, and has it at once.
+func (s *Session) BreakHeartbeat() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.transport = brokenTransport{s.transport}
+	s.timer.Reset(0)
+}
+
+// brokenTransport takes no ping.
+type brokenTransport struct{ transport }
+
+func (brokenTransport) take(Frame) bool { panic("for the test") }

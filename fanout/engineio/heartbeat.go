@@ -24,28 +24,32 @@ func (s *Session) schedule(due time.Time) {
 
 // beat is the timer's function.
 func (s *Session) beat() {
+	defer s.server.guard.Recover("session timer", s.fail)
+	if reason := s.pulsed(); reason != "" {
+		s.abort(reason, frameClose)
+	}
+}
+
+// pulsed does what the heartbeat is due for. It returns the reason to end the session
+// for, or nothing.
+func (s *Session) pulsed() (ends string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	switch {
 	case s.state == stateClosed:
-		s.mu.Unlock()
-		return
 	case s.state == stateClosing && time.Now().Before(s.pulse.due):
 		s.schedule(s.pulse.due) // this beat was under way when Close came
 	case s.state == stateClosing:
-		s.mu.Unlock()
-		s.abort(s.reason, frameClose)
-		return
+		return s.reason
 	case s.pulse.awaiting && !s.pulse.seen.After(s.pulse.pinged):
-		s.mu.Unlock()
-		s.abort(ReasonPingTimeout, frameClose)
-		return
+		return ReasonPingTimeout
 	case s.pulse.awaiting: // a client that sends is alive, pong or not
 		s.pulse.awaiting = false
 		s.schedule(s.pulse.seen.Add(s.server.cfg.PingInterval))
 	default:
 		s.ping()
 	}
-	s.mu.Unlock()
+	return ""
 }
 
 // ping sends one. Its timeout counts from when it was due, as the client's own

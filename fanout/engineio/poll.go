@@ -71,6 +71,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 
 // endPoll answers a waiting poll with noop.
 func (s *Session) endPoll() {
+	defer s.server.guard.Recover("session timer", s.fail)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if transport, ok := s.transport.(*polling); ok {

@@ -1,7 +1,5 @@
 package engineio
 
-import "runtime/debug"
-
 // turn lets one callback of a session run at a time. It guards no fields: the
 // methods of [Session] never wait for it, so a callback may call any of them.
 type turn chan struct{}
@@ -12,15 +10,22 @@ func newTurn() turn { return make(turn, 1) }
 // the session, not the process, and leaves nothing behind.
 func (s *Session) call(callback func()) {
 	s.turn <- struct{}{}
-	defer func() {
-		<-s.turn
-		if cause := recover(); cause != nil {
-			s.server.metrics.panics.Inc()
-			s.server.logger.Error("panic in a session's callback", "session", s.Tag(), "panic", cause, "stack", string(debug.Stack()))
-			s.server.running.Go(func() { s.abort(ReasonInternal, frameClose) })
-		}
-	}()
+	defer func() { <-s.turn }()
+	defer s.recovered()
 	callback()
+}
+
+// recovered ends a panic of the callback that defers it.
+func (s *Session) recovered() {
+	if cause := recover(); cause != nil {
+		s.server.guard.Note("session callback", cause, "session", s.Tag())
+		s.fail()
+	}
+}
+
+// fail ends a session after a panic. It does not wait.
+func (s *Session) fail() {
+	s.server.running.Go(func() { s.abort(ReasonInternal, frameClose) })
 }
 
 // Later runs a callback in turn with those of [Receiver], on a goroutine of its

@@ -66,6 +66,7 @@ func (w *webSocket) giveUp() {
 // expired cuts a WebSocket that did not finish the upgrade in time; the
 // session goes on with polling.
 func (w *webSocket) expired() {
+	defer w.server.guard.Recover("session timer", w.session.fail)
 	if w.stage.Load() != stageActive {
 		w.conn.closeNow()
 	}

@@ -88,24 +88,30 @@ func (w *webSocket) abort(Frame) { w.conn.closeNow() }
 // sent runs on melody's writing goroutine after each frame.
 func (w *webSocket) sent(data []byte) {
 	defer w.server.guard.Recover("WebSocket writer", func() { _ = w.conn.Conn.Close() })
-	s := w.session
 	w.server.metrics.sent.Inc()
-	s.mu.Lock()
-	w.inflight--
-	frame := Frame{Data: data, offered: w.offered&1 != 0}
-	w.offered >>= 1
-	waiting := s.sent(costBytes(frame), controlCostBytes(frame))
-	if s.state != stateClosed && s.transport == w {
-		s.refill()
-	}
-	last := w.inflight == 0
-	s.mu.Unlock()
+	waiting, last := w.account(data)
 	if last {
 		w.conn.flush()
 	}
 	if waiting != nil {
 		waiting.Room()
 	}
+}
+
+// account notes that a frame was sent, and moves the next ones up. It returns whom to
+// tell that there is room again, or nil, and whether no frame is left.
+func (w *webSocket) account(data []byte) (waiting Receiver, last bool) {
+	s := w.session
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w.inflight--
+	frame := Frame{Data: data, offered: w.offered&1 != 0}
+	w.offered >>= 1
+	waiting = s.sent(costBytes(frame), controlCostBytes(frame))
+	if s.state != stateClosed && s.transport == w {
+		s.refill()
+	}
+	return waiting, w.inflight == 0
 }
 
 // received runs on the goroutine that reads the connection.

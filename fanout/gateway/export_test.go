@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"encoding/json"
 	"net/url"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -41,4 +43,20 @@ func CheckQuery(values url.Values) (limit int, err error) {
 // Throttled counts the reads that waited, or in a dry run would have.
 func (g *Gateway) Throttled(dryRun bool) prometheus.Counter {
 	return g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
+}
+
+// ParseSubscribe reads the argument of a subscribe request.
+func ParseSubscribe(raw []byte) (jobID string, position messaging.Position, problem *messaging.Problem) {
+	c := &client{gateway: &Gateway{policy: Policy{CatchUpLimit: 1}}}
+	jobID, from, problem := c.parseSubscribe([]json.RawMessage{raw})
+	return jobID, from.Position, problem
+}
+
+// Recover reads the auth of a CONNECT and looks for the session that it names. It
+// reports whether a session is still claimed afterwards, and whether one was recovered.
+func Recover(sessions Sessions, auth []byte) (claimed, recovered bool) {
+	g := &Gateway{sessions: sessions, claims: make(map[string]struct{}), clients: make(map[string]*client)}
+	_, recovered, release := g.recall(auth, "", "", time.Time{})
+	release()
+	return len(g.claims) > 0, recovered
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // FuzzSequence: what is taken for a position is written as digits and nothing
@@ -61,6 +62,48 @@ func FuzzEventsQuery(f *testing.F) {
 		}
 		if err != nil && len(err.Error()) > 500 {
 			t.Fatalf("%q: an error of %d bytes", raw, len(err.Error()))
+		}
+	})
+}
+
+// FuzzSubscribe: a subscribe request leads to a jobId that may be one and to a position
+// within its bounds, or to a problem that is short enough to be sent back.
+func FuzzSubscribe(f *testing.F) {
+	for _, seed := range []string{
+		`{"jobId":"a"}`, `{"jobId":" a ","since":3}`, `{"jobId":"a","since":"e:3"}`, `{"jobId":"a","since":"3","epoch":"e"}`, `{"jobId":1}`, `{}`, `[]`, `"a"`, `null`,
+		`{"jobId":"\u0000"}`, `{"jobId":"a","since":-1}`, `{"jobId":"a","since":null}`, `{"jobId":"a","jobId":"b"}`, `{"jobId":"a","since":1,"epoch":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		jobID, position, problem := gateway.ParseSubscribe(raw)
+		if problem != nil {
+			text, err := json.Marshal(problem)
+			if err != nil || len(text) > 4096 || problem.Code == "" {
+				t.Fatalf("%q: problem %s, %v", raw, text, err)
+			}
+			return
+		}
+		if err := messaging.ValidateJobID(jobID); err != nil {
+			t.Fatalf("%q: jobId %q: %v", raw, jobID, err)
+		}
+		if len(position.Epoch) > messaging.MaxEpochBytes {
+			t.Fatalf("%q: an epoch of %d bytes", raw, len(position.Epoch))
+		}
+	})
+}
+
+// FuzzAuth: whatever stands in the auth of a CONNECT, no session is recovered that is not
+// there, and none is claimed afterwards.
+func FuzzAuth(f *testing.F) {
+	for _, seed := range []string{
+		`{"pid":"0123456789012345678901","offset":"0:0"}`, `{"pid":"AAAAAAAAAAAAAAAAAAAAAA"}`, `{"pid":1}`, `{"token":"x","recovery":true}`, `{"recovery":"yes"}`, ``, `[]`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, auth []byte) {
+		if claimed, recovers := gateway.Recover(newMemorySessions(), auth); claimed || recovers {
+			t.Fatalf("%q: claimed %t, recovered %t", auth, claimed, recovers)
 		}
 	})
 }

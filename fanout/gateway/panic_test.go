@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -64,6 +66,69 @@ func TestPanicCostsItsClientOnly(t *testing.T) {
 			log.publish("a/live", 1)
 			expect(t, honest, "novel.domain-event")
 			valve.bomb("") // for the end of the test
+		})
+	}
+}
+
+// So does the loop that saves sessions again: it closes the client whose turn panicked,
+// and goes on with the others.
+func TestPanicInTheRefreshClosesItsClientOnly(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Sessions.Load", "Sessions.Save"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			valve := &valve{entered: make(chan struct{}, 1)}
+			sessions := newMemorySessions()
+			saves := make(chan struct{}, 1)
+			sessions.entered = func(called string) {
+				valve.pass(called)
+				if called == "Sessions.Save" {
+					select {
+					case saves <- struct{}{}:
+					default:
+					}
+				}
+			}
+			s := setup(t, options{sessions: sessions, recovery: gateway.RecoveryAll, refresh: 160 * time.Millisecond})
+			victim := s.connect()
+			valve.bomb(method)
+			await(t, "the end of the client", victim.Ended())
+			valve.bomb("")
+			next := s.connect()
+			for range 3 { // that of its connect, and two of the loop
+				await(t, "a save", saves)
+			}
+			next.emit("ping")
+			expect(t, next, messaging.EventPong)
+			if n := s.diary.count("level=ERROR", "panic"); n != 1 {
+				t.Errorf("%d lines about the panics", n)
+			}
+		})
+	}
+}
+
+// So do the timers of a client. What panics in them is the log, which they write to.
+func TestPanicInATimerClosesItsClient(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		code messaging.Code
+		opts options
+	}{
+		{messaging.CodeIdleTimeout, options{limits: guardrails.Limits{IdleTimeout: 200 * time.Millisecond}}},
+		{messaging.CodeTokenExpired, options{tokens: bookOf(t, time.Now().Add(2*time.Second))}},
+	}
+	for _, test := range tests {
+		t.Run(string(test.code), func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, test.opts)
+			s.diary.set("code=" + string(test.code))
+			victim, refusal := s.connectWith(map[string]string{"token": "ann"}, nil)
+			if refusal != nil {
+				t.Fatal(refusal)
+			}
+			await(t, "the end of the client", victim.Ended())
+			wait(t, "the panic to be counted", func() bool { return s.metric("realtime_fanout_panics_total") == 1 })
+			wait(t, "the connection to be given back", func() bool { return s.snapshot().TotalConnections == 0 })
 		})
 	}
 }

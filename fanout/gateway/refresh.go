@@ -23,7 +23,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case evicted := <-g.evictions:
-			g.forgetEvicted(ctx, evicted)
+			_ = g.hub.Guard().Do("session eviction", func() error { g.forgetEvicted(ctx, evicted); return nil }) // noted there
 			continue
 		case <-ticker.C:
 		}
@@ -52,18 +52,25 @@ func (g *Gateway) part(step int) []*client {
 func (g *Gateway) refresh(ctx context.Context, part []*client) {
 	readable := true
 	for _, c := range part {
-		if readable {
-			var moved bool
-			if moved, readable = g.moved(ctx, c); moved {
-				g.keeping.Drop(c.pid)
-				g.leave(c)
-				continue
-			}
-		}
-		c.mu.Lock()
-		c.save()
-		c.mu.Unlock()
+		g.refreshOne(ctx, c, &readable)
 	}
+}
+
+// refreshOne is refresh for one client, which a panic ends. readable says whether
+// sessions can be read, and is changed once they cannot.
+func (g *Gateway) refreshOne(ctx context.Context, c *client, readable *bool) {
+	defer g.hub.Guard().Recover("session refresh", c.sink.Abort)
+	if *readable {
+		var moved bool
+		if moved, *readable = g.moved(ctx, c); moved {
+			g.keeping.Drop(c.pid)
+			g.leave(c)
+			return
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.save()
 }
 
 // moved reports whether another socket than the client's has its session, and

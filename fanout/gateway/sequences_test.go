@@ -39,6 +39,7 @@ func FuzzSequences(f *testing.F) {
 	}
 	s := setup(f, options{sessions: newMemorySessions(), sockets: func(c *socketio.Config) {
 		const soon = 300 * time.Millisecond
+		c.MaxEventBytes = 16 << 10
 		c.PingInterval, c.PingTimeout, c.ConnectTimeout, c.UpgradeTimeout, c.WriteTimeout = soon, soon, soon, soon, soon
 	}})
 	// Measured in the process that runs the inputs, with its engine, and after what is made
@@ -137,7 +138,7 @@ func (q *sequence) run(steps []byte) {
 	}
 	for n := 0; n < maxSteps && len(steps) > 0; n++ {
 		q.collect()
-		switch what := next(); what % 14 {
+		switch what := next(); what % 15 {
 		case 0:
 			q.open("")
 			q.say("40")
@@ -182,6 +183,8 @@ func (q *sequence) run(steps []byte) {
 			}
 		case 13:
 			q.log.publish(fmt.Sprintf("job-%d", next()%4), 1)
+		case 14: // more than is kept of one message
+			q.say([]string{"42", "40", "43", "451-", ""}[next()%5] + `["` + strings.Repeat("x", 100_000) + `"]`)
 		}
 	}
 }

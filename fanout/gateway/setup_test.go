@@ -220,15 +220,26 @@ func (s *stage) snapshot() gateway.Snapshot { return s.gateway.Snapshot() }
 
 // diary collects what is logged.
 type diary struct {
-	mu   sync.Mutex // guards text
+	mu   sync.Mutex // guards both
 	text bytes.Buffer
+	bomb string // a line with it panics; empty: none does
 }
 
 // Write implements io.Writer.
 func (d *diary) Write(line []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.bomb != "" && bytes.Contains(line, []byte(d.bomb)) {
+		panic("for the test")
+	}
 	return d.text.Write(line)
+}
+
+// set makes the next lines with a text panic.
+func (d *diary) set(bomb string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bomb = bomb
 }
 
 // count returns how many lines have all of the parts.

@@ -32,7 +32,7 @@ func New(panics prometheus.Counter, logger *slog.Logger) *Guard {
 // what the goroutine worked for.
 func (g *Guard) Recover(goroutine string, after func()) {
 	if cause := recover(); cause != nil {
-		g.note(goroutine, cause)
+		g.Note(goroutine, cause)
 		if after != nil {
 			after()
 		}
@@ -43,16 +43,19 @@ func (g *Guard) Recover(goroutine string, after func()) {
 func (g *Guard) Do(goroutine string, work func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			g.note(goroutine, cause)
+			g.Note(goroutine, cause)
 			err = fmt.Errorf("%w: %v", ErrPanic, cause)
 		}
 	}()
 	return work()
 }
 
-func (g *Guard) note(goroutine string, cause any) {
+// Note takes a panic that its caller has recovered, in place of Recover. attrs are added
+// to the line in the log.
+func (g *Guard) Note(goroutine string, cause any, attrs ...any) {
 	g.panics.Inc()
 	if _, logged := g.logged.LoadOrStore(goroutine, true); !logged {
-		g.logger.Error("a goroutine panicked; later panics of it are counted only", "goroutine", goroutine, "panic", cause, "stack", string(debug.Stack()))
+		attrs = append(attrs, "goroutine", goroutine, "panic", cause, "stack", string(debug.Stack()))
+		g.logger.Error("a goroutine panicked; later panics of it are counted only", attrs...)
 	}
 }

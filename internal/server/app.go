@@ -22,6 +22,7 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/internal/buildinfo"
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -44,6 +45,7 @@ type App struct {
 	guests   []guest
 
 	handshakes  *handshakes
+	requests    *contain.Guard
 	connections *connections
 	drained     time.Time // when DRAIN_SECONDS end; zero before the stop
 
@@ -89,6 +91,13 @@ func (a *App) open(ctx context.Context) error {
 	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {
 		return err
 	}
+	panics := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "realtime_app_panics_total", Help: "HTTP requests that panicked. Anything but 0 is a defect.",
+	})
+	if err = a.registry.Register(panics); err != nil {
+		return err
+	}
+	a.requests = contain.New(panics, a.logger)
 	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
 		return err
 	}

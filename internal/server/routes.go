@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // serveClients adds what clients ask for.
@@ -70,6 +71,15 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
+// contained counts a request that panics, logs the first one and closes its connection.
+func contained(guard *contain.Guard, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// net/http would log each one, with its stack, and count none.
+		defer guard.Recover("HTTP request", func() { panic(http.ErrAbortHandler) })
+		next.ServeHTTP(w, r)
+	})
+}
+
 // below serves every route below a path as well, for a gateway that shares its host
 // with others behind a proxy that keeps the path. Without the path the routes stay
 // where they are, for probes that do not go through the proxy.
@@ -110,7 +120,7 @@ func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeM
 		// Event streams, polls and pages of history set deadlines of their own, which move
 		// as the client reads.
 		WriteTimeout: answerTimeout,
-		Handler:      a.handshakes.served(secured(below(a.cfg.BasePath, withRelativeRedirects(handler, withMethods(handler))))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler:      a.handshakes.served(contained(a.requests, secured(below(a.cfg.BasePath, withRelativeRedirects(handler, withMethods(handler)))))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
 		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
 	}

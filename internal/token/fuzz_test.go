@@ -142,3 +142,24 @@ func FuzzKeySet(f *testing.F) {
 		}
 	})
 }
+
+// FuzzFromRequest: what is taken for a token stands in the one Authorization header,
+// after its scheme.
+func FuzzFromRequest(f *testing.F) {
+	f.Add("Bearer a.b.c", "")
+	f.Add("bearer  a ", "Bearer b")
+	f.Add("Basic a", "")
+	f.Add("Bearer", "")
+	f.Fuzz(func(t *testing.T, first, second string) {
+		header := http.Header{"Authorization": {first}}
+		if second != "" {
+			header.Add("Authorization", second)
+		}
+		got := token.FromRequest(&http.Request{Header: header})
+		switch {
+		case got == "":
+		case second != "", !strings.EqualFold(first[:min(len(first), 7)], "bearer "), strings.Trim(got, " ") != got, !strings.Contains(first, got):
+			t.Fatalf("%q and %q: token %q", first, second, got)
+		}
+	})
+}
