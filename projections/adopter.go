@@ -35,7 +35,8 @@ const (
 )
 
 // adopter finds the documents that workers write into novel_job_events themselves and
-// has them adopted, see [pair]. One goroutine runs it.
+// has them adopted, see [pair]. It removes those of erased events, see erased.go. One
+// goroutine runs it.
 //
 // It finds them by the index on sequence and _id, which has what is without a sequence in
 // the order of its making: the newest in each pass, and beside them a page of all others,

@@ -20,7 +20,7 @@ var ErrCollection = errors.New("invalid name of a collection")
 // database.
 const maxCollectionBytes = 190
 
-// CheckCollection tells whether [Store.Collect] takes a name.
+// CheckCollection reports whether [Store.Collect] takes a name.
 func CheckCollection(name string) error {
 	switch {
 	case name == "" || len(name) > maxCollectionBytes || strings.ContainsAny(name, "$\x00"):

@@ -10,7 +10,8 @@
 // Older writers' documents in novel_job_events (they have no sequence) and the
 // workers' aggregate novel_jobs are read and never written. Documents that a worker
 // writes of events which are in the log as well are adopted in place of the
-// projection's own, so that each event stands once: see adopt.go.
+// projection's own, so that each event stands once: see adopt.go. Those that a worker
+// writes of erased events are removed: see erased.go.
 //
 // # Invariants
 //
@@ -39,8 +40,8 @@
 // filled beside the live one, takes its place by renames, and the ones that were
 // put aside. An [Audit] compares either with a fold of the log. What the log cannot
 // make again is carried over: documents of older writers, of earlier epochs, and of
-// records that retention has removed. Who calls them when, and what the live
-// consumer does meanwhile, is package operations/rebuild's to decide.
+// records that retention has removed. Package operations/rebuild decides when they are
+// called, and what the live consumer does meanwhile.
 //
 // Sequences are compared within one epoch only. Documents of an earlier epoch
 // stay in novel_job_events and are not served.

@@ -96,7 +96,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
 		return s.eachEvent(ctx, candidates, bson.D{}, func(doc bson.Raw) bool {
 			if t, ok := twinOf(doc); ok {
-				m.work(t)
+				m.addWorker(t)
 			}
 			return true
 		})
@@ -107,7 +107,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 	written := make(map[messaging.Position]bool)
 	err = s.read(ctx, eventsCollection, func(ctx context.Context) error {
 		return s.eachEvent(ctx, wideFilter(m.workers), byJob, func(doc bson.Raw) bool {
-			m.show(doc)
+			m.add(doc)
 			written[m.group[len(m.group)-1].Position] = true
 			return true
 		})

@@ -18,7 +18,7 @@ var (
 	// changed it. A retry does not help; the log has the event.
 	ErrIncomplete = errors.New("the history in MongoDB is incomplete")
 
-	// ErrNoProjection is returned by [Store.Model] for a name that is none. A retry
+	// ErrNoProjection is returned by [Store.Model] for a name that no projection has. A retry
 	// does not help.
 	ErrNoProjection = errors.New("no such projection")
 

@@ -119,7 +119,7 @@ const maxCopyBytes = 8 << 20
 // and returns the name of what was put aside. Two renames do it: there is no
 // command that swaps, and one that replaces would drop what older writers have
 // added meanwhile. Between the two the collection is missing, which readers notice
-// and take for "ask the log"; if another writer makes it anew in that moment, that
+// and take for "ask the log"; if another writer re-creates it in that moment, that
 // is put aside as well. Nothing may project into the collection meanwhile: the
 // caller has paused the consumer.
 //

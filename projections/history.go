@@ -41,7 +41,7 @@ func (s *Store) writeHistory(ctx context.Context, records []messaging.Record, re
 	}
 	for _, e := range events {
 		if e.raw == "" {
-			s.tellReduced(ctx, History, e.Record, keptNothing, 0)
+			s.reportReduced(ctx, History, e.Record, keptNothing, 0)
 		}
 	}
 	if repeated || slices.ContainsFunc(records, func(r messaging.Record) bool { return r.Redelivered }) {

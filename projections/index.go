@@ -69,10 +69,9 @@ func (s *Store) ensureIndexes(ctx context.Context) {
 // indexAttempts is how often a shadow's index is asked for.
 const indexAttempts = 5
 
-// insistOnIndex makes one index and takes no for an answer only when it was given
-// several times. FerretDB may say of an index of a collection just dropped that it is
-// there still, when its connection to SQLite has not noticed yet; the failure makes
-// that read the list of indexes anew.
+// insistOnIndex makes one index, and fails only after several attempts. FerretDB may say
+// that an index of a collection that was just dropped still exists, while its connection
+// to SQLite has a list from before; the failure makes it read the list again.
 func (s *Store) insistOnIndex(ctx context.Context, i int) error {
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
 		err := s.ensureIndex(ctx, i)

@@ -19,8 +19,8 @@ const maxTwins = 50_000
 // epoch. A job's workers' documents come first.
 var byJob = bson.D{{Key: fieldJobID, Value: 1}, {Key: fieldSequence, Value: 1}, {Key: fieldEpoch, Value: 1}}
 
-// matching finds pairs among the documents that it is shown in the order byJob, and
-// documents of one record that are more than one.
+// matching finds pairs among documents, and records that have more than one document.
+// Those with a sequence are added in the order byJob.
 type matching struct {
 	workers []twin
 	wanted  map[twinKey]bool // what workers have
@@ -47,13 +47,13 @@ func (s *surplus) add(other surplus) {
 func newMatching(workers []twin) *matching {
 	m := &matching{wanted: make(map[twinKey]bool)}
 	for _, w := range workers {
-		m.work(w)
+		m.addWorker(w)
 	}
 	return m
 }
 
-// work takes a worker's document.
-func (m *matching) work(w twin) {
+// addWorker adds a worker's document.
+func (m *matching) addWorker(w twin) {
 	if len(m.workers) == maxTwins {
 		m.skipped++
 		return
@@ -62,8 +62,8 @@ func (m *matching) work(w twin) {
 	m.wanted[w.key] = true
 }
 
-// show takes the next document that has a sequence.
-func (m *matching) show(doc bson.Raw) {
+// add adds the next document that has a sequence.
+func (m *matching) add(doc bson.Raw) {
 	t := twin{Position: positionOf(doc), id: idOf(doc), adopted: isAdopted(doc)}
 	t.key.jobID = text(doc, fieldJobID)
 	if len(m.group) > 0 && (m.group[0].Position != t.Position || m.group[0].key.jobID != t.key.jobID) {
@@ -77,7 +77,7 @@ func (m *matching) show(doc bson.Raw) {
 	m.group = append(m.group, t)
 }
 
-// endGroup judges the documents of one record.
+// endGroup decides what becomes of the documents of one record.
 func (m *matching) endGroup() {
 	group := m.group
 	m.group = m.group[:0]
@@ -104,17 +104,17 @@ func (m *matching) endGroup() {
 	}
 }
 
-// pairs ends the matching.
+// pairs ends the matching, and returns what it has found.
 func (m *matching) pairs() []pair {
 	m.endGroup()
 	return pairUp(m.workers, m.records)
 }
 
-// among shows a matching the documents that have a sequence and that the filter matches.
+// among adds to a matching the documents with a sequence that the filter matches.
 func (s *Store) among(ctx context.Context, m *matching, filter bson.D) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
-	return s.eachEvent(ctx, filter, byJob, func(doc bson.Raw) bool { m.show(doc); return true })
+	return s.eachEvent(ctx, filter, byJob, func(doc bson.Raw) bool { m.add(doc); return true })
 }
 
 // eachEvent calls f with the documents of the history that the filter matches, until f

@@ -67,13 +67,13 @@ func (m *Model) Mend(ctx context.Context, shadow, dry bool) (mended Mended, err 
 			job, current, late = now, newMatching(nil), nil
 		}
 		if sequence, ok := doc.Lookup(fieldSequence).AsInt64OK(); ok && sequence > 0 {
-			current.show(doc)
+			current.add(doc)
 		} else if erased.covers(doc) {
 			if len(late) < maxTwins {
 				late = append(late, twin{id: idOf(doc)}.idValue())
 			}
 		} else if t, ok := twinOf(doc); ok {
-			current.work(t)
+			current.addWorker(t)
 		}
 		return true
 	})

@@ -148,7 +148,7 @@ func (m *Model) Prepare(ctx context.Context) error {
 			return fmt.Errorf("index %s of %s: %w", indexes[i].name, name, err)
 		}
 	}
-	return m.shadow.bearWitness(ctx)
+	return m.shadow.insertWitness(ctx)
 }
 
 // Apply writes records into the shadow as the projection writes them into its

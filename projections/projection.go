@@ -8,7 +8,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// projection applies batches of one consumer and tells how it fares. Its log
+// projection applies batches of one consumer, and counts and logs the outcome. Its log
 // calls apply from one goroutine at a time, which owns down.
 type projection struct {
 	name     string

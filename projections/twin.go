@@ -23,8 +23,8 @@ const (
 	// received it: a moment later, by another clock.
 	twinWindow = 5 * time.Minute
 	// lateWindow is how much later than its record a worker's document may have been
-	// made when the time at which the event occurred does not tell. A status has no
-	// other time than that.
+	// made where its emittedAt is not near the record's. It does not count for a status,
+	// whose only time is emittedAt.
 	lateWindow = time.Hour
 )
 
@@ -33,7 +33,7 @@ type twin struct {
 	messaging.Position        // zero for a worker's document
 	id                 []byte // the document's _id, with its type; nil for a record of the log
 	key                twinKey
-	emitted            time.Time // zero when the document does not tell
+	emitted            time.Time // zero when the document has none
 	stored             time.Time // by the log, or when the worker made its document
 	status             bool
 	adopted            bool     // it is a worker's that was adopted
@@ -72,7 +72,7 @@ func twinOf(doc bson.Raw) (twin, bool) {
 	return t, ok
 }
 
-// idOf returns the type and the bytes of a document's _id, which tell any two apart.
+// idOf returns the type and the bytes of a document's _id, which no other document has.
 func idOf(doc bson.Raw) []byte {
 	id := doc.Lookup(fieldID)
 	return append([]byte{byte(id.Type)}, id.Value...)
@@ -98,8 +98,9 @@ func near(worker, record twin) bool {
 	if within(worker.emitted, record.emitted, twinWindow, twinWindow) {
 		return true
 	}
-	// The content has the time at which the event occurred. Where that is not the time at
-	// which it was published, the making of the document tells.
+	// The content has the time at which the event occurred, so that equal contents are of
+	// the same time. Where the event was published much later, the document was made
+	// shortly before or after the record was stored.
 	return !worker.status && within(worker.stored, record.stored, twinWindow, lateWindow)
 }
 

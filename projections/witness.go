@@ -14,15 +14,15 @@ import (
 // witnessID is the _id of the witness: a document that is in novel_job_events for as
 // long as the collection has all that its consumer has had acknowledged.
 //
-// MongoDB makes a collection anew with the next insert after somebody dropped it.
-// Readers trust the collection up to the consumer's floor, and could not tell one of
-// the newest events alone from a whole one. So a batch is acknowledged only while the
+// After somebody dropped a collection, MongoDB re-creates it with the next insert.
+// Readers trust the collection up to the consumer's floor, and could not distinguish one
+// that has the newest events alone from a whole one. So a batch is acknowledged only while the
 // witness is there, which is looked at after the insert: the floor stays below
 // everything that was written after the loss, and readers ask the log. The witness is
 // written with the first batch that the consumer ever has acknowledged, and into
 // every shadow. A rebuild and its swap bring it back.
 //
-// Each has a mark of its own, which tells one collection from the next: a batch that
+// Each has a mark of its own, which distinguishes one collection from the next: a batch that
 // was written into the one before a swap is written again into the one after it.
 const witnessID = "novel-projection-witness"
 
@@ -81,7 +81,7 @@ func (s *Store) firstWitness(ctx context.Context, log Log) error {
 	if !fresh {
 		return ErrLost
 	}
-	return s.bearWitness(ctx)
+	return s.insertWitness(ctx)
 }
 
 // witness looks for the witness.
@@ -98,9 +98,9 @@ func (s *Store) witness(ctx context.Context) (sighting, error) {
 	return sighting{there: true, mark: text(doc, fieldMark)}, nil
 }
 
-// bearWitness writes the witness, unless it is there. It has no jobId, so that
+// insertWitness writes the witness, unless it is there. It has no jobId, so that
 // nobody's question finds it.
-func (s *Store) bearWitness(ctx context.Context) error {
+func (s *Store) insertWitness(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
 	_, err := s.events.InsertOne(ctx, bson.D{
@@ -116,7 +116,7 @@ func (s *Store) bearWitness(ctx context.Context) error {
 
 // Lost reports whether the projection's collection was dropped or emptied since its
 // consumer has had something acknowledged: the consumer stands still until a rebuild
-// is swapped in. Heads are never lost: each says by itself what it knows.
+// is swapped in. Heads are never lost: each is complete by itself.
 func (m *Model) Lost(ctx context.Context, fresh bool) (bool, error) {
 	if m.name != History || fresh {
 		return false, nil

@@ -13,8 +13,8 @@ import (
 )
 
 // errRefused says that MongoDB refused a document in every form, the barest
-// included, which speaks of the server: a validator, a lack of rights. The
-// message of the server is left out, for it may quote the document.
+// included. The cause is then the server: a validator, or a lack of rights. The
+// message of the server is left out, because it may quote the document.
 var errRefused = errors.New("refused in every form")
 
 // duplicateKey is MongoDB's error code of an _id that is there already.
@@ -66,7 +66,7 @@ func (s *Store) hungUp(ctx context.Context, err error) bool {
 const hangUps = 3
 
 // writeReduced writes one document by itself in the fullest shape that MongoDB
-// takes, and tells what it cost.
+// takes, and reports what was left out.
 func (s *Store) writeReduced(
 	ctx context.Context, projection string, record messaging.Record, write func(context.Context, shape) error,
 ) error {
@@ -87,7 +87,7 @@ func (s *Store) writeReduced(
 			if shape == shapeBare {
 				kept = keptNothing
 			}
-			s.tellReduced(ctx, projection, record, kept, code)
+			s.reportReduced(ctx, projection, record, kept, code)
 			return nil
 		case isOutage(err):
 			return fmt.Errorf("write sequence %d of %q: %w", record.Sequence, projection, err)
@@ -97,9 +97,9 @@ func (s *Store) writeReduced(
 	return fmt.Errorf("write sequence %d of %q: %w (code %d)", record.Sequence, projection, errRefused, code)
 }
 
-// tellReduced counts and logs a document without all of its event; code is
+// reportReduced counts and logs a document without all of its event; code is
 // MongoDB's reason, zero when it was not asked.
-func (s *Store) tellReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
+func (s *Store) reportReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
 	s.metrics.reduced.WithLabelValues(projection, kept).Inc()
 	s.logger.WarnContext(ctx, "A document could not be stored in full",
 		slog.String("projection", projection), slog.String("job", record.JobID),
