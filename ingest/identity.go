@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// identities names events that carry no id, so that several gateways that hear
+// identities names events that carry no id, so that several gateways that receive
 // one publish store it once, while two equal publishes stay two events.
 //
 // The name is "h:", a hash of the payload, and an ordinal among the identical
-// payloads lately heard. Redis delivers one channel in one order to every
+// payloads lately received. Redis delivers one channel in one order to every
 // subscriber, and equal payloads are of one job and so in one order: gateways
-// that have heard the same count the same, and the log answers the second of
+// that have received the same count the same, and the log answers the second of
 // them with "duplicate".
 //
-// They have not always heard the same. A gateway that has just subscribed
+// They have not always received the same. A gateway that has just subscribed
 // counts from 0 although earlier publishes took 0, 1, 2…: "duplicate" then does
 // not mean that this publish is stored. The sequence in the answer tells the
 // two apart. The floor of a publish is the highest sequence known to be
@@ -26,7 +26,7 @@ import (
 //
 //   - the baseline: the log's head, read before the SUBSCRIBE through which the
 //     publish came. What was stored by then was published before;
-//   - the sequence of the last identical publish that this gateway has heard;
+//   - the sequence of the last identical publish that this gateway has received;
 //   - the sequences of identities that this gateway has forgotten.
 //
 // A duplicate at or below the floor is an earlier publish: the next ordinal is
@@ -34,9 +34,9 @@ import (
 // is the same publish, stored by another gateway or by a first attempt whose
 // answer was lost.
 //
-// A payload is forgotten when it was not heard for twice the dedup window: the
+// A payload is forgotten when it was not received for twice the dedup window: the
 // log no longer knows its ordinals, and counting starts again at 0. It is also
-// forgotten, the one unheard for longest first, beyond max payloads. The log may
+// forgotten, the one not received for longest first, beyond max payloads. The log may
 // then still know its ordinals; because they are below the floor by the third
 // rule, the next identical publish walks past them, one append for each, and is
 // not mistaken for one of them.
@@ -54,7 +54,7 @@ type identities struct {
 	max  int
 
 	mu sync.Mutex // guards the fields below
-	// byHash and order hold what is not in use, most recently heard first.
+	// byHash and order hold what is not in use, most recently received first.
 	byHash map[payloadHash]*list.Element
 	order  *list.List
 	// forgotten is the highest sequence of an identity that was removed.
@@ -73,8 +73,8 @@ type identity struct {
 	next uint64
 	// floor is the sequence at or below which a duplicate is an earlier publish.
 	floor uint64
-	// heardAt is when the last publish was stored.
-	heardAt time.Time
+	// seenAt is when the last publish was stored.
+	seenAt time.Time
 }
 
 func newIdentities(dedupWindow time.Duration, limit int) *identities {
@@ -94,7 +94,7 @@ func (s *identities) take(payload []byte, now time.Time) *identity {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.forgetUnheard(now)
+	s.forgetUnseen(now)
 	id := &identity{hash: hash}
 	if element, ok := s.byHash[hash]; ok {
 		id = s.remove(element)
@@ -111,9 +111,9 @@ func (s *identities) put(id *identity, sequence uint64, now time.Time) {
 	if sequence > 0 {
 		id.floor = sequence
 	}
-	id.heardAt = now
+	id.seenAt = now
 	s.byHash[id.hash] = s.order.PushFront(id)
-	s.forgetUnheard(now)
+	s.forgetUnseen(now)
 	for s.order.Len() > s.max {
 		s.forget(s.order.Back())
 	}
@@ -128,11 +128,11 @@ func (s *identities) restart() {
 	s.forgotten = 0
 }
 
-// forgetUnheard removes what was not heard for so long that the log does not
-// know it either; s.mu is held.
-func (s *identities) forgetUnheard(now time.Time) {
+// forgetUnseen removes what was not received for so long that the log has
+// forgotten it, too; s.mu is held.
+func (s *identities) forgetUnseen(now time.Time) {
 	for oldest := s.order.Back(); oldest != nil; oldest = s.order.Back() {
-		if now.Sub(oldest.Value.(*identity).heardAt) < s.keep {
+		if now.Sub(oldest.Value.(*identity).seenAt) < s.keep {
 			return
 		}
 		s.forget(oldest)

@@ -19,7 +19,7 @@ import (
 // ErrAbandoned is returned by [Ingest.Run] when events that were read from
 // Redis were not in the log when the time to drain was over. They had no
 // receipt, so producers that wait for receipts publish them again; of the others
-// they are lost unless another gateway has heard and stored them. Events that
+// they are lost unless another gateway has received and stored them. Events that
 // came over HTTP are never among them: their producers are told.
 var ErrAbandoned = errors.New("events were received from Redis but not stored")
 
@@ -170,7 +170,7 @@ func (i *Ingest) listen(ctx context.Context) {
 	listener.run(ctx)
 }
 
-// Connected returns nil while events from Redis are heard, and otherwise an error
+// Connected returns nil while events from Redis are received, and otherwise an error
 // that is [ErrNotSubscribed] and says what is wrong. A Redis that stops answering
 // is noticed within Config.PingInterval + Config.PingTimeout. Without Redis it is
 // always nil.

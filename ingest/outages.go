@@ -21,7 +21,7 @@ type outages struct {
 	gaps int
 	// everSubscribed is set by the first confirmation.
 	everSubscribed bool
-	// silentSince is when something was heard last, while not subscribed.
+	// silentSince is when something was received last, while not subscribed.
 	silentSince time.Time
 	// silent is the length of all past outages.
 	silent time.Duration
@@ -29,7 +29,7 @@ type outages struct {
 	failure error
 }
 
-// opened notes a confirmed subscription. It returns how long nothing was heard,
+// opened notes a confirmed subscription. It returns how long nothing was received,
 // if this is not the first.
 func (o *outages) opened(now time.Time) (outage time.Duration, gap bool) {
 	o.mu.Lock()

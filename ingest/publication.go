@@ -103,8 +103,8 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 	}
 	record := envelope.Record(time.Now())
 	if record.MessageID == "" {
-		// Not derived from the payload, as it is for Redis: one request is heard
-		// by one gateway, and a second one like it is meant.
+		// Not derived from the payload, as it is for Redis: one request reaches one
+		// gateway, and a second one like it is another event.
 		record.MessageID = "r:" + rand.Text()
 	}
 	return record, nil
