@@ -5,6 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,6 +31,47 @@ var secretSettings = []struct{ name, value string }{
 	{"AUTH_JWKS_URL", "http://127.0.0.1:1/keys?token=%s"},
 	{"INTERNAL_TOKEN", "%s"},
 	{"AUTH_HMAC_SECRET", "%s"},
+	{"RECEIPT_SECRET", "%s"},
+	{"MONGODB_URI", "mongodb://127.0.0.1:1/db?serverSelectionTimeoutMS=1&tls=true&tlsCertificateKeyFilePassword=%s"},
+	{"NATS_URL", "nats://u:b@127.0.0.1:1,nats://u:%s@127.0.0.1:1"},
+	{"REDIS_URL", "rediss://user:%s@127.0.0.1:1"},
+}
+
+// TestEverySecretSettingIsTried: a setting that is marked as a secret is among those that
+// the tests here look for, and so is one that holds an address with a password.
+func TestEverySecretSettingIsTried(t *testing.T) {
+	t.Parallel()
+	config := reflect.TypeFor[server.Config]()
+	for i := range config.NumField() {
+		name, secret := config.Field(i).Tag.Get("env"), config.Field(i).Tag.Get("secret") != ""
+		address := strings.HasSuffix(name, "_URL") && name != "PUBLIC_URL" || strings.HasSuffix(name, "_URI")
+		named := slices.ContainsFunc([]string{"SECRET", "TOKEN", "PASSWORD"}, func(part string) bool {
+			return strings.Contains(name, part) && !strings.HasSuffix(name, "_FILE")
+		})
+		tried := slices.ContainsFunc(secretSettings, func(s struct{ name, value string }) bool { return s.name == name })
+		switch {
+		case (address || named) && !secret:
+			t.Errorf("%s is not marked as a secret", name)
+		case secret && !tried:
+			t.Errorf("%s is a secret and is not looked for", name)
+		}
+	}
+}
+
+// TestSecretFileIsNotShown: what stands in the file that a setting names is shown as
+// little as a secret in a setting.
+func TestSecretFileIsNotShown(t *testing.T) {
+	t.Parallel()
+	for _, content := range []string{secretMarker, strings.Repeat("x", 32) + secretMarker, secretMarker + "\n\n" + strings.Repeat("x", 32)} {
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, shown := configured("AUTH_HMAC_SECRET_FILE", "%s", file)
+		if strings.Contains(shown, secretMarker) || !strings.Contains(shown, file) {
+			t.Errorf("shown is %s", shown)
+		}
+	}
 }
 
 // FuzzSecretsAreNotShown looks for a secret in the errors about the settings and in
