@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"strconv"
@@ -47,6 +48,12 @@ func CheckURI(uri string) error {
 // the servers name themselves. What the TXT record of the name would add is missing in
 // this case until the next start.
 func Connect(uri string) (*mongo.Database, error) {
+	return ConnectLogged(uri, slog.New(slog.DiscardHandler))
+}
+
+// ConnectLogged is [Connect] with a logger for the lines that the driver writes of its
+// own accord.
+func ConnectLogged(uri string, logger *slog.Logger) (*mongo.Database, error) {
 	if err := CheckURI(uri); err != nil {
 		return nil, err
 	}
@@ -66,7 +73,7 @@ func Connect(uri string) (*mongo.Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidURI, err)
 	}
-	client, err := mongo.Connect(opts.SetAppName("realtime"))
+	client, err := mongo.Connect(opts.SetAppName("realtime").SetLoggerOptions(options.Logger().SetSink(driverLog{logger})))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidURI, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -227,5 +228,29 @@ func TestDriversAreSilentInCommands(t *testing.T) {
 	}
 	if r.code != 1 || r.stderr == "" {
 		t.Errorf("status %d: %s", r.code, r.stderr)
+	}
+}
+
+// What drivers and the embedded NATS server write of their own accord is part of the
+// gateway's log, each line of which is JSON.
+func TestDriversWriteIntoTheLog(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, settings{
+		"LOG_LEVEL": "debug", "MONGODB_LOG_ALL": "debug", "MONGODB_URI": "mongodb://127.0.0.1:1/db?serverSelectionTimeoutMS=500", "NATS_LISTEN": "127.0.0.1:0",
+	})
+	eventually(t, "the drivers write", func() error {
+		text := strings.Join(g.output.lines(), "\n")
+		for _, said := range []string{`"msg":"mongodb driver"`, `Starting nats-server`} {
+			if !strings.Contains(text, said) {
+				return fmt.Errorf("no %s", said)
+			}
+		}
+		return nil
+	})
+	g.stop()
+	for _, line := range g.output.lines() {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line beside the log: %s", line)
+		}
 	}
 }

@@ -60,6 +60,13 @@ func (o *output) raced() bool {
 	return o.dataRace
 }
 
+// lines returns what is kept of the output, line by line.
+func (o *output) lines() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return strings.Split(strings.TrimSuffix(string(o.text), "\n"), "\n")
+}
+
 // tail returns the end of the output, enough to see what went wrong.
 func (o *output) tail() string {
 	o.mu.Lock()

@@ -156,7 +156,7 @@ func openMongo(cfg Config, parts *lifecycle, logger *slog.Logger) (*mongo.Databa
 		logger.Warn("MONGODB_URI is not set: there are no read models, and catch-up is served from the log")
 		return nil, nil
 	}
-	db, err := projections.Connect(cfg.MongoDBURI)
+	db, err := projections.ConnectLogged(cfg.MongoDBURI, logger)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, wrong("MONGODB_URI", cfg.MongoDBURI))
 	}
