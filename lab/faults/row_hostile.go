@@ -33,7 +33,10 @@ const (
 	hostileRatio = 2.0
 	// hostileFloor is a p99 below which the ratio says nothing, and hostileShortFloor the
 	// one of the short run, whose windows are short.
-	hostileFloor, hostileShortFloor = 20 * time.Millisecond, time.Second
+	hostileFloor, hostileShortFloor = 20 * time.Millisecond, 5 * time.Second
+	// hostileBusy is a p99 without the hostile above which the short run does not judge
+	// the one with them: other work takes the machine then.
+	hostileBusy = 200 * time.Millisecond
 	// hostileSteps is how many times an event waits for a processor on its way from the
 	// worker to the client. On a machine that is busy with other things each of them
 	// takes as long as any timer is late, whatever the gateway does.
@@ -149,7 +152,12 @@ func (h *hostileTrial) judge(before, during, late time.Duration) error {
 	if h.Short {
 		floor = hostileShortFloor
 	}
-	if most := max(time.Duration(hostileRatio*float64(before)), floor, hostileSteps*late); during > most {
+	most := max(time.Duration(hostileRatio*float64(before)), floor, hostileSteps*late)
+	switch {
+	case during <= most:
+	case h.Short && before > hostileBusy:
+		h.Note("the p99 is not judged: without the hostile it was %s already", before)
+	default:
 		failures = append(failures, fmt.Errorf(
 			"p99 of the honest was %s without the hostile, and %s with them, when timers were late by %s: more than %s", before, during, late, most))
 	}
