@@ -166,17 +166,24 @@ func flipBitOfOne(ctx context.Context, t *Trial) error {
 	}
 	stop := t.Load(50)
 	defer stop()
+	// A block that the node has in memory is read from there, for some seconds after its
+	// start.
+	since := time.Now()
 	said, err := t.operate(ctx, 3, nil, "doctor", "--deep")
+	for err != nil && time.Since(since) < time.Minute && wait.For(ctx, time.Second) == nil {
+		said, err = t.operate(ctx, 3, nil, "doctor", "--deep")
+	}
 	if err != nil {
 		return err
 	}
+	t.Measure("until the doctor found it", float64(time.Since(since).Milliseconds()), "ms")
 	if err := mentions(said, []string{"NOVEL_EVENTS on " + node.Name(), fmt.Sprintf("not readable: %d", victim.sequence)}); err != nil {
 		return fmt.Errorf("doctor --deep: %w: %s", err, said)
 	}
 	if err := t.awaitScrub(ctx); err != nil {
 		return err
 	}
-	since := time.Now()
+	since = time.Now()
 	if err := t.replaceCopy(ctx, node); err != nil {
 		return err
 	}

@@ -30,8 +30,11 @@ func (t truth) has(id string, at place) bool { return t.stands(id, at) || t.gone
 // stands reports whether an event stands at a place.
 func (t truth) stands(id string, at place) bool { return slices.Contains(t.stored[id], at) }
 
-// gone reports whether an event stood at a place before a purge.
-func (t truth) gone(id string, at place) bool { return slices.Contains(t.purged[id], at) }
+// gone reports whether an event stood at a place before a purge, and does not any more.
+// A purge may take less than was noted.
+func (t truth) gone(id string, at place) bool {
+	return slices.Contains(t.purged[id], at) && !t.stands(id, at)
+}
 
 // Judge reads the files in a folder. The error is about the files, and matches
 // [ErrMalformed] when their content is; a bad verdict is none.

@@ -132,6 +132,13 @@ func TestVerdict(t *testing.T) {
 			j.Delivered("a", id(1), "job", 1, false)
 			j.Delivered("a", id(2), "job", 2, false)
 		}, figures(0, 0, 0, 0), ""},
+		{"noted as purged, and still there in a new epoch", func(j *oracle.Journal) {
+			good(j, 2)
+			j.Purged(id(2), "job", 2)
+			j.Renewed("a", "job")
+			j.Delivered("a", id(1), "job", 1, false)
+			j.Delivered("a", id(2), "job", 2, false)
+		}, figures(0, 0, 0, 0), ""},
 		{"purged, and delivered in a new epoch", func(j *oracle.Journal) {
 			good(j, 2)
 			j.Attempted("x", "job")
