@@ -126,7 +126,9 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 	}
 	found, err := l.leader(ctx, eventStream, directRequest{Last: subject})
 	if errors.Is(err, errNotFound) {
-		return 0, nil
+		if found.sequence, err = l.newestReadable(ctx, subject); err == nil {
+			return found.sequence, nil
+		}
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read the last sequence of %s: %w", subject, err)
@@ -135,6 +137,22 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 		return l.lastRecord(ctx, jobID)
 	}
 	return found.sequence, nil
+}
+
+// newestReadable is the last sequence of a subject of which the server says that it has
+// no last message, 0 when there is none. It says so, too, of a message that its disk has
+// damaged: then everything before that is read, to find what can be.
+func (l *Log) newestReadable(ctx context.Context, subject string) (last uint64, err error) {
+	if first, err := l.probe(ctx, subject, 1); err != nil || first.count == 0 {
+		return 0, err
+	}
+	for {
+		records, err := l.readRange(ctx, subject, last, math.MaxUint64, lastBatch, pageBytes)
+		if err != nil || len(records) == 0 {
+			return last, err
+		}
+		last = records[len(records)-1].Sequence
+	}
 }
 
 // lastRecord is [Log.LastSequence] for a job whose newest message is no record: a
@@ -203,11 +221,17 @@ func (l *Log) lastOf(ctx context.Context, jobs map[string]string, sequences map[
 				unclear = append(unclear, jobID)
 			}
 		})
+		if errors.Is(err, ErrIncomplete) { // One of them may not be readable, which does not tell which.
+			for _, jobID := range jobs {
+				unclear = append(unclear, jobID)
+			}
+			pending, err = 0, nil
+		}
 		if err != nil {
 			return err
 		}
 		for _, jobID := range unclear {
-			last, err := l.lastRecord(ctx, jobID)
+			last, err := l.LastSequence(ctx, jobID)
 			if err != nil {
 				return err
 			}

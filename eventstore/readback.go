@@ -47,8 +47,11 @@ func (l *Log) locate(ctx context.Context, subject string, before, want uint64) (
 		return messaging.Span{}, err
 	}
 	last, err := l.direct(ctx, eventStream, directRequest{Last: subject})
-	if errors.Is(err, errNotFound) {
-		return messaging.Span{}, nil // Purged since the probe.
+	if errors.Is(err, errNotFound) { // Purged since the probe, or not readable.
+		last.sequence, err = l.newestReadable(ctx, subject)
+		if last.sequence == 0 && err == nil {
+			return messaging.Span{}, nil
+		}
 	}
 	if err != nil {
 		return messaging.Span{}, err
