@@ -12,6 +12,8 @@ import (
 
 const (
 	canarySubject = identityPrefix + "canary"
+	// canaryLetter is a subject of the dead letters that is no reason's.
+	canaryLetter = deadLetterPrefix + "canary.probe"
 	// canaryJob is a subject of the events that is no job's: a job's token has no dot.
 	canaryJob = eventPrefix + "canary.probe"
 	// liveCanary is where this process listens for what it publishes there.
@@ -22,8 +24,8 @@ const (
 // and leaves no event behind:
 //
 //   - a message under each permission of the NATS user that is needed,
-//   - an append to the event stream under a condition that never holds, so that the
-//     stream takes it, judges it and refuses it,
+//   - an append to the event stream, and one to the dead letters, under a condition that
+//     never holds, so that the stream takes it, judges it and refuses it,
 //   - an append to the identity stream, which is stored as an event is,
 //   - a message on a subject below novel.live, which comes back on a subscription.
 //
@@ -32,13 +34,15 @@ func (l *Log) Exercise(ctx context.Context, text string) error {
 	if err := l.permitted(ctx); err != nil {
 		return err
 	}
-	_, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: canaryJob, Data: []byte(text)},
-		jetstream.WithExpectLastSequence(math.MaxInt64), jetstream.WithRetryAttempts(0))
-	if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {
-		if err == nil {
-			err = errors.New("it took what it had to refuse")
+	for _, stream := range []struct{ name, subject string }{{eventStream, canaryJob}, {deadLetterStream, canaryLetter}} {
+		_, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: stream.subject, Data: []byte(text)},
+			jetstream.WithExpectLastSequence(math.MaxInt64), jetstream.WithRetryAttempts(0))
+		if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {
+			if err == nil {
+				err = errors.New("it took what it had to refuse")
+			}
+			return fmt.Errorf("append to stream %s: %w", stream.name, l.explain(err))
 		}
-		return fmt.Errorf("append to stream %s: %w", eventStream, l.explain(err))
 	}
 	if _, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(text)}, jetstream.WithRetryAttempts(0)); err != nil {
 		return fmt.Errorf("append to stream %s: %w", identityStream, l.explain(err))
