@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // pause is the wait between two attempts: it doubles up to a bound, with
@@ -22,12 +24,5 @@ func newPause(first, longest time.Duration) pause {
 
 // wait sleeps for the next interval. It returns ctx's error when that ends first.
 func (p pause) wait(ctx context.Context) error {
-	timer := time.NewTimer(p.policy.NextBackOff())
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	return wait.For(ctx, p.policy.NextBackOff())
 }

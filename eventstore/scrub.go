@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 const (
@@ -214,12 +216,8 @@ func (p *scrubPace) wait(ctx context.Context, soFar Sum) error {
 	if elapsed := time.Since(p.at).Seconds(); p.stored > 0 && float64(seen.Sequence-min(seen.Sequence, p.stored)) > scrubIdle*elapsed {
 		seconds *= scrubBusy
 	}
-	timer := time.NewTimer(time.Duration(seconds * float64(time.Second)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := wait.For(ctx, time.Duration(seconds*float64(time.Second))); err != nil {
+		return err
 	}
 	p.at, p.read, p.bytes, p.stored = time.Now(), records, bytes, seen.Sequence
 	return nil

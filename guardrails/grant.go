@@ -110,14 +110,6 @@ func (g Grant) given() Decision {
 	return allowed
 }
 
-// Holds decides whether the grant has not yet ended.
-func (g Grant) Holds(now time.Time) Decision {
-	if refusal := g.given(); !refusal.Allowed() || g.open || now.Before(g.ExpiresAt) {
-		return refusal
-	}
-	return Decision{Code: messaging.CodeTokenExpired}
-}
-
 // Expiry returns how long it is until the bearer is to be warned, which is
 // [ExpiryWarning] before the end, and until the end. Neither is negative: zero
 // means now. Of the [Open] grant both are [Never]. Clocks get set: ask again

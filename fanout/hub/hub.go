@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -287,19 +288,9 @@ func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 		return false
 	}
 	h.noteFailure(ctx, err)
-	h.rest(ctx, h.backoff(*tries))
+	_ = wait.For(ctx, h.backoff(*tries))
 	*tries++
 	return true
-}
-
-// rest waits, or until ctx ends.
-func (h *Hub) rest(ctx context.Context, pause time.Duration) {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 // noteFailure takes the error of a request to the log: an outage, unless the

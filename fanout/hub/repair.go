@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -53,7 +54,7 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 			// A quiet job's room has an old head. The live record that proves
 			// that nothing is missing may be on its way.
 			doubted = true
-			h.rest(ctx, h.cfg.RetryInterval)
+			_ = wait.For(ctx, h.cfg.RetryInterval)
 			continue
 		}
 		doubted = false

@@ -1,6 +1,10 @@
 package hub
 
-import "context"
+import (
+	"context"
+
+	"github.com/letswriteabook/realtime/internal/wait"
+)
 
 // persist does work, and does it again, after a pause, when it panics: the rooms that
 // it is for are those of many clients.
@@ -9,7 +13,7 @@ func (h *Hub) persist(ctx context.Context, goroutine string, work func()) {
 		if h.guard.Do(goroutine, func() error { work(); return nil }) == nil {
 			return
 		}
-		h.rest(ctx, h.backoff(tries))
+		_ = wait.For(ctx, h.backoff(tries))
 	}
 }
 

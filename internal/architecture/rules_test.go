@@ -17,7 +17,6 @@ const (
 	miniredis  = "github.com/alicebob/miniredis/v2"
 	mongo      = "go.mongodb.org/mongo-driver/v2"
 	natsClient = "github.com/nats-io/nats.go"
-	natsExtra  = "github.com/synadia-io/orbit.go/jetstreamext"
 	natsServer = "github.com/nats-io/nats-server/v2"
 	prometheus = "github.com/prometheus/client_golang"
 	redis      = "github.com/redis/go-redis/v9"
@@ -82,8 +81,8 @@ var rules = []rule{
 	},
 	{
 		folder:  "eventstore",
-		project: []string{"messaging", "internal/contain", "internal/address"},
-		modules: append([]string{natsClient, natsExtra}, plumbing...),
+		project: []string{"messaging", "internal/contain", "internal/address", "internal/wait"},
+		modules: append([]string{natsClient}, plumbing...),
 		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
 	},
 	{
@@ -94,7 +93,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "fanout/hub",
-		project: []string{"messaging", "internal/contain"},
+		project: []string{"messaging", "internal/contain", "internal/wait"},
 		modules: plumbing,
 		never:   []string{"net", "net/http"},
 		why:     "the hub delivers to sinks and reads history through interfaces of its own; never HTTP, sockets or the drivers of the stores",
@@ -191,13 +190,13 @@ var rules = []rule{
 	},
 	{
 		folder:  "lab/load",
-		project: []string{"messaging", "lab/load", "internal/address"},
+		project: []string{"messaging", "lab/load", "internal/address", "internal/wait"},
 		modules: append([]string{gorilla, histogram, mongo, redis}, plumbing...),
 		why:     "the load test stands outside the service and knows it only by its contract",
 	},
 	{
 		folder:  "lab/baseline",
-		project: []string{"lab", "messaging", "internal/freeaddr"},
+		project: []string{"lab", "messaging", "internal/freeaddr", "internal/wait"},
 		modules: plumbing,
 		why:     "the baseline loads systems of real processes and is no part of the service",
 	},

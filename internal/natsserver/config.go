@@ -13,8 +13,6 @@ import (
 type Config struct {
 	// StoreDir is the folder of the JetStream files. It is made when absent.
 	StoreDir string
-	// ServerName is the name in the server's own reports; empty picks one.
-	ServerName string
 	// Listen is the host:port for NATS clients over TCP; port 0 picks a free
 	// one. Empty means that only this process can connect.
 	Listen string

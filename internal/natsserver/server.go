@@ -180,7 +180,6 @@ func run(cfg Config) (*server.Server, error) {
 // options translates the config.
 func options(cfg Config) (*server.Options, error) {
 	opts := &server.Options{
-		ServerName:        cfg.ServerName,
 		DontListen:        cfg.Listen == "",
 		NoSigs:            true,
 		JetStream:         true,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // The weights of the steps that take time at the stop, see [lifecycle.stop]; the others
@@ -45,17 +46,5 @@ func (a *App) cutOff(what string, err error) error {
 // until a balancer has seen that the gateway is not ready it sends requests, which a
 // closed port would refuse without an answer.
 func (a *App) holdListener(ctx context.Context) error {
-	return wait(ctx, time.Until(a.drained))
-}
-
-// wait returns after the period, or with the error of ctx.
-func wait(ctx context.Context, period time.Duration) error {
-	timer := time.NewTimer(period)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return wait.For(ctx, time.Until(a.drained))
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 	"github.com/letswriteabook/realtime/lab/load/report"
@@ -196,12 +197,8 @@ func (r *run) restart(ctx context.Context, settings map[string]string) error {
 // restartRedis kills the server, as a crash does, and starts it again.
 func (r *run) restartRedis(ctx context.Context, down time.Duration) error {
 	r.lab.Redis().Kill()
-	timer := time.NewTimer(down)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := wait.For(ctx, down); err != nil {
+		return err
 	}
 	return r.lab.Redis().Start(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 )
@@ -43,7 +44,7 @@ func runBroadcastBurst(ctx context.Context, t *trial) (err error) {
 	}
 	defer func() { _ = producer.close() }() // all is confirmed, or the error is told
 	if t.opts.RedisResetSequence > 0 {
-		if err := pause(ctx, steady); err != nil {
+		if err := wait.For(ctx, steady); err != nil {
 			return err
 		}
 	}

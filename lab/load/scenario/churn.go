@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 	"github.com/letswriteabook/realtime/lab/load/metrics"
@@ -124,7 +125,7 @@ func (t *trial) left(ctx context.Context, before metrics.Process) {
 		if now, seen = t.process(ctx); !seen {
 			return
 		}
-		if now.Descriptors <= before.Descriptors+sparedDescriptors || time.Now().After(end) || pause(ctx, pagePause) != nil {
+		if now.Descriptors <= before.Descriptors+sparedDescriptors || time.Now().After(end) || wait.For(ctx, pagePause) != nil {
 			break
 		}
 	}

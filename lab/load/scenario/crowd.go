@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
@@ -58,7 +59,7 @@ func (t *trial) keepAwake(ctx context.Context, c *crowd) {
 		return
 	}
 	t.background.Go(func() { // ends with ctx
-		for pause(ctx, time.Duration(t.before.IdleTimeoutMs)*time.Millisecond/3) == nil {
+		for wait.For(ctx, time.Duration(t.before.IdleTimeoutMs)*time.Millisecond/3) == nil {
 			for _, f := range c.followers {
 				f.mu.Lock()
 				s := f.socket
@@ -96,7 +97,7 @@ func (c *crowd) behind(ctx context.Context, n int, limit time.Duration) (int, er
 		if behind == 0 || time.Now().After(deadline) {
 			return behind, nil
 		}
-		if err := pause(ctx, pagePause); err != nil {
+		if err := wait.For(ctx, pagePause); err != nil {
 			return behind, err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/internal/address"
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -101,7 +102,7 @@ func (p *producer) hear(ctx context.Context, receipts *redis.PubSub) {
 	for ctx.Err() == nil {
 		message, err := receipts.ReceiveMessage(ctx)
 		if err != nil {
-			_ = pause(ctx, unheardPause)
+			_ = wait.For(ctx, unheardPause)
 			continue
 		}
 		if receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload)); err == nil && refusal == nil {
@@ -125,7 +126,7 @@ func (p *producer) confirm(id string) {
 
 // repeat publishes again what has no receipt, oldest first, until ctx ends.
 func (p *producer) repeat(ctx context.Context) {
-	for pause(ctx, repeatTick) == nil {
+	for wait.For(ctx, repeatTick) == nil {
 		for _, a := range p.overdue(time.Now()) {
 			p.send(ctx, a)
 		}
@@ -169,7 +170,7 @@ func (p *producer) publish(ctx context.Context, t *trial, events *plan, from, to
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, time.Until(events.due(n))); err != nil {
+		if err := wait.For(ctx, time.Until(events.due(n))); err != nil {
 			return err
 		}
 		if before != nil {

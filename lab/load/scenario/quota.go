@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 	"github.com/letswriteabook/realtime/lab/load/metrics"
@@ -138,7 +139,7 @@ func (t *trial) watch(ctx context.Context, counted func(metrics.Page) int) (high
 	var done sync.WaitGroup
 	top := 0
 	done.Go(func() { // ends with ctx
-		for pause(ctx, pagePause) == nil {
+		for wait.For(ctx, pagePause) == nil {
 			if page, err := t.pages.First(ctx); err == nil {
 				top = max(top, counted(page))
 			}

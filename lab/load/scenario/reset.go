@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 )
@@ -107,7 +108,7 @@ func awaitRestart(ctx context.Context, client *redis.Client, before string, limi
 		if time.Now().After(deadline) {
 			return errors.Join(errSameRun, err)
 		}
-		if err := pause(ctx, cutPause); err != nil {
+		if err := wait.For(ctx, cutPause); err != nil {
 			return err
 		}
 	}
@@ -140,7 +141,7 @@ func (t *trial) cutConnections(ctx context.Context, p *producer) error {
 		if cut += n; time.Now().After(end) {
 			break
 		}
-		if err := pause(ctx, cutPause); err != nil {
+		if err := wait.For(ctx, cutPause); err != nil {
 			return err
 		}
 	}

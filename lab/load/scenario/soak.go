@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 	"github.com/letswriteabook/realtime/lab/load/metrics"
@@ -58,7 +59,7 @@ func runSoak(ctx context.Context, t *trial) error {
 	sampled := make(chan struct{})
 	go func() { // ends with sampling, and is waited for
 		defer close(sampled)
-		for pause(sampling, max(t.opts.Duration()/samples, sampleMin)) == nil {
+		for wait.For(sampling, max(t.opts.Duration()/samples, sampleMin)) == nil {
 			if process, err := t.pages.Process(sampling); err == nil {
 				seen = append(seen, process)
 				memory.Add(time.Now(), process.MemoryBytes)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/load"
 	"github.com/letswriteabook/realtime/lab/load/measure"
 	"github.com/letswriteabook/realtime/lab/load/metrics"
@@ -211,7 +212,7 @@ func (t *trial) settle(ctx context.Context, ask func(context.Context) (metrics.P
 		if page, err = ask(ctx); err != nil || wanted(page) || time.Since(began) > limit {
 			return page, time.Since(began), err
 		}
-		if err := pause(ctx, pagePause); err != nil {
+		if err := wait.For(ctx, pagePause); err != nil {
 			return page, time.Since(began), err
 		}
 	}
@@ -232,16 +233,4 @@ func (t *trial) gone(ctx context.Context) error {
 		fmt.Sprintf("%d connections, %d subscriptions after %s", page.TotalConnections, page.TotalSubscriptions, took.Round(time.Millisecond)))
 	t.result.Figure("releasedMs", measure.Ms(took))
 	return nil
-}
-
-// pause waits, or returns the error of ctx.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
