@@ -36,6 +36,9 @@ func (t *Trial) fence(ctx context.Context) error {
 	return t.Outbox.AwaitIdle(ctx)
 }
 
+// letterPage is how many dead letters are read at once.
+const letterPage = 1000
+
 // letters waits until there are so many dead letters, and returns them; more would
 // be there as well, because their neighbours were stored behind them.
 func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, error) {
@@ -45,7 +48,7 @@ func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, err
 	}
 	defer done()
 	for {
-		all, err := log.DeadLetters(ctx, 0, want+1000)
+		all, err := allLetters(ctx, log)
 		if err != nil {
 			return nil, err
 		}
@@ -55,6 +58,18 @@ func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, err
 		if err := wait.For(ctx, 50*time.Millisecond); err != nil {
 			return nil, fmt.Errorf("%d dead letters, want %d: %w", len(all), want, err)
 		}
+	}
+}
+
+// allLetters reads the dead letters page by page.
+func allLetters(ctx context.Context, log *eventstore.Log) ([]eventstore.Letter, error) {
+	var all []eventstore.Letter
+	for after := uint64(0); ; after = all[len(all)-1].Sequence {
+		page, err := log.DeadLetters(ctx, after, letterPage)
+		if err != nil || len(page) == 0 {
+			return all, err
+		}
+		all = append(all, page...)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,24 @@ func add(t *testing.T, log *eventstore.Log, job, id, more string) {
 	}
 	if _, err := log.Append(t.Context(), record); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestLettersBehindALargeOne finds a letter that is not in the first page: pages of
+// letters are bounded in bytes.
+func TestLettersBehindALargeOne(t *testing.T) {
+	t.Parallel()
+	opened := setup(t)
+	padding := strings.Repeat("x", 5<<20)
+	for _, body := range []string{`{"id":"large","padding":"` + padding + `"}`, `{"id":"lost"}`} {
+		letter := messaging.DeadLetter{Reason: messaging.ReasonIDConflict, Source: "s", At: time.Now(), Body: []byte(body)}
+		if err := opened.DeadLetter(t.Context(), letter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	way, err := inspect.WayOf(t.Context(), log{opened, 0}, nil, inspect.Query{ID: "lost"}, nil)
+	if err != nil || len(way.Letters) != 1 {
+		t.Errorf("%d letters, %v", len(way.Letters), err)
 	}
 }
 

@@ -259,7 +259,7 @@ func letters(ctx context.Context, log Log, query Query) ([]Letter, error) {
 				Letter: letter.Sequence, At: letter.At, Reason: letter.Reason, Detail: letter.Detail, Source: letter.Source,
 			})
 		}
-		if len(page) < pageLetters {
+		if len(page) == 0 { // a page is bounded in bytes, so a short one is not the last
 			return found, nil
 		}
 	}
