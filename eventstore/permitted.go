@@ -158,9 +158,10 @@ type forbidden struct {
 	subscriptions bool
 }
 
-// permitted looks whether the permissions suffice. When some were missing, and are back,
-// it has the connection made again: a server that takes permissions away on a live
-// connection ends the subscriptions that they allowed, and does not resume them.
+// permitted checks whether the permissions suffice. When some were missing and are
+// granted again, it reconnects both connections of the log: a server that takes
+// permissions away from a live connection ends the subscriptions that they allowed, and
+// does not resume them.
 func (l *Log) permitted(ctx context.Context) error {
 	f := &l.forbidden
 	f.mu.Lock()
@@ -177,9 +178,13 @@ func (l *Log) permitted(ctx context.Context) error {
 	if err != nil || !lost {
 		return err
 	}
-	l.logger.Info("the NATS user has the permissions again: connecting anew, for the subscriptions that the server has ended")
-	if err := l.conn.ForceReconnect(); err != nil {
-		return fmt.Errorf("connect to NATS again: %w", err)
+	l.logger.Info("the NATS user has the permissions again: reconnecting, because the server has ended subscriptions")
+	err = l.conn.ForceReconnect()
+	if l.reads != l.conn {
+		err = errors.Join(err, l.reads.ForceReconnect())
+	}
+	if err != nil {
+		return fmt.Errorf("reconnect to NATS: %w", err)
 	}
 	// The exercise goes on over the new connection, or is made again.
 	return nil
