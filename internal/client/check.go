@@ -145,6 +145,9 @@ func CheckChannel(ctx context.Context, redisURL string, check Check) (CheckRepor
 	defer events.Close()
 	defer context.AfterFunc(ctx, func() { _ = events.Close() })() // ends the read under way
 	if _, err := events.ReceiveTimeout(ctx, subscribeTimeout); err != nil {
+		if ctx.Err() != nil {
+			return checker.result(), nil
+		}
 		return checker.result(), fmt.Errorf("subscribe to Redis: %w", err)
 	}
 	for {

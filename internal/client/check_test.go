@@ -84,6 +84,10 @@ func TestCheckChannel(t *testing.T) {
 			t.Errorf("%+v, %v", got.report, got.err)
 		}
 	}
+	// It ends without an error also before Redis has confirmed the subscription.
+	if report, err := client.CheckChannel(ctx, redis.URL(), check()); err != nil || report.Messages != 0 {
+		t.Errorf("after the end of its context: %+v, %v", report, err)
+	}
 	if _, err := client.CheckChannel(t.Context(), "http://elsewhere", check()); err == nil {
 		t.Error("an address that is no Redis URL was accepted")
 	}
