@@ -62,8 +62,8 @@ type place struct {
 	jobID string
 	epoch string
 	head  uint64
-	// first is the log's first sequence when the room was opened, 0 without a
-	// room. Below it the job may have had records that the room never heard of.
+	// first is the room's, 0 without a room. Below it the job may have had records that
+	// the room never read.
 	first uint64
 	// kept is the first sequence of the epoch that was not erased; 0 when nothing was,
 	// and without a room.
@@ -104,6 +104,9 @@ func (h *history) readAfter(ctx context.Context, at place, after uint64, limit i
 	result := h.page(records, messaging.SourceLog)
 	if first > known+1 {
 		result.firstAvailable = first
+	} else {
+		// All that the log has removed was in MongoDB, which has no more of the job.
+		result.through = max(result.through+1, first) - 1
 	}
 	return result, nil
 }

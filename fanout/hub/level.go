@@ -54,8 +54,7 @@ type repaired struct {
 // the log is dropped.
 //
 // With first set, records before that sequence have been removed from the log, or
-// may have been. No live subscription may pass over that unsaid: they read, and so
-// do those that are about to turn live, until they know.
+// may have been.
 func (r *room) take(epoch string, records []repaired, first uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,16 +62,28 @@ func (r *room) take(epoch string, records []repaired, first uint64) {
 		return
 	}
 	if first > 0 {
-		// Not from the head on: MongoDB may have a part of what is gone, and who has
-		// read that far must read on.
-		r.ring = ring{floor: first - 1}
-		r.fallBackAll()
+		r.miss(first)
 	}
 	for _, record := range records {
 		if record.sequence > r.head {
 			r.push(record.sequence, record.event)
 		}
 	}
+}
+
+// miss notes that the log has removed records before a sequence that the room has not
+// read, or may have. No live subscription may pass over that unsaid: they read, and so
+// do those that are about to turn live, until they know. What MongoDB answered earlier
+// about the job says nothing of these records. The mutex is held.
+func (r *room) miss(first uint64) {
+	// Not from the head on: MongoDB may have a part of what is gone, and who has
+	// read that far must read on.
+	r.ring = ring{floor: max(r.ring.floor, first-1)}
+	r.first, r.unrecorded = max(r.first, first), false
+	if r.lookUp != nil {
+		r.lookUp.at = time.Time{} // serves those alone who wait for it
+	}
+	r.fallBackAll()
 }
 
 // level ends a repair, unless more has been heard of meanwhile.
@@ -91,6 +102,7 @@ func (r *room) forget(seen uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen == seen {
+		r.miss(seen + 1)
 		r.seen = r.head
 	}
 }

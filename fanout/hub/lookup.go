@@ -68,19 +68,20 @@ func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
 	if at.head > 0 || !h.history.mongoUp(false) {
 		return false, nil
 	}
-	if at.first <= 1 || r.knownUnrecorded(at.epoch, false) {
+	if at.first <= 1 || r.knownUnrecorded(at, false) {
 		return true, nil
 	}
 	unrecorded, err := h.history.unrecorded(ctx, by, at)
-	return err == nil && unrecorded && r.knownUnrecorded(at.epoch, true), err
+	return err == nil && unrecorded && r.knownUnrecorded(at, true), err
 }
 
 // knownUnrecorded reports whether MongoDB has answered that it has no record of the job
-// from before the room was opened in this life of the log; learned says that it just has.
-func (r *room) knownUnrecorded(epoch string, learned bool) bool {
+// below the first sequence of a place, while that is still the room's; learned says that
+// it just has.
+func (r *room) knownUnrecorded(at place, learned bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.epoch != epoch {
+	if r.epoch != at.epoch || r.first != at.first {
 		return false
 	}
 	r.unrecorded = r.unrecorded || learned

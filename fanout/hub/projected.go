@@ -83,11 +83,9 @@ func (h *history) projectedEnd(ctx context.Context, at place, before uint64) (me
 	if !ok {
 		return messaging.Position{}, false
 	}
-	end := at.head + 1
-	if at.head == 0 {
-		end = floor + 1 // the log has nothing of the job any more; MongoDB may
-	}
-	end = min(end, before)
+	// MongoDB may have newer records than the head: the log may have removed them before
+	// anybody read them there.
+	end := min(max(at.head, floor)+1, before)
 	return messaging.Position{Epoch: at.epoch, Sequence: end}, end <= floor+1
 }
 
@@ -105,10 +103,7 @@ func (h *history) askBack(ctx context.Context, at place, end messaging.Position,
 	if !h.mongoAnswered(ctx, asking, err) {
 		return false
 	}
-	if at.head > 0 && end.Sequence == at.head+1 {
-		return newest == at.head
-	}
-	return newest > 0
+	return newest > 0 && (newest >= at.head || end.Sequence <= at.head)
 }
 
 // projectedBefore reads the newest records below before from MongoDB: a page of
@@ -144,7 +139,7 @@ func (h *history) projectedSpan(ctx context.Context, at place, limit int) (span 
 // before the log's first, where the log has none. Those who ask at the same time share one
 // read.
 func (h *history) unrecorded(ctx context.Context, by asker, at place) (bool, error) {
-	return share(ctx, h.flights, by, fmt.Sprintf("unrecorded %s %s", at.epoch, at.jobID), func(ctx context.Context) (bool, error) {
+	return share(ctx, h.flights, by, fmt.Sprintf("unrecorded %d %s %s", at.first, at.epoch, at.jobID), func(ctx context.Context) (bool, error) {
 		end, ok := h.projectedEnd(ctx, at, at.first)
 		if !ok {
 			return false, nil

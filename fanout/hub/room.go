@@ -29,8 +29,9 @@ type room struct {
 
 	mu     sync.Mutex // guards everything below
 	closed bool
-	// epoch is the life of the log that the sequences belong to, and first where
-	// the log began when the room was opened in it.
+	// epoch is the life of the log that the sequences belong to. Below first the job
+	// may have had records that the room never read: the log had removed them when the
+	// room was opened, or before they were repaired.
 	epoch string
 	first uint64
 	// head is the sequence of the newest event that was handed on.
@@ -53,8 +54,8 @@ type room struct {
 	// one is under way.
 	lookUp  *lookUp
 	looking bool
-	// unrecorded is set once MongoDB has answered that it has no record of the job from
-	// before the room was opened.
+	// unrecorded is set once MongoDB has answered that it has no record of the job below
+	// first.
 	unrecorded bool
 }
 

@@ -1,0 +1,72 @@
+package gateway_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// TestRemovedBeforeTheRoomReadThem: the log removes records before the job's room has
+// read them, and MongoDB has them. They are the job's newest for whoever asks for these,
+// and no older ones are.
+func TestRemovedBeforeTheRoomReadThem(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name      string
+		earlier   int // records of another job that the log removed before all else
+		published int
+		unread    uint64 // the newest of them
+		purged    bool   // the job alone, and not the log
+		due       int    // how many of the newest
+	}{
+		{name: "the newest", published: 60, unread: 16, due: 15},
+		{name: "the newest, in a purge of the job", published: 60, unread: 16, purged: true, due: 15},
+		{name: "all", published: 60, unread: 60, due: 15},
+		{name: "all, in a purge of the job", published: 60, unread: 60, purged: true, due: 15},
+		{name: "all of a few", published: 3, unread: 3, due: 3},
+		{name: "all, in a log that had removed others", earlier: 5, published: 60, unread: 60, due: 15},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := setup(t, options{pipe: true, catchUp: 15, config: unhurried})
+				s.log.publish("earlier", test.earlier)
+				s.log.set(func(l *memoryLog) { l.retain(l.last + 1) })
+				s.log.publish("other", 1) // which a purge of the job leaves there
+				first := s.connect()
+				first.subscribe("job")
+				expect(t, first, messaging.EventCaughtUp)
+				s.tail.lose(func(messaging.Live) bool { return true })
+				newest := s.log.publish("job", test.published)
+				s.log.set(func(l *memoryLog) { l.blind = test.unread })
+				s.hub.Disrupted(messaging.DisruptionReconnect)
+				synctest.Wait() // the room has read what is seen, and waits for the rest
+				time.Sleep(300 * time.Millisecond)
+				s.log.set(func(l *memoryLog) {
+					l.blind = 0
+					if test.purged {
+						l.purge("job")
+					} else {
+						l.retain(newest + 1)
+					}
+				})
+				time.Sleep(4 * time.Second) // less than the answer of a look-up is kept for
+
+				c := s.connect()
+				c.subscribe("job")
+				from := newest - uint64(test.due)
+				expectEvents(t, c, span(from+1, newest)...)
+				expectCaughtUp(t, c, from, newest, test.due, messaging.SourceMongoDB)
+				sameSequences(t, s.events("job", "limit=2").sequences(), back(newest, newest-1))
+
+				s.tail.lose(nil)
+				next := s.log.publish("job", 1)
+				expectEvents(t, c, next)
+				time.Sleep(300 * time.Millisecond) // until it is known to be in MongoDB
+				sameSequences(t, s.events("job", "limit=2").sequences(), []uint64{next, newest})
+			})
+		})
+	}
+}
