@@ -170,12 +170,16 @@ export class Fallback {
       for (;;) {
         const { done, value } = await reader.read()
         if (done || over()) break
-        if (silent) job.opened(listeners)
-        silent = false
-        this.#within(silenceMs)
-        this.#pollingFactor = 1
-        this.#worked('sse')
-        for (const message of parser.push(decoder.decode(value, { stream: true }))) {
+        const messages = parser.push(decoder.decode(value, { stream: true }))
+        // A refusal is a stream too, which has only a retry and an error. It does not count as working.
+        if (silent && (parser.commented || messages.some(({ event }) => event !== 'novel.error'))) {
+          silent = false
+          job.opened(listeners)
+          this.#pollingFactor = 1
+          this.#worked('sse')
+        }
+        if (!silent) this.#within(silenceMs)
+        for (const message of messages) {
           this.#message(message)
           if (over()) return 0 // by a handler
           if (job.least() !== since) this.#failures = 0

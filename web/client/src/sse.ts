@@ -15,6 +15,8 @@ const maxMessageLength = 16 << 20
 export class EventStreamParser {
   /** The last pause before another connection that the server asked for, in milliseconds. */
   retryMs: number | undefined
+  /** Whether there has been a comment: a stream that serves a job begins with one, and a refusal has none. */
+  commented = false
   #messages: Message[] = []
   #error: ParseError | undefined
   readonly #parser = createParser({
@@ -22,6 +24,9 @@ export class EventStreamParser {
     onEvent: ({ event = 'message', data, id }) => this.#messages.push({ event, data, ...(id && { id }) }),
     onRetry: (ms) => {
       this.retryMs = ms
+    },
+    onComment: () => {
+      this.commented = true
     },
     onError: (error) => {
       if (error.type === 'max-buffer-size-exceeded') this.#error = error

@@ -69,6 +69,26 @@ describe('an event stream', { timeout: 30_000 }, () => {
     }
   })
 
+  for (const [what, refusal] of [
+    ['a refusal', `retry: 50\nevent: novel.error\ndata: ${JSON.stringify({ code: 'MAX_CONNECTIONS_EXCEEDED', message: 'full', retryAfterMs: 50 })}\n\n`],
+    ['the end of a gateway that stops', 'retry: 50\n\n'],
+  ] as const) {
+    test(`that is only ${what} is not shown as connected`, async () => {
+      const { url, streams } = await script({
+        stream: (response, n) => {
+          if (n > 2) return void streamed(response, block('e:1', 1), caughtUp(1))
+          response.writeHead(200, { 'Content-Type': 'text/event-stream' }).end(refusal)
+        },
+      })
+      const { seen, diagnostics } = follow(url)
+      await seen.state('live')
+      expect(streams).toHaveLength(4)
+      expect(diagnostics.filter(({ code }) => code === 'fallback')).toHaveLength(1)
+      expect(seen.states.filter((state) => state === 'connected' || state === 'catching-up').length).toBeLessThanOrEqual(1)
+      expect(seen.numbers).toEqual([1])
+    })
+  }
+
   test('that did not come through once is tried again later', async () => {
     const { url } = await script({
       stream: (response, n) => void (n === 0 ? response.writeHead(502).end() : streamed(response, block('e:2', 2), caughtUp(2))),
