@@ -49,7 +49,7 @@ type Config struct {
 	MaxPayloadBytes int64
 	// MaxEventBytes bounds the name and the arguments of an event: one that is larger
 	// by more than 256 bytes is given to [OversizeHandler] unread. Other packets, which
-	// may bring a token, and one attachment may have 64 KiB at least. 0 is no bound but
+	// may bring a token, and one attachment may have 128 KiB at least. 0 is no bound but
 	// MaxPayloadBytes.
 	MaxEventBytes int
 	// NewIntake returns what decides how fast the client of a request is read from. Nil,
@@ -129,7 +129,7 @@ func (c Config) Validate() error {
 }
 
 // maxOtherBytes bounds packets that are no events, where events are bounded.
-const maxOtherBytes = 64 << 10
+const maxOtherBytes = 128 << 10
 
 func (c Config) transport() engineio.Config {
 	mostBytes := 0
