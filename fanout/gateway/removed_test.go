@@ -70,3 +70,49 @@ func TestRemovedBeforeTheRoomReadThem(t *testing.T) {
 		})
 	}
 }
+
+// TestRemovedBeforeALiveRecord: the log removes records that a room has not read yet,
+// and then has a live one. That names nothing of the job before it, and still does not
+// follow on what the room has.
+func TestRemovedBeforeALiveRecord(t *testing.T) {
+	t.Parallel()
+	for _, withoutDB := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := setup(t, options{pipe: true, config: rarelyChecked, withoutDB: withoutDB})
+			clients := s.watch("job", 5)
+			s.tail.lose(func(messaging.Live) bool { return true })
+			s.log.publish("job", 10)
+			s.log.set(func(l *memoryLog) { l.blind = 10 })
+			s.hub.Disrupted(messaging.DisruptionReconnect)
+			time.Sleep(time.Second) // the room knows that there are records, and reads none
+			s.tail.lose(nil)
+			s.log.set(func(l *memoryLog) { l.blind = 0; l.retain(16) })
+			s.log.publish("job", 1)
+			for _, c := range clients {
+				if withoutDB {
+					expectGap(t, c, 5, 16, messaging.GapRetention)
+					expectEvents(t, c, 16)
+				} else {
+					expectEvents(t, c, span(6, 16)...)
+				}
+			}
+		})
+	}
+}
+
+// TestPurgedJobThatMongoHas: a job was purged, and other records around it were not.
+// Before its room was opened the log had removed some, too.
+func TestPurgedJobThatMongoHas(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, catchUp: 15, config: unhurried})
+		s.log.publish("other", 3)
+		s.log.set(func(l *memoryLog) { l.retain(3) })
+		newest := s.log.publish("job", 60)
+		s.log.set(func(l *memoryLog) { l.purge("job") })
+		c := s.connect()
+		c.subscribe("job")
+		expectEvents(t, c, span(newest-14, newest)...)
+		expectCaughtUp(t, c, newest-15, newest, 15, messaging.SourceMongoDB)
+	})
+}

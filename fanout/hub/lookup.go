@@ -75,9 +75,8 @@ func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
 	return err == nil && unrecorded && r.knownUnrecorded(at, true), err
 }
 
-// knownUnrecorded reports whether MongoDB has answered that it has no record of the job
-// below the first sequence of a place, while that is still the room's; learned says that
-// it just has.
+// knownUnrecorded reports whether MongoDB has answered, about a place that is still the
+// room's, that it has no record of the job; learned says that it just has.
 func (r *room) knownUnrecorded(at place, learned bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

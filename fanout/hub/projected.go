@@ -135,12 +135,11 @@ func (h *history) projectedSpan(ctx context.Context, at place, limit int) (span 
 	return span, ok
 }
 
-// unrecorded reports whether MongoDB has answered that it has no record of a job from
-// before the log's first, where the log has none. Those who ask at the same time share one
-// read.
+// unrecorded reports whether MongoDB has answered that it has no record of a job either,
+// where the log has none. Those who ask at the same time share one read.
 func (h *history) unrecorded(ctx context.Context, by asker, at place) (bool, error) {
 	return share(ctx, h.flights, by, fmt.Sprintf("unrecorded %d %s %s", at.first, at.epoch, at.jobID), func(ctx context.Context) (bool, error) {
-		end, ok := h.projectedEnd(ctx, at, at.first)
+		end, ok := h.projectedEnd(ctx, at, math.MaxUint64)
 		if !ok {
 			return false, nil
 		}

@@ -41,7 +41,8 @@ type room struct {
 	seen   uint64
 	behind bool
 	// heard is the first live record above head that was heard while the room was
-	// behind, 0 for none. follows says that it is the next one after head.
+	// behind, 0 for none. follows says that it is the next one after head: the log had
+	// nothing between the two, and seen does not say that it removed something there.
 	heard    uint64
 	follows  bool
 	openedAt time.Time
@@ -54,8 +55,8 @@ type room struct {
 	// one is under way.
 	lookUp  *lookUp
 	looking bool
-	// unrecorded is set once MongoDB has answered that it has no record of the job below
-	// first.
+	// unrecorded is set once MongoDB has answered that it has no record of the job that
+	// the room has not read.
 	unrecorded bool
 }
 
@@ -108,7 +109,8 @@ func (r *room) hear(record messaging.Live, ev *Event) verdict {
 		return verdictNone
 	}
 	if r.heard == 0 {
-		r.heard, r.follows = record.Sequence, record.Previous <= r.head
+		between := r.head < r.seen && r.seen < record.Sequence
+		r.heard, r.follows = record.Sequence, record.Previous <= r.head && !between
 	}
 	r.seen = max(r.seen, record.Sequence)
 	if r.behind {
