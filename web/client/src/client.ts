@@ -64,9 +64,7 @@ export class Realtime {
       packet: (name, payload) => this.#packet(name, payload),
       changed: () => this.#refresh(),
       standsIn: () => [...this.#jobs.values()].some(({ via }) => via),
-      woken: () => {
-        for (const job of this.#jobs.values()) job.fallback?.wake()
-      },
+      woken: () => this.#checkFallbacks((job) => !job.refusal), // a refusal has its own time
     })
   }
 
@@ -128,9 +126,10 @@ export class Realtime {
   /**
    * Begins a fresh attempt now, in the place of one that is under way: for a button,
    * or for an app that comes to the foreground. After a refusal it also tries what
-   * would not be tried again. A connection that is there is checked.
+   * would not be tried again. A connection that is there is checked, and so is what stands in for it.
    */
   retry(): void {
+    this.#checkFallbacks()
     this.#link.retry()
     for (const job of this.#jobs.values()) if (job.refusal) this.#again(job)
   }
@@ -362,6 +361,11 @@ export class Realtime {
   }
 
   // What stands in for the socket.
+
+  /** Checks what is open: it may be dead. */
+  #checkFallbacks(which = (_: Job) => true): void {
+    for (const job of this.#jobs.values()) if (which(job)) job.fallback?.wake()
+  }
 
   /** Starts or ends the fallback of each job, as the connection has it. */
   #fallBack(): void {

@@ -117,7 +117,10 @@ export class Fallback {
       } catch (error) {
         if (over()) return
         const { status = 0, problem } = error as Partial<RequestError>
-        if (problem && !passing.test(problem.code) && [200, 400, 401, 403].includes(status)) return this.hooks.refused(this.job, problem)
+        if (problem && !passing.test(problem.code) && [200, 400, 401, 403].includes(status)) {
+          this.job.via = undefined
+          return this.hooks.refused(this.job, problem)
+        }
         // There was an answer, or a connection that brings nothing: polling may do.
         if (streaming && !passing.test(problem?.code ?? '') && (status !== 0 || error === noStream)) {
           this.#pollUntil = Date.now() + this.options.streamPauseMs * this.#pollingFactor
@@ -137,6 +140,7 @@ export class Fallback {
   /** Events come through. */
   #worked(via: 'sse' | 'rest'): void {
     this.#patienceMs = this.settings.connectTimeoutMs
+    this.job.refusal = undefined
     if (this.job.via === via) return
     this.job.via = via
     this.settings.diagnose({ code: 'fallback', jobId: this.job.id, transport: via })

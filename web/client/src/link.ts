@@ -143,18 +143,26 @@ export class Link {
   }
 
   readonly #seen = (): void => {
-    // A refusal has its own time.
-    if (visible() && this.phase !== 'refused') this.#wake()
+    if (!visible()) return
+    // A refusal has its own time, but what stands in may go on.
+    if (this.phase === 'refused') this.#awoke()
+    else this.#wake()
   }
 
   /** What was open may be dead, and what did not work may work now. */
   #wake(): void {
-    if (this.phase !== 'up') {
-      if (this.phase === 'connecting' && Date.now() - this.#wokenAt < wakeMs) return
-      this.#wokenAt = Date.now()
-      this.hooks.woken()
-    }
+    const again = this.#awoke()
+    if (again && this.phase === 'connecting') return
     this.retry()
+  }
+
+  /** Has what stands in for the socket checked. Reports whether this is one more event of the same wake. */
+  #awoke(): boolean {
+    if (this.phase === 'up') return false
+    if (Date.now() - this.#wokenAt < wakeMs) return true
+    this.#wokenAt = Date.now()
+    this.hooks.woken()
+    return false
   }
 
   #ping(): void {

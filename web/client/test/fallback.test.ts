@@ -87,6 +87,20 @@ describe.skipIf(!ready)('where sockets are blocked', { timeout: 30_000 }, () => 
     expect(seen.numbers).toEqual(range(20))
   })
 
+  test('retry() checks a stream too', async () => {
+    const stage = await Stage.start()
+    stage.proxy.mode = 'websockets-refused'
+    const client = stage.client({ fallback: quick })
+    const seen = new Seen(client, 'job-1')
+    await seen.state('live')
+    expect(seen.status.transport).toBe('sse')
+    stage.proxy.mute()
+    await stage.publish('job-1', 0, 3)
+    client.retry()
+    await seen.count(3) // the 45 s of the heartbeat are longer than this test may take
+    expect(seen.numbers).toEqual([0, 1, 2])
+  })
+
   test('tokens and refusals are the same', async () => {
     const stage = await Stage.start(tokenSettings)
     stage.proxy.mode = 'websockets-refused'

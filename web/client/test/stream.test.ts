@@ -1,17 +1,17 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createRealtime, type Diagnostic, type RealtimeOptions } from '../src/index.js'
+import { createRealtime, type Diagnostic, type Realtime, type RealtimeOptions } from '../src/index.js'
 import { block, caughtUp, item, script, streamed } from './support/script.js'
 import { Seen, until } from './support/stage.js'
 
 /** A client that falls back at once. */
-function follow(url: string, options: RealtimeOptions = {}): { seen: Seen; diagnostics: Diagnostic[] } {
+function follow(url: string, options: RealtimeOptions = {}): { client: Realtime; seen: Seen; diagnostics: Diagnostic[] } {
   const diagnostics: Diagnostic[] = []
   const client = createRealtime({
     url, reconnect: { minMs: 20, maxMs: 200 }, onDiagnostic: (diagnostic) => diagnostics.push(diagnostic), ...options,
     fallback: { afterMs: 20, pollMs: 20, ...options.fallback },
   })
   onTestFinished(() => client.close())
-  return { seen: new Seen(client, 'job-1'), diagnostics }
+  return { client, seen: new Seen(client, 'job-1'), diagnostics }
 }
 
 describe('an event stream', { timeout: 30_000 }, () => {
@@ -88,6 +88,19 @@ describe('an event stream', { timeout: 30_000 }, () => {
       expect(seen.numbers).toEqual([1])
     })
   }
+
+  test('that was refused is asked for again by retry(), and then shown as served', async () => {
+    const forbidden = `event: novel.error\ndata: ${JSON.stringify({ code: 'JOB_FORBIDDEN', message: 'no' })}\n\n`
+    const { url, streams } = await script({
+      stream: (response, n) => void (n === 0 ? streamed(response, forbidden).end() : streamed(response, block('e:1', 1), caughtUp(1))),
+    })
+    const { seen, client } = follow(url)
+    await seen.state('refused')
+    expect(streams).toHaveLength(1)
+    client.retry()
+    await seen.state('live')
+    expect(seen.status).toEqual({ state: 'live', transport: 'sse' })
+  })
 
   test('that did not come through once is tried again later', async () => {
     const { url } = await script({
