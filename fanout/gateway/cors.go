@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // The CORS protocol (Fetch standard, section 3.2), for every transport: who may
@@ -52,7 +53,8 @@ func (g *Gateway) Preflights(methods string, next http.Handler) http.Handler {
 		}
 		header := w.Header()
 		header.Set("Allow", methods+", HEAD, OPTIONS")
-		if g.shareAnswer(header, r); header.Get("Access-Control-Allow-Origin") != "" {
+		g.countOrigin(g.shareAnswer(header, r), r)
+		if header.Get("Access-Control-Allow-Origin") != "" {
 			header.Set("Access-Control-Allow-Methods", methods)
 			header.Set("Access-Control-Allow-Headers", allowedHeaders)
 			header.Set("Access-Control-Max-Age", "600")
@@ -61,11 +63,24 @@ func (g *Gateway) Preflights(methods string, next http.Handler) http.Handler {
 	})
 }
 
+// countOrigin accounts for a request of an origin that may not read the answer. A
+// browser sends nothing after it, so that no later step could. A request without an
+// origin is not from a page.
+func (g *Gateway) countOrigin(standing guardrails.Standing, r *http.Request) {
+	if origin := r.Header.Get("Origin"); standing == guardrails.StandingRefused && origin != "" {
+		g.count(guardrails.Decision{Code: messaging.CodeOriginNotAllowed}, origin)
+	}
+}
+
 // ShareSockets lets pages of allowed origins read what the sockets' polling
-// transport answers. A socket of another origin is refused by [Gateway.Connect].
+// transport answers. A socket of another origin is refused by [Gateway.Connect]; a
+// browser that polls does not get that far, because it cannot read the handshake.
 func (g *Gateway) ShareSockets(next http.Handler) http.Handler {
 	return g.Preflights("GET, POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		g.shareAnswer(w.Header(), r)
+		standing := g.shareAnswer(w.Header(), r)
+		if query := r.URL.Query(); query.Get("transport") == "polling" && !query.Has("sid") {
+			g.countOrigin(standing, r)
+		}
 		next.ServeHTTP(w, r)
 	}))
 }

@@ -90,3 +90,47 @@ func TestRefusedOriginIsLoggedWithItsRemedy(t *testing.T) {
 		t.Errorf("%d lines for one origin that was refused three times", lines)
 	}
 }
+
+// TestOriginIsLoggedWhereABrowserStops: a page cannot read the answer to its first
+// request, be it a polling handshake or a preflight, and sends no other.
+func TestOriginIsLoggedWhereABrowserStops(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, method, path, origin string
+		logged                     bool
+	}{
+		{"a polling handshake", http.MethodGet, "/ws?EIO=4&transport=polling", "https://other.example", true},
+		{"a preflight of the sockets", http.MethodOptions, "/ws?EIO=4&transport=polling", "https://other.example", true},
+		{"a preflight of a page of events", http.MethodOptions, "/api/novel/job/events", "https://other.example", true},
+		{"a listed origin", http.MethodGet, "/ws?EIO=4&transport=polling", "https://app.example", false},
+		{"a later poll", http.MethodGet, "/ws?EIO=4&transport=polling&sid=x", "https://other.example", false},
+		{"no origin", http.MethodOptions, "/api/novel/job/events", "", false},
+	} {
+		s := setup(t, options{origins: "https://app.example", limits: guardrails.Limits{}})
+		const times = 3
+		for range times {
+			request, err := http.NewRequestWithContext(t.Context(), test.method, s.url+test.path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.origin != "" {
+				request.Header.Set("Origin", test.origin)
+			}
+			response, err := s.client.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = response.Body.Close()
+		}
+		lines, counted := 0, 0.0
+		if test.logged {
+			lines, counted = 1, times
+		}
+		if got := s.diary.count("origin refused", "https://other.example", "SOCKET_CLIENT_ORIGIN"); got != lines {
+			t.Errorf("%s: %d lines in the log, want %d", test.name, got, lines)
+		}
+		if got := s.metric("realtime_fanout_refused_total"); got != counted {
+			t.Errorf("%s: counted %v times, want %v", test.name, got, counted)
+		}
+	}
+}

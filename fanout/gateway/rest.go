@@ -139,13 +139,12 @@ func requestedJob(r *http.Request) string {
 // allowOrigin refuses a request of an origin that may not open a socket. A request
 // without one may read, whatever a socket needs.
 func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
-	origin := r.Header.Get("Origin")
-	if g.shareAnswer(w.Header(), r) != guardrails.StandingRefused || origin == "" {
+	standing := g.shareAnswer(w.Header(), r)
+	if standing != guardrails.StandingRefused || r.Header.Get("Origin") == "" {
 		return true
 	}
-	decision := guardrails.Decision{Code: messaging.CodeOriginNotAllowed}
-	g.count(decision, origin)
-	refuseRequest(w, decision, "")
+	g.countOrigin(standing, r)
+	refuseRequest(w, guardrails.Decision{Code: messaging.CodeOriginNotAllowed}, "")
 	return false
 }
 
