@@ -135,9 +135,9 @@ func problemOf(decision guardrails.Decision, jobID string) messaging.Problem {
 	return problem
 }
 
-// allowJob decides about a request for one job over HTTP, and answers it when it
-// is refused.
-func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string) (guardrails.Grant, bool) {
+// allowJob decides about a request for one job over HTTP, and answers it with refuse
+// when it is refused.
+func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string, refuse refuser) (guardrails.Grant, bool) {
 	if g.tokens == nil {
 		return guardrails.Open(), true
 	}
@@ -149,22 +149,33 @@ func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string)
 		return grant, true
 	}
 	g.count(decision, r.Header.Get("Origin"))
-	refuseRequest(w, decision, jobID)
+	refuse(w, r, decision, jobID)
 	return grant, false
 }
 
-// refuseRequest answers a request over HTTP that was refused.
-func refuseRequest(w http.ResponseWriter, decision guardrails.Decision, jobID string) {
-	status := http.StatusServiceUnavailable
-	switch decision.Code {
+// refuser answers a request over HTTP that was refused, about a job unless jobID is
+// empty.
+type refuser func(w http.ResponseWriter, r *http.Request, decision guardrails.Decision, jobID string)
+
+// statusOf returns the status of a refused request.
+func statusOf(code messaging.Code) int {
+	switch code {
 	case messaging.CodeOriginNotAllowed, messaging.CodeJobForbidden, messaging.CodeScopeRequired:
-		status = http.StatusForbidden
+		return http.StatusForbidden
 	case messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired:
-		status = http.StatusUnauthorized
-		w.Header().Set("WWW-Authenticate", "Bearer")
+		return http.StatusUnauthorized
 	case messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded,
 		messaging.CodeClientRequestsExceeded, messaging.CodeRequestRateExceeded:
-		status = http.StatusTooManyRequests
+		return http.StatusTooManyRequests
+	}
+	return http.StatusServiceUnavailable
+}
+
+// refuseRequest is the [refuser] of requests whose clients read a status.
+func refuseRequest(w http.ResponseWriter, _ *http.Request, decision guardrails.Decision, jobID string) {
+	status := statusOf(decision.Code)
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	problem := problemOf(decision, jobID)
 	if problem.RetryAfterMs != nil {

@@ -26,7 +26,7 @@ import (
 // The answer is written while it is read. A client that does not take it is cut off,
 // and so is one whose answer fails half-way: its JSON is not complete then.
 func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
-	jobID, grant, ok := g.jobRequest(w, r)
+	jobID, grant, ok := g.jobRequest(w, r, refuseRequest)
 	if !ok {
 		return
 	}
@@ -44,7 +44,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	slot, decision := g.requests.Admit(client, time.Now(), rand.Float64())
 	g.count(decision, r.Header.Get("Origin"))
 	if !decision.Allowed() {
-		refuseRequest(w, decision, "")
+		refuseRequest(w, r, decision, "")
 		return
 	}
 	defer slot.Release()
@@ -81,7 +81,7 @@ func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, j
 	if errors.Is(err, hub.ErrNoMemory) {
 		decision := guardrails.Decision{Code: messaging.CodeMaxRequestsExceeded, RetryAfter: hub.MemoryWait}
 		g.count(decision, r.Header.Get("Origin"))
-		refuseRequest(w, decision, "")
+		refuseRequest(w, r, decision, "")
 		return
 	}
 	writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
@@ -107,8 +107,9 @@ func setPageHeaders(header http.Header) {
 }
 
 // jobRequest answers the parts that requests about one job share: the origin, the
-// jobId and the token. It reports false when it has refused the request.
-func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request) (jobID string, grant guardrails.Grant, ok bool) {
+// jobId and the token. It reports false when it has refused the request; a token is
+// refused with refuse.
+func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request, refuse refuser) (jobID string, grant guardrails.Grant, ok bool) {
 	if !g.allowOrigin(w, r) {
 		return "", grant, false
 	}
@@ -117,7 +118,7 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request) (jobID stri
 		writeProblem(w, http.StatusBadRequest, *problem)
 		return "", grant, false
 	}
-	grant, ok = g.allowJob(w, r, jobID)
+	grant, ok = g.allowJob(w, r, jobID, refuse)
 	return jobID, grant, ok
 }
 
@@ -144,7 +145,7 @@ func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	g.countOrigin(standing, r)
-	refuseRequest(w, guardrails.Decision{Code: messaging.CodeOriginNotAllowed}, "")
+	refuseRequest(w, r, guardrails.Decision{Code: messaging.CodeOriginNotAllowed}, "")
 	return false
 }
 

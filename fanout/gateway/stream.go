@@ -124,7 +124,7 @@ func signal(waiting chan struct{}) {
 // since, if there is one; otherwise the newest ones, then live. It ends when the
 // client's token does, or in a drain.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
-	jobID, grant, ok := g.jobRequest(w, r)
+	jobID, grant, ok := g.jobRequest(w, r, refuseStream)
 	if !ok {
 		return
 	}
@@ -138,7 +138,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	}
 	slot, decision := g.admit(r, grant)
 	if !decision.Allowed() {
-		refuseStream(w, r, decision)
+		refuseStream(w, r, decision, "")
 		return
 	}
 	defer slot.Release()
@@ -155,7 +155,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	sink.end = end
 	sub, err := hub.NewReader(g.hub, sink, slot.Owner()).Subscribe(jobID, from)
 	if err != nil {
-		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal})
+		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal}, jobID)
 		return
 	}
 	defer sub.End()

@@ -50,13 +50,14 @@ func (g *Gateway) StreamsUntil(draining func() bool) http.Handler {
 	})
 }
 
-// refuseStream answers a stream that was refused for a moment.
-func refuseStream(w http.ResponseWriter, r *http.Request, decision guardrails.Decision) {
-	if takesStatus(r) {
-		refuseRequest(w, decision, "")
+// refuseStream is the [refuser] of streams. What no retry mends keeps its status.
+func refuseStream(w http.ResponseWriter, r *http.Request, decision guardrails.Decision, jobID string) {
+	switch status := statusOf(decision.Code); {
+	case status == http.StatusForbidden, status == http.StatusUnauthorized, takesStatus(r):
+		refuseRequest(w, r, decision, jobID)
 		return
 	}
-	problem := decision.Problem()
+	problem := problemOf(decision, jobID)
 	retry := drainRetry + rand.N(drainRetry)
 	if problem.RetryAfterMs != nil {
 		retry = time.Duration(*problem.RetryAfterMs) * time.Millisecond // jittered

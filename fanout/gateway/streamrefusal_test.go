@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
@@ -92,6 +93,39 @@ func TestRefusedStreamsComeBack(t *testing.T) {
 	s := setup(t, options{limits: guardrails.Limits{}})
 	if got := s.ask(path+"?since=x", "text/event-stream"); got.status != http.StatusBadRequest {
 		t.Errorf("a malformed since: %d", got.status)
+	}
+}
+
+// keysAway is what grants nothing because the keys of the issuer cannot be read.
+type keysAway struct{ book }
+
+func (keysAway) Grant(string, time.Time) (guardrails.Grant, guardrails.Decision) {
+	return guardrails.Grant{}, guardrails.Decision{Code: messaging.CodeInternal}
+}
+
+// TestStreamsComeBackWhenTheKeysDo: a token that cannot be checked at the moment ends
+// no EventSource, and one that is refused for good keeps its status.
+func TestStreamsComeBackWhenTheKeysDo(t *testing.T) {
+	t.Parallel()
+	const path = "/api/realtime/jobs/job/stream"
+	s := setup(t, options{tokens: keysAway{}})
+	got := s.ask(path, "text/event-stream")
+	parts := refusedStream.FindStringSubmatch(got.body)
+	if got.status != http.StatusOK || got.header.Get("Content-Type") != "text/event-stream" || parts == nil {
+		t.Fatalf("answer %d %v:\n%s", got.status, got.header, got.body)
+	}
+	var problem messaging.Problem
+	if err := json.Unmarshal([]byte(parts[2]), &problem); err != nil || problem.Code != messaging.CodeInternal {
+		t.Errorf("error %s, %v", parts[2], err)
+	}
+	for _, path := range []string{path, "/api/novel/job/events"} {
+		if got := s.ask(path, "application/json"); got.status != http.StatusServiceUnavailable || got.problem(t).Code != messaging.CodeInternal {
+			t.Errorf("JSON of %s: %d %s", path, got.status, got.body)
+		}
+	}
+	s = setup(t, options{tokens: book{}})
+	if got := s.ask(path, "text/event-stream"); got.status != http.StatusUnauthorized || got.header.Get("WWW-Authenticate") != "Bearer" {
+		t.Errorf("without a token: %d %s", got.status, got.body)
 	}
 }
 
