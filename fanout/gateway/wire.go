@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"strconv"
 	"sync/atomic"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
@@ -96,16 +95,14 @@ func (w *wireForms) streamed() []byte {
 //	data: {…}\n
 //	\n
 //
-// The id is the event's position. An event without a sequence has no id line, so
-// that a client's Last-Event-ID stays on the last event that has one.
+// The id is the event's position. An event without a whole one has no id line, so that
+// a client's Last-Event-ID stays on the last event that has one: a bare sequence counts
+// in the present life of the log only, and a client resumes in any.
 func streamBlock(name string, at messaging.Position, payload []byte) []byte {
 	block := make([]byte, 0, len(name)+len(at.Epoch)+len(payload)+48)
 	block = append(append(block, "event: "...), name...)
-	switch {
-	case at.Sequence > 0 && at.Epoch != "":
+	if at.Sequence > 0 && at.Epoch != "" {
 		block = at.Append(append(block, "\nid: "...))
-	case at.Sequence > 0:
-		block = strconv.AppendUint(append(block, "\nid: "...), at.Sequence, 10)
 	}
 	block = append(append(block, "\ndata: "...), escapeSeparators(payload)...)
 	return append(block, "\n\n"...)
