@@ -198,14 +198,19 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		g.count(decision, origin)
 		return refusal(decision)
 	}
-	wanted, recovered, release := g.recall(auth, origin, grant.Subject, socket.Opened())
-	defer release()
+	var wanted recall
+	offsets, recovered := g.wantsRecovery(socket, auth), false
+	if offsets {
+		var release func()
+		wanted, recovered, release = g.recall(auth, origin, grant.Subject, socket.Opened())
+		defer release()
+	}
 	slot, decision := g.admit(socket.Request(), grant)
 	if !decision.Allowed() {
 		return refusal(decision)
 	}
 	c := newClient(g, socket, slot, grant)
-	c.sink.offsets = recovered || g.wantsRecovery(socket, auth)
+	c.sink.offsets = offsets
 	g.join(c, wanted, recovered)
 	return nil
 }

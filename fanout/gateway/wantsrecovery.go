@@ -36,29 +36,30 @@ const recoveryHeader = "X-Realtime-Recovery"
 // gateway looks at. The configuration of the sockets has to keep them.
 var SocketHeaders = []string{"Accept-Language", recoveryHeader, "Sec-Websocket-Extensions", "User-Agent"}
 
-// wantsRecovery decides whether a client gets a session that it can have back.
+// wantsRecovery decides whether a client gets a session that it can have back, its
+// earlier one or a new one. What it says itself counts before all else.
 func (g *Gateway) wantsRecovery(socket *socketio.Socket, auth json.RawMessage) bool {
 	if g.sessions == nil {
 		return false
 	}
+	var said struct {
+		Recovery *bool  `json:"recovery"`
+		PID      string `json:"pid"`
+	}
 	if len(auth) <= maxAuthBytes {
-		var said struct {
-			Recovery *bool  `json:"recovery"`
-			PID      string `json:"pid"`
-		}
 		_ = json.Unmarshal(auth, &said) // what does not fit says nothing
-		if said.Recovery != nil {
-			return *said.Recovery
-		}
-		if said.PID != "" {
-			return true // it has had a session, and knows what that is
-		}
+	}
+	if said.Recovery != nil {
+		return *said.Recovery
 	}
 	request := socket.Request()
 	for _, text := range []string{request.URL.Query().Get("recovery"), request.Header.Get(recoveryHeader)} {
 		if wanted, err := strconv.ParseBool(text); err == nil {
 			return wanted
 		}
+	}
+	if said.PID != "" {
+		return true // it has had a session, and knows what that is
 	}
 	switch g.policy.RecoveryClients {
 	case RecoveryAll:

@@ -70,3 +70,59 @@ func TestOffsetsGoToWhoWantsThem(t *testing.T) {
 		})
 	}
 }
+
+// TestDeclinedWithAnEarlierSession: a client that declines is given no offset, also
+// where it names a session that could be recovered.
+func TestDeclinedWithAnEarlierSession(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, query string
+		auth        map[string]any
+	}{
+		{name: "in auth", auth: map[string]any{"recovery": false}},
+		{name: "in the query", query: "false", auth: map[string]any{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := setup(t, options{sessions: newMemorySessions()})
+			s.log.publish("job", 2)
+			earlier := newRecoverer(t)
+			earlier.connect(s)
+			earlier.subscribe("job")
+			earlier.until(s.log, messaging.EventCaughtUp, "job")
+			earlier.socket.Kill()
+
+			test.auth["pid"], test.auth["offset"], test.auth["token"] = earlier.pid, earlier.offset, "mine"
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			socket, err := testkit.SocketDialer{NetDial: s.dial, Query: "recovery=" + test.query}.Dial(ctx, s.url+"/ws", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(socket.Kill)
+			connected, err := socket.Connect(ctx, test.auth)
+			if err != nil || connected.PID != "" {
+				t.Fatalf("pid %q, %v", connected.PID, err)
+			}
+			if err := socket.Emit("subscribe", request{JobID: "job"}); err != nil {
+				t.Fatal(err)
+			}
+			events := 0
+			for name := ""; name != messaging.EventCaughtUp; {
+				event, err := socket.Next(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if name = event.Name; name == "novel.domain-event" {
+					events++
+				}
+				if len(event.Args) > 1 {
+					t.Errorf("%s has %d arguments", name, len(event.Args))
+				}
+			}
+			if events != 2 {
+				t.Errorf("%d events, want 2", events)
+			}
+		})
+	}
+}
