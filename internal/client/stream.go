@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +12,8 @@ import (
 	"time"
 )
 
-// ErrRefused is returned when the gateway answers a request with an error of its
-// own. A retry does not help.
+// ErrRefused is returned when the gateway answers a request with an error that a retry
+// does not help against.
 var ErrRefused = errors.New("the gateway refused the request")
 
 // Event is one event of a stream.
@@ -26,10 +25,9 @@ type Event struct {
 }
 
 const (
-	// maxLineBytes bounds one line of a stream: an event's payload and its frame.
-	maxLineBytes = 8 << 20
 	// reconnectPause is how long to wait before the next connection, unless the gateway
-	// asks for another time with "retry:", of which maxReconnectPause is the most.
+	// asks for another time, of which maxReconnectPause is the most: with "retry:", or
+	// with Retry-After where it refuses for a moment.
 	reconnectPause    = time.Second
 	maxReconnectPause = time.Minute
 )
@@ -88,35 +86,36 @@ func follow(ctx context.Context, address, token string, since *string, pause *ti
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 1024))
-		return fmt.Errorf("%w: %s: %s", ErrRefused, response.Status, strings.TrimSpace(string(body)))
+		problem := fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(body)))
+		if !isTransient(response.StatusCode) {
+			return fmt.Errorf("%w: %w", ErrRefused, problem)
+		}
+		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 63); err == nil {
+			*pause = boundedPause(seconds, time.Second)
+		}
+		return problem
 	}
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(make([]byte, 64<<10), maxLineBytes)
-	var event Event
-	for lines.Scan() {
-		field, value, _ := strings.Cut(lines.Text(), ": ")
-		switch field {
-		case "event":
-			event.Name = value
-		case "id":
-			event.ID = value
-		case "data":
-			event.Data = value
-		case "retry":
-			if ms, err := strconv.Atoi(value); err == nil {
-				*pause = min(max(time.Duration(ms)*time.Millisecond, 0), maxReconnectPause)
-			}
-		case "":
-			if event.Data != "" {
-				if err := handle(event); err != nil {
-					return handleError{err}
-				}
-			}
-			if event.ID != "" {
-				*since = event.ID
-			}
-			event = Event{}
+	events := newEventReader(response.Body, since, pause)
+	for {
+		event, err := events.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := handle(event); err != nil {
+			return handleError{err}
 		}
 	}
-	return lines.Err()
+}
+
+// isTransient reports whether a status is one of a gateway or a proxy that may answer
+// otherwise in a moment.
+func isTransient(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
 }

@@ -57,3 +57,41 @@ func TestFollowAsksForAnyJobBelowAPath(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowRetriesATransientRefusal: what a gateway or its proxy answers during a
+// restart ends nothing; what no retry mends does, and so does a first request that
+// fails.
+func TestFollowRetriesATransientRefusal(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		statuses []int // of the requests; those after them get an event
+		events   int
+		refused  bool
+	}{
+		{[]int{200, 503, 502, 504, 429}, 2, false},
+		{[]int{200, 401}, 1, true},
+		{[]int{503}, 0, false},
+	} {
+		requests, events := 0, 0
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			requests++ // one after the other
+			if requests <= len(test.statuses) && test.statuses[requests-1] != http.StatusOK {
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(test.statuses[requests-1])
+				return
+			}
+			fmt.Fprintf(w, "retry: 1\n\nevent: e\nid: epoch:%d\ndata: {}\n\n", requests)
+		}))
+		t.Cleanup(server.Close)
+		seen := errors.New("seen")
+		err := client.Follow(t.Context(), server.URL, "job", "", "", func(client.Event) error {
+			if events++; events == 2 {
+				return seen
+			}
+			return nil
+		})
+		if events != test.events || errors.Is(err, client.ErrRefused) != test.refused || errors.Is(err, seen) != (events == 2) || err == nil {
+			t.Errorf("%v: %d events, %v", test.statuses, events, err)
+		}
+	}
+}
