@@ -123,6 +123,35 @@ func checkHost(host string) error {
 	return nil
 }
 
+// maxHostBytes and maxLabelBytes bound a host name and each of its labels (RFC 1035,
+// section 2.3.4), without which no name can be looked up.
+const maxHostBytes, maxLabelBytes = 253, 63
+
+// checkSent returns an error about an origin of the settings that no browser sends, so
+// that the setting would match nothing.
+func (o origin) checkSent() error {
+	switch {
+	case o.scheme == "file":
+		return errors.New("local files of anybody send null, and not file://, so that they cannot be listed; * allows them with all others")
+	case len(o.String()) > MaxOriginBytes:
+		return fmt.Errorf("an origin of more than %d bytes is refused", MaxOriginBytes)
+	case strings.HasPrefix(o.host, "["), defaultPorts[o.scheme] == "":
+		return nil // an address, or the page of a program such as app://. whose host is no name
+	case len(o.host) > maxHostBytes:
+		return fmt.Errorf("a host has at most %d bytes", maxHostBytes)
+	}
+	// The root's own dot may stand at the end.
+	for label := range strings.SplitSeq(strings.TrimSuffix(o.host, "."), ".") {
+		switch {
+		case label == "":
+			return errors.New("a label of the host is empty: want one dot between two labels, and none at the start")
+		case len(label) > maxLabelBytes:
+			return fmt.Errorf("the label %.16q… of the host has more than %d bytes", label, maxLabelBytes)
+		}
+	}
+	return nil
+}
+
 func isScheme(scheme string) bool {
 	for i, c := range []byte(scheme) {
 		letter := 'a' <= c && c <= 'z'

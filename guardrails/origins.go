@@ -74,6 +74,9 @@ func (o *Origins) add(entry string) error {
 	if err != nil {
 		return fmt.Errorf("%w, or *", err)
 	}
+	if err := parsed.checkSent(); err != nil {
+		return err
+	}
 	if !strings.Contains(parsed.address(), "*") {
 		o.listed[parsed.String()] = true
 		return nil

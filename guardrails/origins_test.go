@@ -60,6 +60,8 @@ func TestOriginsAsPeopleWriteThem(t *testing.T) {
 		{"ws://app.example:3001", "http://app.example:3001", true},
 		{"https://app.example:0443", "https://app.example", true},
 		{"capacitor://localhost", "capacitor://localhost", true},
+		{"app://.", "app://.", true},
+		{"https://app.example.", "https://app.example.", true},
 		{"http://[0:0:0:0:0:0:0:1]:80", "http://[::1]", true},
 		{"https://*.example.org", "https://pr-12.example.org", true},
 		{"https://*.example.org", "https://a.b.example.org", true},
@@ -142,6 +144,8 @@ func TestParseOriginsRefuses(t *testing.T) {
 		"", " , ", "localhost:5173", "a.example", "https://a.example/path", "https://user@a.example", "https://",
 		"null", "https://bücher.example", "https://*", "https://*.org", "https://*.*.example.org", "https://a.*.example.org", "https://a.example:x",
 		"https://a.example:0", "https://a.example:65536", "https://a.example;https://b.example", "https://[::1", "\"https://a.example\"", "https://a.example?x",
+		"https://.example.org", "https://a..b", "https://.", "https://a.example..", "file://x", "FILE://localhost", "https://*..example.org", "https://.*.example.org",
+		"https://" + strings.Repeat("a", 64) + ".example", "https://" + strings.Repeat("a.", 125) + "example", "https://" + strings.Repeat("a.", 200) + "example",
 	} {
 		if _, err := guardrails.ParseOrigins(list, false); err == nil {
 			t.Errorf("list %q was accepted", list)
