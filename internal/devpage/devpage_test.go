@@ -121,3 +121,21 @@ func TestThePlainPageHasAPolicy(t *testing.T) {
 		t.Error("the page has attributes that its policy forbids")
 	}
 }
+
+// The sample resumes from a whole position, also when an answer names no epoch yet.
+func TestTheSampleKeepsWholePositions(t *testing.T) {
+	t.Parallel()
+	handler, err := devpage.Handler(devpage.Info{Job: "job-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := get(t, handler, devpage.HelpPath).Body.String()
+	for _, line := range []string{
+		`if (epoch && event.sequence) since = epoch + ":" + event.sequence;`,
+		`since = position ?? since;`,
+	} {
+		if !strings.Contains(page, line) {
+			t.Errorf("the sample lacks %s", line)
+		}
+	}
+}
