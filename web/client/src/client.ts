@@ -63,7 +63,7 @@ export class Realtime {
       down: () => this.#down(),
       packet: (name, payload) => this.#packet(name, payload),
       changed: () => this.#refresh(),
-      standsIn: () => [...this.#jobs.values()].some(({ via }) => via),
+      standsIn: () => [...this.#jobs.values()].some(({ via, stale }) => via && !stale),
       woken: () => this.#checkFallbacks((job) => !job.refusal), // a refusal has its own time
     })
   }
@@ -332,6 +332,7 @@ export class Realtime {
   #statusOf(job: Job, { open, caughtUp }: Listener): Status {
     if (job.refusal) return { state: 'refused', reason: job.refusal }
     const transport = this.#link.phase === 'up' && !this.#link.stale ? this.#transport() : job.via
+    if (job.stale) return { state: 'reconnecting', reason: checking }
     if (!transport) return this.#unconnected()
     const state: State = !open ? 'connected' : caughtUp ? 'live' : 'catching-up'
     return { state, transport }
@@ -354,7 +355,7 @@ export class Realtime {
   }
 
   #overall(): Status {
-    for (const state of ['connected', 'catching-up', 'live']) {
+    for (const state of ['connected', 'catching-up', 'live', 'reconnecting']) {
       for (const job of this.#jobs.values()) for (const { status } of job.listeners) if (status.state === state) return status
     }
     return this.#link.phase === 'up' && !this.#link.stale ? { state: 'connected', transport: this.#transport() } : this.#unconnected()

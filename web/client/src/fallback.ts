@@ -21,6 +21,9 @@ const pageSize = 500
 /** How long the first answer may take after the page woke up, in milliseconds. */
 const wakeMs = 3000
 
+/** From when on what has not answered since the page woke up is shown as stale, in milliseconds. */
+const doubtMs = 500
+
 /** A stream that has lasted so long works, also when nothing happened on it, in milliseconds. */
 const lastingMs = 10_000
 
@@ -49,6 +52,7 @@ export class Fallback {
   #turn = 0 // outdates what an earlier run still waits for
   #request = new AbortController() // the one under way
   #timer: ReturnType<typeof setTimeout> | undefined // its deadline, or the pause after it
+  #doubt: ReturnType<typeof setTimeout> | undefined // until it is shown as stale
   #patienceMs: number // for the first answer
   #pollUntil = 0 // when a stream may be tried again
   #pollingFactor = 1
@@ -69,7 +73,8 @@ export class Fallback {
 
   stop(): void {
     this.#halt()
-    this.job.via = this.job.fallback = undefined
+    this.#carries(undefined)
+    this.job.fallback = undefined
   }
 
   /** Begins anew where the listeners are: there is another one. */
@@ -82,7 +87,24 @@ export class Fallback {
   wake(): void {
     this.#failures = 0
     this.#patienceMs = Math.min(wakeMs, this.settings.connectTimeoutMs)
+    clearTimeout(this.#doubt)
+    if (this.job.via) {
+      this.#doubt = setTimeout(() => {
+        this.job.stale = true
+        this.hooks.changed()
+      }, doubtMs)
+    }
     this.restart()
+  }
+
+  /** What the job comes by from now on; that ends every doubt. Reports whether this is a change. */
+  #carries(via: Job['via']): boolean {
+    clearTimeout(this.#doubt)
+    const { job } = this
+    const changed = job.via !== via || job.stale
+    job.via = via
+    job.stale = false
+    return changed
   }
 
   #halt(): void {
@@ -118,7 +140,7 @@ export class Fallback {
         if (over()) return
         const { status = 0, problem } = error as Partial<RequestError>
         if (problem && !passing.test(problem.code) && [200, 400, 401, 403].includes(status)) {
-          this.job.via = undefined
+          this.#carries(undefined)
           return this.hooks.refused(this.job, problem)
         }
         // There was an answer, or a connection that brings nothing: polling may do.
@@ -130,7 +152,7 @@ export class Fallback {
         advised = problem?.retryAfterMs ?? 0
       }
       if (over()) return
-      this.job.via = undefined
+      this.#carries(undefined)
       this.job.lost()
       this.hooks.changed()
       await this.#pause(Math.max(advised, this.settings.backoff(this.#failures)))
@@ -141,9 +163,9 @@ export class Fallback {
   #worked(via: 'sse' | 'rest'): void {
     this.#patienceMs = this.settings.connectTimeoutMs
     this.job.refusal = undefined
-    if (this.job.via === via) return
-    this.job.via = via
-    this.settings.diagnose({ code: 'fallback', jobId: this.job.id, transport: via })
+    const another = this.job.via !== via
+    if (!this.#carries(via)) return
+    if (another) this.settings.diagnose({ code: 'fallback', jobId: this.job.id, transport: via })
     this.hooks.changed()
   }
 

@@ -96,6 +96,8 @@ export class Job {
   refusal: Reason | undefined
   /** What carries the job while there is no socket. */
   via: 'sse' | 'rest' | undefined
+  /** What carries it has not answered since the page woke up. */
+  stale = false
   /** What stands in for the socket. */
   fallback: Fallback | undefined
   /** When a refused job is asked for again. */

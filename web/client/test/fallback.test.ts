@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Diagnostic } from '../src/index.js'
+import type { Diagnostic, Status } from '../src/index.js'
 import type { Mode } from './support/proxy.js'
 import { range, ready, Seen, Stage, until } from './support/stage.js'
 import { token, tokenSettings } from './support/tokens.js'
@@ -99,6 +99,23 @@ describe.skipIf(!ready)('where sockets are blocked', { timeout: 30_000 }, () => 
     client.retry()
     await seen.count(3) // the 45 s of the heartbeat are longer than this test may take
     expect(seen.numbers).toEqual([0, 1, 2])
+  })
+
+  test('a stream that does not answer after a wake is shown as being checked', async () => {
+    const stage = await Stage.start()
+    stage.proxy.mode = 'websockets-refused'
+    const client = stage.client({ fallback: quick })
+    const seen = new Seen(client, 'job-1')
+    await seen.state('live')
+    stage.proxy.mode = 'streams-hang'
+    const checked = new Promise<Status>((resolve) => client.onStatus((status) => status.reason?.code === 'CHECKING' && resolve(status)))
+    client.retry()
+    expect(await checked).toMatchObject({ state: 'reconnecting' })
+    expect(seen.states).toContain('reconnecting')
+    stage.proxy.mode = 'websockets-refused'
+    await seen.state('live')
+    await stage.publish('job-1', 0)
+    await seen.count(1)
   })
 
   test('tokens and refusals are the same', async () => {
