@@ -1,10 +1,10 @@
 import { fromSocket, type JobEvent, type RealtimeSocket } from './contract.js'
 import { Fallback, type FallbackHooks } from './fallback.js'
 import type { CaughtUp, ErrorPayload, Gap } from './generated.js'
-import { Job, type JobHandlers, Listener } from './job.js'
+import { Job, type JobHandlers, Listener, positionOf } from './job.js'
 import { Link } from './link.js'
 import { complete, type Diagnostic, type RealtimeOptions, type Settings } from './options.js'
-import { formatPosition, type Position } from './position.js'
+import type { Position } from './position.js'
 import { Http, maxAdviceMs, type Page, type PageQuery } from './rest.js'
 import { checking, noNetwork, reasonOf, type State, type Status, settle, type Transport } from './status.js'
 import { Tokens } from './token.js'
@@ -15,7 +15,7 @@ export interface Subscription {
   readonly status: Status
   /** Where it is, in two parts. */
   readonly position: Position
-  /** Where it is in one string, `EPOCH:SEQUENCE`: what `since` of a later subscription takes to go on. Undefined before the first event. */
+  /** Where it is in one string, `EPOCH:SEQUENCE`: what `since` of a later subscription takes to go on. Undefined before the first event, and while the epoch is unknown. */
   readonly cursor: string | undefined
   /** Ends it. Nothing is told after that. Once is enough, more often is harmless. */
   unsubscribe(): void
@@ -107,7 +107,7 @@ export class Realtime {
         return { sequence: listener.cursor, epoch: listener.epoch }
       },
       get cursor() {
-        return formatPosition(this.position)
+        return positionOf(listener)
       },
       unsubscribe: () => this.#leave(followed, listener),
     }

@@ -34,7 +34,7 @@ export interface JobHandlers {
 export interface EventContext {
   /** Whether the event is history, or happens now. */
   replayed: boolean
-  /** Where the subscriber is with this event, `EPOCH:SEQUENCE`: what `since` takes later. */
+  /** Where the subscriber is with this event, `EPOCH:SEQUENCE`: what `since` takes later. Undefined while the epoch is unknown. */
   position?: string | undefined
 }
 
@@ -222,10 +222,13 @@ export class Job {
   }
 
   caughtUp(caughtUp: CaughtUp): void {
+    const epoch = caughtUp.position && parsePosition(caughtUp.position)?.epoch
+    if (epoch) this.epoch ??= epoch
     this.#epochIsNew = false
     for (const listener of this.listeners) {
       if (!listener.open) continue
       listener.caughtUp = true
+      if (epoch) listener.epoch ??= epoch
       if (listener.cursor === undefined) this.from ??= caughtUp.from
       listener.cursor = Math.max(listener.cursor ?? 0, caughtUp.to)
       this.tell(listener, 'onCaughtUp', caughtUp)
@@ -276,6 +279,7 @@ export class Job {
   }
 }
 
-function positionOf({ cursor, epoch }: Listener): string | undefined {
-  return formatPosition({ sequence: cursor, epoch })
+/** Where a listener is, for a later `since`; undefined while the epoch is unknown, as a sequence alone may be taken for one of another log. */
+export function positionOf({ cursor, epoch }: Listener): string | undefined {
+  return epoch === undefined ? undefined : formatPosition({ sequence: cursor, epoch })
 }

@@ -53,6 +53,19 @@ describe('a job', () => {
     expect(add()).toEqual([])
   })
 
+  test('gives a position out once its epoch is known', () => {
+    const { job } = followed()
+    const positions: unknown[] = []
+    const listener = new Listener({ onEvent: (_, { position }) => positions.push(position) })
+    job.listeners.add(listener)
+    job.opened([listener])
+    job.event(event(7))
+    job.caughtUp({ jobId: 'job-1', from: 6, to: 8, replayed: 1, source: 'log', position: 'e:8' })
+    expect(job.epoch).toBe('e')
+    job.event(event(9))
+    expect(positions).toEqual([undefined, 'e:9'])
+  })
+
   test('drops repeats by sequence', () => {
     const { job, events } = followed()
     for (const sequence of [1, 4, 1, 4, 2, 9, 9]) job.event(event(sequence))
