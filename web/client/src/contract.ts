@@ -54,7 +54,7 @@ export interface ClientToServerEvents {
   subscribe: (request: SubscribeRequest & { epoch?: string }, answer?: (answer: Answer) => void) => void
   unsubscribe: (request: UnsubscribeRequest, answer?: (answer: Answer) => void) => void
   refresh: (request: { token: string }, answer?: (answer: Answer) => void) => void
-  ping: () => void
+  ping: (answer?: (answer: Answer) => void) => void
 }
 
 /** A socket of socket.io-client with the events of the service. */

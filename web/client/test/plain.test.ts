@@ -35,5 +35,6 @@ describe.skipIf(!ready)('socket.io-client alone', { timeout: 30_000 }, () => {
     expect(generations).toBe(0)
     expect(connects).toBe(2)
     expect(errors).toEqual(['JOB_ID_REQUIRED', 'JOB_ID_REQUIRED'])
+    expect(await socket.timeout(10_000).emitWithAck('ping')).toEqual({ ok: true })
   })
 })
