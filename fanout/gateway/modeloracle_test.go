@@ -146,12 +146,17 @@ func (o *oracle) removed(r messaging.Record) bool {
 	return r.Epoch != o.log.epoch || !slices.Contains(o.log.sequences(r.JobID, r.Sequence-1), r.Sequence)
 }
 
+// unheard reports whether a record was removed before the stage heard of it.
+func (o *oracle) unheard(s *stage, r messaging.Record) bool {
+	return o.missed[s][r.ID] && o.removed(r)
+}
+
 // due returns the first record between two sequences that a client of the stage
 // must not go without, unless it is told of a gap. Nobody can tell it of what was
 // purged alone, or removed before the stage heard of it.
 func (o *oracle) due(s *stage, jobID, epoch string, after, before uint64) (missing messaging.Record, found bool) {
 	for _, r := range o.life(jobID, epoch) {
-		if r.Sequence > after && r.Sequence < before && !o.purged[r.ID] && !(o.missed[s][r.ID] && o.removed(r)) {
+		if r.Sequence > after && r.Sequence < before && !o.purged[r.ID] && !o.unheard(s, r) {
 			return r, true
 		}
 	}
@@ -238,12 +243,16 @@ func (j *judgement) event(m message) error {
 }
 
 // begins checks the first event of a subscription that is due the newest: so many
-// of some moment since every gateway knew of what there was.
+// of some moment since every gateway knew of what there was. What was removed before the
+// stage heard of it does not count: the stage takes older ones for the newest.
 func (j *judgement) begins(first messaging.Record) error {
 	all := j.life(j.jobID, first.Epoch)
 	from := slices.IndexFunc(all, func(r messaging.Record) bool { return r.ID == first.ID })
-	if j.run.from == nil && j.run.known.epoch == first.Epoch && from < j.run.known.count-modelLimit {
-		return fmt.Errorf("it begins at event %d of %d, with %d when it was asked for", from, len(all), j.run.known.count)
+	if j.run.from == nil && j.run.known.epoch == first.Epoch && from < j.run.known.count {
+		known := slices.DeleteFunc(slices.Clone(all[from:j.run.known.count]), func(r messaging.Record) bool { return j.unheard(j.run.stage, r) })
+		if len(known) > modelLimit {
+			return fmt.Errorf("it begins at event %d of %d, with %d when it was asked for", from, len(all), j.run.known.count)
+		}
 	}
 	for i := max(0, len(all)-modelLimit); i < from; i++ {
 		if !j.removed(all[i]) {

@@ -116,3 +116,26 @@ func TestPurgedJobThatMongoHas(t *testing.T) {
 		expectCaughtUp(t, c, newest-15, newest, 15, messaging.SourceMongoDB)
 	})
 }
+
+// TestRemovedBeforeTheSubscription: the log has removed a job, and MongoDB is away when a
+// client subscribes. What MongoDB has of it is not due later, when the room repairs what
+// it missed since.
+func TestRemovedBeforeTheSubscription(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, catchUp: 15, config: unhurried})
+		last := s.log.publish("job", 60)
+		s.log.set(func(l *memoryLog) {
+			l.retain(last + 1)
+			l.mongoDown = true
+		})
+		c := s.connect()
+		c.subscribe("job")
+		expectCaughtUp(t, c, last, last, 0, messaging.SourceNone)
+		s.log.set(func(l *memoryLog) { l.mongoDown = false })
+		time.Sleep(5 * time.Second) // MongoDB is asked again
+		s.tail.lose(func(messaging.Live) bool { return true })
+		s.log.publish("job", 6)
+		expectEvents(t, c, span(last+1, last+6)...)
+	})
+}

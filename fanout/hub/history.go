@@ -164,7 +164,9 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 				return beginning{}, err
 			}
 		}
-		found := beginning{head: max(at.head, span.Last), after: at.head}
+		// Without any, nothing that the log has removed is due: if MongoDB has it, it could
+		// not be asked.
+		found := beginning{head: max(at.head, span.Last), after: max(at.head+1, at.first) - 1}
 		if span.Count > 0 {
 			found.after = span.First - 1
 		}
