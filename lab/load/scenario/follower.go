@@ -34,6 +34,7 @@ type follower struct {
 	latency *measure.Latency // of live events
 	stall   chan struct{}    // what the reading waits for; nil: for nothing
 	wrong   string           // the first thing that must not be
+	epoch   string           // of the sequences in ledger; empty while it is not known
 }
 
 // newFollower returns a client that is due every event of its job.
@@ -49,8 +50,24 @@ func (f *follower) take(e socket.Event) {
 	switch e.Name {
 	case eventName:
 		f.deliver(e)
-	case messaging.EventCaughtUp:
+	case messaging.EventSubscribed:
+		var subscribed messaging.Subscribed
+		if err := e.Decode(&subscribed); err != nil {
+			f.complain(err.Error())
+			return
+		}
 		f.mu.Lock()
+		f.epoch = subscribed.Epoch
+		f.mu.Unlock()
+	case messaging.EventCaughtUp:
+		var at messaging.CaughtUp
+		if err := e.Decode(&at); err != nil {
+			f.complain(err.Error())
+		}
+		f.mu.Lock()
+		if position, err := messaging.ParsePosition(at.Position); err == nil {
+			f.epoch = position.Epoch
+		}
 		f.live = true
 		f.mu.Unlock()
 		select {
@@ -99,7 +116,7 @@ func (f *follower) complain(words string) {
 	}
 }
 
-// follow connects and subscribes, after the last sequence where there is one, and
+// follow connects and subscribes, after the last event where there is one, and
 // returns when the subscription is caught up. cfg may say how to dial.
 func (f *follower) follow(ctx context.Context, cfg socket.Config) error {
 	cfg.Handler, cfg.ReadBufferBytes = f.take, readBufferBytes
@@ -111,7 +128,7 @@ func (f *follower) follow(ctx context.Context, cfg socket.Config) error {
 	f.socket = s
 	request := map[string]any{"jobId": f.board.plan.jobs[f.job]}
 	if last := f.ledger.Last(); last > 0 {
-		request["since"] = last
+		request["since"] = f.position(last)
 	}
 	f.mu.Unlock()
 	if err := s.Emit(messaging.EventSubscribe, request); err != nil {
@@ -129,6 +146,15 @@ func (f *follower) follow(ctx context.Context, cfg socket.Config) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// position returns what a sequence is resumed from. A gateway that names no epoch, as
+// older ones do, is given the sequence alone. The mutex is held.
+func (f *follower) position(sequence uint64) any {
+	if f.epoch == "" {
+		return sequence
+	}
+	return messaging.Position{Epoch: f.epoch, Sequence: sequence}.String()
 }
 
 // cut ends the connection without a word.
