@@ -4,8 +4,9 @@ import { cleanup, render } from '@testing-library/react'
 import { StrictMode, type ReactNode } from 'react'
 import { renderToString } from 'react-dom/server'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createRealtime, type Diagnostic, type JobEvent, type Realtime } from '../src/index.js'
+import { createRealtime, type Diagnostic, type JobEvent, type JobHandlers, type Realtime } from '../src/index.js'
 import { type JobEvents, type JobStatus, RealtimeProvider, useJobEvents, useJobStatus, useRealtime, useRealtimeStatus } from '../src/react/index.js'
+import { JobStore } from '../src/react/store.js'
 import { range, ready, Stage, until } from './support/stage.js'
 
 afterEach(cleanup)
@@ -31,6 +32,18 @@ const page = (client: Realtime, child: ReactNode) => (
 )
 const nothing = () => ({ renders: 0 }) as Shown
 const numbers = ({ events }: Shown) => events.events.map((event) => (event.kind === 'domain' ? event.event['n'] : event.kind))
+
+test('a handler that another handler removes is not called any more', () => {
+  let handlers: JobHandlers = {}
+  const client = { subscribeJob: (_: string, given: JobHandlers) => ((handlers = given), { status: { state: 'live' } }) } as unknown as Realtime
+  const store = new JobStore(client, 'job-1')
+  const told: string[] = []
+  let remove = () => {}
+  store.onEvent({ handler: () => (told.push('first'), remove()), store: undefined, count: 0 })
+  remove = store.onEvent({ handler: () => told.push('second'), store: undefined, count: 0 })
+  handlers.onEvent?.({ kind: 'other', name: 'x', jobId: 'job-1', emittedAt: '', sequence: 1 }, { replayed: false })
+  expect(told).toEqual(['first'])
+})
 
 describe.skipIf(!ready)('hooks', { timeout: 30_000 }, () => {
   test('show history, then what happens, with one subscription in StrictMode, and leave the job', async () => {

@@ -58,6 +58,7 @@ export class JobStore {
           this.#timer ??= setTimeout(() => this.#flush(), flushMs)
         }
         for (const told of [...this.#handlers]) {
+          if (!this.#handlers.has(told)) continue // another handler has removed it
           told.count = this.#count
           this.#tell(told, event, context)
         }
