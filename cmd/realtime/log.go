@@ -116,7 +116,7 @@ func newLogJob() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "job JOB",
 		Short: "Show one job's events",
-		Long: `job shows the newest events of a job, or with --since those after a sequence, oldest
+		Long: `job shows the newest events of a job, or with --since those after a position, oldest
 first. -o json writes one line of JSON for each, with the envelope, as replay does. When
 there are more, the last line on standard error says with which --since they begin.
 
@@ -137,9 +137,9 @@ when there are none.`,
 				if output == "table" {
 					fmt.Fprintln(columns, "SEQUENCE\tSTORED\tEMITTED\tKIND\tTYPE\tID\tBYTES\tREPLAY OF")
 				}
-				var last uint64 // 0: none was found
+				var last messaging.Position // zero: none was found
 				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line server.EventLine, eventType string) error {
-					last = line.Sequence
+					last = messaging.Position{Epoch: line.Epoch, Sequence: line.Sequence}
 					if output == "json" {
 						return encoder.Encode(line)
 					}
@@ -148,22 +148,22 @@ when there are none.`,
 					return err
 				})
 				if err = errors.Join(err, columns.Flush()); err == nil && more {
-					fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --since %d\n", last)
+					fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --since %s\n", last)
 				}
-				if err == nil && last == 0 {
+				if err == nil && last.Sequence == 0 {
 					return nothingMatches("look at how the job is spelt, and at --since")
 				}
 				return err
 			})
 		},
 	}
-	command.Flags().StringVar(&since, "since", "", "only events after this sequence; empty: the newest ones")
+	command.Flags().StringVar(&since, "since", "", "only events after this position, EPOCH:SEQUENCE, or 0: from the beginning; empty: the newest ones")
 	command.Flags().IntVar(&limit, "limit", 50, fmt.Sprintf("at most so many, 1 to %d", maxHistory))
 	cli.OutputFlag(command, &output)
 	return command
 }
 
-func historyFlags(jobID, since string, limit int) (after *uint64, err error) {
+func historyFlags(jobID, since string, limit int) (after *messaging.Position, err error) {
 	if err := messaging.ValidateJobID(jobID); err != nil {
 		return nil, cli.Usage(fmt.Errorf("JOB: %w", err))
 	}
@@ -173,11 +173,11 @@ func historyFlags(jobID, since string, limit int) (after *uint64, err error) {
 	if since == "" {
 		return nil, nil
 	}
-	sequence, err := strconv.ParseUint(since, 10, 64)
+	position, err := messaging.ParsePosition(since)
 	if err != nil {
-		return nil, cli.Usage(fmt.Errorf("--since is %q: want a sequence", since))
+		return nil, cli.Usage(fmt.Errorf("--since: %w", err))
 	}
-	return &sequence, nil
+	return &position, nil
 }
 
 func newLogEvent() *cobra.Command {

@@ -83,12 +83,14 @@ func (r *replayed) logJob() {
 		r.t.Errorf("the newest two are:\n%s", table.stdout)
 	}
 	var all []replayLine
+	var epoch struct{ Epoch string }
+	r.command(0, &epoch, "log", "status")
 	since := "0"
 	for range 3 {
 		page := r.command(0, nil, "log", "job", "a", "--since", since, "--limit", "12", "-o", "json")
 		lines := linesOf(r.t, page.stdout)
 		all = append(all, lines...)
-		since = fmt.Sprint(lines[len(lines)-1].Sequence)
+		since = fmt.Sprintf("%s:%d", epoch.Epoch, lines[len(lines)-1].Sequence)
 		if more := strings.Contains(page.stderr, "there are more: --since "+since); more != (len(all) < 30) {
 			r.t.Errorf("after %d events it says %q", len(all), page.stderr)
 		}
@@ -100,6 +102,9 @@ func (r *replayed) logJob() {
 	}
 	if len(all) != 30 {
 		r.t.Errorf("%d events, want 30", len(all))
+	}
+	if other := r.command(1, nil, "log", "job", "a", "--since", "other:5"); !strings.Contains(other.reason(), "another epoch") {
+		r.t.Errorf("a position of another epoch: %q", other.reason())
 	}
 	if none := r.command(3, nil, "log", "job", "nobody"); strings.Count(none.stdout, "\n") != 1 {
 		r.t.Errorf("a job without events shows:\n%s", none.stdout)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"math"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -47,9 +48,10 @@ func (o *Operator) EventWay(ctx context.Context, query EventQuery, report func(s
 }
 
 // JobHistory hands events of a job to each, oldest first, at most limit of them:
-// those after a sequence, or the newest ones when after is nil. It reports whether
-// there are more after the last.
-func (o *Operator) JobHistory(ctx context.Context, jobID string, after *uint64, limit int, each func(line EventLine, eventType string) error) (more bool, err error) {
+// those after a position, or the newest ones when after is nil. It reports whether
+// there are more after the last. A position of another epoch than the log's is
+// [replay.ErrEpoch].
+func (o *Operator) JobHistory(ctx context.Context, jobID string, after *messaging.Position, limit int, each func(line EventLine, eventType string) error) (more bool, err error) {
 	log, err := o.attach(ctx)
 	if err != nil {
 		return false, err
@@ -71,7 +73,14 @@ func (o *Operator) JobHistory(ctx context.Context, jobID string, after *uint64, 
 			return hand([]messaging.Record{record})
 		})
 	}
-	for from, left := *after, limit; ; {
+	state, err := log.State(ctx)
+	if err != nil {
+		return false, err
+	}
+	if after.Epoch != "" && after.Epoch != state.Epoch {
+		return false, fmt.Errorf("position %s: %w: it is %s since it was restored or re-created, and has other events there; start with --since 0", after, replay.ErrEpoch, state.Epoch)
+	}
+	for from, left := after.Sequence, limit; ; {
 		// One more than is wanted tells whether there are more.
 		records, err := log.ReadAfter(ctx, jobID, from, left+1)
 		if err != nil || len(records) == 0 {
