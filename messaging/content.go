@@ -14,11 +14,13 @@ import (
 // ContentKey identifies what an event says, whoever wrote it down. Two envelopes
 // have the same key when their kinds are the same and their contents are equal as
 // JSON values: the order of an object's members, the spelling of numbers and of
-// strings do not count. A number is what JavaScript makes of it.
+// strings do not count. A number is what JavaScript makes of it. A member that is
+// null is the same as none: of a member that is undefined, JSON.stringify writes
+// nothing, and the MongoDB driver for Node null. Elements of arrays count, as both
+// write null there.
 //
-// The content is the event; of a job-status, the status and the snapshot, where
-// null stands for none; of any other kind, all fields but those that every
-// envelope has.
+// The content is the event; of a job-status, the status and the snapshot; of any
+// other kind, all fields but those that every envelope has.
 type ContentKey [sha256.Size]byte
 
 // KeyOfContent returns the key of an envelope. It fails when the envelope is no JSON
@@ -40,11 +42,11 @@ func KeyOfContent(kind Kind, envelope []byte) (ContentKey, error) {
 		}
 		names = slices.Sorted(maps.Keys(fields))
 	}
-	canonical := append([]byte(kind), 0)
+	contents := make(map[string]any, len(names))
 	for _, name := range names {
 		value, found := fields[name]
 		if !found {
-			value = json.RawMessage("null")
+			continue
 		}
 		decoder := json.NewDecoder(bytes.NewReader(value))
 		decoder.UseNumber()
@@ -52,9 +54,9 @@ func KeyOfContent(kind Kind, envelope []byte) (ContentKey, error) {
 		if err := decoder.Decode(&content); err != nil {
 			return ContentKey{}, fmt.Errorf("read %q of a %s envelope: %w", name, kind, err)
 		}
-		canonical = appendCanonical(append(strconv.AppendQuote(canonical, name), ':'), content)
+		contents[name] = content
 	}
-	return sha256.Sum256(canonical), nil
+	return sha256.Sum256(appendCanonical(append([]byte(kind), 0), contents)), nil
 }
 
 // appendCanonical appends the one form that stands for all spellings of a value.
@@ -81,7 +83,14 @@ func appendCanonical(dst []byte, value any) []byte {
 	case map[string]any:
 		dst = append(dst, '{')
 		for _, name := range slices.Sorted(maps.Keys(value)) {
-			dst = append(appendCanonical(append(strconv.AppendQuote(dst, name), ':'), value[name]), ',')
+			start := len(dst)
+			dst = append(strconv.AppendQuote(dst, name), ':')
+			member := len(dst)
+			if dst = appendCanonical(dst, value[name]); string(dst[member:]) == "null" {
+				dst = dst[:start]
+				continue
+			}
+			dst = append(dst, ',')
 		}
 		return append(dst, '}')
 	}

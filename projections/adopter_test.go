@@ -105,6 +105,45 @@ func TestWorkersDocumentsAreAdopted(t *testing.T) {
 	}
 }
 
+// The MongoDB driver for Node stores null for a member that is undefined, which the
+// published JSON lacks.
+func TestUndefinedMembersAreAdopted(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	records := []messaging.Record{
+		generation(1, "job", `{"type":"t","list":[null,{"n":1}]}`),
+		status(2, "job", "running", `{"n":1}`),
+	}
+	stored := []messaging.Record{
+		generation(1, "job", `{"type":"t","note":null,"list":[null,{"n":1,"note":null}]}`),
+		status(2, "job", "running", `{"n":1,"note":null}`),
+	}
+	for _, r := range stored {
+		b.insert(t, b.events(), written(t, r))
+	}
+	tail := func(each func(messaging.Record)) {
+		for _, r := range records {
+			each(r)
+		}
+	}
+	if older, err := b.Older(t.Context(), "job", tail); err != nil || older != 0 {
+		t.Errorf("readers are shown %d of the documents beside the log, %v", older, err)
+	}
+	if err := b.WriteHistory(t.Context(), records, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.NewAdopter().Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.shown(t, "job"); n != 2 {
+		t.Errorf("%d documents of 2 events", n)
+	}
+	page, err := b.ReadAfter(t.Context(), "job", messaging.Position{Epoch: epoch}, 10)
+	if err != nil || len(page) != 2 || string(page[0].Body) != string(records[0].Body) || string(page[1].Body) != string(records[1].Body) {
+		t.Errorf("read %+v, %v", page, err)
+	}
+}
+
 // Before a worker's documents are adopted, readers leave them out, whether the record
 // is projected or in the log alone, and what is older than this service stays.
 func TestReadersMeetNoEventTwice(t *testing.T) {
