@@ -50,6 +50,9 @@ type Config struct {
 	// AllowRequest refuses a handshake with "Forbidden" where it returns
 	// false. Nil allows all.
 	AllowRequest func(*http.Request) bool
+	// Draining refuses a handshake with status 503 and Retry-After while it returns
+	// true; the sessions that are open go on. Nil never refuses.
+	Draining func() bool
 	// AllowOrigin decides whether a session that was opened without an Origin goes on
 	// with one, given the request's Origin and Host. Nil allows all.
 	AllowOrigin func(origin, host string) bool

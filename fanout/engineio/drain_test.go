@@ -2,7 +2,10 @@ package engineio_test
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,4 +65,50 @@ func TestShutdownDoesNotWaitPastItsContext(t *testing.T) {
 			want(t, "reason", <-o.closed, engineio.ReasonShutdown)
 		}
 	})
+}
+
+// TestHandshakesWhileDrainingAreAskedToRetry: the refusal is not a final one, over both
+// transports, and the sessions that are open go on.
+func TestHandshakesWhileDrainingAreAskedToRetry(t *testing.T) {
+	t.Parallel()
+	var draining atomic.Bool
+	s := setup(t, options{configure: func(cfg *engineio.Config) { cfg.Draining = draining.Load }, react: echo})
+	id, _ := s.openPolling()
+	draining.Store(true)
+	check := func(transport string, response *http.Response, body []byte) {
+		want(t, transport+" status", response.StatusCode, http.StatusServiceUnavailable)
+		if response.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", transport)
+		}
+		if text := string(body); text != `{"code":3,"message":"Server shutting down"}` {
+			t.Errorf("%s: body %s", transport, text)
+		}
+	}
+	response, err := s.client.Get(s.url("http", "EIO=4&transport=polling"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("polling", response, body)
+	conn, response, err := s.dialer.Dial(s.url("ws", "EIO=4&transport=websocket"), nil)
+	if err == nil {
+		_ = conn.Close()
+		t.Fatal("a WebSocket was opened")
+	}
+	if response == nil {
+		t.Fatal(err)
+	}
+	body, err = io.ReadAll(response.Body) // of the dialer, in memory
+	if err != nil {
+		t.Fatal(err)
+	}
+	check("websocket", response, body)
+	status, _ := s.post(id, "4hello")
+	want(t, "status of a post", status, http.StatusOK)
+	_, text := s.poll(id)
+	want(t, "answer", text, "4hello")
 }

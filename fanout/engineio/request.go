@@ -54,6 +54,8 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
 		return refuseRequest
 	case query.Get("EIO") != protocolVersion:
 		return refuseProtocol
+	case s.cfg.Draining != nil && s.cfg.Draining():
+		return refuseShutdown
 	case s.cfg.AllowRequest != nil && !s.cfg.AllowRequest(r):
 		return refuseForbidden
 	case !keepable(r, s.cfg.KeepHeaders):

@@ -61,9 +61,9 @@ type Config struct {
 	MaxAttachments int
 	// MaxPendingAcks bounds the answers that one socket is waited for.
 	MaxPendingAcks int
-	// AllowRequest refuses a handshake with HTTP 403 where it returns false.
-	// Nil allows all; [Handler.Connect] can refuse with words of its own.
-	AllowRequest func(*http.Request) bool
+	// Draining refuses a handshake with HTTP 503 while it returns true. Nil never
+	// refuses; [Handler.Connect] can refuse with words of its own.
+	Draining func() bool
 	// AllowOrigin decides whether a connection over polling that was opened without an
 	// Origin goes on with one, given the request's Origin and Host. Nil allows all.
 	AllowOrigin func(origin, host string) bool
@@ -148,7 +148,7 @@ func (c Config) transport() engineio.Config {
 		DrainPeriod:     c.DrainPeriod,
 		MaxPayloadBytes: c.MaxPayloadBytes,
 		QueueBytes:      c.QueueBytes,
-		AllowRequest:    c.AllowRequest,
+		Draining:        c.Draining,
 		AllowOrigin:     c.AllowOrigin,
 		KeepHeaders:     c.KeepHeaders,
 	}

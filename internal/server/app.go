@@ -365,7 +365,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	socketConfig.QueueBytes = a.cfg.MaxOutgoing
 	socketConfig.ConnectTimeout = a.cfg.ConnectTimeout
 	socketConfig.BodyTimeout = a.cfg.BodyTimeout
-	socketConfig.AllowRequest = func(*http.Request) bool { return !a.health.draining.Load() }
+	socketConfig.Draining = a.health.draining.Load
 	sockets, err := socketio.NewServer(socketConfig, gateway, a.logger, a.registry)
 	if err != nil {
 		return nil, err
