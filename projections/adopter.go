@@ -264,7 +264,10 @@ func free(pairs, others []pair) []pair {
 }
 
 // narrowFilter matches the records that were emitted at about the time of the workers'
-// documents, and what was worked on before. The index on jobId and emittedAt serves it.
+// documents, and what was worked on before. The index on jobId and emittedAt serves it,
+// and for the latter that on jobId, sequence and epoch: an adopted document has the
+// worker's emittedAt, which may be a date, and a record's may have an offset, so that
+// times do not find all documents of a record.
 func narrowFilter(workers []twin, again worked) bson.D {
 	jobs, span := append([]string{}, again.Jobs...), worked{From: again.From, To: again.To}
 	for _, t := range workers {
@@ -276,11 +279,18 @@ func narrowFilter(workers []twin, again worked) bson.D {
 		span.span(t.emitted.Add(narrowWindow))
 	}
 	slices.Sort(jobs)
-	return bson.D{
+	filter := bson.D{
 		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: slices.Compact(jobs)}}},
 		{Key: fieldEmittedAt, Value: bson.D{{Key: "$gte", Value: span.From}, {Key: "$lte", Value: span.To}}},
 		{Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: int64(0)}}},
 	}
+	if again.First == 0 {
+		return filter
+	}
+	return bson.D{{Key: "$or", Value: bson.A{filter, bson.D{
+		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: again.Jobs}}},
+		{Key: fieldSequence, Value: bson.D{{Key: "$gte", Value: again.First}, {Key: "$lte", Value: again.Last}}},
+	}}}}
 }
 
 // wideFilter matches all records that are near one of the workers' documents. The index

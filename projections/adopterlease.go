@@ -24,11 +24,14 @@ const (
 	maxAgain = 1000
 )
 
-// worked says which jobs a pass has worked on, and between which times of their events.
+// worked says which jobs a pass has worked on, and between which sequences and which
+// times of their events. A note of an earlier version has no sequences.
 type worked struct {
-	Jobs []string `bson:"jobs"`
-	From string   `bson:"from"`
-	To   string   `bson:"to"`
+	Jobs  []string `bson:"jobs"`
+	From  string   `bson:"from"`
+	To    string   `bson:"to"`
+	First int64    `bson:"first"`
+	Last  int64    `bson:"last"`
 }
 
 // workedOn returns the pairs of at most maxAgain jobs, and the note of the work on them.
@@ -46,6 +49,8 @@ func workedOn(pairs []pair) (worked, []pair) {
 		}
 		w.span(p.worker.emitted)
 		w.span(p.record.emitted)
+		sequence := int64(p.record.Sequence)
+		w.add(worked{First: sequence, Last: sequence})
 		return false
 	})
 	return w, pairs
@@ -58,6 +63,10 @@ func (w *worked) add(other worked) {
 		w.From = other.From
 	}
 	w.To = max(w.To, other.To)
+	if other.First > 0 && (w.First == 0 || other.First < w.First) {
+		w.First = other.First
+	}
+	w.Last = max(w.Last, other.Last)
 }
 
 // span makes the times include at.
@@ -82,7 +91,8 @@ func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held 
 	}}}
 	set := bson.D{{Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}}
 	if note != nil {
-		set = append(set, bson.E{Key: "jobs", Value: note.Jobs}, bson.E{Key: "from", Value: note.From}, bson.E{Key: "to", Value: note.To})
+		set = append(set, bson.E{Key: "jobs", Value: note.Jobs}, bson.E{Key: "from", Value: note.From}, bson.E{Key: "to", Value: note.To},
+			bson.E{Key: "first", Value: note.First}, bson.E{Key: "last", Value: note.Last})
 	}
 	err = a.leases().FindOneAndUpdate(ctx, filter, bson.D{{Key: "$set", Value: set}},
 		options.FindOneAndUpdate().SetReturnDocument(options.Before)).Decode(&before)

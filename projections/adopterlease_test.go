@@ -40,6 +40,15 @@ func (b bench) before(t *testing.T, command, collection string, f func()) *proje
 	return store
 }
 
+// endLease ends the lease of whichever adopter has it.
+func (b bench) endLease(t *testing.T) {
+	t.Helper()
+	leases := b.db.Collection("novel_projection_adoption")
+	if _, err := leases.UpdateMany(context.Background(), bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "until", Value: time.Time{}}}}}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestAdopterPausedAtWork: an adopter is paused before it adopts a document. Meanwhile
 // its lease ends, the worker writes the same event again, and another adopter takes that
 // document for the record, and has nothing more to do. Then the first one goes on: the
@@ -54,10 +63,7 @@ func TestAdopterPausedAtWork(t *testing.T) {
 	b.insert(t, b.events(), written(t, r))
 	other := b.NewAdopter()
 	paused := b.before(t, "update", b.events().Name(), func() {
-		leases := b.db.Collection("novel_projection_adoption")
-		if _, err := leases.UpdateMany(context.Background(), bson.D{}, bson.D{{Key: "$set", Value: bson.D{{Key: "until", Value: time.Time{}}}}}); err != nil {
-			t.Error(err)
-		}
+		b.endLease(t)
 		again := r
 		again.StoredAt = again.StoredAt.Add(time.Millisecond)
 		b.insert(t, b.events(), written(t, again))
@@ -75,6 +81,61 @@ func TestAdopterPausedAtWork(t *testing.T) {
 	sequenced := b.count(t, b.events(), bson.D{{Key: "sequence", Value: bson.D{{Key: "$gt", Value: 0}}}})
 	if all := b.shown(t, "job"); sequenced != 1 || all != 2 {
 		t.Errorf("%d of %d documents are the record's, want 1 of 2", sequenced, all)
+	}
+}
+
+// TestAdopterInterrupted: an adopter ends after it has adopted a document and before it
+// removes the projection's. The next pass removes it, in whatever form the worker and the
+// envelope have the time.
+func TestAdopterInterrupted(t *testing.T) {
+	t.Parallel()
+	date := func(doc bson.D) {
+		for i, field := range doc {
+			if field.Key == "emittedAt" {
+				doc[i].Value = stored
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		emittedAt string
+		form      func(bson.D)
+	}{
+		"text":   {messaging.FormatTime(stored), func(bson.D) {}},
+		"date":   {messaging.FormatTime(stored), date},
+		"offset": {stored.In(time.FixedZone("", 3600)).Format(time.RFC3339Nano), func(bson.D) {}},
+		"both":   {stored.In(time.FixedZone("", -3600)).Format(time.RFC3339Nano), date},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			r := generation(1, "job", chapter(1))
+			r.EmittedAt = test.emittedAt
+			history := []messaging.Record{r}
+			if err := b.WriteHistory(t.Context(), history, false); err != nil {
+				t.Fatal(err)
+			}
+			doc := written(t, r)
+			test.form(doc)
+			b.insert(t, b.events(), doc)
+			ctx, die := context.WithCancel(t.Context())
+			if err := b.before(t, "delete", b.events().Name(), die).NewAdopter().Pass(ctx); err == nil {
+				t.Error("the adopter was not interrupted")
+			}
+			// The driver may have sent the deletion all the same.
+			if err := b.WriteHistory(t.Context(), history, false); err != nil {
+				t.Fatal(err)
+			}
+			b.endLease(t)
+			if n := b.shown(t, "job"); n != 2 {
+				t.Fatalf("%d documents after the interruption, want 2", n)
+			}
+			if err := b.NewAdopter().Pass(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if n := b.shown(t, "job"); n != 1 {
+				t.Errorf("%d documents of one event", n)
+			}
+		})
 	}
 }
 
