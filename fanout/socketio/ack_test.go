@@ -2,6 +2,7 @@ package socketio_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,6 +130,35 @@ func TestBinaryEvent(t *testing.T) {
 	p.expect("b:b")
 	p.send(`450-["none"]`)
 	s.expect("event", "none")
+}
+
+// TestLargeAttachmentsAreAnswered: an event whose attachments are too large, one alone
+// or all together, is refused with its acknowledgement, and the socket stays.
+func TestLargeAttachmentsAreAnswered(t *testing.T) {
+	t.Parallel()
+	const limit, beyondTransport = 1000, 140_000
+	s := setup(t, options{configure: func(cfg *socketio.Config) { cfg.MaxEventBytes, cfg.MaxPayloadBytes = limit, 2*beyondTransport-1 }})
+	p, _ := s.join()
+	const data = `["x",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]`
+	for _, sizes := range [][2]int{{beyondTransport, 3}, {3, beyondTransport}, {beyondTransport, beyondTransport}, {limit, 1}} {
+		p.send(`452-7` + data)
+		p.sendBinary(strings.Repeat("a", sizes[0]))
+		p.sendBinary(strings.Repeat("b", sizes[1]))
+		got := s.expect("oversized", strconv.Itoa(len(data)+sizes[0]+sizes[1]))
+		if err := got.ack("no"); err != nil {
+			t.Fatal(err)
+		}
+		p.expect(`437["no"]`)
+		p.send(`42["after"]`)
+		s.expect("event", "after")
+	}
+	p.send(`452-` + data)
+	p.sendBinary(strings.Repeat("a", limit-1))
+	p.sendBinary("b")
+	s.expect("event", `x {"_placeholder":true,"num":0} {"_placeholder":true,"num":1}`)
+	p.sendBinary(strings.Repeat("a", beyondTransport)) // of no packet
+	p.expectClosed()
+	s.expect("disconnect", engineio.ReasonParseError)
 }
 
 func TestBinaryEventForTextHandler(t *testing.T) {

@@ -8,11 +8,14 @@ import (
 )
 
 // partial is a binary packet that waits for its attachments: at most
-// MaxAttachments of them, MaxPayloadBytes together, within AttachmentTimeout.
+// MaxAttachments of them, MaxPayloadBytes together, within AttachmentTimeout. Of an
+// event that is refused for its size none is kept, whatever they come to.
 type partial struct {
 	packet      Packet
 	attachments Attachments
-	bytes       int64
+	received    int         // attachments, those that were dropped among them
+	bytes       int64       // of all that were received
+	tooLarge    bool        // the event is refused at its last attachment, and keeps none
 	timer       *time.Timer // stopped by the last attachment or the connection's end
 }
 
@@ -47,16 +50,57 @@ func (c *connection) attach(data []byte) error {
 	if p == nil {
 		return fmt.Errorf("%w: attachment of no packet", ErrPacket)
 	}
+	p.received++
 	p.bytes += int64(len(data))
+	if c.refusesAttachments(p) {
+		return c.dropAttachment(p)
+	}
 	if p.bytes > c.server.cfg.MaxPayloadBytes {
 		return fmt.Errorf("%w: attachments of more than %d bytes", ErrPacket, c.server.cfg.MaxPayloadBytes)
 	}
 	p.attachments = append(p.attachments, data)
-	if len(p.attachments) < p.packet.Attachments {
+	if p.received < p.packet.Attachments {
 		return nil
 	}
 	c.dropPartial()
 	return c.handle(p.packet, p.attachments)
+}
+
+// attachCut counts an attachment of which the transport kept the beginning only.
+func (c *connection) attachCut(sizeBytes int) error {
+	p := c.partial
+	if p == nil {
+		return fmt.Errorf("%w: attachment of no packet", ErrPacket)
+	}
+	p.received++
+	p.bytes += int64(sizeBytes)
+	if !c.refusesAttachments(p) {
+		return fmt.Errorf("%w: an attachment of %d bytes", ErrPacket, sizeBytes)
+	}
+	return c.dropAttachment(p)
+}
+
+// refusesAttachments reports whether a packet is an event that its attachments make too
+// large, and whose sender can be answered that.
+func (c *connection) refusesAttachments(p *partial) bool {
+	limit := c.server.cfg.MaxEventBytes
+	_, answers := c.server.handler.(OversizeHandler)
+	if answers && limit > 0 && p.packet.Type == PacketBinaryEvent && p.bytes > int64(limit) {
+		p.tooLarge = true
+	}
+	return p.tooLarge
+}
+
+// dropAttachment frees what the packet has kept, and refuses the packet at its last
+// attachment: the ones before it are still on their way.
+func (c *connection) dropAttachment(p *partial) error {
+	p.attachments = nil
+	if p.received < p.packet.Attachments {
+		return nil
+	}
+	c.dropPartial()
+	c.oversized(p.packet, len(p.packet.Data)+int(p.bytes))
+	return nil
 }
 
 func (c *connection) dropPartial() {

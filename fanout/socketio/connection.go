@@ -125,8 +125,11 @@ func (c *connection) Oversize(head []byte, sizeBytes int, binary bool) {
 
 // readHead refuses a packet that is too large by its beginning.
 func (c *connection) readHead(head []byte, sizeBytes int, binary bool) error {
-	if binary || c.partial != nil {
-		return fmt.Errorf("%w: an attachment of %d bytes, or text in place of one", ErrPacket, sizeBytes)
+	if binary {
+		return c.attachCut(sizeBytes)
+	}
+	if c.partial != nil {
+		return fmt.Errorf("%w: text among attachments", ErrPacket)
 	}
 	packet, err := parseHeader(head)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,6 +65,15 @@ type binaryScript struct{ *script }
 
 func (h binaryScript) BinaryEvent(s *socketio.Socket, name string, args []json.RawMessage, attachments socketio.Attachments, ack socketio.Ack) {
 	h.calls <- call{kind: "event", socket: s, text: describe(name, args), ack: ack, binary: attachments}
+}
+
+// Oversized and RefuseOversized make it an [socketio.OversizeHandler].
+func (h binaryScript) Oversized(s *socketio.Socket, sizeBytes int, ack socketio.Ack) {
+	h.calls <- call{kind: "oversized", socket: s, text: strconv.Itoa(sizeBytes), ack: ack}
+}
+
+func (h binaryScript) RefuseOversized(int) *socketio.Refusal {
+	return &socketio.Refusal{Message: "too large"}
 }
 
 func describe(name string, args []json.RawMessage) string {
