@@ -43,7 +43,7 @@ func (g *Gateway) StreamsUntil(draining func() bool) http.Handler {
 		retry := drainRetry + rand.N(drainRetry)
 		if takesStatus(r) {
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "the gateway is stopping", http.StatusServiceUnavailable)
+			writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
 			return
 		}
 		endStream(w, retry, nil)

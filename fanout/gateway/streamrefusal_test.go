@@ -144,6 +144,8 @@ func TestStreamsOfADrainComeBack(t *testing.T) {
 	checkRefusedStream(t, serve("text/event-stream"), "")
 	if got := serve("application/json"); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
 		t.Errorf("JSON: %d %v", got.status, got.header)
+	} else if kind := got.header.Get("Content-Type"); !strings.HasPrefix(kind, "application/json") || got.problem(t).Code != messaging.CodeInternal {
+		t.Errorf("JSON: %s %s", kind, got.body)
 	}
 }
 

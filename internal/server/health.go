@@ -118,28 +118,32 @@ func (h *health) examine(ctx context.Context, operator bool) (report, int) {
 func (h *health) serveReady(operator func(*http.Request) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, code := h.examine(r.Context(), operator(r))
-		writeHealth(w, code, body)
+		writeJSON(w, code, body)
 	}
 }
 
 // serveLive answers for as long as the process can.
 func (h *health) serveLive(w http.ResponseWriter, _ *http.Request) {
-	writeHealth(w, http.StatusOK, life{vitals: h.vitals("pass"), State: "alive"})
+	writeJSON(w, http.StatusOK, life{vitals: h.vitals("pass"), State: "alive"})
 }
 
-func writeHealth(w http.ResponseWriter, code int, body any) {
+func writeJSON(w http.ResponseWriter, code int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// admitUnlessDraining keeps new clients away from a gateway that is stopping.
+// admitUnlessDraining refuses the events of producers while the gateway is stopping, in
+// the form and with the code of package ingest.
 func (h *health) admitUnlessDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.draining.Load() {
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, "the gateway is stopping", http.StatusServiceUnavailable)
+			writeJSON(w, http.StatusServiceUnavailable, struct {
+				Code    string `json:"code"`
+				Message string `json:"message"`
+			}{"unavailable", "the gateway is stopping, nothing is stored: send it again"})
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -93,3 +93,21 @@ func readHealth(t *testing.T, page http.HandlerFunc) (report, int) {
 	}
 	return body, answer.Code
 }
+
+// TestPublishingWhileDraining: producers can read the refusal as they read the others,
+// and send the event again.
+func TestPublishingWhileDraining(t *testing.T) {
+	t.Parallel()
+	var h health
+	h.draining.Store(true)
+	answer := httptest.NewRecorder()
+	h.admitUnlessDraining(http.NotFoundHandler()).ServeHTTP(answer, httptest.NewRequest(http.MethodPost, "/api/realtime/events", nil))
+	var problem struct{ Code, Message string }
+	if err := json.Unmarshal(answer.Body.Bytes(), &problem); err != nil || problem.Code != "unavailable" || problem.Message == "" {
+		t.Errorf("body %s: %v", answer.Body, err)
+	}
+	kind, retry := answer.Header().Get("Content-Type"), answer.Header().Get("Retry-After")
+	if answer.Code != http.StatusServiceUnavailable || !strings.HasPrefix(kind, "application/json") || retry == "" {
+		t.Errorf("status %d, Content-Type %q, Retry-After %q", answer.Code, kind, retry)
+	}
+}
