@@ -50,7 +50,7 @@ func (c *client) follow(jobID string, from hub.Start) *messaging.Problem {
 	if existing == nil {
 		decision := c.gateway.policy.Limits.Subscribe(len(c.subscriptions))
 		if !decision.Allowed() {
-			problem := decision.Problem()
+			problem := problemOf(decision, jobID)
 			return &problem
 		}
 		c.gateway.count(decision, c.slot.Origin()) // in a dry run

@@ -158,7 +158,7 @@ func TestSubscriptionCap(t *testing.T) {
 		c.emit("subscribe", request{JobID: job})
 		m := expect(t, c, messaging.EventError)
 		if m.Code != messaging.CodeSubscriptionLimitReached || m.Message != "Subscription limit reached for this connection." ||
-			m.Limit == nil || *m.Limit != 3 || m.Current == nil || *m.Current != 3 {
+			m.JobID != job || m.Limit == nil || *m.Limit != 3 || m.Current == nil || *m.Current != 3 {
 			t.Errorf("got %s", m.Raw)
 		}
 	}
