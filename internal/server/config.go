@@ -136,6 +136,9 @@ func wrong(name, value string) error {
 			continue
 		}
 		value = redact(field, value)
+		if field.Type.Kind() == reflect.Bool { // whose meaning is what true does
+			return fmt.Errorf("%s is %q: want true or false", name, value)
+		}
 		return fmt.Errorf("%s is %q: want %s", name, value, field.Tag.Get("doc"))
 	}
 	return fmt.Errorf("%s is %q", name, value)

@@ -22,7 +22,7 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		}},
 		{name: "not a number", environ: map[string]string{"PORT": "http"}, want: []string{`PORT is "http": want HTTP port`}},
 		{name: "port out of range", environ: map[string]string{"PORT": "70000"}, want: []string{`PORT is "70000"`, "0 to 65535"}},
-		{name: "not a boolean", environ: map[string]string{"SOCKET_REQUIRE_ORIGIN": "maybe"}, want: []string{`SOCKET_REQUIRE_ORIGIN is "maybe"`}},
+		{name: "not a boolean", environ: map[string]string{"SOCKET_REQUIRE_ORIGIN": "maybe"}, want: []string{`SOCKET_REQUIRE_ORIGIN is "maybe": want true or false`}},
 		{name: "scheme of Redis", environ: map[string]string{"REDIS_URL": "localhost:6379"}, want: []string{"REDIS_URL", "redis[s]://"}},
 		{name: "scheme of MongoDB", environ: map[string]string{"MONGODB_URI": "http://mongo"}, want: []string{"MONGODB_URI", "mongodb[+srv]://"}},
 		{name: "one of the NATS servers", environ: map[string]string{"NATS_URL": "nats://a:4222,b:4222"}, want: []string{"NATS_URL"}},
