@@ -7,6 +7,7 @@ import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { JobEvent, JobStatusEvent, Realtime } from '../src/index.js'
 import { RealtimeProvider } from '../src/react/index.js'
 import { jobKeys, laterStatus, mergeEvents, useJobEventsQuery, useJobStatusQuery } from '../src/react-query/index.js'
+import { mergePage } from '../src/react-query/merge.js'
 import { range, ready, Stage, until } from './support/stage.js'
 
 afterEach(cleanup)
@@ -125,6 +126,15 @@ describe('lists of events', () => {
     const status = (epoch: string, sequence: number) => ({ kind: 'job-status', sequence, epoch }) as unknown as JobStatusEvent
     expect(laterStatus(status('e1', 9), status('e2', 3))).toEqual(status('e2', 3))
     expect(laterStatus(status('e1', 9), status('e1', 3))).toEqual(status('e1', 9))
+  })
+
+  test('have no hole before a page that begins after their end', () => {
+    const before = list(2, 5, 9)
+    expect(sequences(mergePage(before, list(12, 15)))).toEqual([12, 15])
+    expect(sequences(mergePage(before, list(9, 12)))).toEqual([2, 5, 9, 12])
+    expect(sequences(mergePage(before, list(5)))).toEqual([2, 5, 9]) // live events came meanwhile
+    expect(mergePage(before, [])).toBe(before)
+    expect(mergePage(before, [event(undefined, 'a'), event(12)]).map(({ sequence }) => sequence)).toEqual([undefined, 2, 5, 9, 12])
   })
 
   test('keep the newest thousand', () => {

@@ -1,7 +1,7 @@
-import { parsePosition, type Realtime, type Status } from '@letswriteabook/realtime-client'
+import { type Gap, parsePosition, type Realtime, type Status } from '@letswriteabook/realtime-client'
 import { jobKeys } from '@letswriteabook/realtime-client/react-query'
 import { skipToken, useQuery } from '@tanstack/react-query'
-import { useEffect } from 'react'
+import { useCallback, useEffect } from 'react'
 import { useDesk, useView } from './desk.js'
 import { type Timeline, watchedEvents } from './timeline.js'
 import { gapWording, wordingOf } from './wording.js'
@@ -21,14 +21,20 @@ export function isCarried({ state }: Status): boolean {
   return state === 'live' || state === 'catching-up'
 }
 
-/** Fetches what is newer than the timeline, as the newest page or as what follows; how much, is the answer. */
-async function fetchNewer(client: Realtime, timeline: Timeline, jobId: string, signal: AbortSignal): Promise<number> {
+/**
+ * Fetches what is newer than the timeline, as the newest page or as what follows, and
+ * returns the number of events. It calls onGap for events that are gone for good, and
+ * fails, to be repeated, where events are missing only for now.
+ */
+async function fetchNewer(client: Realtime, timeline: Timeline, jobId: string, signal: AbortSignal, onGap: (gap: Gap) => void): Promise<number> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
   for (let fetched = 0; ;) {
     const since = timeline.position
     const query = since === undefined ? { limit: watchedEvents } : { since, limit: pageEvents }
-    const { events, epoch } = await client.page(jobId, { ...query, signal: bounded })
+    const { events, epoch, gap, incomplete } = await client.page(jobId, { ...query, signal: bounded })
+    if (incomplete && since !== undefined) throw new Error('the page lacks events for now')
     if (since === undefined) events.reverse()
+    if (gap) onGap(gap)
     timeline.within(epoch)
     for (const event of events) timeline.add(event)
     fetched += events.length
@@ -56,9 +62,13 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
   const { status } = useView(jobId)
   const carried = isCarried(status)
   const hopeless = status.reason?.code === 'JOB_ID_INVALID' || status.reason?.code === 'JOB_FORBIDDEN'
+  const onGap = useCallback(({ reason }: Gap) => {
+    if (reason !== 'retention') timeline.clear() // what was shown is void
+    toasts.show({ key: `gap ${jobId}`, ...gapWording(reason, title) })
+  }, [jobId, timeline, title, toasts])
   const { isFetched } = useQuery({
     queryKey: newerKey(jobId),
-    queryFn: ({ signal }) => fetchNewer(client, timeline, jobId, signal),
+    queryFn: ({ signal }) => fetchNewer(client, timeline, jobId, signal, onGap),
     enabled: !carried && !hopeless,
     refetchInterval: carried || hopeless ? false : pollMs,
   })
@@ -89,10 +99,7 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
         timeline.breakHere(missed, after)
         desk.caughtUp(missed)
       },
-      onGap: ({ reason }) => {
-        if (reason !== 'retention') timeline.clear() // what was shown is void
-        toasts.show({ key: `gap ${jobId}`, ...gapWording(reason, title) })
-      },
+      onGap,
       onError: (error) => {
         const wording = wordingOf(error)
         toasts.show({ key: `job ${jobId}`, ...wording, title: `“${title}”: ${wording.title.charAt(0).toLowerCase()}${wording.title.slice(1)}` })
@@ -103,6 +110,6 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
       subscription.unsubscribe()
       toasts.dismiss(`job ${jobId}`)
     }
-  }, [client, desk, isFetched, jobId, timeline, title, toasts])
+  }, [client, desk, isFetched, jobId, onGap, timeline, title, toasts])
   return null
 }

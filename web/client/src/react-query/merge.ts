@@ -30,6 +30,16 @@ export function mergeEvents(before: readonly Cached[], more: readonly Cached[]):
   return [...kept, ...added].sort((a, b) => (a.sequence ?? 0) - (b.sequence ?? 0)).slice(-maxEvents)
 }
 
+/**
+ * Puts a fetched page, oldest first, into a list. A page that begins after the end of the
+ * list may have a hole before it, so it takes the place of the list.
+ */
+export function mergePage(before: readonly Cached[], page: readonly Cached[]): readonly Cached[] {
+  const newest = before.findLast(({ sequence }) => sequence !== undefined)?.sequence
+  const oldest = page[0]?.sequence // undefined for a page with the job's oldest events, which are not in the log
+  return mergeEvents(newest !== undefined && oldest !== undefined && oldest > newest ? [] : before, page)
+}
+
 /** The later one of two states of a job. Those without a sequence are older than all that have one, and come in their order. Of two logs, the one of `after` counts. */
 export function laterStatus(before: Cached<JobStatusEvent> | null | undefined, after: Cached<JobStatusEvent>): Cached<JobStatusEvent> {
   if (!before || (after.epoch !== undefined && !sameLog(after.epoch)(before))) return after

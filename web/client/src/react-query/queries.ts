@@ -5,7 +5,7 @@ import { formatPosition, parsePosition } from '../position.js'
 import type { Page } from '../rest.js'
 import { isLive } from '../status.js'
 import { jobKeys } from './keys.js'
-import { type Cached, inEpoch, laterStatus, mergeEvents } from './merge.js'
+import { type Cached, inEpoch, laterStatus, mergeEvents, mergePage } from './merge.js'
 
 /** One that follows a job into a cache. */
 interface Follower {
@@ -54,7 +54,7 @@ export function jobEventsQuery(client: Realtime, jobId: string) {
     queryFn: async ({ signal, client: queries }): Promise<readonly JobEvent[]> => {
       const page = await fetchPage(client, jobId, signal)
       const fetched = page?.events.reverse().map((event) => inEpoch(event, page.epoch)) ?? []
-      return mergeEvents(queries.getQueryData<readonly Cached[]>(jobKeys.events(jobId)) ?? [], fetched)
+      return mergePage(queries.getQueryData<readonly Cached[]>(jobKeys.events(jobId)) ?? [], fetched)
     },
   })
 }
