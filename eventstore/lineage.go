@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 const (
@@ -124,10 +126,8 @@ func (l *Log) confirmed(ctx context.Context, info *jetstream.StreamInfo, mark Ma
 		return info, found, nil
 	}
 	for range confirmations {
-		select {
-		case <-ctx.Done():
-			return info, "", ctx.Err()
-		case <-time.After(confirmPause):
+		if err := wait.For(ctx, confirmPause); err != nil {
+			return info, "", err
 		}
 		again, err := l.describe(ctx)
 		if err != nil {

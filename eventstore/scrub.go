@@ -69,9 +69,7 @@ func (l *Log) Scrub(ctx context.Context, atOnce bool) error {
 		if err := s.look(ctx); err != nil && ctx.Err() == nil {
 			l.logger.Debug("the log was not scrubbed", "error", err)
 		}
-		select {
-		case <-time.After(scrubPoll):
-		case <-ctx.Done():
+		if wait.For(ctx, scrubPoll) != nil {
 			return nil
 		}
 	}

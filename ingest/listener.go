@@ -9,6 +9,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 const (
@@ -75,11 +77,7 @@ func (l *listener) run(ctx context.Context) {
 			told = true
 			l.logger.Info("not subscribed to Redis, will try again", "pause", pause, "error", err)
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if wait.For(ctx, pause) != nil {
 			return
 		}
 	}

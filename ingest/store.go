@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -190,14 +191,10 @@ func (i *Ingest) pause(ctx context.Context, attempted string, cause error) error
 			i.logger.Warn("a request to the log failed, will try again", "attempted", attempted, "error", cause)
 		})
 	}
-	timer := time.NewTimer(i.cfg.RetryInterval)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
+	if wait.For(ctx, i.cfg.RetryInterval) != nil {
 		return fmt.Errorf("%s: %w: %w", attempted, context.Cause(ctx), cause)
 	}
+	return nil
 }
 
 // refusal returns why the log will never take an event, if that is what err says.

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // The pace of the adopter. Programs that read the collection and know nothing of the
@@ -72,15 +74,10 @@ func (s *Store) newAdopter() *adopter {
 // run makes passes until ctx ends.
 func (a *adopter) run(ctx context.Context) {
 	defer a.giveUp(context.WithoutCancel(ctx))
-	for wait := adoptInterval; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
+	for pause := adoptInterval; wait.For(ctx, pause) == nil; {
 		began := time.Now()
 		err := a.pass(ctx)
-		wait = min(max(adoptInterval, adoptShare*time.Since(began)), maxAdoptInterval)
+		pause = min(max(adoptInterval, adoptShare*time.Since(began)), maxAdoptInterval)
 		if ctx.Err() != nil {
 			return
 		}
@@ -143,7 +140,7 @@ func (a *adopter) work(ctx context.Context, again worked) error {
 	for _, p := range pairs {
 		delete(a.looked, string(p.worker.id))
 	}
-	// What was left over is settled while the note of before still names it. Then the new
+	// What was left over is settled while the earlier note still names it. Then the new
 	// work is noted, before it is done: whoever makes the next pass looks at these jobs
 	// again, and finds what an interruption, or another process at the same work, has left.
 	mended, err := a.settle(ctx, nil, left)

@@ -79,7 +79,7 @@ func (w *worked) span(at time.Time) {
 }
 
 // lease takes the lease or keeps it, and notes what is about to be worked on, if that
-// is given. It returns the note of before, whoever made it; held is false while another
+// is given. It returns the earlier note, whichever process made it; held is false while another
 // process has the lease.
 func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)

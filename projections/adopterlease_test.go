@@ -121,7 +121,7 @@ func TestAdopterInterrupted(t *testing.T) {
 			if err := b.before(t, "delete", b.events().Name(), die).NewAdopter().Pass(ctx); err == nil {
 				t.Error("the adopter was not interrupted")
 			}
-			// The driver may have sent the deletion all the same.
+			// The driver may have sent the deletion nevertheless.
 			if err := b.WriteHistory(t.Context(), history, false); err != nil {
 				t.Fatal(err)
 			}

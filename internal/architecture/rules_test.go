@@ -75,7 +75,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "ingest",
-		project: []string{"messaging", "internal/contain"},
+		project: []string{"messaging", "internal/contain", "internal/wait"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "ingest owns Redis and reaches the log through an interface of its own; never NATS, MongoDB or sockets",
 	},
@@ -87,7 +87,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "projections",
-		project: []string{"messaging"},
+		project: []string{"messaging", "internal/wait"},
 		modules: append([]string{mongo}, plumbing...),
 		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
 	},

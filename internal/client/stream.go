@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // ErrRefused is returned when the gateway answers a request with an error that a retry
@@ -53,10 +55,8 @@ func Follow(ctx context.Context, base, jobID, since, token string, handle func(E
 		case first && err != nil, errors.Is(err, ErrRefused), errors.As(err, new(handleError)):
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, pause) != nil {
 			return nil
-		case <-time.After(pause):
 		}
 	}
 }

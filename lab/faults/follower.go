@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/oracle"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -96,9 +97,7 @@ func (f *follower) close() {
 func (f *follower) run(ctx context.Context, job string) {
 	for attempt := 0; ; attempt++ {
 		f.stream(ctx, f.gateways[attempt%len(f.gateways)], job, attempt > 0)
-		select {
-		case <-time.After(followPause):
-		case <-ctx.Done():
+		if wait.For(ctx, followPause) != nil {
 			return
 		}
 	}
