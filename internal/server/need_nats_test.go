@@ -1,10 +1,15 @@
 package server_test
 
 import (
+	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -43,55 +48,117 @@ func (g grants) without(line string, subscribe bool) grants {
 }
 
 // guarded is a NATS server with two users: realtime, who has the grants that a test
-// gives, and admin, who may do everything.
+// gives, and admin, who may do everything. It is a process of its own: reloading the
+// options of a server that runs is a data race inside nats-server.
 type guarded struct {
-	t       *testing.T
-	options natsd.Options
-	server  *natsd.Server
+	t      *testing.T
+	addr   string
+	grants io.Writer      // JSON, one line a change
+	done   *bufio.Scanner // a line for each change that is made
 }
+
+// guardedStore names, in the environment, the folder of the server that this program is
+// in place of the tests.
+const guardedStore = "REALTIME_TEST_NATS_STORE"
+
+// grantsJSON are grants on their way to the server.
+type grantsJSON struct{ Publish, Subscribe []string }
 
 func startGuarded(t *testing.T, g grants) *guarded {
 	t.Helper()
-	s := &guarded{t: t, options: natsd.Options{
-		ServerName: "guarded", Host: "127.0.0.1", Port: natsd.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), JetStreamMaxStore: 1 << 40,
-		MaxPayload: 8 << 20, NoSigs: true, NoLog: true, Users: users(g),
-	}}
-	options := s.options
-	server, err := natsd.NewServer(&options)
+	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Start()
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	if !server.ReadyForConnections(needPatience) {
-		t.Fatal("the NATS server does not start")
+	cmd := exec.Command(self) // #nosec G204 -- this program
+	// With the race detector, exitcode=0: what it finds is in nats-server.
+	cmd.Env = append(os.Environ(), guardedStore+"="+t.TempDir(), "GORACE=exitcode=0")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	s.server = server
-	s.options.Port = server.Addr().(*net.TCPAddr).Port
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close() // ends the server
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the NATS server ended with %v", err)
+		}
+	})
+	s := &guarded{t: t, grants: in, done: bufio.NewScanner(out)}
+	s.grant(g)
+	s.addr = s.done.Text()
 	return s
-}
-
-func users(g grants) []*natsd.User {
-	return []*natsd.User{{Username: "admin", Password: "p"}, {Username: "realtime", Password: "p", Permissions: &natsd.Permissions{
-		Publish: &natsd.SubjectPermission{Allow: g.publish}, Subscribe: &natsd.SubjectPermission{Allow: g.subscribe},
-	}}}
 }
 
 // grant changes the permissions as a reload of the server's configuration does.
 func (s *guarded) grant(g grants) {
 	s.t.Helper()
-	options := s.options
-	options.Users = users(g)
-	if err := s.server.ReloadOptions(&options); err != nil {
+	line, err := json.Marshal(grantsJSON{g.publish, g.subscribe})
+	if err != nil {
 		s.t.Fatal(err)
+	}
+	if _, err := fmt.Fprintf(s.grants, "%s\n", line); err != nil {
+		s.t.Fatal(err)
+	}
+	if !s.done.Scan() {
+		s.t.Fatalf("the NATS server is gone: %v", s.done.Err())
 	}
 }
 
+// serveGuarded is the process of a guarded server: it starts with the first grants that
+// it reads, changes them with the others, writes its address after each, and ends with
+// its input.
+func serveGuarded(store string, in io.Reader, out io.Writer) error {
+	options := natsd.Options{
+		ServerName: "guarded", Host: "127.0.0.1", Port: natsd.RANDOM_PORT, JetStream: true, StoreDir: store, JetStreamMaxStore: 1 << 40,
+		MaxPayload: 8 << 20, NoSigs: true, NoLog: true,
+	}
+	var server *natsd.Server
+	for decoder := json.NewDecoder(in); ; {
+		var g grantsJSON
+		if err := decoder.Decode(&g); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+		changed := options
+		changed.Users = []*natsd.User{{Username: "admin", Password: "p"}, {Username: "realtime", Password: "p", Permissions: &natsd.Permissions{
+			Publish: &natsd.SubjectPermission{Allow: g.Publish}, Subscribe: &natsd.SubjectPermission{Allow: g.Subscribe},
+		}}}
+		if server != nil {
+			if err := server.ReloadOptions(&changed); err != nil {
+				return err
+			}
+		} else {
+			var err error
+			if server, err = natsd.NewServer(&changed); err != nil {
+				return err
+			}
+			server.Start()
+			if !server.ReadyForConnections(needPatience) {
+				return errors.New("the NATS server does not start")
+			}
+			options.Port = server.Addr().(*net.TCPAddr).Port
+		}
+		if _, err := fmt.Fprintln(out, server.Addr()); err != nil {
+			return err
+		}
+	}
+	if server != nil {
+		server.Shutdown()
+		server.WaitForShutdown()
+	}
+	return nil
+}
+
 func (s *guarded) url(user string) string {
-	return fmt.Sprintf("nats://%s:p@%s", user, s.server.Addr())
+	return fmt.Sprintf("nats://%s:p@%s", user, s.addr)
 }
 
 // admin returns JetStream for somebody who edits what the service needs.
