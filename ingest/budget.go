@@ -18,7 +18,9 @@ import (
 type budget struct {
 	maxEvents int
 	maxBytes  int
-	// onFull is called by take, without the lock, when an episode begins.
+	// onFull is called by take, without the lock, when an episode begins, and not again
+	// until there has been room: requests that give up waiting end an episode, and the
+	// next one begins another in the same outage.
 	onFull func(events, bytes int)
 
 	mu sync.Mutex // guards the fields below
@@ -33,6 +35,8 @@ type budget struct {
 	// current one included.
 	waited   time.Duration
 	episodes int
+	// reported says that onFull was called and that there has been no room since.
+	reported bool
 }
 
 // taker is one call of take that waits.
@@ -63,9 +67,11 @@ func (b *budget) take(ctx context.Context, size int) bool {
 		b.fullSince = time.Now()
 		b.episodes++
 	}
+	report := began && !b.reported
+	b.reported = b.reported || report
 	events, bytes := b.events, b.bytes
 	b.mu.Unlock()
-	if began {
+	if report {
 		b.onFull(events, bytes)
 	}
 
@@ -93,7 +99,7 @@ func (b *budget) force(size int) {
 	b.book(size)
 }
 
-// give returns one event of size bytes.
+// give returns the room of one event of size bytes.
 func (b *budget) give(size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -106,6 +112,7 @@ func (b *budget) give(size int) {
 // when none is left; b.mu is held.
 func (b *budget) admit() {
 	if b.events == 0 || (b.events <= b.maxEvents*3/4 && b.bytes <= b.maxBytes*3/4) {
+		b.reported = false
 		for len(b.waiting) > 0 && b.fits(b.waiting[0].size) {
 			b.book(b.waiting[0].size)
 			close(b.waiting[0].admitted)

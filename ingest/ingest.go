@@ -56,8 +56,10 @@ type Ingest struct {
 	abandonedFor atomic.Pointer[error]
 	letters      *letters
 
+	// headFailures are the requests for the head of the log that have not been answered.
+	headFailures failures
+
 	rejectLog   rate.Sometimes
-	failureLog  rate.Sometimes
 	pressureLog rate.Sometimes
 }
 
@@ -79,7 +81,6 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		identities:  newIdentities(cfg.DedupWindow, cfg.MaxIdentities),
 		requests:    &requests{maxRequests: cfg.MaxPublishRequests, maxBytes: cfg.MaxPublishBytes},
 		rejectLog:   rate.Sometimes{Interval: logInterval},
-		failureLog:  rate.Sometimes{Interval: logInterval},
 		pressureLog: rate.Sometimes{Interval: logInterval},
 	}
 	if client != nil {

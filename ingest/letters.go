@@ -7,8 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -16,8 +14,8 @@ const (
 	// letterQueues is how many dead letters are written at a time. They need no order,
 	// and one queue would let a flood of them hold up the reading.
 	letterQueues = 8
-	// letterTimeout bounds one attempt to store a letter. The log itself would try for
-	// as long as it may, and nobody would learn that letters cannot be stored.
+	// letterTimeout bounds one attempt to store a letter. The log itself retries until
+	// its context ends, and the failure would not be reported before.
 	letterTimeout = 5 * time.Second
 )
 
@@ -30,19 +28,14 @@ var ErrLettersFail = errors.New("dead letters cannot be stored")
 // cannot be stored, what is beyond the budget is dropped and counted.
 type letters struct {
 	budget *budget
-	// failing says that the last attempt to store one has failed.
-	failing atomic.Bool
+	// failures are the letters that the log has refused so far.
+	failures failures
 	// turn numbers the letters, for the choice of a queue.
 	turn atomic.Uint64
-
-	dropLog rate.Sometimes
 }
 
 func newLetters(cfg Config) *letters {
-	return &letters{
-		budget:  newBudget(cfg.MaxPendingLetters, cfg.MaxPendingLetterBytes, func(int, int) {}),
-		dropLog: rate.Sometimes{Interval: logInterval},
-	}
+	return &letters{budget: newBudget(cfg.MaxPendingLetters, cfg.MaxPendingLetterBytes, func(int, int) {})}
 }
 
 // take books room for a letter. While letters are stored it waits for room, so that a
@@ -50,7 +43,7 @@ func newLetters(cfg Config) *letters {
 func (l *letters) take(ctx context.Context, sizeBytes int) bool {
 	for ctx.Err() == nil {
 		patience := letterTimeout / 50
-		if l.failing.Load() {
+		if l.failures.ongoing() {
 			patience = 0
 		}
 		waiting, cancel := context.WithTimeout(ctx, patience)
@@ -78,9 +71,9 @@ func (l *letters) key() string {
 func (i *Ingest) bury(ctx context.Context, letter *event) {
 	if !i.letters.take(ctx, letter.sizeBytes) {
 		i.metrics.lettersDropped.Inc()
-		i.letters.dropLog.Do(func() {
-			i.logger.Error("dead letters are dropped: the log does not store them and no more can wait", "reason", letter.letter.Reason)
-		})
+		if i.letters.failures.drop() {
+			i.logger.Error("dead letters are dropped until the log stores them again: as many wait as may", "reason", letter.letter.Reason)
+		}
 		return
 	}
 	if !i.queue.add(i.letters.key(), letter) { // An event that is stored while the queue closes.
@@ -90,19 +83,21 @@ func (i *Ingest) bury(ctx context.Context, letter *event) {
 
 // storeLetter stores a dead letter, repeating until the log takes it.
 func (i *Ingest) storeLetter(ctx context.Context, letter messaging.DeadLetter) error {
-	for {
+	for failed := false; ; {
 		attempt, cancel := context.WithTimeout(ctx, letterTimeout)
 		err := i.log.DeadLetter(attempt, letter)
 		cancel()
-		if failing := err != nil; ctx.Err() == nil && failing != i.letters.failing.Swap(failing) {
-			if failing {
-				i.logger.Error("dead letters cannot be stored; good events go on", "error", err)
-			} else {
-				i.logger.Info("dead letters are stored again")
-			}
-		}
 		if err == nil {
+			if failed {
+				i.storesLetters()
+			}
 			return nil
+		}
+		if !failed && ctx.Err() == nil {
+			failed = true
+			if i.letters.failures.add(time.Now()) {
+				i.logger.Error("dead letters cannot be stored and are tried again; good events go on", "error", err)
+			}
 		}
 		if err := i.pause(ctx, "store a dead letter", err); err != nil {
 			return err
@@ -110,9 +105,16 @@ func (i *Ingest) storeLetter(ctx context.Context, letter messaging.DeadLetter) e
 	}
 }
 
+// storesLetters counts a dead letter as stored whose earlier attempts had failed.
+func (i *Ingest) storesLetters() {
+	if ended, lasted, dropped := i.letters.failures.remove(time.Now()); ended {
+		i.logger.Info("dead letters are stored again", "after", lasted.Round(time.Millisecond), "dropped", dropped)
+	}
+}
+
 // Letters returns nil while dead letters are stored, and otherwise [ErrLettersFail].
 func (i *Ingest) Letters() error {
-	if i.letters.failing.Load() {
+	if i.letters.failures.ongoing() {
 		return ErrLettersFail
 	}
 	return nil

@@ -3,10 +3,10 @@ package ingest
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/time/rate"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -26,7 +26,9 @@ type receipts struct {
 	logger  *slog.Logger
 	metrics *metrics
 
-	dropLog rate.Sometimes
+	// dropped counts the receipts that were dropped since the queue was empty, which is
+	// logged once.
+	dropped atomic.Uint64
 	// failing says that the last batch could not be published, which is logged once.
 	// It belongs to run.
 	failing bool
@@ -48,7 +50,6 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 		timeout: cfg.ReceiptTimeout,
 		logger:  logger,
 		metrics: m,
-		dropLog: rate.Sometimes{Interval: logInterval},
 	}
 }
 
@@ -75,9 +76,9 @@ func (r *receipts) enqueue(jobID string, message []byte, err error) {
 		}
 	}
 	r.metrics.receiptsDropped.Inc()
-	r.dropLog.Do(func() {
+	if r.dropped.Add(1) == 1 {
 		r.logger.Warn("receipts are dropped because Redis takes them too slowly; producers will repeat", "job", jobID, "error", err)
-	})
+	}
 }
 
 // close lets run end after it has published what is queued.
@@ -126,8 +127,16 @@ func (r *receipts) publish(ctx context.Context, batch [][]byte) {
 	}
 	r.metrics.sent(sent)
 	r.metrics.receiptsFailed.Add(float64(len(batch) - sent))
-	if err != nil && !r.failing {
+	switch {
+	case err != nil && !r.failing:
 		r.logger.Warn("receipts cannot be published; producers repeat", "receipts", len(batch)-sent, "error", err)
+	case err == nil && r.failing:
+		r.logger.Info("receipts are published again")
 	}
 	r.failing = err != nil
+	if !r.failing && len(r.queue) == 0 {
+		if dropped := r.dropped.Swap(0); dropped > 0 {
+			r.logger.Info("receipts are no longer dropped", "dropped", dropped)
+		}
+	}
 }

@@ -34,7 +34,7 @@ func intakeStates(b *budget, l *letters, q *requests) []state {
 			return float64(count)
 		}},
 		{"dead_letters_failing", "1 while dead letters cannot be stored.", false, func() float64 {
-			if l.failing.Load() {
+			if l.failures.ongoing() {
 				return 1
 			}
 			return 0

@@ -171,10 +171,19 @@ func (i *Ingest) restart(via *connection) {
 
 // baseline returns the log's head from before a connection subscribed.
 func (i *Ingest) baseline(ctx context.Context, c *connection) (uint64, error) {
-	for {
+	for failed := false; ; {
 		head, err := c.baseline(ctx, i.cfg.ConnectTimeout)
 		if err == nil {
+			if failed {
+				i.readsHead()
+			}
 			return head, nil
+		}
+		if !failed && ctx.Err() == nil {
+			failed = true
+			if i.headFailures.add(time.Now()) {
+				i.logger.Warn("the head of the log cannot be read and is asked for again; events without an id wait for it", "error", err)
+			}
 		}
 		if err := i.pause(ctx, "read the head of the log", err); err != nil {
 			return 0, err
@@ -182,14 +191,18 @@ func (i *Ingest) baseline(ctx context.Context, c *connection) (uint64, error) {
 	}
 }
 
+// readsHead counts the head of the log as read whose earlier attempts had failed.
+func (i *Ingest) readsHead() {
+	if ended, lasted, _ := i.headFailures.remove(time.Now()); ended {
+		i.logger.Info("the head of the log is read again", "after", lasted.Round(time.Millisecond))
+	}
+}
+
 // pause counts a failed request and waits before the next attempt. It returns an error
-// when ctx has ended.
+// when ctx has ended. Logging the outage is the caller's: see failures.
 func (i *Ingest) pause(ctx context.Context, attempted string, cause error) error {
 	if ctx.Err() == nil {
 		i.metrics.logFailures.Inc()
-		i.failureLog.Do(func() {
-			i.logger.Warn("a request to the log failed, will try again", "attempted", attempted, "error", cause)
-		})
 	}
 	if wait.For(ctx, i.cfg.RetryInterval) != nil {
 		return fmt.Errorf("%s: %w: %w", attempted, context.Cause(ctx), cause)
