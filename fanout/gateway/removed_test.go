@@ -84,10 +84,44 @@ func TestRemovedBeforeALiveRecord(t *testing.T) {
 			s.log.publish("job", 10)
 			s.log.set(func(l *memoryLog) { l.blind = 10 })
 			s.hub.Disrupted(messaging.DisruptionReconnect)
-			time.Sleep(900 * time.Millisecond) // the room knows that there are records, and does not read again yet
+			time.Sleep(time.Second) // the room is compared with the log, and may be repaired, at this very moment
 			s.tail.lose(nil)
 			s.log.set(func(l *memoryLog) { l.blind = 0; l.retain(16) })
 			s.log.publish("job", 1)
+			for _, c := range clients {
+				if withoutDB {
+					expectGap(t, c, 5, 16, messaging.GapRetention)
+					expectEvents(t, c, 16)
+				} else {
+					expectEvents(t, c, span(6, 16)...)
+				}
+			}
+		})
+	}
+}
+
+// TestRemovedBeforeAComparedRecord: the room is compared with the log after the removal,
+// so that the newest record that it was told of is the live one, before that arrives.
+// That there were others before it is not forgotten.
+func TestRemovedBeforeAComparedRecord(t *testing.T) {
+	t.Parallel()
+	for _, withoutDB := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := setup(t, options{pipe: true, config: rarelyChecked, withoutDB: withoutDB})
+			clients := s.watch("job", 5)
+			s.tail.lose(func(messaging.Live) bool { return true })
+			s.log.publish("job", 10)
+			s.log.set(func(l *memoryLog) { l.blind = 10 })
+			s.hub.Disrupted(messaging.DisruptionReconnect)
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait() // the room has learnt that there are records, and waits before it reads again
+			s.tail.lose(nil)
+			release := s.tail.hold()
+			s.log.set(func(l *memoryLog) { l.blind = 0; l.retain(16) })
+			s.log.publish("job", 1)
+			s.hub.Disrupted(messaging.DisruptionReconnect)
+			synctest.Wait() // the comparison has found the live record
+			release()
 			for _, c := range clients {
 				if withoutDB {
 					expectGap(t, c, 5, 16, messaging.GapRetention)

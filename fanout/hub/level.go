@@ -38,8 +38,8 @@ func (r *room) missing() (epoch string, head, seen uint64) {
 func (r *room) lost(first uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.follows {
-		return first > r.heard
+	if r.next > 0 && r.next == r.unread {
+		return first > r.next
 	}
 	return first > r.head+1
 }
@@ -104,6 +104,7 @@ func (r *room) forget(seen uint64) {
 	if r.seen == seen {
 		r.miss(seen + 1)
 		r.seen = r.head
+		r.advance(r.head)
 	}
 }
 
@@ -119,10 +120,11 @@ func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 		r.restart(extent, last)
 		return false
 	}
-	if last <= r.head || last <= r.seen {
+	newer := last > r.seen
+	r.learn(last)
+	if !newer {
 		return false
 	}
-	r.seen = last
 	fellBehind = !r.behind
 	r.behind = true
 	return fellBehind

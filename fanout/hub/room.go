@@ -36,15 +36,18 @@ type room struct {
 	first uint64
 	// head is the sequence of the newest event that was handed on.
 	head uint64
-	// seen is the newest sequence that the room has heard of. Above head, the
-	// room is behind.
+	// seen is the newest sequence of the job that the room was told of, by a live record
+	// or by the log. Above head, the room is behind.
 	seen   uint64
 	behind bool
-	// heard is the first live record above head that was heard while the room was
-	// behind, 0 for none. follows says that it is the next one after head: the log had
-	// nothing between the two, and seen does not say that it removed something there.
-	heard    uint64
-	follows  bool
+	// unread is a lower bound of the sequences above head that the room was told of, 0
+	// without any. It keeps what seen forgets: that there was a record which the log may
+	// have removed before the newest one was stored.
+	unread uint64
+	// next is the first live record above head before which the log had nothing newer
+	// than head, 0 without one. It is proof that the room misses nothing before it only
+	// while it is the oldest record that the room was told of, too.
+	next     uint64
 	openedAt time.Time
 	checked  time.Time
 	ring     ring
@@ -108,11 +111,11 @@ func (r *room) hear(record messaging.Live, ev *Event) verdict {
 		r.push(record.Sequence, ev)
 		return verdictNone
 	}
-	if r.heard == 0 {
-		between := r.head < r.seen && r.seen < record.Sequence
-		r.heard, r.follows = record.Sequence, record.Previous <= r.head && !between
+	if r.next == 0 && record.Previous <= r.head {
+		r.next = record.Sequence
 	}
-	r.seen = max(r.seen, record.Sequence)
+	r.learn(record.Previous)
+	r.learn(record.Sequence)
 	if r.behind {
 		return verdictNone
 	}
@@ -125,7 +128,6 @@ func (r *room) hear(record messaging.Live, ev *Event) verdict {
 // mutex is held.
 func (r *room) push(sequence uint64, ev *Event) {
 	r.advance(sequence)
-	r.seen = max(r.seen, sequence)
 	if ev == nil || r.gone.covers(r.epoch, sequence) {
 		return
 	}
@@ -145,9 +147,28 @@ func (r *room) push(sequence uint64, ev *Event) {
 	}
 }
 
+// learn notes that the log has, or had, a record of the job with a sequence. The mutex is
+// held.
+func (r *room) learn(sequence uint64) {
+	if sequence <= r.head {
+		return
+	}
+	if r.unread == 0 || sequence < r.unread {
+		r.unread = sequence
+	}
+	r.seen = max(r.seen, sequence)
+}
+
 // advance moves the head. The mutex is held.
 func (r *room) advance(head uint64) {
-	r.head, r.heard, r.follows = head, 0, false
+	r.head, r.next = head, 0
+	r.seen = max(r.seen, head)
+	switch {
+	case r.seen == head:
+		r.unread = 0
+	case r.unread <= head:
+		r.unread = head + 1
+	}
 }
 
 // enliven makes a subscription live. The mutex is held.
