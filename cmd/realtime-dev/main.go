@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
 
@@ -26,7 +26,7 @@ func run(ctx context.Context, args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "realtime-dev:", err)
-	if errors.Is(err, server.ErrConfig) || errors.As(err, new(usageError)) {
+	if errors.Is(err, config.ErrInvalid) || errors.As(err, new(usageError)) {
 		return 2
 	}
 	return 1

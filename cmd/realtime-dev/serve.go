@@ -15,6 +15,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/devpage"
 	"github.com/letswriteabook/realtime/internal/devstack"
 	"github.com/letswriteabook/realtime/internal/sample"
@@ -28,7 +29,7 @@ const closeTimeout = 10 * time.Second
 // serve runs the stack until ctx ends. changed tells which flags were given.
 func serve(ctx context.Context, opts options, changed func(flag string) bool, out io.Writer) (err error) {
 	environ := env.ToMap(os.Environ())
-	cfg, err := server.LoadConfig(withDefaults(environ))
+	cfg, err := config.Load(withDefaults(environ))
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 
 	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
 	portGiven := changed("port") || environ["PORT"] != ""
-	logger := server.NewLogger(os.Stderr, cfg)
+	logger := config.NewLogger(os.Stderr, cfg)
 	signals.Service(ctx, logger)
 	gateway, err := startOn(opts.nats, changed("nats-addr"), out, "NATS", func(addr string) (*server.App, error) {
 		cfg.NATSListen = addr
@@ -131,7 +132,7 @@ func dataDir(asked string) (dir string, remove func(), err error) {
 	return dir, func() { _ = os.RemoveAll(dir) }, err
 }
 
-func pageInfo(cfg server.Config, gateway *server.App, redisAddr, mongoURI string) devpage.Info {
+func pageInfo(cfg config.Config, gateway *server.App, redisAddr, mongoURI string) devpage.Info {
 	port := gateway.Addr().(*net.TCPAddr).Port
 	host, redisPort, _ := net.SplitHostPort(redisAddr)
 	return devpage.Info{

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/lab/drills"
 )
@@ -48,7 +49,7 @@ func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Runni
 	if len(names) != 1 || names[0] == allDrills {
 		return nil, errors.New("on a running system one drill is run at a time")
 	}
-	cfg, err := server.LoadConfig(env.ToMap(os.Environ()))
+	cfg, err := config.Load(env.ToMap(os.Environ()))
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +101,12 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 
 // withOperator calls f with the log and the read models of the environment's settings.
 func withOperator(ctx context.Context, f func(*server.Operator) error) error {
-	cfg, err := server.LoadConfig(env.ToMap(os.Environ()))
+	cfg, err := config.Load(env.ToMap(os.Environ()))
 	if err != nil {
 		return err
 	}
 	cfg.LogLevel = "warn" // what the drill has to say it prints
-	operator, err := server.OpenOperator(ctx, cfg, false, server.NewLogger(os.Stderr, cfg))
+	operator, err := server.OpenOperator(ctx, cfg, false, config.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
@@ -49,7 +50,7 @@ func run(ctx context.Context, args []string) int {
 	}
 	fmt.Fprintln(stderr, "realtime-lab:", err)
 	switch {
-	case errors.Is(err, server.ErrConfig), cli.IsUsage(err):
+	case errors.Is(err, config.ErrInvalid), cli.IsUsage(err):
 		return 2
 	case cli.IsDiffers(err):
 		return 3

@@ -11,7 +11,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 func newCheck() *cobra.Command {
@@ -44,7 +44,7 @@ report follows.`,
 			if err != nil {
 				return err
 			}
-			if check.Catalogue, err = server.LoadCatalogue(cfg); err != nil {
+			if check.Catalogue, err = config.LoadCatalogue(cfg); err != nil {
 				return err
 			}
 			check.MaxEventBytes = cfg.MaxEvent
@@ -53,7 +53,7 @@ report follows.`,
 			case stdin:
 				report, err = client.CheckLines(cmd.Context(), cmd.InOrStdin(), check)
 			case cfg.RedisURL == "":
-				return fmt.Errorf("%w: REDIS_URL is not set: give it, or --stdin", server.ErrConfig)
+				return fmt.Errorf("%w: REDIS_URL is not set: give it, or --stdin", config.ErrInvalid)
 			default:
 				ctx, cancel := context.WithTimeout(cmd.Context(), length)
 				defer cancel()

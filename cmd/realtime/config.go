@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 func newConfig() *cobra.Command {
@@ -43,7 +43,7 @@ names each that is wrong, or says which contradict each other. Warnings go to st
 				}
 				return table.Flush()
 			case "markdown":
-				_, err := fmt.Fprint(cmd.OutOrStdout(), server.SettingsPage())
+				_, err := fmt.Fprint(cmd.OutOrStdout(), config.Page())
 				return err
 			}
 			return cli.Usage(fmt.Errorf("--output is %q: want table, json or markdown", output))

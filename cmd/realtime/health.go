@@ -13,7 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 // errUnhealthy ends the command with status 1.
@@ -69,7 +69,7 @@ does not answer, 2 for wrong usage.`,
 }
 
 // localURL is the address of the gateway with these settings, from this machine.
-func localURL(cfg server.Config) string {
+func localURL(cfg config.Config) string {
 	host := cmp.Or(cfg.Host, "127.0.0.1")
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -62,7 +63,7 @@ no, 2 for wrong usage.`,
 					return err
 				}
 				result := changed{Before: before, After: before}
-				wanted.SessionTTL = server.SessionTTL(recovery)
+				wanted.SessionTTL = config.SessionTTL(recovery)
 				choose(&result.After, wanted, given)
 				if result.Deletes, err = operator.ConsiderSettings(cmd.Context(), result.After); err != nil {
 					return err
@@ -131,7 +132,7 @@ func showChange(w io.Writer, c changed) {
 	line("max-bytes", c.Before.MaxBytes, c.After.MaxBytes)
 	line("max-age", c.Before.MaxAge, c.After.MaxAge)
 	line("dedup-window", c.Before.DuplicateWindow, c.After.DuplicateWindow)
-	line("recovery-ttl", server.RecoveryTTL(c.Before.SessionTTL), server.RecoveryTTL(c.After.SessionTTL))
+	line("recovery-ttl", config.RecoveryTTL(c.Before.SessionTTL), config.RecoveryTTL(c.After.SessionTTL))
 	line("session-bytes", c.Before.SessionMaxBytes, c.After.SessionMaxBytes)
 	sessions := c.After.SessionTTL < c.Before.SessionTTL || c.After.SessionMaxBytes < c.Before.SessionMaxBytes
 	switch {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string) int {
 		return 0
 	}
 	fmt.Fprintln(stderr, "realtime:", err)
-	if errors.Is(err, server.ErrConfig) || cli.IsUsage(err) || errors.As(err, new(movedError)) {
+	if errors.Is(err, config.ErrInvalid) || cli.IsUsage(err) || errors.As(err, new(movedError)) {
 		return 2
 	}
 	if cli.IsDiffers(err) || server.NothingMatches(err) {

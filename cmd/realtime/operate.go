@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -30,7 +31,7 @@ func withLog(ctx context.Context, create bool, f func(*server.Operator, *cli.Pro
 	if cfg.LogLevel == "info" {
 		cfg.LogLevel = "warn" // What the command has to say it prints.
 	}
-	operator, err := server.OpenOperator(ctx, cfg, create, server.NewLogger(os.Stderr, cfg))
+	operator, err := server.OpenOperator(ctx, cfg, create, config.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
 	}

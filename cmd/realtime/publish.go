@@ -9,7 +9,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/client"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 func newPublish() *cobra.Command {
@@ -32,9 +32,9 @@ The exit code is then 1.`,
 				return err
 			}
 			if cfg.RedisURL == "" {
-				return fmt.Errorf("%w: REDIS_URL is not set: events are published through Redis", server.ErrConfig)
+				return fmt.Errorf("%w: REDIS_URL is not set: events are published through Redis", config.ErrInvalid)
 			}
-			catalogue, err := server.LoadCatalogue(cfg)
+			catalogue, err := config.LoadCatalogue(cfg)
 			if err != nil {
 				return err
 			}

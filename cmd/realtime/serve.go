@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
@@ -33,7 +34,7 @@ effect: settings are read at the start.`,
 			if err != nil {
 				return err
 			}
-			logger := server.NewLogger(os.Stderr, cfg)
+			logger := config.NewLogger(os.Stderr, cfg)
 			signals.Service(cmd.Context(), logger)
 			gateway, err := server.Open(cmd.Context(), cfg, logger)
 			if err != nil {
@@ -44,4 +45,4 @@ effect: settings are read at the start.`,
 	}
 }
 
-func loadConfig() (server.Config, error) { return server.LoadConfig(env.ToMap(os.Environ())) }
+func loadConfig() (config.Config, error) { return config.Load(env.ToMap(os.Environ())) }

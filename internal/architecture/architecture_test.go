@@ -90,6 +90,7 @@ func TestUses(t *testing.T) {
 		{"the harness knows no server package", "lab/load/a.go", module + "/fanout/gateway", "lab/load"},
 		{"the application wires", "internal/server/a.go", module + "/projections", ""},
 		{"nothing imports a command", "internal/server/a.go", module + "/cmd/realtime", "internal"},
+		{"settings know no gateway", "internal/config/a.go", module + "/fanout/gateway", "internal/config"},
 		{"a command runs the application", "cmd/realtime/a.go", module + "/internal/server", ""},
 		{"the server's command runs no drills", "cmd/realtime/a.go", module + "/lab/drills", "cmd"},
 		{"command lines know no part", "internal/cli/a.go", module + "/messaging", "internal/cli"},
@@ -115,7 +116,7 @@ func TestUses(t *testing.T) {
 		{"the environment in a part", "ingest/a.go", "os.Getenv", "os.Getenv"},
 		{"the environment parser in a part", "internal/natsserver/a.go", envParser, "os.Getenv"},
 		{"the environment in a test", "ingest/a_test.go", "os.Getenv", ""},
-		{"the environment in the application", "internal/server/a.go", envParser, ""},
+		{"the environment in the settings", "internal/config/a.go", envParser, ""},
 	}
 	broken := map[string]bool{}
 	for _, test := range tests {

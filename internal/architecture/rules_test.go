@@ -207,21 +207,27 @@ var rules = []rule{
 		why:     "internal wires the parts and provides servers for development and tests; nothing there may import a command",
 	},
 	{
+		folder:  "internal/config",
+		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/token"},
+		modules: []string{envParser, redis},
+		why:     "settings are checked by the packages that they are for; nothing is opened and nothing is started",
+	},
+	{
 		folder:  "cmd",
-		project: []string{"messaging", "internal/server", "internal/buildinfo", "internal/client", "internal/cli", "internal/signals"},
+		project: []string{"messaging", "internal/server", "internal/config", "internal/buildinfo", "internal/client", "internal/cli", "internal/signals"},
 		modules: []string{cobra, envParser},
 		why: "a command is flags, environment, signals and exit codes; the rest is internal/server or, for what it asks of a running gateway, " +
 			"internal/client; what loads and hurts systems is realtime-lab",
 	},
 	{
 		folder:  "cmd/realtime-lab",
-		project: []string{"lab", "internal/cli", "internal/server", "internal/signals"},
+		project: []string{"lab", "internal/cli", "internal/config", "internal/server", "internal/signals"},
 		modules: []string{cobra, envParser},
 		why:     "the lab's command has flags and output; the rest is lab, and internal/server where a drill erases its own jobs",
 	},
 	{
 		folder:  "cmd/realtime-dev",
-		project: []string{"messaging", "internal/server", "internal/client", "internal/devpage", "internal/devstack", "internal/sample", "internal/signals"},
+		project: []string{"messaging", "internal/config", "internal/server", "internal/client", "internal/devpage", "internal/devstack", "internal/sample", "internal/signals"},
 		modules: []string{cobra, envParser},
 		why:     "the development command adds the development stack and its page to the application",
 	},
@@ -273,9 +279,9 @@ var confinements = []confinement{
 	},
 	{
 		what:    []string{"os.Getenv", "os.LookupEnv", "os.Environ", "os.ExpandEnv", "syscall.Getenv", "syscall.Environ", envParser},
-		folders: []string{"cmd", "internal/server", "internal/testkit"},
+		folders: []string{"cmd", "internal/config", "internal/testkit"},
 		tests:   true,
-		why:     "only the commands, internal/server and the test kit read the environment; everything else is given its settings",
+		why:     "only the commands, internal/config and the test kit read the environment; everything else is given its settings",
 	},
 }
 

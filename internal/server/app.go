@@ -22,6 +22,7 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/internal/buildinfo"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
@@ -32,7 +33,7 @@ var ErrPort = errors.New("cannot listen on PORT")
 
 // App is the server, opened but not yet serving.
 type App struct {
-	cfg      Config
+	cfg      config.Config
 	logger   *slog.Logger
 	parts    *lifecycle
 	registry *prometheus.Registry
@@ -60,7 +61,7 @@ type App struct {
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
 // MongoDB may come later. What was opened before an error is closed again.
-func Open(ctx context.Context, cfg Config, logger *slog.Logger) (*App, error) {
+func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*App, error) {
 	a := &App{
 		cfg: cfg, logger: logger, parts: newLifecycle(logger),
 		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
@@ -77,7 +78,7 @@ func (a *App) open(ctx context.Context) error {
 		a.logger.Warn(warning)
 	}
 	var err error
-	if a.listener, err = a.listen("listener", a.cfg.address()); err != nil {
+	if a.listener, err = a.listen("listener", a.cfg.Address()); err != nil {
 		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
 	}
 	if a.cfg.AdminAddr != "" {
@@ -101,7 +102,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
 		return err
 	}
-	if a.catalogue, err = LoadCatalogue(a.cfg); err != nil {
+	if a.catalogue, err = config.LoadCatalogue(a.cfg); err != nil {
 		return err
 	}
 	if a.tokens, err = a.openTokens(); err != nil {
@@ -133,19 +134,6 @@ func (a *App) listen(name, address string) (net.Listener, error) {
 	return listener, nil
 }
 
-// LoadCatalogue returns the built-in catalogue and the kinds that CATALOGUE_FILE
-// adds, if it is set.
-func LoadCatalogue(cfg Config) (*messaging.Catalogue, error) {
-	if cfg.Catalogue == "" {
-		return messaging.DefaultCatalogue(), nil
-	}
-	catalogue, err := messaging.LoadCatalogue(cfg.Catalogue)
-	if err != nil {
-		return nil, fmt.Errorf("%w: CATALOGUE_FILE: %w", ErrConfig, err)
-	}
-	return catalogue, nil
-}
-
 func (a *App) openProjections() error {
 	db, err := openMongo(a.cfg, a.parts, a.logger)
 	if err != nil || db == nil {
@@ -162,7 +150,7 @@ func (a *App) openProjections() error {
 }
 
 func (a *App) openIngest() error {
-	if !a.cfg.has(roleIngest) {
+	if !a.cfg.Has(config.RoleIngest) {
 		return nil
 	}
 	a.knowIDs()
@@ -231,7 +219,7 @@ func (a *App) Run(ctx context.Context) error {
 		}
 	}
 	began := time.Now()
-	err := a.parts.stop(a.cfg.ShutdownTimeout, a.cfg.drainPeriod())
+	err := a.parts.stop(a.cfg.ShutdownTimeout, a.cfg.DrainPeriod())
 	a.logger.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
 	return errors.Join(failure, err)
 }
@@ -244,7 +232,7 @@ func (a *App) start(ctx context.Context) error {
 	a.startCanary()
 	a.parts.keep() // and again once the hub runs
 	var gateway *gateway.Gateway
-	if a.cfg.has(roleFanout) {
+	if a.cfg.Has(config.RoleFanout) {
 		var err error
 		if gateway, err = a.startFanout(ctx); err != nil {
 			return err
@@ -254,7 +242,7 @@ func (a *App) start(ctx context.Context) error {
 		a.parts.run("token keys", a.tokens.verifier.Run)
 	}
 	a.startServers(gateway)
-	if a.models != nil && a.cfg.has(roleProject) {
+	if a.models != nil && a.cfg.Has(config.RoleProject) {
 		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) }).weight = closingWeight
 		behind, err := newLag(a.log, a.logger, a.registry)
 		if err != nil {
@@ -270,7 +258,7 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.parts.onStop("readiness", func(context.Context) error {
 		a.health.draining.Store(true)
-		a.drained = time.Now().Add(a.cfg.drainPeriod())
+		a.drained = time.Now().Add(a.cfg.DrainPeriod())
 		return nil
 	})
 	return nil
@@ -285,7 +273,7 @@ func (a *App) startServers(gateway *gateway.Gateway) {
 	if a.ingest != nil {
 		a.serveProducers()
 	}
-	for _, closed := range a.cfg.closed() {
+	for _, closed := range a.cfg.Closed() {
 		a.logger.Warn(closed)
 	}
 	if a.admin != nil { // first, and so stopped last: operators watch the drain
@@ -325,10 +313,10 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	origins, err := guardrails.ParseOrigins(a.cfg.Origins, a.cfg.NeedOrigin)
 	if err != nil {
-		return nil, fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", config.ErrInvalid, err)
 	}
 	if origins, err = origins.WithOwn(a.cfg.PublicURL); err != nil {
-		return nil, fmt.Errorf("%w: PUBLIC_URL: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: PUBLIC_URL: %w", config.ErrInvalid, err)
 	}
 	sessions, recovery, err := a.openSessions(ctx)
 	if err != nil {
@@ -336,10 +324,10 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	proxies, err := guardrails.ParseProxies(a.cfg.TrustedProxies)
 	if err != nil {
-		return nil, fmt.Errorf("%w: TRUSTED_PROXIES: %w", ErrConfig, err)
+		return nil, fmt.Errorf("%w: TRUSTED_PROXIES: %w", config.ErrInvalid, err)
 	}
 	policy := gateway.Policy{
-		Limits: a.cfg.limits(), Origins: origins, Proxies: proxies,
+		Limits: a.cfg.Limits(), Origins: origins, Proxies: proxies,
 		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
 		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
 	}
@@ -356,7 +344,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	socketConfig.AllowNamespace = gateway.AllowNamespace
 	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
-	socketConfig.DrainPeriod = a.cfg.drainPeriod()
+	socketConfig.DrainPeriod = a.cfg.DrainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
 	if !policy.Limits.DryRun { // which reads what it would refuse
 		socketConfig.MaxEventBytes = policy.Limits.MaxMessageBytes

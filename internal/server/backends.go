@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/highwater"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/projections"
@@ -55,7 +56,7 @@ func (a *App) openLog(ctx context.Context) error {
 	limits.MaxAge = a.cfg.LogMaxAge
 	limits.DuplicateWindow = a.cfg.DedupWindow
 	limits.MaxEventBytes = a.cfg.MaxEvent
-	limits.Needs = a.cfg.needsOfNATS()
+	limits.Needs = a.cfg.NeedsOfNATS()
 	if a.log, err = eventstore.Open(ctx, conn, limits, a.logger, a.registry); err != nil {
 		return err
 	}
@@ -70,15 +71,6 @@ func (a *App) openLog(ctx context.Context) error {
 		a.log.Keep(mark)
 	}
 	return nil
-}
-
-// needsOfNATS returns which parts of the service need permissions of their own.
-func (c Config) needsOfNATS() eventstore.Needs {
-	return eventstore.Needs{
-		Consumers: c.MongoDBURI != "" && c.has(roleProject),
-		Sessions:  c.RecoveryTTL > 0 && c.has(roleFanout),
-		Shares:    (c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.has(roleFanout),
-	}
 }
 
 // vouch compares the log with who keeps a high-water mark of it, before anything is
@@ -114,7 +106,7 @@ func (a *App) natsDialer() (connect func(context.Context) (*nats.Conn, error), e
 		}, nil
 	}
 	a.logger.Info("NATS_URL is not set: the log is kept by JetStream inside this process", "dir", a.cfg.DataDir, "sync", a.cfg.NATSSync)
-	interval, err := a.cfg.syncInterval()
+	interval, err := a.cfg.SyncInterval()
 	if err != nil {
 		return nil, fmt.Errorf("NATS_SYNC: %w", err)
 	}
@@ -135,14 +127,14 @@ func (a *App) natsDialer() (connect func(context.Context) (*nats.Conn, error), e
 
 // openRedis returns a client; it does not connect yet, so that a Redis that is
 // down is ingest's to wait for.
-func openRedis(cfg Config, parts *lifecycle, logger *slog.Logger) (*redis.Client, error) {
+func openRedis(cfg config.Config, parts *lifecycle, logger *slog.Logger) (*redis.Client, error) {
 	if cfg.RedisURL == "" {
 		logger.Warn("REDIS_URL is not set: events are published over HTTP only")
 		return nil, nil
 	}
 	opts, err := redis.ParseURL(cfg.RedisURL)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, wrong("REDIS_URL", cfg.RedisURL))
+		return nil, fmt.Errorf("%w: %w", config.ErrInvalid, config.Wrong("REDIS_URL", cfg.RedisURL))
 	}
 	RouteDrivers(logger)
 	client := redis.NewClient(opts)
@@ -151,14 +143,14 @@ func openRedis(cfg Config, parts *lifecycle, logger *slog.Logger) (*redis.Client
 }
 
 // openMongo returns the database named in the URI; like Redis, it may be down.
-func openMongo(cfg Config, parts *lifecycle, logger *slog.Logger) (*mongo.Database, error) {
+func openMongo(cfg config.Config, parts *lifecycle, logger *slog.Logger) (*mongo.Database, error) {
 	if cfg.MongoDBURI == "" {
 		logger.Warn("MONGODB_URI is not set: there are no read models, and catch-up is served from the log")
 		return nil, nil
 	}
 	db, err := projections.ConnectLogged(cfg.MongoDBURI, logger)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, wrong("MONGODB_URI", cfg.MongoDBURI))
+		return nil, fmt.Errorf("%w: %w", config.ErrInvalid, config.Wrong("MONGODB_URI", cfg.MongoDBURI))
 	}
 	parts.onStop("mongodb connection", db.Client().Disconnect)
 	if !projections.NamesDatabase(cfg.MongoDBURI) {

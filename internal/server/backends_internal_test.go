@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 // The start says which database is used when the URI names none.
@@ -13,7 +15,7 @@ func TestStartSaysWhichDatabaseIsUsed(t *testing.T) {
 	for uri, said := range map[string]bool{"mongodb://127.0.0.1:1": true, "mongodb://127.0.0.1:1/novel": false} {
 		var logged bytes.Buffer
 		parts := &lifecycle{}
-		db, err := openMongo(Config{MongoDBURI: uri}, parts, slog.New(slog.NewTextHandler(&logged, nil)))
+		db, err := openMongo(config.Config{MongoDBURI: uri}, parts, slog.New(slog.NewTextHandler(&logged, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/testkit/gatewaykit"
 )
 
@@ -48,7 +48,7 @@ func TestBasePath(t *testing.T) {
 		}
 	}
 	for _, base := range []string{"rt", "/rt//x", "/rt/../x", "/r t", "/", "/rt?x"} {
-		if _, err := server.LoadConfig(map[string]string{"BASE_PATH": base}); err == nil || !strings.Contains(err.Error(), "BASE_PATH") {
+		if _, err := config.Load(map[string]string{"BASE_PATH": base}); err == nil || !strings.Contains(err.Error(), "BASE_PATH") {
 			t.Errorf("BASE_PATH %q: %v", base, err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/filelock"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/operations/doctor"
@@ -34,9 +35,9 @@ type DoctorReport = doctor.Report
 const probeTimeout = 5 * time.Second
 
 // Examine looks at an installation from where it is called, and changes nothing. Pass
-// it what [LoadConfig] returned. With deep, which is nil or gets the progress, it reads
+// it what [config.Load] returned. With deep, which is nil or gets the progress, it reads
 // every message of the log.
-func Examine(ctx context.Context, cfg Config, invalid error, deep func(step string, done, total uint64)) DoctorReport {
+func Examine(ctx context.Context, cfg config.Config, invalid error, deep func(step string, done, total uint64)) DoctorReport {
 	report := DoctorReport{Checks: []doctor.Check{}}
 	if invalid != nil {
 		report.Add(doctor.Settings(invalid, nil)...)
@@ -53,7 +54,7 @@ func Examine(ctx context.Context, cfg Config, invalid error, deep func(step stri
 	return report
 }
 
-func examineRedis(ctx context.Context, cfg Config) []doctor.Check {
+func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 	const area = "redis"
 	if cfg.RedisURL == "" {
 		return []doctor.Check{doctor.Absent(area, "REDIS_URL", "events are published over HTTP only")}
@@ -62,7 +63,7 @@ func examineRedis(ctx context.Context, cfg Config) []doctor.Check {
 	defer cancel()
 	opts, err := redis.ParseURL(cfg.RedisURL)
 	if err != nil {
-		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, wrong("REDIS_URL", cfg.RedisURL))}
+		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, config.Wrong("REDIS_URL", cfg.RedisURL))}
 	}
 	opts.MaxRetries, opts.DialTimeout = -1, probeTimeout
 	RouteDrivers(slog.New(slog.DiscardHandler))
@@ -95,7 +96,7 @@ func examineRedis(ctx context.Context, cfg Config) []doctor.Check {
 	return checks
 }
 
-func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
+func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	const area = "mongodb"
 	if cfg.MongoDBURI == "" {
 		return []doctor.Check{doctor.Absent(area, "MONGODB_URI", "there are no read models, and catch-up is served from the log")}
@@ -139,7 +140,7 @@ func examineMongoDB(ctx context.Context, cfg Config) []doctor.Check {
 
 // examineLog looks at NATS and the streams or, without NATS_URL, at the folder of the
 // log, and at its streams if no gateway runs on it.
-func examineLog(ctx context.Context, cfg Config, deep func(step string, done, total uint64)) []doctor.Check {
+func examineLog(ctx context.Context, cfg config.Config, deep func(step string, done, total uint64)) []doctor.Check {
 	quiet := slog.New(slog.DiscardHandler)
 	var checks []doctor.Check
 	if cfg.NATSURL == "" {
@@ -190,13 +191,13 @@ func examineLog(ctx context.Context, cfg Config, deep func(step string, done, to
 }
 
 // permitted finds out whether the NATS user may do what the service needs.
-func permitted(ctx context.Context, cfg Config, conn *nats.Conn) error {
+func permitted(ctx context.Context, cfg config.Config, conn *nats.Conn) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return eventstore.Permitted(ctx, conn, cfg.needsOfNATS())
+	return eventstore.Permitted(ctx, conn, cfg.NeedsOfNATS())
 }
 
-func examineStreams(ctx context.Context, cfg Config, conn *nats.Conn) (checks []doctor.Check, used uint64) {
+func examineStreams(ctx context.Context, cfg config.Config, conn *nats.Conn) (checks []doctor.Check, used uint64) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	archive, err := eventstore.NewArchive(conn)
@@ -325,7 +326,7 @@ func creatable(dir string) error {
 }
 
 // examineAddresses looks whether the service could listen here.
-func examineAddresses(cfg Config) []doctor.Check {
+func examineAddresses(cfg config.Config) []doctor.Check {
 	look := func(variable, address string) doctor.Check {
 		listener, err := net.Listen("tcp", address)
 		if err == nil {
@@ -333,7 +334,7 @@ func examineAddresses(cfg Config) []doctor.Check {
 		}
 		return doctor.Address(variable, address, errors.Is(err, syscall.EADDRINUSE), err)
 	}
-	checks := []doctor.Check{look("PORT", cfg.address())}
+	checks := []doctor.Check{look("PORT", cfg.Address())}
 	if cfg.AdminAddr != "" {
 		checks = append(checks, look("ADMIN_ADDR", cfg.AdminAddr))
 	}
@@ -362,7 +363,7 @@ func lookAtFolder(dir string) (there, held bool, err error) {
 	return true, false, file.Close()
 }
 
-func examineDisk(cfg Config, used uint64) []doctor.Check {
+func examineDisk(cfg config.Config, used uint64) []doctor.Check {
 	dir := cfg.DataDir
 	for {
 		free, total, known := diskSpace(dir)

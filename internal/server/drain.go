@@ -27,7 +27,7 @@ const (
 // drainClients ends the sockets and event streams over DRAIN_SECONDS.
 func (a *App) drainClients(ctx context.Context, gateway *gateway.Gateway) error {
 	var streams sync.WaitGroup
-	streams.Go(func() { gateway.DrainStreams(ctx, a.cfg.drainPeriod()) }) // ends with the drain
+	streams.Go(func() { gateway.DrainStreams(ctx, a.cfg.DrainPeriod()) }) // ends with the drain
 	defer streams.Wait()
 	return a.cutOff("sockets", a.sockets.Shutdown(ctx))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
 )
 
@@ -22,7 +23,7 @@ type (
 
 // Letters returns the dead letters beside the log.
 func (o *Operator) Letters(ctx context.Context) (*Letters, error) {
-	catalogue, err := LoadCatalogue(o.app.cfg)
+	catalogue, err := config.LoadCatalogue(o.app.cfg)
 	if err != nil {
 		return nil, err
 	}

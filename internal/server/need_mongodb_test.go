@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/operations/doctor"
@@ -59,7 +60,7 @@ func TestLeastRoleOfMongoDB(t *testing.T) {
 	}
 	cfg := n.cfg
 	cfg.NATSURL = n.gateway.NATSURL()
-	operator, err := server.OpenOperator(t.Context(), cfg, false, server.NewLogger(n.log, cfg))
+	operator, err := server.OpenOperator(t.Context(), cfg, false, config.NewLogger(n.log, cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
@@ -289,7 +290,7 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 		}},
 		{"operations", func(o *server.Operator) error { _, err := o.Operations(t.Context()); return err }},
 	} {
-		operator, err := server.OpenOperator(t.Context(), n.cfg, false, server.NewLogger(n.log, n.cfg))
+		operator, err := server.OpenOperator(t.Context(), n.cfg, false, config.NewLogger(n.log, n.cfg))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +302,7 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 		}
 	}
 	broker.grant(leastOfNATS()) // which a gateway needs
-	operator, err := server.OpenOperator(t.Context(), n.cfg, false, server.NewLogger(n.log, n.cfg))
+	operator, err := server.OpenOperator(t.Context(), n.cfg, false, config.NewLogger(n.log, n.cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

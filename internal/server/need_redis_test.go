@@ -7,6 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/operations/doctor"
@@ -84,7 +85,7 @@ func TestLeastRightsOfRedis(t *testing.T) {
 	t.Parallel()
 	store := testkit.StartRedis(t)
 	client := store.Client()
-	cfg, err := server.LoadConfig(map[string]string{"REDIS_URL": "redis://realtime:pw@" + store.Addr, "DATA_DIR": t.TempDir(), "HOST": "127.0.0.1", "PORT": "0"})
+	cfg, err := config.Load(map[string]string{"REDIS_URL": "redis://realtime:pw@" + store.Addr, "DATA_DIR": t.TempDir(), "HOST": "127.0.0.1", "PORT": "0"})
 	if err != nil {
 		t.Fatal(err)
 	}

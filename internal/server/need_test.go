@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/operations/doctor"
 )
@@ -27,7 +28,7 @@ const (
 // needing is a gateway whose backends are taken away in part.
 type needing struct {
 	t   *testing.T
-	cfg server.Config
+	cfg config.Config
 	url string
 	log *lines
 	// gateway is what runs.
@@ -42,12 +43,12 @@ func startNeeding(t *testing.T, more map[string]string) *needing {
 		"CANARY_INTERVAL": "200ms",
 	}
 	maps.Copy(environ, more)
-	cfg, err := server.LoadConfig(environ)
+	cfg, err := config.Load(environ)
 	if err != nil {
 		t.Fatal(err)
 	}
 	n := &needing{t: t, cfg: cfg, log: &lines{}}
-	gateway, err := server.Open(t.Context(), cfg, server.NewLogger(n.log, cfg))
+	gateway, err := server.Open(t.Context(), cfg, config.NewLogger(n.log, cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/rebuild"
@@ -37,7 +38,7 @@ type Operator struct {
 //
 // It makes no log: it returns [ErrNoLog] where there is none in DATA_DIR, unless create is
 // set, which a restore into a new folder needs.
-func OpenOperator(ctx context.Context, cfg Config, create bool, logger *slog.Logger) (*Operator, error) {
+func OpenOperator(ctx context.Context, cfg config.Config, create bool, logger *slog.Logger) (*Operator, error) {
 	if cfg.NATSURL == "" && !create {
 		if _, err := os.Stat(filepath.Join(cfg.DataDir, natsserver.Folder)); err != nil {
 			return nil, fmt.Errorf("%w: NATS_URL is not set, and there is no log in DATA_DIR, %q: set the one that the gateways have", ErrNoLog, cfg.DataDir)
@@ -96,7 +97,7 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report func(ste
 	for _, name := range names {
 		model, err := store.Model(name)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+			return nil, fmt.Errorf("%w: %w", config.ErrInvalid, err)
 		}
 		r := &Rebuild{Model: model, operator: o}
 		r.Rebuild = rebuild.New(log, model, func(p rebuild.Progress) {
@@ -120,7 +121,7 @@ func (o *Operator) attach(ctx context.Context) (*eventstore.Log, error) {
 // models returns the read models.
 func (o *Operator) models() (*projections.Store, error) {
 	if o.app.cfg.MongoDBURI == "" {
-		return nil, fmt.Errorf("%w: MONGODB_URI is not set: there are no projections", ErrConfig)
+		return nil, fmt.Errorf("%w: MONGODB_URI is not set: there are no projections", config.ErrInvalid)
 	}
 	db, err := openMongo(o.app.cfg, o.app.parts, o.app.logger)
 	if err != nil {

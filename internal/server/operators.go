@@ -15,15 +15,9 @@ import (
 // a plain one sends nothing that shows it. So a request from this machine is an
 // operator's and a producer's in one case only: none of the settings is there that a
 // deployment has, INTERNAL_TOKEN, ADMIN_ADDR, TRUSTED_PROXIES and
-// ENVIRONMENT=production ([Config.trustsLocal]). Otherwise the operators' pages are
+// ENVIRONMENT=production ([config.Config.TrustsLocal]). Otherwise the operators' pages are
 // on ADMIN_ADDR if that is set, and on the public port for bearers of INTERNAL_TOKEN
 // if it is not.
-
-// trustsLocal reports whether being on this machine is enough to be an operator and a
-// producer: on a developer's machine, where none of the settings of a deployment is.
-func (c Config) trustsLocal() bool {
-	return c.InternalToken == "" && c.AdminAddr == "" && c.TrustedProxies == "" && c.Environment != environmentProduction
-}
 
 // forwardingHeaders mark a request that came through a proxy: it is remote,
 // wherever the proxy runs.

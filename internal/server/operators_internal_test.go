@@ -55,36 +55,3 @@ func TestOperatorsPagesAreForOperators(t *testing.T) {
 		})
 	}
 }
-
-// Being on this machine counts only where none of the settings of a deployment is set,
-// and what nobody can reach then is said with what opens it.
-func TestLocalTrustEndsWithTheFirstSetting(t *testing.T) {
-	t.Parallel()
-	const token, admin = "a token of the test", "127.0.0.1:9000"
-	tests := []struct {
-		name   string
-		config Config
-		trusts bool
-		closed int // sentences
-	}{
-		{name: "defaults", trusts: true},
-		{name: "a token", config: Config{InternalToken: token}},
-		{name: "an address", config: Config{AdminAddr: admin}, closed: 1},
-		{name: "an address and tokens of an issuer", config: Config{AdminAddr: admin, JWKSURL: "https://issuer.example"}},
-		{name: "proxies", config: Config{TrustedProxies: "10.0.0.0/8"}, closed: 2},
-		{name: "production", config: Config{Environment: environmentProduction}, closed: 2},
-		{name: "production with a token", config: Config{Environment: environmentProduction, InternalToken: token}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			test.config.Roles = allRoles
-			if got := test.config.trustsLocal(); got != test.trusts {
-				t.Errorf("trusts requests of this machine: %v", got)
-			}
-			if closed := test.config.closed(); len(closed) != test.closed {
-				t.Errorf("says %q, want %d sentences", closed, test.closed)
-			}
-		})
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/replay"
 	"github.com/letswriteabook/realtime/projections"
@@ -212,7 +213,7 @@ func (o *Operator) replayRedis(ctx context.Context, channel string) (replay.Sink
 		return nil, err
 	}
 	if client == nil {
-		return nil, fmt.Errorf("%w: REDIS_URL is not set", ErrConfig)
+		return nil, fmt.Errorf("%w: REDIS_URL is not set", config.ErrInvalid)
 	}
 	if err := client.Ping(ctx).Err(); err != nil {
 		return nil, fmt.Errorf("connect to Redis: %w", err)

@@ -56,7 +56,7 @@ func (a *App) serveOperators(mux *http.ServeMux, gateway *gateway.Gateway, guard
 }
 
 func (a *App) operators() operators {
-	return operators{token: a.cfg.InternalToken, local: a.cfg.trustsLocal()}
+	return operators{token: a.cfg.InternalToken, local: a.cfg.TrustsLocal()}
 }
 
 // secured adds the headers that keep a browser from making more of an answer

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -41,9 +42,9 @@ var secretSettings = []struct{ name, value string }{
 // the tests here look for, and so is one that holds an address with a password.
 func TestEverySecretSettingIsTried(t *testing.T) {
 	t.Parallel()
-	config := reflect.TypeFor[server.Config]()
-	for i := range config.NumField() {
-		name, secret := config.Field(i).Tag.Get("env"), config.Field(i).Tag.Get("secret") != ""
+	settings := reflect.TypeFor[config.Config]()
+	for i := range settings.NumField() {
+		name, secret := settings.Field(i).Tag.Get("env"), settings.Field(i).Tag.Get("secret") != ""
 		address := strings.HasSuffix(name, "_URL") && name != "PUBLIC_URL" || strings.HasSuffix(name, "_URI")
 		named := slices.ContainsFunc([]string{"SECRET", "TOKEN", "PASSWORD"}, func(part string) bool {
 			return strings.Contains(name, part) && !strings.HasSuffix(name, "_FILE")
@@ -96,12 +97,12 @@ func FuzzSecretsAreNotShown(f *testing.F) {
 }
 
 // configured returns the settings and everything that is said about them.
-func configured(name, value, secret string) (cfg server.Config, shown string) {
+func configured(name, value, secret string) (cfg config.Config, shown string) {
 	environ := map[string]string{name: strings.Replace(value, "%s", secret, 1), "HOST": "127.0.0.1", "PORT": "0"}
 	if strings.HasPrefix(name, "AUTH_") {
 		environ["AUTH_ISSUER"], environ["AUTH_AUDIENCE"] = "i", "a"
 	}
-	cfg, err := server.LoadConfig(environ)
+	cfg, err := config.Load(environ)
 	settings, _ := json.Marshal(cfg.Settings()) // strings only
 	return cfg, fmt.Sprint(err, string(settings), cfg.Warnings())
 }

@@ -7,15 +7,8 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/internal/config"
 )
-
-// SessionTTL returns how long the state of a session has to stay for it to be recovered for
-// a time: it is saved twice in that, and has to outlive the pause.
-func SessionTTL(recovery time.Duration) time.Duration { return recovery * 3 / 2 }
-
-// RecoveryTTL returns for how long sessions can be recovered whose states have a time to
-// live.
-func RecoveryTTL(session time.Duration) time.Duration { return session * 2 / 3 }
 
 // openSessions starts the store of sessions, if they are to be recovered, and returns for
 // how long they can be: the store is shared with all gateways, and keeps what it has.
@@ -24,7 +17,7 @@ func (a *App) openSessions(ctx context.Context) (gateway.Sessions, time.Duration
 		return nil, 0, nil
 	}
 	limits := eventstore.DefaultSessionsConfig()
-	limits.TTL = SessionTTL(a.cfg.RecoveryTTL)
+	limits.TTL = config.SessionTTL(a.cfg.RecoveryTTL)
 	limits.Replicas = a.log.Settings().Replicas
 	sessions, err := eventstore.OpenSessions(ctx, a.log, limits, a.logger, a.registry)
 	if err != nil {
@@ -34,9 +27,9 @@ func (a *App) openSessions(ctx context.Context) (gateway.Sessions, time.Duration
 	recovery := a.cfg.RecoveryTTL
 	if ttl := sessions.TTL(); ttl != limits.TTL {
 		a.logger.Warn("the log keeps its own settings; realtime log set changes them", "difference", fmt.Sprintf(
-			"SOCKET_RECOVERY_TTL: sessions of the log can be recovered for %s, the settings of this process say %s", RecoveryTTL(ttl), recovery))
+			"SOCKET_RECOVERY_TTL: sessions of the log can be recovered for %s, the settings of this process say %s", config.RecoveryTTL(ttl), recovery))
 		if ttl > 0 {
-			recovery = RecoveryTTL(ttl)
+			recovery = config.RecoveryTTL(ttl)
 		}
 	}
 	return sessions, recovery, nil

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 )
 
@@ -38,7 +39,7 @@ func (l *lines) String() string {
 func TestStopWithClientsThatReadNothing(t *testing.T) {
 	t.Parallel()
 	const timeout = 15 * time.Second
-	cfg, err := server.LoadConfig(map[string]string{
+	cfg, err := config.Load(map[string]string{
 		"HOST": "127.0.0.1", "PORT": "0", "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s", "LOG_LEVEL": "debug",
 		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "*", "SHUTDOWN_TIMEOUT": timeout.String(),
 	})

@@ -1,11 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
@@ -42,7 +39,7 @@ func (t tokens) Grant(raw string, now time.Time) (guardrails.Grant, guardrails.D
 
 // openTokens returns what verifies tokens, or nil when clients need none.
 func (a *App) openTokens() (*tokens, error) {
-	settings, needed, err := a.cfg.tokenConfig()
+	settings, needed, err := a.cfg.Tokens()
 	if err != nil || !needed {
 		return nil, err
 	}
@@ -51,33 +48,6 @@ func (a *App) openTokens() (*tokens, error) {
 		return nil, err
 	}
 	return &tokens{verifier: verifier}, nil
-}
-
-// tokenConfig returns what verifies tokens; needed is false when clients need none.
-func (c Config) tokenConfig() (settings token.Config, needed bool, err error) {
-	secret, err := c.hmacSecret()
-	if err != nil || len(secret) == 0 && c.JWKSURL == "" {
-		return settings, false, err
-	}
-	settings = token.DefaultConfig()
-	settings.JWKSURL, settings.HMACSecret = c.JWKSURL, secret
-	settings.Issuer, settings.Audience = c.TokenIssuer, c.TokenAudience
-	if err := settings.Validate(); err != nil {
-		return settings, false, fmt.Errorf("%w: AUTH_*: %w", ErrConfig, err)
-	}
-	return settings, true, nil
-}
-
-// hmacSecret returns the shared secret from the setting or its file.
-func (c Config) hmacSecret() ([]byte, error) {
-	if c.HMACSecretFile == "" {
-		return []byte(c.HMACSecret), nil
-	}
-	secret, err := os.ReadFile(c.HMACSecretFile)
-	if err != nil {
-		return nil, fmt.Errorf("%w: AUTH_HMAC_SECRET_FILE: %w", ErrConfig, err)
-	}
-	return bytes.TrimRight(secret, "\r\n"), nil
 }
 
 // producers lets those through who may publish over HTTP: operators, and bearers

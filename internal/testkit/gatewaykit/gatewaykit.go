@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
@@ -31,7 +32,7 @@ func Start(t testing.TB, settings map[string]string) *Gateway {
 		"DRAIN_SECONDS": "0", "SOCKET_CLIENT_ORIGIN": "*",
 	}
 	maps.Copy(environ, settings)
-	cfg, err := server.LoadConfig(environ)
+	cfg, err := config.Load(environ)
 	if err != nil {
 		t.Fatal(err)
 	}

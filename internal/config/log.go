@@ -1,12 +1,8 @@
-package server
+package config
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // NewLogger returns a logger in the format and from the level that the settings
@@ -27,17 +23,4 @@ func withUnit(_ []string, attr slog.Attr) slog.Attr {
 		attr.Value = slog.StringValue(attr.Value.Duration().String())
 	}
 	return attr
-}
-
-// RouteDrivers has the lines that drivers write of their own accord go to a logger, and
-// not to standard error as they are. The drivers have one logger for the whole process.
-func RouteDrivers(logger *slog.Logger) { redis.SetLogger(redisLog{logger}) }
-
-// redisLog takes the lines that the Redis driver writes of its own accord. What
-// matters of them is told by ingest, in its own words.
-type redisLog struct{ logger *slog.Logger }
-
-// Printf implements the driver's logger.
-func (l redisLog) Printf(ctx context.Context, format string, args ...any) {
-	l.logger.DebugContext(ctx, "redis driver", "said", fmt.Sprintf(format, args...))
 }

@@ -1,11 +1,11 @@
-package server_test
+package config_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
@@ -53,15 +53,15 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			_, err := server.LoadConfig(test.environ)
+			_, err := config.Load(test.environ)
 			if test.want == nil {
 				if err != nil {
 					t.Fatalf("good settings are refused: %v", err)
 				}
 				return
 			}
-			if !errors.Is(err, server.ErrConfig) {
-				t.Fatalf("error %v, want one that matches ErrConfig", err)
+			if !errors.Is(err, config.ErrInvalid) {
+				t.Fatalf("error %v, want one that matches ErrInvalid", err)
 			}
 			for _, part := range test.want {
 				if !strings.Contains(err.Error(), part) {
@@ -77,7 +77,7 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 
 func TestSettingsHidePasswords(t *testing.T) {
 	t.Parallel()
-	cfg, err := server.LoadConfig(map[string]string{
+	cfg, err := config.Load(map[string]string{
 		"REDIS_URL":   "redis://worker:hunter2@redis:6379?client_name=hunter2",
 		"MONGODB_URI": "mongodb://reader:hunter2@a:27017,b:27017/novel",
 		"NATS_URL":    "nats://hunter2@a:4222,nats://gate:hunter2@b:4222",
@@ -117,11 +117,11 @@ func TestSettingsRefuseWhatServeRefuses(t *testing.T) {
 		"keys over FTP":         {"AUTH_JWKS_URL": "ftp://x", "AUTH_ISSUER": "a", "AUTH_AUDIENCE": "b"},
 		"no catalogue":          {"CATALOGUE_FILE": "/nonexistent"},
 	} {
-		if _, err := server.LoadConfig(environ); !errors.Is(err, server.ErrConfig) {
+		if _, err := config.Load(environ); !errors.Is(err, config.ErrInvalid) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := server.LoadConfig(map[string]string{"MONGODB_URI": "mongodb+srv://nosuch.example.invalid/db"}); err != nil {
+	if _, err := config.Load(map[string]string{"MONGODB_URI": "mongodb+srv://nosuch.example.invalid/db"}); err != nil {
 		t.Errorf("a name that cannot be looked up: %v", err)
 	}
 }

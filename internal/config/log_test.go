@@ -1,4 +1,4 @@
-package server_test
+package config_test
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 // What a client chose cannot end a line of the log, nor begin one of its own.
@@ -15,12 +15,12 @@ func TestStringsOfClientsStayInTheirLine(t *testing.T) {
 	t.Parallel()
 	const hostile = "http://a\"}\n{\"level\":\"ERROR\",\"msg\":\"forged\"}\r\n\x1b[31m\u2028 level=ERROR"
 	for _, format := range []string{"json", "text"} {
-		cfg, err := server.LoadConfig(map[string]string{"LOG_FORMAT": format})
+		cfg, err := config.Load(map[string]string{"LOG_FORMAT": format})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		server.NewLogger(&out, cfg).Info("client refused", "origin", hostile)
+		config.NewLogger(&out, cfg).Info("client refused", "origin", hostile)
 		line := strings.TrimSuffix(out.String(), "\n")
 		if strings.ContainsAny(line, "\n\r\x1b\u2028") {
 			t.Errorf("%s: %q is more than a line", format, line)
@@ -39,13 +39,13 @@ func TestStringsOfClientsStayInTheirLine(t *testing.T) {
 func TestDurationsHaveUnits(t *testing.T) {
 	t.Parallel()
 	for format, want := range map[string]string{"json": `"took":"1.5s"`, "text": "took=1.5s"} {
-		cfg, err := server.LoadConfig(map[string]string{"LOG_FORMAT": format})
+		cfg, err := config.Load(map[string]string{"LOG_FORMAT": format})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var out bytes.Buffer
-		server.NewLogger(&out, cfg).Info("stopped", "took", 1500*time.Millisecond)
-		server.NewLogger(&out, cfg).WithGroup("step").With("took", 1500*time.Millisecond).Info("stopped")
+		config.NewLogger(&out, cfg).Info("stopped", "took", 1500*time.Millisecond)
+		config.NewLogger(&out, cfg).WithGroup("step").With("took", 1500*time.Millisecond).Info("stopped")
 		if strings.Count(out.String(), want) < 1 || strings.Count(out.String(), "1.5s") != 2 {
 			t.Errorf("%s: %s", format, out.String())
 		}

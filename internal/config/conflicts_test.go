@@ -1,4 +1,4 @@
-package server_test
+package config_test
 
 import (
 	"errors"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/internal/config"
 )
 
 // withTokens are settings under which clients need a token, and some more.
@@ -92,9 +92,9 @@ func TestContradictions(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			cfg, err := server.LoadConfig(test.environ)
+			cfg, err := config.Load(test.environ)
 			if test.refused != "" {
-				if !errors.Is(err, server.ErrConfig) || !strings.Contains(err.Error(), test.refused) {
+				if !errors.Is(err, config.ErrInvalid) || !strings.Contains(err.Error(), test.refused) {
 					t.Errorf("error %v, want one that says %q", err, test.refused)
 				}
 				return
@@ -118,7 +118,7 @@ func TestSettingsPageIsCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got) != server.SettingsPage() {
+	if string(got) != config.Page() {
 		t.Errorf("%s is not what the settings say: go run ./cmd/realtime config -o markdown > docs/configuration.md", page)
 	}
 }

@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"errors"
@@ -11,11 +11,12 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
-// ErrConfig is matched by every error about a setting. A retry does not help.
-var ErrConfig = errors.New("invalid settings")
+// ErrInvalid is matched by every error about a setting. A retry does not help.
+var ErrInvalid = errors.New("invalid settings")
 
 // Config holds the settings of the server, one environment variable each. The
 // tags are the single place for a variable's name, default and meaning; group
@@ -97,13 +98,13 @@ type Config struct {
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS"`
 }
 
-// LoadConfig reads the settings from an environment and validates them. The
-// error matches [ErrConfig] and names each wrong variable, its value and what is
+// Load reads the settings from an environment and validates them. The
+// error matches [ErrInvalid] and names each wrong variable, its value and what is
 // allowed.
-func LoadConfig(environ map[string]string) (Config, error) {
+func Load(environ map[string]string) (Config, error) {
 	var cfg Config
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: environ}); err != nil {
-		return cfg, fmt.Errorf("%w: %w", ErrConfig, explain(err, environ))
+		return cfg, fmt.Errorf("%w: %w", ErrInvalid, explain(err, environ))
 	}
 	return cfg, cfg.Validate()
 }
@@ -124,13 +125,13 @@ func explain(err error, environ map[string]string) error {
 		}
 		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 		name := field.Tag.Get("env")
-		explained = append(explained, wrong(name, environ[name]))
+		explained = append(explained, Wrong(name, environ[name]))
 	}
 	return errors.Join(explained...)
 }
 
 // wrong is the error about one variable: its name, its value and its meaning.
-func wrong(name, value string) error {
+func Wrong(name, value string) error {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
 		if field.Tag.Get("env") != name {
 			continue
@@ -156,17 +157,17 @@ func isDefault(name string, value any) bool {
 
 // The roles a process can have.
 const (
-	roleIngest  = "ingest"
-	roleProject = "project"
-	roleFanout  = "fanout"
+	RoleIngest  = "ingest"
+	RoleProject = "project"
+	RoleFanout  = "fanout"
 )
 
-var allRoles = []string{roleIngest, roleProject, roleFanout}
+var allRoles = []string{RoleIngest, RoleProject, RoleFanout}
 
-func (c Config) has(role string) bool { return slices.Contains(c.Roles, role) }
+func (c Config) Has(role string) bool { return slices.Contains(c.Roles, role) }
 
 // syncInterval returns 0 for "always".
-func (c Config) syncInterval() (time.Duration, error) {
+func (c Config) SyncInterval() (time.Duration, error) {
 	if c.NATSSync == "always" {
 		return 0, nil
 	}
@@ -177,7 +178,7 @@ func (c Config) syncInterval() (time.Duration, error) {
 	return interval, err
 }
 
-func (c Config) limits() guardrails.Limits {
+func (c Config) Limits() guardrails.Limits {
 	return guardrails.Limits{
 		MaxConnections:                 c.MaxConns,
 		MaxConnectionsPerOrigin:        c.MaxPerOrigin,
@@ -211,6 +212,23 @@ func (c Config) byteBurst() int {
 	return max(seconds*c.BytesPerSecond, int(c.MaxPayload))
 }
 
-func (c Config) drainPeriod() time.Duration { return time.Duration(c.DrainSeconds) * time.Second }
+func (c Config) DrainPeriod() time.Duration { return time.Duration(c.DrainSeconds) * time.Second }
 
-func (c Config) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+func (c Config) Address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// NeedsOfNATS returns which parts of the service need permissions of their own.
+func (c Config) NeedsOfNATS() eventstore.Needs {
+	return eventstore.Needs{
+		Consumers: c.MongoDBURI != "" && c.Has(RoleProject),
+		Sessions:  c.RecoveryTTL > 0 && c.Has(RoleFanout),
+		Shares:    (c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.Has(RoleFanout),
+	}
+}
+
+// SessionTTL returns how long the state of a session has to stay for it to be recovered for
+// a time: it is saved twice in that, and has to outlive the pause.
+func SessionTTL(recovery time.Duration) time.Duration { return recovery * 3 / 2 }
+
+// RecoveryTTL returns for how long sessions can be recovered whose states have a time to
+// live.
+func RecoveryTTL(session time.Duration) time.Duration { return session * 2 / 3 }

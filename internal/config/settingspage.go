@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"fmt"
@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// SettingsPage is docs/configuration.md: every setting with its default and
+// Page is docs/configuration.md: every setting with its default and
 // meaning, by subject. It says what the struct tags of [Config] say.
-func SettingsPage() string {
+func Page() string {
 	var page strings.Builder
 	page.WriteString(settingsIntroduction)
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
@@ -24,7 +24,7 @@ func SettingsPage() string {
 	return page.String()
 }
 
-const settingsIntroduction = `<!-- Written by "realtime config -o markdown" from the tags of internal/server.Config. Change those, not this page. -->
+const settingsIntroduction = `<!-- Written by "realtime config -o markdown" from the tags of internal/config.Config. Change those, not this page. -->
 
 # Settings
 

@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"fmt"
@@ -94,20 +94,20 @@ func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) 
 		"SOCKET_CLIENT_ORIGIN is * and tokens are off: every page of every site may follow every job; list the origins, or set AUTH_JWKS_URL")
 	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen), legal,
 		"NATS_LISTEN is %q: whoever reaches it can read and write the log without a password; listen on 127.0.0.1, or run NATS apart", c.NATSListen)
-	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.address(), false,
+	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.Address(), false,
 		"ADMIN_ADDR is %q, the public address: the operators' pages need one of their own", c.AdminAddr)
 }
 
 // closed says what nobody can reach with these settings, and what opens it.
-func (c Config) closed() []string {
-	if c.trustsLocal() || c.InternalToken != "" {
+func (c Config) Closed() []string {
+	if c.TrustsLocal() || c.InternalToken != "" {
 		return nil
 	}
 	var sentences []string
 	if c.AdminAddr == "" {
 		sentences = append(sentences, "the operators' pages are closed to everybody: set ADMIN_ADDR, or INTERNAL_TOKEN")
 	}
-	if c.has(roleIngest) && !c.withTokens() {
+	if c.Has(RoleIngest) && !c.withTokens() {
 		sentences = append(sentences, "publishing over HTTP is closed to everybody: set INTERNAL_TOKEN, or AUTH_JWKS_URL for tokens with the scope publish")
 	}
 	return sentences
@@ -149,4 +149,10 @@ func (c Config) conflictingTimes(add func(is, legal bool, format string, args ..
 func loopback(address string) bool {
 	parsed, err := netip.ParseAddrPort(address)
 	return err == nil && parsed.Addr().IsLoopback() || strings.HasPrefix(address, "localhost:")
+}
+
+// TrustsLocal reports whether being on this machine is enough to be an operator and a
+// producer: on a developer's machine, where none of the settings of a deployment is.
+func (c Config) TrustsLocal() bool {
+	return c.InternalToken == "" && c.AdminAddr == "" && c.TrustedProxies == "" && c.Environment != environmentProduction
 }

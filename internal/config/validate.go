@@ -1,4 +1,4 @@
-package server
+package config
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func (c Config) Validate() error {
 	var problems []error
 	check := func(ok bool, name string, value any) {
 		if !ok {
-			problems = append(problems, wrong(name, fmt.Sprint(value)))
+			problems = append(problems, Wrong(name, fmt.Sprint(value)))
 		}
 	}
 	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
@@ -44,7 +44,7 @@ func (c Config) Validate() error {
 	check(c.CanaryInterval >= minTimeout && c.CanaryInterval <= time.Hour, "CANARY_INTERVAL", c.CanaryInterval)
 	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
-	_, err := c.syncInterval()
+	_, err := c.SyncInterval()
 	check(err == nil, "NATS_SYNC", c.NATSSync)
 	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
 	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != ""), "STREAM_REPLICAS", c.LogReplicas)
@@ -88,7 +88,7 @@ func (c Config) Validate() error {
 		problems = c.checkFiles()
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%w: %w", ErrConfig, errors.Join(problems...))
+		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(problems...))
 	}
 	return nil
 }
@@ -99,7 +99,7 @@ func (c Config) checkFiles() (problems []error) {
 	if _, err := LoadCatalogue(c); err != nil {
 		problems = append(problems, err)
 	}
-	if _, _, err := c.tokenConfig(); err != nil {
+	if _, _, err := c.Tokens(); err != nil {
 		problems = append(problems, err)
 	}
 	return problems
