@@ -88,7 +88,6 @@ func TestAdmissionRefusesAtTheLimit(t *testing.T) {
 		{name: "another subject", limits: guardrails.Limits{MaxConnectionsPerSubject: 1}, present: visitors{a}, visitor: b},
 		{name: "no subject is nobody's", limits: guardrails.Limits{MaxConnectionsPerSubject: 1}, present: visitors{none, none}, visitor: none},
 		{name: "at the rate", limits: guardrails.Limits{ConnectionsPerSecond: 2}, present: visitors{a, b}, visitor: none, want: messaging.CodeConnectionRateExceeded, current: 2},
-		{name: "at the burst", limits: guardrails.Limits{ConnectionsPerSecond: 100, ConnectionBurst: 1}, present: visitors{a}, visitor: b, want: messaging.CodeConnectionRateExceeded, current: 1},
 		{
 			name: "the total comes first", present: visitors{a}, visitor: a, want: messaging.CodeMaxConnectionsExceeded, current: 1,
 			limits: guardrails.Limits{MaxConnections: 1, MaxConnectionsPerOrigin: 1, MaxConnectionsPerAddress: 1, MaxConnectionsPerSubject: 1, ConnectionsPerSecond: 1},
@@ -121,11 +120,9 @@ func TestAdmissionRefusesAtTheLimit(t *testing.T) {
 // The shortest wait that is advised is as long as the slowest rate takes.
 func TestAdmissionAdvisesToWaitForTheRate(t *testing.T) {
 	t.Parallel()
-	admission := guardrails.NewAdmission(guardrails.Limits{ConnectionsPerSecond: 1, ConnectionBurst: 5})
+	admission := guardrails.NewAdmission(guardrails.Limits{ConnectionsPerSecond: 1})
 	now := start
-	for range 5 {
-		admit(t, admission, now)
-	}
+	admit(t, admission, now)
 	_, decision := admission.Admit(guardrails.Visitor{}, now, 0)
 	if decision.RetryAfter != time.Second {
 		t.Fatalf("decision %+v, want a wait of a second", decision)

@@ -9,7 +9,7 @@ import (
 
 var crowdedLimits = guardrails.Limits{
 	MaxConnections: 1_000_000, MaxConnectionsPerOrigin: 1_000_000, MaxConnectionsPerAddress: 2, MaxConnectionsPerSubject: 1_000_000,
-	ConnectionsPerSecond: 1_000_000, ConnectionBurst: 1_000_000, MessagesPerSecond: 1,
+	ConnectionsPerSecond: 1_000_000, MessagesPerSecond: 1,
 }
 
 var visitor = guardrails.Visitor{Origin: "http://book.example", Address: netip.MustParseAddr("2001:db8::1"), Subject: "reader-1"}

@@ -23,12 +23,6 @@ func (l Limits) Message(sizeBytes int) Decision {
 	return l.refuse(messaging.CodeMessageTooLarge, l.MaxMessageBytes, sizeBytes)
 }
 
-// Namespace decides whether a connection that has asked for current namespaces
-// may ask for one more.
-func (l Limits) Namespace(current int) Decision {
-	return l.oneMore(messaging.CodeNamespaceLimitReached, l.MaxNamespacesPerConnection, current)
-}
-
 // Idle decides about a socket whose last sign of life was at last. It returns
 // how long the socket may still stay silent; zero or less means that it has to
 // go now. Without an idle timeout, running is false. A dry run changes neither:

@@ -24,7 +24,7 @@ func TestBoundsOfAClient(t *testing.T) {
 		MaxSubscriptionsPerClient: 3,
 		IdleTimeout:               time.Second,
 
-		MaxMessageBytes: 100, MaxNamespacesPerConnection: 2,
+		MaxMessageBytes: 100,
 	}
 	const huge = int(^uint(0) >> 1)
 	tests := []struct {
@@ -34,8 +34,6 @@ func TestBoundsOfAClient(t *testing.T) {
 	}{
 		{name: "a message of the largest size", ask: func(l guardrails.Limits) guardrails.Decision { return l.Message(100) }},
 		{"a larger message", func(l guardrails.Limits) guardrails.Decision { return l.Message(101) }, guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: 100, Current: 101}},
-		{name: "one namespace more", ask: func(l guardrails.Limits) guardrails.Decision { return l.Namespace(1) }},
-		{"namespaces", func(l guardrails.Limits) guardrails.Decision { return l.Namespace(2) }, guardrails.Decision{Code: messaging.CodeNamespaceLimitReached, Limit: 2, Current: 2}},
 		{name: "one subscription more", ask: func(l guardrails.Limits) guardrails.Decision { return l.Subscribe(2) }},
 		{"subscriptions", func(l guardrails.Limits) guardrails.Decision { return l.Subscribe(3) }, guardrails.Decision{Code: messaging.CodeSubscriptionLimitReached, Limit: 3, Current: 3}},
 		{name: "silent, but not for long", ask: func(l guardrails.Limits) guardrails.Decision { return l.Evict(start.Add(time.Second-1), start) }},

@@ -31,7 +31,7 @@ func TestIntake(t *testing.T) {
 
 func TestIntakeOff(t *testing.T) {
 	t.Parallel()
-	intake := guardrails.NewIntake(guardrails.DefaultLimits())
+	intake := guardrails.NewIntake(fewest)
 	if wait := intake.Spend(1<<40, start); wait > 0 {
 		t.Errorf("a wait of %s without a limit", wait)
 	}

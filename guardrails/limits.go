@@ -23,10 +23,9 @@ type Limits struct {
 	// over all gateways, as far as [Admission.Others] knows.
 	MaxClusterConnections          int
 	MaxClusterConnectionsPerOrigin int
-	// ConnectionsPerSecond bounds how fast sockets are admitted, on average;
-	// ConnectionBurst, how many at once, 0 being one second's worth.
+	// ConnectionsPerSecond bounds how fast sockets are admitted, on average. A
+	// whole second's worth may come at once.
 	ConnectionsPerSecond int
-	ConnectionBurst      int
 
 	// MaxSubscriptionsPerClient bounds the distinct jobs of one socket.
 	MaxSubscriptionsPerClient int
@@ -34,10 +33,9 @@ type Limits struct {
 	// unsubscribes, on average. A whole minute's worth may come at once, as it
 	// does when a client comes back and follows its jobs again.
 	SubscriptionChangesPerMinute int
-	// MessagesPerSecond bounds what one socket sends, on average; MessageBurst,
-	// how many at once, 0 being one second's worth.
+	// MessagesPerSecond bounds what one socket sends, on average. A whole second's
+	// worth may come at once.
 	MessagesPerSecond int
-	MessageBurst      int
 
 	// MaxMessageBytes bounds one message of a client: the name of the event and
 	// its arguments, in bytes.
@@ -46,9 +44,6 @@ type Limits struct {
 	// how many bytes it may send at once, 0 being one second's worth.
 	BytesPerSecond int
 	ByteBurst      int
-	// MaxNamespacesPerConnection bounds the namespaces that one connection asks
-	// for, those it is refused included.
-	MaxNamespacesPerConnection int
 
 	// MaxRequests bounds the requests over REST that are being answered, in all, and
 	// MaxRequestsPerClient those of one client: a subject, or without tokens an
@@ -67,15 +62,6 @@ type Limits struct {
 	DryRun bool
 }
 
-// DefaultLimits returns the contract's defaults: no bound on connections, 20
-// jobs per socket, five minutes of silence.
-func DefaultLimits() Limits {
-	return Limits{
-		MaxSubscriptionsPerClient: 20,
-		IdleTimeout:               5 * time.Minute,
-	}
-}
-
 // Validate names the first field that is out of its range.
 func (l Limits) Validate() error {
 	counts := []struct {
@@ -89,14 +75,11 @@ func (l Limits) Validate() error {
 		{"MaxClusterConnections", l.MaxClusterConnections},
 		{"MaxClusterConnectionsPerOrigin", l.MaxClusterConnectionsPerOrigin},
 		{"ConnectionsPerSecond", l.ConnectionsPerSecond},
-		{"ConnectionBurst", l.ConnectionBurst},
 		{"SubscriptionChangesPerMinute", l.SubscriptionChangesPerMinute},
 		{"MessagesPerSecond", l.MessagesPerSecond},
-		{"MessageBurst", l.MessageBurst},
 		{"MaxMessageBytes", l.MaxMessageBytes},
 		{"BytesPerSecond", l.BytesPerSecond},
 		{"ByteBurst", l.ByteBurst},
-		{"MaxNamespacesPerConnection", l.MaxNamespacesPerConnection},
 		{"MaxRequests", l.MaxRequests},
 		{"MaxRequestsPerClient", l.MaxRequestsPerClient},
 		{"RequestsPerMinute", l.RequestsPerMinute},
@@ -107,17 +90,17 @@ func (l Limits) Validate() error {
 		}
 	}
 	rates := []struct {
-		fields string
-		rate   Rate
+		field string
+		rate  Rate
 	}{
-		{"ConnectionsPerSecond and ConnectionBurst", l.ConnectionRate()},
+		{"ConnectionsPerSecond", l.ConnectionRate()},
 		{"SubscriptionChangesPerMinute", l.SubscriptionRate()},
-		{"MessagesPerSecond and MessageBurst", l.MessageRate()},
+		{"MessagesPerSecond", l.MessageRate()},
 		{"RequestsPerMinute", l.RequestRate()},
 	}
 	for _, r := range rates {
 		if err := r.rate.Validate(); err != nil {
-			return fmt.Errorf("%s: %w", r.fields, err)
+			return fmt.Errorf("%s: %w", r.field, err)
 		}
 	}
 	switch {
@@ -133,12 +116,12 @@ func (l Limits) Validate() error {
 
 // ConnectionRate is how fast a gateway admits sockets.
 func (l Limits) ConnectionRate() Rate {
-	return Rate{PerSecond: float64(l.ConnectionsPerSecond), Burst: l.ConnectionBurst}
+	return Rate{PerSecond: float64(l.ConnectionsPerSecond)}
 }
 
 // MessageRate is how fast one socket may send.
 func (l Limits) MessageRate() Rate {
-	return Rate{PerSecond: float64(l.MessagesPerSecond), Burst: l.MessageBurst}
+	return Rate{PerSecond: float64(l.MessagesPerSecond)}
 }
 
 // SubscriptionRate is how fast one socket may subscribe and unsubscribe.

@@ -12,7 +12,7 @@ import (
 
 func TestQuota(t *testing.T) {
 	t.Parallel()
-	limits := guardrails.Limits{MessagesPerSecond: 10, MessageBurst: 2, SubscriptionChangesPerMinute: 3}
+	limits := guardrails.Limits{MessagesPerSecond: 10, SubscriptionChangesPerMinute: 3}
 	tests := []struct {
 		name string
 		ask  func(*guardrails.Quota, time.Time, float64) guardrails.Decision
@@ -20,7 +20,7 @@ func TestQuota(t *testing.T) {
 	}{
 		{
 			"messages", (*guardrails.Quota).Message,
-			guardrails.Decision{Code: messaging.CodeMessageRateExceeded, Limit: 2, Current: 2, RetryAfter: 150 * time.Millisecond},
+			guardrails.Decision{Code: messaging.CodeMessageRateExceeded, Limit: 10, Current: 10, RetryAfter: 150 * time.Millisecond},
 		},
 		{
 			"subscription changes", (*guardrails.Quota).Change,
@@ -49,7 +49,7 @@ func TestQuota(t *testing.T) {
 
 func TestQuotaOff(t *testing.T) {
 	t.Parallel()
-	quota := guardrails.NewQuota(guardrails.DefaultLimits())
+	quota := guardrails.NewQuota(fewest)
 	for range 10_000 {
 		message, change := quota.Message(start, 0), quota.Change(start, 0)
 		if message != (guardrails.Decision{}) || change != (guardrails.Decision{}) {

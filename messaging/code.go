@@ -40,8 +40,6 @@ const (
 	CodeSubscriptionRateExceeded Code = "SUBSCRIPTION_RATE_EXCEEDED"
 	// CodeMessageTooLarge: one message of a client is larger than it may be.
 	CodeMessageTooLarge Code = "MESSAGE_TOO_LARGE"
-	// CodeNamespaceLimitReached: a connection asked for too many namespaces.
-	CodeNamespaceLimitReached Code = "NAMESPACE_LIMIT_REACHED"
 	// CodeTokenRequired: the request came without a token and needs one.
 	CodeTokenRequired Code = "TOKEN_REQUIRED"
 	// CodeTokenInvalid: the token cannot be believed, or is not meant for this
@@ -80,7 +78,6 @@ var codeMessages = map[Code]string{
 	CodeMessageRateExceeded:        "Too many messages on this connection.",
 	CodeSubscriptionRateExceeded:   "Too many subscribe and unsubscribe requests on this connection.",
 	CodeMessageTooLarge:            "The message is too large.",
-	CodeNamespaceLimitReached:      "Too many namespaces on this connection.",
 	CodeTokenRequired:              "A token is required.",
 	CodeTokenInvalid:               "The token is not valid.",
 	CodeTokenExpired:               "The token has expired.",

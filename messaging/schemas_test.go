@@ -183,7 +183,7 @@ func TestSchemaOfErrorsHasEveryCode(t *testing.T) {
 		messaging.CodeJobIDInvalid, messaging.CodeSinceInvalid,
 		messaging.CodeAddressConnectionsExceeded, messaging.CodeSubjectConnectionsExceeded, messaging.CodeConnectionRateExceeded,
 		messaging.CodeMaxRequestsExceeded, messaging.CodeClientRequestsExceeded, messaging.CodeRequestRateExceeded,
-		messaging.CodeMessageRateExceeded, messaging.CodeMessageTooLarge, messaging.CodeNamespaceLimitReached, messaging.CodeSubscriptionRateExceeded,
+		messaging.CodeMessageRateExceeded, messaging.CodeMessageTooLarge, messaging.CodeSubscriptionRateExceeded,
 		messaging.CodeTokenRequired, messaging.CodeTokenInvalid, messaging.CodeTokenExpired, messaging.CodeTokenExpiring,
 		messaging.CodeJobForbidden, messaging.CodeScopeRequired,
 		messaging.CodeUnknownEvent, messaging.CodeInternal,

@@ -343,16 +343,6 @@ func sizeOf(name string, args []json.RawMessage) int {
 	return size
 }
 
-// AllowNamespace decides about one more namespace of a connection.
-func (g *Gateway) AllowNamespace(r *http.Request, asked int) *socketio.Refusal {
-	decision := g.policy.Limits.Namespace(asked)
-	g.count(decision, r.Header.Get("Origin"))
-	if decision.Allowed() {
-		return nil
-	}
-	return refusal(decision)
-}
-
 // Oversized refuses an event that was not read because of its size.
 func (g *Gateway) Oversized(socket *socketio.Socket, sizeBytes int, ack socketio.Ack) {
 	c, ok := socket.Data().(*client)

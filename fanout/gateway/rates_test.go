@@ -18,18 +18,21 @@ func TestMessagesAreBounded(t *testing.T) {
 	tests := []struct {
 		name   string
 		limits guardrails.Limits
+		most   int // at once
 		send   func(c *socketClient)
 		want   messaging.Code
 		answer string
 	}{
 		{
 			"messages",
-			guardrails.Limits{MessagesPerSecond: 1, MessageBurst: 2},
+			guardrails.Limits{MessagesPerSecond: 1},
+			1,
 			func(c *socketClient) { c.emit("ping") }, messaging.CodeMessageRateExceeded, messaging.EventPong,
 		},
 		{
 			"subscribing and unsubscribing",
 			guardrails.Limits{SubscriptionChangesPerMinute: 2},
+			2,
 			func(c *socketClient) { c.emit("unsubscribe", request{JobID: "a"}) }, messaging.CodeSubscriptionRateExceeded, messaging.EventUnsubscribed,
 		},
 	}
@@ -45,7 +48,7 @@ func TestMessagesAreBounded(t *testing.T) {
 				opts.limits.MaxSubscriptionsPerClient, opts.limits.DryRun = 20, dry
 				s := setup(t, opts)
 				c := s.connect()
-				for range 2 {
+				for range test.most {
 					test.send(c)
 					expect(t, c, test.answer)
 				}
@@ -55,7 +58,7 @@ func TestMessagesAreBounded(t *testing.T) {
 					return
 				}
 				m := expect(t, c, messaging.EventError)
-				if m.Code != test.want || m.Limit == nil || *m.Limit != 2 || m.RetryAfterMs == nil {
+				if m.Code != test.want || m.Limit == nil || *m.Limit != test.most || m.RetryAfterMs == nil {
 					t.Errorf("error %s", m.Raw)
 				}
 			})
@@ -125,11 +128,11 @@ func TestAddressIsTheClientsOwn(t *testing.T) {
 // connection of the same client.
 func TestRatesOutliveTheSocket(t *testing.T) {
 	t.Parallel()
+	const perSecond, rounds, each = 1, 20, 10
 	s := setup(t, options{
-		limits:  guardrails.Limits{MaxSubscriptionsPerClient: 20, MessagesPerSecond: 1, MessageBurst: 30},
+		limits:  guardrails.Limits{MaxSubscriptionsPerClient: 20, MessagesPerSecond: perSecond},
 		proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
-	const rounds, each = 20, 10
 	flood := func(header http.Header) (answered int) {
 		c, _ := s.connectWith(nil, header)
 		for range rounds {
@@ -163,7 +166,7 @@ func TestRatesOutliveTheSocket(t *testing.T) {
 		again.emit("ping")
 		return again.next().Name == messaging.EventError
 	})
-	most := 30 + int(time.Since(started).Seconds()) + 1
+	most := perSecond * (int(time.Since(started).Seconds()) + 2)
 	t.Logf("%d of %d messages taken, the rate allows %d", one, rounds*each, most)
 	if one > most {
 		t.Errorf("%d of %d messages were taken, the rate allows %d", one, rounds*each, most)

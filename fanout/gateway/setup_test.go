@@ -125,7 +125,6 @@ func setup(t testing.TB, opts options) *stage {
 	}
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), gateway.SocketHeaders...)
-	socketConfig.AllowNamespace = s.gateway.AllowNamespace
 	socketConfig.NewIntake = s.gateway.NewIntake
 	if opts.sockets != nil {
 		opts.sockets(&socketConfig)

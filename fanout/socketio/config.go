@@ -21,7 +21,8 @@ type Config struct {
 	// Path is where the server answers, with and without a trailing slash;
 	// anything below it is refused.
 	Path string
-	// Namespaces are those a client may connect to.
+	// Namespaces are those a client may connect to. A connection is closed after 16
+	// refused CONNECTs.
 	Namespaces []string
 	// PingInterval and PingTimeout are the heartbeat's: the pause between a
 	// client's sign of life and the next ping, and how long that may stay
@@ -67,11 +68,6 @@ type Config struct {
 	// AllowOrigin decides whether a connection over polling that was opened without an
 	// Origin goes on with one, given the request's Origin and Host. Nil allows all.
 	AllowOrigin func(origin, host string) bool
-	// AllowNamespace decides about a CONNECT of a connection that has asked for
-	// that many namespaces before; what it returns is answered, and the
-	// connection closed. Nil allows all. Past 16 refused ones a connection is
-	// closed in any case.
-	AllowNamespace func(r *http.Request, asked int) *Refusal
 	// KeepHeaders are the headers that [Socket.Request] still has.
 	KeepHeaders []string
 }

@@ -18,16 +18,6 @@ func (c *connection) connect(packet Packet) error {
 		return fmt.Errorf("%w: second CONNECT to one namespace", ErrPacket)
 	}
 	c.session.Charge(connectCostBytes)
-	if allow := c.server.cfg.AllowNamespace; allow != nil {
-		if refusal := allow(c.session.Request(), c.asked); refusal != nil {
-			if err := c.refuse(packet.Namespace, refusal); err != nil {
-				return err
-			}
-			c.session.Close(reasonRefused)
-			return nil
-		}
-	}
-	c.asked++
 	if !slices.Contains(c.server.cfg.Namespaces, packet.Namespace) {
 		return c.refuse(packet.Namespace, &Refusal{Message: "Invalid namespace"})
 	}

@@ -22,7 +22,6 @@ type connection struct {
 	sockets []*Socket
 
 	connected bool // a namespace was joined once
-	asked     int  // namespaces, in all
 	refusals  int
 	shared    any      // the owner's
 	partial   *partial // the packet whose attachments are being read

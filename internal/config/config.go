@@ -72,7 +72,6 @@ type Config struct {
 	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
 	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"65536" doc:"size of one event of a client, its name and arguments, in bytes, above which it is not kept and not parsed, and answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
 	BytesPerSecond int    `env:"SOCKET_BYTES_PER_SECOND" envDefault:"262144" doc:"bytes of one connection that are read in a second, on average, at most 67108864; what eight seconds give, and one message of SOCKET_MAX_PAYLOAD_BYTES, are read at once; a client that sends faster is read from at this rate; 0: no limit"`
-	MaxNamespaces  int    `env:"SOCKET_MAX_NAMESPACES" envDefault:"0" doc:"namespaces one connection may ask for; 0: no limit but 16 refused ones"`
 	MaxRequests    int    `env:"REST_MAX_REQUESTS" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
 	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
 	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
@@ -193,7 +192,6 @@ func (c Config) Limits() guardrails.Limits {
 		MaxMessageBytes:                c.MaxMessage,
 		BytesPerSecond:                 c.BytesPerSecond,
 		ByteBurst:                      c.byteBurst(),
-		MaxNamespacesPerConnection:     c.MaxNamespaces,
 		MaxRequests:                    c.MaxRequests,
 		MaxRequestsPerClient:           c.MaxRequestsPer,
 		RequestsPerMinute:              c.ReqsPerMinute,

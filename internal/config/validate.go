@@ -138,7 +138,6 @@ const (
 func (c Config) checkTransport(check func(ok bool, name string, value any)) {
 	check(c.MaxMessage >= 0, "SOCKET_MAX_MESSAGE_BYTES", c.MaxMessage)
 	check(c.BytesPerSecond >= 0 && c.BytesPerSecond <= maxSocketBytes, "SOCKET_BYTES_PER_SECOND", c.BytesPerSecond)
-	check(c.MaxNamespaces >= 0, "SOCKET_MAX_NAMESPACES", c.MaxNamespaces)
 	check(c.MaxPayload >= minPayloadBytes && c.MaxPayload <= maxSocketBytes, "SOCKET_MAX_PAYLOAD_BYTES", c.MaxPayload)
 	check(c.MaxOutgoing >= minOutgoingBytes && c.MaxOutgoing <= maxSocketBytes, "SOCKET_MAX_OUTGOING_BYTES", c.MaxOutgoing)
 	check(c.HandshakeTimeout >= minTimeout, "SOCKET_HANDSHAKE_TIMEOUT", c.HandshakeTimeout)

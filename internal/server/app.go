@@ -342,7 +342,6 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	socketConfig.AllowNamespace = gateway.AllowNamespace
 	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
 	socketConfig.DrainPeriod = a.cfg.DrainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload

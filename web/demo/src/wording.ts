@@ -26,7 +26,6 @@ export const wordings: Record<Code, Wording> = {
   MAX_REQUESTS_EXCEEDED: busy('History is busy', 'Many pages are being read at once. It is tried again by itself.'),
   CLIENT_REQUESTS_EXCEEDED: busy('Too many pages are open', 'Close other windows of this page. It is tried again by itself.'),
   REQUEST_RATE_EXCEEDED: busy('Too many requests', 'It is tried again by itself.'),
-  NAMESPACE_LIMIT_REACHED: ours,
   ORIGIN_NOT_ALLOWED: { tone: 'problem', title: 'This address may not show live updates', text: 'The page is served from an address that the service does not know. Open it from its usual address.' },
   TOKEN_REQUIRED: signIn('You are not signed in'),
   TOKEN_INVALID: signIn('Your sign-in is not valid'),
