@@ -150,7 +150,7 @@ func BenchmarkTail(b *testing.B) {
 		b.Run(fmt.Sprint("jobs=", jobs), func(b *testing.B) {
 			log := openBench(b, natsserver.Config{})
 			heard := &counting{want: int64(b.N), all: make(chan struct{})}
-			tail := runTail(b, log.log, eventstore.TailConfig{}, heard)
+			tail := runTail(b, log.log, heard)
 			for i := range jobs {
 				if err := tail.Follow(context.Background(), fmt.Sprint("job-", i)); err != nil {
 					b.Fatal(err)

@@ -72,7 +72,7 @@ func TestClientThatDialsBlocksNobodyElse(t *testing.T) {
 	b.server = server
 	sessions := b.openSessions(t)
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{}, heard)
+	tail := runTail(t, b.log, heard)
 	follow(t, tail, "kept", "left")
 
 	release := dialer.block(t)

@@ -38,7 +38,7 @@ func TestAppendWaitsWhileTheDiskIsFull(t *testing.T) {
 	t.Cleanup(conn.Close)
 	b := open(t, conn)
 	heard := newListener()
-	runTail(t, b.log, eventstore.TailConfig{}, heard)
+	runTail(t, b.log, heard)
 
 	var want []uint64
 	for full := false; !full; {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -37,3 +38,11 @@ func SetProcess(h *Held, pid int) error {
 // WrapJetStream puts something in front of what the log publishes with. It is called
 // before the log is used by others.
 func (l *Log) WrapJetStream(wrap func(jetstream.JetStream) jetstream.JetStream) { l.js = wrap(l.js) }
+
+// ShortenQueues gives each queue of a tail that does not run yet room for so many
+// records.
+func ShortenQueues(t *Tail, records int) {
+	for i := range t.shards {
+		t.shards[i] = make(chan *nats.Msg, records)
+	}
+}

@@ -136,7 +136,7 @@ func TestTailLostBehindRunningGateways(t *testing.T) {
 			}
 			old := first.log.Epoch()
 			heard := newListener()
-			tail := runTail(t, second.log, eventstore.TailConfig{}, heard)
+			tail := runTail(t, second.log, heard)
 			if err := tail.Follow(t.Context(), "job"); err != nil {
 				t.Fatal(err)
 			}

@@ -69,7 +69,7 @@ func TestReadsHoldUpNoLiveRecord(t *testing.T) {
 	t.Cleanup(reads.Close)
 	b.log.ReadOn(reads)
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{}, heard)
+	tail := runTail(t, b.log, heard)
 	follow(t, tail, "job")
 
 	release := dialer.hold()

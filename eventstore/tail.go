@@ -33,15 +33,13 @@ type Follower interface {
 // asked whether it dropped more.
 const overflowCheck = 250 * time.Millisecond
 
-// TailConfig sizes a [Tail].
-type TailConfig struct {
-	// Shards is the number of queues, and of goroutines that call
-	// [Follower.Live]; 0 means 4.
-	Shards int
-	// QueueLength bounds each queue, in records; 0 means 4096. At the bound
-	// records are dropped and followers told ([Follower.Disrupted]).
-	QueueLength int
-}
+// A [Tail] has tailShards queues, and as many goroutines that call [Follower.Live].
+// Each queue holds up to tailQueueLength records. A full queue drops records, and
+// the follower is told so ([Follower.Disrupted]).
+const (
+	tailShards      = 4
+	tailQueueLength = 4096
+)
 
 // Tail hears the records of followed jobs as the log stores them.
 //
@@ -83,18 +81,11 @@ type interest struct {
 	unwanted bool
 }
 
-// NewTail returns a tail that hears nothing until [Tail.Run] runs. Sizes below
-// one take their default.
-func NewTail(log *Log, cfg TailConfig) *Tail {
-	if cfg.Shards < 1 {
-		cfg.Shards = 4
-	}
-	if cfg.QueueLength < 1 {
-		cfg.QueueLength = 4096
-	}
+// NewTail returns a tail that receives nothing until [Tail.Run] runs.
+func NewTail(log *Log) *Tail {
 	tail := &Tail{
 		log:      log,
-		shards:   make([]chan *nats.Msg, cfg.Shards),
+		shards:   make([]chan *nats.Msg, tailShards),
 		seed:     maphash.MakeSeed(),
 		check:    make(chan struct{}, 1),
 		renewed:  make(chan struct{}, 1),
@@ -103,7 +94,7 @@ func NewTail(log *Log, cfg TailConfig) *Tail {
 	}
 	log.lineage.listen(tail.renewed)
 	for i := range tail.shards {
-		tail.shards[i] = make(chan *nats.Msg, cfg.QueueLength)
+		tail.shards[i] = make(chan *nats.Msg, tailQueueLength)
 	}
 	return tail
 }

@@ -46,9 +46,15 @@ func signal(c chan<- struct{}) {
 func (l *listener) Disrupted(cause messaging.Disruption) { l.disrupted <- cause }
 
 // runTail runs a tail until the test ends.
-func runTail(t testing.TB, log *eventstore.Log, cfg eventstore.TailConfig, f eventstore.Follower) *eventstore.Tail {
+func runTail(t testing.TB, log *eventstore.Log, f eventstore.Follower) *eventstore.Tail {
 	t.Helper()
-	tail := eventstore.NewTail(log, cfg)
+	tail := eventstore.NewTail(log)
+	startTail(t, tail, f)
+	return tail
+}
+
+func startTail(t testing.TB, tail *eventstore.Tail, f eventstore.Follower) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- tail.Run(ctx, f) }()
@@ -58,7 +64,6 @@ func runTail(t testing.TB, log *eventstore.Log, cfg eventstore.TailConfig, f eve
 			t.Errorf("tail: %v", err)
 		}
 	})
-	return tail
 }
 
 func follow(t testing.TB, tail *eventstore.Tail, jobs ...string) {
@@ -74,7 +79,7 @@ func TestTailHearsFollowedJobsOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{}, heard)
+	tail := runTail(t, b.log, heard)
 
 	b.add(t, record("job", "before"))
 	follow(t, tail, "job", "job")
@@ -128,7 +133,7 @@ func TestTailKeepsOrderAndChainPerJob(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{Shards: 3}, heard)
+	tail := runTail(t, b.log, heard)
 	const jobs, each = 20, 50
 	var running sync.WaitGroup
 	for j := range jobs {
@@ -158,7 +163,7 @@ func TestFollowUnfollowRace(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{}, heard)
+	tail := runTail(t, b.log, heard)
 	var running sync.WaitGroup
 	for range 4 {
 		running.Go(func() {
@@ -188,7 +193,9 @@ func TestTailOverflowIsDisruption(t *testing.T) {
 	b := setup(t)
 	heard := newListener()
 	heard.block, heard.entered = make(chan struct{}), make(chan struct{}, 1)
-	tail := runTail(t, b.log, eventstore.TailConfig{Shards: 1, QueueLength: 4}, heard)
+	tail := eventstore.NewTail(b.log)
+	eventstore.ShortenQueues(tail, 4)
+	startTail(t, tail, heard)
 	follow(t, tail, "job")
 	b.add(t, record("job", "holds up the shard"))
 	await(t, "the shard to be held up", heard.entered)
@@ -240,7 +247,7 @@ func TestTailReconnectIsDisruption(t *testing.T) {
 	server := startServer(t, cfg)
 	b := open(t, connect(t, server.ClientURL()))
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{}, heard)
+	tail := runTail(t, b.log, heard)
 	follow(t, tail, "job")
 	b.add(t, record("job", "a"))
 	await(t, "a record", heard.live)
@@ -267,7 +274,7 @@ func TestTailNoticesANewStream(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	heard := newListener()
-	tail := runTail(t, b.log, eventstore.TailConfig{Shards: 1}, heard)
+	tail := runTail(t, b.log, heard)
 	follow(t, tail, "job")
 	b.add(t, record("job", "a"), record("job", "b"))
 	old := b.log.Epoch()

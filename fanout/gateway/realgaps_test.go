@@ -101,8 +101,7 @@ type realStage struct {
 	had     map[client]uint64
 }
 
-// setupReal runs one whose tail has a queue of so many records.
-func setupReal(t *testing.T, queueLength int) *realStage {
+func setupReal(t *testing.T) *realStage {
 	t.Helper()
 	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir(), Listen: "127.0.0.1:0"})
 	if err != nil {
@@ -124,7 +123,7 @@ func setupReal(t *testing.T, queueLength int) *realStage {
 	elsewhere := open()
 	r := &realStage{line: &line{}, ear: &ear{}, had: make(map[client]uint64)}
 	log := open(nats.SetCustomDialer(r.line))
-	tail := eventstore.NewTail(log, eventstore.TailConfig{Shards: 1, QueueLength: queueLength})
+	tail := eventstore.NewTail(log)
 	r.stage = setup(t, options{source: realLog{log}, live: tail, withoutDB: true, config: func(c *hub.Config) {
 		rarelyChecked(c)
 		c.CheckDelay = c.CheckInterval // what is found is found for its cause
@@ -140,16 +139,19 @@ func setupReal(t *testing.T, queueLength int) *realStage {
 			t.Error(err)
 		}
 	})
-	r.append = func(jobID string, n int) (last uint64) {
+	r.append = func(jobID string, n int) uint64 {
 		t.Helper()
-		for range n {
-			event := record(jobID, 10)
-			event.MessageID = rand.Text()
-			receipt, err := elsewhere.Append(t.Context(), event)
-			if err != nil {
-				t.Fatal(err)
-			}
-			last = receipt.Sequence
+		records := make([]messaging.Record, n)
+		for i := range records {
+			records[i] = record(jobID, 10)
+			records[i].MessageID = rand.Text()
+		}
+		if err := elsewhere.AppendAll(t.Context(), records); err != nil {
+			t.Fatal(err)
+		}
+		last, err := elsewhere.LastSequence(t.Context(), jobID)
+		if err != nil {
+			t.Fatal(err)
 		}
 		return last
 	}
@@ -162,16 +164,15 @@ func TestGapsAreRepairedByCause(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		cause string
-		queue int // of the tail, in records
 		// lose has the gateway miss some of the events that it publishes, and returns
 		// the last one's sequence and what is to be done in the end.
 		lose func(t *testing.T, r *realStage) (last uint64, mend func())
 	}{
-		{cause: "dropped", queue: 1000, lose: func(_ *testing.T, r *realStage) (uint64, func()) {
+		{cause: "dropped", lose: func(_ *testing.T, r *realStage) (uint64, func()) {
 			r.ear.set(func(sequence uint64) bool { return sequence == 6 || sequence == 7 }, nil)
 			return r.append("job", 5), func() {}
 		}},
-		{cause: "reconnect", queue: 1000, lose: func(t *testing.T, r *realStage) (uint64, func()) {
+		{cause: "reconnect", lose: func(t *testing.T, r *realStage) (uint64, func()) {
 			r.append("job", 1)
 			for _, c := range r.clients {
 				expectEvents(t, c, 5)
@@ -182,10 +183,10 @@ func TestGapsAreRepairedByCause(t *testing.T) {
 			r.line.set(false)
 			return last, func() {}
 		}},
-		{cause: "overflow", queue: 4, lose: func(_ *testing.T, r *realStage) (uint64, func()) {
+		{cause: "overflow", lose: func(_ *testing.T, r *realStage) (uint64, func()) {
 			hold := make(chan struct{})
 			r.ear.set(nil, hold)
-			return r.append("job", 20), func() {
+			return r.append("job", 4500), func() { // a queue of the tail holds 4096
 				r.ear.set(nil, nil)
 				close(hold)
 			}
@@ -193,7 +194,7 @@ func TestGapsAreRepairedByCause(t *testing.T) {
 	} {
 		t.Run(test.cause, func(t *testing.T) {
 			t.Parallel()
-			r := setupReal(t, test.queue)
+			r := setupReal(t)
 			r.append("job", 4)
 			socket := r.connect()
 			socket.subscribe("job")

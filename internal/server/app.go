@@ -298,7 +298,7 @@ func (a *App) startServers(gateway *gateway.Gateway) {
 
 // startFanout starts the hub on the log's live tail, and the gateway on the hub.
 func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
-	tail := eventstore.NewTail(a.log, eventstore.TailConfig{})
+	tail := eventstore.NewTail(a.log)
 	var projection hub.Projection
 	if a.models != nil {
 		projection = newHubProjection(a.models, a.log)
