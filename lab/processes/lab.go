@@ -194,12 +194,6 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	return gateway, nil
 }
 
-// Program returns another program of the machine, such as a producer of another
-// language, which is ready as soon as it runs.
-func (l *Lab) Program(name, path string, args []string, env map[string]string) *Process {
-	return l.add(&Process{name: name, path: path, args: args, env: maps.Clone(env), ready: func(context.Context) error { return nil }})
-}
-
 // add makes a process the lab's to end.
 func (l *Lab) add(p *Process) *Process {
 	p.output = &output{}
