@@ -33,11 +33,16 @@ type fleet struct {
 
 func newFleet(tb testing.TB, size int) *fleet {
 	tb.Helper()
+	return newFleetOf(tb, size, discard{})
+}
+
+func newFleetOf(tb testing.TB, size int, receiver engineio.Receiver) *fleet {
+	tb.Helper()
 	f := &fleet{}
 	opened := make(chan *engineio.Session, 1)
 	server, err := engineio.NewServer(engineio.DefaultConfig(), func(session *engineio.Session) engineio.Receiver {
 		opened <- session
-		return discard{}
+		return receiver
 	}, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		tb.Fatal(err)
@@ -121,6 +126,42 @@ func BenchmarkDelivery(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkReceive sends messages of 60 bytes over one WebSocket, 100 in a write.
+func BenchmarkReceive(b *testing.B) {
+	var received atomic.Int64
+	signal := make(chan struct{}, 1)
+	f := newFleetOf(b, 1, counting{&received, signal})
+	const burst = 100
+	frame := append([]byte{0x81, 0x80 | 60, 0, 0, 0, 0}, append([]byte("4"), bytes.Repeat([]byte("x"), 59)...)...)
+	write := bytes.Repeat(frame, burst)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for done := 0; done < b.N; done += burst {
+		if _, err := f.conns[0].Write(write); err != nil {
+			b.Fatal(err)
+		}
+		for received.Load() < int64(done+burst) {
+			<-signal
+		}
+	}
+}
+
+// counting is a receiver that counts messages.
+type counting struct {
+	received *atomic.Int64
+	signal   chan struct{}
+}
+
+func (c counting) Message([]byte, bool) {
+	c.received.Add(1)
+	select {
+	case c.signal <- struct{}{}:
+	default:
+	}
+}
+func (counting) Room()        {}
+func (counting) Close(string) {}
 
 // BenchmarkIdleSession reports the memory of a process per idle session, the
 // client's end included (which is a bare connection).

@@ -53,7 +53,7 @@ type conn struct {
 	err      error      // the first failure; sticky
 	finished bool       // the close frame has been written
 
-	scan frameScanner // used by the reading goroutine only
+	scan frameScanner // used by the reading goroutine, and by its worker while it waits
 }
 
 func newConn(network net.Conn, owner *webSocket, metrics *metrics, cfg Config) *conn {

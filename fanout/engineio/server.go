@@ -29,6 +29,7 @@ type Server struct {
 	guard   *contain.Guard
 	melody  *melody.Melody
 	bodies  bodies
+	workers workers
 
 	mu       sync.Mutex // guards sessions and closing
 	sessions map[string]*Session
@@ -62,6 +63,7 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 		sessions: make(map[string]*Session),
 		bodies:   newBodies(cfg.MaxPayloadBytes),
 	}
+	s.workers.guard = s.guard
 	s.melody = s.newMelody()
 	return s, nil
 }
@@ -83,9 +85,18 @@ func (s *Server) newMelody() *melody.Melody {
 		WriteBufferPool: &writeBuffers,
 		CheckOrigin:     func(*http.Request) bool { return true }, // AllowRequest has decided
 	}
-	m.HandleConnect(func(ms *melody.Session) { socketOf(ms).connected(ms) })
-	m.HandleMessage(func(ms *melody.Session, data []byte) { socketOf(ms).received(data, false) })
-	m.HandleMessageBinary(func(ms *melody.Session, data []byte) { socketOf(ms).received(data, true) })
+	m.HandleConnect(func(ms *melody.Session) {
+		socket := socketOf(ms)
+		s.workers.do(func() { socket.connected(ms) }, socket.cut)
+	})
+	m.HandleMessage(func(ms *melody.Session, data []byte) {
+		socket := socketOf(ms)
+		s.workers.do(func() { socket.received(data, false) }, socket.cut)
+	})
+	m.HandleMessageBinary(func(ms *melody.Session, data []byte) {
+		socket := socketOf(ms)
+		s.workers.do(func() { socket.received(data, true) }, socket.cut)
+	})
 	m.HandleSentMessage(func(ms *melody.Session, data []byte) { socketOf(ms).sent(data) })
 	m.HandleSentMessageBinary(func(ms *melody.Session, data []byte) { socketOf(ms).sent(data) })
 	m.HandleError(func(ms *melody.Session, err error) { socketOf(ms).failed(err) })
@@ -202,6 +213,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		left = append(left, session)
 	}
 	s.mu.Unlock()
+	defer s.workers.close()
 	drain.Each(ctx, left, s.cfg.DrainPeriod, func(session *Session) { session.Close(ReasonShutdown) })
 	ended := make(chan struct{})
 	go func() { // ends with the last session

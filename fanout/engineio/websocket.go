@@ -85,9 +85,12 @@ func (w *webSocket) finish() {
 
 func (w *webSocket) abort(Frame) { w.conn.closeNow() }
 
+// cut closes the network connection, which ends the goroutines that read and write it.
+func (w *webSocket) cut() { _ = w.conn.Conn.Close() }
+
 // sent runs on melody's writing goroutine after each frame.
 func (w *webSocket) sent(data []byte) {
-	defer w.server.guard.Recover("WebSocket writer", func() { _ = w.conn.Conn.Close() })
+	defer w.server.guard.Recover("WebSocket writer", w.cut)
 	w.server.metrics.sent.Inc()
 	waiting, last := w.account(data)
 	if last {
@@ -114,7 +117,7 @@ func (w *webSocket) account(data []byte) (waiting Receiver, last bool) {
 	return waiting, w.inflight == 0
 }
 
-// received runs on the goroutine that reads the connection.
+// received runs while the goroutine that reads the connection waits.
 func (w *webSocket) received(data []byte, binary bool) {
 	size, cut := w.conn.scan.next()
 	switch w.stage.Load() {
