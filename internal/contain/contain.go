@@ -53,7 +53,7 @@ func (g *Guard) Do(goroutine string, work func() error) (err error) {
 // Note takes a panic that its caller has recovered, in place of Recover. attrs are added
 // to the line in the log.
 func (g *Guard) Note(goroutine string, cause any, attrs ...any) {
-	g.panics.Inc()
+	defer g.panics.Inc() // what is counted is logged
 	if _, logged := g.logged.LoadOrStore(goroutine, true); !logged {
 		attrs = append(attrs, "goroutine", goroutine, "panic", cause, "stack", string(debug.Stack()))
 		g.logger.Error("a goroutine panicked; later panics of it are counted only", attrs...)
