@@ -46,3 +46,6 @@ func ShortenQueues(t *Tail, records int) {
 		t.shards[i] = make(chan *nats.Msg, records)
 	}
 }
+
+// ScrubDue reports whether a pass has to follow another one.
+func ScrubDue(last Scrubbed, epoch string, now time.Time) bool { return last.due(epoch, now) }

@@ -17,9 +17,12 @@ import (
 const (
 	scrubSubject = identityPrefix + "scrub"
 	// scrubInterval is the time from the end of one pass to the beginning of the next,
-	// and scrubPoll is how often each process looks whether one is due.
-	scrubInterval = 24 * time.Hour
-	scrubPoll     = time.Minute
+	// and damagedInterval is that time after a pass that found damage, so that the
+	// metric and the doctor soon show a repair. scrubPoll is how often each process looks
+	// whether a pass is due.
+	scrubInterval   = 24 * time.Hour
+	damagedInterval = time.Hour
+	scrubPoll       = time.Minute
 	// scrubRecords and scrubBytes bound what a pass reads in a second, and scrubBusy
 	// divides both while more than scrubIdle records are stored in a second.
 	scrubRecords = 2000
@@ -59,7 +62,16 @@ type scrubber struct {
 	reported time.Time
 }
 
-// Scrub reads every record of the log once a day, slowly, so that damage on disk is found
+// due reports whether another pass has to be made of the log in its epoch.
+func (s Scrubbed) due(epoch string, now time.Time) bool {
+	interval := scrubInterval
+	if s.Sum.Lacks() > 0 {
+		interval = damagedInterval
+	}
+	return s.Epoch != epoch || now.Sub(s.At) >= interval
+}
+
+// Scrub reads every record of the log once a day, and once an hour after damage, slowly, so that damage on disk is found
 // before somebody needs the record, until ctx ends. One process does it at a time; all
 // show what it found. With atOnce it begins with a pass, as the owner of the disk does
 // after its start. Damage is logged and shown in a metric, once for each pass.
@@ -103,8 +115,7 @@ func (s *scrubber) look(ctx context.Context) error {
 	}
 	now := time.Now()
 	epoch := s.Epoch()
-	due := s.atOnce || last.Epoch != epoch || now.Sub(last.At) >= scrubInterval
-	if due && !now.Before(last.Until) {
+	if due := s.atOnce || last.due(epoch, now); due && !now.Before(last.Until) {
 		if last, err = s.pass(ctx, last, revision); err != nil {
 			return err
 		}

@@ -134,3 +134,29 @@ func TestDamageOnDiskIsFound(t *testing.T) {
 		t.Errorf("the log was scrubbed again at %v, %v", again.At, err)
 	}
 }
+
+// A pass that found damage is followed by another one within the hour, so that a repair is
+// soon shown; one that found none, within a day.
+func TestScrubFollowsARepair(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	whole := eventstore.Scrubbed{Epoch: "e", At: at, Sum: eventstore.Sum{Claimed: 5, Read: 5}}
+	damaged := eventstore.Scrubbed{Epoch: "e", At: at, Sum: eventstore.Sum{Claimed: 5, Read: 4}}
+	for _, test := range []struct {
+		name  string
+		last  eventstore.Scrubbed
+		epoch string
+		after time.Duration
+		want  bool
+	}{
+		{"whole, after an hour", whole, "e", time.Hour, false},
+		{"whole, after a day", whole, "e", 24 * time.Hour, true},
+		{"damaged, soon", damaged, "e", 59 * time.Minute, false},
+		{"damaged, after an hour", damaged, "e", time.Hour, true},
+		{"of another epoch", whole, "f", 0, true},
+	} {
+		if got := eventstore.ScrubDue(test.last, test.epoch, at.Add(test.after)); got != test.want {
+			t.Errorf("%s: due is %t", test.name, got)
+		}
+	}
+}

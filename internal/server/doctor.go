@@ -181,9 +181,13 @@ func examineLog(ctx context.Context, cfg config.Config, deep func(step string, d
 	}
 	found, used := examineStreams(ctx, cfg, conn)
 	checks = append(checks, found...)
+	whole := false // every record of every copy was read
+	var read []doctor.Check
 	if deep != nil {
-		checks = append(checks, readEverything(ctx, conn, deep)...)
+		read, whole = readEverything(ctx, conn, deep)
 	}
+	checks = append(checks, examineScrub(ctx, conn, whole)...)
+	checks = append(checks, read...)
 	if cfg.NATSURL == "" {
 		checks = append(checks, examineDisk(cfg, used)...)
 	}
@@ -249,9 +253,6 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
 	}
 	checks := []doctor.Check{doctor.Exercised("nats", "takes events, and hands them on", log.Exercise(ctx, "doctor-"+rand.Text()))}
-	if last, found, err := log.Scrubbed(ctx); err == nil && found {
-		checks = append(checks, doctor.Scrubbed(last.At, last.Server, last.Sum.Read, last.Sum.Damage()))
-	}
 	identity, found, err := log.Identity(ctx)
 	switch {
 	case err != nil:
@@ -266,31 +267,48 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 	return append(checks, doctor.Epoch(identity.Epoch, lost, identity.At, time.Now()))
 }
 
+// examineScrub looks at what the last scrub of a gateway found. With whole, every record
+// of every copy of the log has been read just now.
+func examineScrub(ctx context.Context, conn *nats.Conn, whole bool) []doctor.Check {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	log, err := eventstore.Attach(ctx, conn, eventstore.DefaultConfig(), nil, nil)
+	if err != nil { // Named by examineStreams.
+		return nil
+	}
+	last, found, err := log.Scrubbed(ctx)
+	if err != nil || !found {
+		return nil
+	}
+	return []doctor.Check{doctor.Scrubbed(doctor.Scrub{At: last.At, Server: last.Server, Read: last.Sum.Read, Damage: last.Sum.Damage()}, whole)}
+}
+
 // readEverything compares what can be read from each copy of each stream of the log with
-// what the stream says that it has.
-func readEverything(ctx context.Context, conn *nats.Conn, report func(step string, done, total uint64)) []doctor.Check {
+// what the stream says that it has. whole says that it found no difference.
+func readEverything(ctx context.Context, conn *nats.Conn, report func(step string, done, total uint64)) (checks []doctor.Check, whole bool) {
 	archive, err := eventstore.NewArchive(conn)
 	if err != nil {
-		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
+		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, false
 	}
-	var checks []doctor.Check
+	whole = true
 	for _, name := range archive.Streams() {
 		sums, err := archive.SumCopies(ctx, name, func(soFar eventstore.Sum) error {
 			report("read "+name, soFar.Read, 0)
 			return ctx.Err()
 		})
 		if err != nil && !errors.Is(err, eventstore.ErrNoStream) {
-			checks = append(checks, doctor.Unread(name, "", err))
+			checks, whole = append(checks, doctor.Unread(name, "", err)), false
 		}
 		for _, one := range sums {
 			if one.Err != nil {
-				checks = append(checks, doctor.Unread(name, one.Server, one.Err))
+				checks, whole = append(checks, doctor.Unread(name, one.Server, one.Err)), false
 				continue
 			}
-			checks = append(checks, doctor.Read(name, one.Server, one.Sum.Read, one.Sum.Deleted, one.Sum.SHA256, one.Sum.Damage()))
+			damage := one.Sum.Damage()
+			checks, whole = append(checks, doctor.Read(name, one.Server, one.Sum.Read, one.Sum.Deleted, one.Sum.SHA256, damage)), whole && damage == nil
 		}
 	}
-	return checks
+	return checks, whole
 }
 
 func described(s eventstore.Described, maxEventBytes int) doctor.Stream {

@@ -253,19 +253,33 @@ func (t *Trial) replaceCopy(ctx context.Context, node *processes.Process) error 
 func (t *Trial) awaitHealthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	// What the last run that was not cut off said.
+	last := "nothing: its first run did not end"
 	for {
 		said, err := t.operate(ctx, 0, nil, "doctor", "--deep")
-		if err == nil {
+		switch {
+		case err == nil:
 			return nil
+		case ctx.Err() == nil:
+			last = failures(said, err)
 		}
-		if waited := wait.For(ctx, time.Second); waited != nil {
-			var failing []string
-			for line := range strings.Lines(said) {
-				if strings.HasPrefix(line, "fail") {
-					failing = append(failing, strings.Join(strings.Fields(line), " "))
-				}
-			}
-			return fmt.Errorf("the doctor finds after a minute: %s", strings.Join(failing, "; "))
+		if wait.For(ctx, time.Second) != nil {
+			return fmt.Errorf("the doctor finds after a minute: %s", last)
 		}
 	}
+}
+
+// failures returns the lines of the doctor that say what fails, or the error of a run
+// without any.
+func failures(said string, err error) string {
+	var failing []string
+	for line := range strings.Lines(said) {
+		if strings.HasPrefix(line, "fail") {
+			failing = append(failing, strings.Join(strings.Fields(line), " "))
+		}
+	}
+	if len(failing) == 0 {
+		return err.Error()
+	}
+	return strings.Join(failing, "; ")
 }

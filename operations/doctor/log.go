@@ -171,18 +171,36 @@ func everyRecord(stream, server string) string {
 	return "every record of " + stream + " on " + server
 }
 
-// Scrubbed judges what the last scrub of a gateway found, of a replicated log in the
-// copy of the server that lacks most.
-func Scrubbed(at time.Time, server string, read uint64, damage error) Check {
+// Scrub is what the last scrub of a gateway found, of a replicated log in the copy of the
+// server that lacks most.
+type Scrub struct {
+	At     time.Time
+	Server string
+	Read   uint64
+	Damage error
+}
+
+// Scrubbed judges the last scrub. With repaired, every record of every copy has been read
+// since, so that its damage is no longer there.
+func Scrubbed(s Scrub, repaired bool) Check {
 	const area, name = "log", "last scrub"
-	if damage != nil {
-		found := at.UTC().Format(time.RFC3339) + ": " + oneLine(damage.Error())
-		if server != "" {
-			found += ", on server " + server
+	at := s.At.UTC().Format(time.RFC3339)
+	found := fmt.Sprintf("%s: %d records read", at, s.Read)
+	if s.Damage != nil {
+		found = at + ": " + oneLine(s.Damage.Error())
+		if s.Server != "" {
+			found += ", on server " + s.Server
 		}
+	}
+	switch {
+	case s.Damage != nil && repaired:
+		found += "; repaired since: every record could be read now"
+	case s.Damage != nil && s.Server != "":
+		return Check{Fail, area, name, found, replaceCopy}
+	case s.Damage != nil:
 		return Check{Fail, area, name, found, lookForDamage}
 	}
-	return ok(area, name, fmt.Sprintf("%s: %d records read", at.UTC().Format(time.RFC3339), read))
+	return ok(area, name, found)
 }
 
 // Erasures judges the record of erasures: which jobs' are begun and not done.
