@@ -70,14 +70,14 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 		t.Errorf("the snapshot is of %s, epoch %s, %+v: %v", name, before, state, err)
 	}
 
-	if _, err := archive.Restore(t.Context(), snapshot, eventstore.NewEpoch(), bytes.NewReader(data.Bytes()), nil); !errors.Is(err, eventstore.ErrStreamExists) {
+	if _, err := restore(t, archive, snapshot, data.Bytes()); !errors.Is(err, eventstore.ErrStreamExists) {
 		t.Errorf("restored over a stream: %v", err)
 	}
 	for range 2 { // the second time with a stream that was restored before
 		if err := archive.Remove(t.Context(), eventsStream); err != nil {
 			t.Fatal(err)
 		}
-		epoch, err := archive.Restore(t.Context(), snapshot, eventstore.NewEpoch(), bytes.NewReader(data.Bytes()), nil)
+		epoch, err := restore(t, archive, snapshot, data.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,6 +104,15 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 	}
 }
 
+// restore makes the stream of a snapshot from its data, and returns its epoch.
+func restore(t *testing.T, archive *eventstore.Archive, snapshot eventstore.Snapshot, data []byte) (string, error) {
+	t.Helper()
+	if err := archive.RestoreMarked(t.Context(), snapshot, bytes.NewReader(data), nil); err != nil {
+		return "", err
+	}
+	return archive.Complete(t.Context(), snapshot, eventstore.NewEpoch())
+}
+
 // A restore that ends early leaves nothing, and can be repeated.
 func TestInterruptedRestore(t *testing.T) {
 	t.Parallel()
@@ -120,14 +129,14 @@ func TestInterruptedRestore(t *testing.T) {
 		if err := archive.Remove(t.Context(), eventsStream); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := archive.Restore(t.Context(), snapshot, eventstore.NewEpoch(), bytes.NewReader(data.Bytes()[:size]), nil); err == nil {
+		if _, err := restore(t, archive, snapshot, data.Bytes()[:size]); err == nil {
 			t.Errorf("restored from %d of %d bytes", size, whole)
 		}
 	}
 	if there, err := archive.Exists(t.Context(), eventsStream); there || err != nil {
 		t.Errorf("a failed restore left a stream: %v, %v", there, err)
 	}
-	if _, err := archive.Restore(t.Context(), snapshot, eventstore.NewEpoch(), bytes.NewReader(data.Bytes()), nil); err != nil {
+	if _, err := restore(t, archive, snapshot, data.Bytes()); err != nil {
 		t.Errorf("a restore after failed ones: %v", err)
 	}
 }
@@ -144,7 +153,7 @@ func TestSnapshotsOfOthersAreRefused(t *testing.T) {
 		{Config: []byte(`{"name":"OTHER"}`), State: []byte(`{}`)},
 		{Config: []byte(`{"name":"NOVEL_EVENTS"}`), State: []byte(`x`)},
 	} {
-		if _, err := archive.Restore(t.Context(), snapshot, eventstore.NewEpoch(), new(bytes.Reader), nil); !errors.Is(err, eventstore.ErrBadSnapshot) {
+		if _, err := restore(t, archive, snapshot, nil); !errors.Is(err, eventstore.ErrBadSnapshot) {
 			t.Errorf("restored %s: %v", snapshot.Config, err)
 		}
 	}

@@ -21,17 +21,6 @@ type restoreRequest struct {
 // NewEpoch returns an epoch for a log that is yet to be restored.
 func NewEpoch() string { return newEpoch() }
 
-// Restore makes the stream of a snapshot from its data: [Archive.RestoreMarked] and
-// [Archive.Complete] in one.
-func (a *Archive) Restore(
-	ctx context.Context, snapshot Snapshot, epoch string, data io.ReadSeeker, progress func(read int64),
-) (given string, err error) {
-	if err := a.RestoreMarked(ctx, snapshot, data, progress); err != nil {
-		return "", err
-	}
-	return a.Complete(ctx, snapshot, epoch)
-}
-
 // RestoreMarked makes the stream of a snapshot from its data, with the mark of one that
 // is being restored: it takes no records, and every part of the service takes it for no
 // log, until [Archive.Complete]. Its messages are counted. It takes the place of a stream

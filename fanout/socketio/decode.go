@@ -15,19 +15,8 @@ const (
 	maxHeaderBytes = 1 + 8 + maxNamespaceBytes + 1 + 20
 )
 
-// ParsePacket reads the text of one packet. It returns [ErrPacket] for an
-// unknown type, a wrong number, and JSON that does not suit the type: an object
-// or nothing for CONNECT, nothing for DISCONNECT, an array for the others.
-// Data shares memory with text.
-func ParsePacket(text []byte) (Packet, error) {
-	packet, err := parseHeader(text)
-	if err != nil {
-		return Packet{}, err
-	}
-	return packet, packet.check()
-}
-
-// parseHeader reads what stands before the JSON, which it leaves unread in Data.
+// parseHeader reads what stands before the JSON, which it leaves unread in Data. Data
+// shares memory with text.
 func parseHeader(text []byte) (Packet, error) {
 	if len(text) == 0 || text[0] < byte(PacketConnect) || text[0] > byte(PacketBinaryAck) {
 		return Packet{}, fmt.Errorf("%w: unknown type", ErrPacket)
@@ -69,7 +58,8 @@ func parseHeader(text []byte) (Packet, error) {
 	return packet, nil
 }
 
-// check tells whether the JSON suits the packet's type.
+// check returns [ErrPacket] when the JSON does not suit the type: an object or nothing
+// for CONNECT, nothing for DISCONNECT, an array for the others.
 func (p Packet) check() error {
 	if p.Data != nil && !json.Valid(p.Data) {
 		return fmt.Errorf("%w: not JSON", ErrPacket)

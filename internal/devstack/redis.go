@@ -45,9 +45,6 @@ func StartRedis(cfg RedisConfig) (*Redis, error) {
 // Addr returns the address it listens on.
 func (r *Redis) Addr() string { return r.addr }
 
-// URL returns the connection string, as redis://host:port.
-func (r *Redis) URL() string { return "redis://" + r.addr }
-
 // Close stops the server, closes its connections and returns when both are done.
 // Closing again is harmless.
 func (r *Redis) Close() { r.server.Close() }

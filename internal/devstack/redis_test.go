@@ -15,7 +15,7 @@ func TestRedisPublishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	options, err := redis.ParseURL(server.URL())
+	options, err := redis.ParseURL("redis://" + server.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -204,13 +204,6 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-// Lives returns how often the process was started.
-func (p *Process) Lives() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lives
-}
-
 // running needs the mutex.
 func (p *Process) running() bool {
 	if p.ended == nil {

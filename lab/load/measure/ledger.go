@@ -52,9 +52,6 @@ func (l *Ledger) Take(number int, sequence uint64) bool {
 // Last returns the highest sequence so far: where the client resumes.
 func (l *Ledger) Last() uint64 { return l.last }
 
-// Complete reports whether everything has come.
-func (l *Ledger) Complete() bool { return l.counts.Received == l.counts.Due }
-
 // Counts returns the account so far: what has not come is lost.
 func (l *Ledger) Counts() Counts {
 	counts := l.counts
