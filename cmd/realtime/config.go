@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"text/tabwriter"
 
+	"github.com/caarlos0/env/v11"
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
@@ -50,5 +53,64 @@ names each that is wrong, or says which contradict each other. Warnings go to st
 		},
 	}
 	command.Flags().StringVarP(&output, "output", "o", "table", "table or json: the values in force; markdown: docs/configuration.md")
+	command.AddCommand(newConfigInit(), newConfigCheck())
+	return command
+}
+
+func newConfigInit() *cobra.Command {
+	var file string
+	command := &cobra.Command{
+		Use:   "init",
+		Short: "Write a settings file with every setting as a comment",
+		Long: `init writes a file for CONFIG_FILE: every setting with what it means and its default, as
+comments. It replaces no file.`,
+		Example: `  realtime config init --file /etc/realtime/realtime.toml
+  realtime config init > realtime.toml`,
+		Args: cli.Arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				_, err := fmt.Fprint(cmd.OutOrStdout(), config.SettingsFile())
+				return err
+			}
+			// Secrets may be written into it later.
+			out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+			if err != nil {
+				return err
+			}
+			_, err = out.WriteString(config.SettingsFile())
+			return errors.Join(err, out.Close())
+		},
+	}
+	command.Flags().StringVar(&file, "file", "", "where to write it; empty: standard output")
+	return command
+}
+
+func newConfigCheck() *cobra.Command {
+	var file string
+	command := &cobra.Command{
+		Use:   "check",
+		Short: "Check the settings, and print nothing that is right",
+		Long: `check reads the settings as serve does, and the files that they name: secrets, certificates,
+the catalogue. It connects to nothing. Warnings go to standard error.
+
+It exits with 0 when serve would take the settings, and with 2 when it would not.`,
+		Example: `  realtime config check --file /etc/realtime/realtime.toml`,
+		Args:    cli.Arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			environ := env.ToMap(os.Environ())
+			if file != "" {
+				environ["CONFIG_FILE"] = file
+			}
+			cfg, err := config.Load(environ)
+			if err != nil {
+				return err
+			}
+			for _, warning := range cfg.Warnings() {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
+			}
+			return nil
+		},
+	}
+	command.Flags().StringVar(&file, "file", "", "settings file, in place of CONFIG_FILE")
 	return command
 }

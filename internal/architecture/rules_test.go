@@ -21,6 +21,7 @@ const (
 	prometheus = "github.com/prometheus/client_golang"
 	redis      = "github.com/redis/go-redis/v9"
 	tables     = "github.com/jedib0t/go-pretty/v6"
+	tomlParser = "github.com/BurntSushi/toml"
 	textPrint  = "golang.org/x/text"
 	xSync      = "golang.org/x/sync"
 	xTime      = "golang.org/x/time"
@@ -209,7 +210,7 @@ var rules = []rule{
 	{
 		folder:  "internal/config",
 		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/token"},
-		modules: []string{envParser, redis},
+		modules: []string{envParser, redis, tomlParser},
 		why:     "settings are checked by the packages that they are for; nothing is opened and nothing is started",
 	},
 	{

@@ -85,26 +85,34 @@ type Config struct {
 	BodyTimeout      time.Duration `env:"HTTP_BODY_TIMEOUT" envDefault:"30s" doc:"time for the body of a request, on every path, 100ms or more"`
 	ConnectTimeout   time.Duration `env:"SOCKET_CONNECT_TIMEOUT" envDefault:"10s" doc:"time for a new connection to join a namespace, 100ms or more"`
 
-	JWKSURL        string `group:"Tokens" env:"AUTH_JWKS_URL" secret:"url" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`
-	HMACSecret     string `env:"AUTH_HMAC_SECRET" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
-	HMACSecretFile string `env:"AUTH_HMAC_SECRET_FILE" doc:"file with that secret"`
-	TokenIssuer    string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
-	TokenAudience  string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
+	JWKSURL       string `group:"Tokens" env:"AUTH_JWKS_URL" secret:"url" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`
+	HMACSecret    string `env:"AUTH_HMAC_SECRET" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
+	TokenIssuer   string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
+	TokenAudience string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
 
 	LogLevel        string        `group:"Process" env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
 	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a gateway that stops answers requests and is not ready, so that balancers leave it, and over which it closes sockets and event streams in random order, in seconds; 0: none"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS"`
+	SettingsFile    string        `env:"CONFIG_FILE" doc:"TOML file with any of these settings, for those that the environment does not set; realtime config init writes one"`
+
+	// secretFiles has the files that secrets were read from, by the setting.
+	secretFiles map[string]string
 }
 
-// Load reads the settings from an environment and validates them. The
-// error matches [ErrInvalid] and names each wrong variable, its value and what is
-// allowed.
+// Load reads the settings from an environment, and from the files that it names, and
+// validates them. The error matches [ErrInvalid] and names each wrong variable, its value
+// and what is allowed.
 func Load(environ map[string]string) (Config, error) {
 	var cfg Config
-	if err := env.ParseWithOptions(&cfg, env.Options{Environment: environ}); err != nil {
-		return cfg, fmt.Errorf("%w: %w", ErrInvalid, explain(err, environ))
+	variables, secretFiles, err := gather(environ)
+	if err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	if err := env.ParseWithOptions(&cfg, env.Options{Environment: variables}); err != nil {
+		return cfg, fmt.Errorf("%w: %w", ErrInvalid, explain(err, variables))
+	}
+	cfg.secretFiles = secretFiles
 	return cfg, cfg.Validate()
 }
 
@@ -129,9 +137,9 @@ func explain(err error, environ map[string]string) error {
 	return errors.Join(explained...)
 }
 
-// wrong is the error about one variable: its name, its value and its meaning.
+// Wrong is the error about one variable: its name, its value and its meaning.
 func Wrong(name, value string) error {
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+	for _, field := range settingFields() {
 		if field.Tag.Get("env") != name {
 			continue
 		}
@@ -146,7 +154,7 @@ func Wrong(name, value string) error {
 
 // isDefault reports whether a setting has its default.
 func isDefault(name string, value any) bool {
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+	for _, field := range settingFields() {
 		if field.Tag.Get("env") == name {
 			return field.Tag.Get("envDefault") == fmt.Sprint(value)
 		}

@@ -115,18 +115,18 @@ func (c Config) Closed() []string {
 
 // withTokens reports whether clients need a token.
 func (c Config) withTokens() bool {
-	return c.JWKSURL != "" || c.HMACSecret != "" || c.HMACSecretFile != ""
+	return c.JWKSURL != "" || c.HMACSecret != ""
 }
 
 // conflictingTokens finds tokens that are half configured.
 func (c Config) conflictingTokens(add func(is, legal bool, format string, args ...any)) {
 	sources := 0
-	for _, source := range []string{c.JWKSURL, c.HMACSecret, c.HMACSecretFile} {
+	for _, source := range []string{c.JWKSURL, c.HMACSecret} {
 		if source != "" {
 			sources++
 		}
 	}
-	add(sources > 1, false, "more than one of AUTH_JWKS_URL, AUTH_HMAC_SECRET and AUTH_HMAC_SECRET_FILE is set: the keys of tokens come from one place")
+	add(sources > 1, false, "more than one of AUTH_JWKS_URL and AUTH_HMAC_SECRET is set: the keys of tokens come from one place")
 	add(sources == 0 && (c.TokenIssuer != "" || c.TokenAudience != ""), false,
 		"AUTH_ISSUER or AUTH_AUDIENCE is set without AUTH_JWKS_URL, AUTH_HMAC_SECRET or AUTH_HMAC_SECRET_FILE: tokens would not be checked")
 	add(sources > 0 && (c.TokenIssuer == "" || c.TokenAudience == ""), false,

@@ -21,7 +21,7 @@ type Setting struct {
 func (c Config) Settings() []Setting {
 	value := reflect.ValueOf(c)
 	var settings []Setting
-	for _, field := range reflect.VisibleFields(value.Type()) {
+	for _, field := range settingFields() {
 		setting := Setting{
 			Name:    field.Tag.Get("env"),
 			Value:   format(value.FieldByIndex(field.Index)),
@@ -30,6 +30,9 @@ func (c Config) Settings() []Setting {
 		}
 		setting.Value = redact(field, setting.Value)
 		settings = append(settings, setting)
+		if name := setting.Name; field.Tag.Get("secret") != "" {
+			settings = append(settings, Setting{Name: name + secretSuffix, Value: c.secretFiles[name], Meaning: secretFileMeaning(name)})
+		}
 	}
 	return settings
 }

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"reflect"
 	"strings"
 )
 
@@ -11,7 +10,7 @@ import (
 func Page() string {
 	var page strings.Builder
 	page.WriteString(settingsIntroduction)
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+	for _, field := range settingFields() {
 		if group := field.Tag.Get("group"); group != "" {
 			fmt.Fprintf(&page, "\n## %s\n\n| variable | default | meaning |\n| --- | --- | --- |\n", group)
 		}
@@ -19,7 +18,11 @@ func Page() string {
 		if value != "" {
 			value = "`" + value + "` "
 		}
-		fmt.Fprintf(&page, "| `%s` | %s| %s |\n", field.Tag.Get("env"), value, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
+		name := field.Tag.Get("env")
+		fmt.Fprintf(&page, "| `%s` | %s| %s |\n", name, value, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
+		if field.Tag.Get("secret") != "" {
+			fmt.Fprintf(&page, "| `%s` | | %s |\n", name+secretSuffix, secretFileMeaning(name))
+		}
 	}
 	return page.String()
 }
@@ -28,7 +31,10 @@ const settingsIntroduction = `<!-- Written by "realtime config -o markdown" from
 
 # Settings
 
-Every setting is an environment variable, read once at the start. "realtime config" prints those in force, with passwords hidden.
+Every setting is an environment variable. CONFIG_FILE names a TOML file with settings under the same names; the environment goes
+before the file, and the file before the default. What has a secret in it can stand in a file of its own: NAME_FILE is the path of
+the file whose content is NAME, without the line's end. "realtime config" prints what is in force, with passwords hidden, "realtime
+config init" writes a settings file with everything in it as comments, and "realtime config check" checks one.
 
 A value that is out of its range stops the program with status 2 and a line that names the variable, the value and what is
 allowed. So do settings that contradict each other, such as a cap below another. What is legal together and seldom meant, such as
