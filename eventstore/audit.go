@@ -181,6 +181,13 @@ func (a *Audit) After(ctx context.Context, after uint64) (notes []Erasure, newes
 	return notes, newest, err
 }
 
+// Begun returns the notes after a number of erasures that began, and the newest number of
+// all notes.
+func (a *Audit) Begun(ctx context.Context, after uint64) (notes []Erasure, newest uint64, err error) {
+	notes, newest, err = a.After(ctx, after)
+	return slices.DeleteFunc(notes, func(note Erasure) bool { return note.Stage != StageBegun }), newest, err
+}
+
 // Of returns the notes on one job, in their order.
 func (a *Audit) Of(ctx context.Context, jobID string) ([]Erasure, error) {
 	all, _, err := a.After(ctx, 0)

@@ -14,8 +14,9 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/lab/drills"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/erasure"
 )
 
 // runningFlags say on which running system a drill is run.
@@ -87,12 +88,12 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 	}
 	var all error
 	for _, job := range jobs {
-		err := withOperator(ctx, func(operator *server.Operator) error {
-			request := server.EraseRequest{JobID: job, By: by, Reason: "the end of the drill " + drill}
+		err := withOperator(ctx, func(operator *operations.Operator) error {
+			request := erasure.Request{JobID: job, By: by, Reason: "the end of the drill " + drill}
 			_, err := operator.Erase(ctx, request, dryRun, func(string, uint64, uint64) {})
 			return err
 		})
-		if err != nil && !errors.Is(err, server.ErrNothingToErase) {
+		if err != nil && !errors.Is(err, erasure.ErrNothing) {
 			all = errors.Join(all, fmt.Errorf("job %s: %w; realtime erase %[1]s --reason drill finishes it", job, err))
 		}
 	}
@@ -100,13 +101,13 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 }
 
 // withOperator calls f with the log and the read models of the environment's settings.
-func withOperator(ctx context.Context, f func(*server.Operator) error) error {
+func withOperator(ctx context.Context, f func(*operations.Operator) error) error {
 	cfg, err := config.Load(env.ToMap(os.Environ()))
 	if err != nil {
 		return err
 	}
 	cfg.LogLevel = "warn" // what the drill has to say it prints
-	operator, err := server.OpenOperator(ctx, cfg, false, config.NewLogger(os.Stderr, cfg))
+	operator, err := operations.Open(ctx, cfg, false, config.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
 	}

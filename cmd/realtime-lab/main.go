@@ -15,9 +15,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
 
@@ -42,7 +42,7 @@ func run(ctx context.Context, args []string) int {
 	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	server.RouteDrivers(slog.New(slog.DiscardHandler))
+	backends.RouteDrivers(slog.New(slog.DiscardHandler))
 	err := root.ExecuteContext(ctx)
 	stdout.End()
 	if err == nil {

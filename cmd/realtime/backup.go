@@ -9,7 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/backup"
 )
 
 func newBackup() *cobra.Command {
@@ -35,7 +36,7 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			show := func(manifest server.BackupManifest) error {
+			show := func(manifest backup.Manifest) error {
 				return cli.Render(cmd.OutOrStdout(), output, manifest, func(w io.Writer) {
 					fmt.Fprintln(w, "STREAM\tEPOCH\tMESSAGES\tFIRST\tLAST")
 					for _, s := range manifest.Streams {
@@ -44,13 +45,13 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 				})
 			}
 			if adopt {
-				manifest, err := server.AdoptBackup(args[0])
+				manifest, err := backup.Adopt(args[0])
 				if err != nil {
 					return err
 				}
 				return show(manifest)
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 				manifest, err := operator.Backup(cmd.Context(), args[0], shown.Report)
 				if err != nil {
 					return err
@@ -66,7 +67,7 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 
 func newRestore() *cobra.Command {
 	var output string
-	var request server.RestoreRequest
+	var request operations.RestoreRequest
 	var check bool
 	command := &cobra.Command{
 		Use:   "restore DIR",
@@ -104,8 +105,8 @@ that a file is not as the manifest says.`,
 				return cli.Usage(errors.New("--in-place deletes the log that is there first: it needs --replace"))
 			}
 			if check {
-				manifest, err := server.CheckBackup(args[0])
-				if errors.Is(err, server.ErrCorruptBackup) {
+				manifest, err := backup.CheckFolder(args[0])
+				if errors.Is(err, backup.ErrCorrupt) {
 					return cli.Differs(err)
 				}
 				if err != nil {
@@ -116,7 +117,7 @@ that a file is not as the manifest says.`,
 				})
 			}
 			// A folder that was named may be a new one; the default is as a rule a forgotten NATS_URL.
-			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *server.Operator, shown *cli.Progress) error {
+			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *operations.Operator, shown *cli.Progress) error {
 				restored, err := operator.Restore(cmd.Context(), request, shown.Report)
 				if err != nil {
 					return err

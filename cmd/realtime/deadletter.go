@@ -12,9 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/deadletters"
 )
 
 // errRefusedAgain ends a redrive that left letters behind.
@@ -57,7 +59,7 @@ func (f *letterFlags) add(command *cobra.Command, limit int) {
 
 // missing returns the error for a filter that names letters or a job, of which there are
 // none. That no letter has a reason, or is of a time, is no mistake.
-func missing(filter server.LetterFilter, found int) error {
+func missing(filter deadletters.Filter, found int) error {
 	if found > 0 || len(filter.Sequences) == 0 && filter.JobID == "" {
 		return nil
 	}
@@ -65,8 +67,8 @@ func missing(filter server.LetterFilter, found int) error {
 }
 
 // filter reads the flags, and sequences given as arguments.
-func (f *letterFlags) filter(args []string) (server.LetterFilter, error) {
-	filter := server.LetterFilter{JobID: f.jobID, Limit: f.limit}
+func (f *letterFlags) filter(args []string) (deadletters.Filter, error) {
+	filter := deadletters.Filter{JobID: f.jobID, Limit: f.limit}
 	for _, reason := range f.reasons {
 		filter.Reasons = append(filter.Reasons, messaging.Reason(reason))
 	}
@@ -100,8 +102,8 @@ func (f *letterFlags) filter(args []string) (server.LetterFilter, error) {
 }
 
 // withLetters calls f with the dead letters.
-func withLetters(ctx context.Context, f func(*server.Letters, *cli.Progress) error) error {
-	return withOperator(ctx, func(operator *server.Operator, shown *cli.Progress) error {
+func withLetters(ctx context.Context, f func(*operations.Letters, *cli.Progress) error) error {
+	return withOperator(ctx, func(operator *operations.Operator, shown *cli.Progress) error {
 		letters, err := operator.Letters(ctx)
 		if err != nil {
 			return err
@@ -125,9 +127,9 @@ type letterRow struct {
 	BodyBase64 []byte `json:"bodyBase64,omitempty"`
 }
 
-func rowOf(letter server.Letter, body bool) letterRow {
+func rowOf(letter eventstore.Letter, body bool) letterRow {
 	row := letterRow{
-		Sequence: letter.Sequence, At: letter.At, Reason: letter.Reason, JobID: server.LetterJob(letter),
+		Sequence: letter.Sequence, At: letter.At, Reason: letter.Reason, JobID: deadletters.JobOf(letter.Body),
 		Bytes: letter.BodyBytes, Source: letter.Source, Detail: letter.Detail,
 	}
 	switch {
@@ -154,9 +156,9 @@ func newLetterList() *cobra.Command {
 			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			return withLetters(cmd.Context(), func(letters *server.Letters, shown *cli.Progress) error {
+			return withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
 				rows := newRows(cmd.OutOrStdout(), output, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
-				err := letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
+				err := letters.Each(cmd.Context(), filter, func(letter eventstore.Letter) error {
 					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a bar among the lines helps nobody
 						shown.Report("list letters", uint64(rows.count), 0)
 					}
@@ -198,9 +200,9 @@ func newLetterShow() *cobra.Command {
 			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			var found *server.Letter
-			err = withLetters(cmd.Context(), func(letters *server.Letters, _ *cli.Progress) error {
-				return letters.Each(cmd.Context(), filter, func(letter server.Letter) error {
+			var found *eventstore.Letter
+			err = withLetters(cmd.Context(), func(letters *operations.Letters, _ *cli.Progress) error {
+				return letters.Each(cmd.Context(), filter, func(letter eventstore.Letter) error {
 					found = &letter
 					return nil
 				})
@@ -249,9 +251,9 @@ have none.`,
 			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			outcomes, refused := []server.LetterOutcome{}, 0
-			err = withLetters(cmd.Context(), func(letters *server.Letters, shown *cli.Progress) error {
-				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome server.LetterOutcome) error {
+			outcomes, refused := []deadletters.Outcome{}, 0
+			err = withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
+				return letters.Redrive(cmd.Context(), filter, dryRun, func(outcome deadletters.Outcome) error {
 					if len(outcomes) >= progressAfter {
 						shown.Report("redrive letters", uint64(len(outcomes)), 0)
 					}
@@ -282,7 +284,7 @@ have none.`,
 	return command
 }
 
-func outcomeText(o server.LetterOutcome, dryRun bool) string {
+func outcomeText(o deadletters.Outcome, dryRun bool) string {
 	switch {
 	case o.Refused != "":
 		return "refused again: " + o.Refused
@@ -312,7 +314,7 @@ func newLetterPurge() *cobra.Command {
 			if filter.Empty() != all {
 				return cli.Usage(errors.New("name letters, choose them with flags, or say --all, and not both"))
 			}
-			return withLetters(cmd.Context(), func(letters *server.Letters, shown *cli.Progress) error {
+			return withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
 				count, err := letters.Purge(cmd.Context(), filter, dryRun, func(count int) {
 					if count >= progressAfter {
 						shown.Report("purge letters", uint64(count), 0)

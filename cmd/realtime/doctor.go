@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations/examine"
 )
 
 func newDoctor() *cobra.Command {
@@ -44,7 +44,7 @@ fails; with --strict also when there is a warning.`,
 				reading = shown.Report
 				defer shown.End()
 			}
-			report := server.Examine(cmd.Context(), cfg, invalid, reading)
+			report := examine.Installation(cmd.Context(), cfg, invalid, reading)
 			err := cli.Render(cmd.OutOrStdout(), output, report, func(w io.Writer) {
 				fmt.Fprintln(w, "LEVEL\tAREA\tCHECK\tFOUND\tDO")
 				for _, c := range report.Checks {

@@ -10,12 +10,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/erasure"
 )
 
 func newErase() *cobra.Command {
-	var request server.EraseRequest
+	var request erasure.Request
 	var dryRun bool
 	var output string
 	command := &cobra.Command{
@@ -56,9 +58,9 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 			if request.By == "" {
 				return cli.Usage(errors.New("--by is needed: this system does not say who you are"))
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.Report)
-				nothing := errors.Is(err, server.ErrNothingToErase)
+				nothing := errors.Is(err, erasure.ErrNothing)
 				if err != nil && !nothing {
 					return err
 				}
@@ -82,7 +84,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 	return command
 }
 
-func showErased(w io.Writer, result server.EraseResult) {
+func showErased(w io.Writer, result erasure.Result) {
 	if result.Found != nil {
 		fmt.Fprintln(w, "WOULD REMOVE\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS")
 		found := result.Found
@@ -121,7 +123,7 @@ func showErased(w io.Writer, result server.EraseResult) {
 }
 
 // onDisk says what became of the bytes in the files of the log.
-func onDisk(erasure server.Erasure) string {
+func onDisk(erasure eventstore.Erasure) string {
 	if erasure.Purged {
 		return "purged"
 	}
@@ -156,13 +158,13 @@ be finished, or none of --job is noted.`,
 			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, _ *cli.Progress) error {
 				notes, err := operator.Erasures(cmd.Context(), jobID)
 				if err != nil {
 					return err
 				}
 				if notes == nil {
-					notes = []server.Erasure{}
+					notes = []eventstore.Erasure{}
 				}
 				if len(notes) == 0 && jobID != "" {
 					return errors.Join(nothingMatches("no erasure of this job is noted; look at how it is spelt"), cli.Render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))
@@ -174,7 +176,7 @@ be finished, or none of --job is noted.`,
 							n.Removed.Events, n.Removed.Letters, n.Removed.Documents, n.Removed.Heads, onDisk(n), printable(n.By), printable(n.Reason))
 					}
 				})
-				if waiting := server.UnfinishedErasures(notes); err == nil && len(waiting) > 0 {
+				if waiting := erasure.Unfinished(notes); err == nil && len(waiting) > 0 {
 					err = cli.Differs(fmt.Errorf("not finished: realtime erase %q", waiting))
 				}
 				return err

@@ -15,8 +15,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/inspect"
+	"github.com/letswriteabook/realtime/operations/replay"
 )
 
 // errNotWhole is what the way of an event ends with that is not where it should be.
@@ -61,7 +63,7 @@ of the oldest that it has yet to acknowledge), and dead letters by reason.`,
 			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, _ *cli.Progress) error {
 				status, err := operator.LogStatus(cmd.Context())
 				if err != nil {
 					return err
@@ -74,7 +76,7 @@ of the oldest that it has yet to acknowledge), and dead letters by reason.`,
 	return command
 }
 
-func tableOfLog(w io.Writer, status server.LogStatus) {
+func tableOfLog(w io.Writer, status inspect.Status) {
 	fmt.Fprintf(w, "epoch %s, sequences %d to %d\n\n", status.Epoch, status.First, status.Last)
 	fmt.Fprintln(w, "STREAM\tMESSAGES\tBYTES\tLIMIT\tFULL\tWHEN FULL\tMAX AGE\tDEDUP\tFIRST\tAT\tLAST\tAT\tREPLICAS\tLEADER")
 	for _, s := range status.Streams {
@@ -130,7 +132,7 @@ when there are none.`,
 			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, _ *cli.Progress) error {
 				encoder := json.NewEncoder(cmd.OutOrStdout())
 				encoder.SetEscapeHTML(false)
 				columns := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -138,7 +140,7 @@ when there are none.`,
 					fmt.Fprintln(columns, "SEQUENCE\tSTORED\tEMITTED\tKIND\tTYPE\tID\tBYTES\tREPLAY OF")
 				}
 				var last messaging.Position // zero: none was found
-				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line server.EventLine, eventType string) error {
+				more, err := operator.JobHistory(cmd.Context(), args[0], after, limit, func(line replay.Line, eventType string) error {
 					last = messaging.Position{Epoch: line.Epoch, Sequence: line.Sequence}
 					if output == "json" {
 						return encoder.Encode(line)
@@ -182,7 +184,7 @@ func historyFlags(jobID, since string, limit int) (after *messaging.Position, er
 
 func newLogEvent() *cobra.Command {
 	var output string
-	var query server.EventQuery
+	var query inspect.Query
 	command := &cobra.Command{
 		Use:   "event [ID]",
 		Short: "Show one event's way: received, stored, projected, refused",
@@ -209,7 +211,7 @@ not answer: what the log has is shown nevertheless.`,
 			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 				way, err := operator.EventWay(cmd.Context(), query, shown.Report)
 				shown.End()
 				if err != nil {
@@ -234,7 +236,7 @@ not answer: what the log has is shown nevertheless.`,
 	return command
 }
 
-func tableOfWay(w io.Writer, way server.EventWay) {
+func tableOfWay(w io.Writer, way inspect.Way) {
 	fmt.Fprintf(w, "id\t%s\n", orDash(printable(way.ID)))
 	for _, s := range way.Stored {
 		verb := "received"

@@ -10,22 +10,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations"
 )
 
 // changed is what log set prints as JSON.
 type changed struct {
-	Before  server.LogSettings `json:"before"`
-	After   server.LogSettings `json:"after"`
-	Deletes server.LogLoss     `json:"deletes"`
+	Before  eventstore.Settings `json:"before"`
+	After   eventstore.Settings `json:"after"`
+	Deletes eventstore.Loss     `json:"deletes"`
 	// Done is false when nothing was changed.
 	Done bool `json:"done"`
 }
 
 func newLogSet() *cobra.Command {
-	var wanted server.LogSettings
+	var wanted eventstore.Settings
 	var by, output string
 	var yes, dryRun, history bool
 	var recovery time.Duration
@@ -54,7 +55,7 @@ no, 2 for wrong usage.`,
 			if by == "" {
 				return cli.Usage(errors.New("--by is needed: this system does not say who you are"))
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, _ *cli.Progress) error {
 				if history {
 					return showChanges(cmd, operator, output)
 				}
@@ -101,7 +102,7 @@ no, 2 for wrong usage.`,
 }
 
 // choose replaces the settings whose flags were given.
-func choose(settings *server.LogSettings, wanted server.LogSettings, given func(string) bool) {
+func choose(settings *eventstore.Settings, wanted eventstore.Settings, given func(string) bool) {
 	if given("replicas") {
 		settings.Replicas = wanted.Replicas
 	}
@@ -164,13 +165,13 @@ func agreed(in io.Reader, out io.Writer) bool {
 	return answer == "y" || answer == "yes"
 }
 
-func showChanges(cmd *cobra.Command, operator *server.Operator, output string) error {
+func showChanges(cmd *cobra.Command, operator *operations.Operator, output string) error {
 	changes, err := operator.SettingsChanges(cmd.Context())
 	if err != nil {
 		return err
 	}
 	if changes == nil {
-		changes = []server.LogChange{}
+		changes = []eventstore.Change{}
 	}
 	return cli.Render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
 		fmt.Fprintln(w, "AT\tBY\tBEFORE\tAFTER")

@@ -9,10 +9,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
+	"github.com/letswriteabook/realtime/operations"
 )
 
 func main() {
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string) int {
 	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	server.RouteDrivers(slog.New(slog.DiscardHandler)) // serve routes them to its own log
+	backends.RouteDrivers(slog.New(slog.DiscardHandler)) // serve routes them to its own log
 	err := root.ExecuteContext(ctx)
 	stdout.End()
 	if err == nil {
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string) int {
 	if errors.Is(err, config.ErrInvalid) || cli.IsUsage(err) || errors.As(err, new(movedError)) {
 		return 2
 	}
-	if cli.IsDiffers(err) || server.NothingMatches(err) {
+	if cli.IsDiffers(err) || operations.IsNothing(err) {
 		return 3
 	}
 	return 1

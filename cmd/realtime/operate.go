@@ -8,7 +8,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations"
 )
 
 // nothingMatches ends a command that has found nothing of what it was asked for, as a rule
@@ -18,12 +18,12 @@ func nothingMatches(look string) error { return cli.Differs(fmt.Errorf("nothing 
 
 // withOperator calls f with the log and the read models, and tells how it goes. The first
 // line on standard error names the log.
-func withOperator(ctx context.Context, f func(*server.Operator, *cli.Progress) error) error {
+func withOperator(ctx context.Context, f func(*operations.Operator, *cli.Progress) error) error {
 	return withLog(ctx, false, f)
 }
 
 // withLog is [withOperator]; with create it makes a log where there is none.
-func withLog(ctx context.Context, create bool, f func(*server.Operator, *cli.Progress) error) error {
+func withLog(ctx context.Context, create bool, f func(*operations.Operator, *cli.Progress) error) error {
 	cfg, err := loadConfig()
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func withLog(ctx context.Context, create bool, f func(*server.Operator, *cli.Pro
 	if cfg.LogLevel == "info" {
 		cfg.LogLevel = "warn" // What the command has to say it prints.
 	}
-	operator, err := server.OpenOperator(ctx, cfg, create, config.NewLogger(os.Stderr, cfg))
+	operator, err := operations.Open(ctx, cfg, create, config.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations"
 )
 
 func newOperations() *cobra.Command {
@@ -32,13 +33,13 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 			if err := cli.CheckOutput(output); err != nil {
 				return err
 			}
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, _ *cli.Progress) error {
 				all, err := operator.Operations(cmd.Context())
 				if err != nil {
 					return err
 				}
 				if all == nil {
-					all = []server.Operation{}
+					all = []eventstore.Operation{}
 				}
 				return cli.Render(cmd.OutOrStdout(), output, all, func(w io.Writer) { tableOfOperations(w, all) })
 			})
@@ -49,7 +50,7 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 	return command
 }
 
-func tableOfOperations(w io.Writer, all []server.Operation) {
+func tableOfOperations(w io.Writer, all []eventstore.Operation) {
 	fmt.Fprintln(w, "TARGET\tOPERATION\tSTATE\tBEGAN\tBY\tHOST\tPROCESS\tSTEP\tDONE\tRESUME\tERROR")
 	for _, o := range all {
 		done := "-"
@@ -77,7 +78,7 @@ removed the log cannot be undone: finish them.`,
   realtime operations undo log`,
 		Args: cli.Arguments(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withOperator(cmd.Context(), func(operator *server.Operator, _ *cli.Progress) error {
+			return withOperator(cmd.Context(), func(operator *operations.Operator, _ *cli.Progress) error {
 				if err := operator.UndoOperation(cmd.Context(), args[0], emptyLog); err != nil {
 					return err
 				}

@@ -10,7 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/rebuild"
+	"github.com/letswriteabook/realtime/projections"
 )
 
 // errDiffers is what verify, rebuild and swap end with when they found differences.
@@ -38,7 +40,7 @@ a comparison found differences.`,
 // projectionsCommand completes a command that does something with each projection
 // and shows the results. Differences end it with errDiffers after all were shown.
 func projectionsCommand[T any](
-	command *cobra.Command, table func(io.Writer, []T), each func(cmd *cobra.Command, r *server.Rebuild) (T, error),
+	command *cobra.Command, table func(io.Writer, []T), each func(cmd *cobra.Command, r *operations.Rebuild) (T, error),
 ) *cobra.Command {
 	var output string
 	cli.OutputFlag(command, &output)
@@ -46,7 +48,7 @@ func projectionsCommand[T any](
 		if err := cli.CheckOutput(output); err != nil {
 			return err
 		}
-		return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+		return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 			rebuilds, err := operator.Rebuilds(cmd.Context(), names, shown.Report)
 			if err != nil {
 				return err
@@ -72,8 +74,8 @@ func projectionsCommand[T any](
 
 // held makes a command hold the lease of the projection that it works on: one at a time,
 // in all processes.
-func held[T any](kind string, each func(*cobra.Command, *server.Rebuild) (T, error)) func(*cobra.Command, *server.Rebuild) (T, error) {
-	return func(cmd *cobra.Command, r *server.Rebuild) (result T, err error) {
+func held[T any](kind string, each func(*cobra.Command, *operations.Rebuild) (T, error)) func(*cobra.Command, *operations.Rebuild) (T, error) {
+	return func(cmd *cobra.Command, r *operations.Rebuild) (result T, err error) {
 		before, differs := cmd.Context(), false
 		defer cmd.SetContext(before)
 		err = r.Hold(before, kind, func(ctx context.Context) error {
@@ -100,12 +102,12 @@ lag in events and in seconds (the age of the oldest that is missing), a rebuild 
 and what swaps have put aside.`,
 		Example: `  realtime projections status
   realtime projections status -o json | jq '.[].lagSeconds'`,
-	}, tableOfStatus, func(cmd *cobra.Command, r *server.Rebuild) (server.ProjectionStatus, error) {
+	}, tableOfStatus, func(cmd *cobra.Command, r *operations.Rebuild) (rebuild.Status, error) {
 		return r.Status(cmd.Context())
 	})
 }
 
-func tableOfStatus(w io.Writer, all []server.ProjectionStatus) {
+func tableOfStatus(w io.Writer, all []rebuild.Status) {
 	fmt.Fprintln(w, "PROJECTION\tCOLLECTION\tDOCUMENTS\tFLOOR\tHEAD\tLAG EVENTS\tLAG SECONDS\tSHADOW\tNOTES")
 	for _, s := range all {
 		shadow := "-"
@@ -150,12 +152,12 @@ seconds, and --mend does so before the comparison.`,
   realtime projections verify history --mend
   realtime projections verify history --show 100 -o json
   realtime projections verify --shadow      # a rebuild that waits to be swapped`,
-	}, tableOfReports, func(cmd *cobra.Command, r *server.Rebuild) (server.ProjectionReport, error) {
+	}, tableOfReports, func(cmd *cobra.Command, r *operations.Rebuild) (rebuild.Report, error) {
 		mended := 0
 		if mend {
 			var err error
 			if mended, err = r.MendDoubled(cmd.Context()); err != nil {
-				return server.ProjectionReport{}, err
+				return rebuild.Report{}, err
 			}
 		}
 		report, err := r.Verify(cmd.Context(), shadow, show)
@@ -172,7 +174,7 @@ seconds, and --mend does so before the comparison.`,
 	return command
 }
 
-func tableOfReports(w io.Writer, all []server.ProjectionReport) {
+func tableOfReports(w io.Writer, all []rebuild.Report) {
 	fmt.Fprintln(w, "COLLECTION\tUP TO\tEXPECTED\tFOUND\tMISSING\tEXTRA\tDIFFERENT\tREDUCED\tKEPT\tADOPTED\tDOUBLED\tERASED\tMENDED\tSECONDS\tRESULT")
 	for _, r := range all {
 		result := "equal"
@@ -202,7 +204,7 @@ left, and compares it with the log. The projection itself is left alone: "swap",
 		Example: `  realtime projections rebuild history
   realtime projections rebuild --swap
   realtime projections rebuild history --restart    # forget the shadow that is there`,
-	}, tableOfRebuilds, held("rebuild", func(cmd *cobra.Command, r *server.Rebuild) (rebuilt, error) {
+	}, tableOfRebuilds, held("rebuild", func(cmd *cobra.Command, r *operations.Rebuild) (rebuilt, error) {
 		if err := r.Fill(cmd.Context(), restart); err != nil {
 			return rebuilt{}, err
 		}
@@ -213,7 +215,7 @@ left, and compares it with the log. The projection itself is left alone: "swap",
 		if err == nil && !report.Equal {
 			err = errDiffers
 		}
-		return rebuilt{Swapped: server.ProjectionSwapped{Projection: r.Name(), Compared: &report}}, err
+		return rebuilt{Swapped: rebuild.Swapped{Projection: r.Name(), Compared: &report}}, err
 	}))
 	command.Flags().BoolVar(&restart, "restart", false, "begin with an empty shadow")
 	command.Flags().BoolVar(&swap, "swap", false, "swap it into place when it is equal to the log")
@@ -233,7 +235,7 @@ and renames the collections. The old one stays under another name, until --drop-
 that was interrupted is finished by the next.`,
 		Example: `  realtime projections swap history
   realtime projections swap history --drop-old    # also later, after the swap`,
-	}, tableOfRebuilds, held("swap", func(cmd *cobra.Command, r *server.Rebuild) (rebuilt, error) {
+	}, tableOfRebuilds, held("swap", func(cmd *cobra.Command, r *operations.Rebuild) (rebuilt, error) {
 		return swapOne(cmd, r, show, dropOld)
 	}))
 	command.Flags().BoolVar(&dropOld, "drop-old", false, "drop what was put aside, now and before")
@@ -243,25 +245,25 @@ that was interrupted is finished by the next.`,
 
 // rebuilt is what a rebuild or swap did.
 type rebuilt struct {
-	Swapped server.ProjectionSwapped `json:"swapped"`
-	Dropped []string                 `json:"dropped,omitempty"`
+	Swapped rebuild.Swapped `json:"swapped"`
+	Dropped []string        `json:"dropped,omitempty"`
 }
 
-func swapOne(cmd *cobra.Command, r *server.Rebuild, show int, dropOld bool) (rebuilt, error) {
+func swapOne(cmd *cobra.Command, r *operations.Rebuild, show int, dropOld bool) (rebuilt, error) {
 	var result rebuilt
 	var err error
 	result.Swapped, err = r.Swap(cmd.Context(), show)
 	if compared := result.Swapped.Compared; err != nil && compared != nil && !compared.Equal {
 		return result, errDiffers
 	}
-	if dropOld && (err == nil || errors.Is(err, server.ErrNoShadow)) {
+	if dropOld && (err == nil || errors.Is(err, projections.ErrNoShadow)) {
 		result.Dropped, err = r.DropOld(cmd.Context())
 	}
 	return result, err
 }
 
 func tableOfRebuilds(w io.Writer, all []rebuilt) {
-	var reports []server.ProjectionReport
+	var reports []rebuild.Report
 	for _, r := range all {
 		if r.Swapped.Compared != nil {
 			reports = append(reports, *r.Swapped.Compared)

@@ -11,8 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/internal/cli"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/replay"
 )
 
 // errUnfit is what a replay ends with that handed on all but some events.
@@ -78,7 +79,7 @@ standard output, or with --into stdout to standard error.`,
 	set.StringArrayVar(&flags.jobs, "job", nil, "only events of this job; repeatable")
 	set.StringArrayVar(&flags.kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
 	set.StringArrayVar(&flags.types, "type", nil, "only events whose event.type is this; repeatable")
-	set.StringVar(&flags.into, "into", server.ReplayIntoStdout, "where to")
+	set.StringVar(&flags.into, "into", replay.ToStdout, "where to")
 	set.Float64Var(&flags.speed, "speed", 0, "factor of the pace at which the log took the events; 1: that pace")
 	set.Float64Var(&flags.rate, "rate", 0, "events a second")
 	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: no pause is longer; 0: as long as it was")
@@ -89,13 +90,13 @@ standard output, or with --into stdout to standard error.`,
 }
 
 // plan reads the flags.
-func (f *replayFlags) plan() (server.ReplayTarget, server.ReplayPlan, error) {
-	plan := server.ReplayPlan{Pace: server.ReplayPace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
-	target, err := server.ParseReplayTarget(f.into)
+func (f *replayFlags) plan() (replay.Target, replay.Plan, error) {
+	plan := replay.Plan{Pace: replay.Pace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
+	target, err := replay.ParseTarget(f.into)
 	if err != nil {
 		return target, plan, cli.Usage(fmt.Errorf("--into is %w", err))
 	}
-	if target.Place == server.ReplayIntoJob && f.speed == 0 && f.rate == 0 {
+	if target.Place == replay.ToJob && f.speed == 0 && f.rate == 0 {
 		plan.Pace.Speed = 1
 	}
 	if err := plan.Pace.Validate(); err != nil {
@@ -103,26 +104,26 @@ func (f *replayFlags) plan() (server.ReplayTarget, server.ReplayPlan, error) {
 	}
 	for _, bound := range []struct {
 		flag, text, none string
-		into             *server.ReplayBound
+		into             *replay.Bound
 	}{{"from", f.from, "start", &plan.From}, {"to", f.to, "end", &plan.To}} {
 		if bound.text == bound.none {
 			continue
 		}
-		if *bound.into, err = server.ParseReplayBound(bound.text); err != nil {
+		if *bound.into, err = replay.ParseBound(bound.text); err != nil {
 			return target, plan, cli.Usage(fmt.Errorf("--%s is %w, or %s", bound.flag, err, bound.none))
 		}
 	}
 	if f.run == "" {
-		f.run = server.NewReplayRun()
+		f.run = replay.NewRun()
 	}
-	if err := server.CheckReplayRun(f.run); err != nil {
+	if err := replay.CheckRun(f.run); err != nil {
 		return target, plan, cli.Usage(fmt.Errorf("--run is %w", err))
 	}
-	if target.Place == server.ReplayIntoLog {
+	if target.Place == replay.ToLog {
 		plan.NotRun = f.run
 	}
 	plan.Jobs, plan.Types = f.jobs, f.types
-	if target.Place == server.ReplayIntoJob && len(plan.Jobs) == 0 {
+	if target.Place == replay.ToJob && len(plan.Jobs) == 0 {
 		plan.Jobs = []string{target.Name}
 	}
 	for _, job := range f.jobs {
@@ -141,12 +142,12 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	lines := target.Place == server.ReplayIntoStdout && !f.dryRun
+	lines := target.Place == replay.ToStdout && !f.dryRun
 	summary := cmd.OutOrStdout()
 	if lines {
 		summary = cmd.ErrOrStderr()
 	}
-	return withOperator(cmd.Context(), func(operator *server.Operator, shown *cli.Progress) error {
+	return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 		if !lines || !cli.IsTerminal(os.Stdout) { // a bar among the lines helps nobody
 			plan.Told = func(done, total uint64) { shown.Report("replay", done, total) }
 		}
@@ -171,7 +172,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 }
 
 // goOn adds to the error of a replay how to repeat it.
-func goOn(err error, target server.ReplayTarget, result server.ReplaySummary) error {
+func goOn(err error, target replay.Target, result operations.ReplaySummary) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
@@ -183,13 +184,13 @@ func goOn(err error, target server.ReplayTarget, result server.ReplaySummary) er
 		return messaging.Position{Epoch: result.Epoch, Sequence: sequence}
 	}
 	again := fmt.Sprintf("--from %s --to %s", at(result.Next), at(result.Last))
-	if target.Place == server.ReplayIntoLog {
+	if target.Place == replay.ToLog {
 		again += " --run " + result.Run
 	}
 	return fmt.Errorf("%w: to go on, repeat the command with %s", err, again)
 }
 
-func tableOfReplay(w io.Writer, r server.ReplaySummary, err error) {
+func tableOfReplay(w io.Writer, r operations.ReplaySummary, err error) {
 	done := "handed on"
 	switch {
 	case err != nil && r.DryRun:

@@ -127,14 +127,23 @@ var rules = []rule{
 		why:     "the protocol speaks Socket.IO and knows neither the gateway nor the contract",
 	},
 	{
-		folder:  "operations",
-		project: []string{"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/wait"},
+		folder: "operations",
+		project: []string{
+			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout",
+			"internal/backends", "internal/config", "internal/natsserver", "internal/wait",
+		},
 		modules: append([]string{tables}, plumbing...),
-		why:     "an operators' tool uses the parts of the service and no driver of its own",
+		why:     "an operators' tool uses the parts of the service and no driver of its own; it knows neither the gateway nor a command",
+	},
+	{
+		folder:  "operations/examine",
+		project: []string{"eventstore", "ingest", "projections", "operations/doctor", "operations/erasure", "internal/backends", "internal/config", "internal/filelock", "internal/machine", "internal/natsserver"},
+		modules: append([]string{mongo, redis}, plumbing...),
+		why:     "it asks the servers themselves, and has package doctor judge the answers",
 	},
 	{
 		folder: "operations/doctor",
-		why:    "the doctor judges values; who asks the servers is internal/server",
+		why:    "the doctor judges values; operations/examine asks the servers",
 	},
 	{
 		folder:  "operations/erasure",
@@ -208,23 +217,45 @@ var rules = []rule{
 		why:     "internal wires the parts and provides servers for development and tests; nothing there may import a command",
 	},
 	{
+		folder: "internal/server",
+		project: []string{
+			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/backends", "internal/buildinfo", "internal/config",
+			"internal/contain", "internal/highwater", "internal/machine", "internal/token", "internal/wait",
+		},
+		modules: []string{anything},
+		why:     "the gateway is wired of the service's parts; what operators do is operations",
+	},
+	{
+		folder: "internal/machine",
+		why:    "what the operating system allows depends on no package",
+	},
+	{
+		folder:  "internal/backends",
+		project: []string{"eventstore", "projections", "internal/config", "internal/natsserver"},
+		modules: []string{natsClient, redis, mongo},
+		why:     "connections are opened in the same way for the gateway and for operators; it knows neither",
+	},
+	{
 		folder:  "internal/config",
 		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/token"},
 		modules: []string{envParser, redis, tomlParser},
 		why:     "settings are checked by the packages that they are for; nothing is opened and nothing is started",
 	},
 	{
-		folder:  "cmd",
-		project: []string{"messaging", "internal/server", "internal/config", "internal/buildinfo", "internal/client", "internal/cli", "internal/signals"},
+		folder: "cmd/realtime",
+		project: []string{
+			"messaging", "operations", "internal/server", "internal/config", "internal/backends", "internal/buildinfo", "internal/client", "internal/cli", "internal/signals",
+			"eventstore", "projections", // the values and errors of operations
+		},
 		modules: []string{cobra, envParser},
-		why: "a command is flags, environment, signals and exit codes; the rest is internal/server or, for what it asks of a running gateway, " +
+		why: "a command is flags, environment, signals and exit codes; the rest is internal/server, operations or, for what it asks of a running gateway, " +
 			"internal/client; what loads and hurts systems is realtime-lab",
 	},
 	{
 		folder:  "cmd/realtime-lab",
-		project: []string{"lab", "internal/cli", "internal/config", "internal/server", "internal/signals"},
+		project: []string{"lab", "operations", "internal/backends", "internal/cli", "internal/config", "internal/signals"},
 		modules: []string{cobra, envParser},
-		why:     "the lab's command has flags and output; the rest is lab, and internal/server where a drill erases its own jobs",
+		why:     "the lab's command has flags and output; the rest is lab, and operations where a drill erases its own jobs",
 	},
 	{
 		folder:  "cmd/realtime-dev",

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout/hub"
@@ -40,34 +39,13 @@ func (l hubLog) Extent(ctx context.Context) (hub.Extent, error) {
 type hubErasures struct{ *eventstore.Audit }
 
 func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []hub.Erasure, newest uint64, err error) {
-	notes, newest, err := begunAfter(ctx, a.Audit, after)
+	notes, newest, err := a.Begun(ctx, after)
 	for _, note := range notes {
 		erased = append(erased, hub.Erasure{
 			JobID: note.JobID, Through: messaging.Position{Epoch: note.Epoch, Sequence: note.Through},
 		})
 	}
 	return erased, newest, err
-}
-
-// modelErasures shows the record of erasures as the projections want to see it: as they
-// began. What a restore has noted once more is not newer than what it was noted of.
-type modelErasures struct{ *eventstore.Audit }
-
-func (a modelErasures) Erased(ctx context.Context, after uint64) (erased []projections.Erasure, newest uint64, err error) {
-	notes, newest, err := begunAfter(ctx, a.Audit, after)
-	for _, note := range notes {
-		if note.Of == "" {
-			erased = append(erased, projections.Erasure{JobID: note.JobID, At: note.At})
-		}
-	}
-	return erased, newest, err
-}
-
-// begunAfter returns the notes after a number of erasures that began, and the newest number.
-func begunAfter(ctx context.Context, audit *eventstore.Audit, after uint64) (notes []eventstore.Erasure, newest uint64, err error) {
-	notes, newest, err = audit.After(ctx, after)
-	notes = slices.DeleteFunc(notes, func(note eventstore.Erasure) bool { return note.Stage != eventstore.StageBegun })
-	return notes, newest, err
 }
 
 // hubProjection shows the read models as fan-out wants to see them. How far they

@@ -21,9 +21,11 @@ import (
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/buildinfo"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/internal/machine"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -135,14 +137,15 @@ func (a *App) listen(name, address string) (net.Listener, error) {
 }
 
 func (a *App) openProjections() error {
-	db, err := openMongo(a.cfg, a.parts, a.logger)
+	db, err := backends.MongoDB(a.cfg, a.logger)
 	if err != nil || db == nil {
 		return err
 	}
+	a.parts.onStop("mongodb connection", db.Client().Disconnect)
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
-	a.models.Honour(modelErasures{a.log.Audit()})
+	a.models.Honour(backends.Erasures{Audit: a.log.Audit()})
 	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
 		return cmp.Or(a.models.Ping(ctx), a.models.Standing())
 	})})
@@ -154,9 +157,12 @@ func (a *App) openIngest() error {
 		return nil
 	}
 	a.knowIDs()
-	client, err := openRedis(a.cfg, a.parts, a.logger)
+	client, err := backends.Redis(a.cfg, a.logger)
 	if err != nil {
 		return err
+	}
+	if client != nil {
+		a.parts.onStop("redis connection", func(context.Context) error { return client.Close() })
 	}
 	limits := ingest.DefaultConfig()
 	limits.MaxEventBytes = a.cfg.MaxEvent
@@ -284,7 +290,7 @@ func (a *App) startServers(gateway *gateway.Gateway) {
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
 	}
 	most := 0
-	if limit, known := fileLimit(); known {
+	if limit, known := machine.FileLimit(); known {
 		most = connectionBound(limit, openFiles())
 	}
 	a.startHTTP("http", a.connections.bounded(a.listener, most), a.mux)

@@ -7,9 +7,10 @@ import (
 	"testing"
 
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
+	"github.com/letswriteabook/realtime/operations"
 	"github.com/letswriteabook/realtime/operations/doctor"
+	"github.com/letswriteabook/realtime/operations/examine"
 )
 
 // MongoDB that refuses writes, for want of a role or for the name of the database, is
@@ -53,14 +54,14 @@ func TestLeastRoleOfMongoDB(t *testing.T) {
 	n := startNeeding(t, map[string]string{"MONGODB_URI": guard.URI(mongokit.DatabaseName(t)), "NATS_LISTEN": "127.0.0.1:0"})
 	n.published("job-1", "first")
 	n.until("the gateway is well", func() error { return n.well(nothing) })
-	for _, check := range server.Examine(t.Context(), n.cfg, nil, nil).Checks {
+	for _, check := range examine.Installation(t.Context(), n.cfg, nil, nil).Checks {
 		if check.Area == "mongodb" && check.Level == doctor.Fail {
 			t.Errorf("with the least role: %+v", check)
 		}
 	}
 	cfg := n.cfg
 	cfg.NATSURL = n.gateway.NATSURL()
-	operator, err := server.OpenOperator(t.Context(), cfg, false, config.NewLogger(n.log, cfg))
+	operator, err := operations.Open(t.Context(), cfg, false, config.NewLogger(n.log, cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,9 +22,11 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
+	"github.com/letswriteabook/realtime/operations"
+	"github.com/letswriteabook/realtime/operations/erasure"
+	"github.com/letswriteabook/realtime/operations/examine"
 )
 
 // grants are the permissions of a NATS user.
@@ -231,7 +233,7 @@ func TestLeastPermissionsOfNATS(t *testing.T) {
 		}
 		return nil
 	})
-	if failed := failures(server.Examine(t.Context(), n.cfg, nil, nil)); len(failed) > 0 {
+	if failed := failures(examine.Installation(t.Context(), n.cfg, nil, nil)); len(failed) > 0 {
 		t.Errorf("with the least permissions: %+v", failed)
 	}
 	if told := n.complaints(0); len(told) > 0 && slices.ContainsFunc(told, func(line string) bool { return !strings.Contains(line, "is not set") }) {
@@ -240,7 +242,7 @@ func TestLeastPermissionsOfNATS(t *testing.T) {
 	check := func(line string, subscribe bool) {
 		t.Helper()
 		broker.grant(least.without(line, subscribe))
-		failed := failures(server.Examine(t.Context(), n.cfg, nil, nil))
+		failed := failures(examine.Installation(t.Context(), n.cfg, nil, nil))
 		if len(failed) == 0 || failed[0].Name != "permissions" || !strings.Contains(failed[0].Found, fmt.Sprintf("to %q", line)) ||
 			strings.Contains(failed[0].Found, "subscribe") != subscribe {
 			t.Errorf("without %s: %+v", line, failed)
@@ -269,18 +271,18 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "backup")
 	for _, command := range []struct {
 		name string
-		run  func(o *server.Operator) error
+		run  func(o *operations.Operator) error
 	}{
-		{"backup", func(o *server.Operator) error { _, err := o.Backup(t.Context(), folder, silent); return err }},
-		{"erase", func(o *server.Operator) error {
-			_, err := o.Erase(t.Context(), server.EraseRequest{JobID: "job-2", Reason: "r", By: "b"}, false, silent)
+		{"backup", func(o *operations.Operator) error { _, err := o.Backup(t.Context(), folder, silent); return err }},
+		{"erase", func(o *operations.Operator) error {
+			_, err := o.Erase(t.Context(), erasure.Request{JobID: "job-2", Reason: "r", By: "b"}, false, silent)
 			return err
 		}},
-		{"restore", func(o *server.Operator) error {
-			_, err := o.Restore(t.Context(), server.RestoreRequest{Dir: folder, Replace: true}, silent)
+		{"restore", func(o *operations.Operator) error {
+			_, err := o.Restore(t.Context(), operations.RestoreRequest{Dir: folder, Replace: true}, silent)
 			return err
 		}},
-		{"log set", func(o *server.Operator) error {
+		{"log set", func(o *operations.Operator) error {
 			settings, err := o.LogSettings(t.Context())
 			if err != nil {
 				return err
@@ -288,9 +290,9 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 			settings.MaxAge = time.Hour
 			return o.ChangeSettings(t.Context(), "b", settings)
 		}},
-		{"operations", func(o *server.Operator) error { _, err := o.Operations(t.Context()); return err }},
+		{"operations", func(o *operations.Operator) error { _, err := o.Operations(t.Context()); return err }},
 	} {
-		operator, err := server.OpenOperator(t.Context(), n.cfg, false, config.NewLogger(n.log, n.cfg))
+		operator, err := operations.Open(t.Context(), n.cfg, false, config.NewLogger(n.log, n.cfg))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -302,11 +304,11 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 		}
 	}
 	broker.grant(leastOfNATS()) // which a gateway needs
-	operator, err := server.OpenOperator(t.Context(), n.cfg, false, config.NewLogger(n.log, n.cfg))
+	operator, err := operations.Open(t.Context(), n.cfg, false, config.NewLogger(n.log, n.cfg))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = operator.Erase(t.Context(), server.EraseRequest{JobID: "job-1", Reason: "r", By: "b"}, false, silent)
+	_, err = operator.Erase(t.Context(), erasure.Request{JobID: "job-1", Reason: "r", By: "b"}, false, silent)
 	if !errors.Is(err, eventstore.ErrForbidden) || !strings.Contains(err.Error(), "$KV.NOVEL_OPERATIONS.") {
 		t.Errorf("without a permission: %v", err)
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/internal/config"
-	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/operations/doctor"
+	"github.com/letswriteabook/realtime/operations/examine"
 )
 
 // leastOfRedis are the rules of docs/ops/permissions.md, beside the user and the password.
@@ -90,7 +90,7 @@ func TestLeastRightsOfRedis(t *testing.T) {
 		t.Fatal(err)
 	}
 	ofRedis := func() (complaints []doctor.Check) {
-		for _, check := range server.Examine(t.Context(), cfg, nil, nil).Checks {
+		for _, check := range examine.Installation(t.Context(), cfg, nil, nil).Checks {
 			if check.Area == "redis" && (check.Level == doctor.Fail || check.Level == doctor.Warn) {
 				complaints = append(complaints, check)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/operations/doctor"
+	"github.com/letswriteabook/realtime/operations/examine"
 )
 
 const (
@@ -168,7 +169,7 @@ var nothing = outage{sample: "nothing"}
 // examined checks that the doctor finds it, and says what to do.
 func (n *needing) examined(o outage, said string) {
 	n.t.Helper()
-	report := server.Examine(n.t.Context(), n.cfg, nil, nil)
+	report := examine.Installation(n.t.Context(), n.cfg, nil, nil)
 	for _, check := range report.Checks {
 		if check.Level == doctor.Fail && check.Area == o.area && strings.Contains(check.Found, o.says) {
 			if check.Do == "" || !strings.Contains(said+check.Found+check.Do, o.do) {
@@ -181,7 +182,7 @@ func (n *needing) examined(o outage, said string) {
 }
 
 // failures returns what failed of a report.
-func failures(report server.DoctorReport) (failed []doctor.Check) {
+func failures(report doctor.Report) (failed []doctor.Check) {
 	for _, check := range report.Checks {
 		if check.Level == doctor.Fail {
 			failed = append(failed, check)

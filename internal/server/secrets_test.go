@@ -14,6 +14,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/server"
+	"github.com/letswriteabook/realtime/operations/examine"
 )
 
 // secretMarker is the part of a secret that must not be shown.
@@ -125,7 +126,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 				if err == nil {
 					err = gateway.Run(ctx)
 				}
-				report, _ := json.Marshal(server.Examine(t.Context(), cfg, nil, nil)) // strings and numbers only
+				report, _ := json.Marshal(examine.Installation(t.Context(), cfg, nil, nil)) // strings and numbers only
 				for _, shown := range []string{fmt.Sprint(err), written.String(), string(report)} {
 					if strings.Contains(shown, secretMarker) {
 						t.Errorf("the secret is in %s", shown)

@@ -114,6 +114,15 @@ func Check(dir string, manifest Manifest) error {
 	return errors.Join(problems...)
 }
 
+// CheckFolder loads the manifest of the backup in a folder, and checks its files.
+func CheckFolder(dir string) (Manifest, error) {
+	manifest, err := Load(dir)
+	if err != nil {
+		return manifest, err
+	}
+	return manifest, Check(dir, manifest)
+}
+
 func sumFile(dir, path string) (File, error) {
 	file, err := os.Open(filepath.Join(dir, path))
 	if err != nil {

@@ -125,6 +125,35 @@ func (l *intoLog) Take(ctx context.Context, record messaging.Record) error {
 
 func (l *intoLog) Flush(ctx context.Context) error { return l.waits.Flush(ctx) }
 
+// Publisher publishes records beside the log; eventstore.Log is one.
+type Publisher interface {
+	// PublishTo publishes on a NATS subject, see [eventstore.Log.PublishTo].
+	PublishTo(subject string, record messaging.Record) error
+	// ShowTo publishes to the followers of a job, see [eventstore.Log.ShowTo].
+	ShowTo(room string, record messaging.Record) error
+	// Flush returns once the server has what was published.
+	Flush(ctx context.Context) error
+}
+
+// IntoSubject returns a sink that publishes the records on a NATS subject.
+func IntoSubject(log Publisher, subject, run string) Sink {
+	return publishing{log, func(record messaging.Record) error { return log.PublishTo(subject, Again(record, run)) }}
+}
+
+// IntoFollowers returns a sink that shows the records to the followers of a job.
+func IntoFollowers(log Publisher, jobID, run string) Sink {
+	return publishing{log, func(record messaging.Record) error { return log.ShowTo(jobID, Again(record, run)) }}
+}
+
+type publishing struct {
+	log  Publisher
+	take func(messaging.Record) error
+}
+
+func (p publishing) Take(_ context.Context, record messaging.Record) error { return p.take(record) }
+
+func (p publishing) Flush(ctx context.Context) error { return p.log.Flush(ctx) }
+
 // Batches returns a sink that hands the records to write in batches. A batch that
 // failed may be written again by a replay that goes on where this one ended.
 func Batches(write func(ctx context.Context, records []messaging.Record) error) Sink {

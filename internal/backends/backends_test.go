@@ -1,4 +1,4 @@
-package server
+package backends_test
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/config"
 )
 
@@ -14,8 +15,7 @@ func TestStartSaysWhichDatabaseIsUsed(t *testing.T) {
 	t.Parallel()
 	for uri, said := range map[string]bool{"mongodb://127.0.0.1:1": true, "mongodb://127.0.0.1:1/novel": false} {
 		var logged bytes.Buffer
-		parts := &lifecycle{}
-		db, err := openMongo(config.Config{MongoDBURI: uri}, parts, slog.New(slog.NewTextHandler(&logged, nil)))
+		db, err := backends.MongoDB(config.Config{MongoDBURI: uri}, slog.New(slog.NewTextHandler(&logged, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package server
+package operations
 
 import (
 	"context"
@@ -11,52 +11,43 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// What the commands of log show.
-type (
-	LogStatus  = inspect.Status
-	EventQuery = inspect.Query
-	EventWay   = inspect.Way
-	EventLine  = replay.Line
-)
-
-// LogStatus asks the log what it holds.
-func (o *Operator) LogStatus(ctx context.Context) (LogStatus, error) {
-	log, err := o.attach(ctx)
+// LogStatus returns the state of the streams and of their consumers.
+func (o *Operator) LogStatus(ctx context.Context) (inspect.Status, error) {
+	log, err := o.log(ctx)
 	if err != nil {
-		return LogStatus{}, err
+		return inspect.Status{}, err
 	}
 	var expected []string
-	if o.app.cfg.MongoDBURI != "" {
+	if o.cfg.MongoDBURI != "" {
 		expected = projections.Names()
 	}
 	return inspect.StatusOf(ctx, log, expected...)
 }
 
-// EventWay finds out which way an event has gone.
-func (o *Operator) EventWay(ctx context.Context, query EventQuery, report func(step string, done, total uint64)) (EventWay, error) {
-	log, err := o.attach(ctx)
+// EventWay traces one event: where it was stored, projected and refused.
+func (o *Operator) EventWay(ctx context.Context, query inspect.Query, report Report) (inspect.Way, error) {
+	log, err := o.log(ctx)
 	if err != nil {
-		return EventWay{}, err
+		return inspect.Way{}, err
 	}
 	var history inspect.History
-	if o.app.cfg.MongoDBURI != "" {
+	if o.cfg.MongoDBURI != "" {
 		if history, err = o.models(); err != nil {
-			return EventWay{}, err
+			return inspect.Way{}, err
 		}
 	}
 	return inspect.WayOf(ctx, log, history, query, func(done, total uint64) { report("search", done, total) })
 }
 
-// JobHistory hands events of a job to each, oldest first, at most limit of them:
-// those after a position, or the newest ones when after is nil. It reports whether
-// there are more after the last. A position of another epoch than the log's is
-// [replay.ErrEpoch].
-func (o *Operator) JobHistory(ctx context.Context, jobID string, after *messaging.Position, limit int, each func(line EventLine, eventType string) error) (more bool, err error) {
-	log, err := o.attach(ctx)
+// JobHistory calls each with at most limit events of a job, oldest first: those after a
+// position, or the newest ones when after is nil. It reports whether there are more after
+// the last. It returns [replay.ErrEpoch] for a position of another epoch than the log's.
+func (o *Operator) JobHistory(ctx context.Context, jobID string, after *messaging.Position, limit int, each func(line replay.Line, eventType string) error) (more bool, err error) {
+	log, err := o.log(ctx)
 	if err != nil {
 		return false, err
 	}
-	hand := func(records []messaging.Record) error {
+	pass := func(records []messaging.Record) error {
 		for _, record := range records {
 			if err := each(replay.LineOf(record), replay.TypeOf(record.Body)); err != nil {
 				return err
@@ -70,7 +61,7 @@ func (o *Operator) JobHistory(ctx context.Context, jobID string, after *messagin
 			return false, err
 		}
 		return false, log.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
-			return hand([]messaging.Record{record})
+			return pass([]messaging.Record{record})
 		})
 	}
 	state, err := log.State(ctx)
@@ -81,7 +72,7 @@ func (o *Operator) JobHistory(ctx context.Context, jobID string, after *messagin
 		return false, fmt.Errorf("position %s: %w: it is %s since it was restored or re-created, and has other events there; start with --since 0", after, replay.ErrEpoch, state.Epoch)
 	}
 	for from, left := after.Sequence, limit; ; {
-		// One more than is wanted tells whether there are more.
+		// One record more than wanted shows whether there are more.
 		records, err := log.ReadAfter(ctx, jobID, from, left+1)
 		if err != nil || len(records) == 0 {
 			return false, err
@@ -89,7 +80,7 @@ func (o *Operator) JobHistory(ctx context.Context, jobID string, after *messagin
 		if more = len(records) > left; more {
 			records = records[:left]
 		}
-		if err := hand(records); err != nil || more {
+		if err := pass(records); err != nil || more {
 			return more, err
 		}
 		from, left = records[len(records)-1].Sequence, left-len(records)

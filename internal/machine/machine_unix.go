@@ -1,20 +1,21 @@
 //go:build unix && !openbsd && !netbsd && !solaris && !aix
 
-package server
+package machine
 
 import "syscall"
 
-// fileLimit returns how many files a process may open.
-func fileLimit() (limit uint64, known bool) {
+// FileLimit returns how many files this process may open.
+func FileLimit() (limit uint64, known bool) {
 	var files syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
 		return 0, false
 	}
-	return uint64(files.Cur), true // the runtime has raised it as far as it goes
+	return uint64(files.Cur), true // the Go runtime has raised the soft limit to the hard one
 }
 
-// diskSpace returns what the file system of a folder has, in bytes.
-func diskSpace(dir string) (free, total uint64, known bool) {
+// DiskSpace returns the free and the total space of the file system that holds dir, in
+// bytes.
+func DiskSpace(dir string) (free, total uint64, known bool) {
 	var system syscall.Statfs_t
 	if err := syscall.Statfs(dir, &system); err != nil {
 		return 0, 0, false

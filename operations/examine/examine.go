@@ -1,4 +1,4 @@
-package server
+package examine
 
 import (
 	"context"
@@ -13,32 +13,30 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/filelock"
+	"github.com/letswriteabook/realtime/internal/machine"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/operations/doctor"
 	"github.com/letswriteabook/realtime/operations/erasure"
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// DoctorReport is what [Examine] finds.
-type DoctorReport = doctor.Report
-
-// probeTimeout is how long one server may take to answer.
+// probeTimeout bounds the wait for the answer of one server.
 const probeTimeout = 5 * time.Second
 
-// Examine looks at an installation from where it is called, and changes nothing. Pass
-// it what [config.Load] returned. With deep, which is nil or gets the progress, it reads
-// every message of the log.
-func Examine(ctx context.Context, cfg config.Config, invalid error, deep func(step string, done, total uint64)) DoctorReport {
-	report := DoctorReport{Checks: []doctor.Check{}}
+// Installation examines an installation from this machine, and changes nothing. cfg and
+// invalid are what [config.Load] returned. If deep is not nil, every message of the log is
+// read, and deep gets the progress.
+func Installation(ctx context.Context, cfg config.Config, invalid error, deep func(step string, done, total uint64)) doctor.Report {
+	report := doctor.Report{Checks: []doctor.Check{}}
 	if invalid != nil {
 		report.Add(doctor.Settings(invalid, nil)...)
 		return report
@@ -48,10 +46,17 @@ func Examine(ctx context.Context, cfg config.Config, invalid error, deep func(st
 	report.Add(examineMongoDB(ctx, cfg)...)
 	report.Add(examineLog(ctx, cfg, deep)...)
 	report.Add(examineAddresses(cfg)...)
-	if limit, known := fileLimit(); known {
+	if limit, known := machine.FileLimit(); known {
 		report.Add(doctor.Files(limit, cfg.MaxConns))
 	}
 	return report
+}
+
+// closing closes a backend within probeTimeout. Its error is of no use to the report.
+func closing(end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	_ = end(ctx)
 }
 
 func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
@@ -66,11 +71,11 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, config.Wrong("REDIS_URL", cfg.RedisURL))}
 	}
 	opts.MaxRetries, opts.DialTimeout = -1, probeTimeout
-	RouteDrivers(slog.New(slog.DiscardHandler))
+	backends.RouteDrivers(slog.New(slog.DiscardHandler))
 	client := redis.NewClient(opts)
 	defer client.Close()
 	var began time.Time
-	for range 2 { // The first one connects, too.
+	for range 2 { // the first ping includes connecting
 		began = time.Now()
 		// A server that refuses a ping has answered.
 		if err := client.Ping(ctx).Err(); err != nil && !strings.HasPrefix(err.Error(), "NOPERM") {
@@ -87,10 +92,10 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 	if info, err := client.InfoMap(ctx, "server").Result(); err == nil {
 		checks = append(checks, doctor.Version(area, info["Server"]["redis_version"]))
 	}
-	// A server that hides its configuration says nothing; that is told.
+	// A server that hides its configuration returns nothing, which the check reports.
 	limits, _ := client.ConfigGet(ctx, "client-output-buffer-limit").Result()
 	checks = append(checks, doctor.Redis(pubsubLimit(limits["client-output-buffer-limit"])))
-	if err == nil { // A gateway needs no right to ask for the time.
+	if err == nil { // a gateway needs no permission to read the time
 		checks = append(checks, doctor.Clock(area, at, began, answered))
 	}
 	return checks
@@ -101,12 +106,11 @@ func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	if cfg.MongoDBURI == "" {
 		return []doctor.Check{doctor.Absent(area, "MONGODB_URI", "there are no read models, and catch-up is served from the log")}
 	}
-	parts := newLifecycle(slog.New(slog.DiscardHandler))
-	defer func() { _ = parts.stop(probeTimeout, 0) }() // nothing of it is of use to the report
-	db, err := openMongo(cfg, parts, slog.New(slog.DiscardHandler))
+	db, err := backends.MongoDB(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return []doctor.Check{doctor.Reached(area, "MONGODB_URI", 0, err)}
 	}
+	defer closing(db.Client().Disconnect)
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	admin := db.Client().Database("admin")
@@ -134,12 +138,12 @@ func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	if err := admin.RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&build); err == nil {
 		checks = append(checks, doctor.Version(area, build.Version), doctor.MongoDB(hello.Set, build.Ferret != ""))
 	}
-	// MongoDB cuts its clock to the millisecond.
+	// MongoDB truncates its clock to the millisecond.
 	return append(checks, doctor.Clock(area, hello.LocalTime, began.Truncate(time.Millisecond), answered))
 }
 
-// examineLog looks at NATS and the streams or, without NATS_URL, at the folder of the
-// log, and at its streams if no gateway runs on it.
+// examineLog examines NATS and the streams. Without NATS_URL it examines the folder of the
+// log, and its streams unless a gateway runs on it.
 func examineLog(ctx context.Context, cfg config.Config, deep func(step string, done, total uint64)) []doctor.Check {
 	quiet := slog.New(slog.DiscardHandler)
 	var checks []doctor.Check
@@ -156,37 +160,32 @@ func examineLog(ctx context.Context, cfg config.Config, deep func(step string, d
 			return append(checks, examineDisk(cfg, 0)...)
 		}
 	}
-	a := &App{cfg: cfg, logger: quiet, parts: newLifecycle(quiet), registry: prometheus.NewRegistry(), health: &health{}}
-	defer func() { _ = a.parts.stop(cfg.ShutdownTimeout, 0) }()
 	connecting, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	conn, err := a.openNATS(connecting)
+	servers, err := backends.OpenNATS(connecting, cfg, quiet)
 	if err != nil {
 		return append(checks, doctor.Reached("nats", "NATS_URL", 0, err))
 	}
-	a.parts.onStop("nats connection", func(context.Context) error {
-		conn.Close()
-		return nil
-	})
+	defer closing(servers.Close)
 	if cfg.NATSURL != "" {
-		took, err := conn.RTT()
-		checks = append(checks, doctor.Reached("nats", "NATS_URL", took, err), doctor.Version("nats", conn.ConnectedServerVersion()))
+		took, err := servers.Conn().RTT()
+		checks = append(checks, doctor.Reached("nats", "NATS_URL", took, err), doctor.Version("nats", servers.Conn().ConnectedServerVersion()))
 	}
-	if err := permitted(ctx, cfg, conn); err != nil {
-		// Without one of them most of what follows would wait in vain.
+	if err := permitted(ctx, cfg, servers); err != nil {
+		// Most of the checks below would only time out without these permissions.
 		return append(checks, doctor.Permissions("nats", err))
 	}
 	if cfg.NATSURL != "" {
 		checks = append(checks, doctor.Permissions("nats", nil))
 	}
-	found, used := examineStreams(ctx, cfg, conn)
+	found, used := examineStreams(ctx, cfg, servers)
 	checks = append(checks, found...)
 	whole := false // every record of every copy was read
 	var read []doctor.Check
 	if deep != nil {
-		read, whole = readEverything(ctx, conn, deep)
+		read, whole = readEverything(ctx, servers, deep)
 	}
-	checks = append(checks, examineScrub(ctx, conn, whole)...)
+	checks = append(checks, examineScrub(ctx, servers, whole)...)
 	checks = append(checks, read...)
 	if cfg.NATSURL == "" {
 		checks = append(checks, examineDisk(cfg, used)...)
@@ -194,17 +193,17 @@ func examineLog(ctx context.Context, cfg config.Config, deep func(step string, d
 	return checks
 }
 
-// permitted finds out whether the NATS user may do what the service needs.
-func permitted(ctx context.Context, cfg config.Config, conn *nats.Conn) error {
+// permitted returns which permissions the NATS user lacks.
+func permitted(ctx context.Context, cfg config.Config, servers *backends.NATS) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return eventstore.Permitted(ctx, conn, cfg.NeedsOfNATS())
+	return eventstore.Permitted(ctx, servers.Conn(), cfg.NeedsOfNATS())
 }
 
-func examineStreams(ctx context.Context, cfg config.Config, conn *nats.Conn) (checks []doctor.Check, used uint64) {
+func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NATS) (checks []doctor.Check, used uint64) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	archive, err := eventstore.NewArchive(conn)
+	archive, err := eventstore.NewArchive(servers.Conn())
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, 0
 	}
@@ -222,7 +221,7 @@ func examineStreams(ctx context.Context, cfg config.Config, conn *nats.Conn) (ch
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", answered.Sub(began), err)}, 0
 	}
-	if cfg.NATSURL != "" && !events.At.IsZero() { // old servers do not tell
+	if cfg.NATSURL != "" && !events.At.IsZero() { // old servers send no time
 		checks = append(checks, doctor.Clock("nats", events.At, began, answered))
 	}
 	checks = append(checks, doctor.Events(described(events, cfg.MaxEvent), doctor.Wanted{
@@ -232,10 +231,10 @@ func examineStreams(ctx context.Context, cfg config.Config, conn *nats.Conn) (ch
 	if there, err := archive.Exists(ctx, letters); err == nil {
 		checks = append(checks, doctor.Letters(letters, there))
 	}
-	checks = append(checks, examineEpoch(ctx, conn)...)
-	audit, err := eventstore.NewAudit(conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
+	checks = append(checks, examineEpoch(ctx, servers)...)
+	audit, err := eventstore.NewAudit(servers.Conn(), eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
 	if err == nil {
-		var notes []Erasure
+		var notes []eventstore.Erasure
 		if notes, _, err = audit.After(ctx, 0); err == nil {
 			checks = append(checks, doctor.Erasures(erasure.Unfinished(notes)))
 		}
@@ -246,9 +245,9 @@ func examineStreams(ctx context.Context, cfg config.Config, conn *nats.Conn) (ch
 	return checks, events.Bytes
 }
 
-// examineEpoch exercises the log, and looks how its epoch began.
-func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
-	log, err := eventstore.Attach(ctx, conn, eventstore.DefaultConfig(), nil, nil)
+// examineEpoch exercises the log, and checks how its epoch began.
+func examineEpoch(ctx context.Context, servers *backends.NATS) []doctor.Check {
+	log, err := eventstore.Attach(ctx, servers.Conn(), eventstore.DefaultConfig(), nil, nil)
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
 	}
@@ -257,7 +256,7 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 	switch {
 	case err != nil:
 		return append(checks, doctor.Reached("log", "NATS_URL", 0, err))
-	case !found: // of an earlier version, and not opened since
+	case !found: // written by an earlier version, and not opened since
 		return checks
 	}
 	lost := ""
@@ -267,13 +266,13 @@ func examineEpoch(ctx context.Context, conn *nats.Conn) []doctor.Check {
 	return append(checks, doctor.Epoch(identity.Epoch, lost, identity.At, time.Now()))
 }
 
-// examineScrub looks at what the last scrub of a gateway found. With whole, every record
-// of every copy of the log has been read just now.
-func examineScrub(ctx context.Context, conn *nats.Conn, whole bool) []doctor.Check {
+// examineScrub reports what the last scrub of a gateway found. whole says that every record
+// of every copy of the log was read in this run.
+func examineScrub(ctx context.Context, servers *backends.NATS, whole bool) []doctor.Check {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	log, err := eventstore.Attach(ctx, conn, eventstore.DefaultConfig(), nil, nil)
-	if err != nil { // Named by examineStreams.
+	log, err := eventstore.Attach(ctx, servers.Conn(), eventstore.DefaultConfig(), nil, nil)
+	if err != nil { // examineStreams reports it
 		return nil
 	}
 	last, found, err := log.Scrubbed(ctx)
@@ -283,10 +282,10 @@ func examineScrub(ctx context.Context, conn *nats.Conn, whole bool) []doctor.Che
 	return []doctor.Check{doctor.Scrubbed(doctor.Scrub{At: last.At, Server: last.Server, Read: last.Sum.Read, Damage: last.Sum.Damage()}, whole)}
 }
 
-// readEverything compares what can be read from each copy of each stream of the log with
-// what the stream says that it has. whole says that it found no difference.
-func readEverything(ctx context.Context, conn *nats.Conn, report func(step string, done, total uint64)) (checks []doctor.Check, whole bool) {
-	archive, err := eventstore.NewArchive(conn)
+// readEverything reads each copy of each stream of the log, and compares what it reads with
+// the state of the stream. whole says that it found no difference.
+func readEverything(ctx context.Context, servers *backends.NATS, report func(step string, done, total uint64)) (checks []doctor.Check, whole bool) {
+	archive, err := eventstore.NewArchive(servers.Conn())
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, false
 	}
@@ -323,8 +322,8 @@ func described(s eventstore.Described, maxEventBytes int) doctor.Stream {
 	}
 }
 
-// creatable returns nil if the folder can be created: its nearest parent that is there
-// can be written to.
+// creatable returns nil if the folder can be created: its nearest parent that exists is
+// writable.
 func creatable(dir string) error {
 	path, err := filepath.Abs(dir)
 	if err != nil {
@@ -343,7 +342,7 @@ func creatable(dir string) error {
 	}
 }
 
-// examineAddresses looks whether the service could listen here.
+// examineAddresses checks whether the service could listen on this machine.
 func examineAddresses(cfg config.Config) []doctor.Check {
 	look := func(variable, address string) doctor.Check {
 		listener, err := net.Listen("tcp", address)
@@ -359,8 +358,8 @@ func examineAddresses(cfg config.Config) []doctor.Check {
 	return checks
 }
 
-// lookAtFolder reports whether the folder of the log is there, and whether a gateway
-// runs on it.
+// lookAtFolder reports whether the folder of the log exists, and whether a gateway runs
+// on it.
 func lookAtFolder(dir string) (there, held bool, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
 		return false, false, creatable(dir)
@@ -369,7 +368,7 @@ func lookAtFolder(dir string) (there, held bool, err error) {
 	}
 	lock := filepath.Join(dir, natsserver.LockFile)
 	if _, err := os.Stat(lock); errors.Is(err, os.ErrNotExist) {
-		return false, false, nil // no log was ever there
+		return false, false, nil // it has never held a log
 	}
 	file, err := filelock.Take(lock)
 	if errors.Is(err, filelock.ErrLocked) {
@@ -384,7 +383,7 @@ func lookAtFolder(dir string) (there, held bool, err error) {
 func examineDisk(cfg config.Config, used uint64) []doctor.Check {
 	dir := cfg.DataDir
 	for {
-		free, total, known := diskSpace(dir)
+		free, total, known := machine.DiskSpace(dir)
 		if known {
 			return []doctor.Check{doctor.Disk(dir, free, total, uint64(cfg.LogMaxBytes), used)}
 		}
@@ -392,12 +391,12 @@ func examineDisk(cfg config.Config, used uint64) []doctor.Check {
 		if parent == dir {
 			return nil
 		}
-		dir = parent // where the folder would be made
+		dir = parent // where the folder would be created
 	}
 }
 
-// pubsubLimit returns the part about subscribers of what Redis says about the limits of
-// output buffers, "normal 0 0 0 slave … pubsub 33554432 8388608 60".
+// pubsubLimit returns the limit of subscribers from the value of Redis's setting
+// client-output-buffer-limit, "normal 0 0 0 slave … pubsub 33554432 8388608 60".
 func pubsubLimit(limits string) string {
 	_, rest, found := strings.Cut(limits, "pubsub ")
 	if !found {

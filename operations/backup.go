@@ -1,0 +1,129 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/operations/backup"
+	"github.com/letswriteabook/realtime/operations/erasure"
+)
+
+// Backup writes a backup of the log into a folder.
+func (o *Operator) Backup(ctx context.Context, dir string, report Report) (backup.Manifest, error) {
+	archive, err := eventstore.NewArchive(o.nats.Conn())
+	if err != nil {
+		return backup.Manifest{}, err
+	}
+	return backup.Save(ctx, archive, dir, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
+}
+
+// RestoreRequest describes a restore.
+type RestoreRequest struct {
+	// Dir is the folder of the backup.
+	Dir string
+	// Replace replaces the existing log after the backup was restored beside it. InPlace
+	// deletes the existing log first, for a server that has no room for both.
+	Replace, InPlace bool
+}
+
+// command returns the command that continues an interrupted restore.
+func (r RestoreRequest) command() string {
+	command := "realtime restore " + r.Dir
+	if r.Replace {
+		command += " --replace"
+	}
+	if r.InPlace {
+		command += " --in-place"
+	}
+	return command
+}
+
+// Restore re-creates the log from a backup, in a new epoch, without what was erased
+// after the backup was made.
+func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report Report) (restored backup.Restored, err error) {
+	archive, err := eventstore.NewArchive(o.nats.Conn())
+	if err != nil {
+		return restored, err
+	}
+	audit, err := eventstore.NewAudit(o.nats.Conn(), eventstore.DefaultConfig(), o.logger)
+	if err != nil {
+		return restored, err
+	}
+	if _, err := backup.Load(request.Dir); err != nil { // before the server is changed
+		return restored, err
+	}
+	operation := eventstore.Operation{Target: eventstore.WholeLog, Kind: "restore", Resume: request.command()}
+	if operation.Epoch, err = o.epochOfRestore(ctx, operation); err != nil {
+		return restored, err
+	}
+	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {
+		var begun []eventstore.Erasure
+		options := backup.Options{
+			Replace: request.Replace, InPlace: request.InPlace, Epoch: operation.Epoch,
+			Prepare: func(ctx context.Context, coming backup.Coming) (err error) {
+				begun, err = prepareErasures(ctx, audit, coming)
+				return err
+			},
+			Report: func(p backup.Progress) { report(p.Step, p.Done, p.Total) },
+		}
+		restored, err = backup.RestoreWith(ctx, archive, request.Dir, options)
+		if errors.Is(err, eventstore.ErrNoRoom) {
+			err = fmt.Errorf("%w; --in-place removes that first", err)
+		}
+		if err != nil || len(begun) == 0 {
+			return err
+		}
+		restored.Erased = erasure.Unfinished(begun)
+		return o.eraseAgain(ctx, begun, report)
+	})
+	return restored, err
+}
+
+// epochOfRestore returns the epoch that a restore gives the log: the epoch of the same
+// restore if that was interrupted, otherwise a new one.
+func (o *Operator) epochOfRestore(ctx context.Context, operation eventstore.Operation) (string, error) {
+	all, err := o.Operations(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, other := range all {
+		if other.Target == operation.Target && other.Kind == operation.Kind && other.Resume == operation.Resume && other.Epoch != "" {
+			return other.Epoch, nil
+		}
+	}
+	return eventstore.NewEpoch(), nil
+}
+
+// undoRestore removes what an interrupted restore has made.
+func (o *Operator) undoRestore(ctx context.Context, operation eventstore.Operation, emptyLog bool) error {
+	archive, err := eventstore.NewArchive(o.nats.Conn())
+	if err != nil {
+		return err
+	}
+	gone := false
+	for _, stream := range archive.Streams() {
+		there, restoring, err := archive.Restoring(ctx, stream)
+		if err != nil {
+			return err
+		}
+		gone = gone || restoring || !there && stream == archive.Streams()[0]
+	}
+	if gone && !emptyLog {
+		return fmt.Errorf("%w: the log that was there is removed already; finish it: %s; or give it up with --empty-log", ErrCannotUndo, operation.Resume)
+	}
+	for _, stream := range archive.Streams() {
+		if err := archive.Remove(ctx, eventstore.Beside(stream)); err != nil {
+			return err
+		}
+		if _, restoring, err := archive.Restoring(ctx, stream); err != nil {
+			return err
+		} else if restoring {
+			if err := archive.Remove(ctx, stream); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

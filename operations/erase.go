@@ -1,0 +1,110 @@
+package operations
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/operations/backup"
+	"github.com/letswriteabook/realtime/operations/erasure"
+)
+
+// Erase removes a job for good or, in a dry run, returns what it would remove.
+func (o *Operator) Erase(ctx context.Context, request erasure.Request, dryRun bool, report Report) (erasure.Result, error) {
+	log, err := o.log(ctx)
+	if err != nil {
+		return erasure.Result{}, err
+	}
+	if dryRun {
+		eraser, err := o.eraser(log, report)
+		if err != nil {
+			return erasure.Result{}, err
+		}
+		return eraser.Plan(ctx, request)
+	}
+	operation := eventstore.Operation{
+		Target: targetJob + request.JobID, Kind: "erase", Resume: eraseCommand(request),
+	}
+	var result erasure.Result
+	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {
+		eraser, err := o.eraser(log, report)
+		if err == nil {
+			result, err = eraser.Erase(ctx, request)
+		}
+		return err
+	})
+	return result, err
+}
+
+// eraseCommand returns the command that finishes an erasure after an interruption.
+func eraseCommand(request erasure.Request) string {
+	command := fmt.Sprintf("realtime erase %q --reason %q", request.JobID, request.Reason)
+	if request.Overwrite {
+		command += " --overwrite"
+	}
+	for _, dir := range request.Backups {
+		command += fmt.Sprintf(" --backup %q", dir)
+	}
+	return command
+}
+
+func (o *Operator) eraser(log *eventstore.Log, report Report) (*erasure.Eraser, error) {
+	cfg := erasure.Config{
+		Log: log, Audit: log.Audit(), Manifests: backup.Notes{}, Settle: hub.ErasureLease + hub.ErasureLease/5, Report: report,
+		OverwriteAtMost: erasure.DefaultOverwriteAtMost,
+	}
+	if o.cfg.MongoDBURI != "" {
+		models, err := o.models()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Models = models
+	}
+	return erasure.New(cfg), nil
+}
+
+// prepareErasures records what has to be erased from a log that is about to be restored.
+func prepareErasures(ctx context.Context, audit *eventstore.Audit, coming backup.Coming) ([]eventstore.Erasure, error) {
+	record, _, err := audit.After(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	events := coming.Events()
+	restored := erasure.Restored{
+		Epoch: coming.Epoch, PreviousEpoch: events.Epoch, Last: events.LastSequence, CreatedAt: coming.Manifest.CreatedAt,
+	}
+	for _, noted := range coming.Manifest.Erased {
+		restored.Noted = append(restored.Noted, eventstore.Erasure{JobID: noted.JobID, By: noted.By, Reason: noted.Reason})
+	}
+	return erasure.New(erasure.Config{Audit: audit}).Prepare(ctx, restored, record)
+}
+
+// eraseAgain removes from a restored log what prepareErasures recorded.
+func (o *Operator) eraseAgain(ctx context.Context, begun []eventstore.Erasure, report Report) error {
+	log, err := o.log(ctx)
+	if err != nil {
+		return err
+	}
+	eraser, err := o.eraser(log, report)
+	if err != nil {
+		return err
+	}
+	if err := eraser.FinishAll(ctx, begun); err != nil {
+		return fmt.Errorf("the log is restored and still holds jobs that were erased, which gateways do not show: %w; repeat realtime erase for what realtime audit list shows", err)
+	}
+	return nil
+}
+
+// Erasures returns the record of the erasures of one job, or of all when jobID is empty.
+func (o *Operator) Erasures(ctx context.Context, jobID string) ([]eventstore.Erasure, error) {
+	log, err := o.log(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if jobID != "" {
+		return log.Audit().Of(ctx, jobID)
+	}
+	notes, _, err := log.Audit().After(ctx, 0)
+	return notes, err
+}

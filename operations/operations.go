@@ -1,0 +1,98 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"strings"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// ErrCannotUndo is returned by [Operator.UndoOperation] for an operation that runs, or that
+// has removed what it would have to bring back. A retry does not help.
+var ErrCannotUndo = errors.New("it cannot be undone")
+
+// The targets of operations.
+const (
+	targetProjection = "projection/"
+	targetJob        = "job/"
+	targetReplay     = "replay into the log"
+)
+
+// during runs work as an operation: it holds the lease of the operation's target, lists the
+// operation while it runs, and leaves it in the list when it fails or is interrupted.
+func (o *Operator) during(ctx context.Context, operation eventstore.Operation, report Report, work func(ctx context.Context, report Report) error) error {
+	operations, err := eventstore.NewOperations(o.nats.Conn())
+	if err != nil {
+		return err
+	}
+	if current, err := user.Current(); err == nil {
+		operation.By = current.Username
+	}
+	held, lease, err := operations.Begin(ctx, operation)
+	if err != nil {
+		return eventstore.Explain(o.nats.Conn(), err)
+	}
+	err = work(held, func(step string, done, total uint64) {
+		lease.Report(step, done, total)
+		if report != nil {
+			report(step, done, total)
+		}
+	})
+	if cause := context.Cause(held); err != nil && errors.Is(cause, eventstore.ErrLeaseLost) {
+		err = errors.Join(err, cause)
+	}
+	err = eventstore.Explain(o.nats.Conn(), err)
+	return errors.Join(err, lease.End(ctx, err))
+}
+
+// Operations lists the operations that run, and those to be resumed or undone.
+func (o *Operator) Operations(ctx context.Context) ([]eventstore.Operation, error) {
+	operations, err := eventstore.NewOperations(o.nats.Conn())
+	if err != nil {
+		return nil, err
+	}
+	return operations.List(ctx)
+}
+
+// UndoOperation removes what an interrupted or failed operation left behind, and removes
+// the operation from the list. emptyLog abandons a restore that has removed the log:
+// gateways then create a new, empty one.
+func (o *Operator) UndoOperation(ctx context.Context, target string, emptyLog bool) error {
+	operations, err := eventstore.NewOperations(o.nats.Conn())
+	if err != nil {
+		return err
+	}
+	all, err := operations.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, operation := range all {
+		if operation.Target != target {
+			continue
+		}
+		if operation.State == eventstore.OperationRuns {
+			return fmt.Errorf("%w: it runs; end it first", ErrCannotUndo)
+		}
+		if err := o.undo(ctx, operation, emptyLog); err != nil {
+			return err
+		}
+		return operations.Forget(ctx, target)
+	}
+	return fmt.Errorf("%w: %q", eventstore.ErrNoOperation, target)
+}
+
+func (o *Operator) undo(ctx context.Context, operation eventstore.Operation, emptyLog bool) error {
+	name, projection := strings.CutPrefix(operation.Target, targetProjection)
+	switch {
+	case projection:
+		return o.undoRebuild(ctx, name)
+	case operation.Target == eventstore.WholeLog:
+		return o.undoRestore(ctx, operation, emptyLog)
+	case strings.HasPrefix(operation.Target, targetJob):
+		return fmt.Errorf("%w: what was erased is gone; finish it: %s", ErrCannotUndo, operation.Resume)
+	}
+	return nil // what a replay has sent stays
+}

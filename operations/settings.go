@@ -1,0 +1,43 @@
+package operations
+
+import (
+	"context"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// LogSettings returns the settings of the log and of the sessions beside it.
+func (o *Operator) LogSettings(ctx context.Context) (eventstore.Settings, error) {
+	log, err := o.log(ctx)
+	if err != nil {
+		return eventstore.Settings{}, err
+	}
+	return log.AllSettings(ctx)
+}
+
+// ConsiderSettings returns what other settings would delete from the log.
+func (o *Operator) ConsiderSettings(ctx context.Context, wanted eventstore.Settings) (eventstore.Loss, error) {
+	log, err := o.log(ctx)
+	if err != nil {
+		return eventstore.Loss{}, err
+	}
+	return log.Consider(ctx, wanted)
+}
+
+// ChangeSettings changes the settings of the log, and records who did so.
+func (o *Operator) ChangeSettings(ctx context.Context, by string, wanted eventstore.Settings) error {
+	log, err := o.log(ctx)
+	if err != nil {
+		return err
+	}
+	return log.Change(ctx, by, wanted)
+}
+
+// SettingsChanges returns the changes of the log's settings, oldest first.
+func (o *Operator) SettingsChanges(ctx context.Context) ([]eventstore.Change, error) {
+	audit, err := eventstore.NewAudit(o.nats.Conn(), eventstore.DefaultConfig(), o.logger)
+	if err != nil {
+		return nil, err
+	}
+	return audit.Changes(ctx)
+}
