@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -49,14 +50,21 @@ func (l *Log) Consume(
 		return fmt.Errorf("consume as %q: maxBatch: want at least 1, got %d", consumer, maxBatch)
 	}
 	pause := newPause(100*time.Millisecond, 5*time.Second)
+	guard := contain.New(l.metrics.panics, l.logger)
+	// A batch whose application panics is one that fails.
+	contained := func(ctx context.Context, records []messaging.Record) error {
+		return guard.Do("projection "+consumer, func() error { return apply(ctx, records) })
+	}
 	failing := false
 	for ctx.Err() == nil {
-		err := l.consume(ctx, consumer, maxBatch, apply, func() {
-			if failing {
-				l.logger.Info("projection consumer goes on", "consumer", consumer)
-			}
-			failing = false
-			pause.policy.Reset()
+		err := guard.Do("consumer "+consumer, func() error {
+			return l.consume(ctx, consumer, maxBatch, contained, func() {
+				if failing {
+					l.logger.Info("projection consumer goes on", "consumer", consumer)
+				}
+				failing = false
+				pause.policy.Reset()
+			})
 		})
 		switch {
 		case ctx.Err() != nil:

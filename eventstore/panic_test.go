@@ -70,3 +70,84 @@ func TestPanicInTheAudienceCostsItsMessageOnly(t *testing.T) {
 		t.Errorf("%v panics are counted", n)
 	}
 }
+
+// brittle is a follower that panics over the first record, and over the first disruption.
+type brittle struct {
+	*listener
+	records, disruptions atomic.Int32
+}
+
+func (f *brittle) Live(live messaging.Live) {
+	if f.records.Add(1) == 1 {
+		panic("for the test")
+	}
+	f.listener.Live(live)
+}
+
+func (f *brittle) Disrupted(cause messaging.Disruption) {
+	if f.disruptions.Add(1) == 1 {
+		panic("for the test")
+	}
+	f.listener.Disrupted(cause)
+}
+
+// A tail goes on after panics of its follower: a record is lost, and its successor names
+// it; later disruptions are reported.
+func TestPanicsOfTheFollowerDoNotEndTheTail(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	follower := &brittle{listener: newListener()}
+	tail := runTail(t, b.log, follower)
+	follow(t, tail, "job")
+	lost := b.add(t, record("job", "a"))[0]
+	b.add(t, record("job", "b"))
+	if live := await(t, "a record", follower.live); live.Previous != lost {
+		t.Errorf("the record after the lost one names %d, want %d", live.Previous, lost)
+	}
+	for range 2 {
+		b.add(t, record("job", "c"), record("job", "d")) // so that the next stream's sequences are lower
+		if err := b.js.DeleteStream(t.Context(), "NOVEL_EVENTS"); err != nil {
+			t.Fatal(err)
+		}
+		told := follower.disruptions.Load()
+		open(t, b.conn).add(t, record("job", "e"))
+		eventually(t, "the disruption", func() bool { return follower.disruptions.Load() > told })
+	}
+	if cause := await(t, "the disruption after the panic", follower.disrupted); cause != messaging.DisruptionEpoch {
+		t.Errorf("the cause is %s", cause)
+	}
+	if n := b.counter(t, "panics_total"); n != 2 {
+		t.Errorf("%v panics are counted", n)
+	}
+}
+
+// A batch whose application panics is applied again, as one that failed.
+func TestPanicInAProjectionRepeatsItsBatch(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	sequence := b.add(t, record("job", "a"))[0]
+	ctx, cancel := context.WithCancel(t.Context())
+	applied, done := make(chan messaging.Record, 10), make(chan error, 1)
+	panics := 3
+	go func() { // ends with ctx
+		done <- b.log.Consume(ctx, "history", 16, func(_ context.Context, records []messaging.Record) error {
+			if panics--; panics >= 0 {
+				panic("for the test")
+			}
+			for _, r := range records {
+				applied <- r
+			}
+			return nil
+		})
+	}()
+	if r := await(t, "the record", applied); r.Sequence != sequence {
+		t.Errorf("applied %d, want %d", r.Sequence, sequence)
+	}
+	cancel()
+	if err := await(t, "the consumer to end", done); err != nil {
+		t.Error(err)
+	}
+	if n := b.counter(t, "panics_total"); n != 3 {
+		t.Errorf("%v panics are counted", n)
+	}
+}

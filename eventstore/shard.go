@@ -10,43 +10,45 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // serve hands the records of one shard to the follower, in order.
 func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
 	var highest uint64
-	// The room of a record that is lost here reads it from the log with the next one.
-	guard := contain.New(t.log.metrics.panics, t.log.logger)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case msg := <-queue:
-			live, err := t.live(msg)
-			if err != nil {
-				t.log.metrics.foreign.Inc()
-				t.log.logger.Debug("live message is not a record", "error", err)
-				continue
-			}
-			// The server republishes in the order of the stream, so a sequence
-			// that goes back is of a stream that was made anew.
-			if live.Sequence < highest {
-				t.log.lineage.doubt.Store(true)
-				t.log.refreshEpoch(ctx)
-				live.Epoch = t.log.Epoch()
-				signal(t.renewed)
-			}
-			highest = live.Sequence
-			t.log.noteMark(Mark{Epoch: live.Epoch, Sequence: live.Sequence, At: live.StoredAt})
-			t.log.metrics.received.Inc()
-			func() {
-				defer guard.Recover("live tail", nil)
-				f.Live(live)
-			}()
+			t.hand(ctx, msg, &highest, f)
 		}
 	}
+}
+
+// hand hands one record to the follower. After a panic the record is lost here, and the
+// room of its job reads it from the log with the next one. highest is the highest
+// sequence of the shard.
+func (t *Tail) hand(ctx context.Context, msg *nats.Msg, highest *uint64, f Follower) {
+	defer t.guard.Recover("live tail", nil)
+	live, err := t.live(msg)
+	if err != nil {
+		t.log.metrics.foreign.Inc()
+		t.log.logger.Debug("live message is not a record", "error", err)
+		return
+	}
+	// The server republishes in the order of the stream, so a sequence that goes back
+	// is of a stream that was re-created.
+	if live.Sequence < *highest {
+		t.log.lineage.doubt.Store(true)
+		t.log.refreshEpoch(ctx)
+		live.Epoch = t.log.Epoch()
+		signal(t.renewed)
+	}
+	*highest = live.Sequence
+	t.log.noteMark(Mark{Epoch: live.Epoch, Sequence: live.Sequence, At: live.StoredAt})
+	t.log.metrics.received.Inc()
+	f.Live(live)
 }
 
 // live decodes a republished message:

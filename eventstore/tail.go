@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -52,6 +53,7 @@ const (
 // [Follower.Disrupted].
 type Tail struct {
 	log    *Log
+	guard  *contain.Guard
 	shards []chan *nats.Msg // By hash of the job's token.
 	seed   maphash.Seed
 	ran    atomic.Bool
@@ -85,6 +87,7 @@ type interest struct {
 func NewTail(log *Log) *Tail {
 	tail := &Tail{
 		log:      log,
+		guard:    contain.New(log.metrics.panics, log.logger),
 		shards:   make([]chan *nats.Msg, tailShards),
 		seed:     maphash.MakeSeed(),
 		check:    make(chan struct{}, 1),
@@ -116,7 +119,9 @@ func (t *Tail) Run(ctx context.Context, f Follower) error {
 	for _, queue := range t.shards {
 		running.Go(func() { t.serve(ctx, queue, f) }) // Stopped by ctx.
 	}
-	running.Go(func() { t.watch(ctx, status, f) }) // Stopped by ctx.
+	running.Go(func() { // Stopped by ctx.
+		_ = t.guard.Persist(ctx, "tail watcher", func() error { t.watch(ctx, status, f); return nil })
+	})
 	running.Wait()
 	t.unfollowAll()
 	return nil

@@ -76,7 +76,7 @@ func (a *adopter) run(ctx context.Context) {
 	defer a.giveUp(context.WithoutCancel(ctx))
 	for pause := adoptInterval; wait.For(ctx, pause) == nil; {
 		began := time.Now()
-		err := a.pass(ctx)
+		err := a.guard.Do("adopter", func() error { return a.pass(ctx) })
 		pause = min(max(adoptInterval, adoptShare*time.Since(began)), maxAdoptInterval)
 		if ctx.Err() != nil {
 			return

@@ -53,8 +53,15 @@ func (e event) head(s shape) bson.D {
 	)
 }
 
-// writeHeads makes the last status of each job its head, unless a later one is.
+// writeHeads makes the last status of each job its head, unless a later one is. A job
+// whose status panics keeps its earlier head.
 func (s *Store) writeHeads(ctx context.Context, records []messaging.Record) error {
+	return s.writeContained(ctx, JobHeads, records, false,
+		func(records []messaging.Record, _ bool) error { return s.putHeads(ctx, records) },
+		func(messaging.Record) error { return nil })
+}
+
+func (s *Store) putHeads(ctx context.Context, records []messaging.Record) error {
 	heads := latestHeads(records)
 	if len(heads) == 0 {
 		return nil

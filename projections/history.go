@@ -14,6 +14,12 @@ import (
 // already are left alone: the same position is the same event. repeated says that some
 // may have been written before, and a worker's document adopted in their place.
 func (s *Store) writeHistory(ctx context.Context, records []messaging.Record, repeated bool) error {
+	return s.writeContained(ctx, History, records, repeated,
+		func(records []messaging.Record, repeated bool) error { return s.insertHistory(ctx, records, repeated) },
+		func(record messaging.Record) error { return s.insertOmitted(ctx, record) })
+}
+
+func (s *Store) insertHistory(ctx context.Context, records []messaging.Record, repeated bool) error {
 	if len(records) == 0 {
 		return nil
 	}

@@ -21,6 +21,7 @@ type metrics struct {
 	malformed prometheus.Counter
 	adopted   prometheus.Counter
 	erased    prometheus.Counter
+	panics    prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -60,8 +61,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_projections_erased_documents_total",
 			Help: "Documents that a worker wrote of an erased event, and that were removed.",
 		}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_projections_panics_total",
+			Help: "Panics in the work on records and documents. Anything but 0 is a defect.",
+		}),
 	}
-	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted, m.erased} {
+	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted, m.erased, m.panics} {
 		if err := reg.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the metrics of projections: %w", err)
 		}

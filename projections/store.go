@@ -12,6 +12,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -46,6 +47,7 @@ type Store struct {
 	cfg     Config
 	logger  *slog.Logger
 	metrics *metrics
+	guard   *contain.Guard
 
 	client *mongo.Client
 	events *mongo.Collection
@@ -74,6 +76,7 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 		cfg:     cfg,
 		logger:  logger,
 		metrics: metrics,
+		guard:   contain.New(metrics.panics, logger),
 		client:  db.Client(),
 		events:  db.Collection(eventsCollection, sure()),
 		heads:   db.Collection(headsCollection, sure()),
@@ -98,8 +101,10 @@ func (s *Store) Run(ctx context.Context, log Log) error {
 	// All of them are stopped by ctx, or by the first that fails.
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		s.ensureIndexes(groupCtx)
-		return nil
+		return s.guard.Persist(groupCtx, "indexes", func() error {
+			s.ensureIndexes(groupCtx)
+			return nil
+		})
 	})
 	group.Go(func() error {
 		s.newAdopter().run(groupCtx)

@@ -107,6 +107,48 @@ func TestPanicInTheRefreshClosesItsClientOnly(t *testing.T) {
 	}
 }
 
+// The loop of the hub, and its goroutines that serve everybody, go on after a panic: what
+// the live tail lost during it is delivered.
+func TestPanicInTheHubIsRepeated(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Log.LastSequences", "Log.Extent", "Log.ReadAfter", "Erasures.Erased", "Projection.Head"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			valve := &valve{entered: make(chan struct{}, 1)}
+			log := newMemoryLog()
+			tail := newMemoryTail(log)
+			t.Cleanup(tail.stop)
+			s := setup(t, options{
+				log: log, source: valveLog{log, valve}, live: valveTail{tail, valve},
+				reads: valveProjection{memoryProjection{log}, valve}, erasures: valveErasures{&notes{}, valve},
+			})
+			log.set(func(*memoryLog) { tail.hub = s.hub })
+			c := s.connect()
+			c.subscribe("job")
+			expect(t, c, messaging.EventCaughtUp)
+
+			valve.bomb(method)
+			tail.lose(func(messaging.Live) bool { return true })
+			last := log.publish("job", 3)
+			s.hub.Disrupted(messaging.DisruptionReconnect)
+			s.hub.ErasureNoted()
+			if method == "Projection.Head" { // which is what probes a MongoDB that failed
+				log.set(func(l *memoryLog) { l.mongoDown = true })
+				s.events("job", "limit=1")
+				log.set(func(l *memoryLog) { l.mongoDown = false })
+			}
+			await(t, "the panic in "+method, valve.entered)
+			wait(t, "the panic to be counted", func() bool { return s.metric("realtime_fanout_panics_total") > 0 })
+			valve.bomb("")
+			expectEvents(t, c, span(last-2, last)...)
+			if method == "Projection.Head" {
+				wait(t, "MongoDB to be asked again", func() bool { return s.diary.count("MongoDB answers again") == 1 })
+			}
+			wait(t, "one line about the panics", func() bool { return s.diary.count("level=ERROR", "panic") == 1 })
+		})
+	}
+}
+
 // So do the timers of a client. What panics in them is the log, which they write to.
 func TestPanicInATimerClosesItsClient(t *testing.T) {
 	t.Parallel()

@@ -150,25 +150,32 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 func (h *Hub) Run(ctx context.Context) error {
 	h.crew.begin(ctx)
 	defer h.crew.end()
-	h.crew.spawn(h.learnEpoch)
+	h.persist("epoch", h.learnEpoch)
 	ticker := time.NewTicker(min(h.cfg.CheckDelay, h.cfg.Linger) / 2)
 	defer ticker.Stop()
 	var again <-chan time.Time // set when a check has to be repeated
 	for {
-		var err error
+		var turn func() error
 		select {
 		case <-ctx.Done():
 			return nil
 		case cause := <-h.disrupted:
-			err = h.check(ctx, h.all(), cause)
+			turn = func() error { return h.check(ctx, h.all(), cause) }
 		case <-h.erased.signal:
-			err = h.learnErasures(ctx, true)
+			turn = func() error { return h.learnErasures(ctx, true) }
 		case <-again:
 			again = nil
-			err = h.check(ctx, h.all(), causeReconnect) // the log was out of reach
+			turn = func() error { return h.check(ctx, h.all(), causeReconnect) } // the log was out of reach
 		case <-ticker.C:
-			h.closeIdle()
-			err = h.check(ctx, h.due(time.Now()), causeCheck)
+			turn = func() error {
+				h.closeIdle()
+				return h.check(ctx, h.due(time.Now()), causeCheck)
+			}
+		}
+		err := h.guard.Do("check", turn)
+		if errors.Is(err, contain.ErrPanic) {
+			again = time.After(h.cfg.CheckDelay)
+			continue
 		}
 		if err != nil && ctx.Err() == nil {
 			h.outage.note(err)
@@ -186,7 +193,7 @@ func (h *Hub) enter(jobID, client string) (*room, error) {
 	if !found {
 		target = newRoom(jobID, h.erased.of(jobID))
 		before := h.leaving[jobID]
-		if !h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "room", func() { h.open(ctx, target, before, client) }) }) {
+		if !h.persist("room", func(ctx context.Context) { h.open(ctx, target, before, client) }) {
 			return nil, ErrStopped
 		}
 		h.rooms[jobID] = target
@@ -221,7 +228,7 @@ func (h *Hub) closeIdle() {
 		} // else it leaves in the goroutine that opens it
 	}
 	if len(h.queue) > 0 && !h.unfollowing {
-		h.unfollowing = h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "unfollow", h.unfollowQueued) })
+		h.unfollowing = h.persist("unfollow", h.unfollowQueued)
 	}
 }
 
@@ -329,7 +336,7 @@ func (h *Hub) Live(record messaging.Live) {
 	}
 	switch room.hear(record, h.encode(record.Record)) {
 	case verdictRepair:
-		h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "repair", func() { h.repair(ctx, room, causeDropped) }) })
+		h.persist("repair", func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
 	case verdictCheck:
 		h.Disrupted(messaging.DisruptionEpoch)
 	}
@@ -344,8 +351,10 @@ func (h *Hub) Disrupted(cause messaging.Disruption) {
 	}
 }
 
-// encode returns nil for a record that no client can be, or is to be, shown.
-func (h *Hub) encode(record messaging.Record) *Event {
+// encode returns nil for a record that no client can be, or is to be, shown. A record
+// whose encoding panics is one of these.
+func (h *Hub) encode(record messaging.Record) (encoded *Event) {
+	defer h.guard.Recover("encoding", nil)
 	if h.erased.covers(record) {
 		return nil
 	}

@@ -128,9 +128,8 @@ func (s *Subscription) owe() (begin bool) {
 func (h *Hub) oweTo(sub *Subscription) {
 	if begin := sub.owe(); begin {
 		by := asker{class: classFirst, client: sub.reader.client}
-		h.crew.spawn(func(ctx context.Context) { // ends with the room, or with an answer
-			h.persist(ctx, "look-up", func() { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
-		})
+		// It ends with the room, or with an answer.
+		h.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
 	}
 }
 

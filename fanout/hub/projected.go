@@ -252,7 +252,9 @@ func (h *history) mongoAnswered(ctx, asking context.Context, err error) bool {
 	h.down = true
 	h.mu.Unlock()
 	if !probing {
-		h.flights.crew.spawn(h.probe) // Refused only by a hub that has ended.
+		h.flights.crew.spawn(func(ctx context.Context) { // refused only by a hub that has ended
+			_ = h.flights.guard.Persist(ctx, "probe", func() error { h.probe(ctx); return nil })
+		})
 	}
 	return false
 }

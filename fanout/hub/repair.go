@@ -115,7 +115,7 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 		}
 		for _, room := range batch {
 			if fellBehind := room.compare(extent, last[room.jobID]); fellBehind {
-				h.crew.spawn(func(ctx context.Context) { h.persist(ctx, "repair", func() { h.repair(ctx, room, cause) }) })
+				h.persist("repair", func(ctx context.Context) { h.repair(ctx, room, cause) })
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -133,8 +134,27 @@ func (r *room) push(sequence uint64, ev *Event) {
 	}
 	r.ring.push(ev)
 	for i := 0; i < len(r.live); {
+		i = r.offerFrom(i, ev)
+	}
+}
+
+// offerFrom offers an event to the live subscriptions from place i on, and returns where
+// to go on: after a panic, behind the subscription that it happened with. That one's
+// client is closed. The mutex is held.
+func (r *room) offerFrom(i int, ev *Event) (next int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			sub := r.live[i]
+			sub.reader.hub.guard.Note("live event", cause)
+			r.unlist(sub) // puts another subscription in place i
+			// In a goroutine, because the end of a client ends its subscriptions.
+			sub.reader.hub.crew.spawn(func(context.Context) { sub.sink.Abort() })
+			next = i
+		}
+	}()
+	for i < len(r.live) {
 		sub := r.live[i]
-		if sequence <= sub.cursor {
+		if ev.Sequence <= sub.cursor {
 			i++ // it has this one from another gateway
 			continue
 		}
@@ -145,6 +165,7 @@ func (r *room) push(sequence uint64, ev *Event) {
 		sub.reader.hub.metrics.fallBacks.Inc()
 		r.fallBack(sub) // puts another subscription in place i
 	}
+	return i
 }
 
 // learn notes that the log has, or had, a record of the job with a sequence. The mutex is

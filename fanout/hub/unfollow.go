@@ -1,25 +1,18 @@
 package hub
 
-import (
-	"context"
+import "context"
 
-	"github.com/letswriteabook/realtime/internal/wait"
-)
-
-// persist does work, and does it again, after a pause, when it panics: the rooms that
-// it is for are those of many clients.
-func (h *Hub) persist(ctx context.Context, goroutine string, work func()) {
-	for tries := 0; ctx.Err() == nil; tries++ {
-		if h.guard.Do(goroutine, func() error { work(); return nil }) == nil {
-			return
-		}
-		_ = wait.For(ctx, h.backoff(tries))
-	}
+// persist starts a goroutine of the hub for work that serves many clients: after a panic
+// the work is run again. It reports false, and starts nothing, when the hub has stopped.
+func (h *Hub) persist(goroutine string, work func(ctx context.Context)) bool {
+	return h.crew.spawn(func(ctx context.Context) {
+		_ = h.guard.Persist(ctx, goroutine, func() error { work(ctx); return nil })
+	})
 }
 
 // unfollowQueued makes the tail unfollow the rooms in the queue. The tail may take
 // seconds for one, while it has lost its server.
-func (h *Hub) unfollowQueued() {
+func (h *Hub) unfollowQueued(context.Context) {
 	for room := h.nextQueued(); room != nil; room = h.nextQueued() {
 		h.leave(room)
 	}

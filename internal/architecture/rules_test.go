@@ -88,7 +88,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "projections",
-		project: []string{"messaging", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/wait"},
 		modules: append([]string{mongo}, plumbing...),
 		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
 	},
@@ -107,8 +107,9 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/contain",
+		project: []string{"internal/wait"},
 		modules: plumbing,
-		why:     "a panic is kept from the process in one way, which knows nobody",
+		why:     "a panic is kept from the process in one way, which knows no other package but the one that waits",
 	},
 	{
 		folder: "fanout/internal/drain",

@@ -1,13 +1,18 @@
 package contain
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // ErrPanic is wrapped by what [Guard.Do] returns for work that panicked. A retry helps
@@ -48,6 +53,33 @@ func (g *Guard) Do(goroutine string, work func() error) (err error) {
 		}
 	}()
 	return work()
+}
+
+// The pause of Persist after a panic doubles from the shortest to the longest, and begins
+// again after a run that lasted longer than that.
+const (
+	shortestPause = 100 * time.Millisecond
+	longestPause  = 5 * time.Second
+)
+
+// Persist runs work and returns its error. Work that panicked is run again after a pause,
+// until ctx ends; then Persist returns nil.
+func (g *Guard) Persist(ctx context.Context, goroutine string, work func() error) error {
+	pause := shortestPause
+	for {
+		began := time.Now()
+		err := g.Do(goroutine, work)
+		if !errors.Is(err, ErrPanic) {
+			return err
+		}
+		if time.Since(began) > longestPause {
+			pause = shortestPause
+		}
+		if wait.For(ctx, pause+rand.N(pause)) != nil {
+			return nil
+		}
+		pause = min(2*pause, longestPause)
+	}
 }
 
 // Note takes a panic that its caller has recovered, in place of Recover. attrs are added

@@ -48,7 +48,7 @@ type App struct {
 	guests   []guest
 
 	handshakes  *handshakes
-	requests    *contain.Guard
+	guard       *contain.Guard
 	connections *connections
 	drained     time.Time // when DRAIN_SECONDS end; zero before the stop
 
@@ -95,12 +95,12 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	panics := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "realtime_app_panics_total", Help: "HTTP requests that panicked. Anything but 0 is a defect.",
+		Name: "realtime_app_panics_total", Help: "Panics of HTTP requests, and of loops beside the work on events. Anything but 0 is a defect.",
 	})
 	if err = a.registry.Register(panics); err != nil {
 		return err
 	}
-	a.requests = contain.New(panics, a.logger)
+	a.guard = contain.New(panics, a.logger)
 	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
 		return err
 	}
@@ -230,11 +230,18 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(failure, err)
 }
 
+// loop runs a part that can be run again, and runs it again after a panic.
+func (a *App) loop(name string, part func(ctx context.Context) error) {
+	a.parts.run(name, func(ctx context.Context) error {
+		return a.guard.Persist(ctx, name, func() error { return part(ctx) })
+	})
+}
+
 // start starts the parts in the order in which they stand on each other.
 func (a *App) start(ctx context.Context) error {
-	a.parts.run("epoch of the log", a.log.Guard)
+	a.loop("epoch of the log", a.log.Guard)
 	embedded := a.cfg.NATSURL == ""
-	a.parts.run("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
+	a.loop("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
 	a.startCanary()
 	a.parts.keep() // and again once the hub runs
 	var gateway *gateway.Gateway
@@ -254,7 +261,7 @@ func (a *App) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.parts.run("projections' lag", behind.run)
+		a.loop("projections' lag", behind.run)
 	}
 	if a.ingest != nil {
 		a.parts.run("ingest", a.ingest.Run).weight = ingestWeight
@@ -370,7 +377,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	hub.HonourErasures(hubErasures{audit})
 	a.parts.run("hub", hub.Run)
 	a.parts.keep()
-	a.parts.run("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
+	a.loop("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)

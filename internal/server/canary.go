@@ -188,7 +188,7 @@ func (a *App) startCanary() {
 			return ingest.Exercise(ctx, a.redis, text, canaryTimeout)
 		})
 	}
-	a.parts.run("canary", a.canary.run)
+	a.loop("canary", a.canary.run)
 }
 
 // logHealthy asks the log, whose settings are known at once when they are edited.

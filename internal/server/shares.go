@@ -27,6 +27,6 @@ func (a *App) startShares(gateway *gateway.Gateway) error {
 	others := func(share eventstore.Share) {
 		gateway.Others(guardrails.Share{Total: share.Total, PerOrigin: share.PerOrigin})
 	}
-	a.parts.run("shares", func(ctx context.Context) error { return shares.Run(ctx, own, others) })
+	a.loop("shares", func(ctx context.Context) error { return shares.Run(ctx, own, others) })
 	return nil
 }

@@ -1,0 +1,41 @@
+package projections
+
+import (
+	"context"
+	"errors"
+
+	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// writeContained writes a batch for a projection, with written set when some of it may
+// have been written before. When that panics, each record is written by itself, and one
+// that panics alone is omitted: omit writes what can be written without its event. A
+// panic over that is an error, and the batch is offered again.
+func (s *Store) writeContained(
+	ctx context.Context, projection string, records []messaging.Record, written bool,
+	write func(records []messaging.Record, written bool) error, omit func(record messaging.Record) error,
+) error {
+	err := s.guard.Do(projection, func() error { return write(records, written) })
+	if !errors.Is(err, contain.ErrPanic) {
+		return err
+	}
+	for i := range records {
+		err := s.guard.Do(projection, func() error { return write(records[i:i+1], true) })
+		if errors.Is(err, contain.ErrPanic) {
+			if err = s.guard.Do(projection, func() error { return omit(records[i]) }); err == nil {
+				s.reportReduced(ctx, projection, records[i], keptNothing, 0)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertOmitted inserts the document of a record that says nothing of its event.
+func (s *Store) insertOmitted(ctx context.Context, record messaging.Record) error {
+	_, _, err := s.insertAll(ctx, s.events, []any{event{Record: record}.document(shapeBare)})
+	return err
+}

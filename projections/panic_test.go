@@ -1,0 +1,116 @@
+package projections_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// explosive is a text over which the driver of a panickingBench panics.
+const explosive = "explosive for the test"
+
+// panickingBench is a bench whose driver panics over documents with the explosive text.
+func panickingBench(t *testing.T) bench {
+	t.Helper()
+	b := setup(t)
+	registry := bson.NewRegistry()
+	registry.RegisterTypeEncoder(reflect.TypeFor[string](), bson.ValueEncoderFunc(
+		func(_ bson.EncodeContext, w bson.ValueWriter, value reflect.Value) error {
+			if strings.Contains(value.String(), explosive) {
+				panic("for the test")
+			}
+			return w.WriteString(value.String())
+		}))
+	client, err := mongo.Connect(options.Client().ApplyURI(mongokit.URI()).SetRegistry(registry))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	b.registry = prometheus.NewRegistry()
+	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
+	if b.Store, err = projections.New(client.Database(b.db.Name()), projections.DefaultConfig(), logger, b.registry); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A record over which a projection panics costs no neighbour anything, and is written
+// without its event.
+func TestPanicOverARecordCostsItsEventOnly(t *testing.T) {
+	t.Parallel()
+	b := panickingBench(t)
+	var records []messaging.Record
+	for n := range uint64(5) {
+		records = append(records, generation(n+1, "job", chapter(int(n))))
+	}
+	records[2] = generation(3, "job", `{"type":"`+explosive+`","occurredAt":"o"}`)
+	records = append(records,
+		status(6, "good", "running", `{"n":1}`),
+		status(7, "bad", "running", `{"n":"`+explosive+`"}`),
+		status(8, "good", "completed", `{"n":2}`),
+	)
+	b.project(t, newFeed(records...))
+	if _, err := b.ReadAfter(t.Context(), "job", messaging.Position{Epoch: epoch}, 100); !errors.Is(err, projections.ErrIncomplete) {
+		t.Errorf("the page with the omitted event: %v", err)
+	}
+	for _, after := range []uint64{0, 3} { // on either side of it
+		page, err := b.ReadAfter(t.Context(), "job", messaging.Position{Epoch: epoch, Sequence: after}, 2)
+		if err != nil || len(page) != 2 {
+			t.Fatalf("%d records after %d, %v", len(page), after, err)
+		}
+		for i, r := range page {
+			if want := records[after+uint64(i)]; r.Position != want.Position || string(r.Body) != string(want.Body) {
+				t.Errorf("read %+v, want %+v", r, want)
+			}
+		}
+	}
+	if n := b.count(t, b.events(), bson.D{{Key: "omitted", Value: true}}); n != 2 {
+		t.Errorf("%d documents without their event", n)
+	}
+	var head struct{ Status string }
+	if err := b.heads().FindOne(t.Context(), bson.D{{Key: "_id", Value: "good"}}).Decode(&head); err != nil || head.Status != "completed" {
+		t.Errorf("head %+v, %v", head, err)
+	}
+	if n, _ := b.metric(t, "realtime_projections_panics_total", ""); n == 0 {
+		t.Error("no panic is counted")
+	}
+	if n := strings.Count(b.logs.String(), "a goroutine panicked"); n != 2 {
+		t.Errorf("%d lines, want one for each projection: %s", n, b.logs)
+	}
+}
+
+// alarming is a record of erasures that panics once.
+type alarming struct{ asked atomic.Int32 }
+
+func (a *alarming) Erased(context.Context, uint64) ([]projections.Erasure, uint64, error) {
+	if a.asked.Add(1) == 1 {
+		panic("for the test")
+	}
+	return nil, 0, nil
+}
+
+// A pass of the adopter that panics is followed by others.
+func TestPanicInTheAdopterIsRepeated(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.Honour(&alarming{})
+	r := generation(1, "job", chapter(1))
+	b.insert(t, b.events(), written(t, r))
+	b.running(t, newFeed(r))
+	adopted := bson.D{{Key: "logStoredAt", Value: bson.D{{Key: "$exists", Value: true}}}}
+	eventually(t, "the document to be adopted", func() bool { return b.count(t, b.events(), adopted) == 1 })
+	b.checkMetric(t, "realtime_projections_panics_total", "", 1)
+}
