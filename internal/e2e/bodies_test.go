@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,6 +221,93 @@ func TestReserveOfFiles(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// Where there is no ADMIN_ADDR, strangers may hold every connection of the public port,
+// and open more without a pause: health and the operators' pages answer, and clients are
+// told to come back, each on a new connection.
+func TestOperatorsAreServedWhileStrangersHoldThePort(t *testing.T) {
+	t.Parallel()
+	const limit, crowd = 300, 400
+	testkit.Program(t, "sh")
+	env := settings{"DATA_DIR": t.TempDir(), "DRAIN_SECONDS": "0", "INTERNAL_TOKEN": operatorsToken, "HTTP_BODY_TIMEOUT": "5m", "SOCKET_HANDSHAKE_TIMEOUT": "1m"}
+	g := startServer(t, env, "sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, limit), build(t, "realtime"))
+
+	stranger := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	const unfinished = "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+	hold := func(text string) net.Conn {
+		conn, err := stranger.DialContext(t.Context(), "tcp", g.address())
+		if err != nil {
+			return nil // the queue of the system is full for a moment, or the test has ended
+		}
+		_, _ = io.WriteString(conn, text) // fails where the gateway has closed it already
+		return conn
+	}
+	var conns []net.Conn
+	for range crowd {
+		if conn := hold(unfinished); conn != nil {
+			conns = append(conns, conn)
+		}
+	}
+	stop := make(chan struct{})
+	var flood sync.WaitGroup
+	t.Cleanup(func() {
+		close(stop)
+		flood.Wait()
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	})
+	var opened atomic.Int64
+	for i := range 4 {
+		flood.Go(func() { // ends with stop; each holds 16 connections
+			var held [16]net.Conn
+			texts := []string{"", unfinished, "GET /metrics HTTP/1.1\r\nHost: x\r\n", "GET /ws/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n"}
+			for n := i; ; n++ {
+				select {
+				case <-stop:
+					for _, conn := range held {
+						if conn != nil {
+							_ = conn.Close()
+						}
+					}
+					return
+				default:
+				}
+				if old := held[n%len(held)]; old != nil {
+					_ = old.Close()
+				}
+				held[n%len(held)] = hold(texts[n%len(texts)])
+				opened.Add(1)
+			}
+		})
+	}
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	ask := func(path string) (int, error) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url(path), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+operatorsToken)
+		response, err := client.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		_ = response.Body.Close()
+		return response.StatusCode, err
+	}
+	for range 20 {
+		for _, path := range []string{"/health", "/health/ready", "/metrics", "/internal/realtime/metrics"} {
+			if status, err := ask(path); status != http.StatusOK || err != nil {
+				t.Errorf("%s answers %d, %v", path, status, err)
+			}
+		}
+	}
+	if status, err := ask("/api/novel/job/events"); status != http.StatusServiceUnavailable || err != nil {
+		t.Errorf("a page of history answers %d, %v", status, err)
+	}
+	t.Logf("%d connections were opened beside %d", opened.Load(), len(conns))
 }
 
 // figure returns a metric of the operators' page at an address.

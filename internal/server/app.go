@@ -293,14 +293,18 @@ func (a *App) startServers(gateway *gateway.Gateway) {
 		pages := http.NewServeMux()
 		a.serveHealth(pages, func(r *http.Request) bool { return !foreignPage(r) })
 		a.serveOperators(pages, gateway, reached)
-		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators), pages)
+		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators, 0), pages)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
 	}
 	most := 0
 	if limit, known := machine.FileLimit(); known {
 		most = connectionBound(limit, openFiles())
 	}
-	a.startHTTP("http", a.connections.bounded(a.listener, most), a.mux)
+	spare := maxSpares
+	if a.admin != nil { // where the operators' pages are
+		spare = 0
+	}
+	a.startHTTP("http", a.connections.bounded(a.listener, most, spare), a.mux)
 	a.parts.onStop("drain period", a.holdListener).paced = true
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.

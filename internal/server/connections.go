@@ -79,9 +79,9 @@ func newConnections(logger *slog.Logger, registerer prometheus.Registerer) (*con
 }
 
 // bounded returns a listener that closes what it accepts beyond a number of open
-// connections; 0 is no bound.
-func (c *connections) bounded(listener net.Listener, most int) net.Listener {
-	return &boundedListener{Listener: listener, among: c, most: int64(most)}
+// connections; 0 is no bound. So many spare ones are accepted beyond it, see [spares].
+func (c *connections) bounded(listener net.Listener, most, spare int) net.Listener {
+	return &boundedListener{Listener: listener, among: c, most: int64(most), spares: spares{places: spare}}
 }
 
 // refuse counts a connection that was closed, and mentions it in the log, once in
@@ -105,7 +105,8 @@ type boundedListener struct {
 	net.Listener
 	among *connections
 	most  int64
-	open  atomic.Int64 // of this listener
+	open  atomic.Int64 // of this listener, without the spare ones
+	spares
 }
 
 // Accept implements net.Listener.
@@ -115,16 +116,31 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.open.Add(1) <= l.most || l.most == 0 {
-			l.among.open.Add(1)
-			network := conn.(*net.TCPConn)                   // App.listen opens TCP only
-			_ = network.SetWriteBuffer(maxUnreadSocketBytes) // the system's own bound serves as well
-			return &countedConn{TCPConn: network, listener: l}, nil
+		network := conn.(*net.TCPConn)                   // App.listen opens TCP only
+		_ = network.SetWriteBuffer(maxUnreadSocketBytes) // the system's own bound serves as well
+		accepted := &countedConn{TCPConn: network, listener: l}
+		l.among.open.Add(1)
+		if l.take() {
+			return accepted, nil
 		}
-		l.open.Add(-1)
-		_ = conn.Close()
-		l.among.refuse(l.most)
+		refused := l.admit(accepted)
+		if refused != nil {
+			_ = refused.Close()
+			l.among.refuse(l.most)
+		}
+		if refused != accepted {
+			return accepted, nil
+		}
 	}
+}
+
+// take counts a connection within the bound. It reports false when there is no place.
+func (l *boundedListener) take() bool {
+	if l.open.Add(1) <= l.most || l.most == 0 {
+		return true
+	}
+	l.open.Add(-1)
+	return false
 }
 
 // countedConn is an accepted connection. It embeds the concrete type, so that net/http
@@ -133,13 +149,18 @@ type countedConn struct {
 	*net.TCPConn
 	listener *boundedListener
 	closed   atomic.Bool
+	// spare is set, under the listener's lock of the spare ones, while the connection is
+	// one of them.
+	spare atomic.Bool
 }
 
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		defer func() {
-			c.listener.open.Add(-1)
+			if !c.listener.drop(c) {
+				c.listener.open.Add(-1)
+			}
 			c.listener.among.open.Add(-1)
 		}()
 	}

@@ -41,7 +41,7 @@ func TestUnreadAnswersWaitSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener := open.bounded(plain, 0)
+	listener := open.bounded(plain, 0, 0)
 	t.Cleanup(func() { _ = listener.Close() })
 	client, err := net.Dial("tcp", listener.Addr().String())
 	if err != nil {

@@ -120,9 +120,12 @@ func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeM
 		// Event streams, polls and pages of history set deadlines of their own, which move
 		// as the client reads.
 		WriteTimeout: answerTimeout,
-		Handler:      a.handshakes.served(contained(a.guard, secured(below(a.cfg.BasePath, withRelativeRedirects(handler, withMethods(handler)))))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler:      a.handshakes.served(contained(a.guard, secured(below(a.cfg.BasePath, a.connections.sparing(withRelativeRedirects(handler, withMethods(handler))))))), ReadHeaderTimeout: a.cfg.HandshakeTimeout, IdleTimeout: keepAliveTimeout, MaxHeaderBytes: maxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return requests },
-		ConnContext: a.handshakes.begin, ConnState: a.handshakes.note,
+		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+			return a.handshakes.begin(withConnection(ctx, conn), conn)
+		},
+		ConnState: a.handshakes.note,
 	}
 	a.parts.run(name, func(context.Context) error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
