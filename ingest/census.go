@@ -15,8 +15,8 @@ import (
 // does, and the messages in that buffer are gone.
 //
 // Redis counts the PUBLISH commands of all channels together. What is missing after
-// a gap is therefore an upper bound, and unknown where Redis was started again or
-// the user may not run INFO. A message may be counted by Redis some time before it is
+// a gap is therefore an upper bound, and unknown where Redis was started again, the user
+// may not run INFO, or Redis is a cluster. A message may be counted by Redis some time before it is
 // read, or lost: the counts of a while are kept, and a gap is compared with the oldest
 // of them. One goroutine at a time uses a census.
 type census struct {
@@ -98,6 +98,10 @@ func (c *census) take(ctx context.Context) bool {
 		switch name {
 		case "run_id":
 			now.run = value
+		case "redis_mode":
+			if value == "cluster" { // each node counts what was published through it
+				return false
+			}
 		case "cmdstat_publish":
 			calls, _, _ := strings.Cut(strings.TrimPrefix(value, "calls="), ",")
 			now.published, _ = strconv.ParseUint(calls, 10, 64) // absent before the first

@@ -100,7 +100,7 @@ func (o *Operator) replaySink(ctx context.Context, log *eventstore.Log, target r
 // replayRedis returns a sink that publishes the envelopes on a Redis channel, as they were
 // published first.
 func (o *Operator) replayRedis(ctx context.Context, channel string) (replay.Sink, error) {
-	client, err := backends.Redis(o.cfg, o.logger)
+	client, err := backends.OpenRedis(o.cfg, o.logger)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ report follows.`,
 			default:
 				ctx, cancel := context.WithTimeout(cmd.Context(), length)
 				defer cancel()
-				report, err = client.CheckChannel(ctx, cfg.RedisURL, check)
+				report, err = client.CheckChannel(ctx, cfg.Redis(), check)
 			}
 			if printErr := printCheck(cmd.OutOrStdout(), report, output); err == nil {
 				err = printErr

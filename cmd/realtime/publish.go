@@ -42,7 +42,7 @@ The exit code is then 1.`,
 			if len(args) == 1 {
 				input = strings.NewReader(args[0])
 			}
-			batch := client.Batch{RedisURL: cfg.RedisURL, Catalogue: catalogue, MaxEventBytes: cfg.MaxEvent, ReceiptSecret: cfg.ReceiptSecret, Timeout: timeout}
+			batch := client.Batch{Redis: cfg.Redis(), Catalogue: catalogue, MaxEventBytes: cfg.MaxEvent, ReceiptSecret: cfg.ReceiptSecret, Timeout: timeout}
 			return client.PublishLines(cmd.Context(), batch, input, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}

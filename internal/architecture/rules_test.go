@@ -18,6 +18,7 @@ const (
 	mongo      = "go.mongodb.org/mongo-driver/v2"
 	natsClient = "github.com/nats-io/nats.go"
 	natsServer = "github.com/nats-io/nats-server/v2"
+	nkeys      = "github.com/nats-io/nkeys"
 	prometheus = "github.com/prometheus/client_golang"
 	redis      = "github.com/redis/go-redis/v9"
 	tables     = "github.com/jedib0t/go-pretty/v6"
@@ -138,7 +139,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "operations/examine",
-		project: []string{"eventstore", "ingest", "projections", "operations/doctor", "operations/erasure", "internal/backends", "internal/config", "internal/filelock", "internal/machine", "internal/natsserver"},
+		project: []string{"eventstore", "ingest", "projections", "operations/doctor", "operations/erasure", "internal/backends", "internal/config", "internal/filelock", "internal/machine", "internal/natsserver", "internal/redisdial"},
 		modules: append([]string{mongo, redis}, plumbing...),
 		why:     "it asks the servers themselves, and has package doctor judge the answers",
 	},
@@ -232,14 +233,14 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/backends",
-		project: []string{"eventstore", "projections", "internal/config", "internal/natsserver"},
+		project: []string{"eventstore", "projections", "internal/config", "internal/natsserver", "internal/redisdial"},
 		modules: []string{natsClient, redis, mongo},
 		why:     "connections are opened in the same way for the gateway and for operators; it knows neither",
 	},
 	{
 		folder:  "internal/config",
-		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/token"},
-		modules: []string{envParser, redis, tomlParser},
+		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/redisdial", "internal/tlsfiles", "internal/token"},
+		modules: []string{envParser, nkeys, tomlParser},
 		why:     "settings are checked by the packages that they are for; nothing is opened and nothing is started",
 	},
 	{

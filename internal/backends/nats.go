@@ -16,6 +16,7 @@ import (
 // NATS is a connection to the servers of NATS_URL or, where that is empty, to
 // JetStream inside this process. Its methods may be called concurrently.
 type NATS struct {
+	cfg      config.Config
 	url      string
 	conn     *nats.Conn
 	embedded *natsserver.Server // nil with NATS_URL
@@ -25,7 +26,7 @@ type NATS struct {
 // OpenNATS connects to NATS. Without NATS_URL it first starts JetStream on DATA_DIR;
 // it returns [natsserver.ErrFolderInUse] when another process runs there.
 func OpenNATS(ctx context.Context, cfg config.Config, logger *slog.Logger) (*NATS, error) {
-	n := &NATS{url: cfg.NATSURL, logger: logger}
+	n := &NATS{cfg: cfg, url: cfg.NATSURL, logger: logger}
 	if n.url == "" {
 		if err := n.start(cfg); err != nil {
 			return nil, err
@@ -66,7 +67,11 @@ func (n *NATS) Connect(ctx context.Context) (*nats.Conn, error) {
 	if n.embedded != nil {
 		return n.embedded.Conn(eventstore.ConnOptions(n.logger)...)
 	}
-	conn, err := eventstore.Connect(ctx, n.url, eventstore.ConnConfig{Logger: n.logger})
+	options, err := natsOptions(n.cfg)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := eventstore.Connect(ctx, n.url, eventstore.ConnConfig{Logger: n.logger, Options: options})
 	if err != nil {
 		return nil, fmt.Errorf("NATS_URL: %w", err)
 	}

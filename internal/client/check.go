@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/redisdial"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -133,13 +135,14 @@ func (c *checker) result() CheckReport {
 // CheckChannel reads what workers publish in Redis until ctx ends, and says what a
 // gateway would refuse of it. It publishes nothing. The error is [ErrRedisURL], or
 // says that Redis did not answer; the report has what was read before.
-func CheckChannel(ctx context.Context, redisURL string, check Check) (CheckReport, error) {
+func CheckChannel(ctx context.Context, place redisdial.Config, check Check) (CheckReport, error) {
 	checker := newChecker(check)
-	options, err := redis.ParseURL(redisURL)
+	servers, err := redisdial.New(place, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return checker.result(), ErrRedisURL
 	}
-	connection := redis.NewClient(options)
+	defer servers.Close()
+	connection := redis.NewClient(servers.Options())
 	defer connection.Close()
 	events := connection.Subscribe(ctx, messaging.EventsChannel)
 	defer events.Close()

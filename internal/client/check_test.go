@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/internal/client"
+	"github.com/letswriteabook/realtime/internal/redisdial"
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -68,7 +69,7 @@ func TestCheckChannel(t *testing.T) {
 	for _, judged := range []client.Check{limited, check()} {
 		done := make(chan outcome, 1)
 		go func() { // ends with its messages, or with ctx
-			report, err := client.CheckChannel(ctx, redis.URL(), judged)
+			report, err := client.CheckChannel(ctx, redisdial.Config{URL: redis.URL()}, judged)
 			done <- outcome{report, err}
 		}()
 		for deadline := time.Now().Add(30 * time.Second); publisher.Publish(t.Context(), messaging.EventsChannel, status("")).Val() == 0; {
@@ -85,10 +86,10 @@ func TestCheckChannel(t *testing.T) {
 		}
 	}
 	// It ends without an error also before Redis has confirmed the subscription.
-	if report, err := client.CheckChannel(ctx, redis.URL(), check()); err != nil || report.Messages != 0 {
+	if report, err := client.CheckChannel(ctx, redisdial.Config{URL: redis.URL()}, check()); err != nil || report.Messages != 0 {
 		t.Errorf("after the end of its context: %+v, %v", report, err)
 	}
-	if _, err := client.CheckChannel(t.Context(), "http://elsewhere", check()); err == nil {
+	if _, err := client.CheckChannel(t.Context(), redisdial.Config{URL: "http://elsewhere"}, check()); err == nil {
 		t.Error("an address that is no Redis URL was accepted")
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/redisdial"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/publisher"
 )
@@ -22,7 +24,7 @@ var ErrRedisURL = errors.New("want a Redis address such as redis://localhost:637
 
 // Batch says how [PublishLines] publishes.
 type Batch struct {
-	RedisURL  string
+	Redis     redisdial.Config
 	Catalogue *messaging.Catalogue
 	// MaxEventBytes is the largest envelope that the gateway takes.
 	MaxEventBytes int
@@ -38,11 +40,12 @@ type Batch struct {
 // complaints, with its number; the others are published, also behind a line that is
 // too long, and the error then says how many were not stored.
 func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, complaints io.Writer) (err error) {
-	opts, err := redis.ParseURL(batch.RedisURL)
+	servers, err := redisdial.New(batch.Redis, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return ErrRedisURL
 	}
-	connection := redis.NewClient(opts)
+	defer servers.Close()
+	connection := redis.NewClient(servers.Options())
 	defer connection.Close()
 	if err := connection.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("connect to Redis: %w", err)

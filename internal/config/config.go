@@ -31,9 +31,26 @@ type Config struct {
 	ReceiptSecret string `env:"RECEIPT_SECRET" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and whoever may publish in Redis can forge them"`
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
 
-	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://…, special characters in user and password percent-encoded; empty: events are published over HTTP only"`
+	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://[USER:PASSWORD@]HOST:PORT, special characters in user and password percent-encoded; with REDIS_MODE sentinel or cluster a list, …HOST:PORT,HOST:PORT; empty: events are published over HTTP only"`
 	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE, special characters in user and password percent-encoded; without a database: test; empty: catch-up is served from the log"`
 	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…], special characters in user and password percent-encoded; empty: JetStream inside this process, in DATA_DIR"`
+
+	RedisMode     string `env:"REDIS_MODE" envDefault:"single" doc:"what REDIS_URL names: single (the server), sentinel (Sentinels, which are asked for the primary), or cluster (nodes of a Redis Cluster)"`
+	RedisMaster   string `env:"REDIS_SENTINEL_MASTER" doc:"name of the primary among the Sentinels; required with REDIS_MODE sentinel"`
+	RedisWatchers string `env:"REDIS_SENTINEL_USER" doc:"user for the Sentinels themselves; empty: the default user"`
+	RedisWatch    string `env:"REDIS_SENTINEL_PASSWORD" secret:"value" doc:"password for the Sentinels themselves"`
+	RedisCA       string `env:"REDIS_TLS_CA_FILE" doc:"PEM file with the authorities whose certificates Redis and the Sentinels may show, with rediss://; empty: those of the system"`
+	RedisCert     string `env:"REDIS_TLS_CERT_FILE" doc:"PEM file with a certificate to show to Redis"`
+	RedisKey      string `env:"REDIS_TLS_KEY_FILE" doc:"PEM file with its key"`
+
+	NATSCreds    string `env:"NATS_CREDS_FILE" doc:"credentials file of a NATS user: its JWT and seed"`
+	NATSNkey     string `env:"NATS_NKEY_FILE" doc:"file with the seed of an nkey"`
+	NATSUser     string `env:"NATS_USER" doc:"user for NATS, in place of one in NATS_URL"`
+	NATSPassword string `env:"NATS_PASSWORD" secret:"value" doc:"password of NATS_USER"`
+	NATSToken    string `env:"NATS_TOKEN" secret:"value" doc:"token for NATS, in place of one in NATS_URL"`
+	NATSCA       string `env:"NATS_TLS_CA_FILE" doc:"PEM file with the authorities whose certificates NATS servers may show; it and a certificate turn TLS on; empty: those of the system"`
+	NATSCert     string `env:"NATS_TLS_CERT_FILE" doc:"PEM file with a certificate to show to NATS"`
+	NATSKey      string `env:"NATS_TLS_KEY_FILE" doc:"PEM file with its key"`
 
 	CanaryInterval time.Duration `env:"CANARY_INTERVAL" envDefault:"10s" doc:"how often a gateway exercises what it needs of Redis, MongoDB and NATS, for its health and metrics, 100ms to 1h"`
 

@@ -44,6 +44,7 @@ func (c Config) conflicts() []conflict {
 	c.openDoors(add)
 	c.conflictingTokens(add)
 	c.conflictingTimes(add)
+	c.conflictingCredentials(add)
 	alone := c.NATSURL == "" && c.NATSListen == ""
 	add(len(c.Roles) < len(allRoles) && alone, true,
 		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is shared with nobody who has the other roles", strings.Join(c.Roles, ","))

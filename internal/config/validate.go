@@ -12,12 +12,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/redisdial"
+	"github.com/letswriteabook/realtime/internal/tlsfiles"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -36,7 +36,8 @@ func (c Config) Validate() error {
 	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
 	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
-	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && isRedisURL(c.RedisURL), "REDIS_URL", c.RedisURL)
+	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && c.isRedisURL(), "REDIS_URL", c.RedisURL)
+	check(slices.Contains(redisdial.Modes, c.Redis().Mode), "REDIS_MODE", c.RedisMode)
 	check(c.MongoDBURI == "" || projections.CheckURI(c.MongoDBURI) == nil, "MONGODB_URI", c.MongoDBURI)
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
 		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
@@ -102,12 +103,21 @@ func (c Config) checkFiles() (problems []error) {
 	if _, _, err := c.Tokens(); err != nil {
 		problems = append(problems, err)
 	}
+	problems = append(problems, c.checkCredentials()...)
 	return problems
 }
 
-func isRedisURL(address string) bool {
-	_, err := redis.ParseURL(address)
-	return err == nil
+// isRedisURL reports whether the address is one for REDIS_MODE.
+func (c Config) isRedisURL() bool {
+	place := c.Redis()
+	if !slices.Contains(redisdial.Modes, place.Mode) {
+		place.Mode = redisdial.Single
+	}
+	if place.MasterName == "" {
+		place.MasterName = "any" // its absence is named elsewhere
+	}
+	place.TLS = tlsfiles.Files{}
+	return place.Check() == nil
 }
 
 // checkOrigins says what is wrong with the origins in more words than the meaning

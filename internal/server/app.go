@@ -157,12 +157,15 @@ func (a *App) openIngest() error {
 		return nil
 	}
 	a.knowIDs()
-	client, err := backends.Redis(a.cfg, a.logger)
+	opened, err := backends.OpenRedis(a.cfg, a.logger)
 	if err != nil {
 		return err
 	}
-	if client != nil {
-		a.parts.onStop("redis connection", func(context.Context) error { return client.Close() })
+	var client *redis.Client
+	if opened != nil {
+		client = opened.Client
+		a.parts.onStop("redis connection", func(context.Context) error { return opened.Close() })
+		a.parts.run("redis primary", opened.Run)
 	}
 	limits := ingest.DefaultConfig()
 	limits.MaxEventBytes = a.cfg.MaxEvent

@@ -37,6 +37,9 @@ var secretSettings = []struct{ name, value string }{
 	{"MONGODB_URI", "mongodb://127.0.0.1:1/db?serverSelectionTimeoutMS=1&tls=true&tlsCertificateKeyFilePassword=%s"},
 	{"NATS_URL", "nats://u:b@127.0.0.1:1,nats://u:%s@127.0.0.1:1"},
 	{"REDIS_URL", "rediss://user:%s@127.0.0.1:1"},
+	{"REDIS_SENTINEL_PASSWORD", "%s"},
+	{"NATS_PASSWORD", "%s"},
+	{"NATS_TOKEN", "%s"},
 }
 
 // TestEverySecretSettingIsTried: a setting that is marked as a secret is among those that

@@ -24,6 +24,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/filelock"
 	"github.com/letswriteabook/realtime/internal/machine"
 	"github.com/letswriteabook/realtime/internal/natsserver"
+	"github.com/letswriteabook/realtime/internal/redisdial"
 	"github.com/letswriteabook/realtime/operations/doctor"
 	"github.com/letswriteabook/realtime/operations/erasure"
 	"github.com/letswriteabook/realtime/projections"
@@ -66,10 +67,12 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 	}
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	opts, err := redis.ParseURL(cfg.RedisURL)
+	servers, err := redisdial.New(cfg.Redis(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, config.Wrong("REDIS_URL", cfg.RedisURL))}
 	}
+	defer servers.Close()
+	opts := servers.Options()
 	opts.MaxRetries, opts.DialTimeout = -1, probeTimeout
 	backends.RouteDrivers(slog.New(slog.DiscardHandler))
 	client := redis.NewClient(opts)

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/letswriteabook/realtime/internal/redisdial"
+	"github.com/letswriteabook/realtime/internal/tlsfiles"
+)
+
+// Redis returns where Redis is.
+func (c Config) Redis() redisdial.Config {
+	return redisdial.Config{
+		URL: c.RedisURL, Mode: redisdial.Mode(c.RedisMode), MasterName: c.RedisMaster,
+		SentinelUser: c.RedisWatchers, SentinelPassword: c.RedisWatch,
+		TLS: tlsfiles.Files{CA: c.RedisCA, Cert: c.RedisCert, Key: c.RedisKey},
+	}
+}
+
+// NATSTLS returns the files for TLS with NATS.
+func (c Config) NATSTLS() tlsfiles.Files {
+	return tlsfiles.Files{CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey}
+}
+
+// checkCredentials reads the files that connections to the backends need.
+func (c Config) checkCredentials() (problems []error) {
+	wrong := func(name string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	wrong("REDIS_TLS_*_FILE", c.Redis().TLS.Check())
+	wrong("NATS_TLS_*_FILE", c.NATSTLS().Check())
+	if c.NATSCreds != "" {
+		wrong("NATS_CREDS_FILE", holds(c.NATSCreds, func(text []byte) error {
+			_, err := nkeys.ParseDecoratedUserNKey(text)
+			return err
+		}))
+	}
+	if c.NATSNkey != "" {
+		wrong("NATS_NKEY_FILE", holds(c.NATSNkey, func(text []byte) error {
+			_, err := nkeys.ParseDecoratedNKey(text)
+			return err
+		}))
+	}
+	return problems
+}
+
+// holds reports what is wrong with a file of credentials, and shows nothing of it.
+func holds(file string, parse func([]byte) error) error {
+	text, err := readBounded(file)
+	if err != nil {
+		return err
+	}
+	if parse(text) != nil {
+		return fmt.Errorf("%s has no seed of a user in it", file)
+	}
+	return nil
+}
+
+// conflictingCredentials finds users and files that have no effect, or exclude each other.
+func (c Config) conflictingCredentials(add func(is, legal bool, format string, args ...any)) {
+	ways := 0
+	for _, way := range []string{c.NATSCreds, c.NATSNkey, c.NATSUser, c.NATSToken} {
+		if way != "" {
+			ways++
+		}
+	}
+	add(ways > 1, false, "more than one of NATS_CREDS_FILE, NATS_NKEY_FILE, NATS_USER and NATS_TOKEN is set: NATS takes one of them")
+	add((c.NATSUser == "") != (c.NATSPassword == ""), false, "NATS_USER and NATS_PASSWORD are needed together")
+	add(c.RedisURL != "" && c.Redis().Mode == redisdial.Sentinel && c.RedisMaster == "", false,
+		"REDIS_MODE is sentinel and REDIS_SENTINEL_MASTER is empty: Sentinels are asked for a primary by its name")
+}
