@@ -72,22 +72,31 @@ func (p Packet) frame() engineio.Frame {
 // EncodeEvent returns the Engine.IO packet of an event in the default
 // namespace, for [Socket.Offer]. Each payload must be valid JSON.
 func EncodeEvent(name string, payload ...json.RawMessage) []byte {
-	quoted := quote(name)
-	size := len("42[]") + len(quoted)
+	size := len("42[]") + len(name) + len(`""`)
 	for _, argument := range payload {
 		size += len(",") + len(argument)
 	}
 	packet := append(make([]byte, 0, size), byte(engineio.PacketMessage), byte(PacketEvent), '[')
-	packet = append(packet, quoted...)
+	packet = appendQuoted(packet, name)
 	for _, argument := range payload {
 		packet = append(append(packet, ','), argument...)
 	}
 	return append(packet, ']')
 }
 
-func quote(text string) json.RawMessage {
-	quoted, _ := json.Marshal(text) // a string always marshals
-	return quoted
+func quote(text string) json.RawMessage { return appendQuoted(nil, text) }
+
+// appendQuoted appends a text as a JSON string, as [json.Marshal] writes it. The names of
+// events need no escapes as a rule, and then nothing is allocated.
+func appendQuoted(dst []byte, text string) []byte {
+	for i := range len(text) {
+		switch char := text[i]; {
+		case char < ' ', char > '~', char == '"', char == '\\', char == '<', char == '>', char == '&':
+			quoted, _ := json.Marshal(text) // a string always marshals
+			return append(dst, quoted...)
+		}
+	}
+	return append(append(append(dst, '"'), text...), '"')
 }
 
 func appendArray(dst []byte, values []json.RawMessage) []byte {

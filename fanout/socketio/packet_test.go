@@ -151,3 +151,18 @@ func BenchmarkEncodeEvent(b *testing.B) {
 		socketio.EncodeEvent("novel.domain-event", payload)
 	}
 }
+
+// The name of an event is quoted as encoding/json does it.
+func TestEncodeEventQuotesNames(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"", "novel.domain-event", `a"b`, `a\b`, "a<b>&c", "ä", "\u2028", "\x00\x1f", "\xff", "~ !"} {
+		quoted, err := json.Marshal(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "42[" + string(quoted) + `,{"n":1}]`
+		if got := socketio.EncodeEvent(name, json.RawMessage(`{"n":1}`)); string(got) != want {
+			t.Errorf("%q gives %s, want %s", name, got, want)
+		}
+	}
+}
