@@ -34,9 +34,9 @@ var (
 	// when no [Log.Consume] of that name has ever run on this stream.
 	ErrNoConsumer = errors.New("no such consumer")
 
-	// ErrOldServer is returned by [Open] when the NATS server cannot answer ranged
+	// errOldServer is returned by [Open] when the NATS server cannot answer ranged
 	// reads. A retry does not help.
-	ErrOldServer = errors.New("NATS server 2.11 or later is needed")
+	errOldServer = errors.New("NATS server 2.11 or later is needed")
 
 	// ErrConnect is returned by [Connect] when the server cannot be reached or
 	// refuses the connection.

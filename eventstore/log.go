@@ -92,7 +92,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 			cfg.MaxEventBytes, limit-headerReserveBytes, limit)
 	}
 	if version := conn.ConnectedServerVersion(); tooOld(version) {
-		return nil, fmt.Errorf("open log: %w, this is %s", ErrOldServer, version)
+		return nil, fmt.Errorf("open log: %w, this is %s", errOldServer, version)
 	}
 	js, err := jetstream.New(conn)
 	if err != nil {

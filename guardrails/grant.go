@@ -14,8 +14,8 @@ import (
 const (
 	// ScopePublish is the scope that publishing takes.
 	ScopePublish = "publish"
-	// ExpiryWarning is how long before the end of its grant a client is warned.
-	ExpiryWarning = 30 * time.Second
+	// expiryWarning is how long before the end of its grant a client is warned.
+	expiryWarning = 30 * time.Second
 	// Never is the wait for what does not happen.
 	Never = time.Duration(math.MaxInt64)
 )
@@ -111,7 +111,7 @@ func (g Grant) given() Decision {
 }
 
 // Expiry returns how long it is until the bearer is to be warned, which is
-// [ExpiryWarning] before the end, and until the end. Neither is negative: zero
+// expiryWarning before the end, and until the end. Neither is negative: zero
 // means now. Of the [Open] grant both are [Never]. Clocks get set: ask again
 // when the time has come.
 func (g Grant) Expiry(now time.Time) (warnIn, endIn time.Duration) {
@@ -119,5 +119,5 @@ func (g Grant) Expiry(now time.Time) (warnIn, endIn time.Duration) {
 		return Never, Never
 	}
 	endIn = max(g.ExpiresAt.Sub(now), 0)
-	return max(endIn-ExpiryWarning, 0), endIn
+	return max(endIn-expiryWarning, 0), endIn
 }

@@ -133,8 +133,8 @@ func (o origin) checkSent() error {
 	switch {
 	case o.scheme == "file":
 		return errors.New("local files of anybody send null, and not file://, so that they cannot be listed; * allows them with all others")
-	case len(o.String()) > MaxOriginBytes:
-		return fmt.Errorf("an origin of more than %d bytes is refused", MaxOriginBytes)
+	case len(o.String()) > maxOriginBytes:
+		return fmt.Errorf("an origin of more than %d bytes is refused", maxOriginBytes)
 	case strings.HasPrefix(o.host, "["), defaultPorts[o.scheme] == "":
 		return nil // an address, or the page of a program such as app://. whose host is no name
 	case len(o.host) > maxHostBytes:

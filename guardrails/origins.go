@@ -113,9 +113,9 @@ func (o Origins) WithOwn(urls string) (Origins, error) {
 // Any reports whether every origin may open a socket.
 func (o Origins) Any() bool { return o.any }
 
-// MaxOriginBytes is the longest Origin that is allowed, also where all are: it is
+// longestOrigin is the longest Origin that is allowed, also where all are: it is
 // kept with each socket, and counted.
-const MaxOriginBytes = 256
+const longestOrigin = 256
 
 // Decide decides about the values of a request's Origin header, empty when the
 // request had none, and of its Host.
@@ -132,7 +132,7 @@ func (o Origins) Decide(origin, host string) Decision {
 // Host counts only where it cannot be the name of somebody else that was made to
 // resolve to this service (DNS rebinding): as an address, or as localhost.
 func (o Origins) Standing(origin, host string) Standing {
-	if len(origin) > MaxOriginBytes {
+	if len(origin) > longestOrigin {
 		return StandingRefused
 	}
 	if origin == "" {

@@ -10,9 +10,9 @@ import (
 const (
 	// MaxIDBytes is the length of the longest id of an envelope.
 	MaxIDBytes = 128
-	// MaxDepth is how deep an envelope may nest, itself included: MongoDB stores
+	// maxDepth is how deep an envelope may nest, itself included: MongoDB stores
 	// at most 100 levels, and a stored document adds some of its own.
-	MaxDepth = 90
+	maxDepth = 90
 )
 
 // Decode reads and validates one envelope of at most maxBytes.
@@ -51,8 +51,8 @@ func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
 	if err != nil {
 		return Envelope{}, err
 	}
-	if depth > MaxDepth {
-		return Envelope{}, reject(ReasonSchemaViolation, "nested %d levels deep: at most %d are allowed", depth, MaxDepth)
+	if depth > maxDepth {
+		return Envelope{}, reject(ReasonSchemaViolation, "nested %d levels deep: at most %d are allowed", depth, maxDepth)
 	}
 	envelope := Envelope{
 		Version:  Version,

@@ -16,9 +16,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 )
 
-// DefaultDatabase is used when the connection string names no database, as MongoDB's
+// defaultDatabase is used when the connection string names no database, as MongoDB's
 // drivers for JavaScript do, which the workers use.
-const DefaultDatabase = "test"
+const defaultDatabase = "test"
 
 const srvScheme = "mongodb+srv://"
 
@@ -38,7 +38,7 @@ func CheckURI(uri string) error {
 }
 
 // Connect returns the database that the connection string names, or
-// [DefaultDatabase]. It does not
+// defaultDatabase. It does not
 // wait for MongoDB, which may be down. The client's goroutines run until its
 // Disconnect, which is the caller's to call.
 // It returns [ErrInvalidURI] for a string that the driver does not take.
@@ -77,7 +77,7 @@ func ConnectLogged(uri string, logger *slog.Logger) (*mongo.Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidURI, err)
 	}
-	return client.Database(cmp.Or(parsed.Database, DefaultDatabase)), nil
+	return client.Database(cmp.Or(parsed.Database, defaultDatabase)), nil
 }
 
 // NamesDatabase reports whether a connection string that [Connect] takes names a

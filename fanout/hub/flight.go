@@ -88,7 +88,7 @@ func (f *flights) join(by asker, key string, read func(context.Context) (any, er
 	})
 	if !running {
 		cancel()
-		return nil, ErrStopped
+		return nil, errStopped
 	}
 	f.underWay[key] = started
 	return started, nil

@@ -16,9 +16,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErrStopped is returned for a request to a hub that has stopped. A retry does
+// errStopped is returned for a request to a hub that has stopped. A retry does
 // not help.
-var ErrStopped = errors.New("the hub has stopped")
+var errStopped = errors.New("the hub has stopped")
 
 // Config sets the pace of the hub. The zero value is not usable; see
 // [DefaultConfig].
@@ -194,7 +194,7 @@ func (h *Hub) enter(jobID, client string) (*room, error) {
 		target = newRoom(jobID, h.erased.of(jobID))
 		before := h.leaving[jobID]
 		if !h.persist("room", func(ctx context.Context) { h.open(ctx, target, before, client) }) {
-			return nil, ErrStopped
+			return nil, errStopped
 		}
 		h.rooms[jobID] = target
 	}

@@ -133,13 +133,13 @@ func (c *checker) result() CheckReport {
 }
 
 // CheckChannel reads what workers publish in Redis until ctx ends, and says what a
-// gateway would refuse of it. It publishes nothing. The error is [ErrRedisURL], or
+// gateway would refuse of it. It publishes nothing. The error is errRedisURL, or
 // says that Redis did not answer; the report has what was read before.
 func CheckChannel(ctx context.Context, place redisdial.Config, check Check) (CheckReport, error) {
 	checker := newChecker(check)
 	servers, err := redisdial.New(place, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return checker.result(), ErrRedisURL
+		return checker.result(), errRedisURL
 	}
 	defer servers.Close()
 	connection := redis.NewClient(servers.Options())

@@ -18,9 +18,9 @@ import (
 	"github.com/letswriteabook/realtime/publisher"
 )
 
-// ErrRedisURL is returned for an address that is no Redis URL. A retry does not
+// errRedisURL is returned for an address that is no Redis URL. A retry does not
 // help.
-var ErrRedisURL = errors.New("want a Redis address such as redis://localhost:6379")
+var errRedisURL = errors.New("want a Redis address such as redis://localhost:6379")
 
 // Batch says how [PublishLines] publishes.
 type Batch struct {
@@ -42,7 +42,7 @@ type Batch struct {
 func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, complaints io.Writer) (err error) {
 	servers, err := redisdial.New(batch.Redis, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return ErrRedisURL
+		return errRedisURL
 	}
 	defer servers.Close()
 	connection := redis.NewClient(servers.Options())

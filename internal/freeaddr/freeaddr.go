@@ -17,8 +17,8 @@ const (
 	portAttempts = 200
 )
 
-// ErrNoPort is returned when no free port was found. A retry may help.
-var ErrNoPort = errors.New("found no free port")
+// errNoPort is returned when no free port was found. A retry may help.
+var errNoPort = errors.New("found no free port")
 
 // taken are the ports that this process has given out, so that two never get the same
 // one while who wants it has not started yet.
@@ -28,7 +28,7 @@ var taken = struct {
 }{ports: map[int]bool{}}
 
 // New returns a loopback address that nobody listens on, and that outgoing connections
-// do not take while who listens there is away. It fails with [ErrNoPort].
+// do not take while who listens there is away. It fails with errNoPort.
 func New() (string, error) {
 	taken.Lock()
 	defer taken.Unlock()
@@ -48,5 +48,5 @@ func New() (string, error) {
 		taken.ports[port] = true
 		return address, nil
 	}
-	return "", ErrNoPort
+	return "", errNoPort
 }

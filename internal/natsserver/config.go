@@ -21,15 +21,15 @@ type Config struct {
 	SyncAlways bool
 	// SyncInterval is the time between two writes of the page cache to disk:
 	// what a power loss can take. A process that dies alone loses nothing.
-	// Zero means [DefaultSyncInterval].
+	// Zero means defaultSyncInterval.
 	SyncInterval time.Duration
 	// Logger receives what the server has to say; nil discards it.
 	Logger *slog.Logger
 }
 
-// DefaultSyncInterval bounds what a power loss takes when SyncAlways is off.
+// defaultSyncInterval bounds what a power loss takes when SyncAlways is off.
 // The server's own default is two minutes.
-const DefaultSyncInterval = 10 * time.Second
+const defaultSyncInterval = 10 * time.Second
 
 // MaxPayloadBytes is the largest message the server takes: the largest event
 // that may be configured, its headers, and room for a dead letter of one that

@@ -21,8 +21,8 @@ var (
 	// ErrFolderInUse is returned by [Start] when another server, in this or
 	// another process, holds the data folder. A retry helps once that one ended.
 	ErrFolderInUse = errors.New("data folder is in use by another server")
-	// ErrStart is returned by [Start] when nats-server refused to start.
-	ErrStart = errors.New("nats-server did not start")
+	// errStart is returned by [Start] when nats-server refused to start.
+	errStart = errors.New("nats-server did not start")
 )
 
 // startTimeout is how long the server may take to recover its streams. Reading
@@ -54,7 +54,7 @@ type Server struct {
 
 // Start runs a server on the folder and returns once it takes connections.
 //
-// It returns [ErrFolderInUse] when the folder has another owner, [ErrStart]
+// It returns [ErrFolderInUse] when the folder has another owner, errStart
 // when nats-server refused, and an error that matches syscall.EADDRINUSE when
 // the port is taken.
 func Start(cfg Config) (*Server, error) {
@@ -159,7 +159,7 @@ func run(cfg Config) (*server.Server, error) {
 	}
 	instance, err := server.NewServer(opts)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrStart, err)
+		return nil, fmt.Errorf("%w: %w", errStart, err)
 	}
 	sink := &serverLog{logger: cfg.Logger}
 	instance.SetLoggerV2(sink, false, false, false)
@@ -174,7 +174,7 @@ func run(cfg Config) (*server.Server, error) {
 	if failure == "" {
 		failure = fmt.Sprintf("not ready after %s", startTimeout)
 	}
-	return nil, fmt.Errorf("%w: %s", ErrStart, failure)
+	return nil, fmt.Errorf("%w: %s", errStart, failure)
 }
 
 // options translates the config.
@@ -190,7 +190,7 @@ func options(cfg Config) (*server.Options, error) {
 		MaxPayload:        MaxPayloadBytes,
 	}
 	if opts.SyncInterval == 0 {
-		opts.SyncInterval = DefaultSyncInterval
+		opts.SyncInterval = defaultSyncInterval
 	}
 	if cfg.Listen == "" {
 		return opts, nil

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// MinSecretBytes is the length of the shortest accepted secret: the size of the
+// minSecretBytes is the length of the shortest accepted secret: the size of the
 // hash of HS256, as RFC 7518, section 3.2 demands.
-const MinSecretBytes = 32
+const minSecretBytes = 32
 
 // maxLeeway bounds Config.Leeway: past it, the clocks are what needs mending.
 const maxLeeway = 10 * time.Minute
@@ -21,7 +21,7 @@ type Config struct {
 	// JWKSURL is where the issuer publishes its public keys, as a JSON Web Key
 	// Set (RFC 7517, section 5). It must be https, but for a loopback host.
 	JWKSURL string
-	// HMACSecret is the secret shared with the issuer, at least [MinSecretBytes]
+	// HMACSecret is the secret shared with the issuer, at least minSecretBytes
 	// of them. Whoever can verify with it can also sign.
 	HMACSecret []byte
 	// Issuer is what iss must be, exactly.
@@ -69,8 +69,8 @@ func (c Config) Validate() error {
 		return errors.New("token: Audience is empty, must be set")
 	case c.Leeway < 0 || c.Leeway > maxLeeway:
 		return fmt.Errorf("token: Leeway is %s, must be 0 to %s", c.Leeway, maxLeeway)
-	case c.JWKSURL == "" && len(c.HMACSecret) < MinSecretBytes:
-		return fmt.Errorf("token: HMACSecret has %d bytes, must have at least %d", len(c.HMACSecret), MinSecretBytes)
+	case c.JWKSURL == "" && len(c.HMACSecret) < minSecretBytes:
+		return fmt.Errorf("token: HMACSecret has %d bytes, must have at least %d", len(c.HMACSecret), minSecretBytes)
 	case c.JWKSURL == "":
 		return nil
 	}

@@ -19,8 +19,8 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// ErrFailed is returned when a scenario failed or a budget was exceeded.
-var ErrFailed = errors.New("the load test failed")
+// errFailed is returned when a scenario failed or a budget was exceeded.
+var errFailed = errors.New("the load test failed")
 
 // stopTimeout bounds the orderly stop of a gateway between two stages.
 const stopTimeout = 20 * time.Second
@@ -50,7 +50,7 @@ type run struct {
 	summary  suite.Summary
 }
 
-// Run loads every configuration, one after the other. The error matches [ErrFailed]
+// Run loads every configuration, one after the other. The error matches errFailed
 // when something did not hold; the reports are there then, too.
 func Run(ctx context.Context, o Options) (err error) {
 	dir, err := os.MkdirTemp("", "realtime-lab baseline-")
@@ -78,7 +78,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%w: %d scenarios", ErrFailed, failed)
+		return fmt.Errorf("%w: %d scenarios", errFailed, failed)
 	}
 	return nil
 }

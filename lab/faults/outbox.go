@@ -15,9 +15,9 @@ import (
 	"github.com/letswriteabook/realtime/publisher"
 )
 
-// ErrFull is returned by [Outbox.Publish] when the outbox holds as much as it may.
+// errFull is returned by [Outbox.Publish] when the outbox holds as much as it may.
 // A retry helps once the receipts come again.
-var ErrFull = errors.New("outbox is full")
+var errFull = errors.New("outbox is full")
 
 // receiptTimeout is how soon the producer repeats what has no receipt: sooner than
 // is its default, so that rows end sooner.
@@ -95,14 +95,14 @@ func (o *Outbox) close() {
 	_ = o.client.Close()
 }
 
-// Publish takes one event of the job, of about size bytes. It returns [ErrFull]
+// Publish takes one event of the job, of about size bytes. It returns errFull
 // at the bound, and blocks for nothing.
 func (o *Outbox) Publish(job string, size int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.pending) >= o.limit {
 		o.refused++
-		return ErrFull
+		return errFull
 	}
 	now, number := time.Now(), o.counts[job]
 	envelope, err := messaging.NewDomain(job, map[string]any{

@@ -11,9 +11,9 @@ import (
 // EventStream is the stream of the log, whose leader the drills look for.
 const EventStream = "NOVEL_EVENTS"
 
-// ErrNoLeader is returned when no node leads the stream. A retry helps after an
+// errNoLeader is returned when no node leads the stream. A retry helps after an
 // election, if a majority of the nodes runs.
-var ErrNoLeader = errors.New("no node leads the stream")
+var errNoLeader = errors.New("no node leads the stream")
 
 // Leader returns the number of the node that leads the log, which is what that
 // node says of itself: the others may believe in an older one.
@@ -27,7 +27,7 @@ func (l *Lab) Leader(ctx context.Context) (int, error) {
 			return i, nil
 		}
 	}
-	return 0, ErrNoLeader
+	return 0, errNoLeader
 }
 
 // AwaitLeader waits until a node leads the log.

@@ -13,9 +13,9 @@ import (
 )
 
 var (
-	// ErrEpochChanged is returned when the log was restored or made anew during a
+	// errEpochChanged is returned when the log was restored or re-created during a
 	// rebuild. A repeat starts over.
-	ErrEpochChanged = errors.New("the log has begun a new epoch")
+	errEpochChanged = errors.New("the log has begun a new epoch")
 
 	// ErrBusy is returned by [Rebuild.Swap] when the live consumer did not come to
 	// rest, or the shadow not up with it, in time. Nothing was changed; a later
@@ -190,7 +190,7 @@ func (r *Rebuild) reach(ctx context.Context, step, epoch string, target uint64) 
 		default:
 			now, err := r.log.State(ctx)
 			if err == nil && now.Epoch != epoch {
-				return fmt.Errorf("rebuild %s: %w", r.model.Name(), ErrEpochChanged)
+				return fmt.Errorf("rebuild %s: %w", r.model.Name(), errEpochChanged)
 			}
 			r.report(Progress{Step: step, Done: min(state.Floor, target), Total: target})
 			if state.Floor >= target {

@@ -60,7 +60,7 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 			return Report{}, err
 		}
 		if now.Epoch != extent.Epoch {
-			return Report{}, fmt.Errorf("verify %s: %w", r.model.Name(), ErrEpochChanged)
+			return Report{}, fmt.Errorf("verify %s: %w", r.model.Name(), errEpochChanged)
 		}
 		if err := audit.Match(ctx, now.FirstSequence); err != nil {
 			return Report{}, err

@@ -81,7 +81,7 @@ func (r *Refused) Error() string {
 }
 
 // Dial connects, and returns when the namespace is joined. It returns a [*Refused]
-// when the service refuses, and matches [ErrProtocol] when it is no such service;
+// when the service refuses, and matches errProtocol when it is no such service;
 // ctx bounds the handshake and not the socket.
 func Dial(ctx context.Context, cfg Config) (*Socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
@@ -158,7 +158,7 @@ func (s *Socket) join(cfg Config) error {
 	}
 	var intervals struct{ PingInterval, PingTimeout int64 }
 	if len(packet) == 0 || packet[0] != '0' || json.Unmarshal(packet[1:], &intervals) != nil {
-		return fmt.Errorf("%w: no open packet: %.64q", ErrProtocol, packet)
+		return fmt.Errorf("%w: no open packet: %.64q", errProtocol, packet)
 	}
 	s.patience = time.Duration(intervals.PingInterval+intervals.PingTimeout) * time.Millisecond
 	auth := maps.Clone(cfg.Auth)
@@ -192,11 +192,11 @@ func (s *Socket) join(cfg Config) error {
 		case strings.HasPrefix(string(packet), "44"):
 			refused := &Refused{}
 			if err := json.Unmarshal(packet[2:], refused); err != nil {
-				return fmt.Errorf("%w: connect_error %.64q", ErrProtocol, packet)
+				return fmt.Errorf("%w: connect_error %.64q", errProtocol, packet)
 			}
 			return refused
 		default:
-			err = fmt.Errorf("%w: before CONNECT is answered: %.64q", ErrProtocol, packet)
+			err = fmt.Errorf("%w: before CONNECT is answered: %.64q", errProtocol, packet)
 		}
 		if err != nil {
 			return err
@@ -207,7 +207,7 @@ func (s *Socket) join(cfg Config) error {
 func (s *Socket) joined(answer []byte) error {
 	var session struct{ SID, PID string }
 	if err := json.Unmarshal(answer, &session); err != nil {
-		return fmt.Errorf("%w: answer to CONNECT %.64q", ErrProtocol, answer)
+		return fmt.Errorf("%w: answer to CONNECT %.64q", errProtocol, answer)
 	}
 	s.sid = session.SID
 	s.recovered = session.PID != "" && session.PID == s.recovery.PID

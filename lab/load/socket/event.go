@@ -20,7 +20,7 @@ type Event struct {
 func (e Event) Args() ([]json.RawMessage, error) {
 	var args []json.RawMessage
 	if err := json.Unmarshal(e.args, &args); err != nil || len(args) == 0 {
-		return nil, fmt.Errorf("%w: event %.64q", ErrProtocol, e.args)
+		return nil, fmt.Errorf("%w: event %.64q", errProtocol, e.args)
 	}
 	return args[1:], nil
 }
@@ -32,7 +32,7 @@ func (e Event) Decode(v any) error {
 		return err
 	}
 	if len(args) == 0 {
-		return fmt.Errorf("%w: event %s has no argument", ErrProtocol, e.Name)
+		return fmt.Errorf("%w: event %s has no argument", errProtocol, e.Name)
 	}
 	if err := json.Unmarshal(args[0], v); err != nil {
 		return fmt.Errorf("decode event %s: %w", e.Name, err)
@@ -67,7 +67,7 @@ func parseEvent(text []byte, at time.Time) (Event, error) {
 			return Event{Name: name, Received: at, args: bytes.Clone(text)}, nil
 		}
 	}
-	return Event{}, fmt.Errorf("%w: event %.64q", ErrProtocol, text)
+	return Event{}, fmt.Errorf("%w: event %.64q", errProtocol, text)
 }
 
 // mayHaveOffset reports whether the last argument is a string.

@@ -29,7 +29,7 @@ func TestParseEvent(t *testing.T) {
 	}
 	for _, test := range tests {
 		event, err := parseEvent([]byte(test.text), time.Time{})
-		if (err != nil) != test.bad || err != nil && !errors.Is(err, ErrProtocol) {
+		if (err != nil) != test.bad || err != nil && !errors.Is(err, errProtocol) {
 			t.Errorf("%s: %v", test.text, err)
 			continue
 		}

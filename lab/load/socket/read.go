@@ -47,7 +47,7 @@ func (s *Socket) readOne() error {
 		return err
 	}
 	if kind != websocket.TextMessage {
-		return fmt.Errorf("%w: a binary message", ErrProtocol)
+		return fmt.Errorf("%w: a binary message", errProtocol)
 	}
 	return s.take(packet.Bytes(), time.Now())
 }
@@ -60,7 +60,7 @@ func (s *Socket) receive() ([]byte, error) {
 
 func (s *Socket) take(packet []byte, at time.Time) error {
 	if len(packet) == 0 {
-		return fmt.Errorf("%w: empty", ErrProtocol)
+		return fmt.Errorf("%w: empty", errProtocol)
 	}
 	switch packet[0] {
 	case '1':
@@ -77,7 +77,7 @@ func (s *Socket) take(packet []byte, at time.Time) error {
 	case '6':
 		return nil
 	}
-	return fmt.Errorf("%w: %.64q", ErrProtocol, packet)
+	return fmt.Errorf("%w: %.64q", errProtocol, packet)
 }
 
 func (s *Socket) takeMessage(kind byte, text []byte, at time.Time) error {
@@ -93,7 +93,7 @@ func (s *Socket) takeMessage(kind byte, text []byte, at time.Time) error {
 	case '3':
 		return s.answer(text)
 	default:
-		return fmt.Errorf("%w: %.64q", ErrProtocol, "4"+string(kind)+string(text))
+		return fmt.Errorf("%w: %.64q", errProtocol, "4"+string(kind)+string(text))
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *Socket) answer(text []byte) error {
 	id, text := cutNumber(text)
 	var args []json.RawMessage
 	if err := json.Unmarshal(text, &args); err != nil {
-		return fmt.Errorf("%w: acknowledgement %.64q", ErrProtocol, text)
+		return fmt.Errorf("%w: acknowledgement %.64q", errProtocol, text)
 	}
 	s.mu.Lock()
 	waiting := s.acks[id]

@@ -13,8 +13,8 @@ import (
 )
 
 var (
-	// ErrProtocol is matched when the server says something that it must not.
-	ErrProtocol = errors.New("unexpected packet")
+	// errProtocol is matched when the server says something that it must not.
+	errProtocol = errors.New("unexpected packet")
 	// ErrEnded is matched by what a socket returns once it has ended; the error says
 	// how. Dialling again helps.
 	ErrEnded = errors.New("socket has ended")
