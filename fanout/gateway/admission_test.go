@@ -10,38 +10,26 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// refusedData is what stands beside the message of a refused handshake.
-type refusedData struct {
-	Code         messaging.Code `json:"code"`
-	Limit        *int           `json:"limit"`
-	Current      *int           `json:"current"`
-	RetryAfterMs *int           `json:"retryAfterMs"`
-}
-
 // refused connects from an origin and returns why that was refused.
-func (s *stage) refused(origin string) (string, refusedData) {
+func (s *stage) refused(origin string) (string, messaging.Problem) {
 	s.t.Helper()
-	socket := s.dialSocket(origin, 0)
+	transport := s.dialSocket(origin, 0)
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	started := time.Now()
-	_, err := socket.Connect(ctx, nil)
-	var refusal *testkit.SocketRefusal
+	_, err := transport.Connect(ctx, nil)
+	var refusal *socket.Refused
 	if !errors.As(err, &refusal) {
 		s.t.Fatalf("connected, error %v", err)
 	}
 	if took := time.Since(started); took > 5*time.Second {
 		s.t.Errorf("refused after %s", took)
 	}
-	var data refusedData
-	if err := json.Unmarshal(refusal.Data, &data); err != nil {
-		s.t.Fatal(err)
-	}
-	return refusal.Message, data
+	return refusal.Message, refusal.Data
 }
 
 func TestOrigins(t *testing.T) {

@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -52,11 +53,11 @@ type client interface {
 // socketClient is a client over Socket.IO.
 type socketClient struct {
 	t testing.TB
-	*testkit.Socket
+	*socket.Socket
 }
 
 // dialSocket opens a transport; the test's cleanup closes it.
-func (s *stage) dialSocket(origin string, queueLength int) *testkit.Socket {
+func (s *stage) dialSocket(origin string, queueLength int) *socket.Socket {
 	s.t.Helper()
 	header := http.Header{}
 	if origin != "" {
@@ -64,12 +65,12 @@ func (s *stage) dialSocket(origin string, queueLength int) *testkit.Socket {
 	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	socket, err := testkit.SocketDialer{NetDial: s.dial, QueueLength: queueLength}.Dial(ctx, s.url+"/ws", header)
+	conn, err := socket.Open(ctx, socket.Config{Endpoint: s.url + "/ws", Header: header, NetDial: s.dial, Queue: cmp.Or(queueLength, 1024)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(socket.Kill)
-	return socket
+	s.t.Cleanup(conn.Kill)
+	return conn
 }
 
 // connect opens a socket in the default namespace.
@@ -142,16 +143,26 @@ func (c *socketClient) next() message {
 	return decode(c.t, event)
 }
 
-func decode(t testing.TB, event testkit.SocketEvent) message {
+func decode(t testing.TB, event socket.Event) message {
 	t.Helper()
 	m := message{Name: event.Name}
-	if len(event.Args) > 0 {
-		m.Raw = string(event.Args[0])
+	if args := argsOf(t, event); len(args) > 0 {
+		m.Raw = string(args[0])
 		if err := event.Decode(&m); err != nil {
 			t.Fatalf("%v: %s", err, m.Raw)
 		}
 	}
 	return m
+}
+
+// argsOf returns the arguments of an event.
+func argsOf(t testing.TB, event socket.Event) []json.RawMessage {
+	t.Helper()
+	args, err := event.Args()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return args
 }
 
 // streamClient is a client over Server-Sent Events.

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -55,7 +55,7 @@ func TestIdleEviction(t *testing.T) {
 					t.Errorf("evicted after %s, want %s", lived, test.after)
 				}
 				// Disconnected by the server: a client does not reconnect by itself.
-				if _, err := c.Next(context.Background()); !errors.Is(err, testkit.ErrSocketDisconnected) {
+				if _, err := c.Next(context.Background()); !errors.Is(err, socket.ErrDisconnected) {
 					t.Errorf("ended with %v", err)
 				}
 				synctest.Wait()

@@ -108,7 +108,7 @@ func TestAddressIsTheClientsOwn(t *testing.T) {
 			}
 		}
 		_, refusal := s.connectWith(nil, from("192.0.2.1"))
-		if refusal == nil || !strings.Contains(string(refusal.Data), string(messaging.CodeAddressConnectionsExceeded)) {
+		if refusal == nil || refusal.Data.Code != messaging.CodeAddressConnectionsExceeded {
 			t.Errorf("refusal %+v", refusal)
 		}
 	})

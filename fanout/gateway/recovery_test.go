@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -100,7 +100,7 @@ func (m *memorySessions) has(id string) bool {
 // is a string.
 type recoverer struct {
 	t        testing.TB
-	socket   *testkit.Socket
+	socket   *socket.Socket
 	sid, pid string
 	offset   string
 	token    string // "mine" unless it matters
@@ -164,7 +164,8 @@ func (c *recoverer) next(log *memoryLog) message {
 		c.t.Fatal(err)
 	}
 	m := decode(c.t, event)
-	if last := event.Args[len(event.Args)-1]; last[0] == '"' {
+	if args := argsOf(c.t, event); args[len(args)-1][0] == '"' {
+		last := args[len(args)-1]
 		c.offset = string(last[1 : len(last)-1])
 	}
 	if m.Name == messaging.EventCaughtUp {

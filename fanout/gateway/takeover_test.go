@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -102,7 +102,7 @@ func TestOneOfRacingRecoveriesWins(t *testing.T) {
 				wait(t, "the socket to be gone", func() bool { return s.snapshot().TotalConnections == 0 })
 			}
 			const racers = 12
-			sockets := make([]*testkit.Socket, racers)
+			sockets := make([]*socket.Socket, racers)
 			for i := range sockets {
 				sockets[i] = s.dialSocket("", 0)
 			}
@@ -149,36 +149,36 @@ func TestFloodOfSessionsEvictsItsOwn(t *testing.T) {
 	sessions := newMemorySessions()
 	sessions.maxBytes = 256 << 10 // where the oldest are dropped, as the real store does it
 	s := setup(t, options{sessions: sessions, sessionBytes: 128 << 10, proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	connect := func(address, pid, offset string) (*testkit.Socket, testkit.SocketConnected) {
+	connect := func(address, pid, offset string) (*socket.Socket, socket.Session) {
 		t.Helper()
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		header := http.Header{"X-Forwarded-For": {address}}
-		socket, err := testkit.SocketDialer{}.Dial(ctx, s.url+"/ws", header)
+		conn, err := socket.Open(ctx, socket.Config{Endpoint: s.url + "/ws", Header: header, Queue: 1024})
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(socket.Kill)
-		connected, err := socket.Connect(ctx, map[string]string{"pid": pid, "offset": offset})
+		t.Cleanup(conn.Kill)
+		connected, err := conn.Connect(ctx, map[string]string{"pid": pid, "offset": offset})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return socket, connected
+		return conn, connected
 	}
 	type visitor struct{ address, pid string }
 	var honest []visitor
 	for i := range 15 {
 		address := fmt.Sprintf("192.0.2.%d", i+1)
-		socket, connected := connect(address, "", "")
-		client := &socketClient{t: t, Socket: socket}
+		conn, connected := connect(address, "", "")
+		client := &socketClient{t: t, Socket: conn}
 		client.subscribe("job")
 		honest = append(honest, visitor{address, connected.PID})
 		client.Kill()
 	}
 	wait(t, "the honest to be gone", func() bool { return s.snapshot().TotalConnections == 0 })
 	for i := range 150 {
-		socket, _ := connect("198.51.100.1", "", "")
-		client := &socketClient{t: t, Socket: socket}
+		conn, _ := connect("198.51.100.1", "", "")
+		client := &socketClient{t: t, Socket: conn}
 		for n := range 10 {
 			client.emit("subscribe", request{JobID: fmt.Sprintf("%0200d-%d", n, i)})
 		}
@@ -227,11 +227,11 @@ func TestFieldsOfRequestsAreBounded(t *testing.T) {
 	if n := s.snapshot().TotalSubscriptions; n != 0 {
 		t.Errorf("%d subscriptions", n)
 	}
-	var refused *testkit.SocketRefusal
+	var refused *socket.Refused
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := s.dialSocket("https://"+strings.Repeat("o", 300), 0).Connect(ctx, nil)
-	if !errors.As(err, &refused) || !strings.Contains(string(refused.Data), string(messaging.CodeOriginNotAllowed)) {
+	if !errors.As(err, &refused) || refused.Data.Code != messaging.CodeOriginNotAllowed {
 		t.Errorf("origin: %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -49,21 +49,21 @@ func bookOf(t *testing.T, until time.Time) book {
 }
 
 // connectWith connects with auth, and returns the refusal if there is one.
-func (s *stage) connectWith(auth any, header http.Header) (*socketClient, *testkit.SocketRefusal) {
+func (s *stage) connectWith(auth any, header http.Header) (*socketClient, *socket.Refused) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
-	socket, err := testkit.SocketDialer{NetDial: s.dial}.Dial(ctx, s.url+"/ws", header)
+	transport, err := socket.Open(ctx, socket.Config{Endpoint: s.url + "/ws", Header: header, NetDial: s.dial, Queue: 1024})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(socket.Kill)
-	_, err = socket.Connect(ctx, auth)
-	var refusal *testkit.SocketRefusal
+	s.t.Cleanup(transport.Kill)
+	_, err = transport.Connect(ctx, auth)
+	var refusal *socket.Refused
 	if err != nil && !errors.As(err, &refusal) {
 		s.t.Fatal(err)
 	}
-	return &socketClient{t: s.t, Socket: socket}, refusal
+	return &socketClient{t: s.t, Socket: transport}, refusal
 }
 
 func TestTokenIsRequired(t *testing.T) {
@@ -88,8 +88,8 @@ func TestTokenIsRequired(t *testing.T) {
 			_, refusal := s.in(t).connectWith(test.auth, test.header)
 			switch {
 			case test.want == "" && refusal != nil:
-				t.Errorf("refused: %s %s", refusal.Message, refusal.Data)
-			case test.want != "" && (refusal == nil || !strings.Contains(string(refusal.Data), string(test.want))):
+				t.Errorf("refused: %s %+v", refusal.Message, refusal.Data)
+			case test.want != "" && (refusal == nil || refusal.Data.Code != test.want):
 				t.Errorf("refusal %+v, want %s", refusal, test.want)
 			}
 		})

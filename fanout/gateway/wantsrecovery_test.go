@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -46,25 +46,25 @@ func TestOffsetsGoToWhoWantsThem(t *testing.T) {
 			s.log.publish("job", 2)
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			socket, err := testkit.SocketDialer{NetDial: s.dial, Query: "recovery=" + test.query}.Dial(ctx, s.url+"/ws", test.header)
+			conn, err := socket.Open(ctx, socket.Config{Endpoint: s.url + "/ws", Header: test.header, NetDial: s.dial, Query: "recovery=" + test.query, Queue: 1024})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(socket.Kill)
-			connected, err := socket.Connect(ctx, test.auth)
+			t.Cleanup(conn.Kill)
+			connected, err := conn.Connect(ctx, test.auth)
 			if err != nil || (connected.PID != "") != test.want {
 				t.Fatalf("pid %q, %v", connected.PID, err)
 			}
-			if err := socket.Emit("subscribe", request{JobID: "job"}); err != nil {
+			if err := conn.Emit("subscribe", request{JobID: "job"}); err != nil {
 				t.Fatal(err)
 			}
 			for name := ""; name != messaging.EventCaughtUp; {
-				event, err := socket.Next(ctx)
+				event, err := conn.Next(ctx)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if name = event.Name; len(event.Args) > 1 != test.want && name != messaging.EventSubscribed {
-					t.Errorf("%s has %d arguments", name, len(event.Args))
+				if name = event.Name; len(argsOf(t, event)) > 1 != test.want && name != messaging.EventSubscribed {
+					t.Errorf("%s has %d arguments", name, len(argsOf(t, event)))
 				}
 			}
 		})
@@ -95,29 +95,29 @@ func TestDeclinedWithAnEarlierSession(t *testing.T) {
 			test.auth["pid"], test.auth["offset"], test.auth["token"] = earlier.pid, earlier.offset, "mine"
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			socket, err := testkit.SocketDialer{NetDial: s.dial, Query: "recovery=" + test.query}.Dial(ctx, s.url+"/ws", nil)
+			conn, err := socket.Open(ctx, socket.Config{Endpoint: s.url + "/ws", NetDial: s.dial, Query: "recovery=" + test.query, Queue: 1024})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(socket.Kill)
-			connected, err := socket.Connect(ctx, test.auth)
+			t.Cleanup(conn.Kill)
+			connected, err := conn.Connect(ctx, test.auth)
 			if err != nil || connected.PID != "" {
 				t.Fatalf("pid %q, %v", connected.PID, err)
 			}
-			if err := socket.Emit("subscribe", request{JobID: "job"}); err != nil {
+			if err := conn.Emit("subscribe", request{JobID: "job"}); err != nil {
 				t.Fatal(err)
 			}
 			events := 0
 			for name := ""; name != messaging.EventCaughtUp; {
-				event, err := socket.Next(ctx)
+				event, err := conn.Next(ctx)
 				if err != nil {
 					t.Fatal(err)
 				}
 				if name = event.Name; name == "novel.domain-event" {
 					events++
 				}
-				if len(event.Args) > 1 {
-					t.Errorf("%s has %d arguments", name, len(event.Args))
+				if len(argsOf(t, event)) > 1 {
+					t.Errorf("%s has %d arguments", name, len(argsOf(t, event)))
 				}
 			}
 			if events != 2 {

@@ -10,7 +10,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -92,7 +92,7 @@ func TestErase(t *testing.T) {
 // subscriber is a client that follows one job.
 type subscriber struct {
 	t      *testing.T
-	socket *testkit.Socket
+	socket *socket.Socket
 }
 
 // told is any of the messages that a subscriber looks at.
@@ -106,18 +106,18 @@ func (o *operated) subscribe(job string, since uint64) subscriber {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), patience)
 	defer cancel()
-	socket, err := testkit.DialSocket(ctx, "ws://"+o.address()+"/ws/", nil)
+	conn, err := socket.Open(ctx, socket.Config{Endpoint: "ws://" + o.address() + "/ws/", Queue: 1024})
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	o.t.Cleanup(socket.Close)
-	if _, err := socket.Connect(ctx, nil); err != nil {
+	o.t.Cleanup(conn.Close)
+	if _, err := conn.Connect(ctx, nil); err != nil {
 		o.t.Fatal(err)
 	}
-	if err := socket.Emit("subscribe", map[string]any{"jobId": job, "since": since}); err != nil {
+	if err := conn.Emit("subscribe", map[string]any{"jobId": job, "since": since}); err != nil {
 		o.t.Fatal(err)
 	}
-	s := subscriber{o.t, socket}
+	s := subscriber{o.t, conn}
 	s.expect(messaging.EventSubscribed)
 	return s
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -80,7 +80,7 @@ func (g *gateway) connections() int {
 
 // crowd is many sockets, each subscribed to one job and silent since.
 type crowd struct {
-	sockets  []*testkit.Socket
+	sockets  []*socket.Socket
 	asked    []time.Time // when each asked for its job: its last sign of life is no earlier
 	gathered time.Time
 }
@@ -88,7 +88,7 @@ type crowd struct {
 // gather connects the sockets, a few at once.
 func gather(b *testing.B, g *gateway, sockets, jobs int) *crowd {
 	b.Helper()
-	c := &crowd{sockets: make([]*testkit.Socket, sockets), asked: make([]time.Time, sockets)}
+	c := &crowd{sockets: make([]*socket.Socket, sockets), asked: make([]time.Time, sockets)}
 	var lanes sync.WaitGroup
 	const abreast = 32
 	for lane := range abreast {
@@ -110,20 +110,20 @@ func gather(b *testing.B, g *gateway, sockets, jobs int) *crowd {
 }
 
 func (c *crowd) join(b *testing.B, g *gateway, i int, jobID string) error {
-	socket, err := testkit.SocketDialer{QueueLength: 8}.Dial(b.Context(), g.url("/ws"), nil)
+	conn, err := socket.Open(b.Context(), socket.Config{Endpoint: g.url("/ws"), Queue: 8})
 	if err != nil {
 		return err
 	}
-	c.sockets[i] = socket
-	if _, err := socket.Connect(b.Context(), nil); err != nil {
+	c.sockets[i] = conn
+	if _, err := conn.Connect(b.Context(), nil); err != nil {
 		return err
 	}
 	c.asked[i] = time.Now()
-	if err := socket.Emit(messaging.EventSubscribe, map[string]string{"jobId": jobID}); err != nil {
+	if err := conn.Emit(messaging.EventSubscribe, map[string]string{"jobId": jobID}); err != nil {
 		return err
 	}
 	for {
-		event, err := socket.Next(b.Context())
+		event, err := conn.Next(b.Context())
 		if err != nil || event.Name == messaging.EventCaughtUp {
 			return err
 		}
@@ -137,19 +137,19 @@ func (c *crowd) evicted(b *testing.B, timeout time.Duration) []time.Duration {
 	b.Helper()
 	late := make([]time.Duration, len(c.sockets))
 	var all sync.WaitGroup
-	for i, socket := range c.sockets {
+	for i, conn := range c.sockets {
 		all.Go(func() { // ends with the socket
 			for {
-				event, err := socket.Next(b.Context())
+				event, err := conn.Next(b.Context())
 				if err != nil {
 					b.Errorf("socket %d: %v, without a word", i, err)
 					return
 				}
-				if event.Name == messaging.EventError && strings.Contains(string(event.Args[0]), string(messaging.CodeIdleTimeout)) {
+				if event.Name == messaging.EventError && strings.Contains(string(event.Text()), string(messaging.CodeIdleTimeout)) {
 					break
 				}
 			}
-			<-socket.Ended()
+			<-conn.Ended()
 			late[i] = time.Since(c.asked[i]) - timeout
 		})
 	}
@@ -162,9 +162,9 @@ func (c *crowd) evicted(b *testing.B, timeout time.Duration) []time.Duration {
 }
 
 func (c *crowd) leave() {
-	for _, socket := range c.sockets {
-		if socket != nil {
-			socket.Kill()
+	for _, conn := range c.sockets {
+		if conn != nil {
+			conn.Kill()
 		}
 	}
 }

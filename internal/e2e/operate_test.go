@@ -19,7 +19,7 @@ import (
 	mongooptions "go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/letswriteabook/realtime/internal/devstack"
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -196,21 +196,21 @@ func TestBackupDeleteRestore(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	socket, err := testkit.DialSocket(ctx, "ws://"+o.address()+"/ws/", nil)
+	conn, err := socket.Open(ctx, socket.Config{Endpoint: "ws://" + o.address() + "/ws/", Queue: 1024})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(socket.Close)
-	if _, err := socket.Connect(ctx, nil); err != nil {
+	t.Cleanup(conn.Close)
+	if _, err := conn.Connect(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := socket.Emit("subscribe", map[string]any{"jobId": "job", "since": 43}); err != nil {
+	if err := conn.Emit("subscribe", map[string]any{"jobId": "job", "since": 43}); err != nil {
 		t.Fatal(err)
 	}
 	var sequences []uint64
 	next := func() string {
 		t.Helper()
-		e, err := socket.Next(ctx)
+		e, err := conn.Next(ctx)
 		if err != nil {
 			t.Fatalf("after %d events: %v", len(sequences), err)
 		}
@@ -293,7 +293,7 @@ func TestBackupDeleteRestore(t *testing.T) {
 		t.Errorf("backup of a folder in use: status %d, %s", r.code, r.reason())
 	}
 	// A socket that resumes with a position of the old epoch is told, too.
-	late, err := testkit.DialSocket(ctx, "ws://"+o.address()+"/ws/", nil)
+	late, err := socket.Open(ctx, socket.Config{Endpoint: "ws://" + o.address() + "/ws/", Queue: 1024})
 	if err != nil {
 		t.Fatal(err)
 	}

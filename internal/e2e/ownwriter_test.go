@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"testing"
@@ -11,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -104,7 +104,7 @@ func TestWorkerWritesItself(t *testing.T) {
 		}
 		return count
 	}
-	var sockets []*testkit.Socket
+	var sockets []*socket.Socket
 	pages := 0
 	for running := true; running; pages++ {
 		if len(sockets) < 20 {
@@ -149,7 +149,7 @@ func TestWorkerWritesItself(t *testing.T) {
 				continue
 			}
 			var event written
-			if err := json.Unmarshal(message.Args[0], &event); err != nil {
+			if err := message.Decode(&event); err != nil {
 				t.Fatal(err)
 			}
 			got = append(got, event)
@@ -161,18 +161,18 @@ func TestWorkerWritesItself(t *testing.T) {
 }
 
 // subscribed returns a socket that has asked for a job.
-func subscribed(ctx context.Context, o *operated, job string) *testkit.Socket {
+func subscribed(ctx context.Context, o *operated, job string) *socket.Socket {
 	o.t.Helper()
-	socket, err := testkit.DialSocket(ctx, o.url("/ws"), nil)
+	conn, err := socket.Open(ctx, socket.Config{Endpoint: o.url("/ws"), Queue: 1024})
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	o.t.Cleanup(socket.Kill)
-	if _, err := socket.Connect(ctx, nil); err != nil {
+	o.t.Cleanup(conn.Kill)
+	if _, err := conn.Connect(ctx, nil); err != nil {
 		o.t.Fatal(err)
 	}
-	if err := socket.Emit("subscribe", map[string]string{"jobId": job}); err != nil {
+	if err := conn.Emit("subscribe", map[string]string{"jobId": job}); err != nil {
 		o.t.Fatal(err)
 	}
-	return socket
+	return conn
 }

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -80,9 +80,9 @@ func gatherAudience(b *testing.B, g *gateway, sockets int) *audience {
 	return a
 }
 
-func (a *audience) note(socket *testkit.Socket) {
+func (a *audience) note(conn *socket.Socket) {
 	for {
-		event, err := socket.Next(context.Background())
+		event, err := conn.Next(context.Background())
 		if err != nil {
 			return
 		}

@@ -18,6 +18,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -371,15 +372,15 @@ func TestReplayIntoAJob(t *testing.T) {
 	r := startReplayed(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	socket, err := testkit.DialSocket(ctx, "ws://"+r.address()+"/ws/", nil)
+	conn, err := socket.Open(ctx, socket.Config{Endpoint: "ws://" + r.address() + "/ws/", Queue: 1024})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(socket.Close)
-	if _, err := socket.Connect(ctx, nil); err != nil {
+	t.Cleanup(conn.Close)
+	if _, err := conn.Connect(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := socket.Emit("subscribe", map[string]any{"jobId": "b", "since": 38}); err != nil {
+	if err := conn.Emit("subscribe", map[string]any{"jobId": "b", "since": 38}); err != nil {
 		t.Fatal(err)
 	}
 	type shown struct {
@@ -393,7 +394,7 @@ func TestReplayIntoAJob(t *testing.T) {
 	}
 	next := func() (name string, event shown) {
 		t.Helper()
-		e, err := socket.Next(ctx)
+		e, err := conn.Next(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}

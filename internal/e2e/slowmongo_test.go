@@ -13,6 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 )
 
 // TestFreshJobWithASlowMongo: 200 clients subscribe at once to a job that nobody has
@@ -42,10 +43,10 @@ func TestFreshJobWithASlowMongo(t *testing.T) {
 				publish("another")
 				removeRecords(t, natsURL(g))
 			}
-			sockets := make([]*testkit.Socket, clients)
+			sockets := make([]*socket.Socket, clients)
 			for i := range sockets {
 				var err error
-				if sockets[i], err = testkit.DialSocket(ctx, "ws://"+g.address()+"/ws/", nil); err != nil {
+				if sockets[i], err = socket.Open(ctx, socket.Config{Endpoint: "ws://" + g.address() + "/ws/", Queue: 1024}); err != nil {
 					t.Fatal(err)
 				}
 				t.Cleanup(sockets[i].Close)

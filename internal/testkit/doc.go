@@ -1,7 +1,6 @@
 // Package testkit starts the foreign programs that tests of this project talk
-// to, so that a test meets the real server and not an imitation. It also has the
-// other side of the service's own sockets, a small Socket.IO client ([Socket])
-// that shows a test every event as it came.
+// to, so that a test meets the real server and not an imitation. The Socket.IO
+// client of tests is in lab/load/socket.
 //
 // Every process belongs to the test that started it: it listens on a free
 // loopback port, keeps its files in the test's temporary folder, and is killed

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,9 +37,12 @@ type Config struct {
 	Origin string
 	// Header is sent with the handshake.
 	Header http.Header
-	// Auth is sent with CONNECT: a token, for instance.
+	// Query is what the address has beside the parameters of the protocol; empty means
+	// recovery=true, so that the client is treated as a browser is.
+	Query string
+	// Auth is what [Dial] sends with CONNECT: a token, for instance.
 	Auth map[string]any
-	// Recovery brings a session back; the zero value asks for a new one.
+	// Recovery brings a session back with [Dial]; the zero value asks for a new one.
 	Recovery Recovery
 	// LocalAddr is where the connection comes from; nil leaves it to the system. One
 	// address has about 28,000 ports, so many sockets need several.
@@ -66,13 +70,8 @@ type Recovery struct {
 
 // Refused is the error of a handshake that the service refused: a connect_error.
 type Refused struct {
-	Message string `json:"message"`
-	Data    struct {
-		Code         messaging.Code `json:"code"`
-		Limit        int            `json:"limit"`
-		Current      int            `json:"current"`
-		RetryAfterMs int64          `json:"retryAfterMs"`
-	} `json:"data"`
+	Message string            `json:"message"`
+	Data    messaging.Problem `json:"data"`
 }
 
 // Error returns the message and the code.
@@ -81,32 +80,57 @@ func (r *Refused) Error() string {
 }
 
 // Dial connects, and returns when the namespace is joined. It returns a [*Refused]
-// when the service refuses, and matches errProtocol when it is no such service;
-// ctx bounds the handshake and not the socket.
+// when the service refuses, and matches errProtocol when the server is no such
+// service; ctx bounds the handshake and not the socket.
 func Dial(ctx context.Context, cfg Config) (*Socket, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	s, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	auth := maps.Clone(cfg.Auth)
+	if cfg.Recovery.PID != "" {
+		if auth == nil {
+			auth = map[string]any{}
+		}
+		auth["pid"], auth["offset"] = cfg.Recovery.PID, cfg.Recovery.Offset
+	}
+	if auth == nil {
+		_, err = s.Connect(ctx, nil)
+	} else {
+		_, err = s.Connect(ctx, auth)
+	}
+	if err != nil {
+		s.Kill()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Open opens the transport, and returns after the server's open packet. It ignores the
+// Auth of cfg: [Socket.Connect] comes next.
+func Open(ctx context.Context, cfg Config) (*Socket, error) {
 	conn, err := open(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Socket{conn: conn, handler: cfg.Handler, ended: make(chan struct{}), leave: make(chan struct{}), recovery: cfg.Recovery}
-	if s.handler == nil {
-		queue := cfg.Queue
-		if queue == 0 {
-			queue = defaultQueue
-		}
-		s.events = make(chan Event, queue)
+	s := &Socket{
+		conn: conn, handler: cfg.Handler, ended: make(chan struct{}), leave: make(chan struct{}),
+		answers: make(chan answer, 1), recovery: cfg.Recovery,
 	}
-	// Whatever the handshake waits for, the end of ctx ends it.
+	if s.handler == nil {
+		s.events = make(chan Event, cmp.Or(cfg.Queue, defaultQueue))
+	}
+	// The end of ctx ends the handshake.
 	stop := context.AfterFunc(ctx, func() { _ = conn.NetConn().Close() })
-	err = s.join(cfg)
+	err = s.readOpen()
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
 		_ = conn.NetConn().Close()
-		return nil, fmt.Errorf("join: %w", errors.Join(err, ctx.Err()))
+		return nil, fmt.Errorf("open: %w", errors.Join(err, ctx.Err()))
 	}
 	go s.read() // ends with the connection
 	return s, nil
@@ -118,7 +142,7 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 		return nil, fmt.Errorf("dial: %w", err)
 	}
 	address.Scheme = strings.Replace(address.Scheme, "http", "ws", 1)
-	address.RawQuery = "EIO=4&transport=websocket&recovery=true" // as a browser, which needs not say so
+	address.RawQuery = "EIO=4&transport=websocket&" + cmp.Or(cfg.Query, "recovery=true")
 	header := cfg.Header.Clone()
 	if cfg.Origin != "" {
 		if header == nil {
@@ -134,11 +158,9 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 		}
 		dial = plain.DialContext
 	}
-	reading := cfg.ReadBufferBytes
-	if reading == 0 {
-		reading = bufferBytes
+	dialer := websocket.Dialer{
+		NetDialContext: dial, ReadBufferSize: cmp.Or(cfg.ReadBufferBytes, bufferBytes), WriteBufferSize: bufferBytes, WriteBufferPool: writeBuffers,
 	}
-	dialer := websocket.Dialer{NetDialContext: dial, ReadBufferSize: reading, WriteBufferSize: bufferBytes, WriteBufferPool: writeBuffers}
 	conn, response, err := dialer.DialContext(ctx, address.String(), header)
 	if err != nil {
 		if response != nil {
@@ -149,10 +171,9 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 	return conn, nil
 }
 
-// join does the handshake above WebSocket: the server's open packet, CONNECT, and
-// the answer.
-func (s *Socket) join(cfg Config) error {
-	packet, err := s.receive()
+// readOpen reads the server's open packet, which has the intervals of the heartbeat.
+func (s *Socket) readOpen() error {
+	_, packet, err := s.conn.ReadMessage()
 	if err != nil {
 		return err
 	}
@@ -161,58 +182,85 @@ func (s *Socket) join(cfg Config) error {
 		return fmt.Errorf("%w: no open packet: %.64q", errProtocol, packet)
 	}
 	s.patience = time.Duration(intervals.PingInterval+intervals.PingTimeout) * time.Millisecond
-	auth := maps.Clone(cfg.Auth)
-	if cfg.Recovery.PID != "" {
-		if auth == nil {
-			auth = map[string]any{}
-		}
-		auth["pid"], auth["offset"] = cfg.Recovery.PID, cfg.Recovery.Offset
-	}
-	connect := []byte("40")
+	return s.conn.SetReadDeadline(time.Now().Add(s.patience))
+}
+
+// Session is what the server answers to CONNECT.
+type Session struct {
+	SID string `json:"sid"`
+	// PID is the private id of a session that can be recovered; empty for one that
+	// cannot.
+	PID string `json:"pid"`
+}
+
+// answer is the server's answer to CONNECT.
+type answer struct {
+	session Session
+	err     error // a *Refused, or that the answer cannot be read
+}
+
+// Connect joins the default namespace. auth is marshalled to JSON; nil sends none. The
+// error is a [*Refused] when the server refuses. Connect may be called again after the
+// socket has left the namespace (packet 41).
+func (s *Socket) Connect(ctx context.Context, auth any) (Session, error) {
+	packet := []byte("40")
 	if auth != nil {
 		encoded, err := json.Marshal(auth)
 		if err != nil {
-			return fmt.Errorf("encode auth: %w", err)
+			return Session{}, fmt.Errorf("connect: %w", err)
 		}
-		connect = append(connect, encoded...)
+		packet = append(packet, encoded...)
 	}
-	if err := s.send(connect); err != nil {
-		return err
+	// The end of ctx also ends a write that the server does not take.
+	stop := context.AfterFunc(ctx, func() { _ = s.conn.NetConn().Close() })
+	defer stop()
+	if err := s.send(packet); err != nil {
+		return Session{}, fmt.Errorf("connect: %w", errors.Join(err, ctx.Err()))
 	}
-	for {
-		packet, err := s.receive()
-		if err != nil {
-			return err
-		}
-		switch {
-		case len(packet) > 0 && packet[0] == '2':
-			err = s.send(append([]byte("3"), packet[1:]...))
-		case strings.HasPrefix(string(packet), "40"):
-			return s.joined(packet[2:])
-		case strings.HasPrefix(string(packet), "44"):
-			refused := &Refused{}
-			if err := json.Unmarshal(packet[2:], refused); err != nil {
-				return fmt.Errorf("%w: connect_error %.64q", errProtocol, packet)
-			}
-			return refused
-		default:
-			err = fmt.Errorf("%w: before CONNECT is answered: %.64q", errProtocol, packet)
-		}
-		if err != nil {
-			return err
-		}
+	select {
+	case answer := <-s.answers:
+		return answer.session, answer.err
+	case <-ctx.Done():
+		return Session{}, fmt.Errorf("connect: %w", ctx.Err())
+	case <-s.ended:
+	}
+	select {
+	case answer := <-s.answers:
+		return answer.session, answer.err
+	default:
+		return Session{}, fmt.Errorf("connect: %w", errors.Join(s.err, ctx.Err()))
 	}
 }
 
-func (s *Socket) joined(answer []byte) error {
-	var session struct{ SID, PID string }
-	if err := json.Unmarshal(answer, &session); err != nil {
-		return fmt.Errorf("%w: answer to CONNECT %.64q", errProtocol, answer)
+// takeAnswer takes the answer to CONNECT: 0 and a session, or 4 and a refusal.
+func (s *Socket) takeAnswer(kind byte, text []byte) error {
+	var got answer
+	if kind == '4' {
+		refused := &Refused{}
+		if err := json.Unmarshal(text, refused); err != nil {
+			return fmt.Errorf("%w: connect_error %.64q", errProtocol, text)
+		}
+		got.err = refused
+	} else {
+		if err := json.Unmarshal(text, &got.session); err != nil {
+			return fmt.Errorf("%w: answer to CONNECT %.64q", errProtocol, text)
+		}
+		s.joined(got.session)
 	}
+	select {
+	case s.answers <- got:
+		return nil
+	default:
+		return fmt.Errorf("%w: a second answer to CONNECT", errProtocol)
+	}
+}
+
+func (s *Socket) joined(session Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.sid = session.SID
 	s.recovered = session.PID != "" && session.PID == s.recovery.PID
 	if !s.recovered {
 		s.recovery = Recovery{PID: session.PID}
 	}
-	return s.conn.SetReadDeadline(time.Now().Add(s.patience))
 }

@@ -44,9 +44,6 @@ func (e Event) Decode(v any) error {
 // fields of very many events. It must not be changed.
 func (e Event) Text() []byte { return e.args }
 
-// Bytes returns the length of the event as it came.
-func (e Event) Bytes() int { return len(e.args) }
-
 // parseEvent reads ["name",…], behind the number of one that wants an answer. Only
 // the name is decoded; the text is copied.
 func parseEvent(text []byte, at time.Time) (Event, error) {

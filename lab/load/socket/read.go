@@ -52,12 +52,6 @@ func (s *Socket) readOne() error {
 	return s.take(packet.Bytes(), time.Now())
 }
 
-// receive reads one packet of the handshake.
-func (s *Socket) receive() ([]byte, error) {
-	_, packet, err := s.conn.ReadMessage()
-	return packet, err
-}
-
 func (s *Socket) take(packet []byte, at time.Time) error {
 	if len(packet) == 0 {
 		return fmt.Errorf("%w: empty", errProtocol)
@@ -82,6 +76,8 @@ func (s *Socket) take(packet []byte, at time.Time) error {
 
 func (s *Socket) takeMessage(kind byte, text []byte, at time.Time) error {
 	switch kind {
+	case '0', '4':
+		return s.takeAnswer(kind, text)
 	case '1':
 		return ErrDisconnected
 	case '2':
@@ -91,7 +87,7 @@ func (s *Socket) takeMessage(kind byte, text []byte, at time.Time) error {
 		}
 		return s.hand(event)
 	case '3':
-		return s.answer(text)
+		return s.takeAck(text)
 	default:
 		return fmt.Errorf("%w: %.64q", errProtocol, "4"+string(kind)+string(text))
 	}
@@ -100,7 +96,7 @@ func (s *Socket) takeMessage(kind byte, text []byte, at time.Time) error {
 func (s *Socket) hand(event Event) error {
 	if event.mayHaveOffset() {
 		s.mu.Lock()
-		s.newest = event // decoded when somebody asks
+		s.newest = event // decoded when Recovery is called
 		s.mu.Unlock()
 	}
 	if s.handler != nil {
@@ -115,7 +111,7 @@ func (s *Socket) hand(event Event) error {
 	}
 }
 
-func (s *Socket) answer(text []byte) error {
+func (s *Socket) takeAck(text []byte) error {
 	id, text := cutNumber(text)
 	var args []json.RawMessage
 	if err := json.Unmarshal(text, &args); err != nil {
@@ -125,14 +121,14 @@ func (s *Socket) answer(text []byte) error {
 	waiting := s.acks[id]
 	delete(s.acks, id)
 	s.mu.Unlock()
-	if waiting != nil { // whoever asked may have given up
+	if waiting != nil { // EmitAck may have returned with its context
 		waiting <- args
 	}
 	return nil
 }
 
-// cutNumber splits the leading digits off. A number that is none in Go's eyes is 0,
-// for which nobody waits.
+// cutNumber splits the leading digits off. A number that does not fit an int is 0, which
+// is the id of no acknowledgement.
 func cutNumber(text []byte) (number int, rest []byte) {
 	digits := 0
 	for digits < len(text) && text[digits] >= '0' && text[digits] <= '9' {

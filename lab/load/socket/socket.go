@@ -29,32 +29,41 @@ const writeTimeout = 30 * time.Second
 // Socket is one connection in the default namespace. Its methods may be called
 // concurrently, from the handler too but for Close and Kill, which wait for it.
 type Socket struct {
-	conn      *websocket.Conn
-	handler   func(Event)
-	events    chan Event // nil with a handler
-	sid       string
-	recovered bool
-	patience  time.Duration // how long the server may be silent
-	left      sync.Once
-	leave     chan struct{} // closed by Close and Kill: nobody takes events any more
-	ended     chan struct{} // closed when the goroutine has ended
-	err       error         // why; set before ended is closed
+	conn     *websocket.Conn
+	handler  func(Event)
+	events   chan Event    // nil with a handler
+	answers  chan answer   // to CONNECT
+	patience time.Duration // how long the server may be silent
+	left     sync.Once
+	leave    chan struct{} // closed by Close and Kill: events are taken no more
+	ended    chan struct{} // closed when the goroutine has ended
+	err      error         // why; set before ended is closed
 
 	writing sync.Mutex // held while a packet is written
 
-	mu       sync.Mutex // guards the fields below
-	recovery Recovery
-	newest   Event // the latest that may carry an offset; zero: its offset is in recovery
-	acks     map[int]chan []json.RawMessage
-	ack      int
+	mu        sync.Mutex // guards the fields below
+	sid       string
+	recovered bool
+	recovery  Recovery
+	newest    Event // the latest that may carry an offset; zero: its offset is in recovery
+	acks      map[int]chan []json.RawMessage
+	ack       int
 }
 
 // ID returns the public id of the session.
-func (s *Socket) ID() string { return s.sid }
+func (s *Socket) ID() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sid
+}
 
 // Recovered reports whether the session is the one that was asked for, with its
 // subscriptions.
-func (s *Socket) Recovered() bool { return s.recovered }
+func (s *Socket) Recovered() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.recovered
+}
 
 // Recovery returns what brings the session back on another connection. It moves
 // with each event, before that is handled.
@@ -68,8 +77,9 @@ func (s *Socket) Recovery() Recovery {
 	return s.recovery
 }
 
-// Emit sends an event whose arguments are marshalled to JSON.
-func (s *Socket) Emit(name string, args ...any) error { return s.emit([]byte("42"), name, args) }
+// Emit sends an event whose arguments are marshalled to JSON; those of type []byte are
+// attachments.
+func (s *Socket) Emit(name string, args ...any) error { return s.emit("", name, args) }
 
 // EmitAck is Emit for an event that the service is to answer, and returns the
 // arguments of the answer. That comes behind the events that were sent before it,
@@ -89,7 +99,7 @@ func (s *Socket) EmitAck(ctx context.Context, name string, args ...any) ([]json.
 		delete(s.acks, id)
 		s.mu.Unlock()
 	}()
-	if err := s.emit(strconv.AppendInt([]byte("42"), int64(id), 10), name, args); err != nil {
+	if err := s.emit(strconv.Itoa(id), name, args); err != nil {
 		return nil, err
 	}
 	select {
@@ -107,25 +117,63 @@ func (s *Socket) EmitAck(ctx context.Context, name string, args ...any) ([]json.
 	}
 }
 
-func (s *Socket) emit(packet []byte, name string, args []any) error {
-	encoded, err := json.Marshal(append([]any{name}, args...))
+// emit sends an event, with the id of its acknowledgement if there is one.
+func (s *Socket) emit(id, name string, args []any) error {
+	var attachments [][]byte
+	all := append(make([]any, 0, 1+len(args)), name)
+	for _, arg := range args {
+		if attachment, ok := arg.([]byte); ok {
+			arg = map[string]any{"_placeholder": true, "num": len(attachments)}
+			attachments = append(attachments, attachment)
+		}
+		all = append(all, arg)
+	}
+	encoded, err := json.Marshal(all)
 	if err != nil {
 		return fmt.Errorf("emit %s: %w", name, err)
 	}
-	if err := s.send(append(packet, encoded...)); err != nil {
+	header := "42"
+	if len(attachments) > 0 {
+		header = fmt.Sprintf("45%d-", len(attachments))
+	}
+	if err := s.send(append([]byte(header+id), encoded...), attachments...); err != nil {
 		return fmt.Errorf("emit %s: %w", name, err)
 	}
 	return nil
 }
 
-// send writes one packet.
-func (s *Socket) send(packet []byte) error {
+// Send sends one Engine.IO packet as it is, malformed ones too.
+func (s *Socket) Send(packet string) error { return s.send([]byte(packet)) }
+
+// send writes one packet and its attachments.
+func (s *Socket) send(packet []byte, attachments ...[]byte) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	return s.conn.WriteMessage(websocket.TextMessage, packet)
+	if err := s.write(websocket.TextMessage, packet); err != nil {
+		return err
+	}
+	for _, attachment := range attachments {
+		if err := s.write(websocket.BinaryMessage, attachment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// write sends a message as one frame, as browsers do. WriteMessage would send one that is
+// larger than the buffer as many fragments.
+func (s *Socket) write(kind int, data []byte) error {
+	if len(data) <= bufferBytes {
+		return s.conn.WriteMessage(kind, data)
+	}
+	message, err := websocket.NewPreparedMessage(kind, data)
+	if err != nil {
+		return err
+	}
+	return s.conn.WritePreparedMessage(message)
 }
 
 // Next returns the next event of a socket without a handler. After the last one it
