@@ -1,7 +1,6 @@
-// Package filelock takes a file for one process at a time. The kernel gives it
-// back with the process, however that ends. Where there is no flock, as outside
-// Unix, nothing is held, and two processes on one folder are the operator's to
-// prevent.
+// Package filelock takes a file for one process at a time, and says in the file which
+// process has it. The lock is that of github.com/gofrs/flock: the operating system
+// releases it when the process ends, however it ends.
 package filelock
 
 import (
@@ -11,42 +10,44 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/gofrs/flock"
 )
 
-// maxHolder bounds what is read of a lock file.
+// maxHolder bounds what is read of a lock file, in bytes.
 const maxHolder = 256
 
 // ErrLocked is returned for a file that another process has taken. A retry helps
-// once that has ended.
+// once that process has ended.
 var ErrLocked = errors.New("taken by another process")
 
 // Lock is a file that was taken.
-type Lock struct{ file *os.File }
+type Lock struct{ file *flock.Flock }
 
-// Take makes the file if it is not there, and holds it until [Lock.Close]. It writes this
-// process and its command into the file, which the error names to others.
+// Take creates the file if it does not exist, and holds it until [Lock.Close]. It writes
+// this process and its command into the file; the error of another process that tries to
+// take it contains them.
 func Take(path string) (*Lock, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	file := flock.New(path, flock.SetPermissions(0o600))
+	taken, err := file.TryLock()
 	if err != nil {
-		return nil, fmt.Errorf("open lock file: %w", err)
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	if err := lock(file); err != nil {
-		if by := holder(file); by != "" && errors.Is(err, ErrLocked) {
+	if !taken {
+		err := fmt.Errorf("%w: %s", ErrLocked, path)
+		if by := holder(path); by != "" {
 			err = fmt.Errorf("%w, %s", err, by)
 		}
-		_ = file.Close() // nothing was taken, and nothing is lost
 		return nil, err
 	}
-	// On a full disk the lock holds nevertheless.
-	if err := file.Truncate(0); err == nil {
-		_, _ = file.WriteAt([]byte(self()+"\n"), 0)
-	}
-	return &Lock{file: file}, nil
+	// The lock holds on a full disk too.
+	_ = os.WriteFile(path, []byte(self()+"\n"), 0o600)
+	return &Lock{file}, nil
 }
 
-// Close gives the file back at once: also where a process that is being started has
-// it open for a moment yet.
-func (l *Lock) Close() error { return errors.Join(unlock(l.file), l.file.Close()) }
+// Close releases the file at once, even while a child between its fork and its exec has
+// it open.
+func (l *Lock) Close() error { return l.file.Unlock() }
 
 // self names this process: its id, its program and the subcommand. Further arguments can
 // hold what is secret.
@@ -58,9 +59,14 @@ func self() string {
 	return fmt.Sprintf("process %d (%.100s)", os.Getpid(), command)
 }
 
-// holder returns the first line of a lock file, empty when it is not one of [Take].
-func holder(file *os.File) string {
-	content, _ := io.ReadAll(io.NewSectionReader(file, 0, maxHolder))
+// holder returns the first line of a lock file, and nothing if [Take] did not write it.
+func holder(path string) string {
+	file, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	content, _ := io.ReadAll(io.LimitReader(file, maxHolder))
 	line, _, _ := strings.Cut(string(content), "\n")
 	if !strings.HasPrefix(line, "process ") {
 		return ""
