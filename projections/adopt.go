@@ -2,13 +2,17 @@ package projections
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -37,16 +41,79 @@ func isAdopted(doc bson.Raw) bool {
 	return ok
 }
 
-// adoptsPerWrite bounds the documents that one command adopts, for the same reason as
-// replacesPerWrite.
-const adoptsPerWrite = 16
+const (
+	// maxAdopts and maxAdoptBytes bound the pairs that are adopted together. Their documents
+	// are in memory meanwhile, at most twice maxAdoptBytes and one pair.
+	maxAdopts     = 500
+	maxAdoptBytes = 8 << 20
+	// ferretUpdates bounds the updates of one command to FerretDB, for the same reason as
+	// replacesPerWrite.
+	ferretUpdates = 16
+	// maxRefusals is how often the rest of a command is sent again when documents of it are
+	// refused. What remains then is adopted by the next pass.
+	maxRefusals = 3
+)
 
-// adoptChunk makes the documents of at most adoptsPerWrite pairs one each, and returns
-// how many it made so. Pairs whose documents somebody has changed or adopted meanwhile
-// are left alone.
-func (s *Store) adoptChunk(ctx context.Context, chunk []pair) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
-	defer cancel()
+// refusedError names documents that MongoDB has refused to adopt. The others are adopted.
+type refusedError struct {
+	ids  []string // type and bytes of each _id
+	code int      // the last refusal's; the message may quote the document
+}
+
+func (e refusedError) Error() string {
+	return fmt.Sprintf("%d documents were refused (code %d)", len(e.ids), e.code)
+}
+
+// adopt makes the documents of pairs one each, and returns how many are fewer for it. It
+// calls before with each part of the work, and ends with its error. Where MongoDB refuses
+// documents, it goes on with the others, and the error is a [refusedError].
+func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Context) error) (mended int, err error) {
+	var refused refusedError
+	for len(pairs) > 0 {
+		if before != nil {
+			if err := before(ctx); err != nil {
+				return mended, err
+			}
+		}
+		size, end := 0, 0
+		for end < len(pairs) && end < maxAdopts && (end == 0 || size < maxAdoptBytes) {
+			size += pairs[end].worker.size + pairs[end].record.size
+			end++
+		}
+		n, err := s.adoptChunk(ctx, pairs[:end], &refused)
+		if mended += n; err != nil {
+			return mended, err
+		}
+		pairs = pairs[end:]
+	}
+	if len(refused.ids) > 0 {
+		return mended, refused
+	}
+	return mended, nil
+}
+
+// removeSurplus makes the documents of one record one, and returns how many are fewer for
+// it.
+func (s *Store) removeSurplus(ctx context.Context, surplus surplus) (removed int, err error) {
+	for len(surplus.remove) > 0 {
+		chunk := surplus.remove[:min(matchBatch, len(surplus.remove))]
+		surplus.remove = surplus.remove[len(chunk):]
+		if err := s.removeEvents(ctx, chunk); err != nil {
+			return removed, err
+		}
+		removed += len(chunk)
+	}
+	for _, t := range surplus.release {
+		if err := s.release(ctx, t.idValue(), t.Position); err != nil {
+			return removed, err
+		}
+	}
+	return removed, nil
+}
+
+// adoptChunk makes the documents of at most maxAdopts pairs one each, and returns how many
+// it made so. Pairs whose documents were changed or adopted meanwhile are left alone.
+func (s *Store) adoptChunk(ctx context.Context, chunk []pair, refused *refusedError) (int, error) {
 	before, err := s.witness(ctx)
 	if err != nil {
 		return 0, err
@@ -55,10 +122,7 @@ func (s *Store) adoptChunk(ctx context.Context, chunk []pair) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.removeEvents(ctx, surplus); err != nil || len(chunk) == 0 {
-		return len(surplus), err
-	}
-	var models []mongo.WriteModel
+	updates := make([]update, 0, len(chunk))
 	var ours, theirs bson.A
 	for _, p := range chunk {
 		set, err := adoption(p.worker.doc, p.record.doc)
@@ -67,38 +131,173 @@ func (s *Store) adoptChunk(ctx context.Context, chunk []pair) (int, error) {
 		}
 		id := p.worker.doc.Lookup(fieldID)
 		filter := bson.D{{Key: fieldID, Value: id}, {Key: fieldSequence, Value: nil}}
-		models = append(models, mongo.NewUpdateOneModel().SetFilter(filter).SetUpdate(bson.D{{Key: "$set", Value: set}}))
+		updates = append(updates, update{id, mongo.NewUpdateOneModel().SetFilter(filter).SetUpdate(bson.D{{Key: "$set", Value: set}})})
 		ours, theirs = append(ours, p.record.Position.String()), append(theirs, id)
 	}
-	result, err := s.events.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+	modified, err := s.updateAll(ctx, updates, refused)
 	if err != nil {
-		return 0, fmt.Errorf("adopt %d documents of %s: %w", len(models), s.events.Name(), err)
+		return 0, err
 	}
-	if int(result.ModifiedCount) < len(models) {
-		if ours, err = s.adoptedAs(ctx, chunk, theirs); err != nil || len(ours) == 0 {
+	if modified < len(chunk) {
+		if ours, err = s.adoptedAs(ctx, chunk, theirs); err != nil {
 			return 0, err
 		}
 	}
-	if err := s.removeEvents(ctx, ours); err != nil {
-		return 0, err
+	ours = append(ours, surplus...)
+	if err := s.removeEvents(ctx, ours); err != nil || len(ours) == len(surplus) {
+		return len(ours), err
 	}
 	// A swap may have come between the two writes: then the adopted document is in the
 	// collection that was put aside, and the removed one is missing in its place.
 	after, err := s.witness(ctx)
-	if err == nil && after == before {
+	if err == nil && after.same(before) {
 		return len(ours), nil
 	}
-	for _, p := range chunk {
-		if _, err := s.events.InsertOne(ctx, p.record.doc); err != nil && !mongo.IsDuplicateKeyError(err) {
-			return 0, fmt.Errorf("put back a document of %s after a swap: %w", s.events.Name(), err)
-		}
+	docs := make([]any, len(chunk))
+	for i, p := range chunk {
+		docs[i] = p.record.doc
+	}
+	if _, again, failed := s.insertAll(ctx, s.events, docs); failed != nil || len(again) > 0 {
+		return 0, fmt.Errorf("put back documents of %s after a swap: %w", s.events.Name(), cmp.Or(failed, errRefused))
 	}
 	return 0, err
+}
+
+// update makes one worker's document that of a record.
+type update struct {
+	id    bson.RawValue
+	model *mongo.UpdateOneModel
+}
+
+// updateAll carries updates out, as many with one command as the server takes, and returns
+// how many documents it has changed. It adds those that were refused to refused.
+func (s *Store) updateAll(ctx context.Context, updates []update, refused *refusedError) (modified int, err error) {
+	limit, err := s.updatesPerCommand(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for len(updates) > 0 {
+		part := updates[:min(limit, len(updates))]
+		updates = updates[len(part):]
+		for range maxRefusals {
+			models := make([]mongo.WriteModel, len(part))
+			for i := range part {
+				models[i] = part[i].model
+			}
+			result, err := s.sendUpdates(ctx, models)
+			if result != nil {
+				modified += int(result.ModifiedCount)
+			}
+			var bulk mongo.BulkWriteException
+			if err != nil && (isOutage(err) || !errors.As(err, &bulk) || len(bulk.WriteErrors) == 0) {
+				return modified, fmt.Errorf("adopt %d documents of %s: %w", len(models), s.events.Name(), err)
+			}
+			if err == nil {
+				break
+			}
+			// Some servers leave out the updates after one that they refuse. To update a
+			// document once more changes nothing.
+			rest := make([]update, 0, len(part))
+			for i, u := range part {
+				if slices.ContainsFunc(bulk.WriteErrors, func(e mongo.BulkWriteError) bool { return e.Index == i }) {
+					refused.ids, refused.code = append(refused.ids, nameOf(u.id)), codeOf(err)
+				} else {
+					rest = append(rest, u)
+				}
+			}
+			if part = rest; len(part) == 0 {
+				break
+			}
+		}
+	}
+	return modified, nil
+}
+
+func (s *Store) sendUpdates(ctx context.Context, models []mongo.WriteModel) (*mongo.BulkWriteResult, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	return s.events.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
+}
+
+// updatesPerCommand returns how many updates one command may have. It asks the server
+// which one it is, once.
+func (s *Store) updatesPerCommand(ctx context.Context) (int, error) {
+	if limit := s.updates.Load(); limit > 0 {
+		return int(limit), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	defer cancel()
+	var build struct {
+		Ferret string `bson:"ferretdbVersion"`
+	}
+	if err := s.client.Database("admin").RunCommand(ctx, bson.D{{Key: "buildInfo", Value: 1}}).Decode(&build); err != nil {
+		return 0, fmt.Errorf("ask MongoDB for its version: %w", err)
+	}
+	limit := maxAdopts
+	if build.Ferret != "" {
+		limit = ferretUpdates
+	}
+	s.updates.Store(int64(limit))
+	return limit, nil
+}
+
+// load reads the documents of pairs, which a matching does not keep. Pairs one of whose
+// documents is no longer as it was are left out, and so are those whose record has an
+// adopted document already: surplus has the _ids of the projection's own of these.
+func (s *Store) load(ctx context.Context, pairs []pair) (loaded []pair, surplus bson.A, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	docs := make(map[string]bson.Raw, 2*len(pairs))
+	taken := make(map[messaging.Position]bool)
+	var ids, sequences bson.A
+	var jobs []string
+	for _, p := range pairs {
+		ids = append(ids, p.worker.idValue(), p.record.idValue())
+		jobs, sequences = append(jobs, p.record.key.jobID), append(sequences, int64(p.record.Sequence))
+	}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return s.eachEvent(groupCtx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}}, nil, func(doc bson.Raw) bool {
+			docs[nameOf(doc.Lookup(fieldID))] = bytes.Clone(doc)
+			return true
+		})
+	})
+	group.Go(func() error {
+		adopted := bson.D{
+			{Key: fieldJobID, Value: oneOf(jobs)},
+			{Key: fieldSequence, Value: bson.D{{Key: "$in", Value: sequences}}},
+			{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}},
+		}
+		return s.eachEvent(groupCtx, adopted, nil, func(doc bson.Raw) bool {
+			taken[positionOf(doc)] = true
+			return true
+		}, fieldSequence, fieldEpoch)
+	})
+	if err := group.Wait(); err != nil {
+		return nil, nil, err
+	}
+	for _, p := range pairs {
+		p.worker.doc, p.record.doc = docs[string(p.worker.id)], docs[string(p.record.id)]
+		worker, ok := twinOf(p.worker.doc)
+		record, also := twinOf(p.record.doc)
+		switch {
+		case taken[p.record.Position]:
+			surplus = append(surplus, p.record.Position.String())
+		case ok && also && worker.Sequence == 0 && worker.key == record.key:
+			loaded = append(loaded, p)
+		}
+	}
+	return loaded, surplus, nil
 }
 
 // adoptedAs returns the _ids of the projection's own documents whose twins have been
 // adopted for them.
 func (s *Store) adoptedAs(ctx context.Context, chunk []pair, workers bson.A) (ours bson.A, err error) {
+	if len(workers) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
 	cursor, err := s.events.Find(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: workers}}}})
 	if err != nil {
 		return nil, fmt.Errorf("look for adopted documents: %w", err)
@@ -120,6 +319,8 @@ func (s *Store) removeEvents(ctx context.Context, ids bson.A) error {
 	if len(ids) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
 	if _, err := s.events.DeleteMany(ctx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}}); err != nil {
 		return fmt.Errorf("remove %d documents of adopted events from %s: %w", len(ids), s.events.Name(), err)
 	}
@@ -164,7 +365,7 @@ func (s *Store) release(ctx context.Context, id bson.RawValue, position messagin
 	} {
 		unset = append(unset, bson.E{Key: name, Value: ""})
 	}
-	filter := bson.D{{Key: fieldID, Value: id}, {Key: fieldSequence, Value: int64(position.Sequence)}}
+	filter := bson.D{{Key: fieldID, Value: id}, {Key: fieldSequence, Value: int64(position.Sequence)}, {Key: fieldEpoch, Value: position.Epoch}}
 	if _, err := s.events.UpdateOne(ctx, filter, bson.D{{Key: "$unset", Value: unset}}); err != nil {
 		return fmt.Errorf("release an adopted document: %w", err)
 	}

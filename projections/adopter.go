@@ -1,7 +1,6 @@
 package projections
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,66 +8,66 @@ import (
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
-// The pace of the adopter. Programs that read the collection and know nothing of the
-// projection see an event twice for two passes at most.
+// The pace of the adopter. A program that reads the collection sees an event twice from
+// when the second of its documents is written until the pass is done that finds it: for a
+// pause and two passes at most. maxAdoptPause keeps that below 5 seconds for as long as a
+// pass takes less than 1.75.
+//
+// A pass costs some ten round trips, and four for each maxAdopts documents. Where the
+// workers write faster than that, each pass takes reach.due documents and is followed by the
+// shortest pause, so that what waits becomes fewer again once they write less.
 const (
 	adoptInterval = 500 * time.Millisecond
-	// adoptShare bounds the time that passes take: one that took a second is followed by
-	// a pause of four.
-	adoptShare       = 4
-	maxAdoptInterval = 15 * time.Second
-	// adoptPage is how many workers' documents one page has.
-	adoptPage = 500
-	// tailWindow is how far back the newest documents are looked at in every pass.
-	tailWindow = 2 * time.Minute
-	// narrowWindow is about the documents' times, for the first look for their records.
-	narrowWindow = 10 * time.Second
-	// A document without a record is looked at again every lookInterval, and once it was
-	// in lookPatience every lateInterval.
-	lookInterval = time.Second
-	lookPatience = time.Hour
-	lateInterval = 5 * time.Minute
-	// maxLooked bounds what is remembered of such documents, some 100 bytes each.
-	maxLooked = 20_000
+	// adoptShare bounds the time that passes take: one of 200 ms is followed by a pause
+	// of 800.
+	adoptShare    = 4
+	maxAdoptPause = 1500 * time.Millisecond
 )
+
+// reach bounds what one pass looks at.
+type reach struct {
+	// page is how many _ids one reply has. The newest page of documents is looked at in each
+	// pass, however old they are: a worker that could not write for an hour writes documents
+	// with _ids of that hour.
+	page int
+	// recent bounds the newest documents that are looked at, and remembered.
+	recent int
+	// due bounds those whose records are looked for.
+	due int
+	// sweep is how many of the older documents have their records looked for.
+	sweep int
+}
+
+// usualReach takes 20,000 × 13 bytes of _ids, and 4 MB of what is remembered of them.
+var usualReach = reach{page: 4000, recent: 20_000, due: 4000, sweep: 500}
 
 // adopter finds the documents that workers write into novel_job_events themselves and
 // has them adopted, see [pair]. It removes those of erased events, see erased.go. One
 // goroutine runs it.
 //
-// It finds them by the index on sequence and _id, which has what is without a sequence in
-// the order of its making: the newest in each pass, and beside them a page of all others,
-// so that a document is found however old it is.
+// A pass looks at the newest documents without a sequence, see recent, and at one page of
+// those before them, so that each is found however old it is.
 type adopter struct {
 	*Store
-	holder string
-	sweep  bson.ObjectID // where the next page of all documents begins
-	looked map[string]look
-	noted  worked // what this process last noted in the lease
-	erased *erased
-	down   bool // the last pass failed
-}
-
-// look is what is remembered of a document whose record was not found.
-type look struct {
-	first, last time.Time
-	count       int
-}
-
-// due reports whether the record is to be looked for now.
-func (l look) due(now time.Time) bool {
-	if now.Sub(l.first) < lookPatience {
-		return now.Sub(l.last) >= lookInterval
-	}
-	return now.Sub(l.last) >= lateInterval
+	reach   reach
+	holder  string
+	leased  time.Time // when the lease was last renewed
+	noted   worked    // what this process last noted in the lease
+	whole   time.Time // when the last pass began that has succeeded and left nothing
+	sweep   bson.ObjectID
+	looks   looks
+	through map[string]int64 // what was projected when the last pass began, see sighting
+	erased  *erased
+	down    bool // the last pass failed
 }
 
 func (s *Store) newAdopter() *adopter {
-	return &adopter{Store: s, holder: bson.NewObjectID().Hex(), looked: make(map[string]look), erased: s.newErased()}
+	return &adopter{Store: s, reach: usualReach, holder: bson.NewObjectID().Hex(), looks: newLooks(), erased: s.newErased()}
 }
 
 // run makes passes until ctx ends.
@@ -76,13 +75,26 @@ func (a *adopter) run(ctx context.Context) {
 	defer a.giveUp(context.WithoutCancel(ctx))
 	for pause := adoptInterval; wait.For(ctx, pause) == nil; {
 		began := time.Now()
-		err := a.guard.Do("adopter", func() error { return a.pass(ctx) })
-		pause = min(max(adoptInterval, adoptShare*time.Since(began)), maxAdoptInterval)
+		full := false
+		err := a.guard.Do("adopter", func() (err error) {
+			full, err = a.pass(ctx)
+			return err
+		})
+		pause = pauseAfter(time.Since(began), full)
 		if ctx.Err() != nil {
 			return
 		}
 		a.report(ctx, err)
 	}
+}
+
+// pauseAfter returns the pause after a pass that took so long. full says that the pass has
+// left documents for the next.
+func pauseAfter(pass time.Duration, full bool) time.Duration {
+	if full {
+		return adoptInterval
+	}
+	return min(max(adoptInterval, adoptShare*pass), maxAdoptPause)
 }
 
 // report logs a change between working and failing, once.
@@ -97,230 +109,223 @@ func (a *adopter) report(ctx context.Context, err error) {
 	}
 }
 
-// pass makes one pass, if no other process is at it.
-func (a *adopter) pass(ctx context.Context) error {
+// pass makes one pass, unless another process has the lease. full says that it has left
+// documents for the next.
+func (a *adopter) pass(ctx context.Context) (full bool, err error) {
+	began := time.Now()
 	again, held, err := a.lease(ctx, nil)
 	if err != nil || !held {
-		return err
+		return false, err
 	}
-	// The log may be away while MongoDB is there. Then the erasures that are known count.
-	unknown := a.erased.learn(ctx, a.cfg.ReadTimeout)
-	return errors.Join(a.work(ctx, again), unknown)
+	// The log may be away while MongoDB is there. Then the known erasures count.
+	jobs, unknown := a.erased.learn(ctx, a.cfg.ReadTimeout)
+	if len(jobs) > 0 {
+		a.looks.hasten(jobs)
+	}
+	full, err = a.work(ctx, again)
+	if err = errors.Join(err, unknown); err == nil && !full {
+		a.whole = began
+	}
+	return full, err
 }
 
 // work makes one pass under the lease. again is the note of the pass before.
-func (a *adopter) work(ctx context.Context, again worked) error {
+func (a *adopter) work(ctx context.Context, again worked) (full bool, err error) {
 	// Another process may have had the lease since this one worked, and have replaced the
 	// note before this one's last write was done.
 	again.add(a.noted)
-	workers, late, err := a.due(ctx)
+	found, err := a.find(ctx, again)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := a.removeErased(ctx, late); err != nil {
-		return err
+	if err := a.removeErased(ctx, found.erased); err != nil {
+		return false, err
 	}
-	a.metrics.erased.Add(float64(len(late)))
-	if len(workers) == 0 && len(again.Jobs) == 0 {
-		return nil
-	}
-	narrow := newMatching(workers)
-	if err := a.among(ctx, narrow, narrowFilter(workers, again)); err != nil {
-		return err
-	}
-	pairs, left := narrow.pairs(), narrow.surplus
-	if rest := a.widely(unpaired(workers, pairs)); len(rest) > 0 {
-		wide := newMatching(rest)
-		if err := a.among(ctx, wide, wideFilter(rest)); err != nil {
-			return err
-		}
-		pairs = append(pairs, free(wide.pairs(), pairs)...)
-		left.add(wide.surplus)
-	}
-	for _, p := range pairs {
-		delete(a.looked, string(p.worker.id))
-	}
+	a.metrics.erased.Add(float64(len(found.erased)))
+	pairs, partly := a.match(ctx, found)
 	// What was left over is settled while the earlier note still names it. Then the new
-	// work is noted, before it is done: whoever makes the next pass looks at these jobs
-	// again, and finds what an interruption, or another process at the same work, has left.
-	mended, err := a.settle(ctx, nil, left)
+	// work is noted, before it is done: the next pass, in whichever process, looks at these
+	// jobs again, and finds what an interruption, or another process at the same work, has
+	// left.
+	mended, err := a.removeSurplus(ctx, found.surplus)
 	a.metrics.adopted.Add(float64(mended))
-	if err != nil {
-		return err
+	if err != nil || len(pairs) == 0 {
+		return found.full, errors.Join(err, partly)
 	}
+	all := len(pairs)
 	note, pairs := workedOn(pairs)
 	if _, held, err := a.lease(ctx, &note); err != nil || !held {
-		return err
+		return false, errors.Join(err, partly)
 	}
 	a.noted = note
-	mended, err = a.settle(ctx, pairs, surplus{})
+	mended, err = a.adopt(ctx, pairs, a.keepLease)
 	a.metrics.adopted.Add(float64(mended))
+	if refused := (refusedError{}); errors.As(err, &refused) {
+		a.refuse(ctx, refused)
+		err = nil
+	}
+	if errors.Is(err, errLeaseLost) {
+		err = nil
+	}
+	return found.full || len(pairs) < all, errors.Join(err, partly)
+}
+
+// match returns the pairs among the documents that were found and their records. Where one
+// part of them cannot be looked up, it returns the pairs of the others and the error.
+func (a *adopter) match(ctx context.Context, found found) (pairs []pair, err error) {
+	now := time.Now()
+	look := func(docs []twin, filter func([]twin) bson.D) {
+		if len(docs) == 0 {
+			return
+		}
+		m := newMatching(docs)
+		if failed := a.among(ctx, m, unadopted(filter(docs))); failed != nil {
+			err = errors.Join(err, failed)
+			return
+		}
+		pairs = append(pairs, free(m.pairs(), pairs)...)
+	}
+	look(found.recent, narrowFilter)
+	look(slices.DeleteFunc(unpaired(found.recent, pairs), func(t twin) bool { return !a.looks.noteWidely(string(t.id), now) }), wideFilter)
+	look(found.older, wideFilter)
+	return pairs, err
+}
+
+// refuse notes which documents MongoDB has refused to adopt, and logs that once for all
+// that one pass has found.
+func (a *adopter) refuse(ctx context.Context, refused refusedError) {
+	for _, id := range refused.ids {
+		a.looks.refuse(id, time.Now())
+	}
+	a.metrics.refused.Add(float64(len(refused.ids)))
+	a.logger.WarnContext(ctx, "MongoDB refuses to adopt workers' documents: their events stand twice. The others are adopted",
+		slog.Int("documents", len(refused.ids)), slog.Int("code", refused.code))
+}
+
+// found is what one pass has to look at.
+type found struct {
+	recent, older []twin // documents without a sequence whose records are to be looked for
+	erased        bson.A // the _ids of documents of erased events
+	surplus       surplus
+	full          bool // there are more
+}
+
+// find finds what one pass has to look at.
+func (a *adopter) find(ctx context.Context, again worked) (f found, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
+	defer cancel()
+	var ids []bson.RawValue
+	var more bool
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { ids, more, err = a.recent(groupCtx); return err })
+	group.Go(func() (err error) { f.surplus, err = a.surplus(groupCtx, again); return err })
+	group.Go(func() error { return a.hasten(groupCtx) })
+	if err := group.Wait(); err != nil {
+		return found{}, err
+	}
+	a.looks.keep(ids)
+	now := time.Now()
+	due := a.looks.due(ids, now)
+	if f.full = len(due) > a.reach.due; f.full {
+		due = due[:a.reach.due]
+	}
+	var older []twin
+	group, groupCtx = errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		f.recent, err = a.named(groupCtx, due)
+		return err
+	})
+	group.Go(func() (err error) {
+		if more {
+			older, err = a.page(groupCtx, ids[len(ids)-1])
+		}
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return found{}, err
+	}
+	f.older = older
+	for _, docs := range []*[]twin{&f.recent, &f.older} {
+		*docs = slices.DeleteFunc(*docs, func(t twin) bool {
+			if t.erased {
+				f.erased = append(f.erased, t.idValue())
+			}
+			return t.erased
+		})
+	}
+	for _, t := range f.recent {
+		a.looks.note(string(t.id), t.key.jobID, now)
+	}
+	noEvent := func(t twin) bool { return t.key.jobID == "" }
+	f.recent, f.older = slices.DeleteFunc(f.recent, noEvent), slices.DeleteFunc(f.older, noEvent)
+	return f, nil
+}
+
+// hasten makes documents due whose jobs have records that were projected since the last
+// pass.
+func (a *adopter) hasten(ctx context.Context) error {
+	seen, err := a.witness(ctx)
+	if err != nil {
+		return err
+	}
+	before := a.through
+	a.through = seen.through
+	jobs := a.looks.jobs(maxAgain)
+	for epoch, sequence := range seen.through {
+		last, found := before[epoch]
+		if !found || sequence == last || len(jobs) == 0 {
+			continue
+		}
+		// Several processes write batches at the same time, and one that was given out
+		// earlier may be written later.
+		since := last - int64(batchesAtOnce*a.cfg.MaxBatch)
+		filter := bson.D{{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: jobs}}}, {Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: max(since, 0)}}}, {Key: fieldEpoch, Value: epoch}}
+		hastened := make(map[string]bool)
+		if err := a.eachEvent(ctx, unadopted(filter), bson.D{}, func(doc bson.Raw) bool {
+			hastened[text(doc, fieldJobID)] = true
+			return true
+		}, fieldJobID); err != nil {
+			return err
+		}
+		a.looks.hasten(hastened)
+	}
+	return nil
+}
+
+// batchesAtOnce is how many batches of the history are assumed to be written at the same
+// time at most, one by each process. A document whose record comes later than that is
+// found at its next look.
+const batchesAtOnce = 16
+
+// surplus returns the documents that are too many among those that the pass before has
+// worked on.
+func (a *adopter) surplus(ctx context.Context, again worked) (surplus, error) {
+	if len(again.Jobs) == 0 {
+		return surplus{}, nil
+	}
+	m := newMatching(nil)
+	filter := bson.D{
+		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: again.Jobs}}},
+		{Key: fieldSequence, Value: bson.D{{Key: "$gte", Value: again.First}, {Key: "$lte", Value: again.Last}}},
+	}
+	err := a.eachEvent(ctx, filter, byJob, func(doc bson.Raw) bool { m.add(doc); return true },
+		fieldJobID, fieldSequence, fieldEpoch, fieldLogStoredAt)
+	m.endGroup()
+	return m.surplus, err
+}
+
+// keepLease renews the lease during the work of a pass. It fails when another process has
+// it.
+func (a *adopter) keepLease(ctx context.Context) error {
+	if time.Since(a.leased) < leaseTime/3 {
+		return nil
+	}
+	_, held, err := a.lease(ctx, nil)
+	if err == nil && !held {
+		err = errLeaseLost
+	}
 	return err
 }
 
-// due returns the workers' documents whose records are to be looked for, and the _ids of
-// those whose event was erased.
-func (a *adopter) due(ctx context.Context) (docs []twin, late bson.A, err error) {
-	docs, more, err := a.page(ctx, a.sweep)
-	if err != nil {
-		return nil, nil, err
-	}
-	whole := a.sweep.IsZero() && !more
-	a.sweep = bson.NilObjectID
-	if more {
-		a.sweep = lastObjectID(docs)
-	}
-	if !whole {
-		newest := bson.NewObjectIDFromTimestamp(time.Now().Add(-tailWindow))
-		for more := true; more && len(docs) < maxTwins; newest = lastObjectID(docs) {
-			var page []twin
-			if page, more, err = a.page(ctx, newest); err != nil {
-				return nil, nil, err
-			}
-			docs = append(docs, page...)
-		}
-	}
-	slices.SortStableFunc(docs, func(a, b twin) int { return bytes.Compare(a.id, b.id) })
-	docs = slices.CompactFunc(docs, func(a, b twin) bool { return bytes.Equal(a.id, b.id) })
-	if len(a.looked) > maxLooked {
-		clear(a.looked)
-	}
-	now := time.Now()
-	docs = slices.DeleteFunc(docs, func(t twin) bool {
-		if t.erased {
-			late = append(late, t.idValue())
-			return true
-		}
-		l := a.looked[string(t.id)]
-		if t.key.jobID == "" || !l.due(now) {
-			return true
-		}
-		if l.count == 0 {
-			l.first = now
-		}
-		l.last, l.count = now, l.count+1
-		a.looked[string(t.id)] = l
-		return false
-	})
-	return docs, late, nil
-}
-
-// widely returns the documents whose records are to be looked for among all of their
-// jobs' records: at the first look, at the second, the fourth, and so on.
-func (a *adopter) widely(docs []twin) []twin {
-	return slices.DeleteFunc(docs, func(t twin) bool {
-		count := a.looked[string(t.id)].count
-		return count&(count-1) != 0
-	})
-}
-
-// page returns a page of workers' documents with an _id above after, oldest first, and
-// whether there may be more. Documents that are no events are in it with their _id alone.
-func (a *adopter) page(ctx context.Context, after bson.ObjectID) (docs []twin, more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
-	defer cancel()
-	filter := bson.D{{Key: fieldSequence, Value: nil}, {Key: fieldID, Value: bson.D{{Key: "$gt", Value: after}}}}
-	err = a.eachEvent(ctx, filter, bson.D{{Key: fieldID, Value: 1}}, func(doc bson.Raw) bool {
-		if doc.Lookup(fieldID).Type == bson.TypeObjectID {
-			t, ok := twinOf(doc)
-			if !ok {
-				t = twin{id: idOf(doc)}
-			}
-			t.erased = a.erased.covers(doc)
-			docs = append(docs, t)
-		}
-		more = len(docs) == adoptPage
-		return !more
-	})
-	return docs, more, err
-}
-
-func lastObjectID(docs []twin) (id bson.ObjectID) {
-	if len(docs) > 0 {
-		copy(id[:], docs[len(docs)-1].id[1:])
-	}
-	return id
-}
-
-// unpaired returns the workers' documents that are in no pair.
-func unpaired(workers []twin, pairs []pair) []twin {
-	taken := make(map[string]bool, len(pairs))
-	for _, p := range pairs {
-		taken[string(p.worker.id)] = true
-	}
-	return slices.DeleteFunc(slices.Clone(workers), func(t twin) bool { return taken[string(t.id)] })
-}
-
-// free returns the pairs whose record is in none of the others.
-func free(pairs, others []pair) []pair {
-	taken := make(map[string]bool, len(others))
-	for _, p := range others {
-		taken[string(p.record.id)] = true
-	}
-	return slices.DeleteFunc(pairs, func(p pair) bool { return taken[string(p.record.id)] })
-}
-
-// narrowFilter matches the records that were emitted at about the time of the workers'
-// documents, and what was worked on before. The index on jobId and emittedAt serves it,
-// and for the latter that on jobId, sequence and epoch: an adopted document has the
-// worker's emittedAt, which may be a date, and a record's may have an offset, so that
-// times do not find all documents of a record.
-func narrowFilter(workers []twin, again worked) bson.D {
-	jobs, span := append([]string{}, again.Jobs...), worked{From: again.From, To: again.To}
-	for _, t := range workers {
-		if t.emitted.IsZero() {
-			continue
-		}
-		jobs = append(jobs, t.key.jobID)
-		span.span(t.emitted.Add(-narrowWindow))
-		span.span(t.emitted.Add(narrowWindow))
-	}
-	slices.Sort(jobs)
-	filter := bson.D{
-		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: slices.Compact(jobs)}}},
-		{Key: fieldEmittedAt, Value: bson.D{{Key: "$gte", Value: span.From}, {Key: "$lte", Value: span.To}}},
-		{Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: int64(0)}}},
-	}
-	if again.First == 0 {
-		return filter
-	}
-	return bson.D{{Key: "$or", Value: bson.A{filter, bson.D{
-		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: again.Jobs}}},
-		{Key: fieldSequence, Value: bson.D{{Key: "$gte", Value: again.First}, {Key: "$lte", Value: again.Last}}},
-	}}}}
-}
-
-// wideFilter matches all records that are near one of the workers' documents. The index
-// on jobId, sequence and epoch serves it.
-func wideFilter(workers []twin) bson.D {
-	var jobs []string
-	var emitted worked
-	var from, to time.Time
-	for _, t := range workers {
-		jobs = append(jobs, t.key.jobID)
-		if !t.emitted.IsZero() {
-			emitted.span(t.emitted.Add(-twinWindow))
-			emitted.span(t.emitted.Add(twinWindow))
-		}
-		if t.stored.IsZero() {
-			continue
-		}
-		if at := t.stored.Add(-lateWindow); from.IsZero() || at.Before(from) {
-			from = at
-		}
-		if at := t.stored.Add(twinWindow); at.After(to) {
-			to = at
-		}
-	}
-	slices.Sort(jobs)
-	return bson.D{
-		{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: slices.Compact(jobs)}}},
-		{Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: int64(0)}}},
-		{Key: "$or", Value: bson.A{
-			bson.D{{Key: fieldEmittedAt, Value: bson.D{{Key: "$gte", Value: emitted.From}, {Key: "$lte", Value: emitted.To}}}},
-			bson.D{{Key: fieldCreatedAt, Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lte", Value: to}}}},
-			// An adopted document has the worker's times.
-			bson.D{{Key: fieldLogStoredAt, Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lte", Value: to}}}},
-		}},
-	}
-}
+// errLeaseLost ends a pass when another process has begun one. The other one goes on.
+var errLeaseLost = errors.New("another process has taken the lease of the adoption")

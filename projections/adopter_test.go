@@ -2,6 +2,7 @@ package projections_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -161,10 +162,11 @@ func TestReadersMeetNoEventTwice(t *testing.T) {
 	if err := b.WriteHistory(t.Context(), records[:20], false); err != nil {
 		t.Fatal(err)
 	}
-	reader := b.Beside(func(_ context.Context, _ string, each func(messaging.Record)) {
+	reader := b.Beside(func(_ context.Context, _ string, each func(messaging.Record)) error {
 		for _, r := range records[15:] {
 			each(r)
 		}
+		return nil
 	})
 	for _, limit := range []int{0, 1, 250} {
 		older, err := readLegacy(t.Context(), reader, "job", limit)
@@ -198,7 +200,7 @@ func TestReadersWhileAWorkerWrites(t *testing.T) {
 	if err := b.WriteHistory(t.Context(), records, false); err != nil {
 		t.Fatal(err)
 	}
-	reader := b.Beside(func(context.Context, string, func(messaging.Record)) {})
+	reader := b.Beside(func(context.Context, string, func(messaging.Record)) error { return nil })
 	var worker sync.WaitGroup
 	wrote := make(chan struct{})
 	worker.Go(func() { // ends after its documents
@@ -220,5 +222,20 @@ func TestReadersWhileAWorkerWrites(t *testing.T) {
 		if err != nil || len(older) > 0 {
 			t.Fatalf("%d events were shown a second time, %v", len(older), err)
 		}
+	}
+}
+
+// TestTheLogDoesNotAnswer: while the log does not say what the history lacks, nobody is
+// shown what may be of an event that the log has. MongoDB is not blamed for it.
+func TestTheLogDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	r := generation(1, "job", chapter(1))
+	b.insert(t, b.events(), written(t, r))
+	away := errors.New("away")
+	reader := b.Beside(func(context.Context, string, func(messaging.Record)) error { return away })
+	names, err := reader.FindLegacy(t.Context(), "job", 10)
+	if !errors.Is(err, projections.ErrLog) || !errors.Is(err, away) || errors.Is(err, projections.ErrUnavailable) || len(names) > 0 {
+		t.Errorf("%d documents, %v", len(names), err)
 	}
 }

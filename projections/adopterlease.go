@@ -9,8 +9,6 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
-
-	"github.com/letswriteabook/realtime/messaging"
 )
 
 // adoptionCollection holds the lease of the adopter: one process does its work.
@@ -24,12 +22,9 @@ const (
 	maxAgain = 1000
 )
 
-// worked says which jobs a pass has worked on, and between which sequences and which
-// times of their events. A note of an earlier version has no sequences.
+// worked says which jobs a pass has worked on, and between which sequences.
 type worked struct {
 	Jobs  []string `bson:"jobs"`
-	From  string   `bson:"from"`
-	To    string   `bson:"to"`
 	First int64    `bson:"first"`
 	Last  int64    `bson:"last"`
 }
@@ -47,8 +42,6 @@ func workedOn(pairs []pair) (worked, []pair) {
 			jobs[job] = true
 			w.Jobs = append(w.Jobs, job)
 		}
-		w.span(p.worker.emitted)
-		w.span(p.record.emitted)
 		sequence := int64(p.record.Sequence)
 		w.add(worked{First: sequence, Last: sequence})
 		return false
@@ -59,23 +52,10 @@ func workedOn(pairs []pair) (worked, []pair) {
 // add makes w say what other says, too.
 func (w *worked) add(other worked) {
 	w.Jobs = append(w.Jobs, other.Jobs...)
-	if other.From != "" && (w.From == "" || other.From < w.From) {
-		w.From = other.From
-	}
-	w.To = max(w.To, other.To)
 	if other.First > 0 && (w.First == 0 || other.First < w.First) {
 		w.First = other.First
 	}
 	w.Last = max(w.Last, other.Last)
-}
-
-// span makes the times include at.
-func (w *worked) span(at time.Time) {
-	if at.IsZero() {
-		return
-	}
-	text := messaging.FormatTime(at)
-	w.add(worked{From: text, To: text})
 }
 
 // lease takes the lease or keeps it, and notes what is about to be worked on, if that
@@ -85,14 +65,18 @@ func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held 
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
 	defer cancel()
 	at := time.Now()
+	defer func() {
+		if held && err == nil {
+			a.leased = at
+		}
+	}()
 	filter := bson.D{{Key: fieldID, Value: "lease"}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: "holder", Value: a.holder}},
 		bson.D{{Key: "until", Value: bson.D{{Key: "$lt", Value: at}}}},
 	}}}
 	set := bson.D{{Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}}
 	if note != nil {
-		set = append(set, bson.E{Key: "jobs", Value: note.Jobs}, bson.E{Key: "from", Value: note.From}, bson.E{Key: "to", Value: note.To},
-			bson.E{Key: "first", Value: note.First}, bson.E{Key: "last", Value: note.Last})
+		set = append(set, bson.E{Key: "jobs", Value: note.Jobs}, bson.E{Key: "first", Value: note.First}, bson.E{Key: "last", Value: note.Last})
 	}
 	err = a.leases().FindOneAndUpdate(ctx, filter, bson.D{{Key: "$set", Value: set}},
 		options.FindOneAndUpdate().SetReturnDocument(options.Before)).Decode(&before)

@@ -110,7 +110,7 @@ func (a *adoption) interrupt(t *rapid.T) {
 }
 
 func (a *adoption) mend(t *rapid.T) {
-	if _, err := a.model(a.t, projections.History).Mend(a.t.Context(), false, false); err != nil {
+	if _, err := a.model(a.t, projections.History).Mend(a.t.Context(), projections.Mending{Epoch: epoch}); err != nil {
 		t.Fatal(err)
 	}
 }

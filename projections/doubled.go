@@ -3,6 +3,7 @@ package projections
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,8 +15,9 @@ import (
 )
 
 // Unprojected calls each with the job's records that the log has and that the history
-// may not have yet: those after the sequence that its consumer has acknowledged.
-type Unprojected func(ctx context.Context, jobID string, each func(messaging.Record))
+// may not have yet: those after the sequence that its consumer has acknowledged. It fails
+// when the log does not answer.
+type Unprojected func(ctx context.Context, jobID string, each func(messaging.Record)) error
 
 // Beside returns a store that reads as s does and leaves out the documents of older
 // writers whose events the log has and the history may not have yet.
@@ -71,11 +73,14 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 	}
 	var keys []twin
 	if unprojected != nil {
-		unprojected(ctx, jobID, func(record messaging.Record) {
+		err := unprojected(ctx, jobID, func(record messaging.Record) {
 			if t, ok := newTwin(record); ok && len(keys) < maxTwins {
 				keys = append(keys, t)
 			}
 		})
+		if err != nil {
+			return nil, fmt.Errorf("look for what the history may not have yet: %w: %w", ErrLog, err)
+		}
 	}
 	for _, t := range keys {
 		if !found || t.stored.Before(first) {

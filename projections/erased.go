@@ -48,24 +48,26 @@ func (s *Store) newErased() *erased {
 	return &erased{source: s.erasures, at: make(map[string]time.Time)}
 }
 
-// learn asks for the erasures that were noted since the last call.
-func (e *erased) learn(ctx context.Context, timeout time.Duration) error {
+// learn asks for the erasures that were noted since the last call, and returns their jobs.
+func (e *erased) learn(ctx context.Context, timeout time.Duration) (jobs map[string]bool, err error) {
 	if e.source == nil {
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	noted, newest, err := e.source.Erased(ctx, e.newest)
 	if err != nil {
-		return fmt.Errorf("ask for erasures: %w", err)
+		return nil, fmt.Errorf("ask for erasures: %w", err)
 	}
+	jobs = make(map[string]bool)
 	for _, erasure := range noted {
 		if erasure.At.After(e.at[erasure.JobID]) {
 			e.at[erasure.JobID] = erasure.At
+			jobs[erasure.JobID] = true
 		}
 	}
 	e.newest = newest
-	return nil
+	return jobs, nil
 }
 
 // covers reports whether a document without a sequence is of an erased event.
@@ -97,7 +99,7 @@ func (s *Store) removeErased(ctx context.Context, ids bson.A) error {
 		return model != eventsCollection
 	})
 	for len(ids) > 0 {
-		chunk := ids[:min(matchBatch, len(ids))]
+		chunk := ids[:min(eraseIDs, len(ids))]
 		ids = ids[len(chunk):]
 		filter := bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: chunk}}}, {Key: fieldSequence, Value: nil}}
 		for _, name := range names {

@@ -171,7 +171,7 @@ func TestLateCopiesAreMended(t *testing.T) {
 	gone, kept := late(t)
 	insertAll(t, b, gone, kept)
 	model := b.model(t, projections.History)
-	if found, err := model.Mend(t.Context(), false, true); err != nil || found.Erased != len(gone) || found.Total() != len(gone) {
+	if found, err := model.Mend(t.Context(), projections.Mending{Epoch: epoch, Dry: true}); err != nil || found.Erased != len(gone) || found.Total() != len(gone) {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	for _, shadow := range []bool{true, false} {
@@ -185,7 +185,7 @@ func TestLateCopiesAreMended(t *testing.T) {
 		} else {
 			insertAll(t, b, gone) // the mending of the shadow has removed them
 		}
-		if mended, err := model.Mend(t.Context(), shadow, false); err != nil || mended.Erased != len(gone) {
+		if mended, err := model.Mend(t.Context(), projections.Mending{Epoch: epoch, Shadow: shadow}); err != nil || mended.Erased != len(gone) {
 			t.Errorf("shadow %t: mended %+v, %v", shadow, mended, err)
 		}
 		b.judge(t, gone, kept)

@@ -18,6 +18,11 @@ var (
 	// changed it. A retry does not help; the log has the event.
 	ErrIncomplete = errors.New("the history in MongoDB is incomplete")
 
+	// ErrLog is returned by [Store.FindLegacy] of a store that reads beside the log, when
+	// the log does not answer: an older writer's document cannot be told from one of an event
+	// that the log alone has. It says nothing about MongoDB. A later retry helps.
+	ErrLog = errors.New("the log does not answer")
+
 	// ErrNoProjection is returned by [Store.Model] for a name that no projection has. A retry
 	// does not help.
 	ErrNoProjection = errors.New("no such projection")

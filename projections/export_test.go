@@ -3,7 +3,6 @@ package projections
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -47,31 +46,19 @@ func (s *Store) NewAdopter() Adopter { return Adopter{s.newAdopter()} }
 // Pass makes a pass over everything, however lately it was looked at, and gives the
 // lease up.
 func (a Adopter) Pass(ctx context.Context) error {
-	clear(a.looked)
+	a.looks = newLooks()
+	a.looks.widelyAfter = 0
 	defer a.giveUp(ctx)
-	return a.pass(ctx)
+	_, err := a.pass(ctx)
+	return err
 }
 
-// Interrupt leaves the lease as an adopter does that dies at work on the records: the note
-// has the times of the records and of the workers' documents that it took for them.
+// Interrupt leaves the lease as an adopter does that dies at work on the records.
 func (a Adopter) Interrupt(ctx context.Context, records ...messaging.Record) error {
 	var pairs []pair
 	for _, record := range records {
 		t, _ := newTwin(record)
 		pairs = append(pairs, pair{t, t})
-		adopted := bson.D{
-			{Key: fieldJobID, Value: record.JobID},
-			{Key: fieldSequence, Value: int64(record.Sequence)},
-			{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}},
-		}
-		err := a.eachEvent(ctx, adopted, byJob, func(doc bson.Raw) bool {
-			emitted, _ := time.Parse(time.RFC3339, timeText(doc.Lookup(fieldEmittedAt)))
-			pairs = append(pairs, pair{twin{emitted: emitted}, t})
-			return true
-		})
-		if err != nil {
-			return err
-		}
 	}
 	note, _ := workedOn(pairs)
 	_, _, err := a.lease(ctx, &note)
@@ -87,7 +74,7 @@ func (s *Store) WriteHistory(ctx context.Context, records []messaging.Record, re
 // Older returns how many of the job's documents without a sequence a reader is shown,
 // when the log has the records of tail beyond what is projected.
 func (s *Store) Older(ctx context.Context, jobID string, tail func(each func(messaging.Record))) (int, error) {
-	twins, err := s.doubled(ctx, jobID, func(_ context.Context, _ string, each func(messaging.Record)) { tail(each) })
+	twins, err := s.doubled(ctx, jobID, func(_ context.Context, _ string, each func(messaging.Record)) error { tail(each); return nil })
 	if err != nil {
 		return 0, err
 	}
@@ -105,4 +92,32 @@ func WorkedOn(jobs int) (noted, pairs int) {
 	}
 	note, found := workedOn(found)
 	return len(note.Jobs), len(found)
+}
+
+// PauseAfter returns the adopter's pause after a pass.
+var PauseAfter = pauseAfter
+
+// Reach makes the adopter look at the newest page documents in each pass, at recent in the
+// first one, and at so many others.
+func (a Adopter) Reach(page, recent, due, sweep int) { a.reach = reach{page, recent, due, sweep} }
+
+// Next makes the next pass, which looks for what is due, and gives the lease up.
+func (a Adopter) Next(ctx context.Context) error {
+	defer a.giveUp(ctx)
+	_, err := a.pass(ctx)
+	return err
+}
+
+// Released returns the _ids of the adopted documents of one record that are released, given
+// all of them.
+func Released(docs ...bson.Raw) (ids []bson.ObjectID) {
+	m := newMatching(nil)
+	for _, doc := range docs {
+		m.add(doc)
+	}
+	m.endGroup()
+	for _, t := range m.surplus.release {
+		ids = append(ids, t.idValue().ObjectID())
+	}
+	return ids
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -36,12 +37,6 @@ type matching struct {
 type surplus struct {
 	remove  bson.A // _ids of the projection's own, beside an adopted one
 	release []twin // adopted ones, beside another
-}
-
-func (s surplus) count() int { return len(s.remove) + len(s.release) }
-
-func (s *surplus) add(other surplus) {
-	s.remove, s.release = append(s.remove, other.remove...), append(s.release, other.release...)
 }
 
 func newMatching(workers []twin) *matching {
@@ -81,19 +76,26 @@ func (m *matching) add(doc bson.Raw) {
 func (m *matching) endGroup() {
 	group := m.group
 	m.group = m.group[:0]
-	adopted := 0
-	for _, t := range group {
-		if !t.adopted {
-			continue
-		}
-		if adopted++; adopted > 1 {
-			m.surplus.release = append(m.surplus.release, t)
+	// The one with the highest _id stays adopted, as in pairUp. Every process chooses the
+	// same one: if two released one each, the record would have no document.
+	var adopted *twin
+	for i := range group {
+		t := &group[i]
+		switch {
+		case !t.adopted:
+		case adopted == nil:
+			adopted = t
+		case bytes.Compare(t.id, adopted.id) > 0:
+			m.surplus.release = append(m.surplus.release, *adopted)
+			adopted = t
+		default:
+			m.surplus.release = append(m.surplus.release, *t)
 		}
 	}
 	for _, t := range group {
 		switch {
 		case !t.projected():
-		case adopted > 0:
+		case adopted != nil:
 			m.surplus.remove = append(m.surplus.remove, t.Position.String())
 		case !m.wanted[t.key]:
 		case len(m.records) == maxTwins:
@@ -118,11 +120,23 @@ func (s *Store) among(ctx context.Context, m *matching, filter bson.D) error {
 }
 
 // eachEvent calls f with the documents of the history that the filter matches, until f
-// reports false. The documents are f's only while it runs.
-func (s *Store) eachEvent(ctx context.Context, filter, sort bson.D, f func(bson.Raw) bool) error {
-	cursor, err := s.events.Find(ctx, filter, options.Find().SetSort(sort).SetBatchSize(matchBatch))
+// reports false. The documents are f's only while it runs. With fields, they have those
+// and their _ids alone.
+func (s *Store) eachEvent(ctx context.Context, filter, sort bson.D, f func(bson.Raw) bool, fields ...string) error {
+	opts := options.Find().SetBatchSize(matchBatch)
+	if len(sort) > 0 {
+		opts.SetSort(sort)
+	}
+	if len(fields) > 0 {
+		projection := bson.D{}
+		for _, name := range fields {
+			projection = append(projection, bson.E{Key: name, Value: 1})
+		}
+		opts.SetProjection(projection)
+	}
+	cursor, err := s.events.Find(ctx, filter, opts)
 	if err != nil {
-		return fmt.Errorf("read %s: %w: %w", s.events.Name(), ErrUnavailable, err)
+		return unreadable(s.events, err)
 	}
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
 	for cursor.Next(ctx) {
@@ -131,81 +145,18 @@ func (s *Store) eachEvent(ctx context.Context, filter, sort bson.D, f func(bson.
 		}
 	}
 	if err := cursor.Err(); err != nil {
-		return fmt.Errorf("read %s: %w: %w", s.events.Name(), ErrUnavailable, err)
+		return unreadable(s.events, err)
 	}
 	return nil
 }
 
-// matchBatch is how many documents MongoDB is asked for at once.
-const matchBatch = 256
-
-// settle carries out what a matching has found, and returns how many documents are fewer
-// for it.
-func (s *Store) settle(ctx context.Context, pairs []pair, surplus surplus) (mended int, err error) {
-	for len(surplus.remove) > 0 {
-		chunk := surplus.remove[:min(matchBatch, len(surplus.remove))]
-		surplus.remove = surplus.remove[len(chunk):]
-		if err := s.removeEvents(ctx, chunk); err != nil {
-			return mended, err
-		}
-		mended += len(chunk)
-	}
-	for _, t := range surplus.release {
-		if err := s.release(ctx, t.idValue(), t.Position); err != nil {
-			return mended, err
-		}
-	}
-	for len(pairs) > 0 {
-		chunk := pairs[:min(adoptsPerWrite, len(pairs))]
-		pairs = pairs[len(chunk):]
-		n, err := s.adoptChunk(ctx, chunk)
-		if mended += n; err != nil {
-			return mended, err
-		}
-	}
-	return mended, nil
+func unreadable(collection *mongo.Collection, err error) error {
+	return fmt.Errorf("read %s: %w: %w", collection.Name(), ErrUnavailable, err)
 }
 
-// load reads the documents of pairs, which a matching does not keep. Pairs one of whose
-// documents is no longer as it was are left out, and so are those whose record has an
-// adopted document already: surplus has the _ids of the projection's own of these.
-func (s *Store) load(ctx context.Context, pairs []pair) (loaded []pair, surplus bson.A, err error) {
-	docs := make(map[string]bson.Raw, 2*len(pairs))
-	taken := make(map[messaging.Position]bool)
-	var ids, jobs, sequences bson.A
-	for _, p := range pairs {
-		for _, t := range []twin{p.worker, p.record} {
-			ids = append(ids, t.idValue())
-		}
-		jobs, sequences = append(jobs, p.record.key.jobID), append(sequences, int64(p.record.Sequence))
-	}
-	filter := bson.D{{Key: "$or", Value: bson.A{
-		bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}},
-		bson.D{{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: jobs}}}, {Key: fieldSequence, Value: bson.D{{Key: "$in", Value: sequences}}}},
-	}}}
-	err = s.eachEvent(ctx, filter, bson.D{}, func(doc bson.Raw) bool {
-		docs[string(idOf(doc))] = bytes.Clone(doc)
-		if isAdopted(doc) {
-			taken[positionOf(doc)] = true
-		}
-		return true
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, p := range pairs {
-		p.worker.doc, p.record.doc = docs[string(p.worker.id)], docs[string(p.record.id)]
-		worker, ok := twinOf(p.worker.doc)
-		record, also := twinOf(p.record.doc)
-		switch {
-		case taken[p.record.Position]:
-			surplus = append(surplus, p.record.Position.String())
-		case ok && also && worker.Sequence == 0 && worker.key == record.key:
-			loaded = append(loaded, p)
-		}
-	}
-	return loaded, surplus, nil
-}
+// matchBatch is how many documents MongoDB is asked for at once. A reply has 16 MiB at
+// most.
+const matchBatch = 1000
 
 // positionOf returns the position that a document has, the zero one without a sequence.
 func positionOf(doc bson.Raw) messaging.Position {

@@ -18,73 +18,134 @@ type Mended struct {
 // Total is how many documents are fewer.
 func (m Mended) Total() int { return m.Doubled + m.Erased }
 
+// Mending says what [Model.Mend] mends.
+type Mending struct {
+	Epoch  string // the log's
+	Shadow bool   // the shadow, and not the collection
+	Dry    bool   // count, and change nothing
+}
+
 // Mend makes every event stand once in the history, or in its shadow: it adopts the
-// documents of workers that have a record, and removes what is one too many of a record.
-// It also removes the documents that workers have written of erased events. With dry set
-// it changes nothing.
+// documents of workers that have a record, removes what is one too many of a record, and
+// what earlier epochs have of its event. It also removes the documents that workers have
+// written of erased events.
 //
 // It reads the collection once, job by job, and holds what is without a sequence of one
 // job, see maxTwins. What has more is mended by a repeat. A repeat is harmless, and so is
 // a gateway that does the same meanwhile.
-func (m *Model) Mend(ctx context.Context, shadow, dry bool) (mended Mended, err error) {
+func (m *Model) Mend(ctx context.Context, what Mending) (Mended, error) {
 	if m.name != History {
-		return mended, nil
+		return Mended{}, nil
 	}
-	store := m.live
-	if shadow {
-		store = m.shadow
+	mend := &mending{Mending: what, store: m.live}
+	if what.Shadow {
+		mend.store = m.shadow
 	}
-	erased := store.newErased()
-	if err := erased.learn(ctx, store.cfg.ReadTimeout); err != nil {
-		return mended, fmt.Errorf("mend %s: %w", m.collection(store).Name(), err)
+	err := mend.run(ctx)
+	if err != nil {
+		err = fmt.Errorf("mend %s: %w", m.collection(mend.store).Name(), err)
 	}
-	job, current, late := "", newMatching(nil), bson.A(nil)
-	finish := func() error {
-		if !dry {
-			if err := store.removeErased(ctx, late); err != nil {
-				return err
-			}
-		}
-		mended.Erased += len(late)
-		if len(current.workers) == 0 && len(current.group) == 0 && current.surplus.count() == 0 {
-			return nil
-		}
-		pairs := current.pairs()
-		if dry {
-			mended.Doubled += len(pairs) + len(current.surplus.remove)
-			return nil
-		}
-		n, err := store.settle(ctx, pairs, current.surplus)
-		mended.Doubled += n
+	return mend.mended, err
+}
+
+// mending is one run of [Model.Mend].
+type mending struct {
+	Mending
+	store  *Store
+	erased *erased
+	mended Mended
+
+	// Of the job that is being read:
+	job      string
+	matching *matching
+	epochs   epochs
+	late     bson.A // the _ids of documents of erased events
+}
+
+func (m *mending) run(ctx context.Context) error {
+	m.erased = m.store.newErased()
+	if _, err := m.erased.learn(ctx, m.store.cfg.ReadTimeout); err != nil {
 		return err
 	}
+	m.begin("")
 	var failure error
-	err = store.eachEvent(ctx, bson.D{{Key: fieldJobID, Value: bson.D{{Key: "$gt", Value: ""}}}}, byJob, func(doc bson.Raw) bool {
-		if now := text(doc, fieldJobID); now != job {
-			if failure = finish(); failure != nil {
-				return false
-			}
-			job, current, late = now, newMatching(nil), nil
-		}
-		if sequence, ok := doc.Lookup(fieldSequence).AsInt64OK(); ok && sequence > 0 {
-			current.add(doc)
-		} else if erased.covers(doc) {
-			if len(late) < maxTwins {
-				late = append(late, twin{id: idOf(doc)}.idValue())
-			}
-		} else if t, ok := twinOf(doc); ok {
-			current.addWorker(t)
-		}
-		return true
+	err := m.store.eachEvent(ctx, bson.D{{Key: fieldJobID, Value: bson.D{{Key: "$gt", Value: ""}}}}, byJob, func(doc bson.Raw) bool {
+		failure = m.add(ctx, doc)
+		return failure == nil
 	})
-	if err == nil && failure == nil {
-		failure = finish()
-	}
 	if err == nil {
 		err = failure
 	}
 	if err != nil {
-		return mended, fmt.Errorf("mend %s: %w", m.collection(store).Name(), err)
+		return err
 	}
-	return mended, nil
+	return m.finish(ctx)
+}
+
+func (m *mending) begin(job string) {
+	m.job, m.matching, m.epochs, m.late = job, newMatching(nil), epochs{current: m.Epoch}, nil
+}
+
+// add adds the next document.
+func (m *mending) add(ctx context.Context, doc bson.Raw) error {
+	if job := text(doc, fieldJobID); job != m.job {
+		if err := m.finish(ctx); err != nil {
+			return err
+		}
+		m.begin(job)
+	}
+	if sequence, ok := doc.Lookup(fieldSequence).AsInt64OK(); ok && sequence > 0 {
+		m.matching.add(doc)
+		m.epochs.add(doc)
+		if m.epochs.full() {
+			return m.supersede(ctx)
+		}
+	} else if m.erased.covers(doc) {
+		if len(m.late) < maxTwins {
+			m.late = append(m.late, twin{id: idOf(doc)}.idValue())
+		}
+	} else if t, ok := twinOf(doc); ok {
+		m.matching.addWorker(t)
+	}
+	return nil
+}
+
+// finish mends the job whose documents were read.
+func (m *mending) finish(ctx context.Context) error {
+	pairs := m.matching.pairs()
+	m.epochs.end()
+	if err := m.supersede(ctx); err != nil {
+		return err
+	}
+	m.mended.Erased += len(m.late)
+	if m.Dry {
+		m.mended.Doubled += len(pairs) + len(m.matching.surplus.remove)
+		return nil
+	}
+	if err := m.store.removeErased(ctx, m.late); err != nil {
+		return err
+	}
+	n, err := m.store.removeSurplus(ctx, m.matching.surplus)
+	if m.mended.Doubled += n; err != nil {
+		return err
+	}
+	n, err = m.store.adopt(ctx, pairs, nil)
+	m.mended.Doubled += n
+	return err
+}
+
+// supersede removes what earlier epochs have of the records that were collected.
+func (m *mending) supersede(ctx context.Context) error {
+	records := m.epochs.records
+	m.epochs.records, m.epochs.size = nil, 0
+	if len(records) == 0 {
+		return nil
+	}
+	if m.Dry {
+		m.mended.Doubled += len(records)
+		return nil
+	}
+	n, err := m.store.supersede(ctx, records)
+	m.mended.Doubled += n
+	return err
 }

@@ -20,6 +20,7 @@ type metrics struct {
 	reduced   *prometheus.CounterVec
 	malformed prometheus.Counter
 	adopted   prometheus.Counter
+	refused   prometheus.Counter
 	erased    prometheus.Counter
 	panics    prometheus.Counter
 }
@@ -57,6 +58,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_projections_adopted_documents_total",
 			Help: "Documents that a worker had written and that were made those of their records.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_projections_adoptions_refused_total",
+			Help: "Attempts to adopt a worker's document that MongoDB refused: the event stands twice.",
+		}),
 		erased: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_projections_erased_documents_total",
 			Help: "Documents that a worker wrote of an erased event, and that were removed.",
@@ -66,7 +71,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "Panics in the work on records and documents. Anything but 0 is a defect.",
 		}),
 	}
-	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted, m.erased, m.panics} {
+	for _, collector := range []prometheus.Collector{m.up, m.applied, m.seconds, m.batch, m.reduced, m.malformed, m.adopted, m.refused, m.erased, m.panics} {
 		if err := reg.Register(collector); err != nil {
 			return nil, fmt.Errorf("register the metrics of projections: %w", err)
 		}

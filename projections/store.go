@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -55,6 +56,7 @@ type Store struct {
 	jobs   *mongo.Collection
 
 	workers  *workersJobs
+	updates  *atomic.Int64 // per command, see updatesPerCommand; 0 before the first
 	standing *standing
 	// unprojected is what the log has beyond the history; nil for nothing.
 	unprojected Unprojected
@@ -81,7 +83,7 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 		events:  db.Collection(eventsCollection, sure()),
 		heads:   db.Collection(headsCollection, sure()),
 		jobs:    db.Collection(jobsCollection, sure()),
-		workers: newWorkersJobs(), standing: &standing{why: make(map[string]error)},
+		workers: newWorkersJobs(), updates: new(atomic.Int64), standing: &standing{why: make(map[string]error)},
 	}, nil
 }
 

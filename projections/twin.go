@@ -38,6 +38,7 @@ type twin struct {
 	status             bool
 	adopted            bool     // it is a worker's that was adopted
 	erased             bool     // it is a worker's of an event that was erased
+	size               int      // of the document, in bytes
 	doc                bson.Raw // nil where the matching alone is wanted
 }
 
@@ -68,7 +69,7 @@ func twinOf(doc bson.Raw) (twin, bool) {
 		return twin{}, false
 	}
 	t, ok := newTwin(record)
-	t.id, t.adopted = idOf(doc), isAdopted(doc)
+	t.id, t.adopted, t.size = idOf(doc), isAdopted(doc), len(doc)
 	return t, ok
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -29,11 +30,33 @@ const witnessID = "novel-projection-witness"
 // fieldMark holds a witness's mark. A witness from before there were marks has none.
 const fieldMark = "mark"
 
-// sighting is what a look for the witness has found. Two that are equal, and there,
-// are of one collection.
+// fieldThrough holds, in a witness, the highest sequence that was projected of each epoch,
+// by whichever process. A witness of an earlier version has none.
+const fieldThrough = "through"
+
+// throughEarlier stands in place of the epoch for what was projected of any epoch before
+// the witness had notes of that.
+const throughEarlier = "earlier"
+
+// sighting is what a look for the witness has found.
 type sighting struct {
-	there bool
-	mark  string
+	there   bool
+	mark    string
+	through map[string]int64
+}
+
+// same reports whether two sightings are of one collection. Without a witness, nothing
+// distinguishes one collection from another.
+func (s sighting) same(other sighting) bool { return s.there == other.there && s.mark == other.mark }
+
+func newSighting(doc bson.Raw) sighting {
+	s := sighting{there: true, mark: text(doc, fieldMark), through: make(map[string]int64)}
+	through, _ := doc.Lookup(fieldThrough).DocumentOK()
+	elements, _ := through.Elements() // None when there is no such field.
+	for _, element := range elements {
+		s.through[element.Key()], _ = element.Value().AsInt64OK()
+	}
+	return s
 }
 
 func isWitness(doc bson.Raw) bool { return text(doc, fieldID) == witnessID }
@@ -56,24 +79,87 @@ func (s *Store) writeWitnessed(log Log) func(context.Context, []messaging.Record
 			if err := s.writeHistory(ctx, records, repeated); err != nil {
 				return err
 			}
-			now, err := s.witness(ctx)
+			now, err := s.noteThrough(ctx, records)
 			if err != nil {
 				return err
 			}
 			if !now.there {
-				return s.firstWitness(ctx, log)
+				return s.firstWitness(ctx, log, records)
 			}
-			if now == before {
-				return nil
+			if now.same(before) {
+				return s.reconcile(ctx, records, now, repeated)
 			}
 			before = now // The batch may have gone into the collection before this one.
 		}
 	}
 }
 
+// reconcile removes documents that a batch has made one too many of. noted is the witness
+// as it was before the batch.
+func (s *Store) reconcile(ctx context.Context, records []messaging.Record, noted sighting, repeated bool) error {
+	first, epoch := records[0].Sequence, records[0].Epoch
+	for _, record := range records {
+		first = min(first, record.Sequence)
+	}
+	// A consumer that was lost and created again gets all records as if for the first time.
+	if !repeated && stored(first) <= max(noted.through[epoch], noted.through[throughEarlier]) {
+		if err := s.removeAdopted(ctx, records); err != nil {
+			return err
+		}
+	}
+	for other, through := range noted.through {
+		if other != epoch && stored(first) <= through {
+			_, err := s.supersede(ctx, records)
+			return err
+		}
+	}
+	return nil
+}
+
+// noteThrough notes in the witness what was projected, and returns the witness as it was
+// before.
+func (s *Store) noteThrough(ctx context.Context, records []messaging.Record) (sighting, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	through := bson.D{{Key: fieldThrough + "." + records[0].Epoch, Value: lastOf(records)}}
+	doc, err := s.events.FindOneAndUpdate(ctx, bson.D{{Key: fieldID, Value: witnessID}}, bson.D{{Key: "$max", Value: through}},
+		options.FindOneAndUpdate().SetReturnDocument(options.Before)).Raw()
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return sighting{}, nil
+	}
+	if err != nil {
+		return sighting{}, fmt.Errorf("note in %s what was projected: %w", s.events.Name(), err)
+	}
+	noted := newSighting(doc)
+	if len(noted.through) > 0 {
+		return noted, nil
+	}
+	// A witness of an earlier version, or of a shadow.
+	newest, err := s.events.FindOne(ctx, bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: int64(0)}}}},
+		options.FindOne().SetSort(bson.D{{Key: fieldSequence, Value: -1}}).SetProjection(bson.D{{Key: fieldSequence, Value: 1}})).Raw()
+	if err != nil && !errors.Is(err, mongo.ErrNoDocuments) {
+		return sighting{}, fmt.Errorf("look for the newest document of %s: %w", s.events.Name(), err)
+	}
+	noted.through[throughEarlier] = int64(positionOf(newest).Sequence)
+	_, err = s.events.UpdateOne(ctx, bson.D{{Key: fieldID, Value: witnessID}},
+		bson.D{{Key: "$max", Value: bson.D{{Key: fieldThrough + "." + throughEarlier, Value: noted.through[throughEarlier]}}}})
+	if err != nil {
+		return sighting{}, fmt.Errorf("note in %s what was projected: %w", s.events.Name(), err)
+	}
+	return noted, nil
+}
+
+// lastOf returns the highest sequence of the records.
+func lastOf(records []messaging.Record) (last int64) {
+	for _, record := range records {
+		last = max(last, stored(record.Sequence))
+	}
+	return last
+}
+
 // firstWitness writes the witness with the first batch that the consumer has
 // acknowledged. With any later one it returns [ErrLost].
-func (s *Store) firstWitness(ctx context.Context, log Log) error {
+func (s *Store) firstWitness(ctx context.Context, log Log, records []messaging.Record) error {
 	fresh, err := log.ConsumerFresh(ctx, History)
 	if err != nil {
 		return err
@@ -81,7 +167,7 @@ func (s *Store) firstWitness(ctx context.Context, log Log) error {
 	if !fresh {
 		return ErrLost
 	}
-	return s.insertWitness(ctx)
+	return s.insertWitness(ctx, bson.E{Key: fieldThrough, Value: bson.D{{Key: records[0].Epoch, Value: lastOf(records)}}})
 }
 
 // witness looks for the witness.
@@ -95,19 +181,19 @@ func (s *Store) witness(ctx context.Context) (sighting, error) {
 	if err != nil {
 		return sighting{}, fmt.Errorf("look for the witness of %s: %w", s.events.Name(), err)
 	}
-	return sighting{there: true, mark: text(doc, fieldMark)}, nil
+	return newSighting(doc), nil
 }
 
 // insertWitness writes the witness, unless it is there. It has no jobId, so that
 // nobody's question finds it.
-func (s *Store) insertWitness(ctx context.Context) error {
+func (s *Store) insertWitness(ctx context.Context, notes ...bson.E) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
-	_, err := s.events.InsertOne(ctx, bson.D{
+	_, err := s.events.InsertOne(ctx, append(bson.D{
 		{Key: fieldID, Value: witnessID},
 		{Key: fieldMark, Value: bson.NewObjectID().Hex()},
 		{Key: "note", Value: "Written and checked by the history projection. Without it the collection counts as dropped."},
-	})
+	}, notes...))
 	if err != nil && !mongo.IsDuplicateKeyError(err) {
 		return fmt.Errorf("write the witness of %s: %w", s.events.Name(), err)
 	}

@@ -176,7 +176,9 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		if span.Count < limit && !at.erased {
 			names, known := room.olderNames(limit - span.Count)
 			if !known {
-				names = h.findLegacy(ctx, at.jobID, limit-span.Count)
+				if names, err = h.findLegacy(ctx, at.jobID, limit-span.Count); err != nil {
+					return beginning{}, err
+				}
 			}
 			found.older = names
 		}
@@ -233,7 +235,7 @@ func (h *history) locateInLog(ctx context.Context, at place, before uint64, limi
 // legacyEvents of them.
 func (h *history) oldest(ctx context.Context, by asker, jobID string) ([]string, error) {
 	return share(ctx, h.flights, by, "oldest "+jobID, func(ctx context.Context) ([]string, error) {
-		return h.findLegacy(ctx, jobID, legacyEvents), nil
+		return h.findLegacy(ctx, jobID, legacyEvents)
 	})
 }
 

@@ -379,9 +379,9 @@ func (w *walk) older(ctx context.Context) error {
 		count = w.query.Limit - w.shown
 	}
 	var names []string
-	err := w.h.flights.bounded(ctx, w.by, func(ctx context.Context) error {
-		names = w.h.findLegacy(ctx, w.at.jobID, count)
-		return nil
+	err := w.h.flights.bounded(ctx, w.by, func(ctx context.Context) (err error) {
+		names, err = w.h.findLegacy(ctx, w.at.jobID, count)
+		return err
 	})
 	slices.Reverse(names)
 	oldest := lowerBound{at: w.query.SinceTime}

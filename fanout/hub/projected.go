@@ -151,16 +151,19 @@ func (h *history) unrecorded(ctx context.Context, by asker, at place) (bool, err
 // findLegacy names the newest limit documents that older writers left without a
 // sequence, oldest first; none when MongoDB is not there to ask. They count as older
 // than every record that has one. Nobody else has them, so that MongoDB is waited for
-// longer than for a page.
-func (h *history) findLegacy(ctx context.Context, jobID string, limit int) []string {
+// longer than for a page. It fails with [ErrLog].
+func (h *history) findLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
 	if !h.mongoUp(false) {
-		return nil
+		return nil, nil
 	}
 	names, err := h.projection.FindLegacy(ctx, jobID, limit)
-	if !h.mongoAnswered(ctx, ctx, err) {
-		return nil
+	if errors.Is(err, ErrLog) {
+		return nil, err
 	}
-	return names
+	if !h.mongoAnswered(ctx, ctx, err) {
+		return nil, nil
+	}
+	return names, nil
 }
 
 // legacy returns the events of the first of these documents, and how many names that

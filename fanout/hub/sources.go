@@ -3,9 +3,14 @@ package hub
 import (
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
+
+// ErrLog is returned by [Projection.FindLegacy] when the log does not answer. It says
+// nothing about MongoDB. A later retry helps.
+var ErrLog = errors.New("the log does not answer")
 
 // Extent is what the log holds at one moment.
 type Extent struct {
@@ -62,7 +67,8 @@ type Projection interface {
 	// Locate is that of a Log.
 	Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error)
 	// FindLegacy names the newest limit documents that older writers left without
-	// a sequence, oldest first.
+	// a sequence, oldest first. It leaves out those of events that the log has, and fails
+	// with [ErrLog] when the log does not say which.
 	FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error)
 	// ReadLegacy returns the events of the first of these documents, in the order
 	// of the names, and how many names that took: one at least. It ends early once

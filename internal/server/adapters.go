@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/fanout/hub"
@@ -60,24 +61,32 @@ type hubProjection struct {
 const maxUnprojected = 20_000
 
 func newHubProjection(models *projections.Store, log *eventstore.Log) hubProjection {
-	return hubProjection{log: log, Store: models.Beside(func(ctx context.Context, jobID string, each func(messaging.Record)) {
-		// A consumer that never ran has projected nothing. A log that does not answer has
-		// nothing for the reader who asks, either.
+	return hubProjection{log: log, Store: models.Beside(func(ctx context.Context, jobID string, each func(messaging.Record)) error {
+		// A consumer that never ran has projected nothing.
 		after, err := log.ConsumerFloor(ctx, projections.History)
 		if err != nil && !errors.Is(err, eventstore.ErrNoConsumer) {
-			return
+			return err
 		}
 		for read := 0; read < maxUnprojected; {
 			records, err := log.ReadAfter(ctx, jobID, after, 250)
 			if err != nil || len(records) == 0 {
-				return
+				return err
 			}
 			for _, record := range records {
 				each(record)
 			}
 			read, after = read+len(records), records[len(records)-1].Sequence
 		}
+		return nil
 	})}
+}
+
+func (p hubProjection) FindLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
+	names, err := p.Store.FindLegacy(ctx, jobID, limit)
+	if errors.Is(err, projections.ErrLog) {
+		err = fmt.Errorf("%w: %w", hub.ErrLog, err)
+	}
+	return names, err
 }
 
 func (p hubProjection) Floor(ctx context.Context) (uint64, error) {

@@ -89,7 +89,7 @@ func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 	}
 	// Workers' documents were copied that the projection had not adopted, or not yet.
 	r.report(Progress{Step: "mend events that stand twice"})
-	_, err = r.model.Mend(ctx, true, false)
+	_, err = r.model.Mend(ctx, projections.Mending{Epoch: state.Epoch, Shadow: true})
 	return err
 }
 

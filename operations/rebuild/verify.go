@@ -69,7 +69,7 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 	findings := audit.Findings()
 	if findings.Kept > 0 {
 		r.report(Progress{Step: "look for events that stand twice"})
-		found, err := r.model.Mend(ctx, shadow, true)
+		found, err := r.model.Mend(ctx, projections.Mending{Epoch: extent.Epoch, Shadow: shadow, Dry: true})
 		if err != nil {
 			return Report{}, err
 		}
@@ -82,12 +82,16 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 	}, nil
 }
 
-// MendDoubled adopts workers' documents of events that stand twice in the projection's
-// collection, removes those of erased events, and returns how many documents are fewer for
+// MendDoubled makes each event that stands twice in the projection's collection stand once,
+// removes workers' documents of erased events, and returns how many documents are fewer for
 // it.
 func (r *Rebuild) MendDoubled(ctx context.Context) (int, error) {
 	r.report(Progress{Step: "mend events that stand twice"})
-	mended, err := r.model.Mend(ctx, false, false)
+	state, err := r.log.State(ctx)
+	if err != nil {
+		return 0, err
+	}
+	mended, err := r.model.Mend(ctx, projections.Mending{Epoch: state.Epoch})
 	return mended.Total(), err
 }
 

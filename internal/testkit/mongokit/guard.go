@@ -1,6 +1,7 @@
 package mongokit
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -23,6 +24,7 @@ type Guard struct {
 	mu    sync.Mutex // guards the fields below
 	may   func(command string) bool
 	used  map[string]bool // commands that were let through
+	never []byte          // updates that hold these bytes are refused; nil for none
 	conns []net.Conn
 }
 
@@ -80,6 +82,15 @@ func (g *Guard) Allow(may func(command string) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.may = may
+}
+
+// RefuseUpdates refuses each update that holds some bytes, as MongoDB does one that a
+// validator forbids. The other updates of its command are not carried out: some servers
+// leave them out.
+func (g *Guard) RefuseUpdates(holding []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.never = holding
 }
 
 // Used returns the commands that were let through and need a role.
@@ -147,8 +158,18 @@ func (g *Guard) ask(client, server net.Conn, answers *answers) {
 		if err != nil {
 			return
 		}
-		if command := commandOf(message); command != "" && !g.allowed(command) {
+		command := commandOf(message)
+		if command != "" && !g.allowed(command) {
 			err = answers.write(refusal(message, command))
+		} else if index := g.refusedUpdate(command, message); index >= 0 {
+			err = answers.write(answer(message, bson.D{
+				{Key: "ok", Value: 1.0},
+				{Key: "n", Value: int32(0)},
+				{Key: "nModified", Value: int32(0)},
+				{Key: "writeErrors", Value: bson.A{bson.D{
+					{Key: "index", Value: int32(index)}, {Key: "code", Value: int32(121)}, {Key: "errmsg", Value: "Document failed validation"},
+				}}},
+			}))
 		} else {
 			_, err = server.Write(message)
 		}
@@ -167,6 +188,32 @@ func (g *Guard) allowed(command string) bool {
 	may := g.may(command)
 	g.used[command] = g.used[command] || may
 	return may
+}
+
+// refusedUpdate returns the index of the update in a command that is to be refused, or -1.
+func (g *Guard) refusedUpdate(command string, message []byte) int {
+	g.mu.Lock()
+	never := g.never
+	g.mu.Unlock()
+	if command != "update" || never == nil {
+		return -1
+	}
+	// The body is followed by a section of kind 1: its length, its name, and the updates.
+	const body = headerBytes + 4 + 1
+	section := message[body+binary.LittleEndian.Uint32(message[body:]):]
+	const name = "updates\x00"
+	if len(section) < 5+len(name) || section[0] != 1 || string(section[5:5+len(name)]) != name {
+		return -1
+	}
+	updates := section[5+len(name) : 1+binary.LittleEndian.Uint32(section[1:])]
+	for index := 0; len(updates) > 4; index++ {
+		length := binary.LittleEndian.Uint32(updates)
+		if bytes.Contains(updates[:length], never) {
+			return index
+		}
+		updates = updates[length:]
+	}
+	return -1
 }
 
 const (
@@ -211,14 +258,19 @@ func commandOf(message []byte) string {
 
 // refusal answers a command as MongoDB does without the role.
 func refusal(message []byte, command string) []byte {
-	document, err := bson.Marshal(bson.D{
+	return answer(message, bson.D{
 		{Key: "ok", Value: 0.0},
 		{Key: "errmsg", Value: "not authorized to execute command " + command},
 		{Key: "code", Value: int32(13)},
 		{Key: "codeName", Value: "Unauthorized"},
 	})
+}
+
+// answer returns the answer to a message.
+func answer(message []byte, reply bson.D) []byte {
+	document, err := bson.Marshal(reply)
 	if err != nil {
-		panic(err) // It is the same each time.
+		panic(err) // The replies are made here alone.
 	}
 	answer := make([]byte, headerBytes+5, headerBytes+5+len(document)) // flags and kind are 0
 	answer = append(answer, document...)
