@@ -18,9 +18,11 @@ import (
 // eventsQuery is what a REST client asks for.
 type eventsQuery struct {
 	hub.Query
-	// warnings say what of the request was ignored or changed.
-	warnings []string
+	warnings []warning
 }
+
+// warning says what of a request cannot be taken as it is, and what is done instead.
+type warning struct{ what, instead string }
 
 func parseEventsQuery(values url.Values, defaultLimit int) (eventsQuery, error) {
 	query := eventsQuery{Query: hub.Query{Limit: min(defaultLimit, hub.MaxPage)}}
@@ -52,12 +54,12 @@ func (q *eventsQuery) readLimit(text string) {
 	}
 	limit, err := strconv.Atoi(text) // out of its range, the nearest in it
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		q.warn("limit is %.32q: not a whole number, %d is used", text, q.Limit)
+		q.warn(fmt.Sprintf("limit is %.32q: not a whole number", text), fmt.Sprintf("%d is used", q.Limit))
 		return
 	}
 	q.Limit = min(max(limit, 1), hub.MaxPage)
 	if q.Limit != limit {
-		q.warn("limit is %.32q: not from 1 to %d, %d is used", text, hub.MaxPage, q.Limit)
+		q.warn(fmt.Sprintf("limit is %.32q: not from 1 to %d", text, hub.MaxPage), fmt.Sprintf("%d is used", q.Limit))
 	}
 }
 
@@ -68,19 +70,20 @@ const maxWarnings = 5
 func (q *eventsQuery) warnUnknown(values url.Values) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains([]string{"limit", "before", "since", "jobId"}, name) && len(q.warnings) < maxWarnings {
-			q.warn("parameter %.32q is unknown, it is ignored", name)
+			q.warn(fmt.Sprintf("parameter %.32q is unknown", name), "it is ignored")
 		}
 	}
 }
 
-func (q *eventsQuery) warn(format string, args ...any) {
-	q.warnings = append(q.warnings, fmt.Sprintf(format, args...))
+func (q *eventsQuery) warn(what, instead string) {
+	q.warnings = append(q.warnings, warning{what, instead})
 }
 
 // writeWarnings adds a Warning header for each warning: code 299, of RFC 7234
 // section 5.5.7, which browsers and caches pass on and do not act upon.
 func (q *eventsQuery) writeWarnings(header http.Header) {
-	for _, text := range q.warnings {
+	for _, warning := range q.warnings {
+		text := warning.what + ", " + warning.instead
 		header.Add("Warning", "299 realtime "+strconv.QuoteToASCII(strings.ReplaceAll(text, `"`, "'")))
 	}
 }

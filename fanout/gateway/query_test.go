@@ -37,6 +37,15 @@ func TestLenientQueries(t *testing.T) {
 			t.Errorf("%.60s: %d items, want %d", test.query, got, test.count)
 		}
 	}
+	// The other form of the path is this service's own.
+	for _, query := range []string{"limit=0", "limit=1001", "limit=abc", "order=desc"} {
+		if answer := s.get("/api/novel/events?jobId=job&"+query, ""); answer.status != http.StatusBadRequest || answer.problem(t).Code != "INVALID_QUERY" {
+			t.Errorf("%s beside the jobId: %d %s", query, answer.status, answer.body)
+		}
+	}
+	if answer := s.get("/api/novel/events?jobId=job&limit=7", ""); answer.status != http.StatusOK || answer.header.Get("Warning") != "" {
+		t.Errorf("a limit beside the jobId: %d %s", answer.status, answer.body)
+	}
 	var many []string
 	for i := range 100 {
 		many = append(many, fmt.Sprintf("p%d=1", i))

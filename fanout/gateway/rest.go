@@ -18,6 +18,9 @@ import (
 // lack, items that MongoDB has alone, and that does not answer. position is where to
 // go on from with since; gap, the payload of novel.gap, says what cannot be had.
 //
+// A limit out of its range and unknown parameters are answered with a Warning in the form
+// with a path, as that API has done, and are refused in the other one.
+//
 // The newest limit items come first; before leaves out those from there on.
 // since asks for what follows instead: given as a position, the oldest limit
 // items after it, oldest first, so that a client can poll page by page; given as
@@ -33,6 +36,11 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	query, err := parseEventsQuery(r.URL.Query(), g.policy.CatchUpLimit)
 	if err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"code": "INVALID_QUERY", "message": err.Error()})
+		return
+	}
+	if r.PathValue("jobId") == "" && len(query.warnings) > 0 {
+		// Only the path of the API of old takes what that has taken.
+		writeJSON(w, http.StatusBadRequest, map[string]string{"code": "INVALID_QUERY", "message": query.warnings[0].what})
 		return
 	}
 	query.writeWarnings(w.Header())
