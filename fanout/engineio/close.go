@@ -85,9 +85,11 @@ func (s *Session) abort(reason string, farewell Frame) {
 	s.queue.drop()
 	current, probing := s.transport, s.upgrade
 	s.upgrade = nil
+	if s.done != nil {
+		close(s.done)
+	}
 	s.mu.Unlock()
 
-	close(s.done)
 	s.server.forget(s, reason)
 	current.abort(farewell)
 	if probing != nil {

@@ -104,7 +104,7 @@ func (c *conn) discard() error {
 
 // read reads from the network when the client may send.
 func (c *conn) read(p []byte) (int, error) {
-	c.owner.session.pace.wait(c.owner.session.done)
+	c.owner.session.pace.wait(c.owner.session.Done)
 	n, err := c.Conn.Read(p[:min(len(p), paceBytes)])
 	c.owner.session.pace.spend(n)
 	return n, err

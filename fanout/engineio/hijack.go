@@ -5,9 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -75,9 +72,9 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session 
 	socket := &webSocket{session: session, server: s}
 	socket.stage.Store(stage)
 	socket.conn = newConn(network, socket, s.metrics, s.cfg)
-	request := keepRequest(r, slices.Concat(handshakeHeaders, s.cfg.KeepHeaders))
+	handshake := keepRequest(r, handshakeHeaders)
 	// Ends when the connection does: by the client, the heartbeat or Shutdown.
-	go socket.run(request)
+	go socket.run(handshake.request())
 	return nil
 }
 
@@ -88,38 +85,4 @@ func (w *webSocket) run(request *http.Request) {
 	defer w.server.guard.Recover("WebSocket reader", nil) // gone closes it
 	// A failed handshake has closed the connection already.
 	_ = w.server.melody.HandleRequest(&hijacked{conn: w.conn, header: http.Header{}}, request)
-}
-
-// maxKeptBytes bounds what is kept of the request of one session.
-const maxKeptBytes = 8 << 10
-
-// keepable reports whether what is to be kept of a request is within its bound.
-func keepable(r *http.Request, headers []string) bool {
-	size := len(r.URL.Path) + len(r.URL.RawQuery) + len(r.Host)
-	for _, name := range headers {
-		for _, value := range r.Header.Values(name) {
-			size += len(name) + len(value)
-		}
-	}
-	return size <= maxKeptBytes
-}
-
-// keepRequest copies what is to outlive the handshake.
-func keepRequest(r *http.Request, headers []string) *http.Request {
-	kept := &http.Request{
-		Method:     r.Method,
-		URL:        &url.URL{Path: strings.Clone(r.URL.Path), RawQuery: strings.Clone(r.URL.RawQuery)},
-		Proto:      r.Proto,
-		ProtoMajor: r.ProtoMajor,
-		ProtoMinor: r.ProtoMinor,
-		Host:       strings.Clone(r.Host),
-		RemoteAddr: r.RemoteAddr,
-		Header:     http.Header{},
-	}
-	for _, name := range headers {
-		for _, value := range r.Header.Values(name) {
-			kept.Header.Add(name, strings.Clone(value))
-		}
-	}
-	return kept
 }

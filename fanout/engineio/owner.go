@@ -22,7 +22,7 @@ func (s *Session) owns(r *http.Request) bool {
 // fromSameOrigin compares Origin. A browser sends it with every request to another
 // origin, and to the page's own with POST and WebSocket, but not with GET.
 func (s *Session) fromSameOrigin(r *http.Request) bool {
-	opened, origin, site := s.request.Header.Get("Origin"), r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
+	opened, origin, site := s.kept.get("Origin"), r.Header.Get("Origin"), r.Header.Get("Sec-Fetch-Site")
 	switch {
 	case opened != "":
 		return origin == opened
@@ -38,7 +38,7 @@ func (s *Session) fromSameOrigin(r *http.Request) bool {
 // WebSockets cannot send it.
 func (s *Session) withSameToken(r *http.Request) bool {
 	shown := r.Header.Get("Authorization")
-	return shown == "" || subtle.ConstantTimeCompare([]byte(shown), []byte(s.request.Header.Get("Authorization"))) == 1
+	return shown == "" || subtle.ConstantTimeCompare([]byte(shown), []byte(s.kept.get("Authorization"))) == 1
 }
 
 // Tag stands for the session in logs, from which its id cannot be derived.

@@ -58,8 +58,9 @@ func (p *pace) spend(bytes int) {
 	p.until = time.Now().Add(wait)
 }
 
-// wait returns when the client may send again, or done is closed.
-func (p *pace) wait(done <-chan struct{}) {
+// wait returns when the client may send again, or the channel that done returns is
+// closed.
+func (p *pace) wait(done func() <-chan struct{}) {
 	if p.intake == nil {
 		return
 	}
@@ -77,7 +78,7 @@ func (p *pace) wait(done <-chan struct{}) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-done:
+	case <-done():
 	}
 }
 
@@ -95,7 +96,7 @@ type pacedBody struct {
 
 // Read implements io.Reader.
 func (b pacedBody) Read(p []byte) (int, error) {
-	b.session.pace.wait(b.session.done)
+	b.session.pace.wait(b.session.Done)
 	n, err := b.Reader.Read(p[:min(len(p), paceBytes)])
 	b.session.pace.spend(n)
 	return n, err

@@ -112,13 +112,12 @@ func socketOf(ms *melody.Session) *webSocket {
 // newSession returns a session that is not started.
 func (s *Server) newSession(r *http.Request) *Session {
 	return &Session{
-		id:      NewID(),
-		opened:  time.Now(),
-		request: keepRequest(r, s.cfg.KeepHeaders),
-		server:  s,
-		turn:    newTurn(),
-		done:    make(chan struct{}),
-		pace:    s.newPace(r),
+		id:     NewID(),
+		opened: time.Now(),
+		turn:   newTurn(),
+		kept:   keepRequest(r, s.cfg.KeepHeaders),
+		server: s,
+		pace:   s.newPace(r),
 	}
 }
 

@@ -60,16 +60,16 @@ const (
 // Session is one Engine.IO session: it lives through an upgrade from polling to
 // WebSocket, and its queue with it. All methods may be called concurrently.
 type Session struct {
-	id      string
-	opened  time.Time
-	request *http.Request
-	server  *Server
-	turn    turn
-	done    chan struct{}
-	pace    pace
+	id     string
+	opened time.Time
+	kept   keptRequest
+	server *Server
+	pace   pace
+	turn   turn
 
 	mu        sync.Mutex // guards all below; never held while a callback runs
 	state     sessionState
+	done      chan struct{} // nil until Done is called
 	reason    string
 	receiver  Receiver // nil while it is being made
 	queue     queue
@@ -88,8 +88,12 @@ func (s *Session) Opened() time.Time { return s.opened }
 
 // Request returns what is kept of the handshake request: method, URL, host,
 // remote address and the headers of [Config.KeepHeaders]. It has no body and a
-// background context, and must not be modified.
-func (s *Session) Request() *http.Request { return s.request }
+// background context. Each call makes a new one.
+func (s *Session) Request() *http.Request { return s.kept.request() }
+
+// Header returns the first value of one of [Config.KeepHeaders] in the handshake
+// request, or "".
+func (s *Session) Header(name string) string { return s.kept.get(name) }
 
 // Transport returns "polling" or "websocket".
 func (s *Session) Transport() string {
@@ -98,8 +102,18 @@ func (s *Session) Transport() string {
 	return s.transport.name()
 }
 
-// Done is closed when the session has ended.
-func (s *Session) Done() <-chan struct{} { return s.done }
+// Done returns a channel that is closed when the session has ended.
+func (s *Session) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done == nil {
+		s.done = make(chan struct{})
+		if s.state == stateClosed {
+			close(s.done)
+		}
+	}
+	return s.done
+}
 
 // QueuedBytes returns the size of what is not sent yet.
 func (s *Session) QueuedBytes() int {

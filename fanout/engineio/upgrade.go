@@ -22,7 +22,7 @@ func (w *webSocket) connected(ms *melody.Session) {
 	w.conn.startFraming()
 	w.melody = ms
 	s := w.session
-	ms.Request = s.request // drops the handshake's headers
+	ms.Request = nil // the handshake's, whose memory is free from here on
 	if w.stage.Load() == stageActive {
 		if !s.start(w, []string{}) {
 			w.refuse()

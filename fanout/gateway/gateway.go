@@ -187,9 +187,10 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 // Connect admits a socket, or refuses it with the contract's text and code. One
 // that names a session gets that back.
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
-	origin := socket.Request().Header.Get("Origin")
+	request := socket.Request()
+	origin := request.Header.Get("Origin")
 	// All that can refuse for good comes before an earlier socket is taken over.
-	decision := g.policy.Origins.Decide(origin, socket.Request().Host)
+	decision := g.policy.Origins.Decide(origin, request.Host)
 	var grant guardrails.Grant
 	if decision.Allowed() {
 		grant, decision = g.socketGrant(socket, auth)
@@ -205,7 +206,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		wanted, recovered, release = g.recall(auth, origin, grant.Subject, socket.Opened())
 		defer release()
 	}
-	slot, decision := g.admit(socket.Request(), grant)
+	slot, decision := g.admit(request, grant)
 	if !decision.Allowed() {
 		return refusal(decision)
 	}

@@ -281,7 +281,7 @@ func (c *client) session() session {
 
 // head is the client's session without its jobs. The mutex is held.
 func (c *client) head() session {
-	return session{SID: c.socket.ID(), Life: c.life, By: c.by, Origin: c.socket.Request().Header.Get("Origin"), Subject: c.grant.Subject}
+	return session{SID: c.socket.ID(), Life: c.life, By: c.by, Origin: c.socket.Header("Origin"), Subject: c.grant.Subject}
 }
 
 // maxSessionBytes bounds the state of a session, below what the store of sessions

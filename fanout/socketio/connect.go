@@ -23,7 +23,7 @@ func (c *connection) connect(packet Packet) error {
 	}
 	socket := newSocket(c, packet.Namespace)
 	c.add(socket)
-	c.idle.Stop()
+	c.stopIdle()
 	if refusal := c.server.handler.Connect(socket, packet.Data); refusal != nil {
 		socket.end("")
 		return c.turnAway(packet.Namespace, refusal)

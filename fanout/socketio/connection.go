@@ -18,25 +18,42 @@ type connection struct {
 	server  *Server
 	session *engineio.Session
 
-	mu      sync.Mutex // guards sockets, which change in the turn only
+	mu      sync.Mutex // guards sockets, which change in the turn only, and idle
 	sockets []*Socket
+	// idle closes a connection that is in no namespace; nil while it is in one.
+	idle *time.Timer
 
 	connected bool // a namespace was joined once
 	refusals  int
 	shared    any      // the owner's
 	partial   *partial // the packet whose attachments are being read
-	// idle closes a connection that is in no namespace; stopped while it is
-	// in one, and by Close.
-	idle *time.Timer
 }
 
 func (s *Server) accept(session *engineio.Session) engineio.Receiver {
 	c := &connection{server: s, session: session}
-	c.idle = time.AfterFunc(s.cfg.ConnectTimeout, func() {
-		s.metrics.late.Inc()
-		session.Close(reasonConnectTimeout)
-	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.awaitConnect()
 	return c
+}
+
+// awaitConnect starts the time in which the client has to join a namespace. The mutex
+// is held.
+func (c *connection) awaitConnect() {
+	c.idle = time.AfterFunc(c.server.cfg.ConnectTimeout, func() {
+		c.server.metrics.late.Inc()
+		c.session.Close(reasonConnectTimeout)
+	})
+}
+
+// stopIdle ends that time.
+func (c *connection) stopIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle != nil {
+		c.idle.Stop()
+		c.idle = nil
+	}
 }
 
 const reasonConnectTimeout = "connect timeout"
@@ -61,13 +78,13 @@ func (c *connection) Room() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, socket := range c.sockets {
-		socket.signalRoom()
+		socket.room.signal()
 	}
 }
 
 // Close implements engineio.Receiver.
 func (c *connection) Close(reason string) {
-	c.idle.Stop()
+	c.stopIdle()
 	c.dropPartial()
 	for _, socket := range c.all() {
 		socket.end(reason)
@@ -228,7 +245,7 @@ func (c *connection) remove(socket *Socket) bool {
 	}
 	c.sockets = slices.Delete(c.sockets, index, index+1)
 	if len(c.sockets) == 0 && c.session.Open() {
-		c.idle.Reset(c.server.cfg.ConnectTimeout)
+		c.awaitConnect()
 	}
 	return true
 }

@@ -70,7 +70,7 @@ func (s *Socket) Offer(packet []byte) bool {
 		return false
 	case s.heldBytes >= s.connection.server.cfg.QueueBytes:
 		// Connect cannot wait for room itself: the signal is there when it returns.
-		s.signalRoom()
+		s.room.signal()
 		return false
 	}
 	s.heldBytes += len(packet)

@@ -27,10 +27,11 @@ type Socket struct {
 	id         string // changed while Connect runs only
 	namespace  string
 	connection *connection
-	room       chan struct{}
 	done       chan struct{}
 	// open is true in stateOpen: the way past the lock for what is sent.
 	open atomic.Bool
+
+	room waiting
 
 	mu        sync.Mutex // guards all below; never held while a callback runs
 	pid       string     // told to the client beside the id; empty: none
@@ -50,7 +51,6 @@ func newSocket(c *connection, namespace string) *Socket {
 		id:         engineio.NewID(),
 		namespace:  namespace,
 		connection: c,
-		room:       make(chan struct{}, 1),
 		done:       make(chan struct{}),
 	}
 }
@@ -74,8 +74,12 @@ func (s *Socket) Identify(id, pid string) {
 func (s *Socket) Namespace() string { return s.namespace }
 
 // Request returns what is kept of the handshake request: method, URL, host,
-// remote address and the headers of [Config.KeepHeaders]. It must not be modified.
+// remote address and the headers of [Config.KeepHeaders]. Each call makes a new one.
 func (s *Socket) Request() *http.Request { return s.connection.session.Request() }
+
+// Header returns the first value of one of [Config.KeepHeaders] in the handshake
+// request, or "".
+func (s *Socket) Header(name string) string { return s.connection.session.Header(name) }
 
 // Opened returns when the connection was opened, before the socket joined.
 func (s *Socket) Opened() time.Time { return s.connection.session.Opened() }
@@ -110,7 +114,7 @@ func (s *Socket) Done() <-chan struct{} { return s.done }
 
 // Room returns a channel of capacity 1 that is signalled when the queue has
 // fallen below half of QueueBytes after an Offer was refused, and on close.
-func (s *Socket) Room() <-chan struct{} { return s.room }
+func (s *Socket) Room() <-chan struct{} { return s.room.channel() }
 
 // QueuedBytes returns the size of what is not sent yet on the socket's
 // connection, which it shares with the client's other namespaces.
@@ -191,7 +195,7 @@ func (s *Socket) shut(reason string) bool {
 	s.open.Store(false)
 	s.mu.Unlock()
 	close(s.done)
-	s.signalRoom()
+	s.room.signal()
 	return true
 }
 
@@ -211,12 +215,5 @@ func (s *Socket) end(reason string) {
 	if accepted {
 		s.connection.server.metrics.left.Inc()
 		s.connection.server.handler.Disconnect(s, reason)
-	}
-}
-
-func (s *Socket) signalRoom() {
-	select {
-	case s.room <- struct{}{}:
-	default:
 	}
 }
