@@ -25,8 +25,8 @@ func newHealth() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "health",
 		Short: "Ask the gateway on this machine whether it is ready",
-		Long: `health requests /health/ready of the gateway with the settings of the environment (HOST,
-PORT), or of the one at --url, and prints its state. It is meant for the health checks of
+		Long: `health requests /health/ready of the gateway with the settings of the environment (ADMIN_ADDR,
+or HOST and PORT), or of the one at --url, and prints its state. It is meant for the health checks of
 containers, whose images have no curl.
 
 It exits with 0 when the gateway is ready or degraded, 1 when it is not ready, stopping or
@@ -36,7 +36,8 @@ does not answer, 2 for wrong usage.`,
   realtime health --url http://gateway-2:3001`,
 		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if url == "" {
+			local := url == ""
+			if local {
 				cfg, err := loadConfig()
 				if err != nil {
 					return err
@@ -47,7 +48,7 @@ does not answer, 2 for wrong usage.`,
 			if live {
 				page = "/health/live"
 			}
-			health, passed, err := client.CheckHealth(cmd.Context(), url+page)
+			health, passed, err := client.CheckHealth(cmd.Context(), url+page, local)
 			if err != nil {
 				return err
 			}
@@ -70,9 +71,17 @@ does not answer, 2 for wrong usage.`,
 
 // localURL is the address of the gateway with these settings, from this machine.
 func localURL(cfg config.Config) string {
-	host := cmp.Or(cfg.Host, "127.0.0.1")
+	scheme, host, port := "http", cfg.Host, strconv.Itoa(cfg.Port)
+	if cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	if cfg.AdminAddr != "" {
+		scheme = "http"
+		host, port, _ = net.SplitHostPort(cfg.AdminAddr) // validated
+	}
+	host = cmp.Or(host, "127.0.0.1")
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
+	return scheme + "://" + net.JoinHostPort(host, port)
 }

@@ -222,7 +222,7 @@ var rules = []rule{
 		folder: "internal/server",
 		project: []string{
 			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/backends", "internal/buildinfo", "internal/config",
-			"internal/contain", "internal/highwater", "internal/machine", "internal/token", "internal/wait",
+			"internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
 		},
 		modules: []string{anything},
 		why:     "the gateway is wired of the service's parts; what operators do is operations",

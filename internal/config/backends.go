@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"log/slog"
 
 	"github.com/nats-io/nkeys"
 
@@ -18,6 +19,9 @@ func (c Config) Redis() redisdial.Config {
 	}
 }
 
+// ServerTLS returns the files of the public port's certificate.
+func (c Config) ServerTLS() tlsfiles.Files { return tlsfiles.Files{Cert: c.TLSCert, Key: c.TLSKey} }
+
 // NATSTLS returns the files for TLS with NATS.
 func (c Config) NATSTLS() tlsfiles.Files {
 	return tlsfiles.Files{CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey}
@@ -29,6 +33,10 @@ func (c Config) checkCredentials() (problems []error) {
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", name, err))
 		}
+	}
+	if c.TLSCert != "" || c.TLSKey != "" {
+		_, err := tlsfiles.NewPair(c.ServerTLS(), slog.New(slog.DiscardHandler))
+		wrong("TLS_CERT_FILE and TLS_KEY_FILE", err)
 	}
 	wrong("REDIS_TLS_*_FILE", c.Redis().TLS.Check())
 	wrong("NATS_TLS_*_FILE", c.NATSTLS().Check())
@@ -61,6 +69,10 @@ func holds(file string, parse func([]byte) error) error {
 
 // conflictingCredentials finds users and files that have no effect, or exclude each other.
 func (c Config) conflictingCredentials(add func(is, legal bool, format string, args ...any)) {
+	add(c.ProxyProto && c.TrustedProxies == "", false,
+		"PROXY_PROTOCOL is true and TRUSTED_PROXIES is empty: nobody could connect, since whoever sends the header names any address")
+	add(c.ProxyProto && c.AdminAddr == "", true,
+		"PROXY_PROTOCOL is true and ADMIN_ADDR is empty: a health check has to come through a proxy; with ADMIN_ADDR it has an address of its own")
 	ways := 0
 	for _, way := range []string{c.NATSCreds, c.NATSNkey, c.NATSUser, c.NATSToken} {
 		if way != "" {

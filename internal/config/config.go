@@ -25,6 +25,10 @@ type Config struct {
 	Host string `group:"HTTP" env:"HOST" doc:"address to listen on; empty: every interface"`
 	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one, which the log line \"listening\" names"`
 
+	TLSCert    string `env:"TLS_CERT_FILE" doc:"PEM file with the certificate, and its chain, with which the public port speaks HTTPS; it is read again when it changes; empty: HTTP"`
+	TLSKey     string `env:"TLS_KEY_FILE" doc:"PEM file with its key"`
+	ProxyProto bool   `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`
+
 	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
 	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: neither takes anybody, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`

@@ -26,6 +26,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/machine"
+	"github.com/letswriteabook/realtime/internal/tlsfiles"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -44,8 +45,11 @@ type App struct {
 	redis    *redis.Options // nil without REDIS_URL or the role
 	listener net.Listener
 	admin    net.Listener // nil without ADMIN_ADDR
-	mux      *http.ServeMux
-	guests   []guest
+
+	certificate *tlsfiles.Pair // nil without TLS_CERT_FILE
+
+	mux    *http.ServeMux
+	guests []guest
 
 	handshakes  *handshakes
 	guard       *contain.Guard
@@ -257,7 +261,9 @@ func (a *App) start(ctx context.Context) error {
 	if a.tokens != nil {
 		a.parts.run("token keys", a.tokens.verifier.Run)
 	}
-	a.startServers(gateway)
+	if err := a.startServers(gateway); err != nil {
+		return err
+	}
 	if a.models != nil && a.cfg.Has(config.RoleProject) {
 		a.parts.run("projections", func(ctx context.Context) error { return a.models.Run(ctx, a.log) }).weight = closingWeight
 		behind, err := newLag(a.log, a.logger, a.registry)
@@ -281,7 +287,7 @@ func (a *App) start(ctx context.Context) error {
 }
 
 // startServers serves the public port, and ADMIN_ADDR if it is set.
-func (a *App) startServers(gateway *gateway.Gateway) {
+func (a *App) startServers(gateway *gateway.Gateway) error {
 	a.serveHealth(a.mux, a.operators().admit)
 	if a.admin == nil {
 		a.serveOperators(a.mux, gateway, a.operators().only)
@@ -307,13 +313,18 @@ func (a *App) startServers(gateway *gateway.Gateway) {
 	if a.admin != nil { // where the operators' pages are
 		spare = 0
 	}
-	a.startHTTP("http", a.connections.bounded(a.listener, most, spare), a.mux)
+	public, err := a.secure(a.connections.bounded(a.listener, most, spare))
+	if err != nil {
+		return err
+	}
+	a.startHTTP("http", public, a.mux)
 	a.parts.onStop("drain period", a.holdListener).paced = true
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.
 		drain := a.parts.onStop("sockets and streams", func(ctx context.Context) error { return a.drainClients(ctx, gateway) })
 		drain.weight, drain.paced = closingWeight, true
 	}
+	return nil
 }
 
 // startFanout starts the hub on the log's live tail, and the gateway on the hub.

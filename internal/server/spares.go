@@ -2,12 +2,15 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/pires/go-proxyproto"
 )
 
 // maxSpares bounds the spare connections of the public port, which come out of the
@@ -110,10 +113,22 @@ type connectionKey struct{}
 
 // withConnection is for http.Server.ConnContext.
 func withConnection(ctx context.Context, conn net.Conn) context.Context {
-	if counted, ok := conn.(*countedConn); ok {
+	if counted := accepted(conn); counted != nil {
 		return context.WithValue(ctx, connectionKey{}, counted)
 	}
 	return ctx
+}
+
+// accepted returns the connection below TLS and the PROXY protocol, or nil.
+func accepted(conn net.Conn) *countedConn {
+	if secured, ok := conn.(*tls.Conn); ok {
+		conn = secured.NetConn()
+	}
+	if proxied, ok := conn.(*proxyproto.Conn); ok {
+		conn = proxied.Raw()
+	}
+	counted, _ := conn.(*countedConn)
+	return counted
 }
 
 // operatorsPaths are what spare connections serve.

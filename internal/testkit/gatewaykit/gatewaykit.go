@@ -19,6 +19,7 @@ const patience = 30 * time.Second
 // Gateway is one that runs until the end of its test.
 type Gateway struct {
 	URL   string // without a slash at the end
+	Addr  string // host and port of the public address
 	Redis *testkit.Redis
 }
 
@@ -49,18 +50,22 @@ func Start(t testing.TB, settings map[string]string) *Gateway {
 			t.Errorf("run the gateway: %v", err)
 		}
 	})
-	g := &Gateway{URL: "http://" + gateway.Addr().String(), Redis: store}
-	g.awaitReady(t)
+	g := &Gateway{URL: "http://" + gateway.Addr().String(), Addr: gateway.Addr().String(), Redis: store}
+	pages := g.URL
+	if cfg.AdminAddr != "" {
+		pages = "http://" + cfg.AdminAddr
+	}
+	awaitReady(t, pages)
 	return g
 }
 
-func (g *Gateway) awaitReady(t testing.TB) {
+func awaitReady(t testing.TB, pages string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
-		response, err := client.Get(g.URL + "/health/ready")
+		response, err := client.Get(pages + "/health/ready")
 		if err != nil {
 			continue
 		}
