@@ -84,6 +84,9 @@ func printCheck(out io.Writer, report client.CheckReport, output string) error {
 	}
 	_, err := fmt.Fprintf(out, "%d events read, %d would be stored; %d of those carry no id, so that nothing confirms them\n",
 		report.Messages, report.Accepted, report.WithoutID)
+	if err == nil && report.NotCompared > 0 {
+		_, err = fmt.Fprintf(out, "%d events had an id that was not compared with later ones: the first 100,000 ids are\n", report.NotCompared)
+	}
 	for _, refused := range report.Refused {
 		if err == nil {
 			_, err = fmt.Fprintf(out, "%s: %d\n", refused.Reason, refused.Messages)

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// maxCheckedIDs bounds the ids that a check remembers, about 100 bytes each. Past
-	// it, ids that repeat with another body are no longer found.
+	// maxCheckedIDs bounds the ids that a check remembers, about 100 bytes each. The report
+	// counts those beyond it.
 	maxCheckedIDs = 100_000
 	// maxCheckSamples bounds the refused messages of one reason that a report shows.
 	maxCheckSamples = 5
@@ -41,8 +41,11 @@ type CheckReport struct {
 	Messages int `json:"messages"`
 	Accepted int `json:"accepted"`
 	// WithoutID are the accepted events that carry no id: nothing confirms those.
-	WithoutID int           `json:"withoutId"`
-	Refused   []CheckResult `json:"refused"`
+	WithoutID int `json:"withoutId"`
+	// NotCompared are the accepted events whose id was not remembered, because 100,000
+	// others were: a later one with the same id and another body is not found.
+	NotCompared int           `json:"notCompared"`
+	Refused     []CheckResult `json:"refused"`
 }
 
 // CheckResult is what a gateway would dead-letter for one reason.
@@ -98,8 +101,12 @@ func (c *checker) take(message []byte) bool {
 func (c *checker) conflicts(envelope messaging.Envelope, message []byte) bool {
 	key, body := [2]string{envelope.JobID, envelope.ID}, sha256.Sum256(message)
 	earlier, known := c.ids[key]
-	if !known && len(c.ids) < maxCheckedIDs {
+	switch {
+	case known:
+	case len(c.ids) < maxCheckedIDs:
 		c.ids[key] = body
+	default:
+		c.report.NotCompared++
 	}
 	return known && earlier != body
 }

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,21 @@ func TestCheckLines(t *testing.T) {
 	limited.MaxMessages = 3
 	if report, err := client.CheckLines(t.Context(), strings.NewReader(input), limited); err != nil || report.Messages != 3 {
 		t.Errorf("with a limit: %+v, %v", report, err)
+	}
+}
+
+// TestCheckSaysWhichIDsItDidNotCompare: the report of a long check says that ids were not
+// compared.
+func TestCheckSaysWhichIDsItDidNotCompare(t *testing.T) {
+	t.Parallel()
+	var input strings.Builder
+	for n := range 100_002 {
+		fmt.Fprintln(&input, status(fmt.Sprintf(`,"id":"%d"`, n)))
+	}
+	fmt.Fprintln(&input, status(`,"id":"7","more":1`))
+	report, err := client.CheckLines(t.Context(), strings.NewReader(input.String()), check())
+	if err != nil || report.NotCompared != 2 || report.Accepted != 100_002 || len(report.Refused) != 1 {
+		t.Errorf("%d not compared of %d, %v", report.NotCompared, report.Messages, err)
 	}
 }
 
