@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/fanout/socketio"
@@ -95,13 +96,14 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	case policy.SessionBytes < 0:
 		return nil, fmt.Errorf("SessionBytes is %d: want 0 (no bound) or more", policy.SessionBytes)
 	}
+	factory := promauto.With(registerer)
 	g := &Gateway{
 		hub: hub, catalogue: catalogue, policy: policy, sessions: sessions, tokens: tokens, logger: logger,
 		clients:   make(map[string]*client),
 		claims:    make(map[string]struct{}),
 		keeping:   guardrails.NewKeeping(policy.SessionBytes),
 		evictions: make(chan eviction, evictionsWaiting),
-		forgotten: prometheus.NewCounter(prometheus.CounterOpts{
+		forgotten: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_sessions_evicted_total",
 			Help: "Sessions that cannot be recovered, because those of the same clients or of others took the room.",
 		}),
@@ -109,27 +111,27 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 		quotas:    guardrails.NewQuotas(policy.Limits),
 		intakes:   guardrails.NewIntakes(policy.Limits),
 		requests:  guardrails.NewRequests(policy.Limits),
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		refused: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
 			Help: "Requests of clients that were refused, or in a dry run would have been, by error code.",
 		}, []string{"code", "dry_run"}),
-		evicted: prometheus.NewCounter(prometheus.CounterOpts{
+		evicted: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_evicted_total",
 			Help: "Sockets that were closed because they were idle.",
 		}),
-		delivered: prometheus.NewCounterVec(prometheus.CounterOpts{
+		delivered: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_delivered_total",
 			Help: "Events handed to a client's outgoing queue, by transport.",
 		}, []string{"transport"}),
-		recovered: prometheus.NewCounter(prometheus.CounterOpts{
+		recovered: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_recovered_total",
 			Help: "Sockets that got an earlier session back.",
 		}),
-		throttled: prometheus.NewCounterVec(prometheus.CounterOpts{
+		throttled: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_throttled_total",
 			Help: "Reads from connections that waited because the client had sent more than it may, or in a dry run would have.",
 		}, []string{"dry_run"}),
-		cutAnswers: prometheus.NewCounter(prometheus.CounterOpts{
+		cutAnswers: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_answers_cut_total",
 			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
 		}),
@@ -137,13 +139,13 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
 		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
 	}
-	registerer.MustRegister(g.delivered, g.refused, g.evicted, g.recovered, g.forgotten, g.cutAnswers, g.throttled, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",
 	}, func() float64 {
 		total, _ := g.admission.Counts()
 		return float64(total)
-	}))
+	})
 	return g, nil
 }
 

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -25,49 +26,50 @@ type hubMetrics struct {
 }
 
 func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
+	factory := promauto.With(registerer)
 	m := &hubMetrics{
-		catchUps: prometheus.NewCounterVec(prometheus.CounterOpts{
+		catchUps: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_catchups_total",
 			Help: "Subscriptions that reached the head of their job, by the furthest source that was read.",
 		}, []string{"source"}),
-		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+		duration: factory.NewHistogram(prometheus.HistogramOpts{
 			Name:    "realtime_fanout_catchup_seconds",
 			Help:    "From a subscribe to the head of its job.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
-		gaps: prometheus.NewCounterVec(prometheus.CounterOpts{
+		gaps: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_gaps_total",
 			Help: "Gaps that clients were told of, by reason.",
 		}, []string{"reason"}),
-		fallBacks: prometheus.NewCounter(prometheus.CounterOpts{
+		fallBacks: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_fallbacks_total",
 			Help: "Live subscriptions that fell back to reading because their client was slow.",
 		}),
-		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+		repairs: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_repairs_total",
 			Help: "Rooms that missed live records and read them from the log, by how that came out.",
 		}, []string{"cause"}),
-		repaired: prometheus.NewCounter(prometheus.CounterOpts{
+		repaired: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_repaired_records_total",
 			Help: "Records that rooms read from the log because the live tail had missed them.",
 		}),
-		replays: prometheus.NewCounterVec(prometheus.CounterOpts{
+		replays: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_replays_total",
 			Help: "Events of operators' replays, by what became of them: shown to a live subscription, or missed for want of room.",
 		}, []string{"outcome"}),
-		historyReads: prometheus.NewCounterVec(prometheus.CounterOpts{
+		historyReads: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_history_reads_total",
 			Help: "Pages of history that were read, by the store that was asked.",
 		}, []string{"source"}),
-		sharedReads: prometheus.NewCounter(prometheus.CounterOpts{
+		sharedReads: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_history_shared_reads_total",
 			Help: "Pages of history that came of a read that was under way for somebody else.",
 		}),
-		panics: prometheus.NewCounter(prometheus.CounterOpts{
+		panics: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_panics_total",
 			Help: "Goroutines of the hub that panicked. Anything but 0 is a defect.",
 		}),
-		undeliverable: prometheus.NewCounter(prometheus.CounterOpts{
+		undeliverable: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_undeliverable_total",
 			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
 		}),
@@ -80,21 +82,17 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 	for _, reason := range []messaging.GapReason{messaging.GapRetention, messaging.GapEpoch, messaging.GapErased} {
 		m.gaps.WithLabelValues(string(reason))
 	}
-	registerer.MustRegister(
-		m.catchUps, m.duration, m.gaps, m.fallBacks, m.repairs, m.repaired, m.replays, m.undeliverable, m.panics,
-		m.historyReads, m.sharedReads,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "realtime_fanout_rooms",
-			Help: "Jobs that are followed.",
-		}, func() float64 { return float64(hub.roomCount()) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "realtime_fanout_subscriptions",
-			Help: "Subscriptions of all clients.",
-		}, func() float64 {
-			total, _ := hub.Subscribers()
-			return float64(total)
-		}),
-	)
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "realtime_fanout_rooms",
+		Help: "Jobs that are followed.",
+	}, func() float64 { return float64(hub.roomCount()) })
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "realtime_fanout_subscriptions",
+		Help: "Subscriptions of all clients.",
+	}, func() float64 {
+		total, _ := hub.Subscribers()
+		return float64(total)
+	})
 	return m
 }
 
