@@ -150,6 +150,8 @@ func TestDecodeNamesTheFieldAndWhatIsAllowed(t *testing.T) {
 		{with(`"emittedAt":"2025-01-31 12:00:00Z"`), emittedAt},
 		{with(`"emittedAt":"2025-02-29T12:00:00Z"`), emittedAt},
 		{with(`"emittedAt":"2025-01-31T24:00:00Z"`), emittedAt},
+		{with(`"emittedAt":"2025-01-31T+1:00:00Z"`), emittedAt},
+		{with(`"emittedAt":"2025-01-31T12:00:00+-1:00"`), emittedAt},
 		{with(`"emittedAt":"2025-01-31T12:00:00,5Z"`), emittedAt},
 		{with(`"emittedAt":"2025-01-31T12:00:00+24:00"`), emittedAt},
 		{with(`"emittedAt":"2025-01-31T12:00:61Z"`), emittedAt},

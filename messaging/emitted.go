@@ -2,9 +2,10 @@ package messaging
 
 import "time"
 
-// isRFC3339 says whether s is a date-time of RFC 3339, section 5.6. Package time
-// is no judge of that: it takes "1:00" for an hour, a comma for the point and any
-// zone, and neither a lower-case t and z nor a leap second, which are allowed.
+// isRFC3339 reports whether s is a date-time of RFC 3339, section 5.6. Package time
+// does not decide that: it accepts "1:00", a comma for the point and any zone, and
+// refuses a lower-case t and z and a leap second, which are allowed. The assertion of
+// the JSON Schema library (v6.0.3) accepts signs in place of digits, as in "+1:00:00".
 //
 //	2006-01-02T15:04:05[.digits](Z|±hh:mm)
 func isRFC3339(s string) bool {
@@ -44,7 +45,7 @@ func isRFC3339(s string) bool {
 // no limit: the time is written into a header of every log message.
 const maxFractionDigits = 64
 
-// isShaped says whether s has digits where shape has zeros, and is equal to it
+// isShaped reports whether s has digits where shape has zeros, and is equal to it
 // elsewhere; a T stands for either case.
 func isShaped(s, shape string) bool {
 	if len(s) != len(shape) {
