@@ -10,6 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // indexes of novel_job_events. The first two serve other programs, and
@@ -39,9 +41,9 @@ var indexConflictCodes = []int{85, 86}
 // ensureIndexes makes the indexes, repeating what fails until ctx ends. Events
 // are written meanwhile.
 func (s *Store) ensureIndexes(ctx context.Context) {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval = 250 * time.Millisecond
-	wait.MaxInterval = 15 * time.Second
+	pauses := backoff.NewExponentialBackOff()
+	pauses.InitialInterval = 250 * time.Millisecond
+	pauses.MaxInterval = 15 * time.Second
 	failing := false
 	for next := 0; next < len(indexes); {
 		err := s.ensureIndex(ctx, next)
@@ -57,10 +59,8 @@ func (s *Store) ensureIndexes(ctx context.Context) {
 			s.logger.WarnContext(ctx, "MongoDB does not make an index; repeating until it does",
 				slog.String("index", indexes[next].name), slog.Any("error", err))
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, pauses.NextBackOff()) != nil {
 			return
-		case <-time.After(wait.NextBackOff()):
 		}
 	}
 	s.logger.InfoContext(ctx, "MongoDB has the indexes", slog.String("collection", eventsCollection))

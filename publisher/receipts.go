@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -40,13 +41,8 @@ func (p *Publisher) receive(ctx context.Context) {
 				pauses.Reset() // the connection had worked
 			}
 		}
-		timer := time.NewTimer(pauses.NextBackOff())
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
-		timer.Stop()
-		p.stir() // waiting events may be sent over HTTP
+		_ = wait.For(ctx, pauses.NextBackOff()) // the loop ends with ctx
+		p.stir()                                // waiting events may be sent over HTTP
 	}
 }
 

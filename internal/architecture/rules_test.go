@@ -61,7 +61,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "publisher",
-		project: []string{"messaging", "internal/filelock"},
+		project: []string{"messaging", "internal/filelock", "internal/wait"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "a producer's side of the contract: it knows Redis, HTTP and nothing of the service",
 	},
