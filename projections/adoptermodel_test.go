@@ -1,7 +1,10 @@
 package projections_test
 
 import (
+	"encoding/binary"
+	"fmt"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"pgregory.net/rapid"
@@ -12,14 +15,18 @@ import (
 
 // adoption is a model of a worker, the projection and two adopters at one collection. An
 // event is published, projected, and written by its worker, in any order; each of these
-// may happen never, or again.
+// may happen never, or again. The worker's clock may be wrong, and its document late. The
+// collection may be rebuilt, and the log may begin a new epoch.
 type adoption struct {
 	bench
 	t         *testing.T
+	epoch     string
 	adopters  []projections.Adopter
 	published []messaging.Record // in the log, by sequence
 	projected int                // of them, from the first one on
 	contents  map[string]*tallied
+	late      int // documents with an _id of an earlier time
+	epochs    int
 }
 
 // tallied counts the events of one content.
@@ -44,10 +51,12 @@ func (a *adoption) standing() (n int) {
 // draw returns an event of one of a few contents, so that equal ones are frequent.
 func (a *adoption) draw(t *rapid.T) messaging.Record {
 	sequence := uint64(len(a.published) + 1)
+	r := status(sequence, "job", "running", `{"n":1.0}`)
 	if n := rapid.IntRange(0, 3).Draw(t, "content"); n > 0 {
-		return generation(sequence, "job", chapter(n))
+		r = generation(sequence, "job", chapter(n))
 	}
-	return status(sequence, "job", "running", `{"n":1.0}`)
+	r.Epoch = a.epoch
+	return r
 }
 
 func (a *adoption) publish(t *rapid.T) {
@@ -61,10 +70,60 @@ func (a *adoption) write(t *rapid.T) {
 	if len(a.published) > 0 && rapid.Bool().Draw(t, "of one published") {
 		r = rapid.SampledFrom(a.published).Draw(t, "record")
 	}
-	if _, err := a.events().InsertOne(a.t.Context(), written(a.t, r)); err != nil {
+	doc := written(a.t, r)
+	if rapid.Bool().Draw(t, "late") {
+		doc[0].Value = bson.NewObjectIDFromTimestamp(time.Now().Add(-time.Duration(rapid.IntRange(1, 300).Draw(t, "minutes")) * time.Minute))
+		a.late++ // two of one second have the same _id otherwise
+		id := doc[0].Value.(bson.ObjectID)
+		binary.BigEndian.PutUint32(id[8:], uint32(a.late))
+		doc[0].Value = id
+	}
+	// Less than the window, in which all events of the model are.
+	skew := time.Duration(rapid.IntRange(-4, 4).Draw(t, "skew")) * time.Minute
+	for i := range doc {
+		if doc[i].Key == "emittedAt" {
+			doc[i].Value = messaging.FormatTime(r.StoredAt.Add(skew))
+		}
+	}
+	if _, err := a.events().InsertOne(a.t.Context(), doc); err != nil {
 		t.Fatal(err)
 	}
 	a.content(r).written++
+}
+
+// rebuild replaces the collection by one that is made from the log.
+func (a *adoption) rebuild(t *rapid.T) {
+	model := a.model(a.t, projections.History)
+	extent := projections.Extent{Epoch: a.epoch, First: 1, Last: uint64(a.projected)}
+	for _, err := range []error{
+		model.Prepare(a.t.Context()),
+		second(model.CopyKept(a.t.Context(), extent, nil)),
+		model.Apply(a.t.Context(), a.published[:a.projected]),
+		second(model.Mend(a.t.Context(), projections.Mending{Epoch: a.epoch, Shadow: true})),
+		second(model.Exchange(a.t.Context())),
+		second(model.Settle(a.t.Context(), extent)),
+		second(model.DropOld(a.t.Context())),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// renew begins a new epoch of the log, whose records are projected again.
+func (a *adoption) renew(t *rapid.T) {
+	a.epochs++
+	a.epoch = fmt.Sprintf("Ep0ch%d", a.epochs)
+	a.published = inEpoch(a.epoch, a.published)
+	if err := a.WriteHistory(a.t.Context(), a.published, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Supersede(a.t.Context(), a.published); err != nil {
+		t.Fatal(err)
+	}
+	a.projected = len(a.published)
 }
 
 func (a *adoption) project(t *rapid.T) {
@@ -110,7 +169,7 @@ func (a *adoption) interrupt(t *rapid.T) {
 }
 
 func (a *adoption) mend(t *rapid.T) {
-	if _, err := a.model(a.t, projections.History).Mend(a.t.Context(), projections.Mending{Epoch: epoch}); err != nil {
+	if _, err := a.model(a.t, projections.History).Mend(a.t.Context(), projections.Mending{Epoch: a.epoch}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -127,7 +186,7 @@ func (a *adoption) settle(t *rapid.T) {
 		t.Fatalf("%d documents of %d events: %v", n, a.standing(), a.contents)
 	}
 	a.check(t)
-	extent := projections.Extent{Epoch: epoch, First: 1, Last: uint64(len(a.published))}
+	extent := projections.Extent{Epoch: a.epoch, First: 1, Last: uint64(len(a.published))}
 	if found := audit(a.t, a.model(a.t, projections.History), false, extent, a.published); !found.Equal() {
 		t.Fatalf("not as the log says: %+v", found)
 	}
@@ -136,7 +195,7 @@ func (a *adoption) settle(t *rapid.T) {
 // check reads as a gateway does, at any moment: what is projected stands once, with its
 // own words, and beside it only what nobody has published.
 func (a *adoption) check(t *rapid.T) {
-	records, err := a.ReadAfter(a.t.Context(), "job", messaging.Position{Epoch: epoch}, 1000)
+	records, err := a.ReadAfter(a.t.Context(), "job", messaging.Position{Epoch: a.epoch}, 1000)
 	if err != nil || len(records) != a.projected {
 		t.Fatalf("%d records of %d: %v", len(records), a.projected, err)
 	}
@@ -156,7 +215,7 @@ func (a *adoption) check(t *rapid.T) {
 }
 
 // adoptionSteps is how many steps the model takes at least, unless it fails.
-const adoptionSteps = 400
+const adoptionSteps = 500
 
 // TestAdoptionModel: whatever comes in whatever order, each event stands once in the end,
 // as the log has it, and no reader of ours has met one twice on the way.
@@ -171,11 +230,12 @@ func TestAdoptionModel(t *testing.T) {
 		if _, err := b.events().DeleteMany(t.Context(), bson.D{}); err != nil {
 			rt.Fatal(err)
 		}
-		a := &adoption{bench: b, t: t, contents: make(map[string]*tallied)}
+		a := &adoption{bench: b, t: t, epoch: epoch, contents: make(map[string]*tallied)}
 		a.adopters = []projections.Adopter{b.NewAdopter(), b.NewAdopter()}
 		actions := map[string]func(*rapid.T){
 			"publish": a.publish, "write": a.write, "project": a.project, "repeat": a.repeat,
 			"pass": a.pass, "interrupt": a.interrupt, "mend": a.mend, "": a.check,
+			"rebuild": a.rebuild, "renew": a.renew,
 		}
 		for name, action := range actions {
 			actions[name] = func(rt *rapid.T) { steps++; action(rt) }

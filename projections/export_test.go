@@ -71,6 +71,16 @@ func (s *Store) WriteHistory(ctx context.Context, records []messaging.Record, re
 	return s.writeHistory(ctx, records, repeated)
 }
 
+// Supersede removes what other epochs have of the records, as the projection does after it
+// has written them.
+func (s *Store) Supersede(ctx context.Context, records []messaging.Record) error {
+	if len(records) == 0 {
+		return nil
+	}
+	_, err := s.supersede(ctx, records)
+	return err
+}
+
 // Older returns how many of the job's documents without a sequence a reader is shown,
 // when the log has the records of tail beyond what is projected.
 func (s *Store) Older(ctx context.Context, jobID string, tail func(each func(messaging.Record))) (int, error) {
