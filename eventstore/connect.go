@@ -52,8 +52,12 @@ func Connect(ctx context.Context, servers string, cfg ConnConfig) (*nats.Conn, e
 		return conn, nil
 	}
 	shown := shown(servers)
+	reason := unreached(err)
 	if strings.Contains(shown, "(") || errors.As(err, new(*url.Error)) { // The cause may repeat what is hidden.
 		return nil, fmt.Errorf("%w at %s", ErrConnect, shown)
+	}
+	if reason != nil {
+		return nil, fmt.Errorf("%w at %s: %w (%w)", ErrConnect, shown, reason, err)
 	}
 	return nil, fmt.Errorf("%w at %s: %w", ErrConnect, shown, err)
 }
@@ -101,6 +105,9 @@ func ConnOptions(logger *slog.Logger) []nats.Option {
 				// One comes for each message that is refused. The exercise of the log
 				// names the permissions that are missing, and so do errors.
 				logger.Debug("NATS refuses a message or a subscription", "error", err)
+			case errors.Is(unreached(err), ErrCredentials), errors.Is(unreached(err), ErrExpired):
+				// One comes for each attempt to connect again, several a second.
+				logger.Debug("NATS refuses the credentials", "error", err)
 			default:
 				logger.Warn("NATS connection reports an error", "error", err)
 			}

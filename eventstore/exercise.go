@@ -31,6 +31,9 @@ const (
 //
 // The error names what failed.
 func (l *Log) Exercise(ctx context.Context, text string) error {
+	if err := l.connected(); err != nil {
+		return err
+	}
 	if err := l.permitted(ctx); err != nil {
 		return err
 	}

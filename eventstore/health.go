@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 // stuckAfter is how long appends fail, one after the other, before the log
@@ -30,8 +28,8 @@ type writing struct {
 // answers, and appends do not fail again and again. A full log is healthy: it can
 // be read, and its gauge and log line say that it is full.
 func (l *Log) Healthy(ctx context.Context) error {
-	if status := l.conn.Status(); status != nats.CONNECTED {
-		return fmt.Errorf("%w: NATS connection is %s", ErrUnavailable, status)
+	if err := l.connected(); err != nil {
+		return err
 	}
 	if _, err := l.State(ctx); err != nil {
 		return err

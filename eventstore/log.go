@@ -53,8 +53,10 @@ type Log struct {
 	identityLog  rate.Sometimes
 	damageLog    rate.Sometimes
 
-	writing   writing
-	forbidden forbidden
+	writing writing
+	// disconnection is why the connection does not stand; nil when no reason was found.
+	disconnection atomic.Pointer[disconnection]
+	forbidden     forbidden
 	// maxBatch is the size of the largest batch, 0 without batches; unsettled says that
 	// the outcome of an attempt to append was unknown.
 	maxBatch  atomic.Int64

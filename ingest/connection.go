@@ -52,8 +52,9 @@ type connection struct {
 func newConnection(options *redis.Options, log Log, cfg Config) *connection {
 	c := &connection{log: log, cfg: cfg}
 	own := connectOptions(options)
+	dial := own.Dialer
 	own.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		return c.dialOnce(ctx, network, addr, options.Dialer)
+		return c.dialOnce(ctx, network, addr, dial)
 	}
 	// Plain RESP2: nothing but the answers to SUBSCRIBE and PING, and messages,
 	// arrives on the connection.
@@ -72,12 +73,13 @@ func (c *connection) open(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
+	withTLS := c.client.Options().TLSConfig != nil
 	if err := c.pubsub.Subscribe(ctx, messaging.EventsChannel); err != nil {
-		return fmt.Errorf("subscribe to Redis: %w", err)
+		return fmt.Errorf("subscribe to Redis: %w", ExplainOpening(err, withTLS))
 	}
 	answer, err := c.pubsub.ReceiveTimeout(ctx, c.cfg.ConnectTimeout)
 	if err != nil {
-		return fmt.Errorf("await the confirmation of the subscription: %w", err)
+		return fmt.Errorf("await the confirmation of the subscription: %w", ExplainOpening(err, withTLS))
 	}
 	if confirmed, ok := answer.(*redis.Subscription); !ok || confirmed.Kind != "subscribe" {
 		return fmt.Errorf("await the confirmation of the subscription: got %T", answer)
@@ -209,12 +211,13 @@ func (c *connection) dialOnce(ctx context.Context, network, addr string, dial di
 // dialer is the form of [redis.Options.Dialer].
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// connectOptions returns a copy of a client's options that keeps to deadlines
-// and leaves out what the client adds unasked: pushed maintenance notices, for
+// connectOptions returns a copy of a client's options that keeps to deadlines, says why a
+// connection cannot be made, tries once to make it, and leaves out what the client adds unasked: pushed maintenance notices, for
 // which it would look up names before it connects, and caching.
 func connectOptions(options *redis.Options) *redis.Options {
 	own := *options
 	own.ContextTimeoutEnabled = true
+	own.Dialer, own.DialerRetries = Dialer(options), 1
 	own.PushNotificationProcessor = nil
 	own.ClientSideCache = nil
 	own.ClientSideCacheConfig = nil

@@ -31,7 +31,8 @@ var (
 // message without one. text is new each time, and must need no escaping in JSON.
 //
 // It connects for itself, with the client's options, and returns within ctx or
-// timeout. The error is one of those above, or says that Redis cannot be reached.
+// timeout. The error is one of those above, or says why Redis takes no connection, as
+// [Explain] does.
 func Exercise(ctx context.Context, options *redis.Options, text string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -83,10 +84,10 @@ func checkRole(ctx context.Context, client *redis.Client) error {
 	hello, err := client.Do(ctx, "HELLO", "2").Slice()
 	var refused redis.Error
 	switch {
-	case errors.As(err, &refused): // Not allowed, or a server that does not know it.
+	case errors.As(err, &refused) && unreached(err) == nil: // Not allowed, or a server that does not know it.
 		return nil
 	case err != nil:
-		return fmt.Errorf("ask Redis for its role: %w", err)
+		return fmt.Errorf("ask Redis for its role: %w", ExplainOpening(err, client.Options().TLSConfig != nil))
 	}
 	for i := 0; i+1 < len(hello); i += 2 {
 		switch fmt.Sprint(hello[i], "=", hello[i+1]) {
@@ -99,8 +100,12 @@ func checkRole(ctx context.Context, client *redis.Client) error {
 	return nil
 }
 
-// refusedAs returns what a refusal by Redis means, and any other error as it is.
+// refusedAs returns what a refusal by Redis means: the user is known, and may not do what
+// it was asked for. Any other error is explained.
 func refusedAs(meaning, err error) error {
+	if explained := Explain(err); unreached(err) != nil {
+		return fmt.Errorf("exercise Redis: %w", explained)
+	}
 	var refused redis.Error
 	if errors.As(err, &refused) {
 		return fmt.Errorf("%w (%w)", meaning, err)

@@ -134,7 +134,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
 	if err := s.client.Ping(ctx, readpref.Primary()); err != nil {
-		return fmt.Errorf("ping MongoDB: %w: %w", ErrUnavailable, err)
+		return fmt.Errorf("ping MongoDB: %w: %w", ErrUnavailable, Explain(err))
 	}
 	return nil
 }

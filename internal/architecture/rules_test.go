@@ -233,7 +233,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/backends",
-		project: []string{"eventstore", "projections", "internal/config", "internal/natsserver", "internal/redisdial"},
+		project: []string{"eventstore", "ingest", "projections", "internal/config", "internal/natsserver", "internal/redisdial"},
 		modules: []string{natsClient, redis, mongo},
 		why:     "connections are opened in the same way for the gateway and for operators; it knows neither",
 	},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/backends"
 )
 
 // canaryTimeout bounds the exercise of one backend.
@@ -37,14 +39,16 @@ type canary struct {
 	seconds  *prometheus.GaugeVec
 	runs     *prometheus.CounterVec
 
-	mu sync.Mutex // guards failures
-	// failures has an entry for each leg whose last run failed.
+	mu sync.Mutex // guards the fields below
+	// failures has an entry for each leg whose last run failed, and logged the causes of
+	// its outage that were logged.
 	failures map[string]error
+	logged   map[string][]string
 }
 
 func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheus.Registerer) (*canary, error) {
 	c := &canary{
-		interval: interval, logger: logger, failures: make(map[string]error),
+		interval: interval, logger: logger, failures: make(map[string]error), logged: make(map[string][]string),
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "realtime_app_canary_failing",
 			Help: "1 while a backend answers, or not, and does not do what is needed, by the backend and the cause.",
@@ -62,8 +66,8 @@ func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheu
 // add adds a leg, before run.
 func (c *canary) add(name string, exercise func(ctx context.Context, text string) error) {
 	c.legs = append(c.legs, leg{name, exercise})
-	for _, cause := range canaryCauses {
-		c.failing.WithLabelValues(name, cause.label)
+	for _, cause := range causeLabels() {
+		c.failing.WithLabelValues(name, cause)
 	}
 }
 
@@ -96,26 +100,40 @@ func (c *canary) exercise(ctx context.Context, leg leg) {
 	defer c.runs.WithLabelValues(leg.name).Inc() // after the gauges
 	c.seconds.WithLabelValues(leg.name).Set(time.Since(began).Seconds())
 	label := causeLabel(err)
-	for _, cause := range canaryCauses {
+	for _, cause := range causeLabels() {
 		value := 0.0
-		if err != nil && cause.label == label {
+		if err != nil && cause == label {
 			value = 1
 		}
-		c.failing.WithLabelValues(leg.name, cause.label).Set(value)
+		c.failing.WithLabelValues(leg.name, cause).Set(value)
 	}
-	c.mu.Lock()
-	before := c.failures[leg.name]
-	if delete(c.failures, leg.name); err != nil {
-		c.failures[leg.name] = err
-	}
-	c.mu.Unlock()
-	switch {
-	case errors.Is(err, errEdited): // Logged where the settings are compared.
-	case err != nil && (before == nil || errors.Is(before, errEdited)):
+	switch began, ended := c.note(leg.name, label, err); {
+	case began:
 		c.logger.Error("a backend does not do what is needed", "part", leg.name, "cause", label, "error", err)
-	case err == nil && before != nil && !errors.Is(before, errEdited):
+	case ended:
 		c.logger.Info("a backend does what is needed again", "part", leg.name)
 	}
+}
+
+// note takes in the outcome of an exercise. It reports whether a cause has begun in this
+// outage of the backend, as one that cannot be reached may turn out to refuse the
+// password, and whether the outage has ended. The edit of a stream is logged where the
+// settings are compared.
+func (c *canary) note(leg, label string, err error) (began, ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		ended = len(c.logged[leg]) > 0
+		delete(c.failures, leg)
+		delete(c.logged, leg)
+		return false, ended
+	}
+	c.failures[leg] = err
+	if errors.Is(err, errEdited) || slices.Contains(c.logged[leg], label) {
+		return false, false
+	}
+	c.logged[leg] = append(c.logged[leg], label)
+	return true, false
 }
 
 // failure returns why the last exercise of a leg failed, as a degradation; nil when it
@@ -134,8 +152,8 @@ type degradation struct{ error }
 
 func (d degradation) Unwrap() error { return d.error }
 
-// canaryCauses are the causes that have a name in the metrics; the last stands for
-// every other.
+// canaryCauses are the causes that have a name in the metrics, beside the
+// [backends.Reasons] for which there is no connection; the last stands for every other.
 var canaryCauses = []struct {
 	label string
 	is    error
@@ -151,7 +169,22 @@ var canaryCauses = []struct {
 	{"refused", nil},
 }
 
+// causeLabels returns every label of a cause.
+func causeLabels() []string {
+	var labels []string
+	for _, reason := range backends.Reasons() {
+		labels = append(labels, string(reason))
+	}
+	for _, cause := range canaryCauses {
+		labels = append(labels, cause.label)
+	}
+	return labels
+}
+
 func causeLabel(err error) string {
+	if reason := backends.ReasonOf(err); reason != "" {
+		return string(reason)
+	}
 	for _, cause := range canaryCauses {
 		if cause.is != nil && errors.Is(err, cause.is) {
 			return cause.label

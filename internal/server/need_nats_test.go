@@ -64,8 +64,11 @@ type guarded struct {
 // in place of the tests.
 const guardedStore = "REALTIME_TEST_NATS_STORE"
 
-// grantsJSON are grants on their way to the server.
-type grantsJSON struct{ Publish, Subscribe []string }
+// grantsJSON are grants on their way to the server, with the password of the user realtime.
+type grantsJSON struct {
+	Publish, Subscribe []string
+	Password           string
+}
 
 func startGuarded(t *testing.T, g grants) *guarded {
 	t.Helper()
@@ -102,7 +105,13 @@ func startGuarded(t *testing.T, g grants) *guarded {
 // grant changes the permissions as a reload of the server's configuration does.
 func (s *guarded) grant(g grants) {
 	s.t.Helper()
-	line, err := json.Marshal(grantsJSON{g.publish, g.subscribe})
+	s.change(grantsJSON{g.publish, g.subscribe, "p"})
+}
+
+// change hands the server what its user has from now on.
+func (s *guarded) change(to grantsJSON) {
+	s.t.Helper()
+	line, err := json.Marshal(to)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -131,7 +140,7 @@ func serveGuarded(store string, in io.Reader, out io.Writer) error {
 			return err
 		}
 		changed := options
-		changed.Users = []*natsd.User{{Username: "admin", Password: "p"}, {Username: "realtime", Password: "p", Permissions: &natsd.Permissions{
+		changed.Users = []*natsd.User{{Username: "admin", Password: "p"}, {Username: "realtime", Password: g.Password, Permissions: &natsd.Permissions{
 			Publish: &natsd.SubjectPermission{Allow: g.Publish}, Subscribe: &natsd.SubjectPermission{Allow: g.Subscribe},
 		}}}
 		if server != nil {

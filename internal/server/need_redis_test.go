@@ -28,6 +28,14 @@ func setUser(t *testing.T, client *redis.Client, rules ...string) {
 	}
 }
 
+// setPassword gives the user of the gateway another password.
+func setPassword(t *testing.T, client *redis.Client, password string) {
+	t.Helper()
+	if err := client.Do(t.Context(), "ACL", "SETUSER", "realtime", "resetpass", ">"+password).Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // A Redis that answers and does not do what is needed is told in every place, for each
 // cause; and the alert fires on what the gateway serves then.
 func TestNeedsOfRedis(t *testing.T) {

@@ -72,6 +72,7 @@ func TestChecks(t *testing.T) {
 		{"no leader", []doctor.Check{doctor.Copies(with(func(s *doctor.Stream) { s.Leader = false }))}, "fail", "no leader"},
 		{"one copy", []doctor.Check{doctor.Copies(with(func(s *doctor.Stream) { s.Replicas = 1 }))}, "warn", "realtime backup"},
 		{"edited", doctor.Events(with(func(s *doctor.Stream) { s.Flaws = []string{"it is sealed"} }), wanted), "fail ok ok ok", "it is sealed"},
+		{"refused", []doctor.Check{doctor.Refused("redis", "REDIS_URL", errors.New("another password"))}, "fail", "change REDIS_URL"},
 		{"does what is needed", []doctor.Check{doctor.Exercised("redis", "all", nil)}, "ok", "all"},
 		{"does not", []doctor.Check{doctor.Exercised("redis", "all", errors.New("a replica"))}, "fail", "a replica"},
 		{"an address", []doctor.Check{doctor.Address("PORT", ":1", false, nil)}, "ok", ""},

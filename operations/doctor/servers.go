@@ -77,6 +77,12 @@ func Reached(area, variable string, took time.Duration, err error) Check {
 	return ok(area, "reachable", "answers after "+rounded(took))
 }
 
+// Refused is for a server that answers and takes no connection with the settings that it
+// was offered: err says why, and what to set.
+func Refused(area, variable string, err error) Check {
+	return Check{Fail, area, "reachable", oneLine(err.Error()), "change " + variable + " as it says; the server runs and can be reached"}
+}
+
 // Exercised judges whether a server does what the service needs of it, by doing it:
 // err is what failed, with what to do.
 func Exercised(area, needed string, err error) Check {

@@ -73,7 +73,8 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 	}
 	defer servers.Close()
 	opts := servers.Options()
-	opts.MaxRetries, opts.DialTimeout = -1, probeTimeout
+	opts.MaxRetries, opts.DialTimeout, opts.DialerRetries = -1, probeTimeout/2, 1
+	opts.Dialer = ingest.Dialer(opts)
 	backends.RouteDrivers(slog.New(slog.DiscardHandler))
 	client := redis.NewClient(opts)
 	defer client.Close()
@@ -82,7 +83,7 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 		began = time.Now()
 		// A server that refuses a ping has answered.
 		if err := client.Ping(ctx).Err(); err != nil && !strings.HasPrefix(err.Error(), "NOPERM") {
-			return []doctor.Check{doctor.Reached(area, "REDIS_URL", 0, err)}
+			return []doctor.Check{unreachable(area, "REDIS_URL", ingest.ExplainOpening(err, opts.TLSConfig != nil))}
 		}
 	}
 	checks := []doctor.Check{
@@ -104,6 +105,15 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 	return checks
 }
 
+// unreachable judges a server that takes no connection.
+func unreachable(area, variable string, err error) doctor.Check {
+	switch backends.ReasonOf(err) {
+	case backends.ReasonCredentials, backends.ReasonTLS, backends.ReasonDatabase:
+		return doctor.Refused(area, variable, err)
+	}
+	return doctor.Reached(area, variable, 0, err)
+}
+
 func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	const area = "mongodb"
 	if cfg.MongoDBURI == "" {
@@ -118,7 +128,7 @@ func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	defer cancel()
 	admin := db.Client().Database("admin")
 	if err := admin.RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
-		return []doctor.Check{doctor.Reached(area, "MONGODB_URI", 0, err)}
+		return []doctor.Check{unreachable(area, "MONGODB_URI", projections.Explain(err))}
 	}
 	var hello struct {
 		LocalTime time.Time `bson:"localTime"`
@@ -167,7 +177,7 @@ func examineLog(ctx context.Context, cfg config.Config, deep func(step string, d
 	defer cancel()
 	servers, err := backends.OpenNATS(connecting, cfg, quiet)
 	if err != nil {
-		return append(checks, doctor.Reached("nats", "NATS_URL", 0, err))
+		return append(checks, unreachable("nats", "NATS_URL", err))
 	}
 	defer closing(servers.Close)
 	if cfg.NATSURL != "" {

@@ -23,6 +23,7 @@ type Guard struct {
 
 	mu    sync.Mutex // guards the fields below
 	may   func(command string) bool
+	with  Refusal
 	used  map[string]bool // commands that were let through
 	never []byte          // updates that hold these bytes are refused; nil for none
 	conns []net.Conn
@@ -93,6 +94,22 @@ func (g *Guard) RefuseUpdates(holding []byte) {
 	g.never = holding
 }
 
+// Refusal is another answer to a command than that a role does not allow it.
+type Refusal struct {
+	Command string // empty: no command has another answer
+	Code    int32
+	Name    string
+	Text    string
+}
+
+// Refuse answers a command with an error from now on, whatever is allowed. It is the only
+// one: the refusal before it ends.
+func (g *Guard) Refuse(with Refusal) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.with = with
+}
+
 // Used returns the commands that were let through and need a role.
 func (g *Guard) Used() (commands []string) {
 	g.mu.Lock()
@@ -159,8 +176,8 @@ func (g *Guard) ask(client, server net.Conn, answers *answers) {
 			return
 		}
 		command := commandOf(message)
-		if command != "" && !g.allowed(command) {
-			err = answers.write(refusal(message, command))
+		if with, refused := g.refused(command); refused {
+			err = answers.write(refusal(message, with))
 		} else if index := g.refusedUpdate(command, message); index >= 0 {
 			err = answers.write(answer(message, bson.D{
 				{Key: "ok", Value: 1.0},
@@ -177,6 +194,21 @@ func (g *Guard) ask(client, server net.Conn, answers *answers) {
 			return
 		}
 	}
+}
+
+// refused returns what a command is answered with that is not let through.
+func (g *Guard) refused(command string) (Refusal, bool) {
+	if command == "" {
+		return Refusal{}, false
+	}
+	g.mu.Lock()
+	with := g.with
+	g.mu.Unlock()
+	if with.Command == command {
+		return with, true
+	}
+	unauthorized := Refusal{Command: command, Code: 13, Name: "Unauthorized", Text: "not authorized to execute command " + command}
+	return unauthorized, !g.allowed(command)
 }
 
 func (g *Guard) allowed(command string) bool {
@@ -256,13 +288,13 @@ func commandOf(message []byte) string {
 	return elements[0].Key()
 }
 
-// refusal answers a command as MongoDB does without the role.
-func refusal(message []byte, command string) []byte {
+// refusal answers a command as MongoDB does one that it refuses.
+func refusal(message []byte, with Refusal) []byte {
 	return answer(message, bson.D{
 		{Key: "ok", Value: 0.0},
-		{Key: "errmsg", Value: "not authorized to execute command " + command},
-		{Key: "code", Value: int32(13)},
-		{Key: "codeName", Value: "Unauthorized"},
+		{Key: "errmsg", Value: with.Text},
+		{Key: "code", Value: with.Code},
+		{Key: "codeName", Value: with.Name},
 	})
 }
 

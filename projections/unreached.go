@@ -1,0 +1,102 @@
+package projections
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
+	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+)
+
+// The reasons for which MongoDB takes no connection, or no command on one. A retry helps
+// once what the text names has been changed.
+var (
+	// ErrPassword: the server has no such user, or the user another password.
+	ErrPassword = errors.New("MongoDB refuses the user or the password of MONGODB_URI: set both as the server has them, and authSource to the database that the user is in")
+	// ErrNoPassword: the server asks for a user.
+	ErrNoPassword = errors.New("MongoDB asks for a user and a password, and MONGODB_URI has none: set it to mongodb://USER:PASSWORD@HOST:PORT/DATABASE")
+	// ErrPlain: the client speaks TLS, and the server does not.
+	ErrPlain = errors.New("MONGODB_URI asks for TLS, and the server does not answer in TLS: set tls=false, or the port that takes TLS")
+	// ErrTLS: one side speaks TLS and the other does not, as far as can be seen.
+	ErrTLS = errors.New("MongoDB closes the connection before it answers, as it does when only one side speaks TLS: set tls=true or tls=false in MONGODB_URI as the server has it")
+	// ErrCertificate: the certificate of the server cannot be verified.
+	ErrCertificate = errors.New("the certificate of the MongoDB server cannot be verified: set MONGODB_URI to a name that the certificate has, and let this machine trust its issuer, or set tlsCAFile")
+	// ErrUnreachable: there is no connection.
+	ErrUnreachable = errors.New("MongoDB cannot be reached: start it, correct the hosts and the ports in MONGODB_URI, or let this machine connect to it")
+)
+
+// MongoDB's codes for what is wrong with a user; 8000 is of its hosted service.
+const (
+	codeUnauthorized         = 13
+	codeAuthenticationFailed = 18
+	codeHostedService        = 8000
+)
+
+// Explain adds to an error of the driver why the server takes no connection, if the error
+// says so: one of the errors above. It returns any other error, and nil, as it is.
+func Explain(err error) error {
+	if reason := unreached(err); reason != nil && !errors.Is(err, reason) {
+		return fmt.Errorf("%w (%w)", reason, err)
+	}
+	return err
+}
+
+// unreached returns why MongoDB takes no connection; nil when the error does not say so.
+func unreached(err error) error {
+	if err == nil {
+		return nil
+	}
+	code, text := refusal(err)
+	switch {
+	case code == codeAuthenticationFailed, code == codeHostedService && strings.Contains(text, "auth"):
+		return ErrPassword
+	case code == codeUnauthorized && strings.Contains(text, "requires authentication"):
+		return ErrNoPassword
+	case code != 0:
+		return nil
+	}
+	var (
+		record      tls.RecordHeaderError
+		certificate *tls.CertificateVerificationError
+		network     *net.OpError
+		selection   topology.ServerSelectionError
+	)
+	switch {
+	case errors.As(err, &record):
+		return ErrPlain
+	case errors.As(err, &certificate):
+		return ErrCertificate
+	case errors.As(err, &network) && network.Op == "dial":
+		return ErrUnreachable
+	case errors.As(err, &selection):
+		// No server could be chosen: what happened with each says why.
+		for _, server := range selection.Desc.Servers {
+			if reason := unreached(server.LastError); reason != nil {
+				return reason
+			}
+			if errors.Is(server.LastError, io.EOF) || errors.Is(server.LastError, syscall.ECONNRESET) {
+				return ErrTLS
+			}
+		}
+	}
+	return nil
+}
+
+// refusal returns the code and the text of an answer of the server; 0 when err is none.
+func refusal(err error) (code int, text string) {
+	var command mongo.CommandError
+	if errors.As(err, &command) {
+		return int(command.Code), command.Message
+	}
+	var inner driver.Error // of a handshake
+	if errors.As(err, &inner) {
+		return int(inner.Code), inner.Message
+	}
+	return 0, ""
+}
