@@ -31,9 +31,18 @@ type Described struct {
 	config jetstream.StreamConfig
 }
 
-// Flaws returns what is wrong with the settings of the event stream, which has to take
-// events of maxEventBytes.
-func (d Described) Flaws(maxEventBytes int) []Flaw { return flawsOf(d.config, maxEventBytes) }
+// Flaws returns what is wrong with the settings of a stream of the log. The event stream
+// has to take events of maxEventBytes.
+func (d Described) Flaws(maxEventBytes int) []Flaw {
+	if d.Name == eventStream {
+		return flawsOf(d.config, needOfEvents(maxEventBytes))
+	}
+	return flawsOf(d.config, needs[d.Name])
+}
+
+// Flawed returns nil, or an error that names what is wrong with the settings of a stream
+// beside the event stream, and what to do.
+func (d Described) Flawed() error { return besideError(d.Name, flawsOf(d.config, needs[d.Name])) }
 
 // Describe asks for a stream. It returns [ErrNoStream] when there is none.
 func (a *Archive) Describe(ctx context.Context, stream string) (Described, error) {

@@ -8,11 +8,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Flaw is a setting of the event stream with which the service cannot keep its
-// promises: somebody has edited the stream. It is the label of a metric.
+// Flaw is a setting of a stream with which the service cannot keep its promises: somebody
+// has edited the stream. It is the label of a metric.
 type Flaw string
 
-// The flaws.
+// The flaws. FlawAge is none of the event stream, whose age its users choose.
 const (
 	FlawSealed         Flaw = "sealed"
 	FlawSubjects       Flaw = "subjects"
@@ -26,9 +26,10 @@ const (
 	FlawNoDirect       Flaw = "no-direct-get"
 	FlawNotRepublished Flaw = "no-republish"
 	FlawMemory         Flaw = "memory"
+	FlawAge            Flaw = "max-age"
 )
 
-// flawTexts say what each flaw does.
+// flawTexts say what each flaw of the event stream does.
 var flawTexts = map[Flaw]string{
 	FlawSealed:         "it is sealed: nothing can be published",
 	FlawSubjects:       "its subjects are not novel.events.>: nothing can be published",
@@ -47,7 +48,7 @@ var flawTexts = map[Flaw]string{
 // flawsRemedy says what to do about flaws.
 const flawsRemedy = "restart a gateway, which restores the settings; a sealed stream or a mirror has to be backed up and restored"
 
-// Flaws returns every flaw there can be.
+// Flaws returns every flaw that the event stream can have.
 func Flaws() []Flaw {
 	var all []Flaw
 	for flaw := range flawTexts {
@@ -57,46 +58,42 @@ func Flaws() []Flaw {
 	return all
 }
 
-// Text says what the flaw does.
+// Text says what the flaw does to the event stream.
 func (f Flaw) Text() string { return flawTexts[f] }
 
-// flawsOf returns the flaws of a configuration of the event stream.
-func flawsOf(c jetstream.StreamConfig, maxEventBytes int) []Flaw {
+// flawsOf returns the flaws of the configuration of a stream.
+func flawsOf(c jetstream.StreamConfig, needed need) []Flaw {
 	var flaws []Flaw
 	add := func(is bool, flaw Flaw) {
 		if is {
 			flaws = append(flaws, flaw)
 		}
 	}
-	republished := c.RePublish != nil && c.RePublish.Destination == livePrefix+">" && !c.RePublish.HeadersOnly
 	add(c.Sealed, FlawSealed)
-	add(!slices.Contains(c.Subjects, eventPrefix+">"), FlawSubjects)
+	add(!slices.Contains(c.Subjects, needed.prefix+">"), FlawSubjects)
 	add(c.MaxMsgs > 0, FlawMaxMessages)
-	add(c.MaxMsgsPerSubject > 0, FlawPerSubject)
-	add(c.MaxMsgSize > 0 && int64(c.MaxMsgSize) < int64(maxEventBytes)+headerReserveBytes, FlawMessageSize)
+	add(max(c.MaxMsgsPerSubject, 0) != needed.perSubject, FlawPerSubject)
+	add(c.MaxMsgSize > 0 && int64(c.MaxMsgSize) < needed.messageBytes, FlawMessageSize)
 	add(c.NoAck, FlawNoAck)
 	add(c.Mirror != nil || len(c.Sources) > 0, FlawMirror)
 	add(c.Retention != jetstream.LimitsPolicy, FlawRetention)
-	add(c.Discard != jetstream.DiscardNew, FlawDiscard)
-	add(!c.AllowDirect, FlawNoDirect)
-	add(!republished, FlawNotRepublished)
-	add(c.Storage != jetstream.FileStorage, FlawMemory)
+	add(c.Discard != needed.discard, FlawDiscard)
+	add(needed.direct && !c.AllowDirect, FlawNoDirect)
+	add(needed.republish != nil && !sameRepublish(c.RePublish, needed.republish), FlawNotRepublished)
+	add(c.Storage != needed.storage, FlawMemory)
+	add(needed.keeps && c.MaxAge > 0, FlawAge)
 	return flaws
 }
 
-// mend restores what the service needs, as far as a stream can be edited.
-func mend(c *jetstream.StreamConfig) {
-	c.Subjects = []string{eventPrefix + ">"}
-	c.Discard = jetstream.DiscardNew
-	c.MaxMsgs, c.MaxMsgsPerSubject, c.MaxMsgSize, c.NoAck = -1, -1, -1, false
-	c.AllowDirect = true
-	c.RePublish = &jetstream.RePublish{Source: eventPrefix + ">", Destination: livePrefix + ">"}
+// sameRepublish reports whether a stream is republished where it has to be.
+func sameRepublish(has, needed *jetstream.RePublish) bool {
+	return has != nil && has.Destination == needed.Destination && has.HeadersOnly == needed.HeadersOnly
 }
 
 // noteFlaws takes in the configuration of the stream, and says once when a flaw
 // appears and once when it is gone.
 func (l *Log) noteFlaws(c jetstream.StreamConfig) {
-	now := flawsOf(c, l.cfg.MaxEventBytes)
+	now := flawsOf(c, needOfEvents(l.cfg.MaxEventBytes))
 	before := l.flaws.Swap(&now)
 	if l.readOnly {
 		return

@@ -137,12 +137,8 @@ func (l *Log) ensureIdentityStream(ctx context.Context) error {
 	_, err := ensureStream(ctx, l.js, identityStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = identityStream
 		stream.Description = "The epoch and the high-water mark of the log."
-		stream.Subjects = []string{identityPrefix + ">"}
-		stream.Storage = jetstream.FileStorage
-		stream.Retention = jetstream.LimitsPolicy
-		stream.Discard = jetstream.DiscardOld
+		needs[identityStream].apply(stream)
 		stream.MaxBytes = identityMaxBytes
-		stream.MaxMsgsPerSubject = identityHistory
 		if created.IsZero() {
 			stream.Replicas = max(replicas, 1)
 		}

@@ -40,7 +40,10 @@ type Log struct {
 	// settings are those that the event stream has.
 	settings atomic.Pointer[Settings]
 	// flaws are what is wrong with the settings of the event stream.
-	flaws atomic.Pointer[[]Flaw]
+	flaws    atomic.Pointer[[]Flaw]
+	besideMu sync.Mutex // guards beside
+	// beside are the flaws of the other streams, of those that have any.
+	beside map[string][]Flaw
 	// readOnly says that the log was attached to: nothing is repaired.
 	readOnly bool
 	lineage  lineage
@@ -131,6 +134,7 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Lo
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
 		damageLog: rate.Sometimes{Interval: identityLogInterval},
 	}
+	log.beside = make(map[string][]Flaw)
 	none := ""
 	log.epoch.Store(&none)
 	return log
@@ -176,7 +180,10 @@ func (l *Log) ensure(ctx context.Context) error {
 	if _, err := l.learn(ctx, info); err != nil {
 		return err
 	}
-	return ensureDeadLetters(ctx, l.js, l.cfg, l.Settings().Replicas)
+	if err := ensureDeadLetters(ctx, l.js, l.cfg, l.Settings().Replicas); err != nil {
+		return err
+	}
+	return l.restoreBeside(ctx)
 }
 
 // learn takes in a description of the event stream: its settings, its epoch and how

@@ -31,6 +31,7 @@ type metrics struct {
 	epochs             prometheus.Counter
 	recreated          *prometheus.CounterVec
 	flaws              *prometheus.GaugeVec
+	besideFlaws        *prometheus.GaugeVec
 	unreadable         prometheus.Gauge
 }
 
@@ -72,6 +73,10 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_eventstore_stream_flaws",
 			Help: "1 for each setting of the event stream with which the service cannot keep its promises.",
 		}, []string{"flaw"}),
+		besideFlaws: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "realtime_eventstore_other_stream_flaws",
+			Help: "1 for each setting of a stream or bucket beside the event stream with which the service cannot keep its promises.",
+		}, []string{"stream", "flaw"}),
 		recreated:  labelled("streams_recreated_total", "stream", "Streams that were missing while this process ran, and that it re-created."),
 		unreadable: gauge("unreadable_records", "Records that the log says it has, and that the last scrub could not read."),
 		epochs:     counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
@@ -103,7 +108,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, collector := range []prometheus.Collector{
 		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.batches, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
-		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.unreadable,
+		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.besideFlaws, m.unreadable,
 	} {
 		errs = append(errs, registerer.Register(collector))
 	}

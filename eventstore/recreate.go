@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,7 +18,8 @@ const (
 	holdSubject = identityPrefix + "restoring"
 )
 
-// owned is a stream that this process needs, and how it is created.
+// owned is a stream that this process needs, and how it is created; nil for one that is
+// only looked at.
 type owned struct {
 	name   string
 	ensure func(ctx context.Context) error
@@ -30,22 +32,35 @@ func (l *Log) own(name string, ensure func(ctx context.Context) error) {
 	l.owned = append(l.owned, owned{name, ensure})
 }
 
-// recreate re-creates the streams that somebody has removed while the service runs.
+// recreate re-creates the streams that somebody has removed while the service runs, and
+// looks at the settings of those beside the event stream.
 func (l *Log) recreate(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
 	l.ownedMu.Lock()
-	needed := l.owned
+	needed := slices.Clone(l.owned)
 	l.ownedMu.Unlock()
+	for _, name := range BesideStreams() {
+		if !slices.ContainsFunc(needed, func(o owned) bool { return o.name == name }) {
+			needed = append(needed, owned{name: name}) // made by whoever needs it next
+		}
+	}
 	for _, stream := range needed {
-		_, err := l.js.Stream(ctx, stream.name)
+		found, err := l.js.Stream(ctx, stream.name)
+		switch {
+		case stream.name == eventStream: // State looks at its settings.
+		case err == nil:
+			l.noteBeside(stream.name, flawsOf(found.CachedInfo().Config, needs[stream.name]))
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			l.noteBeside(stream.name, nil)
+		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) { // There, or nobody can say.
 			if stream.name == eventStream {
 				l.missingSince = time.Time{}
 			}
 			continue
 		}
-		if stream.name == eventStream && !l.mayRecreateEvents(ctx) {
+		if stream.ensure == nil || stream.name == eventStream && !l.mayRecreateEvents(ctx) {
 			continue
 		}
 		l.recreated(stream.name, stream.ensure(ctx))

@@ -51,11 +51,7 @@ func ensureSessions(ctx context.Context, js jetstream.JetStream, cfg SessionsCon
 	info, err := ensureStream(ctx, js, sessionStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = sessionStream
 		stream.Description = "The newest state of each client session."
-		stream.Subjects = []string{sessionPrefix + ">"}
-		stream.Storage = jetstream.FileStorage
-		stream.Retention = jetstream.LimitsPolicy
-		stream.MaxMsgsPerSubject = 1
-		stream.Discard = jetstream.DiscardOld
+		needs[sessionStream].apply(stream)
 		if created.IsZero() {
 			stream.MaxBytes, stream.MaxAge = cfg.MaxBytes, cfg.TTL
 		}
@@ -100,6 +96,6 @@ func removeAsyncBucket(ctx context.Context, js jetstream.JetStream, logger *slog
 	if err := js.DeleteStream(ctx, sessionStream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, fmt.Errorf("remove stream %s: %w", sessionStream, err)
 	}
-	logger.Warn("sessions were made for one replica and are made anew: those of before cannot be recovered", "stream", sessionStream)
+	logger.Warn("sessions were made for one replica and are re-created: the earlier ones cannot be recovered", "stream", sessionStream)
 	return &bucket, nil
 }

@@ -59,6 +59,7 @@ func (c SharesConfig) Validate() error {
 // and none whose name is no name.
 const (
 	shareBucket      = "NOVEL_GATEWAYS"
+	shareStream      = "KV_" + shareBucket
 	maxShareOrigins  = 1000
 	maxOriginBytes   = 256
 	maxShareBytes    = 2 << 20 // JSON writes a byte in at most six

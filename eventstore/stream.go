@@ -33,9 +33,7 @@ func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config, batch
 	return ensureStream(ctx, js, eventStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = eventStream
 		stream.Description = "Every accepted event, by job."
-		stream.Storage = jetstream.FileStorage
-		stream.Retention = jetstream.LimitsPolicy
-		mend(stream)
+		needOfEvents(cfg.MaxEventBytes).apply(stream)
 		// A capability, and not a limit that the users of the log chose.
 		stream.AllowAtomicPublish = stream.AllowAtomicPublish || batches
 		if created.IsZero() {
@@ -54,11 +52,7 @@ func ensureDeadLetters(ctx context.Context, js jetstream.JetStream, cfg Config, 
 	_, err := ensureStream(ctx, js, deadLetterStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = deadLetterStream
 		stream.Description = "Events that were refused, with their raw bytes."
-		stream.Subjects = []string{deadLetterPrefix + ">"}
-		stream.Storage = jetstream.FileStorage
-		stream.Retention = jetstream.LimitsPolicy
-		stream.Discard = jetstream.DiscardOld
-		stream.AllowDirect = true
+		needs[deadLetterStream].apply(stream)
 		if created.IsZero() {
 			stream.MaxBytes = cfg.DeadLetterMaxBytes
 			stream.Replicas = replicas

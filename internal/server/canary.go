@@ -224,12 +224,16 @@ func (a *App) startCanary() {
 	a.loop("canary", a.canary.run)
 }
 
-// logHealthy asks the log, whose settings are known at once when they are edited.
+// logHealthy asks the log, and looks at the settings of its streams as they were last
+// seen.
 func (a *App) logHealthy(ctx context.Context) error {
 	if err := a.log.Healthy(ctx); err != nil {
 		return err
 	}
 	if err := a.log.Flawed(); err != nil {
+		return degradation{err}
+	}
+	if err := a.log.FlawedBeside(); err != nil {
 		return degradation{err}
 	}
 	return nil

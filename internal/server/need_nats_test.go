@@ -417,6 +417,55 @@ func TestNeedsOfTheStream(t *testing.T) {
 	n.during(flawed(eventstore.FlawSealed), edit(func(c *jetstream.StreamConfig) { c.Sealed = true }), nil) // which cannot be undone
 }
 
+// A bucket or another stream beside the events that somebody has sealed or edited is told
+// in every place, too.
+func TestNeedsOfTheBuckets(t *testing.T) {
+	t.Parallel()
+	broker := startGuarded(t, leastOfNATS())
+	js := broker.admin()
+	n := startNeeding(t, map[string]string{"NATS_URL": broker.url("realtime")})
+	for _, edited := range []struct {
+		stream, says string
+		flaw         eventstore.Flaw
+		do           string
+		change       func(*jetstream.StreamConfig)
+		mend         func(whole jetstream.StreamConfig) error
+	}{
+		{
+			"NOVEL_DEADLETTER", "it does not acknowledge", eventstore.FlawNoAck, "restart a gateway",
+			func(c *jetstream.StreamConfig) { c.NoAck = true },
+			func(whole jetstream.StreamConfig) error { _, err := js.UpdateStream(t.Context(), whole); return err },
+		},
+		{
+			"KV_NOVEL_SESSIONS", "it is sealed", eventstore.FlawSealed, "remove the stream",
+			func(c *jetstream.StreamConfig) { c.Sealed = true },
+			func(jetstream.StreamConfig) error { return js.DeleteStream(t.Context(), "KV_NOVEL_SESSIONS") },
+		},
+	} {
+		sample := fmt.Sprintf("realtime_eventstore_other_stream_flaws{flaw=%q,stream=%q}", edited.flaw, edited.stream)
+		n.until("the gateway is well", func() error { return n.well(outage{sample: sample}) })
+		stream, err := js.Stream(t.Context(), edited.stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := stream.CachedInfo().Config
+		n.during(outage{
+			state: "degraded", part: "log", says: edited.says, area: "log", do: edited.do, warned: true,
+			sample: sample, alert: fmt.Sprintf("RealtimeStreamEdited{stream=%q,flaw=%q}", edited.stream, edited.flaw),
+		}, func() {
+			changed := whole
+			edited.change(&changed)
+			if _, err := js.UpdateStream(t.Context(), changed); err != nil {
+				t.Fatal(err)
+			}
+		}, func() {
+			if err := edited.mend(whole); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 // A mirror that somebody has put in the place of the stream takes no events.
 func TestNeedsOfAMirror(t *testing.T) {
 	t.Parallel()

@@ -85,6 +85,8 @@ func TestChecks(t *testing.T) {
 		{"an epoch", []doctor.Check{doctor.Epoch("e", "", now, now)}, "ok", "e"},
 		{"a lost tail", []doctor.Check{doctor.Epoch("e", "the log ends at 3", now, now)}, "warn", "the log ends at 3"},
 		{"a tail lost long ago", []doctor.Check{doctor.Epoch("e", "the log ends at 3", now.Add(-48*time.Hour), now)}, "ok", ""},
+		{"a bucket", []doctor.Check{doctor.Beside("KV_X", nil)}, "ok", ""},
+		{"an edited bucket", []doctor.Check{doctor.Beside("KV_X", errors.New("it is sealed"))}, "fail", "it is sealed"},
 		{"a scrub", []doctor.Check{doctor.Scrubbed(doctor.Scrub{At: now, Read: 7}, false)}, "ok", "7 records read"},
 		{"a scrub that found damage", []doctor.Check{doctor.Scrubbed(doctor.Scrub{At: now, Damage: errors.New("1 missing")}, false)}, "fail", "restore the last backup"},
 		{"a damaged copy of several", []doctor.Check{doctor.Scrubbed(doctor.Scrub{At: now, Server: "n1", Damage: errors.New("1 missing")}, false)}, "fail", "on server n1"},

@@ -90,6 +90,17 @@ func Letters(name string, exists bool) Check {
 	return ok(area, name, "is there")
 }
 
+// Beside judges the settings of a stream or bucket beside the event stream: flaws names what
+// is wrong, and what to do.
+func Beside(name string, flaws error) Check {
+	const area = "log"
+	name = "settings of " + name
+	if flaws != nil {
+		return Check{Fail, area, name, oneLine(flaws.Error()), "do as it says; runbook: RealtimeStreamEdited"}
+	}
+	return ok(area, name, "as a gateway makes it")
+}
+
 // Filling judges how full a stream that refuses is.
 func Filling(s Stream) Check {
 	const area = "log"

@@ -244,6 +244,16 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 	if there, err := archive.Exists(ctx, letters); err == nil {
 		checks = append(checks, doctor.Letters(letters, there))
 	}
+	for _, name := range eventstore.BesideStreams() {
+		other, err := archive.Describe(ctx, name)
+		switch {
+		case errors.Is(err, eventstore.ErrNoStream):
+		case err != nil:
+			checks = append(checks, doctor.Reached("log", "NATS_URL", 0, err))
+		default:
+			checks = append(checks, doctor.Beside(name, other.Flawed()))
+		}
+	}
 	checks = append(checks, examineEpoch(ctx, servers)...)
 	audit, err := eventstore.NewAudit(servers.Conn(), eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
 	if err == nil {

@@ -1,0 +1,163 @@
+package eventstore_test
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore"
+)
+
+// besides opens a log with every stream and bucket that there can be beside the events.
+func besides(t *testing.T) *bundle {
+	t.Helper()
+	b := setup(t, soon)
+	if err := b.log.Vouch(t.Context()); err != nil { // which makes the identity
+		t.Fatal(err)
+	}
+	if _, err := b.log.Audit().Note(t.Context(), eventstore.Erasure{ID: "1", JobID: "job", Stage: eventstore.StageDone}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eventstore.OpenSessions(t.Context(), b.log, eventstore.DefaultSessionsConfig(), nil, prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
+	list, err := eventstore.NewOperations(b.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, held, err := list.Begin(t.Context(), eventstore.Operation{Target: "test", Kind: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := held.End(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	shares, err := eventstore.OpenShares(b.log, eventstore.DefaultSharesConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sharing, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- shares.Run(sharing, func() eventstore.Share { return eventstore.Share{Total: 1} }, func(eventstore.Share) {})
+	}() // ends with sharing
+	eventually(t, "the bucket of shares", func() bool {
+		_, err := b.js.Stream(t.Context(), "KV_NOVEL_GATEWAYS")
+		return err == nil
+	})
+	stop()
+	<-ended
+	return b
+}
+
+// editOf changes the configuration of any stream.
+func (b *bundle) editOf(t *testing.T, name string, change func(*jetstream.StreamConfig)) error {
+	t.Helper()
+	stream, err := b.js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	change(&config)
+	_, err = b.js.UpdateStream(t.Context(), config)
+	return err
+}
+
+// described returns a stream as the doctor sees it.
+func (b *bundle) described(t *testing.T, name string) eventstore.Described {
+	t.Helper()
+	archive, err := eventstore.NewArchive(b.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	described, err := archive.Describe(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return described
+}
+
+// Each edit of each stream and bucket beside the events is named, by the process that runs
+// and to those who look, and a process that starts undoes what can be undone. A sealed
+// one that is removed is re-created where the service owns it.
+func TestEditsBesideTheEventsAreNamed(t *testing.T) {
+	t.Parallel()
+	b := besides(t)
+	if len(eventstore.BesideStreams()) != 6 {
+		t.Fatalf("the streams are %v", eventstore.BesideStreams())
+	}
+	for _, name := range eventstore.BesideStreams() {
+		if err := b.described(t, name).Flawed(); err != nil {
+			t.Fatalf("as it was made: %v", err)
+		}
+	}
+	guard(t, b.log)
+	names := func(name string, flaw eventstore.Flaw) {
+		t.Helper()
+		eventually(t, string(flaw)+" of "+name, func() bool {
+			err := b.log.FlawedBeside()
+			return err != nil && strings.Contains(err.Error(), name)
+		})
+		if b.counter(t, "other_stream_flaws") < 1 {
+			t.Errorf("%s of %s is not in the metric", flaw, name)
+		}
+		if seen := b.described(t, name); !slices.Contains(seen.Flaws(0), flaw) || seen.Flawed() == nil {
+			t.Errorf("%s is described with %v", name, seen.Flaws(0))
+		}
+	}
+	for _, name := range eventstore.BesideStreams() {
+		edited := 0
+		for _, edit := range []struct {
+			flaw   eventstore.Flaw
+			change func(*jetstream.StreamConfig)
+		}{
+			{eventstore.FlawSubjects, func(c *jetstream.StreamConfig) { c.Subjects, c.RePublish = []string{"foo." + name}, nil }},
+			{eventstore.FlawMaxMessages, func(c *jetstream.StreamConfig) { c.MaxMsgs = 1000 }},
+			{eventstore.FlawPerSubject, func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 7 }},
+			{eventstore.FlawNoAck, func(c *jetstream.StreamConfig) { c.NoAck = true }},
+			{eventstore.FlawNoDirect, func(c *jetstream.StreamConfig) { c.AllowDirect = false }},
+		} {
+			if edit.flaw == eventstore.FlawNoDirect && !b.described(t, name).Direct {
+				continue
+			}
+			if err := b.editOf(t, name, edit.change); err != nil {
+				t.Logf("the server refuses %s of %s: %v", edit.flaw, name, err)
+				continue
+			}
+			edited++
+			names(name, edit.flaw)
+			open(t, b.conn, soon)
+			eventually(t, name+" to be as it was", func() bool { return b.log.FlawedBeside() == nil })
+		}
+		if edited < 3 {
+			t.Errorf("%s was edited in %d ways", name, edited)
+		}
+	}
+	for _, name := range eventstore.BesideStreams() {
+		if err := b.editOf(t, name, func(c *jetstream.StreamConfig) { c.Sealed = true }); err != nil {
+			t.Errorf("seal %s: %v", name, err)
+			continue
+		}
+		names(name, eventstore.FlawSealed)
+		if err := b.js.DeleteStream(t.Context(), name); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, name+" to be forgotten or re-created", func() bool {
+			err := b.log.FlawedBeside()
+			return err == nil || !strings.Contains(err.Error(), name)
+		})
+	}
+	eventually(t, "those that a log always has", func() bool {
+		for _, name := range []string{"NOVEL_DEADLETTER", "NOVEL_IDENTITY", "KV_NOVEL_SESSIONS"} {
+			if _, err := b.js.Stream(t.Context(), name); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+}
