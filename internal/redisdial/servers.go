@@ -72,7 +72,7 @@ func New(cfg Config, logger *slog.Logger) (*Servers, error) {
 		options.DialTimeout = 5 * time.Second // the client's own default
 	}
 	s.secured = options.TLSConfig != nil
-	options.TLSConfig = nil // connect sees to it
+	// TLSConfig says whether TLS is used; its content does not count, for connect dials.
 	options.Dialer = s.dial
 	if cfg.Mode == Cluster {
 		s.cluster = redis.NewClusterClient(&redis.ClusterOptions{

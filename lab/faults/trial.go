@@ -160,8 +160,8 @@ func (t *Trial) follow(ctx context.Context, name string, positions map[string]st
 	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), token, positions, epoch, t.Journal))
 }
 
-// Load publishes rate events a second, round the jobs, until the function that it
-// returns is called. What the outbox refuses is skipped.
+// Load publishes rate events a second, to one job after the other, until the function
+// that it returns is called. An event that the outbox refuses is skipped.
 func (t *Trial) Load(rate int) (stop func()) {
 	if t.system.Worker {
 		rate /= 4 // each loss costs its job the worker's own patience
@@ -173,10 +173,10 @@ func (t *Trial) Load(rate int) (stop func()) {
 		const ticks = 50 // a second
 		tick := time.NewTicker(time.Second / ticks)
 		defer tick.Stop()
-		for next := 0; ; {
-			for range max(1, rate/ticks) {
+		for next, ticked := 0, 0; ; {
+			// Also a rate below one event a tick, and one that the ticks do not divide.
+			for ticked++; next < ticked*rate/ticks; next++ {
 				_ = t.Outbox.Publish(t.jobs[next%len(t.jobs)], t.system.EventBytes)
-				next++
 			}
 			select {
 			case <-tick.C:
