@@ -46,7 +46,12 @@ func (n *NATS) start(cfg config.Config) error {
 	if err != nil {
 		return fmt.Errorf("NATS_SYNC: %w", err)
 	}
+	cluster, users, err := cfg.Embedded()
+	if err != nil {
+		return err
+	}
 	n.embedded, err = natsserver.Start(natsserver.Config{
+		Cluster: cluster, Users: users,
 		StoreDir: cfg.DataDir, Listen: cfg.NATSListen,
 		SyncAlways: interval == 0, SyncInterval: interval, Logger: n.logger,
 	})

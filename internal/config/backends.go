@@ -3,9 +3,12 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/internal/redisdial"
 	"github.com/letswriteabook/realtime/internal/tlsfiles"
 )
@@ -21,6 +24,33 @@ func (c Config) Redis() redisdial.Config {
 
 // ServerTLS returns the files of the public port's certificate.
 func (c Config) ServerTLS() tlsfiles.Files { return tlsfiles.Files{Cert: c.TLSCert, Key: c.TLSKey} }
+
+// Embedded returns the cluster and the users of the embedded JetStream.
+func (c Config) Embedded() (natsserver.Cluster, natsserver.Users, error) {
+	users := natsserver.Users{Name: c.NATSUser, Password: c.NATSPassword, TLS: c.NATSTLS()}
+	if c.NATSCluster == "" {
+		return natsserver.Cluster{}, users, nil
+	}
+	cluster := natsserver.Cluster{Listen: c.NATSClusterListen, Node: c.NATSNode}
+	for place := range strings.SplitSeq(c.NATSCluster, ",") {
+		cluster.Routes = append(cluster.Routes, strings.TrimSpace(place))
+	}
+	if cluster.Node == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return cluster, users, fmt.Errorf("NATS_NODE is not set: %w", err)
+		}
+		cluster.Node, _, _ = strings.Cut(host, ".")
+	}
+	return cluster, users, nil
+}
+
+// guardsNATS reports whether whoever reaches the embedded JetStream needs a password or a
+// certificate.
+func (c Config) guardsNATS() bool { return c.NATSUser != "" || c.NATSCert != "" && c.NATSCA != "" }
+
+// LogAlone reports whether the log is in this process and nowhere else.
+func (c Config) LogAlone() bool { return c.NATSURL == "" && c.NATSCluster == "" }
 
 // NATSTLS returns the files for TLS with NATS.
 func (c Config) NATSTLS() tlsfiles.Files {
@@ -73,6 +103,11 @@ func (c Config) conflictingCredentials(add func(is, legal bool, format string, a
 		"PROXY_PROTOCOL is true and TRUSTED_PROXIES is empty: nobody could connect, since whoever sends the header names any address")
 	add(c.ProxyProto && c.AdminAddr == "", true,
 		"PROXY_PROTOCOL is true and ADMIN_ADDR is empty: a health check has to come through a proxy; with ADMIN_ADDR it has an address of its own")
+	add(c.NATSCluster != "" && c.NATSURL != "", false, "NATS_CLUSTER and NATS_URL are set: the log is in this process and its like, or on servers apart")
+	add(c.NATSCluster != "" && c.LogReplicas == 1, true,
+		"NATS_CLUSTER is set and STREAM_REPLICAS is 1: each event is on one gateway only, and away while that is; set 3")
+	add(c.NATSURL == "" && (c.NATSCreds != "" || c.NATSNkey != "" || c.NATSToken != ""), true,
+		"NATS_CREDS_FILE, NATS_NKEY_FILE and NATS_TOKEN have no effect without NATS_URL: the JetStream in this process takes NATS_USER and certificates")
 	ways := 0
 	for _, way := range []string{c.NATSCreds, c.NATSNkey, c.NATSUser, c.NATSToken} {
 		if way != "" {

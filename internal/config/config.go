@@ -49,11 +49,11 @@ type Config struct {
 
 	NATSCreds    string `env:"NATS_CREDS_FILE" doc:"credentials file of a NATS user: its JWT and seed"`
 	NATSNkey     string `env:"NATS_NKEY_FILE" doc:"file with the seed of an nkey"`
-	NATSUser     string `env:"NATS_USER" doc:"user for NATS, in place of one in NATS_URL"`
+	NATSUser     string `env:"NATS_USER" doc:"user for NATS, in place of one in NATS_URL; without NATS_URL, the user that clients of NATS_LISTEN and gateways of NATS_CLUSTER have to show"`
 	NATSPassword string `env:"NATS_PASSWORD" secret:"value" doc:"password of NATS_USER"`
 	NATSToken    string `env:"NATS_TOKEN" secret:"value" doc:"token for NATS, in place of one in NATS_URL"`
 	NATSCA       string `env:"NATS_TLS_CA_FILE" doc:"PEM file with the authorities whose certificates NATS servers may show; it and a certificate turn TLS on; empty: those of the system"`
-	NATSCert     string `env:"NATS_TLS_CERT_FILE" doc:"PEM file with a certificate to show to NATS"`
+	NATSCert     string `env:"NATS_TLS_CERT_FILE" doc:"PEM file with a certificate to show to NATS; without NATS_URL, the certificate of NATS_LISTEN and NATS_CLUSTER, to which the others show one of NATS_TLS_CA_FILE"`
 	NATSKey      string `env:"NATS_TLS_KEY_FILE" doc:"PEM file with its key"`
 
 	CanaryInterval time.Duration `env:"CANARY_INTERVAL" envDefault:"10s" doc:"how often a gateway exercises what it needs of Redis, MongoDB and NATS, for its health and metrics, 100ms to 1h"`
@@ -64,7 +64,11 @@ type Config struct {
 	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream takes NATS clients; empty: none"`
 	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s (survives the death of the process)"`
 
-	LogReplicas int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5; more than 1 needs NATS_URL"`
+	NATSCluster       string `env:"NATS_CLUSTER" doc:"host:port of the gateways whose embedded JetStreams form one cluster, comma-separated, the same list on each; with STREAM_REPLICAS 3 the log survives any one of three; clients and gateways show NATS_USER, and NATS_TLS_CERT_FILE where it is set; empty: JetStream is alone"`
+	NATSClusterListen string `env:"NATS_CLUSTER_LISTEN" envDefault:":6222" doc:"host:port on which this gateway takes the others of NATS_CLUSTER"`
+	NATSNode          string `env:"NATS_NODE" doc:"name of this gateway in NATS_CLUSTER, another on each and the same after a restart, without dots; empty: the name of the machine, to its first dot"`
+
+	LogReplicas int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5; more than 1 needs NATS_URL or NATS_CLUSTER"`
 	LogMaxBytes int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes"`
 	LogMaxAge   time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
 	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`

@@ -45,7 +45,7 @@ func (c Config) conflicts() []conflict {
 	c.conflictingTokens(add)
 	c.conflictingTimes(add)
 	c.conflictingCredentials(add)
-	alone := c.NATSURL == "" && c.NATSListen == ""
+	alone := c.NATSURL == "" && c.NATSListen == "" && c.NATSCluster == ""
 	add(len(c.Roles) < len(allRoles) && alone, true,
 		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is shared with nobody who has the other roles", strings.Join(c.Roles, ","))
 	add(c.NATSURL != "" && c.NATSListen != "", true,
@@ -62,7 +62,7 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 		add(c.MaxClusterPer > c.MaxCluster, false,
 			"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS, %d: it can never be met", c.MaxClusterPer, c.MaxCluster)
 	}
-	add((c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.NATSURL == "" && c.NATSListen == "", true,
+	add((c.MaxCluster > 0 || c.MaxClusterPer > 0) && c.NATSURL == "" && c.NATSListen == "" && c.NATSCluster == "", true,
 		"SOCKET_CLUSTER_MAX_CONNECTIONS is set, and neither NATS_URL nor NATS_LISTEN is: the log inside this process has no other gateway")
 	add(c.MaxClusterPer > 0 && c.MaxPerOrigin > c.MaxClusterPer, false,
 		"SOCKET_MAX_CONNECTIONS_PER_ORIGIN is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN, %d: it can never be met", c.MaxPerOrigin, c.MaxClusterPer)
@@ -93,8 +93,10 @@ func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) 
 	origins, _ := guardrails.ParseOrigins(c.Origins, c.NeedOrigin) // valid
 	add(origins.Any() && !c.withTokens(), legal,
 		"SOCKET_CLIENT_ORIGIN is * and tokens are off: every page of every site may follow every job; list the origins, or set AUTH_JWKS_URL")
-	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen), legal,
-		"NATS_LISTEN is %q: whoever reaches it can read and write the log without a password; listen on 127.0.0.1, or run NATS apart", c.NATSListen)
+	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen) && !c.guardsNATS(), legal,
+		"NATS_LISTEN is %q: whoever reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE, listen on 127.0.0.1, or run NATS apart", c.NATSListen)
+	add(c.NATSCluster != "" && c.NATSURL == "" && !loopback(c.NATSClusterListen) && !c.guardsNATS(), legal,
+		"NATS_CLUSTER_LISTEN is %q: whoever reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE", c.NATSClusterListen)
 	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.Address(), false,
 		"ADMIN_ADDR is %q, the public address: the operators' pages need one of their own", c.AdminAddr)
 }

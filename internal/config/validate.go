@@ -48,7 +48,12 @@ func (c Config) Validate() error {
 	_, err := c.SyncInterval()
 	check(err == nil, "NATS_SYNC", c.NATSSync)
 	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
-	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != ""), "STREAM_REPLICAS", c.LogReplicas)
+	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != "" || c.NATSCluster != ""), "STREAM_REPLICAS", c.LogReplicas)
+	for place := range strings.SplitSeq(c.NATSCluster, ",") {
+		check(c.NATSCluster == "" || isHostPort(strings.TrimSpace(place)), "NATS_CLUSTER", c.NATSCluster)
+	}
+	check(isHostPort(c.NATSClusterListen), "NATS_CLUSTER_LISTEN", c.NATSClusterListen)
+	check(!strings.ContainsAny(c.NATSNode, " \t\r\n.*>"), "NATS_NODE", c.NATSNode)
 	c.checkStream(check)
 	check(c.MaxEvent > 0 && c.MaxEvent < natsserver.MaxPayloadBytes, "MAX_EVENT_BYTES", c.MaxEvent)
 	problems = append(problems, c.checkOrigins()...)

@@ -23,6 +23,12 @@ type Config struct {
 	// what a power loss can take. A process that dies alone loses nothing.
 	// Zero means defaultSyncInterval.
 	SyncInterval time.Duration
+	// Cluster joins the server with others.
+	Cluster Cluster
+	// Users says who may connect over TCP.
+	Users Users
+	// secret is the password of clients where the port for them is private.
+	secret string
 	// Logger receives what the server has to say; nil discards it.
 	Logger *slog.Logger
 }
@@ -43,6 +49,9 @@ func (c Config) Validate() error {
 	}
 	if c.SyncInterval < 0 {
 		return fmt.Errorf("natsserver: SyncInterval is %s, must be 0 or more", c.SyncInterval)
+	}
+	if err := errors.Join(c.Cluster.validate(), c.Users.validate()); err != nil {
+		return err
 	}
 	if c.Listen == "" {
 		return nil

@@ -41,6 +41,8 @@ const LockFile = "LOCK"
 type Server struct {
 	cfg  Config
 	lock *filelock.Lock
+	// private says that nobody is told the port for clients.
+	private bool
 
 	// mu guards nats, which [Server.mend] replaces.
 	mu   sync.RWMutex
@@ -77,12 +79,16 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	private := cfg.Listen == "" && !cfg.Cluster.Alone()
+	if private {
+		cfg.keepPrivate()
+	}
 	instance, err := run(cfg)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	s := &Server{
-		cfg: cfg, lock: lock, nats: instance,
+		cfg: cfg, lock: lock, nats: instance, private: private,
 		stop: make(chan struct{}), mended: make(chan struct{}), closed: make(chan struct{}),
 	}
 	if instance.Addr() != nil {
@@ -95,7 +101,11 @@ func Start(cfg Config) (*Server, error) {
 
 // Conn opens a connection inside this process, without a port.
 func (s *Server) Conn(opts ...nats.Option) (*nats.Conn, error) {
-	conn, err := nats.Connect("", append([]nats.Option{nats.InProcessServer(inProcess{s})}, opts...)...)
+	own := []nats.Option{nats.InProcessServer(inProcess{s})}
+	if users := s.cfg.clients(); users.Name != "" {
+		own = append(own, nats.UserInfo(users.Name, users.Password))
+	}
+	conn, err := nats.Connect("", append(own, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the embedded nats-server: %w", err)
 	}
@@ -110,6 +120,9 @@ func (p inProcess) InProcessConn() (net.Conn, error) { return p.server.instance(
 // ClientURL returns the address for NATS clients, or nothing when the server
 // does not listen.
 func (s *Server) ClientURL() string {
+	if s.private {
+		return ""
+	}
 	instance := s.instance()
 	if instance.Addr() == nil {
 		return ""
@@ -192,6 +205,9 @@ func options(cfg Config) (*server.Options, error) {
 	if opts.SyncInterval == 0 {
 		opts.SyncInterval = defaultSyncInterval
 	}
+	if err := cfg.apply(opts); err != nil {
+		return nil, err
+	}
 	if cfg.Listen == "" {
 		return opts, nil
 	}
@@ -203,14 +219,7 @@ func options(cfg Config) (*server.Options, error) {
 		opts.Port = server.RANDOM_PORT
 		return opts, nil
 	}
-	// nats-server reports a taken port only as a line in its log, so the port
-	// is tried first. A stranger may still take it between the two; then the
-	// caller gets that line.
-	listener, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen for NATS clients: %w", err)
-	}
-	return opts, listener.Close()
+	return opts, free(cfg.Listen, "NATS clients")
 }
 
 // probeWritable makes a file of that size and removes it: permissions, read-only

@@ -247,7 +247,7 @@ func (a *App) loop(name string, part func(ctx context.Context) error) {
 // start starts the parts in the order in which they stand on each other.
 func (a *App) start(ctx context.Context) error {
 	a.loop("epoch of the log", a.log.Guard)
-	embedded := a.cfg.NATSURL == ""
+	embedded := a.cfg.LogAlone()
 	a.loop("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
 	a.startCanary()
 	a.parts.keep() // and again once the hub runs
@@ -336,7 +336,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	pace := hub.DefaultConfig()
 	pace.ListingBytes = a.cfg.MaxAnswers
-	pace.LogInProcess = a.cfg.NATSURL == ""
+	pace.LogInProcess = a.cfg.LogAlone()
 	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0}
 	hub, err := hub.New(hubLog{a.log}, tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
 	if err != nil {

@@ -2,11 +2,16 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/highwater"
 )
+
+// clusterTimeout is how long a gateway of NATS_CLUSTER waits for the others that it needs
+// for a majority.
+const clusterTimeout = 2 * time.Minute
 
 // openLog connects to NATS, or starts it in this process, and opens the log.
 func (a *App) openLog(ctx context.Context) error {
@@ -45,6 +50,9 @@ func (a *App) openLog(ctx context.Context) error {
 	limits.MaxAge = a.cfg.LogMaxAge
 	limits.DuplicateWindow = a.cfg.DedupWindow
 	limits.MaxEventBytes = a.cfg.MaxEvent
+	if a.cfg.NATSCluster != "" {
+		limits.OpenTimeout = clusterTimeout
+	}
 	limits.Needs = a.cfg.NeedsOfNATS()
 	if a.log, err = eventstore.Open(ctx, conn, limits, a.logger, a.registry); err != nil {
 		return err
@@ -53,7 +61,7 @@ func (a *App) openLog(ctx context.Context) error {
 	for _, difference := range a.log.Settings().Differences(limits) {
 		a.logger.Warn("the log keeps its own settings; realtime log set changes them", "difference", difference)
 	}
-	if a.cfg.NATSURL == "" {
+	if a.cfg.LogAlone() { // others of a cluster have what this folder lacks
 		if mark, err = highwater.Open(a.cfg.DataDir); err != nil {
 			return err
 		}

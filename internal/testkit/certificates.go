@@ -54,9 +54,15 @@ func NewAuthority(t testing.TB) *Authority {
 // and its key. A second call for a name replaces both files.
 func (a *Authority) Issue(name string) (certFile, keyFile string) {
 	a.t.Helper()
+	return a.IssueFor(name, net.IPv4(127, 0, 0, 1))
+}
+
+// IssueFor writes one for another address in place of 127.0.0.1.
+func (a *Authority) IssueFor(name string, address net.IP) (certFile, keyFile string) {
+	a.t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: serial(a.t), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
-		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{address},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
