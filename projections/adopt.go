@@ -68,7 +68,14 @@ func (e refusedError) Error() string {
 // calls before with each part of the work, and ends with its error. Where MongoDB refuses
 // documents, it goes on with the others, and the error is a [refusedError].
 func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Context) error) (mended int, err error) {
+	if len(pairs) == 0 {
+		return 0, nil
+	}
 	var refused refusedError
+	seen, err := s.witness(ctx)
+	if err != nil {
+		return 0, err
+	}
 	for len(pairs) > 0 {
 		if before != nil {
 			if err := before(ctx); err != nil {
@@ -80,7 +87,8 @@ func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Con
 			size += pairs[end].worker.size + pairs[end].record.size
 			end++
 		}
-		n, err := s.adoptChunk(ctx, pairs[:end], &refused)
+		var n int
+		n, seen, err = s.adoptChunk(ctx, pairs[:end], seen, &refused)
 		if mended += n; err != nil {
 			return mended, err
 		}
@@ -112,22 +120,19 @@ func (s *Store) removeSurplus(ctx context.Context, surplus surplus) (removed int
 }
 
 // adoptChunk makes the documents of at most maxAdopts pairs one each, and returns how many
-// it made so. Pairs whose documents were changed or adopted meanwhile are left alone.
-func (s *Store) adoptChunk(ctx context.Context, chunk []pair, refused *refusedError) (int, error) {
-	before, err := s.witness(ctx)
-	if err != nil {
-		return 0, err
-	}
+// it made so. Pairs whose documents were changed or adopted meanwhile are left alone. before
+// is the witness as it was seen last, and after as it is then.
+func (s *Store) adoptChunk(ctx context.Context, chunk []pair, before sighting, refused *refusedError) (fewer int, after sighting, err error) {
 	chunk, surplus, err := s.load(ctx, chunk)
 	if err != nil {
-		return 0, err
+		return 0, before, err
 	}
 	updates := make([]update, 0, len(chunk))
 	var ours, theirs bson.A
 	for _, p := range chunk {
 		set, err := adoption(p.worker.doc, p.record.doc)
 		if err != nil {
-			return 0, err
+			return 0, before, err
 		}
 		id := p.worker.doc.Lookup(fieldID)
 		filter := bson.D{{Key: fieldID, Value: id}, {Key: fieldSequence, Value: nil}}
@@ -136,31 +141,31 @@ func (s *Store) adoptChunk(ctx context.Context, chunk []pair, refused *refusedEr
 	}
 	modified, err := s.updateAll(ctx, updates, refused)
 	if err != nil {
-		return 0, err
+		return 0, before, err
 	}
 	if modified < len(chunk) {
 		if ours, err = s.adoptedAs(ctx, chunk, theirs); err != nil {
-			return 0, err
+			return 0, before, err
 		}
 	}
 	ours = append(ours, surplus...)
 	if err := s.removeEvents(ctx, ours); err != nil || len(ours) == len(surplus) {
-		return len(ours), err
+		return len(ours), before, err
 	}
 	// A swap may have come between the two writes: then the adopted document is in the
 	// collection that was put aside, and the removed one is missing in its place.
-	after, err := s.witness(ctx)
+	after, err = s.witness(ctx)
 	if err == nil && after.same(before) {
-		return len(ours), nil
+		return len(ours), after, nil
 	}
 	docs := make([]any, len(chunk))
 	for i, p := range chunk {
 		docs[i] = p.record.doc
 	}
 	if _, again, failed := s.insertAll(ctx, s.events, docs); failed != nil || len(again) > 0 {
-		return 0, fmt.Errorf("put back documents of %s after a swap: %w", s.events.Name(), cmp.Or(failed, errRefused))
+		return 0, after, fmt.Errorf("put back documents of %s after a swap: %w", s.events.Name(), cmp.Or(failed, errRefused))
 	}
-	return 0, err
+	return 0, after, err
 }
 
 // update makes one worker's document that of a record.

@@ -161,7 +161,10 @@ func (a *adopter) work(ctx context.Context, again worked) (full bool, err error)
 	mended, err = a.adopt(ctx, pairs, a.keepLease)
 	a.metrics.adopted.Add(float64(mended))
 	if refused := (refusedError{}); errors.As(err, &refused) {
-		a.refuse(ctx, refused)
+		for _, id := range refused.ids {
+			a.looks.refuse(id, time.Now())
+		}
+		a.noteRefused(ctx, refused)
 		err = nil
 	}
 	if errors.Is(err, errLeaseLost) {
@@ -191,14 +194,11 @@ func (a *adopter) match(ctx context.Context, found found) (pairs []pair, err err
 	return pairs, err
 }
 
-// refuse notes which documents MongoDB has refused to adopt, and logs that once for all
-// that one pass has found.
-func (a *adopter) refuse(ctx context.Context, refused refusedError) {
-	for _, id := range refused.ids {
-		a.looks.refuse(id, time.Now())
-	}
-	a.metrics.refused.Add(float64(len(refused.ids)))
-	a.logger.WarnContext(ctx, "MongoDB refuses to adopt workers' documents: their events stand twice. The others are adopted",
+// noteRefused counts documents that MongoDB has refused to adopt, and logs them once for
+// all that were found together.
+func (s *Store) noteRefused(ctx context.Context, refused refusedError) {
+	s.metrics.refused.Add(float64(len(refused.ids)))
+	s.logger.WarnContext(ctx, "MongoDB refuses to adopt workers' documents: their events stand twice. The others are adopted",
 		slog.Int("documents", len(refused.ids)), slog.Int("code", refused.code))
 }
 

@@ -206,6 +206,9 @@ func TestARefusedDocumentHoldsUpNoOther(t *testing.T) {
 	if n := strings.Count(b.logs.String(), "refuses to adopt"); n != 1 {
 		t.Errorf("logged %d times: %s", n, b.logs.String())
 	}
+	if _, err := b.model(t, projections.History).Mend(t.Context(), projections.Mending{Epoch: epoch}); err != nil {
+		t.Errorf("the mending ends with %v", err)
+	}
 	guard.RefuseUpdates(nil)
 	if err := adopter.Pass(t.Context()); err != nil {
 		t.Fatal(err)

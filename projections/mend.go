@@ -2,6 +2,7 @@ package projections
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -131,6 +132,10 @@ func (m *mending) finish(ctx context.Context) error {
 	}
 	n, err = m.store.adopt(ctx, pairs, nil)
 	m.mended.Doubled += n
+	if refused := (refusedError{}); errors.As(err, &refused) {
+		m.store.noteRefused(ctx, refused) // They stay twice, and hold up no other job.
+		return nil
+	}
 	return err
 }
 

@@ -34,6 +34,7 @@ func (s *Store) supersede(ctx context.Context, records []messaging.Record) (remo
 	}
 	var gone bson.A
 	var updates []update
+	ours := make(map[string]string) // the documents in whose place others are adopted
 	var failure error
 	err = s.eachEvent(ctx, filter, nil, func(doc bson.Raw) bool {
 		record, found := bySequence[positionOf(doc).Sequence]
@@ -49,7 +50,8 @@ func (s *Store) supersede(ctx context.Context, records []messaging.Record) (remo
 			if u, failure = readoption(doc, record); failure != nil {
 				return false
 			}
-			updates, gone = append(updates, u), append(gone, record.Position.String())
+			updates = append(updates, u)
+			ours[nameOf(u.id)] = record.Position.String()
 		}
 		return true
 	})
@@ -64,7 +66,14 @@ func (s *Store) supersede(ctx context.Context, records []messaging.Record) (remo
 		return 0, err
 	}
 	if len(refused.ids) > 0 {
-		return 0, refused
+		// The event stands twice, and holds up no other.
+		s.noteRefused(ctx, refused)
+	}
+	for _, id := range refused.ids {
+		delete(ours, id)
+	}
+	for _, id := range ours {
+		gone = append(gone, id)
 	}
 	return len(gone), s.removeEvents(ctx, gone)
 }
