@@ -1,5 +1,5 @@
 // Command realtime-lab loads systems and hurts them, and proves what they lost: load
-// tests of a deployment, recovery drills, the fault matrix, and baselines.
+// tests of a deployment, recovery drills, the fault matrix, baselines, and benchmarks.
 //
 // It exits with 0 when everything held, 1 when something failed, 2 when it was called
 // wrongly or cannot run here, and 3 when a drill failed or a comparison found something
@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) int {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
-	root.AddCommand(newLoadtest(), newDrill(), newFaults(), newBaseline())
+	root.AddCommand(newLoadtest(), newDrill(), newFaults(), newBaseline(), newBench())
 	root.SetArgs(args)
 	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)

@@ -82,6 +82,7 @@ func TestUses(t *testing.T) {
 		{"an erasure works on the log", "operations/erasure/a.go", module + "/eventstore", ""},
 		{"an erasure knows no gateway", "operations/erasure/a.go", module + "/fanout/gateway", "operations/erasure"},
 		{"the lab has nothing of the service", "lab/a.go", module + "/eventstore", "lab"},
+		{"a benchmark knows no part", "lab/bench/a.go", module + "/eventstore", "lab/bench"},
 		{"the baseline knows no part", "lab/baseline/a.go", module + "/eventstore", "lab/baseline"},
 		{"the judge knows files", "lab/oracle/a.go", module + "/eventstore", "lab/oracle"},
 		{"a report has verdicts", "lab/report/a.go", module + "/lab/oracle", ""},

@@ -213,6 +213,12 @@ var rules = []rule{
 		why:     "the baseline loads systems of real processes and is no part of the service",
 	},
 	{
+		folder:  "lab/bench",
+		project: []string{"lab", "messaging", "internal/wait"},
+		modules: append([]string{redis, "golang.org/x/sys"}, plumbing...),
+		why:     "a benchmark stands outside the service: it publishes as a worker does, follows as a client does, and reads what the kernel counts",
+	},
+	{
 		folder:  "internal",
 		project: []string{anything},
 		modules: []string{anything},

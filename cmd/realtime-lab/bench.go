@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/letswriteabook/realtime/internal/cli"
+	"github.com/letswriteabook/realtime/lab/bench"
+	"github.com/letswriteabook/realtime/lab/processes"
+)
+
+func newBench() *cobra.Command {
+	var chosen, output string
+	command := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure a gateway beside what the machine itself can do",
+		Long: `bench builds the service, starts a redis-server and a gateway with its log inside on
+loopback, and measures storing, delivering, catching up and idling. In the same run it
+measures plain writes with a sync, and a bare loop of writes to sockets: compare the ratios,
+since times depend on the machine. It takes about three minutes; the rows are
+` + strings.Join(bench.Names(), ", ") + `.`,
+		Example: `  realtime-lab bench
+  realtime-lab bench --rows paced,burst -o json`,
+		Args: cli.Arguments(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := cli.CheckOutput(output); err != nil {
+				return err
+			}
+			dir, err := os.MkdirTemp("", "realtime-lab-bench-")
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+			programs, err := processes.Build(cmd.Context(), ".", filepath.Join(dir, "bin"))
+			if err != nil {
+				return err
+			}
+			o := bench.Options{Programs: programs, Dir: dir, Log: func(r bench.Row) { fmt.Fprintln(os.Stderr, r.Name, r.Sync) }}
+			if chosen != "" {
+				o.Rows = strings.Split(chosen, ",")
+			}
+			report, err := bench.Run(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			if output == "json" {
+				return cli.Render(cmd.OutOrStdout(), output, report, nil)
+			}
+			return report.Table(cmd.OutOrStdout())
+		},
+	}
+	cli.OutputFlag(command, &output)
+	command.Flags().StringVar(&chosen, "rows", "", "rows to measure, separated by commas; empty: all")
+	return command
+}

@@ -1,0 +1,181 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/letswriteabook/realtime/lab/load/measure"
+	"github.com/letswriteabook/realtime/lab/processes"
+)
+
+// rowLimit bounds one row.
+const rowLimit = 2 * time.Minute
+
+// Figure is one number of a row.
+type Figure struct {
+	Name  string  `json:"name"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+	// Beside is what the machine itself did in the same run, in words; Ratio is Value
+	// divided by it, 0 without one.
+	Beside string  `json:"beside,omitempty"`
+	Ratio  float64 `json:"ratio,omitempty"`
+}
+
+// Row is what was measured of one kind of work with one setting of NATS_SYNC.
+type Row struct {
+	Name    string   `json:"name"`
+	Sync    string   `json:"sync"`
+	Figures []Figure `json:"figures"`
+}
+
+// Report is a whole run.
+type Report struct {
+	Machine map[string]string `json:"machine"`
+	Took    time.Duration     `json:"tookNs"`
+	Rows    []Row             `json:"rows"`
+}
+
+// Options say what is run.
+type Options struct {
+	// Rows are the names of those to run; empty: all.
+	Rows []string
+	// Programs are the service's; see [processes.Build].
+	Programs processes.Programs
+	// Dir holds what the processes write, and is removed.
+	Dir string
+	// Log is told each row when it has been measured; it may be nil.
+	Log func(Row)
+}
+
+// row is one kind of work.
+type row struct {
+	name string
+	// syncs are the settings that make a difference to it.
+	syncs []string
+	run   func(ctx context.Context, s *system) ([]Figure, error)
+}
+
+// always and interval are the settings of NATS_SYNC that are measured.
+const (
+	always   = "always"
+	interval = "10s"
+)
+
+func rows() []row {
+	return []row{
+		{"redis-to-log-64-jobs", []string{always, interval}, toLog(64)},
+		{"redis-to-log-1-job", []string{always, interval}, toLog(1)},
+		{"through-redis", []string{always, interval}, throughRedis},
+		{"paced", []string{interval}, paced},
+		{"burst", []string{interval}, burst},
+		{"idle", []string{interval}, idle},
+		{"storm", []string{interval}, storm},
+		{"fresh-client", []string{interval}, freshClient},
+	}
+}
+
+// Names returns the names of all rows.
+func Names() (names []string) {
+	for _, r := range rows() {
+		names = append(names, r.name)
+	}
+	return names
+}
+
+func (o Options) chosen() ([]row, error) {
+	if len(o.Rows) == 0 {
+		return rows(), nil
+	}
+	var chosen []row
+	for _, name := range o.Rows {
+		found := false
+		for _, r := range rows() {
+			if r.name == name {
+				chosen, found = append(chosen, r), true
+			}
+		}
+		if !found {
+			return nil, fmt.Errorf("there is no row %q: there are %s", name, strings.Join(Names(), ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// Run measures the rows, each on processes of its own.
+func Run(ctx context.Context, o Options) (report Report, err error) {
+	chosen, err := o.chosen()
+	if err != nil {
+		return Report{}, err
+	}
+	began := time.Now()
+	report.Machine = measure.Machine()
+	for name, version := range o.Programs.Versions(ctx) {
+		report.Machine[name] = version
+	}
+	for _, r := range chosen {
+		for _, sync := range r.syncs {
+			figures, err := measured(ctx, o, r, sync)
+			if err != nil {
+				return report, fmt.Errorf("row %s, NATS_SYNC=%s: %w", r.name, sync, err)
+			}
+			done := Row{Name: r.name, Sync: sync, Figures: figures}
+			report.Rows = append(report.Rows, done)
+			if o.Log != nil {
+				o.Log(done)
+			}
+		}
+	}
+	report.Took = time.Since(began)
+	return report, nil
+}
+
+func measured(ctx context.Context, o Options, r row, sync string) (figures []Figure, err error) {
+	ctx, cancel := context.WithTimeout(ctx, rowLimit)
+	defer cancel()
+	dir, err := os.MkdirTemp(o.Dir, r.name+"-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	s, err := start(ctx, o.Programs, filepath.Join(dir, "lab"), sync)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	return r.run(ctx, s)
+}
+
+// Table writes a report as a Markdown table.
+func (r Report) Table(w io.Writer) error {
+	table := tabwriter.NewWriter(w, 0, 0, 1, ' ', 0)
+	fmt.Fprint(table, "| work\t| `NATS_SYNC`\t| figure\t| value\t| beside it\t| ratio\t|\n| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n")
+	for _, row := range r.Rows {
+		for _, f := range row.Figures {
+			ratio := ""
+			if f.Ratio != 0 {
+				ratio = fmt.Sprintf("%.2f", f.Ratio)
+			}
+			fmt.Fprintf(table, "| %s\t| `%s`\t| %s\t| %s %s\t| %s\t| %s\t|\n", row.Name, row.Sync, f.Name, number(f.Value), f.Unit, f.Beside, ratio)
+		}
+	}
+	return table.Flush()
+}
+
+// number writes a figure with three digits that count.
+func number(v float64) string {
+	switch {
+	case v >= 100:
+		return fmt.Sprintf("%.0f", v)
+	case v >= 10:
+		return fmt.Sprintf("%.1f", v)
+	}
+	return fmt.Sprintf("%.2f", v)
+}

@@ -1,0 +1,252 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/lab/load/measure"
+	"github.com/letswriteabook/realtime/lab/load/metrics"
+	"github.com/letswriteabook/realtime/lab/load/socket"
+	"github.com/letswriteabook/realtime/lab/processes"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+const (
+	// eventBytes is about the size of an event.
+	eventBytes = 330
+	// abreast is how many clients connect at the same time.
+	abreast = 50
+	// origin is the one that the gateway lets in.
+	origin = "http://bench.example"
+)
+
+// system is one gateway with its log inside, a redis-server, and the clients.
+type system struct {
+	lab     *processes.Lab
+	gateway *processes.Process
+	redis   *redis.Client
+	pages   *metrics.Client
+}
+
+func start(ctx context.Context, programs processes.Programs, dir, sync string) (s *system, err error) {
+	s = &system{}
+	if s.lab, err = processes.New(processes.Config{Programs: programs, Dir: dir, Sync: sync}); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err := s.lab.Start(ctx); err != nil {
+		return nil, err
+	}
+	s.gateway, err = s.lab.Gateway(map[string]string{
+		"SOCKET_CLIENT_ORIGIN": origin, "SOCKET_MAX_CONNECTIONS": "0", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "0", "LOG_LEVEL": "warn",
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.gateway.Start(ctx); err != nil {
+		return nil, err
+	}
+	options, err := redis.ParseURL(s.lab.RedisURL())
+	if err != nil {
+		return nil, err
+	}
+	s.redis = redis.NewClient(options)
+	s.pages = metrics.NewClient([]string{"http://" + s.gateway.Addr()}, "", "")
+	return s, nil
+}
+
+func (s *system) close() error {
+	var err error
+	if s.redis != nil {
+		err = s.redis.Close()
+	}
+	return errors.Join(err, s.lab.Close())
+}
+
+// used returns what the gateway's process has used and holds.
+func (s *system) used(ctx context.Context) (metrics.Process, error) { return s.pages.Process(ctx) }
+
+// receipts counts the receipts of the gateway from now on, until ctx ends.
+func (s *system) receipts(ctx context.Context) (*atomic.Int64, error) {
+	subscription := s.redis.Subscribe(ctx, messaging.ReceiptsChannel)
+	if _, err := subscription.Receive(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("subscribe to receipts: %w", err), subscription.Close())
+	}
+	var count atomic.Int64
+	go func() { // ends with ctx
+		defer func() { _ = subscription.Close() }()
+		for ctx.Err() == nil {
+			if _, err := subscription.ReceiveMessage(ctx); err == nil {
+				count.Add(1)
+			}
+		}
+	}()
+	return &count, nil
+}
+
+// event returns an event as a worker publishes it; its id is the number, and it says
+// when it was due.
+func event(job string, n int, due time.Time) ([]byte, error) {
+	text := map[string]any{
+		"type": "chapter.written", "occurredAt": messaging.FormatTime(due), "due": due.UnixNano(), "number": n,
+		"text": strings.Repeat("x", eventBytes-220),
+	}
+	envelope, err := messaging.NewDomain(job, text)
+	if err != nil {
+		return nil, err
+	}
+	envelope.ID = job + "/" + strconv.Itoa(n)
+	return envelope.Encode()
+}
+
+// publishAll publishes the numbers from one to another of each job in turn, as fast as
+// Redis takes them.
+func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) error {
+	const piece = 200
+	pipe := s.redis.Pipeline()
+	for n := from; n < to; n++ {
+		for _, job := range jobs {
+			body, err := event(job, n, time.Now())
+			if err != nil {
+				return err
+			}
+			pipe.Publish(ctx, messaging.EventsChannel, body)
+		}
+		if pipe.Len() >= piece || n == to-1 {
+			if _, err := pipe.Exec(ctx); err != nil {
+				return fmt.Errorf("publish: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// publishPaced publishes so many events of a job, each when it is due.
+func (s *system) publishPaced(ctx context.Context, job string, count int, pause time.Duration) error {
+	began := time.Now()
+	for n := range count {
+		due := began.Add(time.Duration(n) * pause)
+		if err := wait.For(ctx, time.Until(due)); err != nil {
+			return err
+		}
+		body, err := event(job, n, due)
+		if err != nil {
+			return err
+		}
+		if err := s.redis.Publish(ctx, messaging.EventsChannel, body).Err(); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+	}
+	return nil
+}
+
+// clients are sockets that count what they are sent.
+type clients struct {
+	sockets    []*socket.Socket
+	subscribed atomic.Int64
+	received   atomic.Int64
+	latency    *measure.Latency // nil: not measured
+}
+
+// connect opens so many sockets, each subscribed to jobs[i % len(jobs)], and returns
+// when the gateway has confirmed all.
+func (s *system) connect(ctx context.Context, count int, jobs []string, since func(job string) any) (*clients, error) {
+	c := &clients{sockets: make([]*socket.Socket, count), latency: measure.NewLatency()}
+	var group sync.WaitGroup
+	failed := make(chan error, count)
+	slots := make(chan struct{}, abreast)
+	for i := range count {
+		slots <- struct{}{}
+		group.Go(func() { // ends with the handshake
+			defer func() { <-slots }()
+			failed <- c.open(ctx, s.gateway.Addr(), i, jobs[i%len(jobs)], since)
+		})
+	}
+	group.Wait()
+	for range count {
+		if err := <-failed; err != nil {
+			return c, err
+		}
+	}
+	return c, await(ctx, &c.subscribed, int64(count))
+}
+
+func (c *clients) open(ctx context.Context, addr string, i int, job string, since func(job string) any) error {
+	// Of one address at most some 28,000 connections may come.
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%8))}
+	opened, err := socket.Dial(ctx, socket.Config{Endpoint: "http://" + addr + "/ws", Origin: origin, LocalAddr: local, Handler: c.take, ReadBufferBytes: 4 << 10})
+	if err != nil {
+		return err
+	}
+	c.sockets[i] = opened
+	request := map[string]any{"jobId": job}
+	if since != nil {
+		request["since"] = since(job)
+	}
+	return opened.Emit(messaging.EventSubscribe, request)
+}
+
+// take counts an event, and its latency from when it was due.
+func (c *clients) take(e socket.Event) {
+	switch e.Name {
+	case messaging.EventSubscribed:
+		c.subscribed.Add(1)
+	case domainEvent:
+		if due, found := dueOf(e.Text()); found {
+			c.latency.Record(e.Received.Sub(due))
+		}
+		c.received.Add(1)
+	}
+}
+
+const domainEvent = "novel.domain-event"
+
+// dueOf finds when an event was due, without decoding it.
+func dueOf(text []byte) (time.Time, bool) {
+	_, rest, found := strings.Cut(string(text), `"due":`)
+	if !found {
+		return time.Time{}, false
+	}
+	end := strings.IndexAny(rest, ",}")
+	if end < 0 {
+		return time.Time{}, false
+	}
+	ns, err := strconv.ParseInt(rest[:end], 10, 64)
+	return time.Unix(0, ns), err == nil
+}
+
+// await waits until a count has come to a number, and fails when it goes beyond.
+func await(ctx context.Context, count *atomic.Int64, want int64) error {
+	for count.Load() < want {
+		if err := wait.For(ctx, time.Millisecond); err != nil {
+			return fmt.Errorf("%d of %d came: %w", count.Load(), want, err)
+		}
+	}
+	if got := count.Load(); got > want {
+		return fmt.Errorf("%d came in place of %d", got, want)
+	}
+	return nil
+}
+
+func (c *clients) close() {
+	for _, s := range c.sockets {
+		if s != nil {
+			s.Kill()
+			<-s.Ended()
+		}
+	}
+}
