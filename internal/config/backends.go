@@ -100,7 +100,7 @@ func holds(file string, parse func([]byte) error) error {
 // conflictingCredentials finds users and files that have no effect, or exclude each other.
 func (c Config) conflictingCredentials(add func(is, legal bool, format string, args ...any)) {
 	add(c.ProxyProto && c.TrustedProxies == "", false,
-		"PROXY_PROTOCOL is true and TRUSTED_PROXIES is empty: nobody could connect, since whoever sends the header names any address")
+		"PROXY_PROTOCOL is true and TRUSTED_PROXIES is empty: no client could connect, because a sender of the header can name any address")
 	add(c.ProxyProto && c.AdminAddr == "", true,
 		"PROXY_PROTOCOL is true and ADMIN_ADDR is empty: a health check has to come through a proxy; with ADMIN_ADDR it has an address of its own")
 	add(c.NATSCluster != "" && c.NATSURL != "", false, "NATS_CLUSTER and NATS_URL are set: the log is in this process and its like, or on servers apart")

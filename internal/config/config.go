@@ -31,8 +31,8 @@ type Config struct {
 
 	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
-	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: neither takes anybody, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
-	ReceiptSecret string `env:"RECEIPT_SECRET" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and whoever may publish in Redis can forge them"`
+	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
+	ReceiptSecret string `env:"RECEIPT_SECRET" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
 
 	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://[USER:PASSWORD@]HOST:PORT, special characters in user and password percent-encoded; with REDIS_MODE sentinel or cluster a list, …HOST:PORT,HOST:PORT; empty: events are published over HTTP only"`

@@ -102,7 +102,7 @@ func TestSettingsHidePasswords(t *testing.T) {
 	}
 }
 
-// What serve refuses without asking anybody, the settings refuse too, and a name that
+// What serve refuses without asking a server, the settings refuse too, and a name that
 // cannot be looked up is no invalid setting.
 func TestSettingsRefuseWhatServeRefuses(t *testing.T) {
 	t.Parallel()

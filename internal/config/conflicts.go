@@ -47,7 +47,7 @@ func (c Config) conflicts() []conflict {
 	c.conflictingCredentials(add)
 	alone := c.NATSURL == "" && c.NATSListen == "" && c.NATSCluster == ""
 	add(len(c.Roles) < len(allRoles) && alone, true,
-		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is shared with nobody who has the other roles", strings.Join(c.Roles, ","))
+		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is not shared with processes that have the other roles", strings.Join(c.Roles, ","))
 	add(c.NATSURL != "" && c.NATSListen != "", true,
 		"NATS_LISTEN is %q and has no effect: NATS_URL is set, so that no JetStream runs inside this process", c.NATSListen)
 	add(int64(c.MaxMessage) > c.MaxPayload && !isDefault("SOCKET_MAX_MESSAGE_BYTES", c.MaxMessage), false,
@@ -94,14 +94,14 @@ func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) 
 	add(origins.Any() && !c.withTokens(), legal,
 		"SOCKET_CLIENT_ORIGIN is * and tokens are off: every page of every site may follow every job; list the origins, or set AUTH_JWKS_URL")
 	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen) && !c.guardsNATS(), legal,
-		"NATS_LISTEN is %q: whoever reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE, listen on 127.0.0.1, or run NATS apart", c.NATSListen)
+		"NATS_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE, listen on 127.0.0.1, or run NATS apart", c.NATSListen)
 	add(c.NATSCluster != "" && c.NATSURL == "" && !loopback(c.NATSClusterListen) && !c.guardsNATS(), legal,
-		"NATS_CLUSTER_LISTEN is %q: whoever reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE", c.NATSClusterListen)
+		"NATS_CLUSTER_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE", c.NATSClusterListen)
 	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.Address(), false,
 		"ADMIN_ADDR is %q, the public address: the operators' pages need one of their own", c.AdminAddr)
 }
 
-// closed says what nobody can reach with these settings, and what opens it.
+// closed lists what no client can reach with these settings, and which setting opens it.
 func (c Config) Closed() []string {
 	if c.TrustsLocal() || c.InternalToken != "" {
 		return nil
@@ -135,7 +135,7 @@ func (c Config) conflictingTokens(add func(is, legal bool, format string, args .
 	add(sources > 0 && (c.TokenIssuer == "" || c.TokenAudience == ""), false,
 		"tokens are on, and AUTH_ISSUER or AUTH_AUDIENCE is empty: a token of any issuer, or for any other service, would count")
 	add(sources == 0 && c.MaxPerSubject > 0, true,
-		"SOCKET_MAX_CONNECTIONS_PER_SUBJECT is %d and has no effect: without tokens nobody has a subject", c.MaxPerSubject)
+		"SOCKET_MAX_CONNECTIONS_PER_SUBJECT is %d and has no effect: without tokens no client has a subject", c.MaxPerSubject)
 }
 
 // conflictingTimes finds durations that defeat each other.

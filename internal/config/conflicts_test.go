@@ -61,7 +61,7 @@ func TestContradictions(t *testing.T) {
 		},
 		{name: "an open log in production", environ: map[string]string{"NATS_LISTEN": "0.0.0.0:4222", "ENVIRONMENT": "production"}, refused: "without a password"},
 		{name: "a cluster of one", environ: map[string]string{"SOCKET_CLUSTER_MAX_CONNECTIONS": "10"}, warned: "has no other gateway"},
-		{name: "subject cap without tokens", environ: map[string]string{"SOCKET_MAX_CONNECTIONS_PER_SUBJECT": "5"}, warned: "without tokens nobody has a subject"},
+		{name: "subject cap without tokens", environ: map[string]string{"SOCKET_MAX_CONNECTIONS_PER_SUBJECT": "5"}, warned: "without tokens no client has a subject"},
 		{name: "every origin, no tokens", environ: map[string]string{"SOCKET_CLIENT_ORIGIN": "*"}, warned: "SOCKET_CLIENT_ORIGIN is * and tokens are off"},
 		{
 			name:    "every origin, no tokens, in production",
@@ -79,7 +79,7 @@ func TestContradictions(t *testing.T) {
 		{name: "operators on the public address", environ: map[string]string{"HOST": "10.0.0.1", "ADMIN_ADDR": "10.0.0.1:3001"}, refused: "the public address"},
 		{name: "an open log", environ: map[string]string{"NATS_LISTEN": "0.0.0.0:4222"}, warned: "without a password"},
 		{name: "a log for this machine", environ: map[string]string{"NATS_LISTEN": "127.0.0.1:4222"}},
-		{name: "a listener of nobody", environ: map[string]string{"NATS_LISTEN": "127.0.0.1:4222", "NATS_URL": "nats://a:4222"}, warned: "NATS_LISTEN is \"127.0.0.1:4222\" and has no effect"},
+		{name: "a listener without a server", environ: map[string]string{"NATS_LISTEN": "127.0.0.1:4222", "NATS_URL": "nats://a:4222"}, warned: "NATS_LISTEN is \"127.0.0.1:4222\" and has no effect"},
 		{name: "roles apart without a shared log", environ: map[string]string{"ROLES": "fanout"}, warned: "ROLES is fanout, and neither"},
 		{name: "sessions outlive events", environ: map[string]string{"STREAM_MAX_AGE": "3m", "SOCKET_RECOVERY_TTL": "5m"}, warned: "STREAM_MAX_AGE is 3m0s, below SOCKET_RECOVERY_TTL"},
 		{name: "hasty eviction", environ: map[string]string{"SOCKET_IDLE_TIMEOUT_MS": "999"}, warned: "SOCKET_IDLE_TIMEOUT_MS is 999"},

@@ -7,7 +7,7 @@ import (
 )
 
 // Being on this machine counts only where none of the settings of a deployment is set,
-// and what nobody can reach then is said with what opens it.
+// and what no client can reach then is logged with the setting that opens it.
 func TestLocalTrustEndsWithTheFirstSetting(t *testing.T) {
 	t.Parallel()
 	const token, admin, production = "a token of the test", "127.0.0.1:9000", "production"

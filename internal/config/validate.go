@@ -100,7 +100,7 @@ func (c Config) Validate() error {
 }
 
 // checkFiles checks what is in files of this machine, and the settings of tokens: all
-// that the start would refuse without asking anybody.
+// that the start would refuse without asking a server.
 func (c Config) checkFiles() (problems []error) {
 	if _, err := LoadCatalogue(c); err != nil {
 		problems = append(problems, err)
