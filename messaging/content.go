@@ -11,7 +11,7 @@ import (
 	"strconv"
 )
 
-// ContentKey identifies what an event says, whoever wrote it down. Two envelopes
+// ContentKey identifies the content of an event, whichever writer stored it. Two envelopes
 // have the same key when their kinds are the same and their contents are equal as
 // JSON values: the order of an object's members, the spelling of numbers and of
 // strings do not count. A number is what JavaScript makes of it. A member that is

@@ -9,7 +9,7 @@ import (
 )
 
 // TestParseJobID: a jobId is the same whether it is published, subscribed to or read, so
-// that white space around it makes no job that nobody can reach.
+// that white space around it makes no job that cannot be reached.
 func TestParseJobID(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{

@@ -44,7 +44,7 @@ type Refusal struct {
 }
 
 // ReceiptKey signs the messages of the receipts channel, and verifies them. The
-// empty key does neither: everybody who may publish in Redis can then forge a
+// empty key does neither: every program that may publish in Redis can then forge a
 // receipt.
 //
 // The messages, of which only those of a key that is not empty have a mac:

@@ -28,7 +28,7 @@ type Record struct {
 	// with this one; zero for every other record.
 	ReplayOf Position
 	// Redelivered is set where the log hands a consumer a record that it had handed out
-	// before: somebody may have applied it.
+	// before: a reader may have applied it.
 	Redelivered bool
 
 	// Body is the envelope's JSON exactly as it was published. It is shared

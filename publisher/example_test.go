@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/publisher"
 )
 
-// A worker that loses nothing: it publishes, need not wait, and hears of what was
+// A worker that loses nothing: it publishes without waiting, and is told what was
 // refused.
 func Example() {
 	client := redis.NewClient(&redis.Options{Addr: "localhost:6379", ContextTimeoutEnabled: true})

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A gateway, or whoever answers in its place, cannot ask to be left alone for a day.
+// A gateway, or a proxy that answers in its place, cannot make the publisher wait for a day.
 func TestRetryAfterIsBounded(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{

@@ -115,7 +115,7 @@ func TestJournalRecoversFromHalfALine(t *testing.T) {
 	}
 }
 
-// A journal that could not be written anew leaves nothing that takes room.
+// A journal that could not be rewritten leaves no file behind.
 func TestJournalThatIsNotFinishedIsRemoved(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a folder where the journal goes")
@@ -166,7 +166,7 @@ func TestSendingDoesNotWaitForTheDisk(t *testing.T) {
 	}
 }
 
-// TestPublishOnAStuckDisk: whoever waits while the journal is written for others is let
+// TestPublishOnAStuckDisk: a caller that waits while the journal is written for others is let
 // go when its context ends, and its event is not taken in. Whose line is being written
 // is told the outcome.
 func TestPublishOnAStuckDisk(t *testing.T) {

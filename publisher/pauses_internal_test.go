@@ -51,7 +51,7 @@ func TestPausesOfTheSubscription(t *testing.T) {
 }
 
 // What was tried in vain while nothing could be sent does not make the pauses
-// longer, once receipts are heard again.
+// longer, once receipts arrive again.
 func TestPausesBeginAnewWithTheSubscription(t *testing.T) {
 	t.Parallel()
 	o := newOutbox(DefaultConfig())

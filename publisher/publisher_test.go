@@ -48,7 +48,7 @@ func TestEveryEventIsConfirmedInOrder(t *testing.T) {
 	}
 }
 
-// Who publishes before anybody listens waits; nothing is lost.
+// A producer that publishes before there is a subscriber waits; nothing is lost.
 func TestGatewayComesLater(t *testing.T) {
 	t.Parallel()
 	client := startRedis(t)
@@ -163,7 +163,7 @@ func TestWhatIsNotTakenIn(t *testing.T) {
 	}
 }
 
-// An event that nobody confirms is given up, and holds up its job no longer.
+// An event without a receipt is given up, and no longer delays its job.
 func TestGivesUp(t *testing.T) {
 	t.Parallel()
 	client := startRedis(t)

@@ -47,7 +47,7 @@ func encoded(t *testing.T, body []byte, err error) []byte {
 	return body
 }
 
-// A receipt that somebody else publishes in Redis ends nothing.
+// A forged receipt in Redis confirms nothing.
 func TestForgedReceiptsAreIgnored(t *testing.T) {
 	t.Parallel()
 	const key = messaging.ReceiptKey("shared with the gateways")

@@ -55,25 +55,25 @@ func event(t testing.TB, jobID, id string) messaging.Envelope {
 	return envelope
 }
 
-// log stands for gateway and log: it hears events, stores each id once, and sends
+// log stands for gateway and log: it receives events, stores each id once, and sends
 // receipts, unless the test has it swallow the event. The faults of real ones are
 // tested in internal/e2e.
 type log struct {
 	client *redis.Client
 
-	mu      sync.Mutex // guards all below
-	stored  []messaging.Receipt
-	bodies  []string
-	known   map[string]messaging.Receipt
-	heard   map[string]int
-	swallow func(id string, times int) bool // nil: nothing
-	changed chan struct{}
+	mu       sync.Mutex // guards all below
+	stored   []messaging.Receipt
+	bodies   []string
+	known    map[string]messaging.Receipt
+	received map[string]int
+	swallow  func(id string, times int) bool // nil: nothing
+	changed  chan struct{}
 }
 
 // startLog subscribes until the test ends.
 func startLog(t testing.TB, client *redis.Client, swallow func(id string, times int) bool) *log {
 	t.Helper()
-	l := &log{client: client, known: map[string]messaging.Receipt{}, heard: map[string]int{}, swallow: swallow, changed: make(chan struct{})}
+	l := &log{client: client, known: map[string]messaging.Receipt{}, received: map[string]int{}, swallow: swallow, changed: make(chan struct{})}
 	subscription := client.Subscribe(t.Context(), messaging.EventsChannel)
 	if _, err := subscription.Receive(t.Context()); err != nil {
 		t.Fatal(err)
@@ -100,8 +100,8 @@ func (l *log) take(t testing.TB, payload string) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard[envelope.ID]++
-	if l.swallow != nil && l.swallow(envelope.ID, l.heard[envelope.ID]) {
+	l.received[envelope.ID]++
+	if l.swallow != nil && l.swallow(envelope.ID, l.received[envelope.ID]) {
 		return
 	}
 	receipt, known := l.known[envelope.ID]

@@ -172,7 +172,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	if out == "" {
 		out = defaultReports(time.Now())
 	}
-	for _, d := range chosen { // before anything is hurt for a report that nobody can read
+	for _, d := range chosen { // before a system is damaged for a report that cannot be written
 		if err := writable(filepath.Join(out, d.Name)); err != nil {
 			return fmt.Errorf("the report of drill %s cannot be written: %w", d.Name, err)
 		}
@@ -213,7 +213,7 @@ func writable(folder string) error {
 	}
 	defer func() {
 		for _, each := range made {
-			_ = os.Remove(each) // one that somebody else uses by now stays
+			_ = os.Remove(each) // a folder that another program uses by now stays
 		}
 	}()
 	probe, err := os.CreateTemp(folder, ".probe-*")

@@ -71,8 +71,8 @@ func newRestore() *cobra.Command {
 	var check bool
 	command := &cobra.Command{
 		Use:   "restore DIR",
-		Short: "Make the log anew from a backup, in a new epoch",
-		Long: `restore looks at every checksum, then makes the streams of a backup anew. The log gets
+		Short: "Restore the log from a backup, in a new epoch",
+		Long: `restore verifies every checksum, then restores the streams of a backup. The log gets
 a new epoch: clients that resume are told novel.gap and catch up from the beginning, the
 projections start over, and documents of the old epoch stay in MongoDB and are not served.
 

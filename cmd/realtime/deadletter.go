@@ -159,7 +159,7 @@ func newLetterList() *cobra.Command {
 			return withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
 				rows := newRows(cmd.OutOrStdout(), output, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
 				err := letters.Each(cmd.Context(), filter, func(letter eventstore.Letter) error {
-					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a bar among the lines helps nobody
+					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a bar among the lines would be unreadable
 						shown.Report("list letters", uint64(rows.count), 0)
 					}
 					row := rowOf(letter, false)

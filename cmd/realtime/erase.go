@@ -28,9 +28,9 @@ and its documents in the read models. Gateways show nothing of it from then on, 
 its subscribers novel.gap with the reason "erased". Who erased what, when and why is
 noted for good ("realtime audit list"); the job's name and the reason stay there.
 
-Up to 1,000 events and dead letters are overwritten on disk. More are purged: nobody can
+Up to 1,000 events and dead letters are overwritten on disk. More are purged: no client can
 read them from the servers any more, and their bytes stay in the files of the log until
-the server writes those anew. With --overwrite all are overwritten, which takes the
+the server rewrites those. With --overwrite all are overwritten, which takes the
 server 10 to 50 ms each.
 
 Stop what publishes the job first: an event that is published later is a new one, and

@@ -197,7 +197,7 @@ func newProjectionsRebuild() *cobra.Command {
 	var show int
 	command := projectionsCommand(&cobra.Command{
 		Use:   "rebuild [PROJECTION...]",
-		Short: "Make a projection anew beside live traffic, and compare it",
+		Short: "Rebuild a projection beside live traffic, and compare it",
 		Long: `rebuild fills a shadow collection from the log, goes on with one that an interruption
 left, and compares it with the log. The projection itself is left alone: "swap", or
 --swap, puts the shadow into its place.`,

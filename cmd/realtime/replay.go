@@ -148,7 +148,7 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		summary = cmd.ErrOrStderr()
 	}
 	return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
-		if !lines || !cli.IsTerminal(os.Stdout) { // a bar among the lines helps nobody
+		if !lines || !cli.IsTerminal(os.Stdout) { // a bar among the lines would be unreadable
 			plan.Told = func(done, total uint64) { shown.Report("replay", done, total) }
 		}
 		result, err := operator.Replay(cmd.Context(), target, f.run, plan, f.dryRun, cmd.OutOrStdout())

@@ -76,7 +76,7 @@ func seeded(t *testing.T, key nkeys.KeyPair) string {
 }
 
 // TestNATSCredentials: each way to show who the gateway is, over TLS with a client
-// certificate, is taken by a server that takes nobody else.
+// certificate, is accepted by a server that accepts no other client.
 func TestNATSCredentials(t *testing.T) {
 	t.Parallel()
 	authority := testkit.NewAuthority(t)
@@ -116,20 +116,32 @@ func TestNATSCredentials(t *testing.T) {
 		shownSecret string
 	}{
 		{
-			"nkey", natsd.Options{Nkeys: []*natsd.NkeyUser{{Nkey: public}}},
-			map[string]string{"NATS_NKEY_FILE": seeded(t, user)}, map[string]string{"NATS_NKEY_FILE": seeded(t, other)}, "",
+			"nkey",
+			natsd.Options{Nkeys: []*natsd.NkeyUser{{Nkey: public}}},
+			map[string]string{"NATS_NKEY_FILE": seeded(t, user)},
+			map[string]string{"NATS_NKEY_FILE": seeded(t, other)},
+			"",
 		},
 		{
-			"user", natsd.Options{Users: []*natsd.User{{Username: "realtime", Password: "hunter2"}}},
-			map[string]string{"NATS_USER": "realtime", "NATS_PASSWORD": "hunter2"}, map[string]string{"NATS_USER": "realtime", "NATS_PASSWORD": "hunter3"}, "hunter3",
+			"user",
+			natsd.Options{Users: []*natsd.User{{Username: "realtime", Password: "hunter2"}}},
+			map[string]string{"NATS_USER": "realtime", "NATS_PASSWORD": "hunter2"},
+			map[string]string{"NATS_USER": "realtime", "NATS_PASSWORD": "hunter3"},
+			"hunter3",
 		},
 		{
-			"token", natsd.Options{Authorization: "hunter2"},
-			map[string]string{"NATS_TOKEN": "hunter2"}, map[string]string{"NATS_TOKEN": "hunter3"}, "hunter3",
+			"token",
+			natsd.Options{Authorization: "hunter2"},
+			map[string]string{"NATS_TOKEN": "hunter2"},
+			map[string]string{"NATS_TOKEN": "hunter3"},
+			"hunter3",
 		},
 		{
-			"credentials", natsd.Options{TrustedOperators: []*jwt.OperatorClaims{operatorClaims}, AccountResolver: resolver},
-			map[string]string{"NATS_CREDS_FILE": creds(account)}, map[string]string{"NATS_CREDS_FILE": creds(stranger)}, "",
+			"credentials",
+			natsd.Options{TrustedOperators: []*jwt.OperatorClaims{operatorClaims}, AccountResolver: resolver},
+			map[string]string{"NATS_CREDS_FILE": creds(account)},
+			map[string]string{"NATS_CREDS_FILE": creds(stranger)},
+			"",
 		},
 	}
 	for _, test := range tests {

@@ -37,7 +37,7 @@ func (v *Visible) Write(text []byte) (int, error) {
 // End writes what is left when nothing follows.
 func (v *Visible) End() {
 	if len(v.partial) > 0 {
-		_, _ = v.to.Write(escape(v.partial)) // nobody is left to be told
+		_, _ = v.to.Write(escape(v.partial)) // the caller has ended and cannot handle the error
 		v.partial = nil
 	}
 }

@@ -74,7 +74,7 @@ func StartMongo(ctx context.Context, cfg MongoConfig) (*Mongo, error) {
 	}
 	server, err := newFerret(cfg, dir)
 	if err != nil {
-		// Somebody may have been quicker.
+		// Another process may have taken the port.
 		return nil, errors.Join(fmt.Errorf("start FerretDB: %w", err), claim(cfg.Addr))
 	}
 

@@ -27,7 +27,7 @@ var taken = struct {
 	ports      map[int]bool
 }{ports: map[int]bool{}}
 
-// New returns a loopback address that nobody listens on, and that outgoing connections
+// New returns a loopback address on which no program listens, and that outgoing connections
 // do not take while who listens there is away. It fails with errNoPort.
 func New() (string, error) {
 	taken.Lock()

@@ -9,7 +9,7 @@
 // with the process, so a folder left behind by a crash opens again at once.
 // The server installs no signal handler and never ends the process.
 //
-// A server that stopped writing because the disk was full is started anew once
+// A server that stopped writing because the disk was full is restarted once
 // there is room. Connections made with options to reconnect for ever live on.
 //
 // Goroutines: [Start] starts those of nats-server and the one that mends it,

@@ -19,7 +19,7 @@ const (
 	firstMendWait = 2 * time.Second
 	lastMendWait  = time.Minute
 	// mendRoomBytes is what must fit on the disk before the server is started
-	// anew: less would be full again with the first few events.
+	// again: less would be full again with the first few events.
 	mendRoomBytes = 4 << 20
 )
 
@@ -32,7 +32,7 @@ func (s *Server) Healthy() error {
 	return nil
 }
 
-// mend starts the server anew when it has stopped writing and the disk has room
+// mend restarts the server when it has stopped writing and the disk has room
 // again. nats-server takes a failed write for the end: the stream answers no
 // publish any more, until it is recovered from its files by a start. What was
 // acknowledged is in those files.
@@ -60,11 +60,11 @@ func (s *Server) mend() {
 		}
 		next = time.Now().Add(wait)
 		wait = min(2*wait, lastMendWait)
-		s.cfg.Logger.Warn("embedded nats-server is started anew", "reason", reason)
+		s.cfg.Logger.Warn("embedded nats-server is restarted", "reason", reason)
 		end(instance)
 		fresh, err := run(s.cfg)
 		if err != nil {
-			s.cfg.Logger.Error("embedded nats-server did not start anew", "error", err)
+			s.cfg.Logger.Error("embedded nats-server did not restart", "error", err)
 			continue
 		}
 		s.mu.Lock()

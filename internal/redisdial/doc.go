@@ -3,7 +3,7 @@
 // TLS and users where they are set.
 //
 // The address and the secrets come from the settings. Everything that speaks Redis uses
-// [Servers.Options], whose dialer asks for the server anew with each connection. After a
+// [Servers.Options], whose dialer asks for the server again with each connection. After a
 // failover the server before may still answer, and what is published elsewhere does not
 // reach a subscription there. So [Servers.Run] asks every second, and closes the
 // connections to a server that has been replaced: their owners connect again.

@@ -72,7 +72,7 @@ func arrives(t *testing.T, subscribed *redis.PubSub, publisher *redis.Client) bo
 	return err == nil && ok && message.Payload == text
 }
 
-// TestTLSAndUsers: an ACL user over TLS with a client certificate, and nobody without one.
+// TestTLSAndUsers: an ACL user over TLS with a client certificate, and refused without one.
 func TestTLSAndUsers(t *testing.T) {
 	t.Parallel()
 	authority := testkit.NewAuthority(t)

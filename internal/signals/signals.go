@@ -123,7 +123,7 @@ func (h *Handler) stop(received os.Signal) {
 }
 
 // say tells a service's log or a command's user what a signal does. An empty text
-// for the user tells nothing: nobody sits at the terminal.
+// for the user tells nothing: no user is at the terminal.
 func (h *Handler) say(logged, shown string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

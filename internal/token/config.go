@@ -22,7 +22,7 @@ type Config struct {
 	// Set (RFC 7517, section 5). It must be https, but for a loopback host.
 	JWKSURL string
 	// HMACSecret is the secret shared with the issuer, at least minSecretBytes
-	// of them. Whoever can verify with it can also sign.
+	// of them. Every holder can sign as well as verify.
 	HMACSecret []byte
 	// Issuer is what iss must be, exactly.
 	Issuer string
@@ -88,7 +88,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// validateURL refuses what would let somebody on the way choose the keys. Its
+// validateURL refuses what would let an attacker on the network choose the keys. Its
 // errors leave the URL out: it may hold a password.
 func validateURL(raw string) error {
 	u, err := url.Parse(raw)

@@ -35,6 +35,6 @@
 //
 // # Goroutines
 //
-// [New] starts none and asks nobody. [Verifier.Run] fetches keys on the caller's
+// [New] starts none and sends no request. [Verifier.Run] fetches keys on the caller's
 // goroutine until its context ends, and starts none either.
 package token

@@ -137,7 +137,7 @@ func FuzzKeySet(f *testing.F) {
 		b := fetchedOnce(t, p)
 		for _, raw := range tokens {
 			if _, err := b.Verify(raw, now); !errors.Is(err, token.ErrInvalid) {
-				t.Fatalf("a key nobody has accepts a token: %v", err)
+				t.Fatalf("an unknown key accepts a token: %v", err)
 			}
 		}
 	})

@@ -31,7 +31,7 @@ type issuer struct {
 	metrics *fetchMetrics
 
 	// wanted wakes run before the next regular fetch is due. It holds one
-	// wish, and is filled under mu by whoever sets pending.
+	// wish, and is filled under mu by the goroutine that sets pending.
 	wanted chan struct{}
 	// waiting holds a place for each token that waits.
 	waiting chan struct{}

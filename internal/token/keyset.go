@@ -113,7 +113,7 @@ func parseKey(raw json.RawMessage) (publicKey, bool) {
 		return publicKey{}, false
 	}
 	// Trust comes from where the set was fetched, not from certificates beside
-	// its keys; and nobody is asked for those at an address that a key names.
+	// its keys; and keys are not fetched from an address that a key names.
 	jwk.X5C, jwk.X5T, jwk.X5TS256, jwk.X5U = nil, "", "", ""
 	// Without Private, secrets are refused, and of private keys that an issuer
 	// should not have published only the public half is taken.

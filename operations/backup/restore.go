@@ -56,7 +56,7 @@ func Restore(ctx context.Context, archive *eventstore.Archive, dir string, repla
 	return RestoreWith(ctx, archive, dir, Options{Replace: replace, Report: report})
 }
 
-// RestoreWith makes the streams of a backup anew, the log in a new epoch. It looks at
+// RestoreWith restores the streams of a backup, the log in a new epoch. It looks at
 // every checksum and at the server before it changes anything: it returns [ErrCorrupt]
 // for a backup that is not whole, eventstore.ErrStreamExists when a stream is there,
 // unless it is told to replace it, and eventstore.ErrNoRoom when the server cannot hold

@@ -52,7 +52,7 @@ func (s Stopping) Run() int {
 	return code
 }
 
-// URI is the address of the server, with a database that nobody uses.
+// URI is the address of the server, with an unused database.
 func URI() string { return server().URI() }
 
 // Database is one of the test's own, which goes with the test.
