@@ -65,7 +65,7 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
 	portGiven := changed("port") || environ["PORT"] != ""
 	logger := config.NewLogger(os.Stderr, cfg)
-	signals.Service(ctx, logger)
+	signals.Service(ctx, logger, nil)
 	gateway, err := startOn(opts.nats, changed("nats-addr"), out, "NATS", func(addr string) (*server.App, error) {
 		cfg.NATSListen = addr
 		gateway, err := server.Open(ctx, cfg, logger)

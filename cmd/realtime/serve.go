@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 
 	"github.com/caarlos0/env/v11"
@@ -20,8 +21,9 @@ func newServe() *cobra.Command {
 DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL events
 are published over HTTP only. Each of these is said once at start.
 
-SIGINT and SIGTERM stop it in order; a second SIGINT ends it at once. SIGHUP has no
-effect: settings are read at the start.`,
+SIGINT and SIGTERM stop it in order; a second SIGINT ends it at once. SIGHUP reads
+CONFIG_FILE and the certificate again, and applies LOG_LEVEL and the origins; it logs what
+it has changed, and what takes a restart.`,
 		Example: `  # everything in one process, events from a local Redis
   REDIS_URL=redis://localhost:6379 realtime serve
 
@@ -34,11 +36,24 @@ effect: settings are read at the start.`,
 			if err != nil {
 				return err
 			}
-			logger := config.NewLogger(os.Stderr, cfg)
-			signals.Service(cmd.Context(), logger)
+			var level slog.LevelVar
+			level.Set(cfg.Level())
+			logger := config.NewLoggerAt(os.Stderr, cfg, &level)
+			signals.Service(cmd.Context(), logger, nil)
 			gateway, err := server.Open(cmd.Context(), cfg, logger)
 			if err != nil {
 				return err
+			}
+			if cfg.FromFiles() {
+				signals.Service(cmd.Context(), logger, func() {
+					next, err := loadConfig()
+					if err != nil {
+						logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
+						return
+					}
+					level.Set(next.Level())
+					gateway.Reload(next)
+				})
 			}
 			return gateway.Run(cmd.Context())
 		},

@@ -27,7 +27,7 @@ const exposedHeaders = "Retry-After, Warning"
 func (g *Gateway) shareAnswer(header http.Header, r *http.Request) guardrails.Standing {
 	origin := r.Header.Get("Origin")
 	header.Add("Vary", "Origin")
-	standing := g.policy.Origins.Standing(origin, r.Host)
+	standing := g.origins.Load().Standing(origin, r.Host)
 	switch standing {
 	case guardrails.StandingListed:
 		header.Set("Access-Control-Allow-Origin", origin)

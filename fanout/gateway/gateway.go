@@ -47,8 +47,9 @@ type Gateway struct {
 	hub       *hub.Hub
 	catalogue *messaging.Catalogue
 	policy    Policy
-	sessions  Sessions // nil without connection state recovery
-	tokens    Tokens   // nil: everybody may do everything
+	origins   atomic.Pointer[guardrails.Origins] // those of policy, until they are set
+	sessions  Sessions                           // nil without connection state recovery
+	tokens    Tokens                             // nil: everybody may do everything
 	admission *guardrails.Admission
 	quotas    *guardrails.Quotas
 	intakes   *guardrails.Intakes
@@ -136,6 +137,7 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
 		}),
 	}
+	g.origins.Store(&policy.Origins)
 	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
 		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
 	}
@@ -149,10 +151,18 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	return g, nil
 }
 
+// SetOrigins replaces the origins that may connect. Who is connected stays.
+func (g *Gateway) SetOrigins(origins guardrails.Origins) { g.origins.Store(&origins) }
+
+// AllowOrigin reports whether an origin may connect, for the transport.
+func (g *Gateway) AllowOrigin(origin, host string) bool {
+	return g.origins.Load().Decide(origin, host).Allowed()
+}
+
 // admit decides about a new client, whatever its transport.
 func (g *Gateway) admit(r *http.Request, grant guardrails.Grant) (*guardrails.Slot, guardrails.Decision) {
 	origin := r.Header.Get("Origin")
-	decision := g.policy.Origins.Decide(origin, r.Host)
+	decision := g.origins.Load().Decide(origin, r.Host)
 	var slot *guardrails.Slot
 	if decision.Allowed() {
 		visitor := guardrails.Visitor{Origin: origin, Address: g.address(r), Subject: grant.Subject}
@@ -192,7 +202,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	request := socket.Request()
 	origin := request.Header.Get("Origin")
 	// All that can refuse for good comes before an earlier socket is taken over.
-	decision := g.policy.Origins.Decide(origin, request.Host)
+	decision := g.origins.Load().Decide(origin, request.Host)
 	var grant guardrails.Grant
 	if decision.Allowed() {
 		grant, decision = g.socketGrant(socket, auth)

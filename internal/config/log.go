@@ -8,8 +8,18 @@ import (
 // NewLogger returns a logger in the format and from the level that the settings
 // name. The settings must be valid.
 func NewLogger(w io.Writer, cfg Config) *slog.Logger {
+	return NewLoggerAt(w, cfg, cfg.Level())
+}
+
+// Level returns LOG_LEVEL. The settings must be valid.
+func (c Config) Level() slog.Level {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // validated
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // validated
+	return level
+}
+
+// NewLoggerAt returns a logger whose level is the caller's, who may change it.
+func NewLoggerAt(w io.Writer, cfg Config, level slog.Leveler) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnit}
 	if cfg.LogFormat == "text" {
 		return slog.New(slog.NewTextHandler(w, opts))

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ type gateway struct {
 	t       testing.TB
 	command []string // the program and its arguments
 	port    string   // empty: the program's default
+	pages   string   // where health is asked for; empty: at the port
 	env     settings
 
 	process *exec.Cmd // nil while it is down
@@ -81,7 +83,7 @@ func (g *gateway) start() {
 		g.t.Fatalf("the gateway did not say in %s where it listens:\n%s", patience, g.output.tail())
 	}
 	eventually(g.t, "the gateway is ready", func() error {
-		response, err := http.Get(g.url("/health/ready"))
+		response, err := http.Get(cmp.Or(g.pages, g.url("")) + "/health/ready")
 		if err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ type App struct {
 	admin    net.Listener // nil without ADMIN_ADDR
 
 	certificate *tlsfiles.Pair // nil without TLS_CERT_FILE
+	reloads     reloads
 
 	mux    *http.ServeMux
 	guests []guest
@@ -342,12 +343,9 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	origins, err := guardrails.ParseOrigins(a.cfg.Origins, a.cfg.NeedOrigin)
+	origins, err := a.cfg.AllowedOrigins()
 	if err != nil {
-		return nil, fmt.Errorf("%w: SOCKET_CLIENT_ORIGIN: %w", config.ErrInvalid, err)
-	}
-	if origins, err = origins.WithOwn(a.cfg.PublicURL); err != nil {
-		return nil, fmt.Errorf("%w: PUBLIC_URL: %w", config.ErrInvalid, err)
+		return nil, err
 	}
 	sessions, recovery, err := a.openSessions(ctx)
 	if err != nil {
@@ -373,7 +371,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	socketConfig.AllowOrigin = func(origin, host string) bool { return origins.Decide(origin, host).Allowed() }
+	socketConfig.AllowOrigin = gateway.AllowOrigin
 	socketConfig.DrainPeriod = a.cfg.DrainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
 	if !policy.Limits.DryRun { // which reads what it would refuse
@@ -399,6 +397,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)
+	a.reloads.serve(gateway)
 	a.serveClients(gateway, sockets)
 	a.sockets = sockets
 	return gateway, nil

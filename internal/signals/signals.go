@@ -32,6 +32,7 @@ type Handler struct {
 	mu     sync.Mutex   // guards the fields below
 	out    io.Writer    // for the messages of a command
 	logger *slog.Logger // for those of a service; nil for a command
+	reload func()       // what SIGHUP does; nil: nothing
 }
 
 type key struct{}
@@ -64,17 +65,17 @@ func handle(parent context.Context, out io.Writer, exit func(status int)) (conte
 	return context.WithValue(ctx, key{}, h), stop
 }
 
-// Service makes the process of a context from [Handle] one that serves: SIGHUP is
-// logged and has no other effect, and a closed pipe on standard output or standard
+// Service makes the process of a context from [Handle] one that serves: SIGHUP calls
+// reload, one call at a time, or with nil is logged and has no other effect, and a closed pipe on standard output or standard
 // error is an error of the write and no longer the end of the process. It has no
 // effect with any other context.
-func Service(ctx context.Context, logger *slog.Logger) {
+func Service(ctx context.Context, logger *slog.Logger, reload func()) {
 	h, found := ctx.Value(key{}).(*Handler)
 	if !found {
 		return
 	}
 	h.mu.Lock()
-	h.logger = logger
+	h.logger, h.reload = logger, reload
 	h.mu.Unlock()
 	// A signal that has a channel has no effect of its own, so that the write returns
 	// EPIPE. Unlike signal.Ignore, child processes do not inherit this.
@@ -100,14 +101,19 @@ func (h *Handler) watch(done <-chan struct{}) {
 	}
 }
 
-// hangup reports whether SIGHUP has no effect.
+// hangup has a service reload. It reports false for a command, which SIGHUP ends.
 func (h *Handler) hangup() bool {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.logger == nil {
+	logger, reload := h.logger, h.reload
+	h.mu.Unlock()
+	if logger == nil {
 		return false
 	}
-	h.logger.Info("SIGHUP has no effect: settings are read at the start")
+	if reload == nil {
+		logger.Info("SIGHUP has no effect: no file of settings or certificates can have changed")
+		return true
+	}
+	reload()
 	return true
 }
 
