@@ -54,11 +54,11 @@ type Findings struct {
 	// Adopted are documents that a worker had written and that were made those of their
 	// records. They are compared as the log makes them.
 	Adopted uint64 `json:"adopted"`
-	// Doubled are workers' documents of events that have a record and so stand twice, as
-	// far as somebody has looked for them.
+	// Doubled are documents that are one too many of their event. It is 0 unless
+	// [Model.Mend] has counted them.
 	Doubled uint64 `json:"doubled"`
-	// Erased are workers' documents of events that were erased, written after that, as far
-	// as somebody has looked for them.
+	// Erased are workers' documents of events that were erased, written after that. It is
+	// 0 unless [Model.Mend] has counted them.
 	Erased uint64 `json:"erased"`
 	// Reduced are documents without all of their event, because MongoDB refused it.
 	Reduced   uint64 `json:"reduced"`
@@ -67,7 +67,7 @@ type Findings struct {
 	Different uint64 `json:"different"`
 	// JobsDiffering are the sums by job that differ at first sight.
 	JobsDiffering int `json:"jobsDiffering"`
-	// Digest is a hash of all that is expected, whatever its order.
+	// Digest is a hash of all that is expected. It does not depend on the order.
 	Digest string `json:"digest"`
 	// Differences are the first ones, by sequence.
 	Differences []Difference `json:"differences,omitempty"`

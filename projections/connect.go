@@ -23,7 +23,7 @@ const defaultDatabase = "test"
 const srvScheme = "mongodb+srv://"
 
 // CheckURI reports whether the driver would take a connection string, without asking
-// the network: of mongodb+srv://, whatever needs no look-up. The error is
+// the network. Of mongodb+srv:// it checks what needs no look-up. The error is
 // [ErrInvalidURI].
 func CheckURI(uri string) error {
 	plain, err := withoutLookup(uri)
@@ -44,9 +44,9 @@ func CheckURI(uri string) error {
 // It returns [ErrInvalidURI] for a string that the driver does not take.
 //
 // The driver looks the servers of mongodb+srv:// up once, and refuses the string when
-// nobody answers. Then the name is looked up for each connection that is made, until
-// the servers name themselves. What the TXT record of the name would add is missing in
-// this case until the next start.
+// no name server answers. Then the name is looked up for each connection, until the servers
+// have reported their names. The options of the TXT record are missing in this case
+// until the next start.
 func Connect(uri string) (*mongo.Database, error) {
 	return ConnectLogged(uri, slog.New(slog.DiscardHandler))
 }

@@ -18,33 +18,32 @@
 //   - A repeat is harmless. A document's _id is a function of the record's
 //     position, so that a record is inserted once, and a head is replaced by a
 //     later sequence only.
-//   - What is read back is what the log holds. JSON does not survive the way
-//     through BSON in every case (1.0, 1e2, numbers past 64 bits, escapes,
-//     repeated keys), so the way back is tried before the write; where it is not
-//     exact, the compacted envelope is stored beside the parsed fields, as the
-//     string raw, and readers prefer it.
+//   - What is read back is what the log holds. Not all JSON survives the conversion to
+//     BSON and back (1.0, 1e2, numbers past 64 bits, escapes, repeated keys), so the
+//     conversion is tried before the write. Where it is not exact, the document also has
+//     the compacted envelope, as the string raw, which readers prefer.
 //   - A document that MongoDB refuses does not hold up its neighbours: it is
 //     written with its scalars and raw only, and, failing that, as a marker, on
 //     which reads answer [ErrIncomplete]. Other failures are returned to
 //     the log, which offers the batch again.
-//   - History is acknowledged only into the collection that has what was acknowledged
-//     before. One that was dropped does not come back as the newest events alone,
-//     see [ErrLost].
+//   - History is acknowledged only while the collection has what was acknowledged
+//     before. A collection that was dropped is not re-created with the newest events
+//     alone, see [ErrLost].
 //   - MongoDB may be absent at any time, also at the start. Writes are repeated
 //     until it is there, reads answer [ErrUnavailable] within their time limit;
 //     the log has everything, so callers read there.
 //
 // # Rebuilding
 //
-// A [Model] is one projection as its operator sees it: a shadow collection that is
-// filled beside the live one, takes its place by renames, and the ones that were
-// put aside. An [Audit] compares either with a fold of the log. What the log cannot
+// A [Model] is one projection for those who rebuild it: a shadow collection that is
+// filled while the live one is in use and takes its place by renames, and the collections
+// that were put aside. An [Audit] compares either with a fold of the log. What the log cannot
 // make again is carried over: documents of older writers, of earlier epochs, and of
-// records that retention has removed. Package operations/rebuild decides when they are
-// called, and what the live consumer does meanwhile.
+// records that retention has removed. Package operations/rebuild calls them, and pauses
+// the live consumer meanwhile.
 //
-// Sequences are compared within one epoch only. Documents of an earlier epoch
-// stay in novel_job_events and are not served.
+// Sequences are compared within one epoch only. Documents of an earlier epoch whose
+// events the log has lost stay in novel_job_events and are not served; see supersede.go.
 //
 // [New] starts nothing. [Store.Run] owns the goroutines of the consumers, of the
 // adopter and of the index builder, and returns after them.

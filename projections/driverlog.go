@@ -2,7 +2,7 @@ package projections
 
 import "log/slog"
 
-// driverLog takes the lines that the driver writes of its own accord, where the
+// driverLog takes the lines that the driver writes by itself, where the
 // environment asks for them (MONGODB_LOG_ALL and others of the driver), in place of
 // standard error. Documents are left out: they hold what clients may not see.
 type driverLog struct{ logger *slog.Logger }

@@ -48,7 +48,7 @@ func (s *Store) CountJob(ctx context.Context, jobID string, through messaging.Po
 // EraseJob removes what the read models have of a job up to a position: documents
 // of that epoch up to its sequence, and all of other epochs and of older writers. The
 // caller has seen to it that no projection holds records of the job that it has yet to
-// write. told, if any, is called with the number of documents that are gone. A repeat is
+// write. told, if any, is called with the number of documents that were removed. A repeat is
 // harmless, and goes on where it was interrupted. It fails with [ErrUnavailable].
 func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Position, told func(removed uint64)) (found JobDocuments, err error) {
 	names, err := s.models(ctx)

@@ -11,7 +11,7 @@ import (
 
 // A worker may write an event into novel_job_events after its job was erased: its write
 // was delayed, or repeated. Such a document has no sequence and no record, so that only
-// the time of its event tells it from a new one.
+// the time of its event distinguishes it from a new one.
 
 // erasureClock is how far the clock of a worker may be ahead of that of the process that
 // noted an erasure. Of a new event in this time the worker's document is removed as well;
@@ -40,7 +40,7 @@ func (s *Store) Honour(erasures Erasures) { s.erasures = erasures }
 // of erasures: 64 MiB of notes are of at most 300,000 jobs.
 type erased struct {
 	source Erasures // nil: no job is ever erased
-	newest uint64   // the number up to which it is known
+	newest uint64   // the number of the last erasure that was read
 	at     map[string]time.Time
 }
 

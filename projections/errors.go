@@ -9,18 +9,18 @@ import (
 )
 
 var (
-	// ErrUnavailable is returned by reads that MongoDB did not answer, or not
-	// well. The log answers the same question meanwhile; a later retry helps.
+	// ErrUnavailable is returned by reads that MongoDB did not answer, or answered with an
+	// error. The log has the same records; a later retry helps.
 	ErrUnavailable = errors.New("MongoDB is not available")
 
 	// ErrIncomplete is returned by reads of a range in which a document does not
-	// hold its event: MongoDB had refused it in every form, or somebody has
+	// hold its event: MongoDB refused it in every form, or another program has
 	// changed it. A retry does not help; the log has the event.
 	ErrIncomplete = errors.New("the history in MongoDB is incomplete")
 
 	// ErrLog is returned by [Store.FindLegacy] of a store that reads beside the log, when
-	// the log does not answer: an older writer's document cannot be told from one of an event
-	// that the log alone has. It says nothing about MongoDB. A later retry helps.
+	// the log does not answer: a document of an older writer cannot be distinguished from one of
+	// an event that the log alone has. It says nothing about MongoDB. A later retry helps.
 	ErrLog = errors.New("the log does not answer")
 
 	// ErrNoProjection is returned by [Store.Model] for a name that no projection has. A retry
@@ -35,17 +35,16 @@ var (
 	// helps after a rebuild.
 	ErrNoShadow = errors.New("there is no shadow")
 
-	// ErrLost is what the history projection stands still with: somebody dropped or
-	// emptied its collection. The log answers its readers meanwhile. It goes on by
-	// itself once a rebuild was swapped in.
-	ErrLost = errors.New("the collection of history was dropped or emptied: make it anew with realtime projections rebuild history --swap")
+	// ErrLost stops the history projection: its collection was dropped or emptied. Readers
+	// use the log meanwhile. The projection continues once a rebuild was swapped in.
+	ErrLost = errors.New("the collection of history was dropped or emptied: re-create it with realtime projections rebuild history --swap")
 
 	// ErrInvalidURI is returned by [Connect] for a connection string that the
 	// driver does not take. A retry does not help.
 	ErrInvalidURI = errors.New("invalid MongoDB URI")
 )
 
-// serverStateCodes are errors that speak of the server and not of the document:
+// serverStateCodes are errors about the state of the server and not about the document:
 // the same write may succeed later. Source: MongoDB's error_codes.yml.
 var serverStateCodes = []int{
 	6, 7, 89, 9001, // host unreachable, host not found, network timeout, socket

@@ -81,7 +81,7 @@ func (m *Model) copyKept(ctx context.Context, from string, to *Store, which bson
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
 	copied := 0
 	flush := func(docs []any) error {
-		// To its end, when ctx ends: it would be written at the other end all the same.
+		// Not ended by ctx: the server may carry out a command whose client has gone.
 		_, refused, err := to.insertAll(context.WithoutCancel(ctx), target, docs)
 		if err == nil && len(refused) > 0 {
 			err = fmt.Errorf("copy %d documents of %s: %w", len(refused), from, errRefused)
@@ -116,11 +116,10 @@ func (m *Model) copyKept(ctx context.Context, from string, to *Store, which bson
 const maxCopyBytes = 8 << 20
 
 // Exchange puts the projection's collection aside and the shadow into its place,
-// and returns the name of what was put aside. Two renames do it: there is no
-// command that swaps, and one that replaces would drop what older writers have
-// added meanwhile. Between the two the collection is missing, which readers notice
-// and take for "ask the log"; if another writer re-creates it in that moment, that
-// is put aside as well. Nothing may project into the collection meanwhile: the
+// and returns the name of what was put aside. It takes two renames: MongoDB has no
+// command that swaps, and a rename that replaces would drop what older writers have
+// added meanwhile. Between the two the collection is missing, and readers use the log.
+// If another writer re-creates the collection in that moment, it is put aside as well. Nothing may project into the collection meanwhile: the
 // caller has paused the consumer.
 //
 // It notes beforehand what it does, and can be repeated after an interruption;
@@ -156,8 +155,8 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 		if isOutage(failure) { // what became of it is not known
 			return "", failure
 		}
-		// Not asked by code: FerretDB that sees the collection come a moment too late says
-		// that a constraint of its own failed.
+		// The code does not tell: FerretDB reports a failed constraint of its own when the
+		// collection is created at the same moment.
 		if found, err := m.Collections(ctx); err != nil || !found.Present || !found.Shadow {
 			return "", failure
 		}

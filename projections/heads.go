@@ -11,10 +11,10 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// replacesPerWrite bounds the heads that one command replaces. FerretDB keeps a
-// connection to SQLite for every update of a command until its end, and stands
-// still for ever when it has used its hundred. It also reads the collection for
-// each, which must not add up to [Config.WriteTimeout].
+// replacesPerWrite bounds the heads that one command replaces. FerretDB keeps one of its
+// hundred connections to SQLite for every update of a command until the command ends, and
+// blocks forever when it has none left. It also reads the collection for each update, which
+// must not take longer than [Config.WriteTimeout] in total.
 const replacesPerWrite = 16
 
 // head returns the event's document in novel_job_heads, nil for one without a
@@ -70,9 +70,9 @@ func (s *Store) putHeads(ctx context.Context, records []messaging.Record) error 
 	for i := range heads {
 		docs[i] = heads[i].head(shapeFull)
 	}
-	// First as new ones, then over those that are there. The other way round, as
-	// an upsert with a guard in its filter, a stale head is a duplicate key, and
-	// FerretDB drops the rest of the command for it.
+	// New heads are inserted first, and the others replaced then. In an upsert with a guard
+	// in its filter, a stale head would be a duplicate key, and FerretDB leaves out the rest
+	// of a command after one.
 	there, refused, err := s.insertAll(ctx, s.heads, docs)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (s *Store) bulkWrite(ctx context.Context, models []mongo.WriteModel) (refus
 	case isOutage(err):
 		return nil, fmt.Errorf("replace %d documents in %s: %w", len(models), headsCollection, err)
 	}
-	// Which of them is not asked: FerretDB leaves out those after the first.
+	// All of them count as refused: FerretDB does not carry out those after the first.
 	for n := range models {
 		refused = append(refused, n)
 	}

@@ -35,7 +35,7 @@ var indexes = []struct {
 }
 
 // indexConflictCodes are MongoDB's for an index that is there under another name
-// or with other options: somebody's decision, which a repeat does not change.
+// or with other options: an operator has decided so, and a repeat does not change that.
 var indexConflictCodes = []int{85, 86}
 
 // ensureIndexes makes the indexes, repeating what fails until ctx ends. Events

@@ -37,7 +37,7 @@ func newWorkersJobs() *workersJobs { return &workersJobs{scans: make(chan struct
 //
 // It goes by the workers' index on jobId. Without one, MongoDB reads the collection for
 // each question: that is logged once, and a search that takes longer than a second ends
-// without a document, so that it holds nobody up and does not count as an outage.
+// without a document, so that it delays no reader and does not count as an outage.
 func (s *Store) findJob(ctx context.Context, jobID string) (doc bson.Raw, err error) {
 	find := func(ctx context.Context) (err error) {
 		doc, err = s.jobs.FindOne(ctx, bson.D{{Key: fieldJobID, Value: jobID}}).Raw()

@@ -20,8 +20,8 @@ const fieldLog = "log"
 // are missing, because their records were erased, must be fewer in a row.
 const beyondEnd = 256
 
-// HighWater returns how far the log went when that was noted last, and when the log
-// stored the record there. found is false when nothing is noted.
+// HighWater returns the noted end of the log, and when the log stored the record there.
+// found is false when nothing is noted.
 func (s *Store) HighWater(ctx context.Context) (mark messaging.Position, at time.Time, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
@@ -43,8 +43,9 @@ func (s *Store) HighWater(ctx context.Context) (mark messaging.Position, at time
 }
 
 // Beyond returns the newest sequence shortly after the end of the log that has a
-// document of the epoch, 0 when none has: such a log has lost its tail. The note of
-// [Store.HighWater] is renewed once a second, and may be older than the documents.
+// document of the epoch, 0 when none has. A log with such documents has lost its tail.
+// The note of [Store.HighWater] is renewed once a second, and may be older than the
+// documents.
 func (s *Store) Beyond(ctx context.Context, end messaging.Position) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
@@ -67,8 +68,8 @@ func (s *Store) Beyond(ctx context.Context, end messaging.Position) (uint64, err
 	return newest, cursor.Err()
 }
 
-// NoteHighWater notes how far the log goes, in the witness. Without a witness nothing
-// of the log has come to MongoDB, and nothing is noted.
+// NoteHighWater notes the end of the log in the witness. Without a witness nothing of the
+// log was projected, and nothing is noted.
 func (s *Store) NoteHighWater(ctx context.Context, mark messaging.Position, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()

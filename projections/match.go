@@ -32,8 +32,8 @@ type matching struct {
 	skipped int
 }
 
-// surplus are documents that are one too many for their record, because an adoption was
-// interrupted, raced with another, or a record was written once more after it.
+// surplus are documents that are one too many for their record: an adoption was
+// interrupted or raced with another, or the record was written again after it.
 type surplus struct {
 	remove  bson.A // _ids of the projection's own, beside an adopted one
 	release []twin // adopted ones, beside another

@@ -15,7 +15,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// What the collections beside that of a projection are called.
+// The names of the other collections of a projection.
 const (
 	shadowSuffix = "_shadow"
 	oldInfix     = "_old_"
@@ -35,8 +35,8 @@ const (
 // Names returns the projections, in the order in which they are shown.
 func Names() []string { return []string{History, JobHeads} }
 
-// Model is one projection as those see it who rebuild it: its collection, a
-// shadow that is filled beside it, and the ones that were put aside.
+// Model is one projection for those who rebuild it: its collection, its shadow, and the
+// collections that were put aside.
 // Its methods may be called concurrently, but for those that move collections:
 // [Model.DropShadow], [Model.Exchange], [Model.Settle] and [Model.DropOld].
 type Model struct {

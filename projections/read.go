@@ -158,8 +158,8 @@ func (s *Store) findEvents(ctx context.Context, filter, sort bson.D, limit int) 
 	return records, cursor.Err()
 }
 
-// repeats reports whether a record is the last of records once more: its document and
-// that of a worker, which is being adopted, stand side by side for a moment.
+// repeats reports whether a record is the last of records again: while a worker's document
+// is being adopted, the record has two for a moment.
 func repeats(records []messaging.Record, record messaging.Record) bool {
 	return record.Sequence > 0 && len(records) > 0 && records[len(records)-1].Position == record.Position
 }

@@ -87,9 +87,9 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 	}, nil
 }
 
-// sure are the options of every collection, whatever the connection string says: a
-// batch is acknowledged in the log when no failover can undo it, and a page is read
-// where no replica lags.
+// sure are the options of every collection. They override the connection string: a batch
+// is acknowledged in the log when no failover can undo it, and a page is read from the
+// primary, which does not lag.
 func sure() *options.CollectionOptionsBuilder {
 	return options.Collection().
 		SetWriteConcern(writeconcern.Majority()).

@@ -99,8 +99,8 @@ func near(worker, record twin) bool {
 	if within(worker.emitted, record.emitted, twinWindow, twinWindow) {
 		return true
 	}
-	// The content has the time at which the event occurred, so that equal contents are of
-	// the same time. Where the event was published much later, the document was made
+	// The content includes the time at which the event occurred, so that equal contents are
+	// of the same time. When the event was published much later, the document was made
 	// shortly before or after the record was stored.
 	return !worker.status && within(worker.stored, record.stored, twinWindow, lateWindow)
 }

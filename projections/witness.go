@@ -15,16 +15,16 @@ import (
 // witnessID is the _id of the witness: a document that is in novel_job_events for as
 // long as the collection has all that its consumer has had acknowledged.
 //
-// After somebody dropped a collection, MongoDB re-creates it with the next insert.
-// Readers trust the collection up to the consumer's floor, and could not distinguish one
-// that has the newest events alone from a whole one. So a batch is acknowledged only while the
-// witness is there, which is looked at after the insert: the floor stays below
-// everything that was written after the loss, and readers ask the log. The witness is
-// written with the first batch that the consumer ever has acknowledged, and into
-// every shadow. A rebuild and its swap bring it back.
+// MongoDB re-creates a collection that was dropped with the next insert. Readers trust the
+// collection up to the consumer's floor, and could not distinguish one that has the newest
+// events alone from a whole one. So a batch is acknowledged only while the witness is there,
+// which is checked after the insert: the floor stays below everything that was written after
+// the loss, and readers use the log. The witness is written with the first batch that the
+// consumer has acknowledged, and into every shadow, so that a swap brings it back.
 //
-// Each has a mark of its own, which distinguishes one collection from the next: a batch that
-// was written into the one before a swap is written again into the one after it.
+// Each witness has a mark of its own, which distinguishes one collection from the next: a
+// batch that was written into the collection before a swap is written again into the one
+// after it.
 const witnessID = "novel-projection-witness"
 
 // fieldMark holds a witness's mark. A witness from before there were marks has none.
@@ -184,8 +184,8 @@ func (s *Store) witness(ctx context.Context) (sighting, error) {
 	return newSighting(doc), nil
 }
 
-// insertWitness writes the witness, unless it is there. It has no jobId, so that
-// nobody's question finds it.
+// insertWitness writes the witness, unless it is there. It has no jobId, so that no query
+// for a job finds it.
 func (s *Store) insertWitness(ctx context.Context, notes ...bson.E) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()

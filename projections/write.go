@@ -81,7 +81,7 @@ func (s *Store) writeReduced(
 		switch {
 		case hungUp: // refused, in its own way
 		case err == nil && shape == shapeFull:
-			return nil // the refusal was not for what it holds
+			return nil // it was refused for another reason than its content
 		case err == nil:
 			kept := keptRaw
 			if shape == shapeBare {
