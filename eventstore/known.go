@@ -112,6 +112,9 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 	consumer, err := k.log.js.OrderedConsumer(ctx, eventStream, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
 		HeadersOnly: true, InactiveThreshold: time.Minute,
+		// Run tries again by itself. The client does so without end, and a stop would wait
+		// for it while the stream is missing.
+		MaxResetAttempts: 1,
 	})
 	if err != nil {
 		return fmt.Errorf("read ids from sequence %d: %w", start, err)

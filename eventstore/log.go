@@ -53,8 +53,11 @@ type Log struct {
 	// missingSince is when the event stream was first found missing, zero while it is
 	// there; it belongs to [Log.Guard].
 	missingSince time.Time
-	identityLog  rate.Sometimes
-	damageLog    rate.Sometimes
+	// restoring says that the event stream is missing, and that a restore has begun and
+	// not ended, as one that was killed.
+	restoring   atomic.Bool
+	identityLog rate.Sometimes
+	damageLog   rate.Sometimes
 
 	writing writing
 	// disconnection is why the connection does not stand; nil when no reason was found.
@@ -218,6 +221,9 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	// Seen before the question: the answer of the leader cannot be older.
 	seen, anchor := l.lineage.known(l.Epoch())
 	stream, err := l.js.Stream(bounded, eventStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) && l.restoring.Load() {
+		err = ErrRestoring
+	}
 	if err != nil {
 		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, unavailable(err))
 	}

@@ -57,6 +57,7 @@ func (l *Log) recreate(ctx context.Context) {
 		if !errors.Is(err, jetstream.ErrStreamNotFound) { // There, or nobody can say.
 			if stream.name == eventStream {
 				l.missingSince = time.Time{}
+				l.restoring.Store(false)
 			}
 			continue
 		}
@@ -84,17 +85,24 @@ func (l *Log) mayRecreateEvents(ctx context.Context) bool {
 	if l.missingSince.IsZero() {
 		l.missingSince = now
 	}
-	if now.Sub(l.missingSince) < l.cfg.RecreateWait {
+	held, err := l.heldBack(ctx, now)
+	if err != nil {
 		return false
 	}
+	l.restoring.Store(held)
+	return !held && now.Sub(l.missingSince) >= l.cfg.RecreateWait
+}
+
+// heldBack reports whether a restore has the event stream kept from being re-created.
+func (l *Log) heldBack(ctx context.Context, now time.Time) (bool, error) {
 	held, err := l.leader(ctx, identityStream, directRequest{Last: holdSubject})
 	switch {
 	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
-		return true
+		return false, nil
 	case err != nil:
-		return false
+		return false, err
 	}
-	return len(held.body) == 0 || now.Sub(held.at) > restoreHold
+	return len(held.body) > 0 && now.Sub(held.at) <= restoreHold, nil
 }
 
 // hold keeps gateways from re-creating the event stream while it is being restored,
