@@ -23,6 +23,9 @@ const (
 	operationDelete = "DEL"
 )
 
+// SessionStream is the stream of the bucket with the states of sessions.
+const SessionStream = sessionStream
+
 // longestDuplicateWindow bounds how long the server remembers message ids, of
 // which the bucket has none.
 const longestDuplicateWindow = 2 * time.Minute

@@ -101,6 +101,30 @@ func Beside(name string, flaws error) Check {
 	return ok(area, name, "as a gateway makes it")
 }
 
+// Sessions judges the bucket with the states of sessions, which can be recovered for a
+// time; want is SOCKET_RECOVERY_TTL of this process, 0 when it recovers none.
+func Sessions(s Stream, recovery, want time.Duration) Check {
+	const area, name = "log", "sessions"
+	found := fmt.Sprintf("recovered for %s after their connection was lost, %s used", recovery, bytesText(s.Bytes))
+	if s.MaxBytes > 0 {
+		found += fmt.Sprintf(" of %s (%d %%)", bytesText(s.MaxBytes), s.Bytes*100/s.MaxBytes)
+	}
+	switch {
+	case !s.Exists && want > 0:
+		return Check{Skip, area, name, "there are none yet: a gateway makes their bucket when it starts", ""}
+	case !s.Exists:
+		return Check{Skip, area, name, "SOCKET_RECOVERY_TTL is 0: none are recovered", ""}
+	case want > 0 && recovery != want:
+		return Check{
+			Warn, area, name, fmt.Sprintf("%s; SOCKET_RECOVERY_TTL is %s", found, want),
+			"the log keeps what it has: give the gateways and this command the same, or change the log's (realtime log set --recovery-ttl)",
+		}
+	case s.MaxBytes > 0 && s.Bytes*100 >= s.MaxBytes*90:
+		return Check{Warn, area, name, found, "realtime log set --session-bytes with more: a full bucket drops the oldest states, whose clients start as new ones"}
+	}
+	return ok(area, name, found)
+}
+
 // Filling judges how full a stream that refuses is.
 func Filling(s Stream) Check {
 	const area = "log"

@@ -253,6 +253,9 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 		default:
 			checks = append(checks, doctor.Beside(name, other.Flawed()))
 		}
+		if name == eventstore.SessionStream && (err == nil || errors.Is(err, eventstore.ErrNoStream)) {
+			checks = append(checks, doctor.Sessions(doctor.Stream{Exists: err == nil, Bytes: other.Bytes, MaxBytes: other.MaxBytes}, config.RecoveryTTL(other.MaxAge), cfg.RecoveryTTL))
+		}
 	}
 	checks = append(checks, examineEpoch(ctx, servers)...)
 	audit, err := eventstore.NewAudit(servers.Conn(), eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
