@@ -59,9 +59,9 @@ func newCommand() *cobra.Command {
 		Use:   "realtime-dev",
 		Short: "The realtime service and everything it needs, in one process",
 		Long: `realtime-dev starts the gateway, JetStream on disk, a Redis-protocol server and a
-MongoDB-protocol server in one process, prints where each listens, and publishes the events
-of sample jobs. A default port that is taken is replaced by a free one; one that was asked
-for is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
+MongoDB-protocol server in one process, prints their addresses, and publishes the events
+of sample jobs. If a default port is in use, a free one takes its place; a port given by a
+flag that is in use is an error. SOCKET_* and the other settings of "realtime serve" apply.`,
 		Example: `  go run ./cmd/realtime-dev
   realtime-dev --port 4001 --data-dir ./data --sample=false`,
 		Args: func(cmd *cobra.Command, args []string) error {

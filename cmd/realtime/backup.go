@@ -20,10 +20,10 @@ func newBackup() *cobra.Command {
 		Use:   "backup DIR",
 		Short: "Save the log into a folder, with checksums",
 		Long: `backup writes events and dead letters into a new folder, in JetStream's own snapshot
-format, and a manifest with the checksum of each file. Events go on meanwhile. After an
-interruption, give the same folder again.
+format, and a manifest with the checksum of each file. Publishing continues meanwhile. After an
+interruption, run it again with the same folder.
 
-The nats CLI reads each stream's folder, too: nats backup restore stream DIR/NOVEL_EVENTS.
+The nats CLI can restore each stream's folder, too: nats backup restore stream DIR/NOVEL_EVENTS.
 With --adopt nothing is saved: the folder holds what the nats CLI has saved, with nats
 backup stream NOVEL_EVENTS DIR/NOVEL_EVENTS, and gets its manifest, so that restore takes it.
 
@@ -61,7 +61,7 @@ It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong u
 		},
 	}
 	cli.OutputFlag(command, &output)
-	command.Flags().BoolVar(&adopt, "adopt", false, "write the manifest of what the nats CLI has saved, and save nothing")
+	command.Flags().BoolVar(&adopt, "adopt", false, "only write the manifest of a backup that the nats CLI has made")
 	return command
 }
 
@@ -73,7 +73,7 @@ func newRestore() *cobra.Command {
 		Use:   "restore DIR",
 		Short: "Restore the log from a backup, in a new epoch",
 		Long: `restore verifies every checksum, then restores the streams of a backup. The log gets
-a new epoch: clients that resume are told novel.gap and catch up from the beginning, the
+a new epoch: clients that resume receive novel.gap and catch up from the beginning, the
 projections start over, and documents of the old epoch stay in MongoDB and are not served.
 
 Jobs that were erased after the backup was made are left out, going by its manifest and
@@ -139,8 +139,8 @@ that a file is not as the manifest says.`,
 		},
 	}
 	cli.OutputFlag(command, &output)
-	command.Flags().BoolVar(&request.Replace, "replace", false, "take the place of the log that is there")
-	command.Flags().BoolVar(&request.InPlace, "in-place", false, "with --replace: delete the log that is there first, where the server cannot hold both")
+	command.Flags().BoolVar(&request.Replace, "replace", false, "replace the existing log")
+	command.Flags().BoolVar(&request.InPlace, "in-place", false, "with --replace: delete the existing log first, for a server that cannot hold both")
 	command.Flags().BoolVar(&check, "check", false, "compare the files with the manifest, and do nothing else")
 	return command
 }

@@ -23,13 +23,13 @@ func newCheck() *cobra.Command {
 	)
 	command := &cobra.Command{
 		Use:   "check",
-		Short: "Say which published events a gateway would refuse, without storing any",
+		Short: "Report which published events a gateway would refuse, without storing any",
 		Long: `check reads what workers publish on the Redis channel for a while, or envelopes from
-standard input, one a line, and judges each as a gateway with the same MAX_EVENT_BYTES
+standard input, one a line, and checks each as a gateway with the same MAX_EVENT_BYTES
 and CATALOGUE_FILE does. It publishes and stores nothing.
 
-The exit code is 3 when an event would be refused. Ctrl-C ends the reading, and the
-report follows.`,
+The exit code is 3 when an event would be refused. Ctrl-C ends the reading and
+prints the report.`,
 		Example: `  realtime check --for 10m
   realtime check --stdin < events.ndjson`,
 		Args: cli.Arguments(cobra.NoArgs),

@@ -19,8 +19,8 @@ func newConfig() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "config",
 		Short: "Print the effective settings, passwords hidden",
-		Long: `config prints every setting with the value in force and what it means. It exits with 2 and
-names each that is wrong, or says which contradict each other. Warnings go to standard error.`,
+		Long: `config prints every setting with its value and its meaning. It exits with 2 and names the
+settings that are wrong or contradict each other. Warnings go to standard error.`,
 		Example: `  realtime config
   SOCKET_MAX_CONNECTIONS=500 realtime config -o json`,
 		Args: cli.Arguments(cobra.NoArgs),
@@ -89,7 +89,7 @@ func newConfigCheck() *cobra.Command {
 	var file string
 	command := &cobra.Command{
 		Use:   "check",
-		Short: "Check the settings, and print nothing that is right",
+		Short: "Check the settings, and print only errors and warnings",
 		Long: `check reads the settings as serve does, and the files that they name: secrets, certificates,
 the catalogue. It connects to nothing. Warnings go to standard error.
 

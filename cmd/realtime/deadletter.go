@@ -25,11 +25,11 @@ var errRefusedAgain = errors.New("letters were refused again and stay")
 func newDeadLetter() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "deadletter",
-		Short: "Look at refused events, send them again, remove them",
+		Short: "Show refused events, send them again, or remove them",
 		Long: `deadletter works on the events that were refused, which are kept with their raw bytes.
 
-Its commands exit with 0 when all is done, 1 when something failed, 2 for wrong usage, and 3
-when a letter or a job that is named has none, or, of redrive, letters were refused again.`,
+Its commands exit with 0 on success, 1 after a failure, 2 for wrong usage, and 3 when a
+letter does not exist, a job has no letters, or redrive had letters refused again.`,
 		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -37,7 +37,7 @@ when a letter or a job that is named has none, or, of redrive, letters were refu
 	return command
 }
 
-// progressAfter is from which letter on the commands show how far they are.
+// progressAfter is the number of letters after which the commands show their progress.
 const progressAfter = 1000
 
 // letterFlags are the flags of a filter.
@@ -235,13 +235,13 @@ func newLetterRedrive() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "redrive [LETTER…]",
 		Short: "Send refused events again that are acceptable now",
-		Long: `redrive checks each letter again, with the kinds of CATALOGUE_FILE and the limits of today,
+		Long: `redrive checks each letter again, with the present CATALOGUE_FILE and limits,
 stores what is acceptable now, in the order in which it was refused, and removes the
 letter. A letter that is refused again stays. It may be interrupted and repeated: an
 event is stored once, for as long as the log remembers ids (STREAM_DEDUP_WINDOW).
 
-It exits with 3 when letters were refused again, and when letters or a job that is named
-have none.`,
+It exits with 3 when letters were refused again, a letter does not exist, or a job has no
+letters.`,
 		Example: `  realtime deadletter redrive --reason unknown-kind --dry-run
   CATALOGUE_FILE=kinds.json realtime deadletter redrive --reason unknown-kind
   realtime deadletter redrive 12 13`,
@@ -301,8 +301,8 @@ func newLetterPurge() *cobra.Command {
 	var all, dryRun bool
 	command := &cobra.Command{
 		Use:   "purge [LETTER…]",
-		Short: "Remove refused events for good",
-		Long:  "purge removes the letters that are named or that the flags choose; without either it takes --all.",
+		Short: "Remove refused events permanently",
+		Long:  "purge removes the letters that the arguments name or the flags select; to remove all, give --all.",
 		Example: `  realtime deadletter purge --until 2026-03-01T00:00:00Z --dry-run
   realtime deadletter purge 12 13`,
 		Args: cli.Arguments(cobra.ArbitraryArgs),
@@ -312,7 +312,7 @@ func newLetterPurge() *cobra.Command {
 				return err
 			}
 			if filter.Empty() != all {
-				return cli.Usage(errors.New("name letters, choose them with flags, or say --all, and not both"))
+				return cli.Usage(errors.New("name letters, select them with flags, or give --all, but not both"))
 			}
 			return withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
 				count, err := letters.Purge(cmd.Context(), filter, dryRun, func(count int) {

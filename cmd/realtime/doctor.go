@@ -16,12 +16,12 @@ func newDoctor() *cobra.Command {
 	var strict, deep bool
 	command := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at settings, servers, streams, clocks, disk and limits, and say what to do",
-		Long: `doctor looks at an installation from where it runs, with the settings of a gateway, and
+		Short: "Check settings, servers, streams, clocks, disk and limits, and recommend changes",
+		Long: `doctor checks an installation from this machine, with the settings of a gateway, and
 changes nothing: the settings; whether Redis, MongoDB and NATS answer, their versions and
 their clocks; the log's streams against what is recommended and what the settings ask for;
 the disk of DATA_DIR and the number of open files. Each line is ok, warn, fail or skip (it
-could not be looked at, or does not apply), with what was found and what to do. Without
+could not be checked, or does not apply), with what was found and what to do. Without
 NATS_URL it opens the log in DATA_DIR, if no gateway runs on it, for as long as it looks.
 
 With --deep it also reads every record of the log's streams, compares their number with what

@@ -22,18 +22,18 @@ func newErase() *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "erase JOB --reason WHY",
-		Short: "Remove a job for good: a person's right to be forgotten",
+		Short: "Remove a job permanently, as for a person's right to erasure",
 		Long: `erase removes what the service keeps of a job: its events in the log and its dead letters,
-and its documents in the read models. Gateways show nothing of it from then on, and tell
-its subscribers novel.gap with the reason "erased". Who erased what, when and why is
-noted for good ("realtime audit list"); the job's name and the reason stay there.
+and its documents in the read models. Gateways show nothing of it from then on, and send
+its subscribers novel.gap with the reason "erased". A permanent record keeps who erased
+what, when and why ("realtime audit list"), with the job's name and the reason.
 
 Up to 1,000 events and dead letters are overwritten on disk. More are purged: no client can
 read them from the servers any more, and their bytes stay in the files of the log until
 the server rewrites those. With --overwrite all are overwritten, which takes the
 server 10 to 50 ms each.
 
-Stop what publishes the job first: an event that is published later is a new one, and
+Stop the job's producers first: an event that is published later is a new one, and
 stays. The workers' own collection novel_jobs is never touched: what it holds is counted.
 A backup keeps its bytes. With --backup its manifest notes the erasure, and a restore
 does not bring the job back.
@@ -133,7 +133,7 @@ func onDisk(erasure eventstore.Erasure) string {
 func newAudit() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "audit",
-		Short: "Show what was removed for good, by whom and why",
+		Short: "Show what was erased, by whom and why",
 		Args:  cli.Arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -145,12 +145,12 @@ func newAuditList() *cobra.Command {
 	var jobID, output string
 	command := &cobra.Command{
 		Use:   "list",
-		Short: "List the notes on erasures, oldest first",
-		Long: `list shows what erasures have noted in the stream NOVEL_AUDIT, from which nothing can be
-deleted. An erasure that is begun and not done was interrupted: repeat it.
+		Short: "List the records of erasures, oldest first",
+		Long: `list shows the records of erasures in the stream NOVEL_AUDIT, from which nothing can be
+deleted. An erasure that has begun and is not done was interrupted: repeat it.
 
-It exits with 0, 1 when something failed, 2 for wrong usage, 3 when an erasure waits to
-be finished, or none of --job is noted.`,
+It exits with 0 on success, 1 after a failure, 2 for wrong usage, and 3 when an erasure is
+not finished, or --job has none.`,
 		Example: `  realtime audit list
   realtime audit list --job job-1 -o json`,
 		Args: cli.Arguments(cobra.NoArgs),

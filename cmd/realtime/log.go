@@ -33,11 +33,11 @@ const maxHistory = 10_000
 func newLog() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "log",
-		Short: "Look at the log: what it holds, one job's events, one event's way; change its settings",
-		Long: `log looks, and changes nothing but by set.
+		Short: "Show what the log holds, one job's events or one event's way; change the log's settings",
+		Long: `The commands of log only read, except log set.
 
-Its commands exit with 0 when all is well, 1 when something failed, 2 for wrong usage, and 3
-when nothing matches, or an event is not where it should be.`,
+They exit with 0 on success, 1 after a failure, 2 for wrong usage, and 3 when nothing
+matches, or an event is not where it should be.`,
 		Example: `  realtime log status
   realtime log job novel-7 --limit 20
   realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7`,
@@ -52,10 +52,10 @@ func newLogStatus() *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "status",
-		Short: "Show the streams, their limits, who reads them, and dead letters",
+		Short: "Show the streams, their limits and consumers, and dead letters",
 		Long: `status shows the epoch, each stream with its limits, oldest and newest message, and how
 full it is, each consumer of the events with its lag in events and in seconds (the age
-of the oldest that it has yet to acknowledge), and dead letters by reason.`,
+of the oldest event without an acknowledgement), and dead letters by reason.`,
 		Example: `  realtime log status
   realtime log status -o json | jq '.consumers[] | select(.durable) | {name, lagSeconds}'`,
 		Args: cli.Arguments(cobra.NoArgs),
@@ -120,7 +120,7 @@ func newLogJob() *cobra.Command {
 		Short: "Show one job's events",
 		Long: `job shows the newest events of a job, or with --since those after a position, oldest
 first. -o json writes one line of JSON for each, with the envelope, as replay does. When
-there are more, the last line on standard error says with which --since they begin.
+there are more, the last line on standard error has the --since at which they begin.
 
 For all events of a job, whatever their number, see realtime replay --job. It exits with 3
 when there are none.`,
@@ -160,7 +160,7 @@ when there are none.`,
 		},
 	}
 	command.Flags().StringVar(&since, "since", "", "only events after this position, EPOCH:SEQUENCE, or 0: from the beginning; empty: the newest ones")
-	command.Flags().IntVar(&limit, "limit", 50, fmt.Sprintf("at most so many, 1 to %d", maxHistory))
+	command.Flags().IntVar(&limit, "limit", 50, fmt.Sprintf("the most events to show, 1 to %d", maxHistory))
 	cli.OutputFlag(command, &output)
 	return command
 }
@@ -189,9 +189,9 @@ func newLogEvent() *cobra.Command {
 		Use:   "event [ID]",
 		Short: "Show one event's way: received, stored, projected, refused",
 		Long: `event finds an event by its producer's id, or by its sequence, and shows when it was
-emitted or received, each sequence at which the log has it (a replay into the log is one
-more), whether MongoDB has it, the dead letters that name it, and how many follow its job
-at this moment. To how many clients it was delivered is not recorded.
+emitted or received, each sequence at which the log has it (a replay into the log adds
+one), whether MongoDB has it, the dead letters that name it, and how many follow its job
+at this moment. The number of clients that received it is not recorded.
 
 By id it reads the log from end to end, with --job the events of that job alone.
 

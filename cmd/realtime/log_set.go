@@ -33,10 +33,10 @@ func newLogSet() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "set",
 		Short: "Change the settings that all gateways share: replicas, size, age, window, sessions",
-		Long: `set changes what the log is kept with. Gateways adopt it: their own STREAM_* settings
-and SOCKET_RECOVERY_TTL count only where there is no log yet; a gateway that runs goes by
-a new --recovery-ttl after its next start. It shows what changes, from what to what, and what that
-deletes, and asks; --yes answers. Who changed what is noted for good in NOVEL_AUDIT.
+		Long: `set changes the settings of the log, which gateways adopt: their own STREAM_* settings
+and SOCKET_RECOVERY_TTL apply only where a gateway creates the log; a running gateway uses
+a new --recovery-ttl after its next start. set shows each old and new value and what the change
+deletes, and asks for confirmation; --yes confirms. NOVEL_AUDIT keeps who changed what.
 
 It exits with 0 when the settings are as asked, 1 when something failed or the answer was
 no, 2 for wrong usage.`,

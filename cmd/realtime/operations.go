@@ -16,11 +16,11 @@ func newOperations() *cobra.Command {
 	var output string
 	command := &cobra.Command{
 		Use:   "operations",
-		Short: "List changes in several steps: those that run, and those that were interrupted",
-		Long: `operations lists rebuilds, swaps, restores, erasures and replays into the log, with who
-runs each, how far it is, and the command that goes on with it after an interruption.
-One at a time runs on each projection and job, and a restore of the log excludes all
-others. One that has succeeded is not listed any more.
+		Short: "List operations in several steps that run or were interrupted",
+		Long: `operations lists rebuilds, swaps, restores, erasures and replays into the log, with the
+user and the progress of each, and the command that continues it after an interruption.
+Each projection and job has one operation at a time, and a restore of the log excludes all
+others. An operation that has succeeded is no longer listed.
 
 The lease of a process that is gone ends after 20 s, and at once on the same machine.
 
@@ -70,9 +70,9 @@ func newOperationsUndo() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "undo TARGET",
 		Short: "Remove what an interrupted operation has left",
-		Long: `undo removes what an interrupted or failed operation has left, and takes it off the list:
-the shadow of a rebuild, or what a restore has put beside the log. What a replay has
-handed on stays. An erasure, a swap that has moved collections, and a restore that has
+		Long: `undo removes what an interrupted or failed operation has left (the shadow of a rebuild, or
+the stream that a restore has put beside the log) and the operation from the list. Events
+that a replay has sent stay. An erasure, a swap that has moved collections, and a restore that has
 removed the log cannot be undone: finish them.`,
 		Example: `  realtime operations undo projection/history
   realtime operations undo log`,

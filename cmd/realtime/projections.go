@@ -21,12 +21,12 @@ var errDiffers = errors.New("what MongoDB holds differs from the log")
 func newProjections() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "projections",
-		Short: "Look at the read models in MongoDB, rebuild and verify them",
+		Short: "Show, verify and rebuild the read models in MongoDB",
 		Long: `projections works on the read models: history (novel_job_events) and job-heads
-(novel_job_heads). Without a name, a command takes both. Each can be interrupted and
-repeated at any point.
+(novel_job_heads). Without a name, a command works on both. Each command can be interrupted
+and repeated at any point.
 
-All exit with 0 when all is well, 1 when something failed, 2 for wrong usage, and 3 when
+They exit with 0 on success, 1 after a failure, 2 for wrong usage, and 3 when
 a comparison found differences.`,
 		Example: `  realtime projections status
   realtime projections verify history`,
@@ -99,7 +99,7 @@ func newProjectionsStatus() *cobra.Command {
 		Short: "Show how far each projection is behind the log",
 		Long: `status shows, for each projection, the sequence up to which MongoDB has everything, the
 lag in events and in seconds (the age of the oldest that is missing), a rebuild under way,
-and what swaps have put aside.`,
+and the collections that swaps have replaced.`,
 		Example: `  realtime projections status
   realtime projections status -o json | jq '.[].lagSeconds'`,
 	}, tableOfStatus, func(cmd *cobra.Command, r *operations.Rebuild) (rebuild.Status, error) {
@@ -141,11 +141,11 @@ func newProjectionsVerify() *cobra.Command {
 	command := projectionsCommand(&cobra.Command{
 		Use:   "verify [PROJECTION...]",
 		Short: "Compare what MongoDB holds with the log, changing nothing",
-		Long: `verify folds the log up to what the projection has acknowledged, and lists documents
-that are missing, extra or different. Documents that the log cannot have made are counted
+		Long: `verify computes the read model from the log, up to what the projection has acknowledged, and lists documents
+that are missing, extra or different. Documents that do not come from the log are counted
 as kept: those of older writers, of earlier epochs, and of events that retention removed.
 Adopted ones were written by a worker and are compared as well. Doubled are events that
-stand twice, once as a worker wrote them, and erased are documents that a worker wrote of
+the collection has twice, once as a worker wrote them, and erased are documents that a worker wrote of
 events after their job was erased: a gateway adopts the ones and removes the others within
 seconds, and --mend does so before the comparison.`,
 		Example: `  realtime projections verify
@@ -167,7 +167,7 @@ seconds, and --mend does so before the comparison.`,
 		}
 		return report, err
 	})
-	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of events that stand twice, and remove those of erased events")
+	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of doubled events, and remove those of erased events")
 	command.Flags().BoolVar(&shadow, "shadow", false, "compare the shadow instead of the collection")
 	command.MarkFlagsMutuallyExclusive("mend", "shadow")
 	showFlag(command, &show)
@@ -198,9 +198,9 @@ func newProjectionsRebuild() *cobra.Command {
 	command := projectionsCommand(&cobra.Command{
 		Use:   "rebuild [PROJECTION...]",
 		Short: "Rebuild a projection beside live traffic, and compare it",
-		Long: `rebuild fills a shadow collection from the log, goes on with one that an interruption
-left, and compares it with the log. The projection itself is left alone: "swap", or
---swap, puts the shadow into its place.`,
+		Long: `rebuild fills a shadow collection from the log, or continues one after an interruption,
+and compares it with the log. The projection itself does not change: "swap", or --swap,
+puts the shadow into its place.`,
 		Example: `  realtime projections rebuild history
   realtime projections rebuild --swap
   realtime projections rebuild history --restart    # forget the shadow that is there`,
@@ -218,8 +218,8 @@ left, and compares it with the log. The projection itself is left alone: "swap",
 		return rebuilt{Swapped: rebuild.Swapped{Projection: r.Name(), Compared: &report}}, err
 	}))
 	command.Flags().BoolVar(&restart, "restart", false, "begin with an empty shadow")
-	command.Flags().BoolVar(&swap, "swap", false, "swap it into place when it is equal to the log")
-	command.Flags().BoolVar(&dropOld, "drop-old", false, "with --swap: drop what was put aside, now and before")
+	command.Flags().BoolVar(&swap, "swap", false, "swap the shadow into place when it equals the log")
+	command.Flags().BoolVar(&dropOld, "drop-old", false, "with --swap: drop the replaced collections, of this swap and earlier ones")
 	showFlag(command, &show)
 	return command
 }
@@ -231,14 +231,14 @@ func newProjectionsSwap() *cobra.Command {
 		Use:   "swap [PROJECTION...]",
 		Short: "Put a rebuilt projection into its place",
 		Long: `swap brings the shadow up to the log, compares it, pauses the live consumer for a moment
-and renames the collections. The old one stays under another name, until --drop-old. A swap
-that was interrupted is finished by the next.`,
+and renames the collections. The old one stays under another name until --drop-old. The next
+swap finishes one that was interrupted.`,
 		Example: `  realtime projections swap history
   realtime projections swap history --drop-old    # also later, after the swap`,
 	}, tableOfRebuilds, held("swap", func(cmd *cobra.Command, r *operations.Rebuild) (rebuilt, error) {
 		return swapOne(cmd, r, show, dropOld)
 	}))
-	command.Flags().BoolVar(&dropOld, "drop-old", false, "drop what was put aside, now and before")
+	command.Flags().BoolVar(&dropOld, "drop-old", false, "drop the replaced collections, of this swap and earlier ones")
 	showFlag(command, &show)
 	return command
 }
@@ -281,5 +281,5 @@ func tableOfRebuilds(w io.Writer, all []rebuilt) {
 }
 
 func showFlag(command *cobra.Command, show *int) {
-	command.Flags().IntVar(show, "show", 20, "how many differences to list")
+	command.Flags().IntVar(show, "show", 20, "the most differences to list")
 }

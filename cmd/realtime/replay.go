@@ -35,12 +35,12 @@ func newReplay() *cobra.Command {
 	var flags replayFlags
 	command := &cobra.Command{
 		Use:   "replay",
-		Short: "Hand events of the log on once more: to a reader, a channel, a collection, a job's followers, the log",
-		Long: `replay reads events from the log, oldest first, and hands them on. The log and the read
-models stay as they are, unless --into log appends the events to the log once more. What
-is appended during a replay is not part of it.
+		Short: "Send events of the log again: to standard output, a channel, a collection, a job's followers or the log",
+		Long: `replay reads events from the log, oldest first, and sends them again. The log and the read
+models do not change, unless --into log appends the events to the log again. Events that
+are appended during a replay are not part of it.
 
---into says where to:
+--into names the target:
   stdout             one line of JSON each, the envelope inside (the default)
   nats:SUBJECT       a NATS subject; {job} after its first word stands for the job's token
   redis:CHANNEL      a Redis channel (REDIS_URL), the envelope as it was published
@@ -74,17 +74,17 @@ standard output, or with --into stdout to standard error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.replay(cmd) },
 	}
 	set := command.Flags()
-	set.StringVar(&flags.from, "from", "start", "where to begin: start, a sequence, EPOCH:SEQUENCE, or an RFC 3339 time at which the log took the event")
-	set.StringVar(&flags.to, "to", "end", "where to end: end, a sequence or EPOCH:SEQUENCE (included), or a time (not included)")
+	set.StringVar(&flags.from, "from", "start", "the first event: start, a sequence, EPOCH:SEQUENCE, or an RFC 3339 time at which the log took the event")
+	set.StringVar(&flags.to, "to", "end", "the last event: end, a sequence or EPOCH:SEQUENCE (included), or a time (not included)")
 	set.StringArrayVar(&flags.jobs, "job", nil, "only events of this job; repeatable")
 	set.StringArrayVar(&flags.kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
 	set.StringArrayVar(&flags.types, "type", nil, "only events whose event.type is this; repeatable")
-	set.StringVar(&flags.into, "into", replay.ToStdout, "where to")
+	set.StringVar(&flags.into, "into", replay.ToStdout, "the target of the events")
 	set.Float64Var(&flags.speed, "speed", 0, "factor of the pace at which the log took the events; 1: that pace")
 	set.Float64Var(&flags.rate, "rate", 0, "events a second")
-	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: no pause is longer; 0: as long as it was")
-	set.StringVar(&flags.run, "run", "", "id of the run, which marks what is handed on; empty: a new one")
-	set.BoolVar(&flags.dryRun, "dry-run", false, "say how much and how long, and hand nothing on")
+	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: the longest pause; 0: no bound")
+	set.StringVar(&flags.run, "run", "", "id of the run, which each event carries; empty: a new one")
+	set.BoolVar(&flags.dryRun, "dry-run", false, "print the number of events and the time they take, and send nothing")
 	cli.OutputFlag(command, &flags.output)
 	return command
 }

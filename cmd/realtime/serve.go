@@ -19,7 +19,7 @@ func newServe() *cobra.Command {
 		Short: "Run the gateway until SIGINT or SIGTERM",
 		Long: `serve runs the gateway. Without NATS_URL the log is kept inside this process, in
 DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL events
-are published over HTTP only. Each of these is said once at start.
+are published over HTTP only. The start logs each of these once.
 
 SIGINT and SIGTERM stop it in order; a second SIGINT ends it at once. SIGHUP reads
 CONFIG_FILE and the certificate again, and applies LOG_LEVEL and the origins; it logs what

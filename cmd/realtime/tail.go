@@ -24,11 +24,11 @@ func newTail() *cobra.Command {
 		Use:   "tail JOB",
 		Short: "Print a job's events as they happen",
 		Long: `tail prints the newest events of a job and then each further one, a line each: the
-socket event's name, a tab, and its payload. It resumes by itself after a break. Of a job
-that has no events yet it says so on standard error, and waits.
+socket event's name, a tab, and its payload. It resumes by itself after a break. For a job
+without events it prints a note on standard error, and waits.
 
-Where tokens are on, give it one of a client with --token or REALTIME_TOKEN; the variable
-keeps it out of the list of processes.`,
+If the gateway requires tokens, give a client's token with --token or REALTIME_TOKEN; the
+variable keeps it out of the list of processes.`,
 		Example: `  realtime tail job-42
   realtime tail job-42 --since 0          # from the beginning
   realtime tail job-42 | jq -R 'split("\t")[1] | fromjson'`,
