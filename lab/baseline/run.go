@@ -44,7 +44,7 @@ type run struct {
 	opts     Options
 	cfg      Configuration
 	lab      *processes.Lab
-	dir      string // for what nobody keeps
+	dir      string // for files that are not kept
 	gateways []*processes.Process
 	results  []load.Result
 	summary  suite.Summary
@@ -171,14 +171,14 @@ func (r *run) log(line string) {
 	}
 }
 
-// restart starts the gateways anew with a stage's settings.
+// restart restarts the gateways with a stage's settings.
 func (r *run) restart(ctx context.Context, settings map[string]string) error {
 	for _, gateway := range r.gateways {
 		if gateway.Running() {
 			stopping, cancel := context.WithTimeout(ctx, stopTimeout)
 			err := gateway.Stop(stopping)
 			cancel()
-			if err != nil { // it has ended all the same, and the next stage begins anew
+			if err != nil { // it has ended, and the next stage starts it again
 				r.log(fmt.Sprintf("%s did not stop in order: %.300s", gateway.Name(), err))
 			}
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/address"
 )
 
-// ErrUnknownKey is matched when a configuration file has a key that nobody reads;
+// ErrUnknownKey is matched when a configuration file has an unknown key;
 // the error names those that are allowed.
 var ErrUnknownKey = errors.New("unknown key")
 

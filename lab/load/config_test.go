@@ -64,7 +64,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// What nobody reads is refused, and the error says what is allowed.
+// An unknown key is refused, and the error lists the known ones.
 func TestUnknownKeys(t *testing.T) {
 	t.Parallel()
 	tests := []struct{ text, names string }{

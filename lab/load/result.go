@@ -76,7 +76,7 @@ func (r *Result) Skip(format string, args ...any) {
 	r.Status, r.Reason = Skipped, fmt.Sprintf(format, args...)
 }
 
-// MustRun makes a scenario that was skipped one that failed, for whoever knows that
+// MustRun makes a scenario that was skipped one that failed, for a caller that knows that
 // the deployment has all that it is about.
 func (r *Result) MustRun() {
 	if r.Status == Skipped {

@@ -18,7 +18,7 @@
 // # Invariants
 //
 //   - A process keeps its address and its files across its lives. Ports are taken
-//     below the range of outgoing connections, so that nobody gets one by chance
+//     below the range of outgoing connections, so that no connection gets one by chance
 //     while the process is down.
 //   - [Lab.Close] ends every process that the lab started, by its process id,
 //     paused or not, and removes the folder unless it was told to keep it. On

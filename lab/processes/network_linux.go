@@ -15,7 +15,7 @@ import (
 const inside = "inside"
 
 // Network is a network namespace, joined to the machine's by a pair of links, whose
-// cable can be pulled: packets vanish then and nobody is told. What is dialled in it
+// cable can be pulled: packets vanish then without an error. What is dialled in it
 // reaches servers that listen on every interface at [Network.Addr]. Its methods may
 // be called concurrently.
 //

@@ -44,7 +44,7 @@ func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
 // Mute loses the answers from now on: the server gets and does what it is asked
-// to, and nobody hears of it.
+// to, and its client receives no answer.
 func (p *Proxy) Mute(mute bool) { p.mute.Store(mute) }
 
 // Break closes every connection. New ones are taken.

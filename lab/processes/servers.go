@@ -100,7 +100,7 @@ func (l *Lab) newNodes() ([]*node, error) {
 		env[prefix+"ROUTE_URL"] = "nats-route://" + route
 		env[prefix+"STORE"] = filepath.Join(l.cfg.Dir, fmt.Sprintf("nats-%d", i+1))
 		if i >= len(nodes) {
-			continue // its variables have to be there, and nobody answers
+			continue // its variables have to be set, and no server answers
 		}
 		file := fmt.Sprintf("nats-%d.conf", i+1)
 		if len(nodes) == 1 {

@@ -16,7 +16,7 @@ const maxSaid = 2000
 // whatever the command has left running: those live on. A Ctrl-C at the terminal does
 // not reach it.
 func Shell(ctx context.Context, command string) error {
-	// A file, because a pipe would be waited for until everybody who has it has ended.
+	// A file, because Wait would wait for a pipe until every process that has it has ended.
 	said, err := os.CreateTemp("", "realtime-shell-")
 	if err != nil {
 		return fmt.Errorf("%s: %w", command, err)

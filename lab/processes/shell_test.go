@@ -9,7 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// A command that leaves something running has ended all the same.
+// A command that leaves something running has ended.
 func TestShell(t *testing.T) {
 	t.Parallel()
 	note := filepath.Join(t.TempDir(), "pid")

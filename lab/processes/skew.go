@@ -46,7 +46,7 @@ var skewSeconds = func() (seconds int64) {
 
 // BuildSkewed builds the service with a time.Now that [SkewVariable] moves, into a
 // folder, and returns the program's path. The monotonic clock, and so every timer,
-// is as it was. All of the standard library is compiled anew for it, once on a
+// is as it was. The whole standard library is compiled again for it, once on a
 // machine, which takes minutes.
 func BuildSkewed(ctx context.Context, root, dir string) (string, error) {
 	if root == "" {

@@ -63,7 +63,7 @@ func TestDrillFiles(t *testing.T) {
 	}
 }
 
-// outside is what would make a browser ask somebody else.
+// outside is what would make a browser ask another server.
 var outside = regexp.MustCompile(`(?i)https?:|//[a-z]|src=|href=|url\(|@import|<script|<link|<iframe`)
 
 // The page works offline, runs nothing, and is well-formed, with a timeline and

@@ -37,7 +37,7 @@ type Result struct {
 	Measures  []Measure `json:"measures,omitempty"`
 	// Checks are what was made sure of before the fault.
 	Checks []Check `json:"checks,omitempty"`
-	// Timeline is what happened when; nil where nobody asked.
+	// Timeline is what happened when; nil where it was not asked for.
 	Timeline *Timeline `json:"timeline,omitempty"`
 }
 

@@ -20,7 +20,7 @@ type Counts struct {
 	Lost       int `json:"lost"`
 	Duplicated int `json:"duplicated"`
 	Reordered  int `json:"reordered"`
-	// Unknown are events that nobody published: numbers out of range.
+	// Unknown are events that were not published: numbers out of range.
 	Unknown int `json:"unknown"`
 }
 

@@ -61,7 +61,7 @@ func TestLedger(t *testing.T) {
 		{"stored twice", []delivery{{0, 5}, {1, 6}, {2, 9}, {0, 10}}, measure.Counts{Due: 3, Received: 3, Duplicated: 1}},
 		{"out of order", []delivery{{0, 5}, {2, 9}, {1, 6}}, measure.Counts{Due: 3, Received: 3, Reordered: 1}},
 		{"stored in another order", []delivery{{1, 5}, {0, 6}, {2, 9}}, measure.Counts{Due: 3, Received: 3}},
-		{"nobody's", []delivery{{0, 5}, {3, 6}, {-1, 7}}, measure.Counts{Due: 3, Received: 1, Lost: 2, Unknown: 2}},
+		{"not published", []delivery{{0, 5}, {3, 6}, {-1, 7}}, measure.Counts{Due: 3, Received: 1, Lost: 2, Unknown: 2}},
 	}
 	var all measure.Counts
 	for _, test := range tests {

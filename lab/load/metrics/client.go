@@ -100,7 +100,7 @@ type Process struct {
 	CPUSeconds  float64 `json:"cpuSeconds"`
 }
 
-// Process reads the Prometheus pages. A gateway without one is an error: whoever
+// Process reads the Prometheus pages. A gateway without one is an error: a caller that
 // can do without says so.
 func (c *Client) Process(ctx context.Context) (Process, error) {
 	var all Process

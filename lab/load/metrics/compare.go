@@ -37,7 +37,7 @@ func Load(path string) (Page, error) {
 }
 
 // Compare returns the values of two pages by key, what changed or, with all, every
-// one. A count that a page does not have is 0 there: a job that nobody follows.
+// one. A count that a page does not have is 0 there: a job without followers.
 func Compare(base, target Page, all bool) []Difference {
 	before, after := map[string]any{}, map[string]any{}
 	flatten(before, "", base.raw)

@@ -39,7 +39,7 @@ func serve(t *testing.T, page, prometheus string) string {
 }
 
 // The pages of several gateways are added up, limits are those of one, and keys
-// that nobody knows are kept.
+// that are unknown are kept.
 func TestPages(t *testing.T) {
 	t.Parallel()
 	gateways := []string{serve(t, page, prometheus), serve(t, page, prometheus)}
@@ -105,7 +105,7 @@ func TestBadPages(t *testing.T) {
 		}
 	}
 	if _, err := metrics.NewClient([]string{"http://127.0.0.1:1"}, "/m", "").Page(t.Context()); err == nil {
-		t.Error("nobody listens, and there is no error")
+		t.Error("no server listens, and there is no error")
 	}
 }
 

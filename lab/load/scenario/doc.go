@@ -14,7 +14,7 @@
 // # Invariants
 //
 //   - Jobs have random ids, so that runs do not see each other's events, and
-//     nobody else's.
+//     no other run's.
 //   - Every socket that a scenario opens is gone when it returns.
 //   - Events are due at times that are fixed before; latencies count from those.
 //

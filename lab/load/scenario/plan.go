@@ -56,7 +56,7 @@ func (p *plan) due(n int) time.Time { return p.started.Load().Add(time.Duration(
 func (p *plan) index(job, number int) int { return number*len(p.jobs) + job }
 
 // body returns the nth event as it is published. Its id says which one it is to
-// whoever gets it.
+// each receiver.
 func (p *plan) body(n int) (id string, body []byte, err error) {
 	job, number := p.jobs[n%len(p.jobs)], n/len(p.jobs)
 	event := map[string]any{"type": "loadtest", "occurredAt": messaging.FormatTime(time.Now()), "number": number}
@@ -96,7 +96,7 @@ func newBoard(p *plan, due int, began time.Time) *board {
 	return b
 }
 
-// post notes a first delivery, of the nth event, and its latency where somebody
+// post notes a first delivery, of the nth event, and its latency where a caller
 // wants it.
 func (b *board) post(n int, received time.Time, latency *measure.Latency) {
 	if latency != nil {

@@ -19,12 +19,12 @@ import (
 const (
 	// redisTimeout bounds one command, so that a dead connection is noticed soon.
 	redisTimeout = time.Second
-	// receiptTimeout is how soon an event that somebody heard is repeated first. It
+	// receiptTimeout is how soon an event that a subscriber received is repeated first. It
 	// doubles up to slowestRepeat, because repeats do not help a deployment that is
-	// behind. unheardPause is how soon one is repeated that nobody heard.
-	receiptTimeout = 250 * time.Millisecond
-	slowestRepeat  = 4 * time.Second
-	unheardPause   = 50 * time.Millisecond
+	// behind. unreceivedPause is how soon an event without a subscriber is repeated.
+	receiptTimeout  = 250 * time.Millisecond
+	slowestRepeat   = 4 * time.Second
+	unreceivedPause = 50 * time.Millisecond
 	// repeatTick is how often the producer looks for what to repeat.
 	repeatTick = 10 * time.Millisecond
 )
@@ -46,7 +46,7 @@ type producer struct {
 	waiting   map[string]*attempt
 	confirmed int
 	repeats   int
-	settled   chan struct{} // closed, and made anew, when nothing waits
+	settled   chan struct{} // closed and replaced when nothing waits
 }
 
 // attempt is an event without a receipt.
@@ -57,7 +57,7 @@ type attempt struct {
 	next time.Time     // when it is repeated
 }
 
-// newProducer starts one, which runs until close, and returns when it hears
+// newProducer starts one, which runs until close, and returns when it receives
 // receipts.
 func (t *trial) newProducer(ctx context.Context) (*producer, error) {
 	options, err := redisOptions(t.cfg.RedisURL)
@@ -72,8 +72,8 @@ func (t *trial) newProducer(ctx context.Context) (*producer, error) {
 		return nil, errors.Join(fmt.Errorf("redisUrl: %w", err), receipts.Close(), p.client.Close())
 	}
 	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
-	p.done.Go(func() { p.hear(ctx, receipts) }) // ends with ctx
-	p.done.Go(func() { p.repeat(ctx) })         // ends with ctx
+	p.done.Go(func() { p.receive(ctx, receipts) }) // ends with ctx
+	p.done.Go(func() { p.repeat(ctx) })            // ends with ctx
 	return p, nil
 }
 
@@ -94,15 +94,15 @@ func (p *producer) close() error {
 	return p.client.Close()
 }
 
-// hear takes receipts until ctx ends; the driver renews the subscription. What was
+// receive takes receipts until ctx ends; the driver renews the subscription. What was
 // missed meanwhile is repeated, and answered again.
-func (p *producer) hear(ctx context.Context, receipts *redis.PubSub) {
+func (p *producer) receive(ctx context.Context, receipts *redis.PubSub) {
 	abort := context.AfterFunc(ctx, func() { _ = receipts.Close() }) // ends the read under way
 	defer abort()
 	for ctx.Err() == nil {
 		message, err := receipts.ReceiveMessage(ctx)
 		if err != nil {
-			_ = wait.For(ctx, unheardPause)
+			_ = wait.For(ctx, unreceivedPause)
 			continue
 		}
 		if receipt, refusal, err := messaging.ReceiptKey("").Decode([]byte(message.Payload)); err == nil && refusal == nil {
@@ -149,11 +149,11 @@ func (p *producer) overdue(now time.Time) []*attempt {
 
 // send publishes once, and says when the next attempt is.
 func (p *producer) send(ctx context.Context, a *attempt) {
-	heard, err := p.client.Publish(ctx, messaging.EventsChannel, a.body).Result()
+	receivers, err := p.client.Publish(ctx, messaging.EventsChannel, a.body).Result()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err != nil || heard == 0 {
-		a.next = time.Now().Add(unheardPause)
+	if err != nil || receivers == 0 {
+		a.next = time.Now().Add(unreceivedPause)
 		return
 	}
 	a.next = time.Now().Add(a.wait)

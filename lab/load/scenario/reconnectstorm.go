@@ -27,7 +27,7 @@ var reconnectStorm = Scenario{
 }
 
 func runReconnectStorm(ctx context.Context, t *trial) error {
-	// One event for each job comes first, so that everybody has a cursor.
+	// One event for each job comes first, so that every client has a cursor.
 	first := max(t.opts.JobCount, 1)
 	p := newPlan(first, first+t.opts.EventCount, 0, t.opts.EventBytes)
 	all, err := t.gather(ctx, p, t.opts.ClientCount)
@@ -64,7 +64,7 @@ func runReconnectStorm(ctx context.Context, t *trial) error {
 	return t.storm(ctx, all)
 }
 
-// storm brings everybody back.
+// storm reconnects every client.
 func (t *trial) storm(ctx context.Context, all *crowd) error {
 	resumes, missed, began := measure.NewLatency(), all.board.missing.Load(), time.Now()
 	err := each(ctx, len(all.followers), stormAbreast, func(ctx context.Context, i int) error {
@@ -86,7 +86,7 @@ func (t *trial) storm(ctx context.Context, all *crowd) error {
 	d := resumes.Distribution()
 	r := t.result
 	r.Latency = &d
-	r.Check("everybody is back in time", d.Max < float64(t.opts.ReplayThresholdMs), fmt.Sprintf("less than %d ms", t.opts.ReplayThresholdMs), fmt.Sprintf("%.0f ms", d.Max))
+	r.Check("every client is back in time", d.Max < float64(t.opts.ReplayThresholdMs), fmt.Sprintf("less than %d ms", t.opts.ReplayThresholdMs), fmt.Sprintf("%.0f ms", d.Max))
 	r.Figure("resumeP50Ms", d.P50)
 	r.Figure("resumeP95Ms", d.P95)
 	r.Figure("resumeMaxMs", d.Max)

@@ -11,7 +11,7 @@ import (
 )
 
 // A server counts as restarted when another run of it answers: not when it goes on,
-// and not when nobody is there.
+// and not when no server answers.
 func TestARestartIsProved(t *testing.T) {
 	t.Parallel()
 	server := testkit.StartRedis(t, "--enable-debug-command", "yes")
@@ -34,6 +34,6 @@ func TestARestartIsProved(t *testing.T) {
 	}
 	trial.cfg.RedisURL = "redis://127.0.0.1:1"
 	if err := trial.restartRedis(ctx); err == nil {
-		t.Error("nobody is there, and it counts as restarted")
+		t.Error("no server answers, and it counts as restarted")
 	}
 }

@@ -17,7 +17,7 @@ type Scenario struct {
 	Name string
 	// Summary is one line about it.
 	Summary string
-	// Defaults are its options where nobody says otherwise.
+	// Defaults are its options unless configured otherwise.
 	Defaults load.Options
 	// heeds are the names of the options that it reads.
 	heeds []string
@@ -59,7 +59,7 @@ func (s Scenario) Heeds(key load.Key) bool { return slices.Contains(s.heeds, key
 // Env is what a scenario runs in.
 type Env struct {
 	Config load.Config
-	// Progress is told how far a step is; nil: nobody is. It is called
+	// Progress receives how far a step is; nil discards it. It is called
 	// concurrently, and must not block.
 	Progress func(step string, done, total int)
 	// RestartRedis restarts the Redis server and leaves it down for so long; nil:

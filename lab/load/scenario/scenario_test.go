@@ -85,7 +85,7 @@ func TestBrokenDeliveriesAreFound(t *testing.T) {
 				case name == "churn":
 					want = "every visit gets the whole history"
 				case name == "slow-clients" && x.drop > 0:
-					want = "the first half comes to everybody, the others get everything meanwhile, " + want
+					want = "the first half reaches every client, the others get everything meanwhile, " + want
 				}
 				fails(t, run(t, scenario.Env{Config: d.config(x.front(t, d.URL))}, name, func(o *load.Options) {
 					if soon(o); x.drop > 0 {
@@ -180,7 +180,7 @@ func TestResetIsSkippedWithoutAListOfConnections(t *testing.T) {
 // that: no clients, no events, a reset behind the last event.
 func TestNothingToDo(t *testing.T) {
 	t.Parallel()
-	env := scenario.Env{Config: load.DefaultConfig()} // nobody is asked
+	env := scenario.Env{Config: load.DefaultConfig()} // no server is asked
 	for _, test := range []struct {
 		scenario, reason string
 		change           func(*load.Options)
@@ -199,7 +199,7 @@ func TestNothingToDo(t *testing.T) {
 	}
 }
 
-// Nobody there fails a scenario, and does not hang it.
+// A scenario without a server fails, and does not hang.
 func TestNobodyThere(t *testing.T) {
 	t.Parallel()
 	cfg := load.DefaultConfig()
@@ -270,7 +270,7 @@ func TestOptionsAreHeeded(t *testing.T) {
 			}
 		}
 		if !heeded {
-			t.Errorf("nobody heeds %s", key.Name)
+			t.Errorf("no scenario uses %s", key.Name)
 		}
 	}
 }

@@ -62,7 +62,7 @@ func runSlowClients(ctx context.Context, t *trial) error {
 	if err := producer.publish(ctx, t, p, 0, half, nil); err != nil {
 		return err
 	}
-	if err := t.reaches(ctx, "the first half comes to everybody", all, half); err != nil {
+	if err := t.reaches(ctx, "the first half reaches every client", all, half); err != nil {
 		return err
 	}
 	for i, f := range all.followers {

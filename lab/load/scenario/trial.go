@@ -95,7 +95,7 @@ func (t *trial) progress(step string, done, total int) {
 	}
 }
 
-// newJob returns the id of a job that nobody else uses.
+// newJob returns the id of a job that no other run uses.
 func newJob() string { return "loadtest-" + rand.Text()[:12] }
 
 // dial opens a socket as the next one of the trial.
@@ -171,7 +171,7 @@ func (t *trial) leave() {
 	}
 }
 
-// forget leaves a socket to whoever closes it: a trial with very many does not keep
+// forget leaves the closing of a socket to the caller: a trial with very many does not keep
 // them all.
 func (t *trial) forget(s *socket.Socket) {
 	t.mu.Lock()

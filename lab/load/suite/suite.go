@@ -42,7 +42,7 @@ type Options struct {
 	NoSkips bool
 	// Budgets are checked beyond the scenarios' own checks.
 	Budgets load.Budgets
-	// Done is told of each result; nil: nobody is.
+	// Done receives each result; nil: results are only returned.
 	Done func(load.Result)
 }
 
