@@ -32,7 +32,7 @@ func (s *Store) Standing() error {
 	var why []error
 	for _, name := range []string{History, JobHeads} {
 		if err := s.standing.why[name]; err != nil {
-			why = append(why, fmt.Errorf("the projection %s does not proceed: %w", name, err))
+			why = append(why, fmt.Errorf("the projection %s stands still: %w", name, err))
 		}
 	}
 	return errors.Join(why...)
