@@ -8,7 +8,7 @@
 // names are no part of the project and are not read.
 //
 // The rules are data, in rules_test.go. A package without a rule is itself a
-// violation: whoever adds a folder decides there what it may depend on. The
+// violation: its author decides there what it may depend on. The
 // judgement is a pure function of the sources and the rules, and is tested
 // against made-up sources, one violation for each rule, so that a rule which
 // can no longer fail is noticed.

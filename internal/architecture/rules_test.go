@@ -49,7 +49,7 @@ type rule struct {
 	why     string
 }
 
-// rules is the direction of data as imports: messaging knows nobody, the four
+// rules is the direction of data as imports: messaging imports no other package, the four
 // parts that own a backend or a socket know only messaging, and internal/server
 // wires them. They bind code that ships; tests may reach for real servers.
 var rules = []rule{
@@ -150,7 +150,7 @@ var rules = []rule{
 	{
 		folder:  "operations/erasure",
 		project: []string{"messaging", "eventstore", "projections", "operations/deadletters", "internal/wait"},
-		why:     "an erasure works on what is stored, and knows nobody who serves it",
+		why:     "an erasure works on what is stored, and imports nothing that serves it",
 	},
 	{
 		folder:  "internal/cli",
@@ -159,7 +159,7 @@ var rules = []rule{
 	},
 	{
 		folder: "internal/wait",
-		why:    "waiting knows nobody",
+		why:    "waiting imports no other package",
 	},
 	{
 		folder:  "lab",

@@ -64,7 +64,7 @@ func runRedisOutage(ctx context.Context, t *faults.Trial, options Options) error
 	return t.ExpectMetric(ctx, gapsMetric, counted+1)
 }
 
-// gapsMetric counts how often a gateway could not hear what was published.
+// gapsMetric counts how often a gateway did not receive what was published.
 const gapsMetric = "realtime_ingest_gaps_total"
 
 // redisOf returns Redis: of a running system the operator's commands take it away, or

@@ -17,7 +17,7 @@ import (
 // Options say how a drill is run.
 type Options struct {
 	Scale Scale
-	// Running has the drill run on a system that somebody else has started; see
+	// Running has the drill run on a system that another program has started; see
 	// [Drill.Plan] for what it does to it. nil: on one of its own.
 	Running *Running
 	// Executable is the caller's own program: the gateway's and the others are looked for
@@ -30,7 +30,7 @@ type Options struct {
 	Keep bool
 	// Command is what was typed, for the report.
 	Command string
-	// Log is told how it goes, one line at a time; nil: nobody is.
+	// Log receives the progress, one line at a time; nil discards it.
 	Log func(line string)
 }
 
@@ -40,7 +40,7 @@ const (
 	trialTime    = 5 * time.Minute
 	settleTime   = 2 * time.Minute
 	timePerEvent = 10 * time.Millisecond
-	// runningTime is beside that, on a running system: nobody knows how large it is, and
+	// runningTime is beside that, on a running system: its size is unknown, and
 	// an interruption ends it well.
 	runningTime = 12 * time.Hour
 )

@@ -13,7 +13,7 @@ import (
 // start, or not with what was said. It tells what is missing. A retry does not help.
 var ErrThrowAwayOnly = errors.New("cannot be run on a running system")
 
-// Running is a system that somebody else has started, for a drill that is run on it.
+// Running is a system that another program has started, for a drill that is run on it.
 type Running struct {
 	faults.Running
 	// Down and Up are shell commands that take the part away which the drill is about,

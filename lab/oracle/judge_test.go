@@ -190,7 +190,7 @@ func TestVerdict(t *testing.T) {
 			j.Delivered("b", id(3), "job", 3, false)
 			j.Delivered("b", id(4), "job", 4, false)
 		}, figures(1, 0, 0, 0), "not delivered to b: job/2"},
-		{"a cursor that nobody noted, and a hole", func(j *oracle.Journal) {
+		{"a cursor that was not noted, and a hole", func(j *oracle.Journal) {
 			good(j, 4)
 			j.Delivered("b", id(2), "job", 2, false)
 			j.Delivered("b", id(4), "job", 4, false)
@@ -242,7 +242,7 @@ func TestVerdict(t *testing.T) {
 			j.Delivered("a", id(2), "job", 2, false)
 			j.Delivered("a", id(2), "job", 2, false)
 		}, figures(0, 1, 0, 0), "twice to a: job/2"},
-		{"again after a resume whose cursor nobody noted", func(j *oracle.Journal) {
+		{"again after a resume whose cursor was not noted", func(j *oracle.Journal) {
 			good(j, 3)
 			j.Delivered("a", id(2), "job", 2, true)
 			j.Delivered("a", id(3), "job", 3, false)
