@@ -6,11 +6,11 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// begin places a new subscription's cursor, once its room is open. From there on
-// the subscription reads like any other that is behind.
+// begin places the cursor of an opening subscription, once its room is open. After an error
+// it is called again.
 func (h *Hub) begin(ctx context.Context, sub *Subscription) error {
 	at := sub.room.place()
-	sub.epoch = at.epoch
+	sub.setEpoch(at.epoch)
 	sub.catchUp = catchUp{source: messaging.SourceNone}
 	var known bool
 	var err error
@@ -21,42 +21,42 @@ func (h *Hub) begin(ctx context.Context, sub *Subscription) error {
 		err = h.fresh(ctx, sub)
 	}
 	if err == nil {
-		sub.kept = at.kept
+		sub.toldKept = at.kept()
 	}
 	return err
 }
 
-// resume starts right after the position that the client named. It reports
-// false, after telling the client of the gap, when this life of the log never
-// gave that position out.
+// resume places the cursor at the position that the client named. It reports false, after
+// the client was told of the gap, when the log never gave out that position in its present
+// epoch.
 func (h *Hub) resume(ctx context.Context, sub *Subscription, at place) (known bool, err error) {
 	if known, err = h.gaveOut(ctx, sub, at); !known || err != nil {
 		return false, err
 	}
 	position := sub.start.Position
-	if position.Sequence < at.kept && sub.kept < at.kept {
-		h.gap(sub, position.Sequence, at.kept, messaging.GapErased)
-		position.Sequence = at.kept - 1
-		sub.start.Position.Sequence, sub.kept = position.Sequence, at.kept // told once
+	if kept := at.kept(); position.Sequence < kept && sub.toldKept < kept {
+		h.gap(sub, position.Sequence, kept, messaging.GapErased)
+		position.Sequence = kept - 1
+		sub.start.Position.Sequence, sub.toldKept = position.Sequence, kept // so that it is told once
 	}
 	if position.Sequence == 0 && !sub.start.Recovered {
-		// From the very beginning: what older writers left comes first.
-		if sub.older, err = h.history.oldest(ctx, sub.asker(), sub.room.jobID); err != nil {
+		// From the beginning: the documents of older writers are first.
+		if sub.reading.older, err = h.history.oldest(ctx, sub.asker(), sub.room.jobID); err != nil {
 			return false, err
 		}
 	}
 	sub.pass(position.Sequence)
 	sub.catchUp.from = position.Sequence
 	if at.first > position.Sequence+1 {
-		sub.readTo = at.first - 1
+		sub.reading.historyTo = at.first - 1
 	}
 	return true, nil
 }
 
-// gaveOut reports whether the position to resume from was given out in this life
-// of the log. As a rule the room knows, so that a crowd that comes back asks the
-// log nothing. A position ahead of the room's head may have been seen at another
-// gateway: only the log knows.
+// gaveOut reports whether the log gave out the position to resume from, in its present
+// epoch. The room's head answers that for most positions, so that a crowd that reconnects
+// sends the log no requests. A position above the head may come from another gateway, so
+// that the log has to be asked.
 func (h *Hub) gaveOut(ctx context.Context, sub *Subscription, at place) (bool, error) {
 	position := sub.start.Position
 	sameEpoch := position.Epoch == "" || position.Epoch == at.epoch
@@ -74,16 +74,16 @@ func (h *Hub) gaveOut(ctx context.Context, sub *Subscription, at place) (bool, e
 		return true, nil
 	}
 	h.gap(sub, position.Sequence, extent.First, messaging.GapEpoch)
-	sub.start.Resume = false // what follows may be tried again; the gap is told once
+	sub.start.Resume = false // so that the client is told once, whatever fails after this
 	return false, nil
 }
 
-// fresh starts with the newest events of the job, or, when nothing is stored,
-// with its last known status. Live events of a job without records do not wait for
-// either.
+// fresh places the cursor before the newest events of the job, or, when nothing is stored,
+// tells the client the last known status. Live events of a job without records wait for
+// neither.
 func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 	if events, ok := sub.room.newest(sub.start.Limit); ok && len(events) == sub.start.Limit {
-		sub.read(page{events: events, source: messaging.SourceMemory, through: events[len(events)-1].Sequence})
+		sub.takePage(page{events: events, source: messaging.SourceMemory, through: events[len(events)-1].Sequence})
 		sub.pass(events[0].Sequence - 1)
 		sub.catchUp.from = events[0].Sequence - 1
 		return nil
@@ -102,12 +102,12 @@ func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 			return err
 		}
 	}
-	sub.older = found.older
-	sub.read(found.first)
+	sub.reading.older = found.older
+	sub.takePage(found.first)
 	sub.pass(found.after)
 	sub.catchUp.from = found.after
 	if found.head > sub.room.place().head {
-		sub.readTo = found.head // the room knows nothing of it
+		sub.reading.historyTo = found.head // which the room was not told of yet
 	}
 	if found.status != nil {
 		sub.tell(messaging.EventJobStatus, found.status)
@@ -116,38 +116,38 @@ func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 	return nil
 }
 
-// caughtUp tells the client that what follows is live, and records the catch-up
-// for the metrics page. The room's mutex is held: no live event can come first.
+// caughtUp tells the client that what follows is live, and records the catch-up for the
+// metrics page. The room's mutex is held, so that no live event precedes the message.
 func (h *Hub) caughtUp(sub *Subscription) {
-	h.recordCatchUp(sub) // first, so that who was told finds it on the page
+	h.recordCatchUp(sub) // first, so that a client that was told finds it on the page
 	account := sub.catchUp
-	sub.sink.Reach(sub.room.jobID, sub.epoch, sub.cursor)
+	sub.sink.Reach(sub.room.jobID, sub.cursor.Epoch, sub.cursor.Sequence)
 	sub.sink.Send(messaging.EventCaughtUp, messaging.CaughtUp{
-		JobID: sub.room.jobID, From: account.from, To: sub.cursor, Replayed: account.replayed, Source: account.source,
-		Position: positionText(sub.epoch, sub.cursor),
+		JobID: sub.room.jobID, From: account.from, To: sub.cursor.Sequence, Replayed: account.replayed, Source: account.source,
+		Position: positionText(sub.cursor),
 	})
 }
 
-// standing tells a client that is live where it stands.
-func standing(jobID, epoch string, sequence uint64) messaging.CaughtUp {
+// standing returns what tells a live client its position.
+func standing(jobID string, at messaging.Position) messaging.CaughtUp {
 	return messaging.CaughtUp{
-		JobID: jobID, From: sequence, To: sequence, Source: messaging.SourceNone, Position: positionText(epoch, sequence),
+		JobID: jobID, From: at.Sequence, To: at.Sequence, Source: messaging.SourceNone, Position: positionText(at),
 	}
 }
 
-// positionText is a position as a client is told it, empty without an epoch: a bare
-// sequence would be taken for one of any life of the log.
-func positionText(epoch string, sequence uint64) string {
-	if epoch == "" {
+// positionText returns a position as clients are told it. It is empty without an epoch: a
+// bare sequence would count in any epoch.
+func positionText(at messaging.Position) string {
+	if at.Epoch == "" {
 		return ""
 	}
-	return messaging.Position{Epoch: epoch, Sequence: sequence}.String()
+	return at.String()
 }
 
-// gap tells the client which part of the history is gone.
+// gap tells the client which part of the history it does not get.
 func (h *Hub) gap(sub *Subscription, requested, firstAvailable uint64, reason messaging.GapReason) {
 	sub.tell(messaging.EventGap, messaging.Gap{
-		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: sub.epoch,
+		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: sub.cursor.Epoch,
 	})
 	h.metrics.gaps.WithLabelValues(string(reason)).Inc()
 }

@@ -11,10 +11,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErasureLease is for how long a hub that cannot ask goes by what it knew of
-// erasures. After that nothing is caught up from memory until it has asked: so that
-// much later than an erasure was noted, no hub shows what was erased, also one that
-// never heard of it.
+// ErasureLease is for how long a hub uses the erasures that it knows without asking for
+// newer ones. After that, catch-ups wait until it has asked: so that long after an erasure
+// was noted, no hub shows what was erased, not even one that no signal reached.
 const ErasureLease = 5 * time.Second
 
 // Erasure says that what a job had up to a position, and in earlier lives of the
@@ -24,14 +23,14 @@ type Erasure struct {
 	Through messaging.Position
 }
 
-// gone is what was erased of one job: of each epoch, up to where. Of several, because an
-// erasure of an earlier one may be noted as done after a restore has noted its own. It
-// is replaced, never changed.
-type gone []messaging.Position
+// erasedThrough is what was erased of one job: of each epoch, up to which sequence. There
+// may be several epochs, because an erasure of an earlier one may be noted as done after a
+// restore has noted its own. It is replaced, never changed.
+type erasedThrough []messaging.Position
 
 // kept returns the first sequence of an epoch that was not erased; 0 when nothing was.
-func (g gone) kept(epoch string) uint64 {
-	for _, through := range g {
+func (e erasedThrough) kept(epoch string) uint64 {
+	for _, through := range e {
 		if through.Epoch == epoch {
 			return through.Sequence + 1
 		}
@@ -39,24 +38,24 @@ func (g gone) kept(epoch string) uint64 {
 	return 0
 }
 
-// covers reports whether an event at a position was erased. What has no sequence was,
-// if anything ever was.
-func (g gone) covers(epoch string, sequence uint64) bool {
-	return len(g) > 0 && (sequence == 0 || sequence < g.kept(epoch))
+// covers reports whether an event at a position was erased. Once anything of the job was
+// erased, so was every event without a sequence.
+func (e erasedThrough) covers(epoch string, sequence uint64) bool {
+	return len(e) > 0 && (sequence == 0 || sequence < e.kept(epoch))
 }
 
-// includes reports whether nothing more was erased up to a position. Two erasures that
+// includes reports whether an erasure up to a position adds nothing. Two erasures that
 // run at once are noted in any order.
-func (g gone) includes(through messaging.Position) bool {
-	return through.Sequence < g.kept(through.Epoch)
+func (e erasedThrough) includes(through messaging.Position) bool {
+	return through.Sequence < e.kept(through.Epoch)
 }
 
-// with returns what is gone once it was erased up to a position, too.
-func (g gone) with(through messaging.Position) gone {
-	if g.includes(through) {
-		return g
+// with returns what was erased after an erasure up to a position.
+func (e erasedThrough) with(through messaging.Position) erasedThrough {
+	if e.includes(through) {
+		return e
 	}
-	more := slices.DeleteFunc(slices.Clone(g), func(known messaging.Position) bool { return known.Epoch == through.Epoch })
+	more := slices.DeleteFunc(slices.Clone(e), func(known messaging.Position) bool { return known.Epoch == through.Epoch })
 	return append(more, through)
 }
 
@@ -67,14 +66,15 @@ type Erasures interface {
 	Erased(ctx context.Context, after uint64) (erased []Erasure, newest uint64, err error)
 }
 
-// erased is what a hub knows of erasures.
+// erased is what a hub knows of erasures. It alone decides what was erased: rooms and
+// reads of the history ask it, and a subscription keeps only what its client was told.
 type erased struct {
 	source Erasures // nil: nothing is ever erased
 	signal chan struct{}
-	// byJob has what is gone of each job; replaced, never changed.
-	byJob atomic.Pointer[map[string]gone]
+	// byJob has what was erased of each job; replaced, never changed.
+	byJob atomic.Pointer[map[string]erasedThrough]
 
-	turn chan struct{} // whose turn it is to ask; guards newest
+	turn chan struct{} // held by the caller that asks; guards newest
 	// newest is the number up to which all is known.
 	newest uint64
 
@@ -85,7 +85,7 @@ type erased struct {
 
 func newErased() *erased {
 	e := &erased{signal: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
-	e.byJob.Store(&map[string]gone{})
+	e.byJob.Store(&map[string]erasedThrough{})
 	return e
 }
 
@@ -93,7 +93,7 @@ func newErased() *erased {
 // before [Hub.Run].
 func (h *Hub) HonourErasures(source Erasures) { h.erased.source = source }
 
-// ErasureNoted tells the hub that something may have been erased. It does not block.
+// ErasureNoted makes the hub ask what was erased. It does not block.
 func (h *Hub) ErasureNoted() {
 	select {
 	case h.erased.signal <- struct{}{}:
@@ -101,8 +101,8 @@ func (h *Hub) ErasureNoted() {
 	}
 }
 
-// of returns what is gone of a job, nil when nothing is.
-func (e *erased) of(jobID string) gone { return (*e.byJob.Load())[jobID] }
+// of returns what was erased of a job, nil when nothing was.
+func (e *erased) of(jobID string) erasedThrough { return (*e.byJob.Load())[jobID] }
 
 // covers reports whether a record was erased.
 func (e *erased) covers(record messaging.Record) bool {
@@ -115,8 +115,8 @@ func (e *erased) fresh() bool {
 	return time.Since(e.known) < ErasureLease
 }
 
-// knowErasures returns once all erasures are known that were noted an [ErasureLease]
-// ago; at once, as a rule.
+// knowErasures returns once all erasures are known that were noted more than an
+// [ErasureLease] ago. As a rule they are, and it returns at once.
 func (h *Hub) knowErasures(ctx context.Context) error {
 	if h.erased.source == nil || h.erased.fresh() {
 		return nil
@@ -124,9 +124,9 @@ func (h *Hub) knowErasures(ctx context.Context) error {
 	return h.learnErasures(ctx, false)
 }
 
-// learnErasures asks for what was erased, and makes the rooms forget it. One asks at
-// a time; the others go by its answer, unless they are to ask anew.
-func (h *Hub) learnErasures(ctx context.Context, anew bool) error {
+// learnErasures asks for what was erased, and makes the rooms forget it. One caller asks
+// at a time; the others use its answer, unless always is set.
+func (h *Hub) learnErasures(ctx context.Context, always bool) error {
 	e := h.erased
 	if e.source == nil {
 		return nil
@@ -137,7 +137,7 @@ func (h *Hub) learnErasures(ctx context.Context, anew bool) error {
 		return ctx.Err()
 	}
 	defer func() { <-e.turn }()
-	if !anew && e.fresh() {
+	if !always && e.fresh() {
 		return nil
 	}
 	asked := time.Now()
@@ -148,8 +148,9 @@ func (h *Hub) learnErasures(ctx context.Context, anew bool) error {
 		return err
 	}
 	if len(noted) > 0 {
-		// First for rooms that are yet to be made, then for those that are there.
+		// The record first: a room that is made from now on needs nothing to be dropped.
 		known := maps.Clone(*e.byJob.Load())
+		noted = slices.DeleteFunc(noted, func(erasure Erasure) bool { return known[erasure.JobID].includes(erasure.Through) })
 		for _, erasure := range noted {
 			known[erasure.JobID] = known[erasure.JobID].with(erasure.Through)
 		}
@@ -170,43 +171,37 @@ func (h *Hub) forgetErased(erasure Erasure) {
 	h.mu.RLock()
 	room := h.rooms[erasure.JobID]
 	h.mu.RUnlock()
-	if room != nil && room.erase(erasure.Through) {
+	if room != nil {
+		room.erase(erasure.Through)
 		h.logger.Info("a job was erased", "job", erasure.JobID, "sequence", erasure.Through.Sequence)
 	}
 }
 
-// erase forgets what was erased, and makes every subscription notice. It reports
-// false for what is known already.
-func (r *room) erase(through messaging.Position) bool {
+// erase drops what was erased, and makes every subscription read, so that its client is
+// told in its next turn.
+func (r *room) erase(through messaging.Position) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.gone.includes(through) {
-		return false
-	}
-	r.gone = r.gone.with(through)
 	if r.lookUp != nil {
-		r.lookUp = &lookUp{at: r.lookUp.at, limit: r.lookUp.limit} // what it had is gone
+		r.lookUp = &lookUp{at: r.lookUp.at, limit: r.lookUp.limit} // what it found was erased
 	}
-	if r.epoch != through.Epoch {
-		return true
+	if r.epoch == through.Epoch {
+		r.ring.forget(min(through.Sequence, r.head))
+		r.fallBackAll(stateReading)
 	}
-	r.ring.forget(min(through.Sequence, r.head))
-	r.fallBackAll()
-	return true
 }
 
-// noteErased moves the subscription past what was erased since its last turn. It
-// reports where the cursor was, and the first sequence that is not gone.
-func (s *Subscription) noteErased() (cursor, kept uint64, erased bool) {
-	s.room.mu.Lock()
-	defer s.room.mu.Unlock()
-	kept = s.room.gone.kept(s.epoch)
-	if !s.begun || kept <= s.kept {
+// passErased moves the cursor past what was erased and the client was not told of. It
+// returns the cursor's sequence before that, and the first one that was not erased. The
+// room's mutex is held.
+func (s *Subscription) passErased() (before, kept uint64, erased bool) {
+	kept = s.room.erased().kept(s.cursor.Epoch)
+	if kept <= s.toldKept {
 		return 0, 0, false
 	}
-	s.kept = kept
-	cursor = s.cursor
-	s.cursor = max(s.cursor, kept-1)
-	s.sink.Reach(s.room.jobID, s.epoch, s.cursor)
-	return cursor, kept, true
+	s.toldKept = kept
+	before = s.cursor.Sequence
+	s.moveTo(kept - 1)
+	s.sink.Reach(s.room.jobID, s.cursor.Epoch, s.cursor.Sequence)
+	return before, kept, true
 }

@@ -19,13 +19,13 @@ func (s *countingSink) Done() <-chan struct{}            { return nil }
 // FanOut returns what hands a job's records to n live subscriptions that cost
 // nothing themselves, and how many were handed over.
 func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed func() int) {
-	room := newRoom(jobID, nil)
+	room := newRoom(jobID, hub.erased)
 	room.open(Extent{First: 1}, 0, room.openedAt)
 	hub.rooms[jobID] = room
 	sinks := make([]countingSink, n)
 	for i := range sinks {
 		sub := &Subscription{room: room, sink: &sinks[i], reader: NewReader(hub, &sinks[i], "")}
-		room.enliven(sub)
+		room.join(sub)
 	}
 	return hub.Live, func() int {
 		sum := 0

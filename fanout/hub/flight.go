@@ -54,7 +54,7 @@ func share[T any](ctx context.Context, f *flights, by asker, key string, read fu
 		return result, joined.err
 	case <-ctx.Done():
 		err = ctx.Err()
-	case <-by.gone:
+	case <-by.done:
 		err = context.Canceled
 	}
 	f.abandon(key, joined)

@@ -65,13 +65,13 @@ type place struct {
 	// first is the room's, 0 without a room. Below it the job may have had records that
 	// the room never read.
 	first uint64
-	// kept is the first sequence of the epoch that was not erased; 0 when nothing was,
-	// and without a room.
-	kept uint64
-	// erased is set when something of the job was erased, in whichever epoch. Nothing
-	// without a sequence is shown then.
-	erased bool
+	// erased is what was erased of the job. Once anything was, in whichever epoch, nothing
+	// without a sequence is shown.
+	erased erasedThrough
 }
+
+// kept returns the first sequence of the epoch that was not erased; 0 when nothing was.
+func (p place) kept() uint64 { return p.erased.kept(p.epoch) }
 
 // after returns up to limit events of a job with a sequence above after.
 func (h *history) after(ctx context.Context, by asker, at place, after uint64, limit int) (page, error) {
@@ -170,10 +170,10 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		if span.Count > 0 {
 			found.after = span.First - 1
 		}
-		if at.kept > 0 {
-			found.after = max(found.after, at.kept-1)
+		if kept := at.kept(); kept > 0 {
+			found.after = max(found.after, kept-1)
 		}
-		if span.Count < limit && !at.erased {
+		if span.Count < limit && len(at.erased) == 0 {
 			names, known := room.olderNames(limit - span.Count)
 			if !known {
 				if names, err = h.findLegacy(ctx, at.jobID, limit-span.Count); err != nil {
@@ -182,7 +182,7 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			}
 			found.older = names
 		}
-		if len(found.older) == 0 && span.Count == 0 && at.kept == 0 { // else the status is of what was erased
+		if len(found.older) == 0 && span.Count == 0 && at.kept() == 0 { // else the status is of what was erased
 			found.status = h.lastStatus(ctx, at.jobID)
 		}
 		if span.Count < limit {

@@ -191,7 +191,7 @@ func (h *Hub) enter(jobID, client string) (*room, error) {
 	defer h.mu.Unlock()
 	target, found := h.rooms[jobID]
 	if !found {
-		target = newRoom(jobID, h.erased.of(jobID))
+		target = newRoom(jobID, h.erased)
 		before := h.leaving[jobID]
 		if !h.persist("room", func(ctx context.Context) { h.open(ctx, target, before, client) }) {
 			return nil, errStopped
@@ -334,7 +334,7 @@ func (h *Hub) Live(record messaging.Live) {
 	if room == nil {
 		return
 	}
-	switch room.hear(record, h.encode(record.Record)) {
+	switch room.receive(record, h.encode(record.Record)) {
 	case verdictRepair:
 		h.persist("repair", func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
 	case verdictCheck:

@@ -31,8 +31,8 @@ type asker struct {
 	// client is whom the slots are shared with fairly: the subject of a token, or a
 	// network address.
 	client string
-	// gone is closed when the answer is no longer wanted; nil: that never happens.
-	gone <-chan struct{}
+	// done is closed when the answer is no longer wanted; nil: it always is.
+	done <-chan struct{}
 }
 
 // lane hands out what clients share: the slots of one class, or bytes. Each entrant

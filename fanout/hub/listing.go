@@ -59,7 +59,9 @@ type Listed struct {
 }
 
 // Position returns where to go on from, as the client is told it.
-func (l Listed) Position() string { return positionText(l.Epoch, l.Through) }
+func (l Listed) Position() string {
+	return positionText(messaging.Position{Epoch: l.Epoch, Sequence: l.Through})
+}
 
 // miss notes a gap, unless one is noted already.
 func (l *Listed) miss(at place, requested, firstAvailable uint64, reason messaging.GapReason) {
@@ -125,8 +127,7 @@ func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 		return place{}, err
 	}
 	head, err := h.log.LastSequence(ctx, jobID)
-	gone := h.erased.of(jobID)
-	return place{jobID: jobID, epoch: extent.Epoch, head: head, kept: gone.kept(extent.Epoch), erased: len(gone) > 0}, err
+	return place{jobID: jobID, epoch: extent.Epoch, head: head, erased: h.erased.of(jobID)}, err
 }
 
 // list gives show the records that a query asks for, in its order, until limit
@@ -240,9 +241,9 @@ func (w *walk) read(ctx context.Context, read func(context.Context) ([]messaging
 func (w *walk) on(ctx context.Context) error {
 	after := w.query.Since.Sequence
 	w.found.Through = after
-	if w.at.kept > 0 && after < w.at.kept {
-		w.found.miss(w.at, after, w.at.kept, messaging.GapErased)
-		after = w.at.kept - 1
+	if kept := w.at.kept(); kept > 0 && after < kept {
+		w.found.miss(w.at, after, kept, messaging.GapErased)
+		after = kept - 1
 	}
 	for walked := 0; walked < maxWalk && !w.enough(); {
 		records, err := w.following(ctx, after)
@@ -350,7 +351,7 @@ func (w *walk) back(ctx context.Context) error {
 		for _, record := range slices.Backward(records) {
 			// Nothing that was erased is read beyond one page: it may be a long job, and the
 			// stores are busy with its removal.
-			if ended = record.Sequence < w.at.kept || oldest.ends(storedAt(record)); ended {
+			if ended = record.Sequence < w.at.kept() || oldest.ends(storedAt(record)); ended {
 				break
 			}
 			if err := w.hand(record); err != nil {
@@ -371,7 +372,7 @@ func (w *walk) back(ctx context.Context) error {
 
 // older shows what older writers left, newest first.
 func (w *walk) older(ctx context.Context) error {
-	if w.enough() || w.at.erased {
+	if w.enough() || len(w.at.erased) > 0 {
 		return nil
 	}
 	count := legacyEvents

@@ -97,13 +97,13 @@ func (r *room) remember(epoch string, answer *lookUp) bool {
 	if r.closed || epoch != r.epoch {
 		return false
 	}
-	if r.gone.kept(epoch) > 0 { // what was found may be of what was erased
+	if r.erased().kept(epoch) > 0 { // what was found may be of what was erased
 		answer.found.older, answer.found.status = nil, nil
 	}
 	r.lookUp = answer
 	for i := len(r.live) - 1; i >= 0; i-- {
 		if r.live[i].owed {
-			r.fallBack(r.live[i]) // puts one of those looked at already in place i
+			r.fallBack(r.live[i], stateReading) // puts one in place i that was looked at
 		}
 	}
 	return true
@@ -149,16 +149,16 @@ func (h *Hub) settle(sub *Subscription) {
 		return
 	}
 	sub.owed = false
-	found, panicked, untouched := r.lookUp.found, r.lookUp.panicked, r.head == 0 && sub.cursor == 0
+	found, panicked, untouched := r.lookUp.found, r.lookUp.panicked, r.head == 0 && sub.cursor.Sequence == 0
 	if found.head > r.head {
-		sub.readTo = found.head // the room knows nothing of it
+		sub.reading.historyTo = found.head // which the room was not told of yet
 	}
 	r.mu.Unlock()
 	if panicked {
 		sub.sink.Abort()
 		return
 	}
-	sub.older = found.older
+	sub.reading.older = found.older
 	if untouched && found.status != nil {
 		sub.tell(messaging.EventJobStatus, found.status)
 		sub.count(1, messaging.SourceAggregate)

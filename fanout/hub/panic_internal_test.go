@@ -54,11 +54,11 @@ func liveHub(t *testing.T, encoder Encoder, sinks ...Sink) (hub *Hub, publish fu
 	}
 	hub.crew.begin(t.Context())
 	t.Cleanup(hub.crew.end)
-	room := newRoom("job", nil)
+	room := newRoom("job", hub.erased)
 	room.open(Extent{First: 1}, 0, room.openedAt)
 	hub.rooms["job"] = room
 	for _, sink := range sinks {
-		room.enliven(&Subscription{room: room, sink: sink, reader: NewReader(hub, sink, ""), life: newLife()})
+		room.join(&Subscription{room: room, sink: sink, reader: NewReader(hub, sink, ""), life: newLife()})
 	}
 	var sequence uint64
 	return hub, func() {

@@ -73,7 +73,7 @@ func (r *Reader) next() *Subscription {
 func (r *Reader) run(ctx context.Context) {
 	defer r.hub.guard.Recover("reader", r.sink.Abort) // running stays set: nothing is read for the client any more
 	for sub := r.next(); sub != nil; sub = r.next() {
-		switch r.hub.advance(ctx, sub) {
+		switch r.hub.turn(ctx, sub) {
 		case outcomeReading:
 			r.add(sub)
 		case outcomeFull:

@@ -8,19 +8,19 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// repairCause says how it came out that a room had missed live records: the label
-// of a counter.
+// repairCause says what showed that a room had missed live records. It is the label of a
+// counter.
 type repairCause string
 
 const (
-	// causeDropped: a live record came whose predecessor had not.
+	// causeDropped: a live record arrived without its predecessor.
 	causeDropped repairCause = "dropped"
 	// causeOpening: records were stored while the room was being opened.
 	causeOpening repairCause = "opening"
 	// causeCheck: the routine comparison with the log, and nothing before it.
 	causeCheck repairCause = "check"
-	// These were looked for because the tail said that it may have missed something.
-	// The first stands also for a log that had not answered an earlier check.
+	// The tail reported that it may have missed records. The first one also stands for a
+	// check that is repeated because the log had not answered.
 	causeReconnect = repairCause(messaging.DisruptionReconnect)
 	causeOverflow  = repairCause(messaging.DisruptionOverflow)
 	causeEpoch     = repairCause(messaging.DisruptionEpoch)
@@ -28,12 +28,12 @@ const (
 
 var repairCauses = []repairCause{causeDropped, causeOpening, causeCheck, causeReconnect, causeOverflow, causeEpoch}
 
-// checkBatch is how many jobs one question to the log names.
+// checkBatch is how many jobs one request to the log names.
 const checkBatch = 128
 
-// repair reads what a room has missed from the log, until the room is level
-// again, or has closed. One goroutine a room runs it, between the room falling behind and being
-// level. No client notices, unless the log has lost what was missed.
+// repair reads what a room has missed from the log, until the room has all that it was
+// told of, or has closed. While a room is behind, one goroutine repairs it. Clients are
+// given the events late, and are told of a gap only when the log has removed some.
 func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 	ctx, release := room.life.within(ctx)
 	defer release()
@@ -51,7 +51,7 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 		}
 		lost := room.lost(first)
 		if lost && !doubted {
-			// A quiet job's room has an old head. The live record that proves
+			// The room of a quiet job has an old head. The live record that proves
 			// that nothing is missing may be on its way.
 			doubted = true
 			_ = wait.For(ctx, h.cfg.RetryInterval)
@@ -65,19 +65,19 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 		if !lost {
 			first = 0
 		}
-		room.take(epoch, read, first)
+		room.takeRepaired(epoch, read, first)
 		h.metrics.repaired.Add(float64(len(records)))
-		if max(after, lastSequence(records)) >= seen && room.level() {
+		if max(after, lastSequence(records)) >= seen && room.endRepair() {
 			return
 		}
 		if len(records) > 0 {
 			continue
 		}
-		// The tail heard of a record that a read does not find: a replica is
+		// The room was told of a record that a read does not find: a replica is
 		// behind, or the record has been removed since.
 		newest, err := h.log.LastSequence(ctx, room.jobID)
 		if err == nil && newest < seen {
-			room.forget(seen)
+			room.giveUp(seen)
 			continue
 		}
 		if err == nil {
@@ -87,9 +87,9 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 	}
 }
 
-// check compares rooms' heads with the log, in batches, and repairs those that
-// have missed something. It also notices a new life of the log. After an error
-// the rooms that are left have not been compared.
+// check compares rooms with the log, in batches, and repairs those that have missed
+// something. It also detects a new epoch of the log. After an error, the remaining rooms
+// have not been compared.
 func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error {
 	if len(rooms) == 0 {
 		return nil
@@ -122,21 +122,22 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 	return nil
 }
 
-// setEpoch notes the log's epoch. When the log has begun a new life since it was
-// last asked, every room is checked, and starts afresh there.
+// setEpoch notes the log's epoch. When it differs from the last one, every room is
+// checked, and restarts in the new one. The epochs of rooms decide: this one is for
+// clients whose room is not open yet.
 func (h *Hub) setEpoch(epoch string) {
 	h.mu.Lock()
 	was := h.epoch
 	h.epoch = epoch
 	h.mu.Unlock()
 	if was != "" && was != epoch {
-		h.logger.Warn("the log has begun a new epoch; every subscription starts afresh")
+		h.logger.Warn("the log has begun a new epoch; every subscription begins again")
 		h.Disrupted(messaging.DisruptionEpoch)
 	}
 }
 
-// learnEpoch asks for the epoch when the hub starts, so that the first client's
-// acknowledgement has it, too.
+// learnEpoch asks for the epoch when the hub starts, so that the acknowledgement of the
+// first client has it.
 func (h *Hub) learnEpoch(ctx context.Context) {
 	for tries := 0; ctx.Err() == nil; {
 		extent, err := h.log.Extent(ctx)
@@ -147,8 +148,8 @@ func (h *Hub) learnEpoch(ctx context.Context) {
 	}
 }
 
-// Epoch returns the log's epoch as it was last heard of; empty until the log has
-// answered once.
+// Epoch returns the log's epoch as of its last answer; empty until the log has answered
+// once.
 func (h *Hub) Epoch() string {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

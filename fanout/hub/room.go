@@ -8,15 +8,15 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// room is one followed job: its head, its recent events, and the subscriptions
-// that wait for more.
+// room is one followed job: its head, its recent events, and its live subscriptions.
 //
 // A room is itself a cursor over the log. It is level while each live record
 // follows on the last one; when one is missing it is behind, and a goroutine
 // reads the range from the log (see repair.go) before live records count again.
 type room struct {
-	jobID string
-	// opened is closed once head is known: from then on nothing is missed.
+	jobID    string
+	erasures *erased // the hub's
+	// opened is closed once head is known. From then on the room detects what it misses.
 	opened chan struct{}
 	// left is closed once the room has closed and the tail no longer follows it.
 	left chan struct{}
@@ -53,8 +53,6 @@ type room struct {
 	checked  time.Time
 	ring     ring
 	live     []*Subscription
-	// gone is what the room knows to be erased.
-	gone gone
 	// lookUp is the last look-up's answer, nil without one, and looking is set while
 	// one is under way.
 	lookUp  *lookUp
@@ -64,13 +62,18 @@ type room struct {
 	unrecorded bool
 }
 
-func newRoom(jobID string, known gone) *room {
-	return &room{jobID: jobID, opened: make(chan struct{}), left: make(chan struct{}), life: newLife(), behind: true, gone: known}
+func newRoom(jobID string, erasures *erased) *room {
+	return &room{
+		jobID: jobID, erasures: erasures, opened: make(chan struct{}), left: make(chan struct{}), life: newLife(), behind: true,
+	}
 }
 
-// open sets the head, once the tail follows the job. It reports whether live
-// records were heard of in between, so that the room has to be repaired. A room
-// that has closed stays so.
+// erased returns what was erased of the job.
+func (r *room) erased() erasedThrough { return r.erasures.of(r.jobID) }
+
+// open sets the head, once the tail follows the job. It reports whether newer live
+// records have been received, so that the room has to be repaired. A closed room stays
+// closed.
 func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -79,17 +82,17 @@ func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	}
 	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
 	r.ring.floor = head
-	r.advance(head)
+	r.moveHead(head)
 	r.behind = r.seen > head
 	close(r.opened)
 	return r.behind
 }
 
-// verdict says what a room has to have done after it heard a live record.
+// verdict says what has to be done for a room that has received a live record.
 type verdict int
 
 const (
-	// verdictNone: nothing; the record was handed on, or is being waited for.
+	// verdictNone: nothing; the record was handed on, or a repair will read it.
 	verdictNone verdict = iota
 	// verdictRepair: the room has just fallen behind.
 	verdictRepair
@@ -97,8 +100,8 @@ const (
 	verdictCheck
 )
 
-// hear takes a live record and its encoded event.
-func (r *room) hear(record messaging.Live, ev *Event) verdict {
+// receive takes a live record and its encoded event.
+func (r *room) receive(record messaging.Live, ev *Event) verdict {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -128,8 +131,8 @@ func (r *room) hear(record messaging.Live, ev *Event) verdict {
 // ev is nil for a record that no client can be shown: the head passes it. The
 // mutex is held.
 func (r *room) push(sequence uint64, ev *Event) {
-	r.advance(sequence)
-	if ev == nil || r.gone.covers(r.epoch, sequence) {
+	r.moveHead(sequence)
+	if ev == nil || r.erased().covers(r.epoch, sequence) {
 		return
 	}
 	r.ring.push(ev)
@@ -146,7 +149,7 @@ func (r *room) offerFrom(i int, ev *Event) (next int) {
 		if cause := recover(); cause != nil {
 			sub := r.live[i]
 			sub.reader.hub.guard.Note("live event", cause)
-			r.unlist(sub) // puts another subscription in place i
+			r.end(sub) // puts another subscription in place i
 			// In a goroutine, because the end of a client ends its subscriptions.
 			sub.reader.hub.crew.spawn(func(context.Context) { sub.sink.Abort() })
 			next = i
@@ -154,8 +157,8 @@ func (r *room) offerFrom(i int, ev *Event) (next int) {
 	}()
 	for i < len(r.live) {
 		sub := r.live[i]
-		if ev.Sequence <= sub.cursor {
-			i++ // it has this one from another gateway
+		if ev.Sequence <= sub.cursor.Sequence {
+			i++ // it was given the event by another gateway
 			continue
 		}
 		if sub.offer(ev) {
@@ -163,7 +166,7 @@ func (r *room) offerFrom(i int, ev *Event) (next int) {
 			continue
 		}
 		sub.reader.hub.metrics.fallBacks.Inc()
-		r.fallBack(sub) // puts another subscription in place i
+		r.fallBack(sub, stateReading) // puts another subscription in place i
 	}
 	return i
 }
@@ -180,8 +183,8 @@ func (r *room) learn(sequence uint64) {
 	r.seen = max(r.seen, sequence)
 }
 
-// advance moves the head. The mutex is held.
-func (r *room) advance(head uint64) {
+// moveHead moves the head. The mutex is held.
+func (r *room) moveHead(head uint64) {
 	r.head, r.next = head, 0
 	r.seen = max(r.seen, head)
 	switch {
@@ -192,36 +195,40 @@ func (r *room) advance(head uint64) {
 	}
 }
 
-// enliven makes a subscription live. The mutex is held.
-func (r *room) enliven(sub *Subscription) {
-	sub.live, sub.index = true, len(r.live)
+// join makes a subscription live. The mutex is held.
+func (r *room) join(sub *Subscription) {
+	sub.state, sub.index = stateLive, len(r.live)
 	r.live = append(r.live, sub)
 }
 
-// fallBack makes a live subscription a reading one. The mutex is held.
-func (r *room) fallBack(sub *Subscription) {
+// fallBack gives a live subscription back to its reader, in another state. The mutex is
+// held.
+func (r *room) fallBack(sub *Subscription, to state) {
 	r.unlist(sub)
+	sub.state = to
 	sub.reader.add(sub)
 }
 
-// unlist takes a subscription out of the live ones. The mutex is held.
-func (r *room) unlist(sub *Subscription) {
-	if !sub.live {
-		return
+// fallBackAll does so for every live subscription. The mutex is held.
+func (r *room) fallBackAll(to state) {
+	for len(r.live) > 0 {
+		r.fallBack(r.live[len(r.live)-1], to)
 	}
+}
+
+// unlist takes a live subscription out of the list of these. The mutex is held.
+func (r *room) unlist(sub *Subscription) {
 	last := len(r.live) - 1
 	r.live[sub.index] = r.live[last]
 	r.live[sub.index].index = sub.index
 	r.live[last] = nil
 	r.live = r.live[:last]
-	sub.live = false
 }
 
-// leave ends a subscription: nothing is handed to its sink any more.
-func (r *room) leave(sub *Subscription) {
-	sub.life.end()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	sub.ended = true
-	r.unlist(sub)
+// end ends a subscription: nothing is handed to its sink any more. The mutex is held.
+func (r *room) end(sub *Subscription) {
+	if sub.state == stateLive {
+		r.unlist(sub)
+	}
+	sub.state = stateEnded
 }

@@ -75,7 +75,7 @@ func (s *Subscription) repeats(ev *Event) bool {
 	if ev.Sequence == 0 && !ev.young || !before.take(ev) {
 		return false
 	}
-	if !s.live && !s.caught {
+	if s.state != stateLive && !s.caught {
 		s.catchUp.replayed-- // it was counted with its page
 	}
 	return true

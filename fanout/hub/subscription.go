@@ -6,12 +6,39 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Subscription is a cursor: one sink's place in one job.
+// state is where a subscription stands. All changes are made under the room's mutex:
 //
-// It is reading, until its cursor meets the room's head; then it turns live
-// under the room's mutex, and events are pushed to it. A sink without room makes
-// it read again. While it reads, its reader alone moves the cursor; while it is
-// live, the room does.
+//	from      to        by, and when
+//	–         opening   [Reader.Subscribe]
+//	opening   reading   [Hub.turn]: begin has placed the cursor
+//	reading   live      [Hub.join]: the ring has every event after the cursor
+//	live      reading   [room.fallBack]: the sink is full, the log has removed records, some
+//	                    were erased, or a look-up that the subscription is owed was answered
+//	live      renewing  [room.restart]: the log has begun a new epoch
+//	reading   renewing  [Subscription.observe]: the room's epoch is not the cursor's
+//	renewing  opening   [Subscription.observe]: it is to resume from the old cursor
+//	any       ended     [room.end]: the client has unsubscribed or gone
+type state int
+
+const (
+	// stateOpening: start says where the client asked to begin. The reader has the
+	// subscription, and waits for the room to open.
+	stateOpening state = iota
+	// stateReading: the cursor lies behind the room's head, and reading has what is under
+	// way. The reader has the subscription.
+	stateReading
+	// stateLive: the room pushes events to the sink, and index is the place in its list.
+	// The cursor is the room's head but for records that no client is shown.
+	stateLive
+	// stateRenewing: the cursor counts in an earlier epoch of the log. The reader has the
+	// subscription, until its next turn.
+	stateRenewing
+	// stateEnded: nothing is handed to the sink any more.
+	stateEnded
+)
+
+// Subscription is a cursor: one sink's place in one job. Its [state] says who moves the
+// cursor: the reader, or, while it is live, the room.
 type Subscription struct {
 	room   *room
 	sink   Sink
@@ -19,63 +46,64 @@ type Subscription struct {
 	// life ends when the subscription does, and what is read for it with it.
 	life life
 
-	// cursor is the sequence up to which every event of the job was handed to
-	// the sink, or was never due to it. It is written under the room's mutex.
-	cursor uint64
-	// live, index and ended are guarded by the room's mutex. index is the place
-	// in room.live.
-	live  bool
-	index int
-	ended bool
-	// owed is set while the room's look-up has not been answered whose answer is due to
-	// the subscription. It is guarded by the room's mutex, too.
+	// The fields up to the blank line are guarded by the room's mutex. The reader alone
+	// changes the cursor of a subscription that it has, and reads it without the mutex.
+	state state
+	// cursor is the position up to which every event of the job was handed to the sink, or
+	// is not due to it. Its epoch is the room's when the subscription began.
+	cursor messaging.Position
+	index  int // in room.live
+	// owed is set until the room's look-up is answered, if the answer is due to the
+	// subscription.
 	owed bool
-	// documents are young ones without a sequence that the sink was given, and records
-	// those that it was given while the subscription was owed a look-up. Both are
-	// guarded by the room's mutex, too.
+	// caught is set once the client was told that it has caught up.
+	caught bool
+	// documents are the contents of young documents without a sequence that the sink was
+	// given, and records those of records that it was given while owed was set.
 	documents, records shown
 
-	// The rest belongs to the reader.
-	start Start
-	begun bool
-	// epoch is the life of the log in which the subscription began.
-	epoch string
-	// readTo is set for a cursor from before the log's first record, and for a first
-	// page that ends past the room's head: up to there the history may have events
-	// that the room knows nothing of.
-	readTo uint64
-	page   []*Event // read, not yet handed over
-	// older names what older writers left and is due before everything else, at most
-	// legacyEvents documents.
-	older []string
-	// limit is how many events the next page has at most; 0 stands for the first.
-	limit int
-	// through is where the cursor is once page has been handed over.
+	// The fields below belong to the reader.
+	start   Start
+	reading reading
+	// toldKept is the first sequence of the cursor's epoch that was not erased, as far as
+	// the client was told; 0 for nothing.
+	toldKept uint64
+	catchUp  catchUp
+}
+
+// reading is what is under way for a subscription that reads.
+type reading struct {
+	// page was read and not handed over yet, and through is where the cursor is after it.
+	page    []*Event
 	through uint64
-	// failures counts the turns in a row that the log did not answer.
+	// older names documents of older writers, which are due before everything else: at
+	// most legacyEvents.
+	older []string
+	// historyTo is a sequence up to which the history may have events that the room does
+	// not know of: for a cursor from before the log's first record, and for a first page
+	// that ends past the room's head. The ring serves only cursors from there on.
+	historyTo uint64
+	// limit is how many events the next page has at most; 0 stands for the first page.
+	limit int
+	// failures counts the failed turns in a row.
 	failures int
-	// kept is the first sequence of the epoch that was not erased, as far as the
-	// subscription has been told; 0 for nothing.
-	kept    uint64
-	caught  bool
-	catchUp catchUp
 }
 
 // Start says from where a subscription catches up.
 type Start struct {
-	// Resume is set when the client named a position: everything after it is due
-	// to it. Otherwise it gets the newest Limit events.
+	// Resume is set when the client named a position: everything after Position is due to
+	// the client. Otherwise the newest Limit events are.
 	Resume   bool
 	Position messaging.Position
 	Limit    int
 	// Recovered is set when the position is from a recovered session: documents
 	// without a sequence were handed over then.
 	Recovered bool
-	// Asked is when the client did.
+	// Asked is when the client subscribed.
 	Asked time.Time
 }
 
-// catchUp is the account of a subscription's first way to the head.
+// catchUp is the account of a subscription's first catch-up.
 type catchUp struct {
 	from     uint64
 	replayed int
@@ -84,70 +112,125 @@ type catchUp struct {
 
 // End ends the subscription: nothing more is handed to its sink.
 func (s *Subscription) End() {
-	s.room.leave(s)
+	s.life.end()
+	s.room.mu.Lock()
+	s.room.end(s)
+	s.room.mu.Unlock()
 	s.reader.remove(s)
 	s.reader.hub.exit(s.room)
 }
 
-// Affirm tells a client that subscribed again where it stands, if it is live;
-// otherwise its catch-up is still under way and will say so itself.
+// Affirm tells a client that subscribed again its position, if the subscription is live.
+// Otherwise the end of the catch-up tells it.
 func (s *Subscription) Affirm() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	if s.live {
-		s.sink.Send(messaging.EventCaughtUp, standing(s.room.jobID, s.epoch, s.cursor))
+	if s.state == stateLive {
+		s.sink.Send(messaging.EventCaughtUp, standing(s.room.jobID, s.cursor))
 	}
 }
 
-// tell sends a control event, unless the subscription has ended: after an
-// unsubscribe was answered, nothing of the job may follow.
+// tell sends a control event, unless the subscription has ended: nothing of the job may
+// follow the answer to an unsubscribe.
 func (s *Subscription) tell(name string, payload any) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	if !s.ended {
+	if s.state != stateEnded {
 		s.sink.Send(name, payload)
 	}
 }
 
-// offer hands an event to the sink, unless that was given it in its other form, and
-// moves the cursor on. It reports false when the sink has no room; nothing lies between
-// the cursor and the event then, and the cursor says so. The room's mutex is held.
+// offer hands an event to the sink, unless the sink was given its content in the other
+// form, and moves the cursor to it. It reports false when the sink has no room; the cursor
+// is then right before the event. The room's mutex is held.
 func (s *Subscription) offer(ev *Event) bool {
 	if s.repeats(ev) {
-		s.cursor = max(s.cursor, ev.Sequence)
+		s.moveTo(ev.Sequence)
 		if ev.Sequence > 0 && s.caught {
 			// Otherwise the client would resume before the record, and be given it.
-			s.sink.Stand(s.epoch, standing(s.room.jobID, s.epoch, ev.Sequence))
+			at := messaging.Position{Epoch: s.cursor.Epoch, Sequence: ev.Sequence}
+			s.sink.Stand(at.Epoch, standing(s.room.jobID, at))
 		}
 		return true
 	}
 	if s.sink.Offer(ev) {
-		s.cursor = max(s.cursor, ev.Sequence)
+		s.moveTo(ev.Sequence)
 		s.note(ev)
 		return true
 	}
 	if ev.Sequence > 0 {
-		s.cursor = max(s.cursor, ev.Sequence-1)
+		s.moveTo(ev.Sequence - 1)
 	}
 	return false
 }
 
-// read takes a page that was read for the subscription, to be handed over.
-func (s *Subscription) read(p page) {
-	s.page, s.through = p.events, p.through
+// moveTo moves the cursor to a sequence, never back. The room's mutex is held.
+func (s *Subscription) moveTo(sequence uint64) {
+	s.cursor.Sequence = max(s.cursor.Sequence, sequence)
+}
+
+// pass moves the cursor over what is not due to the client, or does not exist.
+func (s *Subscription) pass(sequence uint64) {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	s.moveTo(sequence)
+}
+
+// observe is the first step of a turn: it returns the state in which the reader has the
+// subscription, after the changes that the room's own have led to. erased is set, with the
+// cursor's sequence before and the first sequence that was not erased, when the client has
+// to be told of an erasure.
+func (s *Subscription) observe() (now state, before, kept uint64, erased bool) {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if s.state == stateReading && s.cursor.Epoch != s.room.epoch {
+		s.state = stateRenewing
+	}
+	switch s.state {
+	case stateReading:
+		before, kept, erased = s.passErased()
+	case stateRenewing:
+		s.start = Start{Resume: true, Position: s.cursor, Limit: s.start.Limit, Asked: time.Now()}
+		s.cursor, s.toldKept, s.owed = messaging.Position{}, 0, false
+		s.reading = reading{limit: s.reading.limit, failures: s.reading.failures}
+		s.caught, s.catchUp, s.records = false, catchUp{}, shown{}
+		s.state = stateOpening
+	}
+	return s.state, before, kept, erased
+}
+
+// setEpoch sets the epoch in which the cursor will count.
+func (s *Subscription) setEpoch(epoch string) {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	s.cursor = messaging.Position{Epoch: epoch}
+}
+
+// begun says that the cursor has been placed.
+func (s *Subscription) begun() {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	if s.state == stateOpening {
+		s.state = stateReading
+	}
+}
+
+// takePage takes a page that was read for the subscription, to be handed over.
+func (s *Subscription) takePage(p page) {
+	s.reading.page, s.reading.through = p.events, p.through
 	s.fit(p.events)
 	if len(p.events) > 0 {
 		s.count(len(p.events), p.source)
 	}
 }
 
-// asker is for whom the subscription's next read is.
+// asker returns for whom the subscription's next read is.
 func (s *Subscription) asker() asker {
 	class := classPage
-	if s.limit == 0 {
+	if s.reading.limit == 0 {
 		class = classFirst
 	}
-	return asker{class: class, client: s.reader.client, gone: s.sink.Done()}
+	return asker{class: class, client: s.reader.client, done: s.sink.Done()}
 }
 
 // firstPage is how many events the first page has at most.
@@ -158,8 +241,8 @@ func (s *Subscription) firstPage() int {
 	return min(s.start.Limit, maxPageEvents)
 }
 
-// The bounds of one page: it begins small, unless it is known how many events are
-// due, and grows to what fills a socket's queue about once.
+// The bounds of one page. The first one is small, unless it is known how many events are
+// due; later ones grow to about the size of a socket's queue.
 const (
 	firstPageEvents = 32
 	maxPageEvents   = 250
@@ -175,69 +258,45 @@ func (s *Subscription) fit(events []*Event) {
 	for _, ev := range events {
 		total += ev.Wire.Size()
 	}
-	s.limit = min(max(pageBytes*len(events)/total, 1), maxPageEvents)
+	s.reading.limit = min(max(pageBytes*len(events)/total, 1), maxPageEvents)
 }
 
 // flush hands the rest of the page to the sink. It reports whether the sink is
 // full.
 func (s *Subscription) flush() (full bool) {
-	for len(s.page) > 0 {
-		if !s.hand(s.page[0]) {
+	for len(s.reading.page) > 0 {
+		if !s.hand(s.reading.page[0]) {
 			s.shed()
 			return true
 		}
-		s.page = s.page[1:]
+		s.reading.page = s.reading.page[1:]
 	}
-	s.pass(s.through)
-	s.page, s.through = nil, 0
+	s.pass(s.reading.through)
+	s.reading.page, s.reading.through = nil, 0
 	return false
 }
 
-// shed lets go of the rest of a page that the sink has no room for, so that a
-// client that takes nothing holds no memory: it is read again from the cursor.
-// Documents without a sequence cannot be, and stay.
+// shed drops the rest of a page that the sink has no room for, so that a client that
+// takes nothing holds no memory: it is read again from the cursor. Documents without a
+// sequence cannot be read from there, and stay.
 func (s *Subscription) shed() {
-	if s.page[0].Sequence == 0 {
+	if s.reading.page[0].Sequence == 0 {
 		return
 	}
 	if !s.caught {
-		s.catchUp.replayed -= len(s.page)
+		s.catchUp.replayed -= len(s.reading.page)
 	}
-	s.page, s.through = nil, 0
+	s.reading.page, s.reading.through = nil, 0
 }
 
-// hand gives one event of a page to the sink. It reports whether the sink took
-// it, or need not get it.
+// hand gives one event of a page to the sink. It reports false when the sink has no room.
 func (s *Subscription) hand(ev *Event) bool {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
-	if s.ended || ev.Sequence > 0 && ev.Sequence <= s.cursor || s.room.gone.covers(s.epoch, ev.Sequence) {
+	if s.state == stateEnded || ev.Sequence > 0 && ev.Sequence <= s.cursor.Sequence || s.room.erased().covers(s.cursor.Epoch, ev.Sequence) {
 		return true
 	}
 	return s.offer(ev)
-}
-
-// pass moves the cursor over what is not there to be handed over.
-func (s *Subscription) pass(sequence uint64) {
-	s.room.mu.Lock()
-	defer s.room.mu.Unlock()
-	s.cursor = max(s.cursor, sequence)
-}
-
-// renew makes the subscription begin again when the log has begun a new life: as
-// one that resumes from where it was in the old life.
-func (s *Subscription) renew() {
-	s.room.mu.Lock()
-	defer s.room.mu.Unlock()
-	if !s.begun || s.epoch == s.room.epoch {
-		return
-	}
-	s.start = Start{
-		Resume: true, Position: messaging.Position{Epoch: s.epoch, Sequence: s.cursor},
-		Limit: s.start.Limit, Asked: time.Now(),
-	}
-	s.cursor, s.kept, s.readTo, s.page, s.older, s.through, s.owed = 0, 0, 0, nil, nil, 0, false
-	s.begun, s.caught, s.catchUp, s.records = false, false, catchUp{}, shown{}
 }
 
 // distances orders the sources by how far away they are.
@@ -245,9 +304,9 @@ var distances = map[messaging.Source]int{
 	messaging.SourceNone: 0, messaging.SourceMemory: 1, messaging.SourceMongoDB: 2, messaging.SourceLog: 3, messaging.SourceAggregate: 4,
 }
 
-// count adds n replayed events to the account of the first catch-up, which names
-// the furthest source used. Later ones are a slow client's, and no client is
-// told of them.
+// count adds n replayed events to the account of the first catch-up, which names the
+// furthest source used. Later catch-ups are those of slow clients, and clients are not told
+// of them.
 func (s *Subscription) count(n int, source messaging.Source) {
 	if s.caught {
 		return

@@ -2,14 +2,14 @@ package hub
 
 import "time"
 
-// The methods here keep a room level with the log: what it has missed, what a
-// repair brings, and what a check finds.
+// The methods here compare a room with the log: what it has missed, what a repair has
+// read, and what a check has found.
 
 // place returns where the room's job is in the log.
 func (r *room) place() place {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first, kept: r.gone.kept(r.epoch), erased: len(r.gone) > 0}
+	return place{jobID: r.jobID, epoch: r.epoch, head: r.head, first: r.first, erased: r.erased()}
 }
 
 // newest returns the newest limit events, if the ring has them.
@@ -50,12 +50,12 @@ type repaired struct {
 	event    *Event // nil when no client can be shown it
 }
 
-// take hands on what a repair has read. What was read from an earlier life of
+// takeRepaired hands on what a repair has read. What was read from an earlier epoch of
 // the log is dropped.
 //
 // With first set, records before that sequence have been removed from the log, or
 // may have been.
-func (r *room) take(epoch string, records []repaired, first uint64) {
+func (r *room) takeRepaired(epoch string, records []repaired, first uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || epoch != r.epoch {
@@ -71,23 +71,24 @@ func (r *room) take(epoch string, records []repaired, first uint64) {
 	}
 }
 
-// miss notes that the log has removed records before a sequence that the room has not
-// read, or may have. No live subscription may pass over that unsaid: they read, and so
-// do those that are about to turn live, until they know. What MongoDB answered earlier
-// about the job says nothing of these records. The mutex is held.
+// miss notes that the log has removed records, or may have, that lie before a sequence
+// and that the room has not read. Live subscriptions read again, and reading ones do not
+// turn live from the ring, so that each client is given these records from MongoDB, or is
+// told of the gap. What MongoDB answered earlier about the job says nothing of these
+// records. The mutex is held.
 func (r *room) miss(first uint64) {
-	// Not from the head on: MongoDB may have a part of what is gone, and who has
-	// read that far must read on.
+	// The floor is not the head: MongoDB may have a part of the removed records, and a
+	// subscription that has read that part has to read on.
 	r.ring = ring{floor: max(r.ring.floor, first-1)}
 	r.first, r.unrecorded = max(r.first, first), false
 	if r.lookUp != nil {
-		r.lookUp.at = time.Time{} // serves those alone who wait for it
+		r.lookUp.at = time.Time{} // for the subscriptions that wait for it, and no others
 	}
-	r.fallBackAll()
+	r.fallBackAll(stateReading)
 }
 
-// level ends a repair, unless more has been heard of meanwhile.
-func (r *room) level() bool {
+// endRepair ends a repair, unless the room was told of a newer record meanwhile.
+func (r *room) endRepair() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen > r.head {
@@ -97,18 +98,18 @@ func (r *room) level() bool {
 	return true
 }
 
-// forget gives up a sequence that was heard of but is no longer in the log.
-func (r *room) forget(seen uint64) {
+// giveUp stops waiting for a record that the room was told of and the log has removed.
+func (r *room) giveUp(seen uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.seen == seen {
 		r.miss(seen + 1)
 		r.seen = r.head
-		r.advance(r.head)
+		r.moveHead(r.head)
 	}
 }
 
-// compare holds the room against what the log has, and the job's last sequence
+// compare compares the room with the log's extent, and with the job's last sequence
 // there. It reports whether the room has just fallen behind and needs a repair.
 func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 	r.mu.Lock()
@@ -130,21 +131,14 @@ func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 	return fellBehind
 }
 
-// restart moves the room to a new life of the log. Its subscriptions begin
-// anew, each in its reader. The mutex is held.
+// restart moves the room to a new epoch of the log. Each subscription begins again in
+// its reader. The mutex is held.
 func (r *room) restart(extent Extent, head uint64) {
 	r.epoch, r.first = extent.Epoch, extent.First
 	r.seen = head
-	r.advance(head)
+	r.moveHead(head)
 	r.ring, r.lookUp, r.unrecorded = ring{floor: head}, nil, false
-	r.fallBackAll()
-}
-
-// fallBackAll makes every live subscription a reading one. The mutex is held.
-func (r *room) fallBackAll() {
-	for len(r.live) > 0 {
-		r.fallBack(r.live[len(r.live)-1])
-	}
+	r.fallBackAll(stateRenewing)
 }
 
 // due reports whether the room is open and to be checked: at the zero time
