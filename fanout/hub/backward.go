@@ -8,24 +8,23 @@ import (
 
 // backward reads a job's records from the newest to the oldest, a page at a time.
 //
-// MongoDB is read in that direction. JetStream is not: there the records that are
-// wanted are located and read through once, oldest first, to learn where their pages
-// begin. The last page is kept from that, the others are read once more when it is
-// their turn. So one page is held, and as a rule there is only one.
+// MongoDB can be read in that direction. JetStream cannot: there the records are located
+// and read once, oldest first, to find where their pages begin. The last of these pages is
+// returned, and the others are read again in their turn. So one page is held, and usually
+// there is only one.
 type backward struct {
 	*walk
-	before uint64 // what was read so far begins there
-	// parts are pages of the log that are yet to be read, the next one last: one for
-	// each page of what was asked for.
+	before uint64 // the sequence of the oldest record returned so far
+	// parts are the pages of the log that have to be read again, the next one last.
 	parts []part
 	ended bool
 }
 
-// part is a page of the log: what follows a sequence, through another.
+// part is a page of the log: the records after one sequence, up to another.
 type part struct{ after, through uint64 }
 
-// next returns the newest of the records that were not returned yet, oldest first: a
-// page of at most limit of them; none at the end.
+// next returns the newest records that were not returned yet, at most limit and oldest
+// first; none at the end.
 func (b *backward) next(ctx context.Context, limit int) (records []messaging.Record, err error) {
 	switch last := len(b.parts) - 1; {
 	case last >= 0:
@@ -45,7 +44,7 @@ func (b *backward) next(ctx context.Context, limit int) (records []messaging.Rec
 	return records, nil
 }
 
-// projected reads a page of MongoDB; none when the log has to answer.
+// projected reads a page from MongoDB; none when the log has to be read.
 func (b *backward) projected(ctx context.Context, limit int) (records []messaging.Record, err error) {
 	records, err = b.walk.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
 		if page, ok := b.h.projectedBefore(ctx, b.at, b.before, limit); ok {
@@ -57,17 +56,17 @@ func (b *backward) projected(ctx context.Context, limit int) (records []messagin
 	case len(records) > 0:
 		b.ended = len(records) < limit && bodyBytes(records) < sourcePageBytes
 	case b.at.head == 0:
-		b.ended = true // the log has nothing of the job
+		b.ended = true // the log has no records of the job
 	}
 	return records, err
 }
 
-// maxSurveys bounds how often pages are looked for among messages of the log that
-// are no records.
+// maxSurveys bounds the spans that are read without finding a record: the messages there
+// may not be records.
 const maxSurveys = 8
 
-// survey locates the newest limit records in the log, reads through them and returns
-// the last page.
+// survey locates the newest limit records in the log, reads them, and returns the last
+// page.
 func (b *backward) survey(ctx context.Context, limit int) (records []messaging.Record, err error) {
 	for range maxSurveys {
 		var span messaging.Span
@@ -91,7 +90,7 @@ func (b *backward) survey(ctx context.Context, limit int) (records []messaging.R
 	return nil, nil
 }
 
-// readThrough notes where the pages of a span begin, and returns the last one.
+// readThrough reads a span, notes where its pages begin, and returns the last one.
 func (b *backward) readThrough(ctx context.Context, span messaging.Span) (records []messaging.Record, err error) {
 	for after := span.First - 1; after < span.Last; {
 		page, err := b.page(ctx, part{after: after, through: span.Last})

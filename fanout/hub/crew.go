@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// crew starts the goroutines of a hub, and waits for them. Those that are asked
-// for before the hub runs start when it does.
+// crew starts the goroutines of a hub, and waits for them. Those that are requested
+// before the hub runs start when it does.
 //
-// Its mutex is the innermost of the package, so that a goroutine can be started
-// under any other.
+// Its mutex is the innermost of the package, so that a goroutine can be started while
+// any other is held.
 type crew struct {
 	mu sync.Mutex // guards the fields below, and starts against the wait
-	// ctx ends with the run. It is kept because goroutines are started by whoever
-	// finds the work: a live record, a client's request. Nil while not running.
+	// ctx ends with the run. It is stored because live records and clients' requests,
+	// which have other contexts, start goroutines. Nil while the hub does not run.
 	ctx   context.Context
 	ended bool
-	// early is what to start when the hub runs, one entry a room or reader.
+	// early is what to start when the hub runs: one entry for each room or reader.
 	early []func(ctx context.Context)
 	wg    sync.WaitGroup
 }
@@ -32,7 +32,7 @@ func (c *crew) begin(ctx context.Context) {
 	c.early = nil
 }
 
-// end lets no more goroutines start, and waits for those there are.
+// end lets no more goroutines start, and waits for the others.
 func (c *crew) end() {
 	c.mu.Lock()
 	c.ctx, c.ended = nil, true

@@ -11,8 +11,8 @@ import (
 
 // Encoder makes the form in which an event goes over the wire.
 type Encoder interface {
-	// Encode returns it for an event that is complete but for its Wire. It may be
-	// called concurrently.
+	// Encode returns the form of an event that is complete except for its Wire. It may
+	// be called concurrently.
 	Encode(ev *Event) Wire
 }
 
@@ -23,15 +23,14 @@ type Wire interface {
 	Size() int
 }
 
-// Event is one record, encoded once for everybody who gets it. It is immutable, and
-// may be shared between goroutines.
+// Event is one record, encoded once for all clients. It is immutable, and may be shared
+// between goroutines.
 type Event struct {
 	// JobID is the job of the record.
 	JobID string
 	// Sequence is 0 for an event that is not in the log.
 	Sequence uint64
-	// Epoch is the life of the log that the sequence counts in, empty without a
-	// sequence.
+	// Epoch is the epoch of the sequence, empty without a sequence.
 	Epoch string
 	// Name is the name of the event on a socket.
 	Name string
@@ -40,16 +39,15 @@ type Event struct {
 	// Wire is what the encoder made of the event.
 	Wire Wire
 
-	kind messaging.Kind // empty for what is no record and no document
-	// young is set for a document without a sequence that was made lately.
+	kind messaging.Kind // empty for a replay
+	// young is set for a recent document without a sequence.
 	young bool
-	// contentKey is made when it is asked for, see content.
+	// contentKey is made at the first call of content.
 	contentKey atomic.Pointer[messaging.ContentKey]
 }
 
-// NewEvent encodes a record. A record of a kind that the catalogue does not
-// (or no longer) know cannot be shown to a client; its error is
-// messaging.ErrUnknownKind.
+// NewEvent encodes a record. It returns messaging.ErrUnknownKind for a kind that the
+// catalogue does not have: such a record cannot be shown to a client.
 func NewEvent(catalogue *messaging.Catalogue, encoder Encoder, record messaging.Record) (*Event, error) {
 	payload, err := catalogue.AppendPayload(make([]byte, 0, len(record.Body)+128), record)
 	if err != nil {
@@ -64,8 +62,8 @@ func NewEvent(catalogue *messaging.Catalogue, encoder Encoder, record messaging.
 	return ev, nil
 }
 
-// content returns the key of what the event says. It is made once for all who ask. It
-// reports false when there is none.
+// content returns the key of the event's content, which it makes once. It reports false
+// for an event without one.
 func (e *Event) content() (messaging.ContentKey, bool) {
 	if key := e.contentKey.Load(); key != nil {
 		return *key, true
@@ -73,8 +71,9 @@ func (e *Event) content() (messaging.ContentKey, bool) {
 	if e.kind == "" {
 		return messaging.ContentKey{}, false
 	}
-	// The payload has the members of the envelope that the key is made of. A document
-	// has no sequence; in a string the quotes would be escaped.
+	// The payload has the members of the envelope that the key is made of. The sequence is
+	// left out, because a document has none. The match is no part of a string: there the
+	// quotes would be escaped.
 	payload := e.Payload
 	if member := fmt.Appendf(nil, `,"sequence":%d`, e.Sequence); e.Sequence > 0 {
 		if i := bytes.LastIndex(payload, member); i >= 0 {
@@ -89,5 +88,5 @@ func (e *Event) content() (messaging.ContentKey, bool) {
 	return key, true
 }
 
-// size is the memory that the event holds, in bytes, roughly.
+// size returns about how many bytes of memory the event holds.
 func (e *Event) size() int { return 3*e.Wire.Size() + 96 }

@@ -10,26 +10,26 @@ import (
 	"github.com/letswriteabook/realtime/internal/contain"
 )
 
-// flights bounds the reads of the history, in number and in time, and lets those
-// who ask for the same at the same time share one read.
+// flights bounds the reads of the history, in number and in time, and lets concurrent
+// requests for the same page share one read.
 type flights struct {
 	crew    *crew
 	guard   *contain.Guard
 	timeout time.Duration
 	lanes   [len(slotsOf)]*lane
-	shared  prometheus.Counter // reads that another had asked for
+	shared  prometheus.Counter // requests that joined a read
 
-	mu       sync.Mutex // guards underWay, and askers of every flight
+	mu       sync.Mutex // guards underWay, and waiting of every flight
 	underWay map[string]*flight
 }
 
 // flight is one read. value and err are set when landed is closed.
 type flight struct {
-	landed chan struct{}
-	cancel context.CancelFunc
-	askers int // who wait for it; it is cancelled with the last
-	value  any
-	err    error
+	landed  chan struct{}
+	cancel  context.CancelFunc
+	waiting int // requests; the read is cancelled when the last gives up
+	value   any
+	err     error
 }
 
 func newFlights(crew *crew, guard *contain.Guard, timeout time.Duration, shared prometheus.Counter) *flights {
@@ -40,9 +40,9 @@ func newFlights(crew *crew, guard *contain.Guard, timeout time.Duration, shared 
 	return f
 }
 
-// share runs read once for all that ask under one key while it is under way. The
-// read ends with the hub, or when nobody waits for it any more; it counts as that of
-// whoever asked first.
+// share runs read once for all requests with one key while it is under way. The read ends
+// with the hub, or when no request waits for it any more. It takes a slot of the first
+// request's client.
 func share[T any](ctx context.Context, f *flights, by asker, key string, read func(context.Context) (T, error)) (result T, err error) {
 	joined, err := f.join(by, key, func(ctx context.Context) (any, error) { return read(ctx) })
 	if err != nil {
@@ -61,17 +61,17 @@ func share[T any](ctx context.Context, f *flights, by asker, key string, read fu
 	return result, err
 }
 
-// join returns the flight of a key, and starts it if there is none.
+// join returns the flight of a key, and starts one if none is under way.
 func (f *flights) join(by asker, key string, read func(context.Context) (any, error)) (*flight, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if joined, found := f.underWay[key]; found {
 		f.shared.Inc()
-		joined.askers++
+		joined.waiting++
 		return joined, nil
 	}
 	reading, cancel := context.WithCancel(context.Background())
-	started := &flight{landed: make(chan struct{}), cancel: cancel, askers: 1}
+	started := &flight{landed: make(chan struct{}), cancel: cancel, waiting: 1}
 	running := f.crew.spawn(func(ctx context.Context) {
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
@@ -94,12 +94,12 @@ func (f *flights) join(by asker, key string, read func(context.Context) (any, er
 	return started, nil
 }
 
-// abandon says that one of those who asked does not wait any longer.
+// abandon counts a request that no longer waits.
 func (f *flights) abandon(key string, joined *flight) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if joined.askers--; joined.askers == 0 {
-		f.remove(key, joined) // who asks from now on starts another
+	if joined.waiting--; joined.waiting == 0 {
+		f.remove(key, joined) // the next request starts another
 		joined.cancel()
 	}
 }
@@ -111,7 +111,7 @@ func (f *flights) remove(key string, landed *flight) {
 	}
 }
 
-// bounded runs read when there is a slot for it, with a time limit.
+// bounded runs read when a slot is free, with a time limit.
 func (f *flights) bounded(ctx context.Context, by asker, read func(context.Context) error) error {
 	lane := f.lanes[by.class]
 	if err := lane.enter(ctx, by.client); err != nil {

@@ -7,11 +7,10 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// gate lets few goroutines at a time do what takes a processor for the history:
-// encode it, and read it where the log is in this process. One processor at least is
-// left for live events, which pass no gate: otherwise each step of theirs waits for its
-// turn behind all that read. Who enters the gate has a slot already, of which each
-// client has its share.
+// gate bounds the goroutines that use a processor for the history: they encode pages, and
+// read them if the log is in this process. At least one processor is left for live events,
+// which pass no gate: otherwise each of their steps would wait behind all reads. A caller
+// of the gate has a slot, of which each client has its share.
 type gate chan struct{}
 
 func newGate() gate { return make(gate, max(1, runtime.GOMAXPROCS(0)-1)) }
@@ -28,7 +27,7 @@ func (g gate) enter(ctx context.Context) error {
 
 func (g gate) leave() { <-g }
 
-// Work waits until one more may do what takes a processor for a client that reads the
+// Work waits for the gate, for a caller that uses a processor for a client that reads the
 // history. Unless it fails with the error of ctx, done has to be called soon.
 func (h *Hub) Work(ctx context.Context) (done func(), err error) {
 	if err := h.history.work.enter(ctx); err != nil {
@@ -37,7 +36,7 @@ func (h *Hub) Work(ctx context.Context) (done func(), err error) {
 	return h.history.work.leave, nil
 }
 
-// gatedLog reads pages of a log that is in this process.
+// gatedLog reads pages of a log in this process, within the gate.
 type gatedLog struct {
 	Log
 	gate gate

@@ -17,30 +17,30 @@ var (
 	// errBehind says that a read of the log did not find records that are there:
 	// it was answered by a replica that lags. A retry helps.
 	errBehind = errors.New("a replica of the log is behind")
-	// errRenewed says that the log has begun a new life that the room has not
-	// heard of yet. A retry helps once it has been checked.
+	// errRenewed says that the log has begun a new epoch and the room has not restarted
+	// yet. A retry helps once the room has been checked.
 	errRenewed = errors.New("the log has begun a new epoch")
 )
 
-// history reads what is behind a room's head from the nearest source that has
-// it: the ring, MongoDB, the log. Which one it was changes nothing about the
-// result, because MongoDB is asked only for what it is known to have.
+// history reads events behind a room's head from the nearest source that has them: the
+// ring, MongoDB, the log. The source does not change the result, because MongoDB is asked
+// only for what it is known to have.
 //
 // Methods may be called concurrently.
 type history struct {
 	log        Log
 	projection Projection // nil without MongoDB
-	work       gate       // for what encodes many records
+	work       gate       // for encoding pages
 	encode     func(messaging.Record) *Event
 	flights    *flights
-	patience   time.Duration // with the projection, for what the log has as well
+	patience   time.Duration // with the projection, for records that the log has too
 	logger     *slog.Logger
 
 	mongoOutage *outage
 
 	mu sync.Mutex // guards the three below
-	// down is set from a failure of MongoDB until a probe of it succeeds, and slow
-	// with it as long as all that failed is that pages did not come in time.
+	// down is set from a failure of MongoDB until a probe of it succeeds. slow is set
+	// with it while every failure was an answer that took too long.
 	down, slow bool
 	floor      floor
 }
@@ -49,11 +49,11 @@ type history struct {
 type page struct {
 	events []*Event
 	source messaging.Source
-	// through is the sequence up to which the page leaves nothing out. It may lie
-	// past the last event: a record that no client can be shown is no event.
+	// through is the sequence up to which the page is complete. It may lie past the last
+	// event, because a record that no client can be shown is not an event.
 	through uint64
-	// firstAvailable is set when records in front of the page have been removed
-	// from the log, or may have been: the first sequence that is still there.
+	// firstAvailable is set when records before the page have been removed from the log,
+	// or may have been: it is the first sequence that the log has.
 	firstAvailable uint64
 }
 
@@ -62,8 +62,8 @@ type place struct {
 	jobID string
 	epoch string
 	head  uint64
-	// first is the room's, 0 without a room. Below it the job may have had records that
-	// the room never read.
+	// first is that of the room, 0 without a room. Below it the job may have had records
+	// that the room never read.
 	first uint64
 	// erased is what was erased of the job. Once anything was, in whichever epoch, nothing
 	// without a sequence is shown.
@@ -79,8 +79,7 @@ func (h *history) after(ctx context.Context, by asker, at place, after uint64, l
 	return share(ctx, h.flights, by, key, func(ctx context.Context) (page, error) {
 		result, err := h.readAfter(ctx, at, after, limit, false)
 		if err == nil && result.firstAvailable > 0 && h.projection != nil {
-			// No client is told of a gap on the word of an old floor, or because MongoDB
-			// takes its time.
+			// An old floor, or a slow MongoDB, is no reason to tell a client of a gap.
 			h.forgetFloor()
 			result, err = h.readAfter(ctx, at, after, limit, true)
 		}
@@ -105,18 +104,16 @@ func (h *history) readAfter(ctx context.Context, at place, after uint64, limit i
 	if first > known+1 {
 		result.firstAvailable = first
 	} else {
-		// All that the log has removed was in MongoDB, which has no more of the job.
+		// MongoDB covers all that the log has removed, and has no more of the job.
 		result.through = max(result.through+1, first) - 1
 	}
 	return result, nil
 }
 
-// firstAvailable returns the first sequence of which it is certain that the log
-// still had it, and all that follow it, when records were read. It fails with
-// errRenewed when they may be of another epoch.
+// firstAvailable returns a sequence from which on the log certainly had every record when
+// the given ones were read. It fails with errRenewed when they may be of another epoch.
 func (h *history) firstAvailable(ctx context.Context, epoch string, records []messaging.Record) (uint64, error) {
-	// Asked after the read: asked before, it would miss what was removed in
-	// between.
+	// After the read, so that it covers what was removed during the read.
 	extent, err := h.log.Extent(ctx)
 	switch {
 	case err != nil:
@@ -132,40 +129,38 @@ func (h *history) firstAvailable(ctx context.Context, epoch string, records []me
 
 // beginning is where a subscription without a position begins.
 type beginning struct {
-	// older names the documents that older writers left in front of the records.
+	// older names the documents of older writers, which precede the records.
 	older []string
 	// after is the sequence after which the records follow, and head the job's newest
-	// one: the room may not know of it yet.
+	// sequence, which may be above the room's head.
 	after, head uint64
 	// first is the first page of the records, so that a crowd shares that, too. It is
-	// empty when it comes after documents of older writers, or could not be read.
+	// empty when documents of older writers precede it, or when it could not be read.
 	first page
-	// status is the job's last known status, if there is one, in place of a history
-	// that is not there.
+	// status is the job's last known status, if it has one and no history.
 	status *messaging.JobStatus
 }
 
-// newest finds the newest limit events of the room's job, and, when those that have a
-// sequence are fewer, what older writers left in front of them.
+// newest finds the newest limit events of the room's job, and, when fewer have a
+// sequence, the documents of older writers before them.
 func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (beginning, error) {
 	at := room.place()
 	key := fmt.Sprintf("newest %d %s %s", limit, at.epoch, at.jobID)
 	return share(ctx, h.flights, by, key, func(ctx context.Context) (beginning, error) {
-		// The room may not have heard of the newest records yet. Who subscribes
-		// after they were stored is due them, and no status in their place.
+		// The live tail may not have delivered the newest records yet. A client that
+		// subscribes after they were stored is due them, and not a status in their place.
 		last, err := h.log.LastSequence(ctx, at.jobID)
 		if err != nil {
 			return beginning{}, err
 		}
 		at.head = max(at.head, last)
 		var span messaging.Span
-		if at.head > 0 || at.first > 1 { // otherwise nobody has a record of the job
+		if at.head > 0 || at.first > 1 { // otherwise neither store has a record of the job
 			if span, err = h.locate(ctx, at, limit); err != nil {
 				return beginning{}, err
 			}
 		}
-		// Without any, nothing that the log has removed is due: if MongoDB has it, it could
-		// not be asked.
+		// Without a span, no removed record is due: MongoDB has none, or could not be asked.
 		found := beginning{head: max(at.head, span.Last), after: max(at.head+1, at.first) - 1}
 		if span.Count > 0 {
 			found.after = span.First - 1
@@ -182,7 +177,7 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			}
 			found.older = names
 		}
-		if len(found.older) == 0 && span.Count == 0 && at.kept() == 0 { // else the status is of what was erased
+		if len(found.older) == 0 && span.Count == 0 && at.kept() == 0 { // otherwise the status is that of an erased event
 			found.status = h.lastStatus(ctx, at.jobID)
 		}
 		if span.Count < limit {
@@ -219,7 +214,7 @@ func (h *history) locate(ctx context.Context, at place, limit int) (messaging.Sp
 func (h *history) locateInLog(ctx context.Context, at place, before uint64, limit int) (messaging.Span, error) {
 	span, err := h.log.Locate(ctx, at.jobID, before, limit)
 	if err == nil && before == math.MaxUint64 && span.Last < at.head {
-		// Either the newest records have been removed, or they are not seen yet.
+		// Either the newest records have been removed, or the replica does not have them yet.
 		var newest uint64
 		if newest, err = h.log.LastSequence(ctx, at.jobID); err == nil && newest > span.Last {
 			err = errBehind
@@ -231,16 +226,15 @@ func (h *history) locateInLog(ctx context.Context, at place, before uint64, limi
 	return span, nil
 }
 
-// oldest names the documents that older writers left without a sequence: the newest
-// legacyEvents of them.
+// oldest names the newest legacyEvents documents of older writers.
 func (h *history) oldest(ctx context.Context, by asker, jobID string) ([]string, error) {
 	return share(ctx, h.flights, by, "oldest "+jobID, func(ctx context.Context) ([]string, error) {
 		return h.findLegacy(ctx, jobID, legacyEvents)
 	})
 }
 
-// older returns the events of the first of the documents that older writers left, and
-// how many names that took. Those who ask for the same at the same time share one read.
+// older returns the events of the first of the named documents, and how many names these
+// are. Concurrent requests for the same names share one read.
 func (h *history) older(ctx context.Context, by asker, jobID string, names []string) (result page, taken int, err error) {
 	type part struct {
 		page  page
@@ -257,10 +251,10 @@ func (h *history) older(ctx context.Context, by asker, jobID string, names []str
 	return shared.page, shared.taken, err
 }
 
-// page encodes records. It waits for the gate, which nobody keeps for long.
+// page encodes records. It waits for the gate.
 func (h *history) page(records []messaging.Record, source messaging.Source) page {
 	result := page{events: make([]*Event, 0, len(records)), source: source, through: lastSequence(records)}
-	_ = h.work.enter(context.Background()) // which does not end
+	_ = h.work.enter(context.Background()) // callers hold the gate for one page at most
 	defer h.work.leave()
 	now := time.Now()
 	for _, record := range records {

@@ -30,16 +30,16 @@ type Config struct {
 	// CheckInterval is how often that is repeated, and RetryInterval the shortest
 	// pause after a request to the log that failed.
 	CheckInterval, RetryInterval time.Duration
-	// Linger is how long a room without subscriptions is kept, so that clients
-	// that come back find its recent events. One without any is closed at once.
+	// Linger is how long a room without subscriptions is kept, for its recent events:
+	// clients may reconnect. A room without recent events is closed at once.
 	Linger time.Duration
-	// ReadTimeout bounds one read of the history. ProjectionTimeout is how long MongoDB
-	// is waited for with what the log has as well: later it counts as down.
+	// ReadTimeout bounds one read of the history. ProjectionTimeout bounds a read from
+	// MongoDB of records that the log has too: after it, MongoDB counts as down.
 	ReadTimeout, ProjectionTimeout time.Duration
-	// LogInProcess says that the log answers with the processors of this process.
+	// LogInProcess says that the log runs in this process, and shares its processors.
 	LogInProcess bool
-	// ListingBytes bounds what the listings that are in flight (see [Hub.List]) have
-	// read of the history and not shown yet; at least 2 MiB are used.
+	// ListingBytes bounds what all listings in flight (see [Hub.List]) have read of the
+	// history and not shown yet. Less than 2 MiB counts as 2 MiB.
 	ListingBytes int64
 }
 
@@ -48,9 +48,8 @@ func DefaultConfig() Config {
 	return Config{
 		CheckDelay: time.Second, CheckInterval: 15 * time.Second, RetryInterval: 100 * time.Millisecond,
 		Linger: 30 * time.Second, ReadTimeout: 10 * time.Second,
-		// A page comes by an index within milliseconds, from MongoDB and from the log.
-		// One that has not come after a second says that MongoDB is in trouble, and the
-		// client has no use for waiting, because the log has the same.
+		// MongoDB and the log both return a page within milliseconds, by an index. When
+		// MongoDB takes a second, something is wrong, and the log has the same page.
 		ProjectionTimeout: time.Second,
 	}
 }
@@ -68,11 +67,11 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// Hub keeps a room for each job that somebody here is interested in, and brings
-// every subscription from where it is to the job's head.
+// Hub keeps a room for each job that has a subscription here, and brings every
+// subscription to its job's head.
 //
-// [Hub.Live] and [Hub.Disrupted] are what the log's live tail calls. Every
-// method may be called concurrently.
+// The log's live tail calls [Hub.Live] and [Hub.Disrupted]. Every method may be called
+// concurrently.
 type Hub struct {
 	log       Log
 	tail      Tail
@@ -85,31 +84,31 @@ type Hub struct {
 	recent    *recentCatchUps
 	memory    *memory // of listings
 
-	// disrupted has the cause when every room has to be checked. Of several that
-	// come before the check, it has the first.
+	// disrupted has the cause when every room has to be checked: the first one since the
+	// last check.
 	disrupted chan repairCause
 
 	crew   *crew
 	guard  *contain.Guard
 	outage *outage // of the log
 	erased *erased
-	// openings bounds the requests to the log that open rooms, by client: they share
-	// the connection with the live events, which wait behind them.
+	// openings bounds the requests to the log that open rooms, by client: live events
+	// share their connection, and wait behind them.
 	openings *lane
 
 	mu    sync.RWMutex // guards the fields below
 	epoch string
 	rooms map[string]*room
-	// leaving has the rooms that have closed and that the tail may still follow:
-	// of each job the last one. unfollowing says that a goroutine works on queue,
-	// those of them that were open.
+	// leaving has, of each job, the last room that has closed while the tail may still
+	// follow the job. queue has those of them that were open, and unfollowing says that a
+	// goroutine works on it.
 	leaving     map[string]*room
 	queue       []*room
 	unfollowing bool
 }
 
-// New returns a hub over the log and, unless it is nil, the projection.
-// Subscriptions that come before [Hub.Run] wait for it.
+// New returns a hub over the log and, unless it is nil, the projection. Subscriptions
+// that begin before [Hub.Run] wait for it.
 func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalogue, encoder Encoder, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Hub, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -145,8 +144,8 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	return hub, nil
 }
 
-// Run keeps the rooms level with the log until ctx ends. It returns after every
-// goroutine of the hub has. It may be called once.
+// Run compares the rooms with the log, and repairs them, until ctx ends. It returns after
+// every goroutine of the hub has ended. It may be called once.
 func (h *Hub) Run(ctx context.Context) error {
 	h.crew.begin(ctx)
 	defer h.crew.end()
@@ -165,7 +164,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			turn = func() error { return h.learnErasures(ctx, true) }
 		case <-again:
 			again = nil
-			turn = func() error { return h.check(ctx, h.all(), causeReconnect) } // the log was out of reach
+			turn = func() error { return h.check(ctx, h.all(), causeReconnect) } // the last check failed
 		case <-ticker.C:
 			turn = func() error {
 				h.closeIdle()
@@ -184,8 +183,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// enter takes a reference to the job's room, and opens the room if need be. The room
-// waits for its turn among those that this client opens.
+// enter takes a reference to the job's room, and opens a room if there is none. The
+// requests that open it take turns with the client's other ones.
 func (h *Hub) enter(jobID, client string) (*room, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -212,28 +211,28 @@ func (h *Hub) exit(target *room) {
 	}
 }
 
-// closeIdle closes the rooms that nobody has come back to.
+// closeIdle closes the rooms that have had no subscription for long enough.
 func (h *Hub) closeIdle() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for jobID, room := range h.rooms {
-		over := time.Since(room.idleSince) > h.cfg.Linger || room.quiet()
-		if room.refs > 0 || !over {
+		expired := time.Since(room.idleSince) > h.cfg.Linger || room.quiet()
+		if room.refs > 0 || !expired {
 			continue
 		}
 		delete(h.rooms, jobID)
 		h.leaving[jobID] = room
 		if opened := room.close(); opened {
 			h.queue = append(h.queue, room)
-		} // else it leaves in the goroutine that opens it
+		} // otherwise the goroutine that opens the room unfollows the job
 	}
 	if len(h.queue) > 0 && !h.unfollowing {
 		h.unfollowing = h.persist("unfollow", h.unfollowQueued)
 	}
 }
 
-// open makes a room follow its job and finds out where the job's head is. The room
-// of the same job that closed before, if there was one, has to be left first.
+// open follows the job of a room, and sets the room's head. The tail has to have
+// unfollowed the job for the room before, if there was one.
 func (h *Hub) open(ctx context.Context, room, before *room, client string) {
 	if before != nil {
 		select {
@@ -248,10 +247,10 @@ func (h *Hub) open(ctx context.Context, room, before *room, client string) {
 	}
 }
 
-// maxOpenings is how many rooms ask the log at a time where they begin.
+// maxOpenings bounds the concurrent requests that open rooms.
 const maxOpenings = 8
 
-// inTurn runs one request that opens a room, when it is the client's turn.
+// inTurn waits for the client's turn, and runs one request that opens a room.
 func (h *Hub) inTurn(ctx context.Context, client string, request func() error) error {
 	if err := h.openings.enter(ctx, client); err != nil {
 		return err
@@ -260,7 +259,7 @@ func (h *Hub) inTurn(ctx context.Context, client string, request func() error) e
 	return request()
 }
 
-// follow opens a room, unless ctx or the room ends before.
+// follow opens a room, and retries until ctx ends or the room closes.
 func (h *Hub) follow(ctx context.Context, room *room, client string) {
 	ctx, release := room.life.within(ctx)
 	defer release()
@@ -286,8 +285,8 @@ func (h *Hub) follow(ctx context.Context, room *room, client string) {
 	}
 }
 
-// failed reports whether a step has the outcome err, after a pause: unless ctx
-// has ended, it has to be tried again. tries counts the failures in a row.
+// failed reports whether a request to the log failed. If so, it pauses, and the request
+// has to be repeated unless ctx has ended. tries counts the failures in a row.
 func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 	if err == nil {
 		*tries = 0
@@ -300,33 +299,32 @@ func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 	return true
 }
 
-// noteFailure takes the error of a request to the log: an outage, unless the
-// asker has given up or the log answered something that does not fit yet. A client
-// that leaves ends its read with context.Canceled, while ctx is that of the hub.
+// noteFailure handles the error of a request to the log. It is an outage, unless the
+// request was cancelled (by ctx, or by a client that has gone), or the answer came from a
+// lagging replica or another epoch.
 func (h *Hub) noteFailure(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errBehind), errors.Is(err, context.Canceled):
 	case errors.Is(err, errRenewed):
-		h.Disrupted(messaging.DisruptionEpoch) // the check makes the rooms notice
+		h.Disrupted(messaging.DisruptionEpoch) // so that the rooms are checked, and restart
 	default:
 		h.outage.note(err)
 	}
 }
 
-// backoff is the pause after a number of failures: it doubles up to 16 times the
-// RetryInterval, and is jittered, so that the many who wait for the log do not
-// all ask at once.
+// backoff returns the pause after a number of failures: RetryInterval, doubled each time
+// up to 16 times, and jittered, so that the retries of many clients do not coincide.
 func (h *Hub) backoff(failures int) time.Duration {
 	pause := h.cfg.RetryInterval << min(failures, 4)
 	return pause + rand.N(pause)
 }
 
-// Guard keeps panics of what serves the hub's clients from the process, and counts
-// them with those of the hub.
+// Guard contains panics in the caller's goroutines for the hub's clients, and counts them
+// with those of the hub.
 func (h *Hub) Guard() *contain.Guard { return h.guard }
 
-// Live takes one record from the log's live tail. Records of one job come from
-// one goroutine, in order.
+// Live takes one record from the log's live tail, which calls it for the records of one
+// job from one goroutine, in order.
 func (h *Hub) Live(record messaging.Live) {
 	h.mu.RLock()
 	room := h.rooms[record.JobID]
@@ -342,8 +340,8 @@ func (h *Hub) Live(record messaging.Live) {
 	}
 }
 
-// Disrupted tells the hub that the tail may have missed records of any job, and
-// why. It does not block.
+// Disrupted makes the hub check every room: the tail may have missed records of any job,
+// for the given cause. It does not block.
 func (h *Hub) Disrupted(cause messaging.Disruption) {
 	select {
 	case h.disrupted <- repairCause(cause):
@@ -351,8 +349,8 @@ func (h *Hub) Disrupted(cause messaging.Disruption) {
 	}
 }
 
-// encode returns nil for a record that no client can be, or is to be, shown. A record
-// whose encoding panics is one of these.
+// encode returns the event of a record, or nil when no client is to be shown it: it was
+// erased, its kind is unknown, or its encoding panicked.
 func (h *Hub) encode(record messaging.Record) (encoded *Event) {
 	defer h.guard.Recover("encoding", nil)
 	if h.erased.covers(record) {
@@ -366,8 +364,8 @@ func (h *Hub) encode(record messaging.Record) (encoded *Event) {
 	return ev
 }
 
-// Undeliverable counts a record that no client can be shown: as a rule one of a
-// kind that the catalogue no longer has. There may be many.
+// Undeliverable counts a record that no client can be shown, such as one of a kind that the
+// catalogue no longer has. There may be many of these, so the log line has level Debug.
 func (h *Hub) Undeliverable(record messaging.Record, err error) {
 	h.metrics.undeliverable.Inc()
 	h.logger.Debug("a record cannot be delivered", "job", record.JobID, "sequence", record.Sequence, "err", err)

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// class says what a read of the history is for. Each class has slots of its own,
-// so that costly reads of one class do not hold up the others.
+// class says what a read of the history is for. Each class has its own slots, so that
+// costly reads of one class do not delay the others.
 type class int
 
 const (
@@ -15,29 +15,28 @@ const (
 	classFirst class = iota
 	// classPage: the pages after that.
 	classPage
-	// classREST: what a REST client asks for.
+	// classREST: a page over REST.
 	classREST
-	// classTime: the same, where a bound on the time has to be searched for.
+	// classTime: a page over REST with a bound on the time, which has to be searched for.
 	classTime
 )
 
-// slotsOf bounds the reads of each class that are under way. One read holds a page
-// at most, and takes a moment. At the bound further ones wait.
+// slotsOf bounds the concurrent reads of each class. A read holds one page at most. At the
+// bound further reads wait.
 var slotsOf = [...]int64{classFirst: 16, classPage: 32, classREST: 8, classTime: 2}
 
 // asker is who a read is for.
 type asker struct {
 	class class
-	// client is whom the slots are shared with fairly: the subject of a token, or a
-	// network address.
+	// client has a fair share of the slots: the subject of a token, or a network address.
 	client string
 	// done is closed when the answer is no longer wanted; nil: it always is.
 	done <-chan struct{}
 }
 
-// lane hands out what clients share: the slots of one class, or bytes. Each entrant
-// takes one unit. A client has its share at most, and those that wait take turns by
-// client, so that one with many requests does not delay another with few.
+// lane hands out what clients share: the slots of one class, or bytes. Each request takes
+// one unit. A client has at most its share, and waiting clients take turns, so that one
+// with many requests does not delay another with few.
 //
 // Who waits is bounded by who may ask: each socket and event stream has one read
 // under way, and the requests over REST are admitted.
@@ -52,7 +51,7 @@ type lane struct {
 	turns  []string                   // the keys of queues; the next turn is the first's
 }
 
-// newLane returns a lane of slots, half of which one client may have.
+// newLane returns a lane of slots. One client may have half of them.
 func newLane(slots int64) *lane { return newSharedLane(slots, 1, (slots+1)/2) }
 
 func newSharedLane(all, unit, share int64) *lane {
@@ -62,8 +61,8 @@ func newSharedLane(all, unit, share int64) *lane {
 	}
 }
 
-// enter waits for one unit. Unless it fails with the error of ctx, leave has to
-// follow, for all of the unit.
+// enter waits for one unit. Unless it fails with the error of ctx, the caller has to give
+// the whole unit back with leave.
 func (l *lane) enter(ctx context.Context, client string) error {
 	ready := make(chan struct{})
 	l.mu.Lock()
@@ -81,7 +80,7 @@ func (l *lane) enter(ctx context.Context, client string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-ready: // at the same moment
+	case <-ready: // at the moment at which ctx ended
 		l.release(client, l.unit)
 	default:
 		l.forget(client, slices.Index(l.queues[client], ready))
@@ -105,7 +104,7 @@ func (l *lane) release(client string, amount int64) {
 	l.dispatch()
 }
 
-// dispatch gives what is free to those whose turn it is. The mutex is held.
+// dispatch gives free units to the clients whose turn it is. The mutex is held.
 func (l *lane) dispatch() {
 	for i := 0; l.free >= l.unit && i < len(l.turns); {
 		client := l.turns[i]
@@ -121,7 +120,7 @@ func (l *lane) dispatch() {
 	}
 }
 
-// forget takes one of a client's requests out of its queue. The mutex is held.
+// forget removes one of a client's requests from its queue. The mutex is held.
 func (l *lane) forget(client string, i int) {
 	queue := slices.Delete(l.queues[client], i, i+1)
 	if len(queue) > 0 {

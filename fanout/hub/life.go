@@ -2,11 +2,11 @@ package hub
 
 import "context"
 
-// life is how long something lasts that others work for: a room, a subscription.
-// It is kept as a context because that work waits for stores and clients.
+// life ends with a room or a subscription, and ends the work for it. It is a context
+// because that work waits for stores and clients.
 type life struct {
 	ctx context.Context
-	// end ends it. Repeated, it does nothing.
+	// end ends the life. It may be called more than once.
 	end context.CancelFunc
 }
 

@@ -20,7 +20,7 @@ const MaxPage = 1000
 type Query struct {
 	// Limit is how many records there are at most, from 1 to [MaxPage].
 	Limit int
-	// Resumes asks for what follows Since, oldest first. Otherwise the newest records
+	// Resumes asks for the records after Since, oldest first. Otherwise the newest records
 	// are listed, newest first.
 	Resumes bool
 	Since   messaging.Position
@@ -45,20 +45,20 @@ func (q Query) matches(record messaging.Record) bool {
 // byTime reports whether the query has a bound on the time.
 func (q Query) byTime() bool { return q.SinceTime != nil || q.BeforeTime != nil }
 
-// Listed says what a query has led to, beside the records.
+// Listed is the result of a query, beside the records.
 type Listed struct {
-	// Incomplete: MongoDB, which may alone have some of the records, does not answer
-	// now. Nobody is kept waiting for it who can ask again.
+	// Incomplete is set when MongoDB, which may be the only store of some of the records,
+	// does not answer now. The client can repeat the query, so the listing does not wait.
 	Incomplete bool
-	// Epoch and Through are the position up to which the client has what there is,
-	// once it has the page: from there it goes on.
+	// Epoch and Through are the position after which the client continues: with the page
+	// it has all records up to there.
 	Epoch   string
 	Through uint64
-	// Gap, nil without one, is the part of the history that cannot be had.
+	// Gap is the part of the history that is not available; nil for none.
 	Gap *messaging.Gap
 }
 
-// Position returns where to go on from, as the client is told it.
+// Position returns the position after which the client continues, as it is told it.
 func (l Listed) Position() string {
 	return positionText(messaging.Position{Epoch: l.Epoch, Sequence: l.Through})
 }
@@ -73,13 +73,14 @@ func (l *Listed) miss(at place, requested, firstAvailable uint64, reason messagi
 // behindTries bounds how often a request waits for a replica of the log.
 const behindTries = 4
 
-// List gives show the records that a query asks for, in its order, until Limit of them
-// were shown, without following the job. client is whom the slots of reads and the
-// memory are shared with fairly. show reports whether it could show one; it is called
-// between the reads, so that a client that takes its time occupies no slot. An error of
-// show ends the listing.
+// List passes the records that a query asks for to show, in the query's order, until
+// Limit of them were shown. It does not follow the job. client has a fair share of the
+// slots of reads and of the memory. show reports whether it could show the record; it is
+// called between reads, so that a slow client occupies no slot. An error of show ends the
+// listing.
 //
-// It fails with [ErrNoMemory] when the listings in flight hold all that they may.
+// List fails with [ErrNoMemory] when the listings in flight hold all the memory that they
+// may.
 func (h *Hub) List(
 	ctx context.Context, client, jobID string, query Query, show func(messaging.Record) (bool, error),
 ) (found Listed, err error) {
@@ -110,7 +111,7 @@ func (h *Hub) List(
 	}
 }
 
-// locate finds where a job is in the log: from its room, or from the log itself.
+// locate returns the place of a job in the log, from the job's room, or from the log.
 func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 	h.mu.RLock()
 	room := h.rooms[jobID]
@@ -130,13 +131,8 @@ func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 	return place{jobID: jobID, epoch: extent.Epoch, head: head, erased: h.erased.of(jobID)}, err
 }
 
-// list gives show the records that a query asks for, in its order, until limit
-// of them were shown. show reports whether it could show one; it is called between
-// the reads, so that a client that takes its time occupies no slot. One page is held
-// at a time, and counts as held memory.
-//
-// The error of show ends the listing. Nothing was shown before errBehind or errRenewed
-// is returned.
+// list is [Hub.List] for a job whose place is known. It holds one page at a time, whose
+// size counts as held memory. When it returns errBehind or errRenewed, nothing was shown.
 func (h *history) list(
 	ctx context.Context, by asker, held *memoryShare, at place, query Query, show func(messaging.Record) (bool, error),
 ) (Listed, error) {
@@ -154,7 +150,7 @@ func (h *history) list(
 	return w.found, err
 }
 
-// walk is one query under way.
+// walk is the state of one query.
 type walk struct {
 	h     *history
 	by    asker
@@ -168,9 +164,9 @@ type walk struct {
 	away bool
 }
 
-// orient makes the bounds of the query count in this life of the log. A position that
-// it never gave out is a gap, as on a subscription, and what stands in its place are
-// the newest records: oldest first for a client that goes on.
+// orient checks that the log gave out the positions of the query in its present epoch. If
+// not, there is a gap, as on a subscription, and the newest records are listed instead:
+// oldest first for a query that resumes.
 func (w *walk) orient(ctx context.Context) error {
 	var asked messaging.Position
 	switch {
@@ -212,7 +208,7 @@ func (w *walk) orient(ctx context.Context) error {
 // enough reports whether all that was asked for has been shown.
 func (w *walk) enough() bool { return w.shown >= w.query.Limit }
 
-// hand shows one record, if it is asked for.
+// hand shows one record, if the query asks for it.
 func (w *walk) hand(record messaging.Record) error {
 	if w.enough() || !w.query.matches(record) {
 		return nil
@@ -224,7 +220,7 @@ func (w *walk) hand(record messaging.Record) error {
 	return err
 }
 
-// read runs one read of at most a page, for which there has to be a slot and memory.
+// read runs one read of at most a page, when a slot and memory are free.
 func (w *walk) read(ctx context.Context, read func(context.Context) ([]messaging.Record, error)) (records []messaging.Record, err error) {
 	if err := w.held.reserve(ctx); err != nil {
 		return nil, err
@@ -248,7 +244,7 @@ func (w *walk) on(ctx context.Context) error {
 	for walked := 0; walked < maxWalk && !w.enough(); {
 		records, err := w.following(ctx, after)
 		if errors.Is(err, errRenewed) && w.shown > 0 {
-			return nil // the next page says so
+			return nil // the query for the next page gets the gap
 		}
 		if err != nil {
 			return err
@@ -267,7 +263,7 @@ func (w *walk) on(ctx context.Context) error {
 		}
 		walked += len(records)
 	}
-	if !w.found.Incomplete { // the next page asks for the same once more otherwise
+	if !w.found.Incomplete { // otherwise the next query has to repeat this one
 		w.found.Through = max(w.found.Through, after)
 	}
 	return nil
@@ -298,8 +294,8 @@ func (w *walk) following(ctx context.Context, after uint64) ([]messaging.Record,
 	})
 }
 
-// late asks MongoDB once more, and waits for it, about what the log no longer has
-// after a sequence. What neither has is a gap.
+// late asks MongoDB again, and waits for it, for records after a sequence that the log no
+// longer has. If MongoDB has none either, there is a gap.
 func (w *walk) late(ctx context.Context, after, first uint64, logged []messaging.Record) []messaging.Record {
 	if w.h.projection != nil {
 		w.h.forgetFloor()
@@ -316,15 +312,15 @@ func (w *walk) late(ctx context.Context, after, first uint64, logged []messaging
 	return logged
 }
 
-// back shows the newest records that match, newest first. Order is by sequence; a
-// bound on the time leaves records out, and says where to look: see maxSkew.
+// back shows the newest records that match, newest first. The order is that of sequences;
+// a bound on the time selects among them, and limits the search, see maxSkew.
 func (w *walk) back(ctx context.Context) error {
 	back := &backward{walk: w, before: math.MaxUint64}
 	if w.query.Before != nil {
 		back.before = w.query.Before.Sequence
 	}
 	if back.before == 0 {
-		return nil // what has no sequence is older than 1, and nothing is older than 0
+		return nil // no record precedes 0
 	}
 	if bound := w.query.BeforeTime; bound != nil && bound.Before(time.Now()) {
 		begin, err := w.beginAt(ctx, *bound)
@@ -349,8 +345,8 @@ func (w *walk) back(ctx context.Context) error {
 		}
 		w.found.Through = max(w.found.Through, lastSequence(records))
 		for _, record := range slices.Backward(records) {
-			// Nothing that was erased is read beyond one page: it may be a long job, and the
-			// stores are busy with its removal.
+			// Erased records are read for one page at most: the job may be long, and the
+			// stores are busy removing it.
 			if ended = record.Sequence < w.at.kept() || oldest.ends(storedAt(record)); ended {
 				break
 			}
@@ -370,7 +366,7 @@ func (w *walk) back(ctx context.Context) error {
 	return nil
 }
 
-// older shows what older writers left, newest first.
+// older shows the documents of older writers, newest first.
 func (w *walk) older(ctx context.Context) error {
 	if w.enough() || len(w.at.erased) > 0 {
 		return nil

@@ -9,20 +9,20 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// A new subscription is due what older writers left in MongoDB alone, or the job's last
-// known status. Both are looked up once for all subscriptions of a room. While nobody has
-// a record of the job, nothing else can be due, and so live events do not wait for the
-// look-up: a subscription turns live at once, and what is found follows. It comes first
-// unless an event is published before MongoDB has answered.
+// A new subscription is due the documents of older writers, which only MongoDB has, or the
+// job's last known status. Both are looked up once for all subscriptions of a room. While
+// neither store has a record of the job, nothing else is due, and live events do not wait
+// for the look-up: the subscription turns live at once, and the result follows. It precedes
+// the live events unless one is published before MongoDB has answered.
 //
-// A log that has removed records may have had some of the job, and MongoDB may have them
-// still. They have to come before live events, so that these wait for one question.
+// If the log has removed records, some of them may be the job's, and MongoDB may still have
+// these. They precede live events, which therefore wait for one query of MongoDB.
 
 // lookUpAge is for how long the answer of a look-up serves further subscriptions.
 const lookUpAge = 5 * time.Second
 
-// lookUp is what MongoDB answered for a room. It has the names of at most limit
-// documents, and one status.
+// lookUp is MongoDB's answer for a room: the names of at most limit documents, and one
+// status.
 type lookUp struct {
 	found beginning
 	limit int // how many documents of older writers were looked for
@@ -33,8 +33,8 @@ type lookUp struct {
 
 func (l *lookUp) fresh() bool { return l != nil && !l.panicked && time.Since(l.at) < lookUpAge }
 
-// olderNames returns the names of the newest limit documents of older writers, if a
-// recent look-up tells.
+// olderNames returns the names of the newest limit documents of older writers, if a recent
+// look-up has found them.
 func (r *room) olderNames(limit int) (names []string, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -48,7 +48,7 @@ func (r *room) olderNames(limit int) (names []string, known bool) {
 	return names[max(0, len(names)-limit):], true
 }
 
-// vacant returns the answer of a recent look-up, if the job had no records then, and has
+// vacant returns the answer of a recent look-up, if the job had no records then and has
 // none now.
 func (r *room) vacant() (found beginning, known bool) {
 	r.mu.Lock()
@@ -59,10 +59,10 @@ func (r *room) vacant() (found beginning, known bool) {
 	return r.lookUp.found, true
 }
 
-// unrecorded reports whether neither the log nor MongoDB had a record of the room's job
-// when the room was opened, and it has had none since. It asks MongoDB only if the log has
-// removed records, and as a rule once in a room. When MongoDB does not answer, it reports
-// false.
+// unrecorded reports whether the room's job has no record: neither the log nor MongoDB had
+// one when the room was opened, and none has arrived since. MongoDB is asked only if the
+// log has removed records, and usually once for a room. When it does not answer,
+// unrecorded reports false.
 func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
 	at := r.place()
 	if at.head > 0 || !h.history.mongoUp(false) {
@@ -75,8 +75,8 @@ func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
 	return err == nil && unrecorded && r.knownUnrecorded(at, true), err
 }
 
-// knownUnrecorded reports whether MongoDB has answered, about a place that is still the
-// room's, that it has no record of the job; learned says that it just has.
+// knownUnrecorded reports whether MongoDB has answered that it has no record of the job.
+// learned says that it just has. The answer counts only while the place is the room's.
 func (r *room) knownUnrecorded(at place, learned bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -88,16 +88,15 @@ func (r *room) knownUnrecorded(at place, learned bool) bool {
 }
 
 // remember keeps the answer of a look-up, and makes the subscriptions that are owed it
-// read again. It reports false when the room has closed, or has moved to another life of
-// the log meanwhile.
+// read. It reports false when the room has closed or restarted meanwhile.
 func (r *room) remember(epoch string, answer *lookUp) bool {
-	answer.found.first = page{} // it would take memory for nothing
+	answer.found.first = page{} // which nothing reads
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || epoch != r.epoch {
 		return false
 	}
-	if r.erased().kept(epoch) > 0 { // what was found may be of what was erased
+	if r.erased().kept(epoch) > 0 { // it may be from before the erasure
 		answer.found.older, answer.found.status = nil, nil
 	}
 	r.lookUp = answer
@@ -109,8 +108,8 @@ func (r *room) remember(epoch string, answer *lookUp) bool {
 	return true
 }
 
-// owe makes the subscription wait for the room's look-up while it is live. It reports
-// whether one has to be begun.
+// owe notes that the room's look-up is due to the subscription. It reports whether a
+// look-up has to be started.
 func (s *Subscription) owe() (begin bool) {
 	r := s.room
 	r.mu.Lock()
@@ -123,8 +122,8 @@ func (s *Subscription) owe() (begin bool) {
 	return true
 }
 
-// oweTo makes the subscription turn live at once, and begins the look-up whose answer
-// follows, unless one is under way.
+// oweTo lets the subscription turn live before the look-up is answered, and starts a
+// look-up unless one is under way.
 func (h *Hub) oweTo(sub *Subscription) {
 	if begin := sub.owe(); begin {
 		by := asker{class: classFirst, client: sub.reader.client}
@@ -133,14 +132,14 @@ func (h *Hub) oweTo(sub *Subscription) {
 	}
 }
 
-// endLookUp says that no look-up is under way.
+// endLookUp notes that no look-up is under way.
 func (r *room) endLookUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.looking = false
 }
 
-// settle gives the subscription what it is owed, once the look-up has been answered.
+// settle gives the subscription what it is owed, if the look-up has been answered.
 func (h *Hub) settle(sub *Subscription) {
 	r := sub.room
 	r.mu.Lock()
@@ -165,8 +164,8 @@ func (h *Hub) settle(sub *Subscription) {
 	}
 }
 
-// lookUpFor looks up what is due to the new subscriptions of a room. It ends with the
-// room, or with an answer.
+// lookUpFor looks up what is due to the new subscriptions of a room, until it has an
+// answer or the room closes.
 func (h *Hub) lookUpFor(ctx context.Context, room *room, by asker, limit int) {
 	ctx, release := room.life.within(ctx)
 	defer release()
@@ -184,8 +183,8 @@ func (h *Hub) lookUpFor(ctx context.Context, room *room, by asker, limit int) {
 	}
 }
 
-// answeredAt is the time of a look-up's answer: the zero time when MongoDB failed, so
-// that the answer serves those alone who wait for it.
+// answeredAt returns the time of a look-up's answer: the zero time when MongoDB failed, so
+// that only the subscriptions that wait for the answer use it.
 func (h *history) answeredAt() time.Time {
 	if h.mongoAway() {
 		return time.Time{}

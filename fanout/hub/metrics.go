@@ -7,8 +7,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// hubMetrics are the hub's counters. None is labelled with anything a client
-// sent.
+// hubMetrics are the hub's counters. No label has a value that a client sent.
 type hubMetrics struct {
 	catchUps  *prometheus.CounterVec
 	duration  prometheus.Histogram
@@ -77,8 +76,8 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 	for _, cause := range repairCauses {
 		m.repairs.WithLabelValues(string(cause))
 	}
-	// So that each is 0 and not absent: an alert does not see a counter rise that
-	// begins at what it rose to.
+	// Each begins at 0: an alert does not detect the first increase of a counter that was
+	// absent before.
 	for _, reason := range []messaging.GapReason{messaging.GapRetention, messaging.GapEpoch, messaging.GapErased} {
 		m.gaps.WithLabelValues(string(reason))
 	}

@@ -5,8 +5,8 @@ import (
 	"sync/atomic"
 )
 
-// outage says once that a store does not answer, and once that it does again,
-// however many readers meet that.
+// outage logs once that a store does not answer, and once that it answers again, however
+// many requests fail.
 type outage struct {
 	store  string
 	effect string
@@ -14,7 +14,7 @@ type outage struct {
 	down   atomic.Bool
 }
 
-// note takes the outcome of a request to the store.
+// note handles the outcome of a request to the store.
 func (o *outage) note(err error) {
 	switch {
 	case err == nil && !o.down.Load():

@@ -11,9 +11,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// floor is the projection's floor as it was at one moment. Within an epoch it
-// only rises, so an old value is safe: it sends a few more reads to the log. One
-// of an earlier epoch is caught by the comparison with the job's head.
+// floor is the projection's floor at one moment. Within an epoch it only rises, so an old
+// value is safe: a few more reads go to the log. The comparison with the job's head
+// detects one of an earlier epoch.
 type floor struct {
 	sequence uint64
 	at       time.Time
@@ -29,10 +29,10 @@ const (
 // request.
 const legacyEvents = 10_000
 
-// projectedAfter reads from MongoDB what follows a sequence. known is the
-// sequence up to which records is all there is; when it is after, MongoDB does
-// not know: it is not configured, down, or misses documents. patient is for what
-// the log no longer has: one that is merely slow is asked then, and waited for.
+// projectedAfter reads records after a sequence from MongoDB. known is the sequence up to
+// which records are complete; it equals after when MongoDB cannot tell: it is not
+// configured, down, or misses documents. patient is set for records that the log no longer
+// has: a slow MongoDB is asked too, without the shorter time limit.
 func (h *history) projectedAfter(ctx context.Context, at place, after uint64, limit int, patient bool) (records []messaging.Record, known uint64) {
 	if !h.mongoUp(patient) {
 		return nil, after
@@ -64,7 +64,7 @@ func (h *history) projectedAfter(ctx context.Context, at place, after uint64, li
 	return records, floor
 }
 
-// bodyBytes returns what the bodies of records come to.
+// bodyBytes returns the size of the bodies of records.
 func bodyBytes(records []messaging.Record) (size int) {
 	for _, record := range records {
 		size += len(record.Body)
@@ -84,17 +84,17 @@ func (h *history) projectedEnd(ctx context.Context, at place, before uint64) (me
 		return messaging.Position{}, false
 	}
 	// MongoDB may have newer records than the head: the log may have removed them before
-	// anybody read them there.
+	// the room read them.
 	end := min(max(at.head, floor)+1, before)
 	return messaging.Position{Epoch: at.epoch, Sequence: end}, end <= floor+1
 }
 
-// askBack asks MongoDB for what lies before end. answered is false when it did not
-// answer well, and for an answer that does not reach the job's head from there. ask
-// returns the newest sequence that it found.
+// askBack asks MongoDB for records before end. ask returns the newest sequence that it
+// found. answered is false after an error, and for an answer that lacks the job's head
+// although that lies before end.
 func (h *history) askBack(ctx context.Context, at place, end messaging.Position, ask func(context.Context) (newest uint64, err error)) (answered bool) {
 	asking := ctx
-	if at.head > 0 { // otherwise the log has nothing to take its place
+	if at.head > 0 { // otherwise the log has no records of the job
 		var cancel context.CancelFunc
 		asking, cancel = context.WithTimeout(ctx, h.patience)
 		defer cancel()
@@ -135,8 +135,8 @@ func (h *history) projectedSpan(ctx context.Context, at place, limit int) (span 
 	return span, ok
 }
 
-// unrecorded reports whether MongoDB has answered that it has no record of a job either,
-// where the log has none. Those who ask at the same time share one read.
+// unrecorded reports whether MongoDB has answered that it has no record of a job of which
+// the log has none. Concurrent requests share one read.
 func (h *history) unrecorded(ctx context.Context, by asker, at place) (bool, error) {
 	return share(ctx, h.flights, by, fmt.Sprintf("unrecorded %d %s %s", at.first, at.epoch, at.jobID), func(ctx context.Context) (bool, error) {
 		end, ok := h.projectedEnd(ctx, at, math.MaxUint64)
@@ -148,10 +148,9 @@ func (h *history) unrecorded(ctx context.Context, by asker, at place) (bool, err
 	})
 }
 
-// findLegacy names the newest limit documents that older writers left without a
-// sequence, oldest first; none when MongoDB is not there to ask. They count as older
-// than every record that has one. Nobody else has them, so that MongoDB is waited for
-// longer than for a page. It fails with [ErrLog].
+// findLegacy names the newest limit documents of older writers, oldest first; none when
+// MongoDB is not configured or down. They count as older than every record. Only MongoDB
+// has them, so that the time limit is longer than for a page. It fails with [ErrLog].
 func (h *history) findLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
 	if !h.mongoUp(false) {
 		return nil, nil
@@ -166,8 +165,8 @@ func (h *history) findLegacy(ctx context.Context, jobID string, limit int) ([]st
 	return names, nil
 }
 
-// legacy returns the events of the first of these documents, and how many names that
-// took; all of them, when MongoDB is not there to ask.
+// legacy returns the events of the first of the named documents, and how many names these
+// are: all of them when MongoDB is not configured or down.
 func (h *history) legacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int) {
 	if !h.mongoUp(false) {
 		return nil, len(names)
@@ -179,7 +178,8 @@ func (h *history) legacy(ctx context.Context, jobID string, names []string) (rec
 	return records, taken
 }
 
-// lastStatus returns the job's last known status, if MongoDB is there to ask and has one.
+// lastStatus returns the job's last known status; nil when MongoDB has none, is not
+// configured, or is down.
 func (h *history) lastStatus(ctx context.Context, jobID string) *messaging.JobStatus {
 	if !h.mongoUp(false) {
 		return nil
@@ -206,7 +206,7 @@ func (h *history) projectedUpTo(ctx context.Context) (uint64, bool) {
 	}
 	sequence, err := h.projection.Floor(ctx)
 	if err != nil {
-		return 0, false // the log did not say; it is asked for the page, too
+		return 0, false // from the log, which the page is read from then
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -221,8 +221,8 @@ func (h *history) forgetFloor() {
 	h.floor = floor{}
 }
 
-// mongoUp reports whether MongoDB is configured and has not failed; to the patient,
-// one that is slow has not.
+// mongoUp reports whether MongoDB is configured and not down. With patient set, one that is
+// only slow counts as up.
 func (h *history) mongoUp(patient bool) bool {
 	if h.projection == nil {
 		return false
@@ -232,14 +232,14 @@ func (h *history) mongoUp(patient bool) bool {
 	return !h.down || patient && h.slow
 }
 
-// mongoAway reports whether MongoDB is configured, and does not answer, or not in time.
+// mongoAway reports whether MongoDB is configured and down or slow.
 func (h *history) mongoAway() bool { return h.projection != nil && !h.mongoUp(false) }
 
-// mongoAnswered notes the outcome of a read, and reports whether it was a good
-// one. After a failure, or no answer in time, no catch-up asks MongoDB until a
-// probe has had an answer: one that is slow holds up those alone who met it first.
-// Each change of state is logged once. A read that its asker has given up, which ends
-// ctx, says nothing about MongoDB; asking may have ended for want of patience alone.
+// mongoAnswered notes the outcome of a read, and reports whether it succeeded. After a
+// failure or a timeout, no catch-up asks MongoDB until a probe succeeds, so that a slow
+// MongoDB delays only the first reads. Each change is logged once. The cancellation of ctx
+// is not a failure of MongoDB. asking is the context of the read, which may have had a
+// shorter time limit than ctx.
 func (h *history) mongoAnswered(ctx, asking context.Context, err error) bool {
 	if err == nil {
 		return true

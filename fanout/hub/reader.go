@@ -6,13 +6,12 @@ import (
 	"sync"
 )
 
-// Reader brings the subscriptions of one sink that are behind up to their
-// rooms' heads, in turn. Its goroutine runs only while there are any; it ends
-// when the sink is done.
+// Reader brings the subscriptions of one sink that are behind to their rooms' heads, in
+// turn. Its goroutine runs only while there are any, and ends with the sink.
 type Reader struct {
 	hub  *Hub
 	sink Sink
-	// client is whom the slots of reads are shared with fairly; see [asker].
+	// client has a fair share of the slots of reads; see [asker].
 	client string
 
 	mu      sync.Mutex // guards behind and running
@@ -20,14 +19,14 @@ type Reader struct {
 	running bool
 }
 
-// NewReader returns the reader of a sink. Of the slots for reads each client has its
-// fair share: the subject of a token, or a network address.
+// NewReader returns the reader of a sink. Its reads use the client's fair share of the
+// slots; client is the subject of a token, or a network address.
 func NewReader(hub *Hub, sink Sink, client string) *Reader {
 	return &Reader{hub: hub, sink: sink, client: client}
 }
 
-// Subscribe opens the job's room if need be, and starts a subscription's catch-up. The
-// caller ends the subscription.
+// Subscribe opens the job's room if there is none, and starts a subscription. The caller
+// ends it.
 func (r *Reader) Subscribe(jobID string, from Start) (*Subscription, error) {
 	target, err := r.hub.enter(jobID, r.client)
 	if err != nil {
@@ -38,7 +37,7 @@ func (r *Reader) Subscribe(jobID string, from Start) (*Subscription, error) {
 	return sub, nil
 }
 
-// add takes a subscription that is behind. It never blocks.
+// add queues a subscription that is behind. It never blocks.
 func (r *Reader) add(sub *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -49,14 +48,15 @@ func (r *Reader) add(sub *Subscription) {
 	r.running = r.hub.crew.spawn(r.run)
 }
 
-// remove takes out a subscription that has ended, if it waits.
+// remove takes a subscription that has ended out of the queue.
 func (r *Reader) remove(sub *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.behind = slices.DeleteFunc(r.behind, func(waiting *Subscription) bool { return waiting == sub })
 }
 
-// next takes the subscription that has waited longest, or ends the run.
+// next takes the subscription that has waited longest. Without one it ends the run, and
+// returns nil.
 func (r *Reader) next() *Subscription {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,8 @@ func (r *Reader) next() *Subscription {
 }
 
 func (r *Reader) run(ctx context.Context) {
-	defer r.hub.guard.Recover("reader", r.sink.Abort) // running stays set: nothing is read for the client any more
+	// After a panic running stays set, so that nothing more is read for the client.
+	defer r.hub.guard.Recover("reader", r.sink.Abort)
 	for sub := r.next(); sub != nil; sub = r.next() {
 		switch r.hub.turn(ctx, sub) {
 		case outcomeReading:

@@ -70,11 +70,10 @@ func (r *recentCatchUps) all() map[string]CatchUpReport {
 	return reports
 }
 
-// RecentCatchUps returns the last catch-up of each of the jobs that had one most
-// recently, at most 200 of them.
+// RecentCatchUps returns the last catch-up of the 200 jobs that had one most recently.
 func (h *Hub) RecentCatchUps() map[string]CatchUpReport { return h.recent.all() }
 
-// recordCatchUp accounts for a subscription that has just reached the head.
+// recordCatchUp counts a subscription that has just reached the head.
 func (h *Hub) recordCatchUp(sub *Subscription) {
 	account, now := sub.catchUp, time.Now()
 	took := now.Sub(sub.start.Asked)

@@ -4,10 +4,10 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Show hands a record to the live followers of a job once more, marked as a replay.
-// It moves no cursor and enters no ring, so that the order of the job's own events,
-// and what is missing of it, is found as if it had never been. A client that is
-// behind, or that has no room for it, is not shown it.
+// Show hands a record to the live subscriptions of a job once more, marked as a replay.
+// It moves no cursor and enters no ring, so that it does not affect the order of the job's
+// own events, or the detection of missing ones. A client that is behind, or whose queue is
+// full, is not shown the record.
 func (h *Hub) Show(replay messaging.Replay) {
 	h.mu.RLock()
 	room := h.rooms[replay.Room]
@@ -43,7 +43,7 @@ func (r *room) show(ev *Event) (shown, missed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, sub := range r.live {
-		// Past the subscription: it would take a refusal for a reason to fall back.
+		// Not Subscription.offer, after which a full sink would fall back.
 		if sub.sink.Offer(ev) {
 			shown++
 		} else {

@@ -2,17 +2,16 @@ package hub
 
 // ring holds the newest events of one job, oldest first.
 //
-// Invariant: it has every event of the job with floor < sequence ≤ head, where
-// head is the room's. An empty ring has floor == head. It is guarded by its
-// room's mutex.
+// Invariant: it has every event of the job with floor < sequence ≤ head, where head is
+// the room's. The room's mutex guards it.
 type ring struct {
 	floor  uint64
 	events []*Event
 	bytes  int
 }
 
-// The bounds of one job's ring. Past either, the oldest events leave it and are
-// served from the history instead.
+// The bounds of one job's ring. Beyond either, the oldest events are dropped, and are
+// read from the history.
 const (
 	ringEvents = 256
 	ringBytes  = 512 << 10
@@ -57,8 +56,8 @@ func (r *ring) after(sequence uint64) ([]*Event, bool) {
 	return r.events[low:], true
 }
 
-// newest returns a copy of the newest limit events, and whether the ring has as
-// many, or the whole job from its first event on.
+// newest returns a copy of the newest limit events. It reports false when the ring has
+// fewer, unless it has all events of the job.
 func (r *ring) newest(limit int) ([]*Event, bool) {
 	if len(r.events) < limit && r.floor > 0 {
 		return nil, false

@@ -10,9 +10,9 @@ import (
 
 // room is one followed job: its head, its recent events, and its live subscriptions.
 //
-// A room is itself a cursor over the log. It is level while each live record
-// follows on the last one; when one is missing it is behind, and a goroutine
-// reads the range from the log (see repair.go) before live records count again.
+// A room is itself a cursor over the log. While the predecessor of each live record is the
+// room's head, live records are handed on. When one is missing, the room is behind, and a
+// goroutine reads the range from the log (see repair.go) before live records count again.
 type room struct {
 	jobID    string
 	erasures *erased // the hub's
@@ -20,7 +20,7 @@ type room struct {
 	opened chan struct{}
 	// left is closed once the room has closed and the tail no longer follows it.
 	left chan struct{}
-	// life ends when the room closes, and what opens or repairs the room with it.
+	// life ends when the room closes, and ends what opens or repairs the room.
 	life life
 
 	// refs and idleSince are guarded by the hub's mutex. refs counts the
@@ -30,9 +30,9 @@ type room struct {
 
 	mu     sync.Mutex // guards everything below
 	closed bool
-	// epoch is the life of the log that the sequences belong to. Below first the job
-	// may have had records that the room never read: the log had removed them when the
-	// room was opened, or before they were repaired.
+	// epoch is the epoch of the sequences. Below first the job may have had records that
+	// the room never read: the log had removed them when the room was opened, or before
+	// they were repaired.
 	epoch string
 	first uint64
 	// head is the sequence of the newest event that was handed on.
@@ -53,8 +53,8 @@ type room struct {
 	checked  time.Time
 	ring     ring
 	live     []*Subscription
-	// lookUp is the last look-up's answer, nil without one, and looking is set while
-	// one is under way.
+	// lookUp is the answer of the last look-up, nil without one. looking is set while a
+	// look-up is under way.
 	lookUp  *lookUp
 	looking bool
 	// unrecorded is set once MongoDB has answered that it has no record of the job that
@@ -96,7 +96,7 @@ const (
 	verdictNone verdict = iota
 	// verdictRepair: the room has just fallen behind.
 	verdictRepair
-	// verdictCheck: the record is of another life of the log than the room.
+	// verdictCheck: the record's epoch is not the room's.
 	verdictCheck
 )
 

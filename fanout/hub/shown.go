@@ -6,34 +6,35 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// A worker may write an event into MongoDB itself, beside publishing it. Its document
-// has no sequence until it is adopted. A subscription may be shown the document as one of
-// an older writer just before the event's record reaches the log, or while it is owed a
-// look-up, the record just before the document. It gets the event once: what it is shown
-// of either is kept for a while, and the other one is left out.
+// A worker may write an event into MongoDB itself, beside publishing it. Its document has
+// no sequence until it is adopted. A client may be shown the document, as one of an older
+// writer, just before the event's record reaches the log; or, while its subscription is
+// owed a look-up, the record just before the document. So that it gets the event once, the
+// subscription keeps the contents of what was shown of either for a while, and leaves the
+// other one out.
 
 const (
-	// youngAge is how long before it is read a document may have been made so that its
-	// record may still come, and how long the document is kept in mind.
+	// youngAge is the greatest age of a document whose record may not have been stored
+	// yet, and how long the content of such a document is kept.
 	youngAge = time.Minute
 	// maxShown bounds the keys that one subscription keeps, of 32 bytes each. Beyond it
 	// an event may be shown twice.
 	maxShown = 256
 )
 
-// isYoung reports whether a document without a sequence was made lately.
+// isYoung reports whether a document without a sequence is younger than youngAge.
 func isYoung(record messaging.Record, now time.Time) bool {
 	emitted, _ := time.Parse(time.RFC3339, record.EmittedAt) // the zero time is not young
 	return now.Sub(emitted).Abs() < youngAge || now.Sub(record.StoredAt).Abs() < youngAge
 }
 
-// shown counts contents that a subscription was shown. The zero value is empty.
+// shown counts the contents that a client was shown. The zero value is empty.
 type shown struct {
 	counts map[messaging.ContentKey]int
 	until  time.Time
 }
 
-// add notes that an event was shown.
+// add counts an event that was shown.
 func (s *shown) add(ev *Event) {
 	key, ok := ev.content()
 	if !ok || len(s.counts) >= maxShown {
@@ -46,7 +47,7 @@ func (s *shown) add(ev *Event) {
 	s.until = time.Now().Add(youngAge)
 }
 
-// take reports whether an event with the same content was shown, and forgets one.
+// take reports whether an event with the same content was shown, and uncounts one.
 func (s *shown) take(ev *Event) bool {
 	if len(s.counts) == 0 {
 		return false
@@ -65,8 +66,8 @@ func (s *shown) take(ev *Event) bool {
 	return true
 }
 
-// repeats reports whether the subscription was shown the event already, in its other
-// form. The room's mutex is held.
+// repeats reports whether the client was shown the event in its other form. The room's
+// mutex is held.
 func (s *Subscription) repeats(ev *Event) bool {
 	before := &s.documents
 	if ev.Sequence == 0 {
@@ -81,8 +82,8 @@ func (s *Subscription) repeats(ev *Event) bool {
 	return true
 }
 
-// note keeps in mind what the subscription was shown, if the same event may still come
-// in its other form. The room's mutex is held.
+// note counts an event that was shown, if it may follow in its other form. The room's
+// mutex is held.
 func (s *Subscription) note(ev *Event) {
 	switch {
 	case ev.Sequence == 0 && ev.young:

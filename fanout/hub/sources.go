@@ -20,35 +20,33 @@ type Extent struct {
 	First, Last uint64
 }
 
-// sourcePageBytes is what the bodies of one page come to before a source ends it.
-// A page holds at most one record more, in either direction.
+// sourcePageBytes is the size of bodies at which a source ends a page. The record that
+// reaches the size is the page's last, or, read backwards, its first.
 const sourcePageBytes = 1 << 20
 
-// Log is what fan-out reads from the durable log. Every method may be called
-// concurrently.
+// Log is the durable log as the hub reads it. Every method may be called concurrently.
 type Log interface {
 	// Extent asks the log itself; the answer is never older than the call.
 	Extent(ctx context.Context) (Extent, error)
 	// LastSequence returns the job's newest sequence, 0 when it has none.
 	LastSequence(ctx context.Context, jobID string) (uint64, error)
-	// LastSequences does so for many jobs; those without records are absent.
+	// LastSequences returns the newest sequences of jobs; those without records are absent.
 	LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error)
-	// ReadAfter returns up to limit records of a job with a sequence above
-	// after, ascending. It ends early once their bodies come to
-	// sourcePageBytes; no record means that there are no more.
+	// ReadAfter returns up to limit records of a job with a sequence above after,
+	// ascending. It ends early once their bodies reach sourcePageBytes. No record means
+	// that there are no more.
 	ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error)
-	// Locate returns where the newest limit records of a job with a sequence
-	// below before lie; math.MaxUint64 means the end of the log. It holds none of
-	// their bodies.
+	// Locate returns where the newest limit records of a job with a sequence below before
+	// lie, without reading their bodies; math.MaxUint64 means the end of the log.
 	Locate(ctx context.Context, jobID string, before uint64, limit int) (messaging.Span, error)
 }
 
-// Tail is the live side of the log: what [Hub.Live] hears of.
+// Tail is the live side of the log, which calls [Hub.Live].
 type Tail interface {
-	// Follow asks for a job's live records. It returns once the request has
-	// reached the server.
+	// Follow requests a job's live records. It returns once the request has reached the
+	// server.
 	Follow(ctx context.Context, jobID string) error
-	// Unfollow takes that back.
+	// Unfollow ends them.
 	Unfollow(jobID string)
 }
 
@@ -58,21 +56,21 @@ type Projection interface {
 	// Floor returns the sequence up to which every record of the log is in the
 	// projection.
 	Floor(ctx context.Context) (uint64, error)
-	// ReadAfter may return fewer than limit records only when there are no more,
-	// or when their bodies come to sourcePageBytes; then it ends.
+	// ReadAfter returns fewer than limit records only when there are no more, or when
+	// their bodies reach sourcePageBytes.
 	ReadAfter(ctx context.Context, jobID string, after messaging.Position, limit int) ([]messaging.Record, error)
-	// ReadBefore returns the newest records below a position, ascending. When it
-	// ends early, for the same reason, the older ones are left out.
+	// ReadBefore returns the newest records below a position, ascending. When their
+	// bodies reach sourcePageBytes, it leaves out older ones.
 	ReadBefore(ctx context.Context, jobID string, before messaging.Position, limit int) ([]messaging.Record, error)
-	// Locate is that of a Log.
+	// Locate is as in [Log].
 	Locate(ctx context.Context, jobID string, before messaging.Position, limit int) (messaging.Span, error)
-	// FindLegacy names the newest limit documents that older writers left without
-	// a sequence, oldest first. It leaves out those of events that the log has, and fails
+	// FindLegacy names the newest limit documents of older writers, which have no
+	// sequence, oldest first. It leaves out those of events that the log has, and fails
 	// with [ErrLog] when the log does not say which.
 	FindLegacy(ctx context.Context, jobID string, limit int) (names []string, err error)
-	// ReadLegacy returns the events of the first of these documents, in the order
-	// of the names, and how many names that took: one at least. It ends early once
-	// their bodies come to sourcePageBytes.
+	// ReadLegacy returns the events of the first of these documents, in the order of the
+	// names, and how many names these are, at least one. It ends early once their bodies
+	// reach sourcePageBytes.
 	ReadLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int, err error)
 	// Head returns the job's last known status.
 	Head(ctx context.Context, jobID string) (JobHead, bool, error)

@@ -7,19 +7,20 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// A query by time is about emittedAt, which producers write. The log is ordered by the
-// time of storing. So the place in the log is searched for by that, and emittedAt
-// decides about the records there, and about those near it: as many as were stored
-// within maxSkew of the bound, and no more than skewEvents of them. An event whose two
-// times are further apart is not found beyond the bound.
+// A query by time bounds emittedAt, which producers write, while the log is ordered by
+// the time of storing. So the bound's place in the log is searched for by the time of
+// storing, and emittedAt selects among the records from there and near there: those that
+// were stored within maxSkew of the bound, and at most skewEvents of them. An event whose
+// two times are further apart may be missing.
 const (
 	maxSkew    = 5 * time.Minute
 	skewEvents = 1000
-	// searchWidth ends a search: it is cheaper to read on than to halve what is left.
+	// searchWidth ends a search: reading so many records is cheaper than more halvings.
 	searchWidth = 64
 )
 
-// storedAt returns when the log took a record, as far as its source tells.
+// storedAt returns when the log stored a record, or emittedAt when the source does not
+// have that time.
 func storedAt(record messaging.Record) time.Time {
 	if !record.StoredAt.IsZero() {
 		return record.StoredAt
@@ -27,19 +28,19 @@ func storedAt(record messaging.Record) time.Time {
 	return emittedTime(record)
 }
 
-// emittedTime returns emittedAt; one that cannot be read is older than any bound.
+// emittedTime returns emittedAt. An invalid one is the zero time, older than any bound.
 func emittedTime(record messaging.Record) time.Time {
 	emitted, _ := time.Parse(time.RFC3339, record.EmittedAt)
 	return emitted
 }
 
-// lowerBound ends a walk from the newest record back, at a time that is its lower bound.
+// lowerBound ends a walk back from the newest record at a time.
 type lowerBound struct {
 	at     *time.Time // nil: there is no bound
 	beyond int        // records before it
 }
 
-// ends reports whether neither a record of this time nor an older one is wanted.
+// ends reports whether the walk ends at a record of this time.
 func (b *lowerBound) ends(record time.Time) bool {
 	if b.at == nil {
 		return false
@@ -51,8 +52,8 @@ func (b *lowerBound) ends(record time.Time) bool {
 	return early > maxSkew || b.beyond > skewEvents
 }
 
-// beginAt returns the sequence below which the records lie that may have been emitted
-// before a time.
+// beginAt returns a sequence below which lie the records that may have been emitted before
+// a time.
 func (w *walk) beginAt(ctx context.Context, at time.Time) (uint64, error) {
 	through, err := w.search(ctx, at)
 	if err != nil {
@@ -68,13 +69,13 @@ func (w *walk) beginAt(ctx context.Context, at time.Time) (uint64, error) {
 	return through + 1, err
 }
 
-// search returns a sequence through which lie all of the job's records that were stored
-// up to a time, and those of searchWidth further sequences at most. It reads one record
+// search returns a sequence up to which lie all of the job's records that were stored
+// before a time, and records of at most searchWidth more sequences. It reads one record
 // for each halving of the log's sequences.
 func (w *walk) search(ctx context.Context, at time.Time) (uint64, error) {
 	low, high := uint64(0), w.at.head
 	if high == 0 {
-		high, _ = w.h.projectedUpTo(ctx) // the log has nothing of the job any more; MongoDB may
+		high, _ = w.h.projectedUpTo(ctx) // the log has removed the job; MongoDB may have it
 	}
 	for high-low > searchWidth {
 		middle := low + (high-low)/2
@@ -91,7 +92,7 @@ func (w *walk) search(ctx context.Context, at time.Time) (uint64, error) {
 	return high, nil
 }
 
-// from reads records after a sequence, wherever they are.
+// from reads records after a sequence, from MongoDB or the log.
 func (w *walk) from(ctx context.Context, after uint64, limit int) ([]messaging.Record, error) {
 	return w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
 		if records, _ := w.h.projectedAfter(ctx, w.at, after, limit, false); len(records) > 0 {

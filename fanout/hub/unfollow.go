@@ -10,16 +10,15 @@ func (h *Hub) persist(goroutine string, work func(ctx context.Context)) bool {
 	})
 }
 
-// unfollowQueued makes the tail unfollow the rooms in the queue. The tail may take
-// seconds for one, while it has lost its server.
+// unfollowQueued unfollows the jobs of the rooms in the queue. While the tail has no
+// server, it may take seconds for one.
 func (h *Hub) unfollowQueued(context.Context) {
 	for room := h.nextQueued(); room != nil; room = h.nextQueued() {
 		h.leave(room)
 	}
 }
 
-// nextQueued takes a room from the queue; nil, and the work is over, when there is
-// none.
+// nextQueued takes a room from the queue. Without one it ends the work, and returns nil.
 func (h *Hub) nextQueued() *room {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -33,9 +32,8 @@ func (h *Hub) nextQueued() *room {
 	return room
 }
 
-// leave makes the tail unfollow the job of a room that has closed. A room of the
-// same job that was opened since waits for it: the tail would otherwise unfollow
-// that room's job.
+// leave unfollows the job of a room that has closed. A newer room of the same job waits
+// until then: otherwise the tail would unfollow the job for that room, too.
 func (h *Hub) leave(room *room) {
 	h.tail.Unfollow(room.jobID)
 	h.mu.Lock()
