@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ClientAddress returns the address that a request really comes from. remote is
+// ClientAddress returns the address of the client that sent a request. remote is
 // the other end of its connection; forwardedFor and forwarded are the values of
 // its X-Forwarded-For and Forwarded headers, one string per header line, in
 // their order; trusted are the proxies whose word counts, as [ParseProxies]

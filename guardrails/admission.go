@@ -195,7 +195,7 @@ func (t tally[K]) remove(key K) {
 }
 
 // ipv6PrefixBits is the length of the IPv6 prefix that counts as one address:
-// whoever has one address of a /64 has all of them (RFC 4291 section 2.5.1).
+// a host with one address of a /64 has all of them (RFC 4291 section 2.5.1).
 const ipv6PrefixBits = 64
 
 // countedAddress is what an address is counted under: itself, or its IPv6 /64.

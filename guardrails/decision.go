@@ -8,7 +8,7 @@ import (
 
 // Decision is the answer to one request. The zero value allows it.
 type Decision struct {
-	// Code names the limit that was met; empty when none was.
+	// Code names the limit that was exceeded; empty when the request is allowed.
 	Code messaging.Code
 	// Limit is the bound and Current how much of it was in use; both zero for a
 	// refusal that no figure explains. Of a [Rate] they are the burst and how
@@ -34,7 +34,7 @@ func (d Decision) Problem() messaging.Problem {
 		problem.Limit, problem.Current = &d.Limit, &d.Current
 	}
 	if d.RetryAfter > 0 {
-		// Rounded up: a client that came back early would be refused again.
+		// Rounded up: a client that retries too early would be refused again.
 		ms := int((d.RetryAfter + time.Millisecond - 1) / time.Millisecond)
 		problem.RetryAfterMs = &ms
 	}
@@ -46,7 +46,7 @@ func (d Decision) Problem() messaging.Problem {
 const retryBase = time.Second
 
 // jittered spreads the advised wait evenly over one to two times base, so that
-// clients refused together do not come back together. jitter is in [0, 1).
+// clients that are refused together do not retry together. jitter is in [0, 1).
 func jittered(base time.Duration, jitter float64) time.Duration {
 	return base + time.Duration(jitter*float64(base))
 }

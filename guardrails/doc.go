@@ -4,7 +4,7 @@
 // # Data flow
 //
 // Every decision is a value: it says whether the request is allowed and, when
-// it is not, which limit was met, how far it is used, and when to come back. The
+// it is not, which limit was exceeded, how much of it is used, and when to retry. The
 // package reads no clock and no random source, starts no goroutine, and neither
 // logs nor does I/O: times and jitter come in as parameters, and enforcement,
 // counting and logging are the caller's.
@@ -26,7 +26,7 @@
 //     are there.
 //   - Who a client is never depends on bytes that it could have chosen itself:
 //     an address is believed only from a trusted proxy, a [Grant] is made from
-//     claims that somebody has verified.
+//     verified claims.
 //
 // # Concurrency
 //

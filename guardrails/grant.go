@@ -28,7 +28,7 @@ var ErrGrant = errors.New("guardrails: claims make no grant")
 // nothing; [Open] allows everything. A Grant is not changed after it is made
 // and may then be used concurrently.
 type Grant struct {
-	// Subject is whom the token was issued to.
+	// Subject is the party that the token was issued to.
 	Subject string
 	// Jobs are the jobs that may be followed: exact ids; prefixes, which end in
 	// "*"; or "*" for all.
@@ -79,7 +79,7 @@ func validPattern(pattern string) bool {
 	return !strings.Contains(id, "*") && messaging.ValidateJobID(id) == nil
 }
 
-// Follow decides whether the bearer may read the events of a job: those to come
+// Follow decides whether the bearer may read the events of a job: future ones
 // and those that were.
 func (g Grant) Follow(jobID string) Decision {
 	if refusal := g.given(); !refusal.Allowed() || g.open {
@@ -102,7 +102,7 @@ func (g Grant) Publish() Decision {
 	return Decision{Code: messaging.CodeScopeRequired}
 }
 
-// given refuses the zero grant, and one that somebody made without an end.
+// given refuses the zero grant, and a grant without an end.
 func (g Grant) given() Decision {
 	if !g.open && g.ExpiresAt.IsZero() {
 		return Decision{Code: messaging.CodeTokenRequired}

@@ -30,7 +30,7 @@ func (i *Intake) Spend(bytes int, now time.Time) (wait time.Duration) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	// A clock that goes back makes nobody wait for longer than an empty intake does.
+	// A clock that goes back makes no client wait longer than an empty intake does.
 	owed := min(max(i.full.Sub(now), 0), i.lasts(i.burst)) + i.lasts(int64(bytes))
 	i.full = now.Add(owed)
 	return owed - i.lasts(i.burst)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Keeping decides which sessions of clients are kept for when they come back,
+// Keeping decides which sessions are kept until their clients reconnect,
 // within a bound in bytes. Its methods may be called concurrently.
 //
 // The bound is shared by the owners, which are subjects of tokens or addresses:
@@ -108,7 +108,7 @@ func (k *Keeping) largest(own int, asks string) *keptSession {
 	return most.gone.Front().Value.(*keptSession)
 }
 
-// Leave notes that the client of a session has gone. Unless it comes back, by Keep,
+// Leave notes that the client of a session has disconnected. Unless Keep is called again,
 // the session may have to make room.
 func (k *Keeping) Leave(id string, now time.Time) {
 	k.mu.Lock()
@@ -137,7 +137,7 @@ func (k *Keeping) Expire(since time.Time) {
 	}
 }
 
-// Bytes returns what all sessions come to.
+// Bytes returns the size of all sessions.
 func (k *Keeping) Bytes() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()

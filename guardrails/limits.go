@@ -24,17 +24,17 @@ type Limits struct {
 	MaxClusterConnections          int
 	MaxClusterConnectionsPerOrigin int
 	// ConnectionsPerSecond bounds how fast sockets are admitted, on average. A
-	// whole second's worth may come at once.
+	// whole second's worth may arrive at once.
 	ConnectionsPerSecond int
 
 	// MaxSubscriptionsPerClient bounds the distinct jobs of one socket.
 	MaxSubscriptionsPerClient int
 	// SubscriptionChangesPerMinute bounds how often one socket subscribes and
 	// unsubscribes, on average. A whole minute's worth may come at once, as it
-	// does when a client comes back and follows its jobs again.
+	// does when a client reconnects and follows its jobs again.
 	SubscriptionChangesPerMinute int
 	// MessagesPerSecond bounds what one socket sends, on average. A whole second's
-	// worth may come at once.
+	// worth may arrive at once.
 	MessagesPerSecond int
 
 	// MaxMessageBytes bounds one message of a client: the name of the event and

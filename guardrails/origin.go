@@ -106,7 +106,7 @@ func splitHost(text string) (host, port string, err error) {
 	return host, port, checkHost(host)
 }
 
-// checkHost tells whether a host is one that a browser could send.
+// checkHost returns an error for a host that no browser sends.
 func checkHost(host string) error {
 	if host == "" {
 		return errOrigin

@@ -73,7 +73,7 @@ func (b *Bucket) Take(now time.Time) (wait time.Duration, ok bool) {
 	case owed < 0:
 		owed = 0
 	case owed > span:
-		// The clock went back. An empty bucket is the worst that may come of it.
+		// The clock went back. The bucket cannot be more than empty.
 		owed = span
 		b.full = now.Add(span)
 	}

@@ -26,7 +26,7 @@ var reasons = []string{
 	ReasonShutdown, ReasonQueueFull, ReasonInternal,
 }
 
-// returns reports whether a client is to come back after a reason. Over polling it is
+// returns reports whether a client is to reconnect after a reason. Over polling it is
 // sent no close packet then: python-engineio takes that for its own wish to leave and
 // does not connect again, while every client connects again after a refused poll, as
 // after a connection that broke off.

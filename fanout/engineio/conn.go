@@ -235,7 +235,7 @@ func (c *conn) isFinished() bool {
 
 // closeNow closes both directions and gives the buffer back.
 func (c *conn) closeNow() {
-	_ = c.Conn.Close() // ends a write under way, so that the lock comes free
+	_ = c.Conn.Close() // ends a write under way, which releases the lock
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {

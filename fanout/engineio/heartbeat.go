@@ -38,7 +38,7 @@ func (s *Session) pulsed() (ends string) {
 	switch {
 	case s.state == stateClosed:
 	case s.state == stateClosing && time.Now().Before(s.pulse.due):
-		s.schedule(s.pulse.due) // this beat was under way when Close came
+		s.schedule(s.pulse.due) // this beat was under way when Close was called
 	case s.state == stateClosing:
 		return s.reason
 	case s.pulse.awaiting && !s.pulse.seen.After(s.pulse.pinged):
@@ -80,7 +80,7 @@ func (s *Session) alive() {
 	s.mu.Unlock()
 }
 
-// pong notes the answer to a ping, or a packet that nobody asked for. It
+// pong notes the answer to a ping, or an unsolicited packet. It
 // reports false when there were too many of those.
 func (s *Session) pong(answer bool) bool {
 	s.mu.Lock()

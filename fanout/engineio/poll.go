@@ -51,7 +51,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 
 	// The server's own timeout is meant for answers that do not wait. That of reading
 	// stays: it ends with a request that is complete, and a poll has no body.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // where it is not supported there is none
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // where it is unsupported, there is no deadline
 	if probing {
 		hold := time.AfterFunc(probedPollDelay, s.endPoll)
 		defer hold.Stop()
@@ -147,6 +147,6 @@ func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *refusal {
 		}
 	}
 	w.Header().Set("Content-Type", payloadType)
-	_, _ = io.WriteString(w, "ok") // a client that is gone has been heard all the same
+	_, _ = io.WriteString(w, "ok") // fails if the client has disconnected; its packets are handled already
 	return nil
 }

@@ -24,7 +24,7 @@ type polling struct {
 type poll struct {
 	frames []Frame
 	// ready is closed when frames is complete; none means that the poll
-	// came too late and is refused.
+	// arrived too late and is refused.
 	ready chan struct{}
 }
 
@@ -84,7 +84,7 @@ func (p *polling) finish() {
 }
 
 // abort answers a waiting poll with the farewell, or, where the client is to come
-// back, refuses it. The session is closed, so that no other poll can come.
+// back, refuses it. The session is closed, so that no other poll is accepted.
 func (p *polling) abort(farewell Frame) {
 	p.session.mu.Lock()
 	defer p.session.mu.Unlock()

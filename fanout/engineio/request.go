@@ -68,7 +68,7 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
 
 func (s *Server) routeSession(w http.ResponseWriter, r *http.Request, query url.Values, id string, upgrade bool) *refusal {
 	session := s.find(id)
-	if session == nil || !session.owns(r) { // in the same words, which tell nothing of the id
+	if session == nil || !session.owns(r) { // in the same words, so that the answer does not show whether the id exists
 		return refuseSession
 	}
 	if query.Get("EIO") != protocolVersion {

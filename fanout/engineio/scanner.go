@@ -20,7 +20,7 @@ var (
 	// errFlood ends a connection whose client sends frames without end that carry
 	// nothing.
 	errFlood = errors.New("engineio: too many frames without a message")
-	// errTooLarge ends a connection whose client sends a message in parts that come to
+	// errTooLarge ends a connection whose client sends a message in parts whose size is
 	// more than MaxPayloadBytes.
 	errTooLarge = errors.New("engineio: fragments of more than the largest message")
 )

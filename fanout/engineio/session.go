@@ -20,7 +20,7 @@ var (
 // hardLimitFactor times QueueBytes is what the control frames, those of
 // [Session.Send], may fill. They are counted apart: one offered frame may be
 // larger than any budget, and what follows it must not close the session of a
-// client that is merely slow, which would come back for the same frame.
+// client that is only slow, which would reconnect and be sent the same frame.
 const hardLimitFactor = 2
 
 // Receiver is the owner of one session. Message and Close are called one at a

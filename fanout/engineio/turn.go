@@ -6,7 +6,7 @@ type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }
 
-// call runs a callback when its turn comes and returns after it. A panic ends
+// call waits for its turn, runs a callback, and returns after it. A panic ends
 // the session, not the process, and leaves nothing behind.
 func (s *Session) call(callback func()) {
 	s.turn <- struct{}{}

@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Tokens tells what a bearer token grants. Its methods may be called
+// Tokens returns what a bearer token grants. Its methods may be called
 // concurrently.
 type Tokens interface {
 	// FromRequest returns the token of a request's Authorization header, empty
@@ -69,7 +69,7 @@ func (c *client) warn() {
 	warnIn, endIn := c.grant.Expiry(time.Now())
 	switch {
 	case c.gone:
-	case warnIn > 0: // a new token came meanwhile
+	case warnIn > 0: // a new token has arrived meanwhile
 		c.expiry = time.AfterFunc(warnIn, c.warn)
 	default:
 		c.emit(messaging.EventError, messaging.NewProblem(messaging.CodeTokenExpiring))
@@ -82,7 +82,7 @@ func (c *client) expire() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
 	c.mu.Lock()
 	warnIn, endIn := c.grant.Expiry(time.Now())
-	if !c.gone && endIn > 0 { // a new token came meanwhile
+	if !c.gone && endIn > 0 { // a new token has arrived meanwhile
 		c.expiry = time.AfterFunc(warnIn, c.warn)
 	}
 	ends := !c.gone && endIn == 0

@@ -44,7 +44,7 @@ type follow struct {
 	subscription *hub.Subscription
 	// asked is where the client asked to start.
 	asked hub.Start
-	// restored is set on a subscription that came back with its session, until
+	// restored is set on a subscription that was recovered with its session, until
 	// the client asks for it as well, as many do on every connect.
 	restored bool
 	// kept is the job in the state of the session, as JSON.

@@ -1,7 +1,7 @@
 // Package gateway speaks the contract with clients, over Socket.IO, Server-Sent Events
 // and REST.
 //
-// Requests come in over the handlers of [Gateway]; guardrails decide about each, and the
+// The handlers of [Gateway] receive requests; guardrails decide about each, and the
 // gateway enforces, counts and answers. What a client follows is a subscription of the
 // package hub, which hands the job's events to the client's sink: the queue of a socket
 // or of an event stream. How an event looks there is the [Encoder]'s.
@@ -11,7 +11,7 @@
 //   - All that a client holds (its place among the connections, its subscriptions, its
 //     timers) is freed once, when its socket or request ends.
 //   - A session belongs to one socket at a time: the one that joined last.
-//   - An event's payload is encoded once per wire format, whoever gets it. With
+//   - An event's payload is encoded once per wire format, for all clients. With
 //     connection state recovery, a socket that follows several jobs gets a copy of
 //     the packet with an offset of its own: about 1.5 µs and 0.8 kB for 330 bytes and
 //     two jobs, 5 µs and 2 kB for twenty (BenchmarkOffsetOfSeveralJobs).

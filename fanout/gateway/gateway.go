@@ -25,7 +25,7 @@ import (
 type Policy struct {
 	Limits  guardrails.Limits
 	Origins guardrails.Origins
-	// Proxies are those that are trusted to tell a client's address.
+	// Proxies are trusted to name a client's address.
 	Proxies []netip.Prefix
 	// CatchUpLimit is how many events a subscription without a position is
 	// replayed, 1 or more.
@@ -201,7 +201,7 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
 	request := socket.Request()
 	origin := request.Header.Get("Origin")
-	// All that can refuse for good comes before an earlier socket is taken over.
+	// Every check that can refuse is made before an earlier socket is taken over.
 	decision := g.origins.Load().Decide(origin, request.Host)
 	var grant guardrails.Grant
 	if decision.Allowed() {
@@ -248,7 +248,7 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 	}
 	c.watchExpiry()
 	c.save()
-	g.register(c) // last, with the mutex: whoever finds the client waits until it is complete
+	g.register(c) // last, with the mutex held: other goroutines that find the client wait until it is complete
 	joined = true
 }
 

@@ -36,11 +36,11 @@ type offset struct {
 	marks []mark
 }
 
-// mark is how far one job has come.
+// mark is the last sequence of one job that was handed over.
 type mark struct {
 	key      string // see jobKey
 	sequence uint64
-	// pending is set until the first event: the client knows of the subscription,
+	// pending is set until the first event: the client was told of the subscription,
 	// and of nothing in it.
 	pending bool
 }
@@ -78,7 +78,7 @@ func (o offset) append(dst []byte) []byte {
 	return dst
 }
 
-// of returns how far a job has come, if it has handed over anything.
+// of returns the last sequence of a job that was handed over, if there was one.
 func (o offset) of(jobID string) (sequence uint64, found bool) {
 	key := jobKey(jobID)
 	for _, mark := range o.marks {
@@ -94,14 +94,14 @@ func (o offset) namesOthers(epoch, key string) bool {
 	return o.epoch == epoch && (len(o.marks) > 1 || len(o.marks) == 1 && o.marks[0].key != key)
 }
 
-// with returns the offset as it is once a job has come to a sequence.
+// with returns the offset with a job at a sequence.
 func (o offset) with(epoch, key string, sequence uint64) offset {
 	o.marks = slices.Clone(o.marks)
 	o.set(epoch, key, sequence)
 	return o
 }
 
-// set notes that a job has come to a sequence. Marks of another epoch are worth
+// set moves a job to a sequence. Marks of another epoch are worth
 // nothing then, and dropped.
 func (o *offset) set(epoch, key string, sequence uint64) {
 	if o.epoch != epoch {

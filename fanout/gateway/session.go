@@ -10,7 +10,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Sessions keeps the states of sessions for as long as a client may come back:
+// Sessions keeps the states of sessions for as long as a client may recover its session:
 // over the death of its connection, or of the whole gateway, and for the other
 // gateways. Every method may be called concurrently.
 type Sessions interface {
@@ -28,7 +28,7 @@ type Sessions interface {
 const loadTimeout = time.Second
 
 // session is what is kept of a socket, in JSON. Its key is the private id, which
-// the client alone knows.
+// only the client has.
 type session struct {
 	SID string `json:"sid"`
 	// Life counts the connects of the session. The socket of a lower one is dead,
@@ -163,7 +163,7 @@ func (c *client) yields(opened time.Time) bool { return opened.After(c.joinedAt)
 
 // complete reports whether the kept session has every job that the client has
 // received events of. One that has not was kept before the last subscription,
-// because whatever keeps sessions was killed too; the client subscribes anew.
+// because whatever keeps sessions was killed too; the client subscribes again.
 func (r recall) complete() bool {
 	known := make(map[string]bool, len(r.kept.Jobs))
 	for _, job := range r.kept.Jobs {
@@ -191,7 +191,7 @@ func (g *Gateway) leave(old *client) (left session, was bool) {
 }
 
 // identify gives a new client its session: the one it asks for, or a fresh one.
-// Nobody else knows of it before [Gateway.register].
+// No other goroutine has the client before [Gateway.register].
 func (c *client) identify(wanted recall, recovered bool) {
 	if !c.sink.offsets {
 		return

@@ -25,7 +25,7 @@ type socketSink struct {
 }
 
 // Offer implements hub.Sink. The packet that all sockets share names the offset of
-// its own job; a socket that has come further in others gets one of its own.
+// its own job; a socket that has received events of other jobs gets its own packet.
 func (s *socketSink) Offer(ev *hub.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

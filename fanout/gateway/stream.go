@@ -110,7 +110,7 @@ func (s *streamSink) Abort()                { s.end() }
 func (s *streamSink) Room() <-chan struct{} { return s.drained }
 func (s *streamSink) Done() <-chan struct{} { return s.ended }
 
-// signal wakes whoever waits on a channel of capacity one.
+// signal wakes the goroutine that waits on a channel of capacity one.
 func signal(waiting chan struct{}) {
 	select {
 	case waiting <- struct{}{}:

@@ -12,9 +12,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// An EventSource takes every status but 200 for final and never comes back (HTML
+// An EventSource takes every status but 200 for final and never reconnects (HTML
 // Living Standard, section 9.2.3). What is refused for a moment is therefore answered
-// as a stream that says when to come back, and ends:
+// as a stream that says when to reconnect, and ends:
 //
 //	retry: 2741\n
 //	\n
@@ -72,7 +72,7 @@ func takesStatus(r *http.Request) bool {
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream")
 }
 
-// endStream answers with a stream that says when to come back, and why, if there is
+// endStream answers with a stream that says when to reconnect, and why, if there is
 // a problem.
 func endStream(w http.ResponseWriter, retry time.Duration, problem *messaging.Problem) {
 	setStreamHeaders(w.Header())

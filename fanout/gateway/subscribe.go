@@ -113,7 +113,7 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 	}
 }
 
-// refuse tells a client why its request was not granted. The socket stays.
+// refuse answers a request with the reason of its refusal. The socket stays open.
 func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
 	c.gateway.refused.WithLabelValues(string(problem.Code), "false").Inc()
 	c.emit(messaging.EventError, problem)

@@ -59,7 +59,7 @@ func (g *Gateway) wantsRecovery(socket *socketio.Socket, auth json.RawMessage) b
 		}
 	}
 	if said.PID != "" {
-		return true // it has had a session, and knows what that is
+		return true // it has recovered a session before
 	}
 	switch g.policy.RecoveryClients {
 	case RecoveryAll:

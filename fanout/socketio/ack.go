@@ -10,11 +10,11 @@ import (
 var (
 	// ErrAckSent is returned by a second call of an [Ack].
 	ErrAckSent = errors.New("socketio: acknowledgement already sent")
-	// ErrAckTimeout is given to an answer that did not come within AckTimeout.
-	// The client may have handled the event all the same.
+	// ErrAckTimeout is passed to an answer function when no answer arrived within AckTimeout.
+	// The client may have handled the event nevertheless.
 	ErrAckTimeout = errors.New("socketio: acknowledgement timed out")
 	// ErrTooManyAcks is returned by [Socket.EmitWithAck] while MaxPendingAcks
-	// answers are waited for. A retry helps once they have come.
+	// answers are waited for. A retry helps once they have arrived.
 	ErrTooManyAcks = errors.New("socketio: too many pending acknowledgements")
 )
 

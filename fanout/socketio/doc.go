@@ -21,7 +21,7 @@
 //   - Disconnect is called exactly once for every accepted Connect, and is the
 //     socket's last callback.
 //   - What Connect emits follows the answer to CONNECT.
-//   - A malformed packet closes the connection it came from and nothing else.
+//   - A malformed packet closes its connection and nothing else.
 //   - Everything a client can make us keep is capped: namespaces, attachments
 //     (count, bytes, time), pending acknowledgements, time without a namespace.
 //

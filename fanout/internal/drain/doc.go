@@ -1,3 +1,3 @@
 // Package drain ends many things one after the other, so that the clients behind
-// them do not all come back elsewhere at once. It starts no goroutine.
+// them do not all reconnect elsewhere at once. It starts no goroutine.
 package drain
