@@ -78,7 +78,7 @@ Settings are environment variables; "realtime config" lists them.`,
 	root.AddCommand(newLog())
 	root.AddCommand(
 		newServe(), newPublish(), newTail(), newConfig(), newProjections(), newBackup(), newDeadLetter(), newReplay(), newRestore(),
-		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newHealth(), newVersion(), newMoved("loadtest"), newMoved("drill"),
+		newErase(), newAudit(), newOperations(), newDoctor(), newCheck(), newHealth(), newVersion(), newMan(), newMoved("loadtest"), newMoved("drill"),
 	)
 	return root
 }
