@@ -268,11 +268,9 @@ func (a *adopter) hasten(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	before := a.through
-	a.through = seen.through
 	jobs := a.looks.jobs(maxAgain)
 	for epoch, sequence := range seen.through {
-		last, found := before[epoch]
+		last, found := a.through[epoch]
 		if !found || sequence == last || len(jobs) == 0 {
 			continue
 		}
@@ -289,6 +287,7 @@ func (a *adopter) hasten(ctx context.Context) error {
 		}
 		a.looks.hasten(hastened)
 	}
+	a.through = seen.through
 	return nil
 }
 

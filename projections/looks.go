@@ -27,8 +27,8 @@ type look struct {
 }
 
 // looks is what an adopter remembers of documents without a record, by their _ids. It
-// holds maxRecent entries at most, one of which takes some 200 bytes: documents that are
-// no longer among the newest are forgotten.
+// holds reach.recent entries at most, one of which takes some 200 bytes: documents that
+// are no longer among the newest are forgotten.
 type looks struct {
 	of          map[string]look
 	widelyAfter time.Duration
