@@ -27,8 +27,8 @@ type budget struct {
 	// events and bytes are taken and not given back.
 	events int
 	bytes  int
-	// waiting is the queue, and fullSince the time since when somebody waits;
-	// zero when nobody does.
+	// waiting is the queue, and fullSince the time since when it has not been empty;
+	// zero while it is empty.
 	waiting   []*taker
 	fullSince time.Time
 	// waited is the length of all past episodes, and episodes their number, the
@@ -87,7 +87,7 @@ func (b *budget) take(ctx context.Context, size int) bool {
 		return true // let in at the same moment
 	}
 	b.waiting = slices.Delete(b.waiting, place, place+1)
-	b.admit() // whoever stood behind may need less
+	b.admit() // the next taker may need less room
 	return false
 }
 

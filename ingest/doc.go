@@ -34,7 +34,7 @@
 //     given it, or did not confirm it in time. Requests wait for a bounded time,
 //     and what they hold is bounded in number and bytes.
 //
-// Redis pub/sub itself loses what is published while nobody listens. Every
+// Redis pub/sub itself loses what is published while no subscription is open. Every
 // subscription after the first is therefore a gap, counted and logged with its
 // length and, where Redis says so, how many messages at most were missed; producers close it by repeating what got no
 // receipt.

@@ -19,8 +19,8 @@ const firstBodyBytes = 16 << 10
 var errNoRoom = errors.New("bodies of requests take too much memory")
 
 // requests bounds the requests under way and the memory of their bodies. It is
-// apart from the [budget], so that clients that send slowly hold up nobody but
-// other requests.
+// apart from the [budget], so that clients that send slowly hold up only
+// requests to publish.
 type requests struct {
 	maxRequests int
 	maxBytes    int

@@ -41,7 +41,7 @@ import (
 // rule, the next identical publish walks past them, one append for each, and is
 // not mistaken for one of them.
 //
-// The log itself may begin anew, with sequences from 1. An event that is stored
+// The log itself may begin again, with sequences from 1. An event that is stored
 // at or below the floor proves it, and all floors are dropped.
 //
 // Whatever remains uncertain errs towards storing twice, never towards losing:
@@ -119,7 +119,7 @@ func (s *identities) put(id *identity, sequence uint64, now time.Time) {
 	}
 }
 
-// restart forgets all sequences, because the log gives them out anew.
+// restart forgets all sequences, because the log starts again at 1.
 func (s *identities) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 
 const (
 	// lasting is how long a subscription holds that says something about Redis: one
-	// that ends sooner does not begin the pauses anew.
+	// that ends sooner does not reset the pauses.
 	lasting = time.Second
 	// backoffFactor is how much longer than the one before it a pause is. Outages
 	// are then found over within about half of their length, and nine tenths at most.

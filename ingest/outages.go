@@ -8,7 +8,7 @@ import (
 )
 
 // ErrNotSubscribed is returned by [Ingest.Connected] while nothing published in
-// Redis is heard. The service retries by itself for as long as it runs.
+// Redis is received. The service retries by itself for as long as it runs.
 var ErrNotSubscribed = errors.New("not subscribed to Redis")
 
 // outages records when the gateway was subscribed to Redis and when it was not, for
@@ -52,11 +52,11 @@ func (o *outages) failed(cause error) {
 }
 
 // lost notes the end of a subscription on which something arrived last at
-// lastHeard.
-func (o *outages) lost(lastHeard time.Time, cause error) {
+// lastReceived.
+func (o *outages) lost(lastReceived time.Time, cause error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.subscribed, o.silentSince, o.failure = false, lastHeard, cause
+	o.subscribed, o.silentSince, o.failure = false, lastReceived, cause
 }
 
 // err returns nil while subscribed, and otherwise what keeps it from being so.

@@ -13,7 +13,7 @@ import (
 
 // The ways in which a Redis answers and does not do what is needed.
 var (
-	// ErrReplica: what is published to a replica reaches nobody elsewhere.
+	// ErrReplica: what is published to a replica reaches no subscriber of the primary.
 	ErrReplica = errors.New("the Redis server is a replica: receipts that are published there reach no producer; set REDIS_URL to the primary")
 	// ErrSentinel: a Sentinel carries no events.
 	ErrSentinel = errors.New("REDIS_URL is the address of a Sentinel, which carries no events; set it to the primary")
