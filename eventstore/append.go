@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -46,7 +48,7 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 	}
 	started := time.Now()
 	id := msg.Header.Get(jetstream.MsgIDHeader)
-	pause := newPause(firstAppendPause, longestAppendPause)
+	pause := jet.NewPause(firstAppendPause, longestAppendPause)
 	retried := false
 	for {
 		receipt, err := l.attempt(ctx, record, msg)
@@ -68,7 +70,7 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 		case errors.Is(err, ErrIDConflict):
 			l.metrics.conflicts.Inc()
 			return messaging.Receipt{}, fmt.Errorf("append to %s: %w", msg.Subject, err)
-		case errors.Is(err, nats.ErrMaxPayload), hasCode(err, codeExceedsMaximum):
+		case errors.Is(err, nats.ErrMaxPayload), jet.HasCode(err, jet.CodeExceedsMaximum):
 			return messaging.Receipt{}, fmt.Errorf("append to %s: %w: %w", msg.Subject, ErrTooLarge, err)
 		case errors.As(err, &purged):
 			msg.Header.Set(jetstream.MsgIDHeader, id+"~"+strconv.FormatUint(purged.sequence, 10))
@@ -78,11 +80,11 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 			return messaging.Receipt{}, fmt.Errorf("append to %s: %w, last attempt: %w", msg.Subject, ctx.Err(), err)
 		}
 		retried = true
-		cause := causeOf(err)
+		cause := jet.CauseOf(err)
 		l.metrics.retries.WithLabelValues(string(cause)).Inc()
 		l.noteAppend(cause)
 		l.logger.Debug("append is retried", "job", record.JobID, "cause", cause, "error", err)
-		if pause.wait(ctx) != nil {
+		if pause.Wait(ctx) != nil {
 			return messaging.Receipt{}, fmt.Errorf("append to %s: %w, last attempt: %w", msg.Subject, ctx.Err(), err)
 		}
 	}
@@ -90,15 +92,15 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 
 // prepare checks what no retry can mend and encodes the record.
 func (l *Log) prepare(record messaging.Record) (*nats.Msg, error) {
-	subject, err := eventSubject(record.JobID)
+	subject, err := layout.EventSubject(record.JobID)
 	if err != nil {
 		return nil, err
 	}
 	if record.Kind == "" || record.MessageID == "" {
 		return nil, fmt.Errorf("%w: kind and message id are required", ErrInvalidRecord)
 	}
-	msg := encode(subject, record)
-	if limit := l.conn.MaxPayload(); int64(msg.Size()-len(msg.Subject)) > limit {
+	msg := layout.Encode(subject, record)
+	if limit := l.client.Conn.MaxPayload(); int64(msg.Size()-len(msg.Subject)) > limit {
 		return nil, fmt.Errorf("%w: %d bytes of body and headers, of at most %d", ErrTooLarge, msg.Size()-len(msg.Subject), limit)
 	}
 	return msg, nil
@@ -120,12 +122,12 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 	}
 	epoch := l.Epoch()
 	seen, _ := l.lineage.known(epoch)
-	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	ack, err := l.client.JS.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return messaging.Receipt{}, err
 	}
-	if ack.Stream != eventStream {
-		return messaging.Receipt{}, fmt.Errorf("acknowledged by stream %q in place of %s", ack.Stream, eventStream)
+	if ack.Stream != layout.EventStream {
+		return messaging.Receipt{}, fmt.Errorf("acknowledged by stream %q in place of %s", ack.Stream, layout.EventStream)
 	}
 	receipt := messaging.Receipt{ID: record.ID, JobID: record.JobID, Sequence: ack.Sequence, Duplicate: ack.Duplicate}
 	if !ack.Duplicate {
@@ -134,11 +136,11 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 	}
 	stored, err := l.stored(ctx, ack.Sequence)
 	switch {
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, jet.ErrNotFound):
 		return messaging.Receipt{}, purgedError{sequence: ack.Sequence}
 	case err != nil:
 		return messaging.Receipt{}, fmt.Errorf("compare with the record at sequence %d: %w", ack.Sequence, err)
-	case record.ID != "" && (stored.subject != msg.Subject || !bytes.Equal(stored.body, msg.Data)):
+	case record.ID != "" && (stored.Subject != msg.Subject || !bytes.Equal(stored.Body, msg.Data)):
 		return messaging.Receipt{}, fmt.Errorf("id at sequence %d: %w", ack.Sequence, ErrIDConflict)
 	}
 	return receipt, nil
@@ -161,21 +163,21 @@ func (l *Log) givenOut(ctx context.Context, epoch string, seen Mark, sequence ui
 // stored returns the message at a sequence. The nearest replica is asked first.
 // That there is none counts only from a leader whose log reaches that far: one
 // that lost its office a moment ago may not have it yet.
-func (l *Log) stored(ctx context.Context, sequence uint64) (message, error) {
-	found, err := l.direct(ctx, eventStream, directRequest{Sequence: sequence})
-	if !errors.Is(err, errNotFound) {
+func (l *Log) stored(ctx context.Context, sequence uint64) (jet.Message, error) {
+	found, err := l.client.Direct(ctx, layout.EventStream, jet.Request{Sequence: sequence})
+	if !errors.Is(err, jet.ErrNotFound) {
 		return found, err
 	}
-	found, err = l.leader(ctx, eventStream, directRequest{Sequence: sequence})
-	if !errors.Is(err, errNotFound) {
+	found, err = l.client.Leader(ctx, layout.EventStream, jet.Request{Sequence: sequence})
+	if !errors.Is(err, jet.ErrNotFound) {
 		return found, err
 	}
 	head, err := l.Head(ctx)
 	if err != nil {
-		return message{}, err
+		return jet.Message{}, err
 	}
 	if head < sequence {
-		return message{}, fmt.Errorf("%w: the log ends at %d", ErrUnavailable, head)
+		return jet.Message{}, fmt.Errorf("%w: the log ends at %d", ErrUnavailable, head)
 	}
-	return message{}, errNotFound
+	return jet.Message{}, jet.ErrNotFound
 }

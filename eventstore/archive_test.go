@@ -13,18 +13,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 const eventsStream = "NOVEL_EVENTS"
 
-func archiveOf(t testing.TB, b *bundle) *eventstore.Archive {
+func archiveOf(t testing.TB, b *bundle) *archive.Archive {
 	t.Helper()
-	archive, err := eventstore.NewArchive(b.conn)
+	streams, err := archive.New(b.conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return archive
+	return streams
 }
 
 func TestRestoreBeginsANewEpoch(t *testing.T) {
@@ -58,10 +59,10 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 		return err == nil && floor == 300
 	})
 
-	archive := archiveOf(t, b)
+	streams := archiveOf(t, b)
 	var data bytes.Buffer
 	var told int64
-	snapshot, err := archive.Save(t.Context(), eventsStream, &data, func(n int64) { told = n })
+	snapshot, err := streams.Save(t.Context(), eventsStream, &data, func(n int64) { told = n })
 	if err != nil || told != int64(data.Len()) || told == 0 {
 		t.Fatalf("saved %d bytes, told of %d: %v", data.Len(), told, err)
 	}
@@ -70,14 +71,14 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 		t.Errorf("the snapshot is of %s, epoch %s, %+v: %v", name, before, state, err)
 	}
 
-	if _, err := restore(t, archive, snapshot, data.Bytes()); !errors.Is(err, eventstore.ErrStreamExists) {
+	if _, err := restore(t, streams, snapshot, data.Bytes()); !errors.Is(err, archive.ErrStreamExists) {
 		t.Errorf("restored over a stream: %v", err)
 	}
 	for range 2 { // the second time with a stream that was restored before
-		if err := archive.Remove(t.Context(), eventsStream); err != nil {
+		if err := streams.Remove(t.Context(), eventsStream); err != nil {
 			t.Fatal(err)
 		}
-		epoch, err := restore(t, archive, snapshot, data.Bytes())
+		epoch, err := restore(t, streams, snapshot, data.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,12 +106,12 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 }
 
 // restore makes the stream of a snapshot from its data, and returns its epoch.
-func restore(t *testing.T, archive *eventstore.Archive, snapshot eventstore.Snapshot, data []byte) (string, error) {
+func restore(t *testing.T, streams *archive.Archive, snapshot archive.Snapshot, data []byte) (string, error) {
 	t.Helper()
-	if err := archive.RestoreMarked(t.Context(), snapshot, bytes.NewReader(data), nil); err != nil {
+	if err := streams.RestoreMarked(t.Context(), snapshot, bytes.NewReader(data), nil); err != nil {
 		return "", err
 	}
-	return archive.Complete(t.Context(), snapshot, eventstore.NewEpoch())
+	return streams.Complete(t.Context(), snapshot, archive.NewEpoch())
 }
 
 // A restore that ends early leaves nothing, and can be repeated.
@@ -118,25 +119,25 @@ func TestInterruptedRestore(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.add(t, record("j", "x"))
-	archive := archiveOf(t, b)
+	streams := archiveOf(t, b)
 	var data bytes.Buffer
-	snapshot, err := archive.Save(t.Context(), eventsStream, &data, nil)
+	snapshot, err := streams.Save(t.Context(), eventsStream, &data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	whole := data.Len()
 	for _, size := range []int{0, whole / 2} {
-		if err := archive.Remove(t.Context(), eventsStream); err != nil {
+		if err := streams.Remove(t.Context(), eventsStream); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := restore(t, archive, snapshot, data.Bytes()[:size]); err == nil {
+		if _, err := restore(t, streams, snapshot, data.Bytes()[:size]); err == nil {
 			t.Errorf("restored from %d of %d bytes", size, whole)
 		}
 	}
-	if there, err := archive.Exists(t.Context(), eventsStream); there || err != nil {
+	if there, err := streams.Exists(t.Context(), eventsStream); there || err != nil {
 		t.Errorf("a failed restore left a stream: %v, %v", there, err)
 	}
-	if _, err := restore(t, archive, snapshot, data.Bytes()); err != nil {
+	if _, err := restore(t, streams, snapshot, data.Bytes()); err != nil {
 		t.Errorf("a restore after failed ones: %v", err)
 	}
 }
@@ -144,16 +145,16 @@ func TestInterruptedRestore(t *testing.T) {
 func TestSnapshotsOfOthersAreRefused(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	archive := archiveOf(t, b)
-	if _, err := archive.Save(t.Context(), "NOVEL_NOTHING", new(bytes.Buffer), nil); !errors.Is(err, eventstore.ErrNoStream) {
+	streams := archiveOf(t, b)
+	if _, err := streams.Save(t.Context(), "NOVEL_NOTHING", new(bytes.Buffer), nil); !errors.Is(err, eventstore.ErrNoStream) {
 		t.Errorf("saved what is not there: %v", err)
 	}
-	for _, snapshot := range []eventstore.Snapshot{
+	for _, snapshot := range []archive.Snapshot{
 		{},
 		{Config: []byte(`{"name":"OTHER"}`), State: []byte(`{}`)},
 		{Config: []byte(`{"name":"NOVEL_EVENTS"}`), State: []byte(`x`)},
 	} {
-		if _, err := restore(t, archive, snapshot, nil); !errors.Is(err, eventstore.ErrBadSnapshot) {
+		if _, err := restore(t, streams, snapshot, nil); !errors.Is(err, archive.ErrBadSnapshot) {
 			t.Errorf("restored %s: %v", snapshot.Config, err)
 		}
 	}

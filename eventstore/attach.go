@@ -10,6 +10,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
 
 // Attach returns the log on a connection as it is: unlike [Open] it makes no
@@ -34,11 +37,11 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	log.readOnly = true
 	var restoring error
 	err = log.whenAvailable(ctx, func(ctx context.Context) error {
-		stream, err := js.Stream(ctx, eventStream)
+		stream, err := js.Stream(ctx, layout.EventStream)
 		if err != nil {
 			return err
 		}
-		if restoring = beingRestored(stream.CachedInfo()); restoring != nil {
+		if restoring = streams.BeingRestored(stream.CachedInfo()); restoring != nil {
 			return nil // for a person to see to, so it is not waited for
 		}
 		_, err = log.learn(ctx, stream.CachedInfo())

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -43,9 +45,9 @@ func (l *Log) ServeAudience(ctx context.Context, audience Audience) error {
 	queue := make(chan *nats.Msg, audienceQueue)
 	guard := contain.New(l.metrics.panics, l.logger)
 	for _, prefix := range []string{replayPrefix, followersPrefix} {
-		sub, err := l.conn.ChanSubscribe(prefix+"*", queue)
+		sub, err := l.client.Conn.ChanSubscribe(prefix+"*", queue)
 		if err != nil {
-			return fmt.Errorf("hear of replays: %w", unavailable(err))
+			return fmt.Errorf("hear of replays: %w", jet.Unavailable(err))
 		}
 		defer func() { _ = sub.Unsubscribe() }() // Fails only without a connection, and then it is gone.
 	}
@@ -74,12 +76,12 @@ func (l *Log) serveAudience(msg *nats.Msg, audience Audience) error {
 	if err != nil {
 		return err
 	}
-	record, err := decode(eventPrefix+msg.Header.Get(headerJob), msg.Header, msg.Data, messaging.Position{}, time.Time{})
+	record, err := layout.Decode(layout.EventPrefix+msg.Header.Get(headerJob), msg.Header, msg.Data, messaging.Position{}, time.Time{})
 	if err != nil {
 		return err
 	}
 	if record.ReplayOf.Sequence == 0 {
-		return fmt.Errorf("header %s is missing", headerReplayOf)
+		return fmt.Errorf("header %s is missing", layout.HeaderReplayOf)
 	}
 	// As the log has it: where it stands there, and no replay itself.
 	record.Position, record.ReplayOf = record.ReplayOf, messaging.Position{}
@@ -91,7 +93,7 @@ func (l *Log) serveAudience(msg *nats.Msg, audience Audience) error {
 // ShowTo hands a record, as operations/replay.Again returns it, to the followers of a
 // job at all gateways, once and without storing it.
 func (l *Log) ShowTo(room string, record messaging.Record) error {
-	token, err := tokenOf(room)
+	token, err := layout.Token(room)
 	if err != nil {
 		return fmt.Errorf("show a replay: %w", err)
 	}
@@ -105,18 +107,18 @@ const followersQuiet = 500 * time.Millisecond
 // subscriptions to a job they have together. A gateway that is slow to answer may be
 // left out.
 func (l *Log) AskFollowers(ctx context.Context, jobID string) (gateways, followers int, err error) {
-	token, err := tokenOf(jobID)
+	token, err := layout.Token(jobID)
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for followers: %w", err)
 	}
-	inbox := l.conn.NewRespInbox()
-	answers, err := l.conn.SubscribeSync(inbox)
+	inbox := l.client.Conn.NewRespInbox()
+	answers, err := l.client.Conn.SubscribeSync(inbox)
 	if err != nil {
-		return 0, 0, fmt.Errorf("ask for followers: %w", unavailable(err))
+		return 0, 0, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
 	}
 	defer func() { _ = answers.Unsubscribe() }() // Fails only without a connection, and then it is gone.
-	if err := l.conn.PublishRequest(followersPrefix+token, inbox, nil); err != nil {
-		return 0, 0, fmt.Errorf("ask for followers: %w", unavailable(err))
+	if err := l.client.Conn.PublishRequest(followersPrefix+token, inbox, nil); err != nil {
+		return 0, 0, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
 	}
 	for {
 		quiet, cancel := context.WithTimeout(ctx, followersQuiet)
@@ -128,9 +130,9 @@ func (l *Log) AskFollowers(ctx context.Context, jobID string) (gateways, followe
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders):
 			return gateways, followers, nil
 		case err != nil:
-			return gateways, followers, fmt.Errorf("ask for followers: %w", unavailable(err))
+			return gateways, followers, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
 		}
-		if answer.Header.Get(headerStatus) == statusNoResponders {
+		if answer.Header.Get(jet.HeaderStatus) == jet.StatusNoResponders {
 			return gateways, followers, nil
 		}
 		count, err := strconv.Atoi(string(answer.Data))

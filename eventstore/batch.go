@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -72,7 +74,7 @@ func (l *Log) noteBatches(c jetstream.StreamConfig) {
 	if !l.readOnly {
 		l.singles.Do(func() {
 			l.logger.Warn("events are stored one by one: batches need NATS server 2.12 or later and a stream with allow_atomic, which the start of a gateway sets",
-				"server", l.conn.ConnectedServerVersion(), "stream", eventStream)
+				"server", l.client.Conn.ConnectedServerVersion(), "stream", layout.EventStream)
 		})
 	}
 }
@@ -113,7 +115,7 @@ func (l *Log) AppendBatch(ctx context.Context, records []messaging.Record) ([]me
 	default:
 		l.metrics.batches.WithLabelValues(string(batchUnknown)).Inc()
 		if ctx.Err() == nil {
-			l.noteAppend(causeOf(err))
+			l.noteAppend(jet.CauseOf(err))
 		}
 		l.unsettled.Store(true)
 	}
@@ -275,11 +277,11 @@ func (l *Log) publishBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 	last := messages[len(messages)-1]
 	last.Header.Set(headerBatchCommit, "1")
 	for _, msg := range messages[:len(messages)-1] {
-		if err := l.conn.PublishMsg(msg); err != nil {
+		if err := l.client.Conn.PublishMsg(msg); err != nil {
 			return 0, err
 		}
 	}
-	answer, err := l.conn.RequestMsgWithContext(ctx, last)
+	answer, err := l.client.Conn.RequestMsgWithContext(ctx, last)
 	if err != nil {
 		return 0, err
 	}
@@ -288,16 +290,16 @@ func (l *Log) publishBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 		return 0, fmt.Errorf("read the acknowledgement: %w", err)
 	}
 	switch {
-	case ack.Error != nil && hasCode(ack.Error, codeBatchIncomplete, codeInsufficientResources):
+	case ack.Error != nil && jet.HasCode(ack.Error, jet.CodeBatchIncomplete, jet.CodeInsufficientResources):
 		return 0, ack.Error // A message was lost on the way, or the server is overloaded.
 	case ack.Error != nil:
-		if hasCode(ack.Error, codeBatchDisabled) {
+		if jet.HasCode(ack.Error, jet.CodeBatchDisabled) {
 			l.maxBatch.Store(0)
 		}
 		return 0, refused(ack.Error)
-	case ack.Stream != eventStream || ack.Batch != id || ack.Count != len(messages) || ack.Sequence < uint64(len(messages)):
+	case ack.Stream != layout.EventStream || ack.Batch != id || ack.Count != len(messages) || ack.Sequence < uint64(len(messages)):
 		return 0, fmt.Errorf("acknowledged as %d records of batch %q by stream %q, want %d of %q by %s",
-			ack.Count, ack.Batch, ack.Stream, len(messages), id, eventStream)
+			ack.Count, ack.Batch, ack.Stream, len(messages), id, layout.EventStream)
 	}
 	return ack.Sequence, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 )
 
 // freePorts returns ports that were free a moment ago.
@@ -222,13 +223,13 @@ func TestThreeReplicas(t *testing.T) {
 	if info, err = stream.Info(t.Context()); err != nil || info.Cluster.Leader == leader {
 		t.Errorf("leader is still %s, %v", leader, err)
 	}
-	archive, err := eventstore.NewArchive(b.conn)
+	streams, err := archive.New(b.conn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	bounded, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, err := archive.Save(bounded, "NOVEL_AUDIT", io.Discard, nil); !errors.Is(err, eventstore.ErrNoStream) {
+	if _, err := streams.Save(bounded, "NOVEL_AUDIT", io.Discard, nil); !errors.Is(err, eventstore.ErrNoStream) {
 		t.Errorf("a stream that is missing is saved with %v", err)
 	}
 	for _, cause := range []string{"duplicate-in-flight", "timeout", "no-responders", "disconnected", "server"} {

@@ -9,6 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -49,7 +52,7 @@ func (l *Log) Consume(
 	if maxBatch < 1 {
 		return fmt.Errorf("consume as %q: maxBatch: want at least 1, got %d", consumer, maxBatch)
 	}
-	pause := newPause(100*time.Millisecond, 5*time.Second)
+	pause := jet.NewPause(100*time.Millisecond, 5*time.Second)
 	guard := contain.New(l.metrics.panics, l.logger)
 	// A batch whose application panics is one that fails.
 	contained := func(ctx context.Context, records []messaging.Record) error {
@@ -63,7 +66,7 @@ func (l *Log) Consume(
 					l.logger.Info("projection consumer goes on", "consumer", consumer)
 				}
 				failing = false
-				pause.policy.Reset()
+				pause.Reset()
 			})
 		})
 		switch {
@@ -75,7 +78,7 @@ func (l *Log) Consume(
 			failing = true
 			l.logger.Warn("projection consumer is interrupted", "consumer", consumer, "error", err)
 		}
-		_ = pause.wait(ctx) // Its only error is ctx's, which the loop asks for.
+		_ = pause.Wait(ctx) // Its only error is ctx's, which the loop asks for.
 	}
 	return nil
 }
@@ -94,9 +97,9 @@ func (l *Log) consume(
 	if err := l.forgetOutdated(setup, name, state); err != nil {
 		return err
 	}
-	consumer, err := l.js.CreateOrUpdateConsumer(setup, eventStream, jetstream.ConsumerConfig{
+	consumer, err := l.client.JS.CreateOrUpdateConsumer(setup, layout.EventStream, jetstream.ConsumerConfig{
 		Durable:       name,
-		Metadata:      map[string]string{epochKey: state.Epoch},
+		Metadata:      map[string]string{streams.EpochKey: state.Epoch},
 		Description:   "Keeps a projection up to date.",
 		DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckPolicy:     jetstream.AckExplicitPolicy,
@@ -145,7 +148,7 @@ func (l *Log) forgetOutdated(ctx context.Context, name string, state State) erro
 
 // outdated reports whether a consumer is of another epoch.
 func outdated(info *jetstream.ConsumerInfo, epoch string) bool {
-	of := info.Config.Metadata[epochKey]
+	of := info.Config.Metadata[streams.EpochKey]
 	return of != "" && of != epoch
 }
 
@@ -185,14 +188,14 @@ func fetch(consumer jetstream.Consumer, count int, opts ...jetstream.FetchOpt) (
 func (l *Log) applyBatch(ctx context.Context, messages []jetstream.Msg, apply func(context.Context, []messaging.Record) error) {
 	records := l.recordsOf(messages)
 	release := keepInProgress(messages)
-	pause := newPause(100*time.Millisecond, 5*time.Second)
+	pause := jet.NewPause(100*time.Millisecond, 5*time.Second)
 	for len(records) > 0 {
 		err := apply(ctx, records)
 		if err == nil {
 			break
 		}
 		l.logger.Debug("batch is applied again", "records", len(records), "error", err)
-		if pause.wait(ctx) != nil {
+		if pause.Wait(ctx) != nil {
 			release()
 			for _, msg := range messages {
 				_ = msg.Nak() // A lost Nak costs the wait for redelivery, no more.
@@ -218,8 +221,8 @@ func (l *Log) recordsOf(messages []jetstream.Msg) []messaging.Record {
 			l.logger.Warn("consumed message has no metadata", "error", err)
 			continue
 		}
-		found := message{
-			subject: msg.Subject(), sequence: meta.Sequence.Stream, at: meta.Timestamp.UTC(), header: msg.Headers(), body: msg.Data(),
+		found := jet.Message{
+			Subject: msg.Subject(), Sequence: meta.Sequence.Stream, At: meta.Timestamp.UTC(), Header: msg.Headers(), Body: msg.Data(),
 		}
 		if record, ok := l.decoded(found, epoch); ok {
 			record.Redelivered = meta.NumDelivered > 1

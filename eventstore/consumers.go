@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 // ConsumerState is how far a consumer of the log is.
@@ -58,12 +61,12 @@ func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState
 func (l *Log) PauseConsumer(ctx context.Context, consumer string, until time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	_, err := l.js.PauseConsumer(ctx, eventStream, consumer, until)
+	_, err := l.client.JS.PauseConsumer(ctx, layout.EventStream, consumer, until)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		err = ErrNoConsumer
 	}
 	if err != nil {
-		return fmt.Errorf("pause consumer %q: %w", consumer, unavailable(err))
+		return fmt.Errorf("pause consumer %q: %w", consumer, jet.Unavailable(err))
 	}
 	return nil
 }
@@ -73,9 +76,9 @@ func (l *Log) PauseConsumer(ctx context.Context, consumer string, until time.Tim
 func (l *Log) ResumeConsumer(ctx context.Context, consumer string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	_, err := l.js.ResumeConsumer(ctx, eventStream, consumer)
+	_, err := l.client.JS.ResumeConsumer(ctx, layout.EventStream, consumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("resume consumer %q: %w", consumer, unavailable(err))
+		return fmt.Errorf("resume consumer %q: %w", consumer, jet.Unavailable(err))
 	}
 	return nil
 }
@@ -85,9 +88,86 @@ func (l *Log) ResumeConsumer(ctx context.Context, consumer string) error {
 func (l *Log) ForgetConsumer(ctx context.Context, consumer string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	err := l.js.DeleteConsumer(ctx, eventStream, consumer)
+	err := l.client.JS.DeleteConsumer(ctx, layout.EventStream, consumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("remove consumer %q: %w", consumer, unavailable(err))
+		return fmt.Errorf("remove consumer %q: %w", consumer, jet.Unavailable(err))
 	}
 	return nil
+}
+
+// ConsumerFloor returns the sequence up to which the consumer has had everything
+// acknowledged: each record of the log with a sequence of at most the floor is
+// applied, and stays so. It returns [ErrNoConsumer] for one that never ran.
+//
+// The server's own floor is the last acknowledged sequence, which says nothing
+// about sequences that hold no record for it: those before the first, and those
+// that were purged. So the leader of the stream is asked for the next record
+// after that floor: all before it is done. When there is none, all is done up to
+// the last sequence given out before the question.
+func (l *Log) ConsumerFloor(ctx context.Context, consumer string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	_, floor, _, err := l.consumerFloor(ctx, consumer)
+	return floor, err
+}
+
+// consumerFloor returns what the server says of the consumer, the floor by that very
+// answer, and when the log took the first record after it, zero when there is none.
+func (l *Log) consumerFloor(ctx context.Context, consumer string) (info *jetstream.ConsumerInfo, floor uint64, oldest time.Time, err error) {
+	state, err := l.State(ctx)
+	if err != nil {
+		return nil, 0, oldest, err
+	}
+	info, err = l.consumerInfo(ctx, consumer)
+	if err != nil {
+		return nil, 0, oldest, err
+	}
+	if outdated(info, state.Epoch) {
+		return nil, 0, oldest, fmt.Errorf("%w: %q has one of an earlier epoch", ErrNoConsumer, consumer)
+	}
+	floor = info.AckFloor.Stream
+	next, err := l.client.Leader(ctx, layout.EventStream, jet.Request{Sequence: floor + 1, Next: layout.EventPrefix + ">"})
+	switch {
+	case err == nil:
+		return info, next.Sequence - 1, next.At, nil
+	case errors.Is(err, jet.ErrNotFound):
+		return info, max(floor, state.LastSequence), oldest, nil
+	default:
+		return nil, 0, oldest, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
+	}
+}
+
+// ConsumerFresh reports whether the consumer has had nothing acknowledged yet. It
+// returns [ErrNoConsumer] for one that never ran.
+func (l *Log) ConsumerFresh(ctx context.Context, consumer string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	info, err := l.consumerInfo(ctx, consumer)
+	if err != nil {
+		return false, err
+	}
+	return info.AckFloor.Consumer == 0, nil
+}
+
+// ConsumerLag returns how many records the consumer has yet to acknowledge. It
+// returns [ErrNoConsumer] for one that never ran.
+func (l *Log) ConsumerLag(ctx context.Context, consumer string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	defer cancel()
+	info, err := l.consumerInfo(ctx, consumer)
+	if err != nil {
+		return 0, err
+	}
+	return info.NumPending + uint64(info.NumAckPending), nil
+}
+
+func (l *Log) consumerInfo(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {
+	consumer, err := l.client.JS.Consumer(ctx, layout.EventStream, name)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, fmt.Errorf("%w: %q", ErrNoConsumer, name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up consumer %q: %w", name, jet.Unavailable(err))
+	}
+	return consumer.CachedInfo(), nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 )
 
 // Damage on the disk of one of three nodes is found, whichever node is asked: each copy
@@ -29,11 +30,11 @@ func TestDamageInOneCopy(t *testing.T) {
 	c.start(t, damaged)
 	b.awaitCopies(t)
 
-	archive, err := eventstore.NewArchive(b.conn)
+	streams, err := archive.New(b.conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sums, err := archive.SumCopies(t.Context(), "NOVEL_EVENTS", nil)
+	sums, err := streams.SumCopies(t.Context(), "NOVEL_EVENTS", nil)
 	if err != nil || len(sums) != 3 {
 		t.Fatalf("%d copies, %v", len(sums), err)
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -56,22 +58,22 @@ func (l *Log) DeadLetter(ctx context.Context, letter messaging.DeadLetter) error
 	if letter.Reason == "" {
 		return fmt.Errorf("store dead letter: %w: a reason is required", ErrInvalidRecord)
 	}
-	msg := encodeLetter(letter, int(l.conn.MaxPayload())-headerReserveBytes)
+	msg := encodeLetter(letter, int(l.client.Conn.MaxPayload())-layout.HeaderReserveBytes)
 	if l.letterRoom.due(len(msg.Data)) {
 		if err := l.makeLetterRoom(ctx); err != nil && ctx.Err() == nil {
 			l.logger.Warn("the dead-letter stream cannot be measured; a flood of one reason may push out the letters of others", "error", err)
 		}
 	}
-	pause := newPause(firstAppendPause, longestAppendPause)
+	pause := jet.NewPause(firstAppendPause, longestAppendPause)
 	for {
 		err := l.publishLetter(ctx, msg)
 		if err == nil {
 			l.metrics.deadLetters.WithLabelValues(string(letter.Reason)).Inc()
 			return nil
 		}
-		l.metrics.retries.WithLabelValues(string(causeOf(err))).Inc()
+		l.metrics.retries.WithLabelValues(string(jet.CauseOf(err))).Inc()
 		l.logger.Debug("dead letter is retried", "error", err)
-		if pause.wait(ctx) != nil {
+		if pause.Wait(ctx) != nil {
 			return fmt.Errorf("store dead letter: %w, last attempt: %w", ctx.Err(), err)
 		}
 	}
@@ -81,7 +83,7 @@ func (l *Log) DeadLetter(ctx context.Context, letter messaging.DeadLetter) error
 func (l *Log) publishLetter(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
 	defer cancel()
-	_, err := l.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	_, err := l.client.JS.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	return err
 }
 
@@ -96,10 +98,10 @@ func (l *Log) DeadLetters(ctx context.Context, after uint64, limit int) ([]Lette
 	var letters []Letter
 	for size := 0; len(letters) < limit && size < letterPageBytes; {
 		last, pending := after, uint64(0)
-		request := directRequest{Sequence: after + 1, Next: deadLetterPrefix + ">", Batch: limit - len(letters), MaxBytes: batchBytes}
+		request := jet.Request{Sequence: after + 1, Next: layout.DeadLetterPrefix + ">", Batch: limit - len(letters), MaxBytes: jet.BatchBytes}
 		var errs error
-		err := l.batch(ctx, deadLetterStream, request, func(found message) {
-			if last, pending = found.sequence, found.pending; size >= letterPageBytes {
+		err := l.client.Batch(ctx, layout.DeadLetterStream, request, func(found jet.Message) {
+			if last, pending = found.Sequence, found.Pending; size >= letterPageBytes {
 				return
 			}
 			letter, err := decodeLetter(found)
@@ -127,7 +129,7 @@ func encodeLetter(letter messaging.DeadLetter, maxBody int) *nats.Msg {
 	sum.Write([]byte{0})
 	sum.Write(letter.Body)
 	msg := &nats.Msg{
-		Subject: deadLetterPrefix + messaging.Token(string(letter.Reason)),
+		Subject: layout.DeadLetterPrefix + messaging.Token(string(letter.Reason)),
 		Data:    letter.Body[:min(len(letter.Body), maxBody)],
 		Header:  nats.Header{},
 	}
@@ -141,24 +143,24 @@ func encodeLetter(letter messaging.DeadLetter, maxBody int) *nats.Msg {
 }
 
 // decodeLetter reads a stored letter.
-func decodeLetter(found message) (Letter, error) {
-	at, err := timeHeader(found.header, headerTime)
+func decodeLetter(found jet.Message) (Letter, error) {
+	at, err := jet.TimeHeader(found.Header, headerTime)
 	if err != nil {
-		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.sequence, err)
+		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.Sequence, err)
 	}
-	size, err := numberHeader(found.header, headerBodyBytes)
+	size, err := jet.NumberHeader(found.Header, headerBodyBytes)
 	if err != nil {
-		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.sequence, err)
+		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.Sequence, err)
 	}
 	return Letter{
 		DeadLetter: messaging.DeadLetter{
-			Reason: messaging.Reason(found.header.Get(headerReason)),
-			Detail: found.header.Get(headerDetail),
-			Source: found.header.Get(headerSource),
+			Reason: messaging.Reason(found.Header.Get(headerReason)),
+			Detail: found.Header.Get(headerDetail),
+			Source: found.Header.Get(headerSource),
 			At:     at,
-			Body:   found.body,
+			Body:   found.Body,
 		},
-		Sequence:  found.sequence,
+		Sequence:  found.Sequence,
 		BodyBytes: int(size),
 	}, nil
 }
@@ -197,9 +199,9 @@ func (l *Log) RemoveDeadLetters(ctx context.Context, sequences []uint64) error {
 	if len(sequences) == 0 {
 		return nil
 	}
-	stream, err := l.js.Stream(ctx, deadLetterStream)
+	stream, err := l.client.JS.Stream(ctx, layout.DeadLetterStream)
 	if err != nil {
-		return fmt.Errorf("remove dead letters: %w", unavailable(err))
+		return fmt.Errorf("remove dead letters: %w", jet.Unavailable(err))
 	}
 	group, grouped := errgroup.WithContext(ctx)
 	group.SetLimit(letterRemovals)
@@ -222,17 +224,17 @@ func (l *Log) removeLetter(ctx context.Context, stream jetstream.Stream, sequenc
 	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) && !l.hasLetter(ctx, stream, sequence) {
 		return nil
 	}
-	return fmt.Errorf("remove dead letter %d: %w", sequence, unavailable(err))
+	return fmt.Errorf("remove dead letter %d: %w", sequence, jet.Unavailable(err))
 }
 
 // PurgeDeadLetters deletes the letters of a reason, or of all for an empty one, with a
 // sequence below before, and returns how many there were.
 func (l *Log) PurgeDeadLetters(ctx context.Context, reason messaging.Reason, before uint64) (uint64, error) {
-	subject := deadLetterPrefix + ">"
+	subject := layout.DeadLetterPrefix + ">"
 	if reason != "" {
-		subject = deadLetterPrefix + messaging.Token(string(reason))
+		subject = layout.DeadLetterPrefix + messaging.Token(string(reason))
 	}
-	count, err := l.purge(ctx, deadLetterStream, subject, before)
+	count, err := l.client.Purge(ctx, layout.DeadLetterStream, subject, before)
 	if err != nil {
 		return count, fmt.Errorf("purge dead letters of %s before %d: %w", subject, before, err)
 	}

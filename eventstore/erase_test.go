@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -67,7 +69,7 @@ func TestEraseJob(t *testing.T) {
 	}
 	count := func() uint64 {
 		t.Helper()
-		count, err := b.log.CountJob(t.Context(), job)
+		count, err := maintain.Of(b.log).CountJob(t.Context(), job)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +81,7 @@ func TestEraseJob(t *testing.T) {
 
 	newer := b.add(t, record(job, "new"))[0]
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := b.log.EraseJob(ctx, job, last, func(erased uint64) { // interrupted
+	if _, err := maintain.Of(b.log).EraseJob(ctx, job, last, func(erased uint64) { // interrupted
 		if erased == 10 {
 			cancel()
 		}
@@ -87,11 +89,11 @@ func TestEraseJob(t *testing.T) {
 		t.Errorf("EraseJob: %v", err)
 	}
 	for _, want := range []uint64{30, 0} {
-		erased, err := b.log.EraseJob(t.Context(), job, last, nil)
+		erased, err := maintain.Of(b.log).EraseJob(t.Context(), job, last, nil)
 		if err != nil || erased != want {
 			t.Errorf("erased %d, want %d; %v", erased, want, err)
 		}
-		if err := b.log.EraseDeadLetter(t.Context(), 1); err != nil {
+		if err := maintain.Of(b.log).EraseDeadLetter(t.Context(), 1); err != nil {
 			t.Error(err)
 		}
 	}
@@ -102,13 +104,13 @@ func TestEraseJob(t *testing.T) {
 	if err != nil || len(records) != 1 || records[0].Sequence != newer {
 		t.Errorf("the new record: %v, %v", records, err)
 	}
-	if others, err := b.log.CountJob(t.Context(), "other-0"); err != nil || others != 14 {
+	if others, err := maintain.Of(b.log).CountJob(t.Context(), "other-0"); err != nil || others != 14 {
 		t.Errorf("another job has %d records, %v", others, err)
 	}
 	if left, err := b.log.DeadLetters(t.Context(), 0, 10); err != nil || len(left) != 1 || left[0].Sequence != 2 {
 		t.Errorf("letters %v, %v", left, err)
 	}
-	if _, err := b.log.EraseJob(t.Context(), "", last, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {
+	if _, err := maintain.Of(b.log).EraseJob(t.Context(), "", last, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {
 		t.Errorf("EraseJob of nothing: %v", err)
 	}
 }
@@ -116,31 +118,31 @@ func TestEraseJob(t *testing.T) {
 func TestAudit(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	audit := b.log.Audit()
-	if notes, newest, err := audit.After(t.Context(), 0); err != nil || newest != 0 || len(notes) != 0 {
+	trail := audit.Beside(b.log.Client())
+	if notes, newest, err := trail.After(t.Context(), 0); err != nil || newest != 0 || len(notes) != 0 {
 		t.Fatalf("before the first note: %v, %d, %v", notes, newest, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	heard, watched := make(chan struct{}, 8), make(chan error, 1)
-	go func() { watched <- audit.Watch(ctx, func() { heard <- struct{}{} }) }() // stopped by cancel
+	go func() { watched <- trail.Watch(ctx, func() { heard <- struct{}{} }) }() // stopped by cancel
 	eventually(t, "the watch", func() bool { return b.conn.NumSubscriptions() > 1 })
 	if err := b.conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	for i, job := range []string{"job", "a.*.>", "job"} {
-		note := eventstore.Erasure{ID: fmt.Sprint(i), Stage: eventstore.StageBegun, JobID: job, By: "me", Reason: "asked", Epoch: "e", Through: 7}
-		if number, err := audit.Note(t.Context(), note); err != nil || number != uint64(i+1) {
+		note := audit.Erasure{ID: fmt.Sprint(i), Stage: audit.StageBegun, JobID: job, By: "me", Reason: "asked", Epoch: "e", Through: 7}
+		if number, err := trail.Note(t.Context(), note); err != nil || number != uint64(i+1) {
 			t.Fatalf("note %d: %v", number, err)
 		}
 		await(t, "the note to be heard", heard)
 	}
-	if notes, newest, err := audit.After(t.Context(), 1); err != nil || newest != 3 || len(notes) != 2 || notes[0].JobID != "a.*.>" || notes[1].Number != 3 {
+	if notes, newest, err := trail.After(t.Context(), 1); err != nil || newest != 3 || len(notes) != 2 || notes[0].JobID != "a.*.>" || notes[1].Number != 3 {
 		t.Errorf("notes %+v, %d, %v", notes, newest, err)
 	}
-	if notes, err := audit.Of(t.Context(), "job"); err != nil || len(notes) != 2 || notes[1].ID != "2" || notes[1].Through != 7 {
+	if notes, err := trail.Of(t.Context(), "job"); err != nil || len(notes) != 2 || notes[1].ID != "2" || notes[1].Through != 7 {
 		t.Errorf("notes on a job %+v, %v", notes, err)
 	}
-	if _, err := audit.Note(t.Context(), eventstore.Erasure{}); !errors.Is(err, eventstore.ErrInvalidJobID) {
+	if _, err := trail.Note(t.Context(), audit.Erasure{}); !errors.Is(err, eventstore.ErrInvalidJobID) {
 		t.Errorf("a note on nothing: %v", err)
 	}
 	stream, err := b.js.Stream(t.Context(), "NOVEL_AUDIT")
@@ -169,10 +171,10 @@ func TestEraseWhatIsNoRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if erased, err := b.log.EraseJob(t.Context(), "job", ack.Sequence, nil); err != nil || erased != 2 {
+	if erased, err := maintain.Of(b.log).EraseJob(t.Context(), "job", ack.Sequence, nil); err != nil || erased != 2 {
 		t.Errorf("erased %d, %v", erased, err)
 	}
-	if count, err := b.log.CountJob(t.Context(), "job"); err != nil || count != 0 {
+	if count, err := maintain.Of(b.log).CountJob(t.Context(), "job"); err != nil || count != 0 {
 		t.Errorf("%d are left, %v", count, err)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 )
 
 // TestEraseJobOnThreeReplicas: every replica overwrites its copy of the stream. What
@@ -28,7 +30,7 @@ func TestEraseJobOnThreeReplicas(t *testing.T) {
 	for range 30 {
 		last = b.add(t, record(job, secret), record("other", "public"))[0]
 	}
-	erased, err := b.log.EraseJob(t.Context(), job, last, nil)
+	erased, err := maintain.Of(b.log).EraseJob(t.Context(), job, last, nil)
 	if err != nil || erased != 30 {
 		t.Fatalf("erased %d, %v", erased, err)
 	}
@@ -36,7 +38,7 @@ func TestEraseJobOnThreeReplicas(t *testing.T) {
 		dir := filepath.Join(s.StoreDir(), "$G", "streams")
 		eventually(t, "a replica to have overwritten it", func() bool { return onDisk(t, dir, secret) == 0 })
 	}
-	if _, err := b.log.Audit().Note(t.Context(), eventstore.Erasure{ID: "1", Stage: eventstore.StageDone, JobID: job}); err != nil {
+	if _, err := audit.Beside(b.log.Client()).Note(t.Context(), audit.Erasure{ID: "1", Stage: audit.StageDone, JobID: job}); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := b.js.Stream(t.Context(), "NOVEL_AUDIT")

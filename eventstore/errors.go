@@ -1,6 +1,11 @@
 package eventstore
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+)
 
 var (
 	// ErrIDConflict is returned by [Log.Append] when the log has another record
@@ -15,7 +20,7 @@ var (
 
 	// ErrInvalidJobID is returned when a jobId cannot be a subject: it is empty
 	// or longer than the contract allows. A retry does not help.
-	ErrInvalidJobID = errors.New("invalid jobId")
+	ErrInvalidJobID = layout.ErrInvalidJobID
 
 	// ErrInvalidRecord is returned by [Log.Append] for a record without a kind or
 	// a message id, and by [Log.DeadLetter] for one without a reason. A retry does
@@ -24,11 +29,11 @@ var (
 
 	// ErrUnavailable is returned by reads when the log cannot be reached or has
 	// no leader now. A retry helps once it is back.
-	ErrUnavailable = errors.New("log is unavailable")
+	ErrUnavailable = jet.ErrUnavailable
 
 	// ErrIncomplete is returned by reads whose answer was cut short on the way.
 	// A retry helps.
-	ErrIncomplete = errors.New("answer of the log is incomplete")
+	ErrIncomplete = jet.ErrIncomplete
 
 	// ErrNoConsumer is returned by [Log.ConsumerFloor] and [Log.ConsumerLag]
 	// when no [Log.Consume] of that name has ever run on this stream.
@@ -42,38 +47,18 @@ var (
 	// refuses the connection.
 	ErrConnect = errors.New("cannot connect to NATS")
 
-	// ErrNoStream is returned by [Attach] and [Archive.Save] when the server has no
+	// ErrNoStream is returned by [Attach] and [Head] when the server has no
 	// such stream. A retry helps once a gateway has made it.
-	ErrNoStream = errors.New("the server has no log")
-
-	// ErrStreamExists is returned by [Archive.Restore] when the server has the
-	// stream already. A retry helps once it is removed.
-	ErrStreamExists = errors.New("the stream exists")
+	ErrNoStream = jet.ErrNoStream
 
 	// ErrRestoring is returned while the log is being restored, or was left half
 	// restored by an interruption: what is there is not the log. A retry helps once
 	// the restore is complete; an interrupted one has to be repeated, or undone.
-	ErrRestoring = errors.New("the log is being restored, or a restore was interrupted: see realtime operations")
-
-	// ErrDamaged is returned when fewer messages can be read from a stream than it
-	// says it has, or others than were saved. A retry does not help; a backup does.
-	ErrDamaged = errors.New("the stream is damaged")
-
-	// ErrNoRoom is returned by [Archive.Restore] when the server does not take a second
-	// stream of that size beside the first. A restore in its place helps, which deletes
-	// the first.
-	ErrNoRoom = errors.New("the server has no room for the restored stream beside the one that is there")
-
-	// ErrBadSnapshot is returned by [Archive.Restore] for a snapshot that is not one
-	// of the log's. A retry does not help.
-	ErrBadSnapshot = errors.New("not a snapshot of the log")
+	ErrRestoring = jet.ErrRestoring
 
 	// ErrTailRunning is returned by [Tail.Run] when it is called a second time.
 	ErrTailRunning = errors.New("tail runs already, or has run")
 )
-
-// errNotFound is the answer "there is no such message".
-var errNotFound = errors.New("message not found")
 
 type idConflictError struct{}
 

@@ -8,16 +8,19 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 const (
-	canarySubject = identityPrefix + "canary"
+	canarySubject = layout.IdentityPrefix + "canary"
 	// canaryLetter is a subject of the dead letters that is no reason's.
-	canaryLetter = deadLetterPrefix + "canary.probe"
+	canaryLetter = layout.DeadLetterPrefix + "canary.probe"
 	// canaryJob is a subject of the events that is no job's: a job's token has no dot.
-	canaryJob = eventPrefix + "canary.probe"
+	canaryJob = layout.EventPrefix + "canary.probe"
 	// liveCanary is where this process listens for what it publishes there.
-	liveCanary = livePrefix + "canary."
+	liveCanary = layout.LivePrefix + "canary."
 )
 
 // Exercise does what the service needs of NATS, with a text that is new each time,
@@ -52,34 +55,34 @@ func (l *Log) Exercise(ctx context.Context, text string) error {
 
 // exercise appends, and publishes to itself.
 func (l *Log) exercise(ctx context.Context, text string) error {
-	for _, stream := range []struct{ name, subject string }{{eventStream, canaryJob}, {deadLetterStream, canaryLetter}} {
-		_, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: stream.subject, Data: []byte(text)},
+	for _, stream := range []struct{ name, subject string }{{layout.EventStream, canaryJob}, {layout.DeadLetterStream, canaryLetter}} {
+		_, err := l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: stream.subject, Data: []byte(text)},
 			jetstream.WithExpectLastSequence(math.MaxInt64), jetstream.WithRetryAttempts(0))
-		if !hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {
+		if !jet.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jet.CodeWrongLastSequence) {
 			if err == nil {
 				err = errors.New("it took what it had to refuse")
 			}
 			return fmt.Errorf("append to stream %s: %w", stream.name, l.explain(err))
 		}
 	}
-	if _, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(text)}, jetstream.WithRetryAttempts(0)); err != nil {
-		return fmt.Errorf("append to stream %s: %w", identityStream, l.explain(err))
+	if _, err := l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(text)}, jetstream.WithRetryAttempts(0)); err != nil {
+		return fmt.Errorf("append to stream %s: %w", layout.IdentityStream, l.explain(err))
 	}
 	subject := liveCanary + nats.NewInbox()[len(nats.InboxPrefix):]
-	sub, err := l.conn.SubscribeSync(subject)
+	sub, err := l.client.Conn.SubscribeSync(subject)
 	if err != nil {
-		return fmt.Errorf("subscribe to %s>: %w", livePrefix, err)
+		return fmt.Errorf("subscribe to %s>: %w", layout.LivePrefix, err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // Fails only without a connection, and then it is gone.
-	if err := l.conn.Publish(subject, []byte(text)); err != nil {
-		return fmt.Errorf("publish to %s>: %w", livePrefix, err)
+	if err := l.client.Conn.Publish(subject, []byte(text)); err != nil {
+		return fmt.Errorf("publish to %s>: %w", layout.LivePrefix, err)
 	}
 	back, err := sub.NextMsgWithContext(ctx)
 	if err != nil {
-		return fmt.Errorf("hear what was published to %s>: %w", livePrefix, l.explain(err))
+		return fmt.Errorf("hear what was published to %s>: %w", layout.LivePrefix, l.explain(err))
 	}
 	if string(back.Data) != text {
-		return fmt.Errorf("hear what was published to %s>: got another text", livePrefix)
+		return fmt.Errorf("hear what was published to %s>: got another text", layout.LivePrefix)
 	}
 	return nil
 }

@@ -6,25 +6,30 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 )
 
 // besideLogBytes is what the other streams and buckets may take beside the log.
 const besideLogBytes = 512 << 20
 
 // explain adds what to do to an error of opening the log.
-func (l *Log) explain(err error) error {
+func (l *Log) explain(err error) error { return explainOpening(l.client.Conn, l.cfg.MaxBytes, err) }
+
+// explainOpening adds what to do to an error of opening a log of maxBytes.
+func explainOpening(conn *nats.Conn, maxBytes int64, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case hasCode(err, codeStorageExceeded, codeInsufficientResources, codeAccountExceeded):
+	case jet.HasCode(err, jet.CodeStorageExceeded, jet.CodeInsufficientResources, jet.CodeAccountExceeded):
 		return fmt.Errorf("%w: STREAM_MAX_BYTES (%d) and 512 MiB for dead letters and sessions have to fit into what the NATS server and account may store: lower STREAM_MAX_BYTES, or raise max_file",
-			err, l.cfg.MaxBytes)
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), hasCode(err, jetstream.JSErrCodeJetStreamNotEnabledForAccount):
+			err, maxBytes)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), jet.HasCode(err, jetstream.JSErrCodeJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: the NATS account has no JetStream, JetStream is not enabled for it: enable it, or use another account in NATS_URL", err)
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), hasCode(err, jetstream.JSErrCodeJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), jet.HasCode(err, jetstream.JSErrCodeJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
 		return fmt.Errorf("%w: nobody answers for JetStream: it is not enabled on the NATS servers, or not for this account", err)
 	}
-	return Explain(l.conn, err)
+	return Explain(conn, err)
 }
 
 // Explain adds to an error what was forbidden to the user of a connection, if it was the

@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -10,15 +9,10 @@ import (
 
 // The parts of the package that only its tests reach from outside.
 var (
-	Escape   = escape
-	Unescape = unescape
-	OneLine  = oneLine
-	Shown    = shown
-	TooOld   = tooOld
+	OneLine = oneLine
+	Shown   = shown
+	TooOld  = tooOld
 )
-
-// MessageID is the reader of a stored message id.
-var MessageID = messageID
 
 // SetFailing pretends that appends have failed since a time, the last one just now.
 func SetFailing(l *Log, since time.Time) {
@@ -27,17 +21,11 @@ func SetFailing(l *Log, since time.Time) {
 	l.writing.failingSince, l.writing.failedLast = since, time.Now()
 }
 
-// SetProcess pretends that another process of this machine holds an operation.
-func SetProcess(h *Held, pid int) error {
-	return h.write(context.Background(), func(o *Operation) bool {
-		o.PID = pid
-		return true
-	})
-}
-
 // WrapJetStream puts something in front of what the log publishes with. It is called
 // before the log is used by others.
-func (l *Log) WrapJetStream(wrap func(jetstream.JetStream) jetstream.JetStream) { l.js = wrap(l.js) }
+func (l *Log) WrapJetStream(wrap func(jetstream.JetStream) jetstream.JetStream) {
+	l.client.JS = wrap(l.client.JS)
+}
 
 // ShortenQueues gives each queue of a tail that does not run yet room for so many
 // records.

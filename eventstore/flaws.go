@@ -6,6 +6,9 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
 
 // Flaw is a setting of a stream with which the service cannot keep its promises: somebody
@@ -62,7 +65,7 @@ func Flaws() []Flaw {
 func (f Flaw) Text() string { return flawTexts[f] }
 
 // flawsOf returns the flaws of the configuration of a stream.
-func flawsOf(c jetstream.StreamConfig, needed need) []Flaw {
+func flawsOf(c jetstream.StreamConfig, needed streams.Need) []Flaw {
 	var flaws []Flaw
 	add := func(is bool, flaw Flaw) {
 		if is {
@@ -70,18 +73,18 @@ func flawsOf(c jetstream.StreamConfig, needed need) []Flaw {
 		}
 	}
 	add(c.Sealed, FlawSealed)
-	add(!slices.Contains(c.Subjects, needed.prefix+">"), FlawSubjects)
+	add(!slices.Contains(c.Subjects, needed.Prefix+">"), FlawSubjects)
 	add(c.MaxMsgs > 0, FlawMaxMessages)
-	add(max(c.MaxMsgsPerSubject, 0) != needed.perSubject, FlawPerSubject)
-	add(c.MaxMsgSize > 0 && int64(c.MaxMsgSize) < needed.messageBytes, FlawMessageSize)
+	add(max(c.MaxMsgsPerSubject, 0) != needed.PerSubject, FlawPerSubject)
+	add(c.MaxMsgSize > 0 && int64(c.MaxMsgSize) < needed.MessageBytes, FlawMessageSize)
 	add(c.NoAck, FlawNoAck)
 	add(c.Mirror != nil || len(c.Sources) > 0, FlawMirror)
 	add(c.Retention != jetstream.LimitsPolicy, FlawRetention)
-	add(c.Discard != needed.discard, FlawDiscard)
-	add(needed.direct && !c.AllowDirect, FlawNoDirect)
-	add(needed.republish != nil && !sameRepublish(c.RePublish, needed.republish), FlawNotRepublished)
-	add(c.Storage != needed.storage, FlawMemory)
-	add(needed.keeps && c.MaxAge > 0, FlawAge)
+	add(c.Discard != needed.Discard, FlawDiscard)
+	add(needed.Direct && !c.AllowDirect, FlawNoDirect)
+	add(needed.Republish != nil && !sameRepublish(c.RePublish, needed.Republish), FlawNotRepublished)
+	add(c.Storage != needed.Storage, FlawMemory)
+	add(needed.Keeps && c.MaxAge > 0, FlawAge)
 	return flaws
 }
 
@@ -93,7 +96,7 @@ func sameRepublish(has, needed *jetstream.RePublish) bool {
 // noteFlaws takes in the configuration of the stream, and says once when a flaw
 // appears and once when it is gone.
 func (l *Log) noteFlaws(c jetstream.StreamConfig) {
-	now := flawsOf(c, needOfEvents(l.cfg.MaxEventBytes))
+	now := flawsOf(c, streams.NeedOfEvents(l.cfg.MaxEventBytes))
 	before := l.flaws.Swap(&now)
 	if l.readOnly {
 		return
@@ -107,11 +110,11 @@ func (l *Log) noteFlaws(c jetstream.StreamConfig) {
 			appeared = append(appeared, flaw.Text())
 		case was && !is:
 			l.metrics.flaws.WithLabelValues(string(flaw)).Set(0)
-			l.logger.Info("the stream of events is as it should be again", "stream", eventStream, "flaw", flaw)
+			l.logger.Info("the stream of events is as it should be again", "stream", layout.EventStream, "flaw", flaw)
 		}
 	}
 	if len(appeared) > 0 {
-		l.logger.Error("the stream of events was edited: "+strings.Join(appeared, "; "), "stream", eventStream, "flaws", now, "do", flawsRemedy)
+		l.logger.Error("the stream of events was edited: "+strings.Join(appeared, "; "), "stream", layout.EventStream, "flaws", now, "do", flawsRemedy)
 	}
 }
 
@@ -126,5 +129,5 @@ func (l *Log) Flawed() error {
 	for _, flaw := range *flaws {
 		texts = append(texts, flaw.Text())
 	}
-	return fmt.Errorf("stream %s was edited: %s: %s", eventStream, strings.Join(texts, "; "), flawsRemedy)
+	return fmt.Errorf("stream %s was edited: %s: %s", layout.EventStream, strings.Join(texts, "; "), flawsRemedy)
 }

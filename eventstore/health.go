@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 // stuckAfter is how long appends fail, one after the other, before the log
@@ -56,7 +59,7 @@ func (w *writing) stuck(now time.Time) time.Duration {
 
 // noteAppend records the outcome of an attempt. It logs once when appends begin to
 // fail and once when they succeed again, and the same for a full log.
-func (l *Log) noteAppend(failed cause) {
+func (l *Log) noteAppend(failed jet.Cause) {
 	w, now := &l.writing, time.Now()
 	w.mu.Lock()
 	wasFull, wasReported, since := w.full, w.reported, w.failingSince
@@ -64,29 +67,29 @@ func (l *Log) noteAppend(failed cause) {
 	case failed == "":
 		w.failingSince, w.full, w.reported = time.Time{}, false, false
 	default:
-		w.reported = w.reported || failed != causeInFlight // which is another gateway's append of the same event
+		w.reported = w.reported || failed != jet.CauseInFlight // which is another gateway's append of the same event
 		if w.failingSince.IsZero() || now.Sub(w.failedLast) > stuckAfter {
 			w.failingSince = now
 		}
 		w.failedLast = now
 		// A timeout in between does not say that there is room.
-		w.full = w.full || failed == causeFull
+		w.full = w.full || failed == jet.CauseFull
 	}
 	full, reported := w.full, w.reported
 	w.mu.Unlock()
 	switch {
-	case reported && !wasReported && failed != causeFull:
-		l.logger.Warn("an append failed and is retried until the log takes it", "stream", eventStream, "cause", failed)
+	case reported && !wasReported && failed != jet.CauseFull:
+		l.logger.Warn("an append failed and is retried until the log takes it", "stream", layout.EventStream, "cause", failed)
 	case wasReported && !reported && !wasFull:
-		l.logger.Info("appends succeed again", "stream", eventStream, "after", now.Sub(since).Round(time.Millisecond))
+		l.logger.Info("appends succeed again", "stream", layout.EventStream, "after", now.Sub(since).Round(time.Millisecond))
 	}
 	switch {
 	case full && !wasFull:
 		l.metrics.full.Set(1)
 		l.metrics.fullEpisodes.Inc()
-		l.logger.Error("log is full: appends wait until there is room", "stream", eventStream, "maxBytes", l.Settings().MaxBytes)
+		l.logger.Error("log is full: appends wait until there is room", "stream", layout.EventStream, "maxBytes", l.Settings().MaxBytes)
 	case wasFull && !full:
 		l.metrics.full.Set(0)
-		l.logger.Info("log has room again", "stream", eventStream)
+		l.logger.Info("log has room again", "stream", layout.EventStream)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 )
 
 // An outage is two log lines, however many attempts fail during it.
@@ -18,8 +20,8 @@ func TestFailingAppendsAreLoggedOnceAnOutage(t *testing.T) {
 	l := &Log{logger: slog.New(slog.NewTextHandler(&text, nil)), metrics: measured}
 	for outage := 1; outage <= 2; outage++ {
 		for range 5 {
-			l.noteAppend(causeTimeout)
-			l.noteAppend(causeNoResponders)
+			l.noteAppend(jet.CauseTimeout)
+			l.noteAppend(jet.CauseNoResponders)
 		}
 		l.noteAppend("")
 		l.noteAppend("")

@@ -11,19 +11,20 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
 
 // The identity stream holds what must not be lost with the event stream, or with an
 // edit of its configuration: the epoch, and the high-water mark.
 const (
-	identityStream  = "NOVEL_IDENTITY"
-	identityPrefix  = "novel.identity."
-	identitySubject = identityPrefix + "epoch"
-	markSubject     = identityPrefix + "mark"
-	// identityMaxBytes and identityHistory bound the stream: the newest records of the
+	identitySubject = layout.IdentityPrefix + "epoch"
+	markSubject     = layout.IdentityPrefix + "mark"
+	// identityMaxBytes and layout.IdentityHistory bound the stream: the newest records of the
 	// epoch are kept as a history for operators.
 	identityMaxBytes = 1 << 20
-	identityHistory  = 32
 	// maxPreviousEpochs bounds the epochs that a record names as replaced.
 	maxPreviousEpochs = 64
 	// maxIdentityTries bounds how often an update is repeated that another process was
@@ -79,18 +80,18 @@ func (l *Log) Identity(ctx context.Context) (identity Identity, found bool, err 
 // readIdentity returns the record and its sequence in the identity stream, 0 when
 // there is none.
 func (l *Log) readIdentity(ctx context.Context) (Identity, uint64, error) {
-	found, err := l.leader(ctx, identityStream, directRequest{Last: identitySubject})
-	if errors.Is(err, errNotFound) || hasCode(err, jetstream.JSErrCodeStreamNotFound) {
+	found, err := l.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: identitySubject})
+	if errors.Is(err, jet.ErrNotFound) || jet.HasCode(err, jetstream.JSErrCodeStreamNotFound) {
 		return Identity{}, 0, nil
 	}
 	if err != nil {
 		return Identity{}, 0, fmt.Errorf("read the identity of the log: %w", err)
 	}
 	var identity Identity
-	if err := json.Unmarshal(found.body, &identity); err != nil || identity.Epoch == "" {
-		return Identity{}, 0, fmt.Errorf("read the identity of the log: the record at sequence %d of %s is not readable: %w", found.sequence, identityStream, err)
+	if err := json.Unmarshal(found.Body, &identity); err != nil || identity.Epoch == "" {
+		return Identity{}, 0, fmt.Errorf("read the identity of the log: the record at sequence %d of %s is not readable: %w", found.Sequence, layout.IdentityStream, err)
 	}
-	return identity, found.sequence, nil
+	return identity, found.Sequence, nil
 }
 
 // errOutrun says that another process has written the identity meanwhile.
@@ -108,20 +109,20 @@ func (l *Log) writeIdentity(ctx context.Context, identity Identity, revision uin
 	if err != nil {
 		return fmt.Errorf("write the identity of the log: %w", err)
 	}
-	_, err = l.js.PublishMsg(ctx, &nats.Msg{Subject: identitySubject, Data: payload},
-		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithExpectStream(identityStream), jetstream.WithRetryAttempts(0))
-	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, codeWrongLastSequence) {
+	_, err = l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: identitySubject, Data: payload},
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithExpectStream(layout.IdentityStream), jetstream.WithRetryAttempts(0))
+	if jet.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jet.CodeWrongLastSequence) {
 		return errOutrun
 	}
 	if err != nil {
-		return fmt.Errorf("write the identity of the log: %w", unavailable(err))
+		return fmt.Errorf("write the identity of the log: %w", jet.Unavailable(err))
 	}
 	return nil
 }
 
 // ensureIdentity re-creates the stream, and records the epoch in it again.
 func (l *Log) ensureIdentity(ctx context.Context) error {
-	stream, err := l.js.Stream(ctx, eventStream)
+	stream, err := l.client.JS.Stream(ctx, layout.EventStream)
 	if err != nil {
 		return err
 	}
@@ -134,10 +135,10 @@ func (l *Log) ensureIdentity(ctx context.Context) error {
 // ensureIdentityStream makes the stream beside the log, with as many replicas.
 func (l *Log) ensureIdentityStream(ctx context.Context) error {
 	replicas := l.Settings().Replicas
-	_, err := ensureStream(ctx, l.js, identityStream, func(stream *jetstream.StreamConfig, created time.Time) {
-		stream.Name = identityStream
+	_, err := streams.Ensure(ctx, l.client.JS, layout.IdentityStream, func(stream *jetstream.StreamConfig, created time.Time) {
+		stream.Name = layout.IdentityStream
 		stream.Description = "The epoch and the high-water mark of the log."
-		needs[identityStream].apply(stream)
+		streams.Beside[layout.IdentityStream].Apply(stream)
 		stream.MaxBytes = identityMaxBytes
 		if created.IsZero() {
 			stream.Replicas = max(replicas, 1)
@@ -158,7 +159,7 @@ func (l *Log) ensureIdentityStream(ctx context.Context) error {
 //
 // Only a log that was opened, and not attached to, writes what it has decided.
 func (l *Log) identify(ctx context.Context, info *jetstream.StreamInfo) (string, error) {
-	named := info.Config.Metadata[epochKey]
+	named := info.Config.Metadata[streams.EpochKey]
 	if named != "" && named == l.Epoch() {
 		return named, nil
 	}
@@ -183,13 +184,13 @@ func (l *Log) identify(ctx context.Context, info *jetstream.StreamInfo) (string,
 		switch {
 		case errors.Is(err, errOutrun):
 			continue
-		case err != nil && passing(err):
+		case err != nil && jet.Passing(err):
 			return "", err
 		case err != nil:
 			// An account without room for one more stream: the metadata has to do.
 			l.identityLog.Do(func() {
 				l.logger.Warn("the epoch of the log cannot be recorded beside it; an edit of the stream that drops its metadata would begin a new one",
-					"stream", identityStream, "error", err)
+					"stream", layout.IdentityStream, "error", err)
 			})
 		}
 		if named != wanted {
@@ -217,7 +218,7 @@ func (l *Log) decideEpoch(info *jetstream.StreamInfo, named string, recorded Ide
 	case recorded.Created.Equal(info.Created):
 		return recorded.Epoch, ""
 	default:
-		return newEpoch(), EpochRestored
+		return streams.NewEpoch(), EpochRestored
 	}
 }
 
@@ -226,17 +227,17 @@ func (l *Log) decideEpoch(info *jetstream.StreamInfo, named string, recorded Ide
 // log has the epoch.
 func (l *Log) restoreMetadata(ctx context.Context, info *jetstream.StreamInfo, epoch string) {
 	config := info.Config
-	config.Metadata = map[string]string{epochKey: epoch}
+	config.Metadata = map[string]string{streams.EpochKey: epoch}
 	for key, value := range info.Config.Metadata {
-		if key != epochKey && !strings.HasPrefix(key, serverMetadataPrefix) {
+		if key != streams.EpochKey && !strings.HasPrefix(key, streams.ServerMetadata) {
 			config.Metadata[key] = value
 		}
 	}
-	if _, err := l.js.UpdateStream(ctx, config); err != nil {
+	if _, err := l.client.JS.UpdateStream(ctx, config); err != nil {
 		l.identityLog.Do(func() {
-			l.logger.Warn("the epoch could not be written into the metadata of the stream", "stream", eventStream, "error", err)
+			l.logger.Warn("the epoch could not be written into the metadata of the stream", "stream", layout.EventStream, "error", err)
 		})
 		return
 	}
-	l.logger.Info("the epoch was written into the metadata of the stream", "stream", eventStream, "epoch", epoch)
+	l.logger.Info("the epoch was written into the metadata of the stream", "stream", layout.EventStream, "epoch", epoch)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -19,7 +20,7 @@ func TestStreams(t *testing.T) {
 	if _, err := b.js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHERS", Subjects: []string{"others"}}); err != nil {
 		t.Fatal(err)
 	}
-	streams, err := b.log.Streams(t.Context())
+	streams, err := maintain.Of(b.log).Streams(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestConsumers(t *testing.T) {
 		t.Error(err)
 	}
 	b.add(t, record("b", "w"))
-	consumers, err := b.log.Consumers(t.Context())
+	consumers, err := maintain.Of(b.log).Consumers(t.Context())
 	if err != nil || len(consumers) != 1 {
 		t.Fatalf("consumers %+v, %v", consumers, err)
 	}
@@ -88,7 +89,7 @@ func TestDeadLetterCounts(t *testing.T) {
 	if err := b.log.DeadLetter(t.Context(), letter); err != nil {
 		t.Fatal(err)
 	}
-	counts, err := b.log.DeadLetterCounts(t.Context())
+	counts, err := maintain.Of(b.log).DeadLetterCounts(t.Context())
 	if err != nil || len(counts) != 2 || counts[messaging.ReasonInvalidJSON] != 2 || counts[messaging.ReasonTooLarge] != 1 {
 		t.Errorf("counts %v, %v", counts, err)
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -81,12 +83,12 @@ func (k *KnownIDs) Loaded() bool {
 // Run reads the ids of the log and follows it until ctx ends, whose error it
 // returns. Whatever fails is tried again.
 func (k *KnownIDs) Run(ctx context.Context) error {
-	pause := newPause(100*time.Millisecond, 5*time.Second)
+	pause := jet.NewPause(100*time.Millisecond, 5*time.Second)
 	failing := false
 	for {
 		err := k.follow(ctx, func() {
 			failing = false
-			pause.policy.Reset()
+			pause.Reset()
 		})
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -95,7 +97,7 @@ func (k *KnownIDs) Run(ctx context.Context) error {
 			failing = true
 			k.log.logger.Warn("the ids of the log cannot be read; will try again", "error", err)
 		}
-		if pause.wait(ctx) != nil {
+		if pause.Wait(ctx) != nil {
 			return ctx.Err()
 		}
 	}
@@ -109,7 +111,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 		return err
 	}
 	start := k.start(state)
-	consumer, err := k.log.js.OrderedConsumer(ctx, eventStream, jetstream.OrderedConsumerConfig{
+	consumer, err := k.log.client.JS.OrderedConsumer(ctx, layout.EventStream, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
 		HeadersOnly: true, InactiveThreshold: time.Minute,
 		// Run tries again by itself. The client does so without end, and a stop would wait
@@ -230,10 +232,10 @@ func (k *KnownIDs) sequence(ctx context.Context, id string) (uint64, error) {
 // not tracked: for those, and for replays, trackedID returns "".
 func trackedID(subject string, header nats.Header) string {
 	stored := header.Get(jetstream.MsgIDHeader)
-	if !strings.HasPrefix(stored, jobIDPrefix) && !strings.HasPrefix(stored, producerIDPrefix) {
+	if !strings.HasPrefix(stored, layout.JobIDPrefix) && !strings.HasPrefix(stored, layout.ProducerIDPrefix) {
 		return ""
 	}
-	return subject + " " + header.Get(headerID) // Neither has a space.
+	return subject + " " + header.Get(layout.HeaderID) // Neither has a space.
 }
 
 // repeated looks for the record under the id of one that is to be appended. It
@@ -249,16 +251,16 @@ func (l *Log) repeated(ctx context.Context, record messaging.Record, msg *nats.M
 	}
 	stored, err := l.stored(ctx, sequence)
 	switch {
-	case errors.Is(err, errNotFound):
+	case errors.Is(err, jet.ErrNotFound):
 		return messaging.Receipt{}, false, nil // Purged: it may come again.
 	case err != nil:
 		return messaging.Receipt{}, false, fmt.Errorf("compare with the record at sequence %d: %w", sequence, err)
-	case trackedID(stored.subject, stored.header) != id:
+	case trackedID(stored.Subject, stored.Header) != id:
 		return messaging.Receipt{}, false, nil // Another id with that hash, or of an earlier epoch.
-	case !bytes.Equal(stored.body, msg.Data):
+	case !bytes.Equal(stored.Body, msg.Data):
 		return messaging.Receipt{}, false, fmt.Errorf("id at sequence %d: %w", sequence, ErrIDConflict)
 	}
-	if age := time.Since(stored.at); age > l.Settings().DuplicateWindow {
+	if age := time.Since(stored.At); age > l.Settings().DuplicateWindow {
 		l.metrics.lateRepeats.Inc()
 		l.lateLog.Do(func() {
 			l.logger.Info("an event was repeated after the duplicate window and not stored again",

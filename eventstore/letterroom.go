@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 // letterOverheadBytes is what a stored letter takes beside its body, about.
@@ -51,9 +51,9 @@ func (l *Log) makeLetterRoom(ctx context.Context) error {
 		return nil
 	}
 	defer l.letterRoom.making.Store(false)
-	stream, err := l.js.Stream(ctx, deadLetterStream)
+	stream, err := l.client.JS.Stream(ctx, layout.DeadLetterStream)
 	if err != nil {
-		return fmt.Errorf("measure stream %s: %w", deadLetterStream, unavailable(err))
+		return fmt.Errorf("measure stream %s: %w", layout.DeadLetterStream, jet.Unavailable(err))
 	}
 	info := stream.CachedInfo()
 	limit, held := info.Config.MaxBytes, int64(min(info.State.Bytes, math.MaxInt64))
@@ -63,7 +63,7 @@ func (l *Log) makeLetterRoom(ctx context.Context) error {
 		return nil
 	}
 	bySubject := map[string]int64{} // one entry a reason
-	err = l.eachLetterSize(ctx, stream, deadLetterPrefix+">", func(subject string, _ uint64, sizeBytes int64) bool {
+	err = l.eachLetterSize(ctx, stream, layout.DeadLetterPrefix+">", func(subject string, _ uint64, sizeBytes int64) bool {
 		bySubject[subject] += sizeBytes
 		return true
 	})
@@ -89,18 +89,20 @@ func (l *Log) makeLetterRoom(ctx context.Context) error {
 		return err
 	}
 	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo)); err != nil {
-		return fmt.Errorf("make room in stream %s: %w", deadLetterStream, unavailable(err))
+		return fmt.Errorf("make room in stream %s: %w", layout.DeadLetterStream, jet.Unavailable(err))
 	}
 	l.metrics.deadLettersRemoved.Add(float64(letters))
 	l.logger.Warn("the dead-letter stream was nearly full: the oldest letters of the reason that takes the most room are removed",
-		"reason", letterReason(subject), "letters", letters, "bytes", freed, "maxBytes", limit)
+		"reason", layout.LetterReason(subject), "letters", letters, "bytes", freed, "maxBytes", limit)
 	return nil
 }
 
 // eachLetterSize calls visit with the size of each letter under a subject, oldest
 // first, until visit returns false. It reads headers only.
 func (l *Log) eachLetterSize(ctx context.Context, stream jetstream.Stream, subject string, visit func(subject string, sequence uint64, sizeBytes int64) bool) error {
-	fail := func(err error) error { return fmt.Errorf("measure stream %s: %w", deadLetterStream, unavailable(err)) }
+	fail := func(err error) error {
+		return fmt.Errorf("measure stream %s: %w", layout.DeadLetterStream, jet.Unavailable(err))
+	}
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{subject}, DeliverPolicy: jetstream.DeliverAllPolicy, HeadersOnly: true, InactiveThreshold: time.Minute,
 	})
@@ -133,13 +135,4 @@ func (l *Log) eachLetterSize(ctx context.Context, stream jetstream.Stream, subje
 			return nil
 		}
 	}
-}
-
-// letterReason returns the reason that the letters of a subject have.
-func letterReason(subject string) messaging.Reason {
-	reason, err := messaging.ParseToken(strings.TrimPrefix(subject, deadLetterPrefix))
-	if err != nil {
-		reason = subject // Somebody else put it there.
-	}
-	return messaging.Reason(reason)
 }

@@ -12,6 +12,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -106,13 +109,13 @@ func (l *Log) contradicts(ctx context.Context, state jetstream.StreamState, mark
 	if mark.At.IsZero() {
 		return "", nil
 	}
-	stored, err := l.leader(ctx, eventStream, directRequest{Sequence: mark.Sequence})
+	stored, err := l.client.Leader(ctx, layout.EventStream, jet.Request{Sequence: mark.Sequence})
 	switch {
-	case errors.Is(err, errNotFound): // Erased, or removed by age: it says nothing.
+	case errors.Is(err, jet.ErrNotFound): // Erased, or removed by age: it says nothing.
 		return "", nil
 	case err != nil:
 		return "", err
-	case !stored.at.Equal(mark.At):
+	case !stored.At.Equal(mark.At):
 		return fmt.Sprintf("the log has another record at sequence %d than it had", mark.Sequence), nil
 	}
 	return "", nil
@@ -178,18 +181,18 @@ func (l *Log) turn(ctx context.Context, from string, reason EpochReason, detail 
 		if revision > 0 && recorded.Epoch != from {
 			return l.adopt(recorded.Epoch), nil
 		}
-		stream, err := l.js.Stream(ctx, eventStream)
+		stream, err := l.client.JS.Stream(ctx, layout.EventStream)
 		if err != nil {
-			return from, unavailable(err)
+			return from, jet.Unavailable(err)
 		}
 		recorded.Epoch = from
-		next := recorded.successor(newEpoch())
+		next := recorded.successor(streams.NewEpoch())
 		next.Created, next.Reason, next.Detail, next.Last = stream.CachedInfo().Created.UTC(), reason, detail, last
 		err = l.writeIdentity(ctx, next, revision)
 		if errors.Is(err, errOutrun) {
 			continue
 		}
-		if err != nil && passing(err) {
+		if err != nil && jet.Passing(err) {
 			return from, err
 		}
 		// Without room for the record, the metadata alone has the new epoch.
@@ -222,8 +225,8 @@ func (l *Log) adopt(epoch string) string {
 //
 // [Log.Vouch] makes the first comparison, before anything is appended.
 func (l *Log) Guard(ctx context.Context) error {
-	status := l.conn.StatusChanged(nats.CONNECTED)
-	defer l.conn.RemoveStatusListener(status)
+	status := l.client.Conn.StatusChanged(nats.CONNECTED)
+	defer l.client.Conn.RemoveStatusListener(status)
 	tick := time.NewTicker(l.cfg.GuardInterval)
 	defer tick.Stop()
 	for round := 1; ; round++ {
@@ -264,7 +267,7 @@ func (l *Log) checkIdentity(ctx context.Context) {
 	if err != nil || revision == 0 || !slices.Contains(recorded.Previous, l.Epoch()) {
 		return // The next round asks again.
 	}
-	if stream, err := l.js.Stream(ctx, eventStream); err == nil {
+	if stream, err := l.client.JS.Stream(ctx, layout.EventStream); err == nil {
 		l.restoreMetadata(ctx, stream.CachedInfo(), recorded.Epoch)
 	}
 	l.adopt(recorded.Epoch)
@@ -353,9 +356,9 @@ func (l *Log) compare(ctx context.Context, kept *kept) error {
 
 // describe asks the leader of the event stream.
 func (l *Log) describe(ctx context.Context) (*jetstream.StreamInfo, error) {
-	stream, err := l.js.Stream(ctx, eventStream)
+	stream, err := l.client.JS.Stream(ctx, layout.EventStream)
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, jet.Unavailable(err)
 	}
 	return stream.CachedInfo(), nil
 }

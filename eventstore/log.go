@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +13,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
 
 const (
@@ -26,10 +29,7 @@ const (
 // Log is the durable log. Its methods may be called concurrently; [Log.Append]
 // says what its callers owe it for the order of one job.
 type Log struct {
-	conn *nats.Conn
-	// reads is the connection of what is read back, see [Log.ReadOn].
-	reads   *nats.Conn
-	js      jetstream.JetStream
+	client  *jet.Client
 	cfg     Config
 	logger  *slog.Logger
 	metrics *metrics
@@ -95,9 +95,9 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if limit := conn.MaxPayload(); int64(cfg.MaxEventBytes)+headerReserveBytes > limit {
+	if limit := conn.MaxPayload(); int64(cfg.MaxEventBytes)+layout.HeaderReserveBytes > limit {
 		return nil, fmt.Errorf("eventstore: MaxEventBytes is %d, must be at most %d: the NATS server takes messages of %d bytes, headers included",
-			cfg.MaxEventBytes, limit-headerReserveBytes, limit)
+			cfg.MaxEventBytes, limit-layout.HeaderReserveBytes, limit)
 	}
 	if version := conn.ConnectedServerVersion(); tooOld(version) {
 		return nil, fmt.Errorf("open log: %w, this is %s", errOldServer, version)
@@ -115,9 +115,9 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	}
 	log := newLog(conn, js, cfg, logger, measured)
 	log.keepers = []*kept{{Keeper: streamKeeper{log}}}
-	log.own(eventStream, log.ensure)
-	log.own(deadLetterStream, func(ctx context.Context) error { return ensureDeadLetters(ctx, js, cfg, log.Settings().Replicas) })
-	log.own(identityStream, log.ensureIdentity)
+	log.own(layout.EventStream, log.ensure)
+	log.own(layout.DeadLetterStream, func(ctx context.Context) error { return ensureDeadLetters(ctx, js, cfg, log.Settings().Replicas) })
+	log.own(layout.IdentityStream, log.ensureIdentity)
 	if err := log.whenAvailable(ctx, log.ensure); err != nil {
 		return nil, fmt.Errorf("open log: %w", log.explain(err))
 	}
@@ -128,12 +128,33 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 // readers share the other one with the live records and appends, which then wait
 // behind them. It is called before the log is used by others, and the connection stays the
 // caller's.
-func (l *Log) ReadOn(conn *nats.Conn) { l.reads = conn }
+func (l *Log) ReadOn(conn *nats.Conn) { l.client.Reads = conn }
 
-// newLog returns a log that has asked for nothing yet.
+// Client returns the requests that the packages below this one share with the log.
+func (l *Log) Client() *jet.Client { return l.client }
+
+// EnsureStream calls ensure until JetStream is available, up to [Config].OpenTimeout, and
+// makes [Log.Guard] call it again whenever the named stream is missing. It is for the
+// streams that other packages keep beside the log.
+func (l *Log) EnsureStream(ctx context.Context, name string, ensure func(context.Context) error) error {
+	l.own(name, ensure)
+	return l.explain(l.whenAvailable(ctx, ensure))
+}
+
+// Panics counts the panics that the event store contained. Packages that keep streams
+// beside the log add theirs.
+func (l *Log) Panics() prometheus.Counter { return l.metrics.panics }
+
+// Config returns the limits that the log was opened with.
+func (l *Log) Config() Config { return l.cfg }
+
+// newLog returns a log that has sent no request yet.
 func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Logger, measured *metrics) *Log {
 	log := &Log{
-		conn: conn, reads: conn, js: js, cfg: cfg, logger: logger, metrics: measured,
+		client: &jet.Client{
+			Conn: conn, Reads: conn, JS: js, ReadTimeout: cfg.ReadTimeout, AckTimeout: cfg.AckTimeout, OpenTimeout: cfg.OpenTimeout,
+		},
+		cfg: cfg, logger: logger, metrics: measured,
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
 		damageLog: rate.Sometimes{Interval: identityLogInterval},
 	}
@@ -149,12 +170,12 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Lo
 func (l *Log) whenAvailable(ctx context.Context, ensure func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.OpenTimeout)
 	defer cancel()
-	pause := newPause(100*time.Millisecond, time.Second)
+	pause := jet.NewPause(100*time.Millisecond, time.Second)
 	for {
 		attempt, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 		err := ensure(attempt)
 		cancel()
-		if err == nil || !passing(err) || pause.wait(ctx) != nil {
+		if err == nil || !jet.Passing(err) || pause.Wait(ctx) != nil {
 			return err
 		}
 	}
@@ -176,14 +197,14 @@ func before(version string, minor int) bool {
 
 // ensure makes the streams, or adopts them, and learns the epoch.
 func (l *Log) ensure(ctx context.Context) error {
-	info, err := ensureEvents(ctx, l.js, l.cfg, hasBatches(l.conn.ConnectedServerVersion()))
+	info, err := ensureEvents(ctx, l.client.JS, l.cfg, hasBatches(l.client.Conn.ConnectedServerVersion()))
 	if err != nil {
 		return err
 	}
 	if _, err := l.learn(ctx, info); err != nil {
 		return err
 	}
-	if err := ensureDeadLetters(ctx, l.js, l.cfg, l.Settings().Replicas); err != nil {
+	if err := ensureDeadLetters(ctx, l.client.JS, l.cfg, l.Settings().Replicas); err != nil {
 		return err
 	}
 	return l.restoreBeside(ctx)
@@ -220,20 +241,20 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	defer cancel()
 	// Seen before the question: the answer of the leader cannot be older.
 	seen, anchor := l.lineage.known(l.Epoch())
-	stream, err := l.js.Stream(bounded, eventStream)
+	stream, err := l.client.JS.Stream(bounded, layout.EventStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && l.restoring.Load() {
 		err = ErrRestoring
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, unavailable(err))
+		return State{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, jet.Unavailable(err))
 	}
 	info := stream.CachedInfo()
-	if err := beingRestored(info); err != nil {
-		return State{}, unavailable(err)
+	if err := streams.BeingRestored(info); err != nil {
+		return State{}, jet.Unavailable(err)
 	}
 	state, err := l.learn(bounded, info)
 	if err != nil {
-		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, err)
+		return State{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, err)
 	}
 	doubt := l.lineage.doubt.Swap(false)
 	for _, mark := range []Mark{seen, anchor} {
@@ -243,7 +264,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	}
 	if err != nil {
 		l.lineage.doubt.Store(true)
-		return State{}, fmt.Errorf("ask for the state of stream %s: %w", eventStream, err)
+		return State{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, err)
 	}
 	newest := Mark{Epoch: state.Epoch, Sequence: info.State.LastSeq}
 	if info.State.Msgs > 0 {
@@ -265,33 +286,4 @@ func (l *Log) refreshEpoch(ctx context.Context) {
 	if _, err := l.State(ctx); err != nil {
 		l.logger.Debug("epoch was not refreshed", "error", err)
 	}
-}
-
-// unavailable marks errors that a retry can mend.
-func unavailable(err error) error {
-	if passing(err) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return err
-}
-
-// passing reports whether an error is of the moment: no leader, no answer, no
-// connection.
-func passing(err error) bool {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		// A starting cluster also lacks peers for a while, and a stream is
-		// offline while every server that has it is away.
-		return api.Code == http.StatusServiceUnavailable || hasCode(err, codeNoPeers, codeStreamOffline, codeConsumerOffline)
-	}
-	for _, target := range []error{
-		ErrRestoring, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrDisconnected,
-		nats.ErrConnectionReconnecting, nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed,
-		jetstream.ErrJetStreamNotEnabled, jetstream.ErrNoStreamResponse,
-	} {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
 }

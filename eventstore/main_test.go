@@ -198,3 +198,12 @@ func sequencesOf(records []messaging.Record) []uint64 {
 	}
 	return sequences
 }
+
+func mustTime(t *testing.T, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}

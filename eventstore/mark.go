@@ -9,6 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 // Mark is a high-water mark: the log has given out this sequence in this epoch.
@@ -50,18 +53,18 @@ type Doubter interface {
 type streamKeeper struct{ log *Log }
 
 // Name implements [Keeper].
-func (streamKeeper) Name() string { return "stream " + identityStream }
+func (streamKeeper) Name() string { return "stream " + layout.IdentityStream }
 
 // Load implements [Keeper].
 func (k streamKeeper) Load(ctx context.Context) (mark Mark, found bool, err error) {
-	stored, err := k.log.leader(ctx, identityStream, directRequest{Last: markSubject})
+	stored, err := k.log.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: markSubject})
 	switch {
-	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
+	case errors.Is(err, jet.ErrNotFound), jet.HasCode(err, jetstream.JSErrCodeStreamNotFound):
 		return Mark{}, false, nil
 	case err != nil:
-		return Mark{}, false, fmt.Errorf("read the mark in %s: %w", identityStream, err)
+		return Mark{}, false, fmt.Errorf("read the mark in %s: %w", layout.IdentityStream, err)
 	}
-	if err := json.Unmarshal(stored.body, &mark); err != nil {
+	if err := json.Unmarshal(stored.Body, &mark); err != nil {
 		return Mark{}, false, nil // Not readable: the next Store replaces it.
 	}
 	return mark, true, nil
@@ -75,9 +78,9 @@ func (k streamKeeper) Store(ctx context.Context, mark Mark) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.log.cfg.AckTimeout)
 	defer cancel()
-	_, err = k.log.js.PublishMsg(ctx, &nats.Msg{Subject: markSubject, Data: payload}, jetstream.WithRetryAttempts(0))
+	_, err = k.log.client.JS.PublishMsg(ctx, &nats.Msg{Subject: markSubject, Data: payload}, jetstream.WithRetryAttempts(0))
 	if err != nil {
-		return fmt.Errorf("write the mark in %s: %w", identityStream, err)
+		return fmt.Errorf("write the mark in %s: %w", layout.IdentityStream, err)
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -81,7 +83,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		unreadable: gauge("unreadable_records", "Records that the log says it has, and that the last scrub could not read."),
 		epochs:     counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
 	}
-	for _, stream := range []string{eventStream, deadLetterStream, identityStream, sessionStream} {
+	for _, stream := range []string{layout.EventStream, layout.DeadLetterStream, layout.IdentityStream, layout.SessionStream} {
 		m.recreated.WithLabelValues(stream)
 	}
 	for _, flaw := range Flaws() {
@@ -90,7 +92,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, outcome := range []batchOutcome{batchStored, batchRefused, batchUnknown} {
 		m.batches.WithLabelValues(string(outcome))
 	}
-	for _, cause := range causes {
+	for _, cause := range jet.Causes {
 		m.retries.WithLabelValues(string(cause))
 	}
 	for _, reason := range []messaging.Reason{

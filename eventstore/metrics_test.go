@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -69,17 +70,17 @@ func TestSessionMetricsExposition(t *testing.T) {
 	t.Parallel()
 	log := setup(t)
 	b := &bundle{log: log.log, reg: prometheus.NewRegistry()}
-	sessions := b.openSessions(t)
-	stop := runSessions(t, sessions)
-	sessions.Save(sessionID(1), []byte("state"))
+	store := b.openSessions(t)
+	stop := runSessions(t, store)
+	store.Save(sessionID(1), []byte("state"))
 	b.settled(t)
-	sessions.Forget(sessionID(1))
+	store.Forget(sessionID(1))
 	b.settled(t)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	sessions.Save(sessionID(2), []byte("waits"))
-	sessions.Save("not an id", nil)
+	store.Save(sessionID(2), []byte("waits"))
+	store.Save("not an id", nil)
 	golden, err := os.ReadFile(filepath.Join("testdata", "v1", "session-metrics.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func TestSessionMetricsExposition(t *testing.T) {
 	if problems, err := testutil.GatherAndLint(b.reg); err != nil || len(problems) != 0 {
 		t.Errorf("lint: %v, %v", problems, err)
 	}
-	if _, err := eventstore.OpenSessions(t.Context(), b.log, eventstore.DefaultSessionsConfig(), nil, b.reg); err == nil {
+	if _, err := sessions.Open(t.Context(), b.log, sessions.DefaultConfig(), nil, b.reg); err == nil {
 		t.Error("the same registry was accepted twice")
 	}
 }

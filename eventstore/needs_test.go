@@ -11,6 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/lease"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
+	"github.com/letswriteabook/realtime/eventstore/shares"
 )
 
 // besides opens a log with every stream and bucket that there can be beside the events.
@@ -20,31 +24,31 @@ func besides(t *testing.T) *bundle {
 	if err := b.log.Vouch(t.Context()); err != nil { // which makes the identity
 		t.Fatal(err)
 	}
-	if _, err := b.log.Audit().Note(t.Context(), eventstore.Erasure{ID: "1", JobID: "job", Stage: eventstore.StageDone}); err != nil {
+	if _, err := audit.Beside(b.log.Client()).Note(t.Context(), audit.Erasure{ID: "1", JobID: "job", Stage: audit.StageDone}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := eventstore.OpenSessions(t.Context(), b.log, eventstore.DefaultSessionsConfig(), nil, prometheus.NewRegistry()); err != nil {
+	if _, err := sessions.Open(t.Context(), b.log, sessions.DefaultConfig(), nil, prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
-	list, err := eventstore.NewOperations(b.conn)
+	list, err := lease.New(b.conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, held, err := list.Begin(t.Context(), eventstore.Operation{Target: "test", Kind: "test"})
+	ctx, held, err := list.Begin(t.Context(), lease.Operation{Target: "test", Kind: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := held.End(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	shares, err := eventstore.OpenShares(b.log, eventstore.DefaultSharesConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	exchange, err := shares.Open(b.log, shares.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	sharing, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- shares.Run(sharing, func() eventstore.Share { return eventstore.Share{Total: 1} }, func(eventstore.Share) {})
+		ended <- exchange.Run(sharing, func() shares.Share { return shares.Share{Total: 1} }, func(shares.Share) {})
 	}() // ends with sharing
 	eventually(t, "the bucket of shares", func() bool {
 		_, err := b.js.Stream(t.Context(), "KV_NOVEL_GATEWAYS")
@@ -69,13 +73,9 @@ func (b *bundle) editOf(t *testing.T, name string, change func(*jetstream.Stream
 }
 
 // described returns a stream as the doctor sees it.
-func (b *bundle) described(t *testing.T, name string) eventstore.Described {
+func (b *bundle) described(t *testing.T, name string) eventstore.Description {
 	t.Helper()
-	archive, err := eventstore.NewArchive(b.conn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	described, err := archive.Describe(t.Context(), name)
+	described, err := eventstore.Describe(t.Context(), b.conn, name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 // ErrForbidden is matched when the user of the NATS connection lacks a permission that
@@ -56,26 +59,26 @@ func permissions(needs Needs) []permission {
 	name := nats.NewInbox()[len(nats.InboxPrefix):]
 	own := func(prefix string) string { return prefix + "canary." + name }
 	needed := []permission{
-		{"novel.>", false, own(eventPrefix)},
-		{"novel.>", false, own(deadLetterPrefix)},
-		{"novel.>", false, own(identityPrefix)},
-		{"novel.>", false, own(livePrefix)},
+		{"novel.>", false, own(layout.EventPrefix)},
+		{"novel.>", false, own(layout.DeadLetterPrefix)},
+		{"novel.>", false, own(layout.IdentityPrefix)},
+		{"novel.>", false, own(layout.LivePrefix)},
 		{"$JS.API.>", false, "$JS.API.STREAM.INFO.NOVEL_CANARY_" + name},
 		{"_INBOX.>", false, nats.InboxPrefix + name},
-		{"novel.>", true, own(livePrefix)},
-		{"novel.>", true, own(erasedPrefix)},
+		{"novel.>", true, own(layout.LivePrefix)},
+		{"novel.>", true, own(layout.ErasedPrefix)},
 		{"novel.>", true, own(replayPrefix)},
 		{"novel.>", true, own(followersPrefix)},
 		{"_INBOX.>", true, nats.InboxPrefix + name + ".*"},
 	}
 	if needs.Consumers {
-		needed = append(needed, permission{"$JS.ACK.>", false, "$JS.ACK." + eventStream + ".canary." + name})
+		needed = append(needed, permission{"$JS.ACK.>", false, "$JS.ACK." + layout.EventStream + ".canary." + name})
 	}
 	if needs.Sessions {
-		needed = append(needed, permission{sessionPrefix + ">", false, own(sessionPrefix)})
+		needed = append(needed, permission{layout.SessionPrefix + ">", false, own(layout.SessionPrefix)})
 	}
 	if needs.Shares {
-		needed = append(needed, permission{"$KV." + shareBucket + ".>", false, own("$KV." + shareBucket + ".")})
+		needed = append(needed, permission{"$KV." + layout.ShareBucket + ".>", false, own("$KV." + layout.ShareBucket + ".")})
 	}
 	return needed
 }
@@ -141,7 +144,7 @@ func refusal(ctx context.Context, conn *nats.Conn, needed ...permission) (refuse
 	ctx, cancel := context.WithTimeout(ctx, pongTimeout)
 	defer cancel()
 	if err := conn.FlushWithContext(ctx); err != nil {
-		return nil, fmt.Errorf("await the answer to a ping: %w", unavailable(err))
+		return nil, fmt.Errorf("await the answer to a ping: %w", jet.Unavailable(err))
 	}
 	if after := conn.LastError(); after != before && errors.Is(after, nats.ErrPermissionViolation) {
 		return after, nil
@@ -165,12 +168,12 @@ type forbidden struct {
 func (l *Log) permitted(ctx context.Context) error {
 	f := &l.forbidden
 	f.mu.Lock()
-	if last := l.conn.LastError(); last != f.seen && errors.Is(last, nats.ErrPermissionViolation) {
+	if last := l.client.Conn.LastError(); last != f.seen && errors.Is(last, nats.ErrPermissionViolation) {
 		f.seen = last
 		f.subscriptions = f.subscriptions || strings.Contains(last.Error(), "Subscription")
 	}
 	f.mu.Unlock()
-	subscriptions, err := permitted(ctx, l.conn, l.cfg.Needs)
+	subscriptions, err := permitted(ctx, l.client.Conn, l.cfg.Needs)
 	f.mu.Lock()
 	lost := f.subscriptions || subscriptions
 	f.subscriptions = lost && err != nil
@@ -179,9 +182,9 @@ func (l *Log) permitted(ctx context.Context) error {
 		return err
 	}
 	l.logger.Info("the NATS user has the permissions again: reconnecting, because the server has ended subscriptions")
-	err = l.conn.ForceReconnect()
-	if l.reads != l.conn {
-		err = errors.Join(err, l.reads.ForceReconnect())
+	err = l.client.Conn.ForceReconnect()
+	if l.client.Reads != l.client.Conn {
+		err = errors.Join(err, l.client.Reads.ForceReconnect())
 	}
 	if err != nil {
 		return fmt.Errorf("reconnect to NATS: %w", err)

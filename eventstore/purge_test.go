@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -54,12 +55,12 @@ func TestPurgeJob(t *testing.T) {
 	newer := b.add(t, record("long", "newer"))[0]
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.log.PurgeJob(gone, "long", last, nil); !errors.Is(err, context.Canceled) {
+	if _, err := maintain.Of(b.log).PurgeJob(gone, "long", last, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("PurgeJob without time: %v", err)
 	}
 	var told []uint64
 	for _, want := range []uint64{long/5*4 + 1, 0} {
-		purged, err := b.log.PurgeJob(t.Context(), "long", last, func(purged uint64) { told = append(told, purged) })
+		purged, err := maintain.Of(b.log).PurgeJob(t.Context(), "long", last, func(purged uint64) { told = append(told, purged) })
 		if err != nil || purged != want {
 			t.Errorf("purged %d, want %d; %v", purged, want, err)
 		}
@@ -70,13 +71,13 @@ func TestPurgeJob(t *testing.T) {
 	if records, err := b.log.ReadAfter(t.Context(), "long", 0, 10); err != nil || len(records) != 1 || records[0].Sequence != newer {
 		t.Errorf("left are %v, %v", records, err)
 	}
-	if others, err := b.log.CountJob(t.Context(), "other"); err != nil || others != long/5 {
+	if others, err := maintain.Of(b.log).CountJob(t.Context(), "other"); err != nil || others != long/5 {
 		t.Errorf("the other job has %d, %v", others, err)
 	}
-	if purged, err := b.log.PurgeJob(t.Context(), "long", math.MaxUint64, nil); err != nil || purged != 1 {
+	if purged, err := maintain.Of(b.log).PurgeJob(t.Context(), "long", math.MaxUint64, nil); err != nil || purged != 1 {
 		t.Errorf("without a bound it purges %d, %v", purged, err)
 	}
-	if _, err := b.log.PurgeJob(t.Context(), "", last, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {
+	if _, err := maintain.Of(b.log).PurgeJob(t.Context(), "", last, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {
 		t.Errorf("PurgeJob of nothing: %v", err)
 	}
 }

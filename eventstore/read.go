@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -22,7 +24,7 @@ const pageBytes = 1 << 20
 // least, once their bodies come to 1 MiB: only a page without any means that
 // there were no more when the log was asked.
 func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit int) ([]messaging.Record, error) {
-	subject, err := eventSubject(jobID)
+	subject, err := layout.EventSubject(jobID)
 	if err != nil {
 		return nil, err
 	}
@@ -78,13 +80,13 @@ func (l *Log) readOnce(ctx context.Context, subject string, after, before uint64
 	}
 	epoch := l.Epoch()
 	for size := 0; len(records) < limit && size < maxBytes; {
-		request := directRequest{
-			Sequence: after + 1, Next: subject, Batch: limit - len(records), MaxBytes: min(batchBytes, maxBytes-size),
+		request := jet.Request{
+			Sequence: after + 1, Next: subject, Batch: limit - len(records), MaxBytes: min(jet.BatchBytes, maxBytes-size),
 		}
 		last, pending := after, uint64(0)
-		err := l.batch(ctx, eventStream, request, func(found message) {
-			last, pending = found.sequence, found.pending
-			if found.sequence >= before || size >= maxBytes {
+		err := l.client.Batch(ctx, layout.EventStream, request, func(found jet.Message) {
+			last, pending = found.Sequence, found.Pending
+			if found.Sequence >= before || size >= maxBytes {
 				return
 			}
 			if record, ok := l.decoded(found, epoch); ok {
@@ -107,11 +109,11 @@ func (l *Log) readOnce(ctx context.Context, subject string, after, before uint64
 
 // decoded returns the record of a message, or false for one that somebody else
 // put under the subjects of the log: it is counted, and never stops a reader.
-func (l *Log) decoded(found message, epoch string) (messaging.Record, bool) {
-	record, err := found.record(epoch)
+func (l *Log) decoded(found jet.Message, epoch string) (messaging.Record, bool) {
+	record, err := layout.Record(found, epoch)
 	if err != nil {
 		l.metrics.foreign.Inc()
-		l.logger.Debug("message in the log is not a record", "sequence", found.sequence, "error", err)
+		l.logger.Debug("message in the log is not a record", "sequence", found.Sequence, "error", err)
 		return messaging.Record{}, false
 	}
 	return record, true
@@ -120,14 +122,14 @@ func (l *Log) decoded(found message, epoch string) (messaging.Record, bool) {
 // LastSequence returns the sequence of the job's newest record, 0 when it has
 // none. The leader of the stream answers.
 func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
-	subject, err := eventSubject(jobID)
+	subject, err := layout.EventSubject(jobID)
 	if err != nil {
 		return 0, err
 	}
-	found, err := l.leader(ctx, eventStream, directRequest{Last: subject})
-	if errors.Is(err, errNotFound) {
-		if found.sequence, err = l.newestReadable(ctx, subject); err == nil {
-			return found.sequence, nil
+	found, err := l.client.Leader(ctx, layout.EventStream, jet.Request{Last: subject})
+	if errors.Is(err, jet.ErrNotFound) {
+		if found.Sequence, err = l.newestReadable(ctx, subject); err == nil {
+			return found.Sequence, nil
 		}
 	}
 	if err != nil {
@@ -136,7 +138,7 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 	if _, ok := l.decoded(found, ""); !ok {
 		return l.lastRecord(ctx, jobID)
 	}
-	return found.sequence, nil
+	return found.Sequence, nil
 }
 
 // newestReadable is the last sequence of a subject of which the server says that it has
@@ -185,7 +187,7 @@ func (l *Log) LastSequences(ctx context.Context, jobIDs []string) (map[string]ui
 	for start := 0; start < len(jobIDs); start += lastBatch {
 		jobs := make(map[string]string, lastBatch) // By subject.
 		for _, jobID := range jobIDs[start:min(start+lastBatch, len(jobIDs))] {
-			subject, err := eventSubject(jobID)
+			subject, err := layout.EventSubject(jobID)
 			if err != nil {
 				return sequences, err
 			}
@@ -202,21 +204,21 @@ func (l *Log) LastSequences(ctx context.Context, jobIDs []string) (map[string]ui
 // answer that grows beyond the bytes that were asked for.
 func (l *Log) lastOf(ctx context.Context, jobs map[string]string, sequences map[string]uint64) error {
 	for len(jobs) > 0 {
-		request := directRequest{MaxBytes: batchBytes, LastOf: make([]string, 0, len(jobs))}
+		request := jet.Request{MaxBytes: jet.BatchBytes, LastOf: make([]string, 0, len(jobs))}
 		for subject := range jobs {
 			request.LastOf = append(request.LastOf, subject)
 		}
 		var pending uint64
 		var unclear []string // the newest message is no record
-		err := l.batch(ctx, eventStream, request, func(found message) {
-			pending = found.pending
-			jobID, asked := jobs[found.subject]
+		err := l.client.Batch(ctx, layout.EventStream, request, func(found jet.Message) {
+			pending = found.Pending
+			jobID, asked := jobs[found.Subject]
 			if !asked {
 				return
 			}
-			delete(jobs, found.subject)
+			delete(jobs, found.Subject)
 			if _, ok := l.decoded(found, ""); ok {
-				sequences[jobID] = found.sequence
+				sequences[jobID] = found.Sequence
 			} else {
 				unclear = append(unclear, jobID)
 			}
@@ -242,6 +244,14 @@ func (l *Log) lastOf(ctx context.Context, jobs map[string]string, sequences map[
 		if pending == 0 {
 			return nil
 		}
+	}
+	return nil
+}
+
+// ValidateJobID returns [ErrInvalidJobID] for what the log cannot have as a job.
+func ValidateJobID(jobID string) error {
+	if err := messaging.ValidateJobID(jobID); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidJobID, err)
 	}
 	return nil
 }

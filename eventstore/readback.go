@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -30,7 +32,7 @@ const skipBytes = 64 << 10
 // different moments. A span is at least as long as it should be, and a few records
 // longer then.
 func (l *Log) Locate(ctx context.Context, jobID string, before uint64, limit int) (messaging.Span, error) {
-	subject, err := eventSubject(jobID)
+	subject, err := layout.EventSubject(jobID)
 	if err != nil || limit < 1 || before < 2 {
 		return messaging.Span{}, err
 	}
@@ -46,10 +48,10 @@ func (l *Log) locate(ctx context.Context, subject string, before, want uint64) (
 	if err != nil || first.count == 0 || first.sequence >= before {
 		return messaging.Span{}, err
 	}
-	last, err := l.direct(ctx, eventStream, directRequest{Last: subject})
-	if errors.Is(err, errNotFound) { // Purged since the probe, or not readable.
-		last.sequence, err = l.newestReadable(ctx, subject)
-		if last.sequence == 0 && err == nil {
+	last, err := l.client.Direct(ctx, layout.EventStream, jet.Request{Last: subject})
+	if errors.Is(err, jet.ErrNotFound) { // Purged since the probe, or not readable.
+		last.Sequence, err = l.newestReadable(ctx, subject)
+		if last.Sequence == 0 && err == nil {
 			return messaging.Span{}, nil
 		}
 	}
@@ -57,12 +59,12 @@ func (l *Log) locate(ctx context.Context, subject string, before, want uint64) (
 		return messaging.Span{}, err
 	}
 	var beyond start // the records that are not wanted
-	if before <= last.sequence {
+	if before <= last.Sequence {
 		if beyond, err = l.probe(ctx, subject, before); err != nil {
 			return messaging.Span{}, err
 		}
 	}
-	end := min(before, last.sequence+1)
+	end := min(before, last.Sequence+1)
 	if first.sequence >= end {
 		return messaging.Span{}, nil // Purged since the probe.
 	}
@@ -131,13 +133,13 @@ func (l *Log) search(ctx context.Context, subject string, many, few start, beyon
 // skip reads on from a record until want records lie before the end, or fewer.
 func (l *Log) skip(ctx context.Context, subject string, from start, end, beyond, want uint64) (start, error) {
 	for from.count > want {
-		request := directRequest{
+		request := jet.Request{
 			Sequence: from.sequence + 1, Next: subject, Batch: int(min(from.count-want, maxSkip)), MaxBytes: pageBytes,
 		}
 		reached := from
-		err := l.batch(ctx, eventStream, request, func(found message) {
-			if reached.count > want && found.sequence < end {
-				reached = start{sequence: found.sequence, count: less(found.pending+1, beyond)}
+		err := l.client.Batch(ctx, layout.EventStream, request, func(found jet.Message) {
+			if reached.count > want && found.Sequence < end {
+				reached = start{sequence: found.Sequence, count: less(found.Pending+1, beyond)}
 			}
 		})
 		if err != nil {
@@ -192,8 +194,8 @@ func (s start) between(few start, want uint64) uint64 {
 // of its records from there on; a count of 0 says that there is none.
 func (l *Log) probe(ctx context.Context, subject string, sequence uint64) (start, error) {
 	var found start
-	err := l.batch(ctx, eventStream, directRequest{Sequence: sequence, Next: subject, Batch: 1}, func(m message) {
-		found = start{sequence: m.sequence, count: m.pending + 1, size: uint64(len(m.body))}
+	err := l.client.Batch(ctx, layout.EventStream, jet.Request{Sequence: sequence, Next: subject, Batch: 1}, func(m jet.Message) {
+		found = start{sequence: m.Sequence, count: m.Pending + 1, size: uint64(len(m.Body))}
 	})
 	return found, err
 }

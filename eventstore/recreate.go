@@ -6,16 +6,17 @@ import (
 	"slices"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
 
 const (
 	// restoreHold is how long a restore keeps the event stream from being re-created,
 	// should it end without a word.
 	restoreHold = time.Hour
-
-	holdSubject = identityPrefix + "restoring"
 )
 
 // owned is a stream that this process needs, and how it is created; nil for one that is
@@ -46,22 +47,22 @@ func (l *Log) recreate(ctx context.Context) {
 		}
 	}
 	for _, stream := range needed {
-		found, err := l.js.Stream(ctx, stream.name)
+		found, err := l.client.JS.Stream(ctx, stream.name)
 		switch {
-		case stream.name == eventStream: // State looks at its settings.
+		case stream.name == layout.EventStream: // State looks at its settings.
 		case err == nil:
-			l.noteBeside(stream.name, flawsOf(found.CachedInfo().Config, needs[stream.name]))
+			l.noteBeside(stream.name, flawsOf(found.CachedInfo().Config, streams.Beside[stream.name]))
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			l.noteBeside(stream.name, nil)
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) { // There, or nobody can say.
-			if stream.name == eventStream {
+			if stream.name == layout.EventStream {
 				l.missingSince = time.Time{}
 				l.restoring.Store(false)
 			}
 			continue
 		}
-		if stream.ensure == nil || stream.name == eventStream && !l.mayRecreateEvents(ctx) {
+		if stream.ensure == nil || stream.name == layout.EventStream && !l.mayRecreateEvents(ctx) {
 			continue
 		}
 		l.recreated(stream.name, stream.ensure(ctx))
@@ -95,24 +96,12 @@ func (l *Log) mayRecreateEvents(ctx context.Context) bool {
 
 // heldBack reports whether a restore has the event stream kept from being re-created.
 func (l *Log) heldBack(ctx context.Context, now time.Time) (bool, error) {
-	held, err := l.leader(ctx, identityStream, directRequest{Last: holdSubject})
+	held, err := l.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: layout.HoldSubject})
 	switch {
-	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
+	case errors.Is(err, jet.ErrNotFound), jet.HasCode(err, jetstream.JSErrCodeStreamNotFound):
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	return len(held.body) > 0 && now.Sub(held.at) <= restoreHold, nil
-}
-
-// hold keeps gateways from re-creating the event stream while it is being restored,
-// until release is called. Without the identity stream there is nobody to keep.
-func (a *Archive) hold(ctx context.Context) (release func()) {
-	say := func(ctx context.Context, body string) {
-		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		_, _ = a.js.PublishMsg(ctx, &nats.Msg{Subject: holdSubject, Data: []byte(body)}, jetstream.WithRetryAttempts(0))
-	}
-	say(ctx, "restoring")
-	return func() { say(context.WithoutCancel(ctx), "") }
+	return len(held.Body) > 0 && now.Sub(held.At) <= restoreHold, nil
 }

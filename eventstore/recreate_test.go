@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestRemovedStreamsAreRecreated(t *testing.T) {
 	t.Parallel()
 	b := setup(t, soon)
-	sessions, err := eventstore.OpenSessions(t.Context(), b.log, eventstore.DefaultSessionsConfig(), nil, nil)
+	sessions, err := sessions.Open(t.Context(), b.log, sessions.DefaultConfig(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -53,14 +55,14 @@ func (l *Log) PublishTo(subject string, record messaging.Record) error {
 
 // publish is [Log.PublishTo] for any subject.
 func (l *Log) publish(subject string, record messaging.Record) error {
-	token, err := tokenOf(record.JobID)
+	token, err := layout.Token(record.JobID)
 	if err != nil {
 		return fmt.Errorf("publish to %s: %w", subject, err)
 	}
-	msg := encode(strings.ReplaceAll(subject, jobPlaceholder, token), record)
+	msg := layout.Encode(strings.ReplaceAll(subject, jobPlaceholder, token), record)
 	msg.Header.Set(headerJob, token)
-	if err := l.conn.PublishMsg(msg); err != nil {
-		return fmt.Errorf("publish to %s: %w", msg.Subject, unavailable(err))
+	if err := l.client.Conn.PublishMsg(msg); err != nil {
+		return fmt.Errorf("publish to %s: %w", msg.Subject, jet.Unavailable(err))
 	}
 	return nil
 }
@@ -69,8 +71,8 @@ func (l *Log) publish(subject string, record messaging.Record) error {
 func (l *Log) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
-	if err := l.conn.FlushWithContext(ctx); err != nil {
-		return fmt.Errorf("flush: %w", unavailable(err))
+	if err := l.client.Conn.FlushWithContext(ctx); err != nil {
+		return fmt.Errorf("flush: %w", jet.Unavailable(err))
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -18,12 +20,12 @@ const scanPage = 1024
 // last, both included, in ascending order. It holds one page at a time. It ends
 // with the error of each, or of a read.
 func (l *Log) Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error {
-	return l.scan(ctx, eventPrefix+">", first, last, each)
+	return l.scan(ctx, layout.EventPrefix+">", first, last, each)
 }
 
 // ScanJob is [Log.Scan] for the records of one job alone.
 func (l *Log) ScanJob(ctx context.Context, jobID string, first, last uint64, each func(messaging.Record) error) error {
-	subject, err := eventSubject(jobID)
+	subject, err := layout.EventSubject(jobID)
 	if err != nil {
 		return fmt.Errorf("scan a job: %w", err)
 	}
@@ -38,11 +40,11 @@ func (l *Log) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	found, err := l.leader(ctx, eventStream, directRequest{StartTime: &at, Next: eventPrefix + ">"})
+	found, err := l.client.Leader(ctx, layout.EventStream, jet.Request{StartTime: &at, Next: layout.EventPrefix + ">"})
 	switch {
-	case err == nil && !found.at.Before(at):
-		return found.sequence, nil
-	case err == nil, errors.Is(err, errNotFound): // for a time after its last record the server (2.15) answers with the first
+	case err == nil && !found.At.Before(at):
+		return found.Sequence, nil
+	case err == nil, errors.Is(err, jet.ErrNotFound): // for a time after its last record the server (2.15) answers with the first
 		return state.LastSequence + 1, nil
 	}
 	return 0, fmt.Errorf("look up the first record since %s: %w", at.Format(time.RFC3339Nano), err)

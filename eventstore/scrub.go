@@ -11,11 +11,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 const (
-	scrubSubject = identityPrefix + "scrub"
+	scrubSubject = layout.IdentityPrefix + "scrub"
 	// scrubInterval is the time from the end of one pass to the beginning of the next,
 	// and damagedInterval is that time after a pass that found damage, so that the
 	// metric and the doctor soon show a repair. scrubPoll is how often each process looks
@@ -45,8 +48,8 @@ type Scrubbed struct {
 	At    time.Time `json:"at,omitzero"`
 	// Sum is what that pass found, of a replicated log in the copy that lacks most;
 	// Server is who has that copy.
-	Sum    Sum    `json:"sum,omitzero"`
-	Server string `json:"server,omitempty"`
+	Sum    archive.Sum `json:"sum,omitzero"`
+	Server string      `json:"server,omitempty"`
 	// Holder makes a pass now, and Until is when its lease ends.
 	Holder string    `json:"holder,omitempty"`
 	Until  time.Time `json:"until,omitzero"`
@@ -94,17 +97,17 @@ func (l *Log) Scrubbed(ctx context.Context) (last Scrubbed, found bool, err erro
 }
 
 func (l *Log) readScrubbed(ctx context.Context) (last Scrubbed, revision uint64, err error) {
-	stored, err := l.leader(ctx, identityStream, directRequest{Last: scrubSubject})
+	stored, err := l.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: scrubSubject})
 	switch {
-	case errors.Is(err, errNotFound), hasCode(err, jetstream.JSErrCodeStreamNotFound):
+	case errors.Is(err, jet.ErrNotFound), jet.HasCode(err, jetstream.JSErrCodeStreamNotFound):
 		return last, 0, nil
 	case err != nil:
 		return last, 0, fmt.Errorf("read the record of the scrub: %w", err)
 	}
-	if err := json.Unmarshal(stored.body, &last); err != nil {
+	if err := json.Unmarshal(stored.Body, &last); err != nil {
 		last = Scrubbed{} // The next pass replaces it.
 	}
-	return last, stored.sequence, nil
+	return last, stored.Sequence, nil
 }
 
 // look makes a pass if one is due, and shows what the last one found.
@@ -134,9 +137,9 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 		return last, err
 	}
 	epoch := s.Epoch()
-	archive := &Archive{conn: s.conn, js: s.js}
+	copies := archive.With(s.client)
 	pace := scrubPace{log: s.Log, at: renewed}
-	sums, err := archive.SumCopies(ctx, eventStream, func(soFar Sum) error {
+	sums, err := copies.SumCopies(ctx, layout.EventStream, func(soFar archive.Sum) error {
 		if err := pace.wait(ctx, soFar); err != nil {
 			return err
 		}
@@ -186,7 +189,7 @@ func (s *scrubber) show(epoch string, last Scrubbed) {
 	}
 	s.reported = last.At
 	s.logger.Error("records of the log cannot be read: the disk or the file system has damaged them",
-		"stream", eventStream, "server", last.Server, "unreadable", last.Sum.Lacks(), "sequences", last.Sum.Unreadable[:min(10, len(last.Sum.Unreadable))], "scrubbed", last.At)
+		"stream", layout.EventStream, "server", last.Server, "unreadable", last.Sum.Lacks(), "sequences", last.Sum.Unreadable[:min(10, len(last.Sum.Unreadable))], "scrubbed", last.At)
 }
 
 // writeScrubbed replaces the record at a revision, 0 for the first, and returns its
@@ -198,8 +201,8 @@ func (l *Log) writeScrubbed(ctx context.Context, record Scrubbed, revision uint6
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
 	defer cancel()
-	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: scrubSubject, Data: payload},
-		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithExpectStream(identityStream), jetstream.WithRetryAttempts(0))
+	ack, err := l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: scrubSubject, Data: payload},
+		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithExpectStream(layout.IdentityStream), jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return revision, fmt.Errorf("write the record of the scrub: %w", err)
 	}
@@ -215,7 +218,7 @@ type scrubPace struct {
 }
 
 // wait returns when the next page may be read.
-func (p *scrubPace) wait(ctx context.Context, soFar Sum) error {
+func (p *scrubPace) wait(ctx context.Context, soFar archive.Sum) error {
 	records, bytes := soFar.Read, soFar.Bytes
 	if records < p.read { // the sum has begun again
 		p.read, p.bytes = 0, 0

@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 )
 
@@ -83,18 +84,18 @@ func TestDamageOnDiskIsFound(t *testing.T) {
 	}
 	t.Cleanup(conn.Close)
 	after := open(t, conn)
-	archive, err := eventstore.NewArchive(conn)
+	streams, err := archive.New(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := archive.Sum(t.Context(), "NOVEL_EVENTS", 0, nil)
+	sum, err := streams.Sum(t.Context(), "NOVEL_EVENTS", 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if sum.Read != 45 || sum.Claimed != 47 || sum.Lacks() != 2 || len(sum.Unreadable) != 2 || sum.Unreadable[0] != 25 || sum.Unreadable[1] != 40 {
 		t.Errorf("the sum is %+v", sum)
 	}
-	if damage := sum.Damage(); !errors.Is(damage, eventstore.ErrDamaged) || !strings.HasSuffix(damage.Error(), "not readable: 25 40") {
+	if damage := sum.Damage(); !errors.Is(damage, archive.ErrDamaged) || !strings.HasSuffix(damage.Error(), "not readable: 25 40") {
 		t.Errorf("the damage is %v", damage)
 	}
 
@@ -140,8 +141,8 @@ func TestDamageOnDiskIsFound(t *testing.T) {
 func TestScrubFollowsARepair(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	whole := eventstore.Scrubbed{Epoch: "e", At: at, Sum: eventstore.Sum{Claimed: 5, Read: 5}}
-	damaged := eventstore.Scrubbed{Epoch: "e", At: at, Sum: eventstore.Sum{Claimed: 5, Read: 4}}
+	whole := eventstore.Scrubbed{Epoch: "e", At: at, Sum: archive.Sum{Claimed: 5, Read: 5}}
+	damaged := eventstore.Scrubbed{Epoch: "e", At: at, Sum: archive.Sum{Claimed: 5, Read: 4}}
 	for _, test := range []struct {
 		name  string
 		last  eventstore.Scrubbed

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 )
 
 // Three replicas: what one gateway has stored, another reads at once, on
@@ -30,8 +31,8 @@ func TestSessionsOnThreeReplicas(t *testing.T) {
 			c.AckTimeout, c.ReadTimeout, c.OpenTimeout = time.Second, 2*time.Second, patience
 		})
 	}
-	replicas := func(count int) func(*eventstore.SessionsConfig) {
-		return func(c *eventstore.SessionsConfig) { c.Replicas, c.MaxBytes = count, 8<<20 }
+	replicas := func(count int) func(*sessions.Config) {
+		return func(c *sessions.Config) { c.Replicas, c.MaxBytes = count, 8<<20 }
 	}
 	bucket := func(b *bundle) *jetstream.StreamInfo {
 		stream, err := b.js.Stream(t.Context(), "KV_NOVEL_SESSIONS")
@@ -51,21 +52,21 @@ func TestSessionsOnThreeReplicas(t *testing.T) {
 	}
 
 	b, other := gateway(0), gateway(1)
-	sessions, elsewhere := b.openSessions(t, replicas(3)), other.openSessions(t, replicas(3))
+	store, elsewhere := b.openSessions(t, replicas(3)), other.openSessions(t, replicas(3))
 	if info := bucket(b); info.Config.Replicas != 3 || info.Config.PersistMode != jetstream.DefaultPersistMode {
 		t.Errorf("bucket = %+v", info.Config)
 	}
-	mustLoad(t, sessions, sessionID(0), "-")
-	runSessions(t, sessions)
+	mustLoad(t, store, sessionID(0), "-")
+	runSessions(t, store)
 	runSessions(t, elsewhere)
 	for i := range 50 {
 		// The session moves to and fro.
-		sessions.Save(sessionID(i), []byte("first"))
+		store.Save(sessionID(i), []byte("first"))
 		b.settled(t)
 		mustLoad(t, elsewhere, sessionID(i), "first")
 		elsewhere.Save(sessionID(i), []byte("second"))
 		other.settled(t)
-		mustLoad(t, sessions, sessionID(i), "second")
+		mustLoad(t, store, sessionID(i), "second")
 	}
 
 	leader := bucket(b).Cluster.Leader
@@ -75,7 +76,7 @@ func TestSessionsOnThreeReplicas(t *testing.T) {
 		}
 	}
 	for i := range 50 {
-		sessions.Save(sessionID(i), []byte("third"))
+		store.Save(sessionID(i), []byte("third"))
 	}
 	b.settled(t)
 	for i := range 50 {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 )
 
@@ -44,20 +45,20 @@ func saveUntilKilled(dir string) error {
 		return err
 	}
 	reg := prometheus.NewRegistry()
-	sessions, err := eventstore.OpenSessions(ctx, log, eventstore.DefaultSessionsConfig(), nil, reg)
+	store, err := sessions.Open(ctx, log, sessions.DefaultConfig(), nil, reg)
 	if err != nil {
 		return err
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- sessions.Run(ctx) }() // Ends with the process.
+	go func() { ended <- store.Run(ctx) }() // Ends with the process.
 	for round := 0; ; round++ {
 		for i := range quietSessions {
 			if round < quietRounds {
-				sessions.Save(sessionID(i), []byte(strconv.Itoa(round)))
+				store.Save(sessionID(i), []byte(strconv.Itoa(round)))
 			}
 		}
 		for i := range busySessions {
-			sessions.Save(sessionID(quietSessions+i), []byte(strconv.Itoa(round)))
+			store.Save(sessionID(quietSessions+i), []byte(strconv.Itoa(round)))
 		}
 		for waiting := -1.0; waiting != 0; {
 			families, err := reg.Gather()
@@ -98,7 +99,7 @@ func TestSessionsOfAKilledProcess(t *testing.T) {
 	// it runs: the rounds say so.
 	const written, ran = 500 * time.Millisecond, 3
 	var (
-		left   time.Time // When the quiet sessions had been left alone.
+		left   time.Time // When the quiet store had been left alone.
 		last   int
 		killed bool
 	)
@@ -128,13 +129,13 @@ func TestSessionsOfAKilledProcess(t *testing.T) {
 	}
 	t.Cleanup(conn.Close)
 	b := open(t, conn)
-	sessions := b.openSessions(t)
+	store := b.openSessions(t)
 	for i := range quietSessions {
-		mustLoad(t, sessions, sessionID(i), strconv.Itoa(quietRounds-1))
+		mustLoad(t, store, sessionID(i), strconv.Itoa(quietRounds-1))
 	}
 	gone, older := 0, 0
 	for i := range busySessions {
-		state, found, err := sessions.Load(t.Context(), sessionID(quietSessions+i))
+		state, found, err := store.Load(t.Context(), sessionID(quietSessions+i))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,11 +154,11 @@ func TestSessionsOfAKilledProcess(t *testing.T) {
 	if gone > busySessions/2 {
 		t.Errorf("of %d sessions that were being saved %d are gone", busySessions, gone)
 	}
-	t.Logf("killed after round %d: of %d sessions that were being saved %d are gone and %d older than acknowledged", last, busySessions, gone, older)
+	t.Logf("killed after round %d: of %d store that were being saved %d are gone and %d older than acknowledged", last, busySessions, gone, older)
 
 	// The bucket goes on.
-	runSessions(t, sessions)
-	sessions.Save(sessionID(0), []byte("after"))
+	runSessions(t, store)
+	store.Save(sessionID(0), []byte("after"))
 	b.settled(t)
-	mustLoad(t, sessions, sessionID(0), "after")
+	mustLoad(t, store, sessionID(0), "after")
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
@@ -21,26 +24,26 @@ import (
 func sessionID(number int) string { return fmt.Sprintf("session-_ID%011d", number) }
 
 // openSessions opens the sessions beside a bundle's log, and counts in its registry.
-func (b *bundle) openSessions(t testing.TB, change ...func(*eventstore.SessionsConfig)) *eventstore.Sessions {
+func (b *bundle) openSessions(t testing.TB, change ...func(*sessions.Config)) *sessions.Store {
 	t.Helper()
-	cfg := eventstore.DefaultSessionsConfig()
+	cfg := sessions.DefaultConfig()
 	for _, f := range change {
 		f(&cfg)
 	}
-	sessions, err := eventstore.OpenSessions(t.Context(), b.log, cfg, nil, b.reg)
+	store, err := sessions.Open(t.Context(), b.log, cfg, nil, b.reg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sessions
+	return store
 }
 
 // runSessions runs sessions until stop is called or the test ends. stop returns
 // what Run returned.
-func runSessions(t testing.TB, sessions *eventstore.Sessions) (stop func() error) {
+func runSessions(t testing.TB, store *sessions.Store) (stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- sessions.Run(ctx) }()
+	go func() { done <- store.Run(ctx) }()
 	stop = sync.OnceValue(func() error {
 		cancel()
 		return await(t, "the sessions to end", done)
@@ -56,9 +59,9 @@ func (b *bundle) settled(t testing.TB) {
 }
 
 // mustLoad fails the test unless the session has that state; "-" stands for none.
-func mustLoad(t testing.TB, sessions *eventstore.Sessions, id, want string) {
+func mustLoad(t testing.TB, store *sessions.Store, id, want string) {
 	t.Helper()
-	state, found, err := sessions.Load(t.Context(), id)
+	state, found, err := store.Load(t.Context(), id)
 	if err != nil {
 		t.Fatalf("load %s: %v", id, err)
 	}
@@ -73,27 +76,27 @@ func mustLoad(t testing.TB, sessions *eventstore.Sessions, id, want string) {
 
 func TestSessionsConfigValidateNamesTheField(t *testing.T) {
 	t.Parallel()
-	if err := eventstore.DefaultSessionsConfig().Validate(); err != nil {
+	if err := sessions.DefaultConfig().Validate(); err != nil {
 		t.Fatal(err)
 	}
-	for field, change := range map[string]func(*eventstore.SessionsConfig){
-		"TTL":             func(c *eventstore.SessionsConfig) { c.TTL = 0 },
-		"Replicas":        func(c *eventstore.SessionsConfig) { c.Replicas = 2 },
-		"MaxBytes":        func(c *eventstore.SessionsConfig) { c.MaxBytes = 0 },
-		"MaxStateBytes":   func(c *eventstore.SessionsConfig) { c.MaxStateBytes = 0 },
-		"MaxWaitingBytes": func(c *eventstore.SessionsConfig) { c.MaxWaitingBytes = c.MaxStateBytes },
-		"FlushTimeout":    func(c *eventstore.SessionsConfig) { c.FlushTimeout = 0 },
+	for field, change := range map[string]func(*sessions.Config){
+		"TTL":             func(c *sessions.Config) { c.TTL = 0 },
+		"Replicas":        func(c *sessions.Config) { c.Replicas = 2 },
+		"MaxBytes":        func(c *sessions.Config) { c.MaxBytes = 0 },
+		"MaxStateBytes":   func(c *sessions.Config) { c.MaxStateBytes = 0 },
+		"MaxWaitingBytes": func(c *sessions.Config) { c.MaxWaitingBytes = c.MaxStateBytes },
+		"FlushTimeout":    func(c *sessions.Config) { c.FlushTimeout = 0 },
 	} {
-		cfg := eventstore.DefaultSessionsConfig()
+		cfg := sessions.DefaultConfig()
 		change(&cfg)
 		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), "eventstore: sessions: "+field+" is ") {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
 	b := setup(t)
-	cfg := eventstore.DefaultSessionsConfig()
+	cfg := sessions.DefaultConfig()
 	cfg.MaxStateBytes = natsserver.MaxPayloadBytes + 1
-	if _, err := eventstore.OpenSessions(t.Context(), b.log, cfg, nil, nil); err == nil || !strings.Contains(err.Error(), "MaxStateBytes") {
+	if _, err := sessions.Open(t.Context(), b.log, cfg, nil, nil); err == nil || !strings.Contains(err.Error(), "MaxStateBytes") {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -103,7 +106,7 @@ func TestSessionsConfigValidateNamesTheField(t *testing.T) {
 func TestSessionsSaveLoadForget(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sessions := b.openSessions(t)
+	store := b.openSessions(t)
 	conn, err := b.server.Conn(eventstore.ConnOptions(nil)...)
 	if err != nil {
 		t.Fatal(err)
@@ -112,33 +115,33 @@ func TestSessionsSaveLoadForget(t *testing.T) {
 	elsewhere := open(t, conn).openSessions(t)
 
 	id, other, empty := sessionID(1), sessionID(2), sessionID(3)
-	mustLoad(t, sessions, id, "-")
-	sessions.Save(id, []byte("one"))
-	sessions.Save(other, []byte("other"))
-	sessions.Save(empty, nil)
-	mustLoad(t, sessions, id, "one")
-	mustLoad(t, sessions, empty, "")
+	mustLoad(t, store, id, "-")
+	store.Save(id, []byte("one"))
+	store.Save(other, []byte("other"))
+	store.Save(empty, nil)
+	mustLoad(t, store, id, "one")
+	mustLoad(t, store, empty, "")
 	mustLoad(t, elsewhere, id, "-")
 
-	runSessions(t, sessions)
+	runSessions(t, store)
 	b.settled(t)
-	for _, gateway := range []*eventstore.Sessions{sessions, elsewhere} {
+	for _, gateway := range []*sessions.Store{store, elsewhere} {
 		mustLoad(t, gateway, id, "one")
 		mustLoad(t, gateway, other, "other")
 		mustLoad(t, gateway, empty, "")
 	}
 
-	sessions.Save(id, []byte("two"))
-	mustLoad(t, sessions, id, "two")
-	sessions.Forget(other)
-	mustLoad(t, sessions, other, "-")
+	store.Save(id, []byte("two"))
+	mustLoad(t, store, id, "two")
+	store.Forget(other)
+	mustLoad(t, store, other, "-")
 	b.settled(t)
-	for _, gateway := range []*eventstore.Sessions{sessions, elsewhere} {
+	for _, gateway := range []*sessions.Store{store, elsewhere} {
 		mustLoad(t, gateway, id, "two")
 		mustLoad(t, gateway, other, "-")
 	}
 
-	sessions.Save(other, []byte("again"))
+	store.Save(other, []byte("again"))
 	b.settled(t)
 	mustLoad(t, elsewhere, other, "again")
 }
@@ -146,26 +149,26 @@ func TestSessionsSaveLoadForget(t *testing.T) {
 // What a caller loads is its own.
 func TestSessionsLoadCopies(t *testing.T) {
 	t.Parallel()
-	sessions := setup(t).openSessions(t)
-	sessions.Save(sessionID(1), []byte("state"))
-	state, _, err := sessions.Load(t.Context(), sessionID(1))
+	store := setup(t).openSessions(t)
+	store.Save(sessionID(1), []byte("state"))
+	state, _, err := store.Load(t.Context(), sessionID(1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	state[0] = 'X'
-	mustLoad(t, sessions, sessionID(1), "state")
+	mustLoad(t, store, sessionID(1), "state")
 }
 
 // The bucket is one to the tools of NATS.
 func TestSessionsAreABucket(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sessions := b.openSessions(t)
-	runSessions(t, sessions)
-	sessions.Save(sessionID(1), []byte("state"))
-	sessions.Save(sessionID(2), []byte("state"))
+	store := b.openSessions(t)
+	runSessions(t, store)
+	store.Save(sessionID(1), []byte("state"))
+	store.Save(sessionID(2), []byte("state"))
 	b.settled(t)
-	sessions.Forget(sessionID(2))
+	store.Forget(sessionID(2))
 	b.settled(t)
 	bucket, err := b.js.KeyValue(t.Context(), "NOVEL_SESSIONS")
 	if err != nil {
@@ -181,16 +184,16 @@ func TestSessionsAreABucket(t *testing.T) {
 	if err := bucket.Purge(t.Context(), sessionID(1)); err != nil {
 		t.Fatal(err)
 	}
-	mustLoad(t, sessions, sessionID(1), "-")
+	mustLoad(t, store, sessionID(1), "-")
 }
 
 // An id that no gateway makes has no state, reaches no subject, and is no error.
 func TestSessionsInvalidIDs(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sessions := b.openSessions(t)
-	runSessions(t, sessions)
-	sessions.Save(sessionID(1), []byte("state"))
+	store := b.openSessions(t)
+	runSessions(t, store)
+	store.Save(sessionID(1), []byte("state"))
 	b.settled(t)
 	ids := []string{
 		"", "*", ">", sessionID(1)[1:], sessionID(1) + "0", ">" + sessionID(1)[1:], "session-_ID0000000000*", "session-_ID.0000000001",
@@ -198,12 +201,12 @@ func TestSessionsInvalidIDs(t *testing.T) {
 		strings.Repeat("é", 11), strings.Repeat("0", 10_000),
 	}
 	for _, id := range ids {
-		sessions.Save(id, []byte("intruder"))
-		sessions.Forget(id)
-		mustLoad(t, sessions, id, "-")
+		store.Save(id, []byte("intruder"))
+		store.Forget(id)
+		mustLoad(t, store, id, "-")
 	}
 	b.settled(t)
-	mustLoad(t, sessions, sessionID(1), "state")
+	mustLoad(t, store, sessionID(1), "state")
 	if got := b.counter(t, "session_saves_total"); got != 1 {
 		t.Errorf("%v saves, want 1", got)
 	}
@@ -215,13 +218,13 @@ func TestSessionsInvalidIDs(t *testing.T) {
 func TestSessionsExpire(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sessions := b.openSessions(t, func(c *eventstore.SessionsConfig) { c.TTL = time.Second })
-	runSessions(t, sessions)
+	store := b.openSessions(t, func(c *sessions.Config) { c.TTL = time.Second })
+	runSessions(t, store)
 	started := time.Now()
-	sessions.Save(sessionID(1), []byte("state"))
+	store.Save(sessionID(1), []byte("state"))
 	b.settled(t)
 	eventually(t, "the state to expire", func() bool {
-		_, found, err := sessions.Load(t.Context(), sessionID(1))
+		_, found, err := store.Load(t.Context(), sessionID(1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -237,14 +240,14 @@ func TestSessionsExpire(t *testing.T) {
 func TestSessionsLimitsChange(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, natsserver.Config{SyncAlways: true})
-	start := func(ttl time.Duration) (*bundle, *eventstore.Sessions) {
+	start := func(ttl time.Duration) (*bundle, *sessions.Store) {
 		conn, err := server.Conn(eventstore.ConnOptions(nil)...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(conn.Close)
 		b := open(t, conn)
-		return b, b.openSessions(t, func(c *eventstore.SessionsConfig) { c.TTL, c.MaxBytes = ttl, 2<<20+int64(ttl) })
+		return b, b.openSessions(t, func(c *sessions.Config) { c.TTL, c.MaxBytes = ttl, 2<<20+int64(ttl) })
 	}
 	limits := func(b *bundle) jetstream.StreamConfig {
 		stream, err := b.js.Stream(t.Context(), "KV_NOVEL_SESSIONS")
@@ -253,47 +256,47 @@ func TestSessionsLimitsChange(t *testing.T) {
 		}
 		return stream.CachedInfo().Config
 	}
-	b, sessions := start(time.Hour)
+	b, store := start(time.Hour)
 	if got := limits(b); got.MaxAge != time.Hour || got.PersistMode != jetstream.AsyncPersistMode || got.MaxMsgsPerSubject != 1 {
 		t.Errorf("limits = %+v", got)
 	}
-	runSessions(t, sessions)
-	sessions.Save(sessionID(1), []byte("state"))
+	runSessions(t, store)
+	store.Save(sessionID(1), []byte("state"))
 	b.settled(t)
 
-	b, sessions = start(2 * time.Second)
-	if got := limits(b); got.MaxAge != time.Hour || got.MaxBytes != 2<<20+int64(time.Hour) || sessions.TTL() != time.Hour {
-		t.Errorf("a start has changed the limits: %+v; TTL = %s", got, sessions.TTL())
+	b, store = start(2 * time.Second)
+	if got := limits(b); got.MaxAge != time.Hour || got.MaxBytes != 2<<20+int64(time.Hour) || store.TTL() != time.Hour {
+		t.Errorf("a start has changed the limits: %+v; TTL = %s", got, store.TTL())
 	}
-	mustLoad(t, sessions, sessionID(1), "state")
+	mustLoad(t, store, sessionID(1), "state")
 
-	wanted, err := b.log.AllSettings(t.Context())
+	wanted, err := maintain.Of(b.log).AllSettings(t.Context())
 	if err != nil || wanted.SessionTTL != time.Hour || wanted.SessionMaxBytes != 2<<20+int64(time.Hour) {
 		t.Fatalf("settings %+v, %v", wanted, err)
 	}
 	before := wanted
 	wanted.SessionTTL = time.Millisecond
-	if err := b.log.Change(t.Context(), "somebody", wanted); err == nil {
+	if err := maintain.Of(b.log).Change(t.Context(), "somebody", wanted); err == nil {
 		t.Error("a time to live of a millisecond was taken")
 	}
 	wanted.SessionTTL, wanted.SessionMaxBytes = 2*time.Hour, 3<<20
-	if err := b.log.Change(t.Context(), "somebody", wanted); err != nil {
+	if err := maintain.Of(b.log).Change(t.Context(), "somebody", wanted); err != nil {
 		t.Fatal(err)
 	}
 	if got := limits(b); got.MaxAge != 2*time.Hour || got.MaxBytes != 3<<20 || got.PersistMode != jetstream.AsyncPersistMode {
 		t.Errorf("limits = %+v", got)
 	}
-	if changes, err := b.log.Audit().Changes(t.Context()); err != nil || len(changes) != 1 || changes[0].Before != before || changes[0].After != wanted {
+	if changes, err := maintain.Changes(t.Context(), audit.Beside(b.log.Client())); err != nil || len(changes) != 1 || changes[0].Before != before || changes[0].After != wanted {
 		t.Errorf("changes %+v, %v", changes, err)
 	}
-	mustLoad(t, sessions, sessionID(1), "state")
+	mustLoad(t, store, sessionID(1), "state")
 
 	wanted.SessionTTL = time.Second
-	if err := b.log.Change(t.Context(), "somebody", wanted); err != nil {
+	if err := maintain.Of(b.log).Change(t.Context(), "somebody", wanted); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the state to expire", func() bool {
-		_, found, err := sessions.Load(t.Context(), sessionID(1))
+		_, found, err := store.Load(t.Context(), sessionID(1))
 		return err == nil && !found
 	})
 }
@@ -305,26 +308,26 @@ func TestSessionsWaitForTheServer(t *testing.T) {
 	cfg := natsserver.Config{StoreDir: t.TempDir(), Listen: testkit.FreeAddr(t), SyncAlways: true}
 	server := startServer(t, cfg)
 	b := open(t, connect(t, server.ClientURL()), func(c *eventstore.Config) { c.AckTimeout, c.ReadTimeout = 500*time.Millisecond, time.Second })
-	sessions := b.openSessions(t)
-	stop := runSessions(t, sessions)
+	store := b.openSessions(t)
+	stop := runSessions(t, store)
 	const count = 300
 	for i := range count {
-		sessions.Save(sessionID(i), []byte("before"))
+		store.Save(sessionID(i), []byte("before"))
 	}
 	b.settled(t)
 	stored := b.counter(t, "session_saves_total")
 	closeServer(t, server)
 
 	for i := range count {
-		sessions.Save(sessionID(i), []byte("while away"))
+		store.Save(sessionID(i), []byte("while away"))
 	}
 	eventually(t, "a save to fail", func() bool { return b.counter(t, "session_save_retries_total") > 0 })
 	for i := range count {
-		sessions.Save(sessionID(i), []byte("newest"))
+		store.Save(sessionID(i), []byte("newest"))
 	}
-	sessions.Forget(sessionID(0))
-	mustLoad(t, sessions, sessionID(1), "newest")
-	if _, _, err := sessions.Load(t.Context(), sessionID(count)); !errors.Is(err, eventstore.ErrUnavailable) || strings.Contains(err.Error(), sessionID(count)) {
+	store.Forget(sessionID(0))
+	mustLoad(t, store, sessionID(1), "newest")
+	if _, _, err := store.Load(t.Context(), sessionID(count)); !errors.Is(err, eventstore.ErrUnavailable) || strings.Contains(err.Error(), sessionID(count)) {
 		t.Errorf("load of one that does not wait: %v", err)
 	}
 	if waiting := b.counter(t, "session_waiting_saves"); waiting != count {
@@ -350,14 +353,14 @@ func TestSessionsWaitForTheServer(t *testing.T) {
 func TestSessionsFlush(t *testing.T) {
 	t.Parallel()
 	b := setup(t, func(c *eventstore.Config) { c.AckTimeout = 500 * time.Millisecond })
-	sessions := b.openSessions(t, func(c *eventstore.SessionsConfig) { c.FlushTimeout = patience })
+	store := b.openSessions(t, func(c *sessions.Config) { c.FlushTimeout = patience })
 	const count = 1000
 	for i := range count {
-		sessions.Save(sessionID(i), []byte("state"))
+		store.Save(sessionID(i), []byte("state"))
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := sessions.Run(ended); err != nil {
+	if err := store.Run(ended); err != nil {
 		t.Errorf("run: %v", err)
 	}
 	if got := b.counter(t, "session_saves_total"); got != count {
@@ -367,11 +370,11 @@ func TestSessionsFlush(t *testing.T) {
 	closeServer(t, b.server)
 	conn := connect(t, startServer(t, natsserver.Config{Listen: "127.0.0.1:0"}).ClientURL())
 	lonely := open(t, conn)
-	sessions = lonely.openSessions(t, func(c *eventstore.SessionsConfig) { c.FlushTimeout = time.Second })
+	store = lonely.openSessions(t, func(c *sessions.Config) { c.FlushTimeout = time.Second })
 	conn.Close()
-	sessions.Save(sessionID(1), []byte("state"))
+	store.Save(sessionID(1), []byte("state"))
 	started := time.Now()
-	if err := sessions.Run(ended); !errors.Is(err, eventstore.ErrUnavailable) {
+	if err := store.Run(ended); !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Errorf("run without a server: %v", err)
 	}
 	if took := time.Since(started); took < time.Second || took > 4*time.Second {
@@ -387,7 +390,7 @@ func TestSessionsFlush(t *testing.T) {
 func TestSessionsKeepOrder(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sessions := b.openSessions(t)
+	store := b.openSessions(t)
 	watched, err := b.conn.SubscribeSync("$KV.NOVEL_SESSIONS.>")
 	if err != nil {
 		t.Fatal(err)
@@ -395,7 +398,7 @@ func TestSessionsKeepOrder(t *testing.T) {
 	if err := watched.SetPendingLimits(-1, -1); err != nil {
 		t.Fatal(err)
 	}
-	stop := runSessions(t, sessions)
+	stop := runSessions(t, store)
 	const lanes, each, rounds = 8, 10, 400
 	var saving sync.WaitGroup
 	for lane := range lanes {
@@ -404,11 +407,11 @@ func TestSessionsKeepOrder(t *testing.T) {
 				for i := range each {
 					id := sessionID(lane*each + i)
 					if round%17 == 16 && round < rounds-1 {
-						sessions.Forget(id)
+						store.Forget(id)
 						continue
 					}
-					sessions.Save(id, fmt.Appendf(nil, "%05d", round))
-					if state, found, err := sessions.Load(t.Context(), id); round%100 == 0 && (err != nil || !found || string(state) != fmt.Sprintf("%05d", round)) {
+					store.Save(id, fmt.Appendf(nil, "%05d", round))
+					if state, found, err := store.Load(t.Context(), id); round%100 == 0 && (err != nil || !found || string(state) != fmt.Sprintf("%05d", round)) {
 						t.Errorf("read after write: %q, %v, %v", state, found, err)
 					}
 				}
@@ -420,7 +423,7 @@ func TestSessionsKeepOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range lanes * each {
-		mustLoad(t, sessions, sessionID(i), fmt.Sprintf("%05d", rounds-1))
+		mustLoad(t, store, sessionID(i), fmt.Sprintf("%05d", rounds-1))
 	}
 	if err := b.conn.Flush(); err != nil {
 		t.Fatal(err)
@@ -452,43 +455,43 @@ func TestSessionsBound(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	const room = 10
-	sessions := b.openSessions(t, func(c *eventstore.SessionsConfig) {
+	store := b.openSessions(t, func(c *sessions.Config) {
 		c.MaxStateBytes = 1000
 		c.MaxWaitingBytes = room * (256 + 1000)
 	})
 	state := func(text string) []byte { return []byte(text + strings.Repeat(".", 1000-len(text))) }
-	stop := runSessions(t, sessions)
-	sessions.Save(sessionID(0), []byte("long past"))
+	stop := runSessions(t, store)
+	store.Save(sessionID(0), []byte("long past"))
 	b.settled(t)
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
 
 	for i := range room {
-		sessions.Save(sessionID(i), state("new"))
+		store.Save(sessionID(i), state("new"))
 	}
-	sessions.Save(sessionID(1), state("newer")) // Takes no more room, and keeps its place.
+	store.Save(sessionID(1), state("newer")) // Takes no more room, and keeps its place.
 	if dropped := b.counter(t, "session_dropped_saves_total"); dropped != 0 {
 		t.Errorf("%v dropped below the bound", dropped)
 	}
-	sessions.Save(sessionID(room), state("new"))
-	sessions.Save(sessionID(room+1), state("new"))
+	store.Save(sessionID(room), state("new"))
+	store.Save(sessionID(room+1), state("new"))
 	if dropped := b.counter(t, "session_dropped_saves_total"); dropped != 3 {
 		t.Errorf("%v dropped, want 3: two for the states, one for the room that removals take", dropped)
 	}
 	for i := range 3 {
-		mustLoad(t, sessions, sessionID(i), "-")
+		mustLoad(t, store, sessionID(i), "-")
 	}
-	mustLoad(t, sessions, sessionID(3), string(state("new")))
+	mustLoad(t, store, sessionID(3), string(state("new")))
 
 	// Far beyond it, removals go too.
 	for i := range 100 * room {
-		sessions.Save(sessionID(1000+i), state("new"))
+		store.Save(sessionID(1000+i), state("new"))
 	}
 	if waiting := b.counter(t, "session_waiting_saves"); waiting > room*(256+1000)/256 {
 		t.Errorf("%v wait", waiting)
 	}
-	mustLoad(t, sessions, sessionID(1000+100*room-1), string(state("new")))
+	mustLoad(t, store, sessionID(1000+100*room-1), string(state("new")))
 }
 
 // A state that is too large, here or for the server, is not kept, and neither is
@@ -496,15 +499,15 @@ func TestSessionsBound(t *testing.T) {
 func TestSessionsTooLarge(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	sessions := b.openSessions(t, func(c *eventstore.SessionsConfig) { c.MaxStateBytes = 1000 })
-	runSessions(t, sessions)
-	sessions.Save(sessionID(1), make([]byte, 1000))
-	sessions.Save(sessionID(2), []byte("small"))
+	store := b.openSessions(t, func(c *sessions.Config) { c.MaxStateBytes = 1000 })
+	runSessions(t, store)
+	store.Save(sessionID(1), make([]byte, 1000))
+	store.Save(sessionID(2), []byte("small"))
 	b.settled(t)
-	mustLoad(t, sessions, sessionID(1), string(make([]byte, 1000)))
-	sessions.Save(sessionID(1), make([]byte, 1001))
+	mustLoad(t, store, sessionID(1), string(make([]byte, 1000)))
+	store.Save(sessionID(1), make([]byte, 1001))
 	b.settled(t)
-	mustLoad(t, sessions, sessionID(1), "-")
+	mustLoad(t, store, sessionID(1), "-")
 
 	stream, err := b.js.Stream(t.Context(), "KV_NOVEL_SESSIONS")
 	if err != nil {
@@ -515,9 +518,9 @@ func TestSessionsTooLarge(t *testing.T) {
 	if _, err := b.js.UpdateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	sessions.Save(sessionID(2), make([]byte, 600))
+	store.Save(sessionID(2), make([]byte, 600))
 	b.settled(t)
-	mustLoad(t, sessions, sessionID(2), "-")
+	mustLoad(t, store, sessionID(2), "-")
 	if dropped := b.counter(t, "session_dropped_saves_total"); dropped != 2 {
 		t.Errorf("%v dropped, want 2", dropped)
 	}

@@ -1,8 +1,6 @@
 package eventstore
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -19,26 +17,9 @@ type Settings struct {
 	DuplicateWindow time.Duration `json:"duplicateWindow"`
 	// SessionTTL and SessionMaxBytes are how long the state of a session stays after it
 	// was last saved, and the size of the bucket of states; 0 where they were not asked
-	// for, or there is no bucket. Only [Log.AllSettings] asks.
+	// for, or there is no bucket. [Log.Settings] leaves them 0.
 	SessionTTL      time.Duration `json:"sessionTTL,omitempty"`
 	SessionMaxBytes int64         `json:"sessionMaxBytes,omitempty"`
-}
-
-// AllSettings returns the settings of the log, and those of the sessions beside it.
-func (l *Log) AllSettings(ctx context.Context) (Settings, error) {
-	if _, err := l.State(ctx); err != nil {
-		return Settings{}, err
-	}
-	settings := l.Settings()
-	sessions, err := l.js.Stream(ctx, sessionStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return settings, nil
-	}
-	if err != nil {
-		return settings, fmt.Errorf("look at stream %s: %w", sessionStream, unavailable(err))
-	}
-	settings.SessionTTL, settings.SessionMaxBytes = sessions.CachedInfo().Config.MaxAge, max(sessions.CachedInfo().Config.MaxBytes, 0)
-	return settings, nil
 }
 
 // Settings returns what the event stream had when it was last asked.

@@ -9,6 +9,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 )
 
 // edit changes the configuration of the event stream as another tool does.
@@ -56,11 +58,7 @@ func TestEditsOfTheStreamAreNamed(t *testing.T) {
 			if b.counter(t, "stream_flaws") < 1 {
 				t.Error("the metric does not say it")
 			}
-			archive, err := eventstore.NewArchive(b.conn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if seen, err := archive.Describe(t.Context(), "NOVEL_EVENTS"); err != nil || !slices.Contains(seen.Flaws(1_000_000), flaw) {
+			if seen, err := eventstore.Describe(t.Context(), b.conn, "NOVEL_EVENTS"); err != nil || !slices.Contains(seen.Flaws(1_000_000), flaw) {
 				t.Errorf("described: %v, %v", seen.Flaws(1_000_000), err)
 			}
 			if flaw == eventstore.FlawSealed || flaw == eventstore.FlawSubjects || flaw == eventstore.FlawNoAck {
@@ -94,7 +92,7 @@ func TestChangeOfTheSettings(t *testing.T) {
 	}
 	wanted := b.log.Settings()
 	wanted.MaxAge, wanted.DuplicateWindow = time.Second, time.Second
-	loss, err := b.log.Consider(t.Context(), wanted)
+	loss, err := maintain.Of(b.log).Consider(t.Context(), wanted)
 	if err != nil || loss.Through != 5 || loss.Events != 5 || !loss.Any() {
 		t.Errorf("loss = %+v, %v", loss, err)
 	}
@@ -102,22 +100,22 @@ func TestChangeOfTheSettings(t *testing.T) {
 		t.Errorf("considering has changed the log: %+v, %v", after, err)
 	}
 	wanted.MaxAge, wanted.DuplicateWindow = time.Hour, time.Minute
-	if loss, err := b.log.Consider(t.Context(), wanted); err != nil || loss.Any() {
+	if loss, err := maintain.Of(b.log).Consider(t.Context(), wanted); err != nil || loss.Any() {
 		t.Errorf("loss = %+v, %v", loss, err)
 	}
 	old := b.log.Settings()
-	if err := b.log.Change(t.Context(), "somebody", wanted); err != nil || b.log.Settings() != wanted {
+	if err := maintain.Of(b.log).Change(t.Context(), "somebody", wanted); err != nil || b.log.Settings() != wanted {
 		t.Fatalf("settings = %+v, %v", b.log.Settings(), err)
 	}
-	changes, err := b.log.Audit().Changes(t.Context())
+	changes, err := maintain.Changes(t.Context(), audit.Beside(b.log.Client()))
 	if err != nil || len(changes) != 1 || changes[0].By != "somebody" || changes[0].Before != old || changes[0].After != wanted {
 		t.Errorf("changes = %+v, %v", changes, err)
 	}
-	if notes, newest, err := b.log.Audit().After(t.Context(), 0); err != nil || len(notes) != 0 || newest != 0 {
+	if notes, newest, err := audit.Beside(b.log.Client()).After(t.Context(), 0); err != nil || len(notes) != 0 || newest != 0 {
 		t.Errorf("the change is taken for an erasure: %v, %d, %v", notes, newest, err)
 	}
 	wanted.Replicas = 2
-	if err := b.log.Change(t.Context(), "somebody", wanted); err == nil {
+	if err := maintain.Of(b.log).Change(t.Context(), "somebody", wanted); err == nil {
 		t.Error("two replicas were taken")
 	}
 	if again := open(t, b.conn); again.log.Settings().MaxAge != time.Hour {

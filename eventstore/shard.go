@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -56,20 +58,20 @@ func (t *Tail) hand(ctx context.Context, msg *nats.Msg, highest *uint64, f Follo
 //	Nats-Subject, Nats-Sequence, Nats-Time-Stamp   of the stored message
 //	Nats-Last-Sequence                             the one before it in this subject
 func (t *Tail) live(msg *nats.Msg) (messaging.Live, error) {
-	sequence, err := numberHeader(msg.Header, jetstream.SequenceHeader)
+	sequence, err := jet.NumberHeader(msg.Header, jetstream.SequenceHeader)
 	if err != nil {
 		return messaging.Live{}, err
 	}
-	previous, err := numberHeader(msg.Header, headerLast)
+	previous, err := jet.NumberHeader(msg.Header, jet.HeaderLast)
 	if err != nil {
 		return messaging.Live{}, err
 	}
-	at, err := timeHeader(msg.Header, jetstream.TimeStampHeaer)
+	at, err := jet.TimeHeader(msg.Header, jetstream.TimeStampHeaer)
 	if err != nil {
 		return messaging.Live{}, err
 	}
 	position := messaging.Position{Epoch: t.log.Epoch(), Sequence: sequence}
-	record, err := decode(msg.Header.Get(jetstream.SubjectHeader), msg.Header, msg.Data, position, at)
+	record, err := layout.Decode(msg.Header.Get(jetstream.SubjectHeader), msg.Header, msg.Data, position, at)
 	if err != nil {
 		return messaging.Live{}, err
 	}
@@ -88,7 +90,7 @@ func (t *Tail) watch(ctx context.Context, connected <-chan nats.Status, f Follow
 			// The server knows the subscriptions again once it answers a ping:
 			// what it stores from then on is heard.
 			flushed, cancel := context.WithTimeout(ctx, t.log.cfg.ReadTimeout)
-			if err := t.log.conn.FlushWithContext(flushed); err != nil {
+			if err := t.log.client.Conn.FlushWithContext(flushed); err != nil {
 				t.log.logger.Debug("connection broke again", "error", err)
 			}
 			cancel()
@@ -137,7 +139,7 @@ func (t *Tail) checkDrops(f Follower) {
 // listenForDrops puts the tail before the connection's error handler and returns
 // what takes it out again.
 func (t *Tail) listenForDrops() (restore func()) {
-	conn := t.log.conn
+	conn := t.log.client.Conn
 	previous := conn.ErrorHandler()
 	conn.SetErrorHandler(func(conn *nats.Conn, sub *nats.Subscription, err error) {
 		if sub != nil && errors.Is(err, nats.ErrSlowConsumer) && t.noteDrop(sub) {
@@ -160,7 +162,7 @@ func (t *Tail) listenForDrops() (restore func()) {
 // noteDrop remembers that one of the tail's subscriptions dropped records, and
 // reports whether it is one of them.
 func (t *Tail) noteDrop(sub *nats.Subscription) bool {
-	token, live := strings.CutPrefix(sub.Subject, livePrefix)
+	token, live := strings.CutPrefix(sub.Subject, layout.LivePrefix)
 	if !live {
 		return false
 	}

@@ -9,33 +9,34 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/shares"
 )
 
 // member is a gateway that tells its share and hears of the others.
 type member struct {
-	heard chan eventstore.Share
+	heard chan shares.Share
 	leave func() // with a goodbye
 	stop  context.CancelFunc
 }
 
-func join(t *testing.T, b *bundle, cfg eventstore.SharesConfig, own eventstore.Share) *member {
+func join(t *testing.T, b *bundle, cfg shares.Config, own shares.Share) *member {
 	t.Helper()
-	return joinWith(t, b, cfg, func() eventstore.Share { return own })
+	return joinWith(t, b, cfg, func() shares.Share { return own })
 }
 
 // joinWith is join for a share that changes.
-func joinWith(t *testing.T, b *bundle, cfg eventstore.SharesConfig, own func() eventstore.Share) *member {
+func joinWith(t *testing.T, b *bundle, cfg shares.Config, own func() shares.Share) *member {
 	t.Helper()
-	shares, err := eventstore.OpenShares(b.log, cfg, nil, prometheus.NewRegistry())
+	exchange, err := shares.Open(b.log, cfg, nil, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m := &member{heard: make(chan eventstore.Share, 64), stop: stop}
+	m := &member{heard: make(chan shares.Share, 64), stop: stop}
 	ended := make(chan struct{})
 	go func() { // ends with leave
 		defer close(ended)
-		_ = shares.Run(ctx, own, func(sum eventstore.Share) { m.heard <- sum })
+		_ = exchange.Run(ctx, own, func(sum shares.Share) { m.heard <- sum })
 	}()
 	m.leave = func() { stop(); <-ended }
 	t.Cleanup(m.leave)
@@ -58,16 +59,16 @@ func (m *member) expect(t *testing.T, total int) map[string]int {
 	}
 }
 
-func quick() eventstore.SharesConfig {
-	return eventstore.SharesConfig{Interval: 10 * time.Millisecond, Lease: time.Second, Replicas: 1}
+func quick() shares.Config {
+	return shares.Config{Interval: 10 * time.Millisecond, Lease: time.Second, Replicas: 1}
 }
 
 func TestSharesAddUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	a := join(t, b, quick(), eventstore.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
-	second := join(t, b, quick(), eventstore.Share{Total: 5, PerOrigin: map[string]int{"a": 5}})
-	third := join(t, b, quick(), eventstore.Share{Total: 1})
+	a := join(t, b, quick(), shares.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
+	second := join(t, b, quick(), shares.Share{Total: 5, PerOrigin: map[string]int{"a": 5}})
+	third := join(t, b, quick(), shares.Share{Total: 1})
 	if origins := third.expect(t, 8); origins["a"] != 7 || origins["b"] != 1 {
 		t.Errorf("origins %v", origins)
 	}
@@ -82,13 +83,13 @@ func TestSharesAddUp(t *testing.T) {
 func TestShareOfTheDeadLapses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	witness := join(t, b, quick(), eventstore.Share{})
-	staying := join(t, b, quick(), eventstore.Share{Total: 2})
+	witness := join(t, b, quick(), shares.Share{})
+	staying := join(t, b, quick(), shares.Share{Total: 2})
 	conn, err := b.server.Conn(eventstore.ConnOptions(nil)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dying := join(t, open(t, conn), quick(), eventstore.Share{Total: 40})
+	dying := join(t, open(t, conn), quick(), shares.Share{Total: 40})
 	witness.expect(t, 42)
 	conn.Close() // nothing of it reaches the server any more
 	dying.stop()
@@ -107,10 +108,10 @@ func TestSharesSurviveTheirBucket(t *testing.T) {
 	b := setup(t)
 	var held atomic.Int64 // by the first
 	held.Store(1)
-	a := joinWith(t, b, quick(), func() eventstore.Share {
-		return eventstore.Share{Total: int(held.Load()), PerOrigin: map[string]int{"a": int(held.Load())}}
+	a := joinWith(t, b, quick(), func() shares.Share {
+		return shares.Share{Total: int(held.Load()), PerOrigin: map[string]int{"a": int(held.Load())}}
 	})
-	second := join(t, b, quick(), eventstore.Share{Total: 2})
+	second := join(t, b, quick(), shares.Share{Total: 2})
 	a.expect(t, 2)
 	second.expect(t, 1)
 	if err := b.js.DeleteKeyValue(t.Context(), "NOVEL_GATEWAYS"); err != nil {
@@ -120,7 +121,7 @@ func TestSharesSurviveTheirBucket(t *testing.T) {
 	if origins := second.expect(t, 10); origins["a"] != 10 {
 		t.Errorf("origins %v", origins)
 	}
-	third := join(t, b, quick(), eventstore.Share{Total: 4})
+	third := join(t, b, quick(), shares.Share{Total: 4})
 	third.expect(t, 12)
 	a.expect(t, 6)
 	held.Store(7)
@@ -132,7 +133,7 @@ func TestSharesSurviveTheirBucket(t *testing.T) {
 
 func TestSharesConfig(t *testing.T) {
 	t.Parallel()
-	for want, cfg := range map[string]eventstore.SharesConfig{
+	for want, cfg := range map[string]shares.Config{
 		"eventstore: shares: Interval is 0s, must be more than 0":                       {Lease: time.Second, Replicas: 1},
 		"eventstore: shares: Lease is 2s, must be at least 1s and three times Interval": {Interval: time.Second, Lease: 2 * time.Second, Replicas: 1},
 		"eventstore: shares: Replicas is 2, must be 1, 3 or 5":                          {Interval: time.Second, Lease: 3 * time.Second, Replicas: 2},
@@ -141,7 +142,7 @@ func TestSharesConfig(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
-	if err := eventstore.DefaultSharesConfig().Validate(); err != nil {
+	if err := shares.DefaultConfig().Validate(); err != nil {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -109,7 +111,7 @@ func (t *Tail) Run(ctx context.Context, f Follower) error {
 	if t.ran.Swap(true) {
 		return ErrTailRunning
 	}
-	conn := t.log.conn
+	conn := t.log.client.Conn
 	status := conn.StatusChanged(nats.CONNECTED)
 	defer conn.RemoveStatusListener(status)
 	restore := t.listenForDrops()
@@ -134,7 +136,7 @@ func (t *Tail) Run(ctx context.Context, f Follower) error {
 // In a cluster the interest takes a moment longer to reach the other servers; a
 // record stored there meanwhile can be missed without a mark.
 func (t *Tail) Follow(ctx context.Context, jobID string) error {
-	token, err := tokenOf(jobID)
+	token, err := layout.Token(jobID)
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
@@ -144,14 +146,14 @@ func (t *Tail) Follow(ctx context.Context, jobID string) error {
 	select {
 	case <-wanted.settled:
 	case <-ctx.Done():
-		return fmt.Errorf("follow %s: %w", token, unavailable(ctx.Err()))
+		return fmt.Errorf("follow %s: %w", token, jet.Unavailable(ctx.Err()))
 	}
 	if wanted.err != nil {
-		return fmt.Errorf("follow %s: %w", token, unavailable(wanted.err))
+		return fmt.Errorf("follow %s: %w", token, jet.Unavailable(wanted.err))
 	}
-	_, err = within(ctx, func() (struct{}, error) { return struct{}{}, t.log.conn.FlushWithContext(ctx) })
+	_, err = jet.Within(ctx, func() (struct{}, error) { return struct{}{}, t.log.client.Conn.FlushWithContext(ctx) })
 	if err != nil {
-		return fmt.Errorf("follow %s: %w", token, unavailable(err))
+		return fmt.Errorf("follow %s: %w", token, jet.Unavailable(err))
 	}
 	return nil
 }
@@ -159,7 +161,7 @@ func (t *Tail) Follow(ctx context.Context, jobID string) error {
 // Unfollow ends the interest in the job, if there is one. It may wait for the
 // client's lock, which is held while the client dials a server.
 func (t *Tail) Unfollow(jobID string) {
-	token, err := tokenOf(jobID)
+	token, err := layout.Token(jobID)
 	if err != nil {
 		return // Never followed.
 	}
@@ -182,7 +184,7 @@ func (t *Tail) want(token string) *interest {
 
 // subscribe makes the subscription of a job.
 func (t *Tail) subscribe(token string, wanted *interest) {
-	sub, err := t.log.conn.ChanSubscribe(livePrefix+token, t.shardOf(token))
+	sub, err := t.log.client.Conn.ChanSubscribe(layout.LivePrefix+token, t.shardOf(token))
 	t.mu.Lock()
 	wanted.sub, wanted.err = sub, err
 	close(wanted.settled)

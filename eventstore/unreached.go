@@ -60,18 +60,18 @@ type disconnection struct {
 // [ErrUnavailable] with the reason, one of those above. The client forgets the error of
 // an attempt with the next one: it is kept here until the connection stands again.
 func (l *Log) connected() error {
-	status := l.conn.Status()
+	status := l.client.Conn.Status()
 	if status == nats.CONNECTED {
 		return nil
 	}
-	now := disconnection{l.conn.Stats().Reconnects, unreached(l.conn.LastError())}
+	now := disconnection{l.client.Conn.Stats().Reconnects, unreached(l.client.Conn.LastError())}
 	known := l.disconnection.Load()
 	switch {
 	case now.reason != nil && !errors.Is(now.reason, ErrUnreachable):
 		l.disconnection.Store(&now)
 	case known != nil && known.reconnects == now.reconnects:
 		now = *known
-	case status == nats.RECONNECTING && l.conn.Opts.InProcessServer == nil: // which forgets why, too
+	case status == nats.RECONNECTING && l.client.Conn.Opts.InProcessServer == nil: // which forgets why, too
 		now.reason = ErrUnreachable
 	}
 	if now.reason != nil {

@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/erasure"
 )
 
 // Backup writes a backup of the log into a folder.
 func (o *Operator) Backup(ctx context.Context, dir string, report Report) (backup.Manifest, error) {
-	archive, err := eventstore.NewArchive(o.nats.Conn())
+	streams, err := archive.New(o.nats.Conn())
 	if err != nil {
 		return backup.Manifest{}, err
 	}
-	return backup.Save(ctx, archive, dir, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
+	return backup.Save(ctx, streams, dir, func(p backup.Progress) { report(p.Step, p.Done, p.Total) })
 }
 
 // RestoreRequest describes a restore.
@@ -43,33 +45,33 @@ func (r RestoreRequest) command() string {
 // Restore re-creates the log from a backup, in a new epoch, without what was erased
 // after the backup was made.
 func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report Report) (restored backup.Restored, err error) {
-	archive, err := eventstore.NewArchive(o.nats.Conn())
+	streams, err := archive.New(o.nats.Conn())
 	if err != nil {
 		return restored, err
 	}
-	audit, err := eventstore.NewAudit(o.nats.Conn(), eventstore.DefaultConfig(), o.logger)
+	trail, err := audit.New(o.nats.Conn())
 	if err != nil {
 		return restored, err
 	}
 	if _, err := backup.Load(request.Dir); err != nil { // before the server is changed
 		return restored, err
 	}
-	operation := eventstore.Operation{Target: eventstore.WholeLog, Kind: "restore", Resume: request.command()}
+	operation := lease.Operation{Target: lease.WholeLog, Kind: "restore", Resume: request.command()}
 	if operation.Epoch, err = o.epochOfRestore(ctx, operation); err != nil {
 		return restored, err
 	}
 	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {
-		var begun []eventstore.Erasure
+		var begun []audit.Erasure
 		options := backup.Options{
 			Replace: request.Replace, InPlace: request.InPlace, Epoch: operation.Epoch,
 			Prepare: func(ctx context.Context, coming backup.Coming) (err error) {
-				begun, err = prepareErasures(ctx, audit, coming)
+				begun, err = prepareErasures(ctx, trail, coming)
 				return err
 			},
 			Report: func(p backup.Progress) { report(p.Step, p.Done, p.Total) },
 		}
-		restored, err = backup.RestoreWith(ctx, archive, request.Dir, options)
-		if errors.Is(err, eventstore.ErrNoRoom) {
+		restored, err = backup.RestoreWith(ctx, streams, request.Dir, options)
+		if errors.Is(err, archive.ErrNoRoom) {
 			err = fmt.Errorf("%w; --in-place removes that first", err)
 		}
 		if err != nil || len(begun) == 0 {
@@ -83,7 +85,7 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 
 // epochOfRestore returns the epoch that a restore gives the log: the epoch of the same
 // restore if that was interrupted, otherwise a new one.
-func (o *Operator) epochOfRestore(ctx context.Context, operation eventstore.Operation) (string, error) {
+func (o *Operator) epochOfRestore(ctx context.Context, operation lease.Operation) (string, error) {
 	all, err := o.Operations(ctx)
 	if err != nil {
 		return "", err
@@ -93,18 +95,18 @@ func (o *Operator) epochOfRestore(ctx context.Context, operation eventstore.Oper
 			return other.Epoch, nil
 		}
 	}
-	return eventstore.NewEpoch(), nil
+	return archive.NewEpoch(), nil
 }
 
 // undoRestore removes what an interrupted restore has made.
-func (o *Operator) undoRestore(ctx context.Context, operation eventstore.Operation, emptyLog bool) error {
-	archive, err := eventstore.NewArchive(o.nats.Conn())
+func (o *Operator) undoRestore(ctx context.Context, operation lease.Operation, emptyLog bool) error {
+	streams, err := archive.New(o.nats.Conn())
 	if err != nil {
 		return err
 	}
 	gone := false
 	for _, stream := range archive.Streams() {
-		there, restoring, err := archive.Restoring(ctx, stream)
+		there, restoring, err := streams.Restoring(ctx, stream)
 		if err != nil {
 			return err
 		}
@@ -114,13 +116,13 @@ func (o *Operator) undoRestore(ctx context.Context, operation eventstore.Operati
 		return fmt.Errorf("%w: the log that was there is removed already; finish it: %s; or give it up with --empty-log", ErrCannotUndo, operation.Resume)
 	}
 	for _, stream := range archive.Streams() {
-		if err := archive.Remove(ctx, eventstore.Beside(stream)); err != nil {
+		if err := streams.Remove(ctx, archive.Beside(stream)); err != nil {
 			return err
 		}
-		if _, restoring, err := archive.Restoring(ctx, stream); err != nil {
+		if _, restoring, err := streams.Restoring(ctx, stream); err != nil {
 			return err
 		} else if restoring {
-			if err := archive.Remove(ctx, stream); err != nil {
+			if err := streams.Remove(ctx, stream); err != nil {
 				return err
 			}
 		}

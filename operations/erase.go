@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/lease"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/erasure"
@@ -23,7 +25,7 @@ func (o *Operator) Erase(ctx context.Context, request erasure.Request, dryRun bo
 		}
 		return eraser.Plan(ctx, request)
 	}
-	operation := eventstore.Operation{
+	operation := lease.Operation{
 		Target: targetJob + request.JobID, Kind: "erase", Resume: eraseCommand(request),
 	}
 	var result erasure.Result
@@ -49,9 +51,9 @@ func eraseCommand(request erasure.Request) string {
 	return command
 }
 
-func (o *Operator) eraser(log *eventstore.Log, report Report) (*erasure.Eraser, error) {
+func (o *Operator) eraser(log *maintain.Log, report Report) (*erasure.Eraser, error) {
 	cfg := erasure.Config{
-		Log: log, Audit: log.Audit(), Manifests: backup.Notes{}, Settle: hub.ErasureLease + hub.ErasureLease/5, Report: report,
+		Log: log, Audit: audit.Beside(log.Client()), Manifests: backup.Notes{}, Settle: hub.ErasureLease + hub.ErasureLease/5, Report: report,
 		OverwriteAtMost: erasure.DefaultOverwriteAtMost,
 	}
 	if o.cfg.MongoDBURI != "" {
@@ -65,8 +67,8 @@ func (o *Operator) eraser(log *eventstore.Log, report Report) (*erasure.Eraser, 
 }
 
 // prepareErasures records what has to be erased from a log that is about to be restored.
-func prepareErasures(ctx context.Context, audit *eventstore.Audit, coming backup.Coming) ([]eventstore.Erasure, error) {
-	record, _, err := audit.After(ctx, 0)
+func prepareErasures(ctx context.Context, trail *audit.Trail, coming backup.Coming) ([]audit.Erasure, error) {
+	record, _, err := trail.After(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -75,13 +77,13 @@ func prepareErasures(ctx context.Context, audit *eventstore.Audit, coming backup
 		Epoch: coming.Epoch, PreviousEpoch: events.Epoch, Last: events.LastSequence, CreatedAt: coming.Manifest.CreatedAt,
 	}
 	for _, noted := range coming.Manifest.Erased {
-		restored.Noted = append(restored.Noted, eventstore.Erasure{JobID: noted.JobID, By: noted.By, Reason: noted.Reason})
+		restored.Noted = append(restored.Noted, audit.Erasure{JobID: noted.JobID, By: noted.By, Reason: noted.Reason})
 	}
-	return erasure.New(erasure.Config{Audit: audit}).Prepare(ctx, restored, record)
+	return erasure.New(erasure.Config{Audit: trail}).Prepare(ctx, restored, record)
 }
 
 // eraseAgain removes from a restored log what prepareErasures recorded.
-func (o *Operator) eraseAgain(ctx context.Context, begun []eventstore.Erasure, report Report) error {
+func (o *Operator) eraseAgain(ctx context.Context, begun []audit.Erasure, report Report) error {
 	log, err := o.log(ctx)
 	if err != nil {
 		return err
@@ -97,14 +99,14 @@ func (o *Operator) eraseAgain(ctx context.Context, begun []eventstore.Erasure, r
 }
 
 // Erasures returns the record of the erasures of one job, or of all when jobID is empty.
-func (o *Operator) Erasures(ctx context.Context, jobID string) ([]eventstore.Erasure, error) {
+func (o *Operator) Erasures(ctx context.Context, jobID string) ([]audit.Erasure, error) {
 	log, err := o.log(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if jobID != "" {
-		return log.Audit().Of(ctx, jobID)
+		return audit.Beside(log.Client()).Of(ctx, jobID)
 	}
-	notes, _, err := log.Audit().After(ctx, 0)
+	notes, _, err := audit.Beside(log.Client()).After(ctx, 0)
 	return notes, err
 }

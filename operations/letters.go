@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
 )
@@ -11,7 +12,7 @@ import (
 // Letters are the dead letters beside the log, and the rules by which their events are
 // checked again.
 type Letters struct {
-	log   *eventstore.Log
+	log   *maintain.Log
 	rules deadletters.Rules
 }
 

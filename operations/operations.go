@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 )
 
 // ErrCannotUndo is returned by [Operator.UndoOperation] for an operation that runs, or that
@@ -23,34 +24,34 @@ const (
 
 // during runs work as an operation: it holds the lease of the operation's target, lists the
 // operation while it runs, and leaves it in the list when it fails or is interrupted.
-func (o *Operator) during(ctx context.Context, operation eventstore.Operation, report Report, work func(ctx context.Context, report Report) error) error {
-	operations, err := eventstore.NewOperations(o.nats.Conn())
+func (o *Operator) during(ctx context.Context, operation lease.Operation, report Report, work func(ctx context.Context, report Report) error) error {
+	operations, err := lease.New(o.nats.Conn())
 	if err != nil {
 		return err
 	}
 	if current, err := user.Current(); err == nil {
 		operation.By = current.Username
 	}
-	held, lease, err := operations.Begin(ctx, operation)
+	held, running, err := operations.Begin(ctx, operation)
 	if err != nil {
 		return eventstore.Explain(o.nats.Conn(), err)
 	}
 	err = work(held, func(step string, done, total uint64) {
-		lease.Report(step, done, total)
+		running.Report(step, done, total)
 		if report != nil {
 			report(step, done, total)
 		}
 	})
-	if cause := context.Cause(held); err != nil && errors.Is(cause, eventstore.ErrLeaseLost) {
+	if cause := context.Cause(held); err != nil && errors.Is(cause, lease.ErrLost) {
 		err = errors.Join(err, cause)
 	}
 	err = eventstore.Explain(o.nats.Conn(), err)
-	return errors.Join(err, lease.End(ctx, err))
+	return errors.Join(err, running.End(ctx, err))
 }
 
 // Operations lists the operations that run, and those to be resumed or undone.
-func (o *Operator) Operations(ctx context.Context) ([]eventstore.Operation, error) {
-	operations, err := eventstore.NewOperations(o.nats.Conn())
+func (o *Operator) Operations(ctx context.Context) ([]lease.Operation, error) {
+	operations, err := lease.New(o.nats.Conn())
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (o *Operator) Operations(ctx context.Context) ([]eventstore.Operation, erro
 // the operation from the list. emptyLog abandons a restore that has removed the log:
 // gateways then create a new, empty one.
 func (o *Operator) UndoOperation(ctx context.Context, target string, emptyLog bool) error {
-	operations, err := eventstore.NewOperations(o.nats.Conn())
+	operations, err := lease.New(o.nats.Conn())
 	if err != nil {
 		return err
 	}
@@ -73,7 +74,7 @@ func (o *Operator) UndoOperation(ctx context.Context, target string, emptyLog bo
 		if operation.Target != target {
 			continue
 		}
-		if operation.State == eventstore.OperationRuns {
+		if operation.State == lease.Running {
 			return fmt.Errorf("%w: it runs; end it first", ErrCannotUndo)
 		}
 		if err := o.undo(ctx, operation, emptyLog); err != nil {
@@ -81,15 +82,15 @@ func (o *Operator) UndoOperation(ctx context.Context, target string, emptyLog bo
 		}
 		return operations.Forget(ctx, target)
 	}
-	return fmt.Errorf("%w: %q", eventstore.ErrNoOperation, target)
+	return fmt.Errorf("%w: %q", lease.ErrNone, target)
 }
 
-func (o *Operator) undo(ctx context.Context, operation eventstore.Operation, emptyLog bool) error {
+func (o *Operator) undo(ctx context.Context, operation lease.Operation, emptyLog bool) error {
 	name, projection := strings.CutPrefix(operation.Target, targetProjection)
 	switch {
 	case projection:
 		return o.undoRebuild(ctx, name)
-	case operation.Target == eventstore.WholeLog:
+	case operation.Target == lease.WholeLog:
 		return o.undoRestore(ctx, operation, emptyLog)
 	case strings.HasPrefix(operation.Target, targetJob):
 		return fmt.Errorf("%w: what was erased is gone; finish it: %s", ErrCannotUndo, operation.Resume)

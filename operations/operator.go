@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/natsserver"
@@ -93,10 +95,10 @@ func (o *Operator) Close() error {
 }
 
 // log returns the log with the largest event that this process accepts.
-func (o *Operator) log(ctx context.Context) (*eventstore.Log, error) {
+func (o *Operator) log(ctx context.Context) (*maintain.Log, error) {
 	limits := eventstore.DefaultConfig()
 	limits.MaxEventBytes = o.cfg.MaxEvent
-	return eventstore.Attach(ctx, o.nats.Conn(), limits, o.logger, nil)
+	return maintain.Attach(ctx, o.nats.Conn(), limits, o.logger)
 }
 
 // models returns the read models; it fails without MONGODB_URI.
@@ -115,5 +117,5 @@ func (o *Operator) models() (*projections.Store, error) {
 // IsNothing reports whether an error says that what was named does not exist: the name is
 // probably mistyped.
 func IsNothing(err error) bool {
-	return errors.Is(err, inspect.ErrNoEvent) || errors.Is(err, eventstore.ErrNoOperation) || errors.Is(err, erasure.ErrNothing)
+	return errors.Is(err, inspect.ErrNoEvent) || errors.Is(err, lease.ErrNone) || errors.Is(err, erasure.ErrNothing)
 }

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/rebuild"
@@ -35,7 +36,7 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report Report) 
 	if err != nil {
 		return nil, err
 	}
-	store.Honour(backends.Erasures{Audit: log.Audit()})
+	store.Honour(backends.Erasures{Audit: audit.Beside(log.Client())})
 	var rebuilds []*Rebuild
 	for _, name := range names {
 		model, err := store.Model(name)
@@ -56,7 +57,7 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report Report) 
 
 // Hold runs work on the projection as an operation: one at a time, in all processes.
 func (r *Rebuild) Hold(ctx context.Context, kind string, work func(ctx context.Context) error) error {
-	operation := eventstore.Operation{
+	operation := lease.Operation{
 		Target: targetProjection + r.Model.Name(), Kind: kind, Resume: "realtime projections " + kind + " " + r.Model.Name(),
 	}
 	var nothing error

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/messaging"
@@ -58,7 +59,7 @@ func (o *Operator) Replay(ctx context.Context, target replay.Target, run string,
 		summary.Outcome, err = replay.Run(ctx, log, sink, plan)
 		return summary, err
 	}
-	operation := eventstore.Operation{Target: targetReplay, Kind: "replay", Resume: "realtime replay --into log --run " + run}
+	operation := lease.Operation{Target: targetReplay, Kind: "replay", Resume: "realtime replay --into log --run " + run}
 	told := plan.Told
 	err = o.during(ctx, operation, nil, func(ctx context.Context, report Report) (err error) {
 		plan.Told = func(done, total uint64) {
@@ -73,7 +74,7 @@ func (o *Operator) Replay(ctx context.Context, target replay.Target, run string,
 	return summary, err
 }
 
-func (o *Operator) replaySink(ctx context.Context, log *eventstore.Log, target replay.Target, run string, output io.Writer) (replay.Sink, error) {
+func (o *Operator) replaySink(ctx context.Context, log *maintain.Log, target replay.Target, run string, output io.Writer) (replay.Sink, error) {
 	switch target.Place {
 	case replay.ToNATS:
 		return replay.IntoSubject(log, target.Name, run), nil

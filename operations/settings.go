@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 )
 
 // LogSettings returns the settings of the log and of the sessions beside it.
@@ -16,10 +18,10 @@ func (o *Operator) LogSettings(ctx context.Context) (eventstore.Settings, error)
 }
 
 // ConsiderSettings returns what other settings would delete from the log.
-func (o *Operator) ConsiderSettings(ctx context.Context, wanted eventstore.Settings) (eventstore.Loss, error) {
+func (o *Operator) ConsiderSettings(ctx context.Context, wanted eventstore.Settings) (maintain.Loss, error) {
 	log, err := o.log(ctx)
 	if err != nil {
-		return eventstore.Loss{}, err
+		return maintain.Loss{}, err
 	}
 	return log.Consider(ctx, wanted)
 }
@@ -34,10 +36,10 @@ func (o *Operator) ChangeSettings(ctx context.Context, by string, wanted eventst
 }
 
 // SettingsChanges returns the changes of the log's settings, oldest first.
-func (o *Operator) SettingsChanges(ctx context.Context) ([]eventstore.Change, error) {
-	audit, err := eventstore.NewAudit(o.nats.Conn(), eventstore.DefaultConfig(), o.logger)
+func (o *Operator) SettingsChanges(ctx context.Context) ([]maintain.Change, error) {
+	trail, err := audit.New(o.nats.Conn())
 	if err != nil {
 		return nil, err
 	}
-	return audit.Changes(ctx)
+	return maintain.Changes(ctx, trail)
 }

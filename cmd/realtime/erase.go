@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/operations"
 	"github.com/letswriteabook/realtime/operations/erasure"
@@ -123,7 +123,7 @@ func showErased(w io.Writer, result erasure.Result) {
 }
 
 // onDisk says what became of the bytes in the files of the log.
-func onDisk(erasure eventstore.Erasure) string {
+func onDisk(erasure audit.Erasure) string {
 	if erasure.Purged {
 		return "purged"
 	}
@@ -164,7 +164,7 @@ not finished, or --job has none.`,
 					return err
 				}
 				if notes == nil {
-					notes = []eventstore.Erasure{}
+					notes = []audit.Erasure{}
 				}
 				if len(notes) == 0 && jobID != "" {
 					return errors.Join(nothingMatches("no erasure of this job is noted; look at how it is spelt"), cli.Render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))

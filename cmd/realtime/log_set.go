@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations"
@@ -20,7 +21,7 @@ import (
 type changed struct {
 	Before  eventstore.Settings `json:"before"`
 	After   eventstore.Settings `json:"after"`
-	Deletes eventstore.Loss     `json:"deletes"`
+	Deletes maintain.Loss       `json:"deletes"`
 	// Done is false when nothing was changed.
 	Done bool `json:"done"`
 }
@@ -171,7 +172,7 @@ func showChanges(cmd *cobra.Command, operator *operations.Operator, output strin
 		return err
 	}
 	if changes == nil {
-		changes = []eventstore.Change{}
+		changes = []maintain.Change{}
 	}
 	return cli.Render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
 		fmt.Fprintln(w, "AT\tBY\tBEFORE\tAFTER")

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/operations"
 )
@@ -39,7 +39,7 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 					return err
 				}
 				if all == nil {
-					all = []eventstore.Operation{}
+					all = []lease.Operation{}
 				}
 				return cli.Render(cmd.OutOrStdout(), output, all, func(w io.Writer) { tableOfOperations(w, all) })
 			})
@@ -50,7 +50,7 @@ It exits with 0, 1 when something failed, 2 for wrong usage.`,
 	return command
 }
 
-func tableOfOperations(w io.Writer, all []eventstore.Operation) {
+func tableOfOperations(w io.Writer, all []lease.Operation) {
 	fmt.Fprintln(w, "TARGET\tOPERATION\tSTATE\tBEGAN\tBY\tHOST\tPROCESS\tSTEP\tDONE\tRESUME\tERROR")
 	for _, o := range all {
 		done := "-"

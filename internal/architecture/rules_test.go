@@ -83,9 +83,39 @@ var rules = []rule{
 	},
 	{
 		folder:  "eventstore",
-		project: []string{"messaging", "internal/contain", "internal/address", "internal/wait"},
+		project: []string{"messaging", "eventstore", "internal/contain", "internal/address", "internal/wait"},
 		modules: append([]string{natsClient}, plumbing...),
 		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
+	},
+	{
+		folder:  "eventstore/internal/jet",
+		project: []string{"internal/wait"},
+		modules: append([]string{natsClient}, plumbing...),
+		why:     "requests to JetStream know nothing of the log",
+	},
+	{
+		folder:  "eventstore/internal/layout",
+		project: []string{"messaging", "eventstore/internal/jet"},
+		modules: []string{natsClient},
+		why:     "the layout of the log is names and a codec",
+	},
+	{
+		folder:  "eventstore/lease",
+		project: []string{"eventstore/internal"},
+		modules: append([]string{natsClient}, plumbing...),
+		why:     "the log asks for leases, so leases do not know the log",
+	},
+	{
+		folder:  "eventstore/archive",
+		project: []string{"eventstore/internal", "messaging"},
+		modules: append([]string{natsClient}, plumbing...),
+		why:     "an archive works on streams; the log reads its own copies with it, so it does not know the log",
+	},
+	{
+		folder:  "eventstore/audit",
+		project: []string{"eventstore/internal", "messaging"},
+		modules: append([]string{natsClient}, plumbing...),
+		why:     "the audit trail outlives the log, so it does not know the log",
 	},
 	{
 		folder:  "projections",

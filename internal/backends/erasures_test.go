@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
@@ -14,22 +14,22 @@ import (
 func TestARestoreDoesNotMakeAnErasureNewer(t *testing.T) {
 	t.Parallel()
 	conn := logkit.Conn(t)
-	audit, err := eventstore.NewAudit(conn, eventstore.DefaultConfig(), nil)
+	trail, err := audit.New(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-	for _, note := range []eventstore.Erasure{
-		{ID: "a", Stage: eventstore.StageBegun, JobID: "job", At: at},
-		{ID: "a", Stage: eventstore.StageDone, JobID: "job", At: at.Add(time.Minute)},
-		{ID: "b", Stage: eventstore.StageBegun, JobID: "job", At: at.Add(time.Hour), Of: "a"},
-		{ID: "c", Stage: eventstore.StageBegun, JobID: "of a backup's manifest", At: at.Add(time.Hour)},
+	for _, note := range []audit.Erasure{
+		{ID: "a", Stage: audit.StageBegun, JobID: "job", At: at},
+		{ID: "a", Stage: audit.StageDone, JobID: "job", At: at.Add(time.Minute)},
+		{ID: "b", Stage: audit.StageBegun, JobID: "job", At: at.Add(time.Hour), Of: "a"},
+		{ID: "c", Stage: audit.StageBegun, JobID: "of a backup's manifest", At: at.Add(time.Hour)},
 	} {
-		if _, err := audit.Note(t.Context(), note); err != nil {
+		if _, err := trail.Note(t.Context(), note); err != nil {
 			t.Fatal(err)
 		}
 	}
-	erased, newest, err := backends.Erasures{Audit: audit}.Erased(t.Context(), 0)
+	erased, newest, err := backends.Erasures{Audit: trail}.Erased(t.Context(), 0)
 	if err != nil || newest != 4 || len(erased) != 2 || !erased[0].At.Equal(at) || !erased[1].At.Equal(at.Add(time.Hour)) {
 		t.Errorf("erased %+v up to %d, %v", erased, newest, err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.mongodb.org/mongo-driver/v2/bson"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 )
 
 // longJob is how many events the erased job of TestEraseLongJob has. ERASE_EVENTS sets
@@ -123,9 +123,9 @@ func TestEraseLongJob(t *testing.T) {
 	if interrupted.code != 1 {
 		t.Errorf("the interrupted command exits with %d:\n%s", interrupted.code, interrupted.stderr)
 	}
-	var operations []eventstore.Operation
+	var operations []lease.Operation
 	o.command(0, &operations, "operations")
-	if len(operations) != 1 || operations[0].State != eventstore.OperationInterrupted || operations[0].Resume != `realtime erase "long" --reason "request 17"` {
+	if len(operations) != 1 || operations[0].State != lease.Interrupted || operations[0].Resume != `realtime erase "long" --reason "request 17"` {
 		t.Errorf("operations lists %+v", operations)
 	}
 	o.command(3, nil, "audit", "list")

@@ -5,7 +5,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 )
 
 // TestInterruptedOperations: a rebuild that is interrupted is listed with the command that
@@ -15,7 +15,7 @@ func TestInterruptedOperations(t *testing.T) {
 	o := startOperated(t)
 	o.publish("job", 1, 900)
 	o.projected()
-	list := func() (operations []eventstore.Operation) {
+	list := func() (operations []lease.Operation) {
 		t.Helper()
 		o.command(0, &operations, "operations")
 		return operations
@@ -27,7 +27,7 @@ func TestInterruptedOperations(t *testing.T) {
 			t.Fatalf("the interrupted rebuild exits with %d:\n%s", r.code, r.stderr)
 		}
 		all := list()
-		if len(all) != 1 || all[0].Target != "projection/history" || all[0].State != eventstore.OperationInterrupted || all[0].Resume != "realtime projections rebuild history" {
+		if len(all) != 1 || all[0].Target != "projection/history" || all[0].State != lease.Interrupted || all[0].Resume != "realtime projections rebuild history" {
 			t.Fatalf("operations lists %+v", all)
 		}
 	}

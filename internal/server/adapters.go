@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
@@ -37,7 +38,7 @@ func (l hubLog) Extent(ctx context.Context) (hub.Extent, error) {
 // hubErasures shows the record of erasures as fan-out wants to see it: as they
 // began. That one is done says nothing new, and when it was finished after a restore
 // it must not be taken for newer than what that has noted.
-type hubErasures struct{ *eventstore.Audit }
+type hubErasures struct{ *audit.Trail }
 
 func (a hubErasures) Erased(ctx context.Context, after uint64) (erased []hub.Erasure, newest uint64, err error) {
 	notes, newest, err := a.Begun(ctx, after)

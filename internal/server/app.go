@@ -16,6 +16,8 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/fanout/socketio"
@@ -150,7 +152,7 @@ func (a *App) openProjections() error {
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
-	a.models.Honour(backends.Erasures{Audit: a.log.Audit()})
+	a.models.Honour(backends.Erasures{Audit: audit.Beside(a.log.Client())})
 	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
 		return cmp.Or(a.models.Ping(ctx), a.models.Standing())
 	})})
@@ -347,7 +349,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	sessions, recovery, err := a.openSessions(ctx)
+	saved, recovery, err := a.openSessions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -358,7 +360,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	policy := gateway.Policy{
 		Limits: a.cfg.Limits(), Origins: origins, Proxies: proxies,
 		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
-		SessionBytes: int(eventstore.DefaultSessionsConfig().MaxBytes) / gatewaysPerStore,
+		SessionBytes: int(sessions.DefaultConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified gateway.Tokens
 	if a.tokens != nil {
@@ -367,7 +369,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.Path = "/ws"
 	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), gateway.SocketHeaders...)
-	gateway, err := gateway.New(hub, a.catalogue, policy, sessions, verified, a.logger, a.registry)
+	gateway, err := gateway.New(hub, a.catalogue, policy, saved, verified, a.logger, a.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -389,11 +391,11 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	if err := a.startShares(gateway); err != nil {
 		return nil, err
 	}
-	audit := a.log.Audit()
-	hub.HonourErasures(hubErasures{audit})
+	trail := audit.Beside(a.log.Client())
+	hub.HonourErasures(hubErasures{trail})
 	a.parts.run("hub", hub.Run)
 	a.parts.keep()
-	a.loop("erasures", func(ctx context.Context) error { return audit.Watch(ctx, hub.ErasureNoted) })
+	a.loop("erasures", func(ctx context.Context) error { return trail.Watch(ctx, hub.ErasureNoted) })
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
 	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
 	a.parts.run("sessions", gateway.Run)

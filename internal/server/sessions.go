@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/internal/config"
 )
@@ -16,10 +16,10 @@ func (a *App) openSessions(ctx context.Context) (gateway.Sessions, time.Duration
 	if a.cfg.RecoveryTTL == 0 {
 		return nil, 0, nil
 	}
-	limits := eventstore.DefaultSessionsConfig()
+	limits := sessions.DefaultConfig()
 	limits.TTL = config.SessionTTL(a.cfg.RecoveryTTL)
 	limits.Replicas = a.log.Settings().Replicas
-	sessions, err := eventstore.OpenSessions(ctx, a.log, limits, a.logger, a.registry)
+	sessions, err := sessions.Open(ctx, a.log, limits, a.logger, a.registry)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -3,7 +3,7 @@ package server
 import (
 	"context"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/shares"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/guardrails"
 )
@@ -14,19 +14,19 @@ func (a *App) startShares(gateway *gateway.Gateway) error {
 	if a.cfg.MaxCluster == 0 && a.cfg.MaxClusterPer == 0 {
 		return nil
 	}
-	pace := eventstore.DefaultSharesConfig()
+	pace := shares.DefaultConfig()
 	pace.Replicas = a.log.Settings().Replicas
-	shares, err := eventstore.OpenShares(a.log, pace, a.logger, a.registry)
+	exchange, err := shares.Open(a.log, pace, a.logger, a.registry)
 	if err != nil {
 		return err
 	}
-	own := func() eventstore.Share {
+	own := func() shares.Share {
 		total, perOrigin := gateway.Share()
-		return eventstore.Share{Total: total, PerOrigin: perOrigin}
+		return shares.Share{Total: total, PerOrigin: perOrigin}
 	}
-	others := func(share eventstore.Share) {
+	others := func(share shares.Share) {
 		gateway.Others(guardrails.Share{Total: share.Total, PerOrigin: share.PerOrigin})
 	}
-	a.loop("shares", func(ctx context.Context) error { return shares.Run(ctx, own, others) })
+	a.loop("shares", func(ctx context.Context) error { return exchange.Run(ctx, own, others) })
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -76,7 +77,7 @@ func contend(ctx context.Context, t *Trial) error {
 	if err != nil {
 		return err
 	}
-	if len(left) != 1 || left[0].State != eventstore.OperationInterrupted || left[0].Target != target {
+	if len(left) != 1 || left[0].State != lease.Interrupted || left[0].Target != target {
 		return fmt.Errorf("after a rebuild was killed, the operations are %+v", left)
 	}
 	resume := strings.Fields(strings.TrimPrefix(left[0].Resume, "realtime "))
@@ -128,19 +129,19 @@ func (t *Trial) swapTwice(ctx context.Context) error {
 const launchTries = 5
 
 // launchHeld starts a command, and stops it once it holds the lease of its target.
-func (t *Trial) launchHeld(ctx context.Context, target string, args ...string) (*tool, eventstore.Operation, error) {
+func (t *Trial) launchHeld(ctx context.Context, target string, args ...string) (*tool, lease.Operation, error) {
 	for range launchTries {
 		command, err := t.launch(ctx, nil, args...)
 		if err != nil {
-			return nil, eventstore.Operation{}, err
+			return nil, lease.Operation{}, err
 		}
 		for running := true; running; {
 			all, err := t.operations(ctx)
 			if err != nil && !errors.Is(err, eventstore.ErrUnavailable) { // as while the new list has no leader
-				return nil, eventstore.Operation{}, err
+				return nil, lease.Operation{}, err
 			}
 			for _, operation := range all {
-				if operation.Target == target && operation.State == eventstore.OperationRuns && operation.PID == command.Process.Pid {
+				if operation.Target == target && operation.State == lease.Running && operation.PID == command.Process.Pid {
 					return command, operation, command.Process.Signal(syscall.SIGSTOP)
 				}
 			}
@@ -152,24 +153,24 @@ func (t *Trial) launchHeld(ctx context.Context, target string, args ...string) (
 			}
 		}
 		if code := command.code(); code != 0 {
-			return nil, eventstore.Operation{}, fmt.Errorf("realtime %s ended with %d: %s", strings.Join(args, " "), code, command.said)
+			return nil, lease.Operation{}, fmt.Errorf("realtime %s ended with %d: %s", strings.Join(args, " "), code, command.said)
 		}
 	}
-	return nil, eventstore.Operation{}, errors.New("the command was over each time before it was found in the list of operations")
+	return nil, lease.Operation{}, errors.New("the command was over each time before it was found in the list of operations")
 }
 
 // operations lists what runs, and what was interrupted.
-func (t *Trial) operations(ctx context.Context) ([]eventstore.Operation, error) {
+func (t *Trial) operations(ctx context.Context) ([]lease.Operation, error) {
 	conn, err := nats.Connect(t.natsURL(), nats.Name("fault run"))
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	defer conn.Close()
-	list, err := eventstore.NewOperations(conn)
+	list, err := lease.New(conn)
 	if err != nil {
 		return nil, err
 	}
-	var all []eventstore.Operation
+	var all []lease.Operation
 	err = insist(ctx, func(ctx context.Context) error {
 		all, err = list.List(ctx)
 		return err

@@ -12,7 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/lab/processes"
 	"github.com/letswriteabook/realtime/operations/backup"
 )
@@ -43,7 +44,7 @@ func restoreRows() []Row {
 }
 
 // saveLog waits until everything is quiet, and saves the log.
-func (t *Trial) saveLog(ctx context.Context, archive *eventstore.Archive) (dir string, saved backup.Manifest, err error) {
+func (t *Trial) saveLog(ctx context.Context, streams *archive.Archive) (dir string, saved backup.Manifest, err error) {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return "", saved, err
 	}
@@ -51,7 +52,7 @@ func (t *Trial) saveLog(ctx context.Context, archive *eventstore.Archive) (dir s
 		return "", saved, err
 	}
 	dir = filepath.Join(t.dir, "backup")
-	saved, err = backup.Save(ctx, archive, dir, func(backup.Progress) {})
+	saved, err = backup.Save(ctx, streams, dir, func(backup.Progress) {})
 	return dir, saved, err
 }
 
@@ -116,12 +117,12 @@ func killRestore(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
 		return err
 	}
-	archive, done, err := t.OpenArchive(ctx)
+	streams, done, err := t.OpenArchive(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	dir, saved, err := t.saveLog(ctx, archive)
+	dir, saved, err := t.saveLog(ctx, streams)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func killRestore(ctx context.Context, t *Trial) error {
 	slow.Delay(answerDelay)
 	t.ExpectEpoch()
 	for _, stream := range archive.Streams() {
-		if err := archive.Remove(ctx, stream); err != nil {
+		if err := streams.Remove(ctx, stream); err != nil {
 			return err
 		}
 	}
@@ -143,7 +144,7 @@ func killRestore(ctx context.Context, t *Trial) error {
 	acknowledged := t.Outbox.Acknowledged()
 	pace := time.Duration(t.Scaled("ms between two kills", 100, 300, 600)) * time.Millisecond
 	k, err := t.killRestores(ctx, map[string]string{"NATS_URL": "nats://" + slow.Addr()}, dir, pace, func() (part bool, err error) {
-		part, whole, err := t.judgeUnfinished(ctx, archive, saved)
+		part, whole, err := t.judgeUnfinished(ctx, streams, saved)
 		if n := t.Outbox.Acknowledged(); err == nil && !whole && n != acknowledged {
 			err = fmt.Errorf("%d events were acknowledged", n-acknowledged)
 		}
@@ -173,8 +174,8 @@ func killRestore(ctx context.Context, t *Trial) error {
 
 // judgeUnfinished looks at what a restore has left that was killed: nothing, or a part,
 // with the mark for which no gateway and no tool takes it for the log, or all of it.
-func (t *Trial) judgeUnfinished(ctx context.Context, archive *eventstore.Archive, saved backup.Manifest) (part, whole bool, err error) {
-	there, marked, err := archive.Restoring(ctx, processes.EventStream)
+func (t *Trial) judgeUnfinished(ctx context.Context, streams *archive.Archive, saved backup.Manifest) (part, whole bool, err error) {
+	there, marked, err := streams.Restoring(ctx, processes.EventStream)
 	if err != nil || !there {
 		return false, false, err
 	}
@@ -221,11 +222,11 @@ func killRestoreIntoFolder(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
 		return err
 	}
-	archive, done, err := t.OpenArchive(ctx)
+	streams, done, err := t.OpenArchive(ctx)
 	if err != nil {
 		return err
 	}
-	dir, saved, err := t.saveLog(ctx, archive)
+	dir, saved, err := t.saveLog(ctx, streams)
 	done()
 	if err != nil {
 		return err
@@ -292,12 +293,12 @@ func refuseRestore(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, 200); err != nil {
 		return err
 	}
-	archive, done, err := t.OpenArchive(ctx)
+	streams, done, err := t.OpenArchive(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	dir, saved, err := t.saveLog(ctx, archive)
+	dir, saved, err := t.saveLog(ctx, streams)
 	if err != nil {
 		return err
 	}
@@ -338,7 +339,7 @@ func refuseRestore(ctx context.Context, t *Trial) error {
 			if changed := after[name]; changed == nil || !changed.Created.Equal(stream.Created) || changed.State.Msgs < stream.State.Msgs {
 				return fmt.Errorf("stream %s was %+v and is %+v", name, stream, changed)
 			}
-			if there, err := archive.Exists(ctx, eventstore.Beside(name)); there || err != nil {
+			if there, err := streams.Exists(ctx, archive.Beside(name)); there || err != nil {
 				return errors.Join(fmt.Errorf("what was restored beside %s is left", name), err)
 			}
 		}
@@ -355,7 +356,7 @@ func refuseRestore(ctx context.Context, t *Trial) error {
 
 // operateUndo takes the restore that has failed off the list.
 func (t *Trial) operateUndo(ctx context.Context) error {
-	if _, err := t.operate(ctx, 0, nil, "operations", "undo", eventstore.WholeLog); err != nil {
+	if _, err := t.operate(ctx, 0, nil, "operations", "undo", lease.WholeLog); err != nil {
 		return err
 	}
 	return t.expectNoOperation(ctx, nil)

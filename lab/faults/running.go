@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/oracle"
 	"github.com/letswriteabook/realtime/lab/processes"
@@ -97,13 +98,13 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 	if !t.Running() {
 		return t.Lab.Replicas(), t.Lab.AwaitWhole(ctx)
 	}
-	archive, done, err := t.OpenArchive(ctx)
+	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer conn.Close()
 	for {
-		log, err := archive.Describe(ctx, processes.EventStream)
+		log, err := eventstore.Describe(ctx, conn, processes.EventStream)
 		if err == nil && log.Leader && log.Behind == 0 {
 			return log.Replicas, nil
 		}

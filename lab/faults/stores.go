@@ -6,17 +6,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/projections"
 )
 
 // OpenArchive connects to the streams of the trial's log, to save, remove and restore
 // them.
-func (t *Trial) OpenArchive(ctx context.Context) (*eventstore.Archive, func(), error) {
+func (t *Trial) OpenArchive(ctx context.Context) (*archive.Archive, func(), error) {
 	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return nil, nil, err
 	}
-	archive, err := eventstore.NewArchive(conn)
+	archive, err := archive.New(conn)
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

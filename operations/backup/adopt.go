@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 )
 
 // dataFiles are the names that the `nats` CLI gives to the data of a snapshot.
@@ -26,7 +26,7 @@ func Adopt(dir string) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("%w: %s", ErrExists, dir)
 	}
 	manifest := Manifest{Version: manifestVersion}
-	for i, name := range eventstore.LogStreams() {
+	for i, name := range archive.Streams() {
 		stream, err := adoptStream(dir, name, &manifest)
 		if errors.Is(err, os.ErrNotExist) && i > 0 {
 			continue
@@ -48,7 +48,7 @@ func adoptStream(dir, name string, manifest *Manifest) (Stream, error) {
 	if err != nil {
 		return Stream{}, err
 	}
-	var snapshot eventstore.Snapshot
+	var snapshot archive.Snapshot
 	if err := json.Unmarshal(described, &snapshot); err != nil {
 		return Stream{}, fmt.Errorf("read the description of %s: %w", name, err)
 	}

@@ -14,9 +14,9 @@ import (
 // TestAdopt restores what has no manifest, which is how the nats CLI leaves it.
 func TestAdopt(t *testing.T) {
 	t.Parallel()
-	log, archive := system(t)
+	log, streams := system(t)
 	dir := t.TempDir()
-	saved, err := backup.Save(t.Context(), archive, dir, quiet)
+	saved, err := backup.Save(t.Context(), streams, dir, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func TestAdopt(t *testing.T) {
 			t.Errorf("stream %s, want %s", got, want)
 		}
 	}
-	restored, err := backup.Restore(t.Context(), archive, dir, true, quiet)
+	restored, err := backup.Restore(t.Context(), streams, dir, true, quiet)
 	if err != nil || restored.Epoch == log.Epoch() {
 		t.Fatalf("%+v, %v", restored, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/backup"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func quiet(backup.Progress) {}
 
 // system is a log with a few records, and its archive.
-func system(t *testing.T) (*eventstore.Log, *eventstore.Archive) {
+func system(t *testing.T) (*eventstore.Log, *archive.Archive) {
 	t.Helper()
 	conn := logkit.Conn(t)
 	log := logkit.Open(t, conn)
@@ -32,42 +33,42 @@ func system(t *testing.T) (*eventstore.Log, *eventstore.Archive) {
 			t.Fatal(err)
 		}
 	}
-	archive, err := eventstore.NewArchive(conn)
+	streams, err := archive.New(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return log, archive
+	return log, streams
 }
 
 func TestBackupAndRestore(t *testing.T) {
 	t.Parallel()
-	log, archive := system(t)
+	log, streams := system(t)
 	dir := filepath.Join(t.TempDir(), "backup")
 	// An interrupted one leaves no manifest, and is begun anew.
 	ctx, cancel := context.WithCancel(t.Context())
-	if _, err := backup.Save(ctx, archive, dir, func(backup.Progress) { cancel() }); !errors.Is(err, context.Canceled) {
+	if _, err := backup.Save(ctx, streams, dir, func(backup.Progress) { cancel() }); !errors.Is(err, context.Canceled) {
 		t.Errorf("Save: %v", err)
 	}
 	if _, err := backup.Load(dir); !errors.Is(err, backup.ErrNoBackup) {
 		t.Errorf("Load: %v", err)
 	}
-	manifest, err := backup.Save(t.Context(), archive, dir, quiet)
+	manifest, err := backup.Save(t.Context(), streams, dir, quiet)
 	if err != nil || len(manifest.Streams) != 2 || manifest.Streams[0].Messages != 50 || manifest.Streams[0].Epoch != log.Epoch() {
 		t.Fatalf("%+v, %v", manifest, err)
 	}
-	if _, err := backup.Save(t.Context(), archive, dir, quiet); !errors.Is(err, backup.ErrExists) {
+	if _, err := backup.Save(t.Context(), streams, dir, quiet); !errors.Is(err, backup.ErrExists) {
 		t.Errorf("saved over a backup: %v", err)
 	}
 	loaded, err := backup.Load(dir)
 	if err := errors.Join(err, backup.Check(dir, loaded)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := backup.Restore(t.Context(), archive, dir, false, quiet); !errors.Is(err, eventstore.ErrStreamExists) {
+	if _, err := backup.Restore(t.Context(), streams, dir, false, quiet); !errors.Is(err, archive.ErrStreamExists) {
 		t.Errorf("restored over a stream: %v", err)
 	}
 	before := log.Epoch()
 	for range 2 {
-		restored, err := backup.Restore(t.Context(), archive, dir, true, quiet)
+		restored, err := backup.Restore(t.Context(), streams, dir, true, quiet)
 		if err != nil || restored.PreviousEpoch != before || restored.Epoch == before {
 			t.Fatalf("%+v, %v", restored, err)
 		}
@@ -88,21 +89,21 @@ func TestRestoreOverStreamsThatWereRecreated(t *testing.T) {
 	if _, err := log.Append(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	archive, err := eventstore.NewArchive(conn)
+	streams, err := archive.New(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(t.TempDir(), "backup")
-	if _, err := backup.Save(t.Context(), archive, dir, quiet); err != nil {
+	if _, err := backup.Save(t.Context(), streams, dir, quiet); err != nil {
 		t.Fatal(err)
 	}
 	for _, stream := range archive.Streams() {
-		if err := archive.Remove(t.Context(), stream); err != nil {
+		if err := streams.Remove(t.Context(), stream); err != nil {
 			t.Fatal(err)
 		}
 	}
 	again := logkit.Open(t, conn) // makes them
-	if _, err := backup.Restore(t.Context(), archive, dir, false, quiet); err != nil {
+	if _, err := backup.Restore(t.Context(), streams, dir, false, quiet); err != nil {
 		t.Fatal(err)
 	}
 	if state, err := again.State(t.Context()); err != nil || state.LastSequence != 1 {
@@ -112,9 +113,9 @@ func TestRestoreOverStreamsThatWereRecreated(t *testing.T) {
 
 func TestRestoreOfADamagedBackup(t *testing.T) {
 	t.Parallel()
-	log, archive := system(t)
+	log, streams := system(t)
 	dir := t.TempDir()
-	manifest, err := backup.Save(t.Context(), archive, dir, quiet)
+	manifest, err := backup.Save(t.Context(), streams, dir, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestRestoreOfADamagedBackup(t *testing.T) {
 	if err := os.WriteFile(path, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := backup.Restore(t.Context(), archive, dir, true, quiet); !errors.Is(err, backup.ErrCorrupt) {
+	if _, err := backup.Restore(t.Context(), streams, dir, true, quiet); !errors.Is(err, backup.ErrCorrupt) {
 		t.Errorf("restored what is damaged: %v", err)
 	}
 	if state, err := log.State(t.Context()); err != nil || state.LastSequence != 50 {

@@ -2,7 +2,7 @@
 // from it.
 //
 // Data comes from the NATS server as snapshots in its own format
-// (eventstore.Archive), one folder a stream, which the `nats` CLI reads and writes
+// (archive.Archive), one folder a stream, which the `nats` CLI reads and writes
 // too; beside them stands a manifest with the checksum of each file:
 //
 //	DIR/manifest.json

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 )
 
 // Notes are the notes on erased jobs in the manifests of backups.
@@ -21,7 +21,7 @@ func (Notes) Noted(dir, jobID string) (bool, error) {
 
 // Note writes into the manifest of the folder that the job was erased. A repeat
 // changes nothing.
-func (Notes) Note(dir string, erasure eventstore.Erasure) error {
+func (Notes) Note(dir string, erasure audit.Erasure) error {
 	manifest, err := Load(dir)
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ type Stream struct {
 	Messages      uint64 `json:"messages"`
 	FirstSequence uint64 `json:"firstSequence"`
 	LastSequence  uint64 `json:"lastSequence"`
-	// SHA256 is the checksum of the messages (eventstore.Sum); empty where they changed
+	// SHA256 is the checksum of the messages (archive.Sum); empty where they changed
 	// while they were saved, and in backups from before there was one.
 	SHA256 string `json:"sha256,omitempty"`
 	Files  []File `json:"files"`

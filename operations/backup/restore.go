@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 )
 
 // Restored is what a restore made.
@@ -52,20 +52,20 @@ type Options struct {
 }
 
 // Restore is [RestoreWith] without a preparation.
-func Restore(ctx context.Context, archive *eventstore.Archive, dir string, replace bool, report func(Progress)) (Restored, error) {
-	return RestoreWith(ctx, archive, dir, Options{Replace: replace, Report: report})
+func Restore(ctx context.Context, streams *archive.Archive, dir string, replace bool, report func(Progress)) (Restored, error) {
+	return RestoreWith(ctx, streams, dir, Options{Replace: replace, Report: report})
 }
 
 // RestoreWith restores the streams of a backup, the log in a new epoch. It looks at
 // every checksum and at the server before it changes anything: it returns [ErrCorrupt]
-// for a backup that is not whole, eventstore.ErrStreamExists when a stream is there,
-// unless it is told to replace it, and eventstore.ErrNoRoom when the server cannot hold
+// for a backup that is not whole, archive.ErrStreamExists when a stream is there,
+// unless it is told to replace it, and archive.ErrNoRoom when the server cannot hold
 // the restored stream beside the one that is there.
 //
 // A stream carries the mark of one that is being restored until all of them are there,
 // with the count and the checksum that the manifest has. An interrupted restore can be
 // repeated; with the same Epoch also one that was interrupted after its last step. The record of erasures is made where it is missing, and never replaced.
-func RestoreWith(ctx context.Context, archive *eventstore.Archive, dir string, options Options) (Restored, error) {
+func RestoreWith(ctx context.Context, streams *archive.Archive, dir string, options Options) (Restored, error) {
 	if options.Report == nil {
 		options.Report = func(Progress) {}
 	}
@@ -81,11 +81,11 @@ func RestoreWith(ctx context.Context, archive *eventstore.Archive, dir string, o
 	if len(manifest.Streams) == 0 {
 		return restored, fmt.Errorf("%w: it has no stream", ErrCorrupt)
 	}
-	coming := Coming{Epoch: cmp.Or(options.Epoch, eventstore.NewEpoch()), Manifest: manifest}
+	coming := Coming{Epoch: cmp.Or(options.Epoch, archive.NewEpoch()), Manifest: manifest}
 	restored.Epoch, restored.PreviousEpoch = coming.Epoch, coming.Events().Epoch
-	r := &restorer{archive: archive, dir: dir, options: options}
+	r := &restorer{archive: streams, dir: dir, options: options}
 	// The events are completed last.
-	whole, err := archive.Completed(ctx, coming.Events().Name, coming.Epoch)
+	whole, err := streams.Completed(ctx, coming.Events().Name, coming.Epoch)
 	if err != nil {
 		return Restored{}, err
 	}
@@ -117,7 +117,7 @@ func prepare(ctx context.Context, options Options, coming Coming) error {
 
 // restorer restores the streams of one backup.
 type restorer struct {
-	archive *eventstore.Archive
+	archive *archive.Archive
 	dir     string
 	options Options
 	streams []part
@@ -126,7 +126,7 @@ type restorer struct {
 // part is one stream of the log that is to be restored.
 type part struct {
 	Stream
-	snapshot eventstore.Snapshot
+	snapshot archive.Snapshot
 	there    bool // a stream with a past stands in its place
 	beside   bool // it was restored beside that
 }
@@ -153,7 +153,7 @@ func (r *restorer) look(ctx context.Context, coming Coming) error {
 		}
 		p := part{Stream: stream, snapshot: snapshot, there: !vacant}
 		if p.there && !r.options.Replace {
-			return fmt.Errorf("restore stream %s: %w", stream.Name, eventstore.ErrStreamExists)
+			return fmt.Errorf("restore stream %s: %w", stream.Name, archive.ErrStreamExists)
 		}
 		r.streams = append(r.streams, p)
 	}
@@ -164,7 +164,7 @@ func (r *restorer) look(ctx context.Context, coming Coming) error {
 func (r *restorer) try(ctx context.Context) error {
 	for i := range r.streams {
 		p := &r.streams[i]
-		if !p.there || r.options.InPlace || !eventstore.CanBeside(p.Files[1].Path) {
+		if !p.there || r.options.InPlace || !archive.CanBeside(p.Files[1].Path) {
 			if err := r.archive.Probe(ctx, p.snapshot); err != nil {
 				return err
 			}
@@ -173,7 +173,7 @@ func (r *restorer) try(ctx context.Context) error {
 		p.beside = true
 		err := r.send(ctx, *p, "restore "+p.Name+" beside the one that is there", r.archive.RestoreBeside)
 		if err == nil {
-			err = r.compare(ctx, eventstore.Beside(p.Name), *p)
+			err = r.compare(ctx, archive.Beside(p.Name), *p)
 		}
 		if err != nil {
 			return err
@@ -233,8 +233,8 @@ func (r *restorer) clean(ctx context.Context) {
 			time.Sleep(cleanPause) // nothing says when the server is done with the request
 		}
 		for _, p := range r.streams {
-			if there, err := r.archive.Exists(ctx, eventstore.Beside(p.Name)); p.beside && (there || err != nil) {
-				_ = r.archive.Remove(ctx, eventstore.Beside(p.Name))
+			if there, err := r.archive.Exists(ctx, archive.Beside(p.Name)); p.beside && (there || err != nil) {
+				_ = r.archive.Remove(ctx, archive.Beside(p.Name))
 			}
 		}
 	}
@@ -242,7 +242,7 @@ func (r *restorer) clean(ctx context.Context) {
 
 // compare compares what can be read from a restored stream with the manifest.
 func (r *restorer) compare(ctx context.Context, name string, p part) error {
-	sum, err := r.archive.Sum(ctx, name, 0, func(soFar eventstore.Sum) error {
+	sum, err := r.archive.Sum(ctx, name, 0, func(soFar archive.Sum) error {
 		r.options.Report(Progress{Step: "compare " + p.Name, Done: soFar.Read, Total: p.Messages})
 		return ctx.Err()
 	})
@@ -250,7 +250,7 @@ func (r *restorer) compare(ctx context.Context, name string, p part) error {
 		return err
 	}
 	if sum.Read != p.Messages || p.SHA256 != "" && sum.SHA256 != p.SHA256 {
-		return fmt.Errorf("restore stream %s: %w: %d of %d messages can be read, or they differ from those that were saved", p.Name, eventstore.ErrDamaged, sum.Read, p.Messages)
+		return fmt.Errorf("restore stream %s: %w: %d of %d messages can be read, or they differ from those that were saved", p.Name, archive.ErrDamaged, sum.Read, p.Messages)
 	}
 	return nil
 }
@@ -280,7 +280,7 @@ func (r *restorer) audit(ctx context.Context, manifest Manifest) error {
 }
 
 // send gives the server the data of a stream's snapshot.
-func (r *restorer) send(ctx context.Context, p part, step string, restore func(context.Context, eventstore.Snapshot, io.ReadSeeker, func(int64)) error) error {
+func (r *restorer) send(ctx context.Context, p part, step string, restore func(context.Context, archive.Snapshot, io.ReadSeeker, func(int64)) error) error {
 	data, err := os.Open(filepath.Join(r.dir, p.Files[1].Path))
 	if err != nil {
 		return fmt.Errorf("open the snapshot of %s: %w", p.Name, err)
@@ -291,8 +291,8 @@ func (r *restorer) send(ctx context.Context, p part, step string, restore func(c
 }
 
 // describe reads the description of a stream's snapshot.
-func describe(dir string, stream Stream) (eventstore.Snapshot, error) {
-	var snapshot eventstore.Snapshot
+func describe(dir string, stream Stream) (archive.Snapshot, error) {
+	var snapshot archive.Snapshot
 	if len(stream.Files) != 2 {
 		return snapshot, fmt.Errorf("%w: stream %s has %d files, want 2", ErrCorrupt, stream.Name, len(stream.Files))
 	}

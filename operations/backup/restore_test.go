@@ -12,6 +12,9 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/lease"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/backup"
@@ -21,9 +24,9 @@ import (
 // the log, and a repeat completes it.
 func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 	t.Parallel()
-	_, archive := system(t)
+	_, streams := system(t)
 	dir := filepath.Join(t.TempDir(), "backup")
-	if _, err := backup.Save(t.Context(), archive, dir, quiet); err != nil {
+	if _, err := backup.Save(t.Context(), streams, dir, quiet); err != nil {
 		t.Fatal(err)
 	}
 	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
@@ -40,11 +43,11 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 		return conn
 	}
 	watching := connect()
-	list, err := eventstore.NewOperations(watching)
+	list, err := lease.New(watching)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, held, err := list.Begin(t.Context(), eventstore.Operation{Target: eventstore.WholeLog, Kind: "restore"})
+	ctx, held, err := list.Begin(t.Context(), lease.Operation{Target: lease.WholeLog, Kind: "restore"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +55,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 	cfg.OpenTimeout = time.Second
 	for _, step := range []string{"restore NOVEL_EVENTS", "compare NOVEL_EVENTS", "restore NOVEL_DEADLETTER"} {
 		dying := connect()
-		fresh, err := eventstore.NewArchive(dying)
+		fresh, err := archive.New(dying)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,7 +78,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 		}
 		cancel()
 	}
-	again, err := eventstore.NewArchive(watching)
+	again, err := archive.New(watching)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +94,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 	if err != nil || log.Epoch() != restored.Epoch {
 		t.Fatalf("epoch %q, want %q: %v", log.Epoch(), restored.Epoch, err)
 	}
-	if count, err := log.CountJob(t.Context(), "job"); err != nil || count != 50 {
+	if count, err := maintain.Of(log).CountJob(t.Context(), "job"); err != nil || count != 50 {
 		t.Errorf("%d events, %v", count, err)
 	}
 }
@@ -99,7 +102,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 // What a restore cannot make whole does not take the place of the log.
 func TestRestoreKeepsTheLogThatIsThere(t *testing.T) {
 	t.Parallel()
-	log, archive := system(t)
+	log, streams := system(t)
 	before := log.Epoch()
 	whole := func(what string) {
 		t.Helper()
@@ -107,17 +110,17 @@ func TestRestoreKeepsTheLogThatIsThere(t *testing.T) {
 		if err != nil || state.Epoch != before || state.LastSequence != 50 {
 			t.Errorf("%s: the log is %+v, %v", what, state, err)
 		}
-		if there, err := archive.Exists(t.Context(), eventstore.Beside("NOVEL_EVENTS")); there || err != nil {
+		if there, err := streams.Exists(t.Context(), archive.Beside("NOVEL_EVENTS")); there || err != nil {
 			t.Errorf("%s: a stream is left beside the log: %v, %v", what, there, err)
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "backup")
-	if _, err := backup.Save(t.Context(), archive, dir, quiet); err != nil {
+	if _, err := backup.Save(t.Context(), streams, dir, quiet); err != nil {
 		t.Fatal(err)
 	}
 	for _, step := range []string{"restore NOVEL_EVENTS beside the one that is there", "compare NOVEL_EVENTS"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err := backup.Restore(ctx, archive, dir, true, func(p backup.Progress) {
+		_, err := backup.Restore(ctx, streams, dir, true, func(p backup.Progress) {
 			if p.Step == step {
 				cancel()
 			}
@@ -131,32 +134,32 @@ func TestRestoreKeepsTheLogThatIsThere(t *testing.T) {
 	change(t, dir, func(manifest map[string]any) {
 		manifest["streams"].([]any)[0].(map[string]any)["sha256"] = "0000"
 	})
-	if _, err := backup.Restore(t.Context(), archive, dir, true, quiet); !errors.Is(err, eventstore.ErrDamaged) {
+	if _, err := backup.Restore(t.Context(), streams, dir, true, quiet); !errors.Is(err, archive.ErrDamaged) {
 		t.Errorf("other messages than those of the manifest: %v", err)
 	}
 	whole("other messages")
 	for _, inPlace := range []bool{false, true} {
 		refused := filepath.Join(t.TempDir(), "backup")
-		if _, err := backup.Save(t.Context(), archive, refused, quiet); err != nil {
+		if _, err := backup.Save(t.Context(), streams, refused, quiet); err != nil {
 			t.Fatal(err)
 		}
 		changeConfig(t, refused, "num_replicas", 3) // which a single server does not have
-		if _, err := backup.RestoreWith(t.Context(), archive, refused, backup.Options{Replace: true, InPlace: inPlace}); err == nil {
+		if _, err := backup.RestoreWith(t.Context(), streams, refused, backup.Options{Replace: true, InPlace: inPlace}); err == nil {
 			t.Error("three replicas on one server")
 		}
 		whole("replicas")
 		changeConfig(t, refused, "num_replicas", 1)
 		changeConfig(t, refused, "max_bytes", int64(1)<<60)
-		if _, err := backup.RestoreWith(t.Context(), archive, refused, backup.Options{Replace: true, InPlace: inPlace}); err == nil || !inPlace && !errors.Is(err, eventstore.ErrNoRoom) {
+		if _, err := backup.RestoreWith(t.Context(), streams, refused, backup.Options{Replace: true, InPlace: inPlace}); err == nil || !inPlace && !errors.Is(err, archive.ErrNoRoom) {
 			t.Errorf("more than the server has: %v", err)
 		}
 		whole("room")
 	}
 	inPlace := filepath.Join(t.TempDir(), "backup")
-	if _, err := backup.Save(t.Context(), archive, inPlace, quiet); err != nil {
+	if _, err := backup.Save(t.Context(), streams, inPlace, quiet); err != nil {
 		t.Fatal(err)
 	}
-	if restored, err := backup.RestoreWith(t.Context(), archive, inPlace, backup.Options{Replace: true, InPlace: true}); err != nil || restored.Epoch == before {
+	if restored, err := backup.RestoreWith(t.Context(), streams, inPlace, backup.Options{Replace: true, InPlace: true}); err != nil || restored.Epoch == before {
 		t.Errorf("in place: %+v, %v", restored, err)
 	}
 }
@@ -213,14 +216,14 @@ func changeConfig(t *testing.T, dir, name string, value any) {
 // repeat with the same epoch, which leaves alone what was stored meanwhile.
 func TestRestoreRepeatedAtItsEnd(t *testing.T) {
 	t.Parallel()
-	_, archive := system(t)
+	_, streams := system(t)
 	dir := filepath.Join(t.TempDir(), "backup")
-	saved, err := backup.Save(t.Context(), archive, dir, quiet)
+	saved, err := backup.Save(t.Context(), streams, dir, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
 	conn, fresh := emptyServer(t)
-	options := backup.Options{Epoch: eventstore.NewEpoch()}
+	options := backup.Options{Epoch: archive.NewEpoch()}
 	// As a restore leaves it that ends before its last step: events with the mark, and
 	// the rest without.
 	for _, stream := range saved.Streams {
@@ -254,19 +257,19 @@ func TestRestoreRepeatedAtItsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		for job, want := range map[string]uint64{"job": 50, "later": map[string]uint64{"before its last step": 1, "after its last step": 2}[state]} {
-			if count, err := log.CountJob(t.Context(), job); err != nil || count != want {
+			if count, err := maintain.Of(log).CountJob(t.Context(), job); err != nil || count != want {
 				t.Errorf("%s: %s has %d events, %v, want %d", state, job, count, err, want)
 			}
 		}
 	}
 	options.Epoch = ""
-	if _, err := backup.RestoreWith(t.Context(), fresh, dir, options); !errors.Is(err, eventstore.ErrStreamExists) {
+	if _, err := backup.RestoreWith(t.Context(), fresh, dir, options); !errors.Is(err, archive.ErrStreamExists) {
 		t.Errorf("another restore over the log: %v", err)
 	}
 }
 
 // emptyServer returns a connection to a server that has no log.
-func emptyServer(t *testing.T) (*nats.Conn, *eventstore.Archive) {
+func emptyServer(t *testing.T) (*nats.Conn, *archive.Archive) {
 	t.Helper()
 	server, err := natsserver.Start(natsserver.Config{StoreDir: t.TempDir()})
 	if err != nil {
@@ -278,21 +281,21 @@ func emptyServer(t *testing.T) (*nats.Conn, *eventstore.Archive) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	archive, err := eventstore.NewArchive(conn)
+	streams, err := archive.New(conn)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return conn, archive
+	return conn, streams
 }
 
 // snapshotOf opens what a backup has of a stream.
-func snapshotOf(t *testing.T, dir string, stream backup.Stream) (eventstore.Snapshot, *os.File) {
+func snapshotOf(t *testing.T, dir string, stream backup.Stream) (archive.Snapshot, *os.File) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(dir, stream.Files[0].Path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var snapshot eventstore.Snapshot
+	var snapshot archive.Snapshot
 	if err := json.Unmarshal(text, &snapshot); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
 )
 
 // snapshotFile is what the `nats` CLI calls the description of a snapshot.
@@ -26,16 +27,16 @@ type Progress struct {
 // Save writes a backup into the folder, which it makes. It returns [ErrExists]
 // when the folder has one. Events go on meanwhile; those after the backup began
 // are not in it.
-func Save(ctx context.Context, archive *eventstore.Archive, dir string, report func(Progress)) (Manifest, error) {
+func Save(ctx context.Context, streams *archive.Archive, dir string, report func(Progress)) (Manifest, error) {
 	if _, err := os.Stat(filepath.Join(dir, manifestFile)); err == nil {
 		return Manifest{}, fmt.Errorf("%w: %s", ErrExists, dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Manifest{}, fmt.Errorf("make the folder of the backup: %w", err)
 	}
-	manifest := Manifest{Version: manifestVersion, CreatedAt: time.Now().UTC(), ServerVersion: archive.ServerVersion()}
+	manifest := Manifest{Version: manifestVersion, CreatedAt: time.Now().UTC(), ServerVersion: streams.ServerVersion()}
 	for i, name := range archive.Streams() {
-		stream, err := saveStream(ctx, archive, dir, name, report)
+		stream, err := saveStream(ctx, streams, dir, name, report)
 		if errors.Is(err, eventstore.ErrNoStream) && i > 0 {
 			continue // Dead letters may not be there; events have to.
 		}
@@ -51,16 +52,16 @@ func Save(ctx context.Context, archive *eventstore.Archive, dir string, report f
 	return manifest, nil
 }
 
-func saveStream(ctx context.Context, archive *eventstore.Archive, dir, name string, report func(Progress)) (Stream, error) {
+func saveStream(ctx context.Context, streams *archive.Archive, dir, name string, report func(Progress)) (Stream, error) {
 	folder := filepath.Join(dir, name)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return Stream{}, fmt.Errorf("make the folder of stream %s: %w", name, err)
 	}
-	var snapshot eventstore.Snapshot
-	data := archive.DataFile()
+	var snapshot archive.Snapshot
+	data := streams.DataFile()
 	err := writeFile(filepath.Join(folder, data), func(w io.Writer) (err error) {
 		buffered := bufio.NewWriterSize(w, 1<<20)
-		snapshot, err = archive.Save(ctx, name, buffered, func(written int64) {
+		snapshot, err = streams.Save(ctx, name, buffered, func(written int64) {
 			report(Progress{Step: "save " + name, Done: uint64(written)})
 		})
 		return errors.Join(err, buffered.Flush())
@@ -79,7 +80,7 @@ func saveStream(ctx context.Context, archive *eventstore.Archive, dir, name stri
 	stream := Stream{
 		Name: name, Epoch: epoch, Messages: state.Messages, FirstSequence: state.First, LastSequence: state.Last,
 	}
-	if err := addUp(ctx, archive, &stream, report); err != nil {
+	if err := addUp(ctx, streams, &stream, report); err != nil {
 		return Stream{}, err
 	}
 	for _, file := range []string{snapshotFile, data} {
@@ -93,10 +94,10 @@ func saveStream(ctx context.Context, archive *eventstore.Archive, dir, name stri
 }
 
 // addUp compares what can be read from a stream with what the stream says that it has,
-// which the snapshot repeats, and notes the checksum. It returns eventstore.ErrDamaged
+// which the snapshot repeats, and notes the checksum. It returns archive.ErrDamaged
 // for messages that are missing.
-func addUp(ctx context.Context, archive *eventstore.Archive, stream *Stream, report func(Progress)) error {
-	sum, err := archive.Sum(ctx, stream.Name, stream.LastSequence, func(soFar eventstore.Sum) error {
+func addUp(ctx context.Context, streams *archive.Archive, stream *Stream, report func(Progress)) error {
+	sum, err := streams.Sum(ctx, stream.Name, stream.LastSequence, func(soFar archive.Sum) error {
 		report(Progress{Step: "compare " + stream.Name, Done: soFar.Read, Total: stream.Messages})
 		return ctx.Err()
 	})

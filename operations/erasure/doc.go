@@ -3,7 +3,7 @@
 //
 // It works on the log, its dead letters, the read models in MongoDB and the
 // manifests of backups, and keeps a record of who had what removed, when and why
-// (eventstore.Audit). The workers' collection novel_jobs is not the service's: it is
+// (audit.Trail). The workers' collection novel_jobs is not the service's: it is
 // counted and never written.
 //
 // # The order

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -41,10 +42,10 @@ type Log interface {
 	RemoveDeadLetters(ctx context.Context, sequences []uint64) error
 }
 
-// Audit is the record of erasures; eventstore.Audit is one.
+// Audit is the record of erasures; audit.Trail is one.
 type Audit interface {
-	Note(ctx context.Context, erasure eventstore.Erasure) (uint64, error)
-	Of(ctx context.Context, jobID string) ([]eventstore.Erasure, error)
+	Note(ctx context.Context, erasure audit.Erasure) (uint64, error)
+	Of(ctx context.Context, jobID string) ([]audit.Erasure, error)
 }
 
 // Models are the read models; projections.Store has them.
@@ -58,7 +59,7 @@ type Models interface {
 type Manifests interface {
 	// Noted reports whether the folder's manifest has a note on the job.
 	Noted(dir, jobID string) (bool, error)
-	Note(dir string, erasure eventstore.Erasure) error
+	Note(dir string, erasure audit.Erasure) error
 }
 
 // DefaultOverwriteAtMost is a [Config.OverwriteAtMost] that takes a minute at most where
@@ -107,15 +108,15 @@ type Result struct {
 	JobID string `json:"jobId"`
 	// Done are the erasures that this call finished, one that was interrupted before
 	// first; none when nothing was left.
-	Done []eventstore.Erasure `json:"done"`
+	Done []audit.Erasure `json:"done"`
 	// Found is what there is: in a dry run only.
-	Found *eventstore.Removed `json:"found,omitempty"`
+	Found *audit.Removed `json:"found,omitempty"`
 	// Purge says, in a dry run, that there is too much to overwrite it on disk.
 	Purge bool `json:"purge,omitempty"`
 	// Interrupted says, in a dry run, that an erasure of the job waits to be finished.
 	Interrupted bool `json:"interrupted,omitempty"`
 	// Before is when the job was last erased, if it was and nothing was left.
-	Before *eventstore.Erasure `json:"before,omitempty"`
+	Before *audit.Erasure `json:"before,omitempty"`
 	// Aggregates counts the workers' own documents in novel_jobs, which stay.
 	Aggregates uint64 `json:"workersDocuments"`
 	// Mentions are dead letters that cannot be read and hold the job's name: for
@@ -129,7 +130,7 @@ type Result struct {
 // found is what there is of a job, up to where.
 type found struct {
 	through    messaging.Position
-	removed    eventstore.Removed
+	removed    audit.Removed
 	aggregates uint64
 	mentions   []uint64
 	rebuilding bool
@@ -155,13 +156,13 @@ func (e *Eraser) Plan(ctx context.Context, request Request) (Result, error) {
 
 func (e *Eraser) result(request Request, there found) Result {
 	return Result{
-		JobID: request.JobID, Done: []eventstore.Erasure{}, Aggregates: there.aggregates,
+		JobID: request.JobID, Done: []audit.Erasure{}, Aggregates: there.aggregates,
 		Mentions: there.mentions, Rebuilding: there.rebuilding,
 	}
 }
 
 // judge says what it means that there is nothing.
-func (e *Eraser) judge(result *Result, there found, notes []eventstore.Erasure) error {
+func (e *Eraser) judge(result *Result, there found, notes []audit.Erasure) error {
 	switch {
 	case there.any():
 		return nil
@@ -177,13 +178,13 @@ func (e *Eraser) judge(result *Result, there found, notes []eventstore.Erasure) 
 func (e *Eraser) Erase(ctx context.Context, request Request) (Result, error) {
 	there, notes, err := e.look(ctx, request)
 	if err != nil {
-		return Result{JobID: request.JobID, Done: []eventstore.Erasure{}}, err
+		return Result{JobID: request.JobID, Done: []audit.Erasure{}}, err
 	}
-	var done []eventstore.Erasure
+	var done []audit.Erasure
 	for _, begun := range unfinished(notes) {
 		finished, err := e.Finish(ctx, begun, nil)
 		if err != nil {
-			return Result{JobID: request.JobID, Done: []eventstore.Erasure{}}, err
+			return Result{JobID: request.JobID, Done: []audit.Erasure{}}, err
 		}
 		done = append(done, finished)
 	}
@@ -200,8 +201,8 @@ func (e *Eraser) Erase(ctx context.Context, request Request) (Result, error) {
 		}
 		return result, e.judge(&result, there, notes)
 	}
-	begun := eventstore.Erasure{
-		ID: rand.Text(), Stage: eventstore.StageBegun, At: time.Now().UTC(),
+	begun := audit.Erasure{
+		ID: rand.Text(), Stage: audit.StageBegun, At: time.Now().UTC(),
 		JobID: request.JobID, By: request.By, Reason: request.Reason,
 		Epoch: there.through.Epoch, Through: there.through.Sequence, Removed: there.removed,
 		Purged: e.purges(request, there.removed),
@@ -217,12 +218,12 @@ func (e *Eraser) Erase(ctx context.Context, request Request) (Result, error) {
 }
 
 // purges reports whether what was found is removed without overwriting it on disk.
-func (e *Eraser) purges(request Request, found eventstore.Removed) bool {
+func (e *Eraser) purges(request Request, found audit.Removed) bool {
 	return !request.Overwrite && max(found.Events, found.Letters) > e.cfg.OverwriteAtMost
 }
 
 // look finds what there is of the job, and what was noted about it.
-func (e *Eraser) look(ctx context.Context, request Request) (found, []eventstore.Erasure, error) {
+func (e *Eraser) look(ctx context.Context, request Request) (found, []audit.Erasure, error) {
 	there := found{}
 	if err := eventstore.ValidateJobID(request.JobID); err != nil {
 		return there, nil, err
@@ -271,7 +272,7 @@ func (e *Eraser) lookAtModels(ctx context.Context, jobID string, there *found) e
 }
 
 // Unfinished returns the jobs whose erasure has begun and is not done.
-func Unfinished(notes []eventstore.Erasure) []string {
+func Unfinished(notes []audit.Erasure) []string {
 	var jobs []string
 	for _, begun := range unfinished(notes) {
 		if !slices.Contains(jobs, begun.JobID) {
@@ -282,11 +283,11 @@ func Unfinished(notes []eventstore.Erasure) []string {
 }
 
 // unfinished returns the erasures that have begun and are not done.
-func unfinished(notes []eventstore.Erasure) []eventstore.Erasure {
-	var open []eventstore.Erasure
+func unfinished(notes []audit.Erasure) []audit.Erasure {
+	var open []audit.Erasure
 	for _, note := range notes {
-		open = slices.DeleteFunc(open, func(begun eventstore.Erasure) bool { return begun.ID == note.ID })
-		if note.Stage == eventstore.StageBegun {
+		open = slices.DeleteFunc(open, func(begun audit.Erasure) bool { return begun.ID == note.ID })
+		if note.Stage == audit.StageBegun {
 			open = append(open, note)
 		}
 	}

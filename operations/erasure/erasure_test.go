@@ -13,6 +13,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/erasure"
@@ -49,7 +51,7 @@ func TestErase(t *testing.T) {
 	s := setup(t)
 	dir := s.fill()
 	eraser := erasure.New(s.config())
-	want := eventstore.Removed{Events: 20, Letters: 1, Documents: 24, Heads: 1}
+	want := audit.Removed{Events: 20, Letters: 1, Documents: 24, Heads: 1}
 
 	plan, err := eraser.Plan(t.Context(), request(dir))
 	if err != nil || plan.Found == nil || *plan.Found != want || plan.Aggregates != 1 || !slices.Equal(plan.Mentions, []uint64{2}) || !plan.Rebuilding {
@@ -58,7 +60,7 @@ func TestErase(t *testing.T) {
 	if count, err := s.log.CountJob(t.Context(), job); err != nil || count != 20 {
 		t.Fatalf("a plan leaves %d records, %v", count, err)
 	}
-	if notes, err := s.log.Audit().Of(t.Context(), job); err != nil || len(notes) != 0 {
+	if notes, err := audit.Beside(s.log.Client()).Of(t.Context(), job); err != nil || len(notes) != 0 {
 		t.Fatalf("a plan notes %v, %v", notes, err)
 	}
 
@@ -67,8 +69,8 @@ func TestErase(t *testing.T) {
 		t.Fatalf("result %+v, %v", result, err)
 	}
 	s.gone(20)
-	notes, err := s.log.Audit().Of(t.Context(), job)
-	if err != nil || len(notes) != 2 || notes[0].Stage != eventstore.StageBegun || notes[1].Stage != eventstore.StageDone {
+	notes, err := audit.Beside(s.log.Client()).Of(t.Context(), job)
+	if err != nil || len(notes) != 2 || notes[0].Stage != audit.StageBegun || notes[1].Stage != audit.StageDone {
 		t.Fatalf("notes %+v, %v", notes, err)
 	}
 	if n := notes[1]; n.By != "operator" || n.Reason != "request 17" || n.Removed != want || n.ID != notes[0].ID || n.Through != 40 || !slices.Equal(n.Backups, []string{dir}) {
@@ -83,7 +85,7 @@ func TestErase(t *testing.T) {
 	if err != nil || len(again.Done) != 0 || again.Before == nil || again.Before.ID != notes[0].ID {
 		t.Errorf("again: %+v, %v", again, err)
 	}
-	if notes, err = s.log.Audit().Of(t.Context(), job); err != nil || len(notes) != 2 {
+	if notes, err = audit.Beside(s.log.Client()).Of(t.Context(), job); err != nil || len(notes) != 2 {
 		t.Errorf("again notes %+v, %v", notes, err)
 	}
 
@@ -135,7 +137,7 @@ func (f *fuse) burn() error {
 // fusedLog, fusedAudit, fusedModels and fusedNotes die before or after each of their
 // changes.
 type fusedLog struct {
-	*eventstore.Log
+	*maintain.Log
 	*fuse
 }
 
@@ -177,15 +179,15 @@ func (l fusedLog) EraseDeadLetter(ctx context.Context, sequence uint64) error {
 }
 
 type fusedAudit struct {
-	*eventstore.Audit
+	*audit.Trail
 	*fuse
 }
 
-func (a fusedAudit) Note(ctx context.Context, erasure eventstore.Erasure) (uint64, error) {
+func (a fusedAudit) Note(ctx context.Context, erasure audit.Erasure) (uint64, error) {
 	if err := a.burn(); err != nil {
 		return 0, err
 	}
-	number, err := a.Audit.Note(ctx, erasure)
+	number, err := a.Trail.Note(ctx, erasure)
 	return number, errors.Join(err, a.burn())
 }
 
@@ -222,7 +224,7 @@ func interruptions(t *testing.T, overwriteAtMost uint64) {
 		fuse := &fuse{left: steps}
 		cfg := s.config()
 		cfg.OverwriteAtMost = overwriteAtMost
-		cfg.Log, cfg.Audit, cfg.Models = fusedLog{s.log, fuse}, fusedAudit{s.log.Audit(), fuse}, fusedModels{s.store, fuse}
+		cfg.Log, cfg.Audit, cfg.Models = fusedLog{s.log, fuse}, fusedAudit{audit.Beside(s.log.Client()), fuse}, fusedModels{s.store, fuse}
 		_, err := erasure.New(cfg).Erase(t.Context(), request(dir))
 		if finished = err == nil; !finished && !errors.Is(err, errInterrupted) {
 			t.Fatalf("after %d steps: %v", steps, err)
@@ -239,8 +241,8 @@ func interruptions(t *testing.T, overwriteAtMost uint64) {
 		if s.gone(20 + 3*steps); t.Failed() {
 			t.Fatalf("after %d steps", steps)
 		}
-		notes, err := s.log.Audit().Of(t.Context(), job)
-		if err != nil || len(notes) == 0 || notes[len(notes)-1].Stage != eventstore.StageDone {
+		notes, err := audit.Beside(s.log.Client()).Of(t.Context(), job)
+		if err != nil || len(notes) == 0 || notes[len(notes)-1].Stage != audit.StageDone {
 			t.Fatalf("after %d steps the notes are %+v, %v", steps, notes, err)
 		}
 		if manifest, err := backup.Load(dir); err != nil || len(manifest.Erased) == 0 {

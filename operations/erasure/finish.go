@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/deadletters"
@@ -26,7 +27,7 @@ const (
 
 // Finish removes what an erasure that was noted as begun is to remove, has it noted
 // in the backups, and notes that it is done. It may be repeated.
-func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups []string) (eventstore.Erasure, error) {
+func (e *Eraser) Finish(ctx context.Context, begun audit.Erasure, backups []string) (audit.Erasure, error) {
 	done, err := e.remove(ctx, begun, backups)
 	if err == nil {
 		err = e.settle(ctx)
@@ -38,7 +39,7 @@ func (e *Eraser) Finish(ctx context.Context, begun eventstore.Erasure, backups [
 }
 
 // conclude looks a last time, and notes that an erasure is done.
-func (e *Eraser) conclude(ctx context.Context, done eventstore.Erasure) (eventstore.Erasure, error) {
+func (e *Eraser) conclude(ctx context.Context, done audit.Erasure) (audit.Erasure, error) {
 	// A projection that began to run meanwhile, as one does after a restore, was not
 	// there to be paused, and may have written what it was handed before.
 	state, err := e.cfg.Log.State(ctx)
@@ -51,18 +52,18 @@ func (e *Eraser) conclude(ctx context.Context, done eventstore.Erasure) (eventst
 	}
 	done.Removed.Documents += late.Events
 	done.Removed.Heads += late.Heads
-	done.Stage, done.At = eventstore.StageDone, time.Now().UTC()
+	done.Stage, done.At = audit.StageDone, time.Now().UTC()
 	done.Number, err = e.cfg.Audit.Note(ctx, done)
 	return done, err
 }
 
 // remove removes what an erasure is to remove, and returns what is to be noted then.
-func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups []string) (eventstore.Erasure, error) {
+func (e *Eraser) remove(ctx context.Context, begun audit.Erasure, backups []string) (audit.Erasure, error) {
 	state, err := e.cfg.Log.State(ctx)
 	if err != nil {
 		return begun, err
 	}
-	var removed eventstore.Removed
+	var removed audit.Removed
 	if state.Epoch == begun.Epoch { // in another, the log has none of it
 		if removed.Events, err = e.eraseEvents(ctx, begun); err != nil {
 			return begun, err
@@ -86,7 +87,7 @@ func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups [
 		}
 	}
 	// What a call that was interrupted has removed was there when it began.
-	done.Removed = eventstore.Removed{
+	done.Removed = audit.Removed{
 		Events: max(begun.Removed.Events, removed.Events), Letters: max(begun.Removed.Letters, removed.Letters),
 		Documents: max(begun.Removed.Documents, removed.Documents), Heads: max(begun.Removed.Heads, removed.Heads),
 	}
@@ -95,7 +96,7 @@ func (e *Eraser) remove(ctx context.Context, begun eventstore.Erasure, backups [
 
 // eraseDocuments removes what the read models have of what is erased, in a log of an
 // epoch: of one that has begun since, nothing is.
-func (e *Eraser) eraseDocuments(ctx context.Context, begun eventstore.Erasure, epoch string) (projections.JobDocuments, error) {
+func (e *Eraser) eraseDocuments(ctx context.Context, begun audit.Erasure, epoch string) (projections.JobDocuments, error) {
 	if e.cfg.Models == nil {
 		return projections.JobDocuments{}, nil
 	}
@@ -119,7 +120,7 @@ var errTurn = errors.New("the turn of the erasure is over")
 //
 // Overwriting many takes long. It goes in turns, between which the projections go on
 // with what other jobs have got; what they write of this one is removed in the end.
-func (e *Eraser) eraseEvents(ctx context.Context, begun eventstore.Erasure) (erased uint64, err error) {
+func (e *Eraser) eraseEvents(ctx context.Context, begun audit.Erasure) (erased uint64, err error) {
 	e.cfg.Report("pause the projections", 0, 0)
 	for {
 		count, done, err := e.eraseTurn(ctx, begun, erased)
@@ -135,7 +136,7 @@ func (e *Eraser) eraseEvents(ctx context.Context, begun eventstore.Erasure) (era
 
 // eraseTurn removes records until all are gone, or the turn is over. before have been
 // removed in earlier turns.
-func (e *Eraser) eraseTurn(ctx context.Context, begun eventstore.Erasure, before uint64) (erased uint64, done bool, err error) {
+func (e *Eraser) eraseTurn(ctx context.Context, begun audit.Erasure, before uint64) (erased uint64, done bool, err error) {
 	pause := pause{log: e.cfg.Log}
 	defer func() { err = errors.Join(err, pause.end(ctx)) }()
 	if err := pause.begin(ctx); err != nil {
@@ -182,7 +183,7 @@ func (e *Eraser) letters(ctx context.Context, jobID string) (named, mentions []u
 	return named, mentions, err
 }
 
-func (e *Eraser) eraseLetters(ctx context.Context, begun eventstore.Erasure) (erased uint64, err error) {
+func (e *Eraser) eraseLetters(ctx context.Context, begun audit.Erasure) (erased uint64, err error) {
 	named, _, err := e.letters(ctx, begun.JobID)
 	if err != nil {
 		return 0, err

@@ -15,7 +15,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
@@ -34,9 +36,9 @@ const (
 // system is a log with its projections running.
 type system struct {
 	t       testing.TB
-	log     *eventstore.Log
+	log     *maintain.Log
 	conn    *nats.Conn
-	archive *eventstore.Archive
+	archive *archive.Archive
 	store   *projections.Store
 	db      *mongo.Database
 	serial  int
@@ -50,9 +52,9 @@ type system struct {
 func setup(t testing.TB) *system {
 	t.Helper()
 	conn := logkit.Conn(t)
-	s := &system{t: t, conn: conn, log: logkit.Open(t, conn), db: mongokit.Database(t), held: make(chan struct{}, 16)}
+	s := &system{t: t, conn: conn, log: maintain.Of(logkit.Open(t, conn)), db: mongokit.Database(t), held: make(chan struct{}, 16)}
 	var err error
-	if s.archive, err = eventstore.NewArchive(conn); err != nil {
+	if s.archive, err = archive.New(conn); err != nil {
 		t.Fatal(err)
 	}
 	if s.store, err = projections.New(s.db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
@@ -189,7 +191,7 @@ func (s *system) count(collection, jobID string) int64 {
 
 // config is of an eraser on the system.
 func (s *system) config() erasure.Config {
-	return erasure.Config{Log: s.log, Audit: s.log.Audit(), Models: s.store, Manifests: backup.Notes{}, OverwriteAtMost: erasure.DefaultOverwriteAtMost}
+	return erasure.Config{Log: s.log, Audit: audit.Beside(s.log.Client()), Models: s.store, Manifests: backup.Notes{}, OverwriteAtMost: erasure.DefaultOverwriteAtMost}
 }
 
 // gone fails the test if anything of the job up to now is left, or anything of the

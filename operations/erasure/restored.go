@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -30,7 +31,7 @@ type Restored struct {
 	CreatedAt time.Time
 	// Noted are the erasures in the manifest of the backup. Of each only the job, who
 	// and why count.
-	Noted []eventstore.Erasure
+	Noted []audit.Erasure
 }
 
 // Prepare notes, before the log is there, that those jobs are to go from it which
@@ -40,12 +41,12 @@ type Restored struct {
 //
 // It returns what it has noted behind what had begun before, in the log that goes or
 // for a restore that was interrupted: once the log is there, that is to be finished too.
-func (e *Eraser) Prepare(ctx context.Context, restored Restored, record []eventstore.Erasure) ([]eventstore.Erasure, error) {
+func (e *Eraser) Prepare(ctx context.Context, restored Restored, record []audit.Erasure) ([]audit.Erasure, error) {
 	begun := unfinished(record)
 	for _, erasure := range due(restored, record) {
 		erasure.Of = cmp.Or(erasure.Of, erasure.ID)
-		erasure.ID, erasure.Stage, erasure.At = rand.Text(), eventstore.StageBegun, time.Now().UTC()
-		erasure.Removed, erasure.Backups = eventstore.Removed{}, nil
+		erasure.ID, erasure.Stage, erasure.At = rand.Text(), audit.StageBegun, time.Now().UTC()
+		erasure.Removed, erasure.Backups = audit.Removed{}, nil
 		erasure.Reason = strings.TrimSuffix(erasure.Reason, again) + again
 		var err error
 		if erasure.Number, err = e.cfg.Audit.Note(ctx, erasure); err != nil {
@@ -64,9 +65,9 @@ func (e *Eraser) Prepare(ctx context.Context, restored Restored, record []events
 // stands there for all that was noted before. For any other backup the erasure counts
 // that they were noted of: taken by itself, their note is of a foreign epoch, and would
 // take all of the job, what is newer than its erasure too.
-func due(restored Restored, record []eventstore.Erasure) []eventstore.Erasure {
-	through := map[string]eventstore.Erasure{}
-	take := func(erasure eventstore.Erasure) {
+func due(restored Restored, record []audit.Erasure) []audit.Erasure {
+	through := map[string]audit.Erasure{}
+	take := func(erasure audit.Erasure) {
 		sequence := restored.Last
 		if erasure.Epoch == restored.PreviousEpoch {
 			sequence = min(sequence, erasure.Through)
@@ -81,9 +82,9 @@ func due(restored Restored, record []eventstore.Erasure) []eventstore.Erasure {
 		take(erasure)
 	}
 	seen, done := map[string]bool{}, map[string]time.Time{}
-	counting := map[string][]eventstore.Erasure{} // by job
+	counting := map[string][]audit.Erasure{} // by job
 	for _, erasure := range record {
-		if erasure.Stage == eventstore.StageDone {
+		if erasure.Stage == audit.StageDone {
 			done[erasure.ID] = erasure.At
 		}
 		if seen[erasure.ID] {
@@ -94,7 +95,7 @@ func due(restored Restored, record []eventstore.Erasure) []eventstore.Erasure {
 		case erasure.Of == "":
 			counting[erasure.JobID] = append(counting[erasure.JobID], erasure)
 		case erasure.Epoch == restored.PreviousEpoch:
-			counting[erasure.JobID] = []eventstore.Erasure{erasure}
+			counting[erasure.JobID] = []audit.Erasure{erasure}
 		}
 	}
 	for _, erasures := range counting {
@@ -105,19 +106,19 @@ func due(restored Restored, record []eventstore.Erasure) []eventstore.Erasure {
 			}
 		}
 	}
-	var all []eventstore.Erasure
+	var all []audit.Erasure
 	for _, erasure := range through {
 		all = append(all, erasure)
 	}
-	slices.SortFunc(all, func(a, b eventstore.Erasure) int { return strings.Compare(a.JobID, b.JobID) })
+	slices.SortFunc(all, func(a, b audit.Erasure) int { return strings.Compare(a.JobID, b.JobID) })
 	return all
 }
 
 // FinishAll is [Eraser.Finish] for several. Without MongoDB it leaves them noted as
 // begun, and returns [ErrNoModels], when projections run on the log: they may have
 // written documents already.
-func (e *Eraser) FinishAll(ctx context.Context, begun []eventstore.Erasure) error {
-	var done []eventstore.Erasure
+func (e *Eraser) FinishAll(ctx context.Context, begun []audit.Erasure) error {
+	var done []audit.Erasure
 	for _, erasure := range begun {
 		removed, err := e.remove(ctx, erasure, nil)
 		if err != nil {

@@ -9,79 +9,79 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/erasure"
 )
 
 // memoryAudit is a record in memory.
-type memoryAudit struct{ notes []eventstore.Erasure }
+type memoryAudit struct{ notes []audit.Erasure }
 
-func (m *memoryAudit) Note(_ context.Context, note eventstore.Erasure) (uint64, error) {
+func (m *memoryAudit) Note(_ context.Context, note audit.Erasure) (uint64, error) {
 	m.notes = append(m.notes, note)
 	return uint64(len(m.notes)), nil
 }
 
-func (m *memoryAudit) Of(context.Context, string) ([]eventstore.Erasure, error) { return m.notes, nil }
+func (m *memoryAudit) Of(context.Context, string) ([]audit.Erasure, error) { return m.notes, nil }
 
 func TestPrepare(t *testing.T) {
 	t.Parallel()
 	made := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	const begun, done = eventstore.StageBegun, eventstore.StageDone
-	note := func(id string, stage eventstore.Stage, epoch string, through uint64, at time.Duration) eventstore.Erasure {
-		return eventstore.Erasure{ID: id, Stage: stage, JobID: "job", By: "me", Reason: "r", Epoch: epoch, Through: through, At: made.Add(at)}
+	const begun, done = audit.StageBegun, audit.StageDone
+	note := func(id string, stage audit.Stage, epoch string, through uint64, at time.Duration) audit.Erasure {
+		return audit.Erasure{ID: id, Stage: stage, JobID: "job", By: "me", Reason: "r", Epoch: epoch, Through: through, At: made.Add(at)}
 	}
-	of := func(id string, note eventstore.Erasure) eventstore.Erasure {
+	of := func(id string, note audit.Erasure) audit.Erasure {
 		note.Of = id
 		return note
 	}
 	for _, test := range []struct {
 		name   string
-		record []eventstore.Erasure
+		record []audit.Erasure
 		noted  bool
 		want   uint64 // the sequence up to which the job goes; 0: it stays
 	}{
 		{name: "nothing was erased"},
-		{name: "after the backup", record: []eventstore.Erasure{note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour)}, want: 70},
-		{name: "after the backup, more than it has", record: []eventstore.Erasure{note("1", done, "old", 170, 24*time.Hour)}, want: 100},
-		{name: "before the backup", record: []eventstore.Erasure{note("1", begun, "old", 70, -25*time.Hour), note("1", done, "old", 70, -24*time.Hour)}},
-		{name: "begun before the backup, and not done", record: []eventstore.Erasure{note("1", begun, "old", 70, -24*time.Hour)}, want: 70},
-		{name: "shortly before the backup, by another clock", record: []eventstore.Erasure{note("1", done, "old", 70, -time.Minute)}, want: 70},
-		{name: "in another epoch", record: []eventstore.Erasure{note("1", done, "other", 7, 24*time.Hour)}, want: 100},
-		{name: "in another epoch, before the backup", record: []eventstore.Erasure{note("1", done, "other", 7, -24*time.Hour)}},
+		{name: "after the backup", record: []audit.Erasure{note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour)}, want: 70},
+		{name: "after the backup, more than it has", record: []audit.Erasure{note("1", done, "old", 170, 24*time.Hour)}, want: 100},
+		{name: "before the backup", record: []audit.Erasure{note("1", begun, "old", 70, -25*time.Hour), note("1", done, "old", 70, -24*time.Hour)}},
+		{name: "begun before the backup, and not done", record: []audit.Erasure{note("1", begun, "old", 70, -24*time.Hour)}, want: 70},
+		{name: "shortly before the backup, by another clock", record: []audit.Erasure{note("1", done, "old", 70, -time.Minute)}, want: 70},
+		{name: "in another epoch", record: []audit.Erasure{note("1", done, "other", 7, 24*time.Hour)}, want: 100},
+		{name: "in another epoch, before the backup", record: []audit.Erasure{note("1", done, "other", 7, -24*time.Hour)}},
 		{
 			name:   "a restore was interrupted",
-			record: []eventstore.Erasure{note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour), of("1", note("2", begun, "never", 70, 25*time.Hour))}, want: 70,
+			record: []audit.Erasure{note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour), of("1", note("2", begun, "never", 70, 25*time.Hour))}, want: 70,
 		},
 		{
 			name: "it was restored before",
-			record: []eventstore.Erasure{
+			record: []audit.Erasure{
 				note("1", begun, "old", 70, 24*time.Hour), note("1", done, "old", 70, 24*time.Hour),
 				of("1", note("2", begun, "restored", 70, 25*time.Hour)), of("1", note("2", done, "restored", 70, 25*time.Hour)),
 			}, want: 70,
 		},
 		{
 			name: "a backup of a log that was restored",
-			record: []eventstore.Erasure{
+			record: []audit.Erasure{
 				note("1", begun, "first", 170, -time.Minute), of("1", note("2", begun, "old", 70, -time.Minute)),
 				note("1", done, "first", 170, time.Minute), of("1", note("2", done, "old", 70, time.Minute)),
 			}, want: 70,
 		},
 		{
 			name: "a backup of a log that was restored, made well after it was",
-			record: []eventstore.Erasure{
+			record: []audit.Erasure{
 				note("1", begun, "first", 170, -25*time.Hour), note("1", done, "first", 170, -25*time.Hour),
 				of("1", note("2", begun, "old", 70, -24*time.Hour)), of("1", note("2", done, "old", 70, -24*time.Hour)),
 			},
 		},
 		{name: "noted in the manifest", noted: true, want: 100},
-		{name: "noted twice", noted: true, record: []eventstore.Erasure{note("1", done, "old", 70, 24*time.Hour)}, want: 100},
+		{name: "noted twice", noted: true, record: []audit.Erasure{note("1", done, "old", 70, 24*time.Hour)}, want: 100},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			restored := erasure.Restored{Epoch: "new", PreviousEpoch: "old", Last: 100, CreatedAt: made}
 			if test.noted {
-				restored.Noted = []eventstore.Erasure{{JobID: "job", By: "me", Reason: "r"}}
+				restored.Noted = []audit.Erasure{{JobID: "job", By: "me", Reason: "r"}}
 			}
 			audit := &memoryAudit{}
 			got, err := erasure.New(erasure.Config{Audit: audit}).Prepare(t.Context(), restored, test.record)
@@ -109,15 +109,15 @@ func TestRestore(t *testing.T) {
 	t.Parallel()
 	s := setup(t)
 	dir := s.fill()
-	audit := s.log.Audit()
+	trail := audit.Beside(s.log.Client())
 	if _, err := erasure.New(s.config()).Erase(t.Context(), request()); err != nil {
 		t.Fatal(err)
 	}
 	s.append(5) // will be lost
 	for round := range 2 {
-		var begun []eventstore.Erasure
+		var begun []audit.Erasure
 		restored, err := backup.RestoreWith(t.Context(), s.archive, dir, backup.Options{Replace: true, Prepare: func(ctx context.Context, coming backup.Coming) error {
-			record, _, err := audit.After(ctx, 0)
+			record, _, err := trail.After(ctx, 0)
 			if err != nil {
 				return err
 			}
@@ -148,8 +148,8 @@ func TestRestore(t *testing.T) {
 		if count, err := s.log.CountJob(t.Context(), "another"); err != nil || count != 20 {
 			t.Errorf("of the other job are back %d records, %v", count, err)
 		}
-		notes, err := audit.Of(t.Context(), job)
-		if err != nil || len(notes) != 4+2*round || !slices.ContainsFunc(notes, func(n eventstore.Erasure) bool { return n.ID == begun[0].ID && n.Stage == eventstore.StageDone }) {
+		notes, err := trail.Of(t.Context(), job)
+		if err != nil || len(notes) != 4+2*round || !slices.ContainsFunc(notes, func(n audit.Erasure) bool { return n.ID == begun[0].ID && n.Stage == audit.StageDone }) {
 			t.Errorf("notes %+v, %v", notes, err)
 		}
 	}
@@ -170,11 +170,11 @@ func TestRestoreAgain(t *testing.T) {
 	if _, err := backup.Save(t.Context(), s.archive, dir, func(backup.Progress) {}); err != nil {
 		t.Fatal(err)
 	}
-	audit := s.log.Audit()
-	restore := func(interruption error) []eventstore.Erasure {
-		var begun []eventstore.Erasure
+	trail := audit.Beside(s.log.Client())
+	restore := func(interruption error) []audit.Erasure {
+		var begun []audit.Erasure
 		_, err := backup.RestoreWith(t.Context(), s.archive, dir, backup.Options{Replace: true, Prepare: func(ctx context.Context, coming backup.Coming) error {
-			record, _, err := audit.After(ctx, 0)
+			record, _, err := trail.After(ctx, 0)
 			if err != nil {
 				return err
 			}
@@ -197,7 +197,7 @@ func TestRestoreAgain(t *testing.T) {
 	if count, err := s.log.CountJob(t.Context(), job); err != nil || count != 2 {
 		t.Errorf("of the events since the erasure there are %d, %v", count, err)
 	}
-	notes, err := audit.Of(t.Context(), job)
+	notes, err := trail.Of(t.Context(), job)
 	if err != nil || len(notes) != 6 || len(erasure.Unfinished(notes)) != 0 {
 		t.Errorf("notes %+v, %v", notes, err)
 	}
@@ -210,8 +210,8 @@ func TestTheRecordIsBackedUp(t *testing.T) {
 	s, other := setup(t), setup(t)
 	s.append(1)
 	for i := range 2 {
-		note := eventstore.Erasure{ID: fmt.Sprint(i), Stage: eventstore.StageDone, JobID: "gone"}
-		if _, err := s.log.Audit().Note(t.Context(), note); err != nil {
+		note := audit.Erasure{ID: fmt.Sprint(i), Stage: audit.StageDone, JobID: "gone"}
+		if _, err := audit.Beside(s.log.Client()).Note(t.Context(), note); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -224,10 +224,10 @@ func TestTheRecordIsBackedUp(t *testing.T) {
 		if _, err := backup.Restore(t.Context(), other.archive, dir, true, func(backup.Progress) {}); err != nil {
 			t.Fatal(err)
 		}
-		if notes, _, err := other.log.Audit().After(t.Context(), 0); err != nil || len(notes) != 2+want {
+		if notes, _, err := audit.Beside(other.log.Client()).After(t.Context(), 0); err != nil || len(notes) != 2+want {
 			t.Errorf("the record has %+v, %v", notes, err)
 		}
-		if _, err := other.log.Audit().Note(t.Context(), eventstore.Erasure{ID: "later", JobID: "gone"}); err != nil {
+		if _, err := audit.Beside(other.log.Client()).Note(t.Context(), audit.Erasure{ID: "later", JobID: "gone"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,6 +18,9 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/config"
@@ -216,18 +219,18 @@ func permitted(ctx context.Context, cfg config.Config, servers *backends.NATS) e
 func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NATS) (checks []doctor.Check, used uint64) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	archive, err := eventstore.NewArchive(servers.Conn())
+	streams, err := archive.New(servers.Conn())
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, 0
 	}
 	name := archive.Streams()[0]
 	began := time.Now()
-	events, err := archive.Describe(ctx, name)
+	events, err := eventstore.Describe(ctx, servers.Conn(), name)
 	answered := time.Now()
 	if errors.Is(err, eventstore.ErrNoStream) {
 		checks = doctor.Events(doctor.Stream{Name: name}, doctor.Wanted{})
 		if cfg.NATSURL != "" {
-			checks = append(checks, doctor.Room(archive.Fits(ctx, cfg.LogMaxBytes, cfg.LogReplicas)))
+			checks = append(checks, doctor.Room(eventstore.Fits(ctx, servers.Conn(), cfg.LogMaxBytes, cfg.LogReplicas)))
 		}
 		return checks, 0
 	}
@@ -241,11 +244,11 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 		Replicas: cfg.LogReplicas, MaxBytes: uint64(cfg.LogMaxBytes), MaxAge: cfg.LogMaxAge, DuplicateWindow: cfg.DedupWindow,
 	})...)
 	letters := archive.Streams()[1]
-	if there, err := archive.Exists(ctx, letters); err == nil {
+	if there, err := streams.Exists(ctx, letters); err == nil {
 		checks = append(checks, doctor.Letters(letters, there))
 	}
 	for _, name := range eventstore.BesideStreams() {
-		other, err := archive.Describe(ctx, name)
+		other, err := eventstore.Describe(ctx, servers.Conn(), name)
 		switch {
 		case errors.Is(err, eventstore.ErrNoStream):
 		case err != nil:
@@ -253,15 +256,15 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 		default:
 			checks = append(checks, doctor.Beside(name, other.Flawed()))
 		}
-		if name == eventstore.SessionStream && (err == nil || errors.Is(err, eventstore.ErrNoStream)) {
+		if name == sessions.Stream && (err == nil || errors.Is(err, eventstore.ErrNoStream)) {
 			checks = append(checks, doctor.Sessions(doctor.Stream{Exists: err == nil, Bytes: other.Bytes, MaxBytes: other.MaxBytes}, config.RecoveryTTL(other.MaxAge), cfg.RecoveryTTL))
 		}
 	}
 	checks = append(checks, examineEpoch(ctx, servers)...)
-	audit, err := eventstore.NewAudit(servers.Conn(), eventstore.DefaultConfig(), slog.New(slog.DiscardHandler))
+	trail, err := audit.New(servers.Conn())
 	if err == nil {
-		var notes []eventstore.Erasure
-		if notes, _, err = audit.After(ctx, 0); err == nil {
+		var notes []audit.Erasure
+		if notes, _, err = trail.After(ctx, 0); err == nil {
 			checks = append(checks, doctor.Erasures(erasure.Unfinished(notes)))
 		}
 	}
@@ -311,13 +314,13 @@ func examineScrub(ctx context.Context, servers *backends.NATS, whole bool) []doc
 // readEverything reads each copy of each stream of the log, and compares what it reads with
 // the state of the stream. whole says that it found no difference.
 func readEverything(ctx context.Context, servers *backends.NATS, report func(step string, done, total uint64)) (checks []doctor.Check, whole bool) {
-	archive, err := eventstore.NewArchive(servers.Conn())
+	streams, err := archive.New(servers.Conn())
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, false
 	}
 	whole = true
 	for _, name := range archive.Streams() {
-		sums, err := archive.SumCopies(ctx, name, func(soFar eventstore.Sum) error {
+		sums, err := streams.SumCopies(ctx, name, func(soFar archive.Sum) error {
 			report("read "+name, soFar.Read, 0)
 			return ctx.Err()
 		})
@@ -336,7 +339,7 @@ func readEverything(ctx context.Context, servers *backends.NATS, report func(ste
 	return checks, whole
 }
 
-func described(s eventstore.Described, maxEventBytes int) doctor.Stream {
+func described(s eventstore.Description, maxEventBytes int) doctor.Stream {
 	var flaws []string
 	for _, flaw := range s.Flaws(maxEventBytes) {
 		flaws = append(flaws, flaw.Text())

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/inspect"
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // log is a log whose projection is said to be at a floor.
 type log struct {
-	*eventstore.Log
+	*maintain.Log
 	floor uint64
 }
 
@@ -48,12 +49,12 @@ func (h history) ReadAfter(_ context.Context, _ string, after messaging.Position
 	return nil, h.err
 }
 
-func setup(t *testing.T) *eventstore.Log {
+func setup(t *testing.T) *maintain.Log {
 	t.Helper()
-	return logkit.Open(t, logkit.Conn(t))
+	return maintain.Of(logkit.Open(t, logkit.Conn(t)))
 }
 
-func add(t *testing.T, log *eventstore.Log, job, id, more string) {
+func add(t *testing.T, log *maintain.Log, job, id, more string) {
 	t.Helper()
 	record := messaging.Record{
 		JobID: job, Kind: messaging.KindDomain, ID: id, MessageID: id, EmittedAt: "2026-01-02T03:04:05.678Z",

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -64,8 +66,8 @@ type Consumer struct {
 // StatusLog is the log, as far as its status goes; eventstore.Log is one.
 type StatusLog interface {
 	State(ctx context.Context) (eventstore.State, error)
-	Streams(ctx context.Context) ([]eventstore.StreamInfo, error)
-	Consumers(ctx context.Context) ([]eventstore.ConsumerInfo, error)
+	Streams(ctx context.Context) ([]maintain.StreamInfo, error)
+	Consumers(ctx context.Context) ([]maintain.ConsumerInfo, error)
 	DeadLetterCounts(ctx context.Context) (map[messaging.Reason]uint64, error)
 }
 
@@ -105,7 +107,7 @@ func (s *Status) addMissing(expected []string, now time.Time) {
 		}
 		missing := Consumer{Name: name, Durable: true, NeverRan: true}
 		for _, stream := range s.Streams {
-			if stream.Name != eventstore.LogStreams()[0] {
+			if stream.Name != archive.Streams()[0] {
 				continue
 			}
 			missing.LagEvents = stream.Messages
@@ -117,7 +119,7 @@ func (s *Status) addMissing(expected []string, now time.Time) {
 	}
 }
 
-func streamOf(info eventstore.StreamInfo) Stream {
+func streamOf(info maintain.StreamInfo) Stream {
 	s := Stream{
 		Name: info.Name, Messages: info.Messages, Deleted: info.Deleted, Bytes: info.Bytes,
 		MaxBytes: info.MaxBytes, MaxMessages: info.MaxMessages, MaxAgeSeconds: info.MaxAge.Seconds(), WhenFull: "drops-oldest",
@@ -136,7 +138,7 @@ func streamOf(info eventstore.StreamInfo) Stream {
 	return s
 }
 
-func consumerOf(info eventstore.ConsumerInfo, now time.Time) Consumer {
+func consumerOf(info maintain.ConsumerInfo, now time.Time) Consumer {
 	c := Consumer{
 		Name: info.Name, Durable: info.Durable, Delivered: info.Delivered, Acknowledged: info.Acknowledged,
 		LagEvents: info.Pending, InFlight: info.InFlight, Redelivered: info.Redelivered, Paused: info.Paused,

@@ -1,0 +1,382 @@
+package lease
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+)
+
+// The bucket of operations: one key with the list of all of them, so that a single
+// compare-and-set decides which may run.
+const (
+	operationKey = "all"
+	// maxOperations bounds the list: those that run, and those that wait to be resumed
+	// or undone.
+	maxOperations = 64
+	// maxOperationBytes bounds a text in an operation.
+	maxOperationBytes = 512
+	operationLease    = 20 * time.Second
+	operationRenewal  = 5 * time.Second
+)
+
+var (
+	// ErrRuns is returned by [List.Begin] while another operation on the
+	// same thing runs. A retry helps once that has ended.
+	ErrRuns = errors.New("another operation runs")
+
+	// ErrLost ends an operation whose lease could not be renewed in time, so that
+	// another may have begun. A repeat helps.
+	ErrLost = errors.New("the lease of this operation was lost")
+
+	// ErrNone is returned for an operation that is not in the list.
+	ErrNone = errors.New("nothing matches: no such operation")
+)
+
+// WholeLog is the target of an operation that excludes every other.
+const WholeLog = "log"
+
+// State says how an operation stands.
+type State string
+
+// The states of operations. One that has succeeded is not listed any more.
+const (
+	Running     State = "running"
+	Interrupted State = "interrupted"
+	Failed      State = "failed"
+)
+
+// Operation is one change in several steps: a rebuild, swap, restore, erasure or a
+// replay into the log.
+type Operation struct {
+	// Target is what is changed, such as "projection/history"; one operation at a time
+	// runs on it. Kind names the operation.
+	Target string `json:"target"`
+	Kind   string `json:"kind"`
+	ID     string `json:"id"`
+	// By, Host and PID say who runs it, and where.
+	By   string `json:"by"`
+	Host string `json:"host"`
+	PID  int    `json:"pid"`
+	// Resume is the command that goes on with it after an interruption.
+	Resume string `json:"resume"`
+	// Epoch is the one that a restore gives the log, by which its repetition recognises
+	// what it has made already.
+	Epoch   string    `json:"epoch,omitempty"`
+	BeganAt time.Time `json:"beganAt"`
+	// Until is when the lease of one that runs ends, by the server's clock.
+	Until time.Time `json:"until"`
+	State State     `json:"state"`
+	// Step is what it does, and Done of Total how far it is; Total is 0 while not known.
+	Step  string `json:"step,omitempty"`
+	Done  uint64 `json:"done,omitempty"`
+	Total uint64 `json:"total,omitempty"`
+	// Error is why it failed.
+	Error string `json:"error,omitempty"`
+}
+
+// excludes reports whether two operations must not run at the same time.
+func (o Operation) excludes(other Operation) bool {
+	return o.Target == other.Target || o.Target == WholeLog || other.Target == WholeLog
+}
+
+// holder describes who runs the operation.
+func (o Operation) holder() string {
+	return fmt.Sprintf("%s of %s, by %s on %s (process %d), since %s", o.Kind, o.Target, o.By, o.Host, o.PID, o.BeganAt.Format(time.RFC3339))
+}
+
+// List is the list of operations beside the log, with a lease for each one that
+// runs. Its methods may be called concurrently, in any number of processes.
+type List struct {
+	conn *nats.Conn
+	js   jetstream.JetStream
+	host string
+}
+
+// New returns the list on a connection, which stays the caller's. The bucket
+// is made with the first operation.
+func New(conn *nats.Conn) (*List, error) {
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return nil, fmt.Errorf("open the list of operations: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return &List{conn: conn, js: js, host: host}, nil
+}
+
+// Begin takes the lease for an operation, of which Target, Kind, By and Resume are
+// given, and renews it until [Held.End]. It takes the place of an interrupted or failed
+// one on the same target. While another runs it returns [ErrRuns], with who
+// holds the lease.
+//
+// The context that it returns ends with [ErrLost] when the lease was lost.
+func (o *List) Begin(ctx context.Context, operation Operation) (context.Context, *Held, error) {
+	operation.ID, operation.Host, operation.PID = rand.Text(), o.host, os.Getpid()
+	operation.By = cmp.Or(short(operation.By), "unknown")
+	operation.Target, operation.Resume, operation.State = short(operation.Target), short(operation.Resume), Running
+	err := o.change(ctx, true, func(all []Operation, now time.Time) ([]Operation, error) {
+		for _, other := range all {
+			if other.State == Running && operation.excludes(other) {
+				return nil, fmt.Errorf("%w: %s; see realtime operations", ErrRuns, other.holder())
+			}
+			// What an interrupted restore has left is no log to work on.
+			if other.Target == WholeLog && operation.Target != WholeLog {
+				return nil, fmt.Errorf("%w: %s was interrupted; resume it with %q, or undo it", ErrRuns, other.holder(), other.Resume)
+			}
+		}
+		all = slices.DeleteFunc(all, func(other Operation) bool { return other.Target == operation.Target })
+		if len(all) >= maxOperations {
+			return nil, fmt.Errorf("%w: %d operations wait to be resumed or undone; see realtime operations", ErrRuns, len(all))
+		}
+		operation.BeganAt, operation.Until = now, now.Add(operationLease)
+		return append(all, operation), nil
+	})
+	if err != nil {
+		return ctx, nil, fmt.Errorf("begin %s of %s: %w", operation.Kind, operation.Target, err)
+	}
+	held := &Held{operations: o, operation: operation, stop: make(chan struct{}), stopped: make(chan struct{})}
+	ctx, held.cancel = context.WithCancelCause(ctx)
+	go held.renew(ctx) // ends with End
+	return ctx, held, nil
+}
+
+// List returns the operations that run, and those that wait to be resumed or undone.
+func (o *List) List(ctx context.Context) ([]Operation, error) {
+	all, _, _, err := o.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the operations: %w", err)
+	}
+	return all, nil
+}
+
+// WholeLogHolder describes the operation on [WholeLog] in the list; found is false
+// without one.
+func WholeLogHolder(ctx context.Context, js jetstream.JetStream) (holder string, found bool, err error) {
+	all, _, _, err := (&List{js: js}).read(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	i := slices.IndexFunc(all, func(o Operation) bool { return o.Target == WholeLog })
+	if i < 0 {
+		return "", false, nil
+	}
+	return all[i].holder(), true, nil
+}
+
+// Forget removes an operation that does not run, as its undoing does when it has
+// undone what was left.
+func (o *List) Forget(ctx context.Context, target string) error {
+	err := o.change(ctx, false, func(all []Operation, _ time.Time) ([]Operation, error) {
+		for i, other := range all {
+			if other.Target != target {
+				continue
+			}
+			if other.State == Running {
+				return nil, fmt.Errorf("%w: %s", ErrRuns, other.holder())
+			}
+			return slices.Delete(all, i, i+1), nil
+		}
+		return nil, ErrNone
+	})
+	if err != nil {
+		return fmt.Errorf("forget the operation on %s: %w", target, err)
+	}
+	return nil
+}
+
+// Held is an operation whose lease is held.
+type Held struct {
+	operations *List
+	cancel     context.CancelCauseFunc
+	stop       chan struct{}
+	stopped    chan struct{}
+
+	mu        sync.Mutex // guards operation
+	operation Operation
+}
+
+// Report notes how far the operation is; the list shows it after the next renewal.
+func (h *Held) Report(step string, done, total uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.operation.Step, h.operation.Done, h.operation.Total = step, done, total
+}
+
+// End gives the lease back. An operation that has succeeded is removed from the list;
+// one that has failed or was interrupted stays in it.
+func (h *Held) End(ctx context.Context, failure error) error {
+	close(h.stop)
+	<-h.stopped
+	interrupted := ctx.Err() != nil
+	defer h.cancel(nil)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
+	defer cancel()
+	return h.write(ctx, func(operation *Operation) (keep bool) {
+		switch {
+		case failure == nil:
+			return false
+		case interrupted:
+			operation.State = Interrupted
+		default:
+			operation.State, operation.Error = Failed, short(failure.Error())
+		}
+		return true
+	})
+}
+
+func (h *Held) renew(ctx context.Context) {
+	defer close(h.stopped)
+	ticker := time.NewTicker(operationRenewal)
+	defer ticker.Stop()
+	ends := time.Now().Add(operationLease)
+	for {
+		select {
+		case <-h.stop:
+			return
+		case <-ticker.C:
+		}
+		began := time.Now()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
+		err := h.write(bounded, func(*Operation) bool { return true })
+		cancel()
+		switch {
+		case err == nil:
+			ends = began.Add(operationLease)
+		case errors.Is(err, ErrLost), time.Now().After(ends):
+			h.cancel(fmt.Errorf("%w: %w", ErrLost, err))
+		}
+	}
+}
+
+// write puts the operation into the list, or removes it.
+func (h *Held) write(ctx context.Context, change func(*Operation) (keep bool)) error {
+	return h.operations.change(ctx, false, func(all []Operation, now time.Time) ([]Operation, error) {
+		h.mu.Lock()
+		own := h.operation
+		h.mu.Unlock()
+		i := slices.IndexFunc(all, func(other Operation) bool { return other.ID == own.ID })
+		if i < 0 || all[i].State != Running {
+			return nil, ErrLost
+		}
+		own.Until = now.Add(operationLease)
+		if !change(&own) {
+			return slices.Delete(all, i, i+1), nil
+		}
+		all[i] = own
+		return all, nil
+	})
+}
+
+// change replaces the list by what decide makes of it.
+func (o *List) change(ctx context.Context, create bool, decide func(all []Operation, now time.Time) ([]Operation, error)) error {
+	rest := jet.NewPause(10*time.Millisecond, 500*time.Millisecond)
+	for {
+		all, revision, now, err := o.read(ctx)
+		if err != nil {
+			return err
+		}
+		if all, err = decide(all, now); err != nil {
+			return err
+		}
+		payload, err := json.Marshal(all)
+		if err != nil {
+			return err
+		}
+		if create {
+			if err := o.ensure(ctx); err != nil {
+				return err
+			}
+		}
+		bucket, err := o.js.KeyValue(ctx, layout.OperationBucket)
+		if err != nil {
+			return jet.Unavailable(err)
+		}
+		if revision == 0 {
+			_, err = bucket.Create(ctx, operationKey, payload)
+		} else {
+			_, err = bucket.Update(ctx, operationKey, payload, revision)
+		}
+		if err == nil {
+			return nil
+		}
+		// Another process was faster; which error says so depends on the replicas.
+		if !errors.Is(err, jetstream.ErrKeyExists) && !jet.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jet.CodeWrongLastSequence) {
+			return jet.Unavailable(err)
+		}
+		if err := rest.Wait(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// read returns the list, its revision, 0 without one, and the time at the server. An
+// operation whose lease has ended, or whose process is gone, is an interrupted one.
+func (o *List) read(ctx context.Context) (all []Operation, revision uint64, now time.Time, err error) {
+	stream, err := o.js.Stream(ctx, layout.OperationStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, 0, time.Now().UTC(), nil
+	}
+	if err != nil {
+		return nil, 0, now, jet.Unavailable(err)
+	}
+	if now = stream.CachedInfo().TimeStamp.UTC(); now.IsZero() {
+		now = time.Now().UTC() // a server before 2.10
+	}
+	found, err := stream.GetLastMsgForSubject(ctx, "$KV."+layout.OperationBucket+"."+operationKey)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, now, nil
+	}
+	if err != nil {
+		return nil, 0, now, jet.Unavailable(err)
+	}
+	if err := json.Unmarshal(found.Data, &all); err != nil {
+		return nil, 0, now, fmt.Errorf("read the list of operations: %w", err)
+	}
+	for i := range all {
+		gone := all[i].Host == o.host && all[i].PID != os.Getpid() && !alive(all[i].PID)
+		if all[i].State == Running && (gone || now.After(all[i].Until)) {
+			all[i].State = Interrupted
+		}
+	}
+	return all, found.Sequence, now, nil
+}
+
+// ensure makes the bucket, with as many replicas as the log has, if there is one.
+func (o *List) ensure(ctx context.Context) error {
+	_, err := o.js.Stream(ctx, layout.OperationStream)
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return jet.Unavailable(err)
+	}
+	replicas := 1
+	if events, err := o.js.Stream(ctx, layout.EventStream); err == nil {
+		replicas = events.CachedInfo().Config.Replicas
+	}
+	_, err = o.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: layout.OperationBucket, Description: "Changes in several steps: those that run, and those that were interrupted.",
+		History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: 4 << 20,
+	})
+	if errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return nil // another process was faster
+	}
+	return jet.Unavailable(err)
+}
+
+// short cuts a text to the bound of one in an operation.
+func short(text string) string {
+	return text[:min(len(text), maxOperationBytes)]
+}
