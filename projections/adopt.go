@@ -49,9 +49,6 @@ const (
 	// ferretUpdates bounds the updates of one command to FerretDB, for the same reason as
 	// replacesPerWrite.
 	ferretUpdates = 16
-	// maxRefusals is how often the rest of a command is sent again when documents of it are
-	// refused. What remains then is adopted by the next pass.
-	maxRefusals = 3
 )
 
 // refusedError names documents that MongoDB has refused to adopt. The others are adopted.
@@ -184,7 +181,7 @@ func (s *Store) updateAll(ctx context.Context, updates []update, refused *refuse
 	for len(updates) > 0 {
 		part := updates[:min(limit, len(updates))]
 		updates = updates[len(part):]
-		for range maxRefusals {
+		for len(part) > 0 { // Each round carries all out, or takes at least one refused out of it.
 			models := make([]mongo.WriteModel, len(part))
 			for i := range part {
 				models[i] = part[i].model
@@ -210,9 +207,10 @@ func (s *Store) updateAll(ctx context.Context, updates []update, refused *refuse
 					rest = append(rest, u)
 				}
 			}
-			if part = rest; len(part) == 0 {
-				break
+			if len(rest) == len(part) {
+				return modified, fmt.Errorf("adopt %d documents of %s: %w", len(models), s.events.Name(), err)
 			}
+			part = rest
 		}
 	}
 	return modified, nil
