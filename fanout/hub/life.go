@@ -1,27 +1,49 @@
 package hub
 
-import "context"
+import (
+	"context"
+	"slices"
+	"sync"
+)
 
-// life ends with a room or a subscription, and ends the work for it. It is a context
-// because that work waits for stores and clients.
+// life ends with a room or a subscription, and ends the work for it. The zero value has
+// begun. It takes no memory while there is no work: a context would keep a channel and
+// a map for each of the many live subscriptions.
 type life struct {
-	ctx context.Context
-	// end ends the life. It may be called more than once.
-	end context.CancelFunc
+	mu    sync.Mutex // guards the fields below
+	ended bool
+	work  []*context.CancelFunc // of the work under way
 }
 
-func newLife() life {
-	ctx, end := context.WithCancel(context.Background())
-	return life{ctx: ctx, end: end}
+// end ends the life. It may be called more than once.
+func (l *life) end() {
+	l.mu.Lock()
+	work := l.work
+	l.ended, l.work = true, nil
+	l.mu.Unlock()
+	for _, cancel := range work {
+		(*cancel)()
+	}
 }
 
 // within returns a context that ends with ctx or with the life, or when release is
 // called.
-func (l life) within(ctx context.Context) (_ context.Context, release func()) {
+func (l *life) within(ctx context.Context) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(l.ctx, cancel)
-	return ctx, func() {
-		stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
 		cancel()
+		return ctx, cancel
+	}
+	l.work = append(l.work, &cancel)
+	return ctx, func() {
+		cancel()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.work = slices.DeleteFunc(l.work, func(other *context.CancelFunc) bool { return other == &cancel })
+		if len(l.work) == 0 {
+			l.work = nil
+		}
 	}
 }

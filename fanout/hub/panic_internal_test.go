@@ -58,7 +58,7 @@ func liveHub(t *testing.T, encoder Encoder, sinks ...Sink) (hub *Hub, publish fu
 	room.open(Extent{First: 1}, 0, room.openedAt)
 	hub.rooms["job"] = room
 	for _, sink := range sinks {
-		room.join(&Subscription{room: room, sink: sink, reader: NewReader(hub, sink, ""), life: newLife()})
+		room.join(&Subscription{room: room, sink: sink, reader: NewReader(hub, sink, "")})
 	}
 	var sequence uint64
 	return hub, func() {

@@ -32,7 +32,7 @@ func (r *Reader) Subscribe(jobID string, from Start) (*Subscription, error) {
 	if err != nil {
 		return nil, err
 	}
-	sub := &Subscription{room: target, sink: r.sink, reader: r, life: newLife(), start: from}
+	sub := &Subscription{room: target, sink: r.sink, reader: r, start: from}
 	r.add(sub)
 	return sub, nil
 }

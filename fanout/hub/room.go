@@ -64,7 +64,7 @@ type room struct {
 
 func newRoom(jobID string, erasures *erased) *room {
 	return &room{
-		jobID: jobID, erasures: erasures, opened: make(chan struct{}), left: make(chan struct{}), life: newLife(), behind: true,
+		jobID: jobID, erasures: erasures, opened: make(chan struct{}), left: make(chan struct{}), behind: true,
 	}
 }
 
