@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
@@ -89,9 +90,9 @@ func TestRestoreThatIsKilled(t *testing.T) {
 		t.Errorf("publishing into a part of a log: %d", code)
 	}
 	o.command(1, nil, "log", "status")
-	var left []eventstore.Operation
+	var left []lease.Operation
 	o.command(0, &left, "operations")
-	if len(left) != 1 || left[0].State != eventstore.OperationInterrupted || left[0].Target != eventstore.WholeLog || !strings.HasPrefix(left[0].Resume, "realtime restore ") {
+	if len(left) != 1 || left[0].State != lease.Interrupted || left[0].Target != lease.WholeLog || !strings.HasPrefix(left[0].Resume, "realtime restore ") {
 		t.Fatalf("the operations are %+v", left)
 	}
 
