@@ -106,7 +106,8 @@ func (m *member) ids(job string) ([]string, error) {
 	return ids, nil
 }
 
-// producer publishes to whichever gateway answers, each event until it is stored.
+// producer publishes each event until it is stored, to one gateway until that does not
+// answer, and then to the next.
 type producer struct {
 	members []*member
 	job     string
@@ -118,19 +119,21 @@ type producer struct {
 }
 
 func (p *producer) run() {
-	for number := 0; ; {
+	for number, at := 0, 0; ; {
 		select {
 		case <-p.stop:
 			return
 		default:
 		}
 		body := fmt.Sprintf(`{"kind":"job-status","jobId":%q,"status":"running","id":"event-%d"}`, p.job, number)
-		status, _, err := p.members[time.Now().UnixNano()%int64(len(p.members))].request(http.MethodPost, "/api/realtime/events", body)
+		status, _, err := p.members[at].request(http.MethodPost, "/api/realtime/events", body)
 		if err == nil && status/100 == 2 {
 			number++
 			p.mu.Lock()
 			p.stored = number
 			p.mu.Unlock()
+		} else {
+			at = (at + 1) % len(p.members)
 		}
 		time.Sleep(20 * time.Millisecond) // a bound for the rate, as for the pages that are read at the end
 	}
