@@ -7,6 +7,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -85,6 +86,11 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	}
 	for _, stream := range []string{layout.EventStream, layout.DeadLetterStream, layout.IdentityStream, layout.SessionStream} {
 		m.recreated.WithLabelValues(stream)
+	}
+	for stream := range streams.Beside {
+		for flaw := range besideTexts {
+			m.besideFlaws.WithLabelValues(stream, string(flaw))
+		}
 	}
 	for _, flaw := range Flaws() {
 		m.flaws.WithLabelValues(string(flaw))

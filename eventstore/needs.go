@@ -64,9 +64,12 @@ func (l *Log) noteBeside(stream string, now []Flaw) {
 	if slices.Equal(before, now) {
 		return
 	}
-	l.metrics.besideFlaws.DeletePartialMatch(map[string]string{"stream": stream})
-	for _, flaw := range now {
-		l.metrics.besideFlaws.WithLabelValues(stream, string(flaw)).Set(1)
+	for flaw := range besideTexts {
+		value := 0.0
+		if slices.Contains(now, flaw) {
+			value = 1
+		}
+		l.metrics.besideFlaws.WithLabelValues(stream, string(flaw)).Set(value)
 	}
 	if err := besideError(stream, now); err != nil {
 		l.logger.Error("a stream beside the events was edited", "stream", stream, "flaws", now, "error", err)
