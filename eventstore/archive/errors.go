@@ -11,7 +11,7 @@ var (
 	// stream. A retry helps once a gateway has created it.
 	ErrNoStream = jet.ErrNoStream
 
-	// ErrStreamExists is returned by [Archive.Restore] when the server has the stream
+	// ErrStreamExists is returned by [Archive.RestoreMarked] when the server has the stream
 	// already. A retry helps once it is removed.
 	ErrStreamExists = errors.New("the stream exists")
 
@@ -24,7 +24,7 @@ var (
 	// deletes the first.
 	ErrNoRoom = errors.New("the server has no room for the restored stream beside the one that is there")
 
-	// ErrBadSnapshot is returned by [Archive.Restore] for a snapshot that is not one of the
+	// ErrBadSnapshot is returned by [Archive.RestoreMarked] for a snapshot that is not one of the
 	// log's. A retry does not help.
 	ErrBadSnapshot = errors.New("not a snapshot of the log")
 )
