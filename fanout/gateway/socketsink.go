@@ -93,6 +93,8 @@ func (s *socketSink) forget(jobID string) {
 	s.offset.drop(jobKey(jobID))
 }
 
-func (s *socketSink) Abort()                { s.socket.Disconnect(true) }
+// Abort implements hub.Sink. The client reconnects by itself.
+func (s *socketSink) Abort() { s.socket.Fail() }
+
 func (s *socketSink) Room() <-chan struct{} { return s.socket.Room() }
 func (s *socketSink) Done() <-chan struct{} { return s.socket.Done() }

@@ -80,6 +80,11 @@ func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	if r.closed {
 		return false
 	}
+	select {
+	case <-r.opened: // The repair panicked, and the opening is repeated.
+		return r.behind
+	default:
+	}
 	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
 	r.ring.floor = head
 	r.moveHead(head)

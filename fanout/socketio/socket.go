@@ -137,6 +137,10 @@ func (s *Socket) Disconnect(closeTransport bool) {
 	}
 }
 
+// Fail closes the connection after a defect of the server. Unlike [Socket.Disconnect] it
+// sends no DISCONNECT, so that the client reconnects.
+func (s *Socket) Fail() { s.connection.session.Close(engineio.ReasonInternal) }
+
 // leave sends DISCONNECT and shuts the socket. It reports false when Connect
 // still runs, which then does it after, or when the socket is closed.
 func (s *Socket) leave() bool {

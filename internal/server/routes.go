@@ -72,10 +72,20 @@ func secured(next http.Handler) http.Handler {
 }
 
 // contained counts a request that panics, logs the first one and closes its connection.
+// [http.ErrAbortHandler] closes it, too, and is no defect.
 func contained(guard *contain.Guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// net/http would log each one, with its stack, and count none.
-		defer guard.Recover("HTTP request", func() { panic(http.ErrAbortHandler) })
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause != http.ErrAbortHandler {
+				guard.Note("HTTP request", cause)
+			}
+			panic(http.ErrAbortHandler)
+		}()
 		next.ServeHTTP(w, r)
 	})
 }
