@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"slices"
 
 	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/eventstore/audit"
@@ -32,14 +34,18 @@ type RestoreRequest struct {
 
 // command returns the command that continues an interrupted restore.
 func (r RestoreRequest) command() string {
-	command := "realtime restore " + r.Dir
+	dir, err := filepath.Abs(r.Dir)
+	if err != nil {
+		dir = r.Dir
+	}
+	args := []string{"restore", dir}
 	if r.Replace {
-		command += " --replace"
+		args = append(args, "--replace")
 	}
 	if r.InPlace {
-		command += " --in-place"
+		args = append(args, "--in-place")
 	}
-	return command
+	return CommandLine(args...)
 }
 
 // Restore re-creates the log from a backup, in a new epoch, without what was erased
@@ -57,9 +63,12 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 		return restored, err
 	}
 	operation := lease.Operation{Target: lease.WholeLog, Kind: "restore", Resume: request.command()}
-	if operation.Epoch, err = o.epochOfRestore(ctx, operation); err != nil {
+	left, err := o.Operations(ctx)
+	if err != nil {
 		return restored, err
 	}
+	operation.Epoch = epochOfRestore(left, operation)
+	resumes := slices.ContainsFunc(left, func(other lease.Operation) bool { return other.Target == lease.WholeLog })
 	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {
 		var begun []audit.Erasure
 		options := backup.Options{
@@ -74,6 +83,9 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 		if errors.Is(err, archive.ErrNoRoom) {
 			err = fmt.Errorf("%w; --in-place removes that first", err)
 		}
+		if unchanged := (backup.Unchanged{}); errors.As(err, &unchanged) && !resumes {
+			return nothingDone{err}
+		}
 		if err != nil || len(begun) == 0 {
 			return err
 		}
@@ -84,18 +96,15 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 }
 
 // epochOfRestore returns the epoch that a restore gives the log: the epoch of the same
-// restore if that was interrupted, otherwise a new one.
-func (o *Operator) epochOfRestore(ctx context.Context, operation lease.Operation) (string, error) {
-	all, err := o.Operations(ctx)
-	if err != nil {
-		return "", err
-	}
-	for _, other := range all {
+// restore if that was interrupted, otherwise a new one. left are the operations to be
+// resumed or undone.
+func epochOfRestore(left []lease.Operation, operation lease.Operation) string {
+	for _, other := range left {
 		if other.Target == operation.Target && other.Kind == operation.Kind && other.Resume == operation.Resume && other.Epoch != "" {
-			return other.Epoch, nil
+			return other.Epoch
 		}
 	}
-	return archive.NewEpoch(), nil
+	return archive.NewEpoch()
 }
 
 // undoRestore removes what an interrupted restore has made.

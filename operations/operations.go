@@ -22,8 +22,13 @@ const (
 	targetReplay     = "replay into the log"
 )
 
+// nothingDone is the error of an operation that ended before it changed anything, so that
+// there is nothing to be resumed or undone.
+type nothingDone struct{ error }
+
 // during runs work as an operation: it holds the lease of the operation's target, lists the
-// operation while it runs, and leaves it in the list when it fails or is interrupted.
+// operation while it runs, and leaves it in the list when it fails or is interrupted,
+// unless work says that nothing was done.
 func (o *Operator) during(ctx context.Context, operation lease.Operation, report Report, work func(ctx context.Context, report Report) error) error {
 	operations, err := lease.New(o.nats.Conn())
 	if err != nil {
@@ -42,11 +47,18 @@ func (o *Operator) during(ctx context.Context, operation lease.Operation, report
 			report(step, done, total)
 		}
 	})
+	outcome := err
+	if nothing := (nothingDone{}); errors.As(err, &nothing) {
+		err, outcome = nothing.error, nil
+	}
 	if cause := context.Cause(held); err != nil && errors.Is(cause, lease.ErrLost) {
 		err = errors.Join(err, cause)
 	}
 	err = eventstore.Explain(o.nats.Conn(), err)
-	return errors.Join(err, running.End(ctx, err))
+	if outcome != nil {
+		outcome = err
+	}
+	return errors.Join(err, running.End(ctx, outcome))
 }
 
 // Operations lists the operations that run, and those to be resumed or undone.

@@ -79,10 +79,14 @@ func noRoom(err error) error {
 
 // Probe makes an empty stream with the limits of a snapshot, and removes it: it returns
 // the error that the server has for the name, replicas or limits. Room that the stream
-// has whose place it is to take counts as free.
+// has whose place it is to take counts as free. A stream that an interrupted restore left
+// beside it is removed.
 func (a *Archive) Probe(ctx context.Context, snapshot Snapshot) error {
 	name, err := logStreamOf(snapshot)
 	if err != nil {
+		return err
+	}
+	if err := a.removeMarked(ctx, Beside(name)); err != nil {
 		return err
 	}
 	var wanted, there int64

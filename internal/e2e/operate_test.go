@@ -18,6 +18,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	mongooptions "go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/internal/devstack"
 	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
@@ -232,6 +233,10 @@ func TestBackupDeleteRestore(t *testing.T) {
 	r := o.command(1, nil, "restore", dir)
 	if !strings.Contains(r.reason(), "exists") {
 		t.Errorf("restore over a stream says %s", r.reason())
+	}
+	var left []lease.Operation
+	if o.command(0, &left, "operations"); len(left) != 0 {
+		t.Errorf("a restore that was refused is listed: %+v", left)
 	}
 	o.command(0, nil, "restore", dir, "--check")
 	o.command(1, nil, "restore", filepath.Join(dir, "none"), "--check")

@@ -75,11 +75,11 @@ func RestoreWith(ctx context.Context, streams *archive.Archive, dir string, opti
 	}
 	options.Report(Progress{Step: "check the files"})
 	if err := Check(dir, manifest); err != nil {
-		return Restored{}, err
+		return Restored{}, Unchanged{err}
 	}
 	restored := Restored{Streams: manifest.Streams}
 	if len(manifest.Streams) == 0 {
-		return restored, fmt.Errorf("%w: it has no stream", ErrCorrupt)
+		return restored, Unchanged{fmt.Errorf("%w: it has no stream", ErrCorrupt)}
 	}
 	coming := Coming{Epoch: cmp.Or(options.Epoch, archive.NewEpoch()), Manifest: manifest}
 	restored.Epoch, restored.PreviousEpoch = coming.Epoch, coming.Events().Epoch
@@ -93,11 +93,11 @@ func RestoreWith(ctx context.Context, streams *archive.Archive, dir string, opti
 		return restored, prepare(ctx, options, coming)
 	}
 	if err := r.look(ctx, coming); err != nil {
-		return restored, err
+		return restored, Unchanged{err}
 	}
 	defer func() { r.clean(ctx) }()
 	if err := r.try(ctx); err != nil {
-		return restored, err
+		return restored, Unchanged{err}
 	}
 	if err := r.audit(ctx, manifest); err != nil {
 		return restored, err
@@ -107,6 +107,15 @@ func RestoreWith(ctx context.Context, streams *archive.Archive, dir string, opti
 	}
 	return restored, r.exchange(ctx, coming.Epoch)
 }
+
+// Unchanged is an error of a restore that ended before it changed the log.
+type Unchanged struct{ Err error }
+
+// Error returns the text of the cause alone.
+func (u Unchanged) Error() string { return u.Err.Error() }
+
+// Unwrap returns the cause.
+func (u Unchanged) Unwrap() error { return u.Err }
 
 func prepare(ctx context.Context, options Options, coming Coming) error {
 	if options.Prepare == nil {
@@ -221,7 +230,8 @@ const (
 	cleanPause = 100 * time.Millisecond
 )
 
-// clean removes what was restored beside. What it misses the next restore removes.
+// clean removes what was restored beside. What it misses, because the process was killed
+// for instance, [archive.Archive.Probe] of the next restore removes.
 func (r *restorer) clean(ctx context.Context) {
 	tries := 1
 	if ctx.Err() != nil {

@@ -268,6 +268,44 @@ func TestRestoreRepeatedAtItsEnd(t *testing.T) {
 	}
 }
 
+// What a restore leaves that is killed, beside the log or with the log removed already,
+// does not stand in the way of the next one.
+func TestRestoreAfterOneThatWasKilled(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []struct {
+		when             string
+		removed, inPlace bool
+	}{
+		{"after the log was removed", true, false},
+		{"beside the log, and repeated in place", false, true},
+	} {
+		log, streams := system(t)
+		before := log.Epoch()
+		dir := filepath.Join(t.TempDir(), "backup")
+		saved, err := backup.Save(t.Context(), streams, dir, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := saved.Streams[0]
+		snapshot, data := snapshotOf(t, dir, events)
+		if err := streams.RestoreBeside(t.Context(), snapshot, data, nil); err != nil {
+			t.Fatal(err)
+		}
+		if killed.removed {
+			if err := streams.Remove(t.Context(), events.Name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		options := backup.Options{Replace: true, InPlace: killed.inPlace}
+		if restored, err := backup.RestoreWith(t.Context(), streams, dir, options); err != nil || restored.Epoch == before {
+			t.Errorf("%s: %+v, %v", killed.when, restored, err)
+		}
+		if there, err := streams.Exists(t.Context(), archive.Beside(events.Name)); there || err != nil {
+			t.Errorf("%s: a stream is left beside the log: %v, %v", killed.when, there, err)
+		}
+	}
+}
+
 // emptyServer returns a connection to a server that has no log.
 func emptyServer(t *testing.T) (*nats.Conn, *archive.Archive) {
 	t.Helper()
