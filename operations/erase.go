@@ -41,14 +41,14 @@ func (o *Operator) Erase(ctx context.Context, request erasure.Request, dryRun bo
 
 // eraseCommand returns the command that finishes an erasure after an interruption.
 func eraseCommand(request erasure.Request) string {
-	command := fmt.Sprintf("realtime erase %q --reason %q", request.JobID, request.Reason)
+	args := []string{"erase", request.JobID, "--reason", request.Reason}
 	if request.Overwrite {
-		command += " --overwrite"
+		args = append(args, "--overwrite")
 	}
 	for _, dir := range request.Backups {
-		command += fmt.Sprintf(" --backup %q", dir)
+		args = append(args, "--backup", dir)
 	}
-	return command
+	return CommandLine(args...)
 }
 
 func (o *Operator) eraser(log *maintain.Log, report Report) (*erasure.Eraser, error) {

@@ -33,8 +33,9 @@ type ReplaySummary struct {
 // Replay sends records of the log again or, in a dry run, estimates how much that is and
 // how long it takes. A replay to stdout writes its lines to output. run marks the records,
 // where the target has room for a mark. A summary without an epoch belongs to a replay that
-// did not begin.
-func (o *Operator) Replay(ctx context.Context, target replay.Target, run string, plan replay.Plan, dryRun bool, output io.Writer) (ReplaySummary, error) {
+// did not begin. command repeats it, with the same run: it is what is listed of a replay
+// into the log that was interrupted.
+func (o *Operator) Replay(ctx context.Context, target replay.Target, run, command string, plan replay.Plan, dryRun bool, output io.Writer) (ReplaySummary, error) {
 	summary := ReplaySummary{Into: target.String(), Run: run, DryRun: dryRun}
 	log, err := o.log(ctx)
 	if err != nil {
@@ -59,7 +60,7 @@ func (o *Operator) Replay(ctx context.Context, target replay.Target, run string,
 		summary.Outcome, err = replay.Run(ctx, log, sink, plan)
 		return summary, err
 	}
-	operation := lease.Operation{Target: targetReplay, Kind: "replay", Resume: "realtime replay --into log --run " + run}
+	operation := lease.Operation{Target: targetReplay, Kind: "replay", Resume: command}
 	told := plan.Told
 	err = o.during(ctx, operation, nil, func(ctx context.Context, report Report) (err error) {
 		plan.Told = func(done, total uint64) {

@@ -125,7 +125,7 @@ func TestEraseLongJob(t *testing.T) {
 	}
 	var operations []lease.Operation
 	o.command(0, &operations, "operations")
-	if len(operations) != 1 || operations[0].State != lease.Interrupted || operations[0].Resume != `realtime erase "long" --reason "request 17"` {
+	if len(operations) != 1 || operations[0].State != lease.Interrupted || operations[0].Resume != "realtime erase long --reason 'request 17'" {
 		t.Errorf("operations lists %+v", operations)
 	}
 	o.command(3, nil, "audit", "list")
