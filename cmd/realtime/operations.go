@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -61,8 +63,17 @@ func tableOfOperations(w io.Writer, all []lease.Operation) {
 			done = fmt.Sprint(o.Done)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", printable(o.Target), o.Kind, o.State, o.BeganAt.Format(time.RFC3339),
-			printable(o.By), printable(o.Host), o.PID, orDash(printable(o.Step)), done, printable(o.Resume), orDash(printable(o.Error)))
+			printable(o.By), printable(o.Host), o.PID, orDash(printable(o.Step)), done, pasteable(o.Resume), orDash(printable(o.Error)))
 	}
+}
+
+// pasteable is a command as a shell takes it, unless it has characters that a terminal
+// does not show.
+func pasteable(command string) string {
+	if strings.ContainsFunc(command, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return printable(command)
+	}
+	return command
 }
 
 func newOperationsUndo() *cobra.Command {
