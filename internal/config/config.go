@@ -13,6 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/address"
 )
 
 // ErrInvalid is matched by every error about a setting. A retry does not help.
@@ -132,10 +133,10 @@ func Load(environ map[string]string) (Config, error) {
 	var cfg Config
 	variables, secretFiles, err := gather(environ)
 	if err != nil {
-		return cfg, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return cfg, fmt.Errorf("%w: %w", ErrInvalid, address.Mask(err))
 	}
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: variables}); err != nil {
-		return cfg, fmt.Errorf("%w: %w", ErrInvalid, explain(err, variables))
+		return cfg, fmt.Errorf("%w: %w", ErrInvalid, address.Mask(explain(err, variables)))
 	}
 	cfg.secretFiles = secretFiles
 	return cfg, cfg.Validate()

@@ -44,8 +44,8 @@ func format(value reflect.Value) string {
 	return fmt.Sprint(value.Interface())
 }
 
-// redact hides what is secret in the value of a setting: the passwords in
-// addresses, or all of it.
+// redact hides what is secret in the value of a setting: the passwords in addresses,
+// also where no address belongs, or all of it.
 func redact(field reflect.StructField, value string) string {
 	switch {
 	case value == "":
@@ -55,5 +55,5 @@ func redact(field reflect.StructField, value string) string {
 	case field.Tag.Get("secret") == "value":
 		return "(hidden)"
 	}
-	return value
+	return address.WithoutLogins(value)
 }

@@ -94,7 +94,7 @@ func (c Config) Validate() error {
 		problems = c.checkFiles()
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(problems...))
+		return fmt.Errorf("%w: %w", ErrInvalid, address.Mask(errors.Join(problems...)))
 	}
 	return nil
 }
