@@ -50,13 +50,11 @@ func newEvent(kind Kind, jobID string, event any) (Envelope, error) {
 // validated returns the envelope if a gateway would accept it. Its size is left
 // to the gateway, whose limit is a setting.
 func validated(envelope Envelope) (Envelope, error) {
-	jobID, err := ParseJobID(envelope.JobID)
-	if err != nil {
+	if ValidateJobID(envelope.JobID) != nil {
 		// Checked here too, because encoding mends bytes that are not UTF-8.
 		err := reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
 		return Envelope{}, fmt.Errorf("new %s envelope: %w", envelope.Kind, err)
 	}
-	envelope.JobID = jobID
 	text, err := envelope.Encode()
 	if err != nil {
 		return Envelope{}, err

@@ -156,7 +156,7 @@ func checkVersion(value []byte) error {
 
 func decodeJobID(value []byte) (string, error) {
 	if isText(value) && isUnicode(value) {
-		if jobID, err := ParseJobID(unquote(value)); err == nil {
+		if jobID := unquote(value); ValidateJobID(jobID) == nil {
 			return jobID, nil
 		}
 	}

@@ -27,15 +27,12 @@ func (e *JobIDError) Error() string { return "jobId: " + jobIDRule }
 // string.
 const MessageJobIDNoString = "jobId must be a string."
 
-// ParseJobID returns the jobId that a text names: without the white space around it, as
-// JavaScript's String.prototype.trim has it (ECMA-262, section 22.1.3.32). Whatever takes
-// a jobId from outside uses it, so that what is published can be subscribed to, and read.
-// Its error is that of [ValidateJobID].
-func ParseJobID(text string) (string, error) {
-	jobID := strings.TrimFunc(text, func(r rune) bool {
+// TrimJobID returns a client's jobId without the white space around it, as
+// JavaScript's String.prototype.trim has it (ECMA-262, section 22.1.3.32).
+func TrimJobID(jobID string) string {
+	return strings.TrimFunc(jobID, func(r rune) bool {
 		return '\t' <= r && r <= '\r' || r == '\ufeff' || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Zs, r)
 	})
-	return jobID, ValidateJobID(jobID)
 }
 
 // ValidateJobID checks that a jobId is not empty, at most [MaxJobIDBytes] long,

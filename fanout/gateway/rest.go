@@ -121,8 +121,8 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request, refuse refu
 	if !g.allowOrigin(w, r) {
 		return "", grant, false
 	}
-	jobID, problem := requestedJob(r)
-	if problem != nil {
+	jobID = requestedJob(r)
+	if problem := checkJobID(jobID); problem != nil {
 		writeProblem(w, http.StatusBadRequest, *problem)
 		return "", grant, false
 	}
@@ -130,15 +130,19 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request, refuse refu
 	return jobID, grant, ok
 }
 
-// requestedJob returns the job that a request is about. Each path that names a job has a
-// form that takes any jobId in the query: browsers take "." and ".." out of a path, and
-// proxies decode "%2F".
-func requestedJob(r *http.Request) (string, *messaging.Problem) {
-	text := r.PathValue("jobId")
-	if text == "" {
-		text = r.URL.Query().Get("jobId")
+// requestedJob returns the job that a request is about. In a path it is trimmed, as
+// on a socket. In the query, which has a form for each path that takes any jobId, it
+// counts as it is, so that whatever can be published can be read: browsers take "."
+// and ".." out of a path, and proxies decode "%2F".
+func requestedJob(r *http.Request) string {
+	if jobID := r.PathValue("jobId"); jobID != "" {
+		return messaging.TrimJobID(jobID)
 	}
-	return namedJob(text)
+	jobID := r.URL.Query().Get("jobId")
+	if messaging.TrimJobID(jobID) == "" {
+		return ""
+	}
+	return jobID
 }
 
 // allowOrigin refuses a request of an origin that may not open a socket. A request

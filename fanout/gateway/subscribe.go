@@ -3,7 +3,6 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
@@ -167,18 +166,22 @@ func parseJobID(fields map[string]json.RawMessage) (string, *messaging.Problem) 
 	if raw := fields["jobId"]; raw != nil && json.Unmarshal(raw, &jobID) != nil {
 		return "", &messaging.Problem{Code: messaging.CodeJobIDInvalid, Message: messaging.MessageJobIDNoString}
 	}
-	return namedJob(jobID)
+	jobID = messaging.TrimJobID(jobID)
+	return jobID, checkJobID(jobID)
 }
 
-// namedJob returns the job that a client names, or what is wrong with the name.
-func namedJob(text string) (string, *messaging.Problem) {
-	jobID, err := messaging.ParseJobID(text)
-	var invalid *messaging.JobIDError
-	if errors.As(err, &invalid) {
-		problem := messaging.NewProblem(invalid.Code)
-		return "", &problem
+// checkJobID returns the problem of a jobId that cannot be one.
+func checkJobID(jobID string) *messaging.Problem {
+	err := messaging.ValidateJobID(jobID)
+	if err == nil {
+		return nil
 	}
-	return jobID, nil
+	code := messaging.CodeJobIDInvalid
+	if jobID == "" {
+		code = messaging.CodeJobIDRequired
+	}
+	problem := messaging.NewProblem(code)
+	return &problem
 }
 
 // parseSince reads a position as JSON: a sequence as a number, or the text that
