@@ -71,6 +71,20 @@ func TestRemovedBeforeTheRoomReadThem(t *testing.T) {
 	}
 }
 
+// expectRemoved expects what clients get that have 5 events when the log has removed 6 to
+// 15: 16 after a gap, or all of them where MongoDB has them.
+func expectRemoved(t *testing.T, clients []client, withoutDB bool) {
+	t.Helper()
+	for _, c := range clients {
+		if withoutDB {
+			expectGap(t, c, 5, 16, messaging.GapRetention)
+			expectEvents(t, c, 16)
+		} else {
+			expectEvents(t, c, span(6, 16)...)
+		}
+	}
+}
+
 // TestRemovedBeforeALiveRecord: the log removes records that a room has not read yet,
 // and then has a live one. That names nothing of the job before it, and still does not
 // follow on what the room has.
@@ -88,14 +102,7 @@ func TestRemovedBeforeALiveRecord(t *testing.T) {
 			s.tail.lose(nil)
 			s.log.set(func(l *memoryLog) { l.blind = 0; l.retain(16) })
 			s.log.publish("job", 1)
-			for _, c := range clients {
-				if withoutDB {
-					expectGap(t, c, 5, 16, messaging.GapRetention)
-					expectEvents(t, c, 16)
-				} else {
-					expectEvents(t, c, span(6, 16)...)
-				}
-			}
+			expectRemoved(t, clients, withoutDB)
 		})
 	}
 }
@@ -122,14 +129,7 @@ func TestRemovedBeforeAComparedRecord(t *testing.T) {
 			s.hub.Disrupted(messaging.DisruptionReconnect)
 			synctest.Wait() // the comparison has found the live record
 			release()
-			for _, c := range clients {
-				if withoutDB {
-					expectGap(t, c, 5, 16, messaging.GapRetention)
-					expectEvents(t, c, 16)
-				} else {
-					expectEvents(t, c, span(6, 16)...)
-				}
-			}
+			expectRemoved(t, clients, withoutDB)
 		})
 	}
 }
