@@ -26,8 +26,10 @@
 // one reader for each sink, which runs while a subscription of that sink is behind, and
 // ends with the sink.
 //
-// Locks are taken in one order: hub, room, reader or sink, crew. None is held during a
-// request to a store. The lock of a sink's owner is taken before all of them.
+// Locks are taken in one order: the hub's or a room's, a reader's or a sink's, the
+// crew's. The hub's lock is never held while a room's is waited for, so that a busy room
+// delays only itself. No lock is held during a request to a store. The lock of a sink's
+// owner is taken before all of them.
 //
 // The tests that follow a job over real sockets are in the package gateway.
 package hub

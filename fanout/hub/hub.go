@@ -213,20 +213,53 @@ func (h *Hub) exit(target *room) {
 
 // closeIdle closes the rooms that have had no subscription for long enough.
 func (h *Hub) closeIdle() {
+	for _, room := range h.unused() {
+		// A room may be busy for a while: it is asked without the hub's lock.
+		if room.quiet() || h.expired(room) {
+			h.closeUnused(room)
+		}
+	}
+}
+
+// unused returns the rooms without subscriptions.
+func (h *Hub) unused() []*room {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var unused []*room
+	for _, room := range h.rooms {
+		if room.refs == 0 {
+			unused = append(unused, room)
+		}
+	}
+	return unused
+}
+
+// expired reports whether a room has had no subscription for longer than Linger.
+func (h *Hub) expired(room *room) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return room.refs == 0 && time.Since(room.idleSince) > h.cfg.Linger
+}
+
+// closeUnused closes a room, unless it has a subscription again.
+func (h *Hub) closeUnused(room *room) {
+	h.mu.Lock()
+	unused := room.refs == 0
+	if unused {
+		delete(h.rooms, room.jobID)
+		h.leaving[room.jobID] = room // from here on a new room of the job waits for this one
+	}
+	h.mu.Unlock()
+	if !unused {
+		return
+	}
+	if opened := room.close(); !opened {
+		return // the goroutine that opens the room unfollows the job
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for jobID, room := range h.rooms {
-		expired := time.Since(room.idleSince) > h.cfg.Linger || room.quiet()
-		if room.refs > 0 || !expired {
-			continue
-		}
-		delete(h.rooms, jobID)
-		h.leaving[jobID] = room
-		if opened := room.close(); opened {
-			h.queue = append(h.queue, room)
-		} // otherwise the goroutine that opens the room unfollows the job
-	}
-	if len(h.queue) > 0 && !h.unfollowing {
+	h.queue = append(h.queue, room)
+	if !h.unfollowing {
 		h.unfollowing = h.persist("unfollow", h.unfollowQueued)
 	}
 }

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/internal/wait"
@@ -165,12 +167,8 @@ func (h *Hub) all() []*room {
 // checked; at the zero time, all open rooms.
 func (h *Hub) due(now time.Time) []*room {
 	h.mu.RLock()
-	defer h.mu.RUnlock()
-	var due []*room
-	for _, room := range h.rooms {
-		if room.due(now, h.cfg) {
-			due = append(due, room)
-		}
-	}
-	return due
+	rooms := slices.Collect(maps.Values(h.rooms))
+	h.mu.RUnlock()
+	// A room may be busy for a while: it is asked without the hub's lock.
+	return slices.DeleteFunc(rooms, func(room *room) bool { return !room.due(now, h.cfg) })
 }
