@@ -42,6 +42,8 @@ interface Lane {
   timer: NodeJS.Timeout | undefined
   /** How often its turn came, also when there was no way to send it. */
   tries: number
+  /** Its last attempt tried whether receipts come from Redis again. */
+  probed: boolean
 }
 
 /**
@@ -81,7 +83,7 @@ export class Courier {
 
   /** Begins with the first event of a job. */
   start(entry: Entry): void {
-    const lane: Lane = { entry, phase: 'queued', timer: undefined, tries: 0 }
+    const lane: Lane = { entry, phase: 'queued', timer: undefined, tries: 0, probed: false }
     this.#lanes.set(entry.jobId, lane)
     this.#queue.push(lane)
     this.#pump()
@@ -132,7 +134,7 @@ export class Courier {
     const { entry } = lane
     lane.tries++
     entry.firstTriedAt ||= Date.now()
-    const http = this.#http && this.#prefersHttp(entry) ? this.#http : undefined
+    const http = this.#http && this.#prefersHttp(lane) ? this.#http : undefined
     // Without the subscription a receipt would be missed.
     if (!http && !this.#redis.ready) return this.#pause(lane, 0)
     entry.attempts++
@@ -179,15 +181,17 @@ export class Courier {
     }
   }
 
-  #prefersHttp(entry: Entry): boolean {
+  #prefersHttp(lane: Lane): boolean {
+    const { entry } = lane
     const { afterMs, afterAttempts } = this.#settings.http ?? { afterMs: 0, afterAttempts: 1 }
     if (!this.#redis.ready) return this.#redis.awayMs >= afterMs
     const now = Date.now()
     if (this.#silentSince !== undefined && now - this.#silentSince >= afterMs) {
-      // One event at a time tries whether receipts come again.
-      if (now - this.#lastProbe < Math.max(afterMs, this.#settings.receiptTimeoutMs)) return true
-      this.#lastProbe = now
-      return false
+      // One event at a time tries whether receipts come again. It does not try twice in a row: its
+      // attempts may be further apart than the probes, and it would never go over HTTP.
+      lane.probed = !lane.probed && now - this.#lastProbe >= Math.max(afterMs, this.#settings.receiptTimeoutMs)
+      if (lane.probed) this.#lastProbe = now
+      return !lane.probed
     }
     // Others are confirmed and this one is not: over HTTP it is told why.
     return entry.attempts >= afterAttempts && (entry.attempts - afterAttempts) % 2 === 0

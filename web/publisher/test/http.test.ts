@@ -102,6 +102,14 @@ test('one event that Redis takes in vain asks over HTTP why, while others are co
   expect(redis.ids.filter((id) => id === 'poison')).toHaveLength(2)
 })
 
+test('an event whose attempts are further apart than the probes of a silent Redis goes over HTTP', async () => {
+  redis.onPublish = () => 1
+  open({ receiptTimeoutMs: 40 }, { afterMs: 10 })
+  redis.up()
+  await expect(publisher?.publish(event('job', 'a'))).resolves.toMatchObject({ id: 'a' })
+  expect(publisher?.stats()).toMatchObject({ confirmed: 1, confirmedHttp: 1 })
+})
+
 test('while Redis is silent events go over HTTP, and one at a time tries Redis again', async () => {
   let silent = true
   redis.onPublish = ({ id, jobId }) => {
