@@ -36,13 +36,20 @@ type answer struct {
 	chunk   []byte
 	count   int
 	started bool
+	gzip    *gzipBody // nil: the answer is not compressed
 }
 
-func newAnswer(w http.ResponseWriter, r *http.Request, catalogue *messaging.Catalogue, work func(context.Context) (func(), error)) *answer {
-	return &answer{
+// newAnswer begins an answer, compressed if that is wanted. One that turns out to be
+// small is not.
+func newAnswer(w http.ResponseWriter, r *http.Request, compressed bool, catalogue *messaging.Catalogue, work func(context.Context) (func(), error)) *answer {
+	a := &answer{
 		writer: w, control: http.NewResponseController(w), request: r.Context(), catalogue: catalogue, work: work,
 		chunk: []byte(`{"items":[`),
 	}
+	if compressed {
+		a.gzip = &gzipBody{}
+	}
+	return a
 }
 
 // add adds one item. An error of the catalogue, which errors.Is tells from one of the
@@ -51,7 +58,7 @@ func (a *answer) add(record messaging.Record) error {
 	if err := a.encode(record); err != nil || len(a.chunk) < answerChunkBytes {
 		return err
 	}
-	return a.flush()
+	return a.flush(false)
 }
 
 // encode appends one item to the chunk.
@@ -80,10 +87,7 @@ func (a *answer) encode(record messaging.Record) error {
 func (a *answer) finish(found hub.Listed) error {
 	a.chunk = strconv.AppendInt(append(a.chunk, `],"count":`...), int64(a.count), 10)
 	a.chunk = append(append(a.chunk, besides(found)...), '}')
-	if !a.started {
-		a.writer.Header().Set("Content-Length", strconv.Itoa(len(a.chunk)))
-	}
-	return a.flush()
+	return a.flush(true)
 }
 
 // errWrite is matched by an error of the connection.
@@ -91,14 +95,21 @@ var errWrite = errors.New("the answer cannot be written")
 
 // flush writes the chunk, with a deadline for each answerChunkBytes of it. The server
 // takes the deadline back at the end of the request.
-func (a *answer) flush() error {
+func (a *answer) flush(last bool) error {
+	body, err := a.body(last)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errWrite, err)
+	}
+	if !a.started && last {
+		a.writer.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	a.started = true
-	for rest := a.chunk; len(rest) > 0; {
+	for len(body) > 0 {
 		if a.request.Err() != nil {
 			return fmt.Errorf("%w: %w", errWrite, a.request.Err())
 		}
 		_ = a.control.SetWriteDeadline(time.Now().Add(answerWriteTimeout)) // where it is supported
-		part := rest[:min(len(rest), answerChunkBytes)]
+		part := body[:min(len(body), answerChunkBytes)]
 		_, err := a.writer.Write(part)
 		if err == nil {
 			err = a.control.Flush()
@@ -106,13 +117,30 @@ func (a *answer) flush() error {
 		if err != nil {
 			return fmt.Errorf("%w: %w", errWrite, err)
 		}
-		rest = rest[len(part):]
+		body = body[len(part):]
 	}
 	a.chunk = a.chunk[:0]
 	if cap(a.chunk) > 2*answerChunkBytes {
 		a.chunk = nil // a large item is not held until the end
 	}
 	return nil
+}
+
+// body returns the chunk as it is sent.
+func (a *answer) body(last bool) ([]byte, error) {
+	if !a.started && last && len(a.chunk) < compressFrom {
+		a.gzip = nil
+	}
+	if a.gzip == nil {
+		return a.chunk, nil
+	}
+	done, err := a.work(a.request)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	a.writer.Header().Set("Content-Encoding", "gzip") // has no effect once the answer is started
+	return a.gzip.compress(a.chunk, last)
 }
 
 // cutOff interrupts a write as soon as the request ends, as it does when the server

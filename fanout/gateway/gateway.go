@@ -35,6 +35,8 @@ type Policy struct {
 	SessionRefresh time.Duration
 	// RecoveryClients says which clients get sessions that do not say so themselves.
 	RecoveryClients RecoveryClients
+	// Compression says which answers over HTTP are compressed.
+	Compression Compression
 	// SessionBytes bounds what the sessions of this gateway's clients take in the
 	// store, those included whose clients have gone; 0 is no bound.
 	SessionBytes int

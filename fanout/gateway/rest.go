@@ -26,7 +26,8 @@ import (
 // items after it, oldest first, so that a client can poll page by page; given as
 // a time, the newest after it, newest first.
 //
-// The answer is written while it is read. A client that does not take it is cut off,
+// The answer is written while it is read, compressed with gzip where the request
+// accepts it and Policy.Compression has it. A client that does not take it is cut off,
 // and so is one whose answer fails half-way: its JSON is not complete then.
 func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	jobID, grant, ok := g.jobRequest(w, r, refuseRequest)
@@ -62,7 +63,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 // answerEvents writes one page of events.
 func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, jobID string, query eventsQuery) {
 	setPageHeaders(w.Header())
-	page := newAnswer(w, r, g.catalogue, g.hub.Work)
+	page := newAnswer(w, r, g.compresses(r, CompressPages, CompressAll), g.catalogue, g.hub.Work)
 	defer page.cutOff()()
 	found, err := g.hub.List(r.Context(), client, jobID, query.Query, func(record messaging.Record) (bool, error) {
 		err := page.add(record)
@@ -112,6 +113,7 @@ func besides(found hub.Listed) []byte {
 func setPageHeaders(header http.Header) {
 	header.Set("Content-Type", "application/json; charset=utf-8")
 	header.Set("Cache-Control", "no-store")
+	header.Add("Vary", "Accept-Encoding")
 }
 
 // jobRequest answers the parts that requests about one job share: the origin, the

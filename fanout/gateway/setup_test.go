@@ -63,8 +63,9 @@ type options struct {
 	catchUp      int    // 250 by default
 	config       func(*hub.Config)
 	sockets      func(*socketio.Config)
-	pipe         bool  // in memory, for a test in a bubble of fake time
-	answerBytes  int64 // that answers over REST hold; 64 MiB by default
+	pipe         bool                // in memory, for a test in a bubble of fake time
+	answerBytes  int64               // that answers over REST hold; 64 MiB by default
+	compression  gateway.Compression // of answers over HTTP: none by default
 }
 
 // testPace is fast enough to wait for.
@@ -155,7 +156,7 @@ func (o options) policy(t testing.TB) gateway.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes}
+	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

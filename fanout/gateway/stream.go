@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -160,8 +161,13 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	}
 	defer sub.End()
 	setStreamHeaders(w.Header())
+	var compressed *gzipBody
+	if g.compresses(r, CompressAll) {
+		compressed = &gzipBody{}
+		w.Header().Set("Content-Encoding", "gzip")
+	}
 	w.WriteHeader(http.StatusOK)
-	g.pump(w, r, sink)
+	g.pump(w, r, sink, compressed)
 }
 
 // setStreamHeaders sets the headers of every event stream. Proxies must neither
@@ -170,6 +176,7 @@ func setStreamHeaders(header http.Header) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-cache, no-transform")
 	header.Set("X-Accel-Buffering", "no")
+	header.Add("Vary", "Accept-Encoding")
 }
 
 // streamStart reads the position that a stream asks for.
@@ -191,14 +198,22 @@ func (g *Gateway) streamStart(w http.ResponseWriter, r *http.Request) (hub.Start
 	return from, true
 }
 
-// pump writes what the sink is given, until the client has gone.
-func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink) {
+// pump writes what the sink is given, until the client has gone, compressed unless the
+// body for that is nil.
+func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink, compressed *gzipBody) {
 	control := http.NewResponseController(w)
 	heartbeat := time.NewTicker(streamHeartbeat)
 	defer heartbeat.Stop()
 	last := time.Now()
 	blocks := [][]byte{[]byte(": stream of job events\n\n")}
 	for {
+		if compressed != nil {
+			piece, err := compressed.compress(slices.Concat(blocks...), false)
+			if err != nil {
+				return
+			}
+			blocks = [][]byte{piece}
+		}
 		if err := writeBlocks(w, control, blocks); err != nil {
 			return
 		}

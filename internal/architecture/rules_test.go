@@ -133,7 +133,7 @@ var rules = []rule{
 	{
 		folder:  "fanout/gateway",
 		project: []string{"messaging", "guardrails", "fanout/hub", "fanout/socketio", "fanout/internal/drain", "internal/contain"},
-		modules: plumbing,
+		modules: append([]string{"github.com/klauspost/compress"}, plumbing...),
 		why:     "the gateway owns the clients and enforces what guardrails decide; never the drivers of the stores",
 	},
 	{

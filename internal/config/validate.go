@@ -64,6 +64,7 @@ func (c Config) Validate() error {
 	check(c.CatchUp >= 1 && c.CatchUp <= 10_000, "SOCKET_CATCH_UP_LIMIT", c.CatchUp)
 	check(c.RecoveryTTL == 0 || c.RecoveryTTL >= time.Second, "SOCKET_RECOVERY_TTL", c.RecoveryTTL)
 	check(slices.Contains([]string{"auto", "all", "asked"}, c.RecoveryFor), "SOCKET_RECOVERY_CLIENTS", c.RecoveryFor)
+	check(slices.Contains([]string{"off", "pages", "all"}, c.Compression), "HTTP_COMPRESSION", c.Compression)
 	check(c.MaxPerAddress >= 0, "SOCKET_MAX_CONNECTIONS_PER_IP", c.MaxPerAddress)
 	check(c.MaxPerSubject >= 0, "SOCKET_MAX_CONNECTIONS_PER_SUBJECT", c.MaxPerSubject)
 	check(c.MaxCluster >= 0, "SOCKET_CLUSTER_MAX_CONNECTIONS", c.MaxCluster)
