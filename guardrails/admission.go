@@ -92,26 +92,58 @@ func (s *Slot) Release() { s.admission.release(s) }
 // Who is refused for a count spends nothing of the connection rate: clients that
 // can not get in do not keep the others out.
 func (a *Admission) Admit(visitor Visitor, now time.Time, jitter float64) (*Slot, Decision) {
+	return a.Replace(nil, visitor, now, jitter)
+}
+
+// Replace is Admit for a socket that goes on in place of an earlier one: it is
+// decided about as if the slot of the earlier one had been released, and when it is
+// admitted that slot is. A refusal leaves the earlier slot taken. One that is nil
+// or was released before replaces nothing.
+func (a *Admission) Replace(earlier *Slot, visitor Visitor, now time.Time, jitter float64) (*Slot, Decision) {
 	if visitor.Origin = normalOrigin(visitor.Origin); visitor.Origin == "" {
 		visitor.Origin = UnknownOrigin
 	}
 	visitor.Address = countedAddress(visitor.Address)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	replaces := earlier != nil && !earlier.released
+	if replaces {
+		a.exclude(earlier.visitor)
+	}
 	decision := a.decide(visitor, now)
 	if decision.Code != "" {
 		decision.RetryAfter = jittered(retryBase, jitter)
 	}
 	if !decision.Allowed() {
+		if replaces {
+			a.include(earlier.visitor)
+		}
 		return nil, decision
 	}
+	if replaces {
+		earlier.released = true
+	}
+	a.include(visitor)
+	return &Slot{admission: a, visitor: visitor}, decision
+}
+
+// include is called with mu held, as exclude is.
+func (a *Admission) include(visitor Visitor) {
 	a.total++
 	a.perOrigin.add(visitor.Origin)
 	a.perAddress.add(visitor.Address)
 	if visitor.Subject != "" {
 		a.perSubject.add(visitor.Subject)
 	}
-	return &Slot{admission: a, visitor: visitor}, decision
+}
+
+func (a *Admission) exclude(visitor Visitor) {
+	a.total--
+	a.perOrigin.remove(visitor.Origin)
+	a.perAddress.remove(visitor.Address)
+	if visitor.Subject != "" {
+		a.perSubject.remove(visitor.Subject)
+	}
 }
 
 // decide is called with mu held. Only when it allows does it change anything: it
@@ -151,12 +183,7 @@ func (a *Admission) release(slot *Slot) {
 		return
 	}
 	slot.released = true
-	a.total--
-	a.perOrigin.remove(slot.visitor.Origin)
-	a.perAddress.remove(slot.visitor.Address)
-	if slot.visitor.Subject != "" {
-		a.perSubject.remove(slot.visitor.Subject)
-	}
+	a.exclude(slot.visitor)
 }
 
 // Others sets what the other gateways are known to hold together, which counts

@@ -173,6 +173,38 @@ func TestAdmissionInADryRun(t *testing.T) {
 }
 
 // The map that Counts returns is the caller's.
+// TestReplace: a socket that goes on for an earlier one needs no second place, and one
+// that is refused takes none from the earlier one.
+func TestReplace(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(0, 0)
+	a := guardrails.NewAdmission(guardrails.Limits{MaxConnections: 2, MaxConnectionsPerAddress: 1})
+	earlier, _ := a.Admit(from("192.0.2.1"), now, 0)
+	neighbour, _ := a.Admit(from("192.0.2.2"), now, 0)
+	if slot, decision := a.Replace(earlier, from("192.0.2.2"), now, 0); slot != nil || decision.Code != messaging.CodeAddressConnectionsExceeded {
+		t.Errorf("slot %v, decision %+v", slot, decision)
+	}
+	if _, decision := a.Admit(from("192.0.2.1"), now, 0); decision.Allowed() {
+		t.Error("the place of the earlier one was given away")
+	}
+	later, decision := a.Replace(earlier, from("192.0.2.1"), now, 0)
+	if !decision.Allowed() {
+		t.Fatalf("decision %+v", decision)
+	}
+	earlier.Release() // does nothing
+	if total, _ := a.Counts(); total != 2 {
+		t.Errorf("%d are counted", total)
+	}
+	if _, decision := a.Replace(earlier, from("192.0.2.3"), now, 0); decision.Code != messaging.CodeMaxConnectionsExceeded {
+		t.Errorf("decision %+v: a slot is replaced twice", decision)
+	}
+	later.Release()
+	neighbour.Release()
+	if total, perOrigin := a.Counts(); total != 0 || len(perOrigin) != 0 {
+		t.Errorf("%d are counted, %v", total, perOrigin)
+	}
+}
+
 func TestCountsAreACopy(t *testing.T) {
 	t.Parallel()
 	admission := guardrails.NewAdmission(guardrails.Limits{})

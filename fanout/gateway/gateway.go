@@ -161,14 +161,19 @@ func (g *Gateway) AllowOrigin(origin, host string) bool {
 	return g.origins.Load().Decide(origin, host).Allowed()
 }
 
-// admit decides about a new client, whatever its transport.
-func (g *Gateway) admit(r *http.Request, grant guardrails.Grant) (*guardrails.Slot, guardrails.Decision) {
+// admit decides about a new client, whatever its transport. The slot of the earlier
+// client that it goes on for, nil for none, becomes its own if it is admitted.
+func (g *Gateway) admit(r *http.Request, grant guardrails.Grant, earlier *client) (*guardrails.Slot, guardrails.Decision) {
 	origin := r.Header.Get("Origin")
 	decision := g.origins.Load().Decide(origin, r.Host)
 	var slot *guardrails.Slot
 	if decision.Allowed() {
 		visitor := guardrails.Visitor{Origin: origin, Address: g.address(r), Subject: grant.Subject}
-		slot, decision = g.admission.Admit(visitor, time.Now(), rand.Float64())
+		var replaced *guardrails.Slot
+		if earlier != nil {
+			replaced = earlier.slot
+		}
+		slot, decision = g.admission.Replace(replaced, visitor, time.Now(), rand.Float64())
 	}
 	g.count(decision, origin)
 	return slot, decision
@@ -203,7 +208,6 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
 	request := socket.Request()
 	origin := request.Header.Get("Origin")
-	// Every check that can refuse is made before an earlier socket is taken over.
 	decision := g.origins.Load().Decide(origin, request.Host)
 	var grant guardrails.Grant
 	if decision.Allowed() {
@@ -220,7 +224,9 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		wanted, recovered, release = g.recall(auth, origin, grant.Subject, socket.Opened())
 		defer release()
 	}
-	slot, decision := g.admit(request, grant)
+	// Nothing refuses the socket after this, so that whoever has the session keeps it
+	// unless the client gets it.
+	slot, decision := g.admit(request, grant, wanted.holder)
 	if !decision.Allowed() {
 		return refusal(decision)
 	}
@@ -241,6 +247,9 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 		}
 	}()
 	c.socket.SetData(c)
+	if wanted.holder != nil {
+		wanted, recovered = g.takeOver(wanted)
+	}
 	c.identify(wanted, recovered)
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -56,6 +56,8 @@ type recall struct {
 	pid    string
 	kept   session
 	offset offset
+	// holder is the earlier client that has the session at this gateway, nil for none.
+	holder *client
 }
 
 // maxAuthBytes bounds the auth of a CONNECT that a session is looked up for: a token
@@ -64,8 +66,7 @@ const maxAuthBytes = 32 << 10
 
 // recall returns the session that a CONNECT names in its auth, if it can be
 // recovered. Everything in auth is the client's word: what does not fit makes it
-// an ordinary connect. Only who may have the session takes it from the socket that
-// has it.
+// an ordinary connect. A socket that has the session keeps it until [Gateway.takeOver].
 //
 // Of several connections, opened then, that ask for one session at once, one gets it. release, which is never
 // nil, lets the next one ask; it is called when the client has joined.
@@ -96,18 +97,23 @@ func (g *Gateway) recall(auth json.RawMessage, origin, subject string, opened ti
 	if wanted.kept = kept; !wanted.complete() {
 		return recall{}, false, release
 	}
-	if old := g.holder(wanted.pid); old != nil {
-		if !old.yields(opened) {
-			return recall{}, false, release
-		}
-		// The client has left the old socket, and the server need not have noticed.
-		left, was := g.leave(old)
-		g.keeping.Leave(wanted.pid, time.Now()) // until the new socket keeps it
-		if was && left.Life >= kept.Life {
-			wanted.kept = left
-		}
+	// While the session is claimed, its holder can go, but no other client can have it.
+	if wanted.holder = g.holder(wanted.pid); wanted.holder != nil && !wanted.holder.yields(opened) {
+		return recall{}, false, release
 	}
-	return wanted, wanted.complete(), release
+	return wanted, true, release
+}
+
+// takeOver ends the earlier socket that has the session, for a client that has been
+// admitted: the client has left that socket, and the server need not have noticed. It
+// returns the session as the socket leaves it behind, and whether it can be recovered.
+func (g *Gateway) takeOver(wanted recall) (recall, bool) {
+	left, was := g.leave(wanted.holder)
+	g.keeping.Leave(wanted.pid, time.Now()) // until the new socket keeps it
+	if was && left.Life >= wanted.kept.Life {
+		wanted.kept = left
+	}
+	return wanted, wanted.complete()
 }
 
 // claim makes a CONNECT the only one that recovers a session, until unclaim. It

@@ -137,7 +137,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		setStreamHeaders(w.Header())
 		return
 	}
-	slot, decision := g.admit(r, grant)
+	slot, decision := g.admit(r, grant, nil)
 	if !decision.Allowed() {
 		refuseStream(w, r, decision, "")
 		return
