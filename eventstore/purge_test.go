@@ -22,7 +22,7 @@ import (
 func put(t *testing.T, js jetstream.JetStream, count int, subject func(i int) *nats.Msg) {
 	t.Helper()
 	for i := range count {
-		if _, err := js.PublishMsgAsync(subject(i)); err != nil {
+		if _, err := js.PublishMsgAsync(subject(i), jetstream.WithStallWait(patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
