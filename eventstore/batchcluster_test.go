@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -83,12 +82,13 @@ func TestBatchesOutliveTheLeader(t *testing.T) {
 	for range producers * bodies / 5 {
 		await(t, "a body to be stored", stage)
 	}
-	stream, err := b.js.Stream(t.Context(), "NOVEL_EVENTS")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var leader string
+	afterElections(t, "a leader", func() bool {
+		leader, _ = b.copies(t)
+		return leader != ""
+	})
 	for i, s := range cluster.servers {
-		if s.Name() == stream.CachedInfo().Cluster.Leader {
+		if s.Name() == leader {
 			cluster.stop(i)
 			cluster.start(t, i)
 			break
@@ -97,19 +97,7 @@ func TestBatchesOutliveTheLeader(t *testing.T) {
 	producing.Wait()
 
 	for _, job := range []string{"job-0", "job-1", "job-2", "job-3", "both"} {
-		last, err := b.log.LastSequence(t.Context(), job)
-		if err != nil {
-			t.Fatal(err)
-		}
-		eventually(t, "a replica to have all", func() bool {
-			records, err := readBack(t.Context(), b.log, job, math.MaxUint64, 1)
-			return err == nil && len(records) == 1 && records[0].Sequence == last
-		})
-		records, err := readBack(t.Context(), b.log, job, math.MaxUint64, 2*bodies*lines)
-		if err != nil || len(records) != bodies*lines {
-			t.Fatalf("%s: %d records, want %d, %v", job, len(records), bodies*lines, err)
-		}
-		for n, r := range records {
+		for n, r := range b.whole(t, job, bodies*lines) {
 			if r.ID != fmt.Sprint("id-", n) {
 				t.Fatalf("%s: record %d has id %s", job, n, r.ID)
 			}

@@ -120,7 +120,6 @@ func TestConsumeGivesBackAtTheEnd(t *testing.T) {
 
 	ctx, cancel = context.WithCancel(t.Context())
 	defer cancel()
-	started := time.Now()
 	got := make(chan uint64, 10)
 	go func() {
 		done <- b.log.Consume(ctx, "heads", 10, func(_ context.Context, records []messaging.Record) error {
@@ -133,9 +132,6 @@ func TestConsumeGivesBackAtTheEnd(t *testing.T) {
 	seen := []uint64{await(t, "a record", got), await(t, "a record", got), await(t, "a record", got)}
 	if slices.Sort(seen); !slices.Equal(seen, []uint64{1, 2, 3}) {
 		t.Errorf("applied %v", seen)
-	}
-	if took := time.Since(started); took > 5*time.Second {
-		t.Errorf("took %s", took)
 	}
 	cancel()
 	await(t, "the consumer to end", done)

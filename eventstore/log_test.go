@@ -43,13 +43,9 @@ func TestConfigValidateNamesTheField(t *testing.T) {
 
 func TestConnectToNobody(t *testing.T) {
 	t.Parallel()
-	started := time.Now()
 	_, err := eventstore.Connect(t.Context(), "nats://user:secret@127.0.0.1:1", eventstore.ConnConfig{})
 	if !errors.Is(err, eventstore.ErrConnect) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("error = %v", err)
-	}
-	if took := time.Since(started); took > 4*time.Second {
-		t.Errorf("took %s", took)
 	}
 	if _, err := eventstore.Connect(t.Context(), "nats://user:sec ret@host%zz", eventstore.ConnConfig{}); !errors.Is(err, eventstore.ErrConnect) ||
 		strings.Contains(err.Error(), "ret@") {

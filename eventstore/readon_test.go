@@ -57,7 +57,7 @@ func (c heldConn) Read(p []byte) (int, error) {
 func TestReadsHoldUpNoLiveRecord(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, natsserver.Config{Listen: "127.0.0.1:0"})
-	b := open(t, connect(t, server.ClientURL()))
+	b := open(t, connect(t, server.ClientURL()), func(c *eventstore.Config) { c.ReadTimeout = patience })
 	b.add(t, record("history", "a"))
 	dialer := newHeldDialer()
 	reads, err := eventstore.Connect(t.Context(), server.ClientURL(), eventstore.ConnConfig{

@@ -230,7 +230,7 @@ func TestSessionsExpire(t *testing.T) {
 		}
 		return !found
 	})
-	if lived := time.Since(started); lived < time.Second || lived > 4*time.Second {
+	if lived := time.Since(started); lived < time.Second {
 		t.Errorf("the state lived %s", lived)
 	}
 }
@@ -377,7 +377,7 @@ func TestSessionsFlush(t *testing.T) {
 	if err := store.Run(ended); !errors.Is(err, eventstore.ErrUnavailable) {
 		t.Errorf("run without a server: %v", err)
 	}
-	if took := time.Since(started); took < time.Second || took > 4*time.Second {
+	if took := time.Since(started); took < time.Second || took > patience {
 		t.Errorf("gave up after %s", took)
 	}
 	if got := lonely.counter(t, "session_dropped_saves_total"); got != 1 {

@@ -93,11 +93,7 @@ func TestShareOfTheDeadLapses(t *testing.T) {
 	witness.expect(t, 42)
 	conn.Close() // nothing of it reaches the server any more
 	dying.stop()
-	began := time.Now()
 	witness.expect(t, 2)
-	if took := time.Since(began); took > patience/2 {
-		t.Errorf("the share lapsed after %s", took)
-	}
 	staying.expect(t, 0)
 }
 
