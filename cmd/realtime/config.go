@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"text/tabwriter"
 
@@ -25,12 +26,9 @@ settings that are wrong or contradict each other. Warnings go to standard error.
   SOCKET_MAX_CONNECTIONS=500 realtime config -o json`,
 		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig()
+			cfg, err := checkedConfig(cmd.ErrOrStderr(), env.ToMap(os.Environ()))
 			if err != nil {
 				return err
-			}
-			for _, warning := range cfg.Warnings() {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
 			}
 			switch output {
 			case "json":
@@ -55,6 +53,19 @@ settings that are wrong or contradict each other. Warnings go to standard error.
 	command.Flags().StringVarP(&output, "output", "o", "table", "table or json: the values in force; markdown: docs/configuration.md")
 	command.AddCommand(newConfigInit(), newConfigCheck())
 	return command
+}
+
+// checkedConfig returns the settings of an environment, refuses what serve would refuse
+// without asking a server, and writes the warnings to out.
+func checkedConfig(out io.Writer, environ map[string]string) (config.Config, error) {
+	cfg, err := config.Load(environ)
+	if err != nil {
+		return cfg, err
+	}
+	for _, warning := range cfg.Warnings() {
+		fmt.Fprintln(out, "warning:", warning)
+	}
+	return cfg, cfg.CheckMachine()
 }
 
 func newConfigInit() *cobra.Command {
@@ -91,7 +102,8 @@ func newConfigCheck() *cobra.Command {
 		Use:   "check",
 		Short: "Check the settings, and print only errors and warnings",
 		Long: `check reads the settings as serve does, and the files that they name: secrets, certificates,
-the catalogue. It connects to nothing. Warnings go to standard error.
+the catalogue. It also checks that this machine has the addresses to listen on, and that
+DATA_DIR can be written. It connects to no server. Warnings go to standard error.
 
 It exits with 0 when serve would take the settings, and with 2 when it would not.`,
 		Example: `  realtime config check --file /etc/realtime/realtime.toml`,
@@ -101,14 +113,8 @@ It exits with 0 when serve would take the settings, and with 2 when it would not
 			if file != "" {
 				environ["CONFIG_FILE"] = file
 			}
-			cfg, err := config.Load(environ)
-			if err != nil {
-				return err
-			}
-			for _, warning := range cfg.Warnings() {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", warning)
-			}
-			return nil
+			_, err := checkedConfig(cmd.ErrOrStderr(), environ)
+			return err
 		},
 	}
 	command.Flags().StringVar(&file, "file", "", "settings file, in place of CONFIG_FILE")

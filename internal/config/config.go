@@ -64,14 +64,14 @@ type Config struct {
 
 	DataDir    string `group:"Log" env:"DATA_DIR" envDefault:"data" doc:"folder of the embedded JetStream"`
 	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream takes NATS clients; empty: none"`
-	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s (survives the death of the process)"`
+	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s, 1ms or more (survives the death of the process)"`
 
-	NATSCluster       string `env:"NATS_CLUSTER" doc:"host:port of the gateways whose embedded JetStreams form one cluster, comma-separated, the same list on each; with STREAM_REPLICAS 3 the log survives any one of three; clients and gateways show NATS_USER, and NATS_TLS_CERT_FILE where it is set; empty: JetStream is alone"`
+	NATSCluster       string `env:"NATS_CLUSTER" doc:"host:port of the gateways whose embedded JetStreams form one cluster, comma-separated, at most 16, the same list on each; with STREAM_REPLICAS 3 the log survives any one of three; clients and gateways show NATS_USER, and NATS_TLS_CERT_FILE where it is set; empty: JetStream is alone"`
 	NATSClusterListen string `env:"NATS_CLUSTER_LISTEN" envDefault:":6222" doc:"host:port on which this gateway takes the others of NATS_CLUSTER"`
 	NATSNode          string `env:"NATS_NODE" doc:"name of this gateway in NATS_CLUSTER, another on each and the same after a restart, without dots; empty: the name of the machine, to its first dot"`
 
 	LogReplicas int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5; more than 1 needs NATS_URL or NATS_CLUSTER"`
-	LogMaxBytes int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes"`
+	LogMaxBytes int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes, at most 562949953421312"`
 	LogMaxAge   time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
 	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
 	KnownIDs    int           `env:"STREAM_KNOWN_IDS" envDefault:"1000000" doc:"newest events whose ids are known beyond STREAM_DEDUP_WINDOW, so that a later repeat is not stored again; 60 bytes of memory each where events are taken in; 0: none"`
@@ -120,7 +120,7 @@ type Config struct {
 	LogLevel        string        `group:"Process" env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
 	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a gateway that stops answers requests and is not ready, so that balancers leave it, and over which it closes sockets and event streams in random order, in seconds; 0: none"`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS, 100ms or more"`
 	SettingsFile    string        `env:"CONFIG_FILE" doc:"TOML file with any of these settings, for those that the environment does not set; realtime config init writes one"`
 
 	// secretFiles has the files that secrets were read from, by the setting.
@@ -200,14 +200,18 @@ var allRoles = []string{RoleIngest, RoleProject, RoleFanout}
 
 func (c Config) Has(role string) bool { return slices.Contains(c.Roles, role) }
 
-// syncInterval returns 0 for "always".
+// minSync is the shortest interval between two writes to disk.
+const minSync = time.Millisecond
+
+// SyncInterval returns the time between two writes of the log to disk; 0 stands for
+// "always".
 func (c Config) SyncInterval() (time.Duration, error) {
 	if c.NATSSync == "always" {
 		return 0, nil
 	}
 	interval, err := time.ParseDuration(c.NATSSync)
-	if err == nil && interval <= 0 {
-		err = errors.New("the interval has to be more than 0")
+	if err == nil && interval < minSync {
+		err = fmt.Errorf("the interval is %s, and has to be %s or more", interval, minSync)
 	}
 	return interval, err
 }

@@ -45,6 +45,7 @@ func (c Config) conflicts() []conflict {
 	c.conflictingTokens(add)
 	c.conflictingTimes(add)
 	c.conflictingCredentials(add)
+	c.conflictingAddresses(add)
 	alone := c.NATSURL == "" && c.NATSListen == "" && c.NATSCluster == ""
 	add(len(c.Roles) < len(allRoles) && alone, true,
 		"ROLES is %s, and neither NATS_URL nor NATS_LISTEN is set: the log inside this process is not shared with processes that have the other roles", strings.Join(c.Roles, ","))
@@ -97,8 +98,6 @@ func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) 
 		"NATS_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE, listen on 127.0.0.1, or run NATS apart", c.NATSListen)
 	add(c.NATSCluster != "" && c.NATSURL == "" && !loopback(c.NATSClusterListen) && !c.guardsNATS(), legal,
 		"NATS_CLUSTER_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE", c.NATSClusterListen)
-	add(c.AdminAddr != "" && !loopback(c.AdminAddr) && c.AdminAddr == c.Address(), false,
-		"ADMIN_ADDR is %q, the public address: the operators' pages need one of their own", c.AdminAddr)
 }
 
 // closed lists what no client can reach with these settings, and which setting opens it.

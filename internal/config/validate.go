@@ -50,9 +50,11 @@ func (c Config) Validate() error {
 	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
 	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != "" || c.NATSCluster != ""), "STREAM_REPLICAS", c.LogReplicas)
 	for place := range strings.SplitSeq(c.NATSCluster, ",") {
-		check(c.NATSCluster == "" || isHostPort(strings.TrimSpace(place)), "NATS_CLUSTER", c.NATSCluster)
+		place = strings.TrimSpace(place)
+		check(c.NATSCluster == "" || isHostPort(place) && !strings.HasSuffix(place, ":0"), "NATS_CLUSTER", c.NATSCluster)
 	}
-	check(isHostPort(c.NATSClusterListen), "NATS_CLUSTER_LISTEN", c.NATSClusterListen)
+	check(strings.Count(c.NATSCluster, ",") < natsserver.MaxRoutes, "NATS_CLUSTER", c.NATSCluster)
+	check(isHostPort(c.NATSClusterListen) && !strings.HasSuffix(c.NATSClusterListen, ":0"), "NATS_CLUSTER_LISTEN", c.NATSClusterListen)
 	check(!strings.ContainsAny(c.NATSNode, " \t\r\n.*>"), "NATS_NODE", c.NATSNode)
 	c.checkStream(check)
 	check(c.MaxEvent > 0 && c.MaxEvent < natsserver.MaxPayloadBytes, "MAX_EVENT_BYTES", c.MaxEvent)
@@ -83,7 +85,7 @@ func (c Config) Validate() error {
 	var level slog.Level
 	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)
 	check(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", c.LogFormat)
-	check(c.ShutdownTimeout > 0, "SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
+	check(c.ShutdownTimeout >= minTimeout, "SHUTDOWN_TIMEOUT", c.ShutdownTimeout)
 	if len(problems) == 0 {
 		for _, conflict := range c.conflicts() {
 			if !conflict.legal {
@@ -166,7 +168,7 @@ func (c Config) checkTransport(check func(ok bool, name string, value any)) {
 func (c Config) checkStream(check func(ok bool, name string, value any)) {
 	limits := eventstore.DefaultConfig()
 	limits.MaxBytes = c.LogMaxBytes
-	check(limits.Validate() == nil, "STREAM_MAX_BYTES", c.LogMaxBytes)
+	check(limits.Validate() == nil && c.LogMaxBytes <= natsserver.MaxLogBytes, "STREAM_MAX_BYTES", c.LogMaxBytes)
 	limits = eventstore.DefaultConfig()
 	limits.DuplicateWindow = c.DedupWindow
 	check(limits.Validate() == nil, "STREAM_DEDUP_WINDOW", c.DedupWindow)

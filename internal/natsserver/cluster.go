@@ -28,8 +28,8 @@ type Cluster struct {
 // clusterName is the name that servers of one cluster share.
 const clusterName = "realtime"
 
-// maxRoutes bounds the servers of a cluster.
-const maxRoutes = 16
+// MaxRoutes bounds the servers of a cluster.
+const MaxRoutes = 16
 
 // Alone reports whether the server has no others.
 func (c Cluster) Alone() bool { return len(c.Routes) == 0 }
@@ -45,8 +45,8 @@ func (c Cluster) validate() error {
 	if _, port, err := splitListen(c.Listen); err != nil || port == 0 {
 		return fmt.Errorf("natsserver: cluster address is %q, must be host:port with a port that the others know", c.Listen)
 	}
-	if len(c.Routes) > maxRoutes {
-		return fmt.Errorf("natsserver: %d routes, at most %d", len(c.Routes), maxRoutes)
+	if len(c.Routes) > MaxRoutes {
+		return fmt.Errorf("natsserver: %d routes, at most %d", len(c.Routes), MaxRoutes)
 	}
 	for _, route := range c.Routes {
 		if _, port, err := splitListen(route); err != nil || port == 0 {

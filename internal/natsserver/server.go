@@ -33,6 +33,9 @@ const startTimeout = 2 * time.Minute
 // be larger than the free disk of today, and a full disk is reported as such.
 const maxStoreBytes = 1 << 50
 
+// MaxLogBytes is the largest limit of one stream that leaves room for the others.
+const MaxLogBytes = maxStoreBytes / 2
+
 // LockFile is the file in a data folder that the server on it has taken.
 const LockFile = "LOCK"
 

@@ -86,7 +86,10 @@ func (a *App) open(ctx context.Context) error {
 	for _, warning := range a.cfg.Warnings() {
 		a.logger.Warn(warning)
 	}
-	var err error
+	err := a.cfg.CheckMachine()
+	if err != nil {
+		return err
+	}
 	if a.listener, err = a.listen("listener", a.cfg.Address()); err != nil {
 		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
 	}

@@ -351,26 +351,6 @@ func described(s eventstore.Description, maxEventBytes int) doctor.Stream {
 	}
 }
 
-// creatable returns nil if the folder can be created: its nearest parent that exists is
-// writable.
-func creatable(dir string) error {
-	path, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	for {
-		parent := filepath.Dir(path)
-		if _, err := os.Stat(parent); err == nil || parent == path {
-			probe, err := os.MkdirTemp(parent, ".realtime-probe-*")
-			if err != nil {
-				return fmt.Errorf("the folder cannot be created: %w", err)
-			}
-			return os.Remove(probe)
-		}
-		path = parent
-	}
-}
-
 // examineAddresses checks whether the service could listen on this machine.
 func examineAddresses(cfg config.Config) []doctor.Check {
 	look := func(variable, address string) doctor.Check {
@@ -380,9 +360,9 @@ func examineAddresses(cfg config.Config) []doctor.Check {
 		}
 		return doctor.Address(variable, address, errors.Is(err, syscall.EADDRINUSE), err)
 	}
-	checks := []doctor.Check{look("PORT", cfg.Address())}
-	if cfg.AdminAddr != "" {
-		checks = append(checks, look("ADMIN_ADDR", cfg.AdminAddr))
+	var checks []doctor.Check
+	for _, place := range cfg.Listeners() {
+		checks = append(checks, look(place.Setting, place.Address))
 	}
 	return checks
 }
@@ -391,7 +371,7 @@ func examineAddresses(cfg config.Config) []doctor.Check {
 // on it.
 func lookAtFolder(dir string) (there, held bool, err error) {
 	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return false, false, creatable(dir)
+		return false, false, natsserver.CheckFolder(dir)
 	} else if err != nil {
 		return false, false, err
 	}
