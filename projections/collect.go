@@ -40,6 +40,7 @@ func (s *Store) Collect(ctx context.Context, name string) (func(ctx context.Cont
 		return nil, err
 	}
 	collector := *s
+	collector.retries = nil
 	collector.events = s.events.Database().Collection(name, sure())
 	foreign := bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$exists", Value: false}}}}
 	err := s.read(ctx, name, func(ctx context.Context) error { return collector.events.FindOne(ctx, foreign).Err() })

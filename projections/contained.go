@@ -9,9 +9,10 @@ import (
 )
 
 // writeContained writes a batch for a projection, with written set when some of it may
-// have been written before. When that panics, each record is written by itself, and one
-// that panics alone is omitted: omit writes what can be written without its event. A
-// panic over that is an error, and the batch is offered again.
+// have been written before. When that panics, each record is written by itself. One that
+// panics alone is omitted first, so that it holds up no other: omit writes what can be
+// written without its event. Then it is tried again, see [retries]. A panic over omit is
+// an error, and the batch is offered again.
 func (s *Store) writeContained(
 	ctx context.Context, projection string, records []messaging.Record, written bool,
 	write func(records []messaging.Record, written bool) error, omit func(record messaging.Record) error,
@@ -20,17 +21,21 @@ func (s *Store) writeContained(
 	if !errors.Is(err, contain.ErrPanic) {
 		return err
 	}
-	for i := range records {
+	var omitted []omission
+	for i, record := range records {
 		err := s.guard.Do(projection, func() error { return write(records[i:i+1], true) })
 		if errors.Is(err, contain.ErrPanic) {
-			if err = s.guard.Do(projection, func() error { return omit(records[i]) }); err == nil {
-				s.reportReduced(ctx, projection, records[i], keptNothing, 0)
+			omitted = append(omitted, omission{projection: projection, record: record})
+			err = s.guard.Do(projection, func() error { return omit(record) })
+			if err == nil {
+				err = s.noteOmission(ctx, projection, record)
 			}
 		}
 		if err != nil {
 			return err
 		}
 	}
+	s.retry(ctx, omitted)
 	return nil
 }
 

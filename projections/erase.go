@@ -78,6 +78,9 @@ func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Po
 			break
 		}
 	}
+	if err := s.remove(ctx, omissionsCollection, upTo(jobID, through)); err != nil {
+		return found, err
+	}
 	found.Aggregates, err = s.countOf(ctx, jobsCollection, bson.D{{Key: fieldJobID, Value: jobID}})
 	return found, err
 }

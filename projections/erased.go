@@ -115,7 +115,7 @@ func (s *Store) remove(ctx context.Context, name string, filter bson.D) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
 	if _, err := s.events.Database().Collection(name, sure()).DeleteMany(ctx, filter); err != nil {
-		return fmt.Errorf("remove documents of erased events from %s: %w: %w", name, ErrUnavailable, err)
+		return fmt.Errorf("remove what is erased from %s: %w: %w", name, ErrUnavailable, err)
 	}
 	return nil
 }

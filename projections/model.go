@@ -51,6 +51,7 @@ func (s *Store) Model(name string) (*Model, error) {
 		return nil, fmt.Errorf("%w: %q, want one of %s", ErrNoProjection, name, strings.Join(Names(), ", "))
 	}
 	shadow := *s
+	shadow.retries = nil
 	database := s.events.Database()
 	shadow.events = database.Collection(eventsCollection+shadowSuffix, sure())
 	shadow.heads = database.Collection(headsCollection+shadowSuffix, sure())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -22,14 +23,17 @@ import (
 // explosive is a text over which the driver of a panickingBench panics.
 const explosive = "explosive for the test"
 
-// panickingBench is a bench whose driver panics over documents with the explosive text.
-func panickingBench(t *testing.T) bench {
+// panickingBench is a bench whose driver panics over documents with the explosive text,
+// so many times.
+func panickingBench(t *testing.T, times int64) bench {
 	t.Helper()
+	var left atomic.Int64
+	left.Store(times)
 	b := setup(t)
 	registry := bson.NewRegistry()
 	registry.RegisterTypeEncoder(reflect.TypeFor[string](), bson.ValueEncoderFunc(
 		func(_ bson.EncodeContext, w bson.ValueWriter, value reflect.Value) error {
-			if strings.Contains(value.String(), explosive) {
+			if strings.Contains(value.String(), explosive) && left.Add(-1) >= 0 {
 				panic("for the test")
 			}
 			return w.WriteString(value.String())
@@ -51,7 +55,7 @@ func panickingBench(t *testing.T) bench {
 // without its event.
 func TestPanicOverARecordCostsItsEventOnly(t *testing.T) {
 	t.Parallel()
-	b := panickingBench(t)
+	b := panickingBench(t, math.MaxInt64)
 	var records []messaging.Record
 	for n := range uint64(5) {
 		records = append(records, generation(n+1, "job", chapter(int(n))))
@@ -89,6 +93,78 @@ func TestPanicOverARecordCostsItsEventOnly(t *testing.T) {
 	}
 	if n := strings.Count(b.logs.String(), "a goroutine panicked"); n != 2 {
 		t.Errorf("%d lines, want one for each projection: %s", n, b.logs)
+	}
+}
+
+// A panic over a record that passes costs nothing: the record is written without its event,
+// and then in full. Those after it are written meanwhile.
+func TestPassingPanicCostsNothing(t *testing.T) {
+	t.Parallel()
+	b := panickingBench(t, 5)
+	records := []messaging.Record{
+		generation(1, "job", chapter(1)),
+		status(2, "job", "running", `{"n":"`+explosive+`"}`),
+		generation(3, "job", chapter(3)),
+	}
+	log := newFeed(records...)
+	log.maxSize = 2
+	b.running(t, log)
+	<-log.applied
+	eventually(t, "the records in full", func() bool {
+		page, err := b.ReadAfter(t.Context(), "job", messaging.Position{Epoch: epoch}, 100)
+		head, found, headErr := b.Head(t.Context(), "job")
+		return err == nil && len(page) == len(records) && string(page[1].Body) == string(records[1].Body) &&
+			headErr == nil && found && strings.Contains(string(head.Snapshot), explosive)
+	})
+	eventually(t, "no note", func() bool { omitted, err := b.Omitted(t.Context()); return err == nil && len(omitted) == 0 })
+	for _, projection := range projections.Names() {
+		b.checkMetric(t, "realtime_projections_reduced_documents_total", `kept="nothing",projection="`+projection+`"`, 0)
+	}
+}
+
+// A record over which a projection goes on panicking is counted once, and noted for
+// operators until it is erased.
+func TestLastingPanicIsNoted(t *testing.T) {
+	t.Parallel()
+	b := panickingBench(t, math.MaxInt64)
+	log := newFeed(status(1, "job", "running", `{"n":"`+explosive+`"}`))
+	b.running(t, log)
+	<-log.applied
+	omitted, err := b.Omitted(t.Context())
+	if err != nil || len(omitted) != 2 {
+		t.Fatalf("noted at once: %+v, %v", omitted, err)
+	}
+	for _, o := range omitted {
+		if o.JobID != "job" || o.Position != (messaging.Position{Epoch: epoch, Sequence: 1}) {
+			t.Errorf("noted %+v", o)
+		}
+	}
+	eventually(t, "the tries to end", func() bool { return strings.Count(b.logs.String(), "could not be stored in full") == 2 })
+	for _, projection := range projections.Names() {
+		b.checkMetric(t, "realtime_projections_reduced_documents_total", `kept="nothing",projection="`+projection+`"`, 1)
+	}
+	if _, err := b.EraseJob(t.Context(), "job", messaging.Position{Epoch: epoch, Sequence: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := b.db.Collection("novel_projection_omissions").CountDocuments(t.Context(), bson.D{}); err != nil || n != 0 {
+		t.Errorf("%d notes after the erasure, %v", n, err)
+	}
+}
+
+// A rebuild tries a record over which it panics again before it goes on.
+func TestPassingPanicOfARebuild(t *testing.T) {
+	t.Parallel()
+	b := panickingBench(t, 3)
+	model := b.model(t, projections.History)
+	if err := model.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := model.Apply(t.Context(), []messaging.Record{generation(1, "job", `{"type":"`+explosive+`","occurredAt":"o"}`)}); err != nil {
+		t.Fatal(err)
+	}
+	shadow := b.db.Collection("novel_job_events_shadow")
+	if n := b.count(t, shadow, bson.D{{Key: "omitted", Value: true}}); n != 0 {
+		t.Errorf("%d documents without their event", n)
 	}
 }
 

@@ -58,6 +58,7 @@ type Store struct {
 	workers  *workersJobs
 	updates  *atomic.Int64 // per command, see updatesPerCommand; 0 before the first
 	standing *standing
+	retries  *retries // nil where [Store.Run] is not for the store's collections
 	// unprojected is what the log has beyond the history; nil for nothing.
 	unprojected Unprojected
 	// erasures are those that the store honours; nil for none.
@@ -84,6 +85,7 @@ func New(db *mongo.Database, cfg Config, logger *slog.Logger, reg prometheus.Reg
 		heads:   db.Collection(headsCollection, sure()),
 		jobs:    db.Collection(jobsCollection, sure()),
 		workers: newWorkersJobs(), updates: new(atomic.Int64), standing: &standing{why: make(map[string]error)},
+		retries: newRetries(),
 	}, nil
 }
 
@@ -111,6 +113,12 @@ func (s *Store) Run(ctx context.Context, log Log) error {
 	group.Go(func() error {
 		s.newAdopter().run(groupCtx)
 		return nil
+	})
+	group.Go(func() error {
+		return s.guard.Persist(groupCtx, "omitted records", func() error {
+			s.restoreOmitted(groupCtx)
+			return nil
+		})
 	})
 	for _, p := range []*projection{
 		s.newProjection(History, s.writeWitnessed(log)),

@@ -101,6 +101,9 @@ func (s *Store) writeReduced(
 // MongoDB's reason, zero when it was not asked.
 func (s *Store) reportReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
 	s.metrics.reduced.WithLabelValues(projection, kept).Inc()
+	if kept == keptNothing {
+		_ = s.noteOmission(ctx, projection, record) // Without the note, the counter and the log have it.
+	}
 	s.logger.WarnContext(ctx, "A document could not be stored in full",
 		slog.String("projection", projection), slog.String("job", record.JobID),
 		slog.Uint64("sequence", record.Sequence), slog.String("kept", kept), slog.Int("code", code))

@@ -225,6 +225,22 @@ func Redis(pubsubLimit string) Check {
 	return ok(area, name, bytesText(uint64(hard)))
 }
 
+// Omitted judges how many records the read models do not have in full, because MongoDB
+// refused them or a projection panicked over them. first describes one of them.
+func Omitted(count int, first string, err error) Check {
+	const area, name = "mongodb", "records stored in full"
+	switch {
+	case err != nil:
+		return Check{Skip, area, name, oneLine(err.Error()), ""}
+	case count > 0:
+		return Check{
+			Warn, area, name, fmt.Sprintf("all but %d; one of them: %s", count, first),
+			"nothing is lost: the log has them, and readers get them from there. The gateway's log says why; once that is mended, run realtime projections rebuild history --swap, or job-heads",
+		}
+	}
+	return ok(area, name, "all")
+}
+
 // MongoDB judges what kind of server answers: the name of its replica set, empty for
 // one that stands alone, and whether it is FerretDB.
 func MongoDB(replicaSet string, ferret bool) Check {

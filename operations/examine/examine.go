@@ -146,6 +146,12 @@ func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	}
 	if models, err := projections.New(db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err == nil {
 		checks = append(checks, doctor.Exercised(area, "takes writes to "+db.Name(), models.Exercise(ctx, "doctor-"+rand.Text())))
+		omitted, err := models.Omitted(ctx)
+		first := ""
+		if len(omitted) > 0 {
+			first = fmt.Sprintf("projection %s, job %q, sequence %d", omitted[0].Projection, omitted[0].JobID, omitted[0].Sequence)
+		}
+		checks = append(checks, doctor.Omitted(len(omitted), first, err))
 	}
 	var build struct {
 		Version string `bson:"version"`

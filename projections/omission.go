@@ -1,0 +1,252 @@
+package projections
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// A panic over a record may pass: the next attempt may write it. So a record that was
+// omitted is tried again, retryTries times, after a pause that doubles from retryPause:
+// for some 6 s. Meanwhile readers take the page from the log, see [ErrIncomplete].
+//
+// A shadow, and a collection of [Store.Collect], are written while nobody waits for them.
+// There the batch waits for its own records, rebuildTries times: for 0.7 s.
+const (
+	retryTries   = 6
+	rebuildTries = 3
+	retryPause   = 100 * time.Millisecond
+
+	// maxRetries and maxRetryBytes bound the records that wait. More are not tried again.
+	maxRetries    = 1000
+	maxRetryBytes = 8 << 20
+)
+
+// omission is a record that a projection could not write, and that was omitted.
+type omission struct {
+	projection string
+	record     messaging.Record
+	tries      int
+	due        time.Time
+}
+
+// retries are omitted records that the goroutine of [Store.restoreOmitted] tries again.
+type retries struct {
+	added chan struct{} // has room for one
+
+	mu      sync.Mutex // guards the fields below
+	waiting []omission
+	bytes   int // of the bodies
+}
+
+func newRetries() *retries { return &retries{added: make(chan struct{}, 1)} }
+
+// add adds an omission that is due after its pause. It reports whether there is room.
+func (r *retries) add(o omission) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	size := len(o.record.Body)
+	if len(r.waiting) == maxRetries || r.bytes+size > maxRetryBytes {
+		return false
+	}
+	o.due = time.Now().Add(retryPause << o.tries)
+	r.waiting, r.bytes = append(r.waiting, o), r.bytes+size
+	select {
+	case r.added <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+// take removes the omissions that are due and returns them, and how long it is until the
+// next one is.
+func (r *retries) take(now time.Time) (due []omission, next time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next = time.Hour
+	r.waiting = slices.DeleteFunc(r.waiting, func(o omission) bool {
+		if now.Before(o.due) {
+			next = min(next, o.due.Sub(now))
+			return false
+		}
+		due, r.bytes = append(due, o), r.bytes-len(o.record.Body)
+		return true
+	})
+	return due, next
+}
+
+// retry has omitted records tried again: by the goroutine of restoreOmitted, or, where the
+// store has none, at once.
+func (s *Store) retry(ctx context.Context, omitted []omission) {
+	if s.retries != nil {
+		for _, o := range omitted {
+			if !s.retries.add(o) {
+				s.reportReduced(ctx, o.projection, o.record, keptNothing, 0)
+			}
+		}
+		return
+	}
+	for try := range rebuildTries {
+		if len(omitted) == 0 || wait.For(ctx, retryPause<<try) != nil {
+			return
+		}
+		omitted = slices.DeleteFunc(omitted, func(o omission) bool { return s.restore(ctx, o) == nil })
+	}
+	for _, o := range omitted {
+		s.reportReduced(ctx, o.projection, o.record, keptNothing, 0)
+	}
+}
+
+// restoreOmitted tries omitted records again, until ctx ends.
+func (s *Store) restoreOmitted(ctx context.Context) {
+	next := time.Hour
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.retries.added:
+		case <-time.After(next):
+		}
+		var due []omission
+		due, next = s.retries.take(time.Now())
+		for _, o := range due {
+			err := s.restore(ctx, o)
+			if err == nil {
+				continue
+			}
+			if ctx.Err() != nil {
+				return // The note of the omission stays.
+			}
+			if isOutage(err) { // That says nothing of the record: it has another try.
+				o.tries = retryTries - 1
+			} else {
+				o.tries++
+			}
+			if o.tries == retryTries || !s.retries.add(o) {
+				s.reportReduced(ctx, o.projection, o.record, keptNothing, codeOf(err))
+			}
+		}
+	}
+}
+
+// restore writes an omitted record in full, and removes the note of its omission. The
+// document may have been erased, or replaced, since it was omitted; then nothing changes.
+func (s *Store) restore(ctx context.Context, o omission) error {
+	return s.guard.Do(o.projection, func() error {
+		ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+		defer cancel()
+		if o.projection == JobHeads {
+			if err := s.putHeads(ctx, []messaging.Record{o.record}); err != nil {
+				return err
+			}
+		} else {
+			filter := bson.D{{Key: fieldID, Value: o.record.Position.String()}, {Key: fieldOmitted, Value: true}}
+			if _, err := s.events.ReplaceOne(ctx, filter, newEvent(o.record).document(shapeFull)); err != nil {
+				return fmt.Errorf("restore sequence %d of %q: %w", o.record.Sequence, o.projection, err)
+			}
+		}
+		_, err := s.omissions().DeleteOne(ctx, omissionOf(o.projection, o.record))
+		return err
+	})
+}
+
+// omissionsCollection has a note of each record that was omitted, for operators. It has at
+// most omissionSlots documents for each projection: a later note replaces an earlier one
+// whose sequence has the same remainder.
+const (
+	omissionsCollection = "novel_projection_omissions"
+	omissionSlots       = 1000
+)
+
+// Omission is a record that MongoDB does not have in full.
+type Omission struct {
+	messaging.Position `bson:"-"`
+	Projection         string `bson:"projection"`
+	JobID              string `bson:"jobId"`
+}
+
+func (s *Store) omissions() *mongo.Collection {
+	return s.events.Database().Collection(omissionsCollection, sure())
+}
+
+func omissionOf(projection string, record messaging.Record) bson.D {
+	return bson.D{
+		{Key: fieldID, Value: fmt.Sprintf("%s:%d", projection, record.Sequence%omissionSlots)},
+		{Key: fieldSequence, Value: stored(record.Sequence)},
+		{Key: fieldEpoch, Value: record.Epoch},
+	}
+}
+
+// noteOmission notes that a record was omitted.
+func (s *Store) noteOmission(ctx context.Context, projection string, record messaging.Record) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+	note := append(omissionOf(projection, record),
+		bson.E{Key: "projection", Value: projection},
+		bson.E{Key: fieldJobID, Value: record.JobID},
+		bson.E{Key: fieldUpdatedAt, Value: bson.NewDateTimeFromTime(time.Now())})
+	if _, err := s.omissions().ReplaceOne(ctx, note[:1], note, options.Replace().SetUpsert(true)); err != nil {
+		return fmt.Errorf("note that sequence %d of %q was omitted: %w", record.Sequence, projection, err)
+	}
+	return nil
+}
+
+// Omitted returns the records that MongoDB does not have in full, in no order: at most
+// omissionSlots of each projection. The log has them. It fails with [ErrUnavailable].
+func (s *Store) Omitted(ctx context.Context) (found []Omission, err error) {
+	err = s.read(ctx, omissionsCollection, func(ctx context.Context) error {
+		found = nil
+		cursor, err := s.omissions().Find(ctx, bson.D{}, options.Find().SetLimit(2*omissionSlots))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = cursor.Close(ctx) }() // as in findEvents
+		for cursor.Next(ctx) {
+			var o Omission
+			if err := cursor.Decode(&o); err != nil {
+				return err
+			}
+			o.Position = positionOf(cursor.Current)
+			found = append(found, o)
+		}
+		return cursor.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	// A note may be out of date: the record was restored, rebuilt or erased since.
+	var failure error
+	found = slices.DeleteFunc(found, func(o Omission) bool {
+		omitted, err := s.isOmitted(ctx, o)
+		failure = errors.Join(failure, err)
+		return !omitted
+	})
+	return found, failure
+}
+
+// isOmitted reports whether the record of a note is not there in full.
+func (s *Store) isOmitted(ctx context.Context, o Omission) (omitted bool, err error) {
+	collection, filter := s.events, bson.D{{Key: fieldID, Value: o.Position.String()}, {Key: fieldOmitted, Value: true}}
+	if o.Projection == JobHeads {
+		// The job has no head, or that of an earlier status.
+		collection, filter = s.heads, bson.D{{Key: fieldID, Value: o.JobID}, {Key: fieldSequence, Value: bson.D{{Key: "$gte", Value: stored(o.Sequence)}}}}
+	}
+	err = s.read(ctx, collection.Name(), func(ctx context.Context) error { return collection.FindOne(ctx, filter).Err() })
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return o.Projection == JobHeads, nil
+	case err != nil:
+		return false, err
+	}
+	return o.Projection != JobHeads, nil
+}
