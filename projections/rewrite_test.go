@@ -1,11 +1,13 @@
 package projections_test
 
 import (
+	"context"
 	"slices"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -115,4 +117,49 @@ func TestANewEpochDoublesNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusalsLeaveNoUpdateOut: of the adopted documents of an earlier epoch the server
+// refuses to change several of one command, and leaves out the others. All others are
+// adopted for the new epoch, and no record of it is without a document.
+func TestRefusalsLeaveNoUpdateOut(t *testing.T) {
+	t.Parallel()
+	const events, refused = 14, 5 // FerretDB takes 16 updates with a command
+	guard := mongokit.StartGuard(t)
+	b := setupAt(t, guard.URI(""), projections.DefaultConfig())
+	t.Cleanup(func() { _ = b.db.Drop(context.Background()) })
+	records, docs := publishedAndWritten(t, events, 1)
+	for n := range refused {
+		doc := docs[2*n].(bson.D)
+		id := doc[0].Value.(bson.ObjectID)
+		copy(id[4:], "refused")
+		doc[0].Value = id
+	}
+	b.insert(t, b.events(), docs...)
+	if err := b.WriteHistory(t.Context(), records, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.NewAdopter().Pass(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.count(t, b.events(), bson.D{}); n != events {
+		t.Fatalf("%d documents of %d events before the new epoch", n, events)
+	}
+	guard.RefuseUpdates([]byte("refused"))
+	renewed := inEpoch("Ep0chTwo", records)
+	if err := b.WriteHistory(t.Context(), renewed, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Supersede(t.Context(), renewed); err != nil {
+		t.Fatal(err)
+	}
+	page, err := b.ReadAfter(t.Context(), "job0", messaging.Position{Epoch: "Ep0chTwo"}, 100)
+	if err != nil || len(page) != events {
+		t.Errorf("%d records of the new epoch, want %d: %v", len(page), events, err)
+	}
+	adopted := bson.D{{Key: "logStoredAt", Value: bson.D{{Key: "$exists", Value: true}}}, {Key: "epoch", Value: "Ep0chTwo"}}
+	if n := b.count(t, b.events(), adopted); n != events-refused {
+		t.Errorf("%d documents adopted for the new epoch, want %d", n, events-refused)
+	}
+	b.checkMetric(t, "realtime_projections_adoptions_refused_total", "", refused)
 }
