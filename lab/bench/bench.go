@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,8 +16,11 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// rowLimit bounds one row.
-const rowLimit = 2 * time.Minute
+// rowLimit bounds one row, and longLimit one that runs only when it is named.
+const (
+	rowLimit  = 2 * time.Minute
+	longLimit = 10 * time.Minute
+)
 
 // Figure is one number of a row.
 type Figure struct {
@@ -45,7 +49,7 @@ type Report struct {
 
 // Options say what is run.
 type Options struct {
-	// Rows are the names of those to run; empty: all.
+	// Rows are the names of those to run; empty: all but the long ones.
 	Rows []string
 	// Programs are the service's; see [processes.Build].
 	Programs processes.Programs
@@ -61,6 +65,8 @@ type row struct {
 	// syncs are the settings that make a difference to it.
 	syncs []string
 	run   func(ctx context.Context, s *system) ([]Figure, error)
+	// long marks a row that takes minutes, and runs only when it is named.
+	long bool
 }
 
 // always and interval are the settings of NATS_SYNC that are measured.
@@ -71,14 +77,20 @@ const (
 
 func rows() []row {
 	return []row{
-		{"redis-to-log-64-jobs", []string{always, interval}, toLog(64)},
-		{"redis-to-log-1-job", []string{always, interval}, toLog(1)},
-		{"through-redis", []string{always, interval}, throughRedis},
-		{"paced", []string{interval}, paced},
-		{"burst", []string{interval}, burst},
-		{"idle", []string{interval}, idle},
-		{"storm", []string{interval}, storm},
-		{"fresh-client", []string{interval}, freshClient},
+		{name: "redis-to-log-64-jobs", syncs: []string{always, interval}, run: toLog(64)},
+		{name: "redis-to-log-1-job", syncs: []string{always, interval}, run: toLog(1)},
+		{name: "through-redis", syncs: []string{always, interval}, run: throughRedis},
+		{name: "paced", syncs: []string{interval}, run: paced},
+		{name: "burst", syncs: []string{interval}, run: burst},
+		{name: "idle", syncs: []string{interval}, run: idle},
+		{name: "storm", syncs: []string{interval}, run: storm},
+		{name: "fresh-client", syncs: []string{interval}, run: freshClient},
+		{name: "jitter", syncs: []string{interval}, run: jitter},
+		{name: "avalanche", syncs: []string{interval}, run: avalanche},
+		{name: "1k-jobs", syncs: []string{interval}, run: manyJobs(1000), long: true},
+		{name: "100k-jobs", syncs: []string{interval}, run: manyJobs(100_000), long: true},
+		{name: "1m-jobs", syncs: []string{interval}, run: manyJobs(1_000_000), long: true},
+		{name: "100k-followed-jobs", syncs: []string{interval}, run: followedJobs, long: true},
 	}
 }
 
@@ -92,7 +104,7 @@ func Names() (names []string) {
 
 func (o Options) chosen() ([]row, error) {
 	if len(o.Rows) == 0 {
-		return rows(), nil
+		return slices.DeleteFunc(rows(), func(r row) bool { return r.long }), nil
 	}
 	var chosen []row
 	for _, name := range o.Rows {
@@ -138,7 +150,11 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 }
 
 func measured(ctx context.Context, o Options, r row, sync string) (figures []Figure, err error) {
-	ctx, cancel := context.WithTimeout(ctx, rowLimit)
+	limit := rowLimit
+	if r.long {
+		limit = longLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	dir, err := os.MkdirTemp(o.Dir, r.name+"-")
 	if err != nil {

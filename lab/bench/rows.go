@@ -15,7 +15,7 @@ import (
 // jobsOf returns the names of so many jobs.
 func jobsOf(count int) (jobs []string) {
 	for i := range count {
-		jobs = append(jobs, fmt.Sprintf("bench-%d", i))
+		jobs = append(jobs, fmt.Sprintf("%s%d", jobPrefix, i))
 	}
 	return jobs
 }

@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/lab/load/measure"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// The rows that say how memory and starting grow. They take minutes, and run only when
+// they are named.
+
+// manyJobs stores one event of each of so many jobs, and starts the gateway again.
+func manyJobs(count int) func(ctx context.Context, s *system) ([]Figure, error) {
+	return func(ctx context.Context, s *system) ([]Figure, error) {
+		before, err := s.used(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.storeOneEach(ctx, count); err != nil {
+			return nil, err
+		}
+		if err := wait.For(ctx, settled); err != nil {
+			return nil, err
+		}
+		stored, err := s.used(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.gateway.Stop(ctx); err != nil {
+			return nil, err
+		}
+		disk, err := size(s.lab.Folder(s.gateway))
+		if err != nil {
+			return nil, err
+		}
+		began := time.Now()
+		if err := s.gateway.Start(ctx); err != nil {
+			return nil, err
+		}
+		ready := time.Since(began)
+		if err := wait.For(ctx, settled); err != nil {
+			return nil, err
+		}
+		again, err := s.used(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return []Figure{
+			{Name: "memory before", Value: before.MemoryBytes / 1e6, Unit: "MB"},
+			{Name: "memory with the jobs", Value: stored.MemoryBytes / 1e6, Unit: "MB"},
+			{Name: "disk", Value: float64(disk) / 1e6, Unit: "MB"},
+			{Name: "ready after", Value: measure.Ms(ready), Unit: "ms"},
+			{Name: "memory after the start", Value: again.MemoryBytes / 1e6, Unit: "MB"},
+		}, nil
+	}
+}
+
+// settled is how long a gateway has after a load until its memory is looked at.
+const settled = 5 * time.Second
+
+// storeOneEach stores one event of each of so many jobs. It publishes no more at a time
+// than Redis keeps for a subscriber.
+func (s *system) storeOneEach(ctx context.Context, count int) error {
+	const piece = 20_000
+	receiving, stop := context.WithCancel(ctx)
+	defer stop()
+	receipts, err := s.receipts(receiving)
+	if err != nil {
+		return err
+	}
+	jobs := jobsOf(count)
+	for from := 0; from < count; from += piece {
+		to := min(from+piece, count)
+		if err := s.publishAll(ctx, jobs[from:to], 0, 1); err != nil {
+			return err
+		}
+		if err := await(ctx, receipts, int64(to)); err != nil {
+			return fmt.Errorf("receipts: %w", err)
+		}
+	}
+	return nil
+}
+
+// size returns what the files below a folder take, in bytes.
+func size(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			total += info.Size()
+		}
+		return err
+	})
+	return total, err
+}
+
+// followedJobs has 5,000 sockets follow 20 jobs each, 100,000 in all.
+func followedJobs(ctx context.Context, s *system) ([]Figure, error) {
+	const sockets, each = 5000, 20
+	c, err := s.connect(ctx, sockets, jobsOf(sockets), nil)
+	defer c.close()
+	if err != nil {
+		return nil, err
+	}
+	if err := wait.For(ctx, settled); err != nil {
+		return nil, err
+	}
+	one, err := s.used(ctx)
+	if err != nil {
+		return nil, err
+	}
+	jobs := jobsOf(sockets * each)
+	for n := 1; n < each; n++ {
+		for i, socket := range c.sockets {
+			if err := socket.Emit(messaging.EventSubscribe, map[string]any{"jobId": jobs[n*sockets+i]}); err != nil {
+				return nil, err
+			}
+		}
+		if err := await(ctx, &c.subscribed, int64(sockets*(n+1))); err != nil {
+			return nil, err
+		}
+	}
+	if err := wait.For(ctx, settled); err != nil {
+		return nil, err
+	}
+	all, err := s.used(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []Figure{
+		{Name: "memory", Value: (all.MemoryBytes - one.MemoryBytes) / (sockets * (each - 1)) / 1000, Unit: "kB a followed job"},
+		{Name: "memory of 100,000 jobs and 5,000 sockets", Value: all.MemoryBytes / 1e6, Unit: "MB"},
+	}, nil
+}
