@@ -31,6 +31,7 @@ export async function script({ stream, page }: { stream?: Answer; page?: Answer 
   })
   server.on('upgrade', (_, socket) => {
     sockets.push(Date.now())
+    socket.on('error', () => {}) // the client may be gone before the answer
     socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
