@@ -17,7 +17,7 @@ function nth(n: number): Envelope {
   return domainEvent(jobs[n % jobs.length] as string, { type: 'step', occurredAt: new Date(0).toISOString(), n }, { id: `event-${n}` })
 }
 
-describe.skipIf(missing() !== undefined)('on a real gateway and a real Redis', { timeout: 240_000 }, () => {
+describe.skipIf(missing() !== undefined)('on a real gateway and a real Redis', () => {
   const folder = scratch()
   let binary: string
 
@@ -169,7 +169,7 @@ describe.skipIf(missing() !== undefined)('on a real gateway and a real Redis', {
     const run = (): { worker: ChildProcess; ended: Promise<number | null> } => {
       const env = { ...process.env, REDIS_URL: url, OUTBOX_DIR: `${dir}/outbox`, MAX_EVENTS: '400' }
       const worker = spawn(process.execPath, [example], { env, stdio: ['pipe', 'pipe', 'inherit'] })
-      createInterface({ input: worker.stdout as NodeJS.ReadableStream }).on('line', (line) => {
+      const lines = createInterface({ input: worker.stdout as NodeJS.ReadableStream }).on('line', (line) => {
         try {
           const receipt = JSON.parse(line) as Receipt
           receipts.set(receipt.id, receipt)
@@ -178,7 +178,10 @@ describe.skipIf(missing() !== undefined)('on a real gateway and a real Redis', {
         }
       })
       worker.stdin?.on('error', () => {}) // killed while it is written to
-      return { worker, ended: new Promise((resolve) => worker.once('exit', (code) => resolve(code))) }
+      // What it wrote may be read after its end.
+      const read = new Promise((resolve) => lines.once('close', resolve))
+      const exit = new Promise<number | null>((resolve) => worker.once('exit', resolve))
+      return { worker, ended: read.then(() => exit) }
     }
 
     // The input is a spool that the worker reads from its beginning each time, as one with stable ids may.

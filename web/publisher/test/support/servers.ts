@@ -43,12 +43,27 @@ export async function until(what: string, question: () => boolean | Promise<bool
   }
 }
 
+/** The ports that this process has given out, whose servers may be away for a moment. */
+const given = new Set<number>()
+
+/**
+ * A port on which nobody listens. It lies below those that Linux gives to outgoing
+ * connections and to servers that listen on port 0, so that none of them takes it before
+ * its server has started, or while that is away.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 19_000)
+    if (given.has(port)) continue
+    const server = createServer()
+    const free = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true))
+    })
+    if (!free) continue
+    await new Promise((resolve) => server.close(resolve))
+    given.add(port)
+    return port
+  }
 }
 
 /** A program that is killed and started again on the same port. */
@@ -102,7 +117,12 @@ export class Server {
     const orphaned = () => void child.kill('SIGKILL')
     process.once('exit', orphaned)
     child.once('exit', () => process.off('exit', orphaned))
-    await until(`${program} is ready`, () => this.ready(this)).catch((error: Error) => {
+    let over = false
+    void this.#ended.then(() => (over = true))
+    await until(`${program} is ready`, async () => {
+      if (over) throw new Error(`${program} has ended before it was ready`)
+      return this.ready(this)
+    }).catch((error: Error) => {
       orphaned()
       throw new Error(`${error.message}: ${this.output}`)
     })
