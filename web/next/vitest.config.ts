@@ -1,7 +1,9 @@
 import { defineConfig } from 'vitest/config'
+import { limits } from '../vitest.limits.js'
 
 export default defineConfig({
   test: {
+    ...limits,
     include: ['test/**/*.test.ts'],
     globalSetup: ['../client/test/support/build.ts'], // the gateway
   },

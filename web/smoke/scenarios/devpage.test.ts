@@ -18,7 +18,7 @@ afterAll(async () => {
 
 test('the page without a build step shows the sample job live', async () => {
   const page = await reader.open(stack.url('/dev'))
-  await page.locator('#state[data-state=live]').waitFor({ timeout: 2_000 })
+  await page.locator('#state[data-state=live]').waitFor()
   await page.locator('#events li:not(.note)').nth(1).waitFor()
   await picture(page, 'devpage')
   expect(await page.locator('#status').textContent()).toMatch(/queued|running|completed/)
@@ -27,7 +27,7 @@ test('the page without a build step shows the sample job live', async () => {
 
 test('the job page is served where it has been built, and its policy lets it work', async () => {
   const job = new JobPage(await reader.open(stack.url('/')))
-  await job.isLive(5_000)
+  await job.isLive()
   await expect.poll(() => job.sequences().then(({ length }) => length)).toBeGreaterThan(1)
   for (const title of ['The Lighthouse Keeper', 'Murder at Low Tide', 'A Year of Small Boats']) await job.row(title).waitFor()
   await picture(job.page, 'devstack')

@@ -32,7 +32,7 @@ async function publish(count: number): Promise<void> {
 
 /** The page shows everything that was published, in order, each once. */
 async function complete(): Promise<void> {
-  await expect.poll(() => page.locator('#events li').allTextContents(), { timeout: 30_000 })
+  await expect.poll(() => page.locator('#events li').allTextContents())
     .toEqual(Array.from({ length: published }, (_, n) => nth(n).line))
 }
 

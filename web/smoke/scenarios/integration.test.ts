@@ -29,7 +29,7 @@ const rest: Record<string, string> = {
     }
     resume('${jobId}', list('resumed'), () => undefined)
     poll('${jobId}', list('polled'), () => undefined, 200)`,
-  'vitest.config.ts': `export default { test: { environment: 'happy-dom' } }`,
+  'vitest.config.ts': `export default { test: { environment: 'happy-dom', testTimeout: 60_000 } }`,
   'tsconfig.json': JSON.stringify({
     compilerOptions: {
       target: 'ES2022', lib: ['ES2023', 'DOM', 'DOM.Iterable'], module: 'ESNext', moduleResolution: 'Bundler', strict: true, noEmit: true,
@@ -61,7 +61,7 @@ beforeAll(async () => {
   ])
   const built = join(folder, 'dist/index.html')
   writeFileSync(built, readFileSync(built, 'utf8').replace('GATEWAY', stack.network.url))
-}, 120_000)
+})
 afterAll(async () => {
   await Promise.all([stack?.stop(), reader?.close()])
 })
@@ -84,7 +84,7 @@ test('the code of the page about integration does what the page says, in a brows
   await tab.getByRole('alert').getByText('The connection is lost, and is being made again.').waitFor()
   published.push(await chapter())
   stack.mend()
-  await expect.poll(() => tab.locator('#resumed').textContent(), { timeout: 30_000 }).toBe(shown())
+  await expect.poll(() => tab.locator('#resumed').textContent()).toBe(shown())
   await tab.getByText('4 events').waitFor()
   await picture(tab, 'integration')
 
@@ -96,4 +96,4 @@ test('the code of the page about integration does what the page says, in a brows
 
 test('its test of a component passes', () => {
   run('vitest', 'run', '--root', '.')
-}, 60_000)
+})

@@ -19,6 +19,7 @@ export class Reader {
   /** Opens an address in a window of its own, with storage of its own. */
   async open(address: string, options: BrowserContextOptions = {}): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 800 }, ...options })
+    context.setDefaultTimeout(60_000)
     const page = await context.newPage()
     page.on('pageerror', (error) => this.#complaints.push(error.message))
     page.on('console', (message) => {

@@ -7,6 +7,9 @@ import { expect } from 'vitest'
 /** The folder of the built job page. */
 export const jobPageFolder = fileURLToPath(new URL('../../demo/dist/', import.meta.url))
 
+/** How long a scenario waits for what has to happen, in milliseconds; on a machine with nothing else to do that takes a few seconds at most. */
+const patience = 60_000
+
 /** The jobs that the page lists in the scenarios. */
 export const listed = [{ id: 'novel-1', title: 'The First' }, { id: 'novel-2', title: 'The Second' }, { id: 'novel-3', title: 'The Third' }]
 
@@ -39,7 +42,7 @@ export class JobPage {
   }
 
   /** Waits until the badge has a word. */
-  async stands(word: string, timeout = 30_000): Promise<void> {
+  async stands(word: string, timeout = patience): Promise<void> {
     await expect.poll(() => this.badge.textContent(), { timeout, interval: 20 }).toBe(word)
   }
 
@@ -54,13 +57,13 @@ export class JobPage {
   }
 
   /** Waits until the timeline shows exactly these events, in their order. */
-  async shows(receipts: readonly Receipt[], timeout = 30_000): Promise<void> {
+  async shows(receipts: readonly Receipt[], timeout = patience): Promise<void> {
     await expect.poll(() => this.sequences(), { timeout, interval: 20 }).toEqual(receipts.map(({ sequence }) => sequence))
   }
 
   /** Waits until a message says something. */
-  async says(words: string | RegExp, timeout = 15_000): Promise<void> {
-    await this.toasts.getByText(words).first().waitFor({ timeout })
+  async says(words: string | RegExp): Promise<void> {
+    await this.toasts.getByText(words).first().waitFor({ timeout: patience })
   }
 
   /** What axe finds wrong with the page as it is now, by rule and element. */
