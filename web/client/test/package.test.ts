@@ -57,7 +57,7 @@ test('hooks are marked as code for the browser, and nothing else is', () => {
   }
 })
 
-test('the package is one that every resolver understands', { timeout: 120_000 }, () => {
+test('the package is one that every resolver understands', () => {
   const { dir, remove } = scratch()
   try {
     execFileSync('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', dir], { cwd: folder })

@@ -12,7 +12,7 @@ function show(state: DocumentVisibilityState): void {
 }
 
 // What the browser says about itself cannot be provoked here, so it is mocked.
-describe.skipIf(!ready)('in a page', { timeout: 30_000 }, () => {
+describe.skipIf(!ready)('in a page', () => {
   test('one that is hidden stays disconnected for inactivity until it is looked at', async () => {
     const stage = await Stage.start({ SOCKET_IDLE_TIMEOUT_MS: '500' })
     const client = stage.client({ keepAliveMs: 0 })
@@ -22,7 +22,7 @@ describe.skipIf(!ready)('in a page', { timeout: 30_000 }, () => {
     await seen.state('idle')
     expect(seen.status.reason).toMatchObject({ code: 'IDLE_TIMEOUT', retryAt: undefined })
     await stage.publish('job-1', 0, 3)
-    expect((await stage.metrics()).totalConnections).toBe(0)
+    await until('the gateway has no connection', async () => (await stage.metrics()).totalConnections === 0)
     show('visible')
     await seen.count(3)
     await seen.state('live')
@@ -30,7 +30,7 @@ describe.skipIf(!ready)('in a page', { timeout: 30_000 }, () => {
 
   test('one without a network says so, and tries at once when it is back', async () => {
     const stage = await Stage.start()
-    const client = stage.client({ fallback: false, reconnect: { minMs: 60_000, maxMs: 60_000 } })
+    const client = stage.client({ reconnect: { minMs: 60_000, maxMs: 60_000 } })
     const seen = new Seen(client, 'job-1')
     await seen.state('live')
     const network = vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(false)
@@ -51,8 +51,8 @@ describe.skipIf(!ready)('in a page', { timeout: 30_000 }, () => {
         stage.proxy.mode = mode
         const client = stage.client({ fallback: { afterMs: 50 } })
         const seen = new Seen(client, 'job-1')
-        await seen.state('live')
-        expect(client.status.transport).toBe(mode === 'open' ? 'websocket' : 'sse')
+        const transport = mode === 'open' ? 'websocket' : 'sse' // a stream may come before the socket
+        await until(`it is live over ${transport}`, () => client.status.state === 'live' && client.status.transport === transport)
         stage.proxy.mute()
         await stage.publish('job-1', 0, 3)
         const states = seen.states.length
@@ -64,7 +64,7 @@ describe.skipIf(!ready)('in a page', { timeout: 30_000 }, () => {
         await seen.count(3)
         await seen.state('live')
         expect(seen.numbers).toEqual([0, 1, 2])
-        expect(Date.now() - began).toBeLessThan(15_000) // and not the 45 s of the heartbeat
+        expect(Date.now() - began).toBeLessThan(30_000) // and not the 45 s of the heartbeat
         if (mode === 'open') expect(seen.states.slice(states)).toContain('reconnecting')
       })
     }

@@ -4,7 +4,7 @@ import type { ErrorPayload, JobStatusPayload, RealtimeSocket } from '../src/inde
 import { range, ready, Stage, until } from './support/stage.js'
 
 /** Components that use socket.io-client directly work as they did; the types of this package fit their sockets. */
-describe.skipIf(!ready)('socket.io-client alone', { timeout: 30_000 }, () => {
+describe.skipIf(!ready)('socket.io-client alone', () => {
   test('subscribes on every connect, and listens to the three events and to errors', async () => {
     const stage = await Stage.start()
     const socket: RealtimeSocket = io(stage.proxy.url, { path: '/ws', transports: ['websocket'], reconnectionDelay: 50 })

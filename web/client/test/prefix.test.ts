@@ -12,7 +12,7 @@ const ways: Record<string, { mode: 'open' | 'websockets-refused'; options: Realt
   rest: { mode: 'websockets-refused', options: { fallback: { afterMs: 20, maxStreams: 0, pollMs: 50 } } },
 }
 
-describe.skipIf(!ready)('a base URL with a path serves sockets, streams and pages of every jobId', { timeout: 60_000 }, () => {
+describe.skipIf(!ready)('a base URL with a path serves sockets, streams and pages of every jobId', () => {
   for (const [via, { mode, options }] of Object.entries(ways)) {
     for (const slash of ['', '/']) {
       test(`over ${via}${slash && ', with a slash at its end'}`, async () => {

@@ -45,7 +45,7 @@ test('a handler that another handler removes is not called any more', () => {
   expect(told).toEqual(['first'])
 })
 
-describe.skipIf(!ready)('hooks', { timeout: 30_000 }, () => {
+describe.skipIf(!ready)('hooks', () => {
   test('show history, then what happens, with one subscription in StrictMode, and leave the job', async () => {
     const stage = await Stage.start()
     await stage.publish('job-1', 0, 20)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Diagnostic } from '../src/index.js'
 import { range, ready, Seen, Stage, until } from './support/stage.js'
 
-describe.skipIf(!ready)('jobs are followed', { timeout: 30_000 }, () => {
+describe.skipIf(!ready)('jobs are followed', () => {
   test('history in order, then live, with the status told on the way', async () => {
     const stage = await Stage.start()
     await stage.publish('job-1', 0, 300)

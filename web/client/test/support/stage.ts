@@ -1,13 +1,10 @@
 import { Redis } from 'ioredis'
 import { inject, onTestFinished } from 'vitest'
-import { scratch, Server, until as eventually } from '../../../publisher/test/support/servers.js'
+import { scratch, Server, until } from '../../../publisher/test/support/servers.js'
 import { createRealtime, type JobEvent, type JobHandlers, type Realtime, type RealtimeOptions, type Status, type Subscription } from '../../src/index.js'
 import { Proxy } from './proxy.js'
 
-/** As there, but less patient, so that what fails says why before its test is out of time. */
-export function until(what: string, question: () => boolean | Promise<boolean>): Promise<void> {
-  return eventually(what, question, 20_000)
-}
+export { until }
 
 /** Whether there is a gateway to test on. */
 export const ready = inject('gateway') !== ''
@@ -39,9 +36,12 @@ export class Stage {
     return new Stage(gateway, proxy, redis, `${dir}/data`)
   }
 
-  /** A client that connects through the proxy. */
+  /**
+   * A client that connects through the proxy. It falls back only if the test says so: on a
+   * busy machine a socket may take longer than the default time after which a client falls back.
+   */
   client(options: RealtimeOptions = {}): Realtime {
-    const client = createRealtime({ url: this.proxy.url, reconnect: { minMs: 50, maxMs: 500 }, lingerMs: 50, ...options })
+    const client = createRealtime({ url: this.proxy.url, reconnect: { minMs: 50, maxMs: 500 }, lingerMs: 50, fallback: false, ...options })
     onTestFinished(() => client.close())
     return client
   }
@@ -92,6 +92,8 @@ export class Seen {
   readonly events: JobEvent[] = []
   readonly live: JobEvent[] = []
   readonly states: string[] = []
+  /** Every status it was given, for one that may be over when the test looks. */
+  readonly statuses: Status[] = []
   readonly told: string[] = []
   status: Status = { state: 'idle' }
   readonly subscription: Subscription
@@ -107,6 +109,7 @@ export class Seen {
       onStatus: (status) => {
         this.status = status
         this.states.push(status.state)
+        this.statuses.push(status)
         handlers.onStatus?.(status)
       },
       onCaughtUp: (caughtUp) => {
@@ -132,6 +135,12 @@ export class Seen {
 
   state(state: string): Promise<void> {
     return until(`${this.jobId} is ${state}, and not ${JSON.stringify(this.status)}`, () => this.status.state === state)
+  }
+
+  /** Waits for a status that it has or had, and returns the first. */
+  async had(what: string, matches: (status: Status) => boolean): Promise<Status> {
+    await until(`${this.jobId}: ${what}, and not ${JSON.stringify(this.status)}`, () => this.statuses.some(matches))
+    return this.statuses.find(matches) as Status
   }
 
   count(count: number): Promise<void> {
