@@ -30,7 +30,7 @@ func (v Visitor) Owner() string {
 	if v.Subject != "" {
 		return "subject " + v.Subject
 	}
-	return "address " + countedAddress(v.Address).String()
+	return "address " + CountedAddress(v.Address).String()
 }
 
 // Admission counts the sockets of one gateway and decides about new ones. Its
@@ -103,7 +103,7 @@ func (a *Admission) Replace(earlier *Slot, visitor Visitor, now time.Time, jitte
 	if visitor.Origin = normalOrigin(visitor.Origin); visitor.Origin == "" {
 		visitor.Origin = UnknownOrigin
 	}
-	visitor.Address = countedAddress(visitor.Address)
+	visitor.Address = CountedAddress(visitor.Address)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	replaces := earlier != nil && !earlier.released
@@ -225,8 +225,9 @@ func (t tally[K]) remove(key K) {
 // a host with one address of a /64 has all of them (RFC 4291 section 2.5.1).
 const ipv6PrefixBits = 64
 
-// countedAddress is what an address is counted under: itself, or its IPv6 /64.
-func countedAddress(address netip.Addr) netip.Addr {
+// CountedAddress returns what a client's address is counted under: itself, or its
+// IPv6 /64.
+func CountedAddress(address netip.Addr) netip.Addr {
 	address = plainAddress(address)
 	if !address.Is6() {
 		return address

@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -118,12 +119,12 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		}
 		network := conn.(*net.TCPConn)                   // App.listen opens TCP only
 		_ = network.SetWriteBuffer(maxUnreadSocketBytes) // the system's own bound serves as well
-		accepted := &countedConn{TCPConn: network, listener: l}
+		accepted := &countedConn{TCPConn: network, listener: l, owner: ownerOf(conn)}
 		l.among.open.Add(1)
 		if l.take() {
 			return accepted, nil
 		}
-		refused := l.admit(accepted)
+		refused := l.admit(accepted, time.Now())
 		if refused != nil {
 			_ = refused.Close()
 			l.among.refuse(l.most)
@@ -148,10 +149,15 @@ func (l *boundedListener) take() bool {
 type countedConn struct {
 	*net.TCPConn
 	listener *boundedListener
+	owner    netip.Addr // what it is counted under
 	closed   atomic.Bool
 	// spare is set, under the listener's lock of the spare ones, while the connection is
 	// one of them.
 	spare atomic.Bool
+	// asked is when a spare connection has brought its request, and written is set once
+	// that is answered. The same lock guards both.
+	asked   time.Time
+	written bool
 }
 
 // Close implements net.Conn.

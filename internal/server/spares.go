@@ -9,68 +9,105 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // maxSpares bounds the spare connections of the public port, which come out of the
 // reserve of files as those to ADMIN_ADDR do.
 const maxSpares = maxOperators
 
+// spareAnswerTime is how long a request on a spare connection is answered before the
+// connection may have to give way to one of the same address: longer than any operators'
+// page takes but a profile, and than a client needs to read it.
+const spareAnswerTime = 10 * time.Second
+
 // spares are the connections that the public port accepts beyond its bound where it has
 // the operators' pages, so that these are served while strangers hold all others. Who an
-// operator is shows with the request, so each spare connection has time for one. A new
-// connection always gets a place: that of the oldest one that waits for its request,
-// from the address that has the most of these.
+// operator is shows with the request, so each spare connection has time for one.
+//
+// A new connection takes the place of one of the address that has the most, itself
+// included: of one that has been answered, or else of the oldest one that waits for its
+// request, or else of the one that has been answered for longest. The last gives way only
+// to an address with fewer connections, or after spareAnswerTime. So an address with few
+// connections keeps them while another one has more.
 //
 // A request on a spare connection that asks for anything else is refused, unless a place
 // within the bound has become free: then the connection is no longer spare.
 type spares struct {
 	places int
 
-	mu        sync.Mutex // guards the two below
-	waiting   []*countedConn
-	answering int
+	mu   sync.Mutex // guards held, and asked and written of each connection
+	held []*countedConn
 }
 
 // admit takes a connection, and returns the one to close for it: nil for none, and the
 // connection itself where no place can be had.
-func (s *spares) admit(conn *countedConn) (refused *countedConn) {
+func (s *spares) admit(conn *countedConn, now time.Time) (refused *countedConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.waiting)+s.answering >= s.places {
-		if len(s.waiting) == 0 {
-			conn.spare.Store(true) // which Close does not count within the bound
+	conn.spare.Store(true) // also where it is refused: Close does not count it within the bound
+	if len(s.held) >= s.places {
+		place := s.yielding(conn.owner, now)
+		if place < 0 {
 			return conn
 		}
-		refused = s.waiting[s.greedy()]
+		refused = s.held[place]
+		s.held = slices.Delete(s.held, place, place+1)
 	}
-	conn.spare.Store(true)
-	s.waiting = append(s.waiting, conn)
+	s.held = append(s.held, conn)
 	return refused
 }
 
-// greedy returns the place of the oldest waiting connection from the address that has the
-// most of them. The lock is held.
-func (s *spares) greedy() (place int) {
-	counts := make(map[netip.Addr]int, len(s.waiting))
-	for _, conn := range s.waiting {
-		counts[conn.address()]++
+// yielding returns the place that a connection from an address may take, or -1. The lock is
+// held.
+func (s *spares) yielding(newcomer netip.Addr, now time.Time) (place int) {
+	counts := map[netip.Addr]int{newcomer: 1}
+	most := 1
+	for _, conn := range s.held {
+		counts[conn.owner]++
+		most = max(most, counts[conn.owner])
 	}
-	for i, conn := range s.waiting {
-		if counts[conn.address()] > counts[s.waiting[place].address()] {
+	place = -1
+	for i, conn := range s.held {
+		if counts[conn.owner] != most || !conn.yields(counts[newcomer] < most, now) {
+			continue
+		}
+		if place < 0 || conn.before(s.held[place]) {
 			place = i
 		}
 	}
 	return place
 }
 
-func (c *countedConn) address() netip.Addr {
-	remote, _ := c.RemoteAddr().(*net.TCPAddr)
+// yields reports whether a connection may have to give way to a new one, which toFewer
+// says is from an address that has fewer. The lock is held.
+func (c *countedConn) yields(toFewer bool, now time.Time) bool {
+	return c.written || c.asked.IsZero() || toFewer || now.Sub(c.asked) >= spareAnswerTime
+}
+
+// before reports whether a connection gives way before another one, which was accepted
+// earlier. The lock is held.
+func (c *countedConn) before(other *countedConn) bool {
+	if c.written != other.written {
+		return c.written
+	}
+	if c.asked.IsZero() || other.asked.IsZero() {
+		return c.asked.IsZero() && !other.asked.IsZero()
+	}
+	return c.asked.Before(other.asked)
+}
+
+// ownerOf returns what a connection is counted under: its address, or the IPv6 /64 of it.
+func ownerOf(conn net.Conn) netip.Addr {
+	remote, _ := conn.RemoteAddr().(*net.TCPAddr)
 	if remote == nil {
 		return netip.Addr{}
 	}
-	return remote.AddrPort().Addr().Unmap()
+	return guardrails.CountedAddress(remote.AddrPort().Addr())
 }
 
 // drop takes a connection that has been closed out of the spare ones. It reports false for
@@ -78,35 +115,40 @@ func (c *countedConn) address() netip.Addr {
 func (s *spares) drop(conn *countedConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.waiting = slices.DeleteFunc(s.waiting, func(other *countedConn) bool { return other == conn })
+	s.held = slices.DeleteFunc(s.held, func(other *countedConn) bool { return other == conn })
 	return conn.spare.Load()
 }
 
-// begin says that a spare connection has brought a request, which is being answered until
-// end. It reports false when the connection has found a place within the bound.
-func (l *boundedListener) begin(conn *countedConn) (spare bool) {
+// begin notes that a spare connection has brought a request. The connection is closed
+// once that is answered. begin reports false when the connection has found a place within
+// the bound.
+func (l *boundedListener) begin(conn *countedConn, now time.Time) (spare bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i := slices.Index(l.waiting, conn); i >= 0 { // else it was closed meanwhile
-		l.waiting = slices.Delete(l.waiting, i, i+1)
-		if l.take() {
-			conn.spare.Store(false)
-			return false
-		}
+	if !conn.spare.Load() {
+		return false
 	}
-	l.answering++
+	i := slices.Index(l.held, conn)
+	if i >= 0 && conn.asked.IsZero() && l.take() { // else it was closed meanwhile, or asks again over HTTP/2
+		l.held = slices.Delete(l.held, i, i+1)
+		conn.spare.Store(false)
+		return false
+	}
+	if conn.asked.IsZero() {
+		conn.asked = now
+	}
 	return true
 }
 
-// end says that the request of a spare connection was answered. Until the connection is
-// closed, it is the first to make room.
-func (l *boundedListener) end(conn *countedConn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.answering--
-	if !conn.closed.Load() {
-		l.waiting = slices.Insert(l.waiting, 0, conn)
+// CloseWrite is what net/http calls once the answer has been written to its end, and some
+// time before it closes the connection.
+func (c *countedConn) CloseWrite() error {
+	if c.spare.Load() {
+		c.listener.mu.Lock()
+		c.written = true
+		c.listener.mu.Unlock()
 	}
+	return c.TCPConn.CloseWrite()
 }
 
 type connectionKey struct{}
@@ -139,11 +181,10 @@ var operatorsPaths = []string{"/health", "/metrics", "/internal/", "/debug/pprof
 func (c *connections) sparing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn, _ := r.Context().Value(connectionKey{}).(*countedConn)
-		if conn == nil || !conn.spare.Load() || !conn.listener.begin(conn) {
+		if conn == nil || !conn.spare.Load() || !conn.listener.begin(conn, time.Now()) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		defer conn.listener.end(conn)
 		w.Header().Set("Connection", "close")
 		for _, path := range operatorsPaths {
 			if strings.HasPrefix(r.URL.Path, path) {

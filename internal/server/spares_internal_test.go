@@ -7,10 +7,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // Connections beyond the bound are served as long as they ask for operators' pages, and
@@ -19,43 +23,13 @@ import (
 func TestSpareConnections(t *testing.T) {
 	t.Parallel()
 	const most, spare = 2, 3
-	open, err := newConnections(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener := open.bounded(plain, most, spare).(*boundedListener)
-	server := &http.Server{
-		ConnContext: withConnection,
-		Handler: open.sparing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = io.WriteString(w, r.URL.Path)
-		})),
-	}
-	serving := make(chan error, 1)
-	go func() { serving <- server.Serve(listener) }() // ended by Close
-	t.Cleanup(func() {
-		_ = server.Close()
-		<-serving
-	})
-	dial := func(last byte) net.Conn {
-		t.Helper()
-		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}}
-		conn, err := dialer.Dial("tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-		return conn
-	}
+	listener, dial := serveSpares(t, most, spare, func(next http.Handler) http.Handler { return next })
+	open := listener.among
 	settled := func(what string, within, waiting int) {
 		t.Helper()
 		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-			listener.mu.Lock()
-			got := [3]int{int(listener.open.Load()), len(listener.waiting), listener.answering}
-			listener.mu.Unlock()
+			unasked, asked := spareCounts(listener)
+			got := [3]int{int(listener.open.Load()), unasked, asked}
 			if got == [3]int{within, waiting, 0} && int(open.open.Load()) == within+waiting {
 				return
 			}
@@ -109,4 +83,184 @@ func TestSpareConnections(t *testing.T) {
 		_ = conn.Close()
 	}
 	settled("all are closed", 0, 0)
+}
+
+// serveSpares serves a path as its own answer on a port with spare connections, and
+// returns the listener and what connects to it from an address of this machine. A path
+// that ends in "/held" is answered when the test ends, or its client goes.
+func serveSpares(t *testing.T, most, spare int, outer func(http.Handler) http.Handler) (*boundedListener, func(last byte) net.Conn) {
+	t.Helper()
+	open, err := newConnections(slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := open.bounded(plain, most, spare).(*boundedListener)
+	server := &http.Server{
+		ConnContext: withConnection,
+		Handler: outer(open.sparing(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/held") {
+				select {
+				case <-t.Context().Done():
+				case <-r.Context().Done():
+				}
+			}
+			_, _ = io.WriteString(w, r.URL.Path)
+		}))),
+	}
+	serving := make(chan error, 1)
+	go func() { serving <- server.Serve(listener) }() // ended by Close
+	t.Cleanup(func() {
+		_ = server.Close()
+		<-serving
+	})
+	return listener, func(last byte) net.Conn {
+		t.Helper()
+		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, last)}}
+		conn, err := dialer.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		return conn
+	}
+}
+
+// requestOn sends a request.
+func requestOn(t *testing.T, conn net.Conn, path string) {
+	t.Helper()
+	if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answeredOn returns all that a connection is sent until it is closed.
+func answeredOn(conn net.Conn) string {
+	text, _ := io.ReadAll(conn) // an end without an answer is an empty one
+	return string(text)
+}
+
+// spareCounts returns how many spare connections wait for their request, and how many have
+// brought it.
+func spareCounts(listener *boundedListener) (waiting, asked int) {
+	listener.mu.Lock()
+	defer listener.mu.Unlock()
+	for _, conn := range listener.held {
+		if conn.asked.IsZero() {
+			waiting++
+		} else {
+			asked++
+		}
+	}
+	return waiting, asked
+}
+
+// untilHeld waits until so many spare connections wait for their request, and so many have
+// brought it.
+func untilHeld(t *testing.T, listener *boundedListener, wantWaiting, wantAsked int) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		waiting, asked := spareCounts(listener)
+		if waiting == wantWaiting && asked == wantAsked {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d wait and %d have asked, want %d and %d", waiting, asked, wantWaiting, wantAsked)
+		}
+	}
+}
+
+// A connection whose request was handled keeps its place until the answer has been
+// written, also when others of its address come meanwhile.
+func TestSpareConnectionsAreAnsweredToTheEnd(t *testing.T) {
+	t.Parallel()
+	handled, write := make(chan struct{}), make(chan struct{})
+	listener, dial := serveSpares(t, 1, 2, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r) // the server writes after this handler has returned
+			if r.URL.Path == "/health/slow" {
+				close(handled)
+				<-write
+			}
+		})
+	})
+	dial(2) // uses up the bound
+	slow := dial(3)
+	requestOn(t, slow, "/health/slow")
+	<-handled
+	for range 6 {
+		dial(3)
+	}
+	untilHeld(t, listener, 1, 1)
+	close(write)
+	if got := answeredOn(slow); !strings.HasSuffix(got, "/health/slow") {
+		t.Errorf("answered %q", got)
+	}
+}
+
+// An address whose requests hold all spare connections makes room for other addresses, and
+// for none of its own.
+func TestSpareConnectionsBeingAnsweredAreShared(t *testing.T) {
+	t.Parallel()
+	const spare = 3
+	listener, dial := serveSpares(t, 1, spare, func(next http.Handler) http.Handler { return next })
+	dial(2) // uses up the bound
+	for i := range spare {
+		requestOn(t, dial(3), "/health/held")
+		untilHeld(t, listener, 0, i+1)
+	}
+	if got := answeredOn(dial(3)); got != "" {
+		t.Errorf("one more of the address is answered %q", got)
+	}
+	operator := dial(4)
+	requestOn(t, operator, "/health")
+	if got := answeredOn(operator); !strings.HasSuffix(got, "/health") {
+		t.Errorf("another address is answered %q", got)
+	}
+}
+
+// Which connection gives way: of the address, or IPv6 /64, that has the most.
+func TestYieldingSpareConnections(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1_000, 0)
+	type held struct {
+		address string
+		asked   time.Duration // ago; 0: it waits for its request
+		written bool
+	}
+	const second = time.Second
+	tests := []struct {
+		name     string
+		held     []held
+		newcomer string
+		want     int
+	}{
+		{"the oldest that waits", []held{{"192.0.2.1", second, false}, {"192.0.2.1", 0, false}, {"192.0.2.1", 0, false}}, "192.0.2.2", 1},
+		{"a written answer first", []held{{"192.0.2.1", 0, false}, {"192.0.2.1", second, true}}, "192.0.2.2", 1},
+		{"the longest answered", []held{{"192.0.2.1", second, false}, {"192.0.2.1", 2 * second, false}}, "192.0.2.2", 1},
+		{"none of its own while they are answered", []held{{"192.0.2.1", second, false}, {"192.0.2.1", 2 * second, false}}, "192.0.2.1", -1},
+		{"its own after long", []held{{"192.0.2.1", second, false}, {"192.0.2.1", spareAnswerTime, false}}, "192.0.2.1", 1},
+		{"its own that waits, not that of another", []held{{"192.0.2.2", 0, false}, {"192.0.2.1", second, false}, {"192.0.2.1", 0, false}}, "192.0.2.1", 2},
+		{"not that of another which waits alone", []held{{"192.0.2.2", 0, false}, {"192.0.2.1", second, false}, {"192.0.2.1", second, false}}, "192.0.2.1", -1},
+		{"of addresses with one each", []held{{"192.0.2.2", second, false}, {"192.0.2.1", 0, false}}, "192.0.2.3", 1},
+		{"a /64 is one address", []held{{"192.0.2.1", 0, false}, {"2001:db8::1", 0, false}, {"2001:db8::2", 0, false}}, "192.0.2.3", 1},
+		{"a /64 of its own", []held{{"192.0.2.1", 0, false}, {"2001:db8::1", second, false}, {"2001:db8::2", second, false}}, "2001:db8::3", -1},
+	}
+	for _, test := range tests {
+		s := &spares{places: len(test.held)}
+		for _, h := range test.held {
+			conn := &countedConn{owner: guardrails.CountedAddress(netip.MustParseAddr(h.address)), written: h.written}
+			if h.asked > 0 {
+				conn.asked = now.Add(-h.asked)
+			}
+			s.held = append(s.held, conn)
+		}
+		if got := s.yielding(guardrails.CountedAddress(netip.MustParseAddr(test.newcomer)), now); got != test.want {
+			t.Errorf("%s: place %d gives way, want %d", test.name, got, test.want)
+		}
+	}
 }
