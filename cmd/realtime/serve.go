@@ -9,6 +9,7 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/internal/machine"
 	"github.com/letswriteabook/realtime/internal/server"
 	"github.com/letswriteabook/realtime/internal/signals"
 )
@@ -40,6 +41,7 @@ it has changed, and what takes a restart.`,
 			level.Set(cfg.Level())
 			logger := config.NewLoggerAt(os.Stderr, cfg, &level)
 			signals.Service(cmd.Context(), logger, nil)
+			limitMemory(logger)
 			gateway, err := server.Open(cmd.Context(), cfg, logger)
 			if err != nil {
 				return err
@@ -57,6 +59,16 @@ it has changed, and what takes a restart.`,
 			}
 			return gateway.Run(cmd.Context())
 		},
+	}
+}
+
+// limitMemory applies the memory limit of a container to the Go runtime.
+func limitMemory(logger *slog.Logger) {
+	switch bytes, limited, err := machine.LimitMemory(); {
+	case err != nil:
+		logger.Warn("the memory limit of this container cannot be read, and the Go runtime has none: set GOMEMLIMIT", "err", err)
+	case limited:
+		logger.Info("memory limit of the Go runtime", "bytes", bytes)
 	}
 }
 

@@ -264,8 +264,9 @@ var rules = []rule{
 		why:     "the gateway is wired of the service's parts; what operators do is operations",
 	},
 	{
-		folder: "internal/machine",
-		why:    "what the operating system allows depends on no package",
+		folder:  "internal/machine",
+		modules: []string{"github.com/KimMachineGun/automemlimit"},
+		why:     "what the operating system allows depends on no package of the project",
 	},
 	{
 		folder:  "internal/backends",
@@ -282,7 +283,7 @@ var rules = []rule{
 	{
 		folder: "cmd/realtime",
 		project: []string{
-			"messaging", "operations", "internal/server", "internal/config", "internal/backends", "internal/buildinfo", "internal/client", "internal/cli", "internal/signals",
+			"messaging", "operations", "internal/server", "internal/config", "internal/backends", "internal/buildinfo", "internal/client", "internal/cli", "internal/machine", "internal/signals",
 			"eventstore", "projections", // the values and errors of operations
 		},
 		modules: []string{cobra, envParser},
