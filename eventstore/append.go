@@ -56,6 +56,7 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 		switch {
 		case err == nil:
 			l.metrics.appendSeconds.Observe(time.Since(started).Seconds())
+			l.metrics.batchRecords.Observe(1)
 			l.noteAppend("")
 			if receipt.Duplicate {
 				l.metrics.duplicates.Inc()

@@ -104,6 +104,7 @@ func (l *Log) AppendBatch(ctx context.Context, records []messaging.Record) ([]me
 		for range records {
 			l.metrics.appendSeconds.Observe(took)
 		}
+		l.metrics.batchRecords.Observe(float64(len(records)))
 		l.metrics.duplicates.Add(float64(duplicates))
 		l.metrics.appended.Add(float64(len(records) - duplicates))
 		l.metrics.batches.WithLabelValues(string(batchStored)).Inc()

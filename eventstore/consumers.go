@@ -137,6 +137,18 @@ func (l *Log) consumerFloor(ctx context.Context, consumer string) (info *jetstre
 	}
 }
 
+// Oldest returns when the log took its oldest record; the zero time when it has none.
+func (l *Log) Oldest(ctx context.Context) (time.Time, error) {
+	first, err := l.client.Leader(ctx, layout.EventStream, jet.Request{Sequence: 1, Next: layout.EventPrefix + ">"})
+	switch {
+	case errors.Is(err, jet.ErrNotFound):
+		return time.Time{}, nil
+	case err != nil:
+		return time.Time{}, fmt.Errorf("read the oldest record: %w", err)
+	}
+	return first.At, nil
+}
+
 // ConsumerFresh reports whether the consumer has had nothing acknowledged yet. It
 // returns [ErrNoConsumer] for one that never ran.
 func (l *Log) ConsumerFresh(ctx context.Context, consumer string) (bool, error) {

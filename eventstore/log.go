@@ -214,6 +214,7 @@ func (l *Log) ensure(ctx context.Context) error {
 // far it goes.
 func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (State, error) {
 	l.settings.Store(settingsOf(info))
+	l.metrics.size(info)
 	l.noteBatches(info.Config)
 	l.noteFlaws(info.Config)
 	epoch, err := l.identify(ctx, info)

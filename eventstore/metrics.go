@@ -3,11 +3,13 @@ package eventstore
 import (
 	"errors"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/measure"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -21,6 +23,11 @@ type metrics struct {
 	retries            *prometheus.CounterVec
 	appendSeconds      prometheus.Histogram
 	batches            *prometheus.CounterVec
+	batchRecords       prometheus.Histogram
+	logRecords         prometheus.Gauge
+	logBytes           prometheus.Gauge
+	logMaxBytes        prometheus.Gauge
+	logMaxAge          prometheus.Gauge
 	deadLetters        *prometheus.CounterVec
 	deadLettersRemoved prometheus.Counter
 	full               prometheus.Gauge
@@ -56,11 +63,20 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		lateRepeats: counter("late_repeats_total", "Duplicates that came after the duplicate window, and were not stored again."),
 		knownIDs:    gauge("known_ids", "Ids known beyond the duplicate window."),
 		retries:     labelled("append_retries_total", "cause", "Attempts to append that failed and were made again."),
-		appendSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+		appendSeconds: prometheus.NewHistogram(measure.Native(prometheus.HistogramOpts{
 			Name:    "realtime_eventstore_append_seconds",
 			Help:    "Time from the first attempt of an append to its acknowledgement.",
 			Buckets: []float64{.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		})),
+		batchRecords: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "realtime_eventstore_append_batch_records",
+			Help:    "Records in one acknowledged write to the log: 1 for one that was appended by itself.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 11),
 		}),
+		logRecords:         gauge("log_records", "Records that the log holds, as of its last answer."),
+		logBytes:           gauge("log_bytes", "Size of the log, as of its last answer."),
+		logMaxBytes:        gauge("log_max_bytes", "Size at which the log refuses records, as of its last answer; 0 is no limit."),
+		logMaxAge:          gauge("log_max_age_seconds", "Age at which the log removes a record, as of its last answer; 0 is no limit."),
 		batches:            labelled("append_batches_total", "outcome", "Batches of records by outcome: stored; refused, nothing was stored; unknown, no answer in time."),
 		deadLetters:        labelled("dead_letters_total", "reason", "Events stored as dead letters."),
 		deadLettersRemoved: counter("dead_letters_removed_total", "Dead letters removed because the letters of their reason took the most room in a stream that was nearly full."),
@@ -117,8 +133,17 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	for _, collector := range []prometheus.Collector{
 		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.batches, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
 		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.besideFlaws, m.unreadable,
+		m.batchRecords, m.logRecords, m.logBytes, m.logMaxBytes, m.logMaxAge,
 	} {
 		errs = append(errs, registerer.Register(collector))
 	}
 	return m, errors.Join(errs...)
+}
+
+// size takes in how large the log is, and its limits.
+func (m *metrics) size(info *jetstream.StreamInfo) {
+	m.logRecords.Set(float64(info.State.Msgs))
+	m.logBytes.Set(float64(info.State.Bytes))
+	m.logMaxBytes.Set(float64(max(info.Config.MaxBytes, 0))) // the server's -1 is no limit
+	m.logMaxAge.Set(info.Config.MaxAge.Seconds())
 }

@@ -45,8 +45,9 @@ func TestMetricsExposition(t *testing.T) {
 		t.Error(err)
 	}
 	families, err := b.reg.Gather()
-	// Beside these, the seconds of an append, and the flaws of the other streams.
-	if err != nil || len(families) != len(names)+2 {
+	// Beside these, the seconds and the sizes of appends, the size and the limits of the log,
+	// and the flaws of the other streams.
+	if err != nil || len(families) != len(names)+7 {
 		t.Fatalf("%d families, %v", len(families), err)
 	}
 	for _, family := range families {

@@ -12,6 +12,8 @@ import (
 // goroutine that stores it.
 type event struct {
 	record messaging.Record
+	// receivedAt is when the event arrived here; zero for a dead letter.
+	receivedAt time.Time
 	// via is the connection that the event was received on; nil over HTTP.
 	via *connection
 	// request is the publication over HTTP that the event is line number line of; nil
@@ -69,7 +71,9 @@ func (i *Ingest) newEvent(payload string, via *connection) *event {
 	if err != nil {
 		return i.newLetter(rejectionOf(err), payload)
 	}
-	return &event{record: envelope.Record(time.Now()), via: via, budget: i.budget, sizeBytes: len(payload)}
+	now := time.Now()
+	i.metrics.arrived(envelope.EmittedAt, now)
+	return &event{record: envelope.Record(now), receivedAt: now, via: via, budget: i.budget, sizeBytes: len(payload)}
 }
 
 // receive puts an event from Redis into the queue, and waits for room before.

@@ -3,9 +3,11 @@ package ingest
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/letswriteabook/realtime/internal/measure"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -28,6 +30,9 @@ type metrics struct {
 	httpRequests    *prometheus.CounterVec
 	httpReceived    prometheus.Counter
 	httpRefused     *prometheus.CounterVec
+	// published and logged are the first two stages of an event's way.
+	published prometheus.Histogram
+	logged    prometheus.Histogram
 
 	// passedMessages is how many messages were read from Redis and published there.
 	passedMessages atomic.Uint64
@@ -45,6 +50,14 @@ func (m *metrics) read(sizeBytes int) {
 	m.received.Inc()
 	m.receivedBytes.Add(float64(sizeBytes))
 	m.passedMessages.Add(1)
+}
+
+// arrived measures how long an accepted event was under way to this process; empty, its
+// producer did not say when it was published.
+func (m *metrics) arrived(emittedAt string, now time.Time) {
+	if published, err := time.Parse(time.RFC3339Nano, emittedAt); err == nil {
+		measure.Since(m.published, published, now)
+	}
 }
 
 // sent counts messages on the receipts channel.
@@ -93,6 +106,10 @@ func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requ
 			Name: "realtime_ingest_http_requests_total",
 			Help: "Requests to publish over HTTP, by the status of the answer.",
 		}, []string{"status"}),
+		published: prometheus.NewHistogram(measure.Latency("realtime_ingest_publish_to_receive_seconds",
+			"From the emittedAt of an event to its arrival at this process. Events whose producer gives no emittedAt are not measured.")),
+		logged: prometheus.NewHistogram(measure.Latency("realtime_ingest_receive_to_log_seconds",
+			"From the arrival of an event at this process to the acknowledgement of the log.")),
 		httpReceived: counter("http_received_events_total", "Events received over HTTP."),
 		httpRefused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_ingest_http_refused_events_total",
@@ -115,7 +132,7 @@ func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requ
 
 	collectors := []prometheus.Collector{
 		m.received, m.receivedBytes, m.rejected, m.appended, m.duplicates, m.abandoned, m.lettersDropped, m.gapMessages, m.logFailures, m.panics, receipts,
-		m.httpRequests, m.httpReceived, m.httpRefused,
+		m.httpRequests, m.httpReceived, m.httpRefused, m.published, m.logged,
 	}
 	for _, state := range append(intakeStates(b, l, q), subscriptionStates(o)...) {
 		collectors = append(collectors, state.collector())

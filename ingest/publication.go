@@ -101,7 +101,9 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 			Message: "Idempotency-Key and the id of the envelope differ",
 		}
 	}
-	record := envelope.Record(time.Now())
+	now := time.Now()
+	i.metrics.arrived(envelope.EmittedAt, now)
+	record := envelope.Record(now)
 	if record.MessageID == "" {
 		// Not derived from the payload, as it is for Redis: one request reaches one
 		// gateway, and a second one like it is another event.
@@ -112,7 +114,7 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 
 // enqueue puts a line, for which the budget was taken, into the queue of its job.
 func (i *Ingest) enqueue(p *publication, n int, record messaging.Record) {
-	e := &event{record: record, request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
+	e := &event{record: record, receivedAt: time.Now(), request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
 	p.open.Add(1)
 	if !i.queue.add(record.JobID, e) { // the gateway is stopping
 		e.settle()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/measure"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -56,6 +57,7 @@ func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 // queued.
 func (i *Ingest) stored(e *event, stored messaging.Receipt) {
 	defer e.settle()
+	measure.Since(i.metrics.logged, e.receivedAt, time.Now())
 	id, jobID := e.record.ID, e.record.JobID
 	if e.request != nil {
 		// Under a message id that no other event has, a duplicate is a first attempt

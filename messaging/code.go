@@ -1,5 +1,10 @@
 package messaging
 
+import (
+	"maps"
+	"slices"
+)
+
 // Code is the stable name of a refusal. Clients branch on it; the text beside
 // it is for people and is fixed too, because older clients compare it.
 type Code string
@@ -87,6 +92,9 @@ var codeMessages = map[Code]string{
 	CodeUnknownEvent:               "The event is not known.",
 	CodeInternal:                   "Internal error.",
 }
+
+// Codes returns every code, in alphabetical order.
+func Codes() []Code { return slices.Sorted(maps.Keys(codeMessages)) }
 
 // Message returns the fixed text of the code. [CodeJobIDRequired] has a second
 // one, [MessageJobIDRequiredToUnsubscribe].

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/internal/measure"
 )
 
 // What a reduced document still holds of its event, as the label of its counter.
@@ -36,11 +38,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Name: "realtime_projections_applied_records_total",
 			Help: "Records whose batch MongoDB has, repeats included.",
 		}, []string{projection}),
-		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		seconds: prometheus.NewHistogramVec(measure.Native(prometheus.HistogramOpts{
 			Name:    "realtime_projections_apply_seconds",
 			Help:    "Time to write one batch, failures included.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 15),
-		}, []string{projection}),
+		}), []string{projection}),
 		batch: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "realtime_projections_batch_records",
 			Help:    "Records in one batch.",

@@ -7,8 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -62,6 +64,15 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 		guard:    contain.New(metrics.panics, logger),
 		sessions: make(map[string]*Session),
 		bodies:   newBodies(cfg.MaxPayloadBytes),
+	}
+	if registerer != nil {
+		queued := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "realtime_engineio_queued_bytes",
+			Help: "Bytes that wait in the outgoing queues of all sessions.",
+		}, func() float64 { return float64(s.queuedBytes()) })
+		if err := registerer.Register(queued); err != nil {
+			return nil, fmt.Errorf("engineio: %w", err)
+		}
 	}
 	s.workers.guard = s.guard
 	s.melody = s.newMelody()
@@ -191,6 +202,18 @@ func (s *Server) find(id string) *Session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sessions[id]
+}
+
+// queuedBytes adds up what waits for the clients. It locks one session at a time, and the
+// server only while it copies the list.
+func (s *Server) queuedBytes() (total int) {
+	s.mu.Lock()
+	open := slices.Collect(maps.Values(s.sessions))
+	s.mu.Unlock()
+	for _, session := range open {
+		total += session.QueuedBytes()
+	}
+	return total
 }
 
 // Len returns the number of sessions.

@@ -89,8 +89,7 @@ func (c *client) expire() {
 	c.mu.Unlock()
 	if ends {
 		c.gateway.count(guardrails.Decision{Code: messaging.CodeTokenExpired}, c.slot.Origin())
-		c.emit(messaging.EventError, messaging.NewProblem(messaging.CodeTokenExpired))
-		c.socket.Disconnect(true)
+		c.close(messaging.NewProblem(messaging.CodeTokenExpired))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // client is one connected Socket.IO socket.
@@ -107,6 +108,14 @@ func (c *client) release() (left session, was bool) {
 	}
 	c.slot.Release()
 	return left, true
+}
+
+// close tells the client why it is closed, and closes it. The client does not reconnect by
+// itself.
+func (c *client) close(problem messaging.Problem) {
+	c.gateway.closed.WithLabelValues(string(problem.Code)).Inc()
+	c.emit(messaging.EventError, problem)
+	c.socket.Disconnect(true)
 }
 
 // emit sends a control event. A socket that cannot take it is closing.

@@ -58,6 +58,7 @@ type Gateway struct {
 	requests  *guardrails.Requests // over REST
 	logger    *slog.Logger
 	refused   *prometheus.CounterVec
+	closed    *prometheus.CounterVec
 	evicted   prometheus.Counter
 	delivered *prometheus.CounterVec
 	recovered prometheus.Counter
@@ -118,6 +119,10 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 			Name: "realtime_fanout_refused_total",
 			Help: "Requests of clients that were refused, or in a dry run would have been, by error code.",
 		}, []string{"code", "dry_run"}),
+		closed: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "realtime_fanout_closed_total",
+			Help: "Clients that were connected and that the gateway closed, by error code.",
+		}, []string{"code"}),
 		evicted: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_evicted_total",
 			Help: "Sockets that were closed because they were idle.",
@@ -142,7 +147,20 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	g.origins.Store(&policy.Origins)
 	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
 		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
+		for _, code := range messaging.Codes() {
+			g.refused.WithLabelValues(string(code), strconv.FormatBool(dryRun))
+		}
 	}
+	for _, transport := range []string{"socketio", "sse"} {
+		g.delivered.WithLabelValues(transport)
+	}
+	for _, code := range []messaging.Code{messaging.CodeIdleTimeout, messaging.CodeTokenExpired} {
+		g.closed.WithLabelValues(string(code))
+	}
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "realtime_fanout_stream_queued_bytes",
+		Help: "Bytes that wait in the outgoing queues of all event streams.",
+	}, func() float64 { return float64(g.streams.queuedBytes()) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",

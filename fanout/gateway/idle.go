@@ -1,10 +1,6 @@
 package gateway
 
-import (
-	"time"
-
-	"github.com/letswriteabook/realtime/messaging"
-)
+import "time"
 
 // Idle eviction costs one timer a socket and nothing per message: a sign of
 // life only notes the time, and the timer, when it fires, asks the guardrails
@@ -51,6 +47,5 @@ func (c *client) checkIdle() {
 		return
 	}
 	c.gateway.evicted.Inc()
-	c.emit(messaging.EventError, decision.Problem())
-	c.socket.Disconnect(true)
+	c.close(decision.Problem())
 }

@@ -80,6 +80,12 @@ func (s *streamSink) push(block []byte) {
 	signal(s.waiting)
 }
 
+func (s *streamSink) queuedBytes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bytes
+}
+
 // take empties the queue.
 func (s *streamSink) take() [][]byte {
 	s.mu.Lock()
@@ -150,10 +156,10 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
-	defer g.streams.enter(end)()
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
 	sink.end = end
+	defer g.streams.enter(end, sink)()
 	sub, err := hub.NewReader(g.hub, sink, slot.Owner()).Subscribe(jobID, from)
 	if err != nil {
 		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal}, jobID)
@@ -241,6 +247,7 @@ func (g *Gateway) idleStream(last time.Time, r *http.Request) bool {
 		return false
 	}
 	g.evicted.Inc()
+	g.closed.WithLabelValues(string(messaging.CodeIdleTimeout)).Inc()
 	return true
 }
 

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,11 +17,14 @@ type streams struct {
 }
 
 // openStream is one of them; end ends it.
-type openStream struct{ end context.CancelFunc }
+type openStream struct {
+	end  context.CancelFunc
+	sink *streamSink
+}
 
 // enter notes a stream, until leave is called.
-func (s *streams) enter(end context.CancelFunc) (leave func()) {
-	entered := &openStream{end: end}
+func (s *streams) enter(end context.CancelFunc, sink *streamSink) (leave func()) {
+	entered := &openStream{end: end, sink: sink}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {
@@ -33,16 +38,25 @@ func (s *streams) enter(end context.CancelFunc) (leave func()) {
 	}
 }
 
+// list returns the streams that are open.
+func (s *streams) list() []*openStream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.open))
+}
+
+// queuedBytes adds up what waits for the clients of all streams.
+func (s *streams) queuedBytes() (total int) {
+	for _, stream := range s.list() {
+		total += stream.sink.queuedBytes()
+	}
+	return total
+}
+
 // DrainStreams ends the event streams one by one, in random order and spread over
 // the period, so that their clients do not all come back to the other gateways at
 // once; they do by themselves, after the last event that they have. It returns when
 // it has ended all, or with ctx. The caller lets no new ones in.
 func (g *Gateway) DrainStreams(ctx context.Context, period time.Duration) {
-	g.streams.mu.Lock()
-	left := make([]*openStream, 0, len(g.streams.open))
-	for stream := range g.streams.open {
-		left = append(left, stream)
-	}
-	g.streams.mu.Unlock()
-	drain.Each(ctx, left, period, func(stream *openStream) { stream.end() })
+	drain.Each(ctx, g.streams.list(), period, func(stream *openStream) { stream.end() })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -40,6 +41,9 @@ type Event struct {
 	Wire Wire
 
 	kind messaging.Kind // empty for a replay
+	// emittedAt is the record's, and storedAt when the log took it; zero for a replay.
+	emittedAt string
+	storedAt  time.Time
 	// young is set for a recent document without a sequence.
 	young bool
 	// contentKey is made at the first call of content.
@@ -54,7 +58,7 @@ func NewEvent(catalogue *messaging.Catalogue, encoder Encoder, record messaging.
 		return nil, err
 	}
 	name, _ := catalogue.SocketEvent(record.Kind)
-	ev := &Event{JobID: record.JobID, Sequence: record.Sequence, Name: name, Payload: payload, kind: record.Kind}
+	ev := &Event{JobID: record.JobID, Sequence: record.Sequence, Name: name, Payload: payload, kind: record.Kind, emittedAt: record.EmittedAt, storedAt: record.StoredAt}
 	if record.Sequence > 0 {
 		ev.Epoch = record.Epoch
 	}

@@ -1,21 +1,29 @@
 package hub
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"github.com/letswriteabook/realtime/internal/measure"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // hubMetrics are the hub's counters. No label has a value that a client sent.
 type hubMetrics struct {
 	catchUps  *prometheus.CounterVec
-	duration  prometheus.Histogram
+	duration  *prometheus.HistogramVec
+	replayed  map[messaging.Source]prometheus.Counter
 	gaps      *prometheus.CounterVec
 	fallBacks prometheus.Counter
 	repairs   *prometheus.CounterVec
 	repaired  prometheus.Counter
 	replays   *prometheus.CounterVec
+
+	// logToDeliver is the last stage of an event's way, and publishToDeliver all of it.
+	logToDeliver     prometheus.Histogram
+	publishToDeliver prometheus.Histogram
 
 	undeliverable prometheus.Counter
 	panics        prometheus.Counter
@@ -31,11 +39,16 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_catchups_total",
 			Help: "Subscriptions that reached the head of their job, by the furthest source that was read.",
 		}, []string{"source"}),
-		duration: factory.NewHistogram(prometheus.HistogramOpts{
+		duration: factory.NewHistogramVec(measure.Native(prometheus.HistogramOpts{
 			Name:    "realtime_fanout_catchup_seconds",
-			Help:    "From a subscribe to the head of its job.",
+			Help:    "From a subscribe to the head of its job, by the furthest source that was read.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}),
+		}), []string{"source"}),
+		replayed: make(map[messaging.Source]prometheus.Counter),
+		logToDeliver: factory.NewHistogram(measure.Latency("realtime_fanout_log_to_deliver_seconds",
+			"From the time at which the log took an event to its place in the outgoing queues of all live subscriptions of this process. Once for each event that has any.")),
+		publishToDeliver: factory.NewHistogram(measure.Latency("realtime_fanout_publish_to_deliver_seconds",
+			"From the emittedAt of an event, which the gateway that receives it stamps where its producer gives none, to its place in the outgoing queues of all live subscriptions of this process. Once for each event that has any.")),
 		gaps: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_gaps_total",
 			Help: "Gaps that clients were told of, by reason.",
@@ -73,6 +86,21 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Help: "Readings of records that no client can be shown, such as those of a kind that the catalogue does not have.",
 		}),
 	}
+	replayed := factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "realtime_fanout_catchup_events_total",
+		Help: "Events of first catch-ups, by the source that they were read from.",
+	}, []string{"source"})
+	for source := range distances {
+		m.catchUps.WithLabelValues(string(source))
+		m.duration.WithLabelValues(string(source))
+		m.replayed[source] = replayed.WithLabelValues(string(source))
+	}
+	for _, outcome := range []string{"shown", "missed"} {
+		m.replays.WithLabelValues(outcome)
+	}
+	for _, source := range []messaging.Source{messaging.SourceMongoDB, messaging.SourceLog} {
+		m.historyReads.WithLabelValues(string(source))
+	}
 	for _, cause := range repairCauses {
 		m.repairs.WithLabelValues(string(cause))
 	}
@@ -93,6 +121,16 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		return float64(total)
 	})
 	return m
+}
+
+// delivered measures an event that was handed to the live subscriptions of its job. An
+// emittedAt in one of the spellings of RFC 3339 that package time does not read is left
+// out.
+func (m *hubMetrics) delivered(ev *Event, now time.Time) {
+	measure.Since(m.logToDeliver, ev.storedAt, now)
+	if emitted, err := time.Parse(time.RFC3339Nano, ev.emittedAt); err == nil {
+		measure.Since(m.publishToDeliver, emitted, now)
+	}
 }
 
 func (h *Hub) roomCount() int {

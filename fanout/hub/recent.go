@@ -78,7 +78,7 @@ func (h *Hub) recordCatchUp(sub *Subscription) {
 	account, now := sub.catchUp, time.Now()
 	took := now.Sub(sub.start.Asked)
 	h.metrics.catchUps.WithLabelValues(string(account.source)).Inc()
-	h.metrics.duration.Observe(took.Seconds())
+	h.metrics.duration.WithLabelValues(string(account.source)).Observe(took.Seconds())
 	source := "events"
 	switch account.source {
 	case messaging.SourceNone, messaging.SourceAggregate:

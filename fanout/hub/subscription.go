@@ -312,6 +312,7 @@ func (s *Subscription) count(n int, source messaging.Source) {
 		return
 	}
 	s.catchUp.replayed += n
+	s.reader.hub.metrics.replayed[source].Add(float64(n))
 	if distances[source] > distances[s.catchUp.source] {
 		s.catchUp.source = source
 	}

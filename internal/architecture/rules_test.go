@@ -77,13 +77,13 @@ var rules = []rule{
 	},
 	{
 		folder:  "ingest",
-		project: []string{"messaging", "internal/contain", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/wait"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "ingest owns Redis and reaches the log through an interface of its own; never NATS, MongoDB or sockets",
 	},
 	{
 		folder:  "eventstore",
-		project: []string{"messaging", "eventstore", "internal/contain", "internal/address", "internal/wait"},
+		project: []string{"messaging", "eventstore", "internal/contain", "internal/measure", "internal/address", "internal/wait"},
 		modules: append([]string{natsClient}, plumbing...),
 		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
 	},
@@ -119,13 +119,13 @@ var rules = []rule{
 	},
 	{
 		folder:  "projections",
-		project: []string{"messaging", "internal/contain", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/wait"},
 		modules: append([]string{mongo}, plumbing...),
 		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
 	},
 	{
 		folder:  "fanout/hub",
-		project: []string{"messaging", "internal/contain", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/wait"},
 		modules: plumbing,
 		never:   []string{"net", "net/http"},
 		why:     "the hub delivers to sinks and reads history through interfaces of its own; never HTTP, sockets or the drivers of the stores",
@@ -141,6 +141,11 @@ var rules = []rule{
 		project: []string{"internal/wait"},
 		modules: plumbing,
 		why:     "a panic is kept from the process in one way, which knows no other package but the one that waits",
+	},
+	{
+		folder:  "internal/measure",
+		modules: []string{prometheus},
+		why:     "durations are measured in one way, which imports no package of the service",
 	},
 	{
 		folder: "fanout/internal/drain",

@@ -66,6 +66,8 @@ func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheu
 // add adds a leg, before run.
 func (c *canary) add(name string, exercise func(ctx context.Context, text string) error) {
 	c.legs = append(c.legs, leg{name, exercise})
+	c.seconds.WithLabelValues(name)
+	c.runs.WithLabelValues(name)
 	for _, cause := range causeLabels() {
 		c.failing.WithLabelValues(name, cause)
 	}

@@ -22,6 +22,7 @@ type lag struct {
 	log     *eventstore.Log
 	logger  *slog.Logger
 	records *prometheus.GaugeVec
+	seconds *prometheus.GaugeVec
 }
 
 func newLag(log *eventstore.Log, logger *slog.Logger, registerer prometheus.Registerer) (*lag, error) {
@@ -29,10 +30,18 @@ func newLag(log *eventstore.Log, logger *slog.Logger, registerer prometheus.Regi
 		Name: "realtime_projections_lag_records",
 		Help: "Records in the log that MongoDB does not have yet, as of the last measurement.",
 	}, []string{"projection"})
-	if err := registerer.Register(records); err != nil {
+	seconds := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "realtime_projections_lag_seconds",
+		Help: "Age of the oldest record in the log that MongoDB does not have yet, as of the last measurement; 0 when it has all.",
+	}, []string{"projection"})
+	if err := errors.Join(registerer.Register(records), registerer.Register(seconds)); err != nil {
 		return nil, fmt.Errorf("register the lag of the projections: %w", err)
 	}
-	return &lag{log: log, logger: logger, records: records}, nil
+	for _, projection := range []string{projections.History, projections.JobHeads} {
+		records.WithLabelValues(projection)
+		seconds.WithLabelValues(projection)
+	}
+	return &lag{log: log, logger: logger, records: records, seconds: seconds}, nil
 }
 
 // run measures until ctx ends. What cannot be measured keeps its last value.
@@ -41,12 +50,10 @@ func (l *lag) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		for _, projection := range []string{projections.History, projections.JobHeads} {
-			records, err := l.log.ConsumerLag(ctx, projection)
-			if errors.Is(err, eventstore.ErrNoConsumer) { // It never ran: all of the log is its lag.
-				records, err = l.all(ctx)
-			}
+			records, oldest, err := l.measure(ctx, projection)
 			if err == nil {
 				l.records.WithLabelValues(projection).Set(float64(records))
+				l.seconds.WithLabelValues(projection).Set(age(oldest, time.Now()))
 			} else {
 				l.logger.Debug("lag was not measured", "projection", projection, "error", err)
 			}
@@ -57,6 +64,28 @@ func (l *lag) run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// measure returns how many records a projection has yet to take, and when the log took
+// the oldest of them; the zero time when there is none.
+func (l *lag) measure(ctx context.Context, projection string) (records uint64, oldest time.Time, err error) {
+	state, err := l.log.ConsumerState(ctx, projection)
+	if !errors.Is(err, eventstore.ErrNoConsumer) {
+		return state.Pending, state.OldestPending, err
+	}
+	if records, err = l.all(ctx); err != nil || records == 0 { // It never ran: all of the log is its lag.
+		return records, oldest, err
+	}
+	oldest, err = l.log.Oldest(ctx)
+	return records, oldest, err
+}
+
+// age returns how long ago a time was in seconds, and 0 for the zero time.
+func age(then, now time.Time) float64 {
+	if then.IsZero() {
+		return 0
+	}
+	return max(now.Sub(then), 0).Seconds()
 }
 
 // all returns how many records the log has, or had: deleted ones count.
