@@ -58,33 +58,49 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate names the first field that cannot be served.
+// FieldError is returned by Validate of a Config for a field whose value cannot be served.
+// A retry does not help.
+type FieldError struct {
+	// Config names the configuration, such as "eventstore", and Field its field.
+	Config, Field string
+	Value         any
+	// Want is what the value has to be, such as "at least 1s".
+	Want string
+}
+
+// Error implements error.
+func (e *FieldError) Error() string {
+	return fmt.Sprintf("%s: %s is %v, must be %s", e.Config, e.Field, e.Value, e.Want)
+}
+
+// Validate names the first field that cannot be served, with a [FieldError].
 func (c Config) Validate() error {
+	wrong := func(field string, value any, want string) error { return &FieldError{"eventstore", field, value, want} }
 	switch {
 	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
-		return fmt.Errorf("eventstore: Replicas is %d, must be 1, 3 or 5", c.Replicas)
+		return wrong("Replicas", c.Replicas, "1, 3 or 5")
 	case c.MaxBytes < 1<<20:
-		return fmt.Errorf("eventstore: MaxBytes is %d, must be at least 1 MiB", c.MaxBytes)
+		return wrong("MaxBytes", c.MaxBytes, "at least 1 MiB")
 	case c.MaxAge < 0:
-		return fmt.Errorf("eventstore: MaxAge is %s, must be 0 or more", c.MaxAge)
+		return wrong("MaxAge", c.MaxAge, "0 or more")
 	case c.DuplicateWindow < time.Second:
-		return fmt.Errorf("eventstore: DuplicateWindow is %s, must be at least 1s", c.DuplicateWindow)
+		return wrong("DuplicateWindow", c.DuplicateWindow, "at least 1s")
 	case c.MaxAge > 0 && c.DuplicateWindow > c.MaxAge:
-		return fmt.Errorf("eventstore: DuplicateWindow is %s, must be at most MaxAge, %s", c.DuplicateWindow, c.MaxAge)
+		return wrong("DuplicateWindow", c.DuplicateWindow, fmt.Sprintf("at most the age at which events go, %s", c.MaxAge))
 	case c.DeadLetterMaxBytes < 1<<20:
-		return fmt.Errorf("eventstore: DeadLetterMaxBytes is %d, must be at least 1 MiB", c.DeadLetterMaxBytes)
+		return wrong("DeadLetterMaxBytes", c.DeadLetterMaxBytes, "at least 1 MiB")
 	case c.MaxEventBytes < 1:
-		return fmt.Errorf("eventstore: MaxEventBytes is %d, must be at least 1", c.MaxEventBytes)
+		return wrong("MaxEventBytes", c.MaxEventBytes, "at least 1")
 	case c.AckTimeout <= 0:
-		return fmt.Errorf("eventstore: AckTimeout is %s, must be more than 0", c.AckTimeout)
+		return wrong("AckTimeout", c.AckTimeout, "more than 0")
 	case c.ReadTimeout <= 0:
-		return fmt.Errorf("eventstore: ReadTimeout is %s, must be more than 0", c.ReadTimeout)
+		return wrong("ReadTimeout", c.ReadTimeout, "more than 0")
 	case c.OpenTimeout <= 0:
-		return fmt.Errorf("eventstore: OpenTimeout is %s, must be more than 0", c.OpenTimeout)
+		return wrong("OpenTimeout", c.OpenTimeout, "more than 0")
 	case c.GuardInterval <= 0:
-		return fmt.Errorf("eventstore: GuardInterval is %s, must be more than 0", c.GuardInterval)
+		return wrong("GuardInterval", c.GuardInterval, "more than 0")
 	case c.RecreateWait <= 0:
-		return fmt.Errorf("eventstore: RecreateWait is %s, must be more than 0", c.RecreateWait)
+		return wrong("RecreateWait", c.RecreateWait, "more than 0")
 	}
 	return nil
 }

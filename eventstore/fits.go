@@ -16,20 +16,41 @@ import (
 // what stands beside it: it creates an empty stream of that size and removes it again.
 // Only that shows all the limits there can be: of the server, of the account, of tiers.
 func Fits(ctx context.Context, conn *nats.Conn, maxBytes int64, replicas int) error {
+	err := probe(ctx, conn, jetstream.StreamConfig{MaxBytes: maxBytes + besideLogBytes, Replicas: replicas})
+	if err != nil {
+		return fmt.Errorf("create a stream for the log: %w", explainOpening(conn, maxBytes, err))
+	}
+	return nil
+}
+
+// FitsChange reports whether the servers would give the log other settings, as [Fits] does:
+// the stream that it creates has the wanted replicas, age and window, and as many bytes as
+// the log would get in addition. It cannot show that a server which is to hold a further
+// replica has no room for the bytes that the log has now.
+func FitsChange(ctx context.Context, conn *nats.Conn, before, wanted Settings) error {
+	if before.Replicas == wanted.Replicas && before.MaxBytes == wanted.MaxBytes && before.MaxAge == wanted.MaxAge && before.DuplicateWindow == wanted.DuplicateWindow {
+		return nil
+	}
+	return probe(ctx, conn, jetstream.StreamConfig{
+		MaxBytes: max(wanted.MaxBytes-before.MaxBytes, 1), MaxAge: wanted.MaxAge, Duplicates: wanted.DuplicateWindow, Replicas: wanted.Replicas,
+	})
+}
+
+// probe creates an empty stream with settings, and removes it.
+func probe(ctx context.Context, conn *nats.Conn, config jetstream.StreamConfig) error {
 	client, err := jet.New(conn)
 	if err != nil {
 		return err
 	}
 	name := "NOVEL_PROBE_" + rand.Text()
-	_, err = client.JS.CreateStream(ctx, jetstream.StreamConfig{
-		Name: name, Description: "Probes whether the log fits; can be removed.", Subjects: []string{"novel.probe." + name},
-		Storage: jetstream.FileStorage, MaxBytes: maxBytes + besideLogBytes, Replicas: replicas,
-	})
-	if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		if err := client.JS.DeleteStream(ctx, name); err != nil {
-			return fmt.Errorf("remove stream %s, which probed whether the log fits: %w", name, err)
-		}
-		return nil
+	config.Name, config.Description = name, "Probes whether the log fits; can be removed."
+	config.Subjects, config.Storage = []string{"novel.probe." + name}, jetstream.FileStorage
+	_, err = client.JS.CreateStream(ctx, config)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+		return err
 	}
-	return fmt.Errorf("create a stream for the log: %w", explainOpening(conn, maxBytes, err))
+	if err := client.JS.DeleteStream(ctx, name); err != nil {
+		return fmt.Errorf("remove stream %s, which probed whether the log fits: %w", name, err)
+	}
+	return nil
 }

@@ -17,13 +17,18 @@ func (o *Operator) LogSettings(ctx context.Context) (eventstore.Settings, error)
 	return log.AllSettings(ctx)
 }
 
-// ConsiderSettings returns what other settings would delete from the log.
-func (o *Operator) ConsiderSettings(ctx context.Context, wanted eventstore.Settings) (maintain.Loss, error) {
+// ConsiderSettings returns what other settings would delete from the log, and the streams
+// beside it that would get another number of replicas.
+func (o *Operator) ConsiderSettings(ctx context.Context, wanted eventstore.Settings) (loss maintain.Loss, replicated []string, err error) {
 	log, err := o.log(ctx)
 	if err != nil {
-		return maintain.Loss{}, err
+		return loss, nil, err
 	}
-	return log.Consider(ctx, wanted)
+	if loss, err = log.Consider(ctx, wanted); err != nil {
+		return loss, nil, err
+	}
+	replicated, err = log.Uneven(ctx, wanted.Replicas)
+	return loss, replicated, err
 }
 
 // ChangeSettings changes the settings of the log, and records who did so.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +23,14 @@ type changed struct {
 	Before  eventstore.Settings `json:"before"`
 	After   eventstore.Settings `json:"after"`
 	Deletes maintain.Loss       `json:"deletes"`
+	// Streams are those beside the log that get another number of replicas.
+	Streams []string `json:"streams,omitempty"`
 	// Done is false when nothing was changed.
 	Done bool `json:"done"`
 }
+
+// any reports whether there is something to change.
+func (c changed) any() bool { return c.After != c.Before || len(c.Streams) > 0 }
 
 func newLogSet() *cobra.Command {
 	var wanted eventstore.Settings
@@ -53,6 +59,9 @@ no, 2 for wrong usage.`,
 			if !history && !given("replicas") && !given("max-bytes") && !given("max-age") && !given("dedup-window") && !given("recovery-ttl") && !given("session-bytes") {
 				return cli.Usage(errors.New("nothing to set: give --replicas, --max-bytes, --max-age, --dedup-window, --recovery-ttl or --session-bytes"))
 			}
+			if given("recovery-ttl") && recovery < time.Second {
+				return cli.Usage(fmt.Errorf("--recovery-ttl is %s, must be at least 1s", recovery))
+			}
 			if by == "" {
 				return cli.Usage(errors.New("--by is needed: this system does not say who you are"))
 			}
@@ -67,10 +76,10 @@ no, 2 for wrong usage.`,
 				result := changed{Before: before, After: before}
 				wanted.SessionTTL = config.SessionTTL(recovery)
 				choose(&result.After, wanted, given)
-				if result.Deletes, err = operator.ConsiderSettings(cmd.Context(), result.After); err != nil {
+				if result.Deletes, result.Streams, err = operator.ConsiderSettings(cmd.Context(), result.After); err != nil {
 					return err
 				}
-				if result.After == result.Before || dryRun {
+				if !result.any() || dryRun {
 					return cli.Render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showChange(w, result) })
 				}
 				if !yes {
@@ -124,21 +133,34 @@ func choose(settings *eventstore.Settings, wanted eventstore.Settings, given fun
 	}
 }
 
+// setting is one setting before and after a change.
+type setting struct {
+	name          string
+	before, after any
+}
+
+// differing returns the settings that differ, under the names of their flags.
+func differing(before, after eventstore.Settings) []setting {
+	return slices.DeleteFunc([]setting{
+		{"replicas", before.Replicas, after.Replicas},
+		{"max-bytes", before.MaxBytes, after.MaxBytes},
+		{"max-age", before.MaxAge, after.MaxAge},
+		{"dedup-window", before.DuplicateWindow, after.DuplicateWindow},
+		{"recovery-ttl", config.RecoveryTTL(before.SessionTTL), config.RecoveryTTL(after.SessionTTL)},
+		{"session-bytes", before.SessionMaxBytes, after.SessionMaxBytes},
+	}, func(s setting) bool { return s.before == s.after })
+}
+
 func showChange(w io.Writer, c changed) {
-	line := func(name string, before, after any) {
-		if before != after {
-			fmt.Fprintf(w, "%s\t%v → %v\n", name, before, after)
-		}
+	for _, s := range differing(c.Before, c.After) {
+		fmt.Fprintf(w, "%s\t%v → %v\n", s.name, s.before, s.after)
 	}
-	line("replicas", c.Before.Replicas, c.After.Replicas)
-	line("max-bytes", c.Before.MaxBytes, c.After.MaxBytes)
-	line("max-age", c.Before.MaxAge, c.After.MaxAge)
-	line("dedup-window", c.Before.DuplicateWindow, c.After.DuplicateWindow)
-	line("recovery-ttl", config.RecoveryTTL(c.Before.SessionTTL), config.RecoveryTTL(c.After.SessionTTL))
-	line("session-bytes", c.Before.SessionMaxBytes, c.After.SessionMaxBytes)
+	if len(c.Streams) > 0 {
+		fmt.Fprintf(w, "replicas of %s\t→ %d\n", strings.Join(c.Streams, ", "), c.After.Replicas)
+	}
 	sessions := c.After.SessionTTL < c.Before.SessionTTL || c.After.SessionMaxBytes < c.Before.SessionMaxBytes
 	switch {
-	case c.Before == c.After:
+	case !c.any():
 		fmt.Fprintln(w, "the log has these settings already")
 		return
 	case c.Deletes.Through > 0:
@@ -175,9 +197,19 @@ func showChanges(cmd *cobra.Command, operator *operations.Operator, output strin
 		changes = []maintain.Change{}
 	}
 	return cli.Render(cmd.OutOrStdout(), output, changes, func(w io.Writer) {
-		fmt.Fprintln(w, "AT\tBY\tBEFORE\tAFTER")
+		fmt.Fprintln(w, "AT\tBY\tOUTCOME\tCHANGE")
 		for _, c := range changes {
-			fmt.Fprintf(w, "%s\t%s\t%+v\t%+v\n", c.At.Format(time.RFC3339), printable(c.By), c.Before, c.After)
+			outcome, change := string(c.Outcome), "replicas of the streams beside the log"
+			if c.Error != "" {
+				outcome += ": " + printable(c.Error)
+			}
+			for i, s := range differing(c.Before, c.After) {
+				if change += ", "; i == 0 {
+					change = ""
+				}
+				change += fmt.Sprintf("%s %v → %v", s.name, s.before, s.after)
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", c.At.Format(time.RFC3339), printable(c.By), outcome, change)
 		}
 	})
 }

@@ -1,7 +1,9 @@
 package maintain
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,13 +22,27 @@ import (
 // settingsSubject is where changes of the settings are noted, in the audit stream.
 const settingsSubject = layout.AuditPrefix + "settings"
 
-// Change is a change of the settings of the log, as it is noted.
+// Change is a change of the settings of the log, as it is recorded.
 type Change struct {
-	At     time.Time           `json:"at"`
-	By     string              `json:"by"`
-	Before eventstore.Settings `json:"before"`
-	After  eventstore.Settings `json:"after"`
+	ID      string              `json:"id,omitempty"`
+	At      time.Time           `json:"at"`
+	By      string              `json:"by"`
+	Before  eventstore.Settings `json:"before"`
+	After   eventstore.Settings `json:"after"`
+	Outcome Outcome             `json:"outcome"`
+	// Error is why it failed.
+	Error string `json:"error,omitempty"`
 }
+
+// Outcome says how a change of the settings ended.
+type Outcome string
+
+// The outcomes. A change of unknown outcome is under way, or was interrupted.
+const (
+	OutcomeUnknown Outcome = "unknown"
+	OutcomeDone    Outcome = "done"
+	OutcomeFailed  Outcome = "failed"
+)
 
 // Loss is what a change of the settings deletes.
 type Loss struct {
@@ -58,10 +74,15 @@ func (l *Log) AllSettings(ctx context.Context) (eventstore.Settings, error) {
 	return settings, nil
 }
 
-// Consider says what the server would delete of the log with other settings.
+// Consider returns what the server would delete of the log with other settings. It returns
+// [ErrRefused] for those that a gateway or the servers do not take, as far as that shows
+// without changing the log.
 func (l *Log) Consider(ctx context.Context, wanted eventstore.Settings) (Loss, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.client.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.client.OpenTimeout)
 	defer cancel()
+	if _, err := l.check(ctx, wanted); err != nil {
+		return Loss{}, err
+	}
 	stream, err := l.client.JS.Stream(ctx, layout.EventStream)
 	if err != nil {
 		return Loss{}, fmt.Errorf("look at stream %s: %w", layout.EventStream, jet.Unavailable(err))
@@ -97,35 +118,59 @@ func (l *Log) Consider(ctx context.Context, wanted eventstore.Settings) (Loss, e
 	return loss, nil
 }
 
-// Change gives the log other settings, and notes who did: in the stream NOVEL_AUDIT,
-// before the settings are changed. The streams beside the log get its replicas.
+// Change gives the log other settings, and the streams beside it the same number of
+// replicas. It records in the stream NOVEL_AUDIT who did so, first that the change begins
+// and then how it ended, so that no change is missing there and none is there that the
+// server refused. A repeat completes a change that was interrupted.
 func (l *Log) Change(ctx context.Context, by string, wanted eventstore.Settings) error {
-	cfg := l.Config()
-	cfg.Replicas, cfg.MaxBytes, cfg.MaxAge, cfg.DuplicateWindow = wanted.Replicas, wanted.MaxBytes, wanted.MaxAge, wanted.DuplicateWindow
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, l.client.OpenTimeout)
 	defer cancel()
-	before, err := l.AllSettings(ctx)
+	before, err := l.check(ctx, wanted)
 	if err != nil {
 		return err
 	}
-	if err := checkSessions(wanted, before); err != nil {
-		return err
+	trail := audit.Beside(l.client)
+	note := Change{ID: rand.Text(), At: time.Now().UTC(), By: by, Before: before, After: wanted, Outcome: OutcomeUnknown}
+	if _, err := trail.Add(ctx, settingsSubject, note); err != nil {
+		return fmt.Errorf("record the change: %w", err)
 	}
-	note := Change{At: time.Now().UTC(), By: by, Before: before, After: wanted}
-	if _, err := audit.Beside(l.client).Add(ctx, settingsSubject, note); err != nil {
-		return fmt.Errorf("note the change: %w", err)
+	failed := l.apply(ctx, wanted)
+	note.Outcome = OutcomeDone
+	if failed != nil {
+		note.Outcome, note.Error = OutcomeFailed, failed.Error()
 	}
+	if err := l.record(ctx, trail, note); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("record how the change ended: %w", err))
+	}
+	return failed
+}
+
+// record adds a note on how a change ended, also after ctx has. It repeats attempts that are
+// not answered: the stream of the notes elects a leader after its replicas were changed.
+func (l *Log) record(ctx context.Context, trail *audit.Trail, note Change) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.client.OpenTimeout)
+	defer cancel()
+	rest := jet.NewPause(100*time.Millisecond, time.Second)
+	for {
+		attempt, cancel := context.WithTimeout(ctx, l.client.AckTimeout)
+		_, err := trail.Add(attempt, settingsSubject, note)
+		cancel()
+		if err == nil || !jet.Passing(err) || rest.Wait(ctx) != nil {
+			return err
+		}
+	}
+}
+
+// apply edits the streams.
+func (l *Log) apply(ctx context.Context, wanted eventstore.Settings) error {
 	if err := l.edit(ctx, layout.EventStream, func(c *jetstream.StreamConfig) {
 		c.Replicas, c.MaxBytes, c.MaxAge, c.Duplicates = wanted.Replicas, wanted.MaxBytes, wanted.MaxAge, wanted.DuplicateWindow
 	}); err != nil {
 		return err
 	}
-	for _, name := range []string{layout.DeadLetterStream, layout.IdentityStream, layout.AuditStream, layout.SessionStream} {
+	for _, name := range eventstore.BesideStreams() {
 		err := l.edit(ctx, name, func(c *jetstream.StreamConfig) {
-			if c.PersistMode != jetstream.AsyncPersistMode { // Such a one cannot be replicated; the next start replaces it.
+			if replicable(*c) {
 				c.Replicas = wanted.Replicas
 			}
 		})
@@ -140,20 +185,95 @@ func (l *Log) Change(ctx context.Context, by string, wanted eventstore.Settings)
 			return err
 		}
 	}
-	_, err = l.State(ctx)
+	_, err := l.State(ctx)
 	return err
 }
 
-// checkSessions names what cannot be served of the settings of sessions.
-func checkSessions(s, before eventstore.Settings) error {
-	sessions := sessions.DefaultConfig()
-	switch sessions.TTL, sessions.MaxBytes = s.SessionTTL, s.SessionMaxBytes; {
-	case s.SessionTTL == 0 && s.SessionMaxBytes == 0:
-		return nil // they stay
-	case before.SessionTTL == 0 && before.SessionMaxBytes == 0:
-		return errors.New("there are no sessions yet: the first gateway makes their bucket, with its SOCKET_RECOVERY_TTL")
+// replicable reports whether the number of replicas of a stream can be changed. A bucket of
+// sessions that was created for one replica cannot; a gateway that starts replaces it.
+func replicable(c jetstream.StreamConfig) bool { return c.PersistMode != jetstream.AsyncPersistMode }
+
+// Uneven returns the names of the streams beside the log that have another number of
+// replicas than the log is to have, and can be given it.
+func (l *Log) Uneven(ctx context.Context, replicas int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.client.ReadTimeout)
+	defer cancel()
+	var uneven []string
+	for _, name := range eventstore.BesideStreams() {
+		stream, err := l.client.JS.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("look at stream %s: %w", name, jet.Unavailable(err))
+		case replicable(stream.CachedInfo().Config) && stream.CachedInfo().Config.Replicas != replicas:
+			uneven = append(uneven, name)
+		}
 	}
-	return sessions.Validate()
+	return uneven, nil
+}
+
+// ErrRefused is returned for settings that a gateway or the NATS servers do not take.
+// Nothing was changed; a retry helps once the value, or the servers, are others.
+var ErrRefused = errors.New("the log cannot have these settings")
+
+// check returns the settings that the log has, or what refuses the wanted ones. A value that
+// is not to be changed is not checked: another tool may have set it.
+func (l *Log) check(ctx context.Context, wanted eventstore.Settings) (before eventstore.Settings, err error) {
+	if before, err = l.AllSettings(ctx); err != nil || wanted == before {
+		return before, err
+	}
+	cfg := l.Config()
+	if wanted.Replicas != before.Replicas {
+		cfg.Replicas = wanted.Replicas
+	}
+	if wanted.MaxBytes != before.MaxBytes {
+		cfg.MaxBytes = wanted.MaxBytes
+	}
+	if wanted.MaxAge != before.MaxAge || wanted.DuplicateWindow != before.DuplicateWindow {
+		cfg.MaxAge, cfg.DuplicateWindow = wanted.MaxAge, wanted.DuplicateWindow
+	}
+	if err := refused(cfg.Validate(), logNames); err != nil {
+		return before, err
+	}
+	if wanted.SessionTTL != before.SessionTTL || wanted.SessionMaxBytes != before.SessionMaxBytes {
+		if before.SessionTTL == 0 && before.SessionMaxBytes == 0 {
+			return before, fmt.Errorf("%w: there is no bucket of sessions yet: the first gateway creates it, with its SOCKET_RECOVERY_TTL", ErrRefused)
+		}
+		limits := sessions.DefaultConfig()
+		limits.TTL, limits.MaxBytes = wanted.SessionTTL, wanted.SessionMaxBytes
+		if err := refused(limits.Validate(), sessionNames); err != nil {
+			return before, err
+		}
+	}
+	for _, name := range append(eventstore.BesideStreams(), layout.EventStream) {
+		stream, err := l.client.JS.Stream(ctx, name)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case err != nil:
+			return before, fmt.Errorf("look at stream %s: %w", name, jet.Unavailable(err))
+		case stream.CachedInfo().Config.Sealed:
+			return before, fmt.Errorf("%w: stream %s is sealed, and the server takes no change of it", ErrRefused, name)
+		}
+	}
+	if err := eventstore.FitsChange(ctx, l.client.Conn, before, wanted); err != nil {
+		return before, fmt.Errorf("%w: a stream like it cannot be created: %w", ErrRefused, err)
+	}
+	return before, nil
+}
+
+// The names that operators give to the settings, by the names of the fields.
+var (
+	logNames     = map[string]string{"Replicas": "replicas", "MaxBytes": "max-bytes", "MaxAge": "max-age", "DuplicateWindow": "dedup-window"}
+	sessionNames = map[string]string{"TTL": "the time that the states of sessions stay", "MaxBytes": "session-bytes"}
+)
+
+// refused says in the operators' words which setting is out of its range.
+func refused(err error, names map[string]string) error {
+	var field *eventstore.FieldError
+	if !errors.As(err, &field) {
+		return err
+	}
+	return fmt.Errorf("%w: %s is %v, must be %s", ErrRefused, cmp.Or(names[field.Field], field.Field), field.Value, field.Want)
 }
 
 // edit changes the configuration of a stream, if that is a change.
@@ -166,18 +286,25 @@ func (l *Log) edit(ctx context.Context, name string, change func(*jetstream.Stre
 	return err
 }
 
-// Changes returns the recorded changes of the settings, oldest first, at most the newest
-// thousand.
+// Changes returns the recorded changes of the settings, oldest first, of the oldest two
+// thousand records.
 func Changes(ctx context.Context, trail *audit.Trail) ([]Change, error) {
-	const most = 1000
+	const most = 2000
 	var changes []Change
 	var bad error
+	begun := map[string]int{} // where the change is that has an ID
 	err := trail.Each(ctx, settingsSubject, most, func(number uint64, note []byte) {
 		var change Change
 		if err := json.Unmarshal(note, &change); err != nil {
 			bad = errors.Join(bad, fmt.Errorf("note %d: %w", number, err))
 			return
 		}
+		if i, found := begun[change.ID]; found && change.ID != "" {
+			changes[i] = change
+			return
+		}
+		begun[change.ID] = len(changes)
+		change.Outcome = cmp.Or(change.Outcome, OutcomeDone) // a record from before there were outcomes
 		changes = append(changes, change)
 	})
 	return changes, errors.Join(err, bad)

@@ -56,22 +56,24 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate names the first field that cannot be served.
+// Validate names the first field that cannot be served, with an [eventstore.FieldError].
 func (c Config) Validate() error {
+	wrong := func(field string, value any, want string) error {
+		return &eventstore.FieldError{Config: "eventstore: sessions", Field: field, Value: value, Want: want}
+	}
 	switch {
 	case c.TTL < time.Second:
-		return fmt.Errorf("eventstore: sessions: TTL is %s, must be at least 1s", c.TTL)
+		return wrong("TTL", c.TTL, "at least 1s")
 	case c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5:
-		return fmt.Errorf("eventstore: sessions: Replicas is %d, must be 1, 3 or 5", c.Replicas)
+		return wrong("Replicas", c.Replicas, "1, 3 or 5")
 	case c.MaxBytes < 1<<20:
-		return fmt.Errorf("eventstore: sessions: MaxBytes is %d, must be at least 1 MiB", c.MaxBytes)
+		return wrong("MaxBytes", c.MaxBytes, "at least 1 MiB")
 	case c.MaxStateBytes < 1:
-		return fmt.Errorf("eventstore: sessions: MaxStateBytes is %d, must be at least 1", c.MaxStateBytes)
+		return wrong("MaxStateBytes", c.MaxStateBytes, "at least 1")
 	case c.MaxWaitingBytes < c.MaxStateBytes+waitingOverheadBytes:
-		return fmt.Errorf("eventstore: sessions: MaxWaitingBytes is %d, must be at least %d, to hold one state of MaxStateBytes",
-			c.MaxWaitingBytes, c.MaxStateBytes+waitingOverheadBytes)
+		return wrong("MaxWaitingBytes", c.MaxWaitingBytes, fmt.Sprintf("at least %d, to hold one state of MaxStateBytes", c.MaxStateBytes+waitingOverheadBytes))
 	case c.FlushTimeout <= 0:
-		return fmt.Errorf("eventstore: sessions: FlushTimeout is %s, must be more than 0", c.FlushTimeout)
+		return wrong("FlushTimeout", c.FlushTimeout, "more than 0")
 	}
 	return nil
 }

@@ -37,7 +37,8 @@ type Config struct {
 	// a gateway that is gone without a word is free again. An unchanged share is
 	// told three times in it.
 	Lease time.Duration
-	// Replicas is the number of servers that hold the shares: 1, 3 or 5.
+	// Replicas is the number of servers that hold the shares, 1, 3 or 5, in a bucket that is
+	// yet to be created.
 	Replicas int
 }
 
@@ -196,9 +197,13 @@ func (s *Exchange) keep(ctx context.Context, known *ledger, own func() Share, we
 func (s *Exchange) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.log.Client().AckTimeout)
 	defer cancel()
+	replicas := s.cfg.Replicas
+	if stream, err := s.log.Client().JS.Stream(ctx, layout.ShareStream); err == nil {
+		replicas = stream.CachedInfo().Config.Replicas // which maintain.Log changes
+	}
 	bucket, err := s.log.Client().JS.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: layout.ShareBucket, Description: "How many connections each gateway holds.",
-		TTL: s.cfg.Lease, Storage: jetstream.MemoryStorage, Replicas: s.cfg.Replicas, MaxValueSize: maxShareBytes, MaxBytes: maxSharesBytes,
+		TTL: s.cfg.Lease, Storage: jetstream.MemoryStorage, Replicas: replicas, MaxValueSize: maxShareBytes, MaxBytes: maxSharesBytes,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", layout.ShareBucket, err)
