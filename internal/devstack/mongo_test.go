@@ -31,7 +31,7 @@ func startMongo(t testing.TB, cfg devstack.MongoConfig) *devstack.Mongo {
 
 func closeMongo(t testing.TB, server *devstack.Mongo) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := server.Close(ctx); err != nil {
 		t.Error(err)

@@ -28,7 +28,7 @@ func start(t *testing.T, cfg natsserver.Config) *natsserver.Server {
 
 func stop(t *testing.T, server *natsserver.Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := server.Close(ctx); err != nil {
 		t.Errorf("close: %v", err)
@@ -121,7 +121,7 @@ func TestStartRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if took := time.Since(started); took > 5*time.Second {
+		if took := time.Since(started); took > time.Minute {
 			t.Errorf("%s: took %s", name, took)
 		}
 	}

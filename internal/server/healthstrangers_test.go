@@ -2,12 +2,12 @@ package server_test
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/gatewaykit"
 )
 
@@ -17,12 +17,7 @@ import (
 func TestHealthTellsStrangersNoAddresses(t *testing.T) {
 	t.Parallel()
 	// MongoDB's address is one that nobody listens at.
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	away := listener.Addr().String()
-	_ = listener.Close()
+	away := testkit.FreeAddr(t)
 	g := gatewaykit.Start(t, map[string]string{"MONGODB_URI": "mongodb://" + away + "/novels?serverSelectionTimeoutMS=200"})
 	ask := func(path, header string) string {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+path, nil)

@@ -27,7 +27,7 @@ func TestSpareConnections(t *testing.T) {
 	open := listener.among
 	settled := func(what string, within, waiting int) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			unasked, asked := spareCounts(listener)
 			got := [3]int{int(listener.open.Load()), unasked, asked}
 			if got == [3]int{within, waiting, 0} && int(open.open.Load()) == within+waiting {
@@ -40,7 +40,7 @@ func TestSpareConnections(t *testing.T) {
 	}
 	ask := func(path string) string {
 		t.Helper()
-		client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		client := http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true}}
 		request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+listener.Addr().String()+path, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -74,7 +74,7 @@ func TestSpareConnections(t *testing.T) {
 	_ = first.Close()
 	settled("a place within the bound is free", most-1, spare-1)
 	_, _ = io.WriteString(alone, "GET /page HTTP/1.1\r\nHost: x\r\n\r\n")
-	_ = alone.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = alone.SetReadDeadline(time.Now().Add(time.Minute))
 	answer := make([]byte, len("HTTP/1.1 200"))
 	if _, err := io.ReadFull(alone, answer); err != nil || string(answer) != "HTTP/1.1 200" {
 		t.Errorf("the connection of the other address is answered %q, %v", answer, err)

@@ -101,7 +101,8 @@ func TestStopWithClientsThatReadNothing(t *testing.T) {
 	began := time.Now()
 	stop()
 	err = <-ended
-	if took := time.Since(began); err != nil || took > timeout {
+	// Parts that hang use up most of the time; a busy machine adds to it.
+	if took := time.Since(began); err != nil || took > 2*timeout {
 		t.Errorf("stopped after %s: %v", took, err)
 	}
 	at := 0

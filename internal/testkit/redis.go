@@ -26,7 +26,7 @@ import (
 const portAttempts = 10
 
 // startTimeout is how long a server may take until it accepts connections.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // errPortTaken says that another process got the port first.
 var errPortTaken = errors.New("port is taken")
