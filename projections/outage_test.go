@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/letswriteabook/realtime/internal/devstack"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
@@ -51,16 +51,9 @@ func eventually(t testing.TB, what string, ok func() bool) {
 
 func TestMongoComesLater(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	addr := testkit.FreeAddr(t)
 	cfg := projections.DefaultConfig()
-	cfg.WriteTimeout, cfg.ReadTimeout = 200*time.Millisecond, 200*time.Millisecond
+	cfg.WriteTimeout, cfg.ReadTimeout = 2*time.Second, 2*time.Second // a batch that takes longer is an outage of its own
 	b := setupAt(t, "mongodb://"+addr, cfg)
 	if err := b.Ping(t.Context()); !errors.Is(err, projections.ErrUnavailable) {
 		t.Errorf("Ping without MongoDB: %v", err)
@@ -89,6 +82,7 @@ func TestMongoComesLater(t *testing.T) {
 			t.Errorf("there is no index %s", name)
 		}
 	}
+	eventually(t, "both projections are well", func() bool { return strings.Count(b.logs.String(), "takes a projection's batches again") >= 2 })
 	b.checkMetric(t, "realtime_projections_up", `projection="history"`, 1)
 	for _, line := range []string{"does not take a projection's batches", "takes a projection's batches again"} {
 		if n := strings.Count(b.logs.String(), line); n != 2 {

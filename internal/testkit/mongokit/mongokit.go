@@ -26,7 +26,7 @@ var server = sync.OnceValue(func() *devstack.Mongo {
 		panic(err)
 	}
 	stop = func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		return errors.Join(server.Close(ctx), os.RemoveAll(dir))
 	}
