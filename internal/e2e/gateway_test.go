@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
 // settings are the environment of a gateway, on top of the defaults of
@@ -45,7 +47,7 @@ func startGateway(t testing.TB, env settings) *gateway {
 // startServer runs a program that serves as the gateway does.
 func startServer(t testing.TB, env settings, command ...string) *gateway {
 	t.Helper()
-	g := &gateway{t: t, command: command, port: "0", env: env}
+	g := &gateway{t: t, command: command, port: freePort(t), env: env}
 	t.Cleanup(func() {
 		if g.process != nil {
 			g.stop()
@@ -58,7 +60,18 @@ func startServer(t testing.TB, env settings, command ...string) *gateway {
 	return g
 }
 
-// start runs the program, on the port of its first life if it had one.
+// freePort returns a port that nobody else takes while a gateway that is restarted on it
+// is away.
+func freePort(t testing.TB) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(testkit.FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// start runs the program, in each life on the same port.
 func (g *gateway) start() {
 	g.t.Helper()
 	g.output = &output{listening: make(chan string, 1)}

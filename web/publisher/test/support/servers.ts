@@ -43,7 +43,7 @@ export async function until(what: string, question: () => boolean | Promise<bool
   }
 }
 
-/** The ports that this process has given out, whose servers may be away for a moment. */
+/** The ports that this process has given out, whose servers may not have started yet, or be away for a moment. */
 const given = new Set<number>()
 
 /**
@@ -52,8 +52,10 @@ const given = new Set<number>()
  * its server has started, or while that is away.
  */
 export async function freePort(): Promise<number> {
+  // The processes in which test files run at the same time have different numbers.
+  const share = Number(process.env['VITEST_POOL_ID'] ?? 1) % 19
   for (;;) {
-    const port = 12_000 + Math.floor(Math.random() * 19_000)
+    const port = 12_000 + share * 1000 + Math.floor(Math.random() * 1000)
     if (given.has(port)) continue
     const server = createServer()
     const free = await new Promise<boolean>((resolve) => {
