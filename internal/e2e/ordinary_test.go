@@ -114,7 +114,8 @@ var errStillKept = errors.New("the session is still kept")
 func TestSessionExpires(t *testing.T) {
 	t.Parallel()
 	redis := testkit.StartRedis(t)
-	server := startGateway(t, settings{"REDIS_URL": redis.URL(), "NATS_LISTEN": "127.0.0.1:0", "SOCKET_RECOVERY_TTL": "1s"})
+	// The time also bounds the break of the client that is recovered.
+	server := startGateway(t, settings{"REDIS_URL": redis.URL(), "NATS_LISTEN": "127.0.0.1:0", "SOCKET_RECOVERY_TTL": "10s"})
 	producer := startOutbox(t, redis.Client())
 	visitors := visit(t, server, "websocket", "polling")
 	leaves, stays := visitors[0], visitors[1]

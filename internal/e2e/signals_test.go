@@ -131,8 +131,10 @@ func TestDrainHoldsThePort(t *testing.T) {
 			notReady := false
 			for time.Since(began) < drain-time.Second {
 				response, err := http.Get(g.url("/health/ready"))
-				if err != nil {
-					t.Fatalf("%s after SIGTERM the port is closed: %v", time.Since(began), err)
+				if took := time.Since(began); err != nil && took > drain {
+					break // a busy machine asks too late
+				} else if err != nil {
+					t.Fatalf("%s after SIGTERM the port is closed: %v", took, err)
 				}
 				_, _ = io.Copy(io.Discard, response.Body)
 				_ = response.Body.Close()
