@@ -7,12 +7,14 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// gate bounds the goroutines that use a processor for the history: they encode pages, and
-// read them if the log is in this process. At least one processor is left for live events,
-// which pass no gate: otherwise each of their steps would wait behind all reads. A caller
-// of the gate has a slot, of which each client has its share.
+// gate bounds how many goroutines do one kind of work at a time. The others enter in the
+// order in which they came.
 type gate chan struct{}
 
+// newGate returns the gate of the goroutines that use a processor for the history: they
+// encode pages, and read them if the log is in this process. At least one processor is left
+// for live events, which pass no gate: otherwise each of their steps would wait behind all
+// reads. A caller of this gate has a slot, of which each client has its share.
 func newGate() gate { return make(gate, max(1, runtime.GOMAXPROCS(0)-1)) }
 
 // enter waits for the gate. Unless it fails with the error of ctx, leave has to follow.

@@ -95,6 +95,9 @@ type Hub struct {
 	// openings bounds the requests to the log that open rooms, by client: live events
 	// share their connection, and wait behind them.
 	openings *lane
+	// repairs bounds the reads of repairs, which read repairLog.
+	repairs   gate
+	repairLog Log
 
 	mu    sync.RWMutex // guards the fields below
 	epoch string
@@ -118,6 +121,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 		recent:    newRecentCatchUps(),
 		memory:    newMemory(cfg.ListingBytes),
 		openings:  newLane(maxOpenings),
+		repairs:   make(gate, maxRepairs),
 		disrupted: make(chan repairCause, 1),
 		crew:      &crew{},
 		erased:    newErased(),
@@ -135,6 +139,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	if cfg.LogInProcess {
 		read = gatedLog{log, work}
 	}
+	hub.repairLog = read
 	hub.history = &history{
 		work: work, log: countedLog{read, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
 		patience:    cfg.ProjectionTimeout,

@@ -33,6 +33,12 @@ var repairCauses = []repairCause{causeDropped, causeOpening, causeCheck, causeRe
 // checkBatch is how many jobs one request to the log names.
 const checkBatch = 128
 
+// maxRepairs bounds the concurrent reads of repairs, and with it their memory: a read
+// holds one page, of at most pieceReserveBytes, until the room has taken it. After an
+// outage of the log all rooms may be behind at once; the others wait for their turn, in
+// the order in which they came. Reads for clients have slots of their own (see slotsOf).
+const maxRepairs = 8
+
 // repair reads what a room has missed from the log, until the room has all that it was
 // told of, or has closed. While a room is behind, one goroutine repairs it. Clients are
 // given the events late, and are told of a gap only when the log has removed some.
@@ -42,51 +48,84 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 	h.metrics.repairs.WithLabelValues(string(cause)).Inc()
 	doubted := false
 	for tries := 0; ctx.Err() == nil; {
-		epoch, after, seen := room.missing()
-		records, err := h.log.ReadAfter(ctx, room.jobID, after, maxPageEvents)
-		var first uint64
-		if err == nil {
-			first, err = h.history.firstAvailable(ctx, epoch, records)
-		}
+		done, err := h.repairPage(ctx, room, &doubted)
 		if h.failed(ctx, err, &tries) {
 			continue
 		}
-		lost := room.lost(first)
-		if lost && !doubted {
-			// The room of a quiet job has an old head. The live record that proves
-			// that nothing is missing may be on its way.
-			doubted = true
-			_ = wait.For(ctx, h.cfg.RetryInterval)
-			continue
-		}
-		doubted = false
-		read := make([]repaired, len(records))
-		for i, record := range records {
-			read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
-		}
-		if !lost {
-			first = 0
-		}
-		room.takeRepaired(epoch, read, first)
-		h.metrics.repaired.Add(float64(len(records)))
-		if max(after, lastSequence(records)) >= seen && room.endRepair() {
+		if done {
 			return
 		}
-		if len(records) > 0 {
-			continue
+		if doubted {
+			// The room of a quiet job has an old head. The live record that proves
+			// that nothing is missing may be on its way.
+			_ = wait.For(ctx, h.cfg.RetryInterval)
 		}
-		// The room was told of a record that a read does not find: a replica is
-		// behind, or the record has been removed since.
-		newest, err := h.log.LastSequence(ctx, room.jobID)
-		if err == nil && newest < seen {
-			room.giveUp(seen)
-			continue
-		}
-		if err == nil {
-			err = errBehind
-		}
-		h.failed(ctx, err, &tries)
 	}
+}
+
+// repairPage is one turn of a repair: when a slot is free, it reads a page and hands it
+// on. done reports that the room has all that it was told of. When the log may have removed
+// records that the room has not read, repairPage hands on nothing and sets doubted; in the
+// next turn they count as missed.
+func (h *Hub) repairPage(ctx context.Context, room *room, doubted *bool) (done bool, err error) {
+	if err := h.repairs.enter(ctx); err != nil {
+		return false, err
+	}
+	defer h.repairs.leave()
+	ctx, cancel := context.WithTimeout(ctx, h.cfg.ReadTimeout)
+	defer cancel()
+	epoch, after, seen := room.missing()
+	records, err := h.repairLog.ReadAfter(ctx, room.jobID, after, maxPageEvents)
+	if err != nil {
+		return false, err
+	}
+	first, err := h.history.firstAvailable(ctx, epoch, records)
+	if err != nil {
+		return false, err
+	}
+	switch lost := room.lost(first); {
+	case lost && !*doubted:
+		*doubted = true
+		return false, nil
+	case !lost:
+		first = 0
+	}
+	read, err := h.encodeRepaired(ctx, records)
+	if err != nil {
+		return false, err
+	}
+	*doubted = false
+	room.takeRepaired(epoch, read, first)
+	h.metrics.repaired.Add(float64(len(records)))
+	if max(after, lastSequence(records)) >= seen && room.endRepair() {
+		return true, nil
+	}
+	if len(records) > 0 {
+		return false, nil
+	}
+	// The room was told of a record that a read does not find: a replica is
+	// behind, or the record has been removed since.
+	newest, err := h.log.LastSequence(ctx, room.jobID)
+	if err == nil && newest >= seen {
+		err = errBehind
+	}
+	if err == nil {
+		room.giveUp(seen)
+	}
+	return false, err
+}
+
+// encodeRepaired encodes the records of a page, within the gate.
+func (h *Hub) encodeRepaired(ctx context.Context, records []messaging.Record) ([]repaired, error) {
+	if err := h.history.work.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer h.history.work.leave()
+	read := make([]repaired, len(records))
+	for i, record := range records {
+		read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
+	}
+	return read, nil
 }
 
 // check compares rooms with the log, in batches, and repairs those that have missed
