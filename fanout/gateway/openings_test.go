@@ -31,21 +31,21 @@ func (t *slowTail) Follow(ctx context.Context, jobID string) error {
 }
 
 // TestRoomsOpenInTurn: a client that subscribes to many jobs at once holds a part of the
-// slots for opening rooms, and a room of another client opens beside them.
+// slots for opening rooms, and a room that another client waits for opens beside them.
 func TestRoomsOpenInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := newMemoryLog()
 		live := newMemoryTail(log)
 		t.Cleanup(live.stop)
-		tail := &slowTail{Tail: live, prefix: "a/"}
+		tail := &slowTail{Tail: live, prefix: "a/slow"}
 		s := setup(t, options{
 			pipe: true, config: unhurried, log: log, source: log, live: tail, withoutDB: true, tokens: bookOf(t, time.Now().Add(time.Hour)),
 		})
 		log.set(func(*memoryLog) { live.hub = s.hub })
 		hostile, _ := s.connectWith(map[string]string{"token": "ann"}, nil)
 		for i := range 100 {
-			hostile.subscribe(fmt.Sprint("a/", i))
+			hostile.subscribe(fmt.Sprint("a/slow", i))
 		}
 		synctest.Wait()
 		if most := tail.most.Load(); most == 0 || most > 4 {
@@ -53,6 +53,14 @@ func TestRoomsOpenInTurn(t *testing.T) {
 		}
 		honest, _ := s.connectWith(map[string]string{"token": "bob"}, nil)
 		honest.subscribe("b/job")
+		expect(t, honest, messaging.EventCaughtUp)
+		// A room that the hostile client asked for first opens in the honest one's turn.
+		hostile.subscribe("a/shared")
+		synctest.Wait()
+		if live.isFollowing("a/shared") {
+			t.Error("the hostile client has more than its part of the slots")
+		}
+		honest.subscribe("a/shared")
 		expect(t, honest, messaging.EventCaughtUp)
 		hostile.close()
 		synctest.Wait()

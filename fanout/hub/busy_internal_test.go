@@ -34,7 +34,7 @@ func TestBusyRoomDelaysOnlyItself(t *testing.T) {
 			t.Parallel()
 			busy := &busySink{entered: make(chan struct{}), let: make(chan struct{})}
 			hub, publish, _ := liveHub(t, plainEncoder{}, busy)
-			other := newRoom("other", hub.erased)
+			other := newRoom("other", "", hub.erased)
 			other.open(Extent{First: 1}, 0, other.openedAt)
 			hub.rooms["other"] = other
 			done := make(chan struct{}, 2)

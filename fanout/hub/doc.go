@@ -27,7 +27,7 @@
 // ends with the sink.
 //
 // Locks are taken in one order: the hub's or a room's, a reader's or a sink's, the
-// crew's. The hub's lock is never held while a room's is waited for, so that a busy room
+// crew's or a lane's. The hub's lock is never held while a room's is waited for, so that a busy room
 // delays only itself. No lock is held during a request to a store. The lock of a sink's
 // owner is taken before all of them.
 //

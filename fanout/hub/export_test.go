@@ -19,7 +19,7 @@ func (s *countingSink) Done() <-chan struct{}            { return nil }
 // FanOut returns what hands a job's records to n live subscriptions that cost
 // nothing themselves, and how many were handed over.
 func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed func() int) {
-	room := newRoom(jobID, hub.erased)
+	room := newRoom(jobID, "", hub.erased)
 	room.open(Extent{First: 1}, 0, room.openedAt)
 	hub.rooms[jobID] = room
 	sinks := make([]countingSink, n)

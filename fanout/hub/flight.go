@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -27,7 +28,8 @@ type flights struct {
 type flight struct {
 	landed  chan struct{}
 	cancel  context.CancelFunc
-	waiting int // requests; the read is cancelled when the last gives up
+	claim   *claim // of all requests that share the read
+	waiting int    // requests; the read is cancelled when the last gives up
 	value   any
 	err     error
 }
@@ -40,10 +42,11 @@ func newFlights(crew *crew, guard *contain.Guard, timeout time.Duration, shared 
 	return f
 }
 
-// share runs read once for all requests with one key while it is under way. The read ends
-// with the hub, or when no request waits for it any more. It takes a slot of the first
-// request's client.
+// share runs read once for all requests with one key and class while it is under way. The
+// read ends with the hub, or when no request waits for it any more. It begins as soon as a
+// slot is free for any of the clients that wait for it.
 func share[T any](ctx context.Context, f *flights, by asker, key string, read func(context.Context) (T, error)) (result T, err error) {
+	key = fmt.Sprintf("%d %s", by.class, key)
 	joined, err := f.join(by, key, func(ctx context.Context) (any, error) { return read(ctx) })
 	if err != nil {
 		return result, err
@@ -57,7 +60,7 @@ func share[T any](ctx context.Context, f *flights, by asker, key string, read fu
 	case <-by.done:
 		err = context.Canceled
 	}
-	f.abandon(key, joined)
+	f.abandon(by, key, joined)
 	return result, err
 }
 
@@ -68,15 +71,18 @@ func (f *flights) join(by asker, key string, read func(context.Context) (any, er
 	if joined, found := f.underWay[key]; found {
 		f.shared.Inc()
 		joined.waiting++
+		f.lanes[by.class].join(by.claim, joined.claim)
 		return joined, nil
 	}
 	reading, cancel := context.WithCancel(context.Background())
-	started := &flight{landed: make(chan struct{}), cancel: cancel, waiting: 1}
+	claim := &claim{clients: make(map[string]int)}
+	started := &flight{landed: make(chan struct{}), cancel: cancel, claim: claim, waiting: 1}
+	f.lanes[by.class].join(by.claim, claim)
 	running := f.crew.spawn(func(ctx context.Context) {
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
 		started.err = f.guard.Do("history", func() error {
-			return f.bounded(reading, by, func(ctx context.Context) (err error) {
+			return f.bounded(reading, asker{class: by.class, claim: claim}, func(ctx context.Context) (err error) {
 				started.value, err = read(ctx)
 				return err
 			})
@@ -95,7 +101,8 @@ func (f *flights) join(by asker, key string, read func(context.Context) (any, er
 }
 
 // abandon counts a request that no longer waits.
-func (f *flights) abandon(key string, joined *flight) {
+func (f *flights) abandon(by asker, key string, joined *flight) {
+	f.lanes[by.class].part(by.claim)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if joined.waiting--; joined.waiting == 0 {
@@ -114,10 +121,10 @@ func (f *flights) remove(key string, landed *flight) {
 // bounded runs read when a slot is free, with a time limit.
 func (f *flights) bounded(ctx context.Context, by asker, read func(context.Context) error) error {
 	lane := f.lanes[by.class]
-	if err := lane.enter(ctx, by.client); err != nil {
+	if err := lane.wait(ctx, by.claim); err != nil {
 		return err
 	}
-	defer lane.leave(by.client, 1)
+	defer lane.leave(by.claim.payer, 1)
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	return read(ctx)

@@ -188,16 +188,18 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// enter takes a reference to the job's room, and opens a room if there is none. The
-// requests that open it take turns with the client's other ones.
+// enter takes a reference to the job's room for a client, and opens a room if there is
+// none. The requests that open it take turns with the other ones of the clients that wait.
 func (h *Hub) enter(jobID, client string) (*room, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	target, found := h.rooms[jobID]
-	if !found {
-		target = newRoom(jobID, h.erased)
+	if found {
+		h.openings.support(target.opening, client)
+	} else {
+		target = newRoom(jobID, client, h.erased)
 		before := h.leaving[jobID]
-		if !h.persist("room", func(ctx context.Context) { h.open(ctx, target, before, client) }) {
+		if !h.persist("room", func(ctx context.Context) { h.open(ctx, target, before) }) {
 			return nil, errStopped
 		}
 		h.rooms[jobID] = target
@@ -207,9 +209,10 @@ func (h *Hub) enter(jobID, client string) (*room, error) {
 }
 
 // exit gives back a reference that [Hub.enter] took.
-func (h *Hub) exit(target *room) {
+func (h *Hub) exit(target *room, client string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.openings.withdraw(target.opening, client)
 	target.refs--
 	if target.refs == 0 {
 		target.idleSince = time.Now()
@@ -271,7 +274,7 @@ func (h *Hub) closeUnused(room *room) {
 
 // open follows the job of a room, and sets the room's head. The tail has to have
 // unfollowed the job for the room before, if there was one.
-func (h *Hub) open(ctx context.Context, room, before *room, client string) {
+func (h *Hub) open(ctx context.Context, room, before *room) {
 	if before != nil {
 		select {
 		case <-before.left:
@@ -279,8 +282,16 @@ func (h *Hub) open(ctx context.Context, room, before *room, client string) {
 			return
 		}
 	}
-	h.follow(ctx, room, client)
-	if room.abandoned() {
+	ctx, release := room.life.within(ctx)
+	defer release()
+	behind := room.isOpened() // then a repair panicked, and goes on
+	if !behind {
+		behind = h.follow(ctx, room)
+	}
+	switch {
+	case behind:
+		h.repair(ctx, room, causeOpening)
+	case room.abandoned():
 		h.leave(room)
 	}
 }
@@ -288,25 +299,25 @@ func (h *Hub) open(ctx context.Context, room, before *room, client string) {
 // maxOpenings bounds the concurrent requests that open rooms.
 const maxOpenings = 8
 
-// inTurn waits for the client's turn, and runs one request that opens a room.
-func (h *Hub) inTurn(ctx context.Context, client string, request func() error) error {
-	if err := h.openings.enter(ctx, client); err != nil {
+// inTurn waits until it is the turn of a client that waits for the room, and runs one
+// request that opens the room.
+func (h *Hub) inTurn(ctx context.Context, room *room, request func() error) error {
+	if err := h.openings.wait(ctx, room.opening); err != nil {
 		return err
 	}
-	defer h.openings.leave(client, 1)
+	defer h.openings.leave(room.opening.payer, 1)
 	return request()
 }
 
-// follow opens a room, and retries until ctx ends or the room closes.
-func (h *Hub) follow(ctx context.Context, room *room, client string) {
-	ctx, release := room.life.within(ctx)
-	defer release()
-	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.inTurn(ctx, client, func() error { return h.tail.Follow(ctx, room.jobID) }), &tries); {
+// follow opens a room, and retries until ctx ends, as it does when the room closes. It
+// reports whether the room has to be repaired.
+func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
+	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.inTurn(ctx, room, func() error { return h.tail.Follow(ctx, room.jobID) }), &tries); {
 	}
 	for tries := 0; ctx.Err() == nil; {
 		var extent Extent
 		var head uint64
-		err := h.inTurn(ctx, client, func() (err error) {
+		err := h.inTurn(ctx, room, func() (err error) {
 			if extent, err = h.log.Extent(ctx); err == nil {
 				head, err = h.log.LastSequence(ctx, room.jobID)
 			}
@@ -316,11 +327,11 @@ func (h *Hub) follow(ctx context.Context, room *room, client string) {
 			continue
 		}
 		h.setEpoch(extent.Epoch)
-		if behind := room.open(extent, head, time.Now()); behind {
-			h.repair(ctx, room, causeOpening)
-		}
-		return
+		behind = room.open(extent, head, time.Now())
+		h.openings.settle(room.opening)
+		return behind
 	}
+	return false
 }
 
 // failed reports whether a request to the log failed. If so, it pauses, and the request

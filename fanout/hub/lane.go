@@ -25,30 +25,52 @@ const (
 // bound further reads wait.
 var slotsOf = [...]int64{classFirst: 16, classPage: 32, classREST: 8, classTime: 2}
 
-// asker is who a read is for.
+// asker is who a read is for. It is used for one read at a time.
 type asker struct {
 	class class
-	// client has a fair share of the slots: the subject of a token, or a network address.
-	client string
+	// claim is for those who wait for the read. Each client has a fair share of the
+	// slots: it is the subject of a token, or a network address.
+	claim *claim
 	// done is closed when the answer is no longer wanted; nil: it always is.
 	done <-chan struct{}
 }
 
-// lane hands out what clients share: the slots of one class, or bytes. Each request takes
+// claim asks a lane for a unit, for one client, or for several that wait for the same
+// work. It waits in the queue of each of them, and takes the first unit that one of them
+// is given: a client that waits for the work of another one waits no longer than if it had
+// asked alone.
+type claim struct {
+	// The fields are guarded by the mutex of the lane.
+
+	// clients has how many requests of each client wait for the work. It is nil once
+	// nobody waits for it any more.
+	clients map[string]int
+	// ready is closed when the claim has a unit. It is nil unless the claim waits.
+	ready chan struct{}
+	// payer is the client whose share the unit was taken from.
+	payer string
+	// joined is the claim of a read that was under way and is shared, nil without one.
+	joined *claim
+}
+
+// claimOf returns the claim of one request.
+func claimOf(client string) *claim { return &claim{clients: map[string]int{client: 1}} }
+
+// lane hands out what clients share: the slots of one class, or bytes. Each claim takes
 // one unit. A client has at most its share, and waiting clients take turns, so that one
 // with many requests does not delay another with few.
 //
 // Who waits is bounded by who may ask: each socket and event stream has one read
 // under way, and the requests over REST are admitted.
 type lane struct {
-	unit  int64 // what one entrant takes
+	unit  int64 // what one claim takes
 	share int64 // what one client may have
 
-	mu     sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards the fields below, and those of the claims
 	free   int64
 	held   map[string]int64
-	queues map[string][]chan struct{} // of each client that waits, first come first served
-	turns  []string                   // the keys of queues; the next turn is the first's
+	queues map[string][]*claim // of each client that waits, first come first served
+	turns  []string            // the keys of queues; the next turn is the first's
 }
 
 // newLane returns a lane of slots. One client may have half of them.
@@ -57,19 +79,24 @@ func newLane(slots int64) *lane { return newSharedLane(slots, 1, (slots+1)/2) }
 func newSharedLane(all, unit, share int64) *lane {
 	return &lane{
 		unit: unit, share: max(share, unit), free: all,
-		held: make(map[string]int64), queues: make(map[string][]chan struct{}),
+		held: make(map[string]int64), queues: make(map[string][]*claim),
 	}
 }
 
 // enter waits for one unit. Unless it fails with the error of ctx, the caller has to give
 // the whole unit back with leave.
-func (l *lane) enter(ctx context.Context, client string) error {
+func (l *lane) enter(ctx context.Context, client string) error { return l.wait(ctx, claimOf(client)) }
+
+// wait waits for one unit for a claim. Unless it fails with the error of ctx, the caller
+// has to give the whole unit back with leave, for the client that is the payer. A claim
+// that no client waits for gets none before there is one.
+func (l *lane) wait(ctx context.Context, c *claim) error {
 	ready := make(chan struct{})
 	l.mu.Lock()
-	if _, waits := l.queues[client]; !waits {
-		l.turns = append(l.turns, client)
+	c.ready = ready
+	for client := range c.clients {
+		l.queue(client, c)
 	}
-	l.queues[client] = append(l.queues[client], ready)
 	l.dispatch()
 	l.mu.Unlock()
 	select {
@@ -81,11 +108,82 @@ func (l *lane) enter(ctx context.Context, client string) error {
 	defer l.mu.Unlock()
 	select {
 	case <-ready: // at the moment at which ctx ended
-		l.release(client, l.unit)
+		l.release(c.payer, l.unit)
 	default:
-		l.forget(client, slices.Index(l.queues[client], ready))
+		l.unqueue(c)
 	}
 	return ctx.Err()
+}
+
+// support notes that a client waits for the work of a claim, too.
+func (l *lane) support(c *claim, client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.add(c, client, 1)
+	if c.joined != nil {
+		l.add(c.joined, client, 1)
+	}
+	l.dispatch()
+}
+
+// withdraw takes back what support has noted.
+func (l *lane) withdraw(c *claim, client string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.remove(c, client, 1)
+}
+
+// join notes that the clients of a claim wait for the work of another one.
+func (l *lane) join(c, other *claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.joined = other
+	for client, n := range c.clients {
+		l.add(other, client, n)
+	}
+	l.dispatch()
+}
+
+// part takes back what join has noted.
+func (l *lane) part(c *claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for client, n := range c.clients {
+		l.remove(c.joined, client, n)
+	}
+	c.joined = nil
+}
+
+// settle notes that the work of a claim is done, and nobody waits for it any more.
+func (l *lane) settle(c *claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.clients = nil
+}
+
+// add adds n requests of a client to a claim. The mutex is held.
+func (l *lane) add(c *claim, client string, n int) {
+	if c.clients == nil {
+		return
+	}
+	if c.clients[client] == 0 && c.ready != nil {
+		l.queue(client, c)
+	}
+	c.clients[client] += n
+}
+
+// remove removes n requests of a client from a claim. The mutex is held.
+func (l *lane) remove(c *claim, client string, n int) {
+	if c.clients[client] == 0 {
+		return
+	}
+	if c.clients[client] -= n; c.clients[client] > 0 {
+		return
+	}
+	delete(c.clients, client)
+	if c.ready != nil && l.forget(client, c) {
+		l.turns = slices.DeleteFunc(l.turns, func(other string) bool { return other == client })
+	}
 }
 
 // leave gives back a unit, or a part of one.
@@ -114,19 +212,43 @@ func (l *lane) dispatch() {
 		}
 		l.free -= l.unit
 		l.held[client] += l.unit
-		close(l.queues[client][0])
+		c := l.queues[client][0]
+		c.payer = client
+		close(c.ready)
 		l.turns = append(slices.Delete(l.turns, i, i+1), client) // to the end
-		l.forget(client, 0)
+		l.unqueue(c)
+		i = 0 // others may have left turns
 	}
 }
 
-// forget removes one of a client's requests from its queue. The mutex is held.
-func (l *lane) forget(client string, i int) {
-	queue := slices.Delete(l.queues[client], i, i+1)
+// queue puts a claim at the end of a client's queue. The mutex is held.
+func (l *lane) queue(client string, c *claim) {
+	if _, waits := l.queues[client]; !waits {
+		l.turns = append(l.turns, client)
+	}
+	l.queues[client] = append(l.queues[client], c)
+}
+
+// unqueue takes a claim out of the queues of all its clients. The mutex is held.
+func (l *lane) unqueue(c *claim) {
+	c.ready = nil
+	emptied := false
+	for client := range c.clients {
+		emptied = l.forget(client, c) || emptied
+	}
+	if emptied {
+		l.turns = slices.DeleteFunc(l.turns, func(client string) bool { return len(l.queues[client]) == 0 })
+	}
+}
+
+// forget takes a claim out of the queue of a client, and reports whether the queue is
+// empty then: its turn has to be removed. The mutex is held.
+func (l *lane) forget(client string, c *claim) (empty bool) {
+	queue := slices.DeleteFunc(l.queues[client], func(other *claim) bool { return other == c })
 	if len(queue) > 0 {
 		l.queues[client] = queue
-		return
+		return false
 	}
 	delete(l.queues, client)
-	l.turns = slices.DeleteFunc(l.turns, func(other string) bool { return other == client })
+	return true
 }

@@ -84,7 +84,7 @@ const behindTries = 4
 func (h *Hub) List(
 	ctx context.Context, client, jobID string, query Query, show func(messaging.Record) (bool, error),
 ) (found Listed, err error) {
-	by := asker{class: classREST, client: client}
+	by := asker{class: classREST, claim: claimOf(client)}
 	if query.byTime() {
 		by.class = classTime
 	}

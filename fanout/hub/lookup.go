@@ -108,25 +108,29 @@ func (r *room) remember(epoch string, answer *lookUp) bool {
 	return true
 }
 
-// owe notes that the room's look-up is due to the subscription. It reports whether a
-// look-up has to be started.
-func (s *Subscription) owe() (begin bool) {
+// owe notes that the room's look-up is due to the subscription, whose client waits for it
+// from now on. It returns the claim of a look-up that has to be started, or nil.
+func (s *Subscription) owe(lane *lane) (start *claim) {
 	r := s.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.owed = true
-	if r.looking || r.lookUp.fresh() {
-		return false
+	switch {
+	case r.looking != nil:
+		lane.support(r.looking, s.reader.client)
+		return nil
+	case r.lookUp.fresh():
+		return nil
 	}
-	r.lookUp, r.looking = nil, true
-	return true
+	r.lookUp, r.looking = nil, claimOf(s.reader.client)
+	return r.looking
 }
 
 // oweTo lets the subscription turn live before the look-up is answered, and starts a
 // look-up unless one is under way.
 func (h *Hub) oweTo(sub *Subscription) {
-	if begin := sub.owe(); begin {
-		by := asker{class: classFirst, client: sub.reader.client}
+	if claim := sub.owe(h.history.flights.lanes[classFirst]); claim != nil {
+		by := asker{class: classFirst, claim: claim}
 		// It ends with the room, or with an answer.
 		h.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
 	}
@@ -136,7 +140,7 @@ func (h *Hub) oweTo(sub *Subscription) {
 func (r *room) endLookUp() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.looking = false
+	r.looking = nil
 }
 
 // settle gives the subscription what it is owed, if the look-up has been answered.

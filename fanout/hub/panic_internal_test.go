@@ -54,7 +54,7 @@ func liveHub(t *testing.T, encoder Encoder, sinks ...Sink) (hub *Hub, publish fu
 	}
 	hub.crew.begin(t.Context())
 	t.Cleanup(hub.crew.end)
-	room := newRoom("job", hub.erased)
+	room := newRoom("job", "", hub.erased)
 	room.open(Extent{First: 1}, 0, room.openedAt)
 	hub.rooms["job"] = room
 	for _, sink := range sinks {

@@ -20,6 +20,8 @@ type room struct {
 	opened chan struct{}
 	// left is closed once the room has closed and the tail no longer follows it.
 	left chan struct{}
+	// opening is for the clients that wait until the room is open.
+	opening *claim
 	// life ends when the room closes, and ends what opens or repairs the room.
 	life life
 
@@ -53,18 +55,20 @@ type room struct {
 	checked  time.Time
 	ring     ring
 	live     []*Subscription
-	// lookUp is the answer of the last look-up, nil without one. looking is set while a
-	// look-up is under way.
+	// lookUp is the answer of the last look-up, nil without one. looking is the claim of
+	// the look-up that is under way, nil without one.
 	lookUp  *lookUp
-	looking bool
+	looking *claim
 	// unrecorded is set once MongoDB has answered that it has no record of the job that
 	// the room has not read.
 	unrecorded bool
 }
 
-func newRoom(jobID string, erasures *erased) *room {
+// newRoom returns the room of a job, for a client that subscribes.
+func newRoom(jobID, client string, erasures *erased) *room {
 	return &room{
 		jobID: jobID, erasures: erasures, opened: make(chan struct{}), left: make(chan struct{}), behind: true,
+		opening: claimOf(client),
 	}
 }
 
@@ -73,17 +77,12 @@ func (r *room) erased() erasedThrough { return r.erasures.of(r.jobID) }
 
 // open sets the head, once the tail follows the job. It reports whether newer live
 // records have been received, so that the room has to be repaired. A closed room stays
-// closed.
+// closed. It is called once.
 func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
 		return false
-	}
-	select {
-	case <-r.opened: // The repair panicked, and the opening is repeated.
-		return r.behind
-	default:
 	}
 	r.epoch, r.first, r.openedAt = extent.Epoch, extent.First, now
 	r.ring.floor = head

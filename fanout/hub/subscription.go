@@ -117,7 +117,7 @@ func (s *Subscription) End() {
 	s.room.end(s)
 	s.room.mu.Unlock()
 	s.reader.remove(s)
-	s.reader.hub.exit(s.room)
+	s.reader.hub.exit(s.room, s.reader.client)
 }
 
 // Affirm tells a client that subscribed again its position, if the subscription is live.
@@ -230,7 +230,7 @@ func (s *Subscription) asker() asker {
 	if s.reading.limit == 0 {
 		class = classFirst
 	}
-	return asker{class: class, client: s.reader.client, done: s.sink.Done()}
+	return asker{class: class, claim: claimOf(s.reader.client), done: s.sink.Done()}
 }
 
 // firstPage is how many events the first page has at most.
