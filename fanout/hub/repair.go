@@ -135,17 +135,15 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 	if len(rooms) == 0 {
 		return nil
 	}
-	extent, err := h.log.Extent(ctx)
-	if err != nil {
+	if err := h.knowErasures(ctx); err != nil {
 		return err
 	}
-	h.setEpoch(extent.Epoch)
-	if err := h.knowErasures(ctx); err != nil {
+	before, err := h.log.Extent(ctx)
+	if err != nil {
 		return err
 	}
 	for len(rooms) > 0 && ctx.Err() == nil {
 		batch := rooms[:min(checkBatch, len(rooms))]
-		rooms = rooms[len(batch):]
 		jobs := make([]string, len(batch))
 		for i, room := range batch {
 			jobs[i] = room.jobID
@@ -154,6 +152,17 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 		if err != nil {
 			return err
 		}
+		extent, err := h.log.Extent(ctx)
+		if err != nil {
+			return err
+		}
+		h.setEpoch(extent.Epoch)
+		renewed := extent.Epoch != before.Epoch
+		before = extent
+		if renewed {
+			continue // the sequences may be of either epoch
+		}
+		rooms = rooms[len(batch):]
 		for _, room := range batch {
 			if fellBehind := room.compare(extent, last[room.jobID]); fellBehind {
 				h.persist("repair", func(ctx context.Context) { h.repair(ctx, room, cause) })
