@@ -53,7 +53,7 @@ func keepRequest(r *http.Request, names []string) keptRequest {
 	}
 	kept := keptRequest{
 		path: take(r.URL.Path), query: take(r.URL.RawQuery), host: take(r.Host), remote: take(r.RemoteAddr),
-		major: uint8(r.ProtoMajor), minor: uint8(r.ProtoMinor), // #nosec G115 -- 1.1, as no other version is upgraded or polls over more than one digit
+		major: uint8(r.ProtoMajor), minor: uint8(r.ProtoMinor), // #nosec G115 -- net/http accepts versions of one digit each
 		headers: make([]keptHeader, 0, count),
 	}
 	for _, name := range names {

@@ -101,6 +101,40 @@ func TestPanicInASinkCostsItsClientOnly(t *testing.T) {
 	}
 }
 
+// A panic over a replayed event in one client's sink closes that client, and the others are
+// shown the event.
+func TestPanicOverAReplayCostsItsClientOnly(t *testing.T) {
+	t.Parallel()
+	for place := range 3 {
+		t.Run(fmt.Sprint("place ", place), func(t *testing.T) {
+			t.Parallel()
+			sinks := make([]Sink, 3)
+			for i := range sinks {
+				sinks[i] = &countingSink{}
+			}
+			brittle := &brittleSink{panicsOver: 0, aborted: make(chan struct{})}
+			sinks[place] = brittle
+			hub, publish, logged := liveHub(t, plainEncoder{panicsOver: 9}, sinks...)
+			publish()
+			body := `{"version":1,"kind":"domain","jobId":"job","event":{"type":"t","occurredAt":"2026-01-02T03:04:05Z"}}`
+			hub.Show(messaging.Replay{Room: "job", Record: messaging.Record{
+				JobID: "job", Kind: messaging.KindDomain, Body: []byte(body), Position: messaging.Position{Sequence: 1},
+			}})
+			<-brittle.aborted
+			publish()
+			for i, sink := range sinks {
+				if counting, ok := sink.(*countingSink); ok && counting.taken != 3 {
+					t.Errorf("sink %d was given %d events of 3", i, counting.taken)
+				}
+			}
+			if brittle.taken != 1 {
+				t.Errorf("the sink that panicked was given %d events", brittle.taken)
+			}
+			checkPanics(t, hub, logged, 1)
+		})
+	}
+}
+
 // An event whose encoding panics is left out, as one of an unknown kind is.
 func TestPanicInTheEncoderCostsItsEventOnly(t *testing.T) {
 	t.Parallel()

@@ -42,13 +42,28 @@ func (h *Hub) Followers(jobID string) int {
 func (r *room) show(ev *Event) (shown, missed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, sub := range r.live {
-		// Not Subscription.offer, after which a full sink would fall back.
-		if sub.sink.Offer(ev) {
-			shown++
-		} else {
-			missed++
-		}
+	for i := 0; i < len(r.live); {
+		i = r.showFrom(i, ev, &shown, &missed)
 	}
 	return shown, missed
+}
+
+// showFrom is show from place i on, as [room.offerFrom] is of push. The mutex is held.
+func (r *room) showFrom(i int, ev *Event, shown, missed *int) (next int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			r.abort(r.live[i], "replayed event", cause)
+			*missed++
+			next = i
+		}
+	}()
+	for ; i < len(r.live); i++ {
+		// Not Subscription.offer, after which a full sink would fall back.
+		if r.live[i].sink.Offer(ev) {
+			*shown++
+		} else {
+			*missed++
+		}
+	}
+	return i
 }

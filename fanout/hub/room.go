@@ -156,11 +156,7 @@ func (r *room) push(sequence uint64, ev *Event) {
 func (r *room) offerFrom(i int, ev *Event) (next int) {
 	defer func() {
 		if cause := recover(); cause != nil {
-			sub := r.live[i]
-			sub.reader.hub.guard.Note("live event", cause)
-			r.end(sub) // puts another subscription in place i
-			// In a goroutine, because the end of a client ends its subscriptions.
-			sub.reader.hub.crew.spawn(func(context.Context) { sub.sink.Abort() })
+			r.abort(r.live[i], "live event", cause)
 			next = i
 		}
 	}()
@@ -178,6 +174,19 @@ func (r *room) offerFrom(i int, ev *Event) (next int) {
 		r.fallBack(sub, stateReading) // puts another subscription in place i
 	}
 	return i
+}
+
+// abort ends a live subscription over which the room's work panicked, and disconnects its
+// client. It puts another subscription in its place in live. The mutex is held.
+func (r *room) abort(sub *Subscription, work string, cause any) {
+	hub := sub.reader.hub
+	hub.guard.Note(work, cause)
+	r.end(sub)
+	// In a goroutine, because the end of a client ends its subscriptions.
+	hub.crew.spawn(func(context.Context) {
+		defer hub.guard.Recover("abort", nil)
+		sub.sink.Abort()
+	})
 }
 
 // learn notes that the log has, or had, a record of the job with a sequence. The mutex is
