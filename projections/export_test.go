@@ -131,3 +131,10 @@ func Released(docs ...bson.Raw) (ids []bson.ObjectID) {
 	}
 	return ids
 }
+
+// AgeIndexes makes the store ask for the indexes of novel_jobs again.
+func (s *Store) AgeIndexes() {
+	s.workers.mu.Lock()
+	defer s.workers.mu.Unlock()
+	s.workers.looked = s.workers.looked.Add(-indexAge)
+}

@@ -16,7 +16,8 @@ const (
 	scanTime = time.Second
 	// scansAtOnce bounds these searches in number.
 	scansAtOnce = 2
-	// indexAge is how long it is believed that there is no index.
+	// indexAge is for how long an answer about the indexes is used: workers may create
+	// and drop them.
 	indexAge = time.Minute
 )
 
@@ -66,15 +67,33 @@ func (s *Store) findJob(ctx context.Context, jobID string) (doc bson.Raw, err er
 	return doc, err
 }
 
+// known returns the last answer about the indexes. It reports false when MongoDB has to be
+// asked, which one caller does at a time, while the others use the last answer.
+func (w *workersJobs) known() (indexed, fresh bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fresh = time.Since(w.looked) < indexAge
+	if !fresh && !w.looked.IsZero() {
+		w.looked = time.Now()
+	}
+	return w.indexed, fresh
+}
+
+// forget makes the next caller ask MongoDB.
+func (w *workersJobs) forget() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.looked = time.Time{}
+}
+
 // jobsIndexed reports whether an index of novel_jobs begins with jobId.
 func (s *Store) jobsIndexed(ctx context.Context) (bool, error) {
 	w := s.workers
-	w.mu.Lock()
-	indexed, fresh := w.indexed, time.Since(w.looked) < indexAge
-	w.mu.Unlock()
-	if indexed || fresh {
+	indexed, fresh := w.known()
+	if fresh {
 		return indexed, nil
 	}
+	indexed = false
 	var specs []mongo.IndexSpecification
 	err := s.read(ctx, jobsCollection, func(ctx context.Context) (err error) {
 		specs, err = s.jobs.Indexes().ListSpecifications(ctx)
@@ -84,6 +103,7 @@ func (s *Store) jobsIndexed(ctx context.Context) (bool, error) {
 		err = nil // There is no such collection.
 	}
 	if err != nil {
+		w.forget()
 		return false, err
 	}
 	for _, spec := range specs {

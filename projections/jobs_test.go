@@ -97,3 +97,36 @@ func TestJobsWithoutAnIndex(t *testing.T) {
 		t.Errorf("without the collection: %t, %v, %s", found, err, b.logs.String())
 	}
 }
+
+// An index that the workers drop is missed, and one that they create is used.
+func TestJobsIndexIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	const warning = "No index of the workers' collection begins with jobId"
+	b := setup(t)
+	name, err := b.jobs().Indexes().CreateOne(t.Context(), mongo.IndexModel{Keys: bson.D{{Key: "jobId", Value: 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.insert(t, b.jobs(), bson.D{{Key: "jobId", Value: "job"}, {Key: "status", Value: "running"}})
+	find := func() {
+		t.Helper()
+		if head, found, err := b.Head(t.Context(), "job"); err != nil || !found || head.Status != "running" {
+			t.Errorf("%+v, %t, %v", head, found, err)
+		}
+	}
+	find()
+	b.AgeIndexes()
+	find()
+	if strings.Contains(b.logs.String(), warning) {
+		t.Error("warned although there is an index")
+	}
+	if err := b.jobs().Indexes().DropOne(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	find()
+	b.AgeIndexes()
+	find()
+	if n := strings.Count(b.logs.String(), warning); n != 1 {
+		t.Errorf("%d warnings, want 1", n)
+	}
+}
