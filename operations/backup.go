@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/letswriteabook/realtime/eventstore/archive"
@@ -30,22 +29,8 @@ type RestoreRequest struct {
 	// Replace replaces the existing log after the backup was restored beside it. InPlace
 	// deletes the existing log first, for a server that has no room for both.
 	Replace, InPlace bool
-}
-
-// command returns the command that continues an interrupted restore.
-func (r RestoreRequest) command() string {
-	dir, err := filepath.Abs(r.Dir)
-	if err != nil {
-		dir = r.Dir
-	}
-	args := []string{"restore", dir}
-	if r.Replace {
-		args = append(args, "--replace")
-	}
-	if r.InPlace {
-		args = append(args, "--in-place")
-	}
-	return CommandLine(args...)
+	// Resume is the command that continues it after an interruption.
+	Resume string
 }
 
 // Restore re-creates the log from a backup, in a new epoch, without what was erased
@@ -62,7 +47,7 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 	if _, err := backup.Load(request.Dir); err != nil { // before the server is changed
 		return restored, err
 	}
-	operation := lease.Operation{Target: lease.WholeLog, Kind: "restore", Resume: request.command()}
+	operation := lease.Operation{Target: lease.WholeLog, Kind: "restore", Resume: request.Resume}
 	left, err := o.Operations(ctx)
 	if err != nil {
 		return restored, err

@@ -12,8 +12,9 @@ import (
 	"github.com/letswriteabook/realtime/operations/erasure"
 )
 
-// Erase removes a job for good or, in a dry run, returns what it would remove.
-func (o *Operator) Erase(ctx context.Context, request erasure.Request, dryRun bool, report Report) (erasure.Result, error) {
+// Erase removes a job for good or, in a dry run, returns what it would remove. resume is
+// the command that finishes it after an interruption.
+func (o *Operator) Erase(ctx context.Context, request erasure.Request, resume string, dryRun bool, report Report) (erasure.Result, error) {
 	log, err := o.log(ctx)
 	if err != nil {
 		return erasure.Result{}, err
@@ -26,7 +27,7 @@ func (o *Operator) Erase(ctx context.Context, request erasure.Request, dryRun bo
 		return eraser.Plan(ctx, request)
 	}
 	operation := lease.Operation{
-		Target: targetJob + request.JobID, Kind: "erase", Resume: eraseCommand(request),
+		Target: targetJob + request.JobID, Kind: "erase", Resume: resume,
 	}
 	var result erasure.Result
 	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {
@@ -37,18 +38,6 @@ func (o *Operator) Erase(ctx context.Context, request erasure.Request, dryRun bo
 		return err
 	})
 	return result, err
-}
-
-// eraseCommand returns the command that finishes an erasure after an interruption.
-func eraseCommand(request erasure.Request) string {
-	args := []string{"erase", request.JobID, "--reason", request.Reason}
-	if request.Overwrite {
-		args = append(args, "--overwrite")
-	}
-	for _, dir := range request.Backups {
-		args = append(args, "--backup", dir)
-	}
-	return CommandLine(args...)
 }
 
 func (o *Operator) eraser(log *maintain.Log, report Report) (*erasure.Eraser, error) {

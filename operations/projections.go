@@ -56,9 +56,10 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report Report) 
 }
 
 // Hold runs work on the projection as an operation: one at a time, in all processes.
-func (r *Rebuild) Hold(ctx context.Context, kind string, work func(ctx context.Context) error) error {
+// resume is the command that continues it after an interruption.
+func (r *Rebuild) Hold(ctx context.Context, kind, resume string, work func(ctx context.Context) error) error {
 	operation := lease.Operation{
-		Target: targetProjection + r.Model.Name(), Kind: kind, Resume: "realtime projections " + kind + " " + r.Model.Name(),
+		Target: targetProjection + r.Model.Name(), Kind: kind, Resume: resume,
 	}
 	var nothing error
 	err := r.operator.during(ctx, operation, nil, func(ctx context.Context, report Report) error {

@@ -88,13 +88,14 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 	}
 	var all error
 	for _, job := range jobs {
+		finish := "realtime erase " + job + " --reason drill"
 		err := withOperator(ctx, func(operator *operations.Operator) error {
 			request := erasure.Request{JobID: job, By: by, Reason: "the end of the drill " + drill}
-			_, err := operator.Erase(ctx, request, dryRun, func(string, uint64, uint64) {})
+			_, err := operator.Erase(ctx, request, finish, dryRun, func(string, uint64, uint64) {})
 			return err
 		})
 		if err != nil && !errors.Is(err, erasure.ErrNothing) {
-			all = errors.Join(all, fmt.Errorf("job %s: %w; realtime erase %[1]s --reason drill finishes it", job, err))
+			all = errors.Join(all, fmt.Errorf("job %s: %w; %s finishes it", job, err, finish))
 		}
 	}
 	return all

@@ -118,6 +118,7 @@ that a file is not as the manifest says.`,
 			}
 			// A folder that was named may be a new one; the default is as a rule a forgotten NATS_URL.
 			return withLog(cmd.Context(), os.Getenv("DATA_DIR") != "", func(operator *operations.Operator, shown *cli.Progress) error {
+				request.Resume = cli.CommandLine(cmd, cli.Absolute(request.Dir))
 				restored, err := operator.Restore(cmd.Context(), request, shown.Report)
 				if err != nil {
 					return err

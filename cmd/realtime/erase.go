@@ -59,7 +59,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 				return cli.Usage(errors.New("--by is needed: this system does not say who you are"))
 			}
 			return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
-				result, err := operator.Erase(cmd.Context(), request, dryRun, shown.Report)
+				result, err := operator.Erase(cmd.Context(), request, cli.CommandLine(cmd, args...), dryRun, shown.Report)
 				nothing := errors.Is(err, erasure.ErrNothing)
 				if err != nil && !nothing {
 					return err
@@ -80,6 +80,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup that has to know; repeatable")
 	flags.BoolVar(&request.Overwrite, "overwrite", false, "overwrite each event and dead letter on disk, however many there are")
 	flags.BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
+	cli.Path(command, "backup")
 	cli.OutputFlag(command, &output)
 	return command
 }

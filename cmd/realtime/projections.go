@@ -78,7 +78,7 @@ func held[T any](kind string, each func(*cobra.Command, *operations.Rebuild) (T,
 	return func(cmd *cobra.Command, r *operations.Rebuild) (result T, err error) {
 		before, differs := cmd.Context(), false
 		defer cmd.SetContext(before)
-		err = r.Hold(before, kind, func(ctx context.Context) error {
+		err = r.Hold(before, kind, cli.CommandLine(cmd, r.Name()), func(ctx context.Context) error {
 			cmd.SetContext(ctx)
 			var err error
 			if result, err = each(cmd, r); errors.Is(err, errDiffers) {
@@ -218,6 +218,7 @@ puts the shadow into its place.`,
 		return rebuilt{Swapped: rebuild.Swapped{Projection: r.Name(), Compared: &report}}, err
 	}))
 	command.Flags().BoolVar(&restart, "restart", false, "begin with an empty shadow")
+	cli.NotRepeated(command, "restart") // which would discard what the interrupted rebuild has done
 	command.Flags().BoolVar(&swap, "swap", false, "swap the shadow into place when it equals the log")
 	command.Flags().BoolVar(&dropOld, "drop-old", false, "with --swap: drop the replaced collections, of this swap and earlier ones")
 	showFlag(command, &show)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -148,11 +147,15 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 	if lines {
 		summary = cmd.ErrOrStderr()
 	}
+	// A repetition needs the same run: the log stores each event of a run once.
+	if err := cmd.Flags().Set("run", f.run); err != nil {
+		return err
+	}
 	return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 		if !lines || !cli.IsTerminal(os.Stdout) { // a bar among the lines would be unreadable
 			plan.Told = func(done, total uint64) { shown.Report("replay", done, total) }
 		}
-		result, err := operator.Replay(cmd.Context(), target, f.run, f.command(), plan, f.dryRun, cmd.OutOrStdout())
+		result, err := operator.Replay(cmd.Context(), target, f.run, cli.CommandLine(cmd), plan, f.dryRun, cmd.OutOrStdout())
 		shown.End()
 		if result.Epoch == "" {
 			return err // it did not begin
@@ -170,36 +173,6 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		}
 		return shownErr
 	})
-}
-
-// command returns the command line that repeats the replay.
-func (f *replayFlags) command() string {
-	args := []string{"replay", "--into", f.into, "--run", f.run}
-	for _, bound := range []struct{ flag, text, none string }{{"--from", f.from, "start"}, {"--to", f.to, "end"}} {
-		if bound.text != bound.none {
-			args = append(args, bound.flag, bound.text)
-		}
-	}
-	for _, list := range []struct {
-		flag   string
-		values []string
-	}{{"--job", f.jobs}, {"--kind", f.kinds}, {"--type", f.types}} {
-		for _, value := range list.values {
-			args = append(args, list.flag, value)
-		}
-	}
-	for _, pace := range []struct {
-		flag  string
-		value float64
-	}{{"--speed", f.speed}, {"--rate", f.rate}} {
-		if pace.value != 0 {
-			args = append(args, pace.flag, strconv.FormatFloat(pace.value, 'g', -1, 64))
-		}
-	}
-	if f.longestPause != 0 {
-		args = append(args, "--longest-pause", f.longestPause.String())
-	}
-	return operations.CommandLine(args...)
 }
 
 // goOn adds to the error of a replay how to repeat it.

@@ -28,8 +28,11 @@ const (
 	maxOperations = 64
 	// maxOperationBytes bounds a text in an operation.
 	maxOperationBytes = 512
-	operationLease    = 20 * time.Second
-	operationRenewal  = 5 * time.Second
+	// maxCommandBytes bounds the command that resumes an operation. A longer one is left
+	// out, because a command that was cut may do something else.
+	maxCommandBytes  = 8 << 10
+	operationLease   = 20 * time.Second
+	operationRenewal = 5 * time.Second
 )
 
 var (
@@ -128,7 +131,10 @@ func New(conn *nats.Conn) (*List, error) {
 func (o *List) Begin(ctx context.Context, operation Operation) (context.Context, *Held, error) {
 	operation.ID, operation.Host, operation.PID = rand.Text(), o.host, os.Getpid()
 	operation.By = cmp.Or(short(operation.By), "unknown")
-	operation.Target, operation.Resume, operation.State = short(operation.Target), short(operation.Resume), Running
+	operation.Target, operation.State = short(operation.Target), Running
+	if len(operation.Resume) > maxCommandBytes {
+		operation.Resume = longCommand
+	}
 	err := o.change(ctx, true, func(all []Operation, now time.Time) ([]Operation, error) {
 		for _, other := range all {
 			if other.State == Running && operation.excludes(other) {
@@ -375,6 +381,9 @@ func (o *List) ensure(ctx context.Context) error {
 	}
 	return jet.Unavailable(err)
 }
+
+// longCommand stands in place of a command that is too long to be kept.
+const longCommand = "repeat the command as it was given: it is too long to be listed"
 
 // short cuts a text to the bound of one in an operation.
 func short(text string) string {

@@ -8,6 +8,7 @@ const module = "github.com/letswriteabook/realtime"
 const (
 	backoff    = "github.com/cenkalti/backoff/v5"
 	cobra      = "github.com/spf13/cobra"
+	pflag      = "github.com/spf13/pflag"
 	envParser  = "github.com/caarlos0/env/v11"
 	ferretDB   = "github.com/FerretDB/FerretDB"
 	gorilla    = "github.com/gorilla/websocket"
@@ -189,7 +190,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/cli",
-		modules: []string{cobra},
+		modules: []string{cobra, pflag},
 		why:     "command lines share output and errors, and know nothing of the service",
 	},
 	{

@@ -12,6 +12,7 @@ import (
 // OutputFlag adds -o to a command.
 func OutputFlag(command *cobra.Command, output *string) {
 	command.Flags().StringVarP(output, "output", "o", "table", "table or json")
+	NotRepeated(command, "output")
 }
 
 // CheckOutput refuses what is neither table nor json.

@@ -48,3 +48,46 @@ func TestInterruptedOperations(t *testing.T) {
 	o.command(3, nil, "operations", "undo", "projection/history")
 	o.command(0, nil, "projections", "verify")
 }
+
+// TestOperationsAreResumedAsTheyBegan: the listed command of an interrupted operation does
+// what the interrupted one was asked for: a rebuild is swapped, and a replay into the log
+// sends the events that were selected, and no other.
+func TestOperationsAreResumedAsTheyBegan(t *testing.T) {
+	t.Parallel()
+	o := startOperated(t)
+	o.publish("a", 1, 900)
+	o.publish("b", 1, 20)
+	o.projected()
+	resume := func(at string, args ...string) {
+		t.Helper()
+		o.signalled(syscall.SIGINT, at, args...)
+		var all []lease.Operation
+		o.command(0, &all, "operations")
+		if len(all) != 1 || all[0].State != lease.Interrupted {
+			t.Fatalf("after %q, operations lists %+v", args, all)
+		}
+		t.Log(all[0].Resume)
+		o.command(0, nil, strings.Fields(all[0].Resume)[1:]...)
+		if o.command(0, &all, "operations"); len(all) != 0 {
+			t.Errorf("after %q was resumed, operations lists %+v", args, all)
+		}
+	}
+
+	resume("history: ", "projections", "rebuild", "history", "--swap", "--drop-old")
+	var status []struct {
+		Shadow *struct{}
+		Old    []string
+	}
+	o.command(0, &status, "projections", "status", "history")
+	if len(status) != 1 || status[0].Shadow != nil || len(status[0].Old) > 0 {
+		t.Errorf("the rebuild was not swapped, or the old collection not dropped: %+v", status)
+	}
+
+	resume("replay", "replay", "--into", "log", "--job", "b", "--rate", "5")
+	for job, want := range map[string]int{"a": 900, "b": 40} {
+		var lines []struct{}
+		if o.command(0, &lines, "log", "job", job, "--limit", "1000"); len(lines) != want {
+			t.Errorf("job %s has %d events, want %d", job, len(lines), want)
+		}
+	}
+}

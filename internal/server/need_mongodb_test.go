@@ -71,7 +71,7 @@ func TestLeastRoleOfMongoDB(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rebuild := range rebuilds {
-		err := rebuild.Hold(t.Context(), "a test", func(ctx context.Context) error {
+		err := rebuild.Hold(t.Context(), "a test", "", func(ctx context.Context) error {
 			if err := rebuild.Fill(ctx, false); err != nil {
 				return err
 			}

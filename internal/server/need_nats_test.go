@@ -284,7 +284,7 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 	}{
 		{"backup", func(o *operations.Operator) error { _, err := o.Backup(t.Context(), folder, silent); return err }},
 		{"erase", func(o *operations.Operator) error {
-			_, err := o.Erase(t.Context(), erasure.Request{JobID: "job-2", Reason: "r", By: "b"}, false, silent)
+			_, err := o.Erase(t.Context(), erasure.Request{JobID: "job-2", Reason: "r", By: "b"}, "", false, silent)
 			return err
 		}},
 		{"restore", func(o *operations.Operator) error {
@@ -317,7 +317,7 @@ func TestLeastPermissionsOfOperators(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = operator.Erase(t.Context(), erasure.Request{JobID: "job-1", Reason: "r", By: "b"}, false, silent)
+	_, err = operator.Erase(t.Context(), erasure.Request{JobID: "job-1", Reason: "r", By: "b"}, "", false, silent)
 	if !errors.Is(err, eventstore.ErrForbidden) || !strings.Contains(err.Error(), "$KV.NOVEL_OPERATIONS.") {
 		t.Errorf("without a permission: %v", err)
 	}
