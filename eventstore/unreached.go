@@ -4,7 +4,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"syscall"
 
 	"github.com/nats-io/nats.go"
 )
@@ -21,6 +23,8 @@ var (
 	ErrPlain = errors.New("NATS_URL asks for TLS, and the server does not speak it: set it to nats://, or to the port that takes TLS")
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the NATS server cannot be verified: set NATS_URL to a name that the certificate has, and let this machine trust its issuer")
+	// ErrClosed: the server ends the connection before it says what it is.
+	ErrClosed = errors.New("the NATS server closes the connection without an answer: see in its log why, and that NATS_URL names a NATS server, and no proxy without one")
 	// ErrUnreachable: there is no connection.
 	ErrUnreachable = errors.New("NATS cannot be reached: start it, correct the hosts and the ports in NATS_URL, or let this machine connect to it")
 )
@@ -42,6 +46,8 @@ func unreached(err error) error {
 		return ErrPlain
 	case errors.As(err, &certificate):
 		return ErrCertificate
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET):
+		return ErrClosed
 	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network) && network.Op == "dial":
 		return ErrUnreachable
 	}

@@ -8,6 +8,7 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
 // startPlain runs a NATS server without JetStream until the test ends.
@@ -41,6 +42,7 @@ func TestReasonsOfNATS(t *testing.T) {
 		"another password":             {"nats://realtime:other@" + guarded, eventstore.ErrCredentials},
 		"no user":                      {"nats://" + guarded, eventstore.ErrCredentials},
 		"TLS to a plain port":          {"tls://" + open, eventstore.ErrPlain},
+		"a server that closes":         {"nats://" + testkit.StartClosing(t), eventstore.ErrClosed},
 		"a port where nothing listens": {"nats://127.0.0.1:1", eventstore.ErrUnreachable},
 	} {
 		conn, err := eventstore.Connect(t.Context(), test.url, eventstore.ConnConfig{})

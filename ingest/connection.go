@@ -31,6 +31,8 @@ type connection struct {
 	pubsub *redis.PubSub
 	log    Log
 	cfg    Config
+	// options are those of the caller, whose dialer connects more than once.
+	options *redis.Options
 	// lastReceived is when anything arrived last, an answer to a ping included. It
 	// belongs to the goroutine that calls open and receive.
 	lastReceived time.Time
@@ -50,7 +52,7 @@ type connection struct {
 
 // newConnection prepares a connection; open makes it, release frees it.
 func newConnection(options *redis.Options, log Log, cfg Config) *connection {
-	c := &connection{log: log, cfg: cfg}
+	c := &connection{log: log, cfg: cfg, options: options}
 	own := connectOptions(options)
 	dial := own.Dialer
 	own.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -73,13 +75,12 @@ func (c *connection) open(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.ConnectTimeout)
 	defer cancel()
-	withTLS := c.client.Options().TLSConfig != nil
 	if err := c.pubsub.Subscribe(ctx, messaging.EventsChannel); err != nil {
-		return fmt.Errorf("subscribe to Redis: %w", ExplainOpening(err, withTLS))
+		return fmt.Errorf("subscribe to Redis: %w", ExplainOpening(ctx, err, c.options))
 	}
 	answer, err := c.pubsub.ReceiveTimeout(ctx, c.cfg.ConnectTimeout)
 	if err != nil {
-		return fmt.Errorf("await the confirmation of the subscription: %w", ExplainOpening(err, withTLS))
+		return fmt.Errorf("await the confirmation of the subscription: %w", ExplainOpening(ctx, err, c.options))
 	}
 	if confirmed, ok := answer.(*redis.Subscription); !ok || confirmed.Kind != "subscribe" {
 		return fmt.Errorf("await the confirmation of the subscription: got %T", answer)

@@ -87,7 +87,7 @@ func checkRole(ctx context.Context, client *redis.Client) error {
 	case errors.As(err, &refused) && unreached(err) == nil: // Not allowed, or a server that does not know it.
 		return nil
 	case err != nil:
-		return fmt.Errorf("ask Redis for its role: %w", ExplainOpening(err, client.Options().TLSConfig != nil))
+		return fmt.Errorf("ask Redis for its role: %w", ExplainOpening(ctx, err, client.Options()))
 	}
 	for i := 0; i+1 < len(hello); i += 2 {
 		switch fmt.Sprint(hello[i], "=", hello[i+1]) {

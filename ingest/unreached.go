@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/letswriteabook/realtime/internal/probe"
 )
 
 // The reasons for which Redis takes no connection. A retry helps once what the text names
@@ -24,8 +26,10 @@ var (
 	ErrDatabase = errors.New("the Redis server has no database of the number in REDIS_URL: leave the number out, channels belong to no database")
 	// ErrPlain: the client speaks TLS, and the server does not.
 	ErrPlain = errors.New("REDIS_URL asks for TLS, and the server does not answer in TLS: set it to redis://, or to the port that takes TLS")
-	// ErrTLS: the client does not speak TLS, and the server probably does.
-	ErrTLS = errors.New("the Redis server closes the connection before it answers, as one does that takes TLS only: if it does, set REDIS_URL to rediss://")
+	// ErrTLS: the client does not speak TLS, and the server takes nothing else.
+	ErrTLS = errors.New("the Redis server takes TLS only, and REDIS_URL asks for a connection without: set it to rediss://, or to the port that takes none")
+	// ErrClosed: the server ends the connection, and no setting of TLS is the reason.
+	ErrClosed = errors.New("the Redis server closes the connection without an answer: see in its log why, and that REDIS_URL names a Redis server, and no proxy without one")
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the Redis server cannot be verified: set REDIS_URL to a name that the certificate has, and let this machine trust its issuer")
 	// ErrUnreachable: there is no connection.
@@ -71,18 +75,29 @@ func unreached(err error) error {
 	return nil
 }
 
-// ExplainOpening is [Explain] for the first exchange on a connection, with or without
-// TLS. OpenSSL ends a connection that does not begin with a handshake, with or without an
-// alert (RFC 8446, section 6), whose record begins with the bytes 21 and 3.
-func ExplainOpening(err error, withTLS bool) error {
-	if err == nil || withTLS {
-		return Explain(err)
+// ExplainOpening is [Explain] for the first exchange on a connection of a client with
+// these options. OpenSSL ends a connection that does not begin with a handshake, with or
+// without an alert (RFC 8446, section 6), whose record begins with the bytes 21 and 3.
+// Where there is none, ExplainOpening connects once more to find out whether the server
+// speaks TLS.
+func ExplainOpening(ctx context.Context, err error, options *redis.Options) error {
+	if err == nil {
+		return nil
 	}
-	closed := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
-	if closed || strings.Contains(err.Error(), `can't parse`) && strings.Contains(err.Error(), `\x15\x03`) {
+	withTLS := options.TLSConfig != nil
+	alert := strings.Contains(err.Error(), `can't parse`) && strings.Contains(err.Error(), `\x15\x03`)
+	switch {
+	case !withTLS && (alert || isClosed(err) && probe.TLS(ctx, options.Dialer, options.Addr)):
 		return fmt.Errorf("%w (%w)", ErrTLS, err)
+	case isClosed(err) && unreached(err) == nil:
+		return fmt.Errorf("%w (%w)", ErrClosed, err)
 	}
 	return Explain(err)
+}
+
+// isClosed reports whether the server has ended the connection.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
 // Dialer returns the dialer of a client, with errors that say why there is no connection.
@@ -97,6 +112,13 @@ func Dialer(options *redis.Options) func(ctx context.Context, network, addr stri
 		// A connection that cannot be made is a net.OpError, also after its timeout.
 		if options.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &established) {
 			return nil, fmt.Errorf("%w (no answer to the handshake: %w)", ErrPlain, err)
+		}
+		// The handshake was cut off: by a server that does not speak TLS, or by any other.
+		if options.TLSConfig != nil && isClosed(err) {
+			if probe.Plain(ctx, nil, addr, []byte("PING\r\n")) {
+				return nil, fmt.Errorf("%w (the handshake: %w)", ErrPlain, err)
+			}
+			return nil, fmt.Errorf("%w (the handshake: %w)", ErrClosed, err)
 		}
 		return conn, Explain(err)
 	}

@@ -46,6 +46,8 @@ func TestReasonsForNoConnection(t *testing.T) {
 		"no TLS to a port of TLS":       {redis.Options{Addr: secure}, ingest.ErrTLS, ""},
 		"an issuer that is not trusted": {redis.Options{Addr: secure, TLSConfig: &tls.Config{ServerName: "localhost"}}, ingest.ErrCertificate, "x509"},
 		"a port where nothing listens":  {redis.Options{Addr: "127.0.0.1:1"}, ingest.ErrUnreachable, "refused"},
+		"a server that closes":          {redis.Options{Addr: testkit.StartClosing(t)}, ingest.ErrClosed, ""},
+		"TLS to a server that closes":   {redis.Options{Addr: testkit.StartClosing(t), TLSConfig: &tls.Config{ServerName: "localhost"}}, ingest.ErrClosed, ""},
 		"TLS as it should be":           {redis.Options{Addr: secure, TLSConfig: &tls.Config{ServerName: "localhost", RootCAs: pool}}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,6 +37,21 @@ func CheckURI(uri string) error {
 	return nil
 }
 
+// TLSFiles returns the files that a connection string names: the authorities whose
+// certificates the server may show, and the client's certificate with its key. It returns
+// nothing for a string that cannot be read.
+func TLSFiles(uri string) (authorities, certificate string) {
+	plain, err := withoutLookup(uri)
+	if err != nil {
+		return "", ""
+	}
+	parsed, err := connstring.Parse(plain)
+	if err != nil {
+		return "", ""
+	}
+	return parsed.SSLCaFile, parsed.SSLClientCertificateKeyFile
+}
+
 // Connect returns the database that the connection string names, or
 // defaultDatabase. It does not
 // wait for MongoDB, which may be down. The client's goroutines run until its

@@ -1,7 +1,9 @@
 package projections
 
 import (
+	"context"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +11,12 @@ import (
 	"strings"
 	"syscall"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver"
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
+
+	"github.com/letswriteabook/realtime/internal/probe"
 )
 
 // The reasons for which MongoDB takes no connection, or no command on one. A retry helps
@@ -23,8 +28,10 @@ var (
 	ErrNoPassword = errors.New("MongoDB asks for a user and a password, and MONGODB_URI has none: set it to mongodb://USER:PASSWORD@HOST:PORT/DATABASE")
 	// ErrPlain: the client speaks TLS, and the server does not.
 	ErrPlain = errors.New("MONGODB_URI asks for TLS, and the server does not answer in TLS: set tls=false, or the port that takes TLS")
-	// ErrTLS: one side speaks TLS and the other does not, as far as can be seen.
-	ErrTLS = errors.New("MongoDB closes the connection before it answers, as it does when only one side speaks TLS: set tls=true or tls=false in MONGODB_URI as the server has it")
+	// ErrTLS: one side speaks TLS, and the other does not.
+	ErrTLS = errors.New("only one side speaks TLS, and MongoDB closes the connection: set tls=true or tls=false in MONGODB_URI as the server has it")
+	// ErrClosed: the server ends the connection, and no setting of TLS is the reason.
+	ErrClosed = errors.New("MongoDB closes the connection without an answer: see in its log why, and that MONGODB_URI names a MongoDB server, and no proxy without one")
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the MongoDB server cannot be verified: set MONGODB_URI to a name that the certificate has, and let this machine trust its issuer, or set tlsCAFile")
 	// ErrUnreachable: there is no connection.
@@ -81,11 +88,40 @@ func unreached(err error) error {
 				return reason
 			}
 			if errors.Is(server.LastError, io.EOF) || errors.Is(server.LastError, syscall.ECONNRESET) {
-				return ErrTLS
+				return closedBy(server.Addr.String())
 			}
 		}
 	}
 	return nil
+}
+
+// closedBy returns why a server closes connections without an answer. It connects twice at
+// most to find out.
+func closedBy(address string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*probe.Timeout)
+	defer cancel()
+	// The driver does not say which of the two it has tried: a server speaks one of them.
+	if probe.TLS(ctx, nil, address) || probe.Plain(ctx, nil, address, hello()) {
+		return ErrTLS
+	}
+	return ErrClosed
+}
+
+// hello returns the first message of a client: an OP_MSG of the wire protocol of MongoDB,
+// with one document.
+//
+//	length, request, response, opcode 2013: 4 bytes each │ flags: 4 bytes │ 0 │ document
+func hello() []byte {
+	const opMsg = 2013
+	document, err := bson.Marshal(bson.D{{Key: "hello", Value: 1}, {Key: "$db", Value: "admin"}})
+	if err != nil {
+		panic(err) // two fields that are always the same
+	}
+	message := make([]byte, 21, 21+len(document))
+	binary.LittleEndian.PutUint32(message, uint32(21+len(document)))
+	binary.LittleEndian.PutUint32(message[4:], 1)
+	binary.LittleEndian.PutUint32(message[12:], opMsg)
+	return append(message, document...)
 }
 
 // refusal returns the code and the text of an answer of the server; 0 when err is none.

@@ -9,6 +9,7 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -33,6 +34,9 @@ func TestReasonsOfMongoDB(t *testing.T) {
 		{"no password", guard.URI("db"), mongokit.Refusal{Command: "find", Code: 13, Name: "Unauthorized", Text: "Command find requires authentication"}, projections.ErrNoPassword, "requires authentication"},
 		{"a role that does not allow it", guard.URI("db"), mongokit.Refusal{Command: "find", Code: 13, Name: "Unauthorized", Text: "not authorized on db to execute command"}, nil, "not authorized"},
 		{"TLS to a plain port", "mongodb://" + target.Host + "/db?tls=true&serverSelectionTimeoutMS=3000", mongokit.Refusal{}, projections.ErrTLS, "EOF"},
+		{"no TLS to a port of TLS", "mongodb://" + testkit.StartTLS(t, target.Host) + "/db?serverSelectionTimeoutMS=3000", mongokit.Refusal{}, projections.ErrTLS, ""},
+		{"a server that closes", "mongodb://" + testkit.StartClosing(t) + "/db?serverSelectionTimeoutMS=3000", mongokit.Refusal{}, projections.ErrClosed, ""},
+		{"TLS to a server that closes", "mongodb://" + testkit.StartClosing(t) + "/db?tls=true&serverSelectionTimeoutMS=3000", mongokit.Refusal{}, projections.ErrClosed, ""},
 		{"a port where nothing listens", "mongodb://127.0.0.1:1/db?serverSelectionTimeoutMS=500", mongokit.Refusal{}, projections.ErrUnreachable, "refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,7 +51,7 @@ func TestReasonsOfMongoDB(t *testing.T) {
 				t.Errorf("%v, want %v with %q", err, test.want, test.says)
 			}
 			reasons := 0
-			for _, reason := range []error{projections.ErrPassword, projections.ErrNoPassword, projections.ErrPlain, projections.ErrTLS, projections.ErrCertificate, projections.ErrUnreachable} {
+			for _, reason := range []error{projections.ErrPassword, projections.ErrNoPassword, projections.ErrPlain, projections.ErrTLS, projections.ErrClosed, projections.ErrCertificate, projections.ErrUnreachable} {
 				if errors.Is(err, reason) {
 					reasons++
 				}

@@ -78,7 +78,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "ingest",
-		project: []string{"messaging", "internal/contain", "internal/measure", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/probe", "internal/wait"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "ingest owns Redis and reaches the log through an interface of its own; never NATS, MongoDB or sockets",
 	},
@@ -120,7 +120,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "projections",
-		project: []string{"messaging", "internal/contain", "internal/measure", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/probe", "internal/wait"},
 		modules: append([]string{mongo}, plumbing...),
 		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
 	},

@@ -16,12 +16,13 @@ const (
 	ReasonCredentials Reason = "credentials" // the user or the password: wrong, missing or expired
 	ReasonTLS         Reason = "tls"         // TLS on one side only, or a certificate
 	ReasonDatabase    Reason = "database"    // the number of a database
+	ReasonClosed      Reason = "closed"      // the server ends the connection without an answer
 	ReasonUnreachable Reason = "unreachable" // there is no connection at all
 )
 
 // Reasons returns every reason there can be.
 func Reasons() []Reason {
-	return []Reason{ReasonCredentials, ReasonTLS, ReasonDatabase, ReasonUnreachable}
+	return []Reason{ReasonCredentials, ReasonTLS, ReasonDatabase, ReasonClosed, ReasonUnreachable}
 }
 
 // reasons are the errors of the packages that speak to the backends.
@@ -34,6 +35,7 @@ var reasons = map[Reason][]error{
 		projections.ErrPlain, projections.ErrTLS, projections.ErrCertificate,
 	},
 	ReasonDatabase:    {ingest.ErrDatabase},
+	ReasonClosed:      {ingest.ErrClosed, eventstore.ErrClosed, projections.ErrClosed},
 	ReasonUnreachable: {ingest.ErrUnreachable, eventstore.ErrUnreachable, projections.ErrUnreachable},
 }
 

@@ -8,9 +8,11 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/internal/redisdial"
 	"github.com/letswriteabook/realtime/internal/tlsfiles"
+	"github.com/letswriteabook/realtime/projections"
 )
 
 // Redis returns where Redis is.
@@ -68,8 +70,18 @@ func (c Config) checkCredentials() (problems []error) {
 		_, err := tlsfiles.NewPair(c.ServerTLS(), slog.New(slog.DiscardHandler))
 		wrong("TLS_CERT_FILE and TLS_KEY_FILE", err)
 	}
-	wrong("REDIS_TLS_*_FILE", c.Redis().TLS.Check())
-	wrong("NATS_TLS_*_FILE", c.NATSTLS().Check())
+	for _, backend := range []struct {
+		prefix string
+		files  tlsfiles.Files
+	}{{"REDIS_TLS", c.Redis().TLS}, {"NATS_TLS", c.NATSTLS()}} {
+		prefix, files := backend.prefix, backend.files
+		if files.CA != "" {
+			_, err := tlsfiles.Pool(files.CA)
+			wrong(prefix+"_CA_FILE", err)
+		}
+		files.CA = ""
+		wrong(prefix+"_CERT_FILE and "+prefix+"_KEY_FILE", files.Check())
+	}
 	if c.NATSCreds != "" {
 		wrong("NATS_CREDS_FILE", holds(c.NATSCreds, func(text []byte) error {
 			_, err := nkeys.ParseDecoratedUserNKey(text)
@@ -81,6 +93,26 @@ func (c Config) checkCredentials() (problems []error) {
 			_, err := nkeys.ParseDecoratedNKey(text)
 			return err
 		}))
+	}
+	return problems
+}
+
+// checkMongoFiles reads the files that MONGODB_URI names. An address in which it is not
+// certain where a password ends names none: a part of the password would be shown.
+func (c Config) checkMongoFiles() (problems []error) {
+	if c.MongoDBURI == "" || address.Check(c.MongoDBURI) != nil {
+		return nil
+	}
+	authorities, certificate := projections.TLSFiles(c.MongoDBURI)
+	if authorities != "" {
+		if _, err := tlsfiles.Pool(authorities); err != nil {
+			problems = append(problems, fmt.Errorf("MONGODB_URI: tlsCAFile: %w: set it to a file with certificates in PEM", err))
+		}
+	}
+	if certificate != "" {
+		if _, err := readBounded(certificate); err != nil {
+			problems = append(problems, fmt.Errorf("MONGODB_URI: tlsCertificateKeyFile: %w: set it to a file with a certificate and its key in PEM", err))
+		}
 	}
 	return problems
 }

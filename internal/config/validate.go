@@ -38,7 +38,11 @@ func (c Config) Validate() error {
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
 	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && c.isRedisURL(), "REDIS_URL", c.RedisURL)
 	check(slices.Contains(redisdial.Modes, c.Redis().Mode), "REDIS_MODE", c.RedisMode)
-	check(c.MongoDBURI == "" || projections.CheckURI(c.MongoDBURI) == nil, "MONGODB_URI", c.MongoDBURI)
+	if wrong := c.checkMongoFiles(); len(wrong) > 0 {
+		problems = append(problems, wrong...) // the driver refuses the address for them, too
+	} else {
+		check(c.MongoDBURI == "" || projections.CheckURI(c.MongoDBURI) == nil, "MONGODB_URI", c.MongoDBURI)
+	}
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
 		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
 	}

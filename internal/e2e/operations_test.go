@@ -85,9 +85,9 @@ func TestOperationsAreResumedAsTheyBegan(t *testing.T) {
 
 	resume("replay", "replay", "--into", "log", "--job", "b", "--rate", "5")
 	for job, want := range map[string]int{"a": 900, "b": 40} {
-		var lines []struct{}
-		if o.command(0, &lines, "log", "job", job, "--limit", "1000"); len(lines) != want {
-			t.Errorf("job %s has %d events, want %d", job, len(lines), want)
+		lines := o.command(0, nil, "log", "job", job, "--limit", "1000", "-o", "json").stdout
+		if events := strings.Count(lines, "\n"); events != want {
+			t.Errorf("job %s has %d events, want %d", job, events, want)
 		}
 	}
 }

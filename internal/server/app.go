@@ -363,7 +363,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	policy := gateway.Policy{
 		Limits: a.cfg.Limits(), Origins: origins, Proxies: proxies,
 		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
-		Compression: gateway.Compression(a.cfg.Compression),
+		Compression:  gateway.Compression(a.cfg.Compression),
 		SessionBytes: int(sessions.DefaultConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified gateway.Tokens

@@ -86,7 +86,7 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 		began = time.Now()
 		// A server that refuses a ping has answered.
 		if err := client.Ping(ctx).Err(); err != nil && !strings.HasPrefix(err.Error(), "NOPERM") {
-			return []doctor.Check{unreachable(area, "REDIS_URL", ingest.ExplainOpening(err, opts.TLSConfig != nil))}
+			return []doctor.Check{unreachable(area, "REDIS_URL", ingest.ExplainOpening(ctx, err, opts))}
 		}
 	}
 	checks := []doctor.Check{
