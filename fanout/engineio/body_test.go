@@ -26,7 +26,7 @@ func TestUnfinishedBodiesGiveTheirMemoryBack(t *testing.T) {
 			s := setup(t, options{configure: func(cfg *engineio.Config) {
 				cfg.BodyTimeout = time.Hour
 				if end == nil {
-					cfg.BodyTimeout = 100 * time.Millisecond
+					cfg.BodyTimeout = 2 * time.Second // in which the beginning has to be written
 				}
 			}})
 			id, o := s.openPolling()
@@ -77,11 +77,13 @@ func TestBodiesAreBoundedTogether(t *testing.T) {
 // A poll with a body that does not arrive is no way around the server's timeouts.
 func TestPollWithABodyThatNeverArrives(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{readTimeout: 200 * time.Millisecond})
+	s := setup(t, options{readTimeout: 3 * time.Second})
 	id, o := s.openPolling()
 	conn := s.write(fmt.Sprintf("GET /engine.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n", id))
-	for !o.session.Waiting() {
-		time.Sleep(time.Millisecond)
+	for end := time.Now().Add(patience); !o.session.Waiting(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no poll waits")
+		}
 	}
 	if err := o.session.Send(engineio.TextMessage([]byte("x"))); err != nil {
 		t.Fatal(err)
