@@ -27,7 +27,7 @@ func TestNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = listener.Close() }()
-	client, err := network.Dial(within(t), &net.Dialer{Timeout: 10 * time.Second}, "tcp", listener.Addr().String())
+	client, err := network.Dial(within(t), &net.Dialer{Timeout: time.Minute}, "tcp", listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func TestNetwork(t *testing.T) {
 		return string(buffer[:n]), err
 	}
 	say("a")
-	if got, err := hear(10 * time.Second); got != "a" || err != nil {
+	if got, err := hear(time.Minute); got != "a" || err != nil {
 		t.Fatalf("heard %q, %v", got, err)
 	}
 	if err := network.Cut(within(t)); err != nil {
@@ -66,7 +66,7 @@ func TestNetwork(t *testing.T) {
 	if err := network.Mend(within(t)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := hear(20 * time.Second); got != "b" || err != nil {
+	if got, err := hear(time.Minute); got != "b" || err != nil {
 		t.Fatalf("heard %q, %v, with the cable in again", got, err)
 	}
 }
