@@ -42,7 +42,7 @@ func neverArriving() map[string]string {
 // path; streams, polls and sockets live on.
 func TestBodiesThatNeverArrive(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, settings{"HTTP_BODY_TIMEOUT": "1s", "SOCKET_HANDSHAKE_TIMEOUT": "1s"})
+	g := startGateway(t, settings{"HTTP_BODY_TIMEOUT": "4s", "SOCKET_HANDSHAKE_TIMEOUT": "4s"}) // which the sessions of the test have to keep
 	socket := dialTransport(t, g)
 	_ = socket.SetReadDeadline(time.Time{})
 	say(t, socket, "40")
@@ -156,7 +156,7 @@ func TestReserveOfFiles(t *testing.T) {
 	testkit.Program(t, "sh")
 	env := settings{
 		"DATA_DIR": t.TempDir(), "DRAIN_SECONDS": "0", "ADMIN_ADDR": "127.0.0.1:0", "INTERNAL_TOKEN": operatorsToken,
-		"HTTP_BODY_TIMEOUT": "3s", "SOCKET_HANDSHAKE_TIMEOUT": "3s",
+		"HTTP_BODY_TIMEOUT": "10s", "SOCKET_HANDSHAKE_TIMEOUT": "10s", // in which the whole crowd has to come
 	}
 	g := startServer(t, env, "sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" serve`, limit), build(t, "realtime"))
 	admin, found := g.output.find(adminAddress)

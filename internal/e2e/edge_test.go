@@ -17,7 +17,7 @@ func TestEdgeSettings(t *testing.T) {
 	t.Parallel()
 	const largest = 2048
 	g := startGateway(t, settings{
-		"SOCKET_MAX_PAYLOAD_BYTES": fmt.Sprint(largest), "SOCKET_CONNECT_TIMEOUT": "200ms", "SOCKET_HANDSHAKE_TIMEOUT": "200ms",
+		"SOCKET_MAX_PAYLOAD_BYTES": fmt.Sprint(largest), "SOCKET_CONNECT_TIMEOUT": "2s", "SOCKET_HANDSHAKE_TIMEOUT": "2s", // which the tests themselves have to keep
 	})
 	t.Run("slow headers", func(t *testing.T) {
 		conn, err := net.Dial("tcp", g.address())
