@@ -2,10 +2,13 @@ package lease
 
 import "context"
 
-// SetProcess pretends that another process of this machine holds an operation.
-func SetProcess(h *Held, pid int) error {
+// SetHolder pretends that another process holds an operation.
+func SetHolder(h *Held, change func(*Operation)) error {
 	return h.write(context.Background(), func(o *Operation) bool {
-		o.PID = pid
+		change(o)
 		return true
 	})
 }
+
+// OwnPlace is where the ids of processes are valid that this process sees.
+var OwnPlace = ownPlace

@@ -69,10 +69,16 @@ type Operation struct {
 	Target string `json:"target"`
 	Kind   string `json:"kind"`
 	ID     string `json:"id"`
-	// By, Host and PID say who runs it, and where.
+	// By, Host and PID say who runs it, and where. Neither is unique: containers can have
+	// the same host name, and each has its own process 1.
 	By   string `json:"by"`
 	Host string `json:"host"`
 	PID  int    `json:"pid"`
+	// Place names the boot of a machine and the PID namespace in which PID is valid, and
+	// Started is when the process started, in clock ticks since that boot. Place is empty
+	// where the system has no such thing.
+	Place   string `json:"place,omitempty"`
+	Started uint64 `json:"started,omitempty"`
 	// Resume is the command that goes on with it after an interruption.
 	Resume string `json:"resume"`
 	// Epoch is the one that a restore gives the log, by which its repetition recognises
@@ -106,6 +112,9 @@ type List struct {
 	conn *nats.Conn
 	js   jetstream.JetStream
 	host string
+	// place and started are those of this process.
+	place   string
+	started uint64
 }
 
 // New returns the list on a connection, which stays the caller's. The bucket
@@ -119,7 +128,7 @@ func New(conn *nats.Conn) (*List, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	return &List{conn: conn, js: js, host: host}, nil
+	return &List{conn: conn, js: js, host: host, place: ownPlace(), started: startOf(os.Getpid())}, nil
 }
 
 // Begin takes the lease for an operation, of which Target, Kind, By and Resume are
@@ -130,6 +139,7 @@ func New(conn *nats.Conn) (*List, error) {
 // The context that it returns ends with [ErrLost] when the lease was lost.
 func (o *List) Begin(ctx context.Context, operation Operation) (context.Context, *Held, error) {
 	operation.ID, operation.Host, operation.PID = rand.Text(), o.host, os.Getpid()
+	operation.Place, operation.Started = o.place, o.started
 	operation.By = cmp.Or(short(operation.By), "unknown")
 	operation.Target, operation.State = short(operation.Target), Running
 	if len(operation.Resume) > maxCommandBytes {
@@ -331,7 +341,8 @@ func (o *List) change(ctx context.Context, create bool, decide func(all []Operat
 }
 
 // read returns the list, its revision, 0 without one, and the time at the server. An
-// operation whose lease has ended, or whose process is gone, is an interrupted one.
+// operation whose lease has ended is an interrupted one, and so is one whose process has
+// ended, which shows only in the same place.
 func (o *List) read(ctx context.Context) (all []Operation, revision uint64, now time.Time, err error) {
 	stream, err := o.js.Stream(ctx, layout.OperationStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -354,7 +365,7 @@ func (o *List) read(ctx context.Context) (all []Operation, revision uint64, now 
 		return nil, 0, now, fmt.Errorf("read the list of operations: %w", err)
 	}
 	for i := range all {
-		gone := all[i].Host == o.host && all[i].PID != os.Getpid() && !alive(all[i].PID)
+		gone := o.place != "" && all[i].Place == o.place && ended(all[i].PID, all[i].Started)
 		if all[i].State == Running && (gone || now.After(all[i].Until)) {
 			all[i].State = Interrupted
 		}

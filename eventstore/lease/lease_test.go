@@ -82,22 +82,80 @@ func TestOneOperationAtATime(t *testing.T) {
 	}
 }
 
+// endedProcess returns a process that does not exist any more, on a system that says so.
+func endedProcess(t *testing.T) *exec.Cmd {
+	t.Helper()
+	if lease.OwnPlace() == "" {
+		t.Skip("this system does not say where the ids of processes are valid")
+	}
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Skip(err)
+	}
+	return gone
+}
+
+// A process that does not exist here may exist in another PID namespace, under the same
+// host name: its lease holds. One whose id another process has here is gone.
+func TestHolderInAnotherNamespace(t *testing.T) {
+	t.Parallel()
+	conn := logkit.Conn(t)
+	logkit.Open(t, conn)
+	gone := endedProcess(t)
+	list := operations(t, conn)
+	erase := lease.Operation{Target: "job/1", Kind: "erase"}
+	for name, one := range map[string]struct {
+		holder func(*lease.Operation)
+		want   lease.State
+	}{
+		"this process":          {func(*lease.Operation) {}, lease.Running},
+		"gone":                  {func(o *lease.Operation) { o.PID, o.Started = gone.Process.Pid, 0 }, lease.Interrupted},
+		"gone, its id reused":   {func(o *lease.Operation) { o.Started++ }, lease.Interrupted},
+		"in another namespace":  {func(o *lease.Operation) { o.PID, o.Place = gone.Process.Pid, lease.OwnPlace()+"0" }, lease.Running},
+		"of an earlier version": {func(o *lease.Operation) { o.PID, o.Place, o.Started = gone.Process.Pid, "", 0 }, lease.Running},
+	} {
+		_, held, err := list.Begin(t.Context(), erase)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lease.SetHolder(held, one.holder); err != nil {
+			t.Fatal(err)
+		}
+		all, err := list.List(t.Context())
+		if err != nil || len(all) != 1 || all[0].State != one.want {
+			t.Errorf("%s: %+v, %v, want it %s", name, all, err, one.want)
+		}
+		_, second, err := list.Begin(t.Context(), erase)
+		if one.want == lease.Running && !errors.Is(err, lease.ErrRuns) || one.want == lease.Interrupted && err != nil {
+			t.Errorf("%s: a second operation begins with %v", name, err)
+		}
+		if err == nil {
+			err = second.End(t.Context(), nil)
+			if lost := held.End(t.Context(), nil); !errors.Is(lost, lease.ErrLost) {
+				t.Errorf("%s: the first ends with %v, want ErrLost", name, lost)
+			}
+		} else {
+			err = held.End(t.Context(), nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // The lease of a process that is gone ends at once on its machine, and what it left of a
 // restore keeps gateways from making another log.
 func TestOperationOfAProcessThatIsGone(t *testing.T) {
 	t.Parallel()
 	conn := logkit.Conn(t)
 	logkit.Open(t, conn)
-	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Skip(err)
-	}
+	gone := endedProcess(t)
 	list := operations(t, conn)
 	_, held, err := list.Begin(t.Context(), lease.Operation{Target: lease.WholeLog, Kind: "restore", Resume: "the command"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := lease.SetProcess(held, gone.Process.Pid); err != nil {
+	if err := lease.SetHolder(held, func(o *lease.Operation) { o.PID, o.Started = gone.Process.Pid, 0 }); err != nil {
 		t.Fatal(err)
 	}
 	all, err := list.List(t.Context())
