@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -46,6 +47,27 @@ func TestDamageInOneCopy(t *testing.T) {
 		if one.Err != nil || one.Sum.Claimed != 50 || !slices.Equal(one.Sum.Unreadable, want) {
 			t.Errorf("the copy of %s: %+v, %v, want %v not to be readable", one.Server, one.Sum, one.Err, want)
 		}
+	}
+
+	// A page of large records is as small, in bytes, as one of small records.
+	const large = 18
+	for range large {
+		b.add(t, record("large", strings.Repeat("x", 900<<10)))
+	}
+	b.awaitCopies(t)
+	var before archive.Sum
+	_, err = streams.SumCopies(t.Context(), "NOVEL_EVENTS", func(soFar archive.Sum) error {
+		if soFar.Read < before.Read {
+			before = archive.Sum{}
+		}
+		if page := soFar.Bytes - before.Bytes; page > 5<<20 {
+			t.Errorf("a page has %d bytes", page)
+		}
+		before = soFar
+		return nil
+	})
+	if err != nil || before.Read < large {
+		t.Errorf("%d records of the last copy were read, %v", before.Read, err)
 	}
 
 	// Whichever copy answers: the damaged one does for a third of the reads.

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -33,6 +34,12 @@ func ShortenQueues(t *Tail, records int) {
 	for i := range t.shards {
 		t.shards[i] = make(chan *nats.Msg, records)
 	}
+}
+
+// ScrubRenewing is [Log.Scrub], beginning with a pass, with another time between two
+// renewals of its lease.
+func ScrubRenewing(ctx context.Context, l *Log, renewal time.Duration) error {
+	return l.scrub(ctx, true, renewal)
 }
 
 // ScrubDue reports whether a pass has to follow another one.

@@ -43,6 +43,7 @@ type metrics struct {
 	flaws              *prometheus.GaugeVec
 	besideFlaws        *prometheus.GaugeVec
 	unreadable         prometheus.Gauge
+	scrubbedAt         prometheus.Gauge
 }
 
 // newMetrics registers the figures; a nil registerer leaves them unregistered.
@@ -98,6 +99,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		}, []string{"stream", "flaw"}),
 		recreated:  labelled("streams_recreated_total", "stream", "Streams that were missing while this process ran, and that it re-created."),
 		unreadable: gauge("unreadable_records", "Records that the log says it has, and that the last scrub could not read."),
+		scrubbedAt: gauge("scrubbed_timestamp_seconds", "When the last complete scrub of the log ended, in seconds since 1970; 0 before there was one in this epoch."),
 		epochs:     counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
 	}
 	for _, stream := range []string{layout.EventStream, layout.DeadLetterStream, layout.IdentityStream, layout.SessionStream} {
@@ -132,7 +134,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	for _, collector := range []prometheus.Collector{
 		m.appended, m.duplicates, m.conflicts, m.lateRepeats, m.knownIDs, m.retries, m.appendSeconds, m.batches, m.deadLetters, m.deadLettersRemoved, m.full, m.fullEpisodes,
-		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.besideFlaws, m.unreadable,
+		m.foreign, m.panics, m.followed, m.received, m.dropped, m.disrupted, m.epochs, m.recreated, m.flaws, m.besideFlaws, m.unreadable, m.scrubbedAt,
 		m.batchRecords, m.logRecords, m.logBytes, m.logMaxBytes, m.logMaxAge,
 	} {
 		errs = append(errs, registerer.Register(collector))

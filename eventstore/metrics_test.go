@@ -39,7 +39,7 @@ func TestMetricsExposition(t *testing.T) {
 		"realtime_eventstore_tail_dropped_records_total", "realtime_eventstore_tail_disruptions_total",
 		"realtime_eventstore_known_ids", "realtime_eventstore_late_repeats_total", "realtime_eventstore_dead_letters_removed_total",
 		"realtime_eventstore_epochs_begun_total", "realtime_eventstore_streams_recreated_total", "realtime_eventstore_stream_flaws",
-		"realtime_eventstore_unreadable_records", "realtime_eventstore_append_batches_total",
+		"realtime_eventstore_unreadable_records", "realtime_eventstore_scrubbed_timestamp_seconds", "realtime_eventstore_append_batches_total",
 	}
 	if err := testutil.GatherAndCompare(b.reg, bytes.NewReader(golden), names...); err != nil {
 		t.Error(err)

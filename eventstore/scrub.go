@@ -38,6 +38,10 @@ const (
 	scrubRenewal = 10 * time.Second
 )
 
+// ScrubLate is the age of the last complete pass at which the scrub is too late: a pass is
+// due every day, and takes a few hours for a large log.
+const ScrubLate = 3 * scrubInterval
+
 // errEpochBegan ends a pass: what it has read is of another log.
 var errEpochBegan = errors.New("a new epoch began")
 
@@ -61,6 +65,8 @@ type scrubber struct {
 	id string
 	// atOnce says that a pass is due whenever the last one was.
 	atOnce bool
+	// renewal is how often the lease of a pass is renewed.
+	renewal time.Duration
 	// reported is the record whose finding was last logged.
 	reported time.Time
 }
@@ -79,7 +85,11 @@ func (s Scrubbed) due(epoch string, now time.Time) bool {
 // show what it found. With atOnce it begins with a pass, as the owner of the disk does
 // after its start. Damage is logged and shown in a metric, once for each pass.
 func (l *Log) Scrub(ctx context.Context, atOnce bool) error {
-	s := &scrubber{Log: l, id: rand.Text(), atOnce: atOnce}
+	return l.scrub(ctx, atOnce, scrubRenewal)
+}
+
+func (l *Log) scrub(ctx context.Context, atOnce bool, renewal time.Duration) error {
+	s := &scrubber{Log: l, id: rand.Text(), atOnce: atOnce, renewal: renewal}
 	for {
 		if err := s.look(ctx); err != nil && ctx.Err() == nil {
 			l.logger.Debug("the log was not scrubbed", "error", err)
@@ -130,31 +140,31 @@ func (s *scrubber) look(ctx context.Context) error {
 
 // pass reads the log, and returns the record with what it found.
 func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Scrubbed, error) {
-	renewed := time.Now()
-	last.Holder, last.Until = s.id, renewed.Add(scrubLease)
+	last.Holder, last.Until = s.id, time.Now().Add(scrubLease)
 	revision, err := s.writeScrubbed(ctx, last, revision)
 	if err != nil {
 		return last, err
 	}
+	held, lost := context.WithCancelCause(ctx)
+	renewal := scrubLeaseRenewal{scrubber: s, record: last, revision: revision, stop: make(chan struct{}), stopped: make(chan struct{})}
+	go renewal.run(held, lost) // ends with end
 	epoch := s.Epoch()
 	copies := archive.With(s.client)
-	pace := scrubPace{log: s.Log, at: renewed}
-	sums, err := copies.SumCopies(ctx, layout.EventStream, func(soFar archive.Sum) error {
-		if err := pace.wait(ctx, soFar); err != nil {
+	pace := scrubPace{log: s.Log, at: time.Now()}
+	sums, err := copies.SumCopies(held, layout.EventStream, func(soFar archive.Sum) error {
+		if err := pace.wait(held, soFar); err != nil {
 			return err
 		}
 		if s.Epoch() != epoch {
 			return errEpochBegan
 		}
-		if time.Since(renewed) < scrubRenewal {
-			return nil
-		}
-		renewed = time.Now()
-		last.Until = renewed.Add(scrubLease)
-		var err error
-		revision, err = s.writeScrubbed(ctx, last, revision)
-		return err
+		return nil
 	})
+	revision = renewal.end()
+	if err == nil {
+		err = context.Cause(held)
+	}
+	lost(nil)
 	if err != nil {
 		// Another process may begin at once; when this fails, after the lease.
 		last.Holder, last.Until = "", time.Time{}
@@ -177,12 +187,57 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 	return last, err
 }
 
+// scrubLeaseRenewal renews the lease of a pass beside it: a page of large records can take
+// longer to read than the lease is.
+type scrubLeaseRenewal struct {
+	*scrubber
+	stop, stopped chan struct{}
+	// record and revision belong to run, and to whoever has called end.
+	record   Scrubbed
+	revision uint64
+}
+
+// run renews the lease until end is called. It calls lost once the lease has ended.
+func (r *scrubLeaseRenewal) run(ctx context.Context, lost context.CancelCauseFunc) {
+	defer close(r.stopped)
+	ticker := time.NewTicker(r.renewal)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-r.stop:
+			return
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		renewed := r.record
+		renewed.Until = time.Now().Add(scrubLease)
+		revision, err := r.writeScrubbed(ctx, renewed, r.revision)
+		switch {
+		case err == nil:
+			r.record, r.revision = renewed, revision
+		case time.Now().After(r.record.Until):
+			lost(fmt.Errorf("the lease of the scrub was lost: %w", err))
+			return
+		}
+	}
+}
+
+// end stops run, and returns the revision of the record.
+func (r *scrubLeaseRenewal) end() uint64 {
+	close(r.stop)
+	<-r.stopped
+	return r.revision
+}
+
 // show puts the finding of a pass into the metric, and logs one that is new.
 func (s *scrubber) show(epoch string, last Scrubbed) {
 	if last.Epoch != epoch {
 		s.metrics.unreadable.Set(0)
+		s.metrics.scrubbedAt.Set(0)
 		return
 	}
+	s.metrics.scrubbedAt.Set(float64(last.At.Unix()))
 	s.metrics.unreadable.Set(float64(last.Sum.Lacks()))
 	if last.Sum.Lacks() == 0 || last.At.Equal(s.reported) {
 		return

@@ -136,6 +136,41 @@ func TestDamageOnDiskIsFound(t *testing.T) {
 	}
 }
 
+// The lease of a pass is renewed while it waits for its pace, however large the records
+// are, and the time of its end is shown.
+func TestScrubRenewsItsLease(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	large := strings.Repeat("x", 900<<10)
+	for range 18 { // four pages, of a second each
+		b.add(t, record("job", large))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- eventstore.ScrubRenewing(ctx, b.log, time.Millisecond) }() // ends with ctx
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}()
+	renewals, until := 0, time.Time{}
+	eventually(t, "the pass to end", func() bool {
+		last, _, err := b.log.Scrubbed(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last.Holder != "" && !last.Until.Equal(until) {
+			renewals, until = renewals+1, last.Until
+		}
+		return last.Holder == "" && !last.At.IsZero()
+	})
+	if renewals < 3 {
+		t.Errorf("the lease was renewed %d times", renewals)
+	}
+	eventually(t, "the metric", func() bool { return b.counter(t, "scrubbed_timestamp_seconds") > 0 })
+}
+
 // A pass that found damage is followed by another one within the hour, so that a repair is
 // soon shown; one that found none, within a day.
 func TestScrubFollowsARepair(t *testing.T) {

@@ -27,8 +27,8 @@ const (
 	// copyTries bounds how many consumers are created until each server of three, or
 	// five, has got one.
 	copyTries = 60
-	// copyPull is how many records are under way from a copy.
-	copyPull = 256
+	// copyHeaderBytes is more than the headers of one record.
+	copyHeaderBytes = 8 << 10
 )
 
 // CopySum is what can be read from one copy of a replicated stream.
@@ -107,6 +107,7 @@ func (a *Archive) sumCopy(ctx context.Context, stream, server string, pause func
 	var gaps holes
 	gaps.next = before.FirstSeq
 	if before.Msgs > 0 {
+		page := sum // as it was when pause was last called
 		err = a.eachOn(ctx, stream, server, func(found jet.Message) (more bool, err error) {
 			if found.Sequence > before.LastSeq {
 				return false, nil
@@ -115,8 +116,8 @@ func (a *Archive) sumCopy(ctx context.Context, stream, server string, pause func
 			sum.Read++
 			sum.Bytes += uint64(len(found.Body))
 			addTo(digest, found)
-			if sum.Read%sumPage == 0 {
-				err = pause(sum)
+			if sum.Read-page.Read == sumPage || sum.Bytes-page.Bytes >= jet.BatchBytes {
+				err, page = pause(sum), sum
 			}
 			return found.Sequence < before.LastSeq && found.Pending > 0, err
 		})
@@ -174,12 +175,15 @@ func (a *Archive) eachOn(ctx context.Context, stream, server string, visit func(
 		return err
 	}
 	defer a.removeConsumer(ctx, stream, consumer)
+	// What is under way is bounded in bytes: the client drops what it has no room for while
+	// visit waits. One record always fits.
+	under := max(jet.BatchBytes, int(a.client.Conn.MaxPayload())+copyHeaderBytes)
 	for delivered, silent, last := uint64(0), 0, uint64(0); ; silent++ {
 		if silent == copySilence {
 			return fmt.Errorf("%w: the copy of server %s gives nothing after sequence %d", jet.ErrIncomplete, server, last)
 		}
 		// The first request may be lost: the consumer is new to the servers in between.
-		batch, err := consumer.Fetch(copyPull, jetstream.FetchMaxWait(copyPause))
+		batch, err := consumer.FetchBytes(under, jetstream.FetchMaxWait(copyPause))
 		if err != nil {
 			return jet.Unavailable(err)
 		}

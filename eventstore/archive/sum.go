@@ -11,10 +11,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // Sum is what can be read from a stream, up to one of its sequences.
@@ -80,6 +82,9 @@ const (
 //
 // What is removed while it reads makes it begin again, five times at most.
 func (a *Archive) Sum(ctx context.Context, stream string, through uint64, pause func(soFar Sum) error) (Sum, error) {
+	if pause == nil {
+		pause = func(Sum) error { return nil }
+	}
 	return a.repeatSum(stream, func() (Sum, bool, error) { return a.sum(ctx, stream, through, pause) })
 }
 
@@ -136,14 +141,12 @@ func (a *Archive) sum(ctx context.Context, stream string, through uint64, pause 
 		case err == nil: // there is no further one
 			after = before.LastSeq
 		default: // a message that the server cannot load ends its answer
-			if after, err = a.nextReadable(ctx, stream, after, before.LastSeq); err != nil {
+			if after, err = a.nextReadable(ctx, stream, after, before.LastSeq, func() error { return pause(sum) }); err != nil {
 				return sum, false, err
 			}
 		}
-		if pause != nil {
-			if err := pause(sum); err != nil {
-				return sum, false, err
-			}
+		if err := pause(sum); err != nil {
+			return sum, false, err
 		}
 	}
 	after, err := a.state(ctx, stream)
@@ -205,15 +208,31 @@ func (a *Archive) unreadable(ctx context.Context, stream string, gaps holes, sta
 	return missing[:min(len(missing), maxUnreadable)], nil
 }
 
+// The pace of the search for the end of a damaged or deleted range: probePage requests,
+// and then a pause, so that it makes 1000 requests a second at most.
+const (
+	probePage  = 100
+	probePause = 100 * time.Millisecond
+)
+
 // nextReadable returns the sequence before the next message that can be read, or the
-// last one when there is none.
-func (a *Archive) nextReadable(ctx context.Context, stream string, after, last uint64) (uint64, error) {
+// last one when there is none. It calls pause after each page of requests.
+func (a *Archive) nextReadable(ctx context.Context, stream string, after, last uint64, pause func() error) (uint64, error) {
 	for sequence := after + 1; sequence <= last; sequence++ {
 		_, err := a.client.Direct(ctx, stream, jet.Request{Sequence: sequence})
 		switch {
 		case err == nil:
 			return sequence - 1, nil
 		case errors.Is(err, jet.ErrUnavailable), ctx.Err() != nil:
+			return 0, err
+		}
+		if (sequence-after)%probePage != 0 {
+			continue
+		}
+		if err := wait.For(ctx, probePause); err != nil {
+			return 0, err
+		}
+		if err := pause(); err != nil {
 			return 0, err
 		}
 	}

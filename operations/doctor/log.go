@@ -209,7 +209,10 @@ func everyRecord(stream, server string) string {
 // Scrub is what the last scrub of a gateway found, of a replicated log in the copy of the
 // server that lacks most.
 type Scrub struct {
-	At     time.Time
+	// At is when it ended; zero when there was none yet.
+	At time.Time
+	// Late is 0, or how long ago the last one ended, or the log began, when that is too long.
+	Late   time.Duration
 	Server string
 	Read   uint64
 	Damage error
@@ -219,6 +222,13 @@ type Scrub struct {
 // since, so that its damage is no longer there.
 func Scrubbed(s Scrub, repaired bool) Check {
 	const area, name = "log", "last scrub"
+	const late = "see the log lines of the gateways for why no scrub was completed: docs/ops/runbook.md#realtimescrublate"
+	if s.At.IsZero() {
+		if s.Late == 0 {
+			return ok(area, name, "none yet")
+		}
+		return Check{Warn, area, name, fmt.Sprintf("none in the %s since this epoch began", s.Late.Round(time.Hour)), late}
+	}
 	at := s.At.UTC().Format(time.RFC3339)
 	found := fmt.Sprintf("%s: %d records read", at, s.Read)
 	if s.Damage != nil {
@@ -234,6 +244,8 @@ func Scrubbed(s Scrub, repaired bool) Check {
 		return Check{Fail, area, name, found, replaceCopy}
 	case s.Damage != nil:
 		return Check{Fail, area, name, found, lookForDamage}
+	case s.Late > 0:
+		return Check{Warn, area, name, found + fmt.Sprintf("; %s ago, one is due each day", s.Late.Round(time.Hour)), late}
 	}
 	return ok(area, name, found)
 }

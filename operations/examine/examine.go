@@ -311,10 +311,20 @@ func examineScrub(ctx context.Context, servers *backends.NATS, whole bool) []doc
 		return nil
 	}
 	last, found, err := log.Scrubbed(ctx)
-	if err != nil || !found {
+	if err != nil {
 		return nil
 	}
-	return []doctor.Check{doctor.Scrubbed(doctor.Scrub{At: last.At, Server: last.Server, Read: last.Sum.Read, Damage: last.Sum.Damage()}, whole)}
+	var scrub doctor.Scrub
+	since := last.At
+	if found {
+		scrub = doctor.Scrub{At: last.At, Server: last.Server, Read: last.Sum.Read, Damage: last.Sum.Damage()}
+	} else if identity, recorded, err := log.Identity(ctx); err == nil && recorded {
+		since = identity.At
+	}
+	if age := time.Since(since); !since.IsZero() && age > eventstore.ScrubLate {
+		scrub.Late = age
+	}
+	return []doctor.Check{doctor.Scrubbed(scrub, whole)}
 }
 
 // readEverything reads each copy of each stream of the log, and compares what it reads with
