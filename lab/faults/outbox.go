@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -38,8 +39,9 @@ type Outbox struct {
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 
-	mu      sync.Mutex           // guards the fields below
-	counts  map[string]int       // events ever published, by job
+	mu      sync.Mutex     // guards the fields below
+	counts  map[string]int // events ever published, by job
+	beside  func(messaging.Envelope)
 	pending map[string]time.Time // by id: when it was published first
 	peak    int
 	refused int
@@ -121,7 +123,9 @@ func (o *Outbox) Publish(job string, size int) error {
 	o.pending[envelope.ID] = now
 	o.peak = max(o.peak, len(o.pending))
 	if o.worker == nil {
-		_, err = o.publisher.TryPublish(envelope)
+		if _, err = o.publisher.TryPublish(envelope); err == nil && o.beside != nil {
+			o.beside(envelope)
+		}
 		return err
 	}
 	payload, err := envelope.Encode()
@@ -130,6 +134,21 @@ func (o *Outbox) Publish(job string, size int) error {
 	}
 	o.worker.lines <- payload // has room for the whole outbox
 	return nil
+}
+
+// Beside has each event that is published given to a function, which must not block. nil
+// ends it. Events of a worker of the Node package are not given.
+func (o *Outbox) Beside(take func(messaging.Envelope)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.beside = take
+}
+
+// Published returns how many events of each job were published.
+func (o *Outbox) Published() map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return maps.Clone(o.counts)
 }
 
 // take notes a receipt.

@@ -91,7 +91,7 @@ func asSkip(err error) (string, bool) {
 
 // Rows returns every row in the order of its number.
 func Rows() []Row {
-	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), crowdRows(), eventRows(), clockRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows(), hostileRows(), tailRows(), restoreRows(), operationRows(), removedRows(), limitRows(), damageRows())
+	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), crowdRows(), eventRows(), clockRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows(), hostileRows(), tailRows(), restoreRows(), operationRows(), removedRows(), limitRows(), damageRows(), ownWriterRows())
 	slices.SortStableFunc(all, func(a, b Row) int { return a.Number - b.Number })
 	return all
 }
