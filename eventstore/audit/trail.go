@@ -125,7 +125,13 @@ func (t *Trail) Add(ctx context.Context, subject string, note any) (uint64, erro
 // Each calls each with the notes under a subject, oldest first, at most most of them. It
 // calls it for none while the stream does not exist.
 func (t *Trail) Each(ctx context.Context, subject string, most int, each func(number uint64, note []byte)) error {
-	request := jet.Request{Sequence: 1, Next: subject, Batch: most, MaxBytes: jet.BatchBytes}
+	return t.EachAfter(ctx, subject, 0, most, each)
+}
+
+// EachAfter is Each for the notes with a number greater than after. It ends early once they
+// come to a megabyte or so.
+func (t *Trail) EachAfter(ctx context.Context, subject string, after uint64, most int, each func(number uint64, note []byte)) error {
+	request := jet.Request{Sequence: after + 1, Next: subject, Batch: most, MaxBytes: jet.BatchBytes}
 	err := t.client.Batch(ctx, layout.AuditStream, request, func(found jet.Message) { each(found.Sequence, found.Body) })
 	if errors.Is(err, jet.ErrUnavailable) {
 		if newest, asked := t.Newest(ctx); asked == nil && newest == 0 {

@@ -14,10 +14,14 @@ import (
 type Log struct {
 	*eventstore.Log
 	client *jet.Client
+	// listing has a place for the one list of jobs that is made at a time.
+	listing chan struct{}
 }
 
 // Of returns the operators' view of a log.
-func Of(log *eventstore.Log) *Log { return &Log{Log: log, client: log.Client()} }
+func Of(log *eventstore.Log) *Log {
+	return &Log{Log: log, client: log.Client(), listing: make(chan struct{}, 1)}
+}
 
 // Attach returns the log on a connection as it is, see [eventstore.Attach].
 func Attach(ctx context.Context, conn *nats.Conn, cfg eventstore.Config, logger *slog.Logger) (*Log, error) {

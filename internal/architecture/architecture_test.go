@@ -80,6 +80,8 @@ func TestUses(t *testing.T) {
 		{"the servers are asked", "operations/examine/a.go", redis, ""},
 		{"who asks the servers has no operator", "operations/examine/a.go", module + "/operations", "operations/examine"},
 		{"backends know no gateway", "internal/backends/a.go", module + "/internal/server", "internal/backends"},
+		{"the operators' API looks at dead letters", "internal/admin/a.go", module + "/operations/deadletters", ""},
+		{"the operators' API erases nothing", "internal/admin/a.go", module + "/operations/erasure", "internal/admin"},
 		{"the machine knows no settings", "internal/machine/a.go", module + "/internal/config", "internal/machine"},
 		{"the lab starts processes", "lab/processes/a.go", "os/exec", ""},
 		{"the lab has the cluster's files", "lab/processes/a.go", module + "/deploy/cluster", ""},

@@ -263,11 +263,17 @@ var rules = []rule{
 	{
 		folder: "internal/server",
 		project: []string{
-			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/backends", "internal/buildinfo", "internal/config",
-			"internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
+			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/config",
+			"operations/deadletters", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
 		},
 		modules: []string{anything},
 		why:     "the gateway is wired of the service's parts; what operators do is operations",
+	},
+	{
+		folder:  "internal/admin",
+		project: []string{"messaging", "eventstore", "internal/config", "operations/deadletters", "operations/inspect"},
+		modules: plumbing,
+		why:     "the operators' API works on what is stored, and asks the gateways over the log's connection; it imports no driver and no part that serves clients",
 	},
 	{
 		folder:  "internal/machine",

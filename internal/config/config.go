@@ -34,6 +34,8 @@ type Config struct {
 	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well, each event for each client, which takes about as much processor again as its delivery)"`
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
 	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
+	ReadToken     string `env:"ADMIN_READ_TOKEN" secret:"value" doc:"bearer token that may read over the operators' API and change nothing, at least 16 characters; empty: none"`
+	ReadOnly      bool   `env:"ADMIN_READ_ONLY" envDefault:"false" doc:"refuse every change over the operators' API, also with INTERNAL_TOKEN"`
 	ReceiptSecret string `env:"RECEIPT_SECRET" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
 

@@ -23,6 +23,7 @@ import (
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/admin"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/buildinfo"
 	"github.com/letswriteabook/realtime/internal/config"
@@ -66,6 +67,7 @@ type App struct {
 	ingest    *ingest.Ingest     // nil without the role
 	sockets   *socketio.Server   // nil without the role
 	tokens    *tokens            // nil when nobody needs one
+	api       *admin.API
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -128,7 +130,10 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.vouch(ctx)
-	return a.openIngest()
+	if err = a.openIngest(); err != nil {
+		return err
+	}
+	return a.openAPI()
 }
 
 // listen takes a port until the application stops.

@@ -52,6 +52,7 @@ func (a *App) serveOperators(mux *http.ServeMux, gateway *gateway.Gateway, guard
 	if gateway != nil {
 		mux.Handle("GET /internal/realtime/metrics", guard(headless("application/json; charset=utf-8", http.HandlerFunc(gateway.ServeSnapshot))))
 	}
+	a.api.Register(mux)
 	serveProfiles(mux, guard)
 }
 

@@ -1,0 +1,240 @@
+package admin
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
+	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/operations/deadletters"
+)
+
+// Prefix begins the path of every route.
+const Prefix = "/internal/api/v1"
+
+// The bounds of one request.
+const (
+	// requestTime bounds how long a request works.
+	requestTime = 15 * time.Second
+	// maxRows bounds the rows of a page, and defaultRows is what a page has unasked.
+	maxRows, defaultRows = 500, 100
+	// maxAnswerBytes is where a page of rows of any size ends, with the row that reaches it.
+	maxAnswerBytes = 2 << 20
+	// maxBodyBytes bounds the body of a change. One event may be larger, and is bounded by
+	// the intake of events.
+	maxBodyBytes = 64 << 10
+	// maxAtOnce bounds the requests that work at once.
+	maxAtOnce = 16
+	// changesPerSecond and changeBurst bound how fast the audit trail, which is never
+	// shortened, can be filled.
+	changesPerSecond, changeBurst = 5, 50
+)
+
+// Deps are what the API works on.
+type Deps struct {
+	Log   *maintain.Log
+	Trail *audit.Trail
+	// Rules decide which dead letters can be stored now.
+	Rules deadletters.Rules
+	// Settings returns the effective settings, passwords hidden.
+	Settings func() []config.Setting
+	// Publish stores one event over HTTP; nil without the role ingest.
+	Publish http.Handler
+	// Projections are the names of the read models that run somewhere; none without MongoDB.
+	Projections []string
+	Logger      *slog.Logger
+}
+
+// API serves the routes.
+type API struct {
+	Deps
+	access  Access
+	slots   chan struct{}
+	changes *rate.Limiter
+	routes  []route
+	// document is the OpenAPI document.
+	document []byte
+}
+
+// New returns the API.
+func New(deps Deps, access Access) (*API, error) {
+	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), changes: rate.NewLimiter(changesPerSecond, changeBurst)}
+	a.routes = a.table()
+	var err error
+	a.document, err = openAPI(a.routes)
+	return a, err
+}
+
+// Register adds every route to a mux.
+func (a *API) Register(mux *http.ServeMux) {
+	for _, r := range a.routes {
+		mux.Handle(r.method+" "+Prefix+r.path, a.serve(r))
+	}
+}
+
+// problem is an answer that is no success. It is an error of the handlers.
+type problem struct {
+	status int
+	Code   string `json:"code"`
+	Detail string `json:"message"`
+}
+
+func (p *problem) Error() string { return p.Detail }
+
+func refuse(status int, code, format string, args ...any) *problem {
+	return &problem{status: status, Code: code, Detail: fmt.Sprintf(format, args...)}
+}
+
+// serve guards a route: the role, the origin, the bounds, the note in the audit trail.
+func (a *API) serve(r route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		answer, err := a.answer(w, r, request)
+		if err == nil && answer == nil {
+			return // the handler has answered
+		}
+		status := http.StatusOK
+		if err != nil {
+			problem := problemOf(err)
+			if problem.status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			}
+			if problem.status >= http.StatusInternalServerError {
+				a.Logger.Warn("a request of an operator failed", "route", r.path, "err", err)
+			}
+			status, answer = problem.status, problem
+		}
+		text, err := json.Marshal(answer)
+		if err != nil {
+			a.Logger.Error("an answer to an operator cannot be encoded", "route", r.path, "err", err)
+			http.Error(w, "internal", http.StatusInternalServerError)
+			return
+		}
+		header := w.Header()
+		header.Set("Content-Type", "application/json; charset=utf-8")
+		header.Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_, _ = w.Write(append(text, '\n')) // a client that has gone needs no answer
+	})
+}
+
+func problemOf(err error) *problem {
+	var known *problem
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, context.DeadlineExceeded):
+		return refuse(http.StatusGatewayTimeout, "timeout", "not done in %s: %v", requestTime, err)
+	case errors.Is(err, eventstore.ErrInvalidJobID):
+		return refuse(http.StatusBadRequest, "invalid", "%v", err)
+	default:
+		return refuse(http.StatusServiceUnavailable, "unavailable", "%v", err)
+	}
+}
+
+// answer does what a request asks for. A nil answer without an error was given by the
+// handler itself.
+func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any, error) {
+	role := a.access.role(request)
+	switch {
+	case role == "":
+		return nil, refuse(http.StatusUnauthorized, "unauthorized", "a bearer token is needed: INTERNAL_TOKEN to change, ADMIN_READ_TOKEN to read")
+	case r.change && role != RoleOperate:
+		return nil, refuse(http.StatusForbidden, "role", "the role %s may not change anything", role)
+	case r.change && a.access.ReadOnly:
+		return nil, refuse(http.StatusForbidden, "read-only", "ADMIN_READ_ONLY is set")
+	case r.change && foreign(request):
+		return nil, refuse(http.StatusForbidden, "origin", "not for pages of other origins")
+	case r.change && !isJSON(request):
+		return nil, refuse(http.StatusUnsupportedMediaType, "media-type", "the body has to be application/json")
+	}
+	select {
+	case a.slots <- struct{}{}:
+		defer func() { <-a.slots }()
+	default:
+		return nil, refuse(http.StatusTooManyRequests, "busy", "%d requests are being answered", maxAtOnce)
+	}
+	ctx, cancel := context.WithTimeout(request.Context(), requestTime)
+	defer cancel()
+	c := &call{api: a, w: w, request: request.WithContext(ctx), role: role}
+	if err := r.checkQuery(request.URL.Query()); err != nil {
+		return nil, err
+	}
+	if !r.change {
+		return r.handle(ctx, c)
+	}
+	if !a.changes.Allow() {
+		return nil, refuse(http.StatusTooManyRequests, "rate", "at most %d changes a second", changesPerSecond)
+	}
+	c.action = r.path
+	return r.handle(ctx, c)
+}
+
+// call is one request under way.
+type call struct {
+	api     *API
+	w       http.ResponseWriter
+	request *http.Request
+	role    Role
+	action  string
+}
+
+// body reads the body of a change.
+func (c *call) body(into any) error {
+	decoder := json.NewDecoder(http.MaxBytesReader(c.w, c.request.Body, maxBodyBytes))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return refuse(http.StatusBadRequest, "invalid", "read the body: %v", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return refuse(http.StatusBadRequest, "invalid", "the body has more than one value")
+	}
+	return nil
+}
+
+// Note is what the audit trail has of a change over the API.
+type Note struct {
+	// ID is the same in the notes of one change, and Stage begun, done or failed.
+	ID    string    `json:"id"`
+	Stage string    `json:"stage"`
+	At    time.Time `json:"at"`
+	// Action is the path of the route, Target what it was asked of, and Outcome what came
+	// of it.
+	Action  string `json:"action"`
+	Target  any    `json:"target,omitempty"`
+	Outcome any    `json:"outcome,omitempty"`
+	// Role and From say who asked: the role of the token, and the address.
+	Role Role   `json:"role"`
+	From string `json:"from"`
+}
+
+// auditSubject is where the notes of changes over the API stand.
+const auditSubject = "novel.audit.admin"
+
+// audited notes a change, makes it, and notes what came of it. A change that cannot be
+// noted is not made. The second note is written also when the request has ended.
+func (c *call) audited(ctx context.Context, target any, change func() (any, error)) (any, error) {
+	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: hostOf(c.request.RemoteAddr)}
+	if _, err := c.api.Trail.Add(ctx, auditSubject, note); err != nil {
+		return nil, fmt.Errorf("nothing was changed: %w", err)
+	}
+	outcome, err := change()
+	note.Stage, note.At, note.Outcome = "done", time.Now().UTC(), outcome
+	if err != nil {
+		note.Stage, note.Outcome = "failed", err.Error()
+	}
+	if _, noted := c.api.Trail.Add(context.WithoutCancel(ctx), auditSubject, note); noted != nil {
+		c.api.Logger.Error("the end of a change is not in the audit trail", "action", c.action, "id", note.ID, "err", noted)
+	}
+	return outcome, err
+}

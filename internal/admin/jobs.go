@@ -1,0 +1,155 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// JobPage is a page of jobs.
+type JobPage struct {
+	Items []JobSize `json:"items"`
+	// Next is the after of the next page; empty on the last one.
+	Next string `json:"next,omitempty"`
+	// Partial says that the log has more jobs than were looked at.
+	Partial bool `json:"partial"`
+}
+
+// JobSize is one job, and how many events of it the log has.
+type JobSize struct {
+	JobID  string `json:"jobId"`
+	Events uint64 `json:"events"`
+}
+
+func (a *API) listJobs(ctx context.Context, c *call) (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	found, more, partial, err := a.Log.Jobs(ctx, c.text("prefix"), c.text("after"), limit)
+	if err != nil {
+		return nil, err
+	}
+	page := JobPage{Items: make([]JobSize, len(found)), Partial: partial}
+	for n, job := range found {
+		page.Items[n] = JobSize{JobID: job.JobID, Events: job.Events}
+	}
+	if more {
+		page.Next = found[len(found)-1].JobID
+	}
+	return page, nil
+}
+
+// Job is one job.
+type Job struct {
+	JobID string `json:"jobId"`
+	Epoch string `json:"epoch"`
+	// Newest is the newest event, nil when the log has none.
+	Newest *Event `json:"newest"`
+	// Followers counts the subscriptions of the gateways that answered.
+	Followers int `json:"followers"`
+	Gateways  int `json:"gateways"`
+}
+
+// Event is one event as the log has it.
+type Event struct {
+	Sequence  uint64    `json:"sequence"`
+	Epoch     string    `json:"epoch"`
+	Kind      string    `json:"kind"`
+	ID        string    `json:"id,omitempty"`
+	EmittedAt string    `json:"emittedAt"`
+	StoredAt  time.Time `json:"storedAt"`
+	// Envelope is what was published; null for bytes that are no JSON.
+	Envelope json.RawMessage `json:"envelope"`
+}
+
+func eventOf(record messaging.Record) Event {
+	event := Event{
+		Sequence: record.Sequence, Epoch: record.Epoch, Kind: string(record.Kind), ID: record.ID,
+		EmittedAt: record.EmittedAt, StoredAt: record.StoredAt, Envelope: record.Body,
+	}
+	if !json.Valid(record.Body) {
+		event.Envelope = nil
+	}
+	return event
+}
+
+func (a *API) getJob(ctx context.Context, c *call) (any, error) {
+	job := Job{JobID: c.text("jobId"), Epoch: a.Log.Epoch()}
+	newest, _, err := a.newest(ctx, job.JobID, math.MaxUint64, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(newest) > 0 {
+		job.Newest = &newest[0]
+	}
+	job.Gateways, job.Followers, err = a.Log.AskFollowers(ctx, job.JobID)
+	return job, err
+}
+
+// EventPage is a page of events.
+type EventPage struct {
+	Items []Event `json:"items"`
+	// After and Before are the parameters of the pages of newer and older events; 0 where
+	// this page has none.
+	After  uint64 `json:"after"`
+	Before uint64 `json:"before"`
+}
+
+func (a *API) listEvents(ctx context.Context, c *call) (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	after, forwards := c.number("after")
+	before, backwards := c.number("before")
+	page := EventPage{Items: []Event{}}
+	switch {
+	case forwards && backwards:
+		return nil, refuse(http.StatusBadRequest, "invalid", "after and before are given")
+	case forwards:
+		// The log ends a page at 1 MiB of bodies.
+		records, err := a.Log.ReadAfter(ctx, c.text("jobId"), after, limit)
+		if err != nil {
+			return nil, err
+		}
+		for _, record := range records {
+			page.Items = append(page.Items, eventOf(record))
+		}
+	default:
+		if !backwards {
+			before = math.MaxUint64
+		}
+		if page.Items, _, err = a.newest(ctx, c.text("jobId"), before, limit); err != nil {
+			return nil, err
+		}
+	}
+	if len(page.Items) > 0 {
+		page.Before, page.After = page.Items[0].Sequence, page.Items[len(page.Items)-1].Sequence
+	}
+	return page, nil
+}
+
+// newest returns at most limit events of a job before a sequence, oldest first, and whether
+// there are older ones. Their bodies come to maxAnswerBytes and one body at most: the
+// oldest ones are left out.
+func (a *API) newest(ctx context.Context, jobID string, before uint64, limit int) (events []Event, older bool, err error) {
+	span, err := a.Log.Locate(ctx, jobID, before, limit)
+	if err != nil || span.First == 0 {
+		return []Event{}, false, err
+	}
+	size := 0
+	err = a.Log.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
+		events = append(events, eventOf(record))
+		for size += len(record.Body); size > maxAnswerBytes && len(events) > 1; {
+			size -= len(events[0].Envelope)
+			events, older = events[1:], true
+		}
+		return nil
+	})
+	return events, older || span.Older, err
+}

@@ -1,0 +1,173 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/operations/deadletters"
+)
+
+// LetterPage is a page of dead letters.
+type LetterPage struct {
+	Items []LetterHead `json:"items"`
+	// Next is the after of the next page; 0 on the last one. A page may be empty and not
+	// the last: so many letters were looked at.
+	Next uint64 `json:"next"`
+}
+
+// LetterHead is one dead letter without its bytes.
+type LetterHead struct {
+	Sequence  uint64    `json:"sequence"`
+	Reason    string    `json:"reason"`
+	Detail    string    `json:"detail"`
+	JobID     string    `json:"jobId,omitempty"`
+	At        time.Time `json:"at"`
+	BodyBytes int       `json:"bodyBytes"`
+}
+
+// Letter is one dead letter.
+type Letter struct {
+	LetterHead LetterHead `json:"letter"`
+	// Body are the bytes that were published, or their beginning.
+	Body []byte `json:"body"`
+}
+
+func headOf(letter eventstore.Letter) LetterHead {
+	return LetterHead{
+		Sequence: letter.Sequence, Reason: string(letter.Reason), Detail: letter.Detail, JobID: deadletters.JobOf(letter.Body), At: letter.At, BodyBytes: letter.BodyBytes,
+	}
+}
+
+// lookedAt bounds how many letters are read for one page, of which a filter may leave out
+// most.
+const lookedAt = 5000
+
+// errEnough ends the look at letters.
+var errEnough = errors.New("the page is full")
+
+func (a *API) listLetters(ctx context.Context, c *call) (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	reason, jobID := messaging.Reason(c.text("reason")), c.text("jobId")
+	if reason != "" {
+		if err := (deadletters.Filter{Reasons: []messaging.Reason{reason}}).Validate(); err != nil {
+			return nil, refuse(http.StatusBadRequest, "invalid", "%v", err)
+		}
+	}
+	after, _ := c.number("after")
+	page := LetterPage{Items: []LetterHead{}}
+	for looked := 0; ; {
+		letters, err := a.Log.DeadLetters(ctx, after, defaultRows)
+		if err != nil {
+			return nil, err
+		}
+		if len(letters) == 0 {
+			return page, nil
+		}
+		for _, letter := range letters {
+			after = letter.Sequence
+			if head := headOf(letter); (reason == "" || letter.Reason == reason) && (jobID == "" || head.JobID == jobID) {
+				page.Items = append(page.Items, head)
+			}
+			if looked++; len(page.Items) == limit || looked == lookedAt {
+				page.Next = after
+				return page, nil
+			}
+		}
+	}
+}
+
+func (a *API) getLetter(ctx context.Context, c *call) (any, error) {
+	sequence, _ := c.number("sequence")
+	var found *Letter
+	err := deadletters.Each(ctx, a.Log, deadletters.Filter{Sequences: []uint64{sequence}, Limit: 1}, func(letter eventstore.Letter) error {
+		found = &Letter{LetterHead: headOf(letter), Body: letter.Body}
+		return errEnough
+	})
+	switch {
+	case found != nil:
+		return found, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, refuse(http.StatusNotFound, "not-found", "there is no letter %d", sequence)
+}
+
+// maxLetters bounds the letters of one change.
+const maxLetters = 200
+
+// LetterRequest names the letters of a change.
+type LetterRequest struct {
+	Sequences []uint64 `json:"sequences"`
+	// DryRun changes nothing and says what would be.
+	DryRun bool `json:"dryRun,omitempty"`
+}
+
+// RedriveResult is what became of each letter.
+type RedriveResult struct {
+	Items []RedriveOutcome `json:"items"`
+}
+
+// RedriveOutcome is what became of one letter.
+type RedriveOutcome struct {
+	Sequence  uint64 `json:"sequence"`
+	JobID     string `json:"jobId,omitempty"`
+	Stored    uint64 `json:"stored,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
+	Refused   string `json:"refused,omitempty"`
+}
+
+// PurgeResult is how many letters were removed.
+type PurgeResult struct {
+	Removed int `json:"removed"`
+}
+
+func (c *call) letters() (request LetterRequest, filter deadletters.Filter, err error) {
+	if err := c.body(&request); err != nil {
+		return request, filter, err
+	}
+	if len(request.Sequences) == 0 || len(request.Sequences) > maxLetters {
+		return request, filter, refuse(http.StatusBadRequest, "invalid", "%d sequences: want 1 to %d", len(request.Sequences), maxLetters)
+	}
+	return request, deadletters.Filter{Sequences: request.Sequences}, nil
+}
+
+func (a *API) redrive(ctx context.Context, c *call) (any, error) {
+	request, filter, err := c.letters()
+	if err != nil {
+		return nil, err
+	}
+	result := RedriveResult{Items: []RedriveOutcome{}}
+	work := func() (any, error) {
+		err := deadletters.Redrive(ctx, a.Log, a.Rules, filter, request.DryRun, func(outcome deadletters.Outcome) error {
+			result.Items = append(result.Items, RedriveOutcome(outcome))
+			return nil
+		})
+		return result, err
+	}
+	if request.DryRun {
+		return work()
+	}
+	return c.audited(ctx, request, work)
+}
+
+func (a *API) purge(ctx context.Context, c *call) (any, error) {
+	request, filter, err := c.letters()
+	if err != nil {
+		return nil, err
+	}
+	work := func() (any, error) {
+		removed, err := deadletters.Purge(ctx, a.Log, filter, request.DryRun, nil)
+		return PurgeResult{Removed: removed}, err
+	}
+	if request.DryRun {
+		return work()
+	}
+	return c.audited(ctx, request, work)
+}

@@ -1,0 +1,112 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+)
+
+// route is one path and method, with all that the OpenAPI document says of it.
+type route struct {
+	method, path, summary string
+	// change says that it takes the role operate.
+	change bool
+	query  []parameter
+	// body and answer are values of the types of the request's body and the answer; nil for
+	// none, or any JSON.
+	body, answer any
+	handle       func(ctx context.Context, c *call) (any, error)
+}
+
+// parameter is one of the query.
+type parameter struct {
+	name, doc string
+	required  bool
+	number    bool
+}
+
+var (
+	limitParameter = parameter{name: "limit", doc: "rows of the page, 1 to 500; 100 unless given", number: true}
+	jobParameter   = parameter{name: "jobId", doc: "the job", required: true}
+)
+
+// table returns every route.
+func (a *API) table() []route {
+	get := func(path, summary string, answer any, handle func(context.Context, *call) (any, error), query ...parameter) route {
+		return route{method: http.MethodGet, path: path, summary: summary, query: query, answer: answer, handle: handle}
+	}
+	post := func(path, summary string, body, answer any, handle func(context.Context, *call) (any, error)) route {
+		return route{method: http.MethodPost, path: path, summary: summary, change: true, body: body, answer: answer, handle: handle}
+	}
+	return []route{
+		get("/openapi.json", "This document.", nil, a.getDocument),
+		get("/jobs", "The jobs of the log whose jobId begins with a prefix, by jobId.", JobPage{}, a.listJobs,
+			parameter{name: "prefix", doc: "beginning of the jobId"}, parameter{name: "after", doc: "next of the page before"}, limitParameter),
+		get("/job", "One job: its newest event, and how many clients follow it at all gateways.", Job{}, a.getJob, jobParameter),
+		get("/job/events", "Events of a job, oldest first: those after a sequence, or else the newest ones before one.", EventPage{}, a.listEvents,
+			jobParameter, parameter{name: "after", doc: "sequence after which the page begins", number: true},
+			parameter{name: "before", doc: "sequence before which the page ends; not with after", number: true}, limitParameter),
+		get("/letters", "Dead letters, oldest first, without their bytes.", LetterPage{}, a.listLetters,
+			parameter{name: "reason", doc: "the reason of the refusal"}, parameter{name: "jobId", doc: "the job that the letter names"},
+			parameter{name: "after", doc: "next of the page before", number: true}, limitParameter),
+		get("/letter", "One dead letter with its bytes.", Letter{}, a.getLetter, parameter{name: "sequence", doc: "the letter's sequence", required: true, number: true}),
+		post("/letters/redrive", "Stores the events of dead letters that are acceptable now, and removes those letters.", LetterRequest{}, RedriveResult{}, a.redrive),
+		post("/letters/purge", "Removes dead letters.", LetterRequest{}, PurgeResult{}, a.purge),
+		get("/projections", "How far the read models are behind the log.", ProjectionList{}, a.listProjections),
+		get("/log", "The streams of the log, their limits, and their consumers.", nil, a.getLog),
+		get("/settings", "The effective settings of this process, passwords hidden.", SettingList{}, a.listSettings),
+		get("/audit", "Changes that were made over this API, oldest first.", AuditPage{}, a.listAudit,
+			parameter{name: "after", doc: "number after which the page begins", number: true}, limitParameter),
+		post("/events", "Stores one event, as POST /api/realtime/events does, and answers the same.", nil, nil, a.publish),
+	}
+}
+
+func (a *API) getDocument(_ context.Context, c *call) (any, error) {
+	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	c.w.Header().Set("Cache-Control", "no-store")
+	_, _ = c.w.Write(a.document)
+	return nil, nil
+}
+
+// checkQuery refuses a parameter that the route does not have, or that is given twice, and
+// a number that is none.
+func (r route) checkQuery(query url.Values) error {
+	for name, values := range query {
+		at := slices.IndexFunc(r.query, func(p parameter) bool { return p.name == name })
+		if at < 0 || len(values) > 1 {
+			return refuse(http.StatusBadRequest, "invalid", "the parameter %q is not one of this route, or is given twice", name)
+		}
+		if _, err := strconv.ParseUint(values[0], 10, 64); r.query[at].number && err != nil {
+			return refuse(http.StatusBadRequest, "invalid", "%s is %q: want a whole number, 0 or more", name, values[0])
+		}
+	}
+	for _, p := range r.query {
+		if p.required && query.Get(p.name) == "" {
+			return refuse(http.StatusBadRequest, "invalid", "%s is missing", p.name)
+		}
+	}
+	return nil
+}
+
+// text returns a parameter, empty when it is not given.
+func (c *call) text(name string) string { return c.request.URL.Query().Get(name) }
+
+// number returns a parameter that is a number, and whether it is given.
+func (c *call) number(name string) (uint64, bool) {
+	value, err := strconv.ParseUint(c.text(name), 10, 64)
+	return value, err == nil
+}
+
+// limit returns how many rows the page may have.
+func (c *call) limit() (int, error) {
+	value, given := c.number("limit")
+	switch {
+	case !given:
+		return defaultRows, nil
+	case value < 1 || value > maxRows:
+		return 0, refuse(http.StatusBadRequest, "invalid", "limit is %d: want 1 to %d", value, maxRows)
+	}
+	return int(value), nil
+}

@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/operations/inspect"
+)
+
+// ProjectionList is the read models.
+type ProjectionList struct {
+	Items []Projection `json:"items"`
+}
+
+// Projection is one read model.
+type Projection struct {
+	Name string `json:"name"`
+	// Lag counts the records that MongoDB does not have, LagSeconds is the age of the
+	// oldest of them, and Floor the sequence up to which it has all.
+	Lag        uint64  `json:"lag"`
+	LagSeconds float64 `json:"lagSeconds"`
+	Floor      uint64  `json:"floor"`
+	Paused     bool    `json:"paused"`
+	// NeverRan says that all of the log is its lag.
+	NeverRan bool `json:"neverRan"`
+}
+
+func (a *API) listProjections(ctx context.Context, _ *call) (any, error) {
+	list := ProjectionList{Items: []Projection{}}
+	for _, name := range a.Projections {
+		state, err := a.Log.ConsumerState(ctx, name)
+		p := Projection{Name: name, Lag: state.Pending, Floor: state.Floor, Paused: state.Paused, NeverRan: errors.Is(err, eventstore.ErrNoConsumer)}
+		if err != nil && !p.NeverRan {
+			return nil, err
+		}
+		if !state.OldestPending.IsZero() {
+			p.LagSeconds = max(time.Since(state.OldestPending), 0).Seconds()
+		}
+		list.Items = append(list.Items, p)
+	}
+	return list, nil
+}
+
+func (a *API) getLog(ctx context.Context, _ *call) (any, error) {
+	return inspect.StatusOf(ctx, a.Log, a.Projections...)
+}
+
+// SettingList is the effective settings.
+type SettingList struct {
+	Items []Setting `json:"items"`
+}
+
+// Setting is one setting, passwords hidden.
+type Setting struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Default string `json:"default"`
+	Meaning string `json:"meaning"`
+}
+
+func (a *API) listSettings(context.Context, *call) (any, error) {
+	list := SettingList{Items: []Setting{}}
+	for _, setting := range a.Settings() {
+		list.Items = append(list.Items, Setting(setting))
+	}
+	return list, nil
+}
+
+// AuditPage is a page of the audit trail.
+type AuditPage struct {
+	Items []AuditEntry `json:"items"`
+	// Next is the after of the next page; 0 on the last one.
+	Next uint64 `json:"next"`
+}
+
+// AuditEntry is one note.
+type AuditEntry struct {
+	Number uint64          `json:"number"`
+	Note   json.RawMessage `json:"note"`
+}
+
+func (a *API) listAudit(ctx context.Context, c *call) (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
+	}
+	after, _ := c.number("after")
+	page := AuditPage{Items: []AuditEntry{}}
+	err = a.Trail.EachAfter(ctx, auditSubject, after, limit, func(number uint64, note []byte) {
+		page.Items = append(page.Items, AuditEntry{Number: number, Note: append(json.RawMessage(nil), note...)})
+	})
+	if len(page.Items) == limit {
+		page.Next = page.Items[limit-1].Number
+	}
+	return page, err
+}
+
+// published takes the status of the answer of the intake.
+type published struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (p *published) WriteHeader(status int) {
+	p.status = status
+	p.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (p *published) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+func (a *API) publish(ctx context.Context, c *call) (any, error) {
+	if a.Publish == nil {
+		return nil, refuse(http.StatusServiceUnavailable, "no-ingest", "this process has no role ingest")
+	}
+	answered := false
+	_, err := c.audited(ctx, nil, func() (any, error) {
+		w := &published{ResponseWriter: c.w, status: http.StatusOK}
+		answered = true
+		a.Publish.ServeHTTP(w, c.request)
+		return map[string]int{"status": w.status}, nil
+	})
+	if answered {
+		return nil, nil
+	}
+	return nil, err
+}

@@ -1,0 +1,31 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
+	"github.com/letswriteabook/realtime/internal/admin"
+	"github.com/letswriteabook/realtime/operations/deadletters"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// openAPI makes the operators' API on what is open.
+func (a *App) openAPI() (err error) {
+	deps := admin.Deps{
+		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
+		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
+		Settings: a.cfg.Settings, Logger: a.logger,
+	}
+	if a.cfg.MongoDBURI != "" {
+		deps.Projections = projections.Names()
+	}
+	if a.ingest != nil {
+		deps.Publish = a.health.admitUnlessDraining(http.HandlerFunc(a.ingest.ServePublish))
+	}
+	a.api, err = admin.New(deps, admin.Access{
+		OperateToken: a.cfg.InternalToken, ReadToken: a.cfg.ReadToken, ReadOnly: a.cfg.ReadOnly,
+		Reached: a.admin != nil, Local: a.cfg.TrustsLocal(),
+	})
+	return err
+}
