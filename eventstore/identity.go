@@ -20,8 +20,7 @@ import (
 // The identity stream holds what must not be lost with the event stream, or with an
 // edit of its configuration: the epoch, and the high-water mark.
 const (
-	identitySubject = layout.IdentityPrefix + "epoch"
-	markSubject     = layout.IdentityPrefix + "mark"
+	markSubject = layout.IdentityPrefix + "mark"
 	// identityMaxBytes and layout.IdentityHistory bound the stream: the newest records of the
 	// epoch are kept as a history for operators.
 	identityMaxBytes = 1 << 20
@@ -80,7 +79,7 @@ func (l *Log) Identity(ctx context.Context) (identity Identity, found bool, err 
 // readIdentity returns the record and its sequence in the identity stream, 0 when
 // there is none.
 func (l *Log) readIdentity(ctx context.Context) (Identity, uint64, error) {
-	found, err := l.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: identitySubject})
+	found, err := l.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: layout.IdentitySubject})
 	if errors.Is(err, jet.ErrNotFound) || jet.HasCode(err, jetstream.JSErrCodeStreamNotFound) {
 		return Identity{}, 0, nil
 	}
@@ -109,7 +108,7 @@ func (l *Log) writeIdentity(ctx context.Context, identity Identity, revision uin
 	if err != nil {
 		return fmt.Errorf("write the identity of the log: %w", err)
 	}
-	_, err = l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: identitySubject, Data: payload},
+	_, err = l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: layout.IdentitySubject, Data: payload},
 		jetstream.WithExpectLastSequencePerSubject(revision), jetstream.WithExpectStream(layout.IdentityStream), jetstream.WithRetryAttempts(0))
 	if jet.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jet.CodeWrongLastSequence) {
 		return errOutrun

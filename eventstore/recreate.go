@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// restoreHold is how long a restore keeps the event stream from being re-created,
-	// should it end without a word.
+	// restoreHold is how long a restore keeps the event stream from being re-created after
+	// it last said that it goes on, should it be killed.
 	restoreHold = time.Hour
 )
 

@@ -52,12 +52,15 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 	if err != nil {
 		return restored, err
 	}
-	operation.Epoch = epochOfRestore(left, operation)
+	interrupted := epochOfRestore(left, operation)
+	if operation.Epoch, err = unusedEpoch(ctx, streams, interrupted); err != nil {
+		return restored, err
+	}
 	resumes := slices.ContainsFunc(left, func(other lease.Operation) bool { return other.Target == lease.WholeLog })
 	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {
 		var begun []audit.Erasure
 		options := backup.Options{
-			Replace: request.Replace, InPlace: request.InPlace, Epoch: operation.Epoch,
+			Replace: request.Replace, InPlace: request.InPlace, Epoch: operation.Epoch, Resumed: interrupted,
 			Prepare: func(ctx context.Context, coming backup.Coming) (err error) {
 				begun, err = prepareErasures(ctx, trail, coming)
 				return err
@@ -80,16 +83,33 @@ func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report R
 	return restored, err
 }
 
-// epochOfRestore returns the epoch that a restore gives the log: the epoch of the same
-// restore if that was interrupted, otherwise a new one. left are the operations to be
-// resumed or undone.
+// epochOfRestore returns the epoch that the same restore was to give the log if it was
+// interrupted, and otherwise none. left are the operations to be resumed or undone.
 func epochOfRestore(left []lease.Operation, operation lease.Operation) string {
 	for _, other := range left {
-		if other.Target == operation.Target && other.Kind == operation.Kind && other.Resume == operation.Resume && other.Epoch != "" {
+		if other.Target == operation.Target && other.Kind == operation.Kind && other.Resume == operation.Resume {
 			return other.Epoch
 		}
 	}
-	return archive.NewEpoch()
+	return ""
+}
+
+// unusedEpoch returns the epoch of an interrupted restore as long as the log with it is
+// there, or was in use by nobody, and otherwise a new one: a log that was restored, used and
+// lost has given out sequences in its epoch.
+func unusedEpoch(ctx context.Context, streams *archive.Archive, interrupted string) (string, error) {
+	if interrupted == "" {
+		return archive.NewEpoch(), nil
+	}
+	there, err := streams.Completed(ctx, archive.Streams()[0], interrupted)
+	if there || err != nil {
+		return interrupted, err
+	}
+	used, err := streams.Known(ctx, interrupted)
+	if used {
+		interrupted = archive.NewEpoch()
+	}
+	return interrupted, err
 }
 
 // undoRestore removes what an interrupted restore has made.

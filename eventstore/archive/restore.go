@@ -150,7 +150,7 @@ func (a *Archive) restoreAs(ctx context.Context, snapshot Snapshot, name string,
 		return err
 	}
 	if name == layout.EventStream {
-		defer a.hold(ctx)()
+		defer a.hold(ctx, holdRenewal)()
 	}
 	if err := a.restoreAfterRemoval(ctx, name, restoreRequest{Config: config, State: snapshot.State}, data, progress); err != nil {
 		return err

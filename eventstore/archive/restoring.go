@@ -3,14 +3,17 @@ package archive
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
@@ -77,14 +80,58 @@ func withConfig(config json.RawMessage, change func(members map[string]json.RawM
 	return changed, nil
 }
 
-// hold keeps gateways from re-creating the event stream while it is being restored,
-// until release is called. Without the identity stream there is nobody to keep.
-func (a *Archive) hold(ctx context.Context) (release func()) {
-	say := func(ctx context.Context, body string) {
+// holdRenewal is how often a restore says that it goes on. Gateways wait for an hour after
+// it last did.
+const holdRenewal = time.Minute
+
+// hold keeps gateways from re-creating the event stream while it is being restored, however
+// long that takes, until release is called. Without the identity stream there is no gateway
+// to keep from it.
+func (a *Archive) hold(ctx context.Context, renewal time.Duration) (release func()) {
+	ctx = context.WithoutCancel(ctx) // An interrupted restore still has to remove what it has made.
+	say := func(body string) {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		_, _ = a.client.JS.PublishMsg(ctx, &nats.Msg{Subject: layout.HoldSubject, Data: []byte(body)}, jetstream.WithRetryAttempts(0))
 	}
-	say(ctx, "restoring")
-	return func() { say(context.WithoutCancel(ctx), "") }
+	say("restoring")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() { // ends with release
+		defer close(stopped)
+		ticker := time.NewTicker(renewal)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				say("restoring")
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-stopped
+		say("")
+	}
+}
+
+// Known reports whether a gateway has had the log open in an epoch, so that sequences may
+// have been given out in it.
+func (a *Archive) Known(ctx context.Context, epoch string) (bool, error) {
+	found, err := a.client.Leader(ctx, layout.IdentityStream, jet.Request{Last: layout.IdentitySubject})
+	switch {
+	case errors.Is(err, jet.ErrNotFound), jet.HasCode(err, jetstream.JSErrCodeStreamNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("read the identity of the log: %w", err)
+	}
+	var identity struct {
+		Epoch    string   `json:"epoch"`
+		Previous []string `json:"previous"`
+	}
+	if err := json.Unmarshal(found.Body, &identity); err != nil {
+		return false, fmt.Errorf("read the identity of the log: %w", err)
+	}
+	return identity.Epoch == epoch || slices.Contains(identity.Previous, epoch), nil
 }

@@ -44,6 +44,9 @@ type Options struct {
 	// Epoch is the one that the log is given; empty: a new one. What a restore with the
 	// same epoch has made, before it was interrupted, is left as it is.
 	Epoch string
+	// Resumed is the epoch of an interrupted restore whose streams, apart from the events,
+	// are left as they are too.
+	Resumed string
 	// Prepare, if there is one, is called after the backup was found to be one that the
 	// server takes and before the log is changed; its error ends the restore.
 	Prepare func(context.Context, Coming) error
@@ -146,10 +149,14 @@ func (r *restorer) look(ctx context.Context, coming Coming) error {
 		if r.archive.IsAudit(stream.Name) {
 			continue
 		}
-		if completed, err := r.archive.Completed(ctx, stream.Name, coming.Epoch); completed || err != nil {
-			if err != nil {
-				return err
-			}
+		completed, err := r.archive.Completed(ctx, stream.Name, coming.Epoch)
+		if err == nil && !completed && r.options.Resumed != "" && stream.Name != coming.Events().Name {
+			completed, err = r.archive.Completed(ctx, stream.Name, r.options.Resumed)
+		}
+		if err != nil {
+			return err
+		}
+		if completed {
 			continue
 		}
 		snapshot, err := describe(r.dir, stream)

@@ -39,6 +39,8 @@ const (
 	ErasurePrefix    = AuditPrefix + "erasure."
 	// ErasedPrefix is where the notes of erasures are republished, without their content.
 	ErasedPrefix = "novel.erased."
+	// IdentitySubject is the subject, in the identity stream, of the record of the epoch.
+	IdentitySubject = IdentityPrefix + "epoch"
 	// HoldSubject is the subject, in the identity stream, by which a restore keeps gateways
 	// from re-creating the event stream.
 	HoldSubject = IdentityPrefix + "restoring"
