@@ -23,8 +23,43 @@ type writing struct {
 	// failingSince is when the first of the attempts failed that have all failed
 	// since; zero after a success. failedLast is when the last one did.
 	failingSince, failedLast time.Time
-	// reported says that the outage was logged, and has not ended.
-	reported bool
+	// noRoom and failing are the outages that are logged: for want of room, and for any
+	// other cause.
+	noRoom, failing outage
+}
+
+// calmAfter is how long no append fails before an outage counts as over. A full log whose
+// records go by their age takes one from time to time: without the wait each would begin
+// and end an outage.
+const calmAfter = 30 * time.Second
+
+// outage is a time of failures, with successes between them.
+type outage struct {
+	// began is when the first failure was, zero without an outage, and last when the last
+	// one was.
+	began, last time.Time
+	// succeeded says that there was a success after the last failure.
+	succeeded bool
+}
+
+// fail notes a failure, and reports whether an outage begins with it.
+func (o *outage) fail(now time.Time) (begins bool) {
+	if begins = o.began.IsZero(); begins {
+		o.began = now
+	}
+	o.last, o.succeeded = now, false
+	return begins
+}
+
+// over ends an outage after which it has been calm for long enough, and returns how long it
+// lasted.
+func (o *outage) over(now time.Time) (ended bool, lasted time.Duration) {
+	if o.began.IsZero() || !o.succeeded || now.Sub(o.last) < calmAfter {
+		return false, 0
+	}
+	lasted = o.last.Sub(o.began)
+	*o = outage{}
+	return true, lasted
 }
 
 // Healthy returns nil when the connection stands, the stream has a leader that
@@ -57,39 +92,59 @@ func (w *writing) stuck(now time.Time) time.Duration {
 	return 0
 }
 
-// noteAppend records the outcome of an attempt. It logs once when appends begin to
-// fail and once when they succeed again, and the same for a full log.
+// noteAppend records the outcome of an attempt. It logs once when an outage begins;
+// settleAppends logs its end.
 func (l *Log) noteAppend(failed jet.Cause) {
 	w, now := &l.writing, time.Now()
 	w.mu.Lock()
-	wasFull, wasReported, since := w.full, w.reported, w.failingSince
+	wasFull, noRoom, failing := w.full, false, false
 	switch {
 	case failed == "":
-		w.failingSince, w.full, w.reported = time.Time{}, false, false
+		w.failingSince, w.full = time.Time{}, false
+		w.noRoom.succeeded, w.failing.succeeded = true, true
 	default:
-		w.reported = w.reported || failed != jet.CauseInFlight // which is another gateway's append of the same event
 		if w.failingSince.IsZero() || now.Sub(w.failedLast) > stuckAfter {
 			w.failingSince = now
 		}
 		w.failedLast = now
 		// A timeout in between does not say that there is room.
 		w.full = w.full || failed == jet.CauseFull
+		switch {
+		case failed == jet.CauseFull:
+			noRoom = w.noRoom.fail(now)
+		case failed != jet.CauseInFlight && w.noRoom.began.IsZero(): // In flight is another gateway's append of the same event.
+			failing = w.failing.fail(now)
+		}
 	}
-	full, reported := w.full, w.reported
+	full := w.full
 	w.mu.Unlock()
-	switch {
-	case reported && !wasReported && failed != jet.CauseFull:
+	if failing {
 		l.logger.Warn("an append failed and is retried until the log takes it", "stream", layout.EventStream, "cause", failed)
-	case wasReported && !reported && !wasFull:
-		l.logger.Info("appends succeed again", "stream", layout.EventStream, "after", now.Sub(since).Round(time.Millisecond))
+	}
+	if noRoom {
+		l.metrics.fullEpisodes.Inc()
+		l.logger.Error("log is full: appends wait until there is room", "stream", layout.EventStream, "maxBytes", l.Settings().MaxBytes)
 	}
 	switch {
 	case full && !wasFull:
 		l.metrics.full.Set(1)
-		l.metrics.fullEpisodes.Inc()
-		l.logger.Error("log is full: appends wait until there is room", "stream", layout.EventStream, "maxBytes", l.Settings().MaxBytes)
 	case wasFull && !full:
 		l.metrics.full.Set(0)
-		l.logger.Info("log has room again", "stream", layout.EventStream)
+	}
+	l.settleAppends(now)
+}
+
+// settleAppends logs the end of an outage of appends after it has been calm for a while.
+func (l *Log) settleAppends(now time.Time) {
+	w := &l.writing
+	w.mu.Lock()
+	hasRoom, full := w.noRoom.over(now)
+	succeed, failed := w.failing.over(now)
+	w.mu.Unlock()
+	if hasRoom {
+		l.logger.Info("log has room again", "stream", layout.EventStream, "after", full.Round(time.Millisecond))
+	}
+	if succeed {
+		l.logger.Info("appends succeed again", "stream", layout.EventStream, "after", failed.Round(time.Millisecond))
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 )
@@ -12,6 +14,10 @@ import (
 // An outage is two log lines, however many attempts fail during it.
 func TestFailingAppendsAreLoggedOnceAnOutage(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testFailingAppends)
+}
+
+func testFailingAppends(t *testing.T) {
 	measured, err := newMetrics(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -25,10 +31,53 @@ func TestFailingAppendsAreLoggedOnceAnOutage(t *testing.T) {
 		}
 		l.noteAppend("")
 		l.noteAppend("")
+		time.Sleep(calmAfter)
+		l.settleAppends(time.Now())
 		for _, line := range []string{"an append failed and is retried", "appends succeed again"} {
 			if got := strings.Count(text.String(), line); got != outage {
 				t.Errorf("after outage %d: %d lines %q\n%s", outage, got, line, text.String())
 			}
 		}
+	}
+}
+
+// A log that is full and frees a record from time to time is one outage, however often
+// appends succeed in between; and so are appends that fail now and then.
+func TestOutageWithSuccessesIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testFlapping)
+}
+
+func testFlapping(t *testing.T) {
+	for cause, lines := range map[jet.Cause][2]string{
+		jet.CauseFull:    {"log is full", "log has room again"},
+		jet.CauseTimeout: {"an append failed and is retried", "appends succeed again"},
+	} {
+		measured, err := newMetrics(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text bytes.Buffer
+		l := &Log{logger: slog.New(slog.NewTextHandler(&text, nil)), metrics: measured}
+		expect := func(when string, began, ended int) {
+			t.Helper()
+			if strings.Count(text.String(), lines[0]) != began || strings.Count(text.String(), lines[1]) != ended {
+				t.Errorf("%s, %s: want %d begins and %d ends:\n%s", cause, when, began, ended, text.String())
+			}
+		}
+		for range 100 {
+			l.noteAppend(cause)
+			time.Sleep(time.Second)
+			l.noteAppend("")
+			time.Sleep(time.Second)
+		}
+		expect("while it lasts", 1, 0)
+		time.Sleep(calmAfter)
+		l.noteAppend("")
+		expect("after it", 1, 1)
+		l.noteAppend(cause)
+		time.Sleep(2 * calmAfter)
+		l.settleAppends(time.Now())
+		expect("without a success since the second one began", 2, 1)
 	}
 }

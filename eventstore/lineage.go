@@ -246,6 +246,7 @@ func (l *Log) Guard(ctx context.Context) error {
 			}
 		case <-tick.C:
 		}
+		l.settleAppends(time.Now())
 		if round%identityRounds == 0 {
 			l.checkIdentity(ctx)
 		}
