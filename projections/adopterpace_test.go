@@ -37,7 +37,7 @@ func (b bench) counted(t *testing.T) (*projections.Store, func() map[string]int)
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
-	store, err := projections.New(client.Database(b.db.Name()), projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	store, err := projections.New(client.Database(b.db.Name()), patient(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestARefusedDocumentHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	const events = 40
 	guard := mongokit.StartGuard(t)
-	b := setupAt(t, guard.URI(""), projections.DefaultConfig())
+	b := setupAt(t, guard.URI(""), patient())
 	t.Cleanup(func() { _ = b.db.Drop(context.Background()) })
 	records, docs := publishedAndWritten(t, events, 3)
 	b.insert(t, b.events(), docs...)

@@ -29,7 +29,7 @@ func TestAdoptionWithASlowMongo(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = db.Client().Disconnect(context.Background()) })
 	gateway := b
-	if gateway.Store, err = projections.New(db.Client().Database(b.db.Name()), projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+	if gateway.Store, err = projections.New(db.Client().Database(b.db.Name()), patient(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
 	gateway.running(t, newFeed())

@@ -11,7 +11,6 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
-	"github.com/letswriteabook/realtime/projections"
 )
 
 func TestHeadDocument(t *testing.T) {
@@ -90,7 +89,7 @@ func TestSeveralProcesses(t *testing.T) {
 	}
 	var gateways sync.WaitGroup
 	for range 3 {
-		other := setupAt(t, mongokit.URI(), projections.DefaultConfig())
+		other := setupAt(t, mongokit.URI(), patient())
 		shuffled := append([]messaging.Record(nil), records...)
 		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		log := newFeed(shuffled...)

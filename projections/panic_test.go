@@ -45,7 +45,7 @@ func panickingBench(t *testing.T, times int64) bench {
 	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
 	b.registry = prometheus.NewRegistry()
 	logger := slog.New(slog.NewJSONHandler(b.logs, nil))
-	if b.Store, err = projections.New(client.Database(b.db.Name()), projections.DefaultConfig(), logger, b.registry); err != nil {
+	if b.Store, err = projections.New(client.Database(b.db.Name()), patient(), logger, b.registry); err != nil {
 		t.Fatal(err)
 	}
 	return b

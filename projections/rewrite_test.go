@@ -126,7 +126,7 @@ func TestRefusalsLeaveNoUpdateOut(t *testing.T) {
 	t.Parallel()
 	const events, refused = 14, 5 // FerretDB takes 16 updates with a command
 	guard := mongokit.StartGuard(t)
-	b := setupAt(t, guard.URI(""), projections.DefaultConfig())
+	b := setupAt(t, guard.URI(""), patient())
 	t.Cleanup(func() { _ = b.db.Drop(context.Background()) })
 	records, docs := publishedAndWritten(t, events, 1)
 	for n := range refused {

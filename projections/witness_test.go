@@ -72,7 +72,7 @@ func TestALostCollectionIsNotAcknowledgedInto(t *testing.T) {
 			}
 			select {
 			case <-log.applied:
-			case <-time.After(time.Minute):
+			case <-time.After(patience):
 				t.Error("it does not go on after the swap")
 			}
 			eventually(t, "the projection no longer stands", func() bool { return b.Standing() == nil })
@@ -125,7 +125,7 @@ func TestABatchAcrossASwapIsInTheNewCollection(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
 	watched := b
-	watched.Store, err = projections.New(client.Database(b.db.Name()), projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	watched.Store, err = projections.New(client.Database(b.db.Name()), patient(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
