@@ -1,11 +1,13 @@
 package gateway_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -55,6 +57,9 @@ func TestPanicCostsItsClientOnly(t *testing.T) {
 			await(t, "the panic in "+test.method, valve.entered)
 			if test.closes {
 				await(t, "the end of the client", victim.Ended())
+				if err := victim.Err(); errors.Is(err, socket.ErrDisconnected) {
+					t.Errorf("the client is told not to come back: %v", err)
+				}
 			}
 			wait(t, "the panic to be counted", func() bool {
 				return s.metric("realtime_fanout_panics_total")+s.metric("realtime_engineio_panics_total") > 0

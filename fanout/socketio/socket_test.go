@@ -233,6 +233,20 @@ func TestServerDisconnects(t *testing.T) {
 	want(t, "calls left", len(s.calls), 0)
 }
 
+// A client is sent DISCONNECT when it is not to come back, and not after a defect of the
+// server: then it connects again by itself.
+func TestFailSendsNoDisconnect(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{})
+	p, socket := s.join()
+	_ = socket.Emit("last")
+	socket.Fail()
+	p.expect(`42["last"]`)
+	p.expectClosed() // the next message would be the DISCONNECT
+	s.expect("disconnect", engineio.ReasonInternal)
+	want(t, "calls left", len(s.calls), 0)
+}
+
 // The owner may be inside a lock of its own that Disconnect takes too.
 func TestDisconnectIsNotCalledInside(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,134 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// faultyStores is a log with two records of each job, and a tail. The first read of the
+// log, and the first call of Unfollow, panic when they are to.
+type faultyStores struct {
+	Log
+	reads, unfollows, follows atomic.Int32
+	readPanics, leavePanics   bool
+	onFollow                  func(jobID string)
+}
+
+func (s *faultyStores) Follow(_ context.Context, jobID string) error {
+	s.follows.Add(1)
+	if s.onFollow != nil {
+		s.onFollow(jobID)
+	}
+	return nil
+}
+
+func (s *faultyStores) Unfollow(string) {
+	if s.unfollows.Add(1) == 1 && s.leavePanics {
+		panic("for the test")
+	}
+}
+
+func (s *faultyStores) Extent(context.Context) (Extent, error) {
+	return Extent{Epoch: "epoch", First: 1, Last: 2}, nil
+}
+
+func (s *faultyStores) LastSequence(context.Context, string) (uint64, error) { return 0, nil }
+
+func (s *faultyStores) ReadAfter(_ context.Context, jobID string, after uint64, _ int) (records []messaging.Record, err error) {
+	if s.reads.Add(1) == 1 && s.readPanics {
+		panic("for the test")
+	}
+	for sequence := after + 1; sequence <= 2; sequence++ {
+		records = append(records, recordOf(jobID, sequence))
+	}
+	return records, nil
+}
+
+func recordOf(jobID string, sequence uint64) messaging.Record {
+	body := `{"version":1,"kind":"domain","jobId":"` + jobID + `","event":{"type":"t","occurredAt":"2026-01-02T03:04:05Z"}}`
+	return messaging.Record{
+		JobID: jobID, Kind: messaging.KindDomain, Body: []byte(body),
+		Position: messaging.Position{Epoch: "epoch", Sequence: sequence},
+	}
+}
+
+// hubOn returns a hub on these stores that runs, and what stops it.
+func hubOn(t *testing.T, stores *faultyStores) (hub *Hub, stop func()) {
+	t.Helper()
+	hub, err := New(stores, stores, nil, messaging.DefaultCatalogue(), plainEncoder{}, DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	hub.crew.begin(ctx)
+	return hub, func() { cancel(); hub.crew.end() }
+}
+
+// TestPanicInTheFirstRepairOfARoom: a room that has missed records while it was opened, and
+// whose repair panics, is repaired again, and hands on every record.
+func TestPanicInTheFirstRepairOfARoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stores := &faultyStores{readPanics: true}
+		hub, stop := hubOn(t, stores)
+		// The second record is delivered before the room is open, and the first one never.
+		stores.onFollow = func(jobID string) { hub.Live(messaging.Live{Record: recordOf(jobID, 2), Previous: 1}) }
+		room, err := hub.enter("job", "client")
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-room.opened
+		time.Sleep(time.Minute) // of fake time, in which the repair is run again
+		synctest.Wait()
+		if events, complete := room.newest(10); !complete || len(events) != 2 || room.behind {
+			t.Errorf("%d events, complete: %t, behind: %t", len(events), complete, room.behind)
+		}
+		if follows := stores.follows.Load(); follows != 1 {
+			t.Errorf("the job was followed %d times", follows)
+		}
+		if n := testutil.ToFloat64(hub.metrics.panics); n != 1 {
+			t.Errorf("%v panics are counted", n)
+		}
+		stop()
+	})
+}
+
+// TestPanicWhileARoomIsLeft: a panic of the tail that unfollows a job does not keep the next
+// room of the job from opening.
+func TestPanicWhileARoomIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stores := &faultyStores{leavePanics: true}
+		hub, stop := hubOn(t, stores)
+		first, err := hub.enter("job", "client")
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-first.opened
+		hub.exit(first, "client")
+		hub.closeIdle()
+		next, err := hub.enter("job", "client")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case <-next.opened:
+		default:
+			t.Error("the next room of the job waits for the one that was left")
+		}
+		if n := testutil.ToFloat64(hub.metrics.panics); next == first || n != 1 {
+			t.Errorf("the same room: %t, %v panics are counted", next == first, n)
+		}
+		stop()
+	})
+}
