@@ -12,7 +12,6 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
-	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -43,7 +42,6 @@ type Audience interface {
 // ask, until ctx ends; then it returns nil.
 func (l *Log) ServeAudience(ctx context.Context, audience Audience) error {
 	queue := make(chan *nats.Msg, audienceQueue)
-	guard := contain.New(l.metrics.panics, l.logger)
 	for _, prefix := range []string{replayPrefix, followersPrefix} {
 		sub, err := l.client.Conn.ChanSubscribe(prefix+"*", queue)
 		if err != nil {
@@ -56,7 +54,7 @@ func (l *Log) ServeAudience(ctx context.Context, audience Audience) error {
 		case <-ctx.Done():
 			return nil
 		case msg := <-queue:
-			if err := guard.Do("audience", func() error { return l.serveAudience(msg, audience) }); err != nil {
+			if err := l.guard.Do("audience", func() error { return l.serveAudience(msg, audience) }); err != nil {
 				l.metrics.foreign.Inc()
 				l.logger.Debug("message to the audience cannot be served", "error", err)
 			}

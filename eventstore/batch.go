@@ -243,14 +243,16 @@ func (l *Log) repeatedAmong(ctx context.Context, records []messaging.Record, mes
 			continue
 		}
 		lookups.Go(func() error {
-			receipt, known, err := l.repeated(ctx, records[n], msg)
-			if errors.Is(err, ErrIDConflict) {
-				return refused(err)
-			}
-			if known {
-				receipts[n], messages[n] = receipt, nil
-			}
-			return err
+			return l.guard.Do("look-up of an id", func() error {
+				receipt, known, err := l.repeated(ctx, records[n], msg)
+				if errors.Is(err, ErrIDConflict) {
+					return refused(err)
+				}
+				if known {
+					receipts[n], messages[n] = receipt, nil
+				}
+				return err
+			})
 		})
 	}
 	return receipts, lookups.Wait()

@@ -12,7 +12,6 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
-	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -53,14 +52,13 @@ func (l *Log) Consume(
 		return fmt.Errorf("consume as %q: maxBatch: want at least 1, got %d", consumer, maxBatch)
 	}
 	pause := jet.NewPause(100*time.Millisecond, 5*time.Second)
-	guard := contain.New(l.metrics.panics, l.logger)
 	// A batch whose application panics is one that fails.
 	contained := func(ctx context.Context, records []messaging.Record) error {
-		return guard.Do("projection "+consumer, func() error { return apply(ctx, records) })
+		return l.guard.Do("projection "+consumer, func() error { return apply(ctx, records) })
 	}
 	failing := false
 	for ctx.Err() == nil {
-		err := guard.Do("consumer "+consumer, func() error {
+		err := l.guard.Do("consumer "+consumer, func() error {
 			return l.consume(ctx, consumer, maxBatch, contained, func() {
 				if failing {
 					l.logger.Info("projection consumer goes on", "consumer", consumer)
@@ -187,7 +185,7 @@ func fetch(consumer jetstream.Consumer, count int, opts ...jetstream.FetchOpt) (
 // the end of ctx it gives them back at once.
 func (l *Log) applyBatch(ctx context.Context, messages []jetstream.Msg, apply func(context.Context, []messaging.Record) error) {
 	records := l.recordsOf(messages)
-	release := keepInProgress(messages)
+	release := l.keepInProgress(messages)
 	pause := jet.NewPause(100*time.Millisecond, 5*time.Second)
 	for len(records) > 0 {
 		err := apply(ctx, records)
@@ -240,10 +238,11 @@ func (l *Log) recordsOf(messages []jetstream.Msg) []messaging.Record {
 
 // keepInProgress tells the server, until release is called, that the messages
 // are being worked on, so that it gives them to nobody else.
-func keepInProgress(messages []jetstream.Msg) (release func()) {
+func (l *Log) keepInProgress(messages []jetstream.Msg) (release func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // Stopped by release.
 		defer close(stopped)
+		defer l.guard.Recover("messages in progress", nil) // They are given out again later.
 		ticker := time.NewTicker(ackWait / 3)
 		defer ticker.Stop()
 		for {

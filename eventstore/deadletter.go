@@ -209,7 +209,9 @@ func (l *Log) RemoveDeadLetters(ctx context.Context, sequences []uint64) error {
 		if grouped.Err() != nil {
 			break
 		}
-		group.Go(func() error { return l.removeLetter(grouped, stream, sequence) })
+		group.Go(func() error {
+			return l.guard.Do("removal of a dead letter", func() error { return l.removeLetter(grouped, stream, sequence) })
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 const (
@@ -33,6 +34,7 @@ type Log struct {
 	cfg     Config
 	logger  *slog.Logger
 	metrics *metrics
+	guard   *contain.Guard
 
 	epoch atomic.Pointer[string]
 	// created is when the event stream was created, in nanoseconds since 1970.
@@ -154,7 +156,7 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Lo
 		client: &jet.Client{
 			Conn: conn, Reads: conn, JS: js, ReadTimeout: cfg.ReadTimeout, AckTimeout: cfg.AckTimeout, OpenTimeout: cfg.OpenTimeout,
 		},
-		cfg: cfg, logger: logger, metrics: measured,
+		cfg: cfg, logger: logger, metrics: measured, guard: contain.New(measured.panics, logger),
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
 		damageLog: rate.Sometimes{Interval: identityLogInterval},
 	}

@@ -2,12 +2,16 @@ package eventstore_test
 
 import (
 	"context"
+	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -149,5 +153,61 @@ func TestPanicInAProjectionRepeatsItsBatch(t *testing.T) {
 	}
 	if n := b.counter(t, "panics_total"); n != 3 {
 		t.Errorf("%v panics are counted", n)
+	}
+}
+
+// explosive is a log handler that panics over one message.
+type explosive struct{ slog.Handler }
+
+func (h explosive) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h explosive) Handle(ctx context.Context, line slog.Record) error {
+	if strings.Contains(line.Message, "is not a record") {
+		panic("for the test")
+	}
+	return h.Handler.Handle(ctx, line)
+}
+
+// A message over which the decoding panics is left out by consumers and reads, and the
+// records beside it are not.
+func TestPanicOverAMessageCostsItAlone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first := b.add(t, record("job", "a"))[0]
+	if _, err := b.js.Publish(t.Context(), "novel.events.job", []byte("what another program stored")); err != nil {
+		t.Fatal(err)
+	}
+	last := b.add(t, record("job", "b"))[0]
+	registry := prometheus.NewRegistry()
+	log, err := eventstore.Open(t.Context(), b.conn, eventstore.DefaultConfig(), slog.New(explosive{slog.DiscardHandler}), registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := log.ReadAfter(t.Context(), "job", 0, 10)
+	if err != nil || len(records) != 2 || records[0].Sequence != first || records[1].Sequence != last {
+		t.Errorf("read %d records, %v", len(records), err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	applied, done := make(chan uint64, 10), make(chan error, 1)
+	go func() { // ends with ctx
+		done <- log.Consume(ctx, "history", 16, func(_ context.Context, records []messaging.Record) error {
+			for _, r := range records {
+				applied <- r.Sequence
+			}
+			return nil
+		})
+	}()
+	for _, want := range []uint64{first, last} {
+		if got := await(t, "a record", applied); got != want {
+			t.Errorf("record %d, want %d", got, want)
+		}
+	}
+	cancel()
+	if err := await(t, "the end", done); err != nil {
+		t.Error(err)
+	}
+	if n := (&bundle{reg: registry}).counter(t, "panics_total"); n != 2 {
+		t.Errorf("%v panics are counted, want one of the read and one of the consumer", n)
 	}
 }

@@ -109,7 +109,10 @@ func (l *Log) readOnce(ctx context.Context, subject string, after, before uint64
 
 // decoded returns the record of a message, or false for one that somebody else
 // put under the subjects of the log: it is counted, and never stops a reader.
-func (l *Log) decoded(found jet.Message, epoch string) (messaging.Record, bool) {
+func (l *Log) decoded(found jet.Message, epoch string) (decoded messaging.Record, ok bool) {
+	// A message over which this panics is left out, as one that is not a record:
+	// otherwise it would keep its readers from what follows it.
+	defer l.guard.Recover("decoding", func() { decoded, ok = messaging.Record{}, false })
 	record, err := layout.Record(found, epoch)
 	if err != nil {
 		l.metrics.foreign.Inc()

@@ -89,7 +89,7 @@ type interest struct {
 func NewTail(log *Log) *Tail {
 	tail := &Tail{
 		log:      log,
-		guard:    contain.New(log.metrics.panics, log.logger),
+		guard:    log.guard,
 		shards:   make([]chan *nats.Msg, tailShards),
 		seed:     maphash.MakeSeed(),
 		check:    make(chan struct{}, 1),
@@ -119,7 +119,9 @@ func (t *Tail) Run(ctx context.Context, f Follower) error {
 
 	var running sync.WaitGroup
 	for _, queue := range t.shards {
-		running.Go(func() { t.serve(ctx, queue, f) }) // Stopped by ctx.
+		running.Go(func() { // Stopped by ctx.
+			_ = t.guard.Persist(ctx, "live tail", func() error { t.serve(ctx, queue, f); return nil })
+		})
 	}
 	running.Go(func() { // Stopped by ctx.
 		_ = t.guard.Persist(ctx, "tail watcher", func() error { t.watch(ctx, status, f); return nil })
@@ -182,9 +184,15 @@ func (t *Tail) want(token string) *interest {
 	return wanted
 }
 
-// subscribe makes the subscription of a job.
+// subscribe makes the subscription of a job. A panic is an error of the attempt: those who
+// wait for it are answered, and the next Follow tries again.
 func (t *Tail) subscribe(token string, wanted *interest) {
-	sub, err := t.log.client.Conn.ChanSubscribe(layout.LivePrefix+token, t.shardOf(token))
+	defer t.guard.Recover("subscription of a job", nil) // when it ends
+	var sub *nats.Subscription
+	err := t.guard.Do("subscription of a job", func() (err error) {
+		sub, err = t.log.client.Conn.ChanSubscribe(layout.LivePrefix+token, t.shardOf(token))
+		return err
+	})
 	t.mu.Lock()
 	wanted.sub, wanted.err = sub, err
 	close(wanted.settled)

@@ -116,12 +116,12 @@ func (i *Ingest) Run(ctx context.Context) error {
 	go func() { // ends after queue.close
 		defer close(written)
 		writer := &writer{Ingest: i, cost: newCost()}
-		writer.run(work)
+		_ = i.guard.Persist(work, "writer", func() error { writer.run(work); return nil })
 	}()
 	close(i.begun)
 
 	if i.redis != nil {
-		i.listen(ctx)
+		_ = i.guard.Persist(ctx, "listener", func() error { i.listen(ctx); return nil })
 	} else {
 		<-ctx.Done()
 	}
@@ -141,12 +141,12 @@ func (i *Ingest) Run(ctx context.Context) error {
 // startReceipts starts the publishing of receipts, and returns what ends it once
 // everything is published or ctx has ended.
 func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
-	receipts := newReceipts(i.redis, i.cfg, i.logger, i.metrics)
+	receipts := newReceipts(i.redis, i.cfg, i.logger, i.metrics, i.guard)
 	i.receipts = receipts
 	published := make(chan struct{})
 	go func() { // ends after receipts.close
 		defer close(published)
-		receipts.run(ctx)
+		_ = i.guard.Do("receipts", func() error { receipts.run(ctx); return nil })
 	}()
 	return func() {
 		receipts.close()
@@ -166,6 +166,7 @@ func (i *Ingest) listen(ctx context.Context) {
 		outages: i.outages,
 		census:  census,
 		metrics: i.metrics,
+		guard:   i.guard,
 		receive: i.receive,
 	}
 	listener.run(ctx)

@@ -10,6 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -32,6 +33,7 @@ type listener struct {
 	outages *outages
 	census  *census
 	metrics *metrics
+	guard   *contain.Guard
 	// receive is given each payload in the order of arrival. The reading from Redis
 	// waits until it returns.
 	receive func(ctx context.Context, payload string, via *connection)
@@ -107,8 +109,12 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup // both end with watching, and are waited for below
-	watchers.Go(func() { connection.ping(watching) })
-	watchers.Go(func() { l.census.follow(watching, l.cfg.PingInterval) })
+	watchers.Go(func() {
+		_ = l.guard.Persist(watching, "ping", func() error { connection.ping(watching); return nil })
+	})
+	watchers.Go(func() {
+		_ = l.guard.Persist(watching, "census", func() error { l.census.follow(watching, l.cfg.PingInterval); return nil })
+	})
 	err = l.read(ctx, connection)
 	stopWatching()
 	connection.close() // a ping may be in the middle of a write

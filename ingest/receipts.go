@@ -8,6 +8,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -25,6 +26,7 @@ type receipts struct {
 	timeout time.Duration
 	logger  *slog.Logger
 	metrics *metrics
+	guard   *contain.Guard
 
 	// dropped counts the receipts that were dropped since the queue was empty, which is
 	// logged once.
@@ -36,7 +38,7 @@ type receipts struct {
 
 // newReceipts returns a publisher with a client of its own, which does not
 // retry and keeps to deadlines; run closes it.
-func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *metrics) *receipts {
+func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *metrics, guard *contain.Guard) *receipts {
 	own := connectOptions(options)
 	own.MaxRetries = -1
 	own.PoolSize = 1
@@ -50,6 +52,7 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 		timeout: cfg.ReceiptTimeout,
 		logger:  logger,
 		metrics: m,
+		guard:   guard,
 	}
 }
 
@@ -105,7 +108,7 @@ func (r *receipts) run(ctx context.Context) {
 				more = false
 			}
 		}
-		r.publish(ctx, batch)
+		_ = r.guard.Do("receipts", func() error { r.publish(ctx, batch); return nil }) // producers repeat
 	}
 }
 

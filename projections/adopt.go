@@ -259,13 +259,13 @@ func (s *Store) load(ctx context.Context, pairs []pair) (loaded []pair, surplus 
 		jobs, sequences = append(jobs, p.record.key.jobID), append(sequences, int64(p.record.Sequence))
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error {
+	s.join(group, func() error {
 		return s.eachEvent(groupCtx, bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}}, nil, func(doc bson.Raw) bool {
 			docs[nameOf(doc.Lookup(fieldID))] = bytes.Clone(doc)
 			return true
 		})
 	})
-	group.Go(func() error {
+	s.join(group, func() error {
 		adopted := bson.D{
 			{Key: fieldJobID, Value: oneOf(jobs)},
 			{Key: fieldSequence, Value: bson.D{{Key: "$in", Value: sequences}}},

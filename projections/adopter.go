@@ -217,9 +217,9 @@ func (a *adopter) find(ctx context.Context, again worked) (f found, err error) {
 	var ids []bson.RawValue
 	var more bool
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() (err error) { ids, more, err = a.recent(groupCtx); return err })
-	group.Go(func() (err error) { f.surplus, err = a.surplus(groupCtx, again); return err })
-	group.Go(func() error { return a.hasten(groupCtx) })
+	a.join(group, func() (err error) { ids, more, err = a.recent(groupCtx); return err })
+	a.join(group, func() (err error) { f.surplus, err = a.surplus(groupCtx, again); return err })
+	a.join(group, func() error { return a.hasten(groupCtx) })
 	if err := group.Wait(); err != nil {
 		return found{}, err
 	}
@@ -231,11 +231,11 @@ func (a *adopter) find(ctx context.Context, again worked) (f found, err error) {
 	}
 	var older []twin
 	group, groupCtx = errgroup.WithContext(ctx)
-	group.Go(func() (err error) {
+	a.join(group, func() (err error) {
 		f.recent, err = a.named(groupCtx, due)
 		return err
 	})
-	group.Go(func() (err error) {
+	a.join(group, func() (err error) {
 		if more {
 			older, err = a.page(groupCtx, ids[len(ids)-1])
 		}

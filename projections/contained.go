@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -43,4 +45,9 @@ func (s *Store) writeContained(
 func (s *Store) insertOmitted(ctx context.Context, record messaging.Record) error {
 	_, _, err := s.insertAll(ctx, s.events, []any{event{Record: record}.document(shapeBare)})
 	return err
+}
+
+// join runs work in a goroutine of a group. A panic is an error of the work.
+func (s *Store) join(group *errgroup.Group, work func() error) {
+	group.Go(func() error { return s.guard.Do("read", work) })
 }

@@ -111,8 +111,10 @@ func (s *Store) Run(ctx context.Context, log Log) error {
 		})
 	})
 	group.Go(func() error {
-		s.newAdopter().run(groupCtx)
-		return nil
+		return s.guard.Persist(groupCtx, "adopter", func() error {
+			s.newAdopter().run(groupCtx)
+			return nil
+		})
 	})
 	group.Go(func() error {
 		return s.guard.Persist(groupCtx, "omitted records", func() error {
@@ -125,10 +127,12 @@ func (s *Store) Run(ctx context.Context, log Log) error {
 		s.newProjection(JobHeads, s.writeHeads),
 	} {
 		group.Go(func() error {
-			if err := log.Consume(groupCtx, p.name, s.cfg.MaxBatch, p.apply); err != nil {
-				return fmt.Errorf("consume the log as %q: %w", p.name, err)
-			}
-			return nil
+			return s.guard.Persist(groupCtx, "consumer "+p.name, func() error {
+				if err := log.Consume(groupCtx, p.name, s.cfg.MaxBatch, p.apply); err != nil {
+					return fmt.Errorf("consume the log as %q: %w", p.name, err)
+				}
+				return nil
+			})
 		})
 	}
 	if err := group.Wait(); err != nil && ctx.Err() == nil {

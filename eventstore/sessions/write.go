@@ -35,7 +35,9 @@ func (s *Store) Run(ctx context.Context) error {
 	defer giveUp()
 	var writers sync.WaitGroup
 	for range sessionWriters {
-		writers.Go(func() { s.write(ctx, flushing) }) // Ends with ctx once nothing waits, and with flushing.
+		writers.Go(func() { // Ends with ctx once nothing waits, and with flushing.
+			_ = s.guard.Persist(flushing, "session writer", func() error { s.write(ctx, flushing); return nil })
+		})
 	}
 	<-ctx.Done()
 	overdue := time.AfterFunc(s.cfg.FlushTimeout, giveUp)

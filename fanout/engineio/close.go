@@ -90,14 +90,15 @@ func (s *Session) abort(reason string, farewell Frame) {
 	}
 	s.mu.Unlock()
 
+	// Also after a panic: the last callback frees what the client holds.
+	defer s.server.running.Done()
+	defer s.pace.end()
+	defer s.call(func() { s.lastCallback(reason) })
 	s.server.forget(s, reason)
 	current.abort(farewell)
 	if probing != nil {
 		probing.abort(frameClose)
 	}
-	s.call(func() { s.lastCallback(reason) })
-	s.pace.end()
-	s.server.running.Done()
 }
 
 func (s *Session) lastCallback(reason string) {

@@ -63,8 +63,11 @@ func TestPanicsCloseTheirSessionOnly(t *testing.T) {
 			for session.Offer(frame) {
 			}
 		},
-		"close":     func(p peer, _ *engineio.Session) { _ = p.Close() },
-		"later":     func(_ peer, session *engineio.Session) { session.Later(func() { panic("for the test") }) },
+		"close": func(p peer, _ *engineio.Session) { _ = p.Close() },
+		"later": func(_ peer, session *engineio.Session) { session.Later(func() { panic("for the test") }) },
+		"timer": func(_ peer, session *engineio.Session) {
+			session.After(time.Millisecond, func() { panic("for the test") })
+		},
 		"heartbeat": func(_ peer, session *engineio.Session) { session.BreakHeartbeat() },
 	}
 	for in, provoke := range tests {

@@ -80,7 +80,7 @@ func (p *polling) finish() {
 		}
 		return // the poll, or the timer
 	}
-	s.server.running.Go(func() { s.abort(s.reason, farewell) })
+	s.spawn(func() { s.abort(s.reason, farewell) })
 }
 
 // abort answers a waiting poll with the farewell, or, where the client is to come

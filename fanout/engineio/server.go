@@ -248,7 +248,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	for _, session := range left {
-		go session.abort(ReasonShutdown, frameClose) // ends with the session's last callback
+		go func() { // ends with the session's last callback
+			defer s.guard.Recover("session", nil)
+			session.abort(ReasonShutdown, frameClose)
+		}()
 	}
 	return fmt.Errorf("engineio: close %d sessions: %w", len(left), ctx.Err())
 }

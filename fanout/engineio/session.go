@@ -164,7 +164,7 @@ func (s *Session) Send(frames ...Frame) error {
 	}
 	waiting := s.queue.controlBytes
 	if waiting > 0 && waiting+controlCostBytes(frames...) > hardLimitFactor*s.server.cfg.QueueBytes {
-		s.server.running.Go(func() { s.abort(ReasonQueueFull, frameClose) })
+		s.spawn(func() { s.abort(ReasonQueueFull, frameClose) })
 		s.mu.Unlock()
 		return ErrQueueFull
 	}

@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"sync"
+
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // crew starts the goroutines of a hub, and waits for them. Those that are requested
@@ -11,6 +13,8 @@ import (
 // Its mutex is the innermost of the package, so that a goroutine can be started while
 // any other is held.
 type crew struct {
+	guard *contain.Guard
+
 	mu sync.Mutex // guards the fields below, and starts against the wait
 	// ctx ends with the run. It is stored because live records and clients' requests,
 	// which have other contexts, start goroutines. Nil while the hub does not run.
@@ -27,7 +31,7 @@ func (c *crew) begin(ctx context.Context) {
 	defer c.mu.Unlock()
 	c.ctx = ctx
 	for _, work := range c.early {
-		c.wg.Go(func() { work(ctx) })
+		c.start(ctx, work)
 	}
 	c.early = nil
 }
@@ -51,7 +55,16 @@ func (c *crew) spawn(work func(ctx context.Context)) bool {
 	case ctx == nil:
 		c.early = append(c.early, work)
 	default:
-		c.wg.Go(func() { work(ctx) })
+		c.start(ctx, work)
 	}
 	return true
+}
+
+// start starts a goroutine. The work contains its panics itself, where something follows
+// from them. The mutex is held.
+func (c *crew) start(ctx context.Context, work func(ctx context.Context)) {
+	c.wg.Go(func() {
+		defer c.guard.Recover("crew", nil)
+		work(ctx)
+	})
 }

@@ -131,6 +131,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	}
 	hub.metrics = newHubMetrics(registerer, hub)
 	hub.guard = contain.New(hub.metrics.panics, logger)
+	hub.crew.guard = hub.guard
 	reads := hub.metrics.historyReads
 	if projection != nil {
 		projection = countedProjection{projection, reads.WithLabelValues(string(messaging.SourceMongoDB))}

@@ -183,10 +183,7 @@ func (r *room) abort(sub *Subscription, work string, cause any) {
 	hub.guard.Note(work, cause)
 	r.end(sub)
 	// In a goroutine, because the end of a client ends its subscriptions.
-	hub.crew.spawn(func(context.Context) {
-		defer hub.guard.Recover("abort", nil)
-		sub.sink.Abort()
-	})
+	hub.crew.spawn(func(context.Context) { sub.sink.Abort() })
 }
 
 // learn notes that the log has, or had, a record of the job with a sequence. The mutex is

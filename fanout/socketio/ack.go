@@ -75,7 +75,7 @@ func (s *Socket) EmitWithAck(event string, answer func(Answer, error), args ...a
 	if s.acks.pending == nil {
 		s.acks.pending = make(map[uint64]pendingAck)
 	}
-	s.acks.pending[id] = pendingAck{answer, time.AfterFunc(cfg.AckTimeout, func() { s.ackTimeout(id) })}
+	s.acks.pending[id] = pendingAck{answer, s.connection.session.After(cfg.AckTimeout, func() { s.ackTimeout(id) })}
 	s.mu.Unlock()
 	err := s.emit(Packet{Type: PacketEvent, Namespace: s.namespace, ID: id, HasID: true}, event, args)
 	if err != nil && s.takeAck(id) == nil {

@@ -39,7 +39,7 @@ func (c *connection) expect(packet Packet) error {
 	session := c.session
 	c.partial = &partial{
 		packet: packet,
-		timer:  time.AfterFunc(c.server.cfg.AttachmentTimeout, func() { session.Close(engineio.ReasonParseError) }),
+		timer:  session.After(c.server.cfg.AttachmentTimeout, func() { session.Close(engineio.ReasonParseError) }),
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func (s *Server) accept(session *engineio.Session) engineio.Receiver {
 // awaitConnect starts the time in which the client has to join a namespace. The mutex
 // is held.
 func (c *connection) awaitConnect() {
-	c.idle = time.AfterFunc(c.server.cfg.ConnectTimeout, func() {
+	c.idle = c.session.After(c.server.cfg.ConnectTimeout, func() {
 		c.server.metrics.late.Inc()
 		c.session.Close(reasonConnectTimeout)
 	})

@@ -73,11 +73,15 @@ type App struct {
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
 // MongoDB may come later. What was opened before an error is closed again.
 func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*App, error) {
+	panics := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "realtime_app_panics_total", Help: "Panics of HTTP requests, and of loops beside the work on events. Anything but 0 is a defect.",
+	})
+	guard := contain.New(panics, logger)
 	a := &App{
-		cfg: cfg, logger: logger, parts: newLifecycle(logger),
+		cfg: cfg, logger: logger, guard: guard, parts: newLifecycle(logger, guard),
 		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
 	}
-	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildinfo.Read().Metric())
+	a.registry.MustRegister(panics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildinfo.Read().Metric())
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout, 0))
 	}
@@ -106,13 +110,6 @@ func (a *App) open(ctx context.Context) error {
 	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {
 		return err
 	}
-	panics := prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "realtime_app_panics_total", Help: "Panics of HTTP requests, and of loops beside the work on events. Anything but 0 is a defect.",
-	})
-	if err = a.registry.Register(panics); err != nil {
-		return err
-	}
-	a.guard = contain.New(panics, a.logger)
 	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
 		return err
 	}
@@ -270,7 +267,7 @@ func (a *App) start(ctx context.Context) error {
 		}
 	}
 	if a.tokens != nil {
-		a.parts.run("token keys", a.tokens.verifier.Run)
+		a.loop("token keys", a.tokens.verifier.Run)
 	}
 	if err := a.startServers(gateway); err != nil {
 		return err
@@ -406,8 +403,8 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	a.parts.keep()
 	a.loop("erasures", func(ctx context.Context) error { return trail.Watch(ctx, hub.ErasureNoted) })
 	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
-	a.parts.run("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
-	a.parts.run("sessions", gateway.Run)
+	a.loop("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
+	a.loop("sessions", gateway.Run)
 	a.reloads.serve(gateway)
 	a.serveClients(gateway, sockets)
 	a.sockets = sockets

@@ -15,7 +15,7 @@ func (a *App) knowIDs() {
 		return
 	}
 	known := a.log.KnowIDs(a.cfg.KnownIDs)
-	a.parts.run("known ids", known.Run)
+	a.loop("known ids", known.Run)
 	a.health.checks = append(a.health.checks, check{part: "ids", required: true, ask: func(context.Context) error {
 		if !known.Loaded() {
 			return errIDsNotRead

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // lifecycle is the stack of what was started. It is stopped in reverse: a part
@@ -16,6 +18,8 @@ type lifecycle struct {
 	// kept is how many steps, those at the bottom, have a reserve of the time to stop.
 	kept   int
 	failed chan error // the first failure of a running part
+	// guard makes a panic of a part, or of a stop, its error.
+	guard *contain.Guard
 }
 
 // step is one part to stop.
@@ -39,8 +43,8 @@ const (
 	returning = 10
 )
 
-func newLifecycle(logger *slog.Logger) *lifecycle {
-	return &lifecycle{logger: logger, failed: make(chan error, 1)}
+func newLifecycle(logger *slog.Logger, guard *contain.Guard) *lifecycle {
+	return &lifecycle{logger: logger, guard: guard, failed: make(chan error, 1)}
 }
 
 // onStop adds a part that is running already. Its step weighs 1.
@@ -60,7 +64,7 @@ func (l *lifecycle) run(name string, part func(ctx context.Context) error) *step
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { // ends when its step is stopped, or by itself on an error
-		err := part(ctx)
+		err := l.guard.Do(name, func() error { return part(ctx) })
 		if err != nil && ctx.Err() == nil {
 			select {
 			case l.failed <- fmt.Errorf("%s: %w", name, err):
@@ -98,7 +102,7 @@ func (l *lifecycle) stop(timeout, pace time.Duration) error {
 		if l.steps[i].paced {
 			extra = pace
 		}
-		if err := l.steps[i].end(share, extra); err != nil {
+		if err := l.steps[i].end(l.guard, share, extra); err != nil {
 			failures = append(failures, fmt.Errorf("stop %s: %w", l.steps[i].name, err))
 		}
 		took := time.Since(began)
@@ -125,13 +129,15 @@ func (l *lifecycle) share(i int, timeout, left time.Duration) time.Duration {
 
 // end stops the part. A step that ignores its context is given up, and its goroutine
 // ends when it returns, or with the process.
-func (s *step) end(share, extra time.Duration) error {
+func (s *step) end(guard *contain.Guard, share, extra time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), share-share/returning+extra)
 	defer cancel()
 	over := time.NewTimer(share + extra)
 	defer over.Stop()
 	ended := make(chan error, 1)
-	go func() { ended <- s.stop(ctx) }()
+	go func() { // ends with the step, which may ignore ctx
+		ended <- guard.Do(s.name, func() error { return s.stop(ctx) })
+	}()
 	select {
 	case err := <-ended:
 		return err

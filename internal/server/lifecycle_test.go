@@ -10,11 +10,20 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/internal/contain"
 )
+
+// unwatchedGuard returns a guard whose counts and logs nobody reads.
+func unwatchedGuard() *contain.Guard {
+	return contain.New(prometheus.NewCounter(prometheus.CounterOpts{Name: "panics_total"}), slog.New(slog.DiscardHandler))
+}
 
 func TestLifecycleStopsInReverse(t *testing.T) {
 	t.Parallel()
-	parts := newLifecycle(slog.New(slog.DiscardHandler))
+	parts := newLifecycle(slog.New(slog.DiscardHandler), unwatchedGuard())
 	var order []string
 	for _, name := range []string{"first", "second", "third"} {
 		parts.onStop(name, func(context.Context) error {
@@ -52,7 +61,7 @@ func TestLifecycleSharesTheTime(t *testing.T) {
 	for which, hang := range hanging {
 		for _, deaf := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				parts := newLifecycle(slog.New(slog.DiscardHandler))
+				parts := newLifecycle(slog.New(slog.DiscardHandler), unwatchedGuard())
 				release := make(chan struct{})
 				began := time.Now()
 				var mu sync.Mutex // guards the two below: a step that was given up is not waited for
@@ -122,7 +131,7 @@ func TestLifecycleSharesTheTime(t *testing.T) {
 func TestLifecycleLeavesTimeToIngest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		parts := newLifecycle(slog.New(slog.DiscardHandler))
+		parts := newLifecycle(slog.New(slog.DiscardHandler), unwatchedGuard())
 		parts.onStop("log", func(context.Context) error { return nil })
 		parts.keep()
 		for range 10 {
@@ -145,7 +154,7 @@ func TestLifecycleLeavesTimeToIngest(t *testing.T) {
 
 func TestLifecycleReportsTheFirstFailure(t *testing.T) {
 	t.Parallel()
-	parts := newLifecycle(slog.New(slog.DiscardHandler))
+	parts := newLifecycle(slog.New(slog.DiscardHandler), unwatchedGuard())
 	broken := errors.New("broken")
 	parts.run("part", func(context.Context) error { return broken })
 	if err := <-parts.failed; !errors.Is(err, broken) || !strings.HasPrefix(err.Error(), "part: ") {

@@ -126,6 +126,7 @@ func (i *issuer) awaitFetch() {
 // run fetches the keys at once, then regularly, sooner after a failure and when
 // an unknown key asks for it.
 func (i *issuer) run(ctx context.Context) {
+	i.begin()
 	defer i.stop()
 	retries := backoff.NewExponentialBackOff()
 	retries.InitialInterval = firstRetry
@@ -188,6 +189,13 @@ func (i *issuer) refresh(ctx context.Context) error {
 func (i *issuer) settle() {
 	close(i.settled)
 	i.settled = make(chan struct{})
+}
+
+// begin lets tokens with an unknown key wait for a fetch.
+func (i *issuer) begin() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.stopped = false
 }
 
 func (i *issuer) stop() {

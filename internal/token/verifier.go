@@ -72,12 +72,15 @@ func New(cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Ve
 
 // Run keeps the keys of the issuer fresh until ctx ends, then returns nil. An
 // issuer that is away does not end it. With a shared secret it only waits. It
-// may be called once.
+// may be called once, and again after it has panicked.
 func (v *Verifier) Run(ctx context.Context) error {
 	if v.ran.Swap(true) {
 		return ErrRunning
 	}
+	returned := false
+	defer func() { v.ran.Store(returned) }()
 	v.source.run(ctx)
+	returned = true
 	return nil
 }
 
