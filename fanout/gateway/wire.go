@@ -15,9 +15,10 @@ type Encoder struct {
 	Offsets bool
 }
 
-// wireForms is an event encoded once for everybody who gets it, but for the offset of
-// a socket that follows several jobs (see packetWith). It is immutable but for the
-// forms that are made when they are asked for, and may be shared between goroutines.
+// wireForms is an event encoded once for everybody who gets it, but for sockets that
+// follow several jobs: these share a packet while their offsets are equal (see
+// packetWith). It is immutable but for the forms that are made when they are asked for,
+// and may be shared between goroutines.
 type wireForms struct {
 	event *hub.Event
 	// packet is the Engine.IO packet that carries the payload to the default
@@ -30,6 +31,18 @@ type wireForms struct {
 
 	stream atomic.Pointer[[]byte]
 	plain  atomic.Pointer[[]byte] // see plainPacket
+	// shared has the first packets with an offset of several jobs, until settled is set.
+	shared  [sharedPackets]atomic.Pointer[offsetPacket]
+	settled atomic.Bool
+}
+
+// sharedPackets bounds the packets that an event keeps while it is handed on.
+const sharedPackets = 4
+
+// offsetPacket is an event's packet with an offset, which is its last argument.
+type offsetPacket struct {
+	argument string
+	packet   []byte
 }
 
 // Encode implements hub.Encoder. With offsets, an event that is in the log can be
@@ -40,7 +53,9 @@ func (e Encoder) Encode(ev *hub.Event) hub.Wire {
 	}
 	encoded := &wireForms{event: ev, key: jobKey(ev.JobID)}
 	marks := [1]mark{{key: encoded.key, sequence: ev.Sequence}}
-	encoded.packet = encoded.packetWith(offset{epoch: ev.Epoch, marks: marks[:]})
+	var room [offsetRoom]byte
+	argument := append(offset{epoch: ev.Epoch, marks: marks[:]}.append(append(room[:0], '"')), '"')
+	encoded.packet = socketio.EncodeEvent(ev.Name, ev.Payload, argument)
 	return encoded
 }
 
@@ -53,14 +68,39 @@ func (w *wireForms) Size() int { return len(w.packet) }
 // offsetRoom is the length of an offset of one or two jobs, in bytes.
 const offsetRoom = 128
 
-// packetWith returns the event's packet with an offset.
+// Settle implements hub.Wire.
+func (w *wireForms) Settle() {
+	w.settled.Store(true)
+	for i := range w.shared {
+		w.shared[i].Store(nil)
+	}
+}
+
+// packetWith returns the event's packet with an offset. Until the event is settled, the
+// first packets are kept for other sockets with the same offset: those that follow the
+// same jobs have come as far in them, as a rule.
 func (w *wireForms) packetWith(o offset) []byte {
 	var room [offsetRoom]byte         // on the stack, enough for a few jobs
 	argument := append(room[:0], '"') // nothing in an offset needs escaping
 	if size := 2 + o.size(); size > len(room) {
 		argument = append(make([]byte, 0, size), '"')
 	}
-	return socketio.EncodeEvent(w.event.Name, w.event.Payload, append(o.append(argument), '"'))
+	argument = append(o.append(argument), '"')
+	i := 0
+	for ; i < len(w.shared); i++ {
+		made := w.shared[i].Load()
+		if made == nil {
+			break
+		}
+		if made.argument == string(argument) {
+			return made.packet
+		}
+	}
+	packet := socketio.EncodeEvent(w.event.Name, w.event.Payload, argument)
+	if i < len(w.shared) && !w.settled.Load() {
+		w.shared[i].CompareAndSwap(nil, &offsetPacket{argument: string(argument), packet: packet})
+	}
+	return packet
 }
 
 // plainPacket returns the event's packet without an offset, for clients that do not

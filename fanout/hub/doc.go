@@ -16,7 +16,8 @@
 //     subscriptions fall back to reading, and continue at the client's own pace.
 //   - An event that an operator replays ([Hub.Show]) has no sequence, moves no cursor
 //     and enters no ring.
-//   - An event is encoded once for all clients.
+//   - An event is encoded once for all clients, but for sockets that follow several
+//     jobs: the encoder makes a packet for each set of jobs, with an offset in them.
 //   - Erased events are not shown once the erasure is known, and a catch-up uses
 //     erasures that are at most an [ErasureLease] old.
 //   - A job is followed only while it has a subscription, and shortly after.

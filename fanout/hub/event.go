@@ -22,10 +22,13 @@ type Encoder interface {
 type Wire interface {
 	// Size is the length of the event as it is sent to a client, in bytes.
 	Size() int
+	// Settle says that the event was handed to all live subscriptions of its job: what was
+	// made for a part of the clients is kept for others no longer.
+	Settle()
 }
 
-// Event is one record, encoded once for all clients. It is immutable, and may be shared
-// between goroutines.
+// Event is one record, with its payload and the wire form that all clients share. It is
+// immutable, and may be shared between goroutines.
 type Event struct {
 	// JobID is the job of the record.
 	JobID string

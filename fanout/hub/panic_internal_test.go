@@ -19,6 +19,7 @@ type plainEncoder struct{ panicsOver uint64 }
 type plainWire int
 
 func (w plainWire) Size() int { return int(w) }
+func (w plainWire) Settle()   {}
 
 func (e plainEncoder) Encode(ev *Event) Wire {
 	if ev.Sequence == e.panicsOver {

@@ -147,6 +147,7 @@ func (r *room) push(sequence uint64, ev *Event) {
 	for i := 0; i < len(r.live); {
 		i = r.offerFrom(i, ev)
 	}
+	ev.Wire.Settle()
 	metrics.delivered(ev, time.Now()) // once, and not for each subscription
 }
 
