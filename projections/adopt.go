@@ -49,6 +49,9 @@ const (
 	// ferretUpdates bounds the updates of one command to FerretDB, for the same reason as
 	// replacesPerWrite.
 	ferretUpdates = 16
+	// ferretAdopts bounds the pairs that are adopted together in FerretDB: it takes long for
+	// each, and all of them stand twice until the last is updated.
+	ferretAdopts = 5 * ferretUpdates
 )
 
 // refusedError names documents that MongoDB has refused to adopt. The others are adopted.
@@ -73,6 +76,14 @@ func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Con
 	if err != nil {
 		return 0, err
 	}
+	limit, err := s.updatesPerCommand(ctx)
+	if err != nil {
+		return 0, err
+	}
+	atOnce := maxAdopts
+	if limit < maxAdopts {
+		atOnce = ferretAdopts
+	}
 	for len(pairs) > 0 {
 		if before != nil {
 			if err := before(ctx); err != nil {
@@ -80,7 +91,7 @@ func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Con
 			}
 		}
 		size, end := 0, 0
-		for end < len(pairs) && end < maxAdopts && (end == 0 || size < maxAdoptBytes) {
+		for end < len(pairs) && end < atOnce && (end == 0 || size < maxAdoptBytes) {
 			size += pairs[end].worker.size + pairs[end].record.size
 			end++
 		}

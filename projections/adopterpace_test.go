@@ -51,7 +51,7 @@ func (b bench) counted(t *testing.T) (*projections.Store, func() map[string]int)
 }
 
 // publishedAndWritten returns events of some jobs, as records and as a worker's documents.
-func publishedAndWritten(t *testing.T, events, jobs int) (records []messaging.Record, docs []any) {
+func publishedAndWritten(t testing.TB, events, jobs int) (records []messaging.Record, docs []any) {
 	t.Helper()
 	for n := range events {
 		r := generation(uint64(n+1), fmt.Sprintf("job%d", n%jobs), chapter(n))
