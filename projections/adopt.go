@@ -17,25 +17,25 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Adoption makes a worker's document that of a record: it gets the record's sequence,
-// epoch and id, and the projection's own document of the record is removed.
+// Adoption turns a worker's document into the document of a record: it gets the record's
+// sequence, epoch and id, and then the projection's own document of the record is removed.
 //
 //	worker's:   {_id: ObjectId, jobId, kind, emittedAt, event, createdAt, …}
 //	ours:       {_id: "<epoch>:7", jobId, kind, emittedAt, event, sequence: 7, epoch, createdAt, …}
 //	adopted:    {_id: ObjectId, …the worker's…, sequence: 7, epoch, logStoredAt, logEmittedAt?, eventId?, traceparent?, raw?}
 //
-// In this order, so that at no moment the record has no document: a reader by sequence
-// may see two for a moment, and takes one of them.
+// In this order the record has a document at every moment. A reader by sequence may find two
+// for a moment, and uses one of them.
 //
-// logStoredAt is in adopted documents alone. With logEmittedAt and raw, which are there
-// where the worker's own fields do not say the same, it gives the record back byte for
+// Only adopted documents have logStoredAt. Together with logEmittedAt and raw, which exist
+// where the worker's own fields differ from the record's, it restores the record byte for
 // byte, as the removed document did.
 const (
 	fieldLogStoredAt  = "logStoredAt"
 	fieldLogEmittedAt = "logEmittedAt"
 )
 
-// isAdopted reports whether a document is a worker's that was adopted.
+// isAdopted reports whether a document was written by a worker and adopted.
 func isAdopted(doc bson.Raw) bool {
 	_, ok := doc.Lookup(fieldLogStoredAt).TimeOK()
 	return ok
@@ -64,9 +64,9 @@ func (e refusedError) Error() string {
 	return fmt.Sprintf("%d documents were refused (code %d)", len(e.ids), e.code)
 }
 
-// adopt makes the documents of pairs one each, and returns how many are fewer for it. It
-// calls before with each part of the work, and ends with its error. Where MongoDB refuses
-// documents, it goes on with the others, and the error is a [refusedError].
+// adopt leaves one document of each pair, and returns how many documents it has removed. It
+// calls before ahead of each part of the work, and returns its error. When MongoDB
+// refuses documents, adopt continues with the others, and returns a [refusedError].
 func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Context) error) (mended int, err error) {
 	if len(pairs) == 0 {
 		return 0, nil
@@ -108,8 +108,8 @@ func (s *Store) adopt(ctx context.Context, pairs []pair, before func(context.Con
 	return mended, nil
 }
 
-// removeSurplus makes the documents of one record one, and returns how many are fewer for
-// it.
+// removeSurplus leaves one document of each record, and returns how many documents it has
+// removed.
 func (s *Store) removeSurplus(ctx context.Context, surplus surplus) (removed int, err error) {
 	for len(surplus.remove) > 0 {
 		chunk := surplus.remove[:min(matchBatch, len(surplus.remove))]
@@ -127,9 +127,9 @@ func (s *Store) removeSurplus(ctx context.Context, surplus surplus) (removed int
 	return removed, nil
 }
 
-// adoptChunk makes the documents of at most maxAdopts pairs one each, and returns how many
-// it made so. Pairs whose documents were changed or adopted meanwhile are left alone. before
-// is the witness as it was seen last, and after as it is then.
+// adoptChunk leaves one document of each of at most maxAdopts pairs, and returns how many
+// documents it has removed. It passes over pairs whose documents were changed or adopted
+// meanwhile. before is the witness at the last look, and after the witness now.
 func (s *Store) adoptChunk(ctx context.Context, chunk []pair, before sighting, refused *refusedError) (fewer int, after sighting, err error) {
 	chunk, surplus, err := s.load(ctx, chunk)
 	if err != nil {
@@ -176,14 +176,14 @@ func (s *Store) adoptChunk(ctx context.Context, chunk []pair, before sighting, r
 	return 0, after, err
 }
 
-// update makes one worker's document that of a record.
+// update is the command that adopts one worker's document for a record.
 type update struct {
 	id    bson.RawValue
 	model *mongo.UpdateOneModel
 }
 
-// updateAll carries updates out, as many with one command as the server takes, and returns
-// how many documents it has changed. It adds those that were refused to refused.
+// updateAll executes updates, as many with one command as the server takes, and returns how
+// many documents it has changed. It adds the documents that MongoDB refused to refused.
 func (s *Store) updateAll(ctx context.Context, updates []update, refused *refusedError) (modified int, err error) {
 	limit, err := s.updatesPerCommand(ctx)
 	if err != nil {
@@ -192,7 +192,7 @@ func (s *Store) updateAll(ctx context.Context, updates []update, refused *refuse
 	for len(updates) > 0 {
 		part := updates[:min(limit, len(updates))]
 		updates = updates[len(part):]
-		for len(part) > 0 { // Each round carries all out, or takes at least one refused out of it.
+		for len(part) > 0 { // Each round executes all, or removes at least one that was refused.
 			models := make([]mongo.WriteModel, len(part))
 			for i := range part {
 				models[i] = part[i].model
@@ -208,8 +208,8 @@ func (s *Store) updateAll(ctx context.Context, updates []update, refused *refuse
 			if err == nil {
 				break
 			}
-			// Some servers leave out the updates after one that they refuse. To update a
-			// document once more changes nothing.
+			// Some servers omit the updates after one that they refuse. Updating a document
+			// again changes nothing.
 			rest := make([]update, 0, len(part))
 			for i, u := range part {
 				if slices.ContainsFunc(bulk.WriteErrors, func(e mongo.BulkWriteError) bool { return e.Index == i }) {
@@ -233,8 +233,8 @@ func (s *Store) sendUpdates(ctx context.Context, models []mongo.WriteModel) (*mo
 	return s.events.BulkWrite(ctx, models, options.BulkWrite().SetOrdered(false))
 }
 
-// updatesPerCommand returns how many updates one command may have. It asks the server
-// which one it is, once.
+// updatesPerCommand returns how many updates one command may have, which depends on the
+// kind of server. It requests that from the server once.
 func (s *Store) updatesPerCommand(ctx context.Context) (int, error) {
 	if limit := s.updates.Load(); limit > 0 {
 		return int(limit), nil
@@ -255,9 +255,9 @@ func (s *Store) updatesPerCommand(ctx context.Context) (int, error) {
 	return limit, nil
 }
 
-// load reads the documents of pairs, which a matching does not keep. Pairs one of whose
-// documents is no longer as it was are left out, and so are those whose record has an
-// adopted document already: surplus has the _ids of the projection's own of these.
+// load reads the documents of pairs, which a matching does not keep. It leaves out a pair
+// when one of its documents has changed, or when the record has an adopted document already.
+// surplus has the _ids of the projection's own documents of the latter.
 func (s *Store) load(ctx context.Context, pairs []pair) (loaded []pair, surplus bson.A, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
@@ -341,8 +341,8 @@ func (s *Store) removeEvents(ctx context.Context, ids bson.A) error {
 	return nil
 }
 
-// adoption returns the fields that make a worker's document that of the record of which
-// ours is the projection's.
+// adoption returns the fields that turn a worker's document into that of a record. ours is
+// the projection's document of the record.
 func adoption(worker, ours bson.Raw) (bson.D, error) {
 	record, err := decodeRecord(ours)
 	if err != nil {
@@ -369,7 +369,7 @@ func adoption(worker, ours bson.Raw) (bson.D, error) {
 	return set, nil
 }
 
-// release makes an adopted document a worker's again.
+// release takes an adoption back: the document has the worker's fields alone again.
 func (s *Store) release(ctx context.Context, id bson.RawValue, position messaging.Position) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
@@ -386,8 +386,8 @@ func (s *Store) release(ctx context.Context, id bson.RawValue, position messagin
 	return nil
 }
 
-// asProjected returns the document that the projection made of an adopted document's
-// record, and any other document as it is.
+// asProjected returns, for an adopted document, the document that the projection would
+// write of its record, and any other document as it is.
 func asProjected(doc bson.Raw) bson.Raw {
 	if !isAdopted(doc) {
 		return doc
@@ -403,7 +403,7 @@ func asProjected(doc bson.Raw) bson.Raw {
 	return raw
 }
 
-// madeAt returns when an older writer made its document.
+// madeAt returns the time at which an older writer created its document.
 func madeAt(doc bson.Raw) time.Time {
 	if created, ok := doc.Lookup(fieldCreatedAt).TimeOK(); ok {
 		return created.UTC()

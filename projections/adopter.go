@@ -13,17 +13,17 @@ import (
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
-// The pace of the adopter. A program that reads the collection sees an event twice from
-// when the second of its documents is written until the pass is done that finds it: for a
-// pause and two passes at most. maxAdoptPause keeps that below 5 seconds for as long as a
-// pass takes less than 1.75.
+// The pace of the adopter. A program that reads the collection finds an event twice from the
+// moment when its second document is written until the pass that finds it ends: for at most
+// a pause and two passes. maxAdoptPause keeps that below 5 seconds as long as a pass takes
+// less than 1.75 seconds.
 //
-// A pass costs some ten round trips, and four for each maxAdopts documents. Where the
-// workers write faster than that, each pass takes reach.due documents and is followed by the
-// shortest pause, so that what waits becomes fewer again once they write less.
+// A pass costs some ten round trips, and four for each maxAdopts documents. When workers
+// write faster than passes adopt, each pass handles reach.due documents and is followed by
+// the shortest pause, so that the backlog shrinks once they write less.
 const (
 	adoptInterval = 500 * time.Millisecond
-	// adoptShare bounds the time that passes take: one of 200 ms is followed by a pause
+	// adoptShare bounds the share of the time that passes take: one of 200 ms is followed by a pause
 	// of 800.
 	adoptShare    = 4
 	maxAdoptPause = 1500 * time.Millisecond
@@ -31,34 +31,34 @@ const (
 
 // reach bounds what one pass looks at.
 type reach struct {
-	// page is how many _ids one reply has. The newest page of documents is looked at in each
-	// pass, however old they are: a worker that could not write for an hour writes documents
-	// with _ids of that hour.
+	// page is how many _ids one reply has. Each pass examines the newest page of documents,
+	// whatever their age: a worker that could not write for an hour writes documents with
+	// _ids of that hour.
 	page int
-	// recent bounds the newest documents that are looked at, and remembered.
+	// recent bounds the newest documents that are examined, and remembered.
 	recent int
-	// due bounds those whose records are looked for.
+	// due bounds the documents whose records are searched for.
 	due int
-	// sweep is how many of the older documents have their records looked for.
+	// sweep is for how many of the older documents a record is searched.
 	sweep int
 }
 
-// usualReach takes 20,000 × 13 bytes of _ids, and 4 MB of what is remembered of them.
+// usualReach takes 20,000 × 13 bytes for _ids, and 4 MB for what is remembered of them.
 var usualReach = reach{page: 4000, recent: 20_000, due: 4000, sweep: 500}
 
-// adopter finds the documents that workers write into novel_job_events themselves and
-// has them adopted, see [pair]. It removes those of erased events, see erased.go. One
+// adopter finds the documents that workers write into novel_job_events themselves, and
+// adopts them, see [pair]. It removes those of erased events, see erased.go. One
 // goroutine runs it.
 //
-// A pass looks at the newest documents without a sequence, see recent, and at one page of
-// those before them, so that each is found however old it is.
+// A pass examines the newest documents without a sequence, see recent, and one page of
+// those before them, so that each is found at whatever age.
 type adopter struct {
 	*Store
 	reach   reach
 	holder  string
 	leased  time.Time // when the lease was last renewed
 	noted   worked    // what this process last noted in the lease
-	whole   time.Time // when the last pass began that has succeeded and left nothing
+	whole   time.Time // the beginning of the last pass that succeeded and left nothing
 	sweep   bson.ObjectID
 	looks   looks
 	through map[string]int64 // what was projected when the last pass began, see sighting
@@ -117,8 +117,8 @@ func (a *adopter) pass(ctx context.Context) (full bool, err error) {
 	if err != nil || !held {
 		return false, err
 	}
-	// The log may be away while MongoDB is there. Then the known erasures count.
-	jobs, unknown := a.erased.learn(ctx, a.cfg.ReadTimeout)
+	// When the log does not answer, use the erasures that are known.
+	jobs, unknown := a.erased.update(ctx, a.cfg.ReadTimeout)
 	if len(jobs) > 0 {
 		a.looks.hasten(jobs)
 	}
@@ -131,8 +131,8 @@ func (a *adopter) pass(ctx context.Context) (full bool, err error) {
 
 // work makes one pass under the lease. again is the note of the pass before.
 func (a *adopter) work(ctx context.Context, again worked) (full bool, err error) {
-	// Another process may have had the lease since this one worked, and have replaced the
-	// note before this one's last write was done.
+	// Another process may have taken the lease since this one used it, and replaced the
+	// note before the last write of this one ended.
 	again.add(a.noted)
 	found, err := a.find(ctx, again)
 	if err != nil {
@@ -143,8 +143,8 @@ func (a *adopter) work(ctx context.Context, again worked) (full bool, err error)
 	}
 	a.metrics.erased.Add(float64(len(found.erased)))
 	pairs, partly := a.match(ctx, found)
-	// What was left over is settled while the earlier note still names it. Then the new
-	// work is noted, before it is done: the next pass, in whichever process, looks at these
+	// Remove the surplus while the earlier note still names it. Then note the new work
+	// before doing it: the next pass, in whichever process, examines these
 	// jobs again, and finds what an interruption, or another process at the same work, has
 	// left.
 	mended, err := a.removeSurplus(ctx, found.surplus)
@@ -202,7 +202,7 @@ func (s *Store) noteRefused(ctx context.Context, refused refusedError) {
 		slog.Int("documents", len(refused.ids)), slog.Int("code", refused.code))
 }
 
-// found is what one pass has to look at.
+// found is what one pass works on.
 type found struct {
 	recent, older []twin // documents without a sequence whose records are to be looked for
 	erased        bson.A // the _ids of documents of erased events
@@ -210,7 +210,7 @@ type found struct {
 	full          bool // there are more
 }
 
-// find finds what one pass has to look at.
+// find finds what one pass works on.
 func (a *adopter) find(ctx context.Context, again worked) (f found, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
 	defer cancel()
@@ -274,8 +274,8 @@ func (a *adopter) hasten(ctx context.Context) error {
 		if !found || sequence == last || len(jobs) == 0 {
 			continue
 		}
-		// Several processes write batches at the same time, and one that was given out
-		// earlier may be written later.
+		// Several processes write batches at the same time, and an earlier batch may be
+		// written later.
 		since := last - int64(batchesAtOnce*a.cfg.MaxBatch)
 		filter := bson.D{{Key: fieldJobID, Value: bson.D{{Key: "$in", Value: jobs}}}, {Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: max(since, 0)}}}, {Key: fieldEpoch, Value: epoch}}
 		hastened := make(map[string]bool)
@@ -291,12 +291,12 @@ func (a *adopter) hasten(ctx context.Context) error {
 	return nil
 }
 
-// batchesAtOnce is how many batches of the history are assumed to be written at the same
-// time at most, one by each process. A document whose record comes later than that is
-// found at its next look.
+// batchesAtOnce is the assumed maximum of batches of the history that are written at the
+// same time, one by each process. A document whose record is written later than that is
+// adopted after the next search for it.
 const batchesAtOnce = 16
 
-// surplus returns the documents that are too many among those that the pass before has
+// surplus returns the documents in excess among those that the pass before has
 // worked on.
 func (a *adopter) surplus(ctx context.Context, again worked) (surplus, error) {
 	if len(again.Jobs) == 0 {

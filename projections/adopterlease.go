@@ -15,10 +15,10 @@ import (
 const adoptionCollection = "novel_projection_adoption"
 
 const (
-	// leaseTime is how long an adopter that has died holds up the others.
+	// leaseTime is for how long the lease of an adopter that has died keeps out the others.
 	leaseTime = 3 * time.Second
-	// maxAgain bounds the jobs whose documents one pass adopts, and so those that are
-	// looked at once more in the next: their ids take at most 250 KB.
+	// maxAgain bounds the jobs whose documents one pass adopts, and so the jobs that the
+	// next pass examines again. Their ids take at most 250 KB.
 	maxAgain = 1000
 )
 
@@ -49,7 +49,7 @@ func workedOn(pairs []pair) (worked, []pair) {
 	return w, pairs
 }
 
-// add makes w say what other says, too.
+// add adds what other has to w.
 func (w *worked) add(other worked) {
 	w.Jobs = append(w.Jobs, other.Jobs...)
 	if other.First > 0 && (w.First == 0 || other.First < w.First) {
@@ -58,8 +58,8 @@ func (w *worked) add(other worked) {
 	w.Last = max(w.Last, other.Last)
 }
 
-// lease takes the lease or keeps it, and notes what is about to be worked on, if that
-// is given. It returns the earlier note, whichever process made it; held is false while another
+// lease takes or renews the lease, and writes the note of the work that follows, unless it
+// is nil. It returns the earlier note, of whichever process. held is false while another
 // process has the lease.
 func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.cfg.WriteTimeout)
@@ -83,7 +83,7 @@ func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held 
 	if !errors.Is(err, mongo.ErrNoDocuments) {
 		return before, err == nil, err
 	}
-	// Another has it, or there is none yet.
+	// Another process has the lease, or there is no document yet.
 	_, err = a.leases().InsertOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}, {Key: "until", Value: at.Add(leaseTime)}})
 	if mongo.IsDuplicateKeyError(err) {
 		return worked{}, false, nil
@@ -95,7 +95,7 @@ func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held 
 func (a *adopter) giveUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	// When it fails the lease ends by itself.
+	// If this fails, the lease expires.
 	_, _ = a.leases().UpdateOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}},
 		bson.D{{Key: "$set", Value: bson.D{{Key: "until", Value: time.Time{}}}}})
 }

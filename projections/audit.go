@@ -16,11 +16,11 @@ import (
 )
 
 // An audit compares a collection with a fold of the log, in memory that does not
-// grow with the log. First both are read once and summed up by job: how many
-// documents, and a sum of their hashes that does not depend on their order. Jobs
-// share [lanes] sums by the hash of their names. Where all are equal, that was
-// it. Otherwise log and collection are read again, in as many parts as the
-// differing lanes need, and matched one by one.
+// grow with the log. First it reads both once, and computes for each job how many
+// documents there are and the sum of their hashes, which does not depend on their
+// order. Jobs share [lanes] sums, by the hash of their names. If all sums are equal,
+// the audit is done. Otherwise it reads the log and the collection again, in as many
+// parts as the differing lanes need, and compares document with document.
 const (
 	lanes = 1 << 16
 	// partDocuments is how many expected documents are held at once.
@@ -34,7 +34,7 @@ const (
 	Different = "different" // the document is another than the log makes of the record
 )
 
-// Difference is one document that is not as the log says.
+// Difference is one document that differs from what the log makes of its record.
 type Difference struct {
 	What     string `json:"what"`
 	Job      string `json:"job"`
@@ -43,56 +43,57 @@ type Difference struct {
 
 // Findings are what an [Audit] found.
 type Findings struct {
-	// Expected is the number of documents that the log makes; Found that of those
-	// in the collection that it could have made.
+	// Expected is the number of documents that the log makes. Found is the number of
+	// documents of the collection that have a record in the extent.
 	Expected uint64 `json:"expected"`
 	Found    uint64 `json:"found"`
-	// Kept are documents that the log cannot have made, and Ahead those of records
-	// after the extent. Neither is compared.
+	// Kept are documents without a record in the log. Ahead are documents of records
+	// after the extent. Neither are compared.
 	Kept  uint64 `json:"kept"`
 	Ahead uint64 `json:"ahead"`
-	// Adopted are documents that a worker had written and that were made those of their
-	// records. They are compared as the log makes them.
+	// Adopted are documents that workers wrote and that were adopted for their records.
+	// What is compared is the document that the projection would have written.
 	Adopted uint64 `json:"adopted"`
-	// Doubled are documents that are one too many of their event. It is 0 unless
+	// Doubled are documents in excess of one for each event. It is 0 unless
 	// [Model.Mend] has counted them.
 	Doubled uint64 `json:"doubled"`
-	// Erased are workers' documents of events that were erased, written after that. It is
-	// 0 unless [Model.Mend] has counted them.
+	// Erased are documents that workers wrote of an event after it was erased. It is 0
+	// unless [Model.Mend] has counted them.
 	Erased uint64 `json:"erased"`
 	// Reduced are documents without all of their event, because MongoDB refused it.
 	Reduced   uint64 `json:"reduced"`
 	Missing   uint64 `json:"missing"`
 	Extra     uint64 `json:"extra"`
 	Different uint64 `json:"different"`
-	// JobsDiffering are the sums by job that differ at first sight.
+	// JobsDiffering is the number of lanes whose sums differ after the first reading.
 	JobsDiffering int `json:"jobsDiffering"`
-	// Digest is a hash of all that is expected. It does not depend on the order.
+	// Digest is a hash of all expected documents. It does not depend on their order.
 	Digest string `json:"digest"`
 	// Differences are the first ones, by sequence.
 	Differences []Difference `json:"differences,omitempty"`
 }
 
-// Equal reports whether the collection is what the log makes of it.
+// Equal reports whether the collection equals the fold of the log.
 func (f Findings) Equal() bool { return f.Missing == 0 && f.Extra == 0 && f.Different == 0 }
 
-// Audit is one comparison. Its methods are for one goroutine: [Audit.Expect] with
-// every record of the extent, beside it [Audit.Sum], which may run in another, then
-// [Audit.Compare], and while [Audit.Next], Expect with every record again, and
-// [Audit.Match].
+// Audit is one comparison. The caller passes every record of the extent to
+// [Audit.Expect], and calls [Audit.Sum] once, which may run in another goroutine
+// meanwhile; then [Audit.Compare]. While [Audit.Next] reports true, it passes every record
+// to Expect again where [Audit.Rereads] says so, and calls [Audit.Match]. All but Sum are for
+// one goroutine.
 type Audit struct {
 	model  *Model
 	store  *Store
 	extent Extent
 	show   int
 
-	wanted, there *[lanes]sum // by job; nil for heads, which are few
+	wanted, there *[lanes]sum // by lane; nil for heads, which are few enough to be held
 	expected      map[string]expected
-	parts, part   int // of the second reading; part is 0 in the first
+	parts, part   int // how many parts the second reading has, and which one it is at; part is 0 in the first reading
 	findings      Findings
 }
 
-// sum is of the documents of a lane.
+// sum counts the documents of a lane, and adds up their hashes as two numbers.
 type sum struct{ count, high, low uint64 }
 
 func (s *sum) add(hash [sha256.Size]byte) {
@@ -109,7 +110,7 @@ type expected struct {
 }
 
 // Audit returns a comparison of the projection's collection, or of its shadow,
-// with the extent. It remembers the first few differences, as many as show says.
+// with the extent. It keeps the first show differences.
 func (m *Model) Audit(shadow bool, extent Extent, show int) *Audit {
 	a := &Audit{model: m, store: m.live, extent: extent, show: show, expected: make(map[string]expected)}
 	if shadow {
@@ -165,7 +166,7 @@ func (a *Audit) expect(id string, record messaging.Record, document func(shape) 
 	return nil
 }
 
-// Sum reads the collection once, and sums it up.
+// Sum reads the collection once, and computes the sums of its lanes.
 func (a *Audit) Sum(ctx context.Context) error {
 	if a.model.name == JobHeads {
 		return nil
@@ -187,7 +188,7 @@ func (a *Audit) Sum(ctx context.Context) error {
 	})
 }
 
-// Compare compares the sums, once both have been made.
+// Compare compares the sums of the log with those of the collection.
 func (a *Audit) Compare() {
 	if a.model.name == JobHeads {
 		a.parts = 1
@@ -214,7 +215,7 @@ func (a *Audit) setDigest(total sum) {
 	a.findings.Digest = hex.EncodeToString(digest)
 }
 
-// Next reports whether the log is to be read again, for the next part.
+// Next begins the next part of the second reading, and reports whether there is one.
 func (a *Audit) Next() bool {
 	if a.part == a.parts {
 		return false
@@ -226,8 +227,8 @@ func (a *Audit) Next() bool {
 	return true
 }
 
-// Rereads reports whether a part needs the records once more: heads are expected
-// from the first reading on.
+// Rereads reports whether a part needs the records once more. It does not for heads, which
+// are all kept in the first reading.
 func (a *Audit) Rereads() bool { return a.model.name != JobHeads }
 
 // examined reports whether a document is one of those that this part matches.
@@ -236,9 +237,9 @@ func (a *Audit) examined(job string, sequence uint64) bool {
 	return a.wanted[lane] != a.there[lane] && int(sequence%uint64(a.parts)) == a.part-1
 }
 
-// Match matches the collection with what this part expects. first is the log's
-// first sequence after the reading: what retention has removed in between is not
-// missed.
+// Match compares the documents of this part with those that are expected. first is the
+// log's first sequence after the log was read: documents of records that retention
+// has removed meanwhile do not count as missing.
 func (a *Audit) Match(ctx context.Context, first uint64) error {
 	extent := a.extent
 	extent.First = max(extent.First, first)
@@ -291,7 +292,7 @@ func (a *Audit) Match(ctx context.Context, first uint64) error {
 	return nil
 }
 
-// countHeads sums up what is expected of heads, before it is matched.
+// countHeads counts the expected heads, and computes their digest.
 func (a *Audit) countHeads() {
 	a.findings.Expected = uint64(len(a.expected))
 	var total sum
@@ -301,7 +302,7 @@ func (a *Audit) countHeads() {
 	a.setDigest(total)
 }
 
-// differ counts a difference, and keeps it while it is one of the first.
+// differ counts a difference, and keeps it if it is one of the first by sequence.
 func (a *Audit) differ(what, job string, sequence uint64) {
 	switch what {
 	case Missing:

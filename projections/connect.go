@@ -22,8 +22,8 @@ const defaultDatabase = "test"
 
 const srvScheme = "mongodb+srv://"
 
-// CheckURI reports whether the driver would take a connection string, without asking
-// the network. Of mongodb+srv:// it checks what needs no look-up. The error is
+// CheckURI reports whether the driver would take a connection string, without using the
+// network. Of mongodb+srv:// it checks what needs no look-up. The error is
 // [ErrInvalidURI].
 func CheckURI(uri string) error {
 	plain, err := withoutLookup(uri)
@@ -53,10 +53,9 @@ func TLSFiles(uri string) (authorities, certificate string) {
 }
 
 // Connect returns the database that the connection string names, or
-// defaultDatabase. It does not
-// wait for MongoDB, which may be down. The client's goroutines run until its
-// Disconnect, which is the caller's to call.
-// It returns [ErrInvalidURI] for a string that the driver does not take.
+// defaultDatabase. It does not wait for MongoDB, which may be down. The client's
+// goroutines run until the caller calls its Disconnect. Connect returns [ErrInvalidURI] for
+// a string that the driver does not take.
 //
 // The driver looks the servers of mongodb+srv:// up once, and refuses the string when
 // no name server answers. Then the name is looked up for each connection, until the servers
@@ -106,7 +105,7 @@ func NamesDatabase(uri string) bool {
 	return err == nil && parsed.Database != ""
 }
 
-// isLookup reports whether an error is one of asking for a name.
+// isLookup reports whether an error is that of a name server.
 func isLookup(err error) bool {
 	var lookup *net.DNSError
 	return errors.As(err, &lookup) || strings.Contains(err.Error(), "lookup ") || strings.Contains(err.Error(), "SRV")

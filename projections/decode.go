@@ -12,8 +12,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// maxDepth is how deep objects and arrays may nest to be parsed. MongoDB allows
-// 100 levels in a document.
+// maxDepth is how many levels of objects and arrays are parsed. MongoDB allows 100 in a
+// document.
 const maxDepth = 90
 
 // errNoBSON marks JSON that has no BSON form: nested too deeply, or with a NUL
@@ -22,8 +22,7 @@ var errNoBSON = errors.New("no BSON form")
 
 // decodeJSON returns the BSON value of one JSON value, with the members of
 // objects in their order. Whole numbers become int32 or int64 as they fit, all
-// others double, as close as it comes. The input is valid JSON; anything else
-// gives an error.
+// others the nearest double. The input must be valid JSON.
 func decodeJSON(data []byte) (any, error) {
 	tokens := json.NewDecoder(bytes.NewReader(data))
 	tokens.UseNumber()
@@ -47,7 +46,7 @@ func decodeValue(tokens *json.Decoder, depth int) (any, error) {
 		}
 		return decodeArray(tokens, depth+1)
 	case nil:
-		return bson.Null{}, nil // nil has a form as a member only
+		return bson.Null{}, nil // nil has a BSON form only as a member of a document
 	default: // string or bool
 		return token, nil
 	}

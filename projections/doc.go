@@ -24,7 +24,8 @@
 //     the compacted envelope, as the string raw, which readers prefer.
 //   - A document that MongoDB refuses does not hold up its neighbours: it is
 //     written with its scalars and raw only, and, failing that, as a marker, on
-//     which reads answer [ErrIncomplete]. Other failures are returned to
+//     which reads answer [ErrIncomplete]. A record over which a projection panics
+//     gets the marker too, and is tried again. Other failures are returned to
 //     the log, which offers the batch again.
 //   - History is acknowledged only while the collection has what was acknowledged
 //     before. A collection that was dropped is not re-created with the newest events
@@ -37,14 +38,15 @@
 //
 // A [Model] is one projection for those who rebuild it: a shadow collection that is
 // filled while the live one is in use and takes its place by renames, and the collections
-// that were put aside. An [Audit] compares either with a fold of the log. What the log cannot
-// make again is carried over: documents of older writers, of earlier epochs, and of
-// records that retention has removed. Package operations/rebuild calls them, and pauses
-// the live consumer meanwhile.
+// that were put aside. An [Audit] compares either with a fold of the log. What cannot
+// be re-created from the log is carried over: documents of older writers, of earlier epochs,
+// and of records that retention has removed. Package operations/rebuild calls them, and
+// pauses the live consumer meanwhile.
 //
 // Sequences are compared within one epoch only. Documents of an earlier epoch whose
 // events the log has lost stay in novel_job_events and are not served; see supersede.go.
 //
 // [New] starts nothing. [Store.Run] owns the goroutines of the consumers, of the
-// adopter and of the index builder, and returns after them.
+// adopter, of the index builder and of the attempts to restore omitted records, and returns
+// after them.
 package projections

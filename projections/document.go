@@ -47,8 +47,8 @@ func reserved(name string) bool {
 	return false
 }
 
-// restated reports whether a top-level name of an envelope says what the record
-// says, and is written from there.
+// restated reports whether a top-level name of an envelope has a counterpart in the
+// record, from which it is written.
 func restated(name string) bool {
 	switch name {
 	case "version", "id", fieldJobID, fieldKind, fieldEmittedAt, fieldTraceParent:
@@ -57,8 +57,8 @@ func restated(name string) bool {
 	return false
 }
 
-// shape is how much of its event a document carries. A document that MongoDB
-// refuses is tried again in the next one.
+// shape is how much of its event a document has. A document that MongoDB refuses in one
+// shape is written in the next.
 type shape int
 
 const (
@@ -71,7 +71,7 @@ const (
 	shapes
 )
 
-// event is a record made ready to become a document in any shape.
+// event is a record with its parsed body, from which a document of any shape is made.
 type event struct {
 	messaging.Record
 	fields bson.D // the body's parsed fields, in their order
@@ -146,8 +146,8 @@ func parseEnvelope(envelope []byte) (fields bson.D, exact bool) {
 	return fields, exact
 }
 
-// plainValue returns a value without what some servers refuse by closing the connection:
-// names that an object has twice, of which the last counts, and negative zeros. changed
+// plainValue returns a value without repeated names in an object, of which the last one
+// counts, and without negative zeros: some servers close the connection on either. changed
 // reports whether there were any.
 func plainValue(value any) (plain any, changed bool) {
 	switch value := value.(type) {
@@ -179,8 +179,8 @@ func plainValue(value any) (plain any, changed bool) {
 	return value, changed
 }
 
-// document returns the event's document in novel_job_events. It is a function
-// of the record and the shape: times are the log's.
+// document returns the event's document in novel_job_events. It depends on the record
+// and the shape alone: its times are those of the log.
 func (e event) document(s shape) bson.D {
 	doc := bson.D{
 		{Key: fieldID, Value: e.Position.String()},

@@ -27,15 +27,15 @@ func (s *Store) Beside(unprojected Unprojected) *Store {
 	return &beside
 }
 
-// maxTwinLooks bounds how often a search for older writers' documents is repeated to fill
-// the places of those that are left out.
+// maxTwinLooks bounds how often a search for older writers' documents is repeated to
+// replace those that are left out.
 const maxTwinLooks = 5
 
-// besideTwins returns the names that find finds of the job's documents without a
-// sequence, at most limit, but for those of events that have a record. A worker may write,
-// its event be recorded, and its document be adopted at any moment, also while this runs:
-// so it is after a search that one looks for what to leave out of it. Where that makes a
-// full answer shorter, the search is repeated without what is known by then.
+// besideTwins returns at most limit of the names that find returns for the job's documents
+// without a sequence, and leaves out the documents of events that have a record. At any
+// moment, also while this runs, a worker may write, its event may be stored, and its document may be
+// adopted. So the documents to leave out are determined after the search. If that leaves
+// a page that was full with fewer names, the search is repeated without them.
 func (s *Store) besideTwins(
 	ctx context.Context, jobID string, limit int, find func(filter bson.D) ([]string, error),
 ) (names []string, err error) {
@@ -61,11 +61,11 @@ func (s *Store) besideTwins(
 	}
 }
 
-// doubled returns which of the job's documents without a sequence are of an event that
-// has a record, by their _ids: they were not adopted yet. unprojected may be nil.
+// doubled returns the names of those of the job's documents without a sequence whose event
+// has a record: they are not adopted yet. unprojected may be nil.
 //
-// A job without records costs one read of an index. Otherwise documents that were made
-// about when the job's first record was, or later, are read, and their records.
+// A job without records costs one read of an index. Otherwise doubled reads the documents
+// that were created shortly before the job's first record or later, and their records.
 func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unprojected) (names map[string]bool, err error) {
 	first, found, err := s.firstStored(ctx, jobID)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 			}
 		})
 		if err != nil {
-			return nil, fmt.Errorf("look for what the history may not have yet: %w: %w", ErrLog, err)
+			return nil, fmt.Errorf("read the records that the history may not have yet: %w: %w", ErrLog, err)
 		}
 	}
 	for _, t := range keys {
@@ -133,7 +133,7 @@ func (s *Store) doubled(ctx context.Context, jobID string, unprojected Unproject
 	return names, nil
 }
 
-// firstStored returns when the log took the job's first record that the history has.
+// firstStored returns when the log stored the first of the job's records in the history.
 func (s *Store) firstStored(ctx context.Context, jobID string) (at time.Time, found bool, err error) {
 	filter := bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: int64(0)}}}}
 	var doc bson.Raw

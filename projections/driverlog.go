@@ -2,9 +2,9 @@ package projections
 
 import "log/slog"
 
-// driverLog takes the lines that the driver writes by itself, where the
-// environment asks for them (MONGODB_LOG_ALL and others of the driver), in place of
-// standard error. Documents are left out: they hold what clients may not see.
+// driverLog receives the log lines of the driver, which it writes when variables such as
+// MONGODB_LOG_ALL are set, in place of standard error. It leaves out documents, because
+// logs must not hold payloads.
 type driverLog struct{ logger *slog.Logger }
 
 // Info implements [go.mongodb.org/mongo-driver/v2/mongo/options.LogSink].

@@ -14,11 +14,11 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// appendValue appends the JSON of a BSON value as JSON.stringify writes what
-// MongoDB's JavaScript driver reads: shortest numbers, the escapes that must be,
-// dates as [messaging.TimeLayout], object ids in hexadecimal, binary in base64,
-// null for what is no number. Types that JavaScript has no like for take
-// MongoDB's relaxed Extended JSON.
+// appendValue appends the JSON of a BSON value, as JSON.stringify writes the value that
+// MongoDB's driver for JavaScript returns: numbers in their shortest form, only the escapes
+// that JSON requires, dates as [messaging.TimeLayout], object ids in hexadecimal, binary in
+// base64, and null for NaN and the infinities. Types without a counterpart in JavaScript are
+// written as MongoDB's relaxed Extended JSON.
 //
 // The value has been validated as a part of its document.
 func appendValue(dst []byte, value bson.RawValue) ([]byte, error) {
@@ -155,7 +155,8 @@ func appendString(dst []byte, text string) []byte {
 
 var errNotExact = errors.New("not exact")
 
-// encodesTo checks that value comes back as exactly this JSON.
+// encodesTo returns errNotExact when the JSON of value after its way through BSON differs
+// from compact.
 func encodesTo(value any, compact []byte) error {
 	kind, data, err := bson.MarshalValue(value)
 	if err != nil {

@@ -21,7 +21,7 @@ type JobDocuments struct {
 	// fills, and in collections that swaps have put aside.
 	Events uint64
 	Heads  uint64
-	// Aggregates are in novel_jobs, which is the workers' and never written here.
+	// Aggregates are in novel_jobs, which belongs to the workers and is never written here.
 	Aggregates uint64
 	// Rebuilding says that there is a shadow: what a rebuild holds in memory may
 	// still be written into it.
@@ -45,11 +45,12 @@ func (s *Store) CountJob(ctx context.Context, jobID string, through messaging.Po
 	return found, err
 }
 
-// EraseJob removes what the read models have of a job up to a position: documents
+// EraseJob removes the documents of a job from the read models up to a position: those
 // of that epoch up to its sequence, and all of other epochs and of older writers. The
-// caller has seen to it that no projection holds records of the job that it has yet to
-// write. told, if any, is called with the number of documents that were removed. A repeat is
-// harmless, and goes on where it was interrupted. It fails with [ErrUnavailable].
+// caller must ensure that no projection holds records of the job which it has yet to write.
+// told, if not nil, is called with the number of documents removed so far. A repeat is
+// harmless, and continues where an earlier call was interrupted. EraseJob fails with
+// [ErrUnavailable].
 func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Position, told func(removed uint64)) (found JobDocuments, err error) {
 	names, err := s.models(ctx)
 	if err != nil {
@@ -68,8 +69,8 @@ func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Po
 				return found, err
 			}
 		}
-		// A swap may have put a shadow into the place of a collection that was dealt with
-		// already. Once the names are the same as before, every collection was.
+		// A swap may have replaced a collection that was finished already by a shadow. Once
+		// the names are the same as before, every collection is finished.
 		before := names
 		if names, err = s.models(ctx); err != nil {
 			return found, err
@@ -105,8 +106,9 @@ func upTo(jobID string, through messaging.Position) bson.D {
 	}}}
 }
 
-// models returns the names of the read models' collections, with those of shadows and
-// of what swaps have put aside; the live ones come first, for a rebuild copies from them.
+// models returns the names of the read models' collections, of their shadows, and of the
+// collections that swaps have put aside. The live ones come first, because a rebuild copies
+// from them.
 func (s *Store) models(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
@@ -126,7 +128,7 @@ const (
 	// eraseSpan is how many sequences one removal goes over, and so how many documents of
 	// each epoch it removes at most. The index by job and sequence serves it.
 	eraseSpan = 10_000
-	// eraseIDs is how many documents one removal names that are found otherwise.
+	// eraseIDs is how many documents one removal by _id names.
 	eraseIDs = 500
 	// eraseTimeout bounds one command. It is long because servers without the index, or
 	// those for development, read a whole collection for it.
@@ -144,8 +146,8 @@ func (s *Store) countOf(ctx context.Context, name string, filter bson.D) (uint64
 	return uint64(count), nil
 }
 
-// removeOf removes the job's documents from a collection: first those with a sequence
-// that is erased in every epoch, by ranges, then what is left.
+// removeOf removes the job's documents from a collection: first those of all epochs with a
+// sequence up to the position, by ranges, then the others.
 func (s *Store) removeOf(ctx context.Context, name, jobID string, through messaging.Position, told func(removed uint64)) (removed uint64, err error) {
 	collection := s.events.Database().Collection(name, sure())
 	fail := func(err error) error {
@@ -217,8 +219,8 @@ func between(jobID string, after, end int64) bson.D {
 	return bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: bson.D{{Key: "$gt", Value: after}, {Key: "$lte", Value: end}}}}
 }
 
-// removeSome removes some of the documents that a filter matches. It reports whether
-// there were any, which another erasure of the job may have removed at the same time.
+// removeSome removes some of the documents that a filter matches. more reports whether it
+// found any; another erasure of the job may have removed them at the same time.
 func (s *Store) removeSome(ctx context.Context, collection *mongo.Collection, filter bson.D) (removed uint64, more bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, eraseTimeout)
 	defer cancel()
@@ -243,8 +245,8 @@ func (s *Store) removeSome(ctx context.Context, collection *mongo.Collection, fi
 	return uint64(result.DeletedCount), true, nil
 }
 
-// partOf says which read model a collection belongs to, and as what: empty for the
-// model itself. Of others the model is empty.
+// partOf returns the read model that a collection belongs to, and which part of it the
+// collection is: empty for the live one. The model is empty for other collections.
 func partOf(name string) (model, part string) {
 	for _, model := range []string{eventsCollection, headsCollection} {
 		rest, found := strings.CutPrefix(name, model)

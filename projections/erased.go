@@ -14,8 +14,8 @@ import (
 // the time of its event distinguishes it from a new one.
 
 // erasureClock is how far the clock of a worker may be ahead of that of the process that
-// noted an erasure. Of a new event in this time the worker's document is removed as well;
-// the projection's own document stays.
+// noted an erasure. A worker's document of a new event within this time is removed as well;
+// the projection's own document of the event stays.
 const erasureClock = 10 * time.Second
 
 // Erasure says that a job was erased.
@@ -36,8 +36,8 @@ type Erasures interface {
 // be called before [Store.Run] and [Store.Model].
 func (s *Store) Honour(erasures Erasures) { s.erasures = erasures }
 
-// erased has when each erased job was last erased. What it holds is bounded by the record
-// of erasures: 64 MiB of notes are of at most 300,000 jobs.
+// erased has the time at which each erased job was last erased. Its size is bounded by the
+// record of erasures, whose 64 MiB have room for notes of at most 300,000 jobs.
 type erased struct {
 	source Erasures // nil: no job is ever erased
 	newest uint64   // the number of the last erasure that was read
@@ -48,8 +48,8 @@ func (s *Store) newErased() *erased {
 	return &erased{source: s.erasures, at: make(map[string]time.Time)}
 }
 
-// learn asks for the erasures that were noted since the last call, and returns their jobs.
-func (e *erased) learn(ctx context.Context, timeout time.Duration) (jobs map[string]bool, err error) {
+// update reads the erasures that were noted since the last call, and returns their jobs.
+func (e *erased) update(ctx context.Context, timeout time.Duration) (jobs map[string]bool, err error) {
 	if e.source == nil {
 		return nil, nil
 	}

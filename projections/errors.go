@@ -27,8 +27,8 @@ var (
 	// does not help.
 	ErrNoProjection = errors.New("no such projection")
 
-	// ErrSwapUnfinished is returned when a swap of the projection was interrupted, or
-	// did not come to its end. Another swap ends it.
+	// ErrSwapUnfinished is returned when a swap of the projection was interrupted or failed.
+	// Another swap completes it.
 	ErrSwapUnfinished = errors.New("a swap is not finished")
 
 	// ErrNoShadow is returned by [Model.Exchange] when nothing was rebuilt. A retry
@@ -56,8 +56,8 @@ var serverStateCodes = []int{
 	8000, 14031, // hosted service's limits, out of disk space
 }
 
-// isOutage reports whether err says nothing about the documents it was for:
-// MongoDB did not answer, or is in no state to.
+// isOutage reports whether the cause of err is the state of MongoDB, and not the documents
+// of the command: MongoDB did not answer, or cannot execute commands for the moment.
 func isOutage(err error) bool {
 	if mongo.IsNetworkError(err) || mongo.IsTimeout(err) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, mongo.ErrClientDisconnected) {
@@ -79,8 +79,8 @@ func isOutage(err error) bool {
 	return slices.ContainsFunc(serverStateCodes, server.HasErrorCode)
 }
 
-// codeOf returns MongoDB's code for err, zero when it has none. It stands in
-// logs for the message, which may quote the document.
+// codeOf returns MongoDB's code for err, or zero when it has none. It is logged in place of
+// the message, which may quote the document.
 func codeOf(err error) int {
 	var server mongo.ServerError
 	if errors.As(err, &server) {

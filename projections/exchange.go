@@ -10,8 +10,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 )
 
-// maxStrays bounds how often a collection that came into being between the two
-// renames is put aside, too.
+// maxStrays bounds how often a collection that another writer created between the two
+// renames is put aside as well.
 const maxStrays = 10
 
 // Extent is the part of the log that a projection is compared with: the records
@@ -21,8 +21,8 @@ type Extent struct {
 	First, Last uint64
 }
 
-// holds reports whether the log of the extent has the record a document was made
-// of, or had it appended after the extent.
+// holds reports whether the record of a document is in the extent, or after it in the same
+// epoch of the log.
 func (e Extent) holds(doc bson.Raw) (sequence uint64, held bool) {
 	number, ok := doc.Lookup(fieldSequence).AsInt64OK()
 	if !ok || number < 1 || text(doc, fieldEpoch) != e.Epoch || uint64(number) < e.First {
@@ -31,8 +31,8 @@ func (e Extent) holds(doc bson.Raw) (sequence uint64, held bool) {
 	return uint64(number), true
 }
 
-// kept matches documents that cannot be made again from the log: those of older
-// writers, of earlier epochs, and of records that the log keeps no longer.
+// kept matches documents that cannot be re-created from the log: those of older writers, of
+// earlier epochs, and of records that the log no longer has.
 func (e Extent) kept() bson.D {
 	return bson.D{{Key: fieldID, Value: bson.D{{Key: "$ne", Value: witnessID}}}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: e.Epoch}}}},
@@ -41,18 +41,19 @@ func (e Extent) kept() bson.D {
 	}}}
 }
 
-// keptOrAdopted matches those, and adopted documents: workers wrote them, and may look for
-// them by their _ids. The shadow has the projection's documents of the same records until
-// it is mended.
+// keptOrAdopted matches the documents that kept matches, and adopted ones: workers wrote
+// them, and may read them by their _ids. The shadow also has the projection's documents of
+// the same records, until it is mended.
 func (e Extent) keptOrAdopted() bson.D {
 	return bson.D{{Key: "$or", Value: bson.A{e.kept(), bson.D{{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}}}}}}
 }
 
-// CopyKept copies into the shadow what the projection's collection has and the
-// log has not: documents of older writers, of earlier epochs, and of records that
-// retention has removed, and those of workers that were adopted, for which [Model.Mend]
-// removes what the shadow has of the same records. It returns how many it found. A repeat copies what has
-// come since; what an interrupted swap has put aside is copied too.
+// CopyKept copies into the shadow the documents of the projection's collection that
+// cannot be re-created from the log: those of older writers, of earlier epochs, and of
+// records that retention has removed. It also copies adopted documents; [Model.Mend]
+// then removes the shadow's own documents of their records. It copies from collections
+// that an interrupted swap has put aside, too. It returns how many documents it found. A
+// repeat copies what was added since.
 func (m *Model) CopyKept(ctx context.Context, extent Extent, progress func(copied int)) (int, error) {
 	aside, err := m.aside(ctx)
 	if err != nil {
@@ -81,7 +82,7 @@ func (m *Model) copyKept(ctx context.Context, from string, to *Store, which bson
 	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }() // Else the server's timeout does it.
 	copied := 0
 	flush := func(docs []any) error {
-		// Not ended by ctx: the server may carry out a command whose client has gone.
+		// Do not cancel it: the server may execute a command whose client has gone.
 		_, refused, err := to.insertAll(context.WithoutCancel(ctx), target, docs)
 		if err == nil && len(refused) > 0 {
 			err = fmt.Errorf("copy %d documents of %s: %w", len(refused), from, errRefused)
@@ -119,12 +120,11 @@ const maxCopyBytes = 8 << 20
 // and returns the name of what was put aside. It takes two renames: MongoDB has no
 // command that swaps, and a rename that replaces would drop what older writers have
 // added meanwhile. Between the two the collection is missing, and readers use the log.
-// If another writer re-creates the collection in that moment, it is put aside as well. Nothing may project into the collection meanwhile: the
-// caller has paused the consumer.
+// If another writer re-creates the collection in that moment, it is put aside as well. No
+// projection may write into the collection meanwhile: the caller has paused the consumer.
 //
-// It notes beforehand what it does, and can be repeated after an interruption;
-// [Model.Settle] ends it. It returns [ErrNoShadow] when there is nothing to put in
-// place.
+// Exchange first notes what it is about to do, and can be repeated after an interruption;
+// [Model.Settle] completes the swap. It returns [ErrNoShadow] when there is no shadow.
 func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 	found, err := m.Collections(ctx)
 	if err != nil {
@@ -152,10 +152,10 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 		if failure == nil {
 			return names[0], nil
 		}
-		if isOutage(failure) { // what became of it is not known
+		if isOutage(failure) { // whether it was renamed is not known
 			return "", failure
 		}
-		// The code does not tell: FerretDB reports a failed constraint of its own when the
+		// Do not rely on the code: FerretDB returns that of a failed constraint when the
 		// collection is created at the same moment.
 		if found, err := m.Collections(ctx); err != nil || !found.Present || !found.Shadow {
 			return "", failure
@@ -164,10 +164,10 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 	return "", fmt.Errorf("swap %s: %w: another writer keeps making it: %w", m.Collection(), ErrSwapUnfinished, failure)
 }
 
-// Settle copies what other writers have added to the collections that were put
-// aside until they were, and forgets about the swap. It returns how many such
-// documents it found there; most have been copied before. A repeat is harmless,
-// and without a swap it does nothing.
+// Settle copies from the collections that were put aside the documents that other writers
+// added before the renames, and removes the note of the swap. It returns how many such
+// documents it found; most have been copied before. A repeat is harmless, and
+// without a swap it does nothing.
 func (m *Model) Settle(ctx context.Context, extent Extent) (int, error) {
 	names, err := m.aside(ctx)
 	if err != nil {

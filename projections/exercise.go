@@ -7,11 +7,11 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Exercise does what the projections need of MongoDB: it writes a text, new each
-// time, into the witness of the history, with the write concern of the projections,
-// and reads it back from the primary. Where there is no witness yet nothing is
-// changed, and MongoDB still says whether it would take the write. No document
-// of a job is touched.
+// Exercise tests the operations that the projections need. It writes text, which should be
+// a new one each time, into the witness of the history, with the write concern of the
+// projections, and reads the witness from the primary. Without a witness nothing changes,
+// but MongoDB reports whether it would take the write. Exercise changes no document of a
+// job.
 func (s *Store) Exercise(ctx context.Context, text string) error {
 	id := bson.D{{Key: fieldID, Value: witnessID}}
 	done, err := s.events.UpdateOne(ctx, id, bson.D{{Key: "$set", Value: bson.D{{Key: "canary", Value: text}}}})

@@ -53,8 +53,8 @@ func (e event) head(s shape) bson.D {
 	)
 }
 
-// writeHeads makes the last status of each job its head, unless a later one is. A job
-// whose status panics keeps its earlier head.
+// writeHeads makes the last status of each job in the batch the job's head, unless the head
+// is a later one. A job over whose status the write panics keeps its earlier head.
 func (s *Store) writeHeads(ctx context.Context, records []messaging.Record) error {
 	return s.writeContained(ctx, JobHeads, records, false,
 		func(records []messaging.Record, _ bool) error { return s.putHeads(ctx, records) },
@@ -70,9 +70,9 @@ func (s *Store) putHeads(ctx context.Context, records []messaging.Record) error 
 	for i := range heads {
 		docs[i] = heads[i].head(shapeFull)
 	}
-	// New heads are inserted first, and the others replaced then. In an upsert with a guard
-	// in its filter, a stale head would be a duplicate key, and FerretDB leaves out the rest
-	// of a command after one.
+	// Insert new heads first, and replace the others then. An upsert whose filter has the
+	// guard would fail with a duplicate key for a stale head, and FerretDB omits the rest of
+	// a command after such a failure.
 	there, refused, err := s.insertAll(ctx, s.heads, docs)
 	if err != nil {
 		return err
@@ -111,8 +111,8 @@ func latestHeads(records []messaging.Record) []event {
 	return heads
 }
 
-// replaceHeads replaces the heads at the indexes where they are older, and
-// returns the indexes of those that were refused.
+// replaceHeads replaces the heads at the indexes, except for those that are not older than
+// the new ones, and returns the indexes of those that were refused.
 func (s *Store) replaceHeads(ctx context.Context, heads []event, indexes []int) (refused []int, err error) {
 	for len(indexes) > 0 {
 		chunk := indexes[:min(replacesPerWrite, len(indexes))]
@@ -132,8 +132,8 @@ func (s *Store) replaceHeads(ctx context.Context, heads []event, indexes []int) 
 	return refused, nil
 }
 
-// bulkWrite returns the indexes of the refused models, all of them when the
-// command as a whole was. The error is an outage.
+// bulkWrite returns the indexes of the models that were refused: all of them when any
+// was. An error means an outage.
 func (s *Store) bulkWrite(ctx context.Context, models []mongo.WriteModel) (refused []int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()

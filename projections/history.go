@@ -10,9 +10,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// writeHistory inserts the records into novel_job_events. Those that are there
-// already are left alone: the same position is the same event. repeated says that some
-// may have been written before, and a worker's document adopted in their place.
+// writeHistory inserts the records into novel_job_events. It leaves existing documents as
+// they are: the same position is the same event. repeated says that some records may have
+// been written before, and that a worker's document may have been adopted in their place.
 func (s *Store) writeHistory(ctx context.Context, records []messaging.Record, repeated bool) error {
 	return s.writeContained(ctx, History, records, repeated,
 		func(records []messaging.Record, repeated bool) error { return s.insertHistory(ctx, records, repeated) },
@@ -57,8 +57,8 @@ func (s *Store) insertHistory(ctx context.Context, records []messaging.Record, r
 }
 
 // removeAdopted removes the projection's documents of records for which a worker's
-// document was adopted before. It is asked after the insert: an adoption that comes
-// later removes them itself.
+// document was adopted before. It must be called after the insert: a later adoption removes
+// them itself.
 func (s *Store) removeAdopted(ctx context.Context, records []messaging.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()

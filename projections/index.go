@@ -34,12 +34,12 @@ var indexes = []struct {
 	{"idx_novel_job_events_sequence_id", bson.D{{Key: fieldSequence, Value: 1}, {Key: fieldID, Value: 1}}},
 }
 
-// indexConflictCodes are MongoDB's for an index that is there under another name
-// or with other options: an operator has decided so, and a repeat does not change that.
+// indexConflictCodes are MongoDB's codes for an index that exists under another name or with
+// other options. An operator has decided so, and a retry does not help.
 var indexConflictCodes = []int{85, 86}
 
-// ensureIndexes makes the indexes, repeating what fails until ctx ends. Events
-// are written meanwhile.
+// ensureIndexes creates the indexes, and retries until ctx ends. Events are written
+// meanwhile.
 func (s *Store) ensureIndexes(ctx context.Context) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval = 250 * time.Millisecond
@@ -66,7 +66,7 @@ func (s *Store) ensureIndexes(ctx context.Context) {
 	s.logger.InfoContext(ctx, "MongoDB has the indexes", slog.String("collection", eventsCollection))
 }
 
-// indexAttempts is how often a shadow's index is asked for.
+// indexAttempts is how often the creation of a shadow's index is tried.
 const indexAttempts = 5
 
 // insistOnIndex makes one index, and fails only after several attempts. FerretDB may say
@@ -83,17 +83,17 @@ func (s *Store) insistOnIndex(ctx context.Context, i int) error {
 	return err
 }
 
-// ensureIndex makes one index. They go one by one, because FerretDB's connection
-// breaks when a command names several that are there.
+// ensureIndex creates one index. They are created one by one, because FerretDB closes the
+// connection on a command with several indexes that exist.
 func (s *Store) ensureIndex(ctx context.Context, i int) error {
 	index := mongo.IndexModel{Keys: indexes[i].keys, Options: options.Index().SetName(indexes[i].name)}
-	// No time limit: on a large collection it takes as long as it takes.
+	// Without a time limit: on a large collection it may take hours.
 	_, err := s.events.Indexes().CreateOne(ctx, index)
 	var server mongo.ServerError
 	if errors.As(err, &server) {
 		for _, code := range indexConflictCodes {
 			if server.HasErrorCode(code) {
-				s.logger.WarnContext(ctx, "An index is there in another form and is left as it is",
+				s.logger.WarnContext(ctx, "An index exists in another form and is left as it is",
 					slog.String("index", indexes[i].name), slog.Any("error", err))
 				return nil
 			}

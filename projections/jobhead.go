@@ -18,8 +18,8 @@ type JobHead struct {
 	Status string
 	// Snapshot is a JSON value, or nil when there is none.
 	Snapshot json.RawMessage
-	// EmittedAt is when the status was, as its writer put it; the time of the
-	// read when the worker's aggregate does not say.
+	// EmittedAt is the time of the status according to its writer, or the time of the read
+	// when the worker's aggregate has none.
 	EmittedAt string
 }
 

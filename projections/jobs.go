@@ -21,8 +21,8 @@ const (
 	indexAge = time.Minute
 )
 
-// workersJobs is what is known about the indexes of novel_jobs, which are its workers'
-// to make.
+// workersJobs caches whether novel_jobs has an index on jobId. The workers create its
+// indexes.
 type workersJobs struct {
 	scans chan struct{} // has a place for each search without an index
 
@@ -36,8 +36,8 @@ func newWorkersJobs() *workersJobs { return &workersJobs{scans: make(chan struct
 
 // findJob returns the job's document in novel_jobs, or mongo.ErrNoDocuments.
 //
-// It goes by the workers' index on jobId. Without one, MongoDB reads the collection for
-// each question: that is logged once, and a search that takes longer than a second ends
+// The workers' index on jobId serves it. Without one, MongoDB reads the whole collection for
+// each search. This is logged once, and a search that takes longer than a second ends
 // without a document, so that it delays no reader and does not count as an outage.
 func (s *Store) findJob(ctx context.Context, jobID string) (doc bson.Raw, err error) {
 	find := func(ctx context.Context) (err error) {

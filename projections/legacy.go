@@ -15,18 +15,19 @@ import (
 // at most.
 const MaxLegacy = 10_000
 
-// FindLegacy names the job's newest events of older writers, which have no
-// sequence, oldest first: at most limit of them, and [MaxLegacy] when limit is
-// zero or more than that. They are older than every record with a sequence. The
-// names are for [Store.ReadLegacy]; what the documents hold is not kept.
+// FindLegacy returns the names of the job's newest documents of older writers, which have no
+// sequence, oldest first: at most limit of them, or [MaxLegacy] when limit is zero
+// or more than that. Readers show them before every record with a sequence. The names
+// are for [Store.ReadLegacy], which reads the contents.
 //
-// The order is that of emittedAt, then of _id. Writers differ in whether they
-// store emittedAt as text or as a date; both are taken.
+// They are sorted by emittedAt, then by _id. Some writers store emittedAt as text, others
+// as a date; both are supported.
 //
-// Documents of events that have a record are left out: they are about to be adopted.
+// Documents of events that have a record are left out, because they are about to be
+// adopted.
 //
-// It uses the index on jobId, sequence and epoch, and sorts what is found: old
-// documents only. It fails with [ErrUnavailable].
+// The index on jobId, sequence and epoch serves the search; MongoDB sorts what it finds,
+// which are documents of older writers only. FindLegacy fails with [ErrUnavailable].
 func (s *Store) FindLegacy(ctx context.Context, jobID string, limit int) ([]string, error) {
 	if limit <= 0 || limit > MaxLegacy {
 		limit = MaxLegacy
@@ -62,14 +63,14 @@ func (s *Store) nameLegacy(ctx context.Context, unsequenced bson.D, limit int) (
 	return names, nil
 }
 
-// unsequenced matches documents without a sequence: null matches a field that is
-// absent, too.
+// unsequenced matches documents without a sequence. A condition of null also matches
+// documents that do not have the field.
 func unsequenced(jobID string) bson.D {
 	return bson.D{{Key: fieldJobID, Value: jobID}, {Key: fieldSequence, Value: nil}}
 }
 
-// legacyDocument is a document of an older writer: when its event was emitted, and
-// its name, which is the type of its _id and the bytes of that.
+// legacyDocument has the time at which the event of an older writer's document was emitted,
+// and the document's name: the type and the bytes of its _id.
 type legacyDocument struct{ emittedAt, name string }
 
 // findLegacy returns the newest limit documents that match, newest first.
@@ -95,14 +96,14 @@ func (s *Store) findLegacy(ctx context.Context, filter bson.D, limit int) (found
 	return found, err
 }
 
-// legacyBatch is how many documents of older writers are asked for by name at once.
+// legacyBatch bounds the documents of older writers that one command reads by name.
 const legacyBatch = 250
 
-// ReadLegacy returns the events of the first of the documents that
-// [Store.FindLegacy] has named, in the order of the names, and how many names that
-// took: one at least, unless there are none. It ends early once the bodies come to
-// 1 MiB. Documents that are no events, are gone, or have been given a sequence since,
-// are left out. It fails with [ErrUnavailable].
+// ReadLegacy returns events of the documents that [Store.FindLegacy] has named, in the
+// order of the names, and how many of the names it has read: at least one, unless names is
+// empty. It ends early once the bodies have 1 MiB. It leaves out documents that are not
+// events, that were removed, or that have been given a sequence since. It fails with
+// [ErrUnavailable].
 func (s *Store) ReadLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int, err error) {
 	for batch, size := firstBatch, 0; taken < len(names) && size < pageBytes; {
 		asked := names[taken:min(taken+batch, len(names))]
@@ -128,7 +129,7 @@ func (s *Store) ReadLegacy(ctx context.Context, jobID string, names []string) (r
 }
 
 // readNamed returns the events of documents in the order of their names. complete is
-// false when it ended with the event whose body brought them all to maxBytes.
+// false when it ended early, with the event at which the bodies reached maxBytes.
 func (s *Store) readNamed(
 	ctx context.Context, jobID string, names []string, maxBytes int,
 ) (records []messaging.Record, complete bool, err error) {

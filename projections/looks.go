@@ -6,8 +6,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// The pace at which the record of one document is looked for. It slows down with the time
-// since the first look, because most documents that have no record by then never get one.
+// The pace at which the record of one document is searched for. It slows down with the time
+// since the first search, because most documents that have no record by then never get one.
 const (
 	lookInterval = time.Second     // between the first looks
 	lateInterval = 5 * time.Minute // between the last ones
@@ -18,7 +18,7 @@ const (
 	widelyAfter = time.Second
 )
 
-// look is what is remembered of a document whose record was not found.
+// look is the state of the search for the record of one document.
 type look struct {
 	job                 string
 	first, last, widely time.Time // the first look, the last one, and the last one among all records of the job
@@ -36,7 +36,8 @@ type looks struct {
 
 func newLooks() looks { return looks{of: make(map[string]look), widelyAfter: widelyAfter} }
 
-// due returns which of the documents are due, and first those that were never looked for.
+// due returns the documents whose records are to be searched for now. Those that are new
+// come first.
 func (l *looks) due(ids []bson.RawValue, now time.Time) []bson.RawValue {
 	var first, again []bson.RawValue
 	for _, id := range ids {
@@ -51,7 +52,7 @@ func (l *looks) due(ids []bson.RawValue, now time.Time) []bson.RawValue {
 	return append(first, again...)
 }
 
-// isDue reports whether the record of a document is to be looked for now.
+// isDue reports whether the record of a document is to be searched for now.
 func (l *looks) isDue(id string, now time.Time) bool {
 	look := l.of[id]
 	switch {
@@ -63,7 +64,7 @@ func (l *looks) isDue(id string, now time.Time) bool {
 	return now.Sub(look.last) >= min(max(now.Sub(look.first)/lookShare, lookInterval), lateInterval)
 }
 
-// note notes that the record of a document of the job is being looked for.
+// note notes that the record of a document of the job is being searched for.
 func (l *looks) note(id, job string, now time.Time) {
 	look := l.of[id]
 	if look.first.IsZero() {
@@ -73,9 +74,10 @@ func (l *looks) note(id, job string, now time.Time) {
 	l.of[id] = look
 }
 
-// noteWidely reports whether the record of a document is to be looked for among all
-// records of the job, and notes that it is: at first after widelyAfter, then each time that
-// the time since the first look has doubled, and soon after the job has new records.
+// noteWidely reports whether the record of a document is to be searched for among all
+// records of the job, and notes it if so. That is the case first after widelyAfter, then
+// each time that the time since the first search has doubled, and soon after the job has new
+// records.
 func (l *looks) noteWidely(id string, now time.Time) bool {
 	look := l.of[id]
 	pause := min(max(look.widely.Sub(look.first), l.widelyAfter), lateInterval)
@@ -97,7 +99,7 @@ func (l *looks) refuse(id string, now time.Time) {
 	l.of[id] = look
 }
 
-// keep forgets all documents but those.
+// keep removes all other documents.
 func (l *looks) keep(ids []bson.RawValue) {
 	kept := make(map[string]look, min(len(ids), len(l.of)))
 	for _, id := range ids {

@@ -16,12 +16,12 @@ import (
 // fieldLog holds, in the witness, the high-water mark of the log.
 const fieldLog = "log"
 
-// beyondEnd is how many sequences beyond the end of the log are looked for. Those that
-// are missing, because their records were erased, must be fewer in a row.
+// beyondEnd is for how many sequences beyond the end of the log a document is searched. A
+// run of sequences without one, whose records were erased, must be shorter than that.
 const beyondEnd = 256
 
-// HighWater returns the noted end of the log, and when the log stored the record there.
-// found is false when nothing is noted.
+// HighWater returns the noted end of the log, and when the log stored its last record. found
+// is false when there is no note.
 func (s *Store) HighWater(ctx context.Context) (mark messaging.Position, at time.Time, found bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
@@ -68,8 +68,8 @@ func (s *Store) Beyond(ctx context.Context, end messaging.Position) (uint64, err
 	return newest, cursor.Err()
 }
 
-// NoteHighWater notes the end of the log in the witness. Without a witness nothing of the
-// log was projected, and nothing is noted.
+// NoteHighWater notes the end of the log in the witness. Without a witness, nothing of the
+// log has been projected, and NoteHighWater does nothing.
 func (s *Store) NoteHighWater(ctx context.Context, mark messaging.Position, at time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()

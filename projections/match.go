@@ -32,11 +32,11 @@ type matching struct {
 	skipped int
 }
 
-// surplus are documents that are one too many for their record: an adoption was
-// interrupted or raced with another, or the record was written again after it.
+// surplus are documents in excess of one for their record: an adoption was interrupted, or
+// raced with another one, or the record was written again after it.
 type surplus struct {
-	remove  bson.A // _ids of the projection's own, beside an adopted one
-	release []twin // adopted ones, beside another
+	remove  bson.A // _ids of the projection's own documents of records with an adopted one
+	release []twin // adopted documents of records with another adopted one
 }
 
 func newMatching(workers []twin) *matching {
@@ -72,7 +72,7 @@ func (m *matching) add(doc bson.Raw) {
 	m.group = append(m.group, t)
 }
 
-// endGroup decides what becomes of the documents of one record.
+// endGroup decides which documents of one record are surplus, and which may be paired.
 func (m *matching) endGroup() {
 	group := m.group
 	m.group = m.group[:0]
@@ -120,8 +120,8 @@ func (s *Store) among(ctx context.Context, m *matching, filter bson.D) error {
 }
 
 // eachEvent calls f with the documents of the history that the filter matches, until f
-// reports false. The documents are f's only while it runs. With fields, they have those
-// and their _ids alone.
+// returns false. f must not keep a document. With fields, documents have only those and
+// their _ids.
 func (s *Store) eachEvent(ctx context.Context, filter, sort bson.D, f func(bson.Raw) bool, fields ...string) error {
 	opts := options.Find().SetBatchSize(matchBatch)
 	if len(sort) > 0 {

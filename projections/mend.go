@@ -8,15 +8,15 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Mended counts documents that [Model.Mend] has made fewer, or would.
+// Mended counts the documents that [Model.Mend] has removed, or would remove.
 type Mended struct {
-	// Doubled are events that stood twice, once as a worker had written them.
+	// Doubled are documents in excess of one for each event.
 	Doubled int
 	// Erased are workers' documents of events that were erased.
 	Erased int
 }
 
-// Total is how many documents are fewer.
+// Total is the number of all of them.
 func (m Mended) Total() int { return m.Doubled + m.Erased }
 
 // Mending says what [Model.Mend] mends.
@@ -26,14 +26,14 @@ type Mending struct {
 	Dry    bool   // count, and change nothing
 }
 
-// Mend makes every event stand once in the history, or in its shadow: it adopts the
-// documents of workers that have a record, removes what is one too many of a record, and
-// what earlier epochs have of its event. It also removes the documents that workers have
+// Mend leaves one document of each event in the history, or in its shadow: it adopts the
+// documents of workers whose events have a record, and removes other documents of the
+// record, those of earlier epochs included. It also removes the documents that workers have
 // written of erased events.
 //
-// It reads the collection once, job by job, and holds what is without a sequence of one
-// job, see maxTwins. What has more is mended by a repeat. A repeat is harmless, and so is
-// a gateway that does the same meanwhile.
+// It reads the collection once, job by job, and keeps one job's documents without a sequence
+// in memory, at most maxTwins; a repeat mends what exceeds that. A repeat is harmless, and so
+// is a gateway that does the same meanwhile.
 func (m *Model) Mend(ctx context.Context, what Mending) (Mended, error) {
 	if m.name != History {
 		return Mended{}, nil
@@ -65,7 +65,7 @@ type mending struct {
 
 func (m *mending) run(ctx context.Context) error {
 	m.erased = m.store.newErased()
-	if _, err := m.erased.learn(ctx, m.store.cfg.ReadTimeout); err != nil {
+	if _, err := m.erased.update(ctx, m.store.cfg.ReadTimeout); err != nil {
 		return err
 	}
 	m.begin("")
@@ -133,13 +133,13 @@ func (m *mending) finish(ctx context.Context) error {
 	n, err = m.store.adopt(ctx, pairs, nil)
 	m.mended.Doubled += n
 	if refused := (refusedError{}); errors.As(err, &refused) {
-		m.store.noteRefused(ctx, refused) // They stay twice, and hold up no other job.
+		m.store.noteRefused(ctx, refused) // These events stand twice; other jobs are mended.
 		return nil
 	}
 	return err
 }
 
-// supersede removes what earlier epochs have of the records that were collected.
+// supersede removes the documents of earlier epochs of the records that were collected.
 func (m *mending) supersede(ctx context.Context) error {
 	records := m.epochs.records
 	m.epochs.records, m.epochs.size = nil, 0

@@ -79,8 +79,7 @@ func (m *Model) collection(s *Store) *mongo.Collection {
 
 // Collections is what MongoDB has of one projection.
 type Collections struct {
-	// Present says that the projection's collection is there, and Shadow that a shadow
-	// is.
+	// Present says that the projection's collection exists, and Shadow that a shadow does.
 	Present, Shadow bool
 	// Old are the collections that swaps have put aside, oldest first.
 	Old []string
@@ -88,7 +87,8 @@ type Collections struct {
 	Unfinished bool
 }
 
-// Collections asks MongoDB. It fails with [ErrUnavailable].
+// Collections reads from MongoDB which collections the projection has. It fails with
+// [ErrUnavailable].
 func (m *Model) Collections(ctx context.Context) (Collections, error) {
 	var found Collections
 	ctx, cancel := context.WithTimeout(ctx, m.live.cfg.WriteTimeout)
@@ -119,8 +119,8 @@ func (m *Model) Collections(ctx context.Context) (Collections, error) {
 	return found, nil
 }
 
-// Count returns how many documents the collection and the shadow have, an estimate.
-// Some servers count one by one: nothing bounds it but ctx.
+// Count returns an estimate of how many documents the collection and the shadow have. Some
+// servers count them one by one, so that only ctx bounds its time.
 func (m *Model) Count(ctx context.Context) (live, shadow int64, err error) {
 	if live, err = m.collection(m.live).EstimatedDocumentCount(ctx); err == nil {
 		shadow, err = m.collection(m.shadow).EstimatedDocumentCount(ctx)
@@ -131,7 +131,7 @@ func (m *Model) Count(ctx context.Context) (live, shadow int64, err error) {
 	return live, shadow, nil
 }
 
-// Prepare makes the shadow, with the indexes of the collection, if it is not
+// Prepare creates the shadow, with the indexes of the collection, if it is not
 // there.
 func (m *Model) Prepare(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, m.live.cfg.WriteTimeout)

@@ -7,8 +7,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// progress is how far a job is, from the aggregate that its worker keeps. Its fields
-// and their order are those of the snapshots that clients know.
+// progress says how far a job is, according to the aggregate that its worker keeps. Its
+// fields and their order are part of the contract with clients.
 type progress struct {
 	OutlineComplete   bool `json:"outlineComplete"`
 	ChaptersCompleted int  `json:"chaptersCompleted"`
@@ -41,7 +41,7 @@ func progressOf(doc bson.Raw) (progress, bool) {
 	return p, p.TotalChapters > 0
 }
 
-// elements returns those of an array, none when the field is another thing.
+// elements returns the elements of an array, and none when the field is not an array.
 func elements(doc bson.Raw, name string) []bson.RawValue {
 	array, ok := doc.Lookup(name).ArrayOK()
 	if !ok {
@@ -51,8 +51,8 @@ func elements(doc bson.Raw, name string) []bson.RawValue {
 	return values
 }
 
-// aggregateSnapshot returns {summary?, progress?} of a document of novel_jobs, nil when
-// it has neither.
+// aggregateSnapshot returns the snapshot {summary?, progress?} of a document of novel_jobs,
+// or nil when it would be empty.
 func aggregateSnapshot(doc bson.Raw) (json.RawMessage, error) {
 	var snapshot struct {
 		Summary  json.RawMessage `json:"summary,omitempty"`

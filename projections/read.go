@@ -15,19 +15,19 @@ import (
 )
 
 // The reads below return records of one epoch, oldest first, at most limit of
-// them, none when limit is not positive. A page ends early, with one record at
-// least, once its bodies come to 1 MiB. Fewer than limit, and less than that, mean
-// that MongoDB has no more in that direction.
+// them, and none when limit is not positive. A page ends early once its bodies have 1 MiB,
+// but has at least one record. A page with fewer records than limit and less than 1 MiB
+// means that MongoDB has no more in that direction.
 //
-// Batches are written in no order and by several processes, so a record may be
-// there before an earlier one: a page is whole up to the sequence that the
-// history consumer has acknowledged, and not to be trusted past it.
+// Several processes write batches, in no order, so that a record may be there before an
+// earlier one. Hence a page is complete only up to the sequence that the history
+// consumer has acknowledged, and callers must not rely on it beyond that.
 //
-// They fail with [ErrUnavailable] or [ErrIncomplete], and the log answers.
+// The reads fail with [ErrUnavailable] or [ErrIncomplete]; callers then read the log.
 // All of them use the index on jobId, sequence and epoch.
 
-// pageBytes bounds the bodies of one page. The record that reaches it is the
-// page's last in the direction of the read.
+// pageBytes bounds the bodies of one page. The record with which they reach the bound is
+// the last one of the page, in the direction of the read.
 const pageBytes = 1 << 20
 
 // ReadAfter returns the job's records after the position.
@@ -48,8 +48,8 @@ func (s *Store) ReadBefore(
 	return records, err
 }
 
-// Locate returns where the job's newest limit records before the position lie.
-// No body is read.
+// Locate returns the span of the job's newest limit records before the position, without
+// reading a body.
 func (s *Store) Locate(
 	ctx context.Context, jobID string, before messaging.Position, limit int,
 ) (span messaging.Span, err error) {
@@ -123,21 +123,21 @@ func (s *Store) readEvents(ctx context.Context, filter, sort bson.D, limit int) 
 	return records, nil
 }
 
-// firstBatch is how many documents MongoDB is asked for before the size of one is
-// known: a batch is held whole, and its documents may be of any size.
+// firstBatch is how many documents are requested from MongoDB before the size of one is
+// known: a whole batch is in memory, and its documents may be of any size.
 const firstBatch = 4
 
 // findEvents returns the records of novel_job_events that the filter matches, in the
-// order of sort. Documents that are no events are counted and left out. It ends early
-// with the record whose body brings them all to pageBytes.
+// order of sort. Documents that are not events are counted and left out. It ends early,
+// with the record at which the bodies reach pageBytes.
 func (s *Store) findEvents(ctx context.Context, filter, sort bson.D, limit int) (records []messaging.Record, err error) {
 	// Each record may have two documents: see repeats.
 	cursor, err := s.events.Find(ctx, filter, options.Find().SetSort(sort).SetLimit(2*int64(limit)).SetBatchSize(firstBatch))
 	if err != nil {
 		return nil, err
 	}
-	// The driver closes an exhausted cursor itself; this is for the others, and a
-	// failure to leaves it to the server's timeout.
+	// The driver closes an exhausted cursor itself; this is for the others. If it fails, the
+	// server closes the cursor after its timeout.
 	defer func() { _ = cursor.Close(ctx) }()
 	for found, read, size := 0, 0, 0; len(records) < limit && size < pageBytes && cursor.Next(ctx); {
 		found, read = found+1, read+len(cursor.Current)
@@ -151,15 +151,15 @@ func (s *Store) findEvents(ctx context.Context, filter, sort bson.D, limit int) 
 		default:
 			s.metrics.malformed.Inc()
 		}
-		// The next batch brings what is left of the page, going by what was read.
+		// The next batch has what is left of the page, at the average size so far.
 		left := max(pageBytes-size, 1) / (read/found + 1)
 		cursor.SetBatchSize(int32(min(left+1, limit-len(records)+1, maxPage)))
 	}
 	return records, cursor.Err()
 }
 
-// repeats reports whether a record is the last of records again: while a worker's document
-// is being adopted, the record has two for a moment.
+// repeats reports whether a record equals the last of records: while a worker's document is
+// being adopted, the record has two documents for a moment.
 func repeats(records []messaging.Record, record messaging.Record) bool {
 	return record.Sequence > 0 && len(records) > 0 && records[len(records)-1].Position == record.Position
 }
@@ -167,7 +167,7 @@ func repeats(records []messaging.Record, record messaging.Record) bool {
 // maxPage bounds the documents that MongoDB is asked for in one reply.
 const maxPage = 10_000
 
-// read bounds a read in time and names its failures.
+// read runs a read within the time limit, and classifies its error.
 func (s *Store) read(ctx context.Context, collection string, read func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()

@@ -12,12 +12,12 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Which documents of workers a pass looks at. The index on sequence and _id holds the
-// documents without a sequence in the order in which their _ids were made. A document that
+// Which documents of workers a pass examines. The index on sequence and _id holds the
+// documents without a sequence in the order in which their _ids were created. A document that
 // is adopted leaves that part of the index, so that those of the last hours are few.
 //
-// recentWindow is how far back from the last successful pass further ones are looked at:
-// what workers have written while MongoDB or all gateways were away.
+// recentWindow is how long before the last complete pass the search begins where a page does
+// not reach back as far, as for what workers wrote while MongoDB or all gateways were away.
 const recentWindow = 2 * time.Minute
 
 // recent returns the _ids of the newest documents without a sequence, newest first, and
@@ -95,7 +95,7 @@ func (a *adopter) named(ctx context.Context, ids []bson.RawValue) ([]twin, error
 	})
 }
 
-// worker returns a document as the matching compares it, with its _id alone when it is no
+// worker returns a document as the matching compares it, with only its _id when it is not an
 // event.
 func (a *adopter) worker(doc bson.Raw) twin {
 	t, ok := twinOf(doc)
@@ -133,7 +133,7 @@ func free(pairs, others []pair) []pair {
 	return slices.DeleteFunc(pairs, func(p pair) bool { return taken[string(p.record.id)] })
 }
 
-// unadopted matches what filter matches, but for adopted documents.
+// unadopted matches what filter matches, except adopted documents.
 func unadopted(filter bson.D) bson.D {
 	return append(filter[:len(filter):len(filter)], bson.E{Key: fieldLogStoredAt, Value: nil})
 }

@@ -64,8 +64,8 @@ func readDocument(doc bson.Raw) (record messaging.Record, err error) {
 	return record, err
 }
 
-// hasBody reports whether the document has what the built-in kinds need. Which
-// fields other kinds have is not known here.
+// hasBody reports whether the document has the fields that its kind requires, if it is a
+// built-in one. This package has no list of the fields of other kinds.
 func hasBody(kind messaging.Kind, doc bson.Raw) bool {
 	switch kind {
 	case messaging.KindGeneration, messaging.KindDomain:
@@ -100,13 +100,13 @@ func appendEnvelope(dst []byte, record messaging.Record, doc bson.Raw) ([]byte, 
 	return append(dst, '}'), nil
 }
 
-// text returns a field that is a string, and otherwise nothing.
+// text returns a field that is a string, and "" for any other.
 func text(doc bson.Raw, name string) string {
 	value, _ := doc.Lookup(name).StringValueOK()
 	return value
 }
 
-// timeText returns a time that is a string, or a date, as text.
+// timeText returns a time, which may be stored as a date or as a string, as text.
 func timeText(value bson.RawValue) string {
 	if at, ok := value.TimeOK(); ok {
 		return messaging.FormatTime(at)

@@ -38,8 +38,8 @@ type Log interface {
 	// later. It returns when ctx ends.
 	Consume(ctx context.Context, consumer string, maxBatch int,
 		apply func(ctx context.Context, records []messaging.Record) error) error
-	// ConsumerFresh reports whether a consumer that there is has had nothing
-	// acknowledged yet.
+	// ConsumerFresh reports whether nothing has been acknowledged yet on an existing
+	// consumer.
 	ConsumerFresh(ctx context.Context, consumer string) (bool, error)
 }
 
@@ -99,8 +99,8 @@ func sure() *options.CollectionOptionsBuilder {
 }
 
 // Run makes the indexes and applies the log to both projections until ctx ends;
-// then it returns nil. It returns an error when the log cannot be consumed. Once
-// at a time; several processes may run the same projections.
+// then it returns nil. It returns an error when the log cannot be consumed. It must not be
+// called again while it runs; several processes may run the same projections.
 func (s *Store) Run(ctx context.Context, log Log) error {
 	// All of them are stopped by ctx, or by the first that fails.
 	group, groupCtx := errgroup.WithContext(ctx)

@@ -10,13 +10,13 @@ import (
 )
 
 // A new epoch of the log begins with the records that are left of the one before, under
-// the same sequences. They are projected again, so that their documents of the earlier
-// epoch are one too many.
+// the same sequences. They are projected again, so that each then has a second document, of
+// the earlier epoch.
 
-// supersede removes the documents that other epochs have of the events of records, which
-// were projected, and returns how many documents are fewer for it. Those that workers wrote
-// are adopted for the records instead. Documents of events that the log has lost stay:
-// nothing else has them.
+// supersede removes the documents of other epochs that are of the same events as records,
+// which have been projected. It returns how many documents it has removed. A document that
+// a worker wrote is adopted for the record, and the projection's own is removed. Documents of
+// events that the log has lost stay: they may be the only copy.
 func (s *Store) supersede(ctx context.Context, records []messaging.Record) (removed int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
@@ -78,7 +78,8 @@ func (s *Store) supersede(ctx context.Context, records []messaging.Record) (remo
 	return len(gone), s.removeEvents(ctx, gone)
 }
 
-// readoption makes a document that was adopted in another epoch that of a record.
+// readoption returns the update that adopts a document for a record, which was adopted in
+// another epoch before.
 func readoption(doc bson.Raw, record messaging.Record) (update, error) {
 	ours, err := bson.Marshal(newEvent(record).document(shapeFull))
 	if err != nil {
@@ -106,8 +107,8 @@ func isOf(doc bson.Raw, record messaging.Record) bool {
 	return ok && also && a.key == b.key
 }
 
-// epochs collects the records of one epoch of whose events other epochs have documents,
-// from documents in the order byJob.
+// epochs collects the records of the current epoch whose events have documents of other
+// epochs, too. Documents are added in the order byJob.
 type epochs struct {
 	current string
 	docs    []bson.Raw // of one sequence of a job
@@ -115,7 +116,7 @@ type epochs struct {
 	size    int // of the bodies of records
 }
 
-// full reports whether records has as many as are superseded at once.
+// full reports whether records has as many as one call of supersede takes.
 func (e *epochs) full() bool { return len(e.records) >= matchBatch || e.size >= maxAdoptBytes }
 
 // add adds the next document that has a sequence.

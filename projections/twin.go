@@ -36,8 +36,8 @@ type twin struct {
 	emitted            time.Time // zero when the document has none
 	stored             time.Time // by the log, or when the worker made its document
 	status             bool
-	adopted            bool     // it is a worker's that was adopted
-	erased             bool     // it is a worker's of an event that was erased
+	adopted            bool     // a worker wrote it, and it was adopted
+	erased             bool     // a worker wrote it, and the event was erased
 	size               int      // of the document, in bytes
 	doc                bson.Raw // nil where the matching alone is wanted
 }
@@ -54,15 +54,15 @@ func newTwin(record messaging.Record) (twin, bool) {
 	if err != nil {
 		return twin{}, false
 	}
-	emitted, _ := time.Parse(time.RFC3339, record.EmittedAt) // The zero time is near nothing.
+	emitted, _ := time.Parse(time.RFC3339, record.EmittedAt) // The time stays zero, and is near no other.
 	return twin{
 		Position: record.Position, key: twinKey{record.JobID, content},
 		emitted: emitted, stored: record.StoredAt, status: record.Kind == messaging.KindJobStatus,
 	}, true
 }
 
-// twinOf returns a document as the matching compares it; false for one that is no
-// event, or does not hold it.
+// twinOf returns a document as the matching compares it, and false when it is not an event,
+// or does not have the event's content.
 func twinOf(doc bson.Raw) (twin, bool) {
 	record, err := decodeRecord(doc)
 	if err != nil {

@@ -38,7 +38,7 @@ const fieldThrough = "through"
 // the witness had notes of that.
 const throughEarlier = "earlier"
 
-// sighting is what a look for the witness has found.
+// sighting is the state of the witness at one moment.
 type sighting struct {
 	there   bool
 	mark    string
@@ -94,14 +94,14 @@ func (s *Store) writeWitnessed(log Log) func(context.Context, []messaging.Record
 	}
 }
 
-// reconcile removes documents that a batch has made one too many of. noted is the witness
-// as it was before the batch.
+// reconcile removes what the batch has written in excess of one document for each event.
+// noted is the witness as it was before the batch.
 func (s *Store) reconcile(ctx context.Context, records []messaging.Record, noted sighting, repeated bool) error {
 	first, epoch := records[0].Sequence, records[0].Epoch
 	for _, record := range records {
 		first = min(first, record.Sequence)
 	}
-	// A consumer that was lost and created again gets all records as if for the first time.
+	// A consumer that was lost and re-created receives all records as if for the first time.
 	if !repeated && stored(first) <= max(noted.through[epoch], noted.through[throughEarlier]) {
 		if err := s.removeAdopted(ctx, records); err != nil {
 			return err
@@ -170,7 +170,7 @@ func (s *Store) firstWitness(ctx context.Context, log Log, records []messaging.R
 	return s.insertWitness(ctx, bson.E{Key: fieldThrough, Value: bson.D{{Key: records[0].Epoch, Value: lastOf(records)}}})
 }
 
-// witness looks for the witness.
+// witness reads the witness.
 func (s *Store) witness(ctx context.Context) (sighting, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()

@@ -20,10 +20,10 @@ var errRefused = errors.New("refused in every form")
 // duplicateKey is MongoDB's error code of an _id that is there already.
 const duplicateKey = 11000
 
-// insertAll inserts the documents in no order and returns the indexes of those
-// whose _id was there, and of those that were refused. The error is an outage:
-// any of the documents may be missing. What fails as a whole and is no outage
-// counts as refused, each of them.
+// insertAll inserts the documents in no order, and returns the indexes of those whose
+// _id existed and of those that MongoDB refused. An error means an outage, after which any
+// of the documents may be missing. When the whole command fails for another reason, all
+// documents count as refused.
 func (s *Store) insertAll(ctx context.Context, c *mongo.Collection, docs []any) (there, refused []int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
@@ -97,8 +97,8 @@ func (s *Store) writeReduced(
 	return fmt.Errorf("write sequence %d of %q: %w (code %d)", record.Sequence, projection, errRefused, code)
 }
 
-// reportReduced counts and logs a document without all of its event; code is
-// MongoDB's reason, zero when it was not asked.
+// reportReduced counts and logs a document without all of its event. code is MongoDB's
+// error code, or zero when MongoDB has not refused the document.
 func (s *Store) reportReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
 	s.metrics.reduced.WithLabelValues(projection, kept).Inc()
 	if kept == keptNothing {

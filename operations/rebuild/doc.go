@@ -1,9 +1,10 @@
-// Package rebuild makes the read models in MongoDB anew from the log, beside live
-// traffic, and checks them against it.
+// Package rebuild re-creates the read models in MongoDB from the log, beside live
+// traffic, and compares them with it.
 //
 // Data comes from the log ([Log]), through a durable consumer of its own for each
 // projection, and goes into a shadow of the projection's collection
-// (projections.Model). A rebuild that is interrupted goes on where its consumer is.
+// (projections.Model). A rebuild that was interrupted continues at the position of its
+// consumer.
 //
 // # The seam
 //
@@ -14,20 +15,20 @@
 //
 //  1. the shadow is filled up to the head of the log and compared with it,
 //  2. the live consumer is paused, for a minute at most, and what it has in flight
-//     is acknowledged: its floor stands still, as it does anyhow where the
+//     is acknowledged, so that its floor does not move; nor does it move where the
 //     collection was dropped (projections.ErrLost),
 //  3. the shadow reaches that floor, and its own consumer ends,
-//  4. the pause is made to last, and the collections are renamed,
-//  5. the live consumer goes on, into the new collection,
-//  6. what other writers have added to the old one meanwhile is copied.
+//  4. the pause is extended without an end, and the collections are renamed,
+//  5. the live consumer is resumed, and writes into the new collection,
+//  6. what other writers have added to the old collection meanwhile is copied.
 //
 // A process that dies before 4 leaves a pause that ends by itself. One that dies
-// within 4 leaves the consumer paused and, for readers, a collection that is empty,
-// at which they read the log; the next swap goes on from there.
+// within 4 leaves the consumer paused and the collection missing, so that readers use the
+// log; the next swap completes it.
 //
 // # Goroutines
 //
 // [Rebuild.Fill] and [Rebuild.Swap] run the shadow's consumer in one goroutine,
-// [Rebuild.Verify] sums up the collection in one while it folds the log; they have
-// ended when the methods return. Nothing else is started.
+// [Rebuild.Verify] reads the collection in one while it folds the log; they have
+// ended when the methods return. The package starts no other goroutine.
 package rebuild

@@ -17,13 +17,13 @@ var (
 	// rebuild. A repeat starts over.
 	errEpochChanged = errors.New("the log has begun a new epoch")
 
-	// ErrBusy is returned by [Rebuild.Swap] when the live consumer did not come to
-	// rest, or the shadow not up with it, in time. Nothing was changed; a later
-	// repeat helps.
+	// ErrBusy is returned by [Rebuild.Swap] when the live consumer still had batches in
+	// flight, or the shadow had not caught up with it, after the time limit. Nothing was
+	// changed; a later retry helps.
 	ErrBusy = errors.New("the live consumer did not come to rest in time")
 
-	// ErrNotEqual is returned by [Rebuild.Swap] when the shadow is not what the log
-	// makes of it. Nothing was changed; a rebuild from the start helps.
+	// ErrNotEqual is returned by [Rebuild.Swap] when the shadow differs from the fold of
+	// the log. Nothing was changed; a rebuild from the start helps.
 	ErrNotEqual = errors.New("the shadow differs from the log")
 )
 
@@ -33,7 +33,7 @@ const maxBatch = 500
 // endGrace is how long an interruption waits for the batch that is being written.
 const endGrace = 15 * time.Second
 
-// Log is the log, as a rebuild needs it; eventstore.Log is one.
+// Log is what a rebuild needs of the log; eventstore.Log implements it.
 type Log interface {
 	State(ctx context.Context) (eventstore.State, error)
 	Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error
@@ -60,8 +60,8 @@ type Rebuild struct {
 	report func(Progress)
 }
 
-// New returns a rebuild of the model. report is told how it goes, often and from
-// the calling goroutine; nil tells nobody.
+// New returns a rebuild of the model. report, which may be nil, is called with the progress,
+// often and from the calling goroutine.
 func New(log Log, model *projections.Model, report func(Progress)) *Rebuild {
 	if report == nil {
 		report = func(Progress) {}
@@ -69,9 +69,9 @@ func New(log Log, model *projections.Model, report func(Progress)) *Rebuild {
 	return &Rebuild{log: log, model: model, report: report}
 }
 
-// Fill makes the shadow, or goes on with the one that is there, until it has what
-// the log held when it was asked. restart begins with an empty one. When ctx ends, the
-// batch that is being written is finished first, for at most 15 s.
+// Fill creates the shadow, or continues with an existing one, until it has what the log held
+// at the call. restart begins with an empty shadow. When ctx ends, the batch that is being
+// written is finished first, for at most 15 s.
 func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 	state, err := r.log.State(ctx)
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *Rebuild) Fill(ctx context.Context, restart bool) error {
 // level brings the shadow up to the head of the log.
 func (r *Rebuild) level(ctx context.Context, step, epoch string) error {
 	return r.follow(ctx, func(ctx context.Context) error {
-		// The second time for what came while the first ran.
+		// The second round is for what was stored during the first.
 		for range 2 {
 			head, err := r.log.State(ctx)
 			if err != nil {
@@ -110,8 +110,8 @@ func (r *Rebuild) level(ctx context.Context, step, epoch string) error {
 	})
 }
 
-// begin makes the shadow. One without its consumer, or the other way round, is of
-// no use: what the one has the other does not know.
+// begin creates the shadow. It replaces a shadow without a consumer, and a consumer without
+// a shadow, because neither says what a shadow has.
 func (r *Rebuild) begin(ctx context.Context, restart bool) error {
 	found, err := r.model.Collections(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (r *Rebuild) begin(ctx context.Context, restart bool) error {
 
 // Discard removes the shadow and its consumer.
 func (r *Rebuild) Discard(ctx context.Context) error {
-	// In this order: a shadow without a consumer is noticed, see begin.
+	// In this order, because begin detects a shadow without a consumer.
 	if err := r.log.ForgetConsumer(ctx, r.model.RebuildConsumer()); err != nil {
 		return err
 	}
@@ -155,8 +155,8 @@ func (r *Rebuild) follow(ctx context.Context, while func(context.Context) error)
 	go func() { // Stopped by cancel.
 		defer close(ended)
 		err := r.log.Consume(ctx, r.model.RebuildConsumer(), maxBatch, func(ctx context.Context, records []messaging.Record) error {
-			// An interruption falls between two batches: one that is cut off at this end is
-			// still written at the other, which does not go with dropping the shadow.
+			// An interruption waits for the end of a batch: MongoDB may still execute a
+			// command that was cancelled here, and so re-create a shadow that was dropped.
 			work, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 			defer giveUp()
 			defer context.AfterFunc(ctx, func() { time.AfterFunc(endGrace, giveUp) })()
@@ -175,7 +175,7 @@ func (r *Rebuild) follow(ctx context.Context, while func(context.Context) error)
 	return err
 }
 
-// pollInterval is how often it is asked how far a consumer is: nothing tells.
+// pollInterval is how often the state of a consumer is read. There is no notification of it.
 const pollInterval = 50 * time.Millisecond
 
 // reach waits until the shadow has everything up to the sequence.
@@ -183,8 +183,8 @@ func (r *Rebuild) reach(ctx context.Context, step, epoch string, target uint64) 
 	for {
 		state, err := r.log.ConsumerState(ctx, r.model.RebuildConsumer())
 		switch {
-		case errors.Is(err, eventstore.ErrNoConsumer): // yet
-		case errors.Is(err, eventstore.ErrUnavailable): // passes, and the consumer waits, too
+		case errors.Is(err, eventstore.ErrNoConsumer): // It is being created.
+		case errors.Is(err, eventstore.ErrUnavailable): // The consumer waits for the log as well.
 		case err != nil:
 			return err
 		default:

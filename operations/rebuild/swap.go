@@ -73,19 +73,19 @@ func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
 	if !compared.Equal {
 		return swapped, fmt.Errorf("swap %s: %w", r.model.Name(), ErrNotEqual)
 	}
-	// What came during a long comparison would make for a long pause.
+	// Catch up with what was stored during the comparison, to keep the pause short.
 	if err := r.level(ctx, "catch up", state.Epoch); err != nil {
 		return swapped, err
 	}
 	began := time.Now()
-	// What an interrupted swap has left paused stays so until this one is done.
+	// A pause that an interrupted swap has left lasts until this one is done.
 	pause := firstPause
 	if found.Unfinished {
 		pause = lastingPause
 	}
 	at, err := r.rest(ctx, state.Epoch, pause)
 	if errors.Is(err, ErrBusy) && !found.Unfinished {
-		// A process may have died with a batch, which a paused consumer hands to nobody.
+		// A process may have died with a batch, which a paused consumer does not redeliver.
 		r.report(Progress{Step: "let the live consumer go on for a moment"})
 		if err = errors.Join(r.resume(ctx), wait.For(ctx, eventstore.RedeliveryWait)); err == nil {
 			began = time.Now()
@@ -94,7 +94,7 @@ func (r *Rebuild) Swap(ctx context.Context, show int) (Swapped, error) {
 	}
 	moved := false
 	if err == nil {
-		// From here on an interruption is not obeyed.
+		// From here on, the end of ctx is ignored.
 		ctx = context.WithoutCancel(ctx)
 		swapped.Old, moved, err = r.move(ctx, at)
 	}
