@@ -97,6 +97,7 @@ func TestUses(t *testing.T) {
 		{"a report has verdicts", "lab/report/a.go", module + "/lab/oracle", ""},
 		{"a report knows no lab", "lab/report/a.go", module + "/lab/processes", "lab/report"},
 		{"a fault publishes on Redis", "lab/faults/a.go", redis, ""},
+		{"a fault writes documents as a worker does", "lab/faults/a.go", mongo, ""},
 		{"a fault uses the lab", "lab/faults/a.go", module + "/lab/processes", ""},
 		{"a fault is no part of the service", "lab/faults/a.go", module + "/ingest", "lab/faults"},
 		{"a drill uses the frame of the faults", "lab/drills/a.go", module + "/lab/faults", ""},

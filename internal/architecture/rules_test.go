@@ -226,8 +226,8 @@ var rules = []rule{
 	{
 		folder:  "lab/faults",
 		project: []string{"messaging", "publisher", "eventstore", "projections", "lab", "operations", "internal/wait"},
-		modules: append([]string{redis, natsClient}, plumbing...),
-		why: "a fault stands outside the service: it publishes as a worker does, follows as a client does, removes streams as another tool does, " +
+		modules: append([]string{redis, natsClient, mongo}, plumbing...),
+		why: "a fault stands outside the service: it publishes and writes documents as a worker does, follows as a client does, removes streams as another tool does, " +
 			"and reads back what is stored",
 	},
 	{
