@@ -108,7 +108,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "eventstore/archive",
-		project: []string{"eventstore/internal", "messaging"},
+		project: []string{"eventstore/internal", "internal/wait", "messaging"},
 		modules: append([]string{natsClient}, plumbing...),
 		why:     "an archive works on streams; the log reads its own copies with it, so it does not know the log",
 	},
