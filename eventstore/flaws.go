@@ -49,7 +49,7 @@ var flawTexts = map[Flaw]string{
 }
 
 // flawsRemedy says what to do about flaws.
-const flawsRemedy = "restart a gateway, which restores the settings; a sealed stream or a mirror has to be backed up and restored"
+const flawsRemedy = "restart a gateway, which restores the settings; one that is sealed, a mirror or in memory has to be backed up and restored"
 
 // Flaws returns every flaw that the event stream can have.
 func Flaws() []Flaw {

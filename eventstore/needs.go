@@ -28,7 +28,7 @@ var besideTexts = map[Flaw]string{
 	FlawNoAck:          "it does not acknowledge: each write times out",
 	FlawMirror:         "it is a mirror, or has sources: it takes messages from elsewhere",
 	FlawRetention:      "its retention is not by limits: messages are deleted once they are read",
-	FlawDiscard:        "what it does when it is full was changed",
+	FlawDiscard:        "it drops its oldest messages when it is full",
 	FlawNoDirect:       "it does not allow direct gets: nothing can be read",
 	FlawNotRepublished: "it is not republished: gateways do not learn at once what was erased",
 	FlawMemory:         "its kind of storage was changed",
@@ -41,13 +41,20 @@ func besideError(stream string, flaws []Flaw) error {
 	if len(flaws) == 0 {
 		return nil
 	}
-	var texts []string
-	do := "restart a gateway, which restores the settings"
+	var texts, todo []string
+	if slices.ContainsFunc(flaws, func(f Flaw) bool { return !beyondEdits(f) }) {
+		todo = append(todo, "restart a gateway, which restores the settings that can be edited")
+	}
+	if slices.ContainsFunc(flaws, beyondEdits) {
+		todo = append(todo, streams.Beside[stream].Sealed)
+	}
+	do := strings.Join(todo, "; then ")
 	for _, flaw := range flaws {
-		texts = append(texts, besideTexts[flaw])
-		if beyondEdits(flaw) {
-			do = streams.Beside[stream].Sealed
+		text := besideTexts[flaw]
+		if flaw == FlawDiscard && streams.Beside[stream].Discard == jetstream.DiscardOld {
+			text = "it refuses new messages when it is full"
 		}
+		texts = append(texts, text)
 	}
 	return fmt.Errorf("stream %s was edited: %s: %s", stream, strings.Join(texts, "; "), do)
 }

@@ -161,3 +161,37 @@ func TestEditsBesideTheEventsAreNamed(t *testing.T) {
 		return true
 	})
 }
+
+// A flaw that no edit undoes does not keep a process from starting, nor from undoing the
+// others of the stream; what is to be done about each is named.
+func TestEditBesideOneThatCannotBeUndone(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const name = "NOVEL_DEADLETTER"
+	stream, err := b.js.Stream(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.Storage, config.MaxMsgs, config.Discard = jetstream.MemoryStorage, 5, jetstream.DiscardNew
+	if err := b.js.DeleteStream(t.Context(), name); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	seen := b.described(t, name)
+	want := []eventstore.Flaw{eventstore.FlawMaxMessages, eventstore.FlawDiscard, eventstore.FlawMemory}
+	if got := seen.Flaws(0); !slices.Equal(got, want) {
+		t.Errorf("flaws %v, want %v", got, want)
+	}
+	for _, part := range []string{"refuses new messages", "restart a gateway", "remove the stream"} {
+		if text := seen.Flawed().Error(); !strings.Contains(text, part) {
+			t.Errorf("%q is not in %q", part, text)
+		}
+	}
+	open(t, b.conn)
+	if got := b.described(t, name).Flaws(0); !slices.Equal(got, want[2:]) {
+		t.Errorf("flaws %v after a start, want %v", got, want[2:])
+	}
+}

@@ -201,19 +201,31 @@ var errEdited = errors.New("the log's settings")
 // startCanary exercises the backends that are configured.
 func (a *App) startCanary() {
 	a.canary.add("log", func(ctx context.Context, text string) error {
-		err := a.log.Flawed()
-		if err == nil {
+		if a.log.Flawed() != nil {
+			// An outage is not hidden by an edit that was seen before it.
+			asking, cancel := context.WithTimeout(ctx, canaryTimeout/2)
+			_, err := a.log.State(asking)
+			cancel()
+			if err != nil {
+				return cmp.Or(a.log.Exercise(ctx, text), err)
+			}
+		} else {
 			failure := a.log.Exercise(ctx, text)
 			if failure == nil {
 				return nil
 			}
 			// The settings are compared once a second: the edit may be newer.
-			if _, stateErr := a.log.State(ctx); stateErr != nil || a.log.Flawed() == nil {
+			if _, stateErr := a.log.State(ctx); stateErr != nil {
 				return failure
 			}
-			err = a.log.Flawed()
+			if a.log.Flawed() == nil {
+				return failure
+			}
 		}
-		return fmt.Errorf("%w: %w", errEdited, err)
+		if flawed := a.log.Flawed(); flawed != nil {
+			return fmt.Errorf("%w: %w", errEdited, flawed)
+		}
+		return nil // The edit was undone; the next exercise uses the stream again.
 	})
 	if a.models != nil {
 		a.canary.add("mongodb", a.models.Exercise)

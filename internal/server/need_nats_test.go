@@ -415,6 +415,13 @@ func TestNeedsOfTheStream(t *testing.T) {
 		n.during(flawed(edited.flaw), edit(edited.change), mended)
 	}
 	n.during(flawed(eventstore.FlawSealed), edit(func(c *jetstream.StreamConfig) { c.Sealed = true }), nil) // which cannot be undone
+	broker.grant(leastOfNATS().without("$JS.API.>", false))
+	n.until("the metric has the cause of an outage beside the edit", func() error {
+		if metrics := n.get("/metrics"); !strings.Contains(metrics, "\n"+`realtime_app_canary_failing{cause="forbidden",leg="log"} 1`+"\n") {
+			return errors.New(strings.Join(slices.DeleteFunc(strings.Split(metrics, "\n"), func(line string) bool { return !strings.Contains(line, "canary_failing") }), "\n"))
+		}
+		return nil
+	})
 }
 
 // A bucket or another stream beside the events that somebody has sealed or edited is told

@@ -36,12 +36,12 @@ type needing struct {
 	gateway *server.App
 }
 
-// startNeeding runs a gateway that exercises its backends five times a second.
+// startNeeding runs a gateway that exercises its backends ten times a second.
 func startNeeding(t *testing.T, more map[string]string) *needing {
 	t.Helper()
 	environ := map[string]string{
 		"HOST": "127.0.0.1", "PORT": "0", "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s", "DRAIN_SECONDS": "0", "INTERNAL_TOKEN": needToken,
-		"CANARY_INTERVAL": "200ms",
+		"CANARY_INTERVAL": "100ms",
 	}
 	maps.Copy(environ, more)
 	cfg, err := config.Load(environ)
@@ -118,7 +118,10 @@ func (n *needing) during(o outage, broken, mend func()) {
 	during := n.get("/metrics")
 	n.examined(o, said)
 	n.loggedOnce(o, n.complaints(from))
-	n.t.Run("alert "+o.alert, func(t *testing.T) { checkAlert(t, o.alert, before, during) })
+	n.t.Run("alert "+o.alert, func(t *testing.T) {
+		t.Parallel() // when this test has done the rest: the rules are evaluated over what was scraped
+		checkAlert(t, o.alert, before, during)
+	})
 	if mend == nil {
 		return
 	}

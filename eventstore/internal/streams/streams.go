@@ -63,7 +63,8 @@ func Ensure(
 	}
 }
 
-// Update brings an existing stream up to date, if it is not.
+// Update brings an existing stream up to date, if it is not. What no edit changes stays as
+// it is: the server would refuse the other changes with it.
 func Update(
 	ctx context.Context, js jetstream.JetStream, info *jetstream.StreamInfo, apply func(*jetstream.StreamConfig, time.Time),
 ) (*jetstream.StreamInfo, error) {
@@ -77,6 +78,13 @@ func Update(
 	wanted := current
 	wanted.Metadata = maps.Clone(current.Metadata)
 	apply(&wanted, info.Created)
+	wanted.Storage = current.Storage
+	if current.Retention == jetstream.WorkQueuePolicy {
+		wanted.Retention = current.Retention
+	}
+	if current.Mirror != nil {
+		wanted.Subjects = current.Subjects
+	}
 	if reflect.DeepEqual(current, wanted) || current.Sealed { // A sealed stream cannot be edited.
 		return info, nil
 	}
