@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -34,10 +35,15 @@ func startOperating(t *testing.T, more map[string]string) *operating {
 			o.publish(fmt.Sprintf(`{"kind":"job-status","jobId":%q,"status":"running","id":"%d"}`, job, n))
 		}
 	}
-	o.until("the gateway has refused an event", func() error {
-		if err := redis.Client().Publish(t.Context(), "novel.realtime.events", `{"kind":"nonsense","jobId":"b"}`).Err(); err != nil {
-			return err
+	client := redis.Client()
+	o.until("the gateway has received an event", func() error {
+		received, err := client.Publish(t.Context(), "novel.realtime.events", `{"kind":"nonsense","jobId":"b"}`).Result()
+		if err == nil && received == 0 {
+			err = errors.New("nobody subscribes")
 		}
+		return err
+	})
+	o.until("the gateway has refused it", func() error {
 		if !strings.Contains(o.get("/metrics"), `realtime_eventstore_dead_letters_total{reason="unknown-kind"} 1`) {
 			return fmt.Errorf("no letter")
 		}

@@ -125,7 +125,7 @@ func serveSpares(t *testing.T, most, spare int, outer func(http.Handler) http.Ha
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = conn.Close() })
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(time.Minute))
 		return conn
 	}
 }
@@ -163,7 +163,7 @@ func spareCounts(listener *boundedListener) (waiting, asked int) {
 // brought it.
 func untilHeld(t *testing.T, listener *boundedListener, wantWaiting, wantAsked int) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		waiting, asked := spareCounts(listener)
 		if waiting == wantWaiting && asked == wantAsked {
 			return
