@@ -155,7 +155,7 @@ type countedConn struct {
 	// one of them.
 	spare atomic.Bool
 	// asked is when a spare connection has brought its request, and written is set once
-	// that is answered. The same lock guards both.
+	// its answer was written. The same lock guards both.
 	asked   time.Time
 	written bool
 }

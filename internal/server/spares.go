@@ -30,18 +30,22 @@ const spareAnswerTime = 10 * time.Second
 // operator is shows with the request, so each spare connection has time for one.
 //
 // A new connection takes the place of one of the address that has the most, itself
-// included: of one that has been answered, or else of the oldest one that waits for its
-// request, or else of the one that has been answered for longest. The last gives way only
-// to an address with fewer connections, or after spareAnswerTime. So an address with few
-// connections keeps them while another one has more.
+// included: of the oldest one that waits for its request, or else of the one that has been
+// answered for longest, which gives way only to an address with fewer connections, or
+// after spareAnswerTime. So an address with few connections keeps them while another one
+// has more. One whose request was handled holds no place while its answer is written and
+// the server waits for the client to close: half as many of these as there are places are
+// open beside them.
 //
 // A request on a spare connection that asks for anything else is refused, unless a place
 // within the bound has become free: then the connection is no longer spare.
 type spares struct {
 	places int
 
-	mu   sync.Mutex // guards held, and asked and written of each connection
+	mu   sync.Mutex // guards the two below, and asked and written of each connection
 	held []*countedConn
+	// finishing are those whose request was handled, the first of them first.
+	finishing []*countedConn
 }
 
 // admit takes a connection, and returns the one to close for it: nil for none, and the
@@ -86,15 +90,12 @@ func (s *spares) yielding(newcomer netip.Addr, now time.Time) (place int) {
 // yields reports whether a connection may have to give way to a new one, which toFewer
 // says is from an address that has fewer. The lock is held.
 func (c *countedConn) yields(toFewer bool, now time.Time) bool {
-	return c.written || c.asked.IsZero() || toFewer || now.Sub(c.asked) >= spareAnswerTime
+	return c.asked.IsZero() || toFewer || now.Sub(c.asked) >= spareAnswerTime
 }
 
 // before reports whether a connection gives way before another one, which was accepted
 // earlier. The lock is held.
 func (c *countedConn) before(other *countedConn) bool {
-	if c.written != other.written {
-		return c.written
-	}
 	if c.asked.IsZero() || other.asked.IsZero() {
 		return c.asked.IsZero() && !other.asked.IsZero()
 	}
@@ -115,7 +116,8 @@ func ownerOf(conn net.Conn) netip.Addr {
 func (s *spares) drop(conn *countedConn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = slices.DeleteFunc(s.held, func(other *countedConn) bool { return other == conn })
+	same := func(other *countedConn) bool { return other == conn }
+	s.held, s.finishing = slices.DeleteFunc(s.held, same), slices.DeleteFunc(s.finishing, same)
 	return conn.spare.Load()
 }
 
@@ -140,8 +142,32 @@ func (l *boundedListener) begin(conn *countedConn, now time.Time) (spare bool) {
 	return true
 }
 
-// CloseWrite is what net/http calls once the answer has been written to its end, and some
-// time before it closes the connection.
+// end notes that the request of a spare connection was handled. What is left of the answer
+// is written, and the connection closed, by the server. Where too many are in that state,
+// end returns one whose answer is written, to be closed at once, or the connection keeps
+// its place.
+func (s *spares) end(conn *countedConn) (finished *countedConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := slices.Index(s.held, conn)
+	if i < 0 {
+		return nil // it was closed meanwhile
+	}
+	if len(s.finishing) >= s.places/2 {
+		written := slices.IndexFunc(s.finishing, func(other *countedConn) bool { return other.written })
+		if written < 0 {
+			return nil
+		}
+		finished = s.finishing[written]
+		s.finishing = slices.Delete(s.finishing, written, written+1)
+	}
+	s.held = slices.Delete(s.held, i, i+1)
+	s.finishing = append(s.finishing, conn)
+	return finished
+}
+
+// CloseWrite is what net/http calls once an answer has been written to its end, and half a
+// second before it closes the connection. It does not do so on TLS.
 func (c *countedConn) CloseWrite() error {
 	if c.spare.Load() {
 		c.listener.mu.Lock()
@@ -185,6 +211,11 @@ func (c *connections) sparing(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		defer func() {
+			if finished := conn.listener.end(conn); finished != nil {
+				_ = finished.Close()
+			}
+		}()
 		w.Header().Set("Connection", "close")
 		for _, path := range operatorsPaths {
 			if strings.HasPrefix(r.URL.Path, path) {

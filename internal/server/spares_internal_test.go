@@ -22,7 +22,7 @@ import (
 // In the end nothing is counted any more.
 func TestSpareConnections(t *testing.T) {
 	t.Parallel()
-	const most, spare = 2, 3
+	const most, spare = 2, 12
 	listener, dial := serveSpares(t, most, spare, func(next http.Handler) http.Handler { return next })
 	open := listener.among
 	settled := func(what string, within, waiting int) {
@@ -174,8 +174,8 @@ func untilHeld(t *testing.T, listener *boundedListener, wantWaiting, wantAsked i
 	}
 }
 
-// A connection whose request was handled keeps its place until the answer has been
-// written, also when others of its address come meanwhile.
+// A connection whose request was handled is not closed before its answer has been written,
+// however many others of its address come meanwhile.
 func TestSpareConnectionsAreAnsweredToTheEnd(t *testing.T) {
 	t.Parallel()
 	handled, write := make(chan struct{}), make(chan struct{})
@@ -195,7 +195,7 @@ func TestSpareConnectionsAreAnsweredToTheEnd(t *testing.T) {
 	for range 6 {
 		dial(3)
 	}
-	untilHeld(t, listener, 1, 1)
+	untilHeld(t, listener, 2, 0)
 	close(write)
 	if got := answeredOn(slow); !strings.HasSuffix(got, "/health/slow") {
 		t.Errorf("answered %q", got)
@@ -230,7 +230,6 @@ func TestYieldingSpareConnections(t *testing.T) {
 	type held struct {
 		address string
 		asked   time.Duration // ago; 0: it waits for its request
-		written bool
 	}
 	const second = time.Second
 	tests := []struct {
@@ -239,21 +238,20 @@ func TestYieldingSpareConnections(t *testing.T) {
 		newcomer string
 		want     int
 	}{
-		{"the oldest that waits", []held{{"192.0.2.1", second, false}, {"192.0.2.1", 0, false}, {"192.0.2.1", 0, false}}, "192.0.2.2", 1},
-		{"a written answer first", []held{{"192.0.2.1", 0, false}, {"192.0.2.1", second, true}}, "192.0.2.2", 1},
-		{"the longest answered", []held{{"192.0.2.1", second, false}, {"192.0.2.1", 2 * second, false}}, "192.0.2.2", 1},
-		{"none of its own while they are answered", []held{{"192.0.2.1", second, false}, {"192.0.2.1", 2 * second, false}}, "192.0.2.1", -1},
-		{"its own after long", []held{{"192.0.2.1", second, false}, {"192.0.2.1", spareAnswerTime, false}}, "192.0.2.1", 1},
-		{"its own that waits, not that of another", []held{{"192.0.2.2", 0, false}, {"192.0.2.1", second, false}, {"192.0.2.1", 0, false}}, "192.0.2.1", 2},
-		{"not that of another which waits alone", []held{{"192.0.2.2", 0, false}, {"192.0.2.1", second, false}, {"192.0.2.1", second, false}}, "192.0.2.1", -1},
-		{"of addresses with one each", []held{{"192.0.2.2", second, false}, {"192.0.2.1", 0, false}}, "192.0.2.3", 1},
-		{"a /64 is one address", []held{{"192.0.2.1", 0, false}, {"2001:db8::1", 0, false}, {"2001:db8::2", 0, false}}, "192.0.2.3", 1},
-		{"a /64 of its own", []held{{"192.0.2.1", 0, false}, {"2001:db8::1", second, false}, {"2001:db8::2", second, false}}, "2001:db8::3", -1},
+		{"the oldest that waits", []held{{"192.0.2.1", second}, {"192.0.2.1", 0}, {"192.0.2.1", 0}}, "192.0.2.2", 1},
+		{"the longest answered", []held{{"192.0.2.1", second}, {"192.0.2.1", 2 * second}}, "192.0.2.2", 1},
+		{"none of its own while they are answered", []held{{"192.0.2.1", second}, {"192.0.2.1", 2 * second}}, "192.0.2.1", -1},
+		{"its own after long", []held{{"192.0.2.1", second}, {"192.0.2.1", spareAnswerTime}}, "192.0.2.1", 1},
+		{"its own that waits, not that of another", []held{{"192.0.2.2", 0}, {"192.0.2.1", second}, {"192.0.2.1", 0}}, "192.0.2.1", 2},
+		{"not that of another which waits alone", []held{{"192.0.2.2", 0}, {"192.0.2.1", second}, {"192.0.2.1", second}}, "192.0.2.1", -1},
+		{"of addresses with one each", []held{{"192.0.2.2", second}, {"192.0.2.1", 0}}, "192.0.2.3", 1},
+		{"a /64 is one address", []held{{"192.0.2.1", 0}, {"2001:db8::1", 0}, {"2001:db8::2", 0}}, "192.0.2.3", 1},
+		{"a /64 of its own", []held{{"192.0.2.1", 0}, {"2001:db8::1", second}, {"2001:db8::2", second}}, "2001:db8::3", -1},
 	}
 	for _, test := range tests {
 		s := &spares{places: len(test.held)}
 		for _, h := range test.held {
-			conn := &countedConn{owner: guardrails.CountedAddress(netip.MustParseAddr(h.address)), written: h.written}
+			conn := &countedConn{owner: guardrails.CountedAddress(netip.MustParseAddr(h.address))}
 			if h.asked > 0 {
 				conn.asked = now.Add(-h.asked)
 			}
