@@ -53,8 +53,9 @@ it has changed, and what takes a restart.`,
 						logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
 						return
 					}
-					level.Set(next.Level())
-					gateway.Reload(next)
+					if gateway.Reload(next) {
+						level.Set(next.Level())
+					}
 				})
 			}
 			return gateway.Run(cmd.Context())

@@ -8,22 +8,27 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
-// Changes returns the names of the settings whose values differ.
-func Changes(from, to Config) (names []string) {
-	a, b := reflect.ValueOf(from), reflect.ValueOf(to)
-	for _, field := range settingFields() {
-		if !reflect.DeepEqual(a.FieldByIndex(field.Index).Interface(), b.FieldByIndex(field.Index).Interface()) {
-			names = append(names, field.Tag.Get("env"))
-		}
-	}
-	return names
-}
-
 // reloadable are the settings that a reload applies. The others take a restart.
 var reloadable = []string{"LOG_LEVEL", "SOCKET_CLIENT_ORIGIN", "PUBLIC_URL", "SOCKET_REQUIRE_ORIGIN"}
 
-// Reloadable reports whether a reload applies a setting.
-func Reloadable(name string) bool { return slices.Contains(reloadable, name) }
+// Reloaded returns the settings that are in effect once a reload has applied others to
+// c, the names of those that it changes, and of those that differ and take a restart.
+func (c Config) Reloaded(next Config) (inEffect Config, changed, restart []string) {
+	inEffect = c
+	to, from := reflect.ValueOf(&inEffect).Elem(), reflect.ValueOf(next)
+	for _, field := range settingFields() {
+		name, now, then := field.Tag.Get("env"), to.FieldByIndex(field.Index), from.FieldByIndex(field.Index)
+		switch {
+		case reflect.DeepEqual(now.Interface(), then.Interface()):
+		case slices.Contains(reloadable, name):
+			now.Set(then)
+			changed = append(changed, name)
+		default:
+			restart = append(restart, name)
+		}
+	}
+	return inEffect, changed, restart
+}
 
 // FromFiles reports whether anything of the settings is in a file that can change while
 // the process runs, and that a reload reads.

@@ -7,53 +7,64 @@ import (
 	"github.com/letswriteabook/realtime/internal/config"
 )
 
-// reloads is what a reload changes. The zero value changes nothing yet.
+// reloads is what a reload changes. The zero value has changed nothing yet.
 type reloads struct {
 	mu sync.Mutex // guards the fields below
-	// inForce are the settings of the last reload, or nil before the first.
-	inForce *config.Config
-	gateway *gateway.Gateway // nil without the role, and before the start
+	// inEffect are the settings as the last reload left them, those of the start among
+	// them that take a restart; nil before the first.
+	inEffect *config.Config
+	gateway  *gateway.Gateway // nil without the role, and before the start
 }
 
+// serve has the gateway follow reloads, and applies what the last one has changed before
+// the gateway was made.
 func (r *reloads) serve(gateway *gateway.Gateway) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gateway = gateway
+	if r.inEffect == nil {
+		return
+	}
+	if origins, err := r.inEffect.AllowedOrigins(); err == nil { // as it was at the reload
+		gateway.SetOrigins(origins)
+	}
 }
 
-// Reload applies settings to the application that runs, and logs what has changed and
-// what takes a restart. Connections stay. The settings are valid, and LOG_LEVEL is the
-// caller's to apply. A certificate that cannot be read leaves the one before in use.
-func (a *App) Reload(next config.Config) {
+// Reload applies settings to the application that runs, and logs what has changed in what
+// is in effect, and what takes a restart. Connections stay. The settings are valid;
+// LOG_LEVEL is the caller's to apply, unless Reload reports false because nothing was. A
+// certificate that cannot be read leaves the one before in use.
+func (a *App) Reload(next config.Config) (applied bool) {
 	a.reloads.mu.Lock()
 	defer a.reloads.mu.Unlock()
 	before := a.cfg
-	if a.reloads.inForce != nil {
-		before = *a.reloads.inForce
+	if a.reloads.inEffect != nil {
+		before = *a.reloads.inEffect
 	}
-	origins, err := next.AllowedOrigins()
+	inEffect, changed, restart := before.Reloaded(next)
+	origins, err := inEffect.AllowedOrigins()
 	if err != nil {
 		a.logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
-		return
+		return false
 	}
 	if a.reloads.gateway != nil {
 		a.reloads.gateway.SetOrigins(origins)
 	}
-	for _, name := range config.Changes(before, next) {
-		if config.Reloadable(name) {
-			a.logger.Info("a setting was changed", "setting", name)
-		} else {
-			a.logger.Warn("a setting takes a restart, and is not changed", "setting", name)
-		}
+	a.reloads.inEffect = &inEffect
+	for _, name := range changed {
+		a.logger.Info("a setting was changed", "setting", name)
+	}
+	for _, name := range restart {
+		a.logger.Warn("a setting takes a restart, and is not changed", "setting", name)
 	}
 	if a.certificate != nil {
-		switch changed, err := a.certificate.Reload(); {
+		switch replaced, err := a.certificate.Reload(); {
 		case err != nil:
 			a.logger.Error("the new certificate cannot be used; the one before stays in use", "error", err)
-		case changed:
+		case replaced:
 			a.logger.Info("the certificate was replaced")
 		}
 	}
-	a.reloads.inForce = &next
 	a.logger.Info("the settings are reloaded")
+	return true
 }
