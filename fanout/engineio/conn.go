@@ -174,7 +174,12 @@ func (c *conn) flushBuffer() error {
 }
 
 // write hands p to the network, however slowly the client takes it, unless it
-// takes nothing for WriteTimeout. Called with mu held.
+// takes nothing for WriteTimeout. Called with mu held. How long all of it may take is
+// bounded by the heartbeat, see [Session.delayed].
+//
+// A write on TLS that timed out cannot be continued, and does not say how much the
+// client has taken. There p is written in pieces of coalesceBytes, each with a
+// deadline of its own.
 //
 // A deadline costs a sixth of a small write, so that it is renewed only when
 // a step of its time is used up.
@@ -191,8 +196,12 @@ func (c *conn) write(p []byte) error {
 			c.deadline = now.Add(2 * step)
 			_ = c.Conn.SetWriteDeadline(c.deadline) // fails on a closed connection, as Write will
 		}
-		n, err := c.Conn.Write(p)
-		if err == nil {
+		piece := p
+		if !c.resumable {
+			piece = p[:min(len(p), coalesceBytes)]
+		}
+		n, err := c.Conn.Write(piece)
+		if err == nil && n == len(p) {
 			return nil
 		}
 		p, now = p[n:], time.Now()
@@ -200,6 +209,8 @@ func (c *conn) write(p []byte) error {
 			progress = now
 		}
 		switch {
+		case err == nil:
+			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			c.err = err
 		case !c.resumable || now.Sub(progress) >= c.writeTimeout:

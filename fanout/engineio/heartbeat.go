@@ -1,17 +1,25 @@
 package engineio
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // maxUnaskedPackets bounds the pongs and noops that a client may send without
 // being asked between two pings; they cost us and carry nothing.
 const maxUnaskedPackets = 32
+
+// maxPingDelay is how many ping timeouts a ping may wait behind frames that the client
+// is taking. It bounds how long a slow client may take over what is queued for it.
+const maxPingDelay = 5
 
 // heartbeat is the state of a session's one timer, which is in turn the pause
 // until the next ping and the wait for its pong.
 type heartbeat struct {
 	due      time.Time // when the timer was to fire; a busy machine is late
 	awaiting bool      // a ping is out
-	pinged   time.Time // when it went out
+	pinged   time.Time // when it went out, or the client last took a frame before it
+	queued   time.Time // when it was queued, if it has to wait for others; else zero
 	seen     time.Time // when the client last sent anything whole
 	unasked  int       // pongs and noops since the last ping
 }
@@ -42,6 +50,10 @@ func (s *Session) pulsed() (ends string) {
 	case s.state == stateClosing:
 		return s.reason
 	case s.pulse.awaiting && !s.pulse.seen.After(s.pulse.pinged):
+		if due, delayed := s.delayed(); delayed {
+			s.schedule(due)
+			return ""
+		}
 		return ReasonPingTimeout
 	case s.pulse.awaiting: // a client that sends is alive, pong or not
 		s.pulse.awaiting = false
@@ -61,16 +73,58 @@ func (s *Session) ping() {
 		pinged = s.pulse.due
 	}
 	s.pulse = heartbeat{awaiting: true, pinged: pinged, seen: s.pulse.seen}
+	if !s.transport.idle() {
+		s.pulse.queued = pinged
+	}
 	s.schedule(pinged.Add(timeout))
 	s.enqueue(framePing)
 	s.transport.flush()
 }
 
+// moved notes that the client has taken frames before a ping that waits, or the ping: the
+// time for its answer counts from then. Called with the lock held.
+func (s *Session) moved(frames ...Frame) {
+	if s.pulse.queued.IsZero() || !s.pulse.awaiting || s.state != stateOpen {
+		return
+	}
+	s.pulse.pinged = time.Now()
+	if slices.ContainsFunc(frames, isPing) {
+		s.pulse.queued = time.Time{}
+		s.schedule(s.pulse.pinged.Add(s.server.cfg.PingTimeout))
+	}
+}
+
+// delayed returns when to look again for the answer to a ping whose time is over, because
+// the ping has not been sent: the client is still being sent what was queued before. A client
+// that takes none of that fails the write timeout. Called with the lock held.
+func (s *Session) delayed() (due time.Time, delayed bool) {
+	timeout := s.server.cfg.PingTimeout
+	if s.pulse.queued.IsZero() {
+		return time.Time{}, false
+	}
+	now := time.Now()
+	last := s.pulse.queued.Add(maxPingDelay * timeout)
+	if due = s.pulse.pinged.Add(timeout); !due.After(now) {
+		if s.transport.idle() {
+			return time.Time{}, false // and the client does not ask for more
+		}
+		due = now.Add(timeout)
+	}
+	if due.After(last) {
+		due = last
+	}
+	return due, due.After(now)
+}
+
 // overdue reports whether the ping timeout is over, also when the timer has
 // not got to it yet. Called with the lock held.
 func (s *Session) overdue() bool {
-	return s.state == stateOpen && s.pulse.awaiting && !s.pulse.seen.After(s.pulse.pinged) &&
-		time.Since(s.pulse.pinged) >= s.server.cfg.PingTimeout
+	if s.state != stateOpen || !s.pulse.awaiting || s.pulse.seen.After(s.pulse.pinged) ||
+		time.Since(s.pulse.pinged) < s.server.cfg.PingTimeout {
+		return false
+	}
+	_, delayed := s.delayed()
+	return !delayed
 }
 
 // alive notes a sign of life.

@@ -112,3 +112,6 @@ var (
 	frameNoop      = Frame{Data: []byte{byte(PacketNoop)}}
 	frameProbePong = Frame{Data: []byte("3probe")}
 )
+
+// isPing reports whether a frame is [framePing], whose data all pings share.
+func isPing(frame Frame) bool { return len(frame.Data) == 1 && &frame.Data[0] == &framePing.Data[0] }

@@ -96,6 +96,7 @@ func (s *Session) respond(w http.ResponseWriter, done *poll) {
 	s.server.metrics.sent.Add(float64(len(done.frames)))
 	cost := costBytes(done.frames...)
 	s.mu.Lock()
+	s.moved(done.frames...)
 	waiting := s.sent(cost, controlCostBytes(done.frames...))
 	if transport, ok := s.transport.(*polling); ok && s.state != stateClosed {
 		transport.writing -= cost

@@ -110,6 +110,7 @@ func (w *webSocket) account(data []byte) (waiting Receiver, last bool) {
 	w.inflight--
 	frame := Frame{Data: data, offered: w.offered&1 != 0}
 	w.offered >>= 1
+	s.moved(frame)
 	waiting = s.sent(costBytes(frame), controlCostBytes(frame))
 	if s.state != stateClosed && s.transport == w {
 		s.refill()
