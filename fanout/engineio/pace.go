@@ -59,26 +59,28 @@ func (p *pace) spend(bytes int) {
 }
 
 // wait returns when the client may send again, or the channel that done returns is
-// closed.
-func (p *pace) wait(done func() <-chan struct{}) {
+// closed, which it reports.
+func (p *pace) wait(done func() <-chan struct{}) (ended bool) {
 	if p.intake == nil {
-		return
+		return false
 	}
 	p.mu.Lock()
 	until := p.until
 	p.mu.Unlock()
 	if until.IsZero() {
-		return
+		return false
 	}
 	pause := time.Until(until)
 	if pause <= 0 {
-		return
+		return false
 	}
 	timer := time.NewTimer(max(pause, pacePause))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return false
 	case <-done():
+		return true
 	}
 }
 
@@ -94,9 +96,11 @@ type pacedBody struct {
 	session *Session
 }
 
-// Read implements io.Reader.
+// Read implements io.Reader. Nothing is read for a session that ended meanwhile.
 func (b pacedBody) Read(p []byte) (int, error) {
-	b.session.pace.wait(b.session.Done)
+	if b.session.pace.wait(b.session.Done) {
+		return 0, ErrClosed
+	}
 	n, err := b.Reader.Read(p[:min(len(p), paceBytes)])
 	b.session.pace.spend(n)
 	return n, err
