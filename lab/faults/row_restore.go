@@ -29,6 +29,18 @@ func restoreRows() []Row {
 			System: embedded, Run: killRestore,
 		},
 		{
+			Number: 29, Variant: "replace", Title: "restore --replace kill -9, again and again, beside the log inside the gateway", Limit: limit,
+			System: embedded, Run: killReplacement,
+		},
+		{
+			Number: 29, Variant: "replace-server", Title: "restore --replace kill -9, again and again, behind 2 running gateways", Limit: limit,
+			System: server, Run: killReplacement,
+		},
+		{
+			Number: 29, Variant: "replace-cluster", Title: "restore --replace kill -9, again and again, 3 NATS nodes", Limit: limit,
+			System: cluster, Run: killReplacement,
+		},
+		{
 			Number: 29, Variant: "folder", Title: "restore into a new folder kill -9, again and again, and with it the log inside", Limit: limit,
 			System: embedded, Run: killRestoreIntoFolder,
 		},
@@ -74,14 +86,14 @@ type kills struct {
 // at later and later moments, until one comes to its end: the first after a pace, and each
 // a pace later than the one before, which grows by an eighth. judge looks at what a kill
 // has left.
-func (t *Trial) killRestores(ctx context.Context, env map[string]string, dir string, pace time.Duration, judge func() (part bool, err error)) (kills, error) {
+func (t *Trial) killRestores(ctx context.Context, env map[string]string, dir string, pace time.Duration, judge func() (part bool, err error), flags ...string) (kills, error) {
 	var k kills
 	for moment := pace; ; moment, pace = moment+pace, pace+pace/8 {
 		if k.times == maxKills {
 			return k, fmt.Errorf("the restore did not come to its end in %s", moment)
 		}
 		k.since = time.Now()
-		restore, err := t.launch(ctx, env, "restore", dir)
+		restore, err := t.launch(ctx, env, append([]string{"restore", dir}, flags...)...)
 		if err != nil {
 			return k, err
 		}
@@ -166,6 +178,64 @@ func killRestore(ctx context.Context, t *Trial) error {
 		return err
 	}
 	stop()
+	if err := t.expectNoOperation(ctx, nil); err != nil {
+		return err
+	}
+	return t.verifyModels(ctx)
+}
+
+// killReplacement restores a backup in the place of the log that is there, and kills that at
+// later and later points. At each the log is there whole, the old or the new one, or what is
+// there has the mark. Nothing is published meanwhile: the old log is to go.
+func killReplacement(ctx context.Context, t *Trial) error {
+	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
+		return err
+	}
+	streams, done, err := t.OpenArchive(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	dir, saved, err := t.saveLog(ctx, streams)
+	if err != nil {
+		return err
+	}
+	server, _, _ := strings.Cut(strings.TrimPrefix(t.natsURL(), "nats://"), ",")
+	slow, err := processes.NewProxy(server)
+	if err != nil {
+		return err
+	}
+	defer slow.Close()
+	slow.Delay(answerDelay)
+	t.ExpectEpoch()
+	pace := time.Duration(t.Scaled("ms between two kills", 100, 300, 600)) * time.Millisecond
+	k, err := t.killRestores(ctx, map[string]string{"NATS_URL": "nats://" + slow.Addr()}, dir, pace, func() (part bool, err error) {
+		if part, _, err = t.judgeUnfinished(ctx, streams, saved); part || err != nil {
+			return part, err
+		}
+		return streams.Exists(ctx, archive.Beside(processes.EventStream))
+	}, "--replace")
+	if err != nil {
+		return err
+	}
+	if k.parts == 0 && !t.Short {
+		return errors.New("no kill has left a part of a log, so that the row shows nothing")
+	}
+	stop := t.Load(50)
+	defer stop()
+	if err := t.Resumed(ctx, k.since); err != nil {
+		return err
+	}
+	if err := t.AwaitEpoch(ctx); err != nil {
+		return err
+	}
+	if err := t.Outbox.AwaitMore(ctx, 50); err != nil {
+		return err
+	}
+	stop()
+	if there, err := streams.Exists(ctx, archive.Beside(processes.EventStream)); there || err != nil {
+		return errors.Join(errors.New("what was restored beside the log is left"), err)
+	}
 	if err := t.expectNoOperation(ctx, nil); err != nil {
 		return err
 	}
