@@ -15,7 +15,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Gateways hear two subjects beside the log, each for all jobs in one subscription:
+// Gateways subscribe to two subjects beside the log, each for all jobs in one subscription:
 //
 //	novel.replay.<token of the room>      a record that is shown to the room's followers
 //	                                      once more, in the layout of [Log.PublishTo]
@@ -45,7 +45,7 @@ func (l *Log) ServeAudience(ctx context.Context, audience Audience) error {
 	for _, prefix := range []string{replayPrefix, followersPrefix} {
 		sub, err := l.client.Conn.ChanSubscribe(prefix+"*", queue)
 		if err != nil {
-			return fmt.Errorf("hear of replays: %w", jet.Unavailable(err))
+			return fmt.Errorf("subscribe to replays: %w", jet.Unavailable(err))
 		}
 		defer func() { _ = sub.Unsubscribe() }() // Fails only without a connection, and then it is gone.
 	}
@@ -98,7 +98,7 @@ func (l *Log) ShowTo(room string, record messaging.Record) error {
 	return l.publish(replayPrefix+token, record)
 }
 
-// followersQuiet is how long nobody has to answer before all have.
+// followersQuiet is the time without an answer after which all have answered.
 const followersQuiet = 500 * time.Millisecond
 
 // AskFollowers returns how many gateways answer at this moment, and how many

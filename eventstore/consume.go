@@ -21,7 +21,7 @@ const (
 	ackWait = 10 * time.Second
 	// idleWait is how long one request waits for the first record of a batch.
 	idleWait = 5 * time.Second
-	// idleHeartbeat shows within twice its length that nobody serves a request.
+	// idleHeartbeat shows within twice its length that no server serves a request.
 	idleHeartbeat = time.Second
 	// gatherWait is how long a batch that has begun waits for more.
 	gatherWait = 20 * time.Millisecond
@@ -30,7 +30,7 @@ const (
 )
 
 // RedeliveryWait is after what time others are handed what a process held that died.
-// A consumer that is paused hands it to nobody.
+// A consumer that is paused does not hand it out.
 const RedeliveryWait = ackWait + 2*time.Second
 
 // Consume hands every record of the log to apply, in batches of at most maxBatch,
@@ -237,7 +237,7 @@ func (l *Log) recordsOf(messages []jetstream.Msg) []messaging.Record {
 }
 
 // keepInProgress tells the server, until release is called, that the messages
-// are being worked on, so that it gives them to nobody else.
+// are being worked on, so that it does not hand them out again.
 func (l *Log) keepInProgress(messages []jetstream.Msg) (release func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() { // Stopped by release.

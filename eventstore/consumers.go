@@ -18,7 +18,7 @@ type ConsumerState struct {
 	Floor uint64
 	// Pending is the number of records that are yet to be acknowledged.
 	Pending uint64
-	// InFlight counts those of them that somebody works on.
+	// InFlight counts those of them that a reader works on.
 	InFlight int
 	// OldestPending is when the log took the first record after the floor; zero
 	// when there is none.

@@ -79,10 +79,10 @@ func (l *Log) exercise(ctx context.Context, text string) error {
 	}
 	back, err := sub.NextMsgWithContext(ctx)
 	if err != nil {
-		return fmt.Errorf("hear what was published to %s>: %w", layout.LivePrefix, l.explain(err))
+		return fmt.Errorf("receive what was published to %s>: %w", layout.LivePrefix, l.explain(err))
 	}
 	if string(back.Data) != text {
-		return fmt.Errorf("hear what was published to %s>: got another text", layout.LivePrefix)
+		return fmt.Errorf("receive what was published to %s>: got another text", layout.LivePrefix)
 	}
 	return nil
 }

@@ -196,7 +196,7 @@ func (l *Log) turn(ctx context.Context, from string, reason EpochReason, detail 
 			return from, err
 		}
 		// Without room for the record, the metadata alone has the new epoch.
-		l.logger.Error("the log has begun a new epoch: clients are told of the gap, and the read models are filled again",
+		l.logger.Error("the log has begun a new epoch: clients get a gap, and the read models are filled again",
 			"reason", reason, "detail", detail, "epoch", next.Epoch, "previousEpoch", from, "last", last)
 		l.restoreMetadata(ctx, stream.CachedInfo(), next.Epoch)
 		return l.adopt(next.Epoch), nil

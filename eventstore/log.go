@@ -74,7 +74,7 @@ type Log struct {
 
 	letterRoom letterRoom
 
-	known   *KnownIDs // nil when appends ask nobody beyond the duplicate window
+	known   *KnownIDs // nil when ids are not looked up beyond the duplicate window
 	lateLog rate.Sometimes
 }
 
@@ -183,8 +183,8 @@ func (l *Log) whenAvailable(ctx context.Context, ensure func(context.Context) er
 	}
 }
 
-// tooOld reports whether a server does not know batches of direct gets. A version
-// that cannot be read is given the benefit of the doubt.
+// tooOld reports whether a server has no batches of direct gets; false where the
+// version cannot be read.
 func tooOld(version string) bool { return before(version, 11) }
 
 // before reports whether a server's version is less than 2.minor; false where the
@@ -197,7 +197,7 @@ func before(version string, minor int) bool {
 	return major < 2 || major == 2 && has < minor
 }
 
-// ensure makes the streams, or adopts them, and learns the epoch.
+// ensure creates the streams, or adopts existing ones, and reads the epoch.
 func (l *Log) ensure(ctx context.Context) error {
 	info, err := ensureEvents(ctx, l.client.JS, l.cfg, hasBatches(l.client.Conn.ConnectedServerVersion()))
 	if err != nil {
@@ -283,8 +283,8 @@ func (l *Log) Head(ctx context.Context) (uint64, error) {
 	return state.LastSequence, err
 }
 
-// refreshEpoch asks for the state when the stream may have changed under us. A
-// failure is no news: the next one asks again.
+// refreshEpoch asks for the state when the stream may have changed. It ignores an error:
+// the next call retries.
 func (l *Log) refreshEpoch(ctx context.Context) {
 	if _, err := l.State(ctx); err != nil {
 		l.logger.Debug("epoch was not refreshed", "error", err)

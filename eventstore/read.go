@@ -51,7 +51,7 @@ func (l *Log) readRange(ctx context.Context, subject string, after, before uint6
 		return records, err
 	}
 	l.damageLog.Do(func() {
-		l.logger.Warn("a server counts records that it leaves out of its answer: it is behind, or its disk has damaged them, which realtime doctor --deep tells",
+		l.logger.Warn("a server counts records that it leaves out of its answer: it is behind, or its disk has damaged them: realtime doctor --deep shows which",
 			"records", lacks, "after", after)
 	})
 	if l.Settings().Replicas <= 1 {
@@ -226,7 +226,7 @@ func (l *Log) lastOf(ctx context.Context, jobs map[string]string, sequences map[
 				unclear = append(unclear, jobID)
 			}
 		})
-		if errors.Is(err, ErrIncomplete) { // One of them may not be readable, which does not tell which.
+		if errors.Is(err, ErrIncomplete) { // One of them may not be readable, and the error does not name it.
 			for _, jobID := range jobs {
 				unclear = append(unclear, jobID)
 			}

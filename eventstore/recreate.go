@@ -55,7 +55,7 @@ func (l *Log) recreate(ctx context.Context) {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			l.noteBeside(stream.name, nil)
 		}
-		if !errors.Is(err, jetstream.ErrStreamNotFound) { // There, or nobody can say.
+		if !errors.Is(err, jetstream.ErrStreamNotFound) { // It exists, or the server did not say.
 			if stream.name == layout.EventStream {
 				l.missingSince = time.Time{}
 				l.restoring.Store(false)
@@ -69,7 +69,7 @@ func (l *Log) recreate(ctx context.Context) {
 	}
 }
 
-// recreated tells that a missing stream was re-created, or why it could not be.
+// recreated logs that a missing stream was re-created, or why it could not be.
 func (l *Log) recreated(name string, err error) {
 	if err != nil {
 		l.identityLog.Do(func() { l.logger.Error("a stream is missing and cannot be re-created", "stream", name, "error", err) })

@@ -22,7 +22,7 @@ var ErrSubject = errors.New("invalid subject")
 // jobPlaceholder stands, in a subject of [Log.PublishTo], for the token of the job.
 const jobPlaceholder = "{job}"
 
-// CheckSubject tells whether [Log.PublishTo] takes a subject: one without wildcards,
+// CheckSubject reports whether [Log.PublishTo] takes a subject: one without wildcards,
 // and none of the service's and the server's own. Its first word is not a job's to
 // choose: of a job called novel it would be the service's own.
 func CheckSubject(subject string) error {
@@ -42,10 +42,10 @@ func CheckSubject(subject string) error {
 	return nil
 }
 
-// PublishTo publishes a record on a subject of somebody else, once, without storing
+// PublishTo publishes a record on a subject outside of the log, once, without storing
 // it: the layout is that of a stored record, and the header Novel-Job has the job's
 // token. The word {job} in the subject becomes that token. The record needs a kind
-// and a message id. [Log.Flush] tells whether the server has it.
+// and a message id. [Log.Flush] reports whether the server has it.
 func (l *Log) PublishTo(subject string, record messaging.Record) error {
 	if err := CheckSubject(subject); err != nil {
 		return err

@@ -36,14 +36,14 @@ func (l *Log) CountJob(ctx context.Context, jobID string) (uint64, error) {
 
 // EraseJob removes the job's records with a sequence of at most through, so that
 // no copy of them stays in the files of the stream, and returns how many there
-// were. told, if any, hears how many are gone. A repeat goes on where it was
-// interrupted.
+// were. It calls told, unless that is nil, with the number of those removed so far. A
+// repeat continues where it was interrupted.
 //
 // A purge by subject alone (server 2.15) marks records as removed and leaves their
-// bytes in the file until the block is written anew, which may be never. So each
+// bytes in the file until the block is rewritten, which may be never. So each
 // is deleted with its bytes overwritten first; the purge takes what came between.
-// Overwriting one record, the server writes its whole block of 4 or 8 MiB anew, to the
-// disk: for many records, see [Log.PurgeJob].
+// To overwrite one record, the server writes its whole block of 4 or 8 MiB to the disk
+// again: for many records, see [Log.PurgeJob].
 func (l *Log) EraseJob(ctx context.Context, jobID string, through uint64, told func(erased uint64)) (erased uint64, err error) {
 	subject, err := layout.EventSubject(jobID)
 	if err != nil {

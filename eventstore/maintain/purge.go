@@ -21,7 +21,7 @@ const (
 // PurgeJob removes the job's records with a sequence of at most through, and returns how
 // many there were. It takes seconds where [Log.EraseJob] takes hours, and nobody can
 // read the records from the server afterwards; but their bytes stay in the files of the
-// stream until the server writes those anew. Of the blocks of the stream, which are
+// stream until the server rewrites those. Of the blocks of the stream, which are
 // 4 or 8 MiB, it removes those at once that have nothing else, and those of which half is
 // removed within minutes; others stay as they are.
 //

@@ -126,7 +126,7 @@ type Store struct {
 // [eventstore.Config].OpenTimeout. Nothing is written until [Store.Run] runs. A nil
 // logger discards.
 //
-// A bucket made for one replica cannot be given more: it is made anew then, and
+// A bucket made for one replica cannot be given more: it is re-created then, and
 // forgets its sessions.
 func Open(ctx context.Context, log *eventstore.Log, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Store, error) {
 	if err := cfg.Validate(); err != nil {

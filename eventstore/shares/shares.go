@@ -28,14 +28,14 @@ type Share struct {
 	PerOrigin map[string]int `json:"perOrigin,omitempty"`
 }
 
-// Config is the pace at which gateways tell each other their shares.
+// Config is the pace at which gateways publish their shares to each other.
 // [DefaultConfig] returns one that serves.
 type Config struct {
-	// Interval is how often a share that has changed is told.
+	// Interval is how often a share that has changed is published.
 	Interval time.Duration
-	// Lease is how long a share counts after it was last told: how soon that of
-	// a gateway that is gone without a word is free again. An unchanged share is
-	// told three times in it.
+	// Lease is how long a share counts after it was last published: how soon the share of
+	// a gateway that was killed is free again. An unchanged share is published three
+	// times in it.
 	Lease time.Duration
 	// Replicas is the number of servers that hold the shares, 1, 3 or 5, in a bucket that is
 	// yet to be created.
@@ -77,15 +77,15 @@ const (
 //
 // # What holds
 //
-// It is eventually consistent. A gateway tells a change within
-// [Config].Interval, and the others hear of it a moment later; what they
-// admit meanwhile is not seen. So a cap over N gateways can be passed by what
+// It is eventually consistent. A gateway publishes a change within
+// [Config].Interval, and the others receive it a moment later; what they
+// admit meanwhile is not counted. So a cap over N gateways can be passed by what
 // N−1 of them admit in one Interval and the time that a message takes; with a
 // connection rate of r a second each, by (N−1) × r × (Interval + that time).
 //
 // When the bucket is out of reach, the shares of the others lapse with their
 // lease, and nothing but the gateway's own limits is left. The bucket is in
-// memory: servers that all restart forget it, and are told again.
+// memory: servers that all restart lose it, and gateways publish their shares again.
 type Exchange struct {
 	log     *eventstore.Log
 	cfg     Config
@@ -110,7 +110,7 @@ func Open(log *eventstore.Log, cfg Config, logger *slog.Logger, registerer prome
 	return &Exchange{log: log, cfg: cfg, logger: logger, gateway: rand.Text(), metrics: measured}, nil
 }
 
-// Run tells this gateway's share, which own returns, and hands what the others
+// Run publishes this gateway's share, which own returns, and hands what the others
 // hold together to others whenever that changes, until ctx ends. Then it takes
 // the share back. Both functions are called on Run's goroutine and must not
 // block. It is run once, and always returns nil: what fails is tried again.
@@ -140,7 +140,7 @@ func (s *Exchange) Run(ctx context.Context, own func() Share, others func(Share)
 	return nil
 }
 
-// keep tells and hears shares until something fails. well is called when the
+// keep publishes and receives shares until something fails. well is called when the
 // bucket has answered.
 func (s *Exchange) keep(ctx context.Context, known *ledger, own func() Share, well func()) error {
 	bucket, err := s.bucket(ctx)
@@ -156,8 +156,8 @@ func (s *Exchange) keep(ctx context.Context, known *ledger, own func() Share, we
 	defer tick.Stop()
 	var told Share
 	var at time.Time
-	// unheard is since when nothing that was told has come back by the watch, zero
-	// when it has. A bucket that was made again is told to, and no longer watched.
+	// unheard is since when nothing that was published has come back by the watch, zero
+	// when it has. A bucket that was re-created takes shares, and is no longer watched.
 	var unheard time.Time
 	for {
 		select {
@@ -219,7 +219,7 @@ func (s *Exchange) tell(ctx context.Context, bucket jetstream.KeyValue, share Sh
 		return err
 	}
 	if _, err := bucket.Put(ctx, s.gateway, value); err != nil {
-		return fmt.Errorf("tell the share: %w", err)
+		return fmt.Errorf("publish the share: %w", err)
 	}
 	return nil
 }
@@ -233,7 +233,7 @@ func (s *Exchange) withdraw(ctx context.Context) {
 	}
 }
 
-// bounded leaves out what would make a share too large to tell.
+// bounded leaves out what would make a share too large to publish.
 func bounded(share Share) Share {
 	origins := slices.DeleteFunc(slices.Collect(maps.Keys(share.PerOrigin)), func(origin string) bool { return len(origin) > maxOriginBytes })
 	slices.SortFunc(origins, func(a, b string) int {

@@ -50,7 +50,7 @@ type Options struct {
 	// Prepare, if there is one, is called after the backup was found to be one that the
 	// server takes and before the log is changed; its error ends the restore.
 	Prepare func(context.Context, Coming) error
-	// Report is told how it goes; nil tells nobody.
+	// Report, unless it is nil, is called with the progress.
 	Report func(Progress)
 }
 
@@ -67,7 +67,8 @@ func Restore(ctx context.Context, streams *archive.Archive, dir string, replace 
 //
 // A stream carries the mark of one that is being restored until all of them are there,
 // with the count and the checksum that the manifest has. An interrupted restore can be
-// repeated; with the same Epoch also one that was interrupted after its last step. The record of erasures is made where it is missing, and never replaced.
+// repeated; with the same Epoch also one that was interrupted after its last step. The
+// record of erasures is created where it is missing, and never replaced.
 func RestoreWith(ctx context.Context, streams *archive.Archive, dir string, options Options) (Restored, error) {
 	if options.Report == nil {
 		options.Report = func(Progress) {}
@@ -198,9 +199,8 @@ func (r *restorer) try(ctx context.Context) error {
 	return nil
 }
 
-// exchange puts the streams into their places. What was restored beside them is known to
-// be taken; from there on an interruption is not obeyed, because the log is away
-// meanwhile.
+// exchange puts the streams into their places. The server has taken what was restored beside
+// them; then an interruption is ignored, because there is no log until the end.
 func (r *restorer) exchange(ctx context.Context, epoch string) error {
 	for _, p := range r.streams {
 		if p.beside {
