@@ -17,6 +17,9 @@
 //	stream NOVEL_DEADLETTER  novel.deadletter.<reason>           file, discard old
 //	stream NOVEL_AUDIT       novel.audit.erasure.<token>         file, nothing is deleted
 //	  republished to         novel.erased.<token>, without content
+//	                         novel.audit.admin                   changes over the operators' API
+//	stream NOVEL_REVOCATIONS novel.revoke.<kind>.<hash>          file, newest only, expires
+//	  republished to         novel.revoked.<kind>.<hash>
 //	stream NOVEL_IDENTITY    novel.identity.epoch, .mark         file, newest only
 //	bucket NOVEL_OPERATIONS  key: all, the list of operations    file, newest only
 //	bucket NOVEL_GATEWAYS    key: a gateway                      memory, newest only, expires

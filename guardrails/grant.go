@@ -37,8 +37,17 @@ type Grant struct {
 	Scopes []string
 	// ExpiresAt is the end of the grant. Without one it allows nothing.
 	ExpiresAt time.Time
+	// Token names the token of the grant, for its revocation.
+	Token Token
 
 	open bool
+}
+
+// Token names a token: by its id (jti), the key that signed it (kid), and when it was
+// issued (iat). What the token does not say is zero.
+type Token struct {
+	ID, KeyID string
+	IssuedAt  time.Time
 }
 
 // Open returns the grant of every client while tokens are off: it has no

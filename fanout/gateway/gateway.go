@@ -40,6 +40,9 @@ type Policy struct {
 	// SessionBytes bounds what the sessions of this gateway's clients take in the
 	// store, those included whose clients have gone; 0 is no bound.
 	SessionBytes int
+	// Revoked reports whether the token of a grant counts no more. It must not block; nil:
+	// none is revoked.
+	Revoked func(guardrails.Grant) bool
 }
 
 // Gateway speaks the contract with clients: over Socket.IO as a
@@ -69,6 +72,7 @@ type Gateway struct {
 	// refusedOrigins are logged apart, with the setting that would admit them.
 	refusedOrigins refusedOrigins
 	streams        streams
+	roster         roster
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
 
@@ -154,7 +158,7 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	for _, transport := range []string{"socketio", "sse"} {
 		g.delivered.WithLabelValues(transport)
 	}
-	for _, code := range []messaging.Code{messaging.CodeIdleTimeout, messaging.CodeTokenExpired} {
+	for _, code := range []messaging.Code{messaging.CodeIdleTimeout, messaging.CodeTokenExpired, messaging.CodeTokenInvalid} {
 		g.closed.WithLabelValues(string(code))
 	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
@@ -251,6 +255,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	c := newClient(g, socket, slot, grant)
 	c.sink.offsets = offsets
 	g.join(c, wanted, recovered)
+	c.closeIfRevoked() // after it is in the roster: a revocation meanwhile found it there, or is found here
 	return nil
 }
 
@@ -277,6 +282,9 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 	}
 	c.watchExpiry()
 	c.save()
+	if !c.gone {
+		g.roster.add(c)
+	}
 	g.register(c) // last, with the mutex held: other goroutines that find the client wait until it is complete
 	joined = true
 }
@@ -348,6 +356,7 @@ func (g *Gateway) take(socket *socketio.Socket, name string, args []json.RawMess
 		}{true})
 	case messaging.EventRefresh:
 		c.refresh(args, ack)
+		c.closeIfRevoked() // the new token may have been revoked meanwhile
 	default:
 		acknowledge(ack, failure{Problem: messaging.NewProblem(messaging.CodeUnknownEvent)})
 	}

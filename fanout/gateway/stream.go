@@ -159,7 +159,11 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
 	sink.end = end
-	defer g.streams.enter(end, sink)()
+	defer g.streams.enter(end, sink, grant)()
+	if g.policy.Revoked != nil && g.policy.Revoked(grant) { // while it was on its way here
+		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeTokenInvalid}, jobID)
+		return
+	}
 	sub, err := hub.NewReader(g.hub, sink, slot.Owner()).Subscribe(jobID, from)
 	if err != nil {
 		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeInternal}, jobID)

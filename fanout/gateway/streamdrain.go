@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/internal/drain"
+	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // streams are the event streams that are open. The zero value has none.
@@ -18,13 +19,14 @@ type streams struct {
 
 // openStream is one of them; end ends it.
 type openStream struct {
-	end  context.CancelFunc
-	sink *streamSink
+	end   context.CancelFunc
+	sink  *streamSink
+	grant guardrails.Grant
 }
 
 // enter notes a stream, until leave is called.
-func (s *streams) enter(end context.CancelFunc, sink *streamSink) (leave func()) {
-	entered := &openStream{end: end, sink: sink}
+func (s *streams) enter(end context.CancelFunc, sink *streamSink, grant guardrails.Grant) (leave func()) {
+	entered := &openStream{end: end, sink: sink, grant: grant}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open == nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
+	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
 )
@@ -53,6 +54,8 @@ type Deps struct {
 	Publish http.Handler
 	// Projections are the names of the read models that run somewhere; none without MongoDB.
 	Projections []string
+	// Revocations are what is revoked; nil where clients need no token.
+	Revocations *revocations.Store
 	Logger      *slog.Logger
 }
 

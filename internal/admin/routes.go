@@ -59,6 +59,10 @@ func (a *API) table() []route {
 		get("/settings", "The effective settings of this process, passwords hidden.", SettingList{}, a.listSettings),
 		get("/audit", "Changes that were made over this API, oldest first.", AuditPage{}, a.listAudit,
 			parameter{name: "after", doc: "number after which the page begins", number: true}, limitParameter),
+		get("/revocations", "Tokens, keys and subjects that are revoked.", RevocationList{}, a.listRevocations),
+		post("/revocations", "Revokes a token by its jti, a key by its kid, or a subject's tokens issued until now. Sockets and streams that came with them are closed at every gateway, within a second.",
+			RevocationRequest{}, Revocation{}, a.revoke),
+		post("/revocations/lift", "Ends a revocation.", RevocationRequest{}, Revocation{}, a.lift),
 		post("/events", "Stores one event, as POST /api/realtime/events does, and answers the same.", nil, nil, a.publish),
 	}
 }

@@ -119,6 +119,8 @@ type Config struct {
 	TokenIssuer   string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
 	TokenAudience string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
 
+	RevocationsKept time.Duration `env:"REVOCATIONS_KEPT" envDefault:"720h" doc:"how long a revoked token, key or subject is refused, 1m to 87600h: longer than any token lives; the log keeps what it was created with"`
+
 	LogLevel        string        `group:"Process" env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
 	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a gateway that stops answers requests and is not ready, so that balancers leave it, and over which it closes sockets and event streams in random order, in seconds; 0: none"`

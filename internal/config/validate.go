@@ -35,6 +35,7 @@ func (c Config) Validate() error {
 	check(isBasePath(c.BasePath), "BASE_PATH", c.BasePath)
 	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
 	check(c.InternalToken == "" || len(c.InternalToken) >= 16, "INTERNAL_TOKEN", c.InternalToken)
+	check(c.RevocationsKept >= time.Minute && c.RevocationsKept <= 87600*time.Hour, "REVOCATIONS_KEPT", c.RevocationsKept)
 	check(c.ReadToken == "" || len(c.ReadToken) >= 16 && c.ReadToken != c.InternalToken, "ADMIN_READ_TOKEN", c.ReadToken)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
 	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && c.isRedisURL(), "REDIS_URL", c.RedisURL)

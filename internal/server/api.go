@@ -15,7 +15,7 @@ func (a *App) openAPI() (err error) {
 	deps := admin.Deps{
 		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
 		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
-		Settings: a.cfg.Settings, Logger: a.logger,
+		Settings: a.cfg.Settings, Revocations: a.revocations, Logger: a.logger,
 	}
 	if a.cfg.MongoDBURI != "" {
 		deps.Projections = projections.Names()

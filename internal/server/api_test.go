@@ -28,6 +28,7 @@ func startOperating(t *testing.T, more map[string]string) *operating {
 	t.Helper()
 	redis := testkit.StartRedis(t)
 	environ := map[string]string{"REDIS_URL": redis.URL(), "ADMIN_READ_TOKEN": readToken}
+	maps.Copy(environ, withTokens)
 	maps.Copy(environ, more)
 	o := &operating{startNeeding(t, environ)}
 	for _, job := range []string{"a/1", "a/2", "b"} {
@@ -130,6 +131,7 @@ var (
 	sampleQuery = map[string]string{"jobId": "b", "sequence": "1", "id": "none", "gateway": "none"}
 	sampleBody  = map[string]string{
 		"/letters/redrive": `{"sequences":[1],"dryRun":true}`, "/letters/purge": `{"sequences":[1],"dryRun":true}`,
+		"/revocations": `{"kind":"subject","value":"nobody"}`, "/revocations/lift": `{"kind":"subject","value":"nobody"}`,
 		"/events": `{"kind":"job-status","jobId":"b","status":"completed"}`,
 	}
 )

@@ -17,6 +17,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/fanout/hub"
@@ -68,6 +69,8 @@ type App struct {
 	sockets   *socketio.Server   // nil without the role
 	tokens    *tokens            // nil when nobody needs one
 	api       *admin.API
+
+	revocations *revocations.Store // nil without tokens
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -123,6 +126,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.health.checks = append(a.health.checks, check{part: "log", required: true, ask: a.exercised("log", a.logHealthy)})
+	if err = a.openRevocations(ctx); err != nil {
+		return err
+	}
 	if err = a.openProjections(); err != nil {
 		return err
 	}
@@ -269,6 +275,7 @@ func (a *App) start(ctx context.Context) error {
 	if a.tokens != nil {
 		a.loop("token keys", a.tokens.verifier.Run)
 	}
+	a.startRevocations(gateway)
 	if err := a.startServers(gateway); err != nil {
 		return err
 	}
@@ -364,7 +371,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	policy := gateway.Policy{
 		Limits: a.cfg.Limits(), Origins: origins, Proxies: proxies,
-		CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
+		Revoked: a.revoked, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
 		Compression:  gateway.Compression(a.cfg.Compression),
 		SessionBytes: int(sessions.DefaultConfig().MaxBytes) / gatewaysPerStore,
 	}

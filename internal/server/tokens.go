@@ -12,7 +12,11 @@ import (
 
 // tokens turns verified tokens into grants. It is what the gateway and the way to
 // publish over HTTP ask.
-type tokens struct{ verifier *token.Verifier }
+type tokens struct {
+	verifier *token.Verifier
+	// revoked reports whether the token of a grant counts no more.
+	revoked func(guardrails.Grant) bool
+}
 
 // FromRequest implements fanout.Tokens.
 func (t tokens) FromRequest(r *http.Request) string { return token.FromRequest(r) }
@@ -24,7 +28,8 @@ func (t tokens) Grant(raw string, now time.Time) (guardrails.Grant, guardrails.D
 	switch {
 	case err == nil:
 		grant, err := guardrails.NewGrant(claims.Subject, claims.Jobs, claims.Scopes, claims.ExpiresAt)
-		if err == nil {
+		grant.Token = guardrails.Token{ID: claims.ID, KeyID: claims.KeyID, IssuedAt: claims.IssuedAt}
+		if err == nil && (t.revoked == nil || !t.revoked(grant)) {
 			return grant, guardrails.Decision{}
 		}
 	case errors.Is(err, token.ErrMissing):

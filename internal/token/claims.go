@@ -23,6 +23,11 @@ type Claims struct {
 	// ExpiresAt is the time from which [Verifier.Verify] refuses the token: its
 	// exp, which counts in whole seconds, and the leeway.
 	ExpiresAt time.Time
+	// ID is the claim jti, and KeyID the kid of the header, by which a token can be revoked;
+	// empty where the token has none. IssuedAt is the claim iat, zero without one.
+	ID       string
+	KeyID    string
+	IssuedAt time.Time
 }
 
 // errClaim says that a claim has a type it must not have.
@@ -38,7 +43,14 @@ func readClaims(members jwt.MapClaims, leeway time.Duration) (Claims, error) {
 	if err := errors.Join(subjectErr, expiryErr, jobsErr, scopeErr, scopesErr); err != nil {
 		return Claims{}, err
 	}
+	id, _ := members["jti"].(string) // a number names no token, and refuses none
+	var issued time.Time
+	if date, err := members.GetIssuedAt(); err == nil && date != nil && isDate(members["iat"]) {
+		issued = date.Time
+	}
 	return Claims{
+		ID:        id,
+		IssuedAt:  issued,
 		Subject:   subject,
 		Jobs:      jobs,
 		Scopes:    append(scope, scopes...),

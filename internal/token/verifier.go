@@ -111,7 +111,8 @@ func (v *Verifier) verify(raw string, now time.Time) (Claims, *refusal) {
 		return Claims{}, refusedMalformed
 	}
 	members := jwt.MapClaims{}
-	if parsed, err := v.parser.ParseWithClaims(raw, members, v.keys); err != nil {
+	parsed, err := v.parser.ParseWithClaims(raw, members, v.keys)
+	if err != nil {
 		return Claims{}, refusalOfForm(err, parsed, v.source.algorithms())
 	}
 	// The library compares dates of any size, with results that depend on the
@@ -133,6 +134,7 @@ func (v *Verifier) verify(raw string, now time.Time) (Claims, *refusal) {
 	if err != nil {
 		return Claims{}, refusedClaim
 	}
+	claims.KeyID, _ = parsed.Header["kid"].(string)
 	return claims, nil
 }
 
