@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -62,6 +63,7 @@ func TestJournalIsWrittenAnew(t *testing.T) {
 	startLog(t, client, nil)
 	cfg := quick()
 	cfg.Dir = t.TempDir()
+	cfg.ReceiptTimeout = 10 * time.Second // what is repeated sooner keeps a busy machine busy
 	p, _ := run(t, client, cfg)
 	text := strings.Repeat("x", 20_000)
 	for i := range 150 {
