@@ -7,5 +7,6 @@
 // logs SIGHUP and goes on, and it goes on when the reader of its standard output or
 // standard error has gone.
 //
-// [Handle] starts one goroutine, which ends with the function that it returns.
+// [Handle] starts two goroutines, which end with the function that it returns; the one that
+// reloads ends after the reload that runs then.
 package signals

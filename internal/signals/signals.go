@@ -26,6 +26,9 @@ const atOnce = "a second Ctrl-C ends it at once"
 // Handler receives the signals of the process.
 type Handler struct {
 	received chan os.Signal
+	// reloads has one place: SIGHUP during a reload begins one more after it, and any
+	// further SIGHUP belongs to that one.
+	reloads chan struct{}
 	cancel   context.CancelFunc
 	exit     func(status int)
 
@@ -45,7 +48,7 @@ func Handle(parent context.Context, out io.Writer) (context.Context, func()) {
 
 func handle(parent context.Context, out io.Writer, exit func(status int)) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(parent)
-	h := &Handler{received: make(chan os.Signal, 4), cancel: cancel, exit: exit, out: out}
+	h := &Handler{received: make(chan os.Signal, 4), reloads: make(chan struct{}, 1), cancel: cancel, exit: exit, out: out}
 	watched := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // nohup stays in force
 		watched = append(watched, syscall.SIGHUP)
@@ -56,6 +59,7 @@ func handle(parent context.Context, out io.Writer, exit func(status int)) (conte
 		defer close(ended)
 		h.watch(done)
 	}()
+	go h.reloadAll(ctx) // ends with ctx, or after the reload that runs then
 	stop := sync.OnceFunc(func() {
 		signal.Stop(h.received)
 		close(done)
@@ -66,9 +70,10 @@ func handle(parent context.Context, out io.Writer, exit func(status int)) (conte
 }
 
 // Service makes the process of a context from [Handle] one that serves: SIGHUP calls
-// reload, one call at a time, or with nil is logged and has no other effect, and a closed pipe on standard output or standard
-// error is an error of the write and no longer the end of the process. It has no
-// effect with any other context.
+// reload, one call at a time and apart from the other signals, or with nil is logged and
+// has no other effect; and a closed pipe on standard output or standard error is an error
+// of the write and no longer the end of the process. Service has no effect with any other
+// context.
 func Service(ctx context.Context, logger *slog.Logger, reload func()) {
 	h, found := ctx.Value(key{}).(*Handler)
 	if !found {
@@ -101,7 +106,7 @@ func (h *Handler) watch(done <-chan struct{}) {
 	}
 }
 
-// hangup has a service reload. It reports false for a command, which SIGHUP ends.
+// hangup asks for a reload of a service. It reports false for a command, which SIGHUP ends.
 func (h *Handler) hangup() bool {
 	h.mu.Lock()
 	logger, reload := h.logger, h.reload
@@ -113,8 +118,30 @@ func (h *Handler) hangup() bool {
 		logger.Info("SIGHUP has no effect: no file of settings or certificates can have changed")
 		return true
 	}
-	reload()
+	select {
+	case h.reloads <- struct{}{}:
+	default: // a reload waits already, and reads the files later than this signal
+	}
 	return true
+}
+
+// reloadAll reloads as often as it is asked to. It has a goroutine of its own, so that a
+// reload that takes long, as one that reads a file over the network, holds up no other
+// signal.
+func (h *Handler) reloadAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.reloads:
+		}
+		h.mu.Lock()
+		reload := h.reload
+		h.mu.Unlock()
+		if ctx.Err() == nil && reload != nil {
+			reload()
+		}
+	}
 }
 
 // stop ends the context.
