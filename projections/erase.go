@@ -125,11 +125,18 @@ func (s *Store) models(ctx context.Context) ([]string, error) {
 }
 
 const (
-	// eraseSpan is how many sequences one removal goes over, and so how many documents of
-	// each epoch it removes at most. The index by job and sequence serves it.
-	eraseSpan = 10_000
+	// A removal goes over a span of sequences, and so removes at most as many documents of
+	// each epoch; the index by job and sequence serves it. The span begins at eraseSpan,
+	// and follows the pace of the server between the two others.
+	eraseSpan    = 1_000
+	minEraseSpan = 50
+	maxEraseSpan = 50_000
 	// eraseIDs is how many documents one removal by _id names.
-	eraseIDs = 500
+	eraseIDs = 2_000
+	// The span grows after a removal that took less than quickErase, and shrinks after one
+	// that took more than slowErase.
+	quickErase = 2 * time.Second
+	slowErase  = 10 * time.Second
 	// eraseTimeout bounds one command. It is long because servers without the index, or
 	// those for development, read a whole collection for it.
 	eraseTimeout = 5 * time.Minute
@@ -153,14 +160,18 @@ func (s *Store) removeOf(ctx context.Context, name, jobID string, through messag
 	fail := func(err error) error {
 		return fmt.Errorf("remove the job's documents from %s: %w: %w", name, ErrUnavailable, err)
 	}
-	last := stored(through.Sequence)
+	last, span := stored(through.Sequence), int64(eraseSpan)
 	for after := int64(0); after < last; {
-		end := min(last, after+eraseSpan)
+		end, began := min(last, after+span), time.Now()
 		count, err := s.removeRange(ctx, collection, jobID, after, end)
+		if span > minEraseSpan && mongo.IsTimeout(err) && ctx.Err() == nil {
+			span = max(span/8, minEraseSpan) // and again from the same place
+			continue
+		}
 		if err != nil {
 			return removed, fail(err)
 		}
-		after = end
+		after, span = end, nextSpan(span, time.Since(began))
 		if count == 0 {
 			next, err := s.firstAfter(ctx, collection, jobID, after, last)
 			if err != nil {
@@ -183,6 +194,17 @@ func (s *Store) removeOf(ctx context.Context, name, jobID string, through messag
 		removed += count
 		told(removed)
 	}
+}
+
+// nextSpan returns the span of the removal after one that took a time.
+func nextSpan(span int64, took time.Duration) int64 {
+	switch {
+	case took < quickErase:
+		return min(2*span, maxEraseSpan)
+	case took > slowErase:
+		return max(span/2, minEraseSpan)
+	}
+	return span
 }
 
 // removeRange removes the job's documents with a sequence above after, up to end.
