@@ -90,6 +90,9 @@ func ExplainOpening(ctx context.Context, err error, options *redis.Options) erro
 	case !withTLS && (alert || isClosed(err) && probe.TLS(ctx, options.Dialer, options.Addr)):
 		return fmt.Errorf("%w (%w)", ErrTLS, err)
 	case isClosed(err) && unreached(err) == nil:
+		if !probe.Reached(ctx, options.Dialer, options.Addr) { // it has stopped
+			return fmt.Errorf("%w (%w)", ErrUnreachable, err)
+		}
 		return fmt.Errorf("%w (%w)", ErrClosed, err)
 	}
 	return Explain(err)

@@ -95,11 +95,14 @@ func unreached(err error) error {
 	return nil
 }
 
-// closedBy returns why a server closes connections without an answer. It connects twice at
-// most to find out.
+// closedBy returns why a server closes connections without an answer. It connects three
+// times at most to find out.
 func closedBy(address string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*probe.Timeout)
 	defer cancel()
+	if !probe.Reached(ctx, nil, address) { // it has stopped
+		return ErrUnreachable
+	}
 	// The driver does not say which of the two it has tried: a server speaks one of them.
 	if probe.TLS(ctx, nil, address) || probe.Plain(ctx, nil, address, hello()) {
 		return ErrTLS

@@ -28,6 +28,16 @@ func TLS(ctx context.Context, dial Dial, address string) bool {
 	return err == nil || errors.As(err, &refused) || errors.As(err, &unverified)
 }
 
+// Reached reports whether a server takes a connection at an address.
+func Reached(ctx context.Context, dial Dial, address string) bool {
+	conn, end := open(ctx, dial, address)
+	if conn == nil {
+		return false
+	}
+	end()
+	return true
+}
+
 // Plain reports whether the server at an address answers a request that is not encrypted.
 func Plain(ctx context.Context, dial Dial, address string, request []byte) bool {
 	conn, end := open(ctx, dial, address)

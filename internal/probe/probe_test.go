@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/letswriteabook/realtime/internal/probe"
@@ -18,14 +19,17 @@ func TestWhatAServerSpeaks(t *testing.T) {
 		address    string
 		tls, plain bool
 	}{
-		"plain":              {plain, false, true},
-		"TLS":                {testkit.StartTLS(t, plain), true, false},
-		"closes":             {testkit.StartClosing(t), false, false},
-		"there is no server": {testkit.FreeAddr(t), false, false},
-		"no address at all":  {"nothing", false, false},
+		"plain":             {plain, false, true},
+		"TLS":               {testkit.StartTLS(t, plain), true, false},
+		"closes":            {testkit.StartClosing(t), false, false},
+		"no server":         {testkit.FreeAddr(t), false, false},
+		"no address at all": {"nothing", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if got := probe.Reached(t.Context(), nil, test.address); got != !strings.HasPrefix(name, "no ") {
+				t.Errorf("reached: %v", got)
+			}
 			if got := probe.TLS(t.Context(), nil, test.address); got != test.tls {
 				t.Errorf("TLS: %v", got)
 			}
