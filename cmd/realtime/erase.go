@@ -77,7 +77,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 	flags := command.Flags()
 	flags.StringVar(&request.Reason, "reason", "", "why; it is kept for good, so name no person in it (required)")
 	flags.StringVar(&request.By, "by", cli.User(), "who erases it")
-	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup that has to know; repeatable")
+	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup whose manifest records the erasure; repeatable")
 	flags.BoolVar(&request.Overwrite, "overwrite", false, "overwrite each event and dead letter on disk, however many there are")
 	flags.BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
 	cli.Path(command, "backup")

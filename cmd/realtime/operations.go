@@ -98,6 +98,6 @@ removed the log cannot be undone: finish them.`,
 			})
 		},
 	}
-	command.Flags().BoolVar(&emptyLog, "empty-log", false, "give up a restore that has removed the log: gateways make a new, empty one")
+	command.Flags().BoolVar(&emptyLog, "empty-log", false, "give up a restore that has removed the log: gateways then create a new, empty one")
 	return command
 }

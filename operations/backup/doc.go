@@ -1,4 +1,4 @@
-// Package backup writes the streams of the log into a folder and makes them anew
+// Package backup writes the streams of the log into a folder and re-creates them
 // from it.
 //
 // Data comes from the NATS server as snapshots in its own format

@@ -40,7 +40,7 @@ type Wanted struct {
 func Events(s Stream, want Wanted) []Check {
 	const area = "log"
 	if !s.Exists {
-		return []Check{{Warn, area, s.Name, "there is none", "a gateway makes it when it starts"}}
+		return []Check{{Warn, area, s.Name, "there is none", "a gateway creates it when it starts"}}
 	}
 	var wrong []string
 	add := func(is bool, format string, args ...any) {
@@ -53,7 +53,7 @@ func Events(s Stream, want Wanted) []Check {
 	add(!s.Direct, "cannot be read from replicas")
 	add(!s.Republishes, "is not republished, so that nothing is delivered live")
 	wrong = append(wrong, s.Flaws...)
-	checks := []Check{ok(area, s.Name, "as a gateway makes it")}
+	checks := []Check{ok(area, s.Name, "as a gateway creates it")}
 	if len(wrong) > 0 {
 		checks[0] = Check{Fail, area, s.Name, strings.Join(wrong, "; "), "restart a gateway, which restores its settings; one that is sealed, a mirror or in memory has to be backed up and restored (realtime backup, restore)"}
 	}
@@ -98,7 +98,7 @@ func Beside(name string, flaws error) Check {
 	if flaws != nil {
 		return Check{Fail, area, name, oneLine(flaws.Error()), "do as it says; runbook: RealtimeStreamEdited"}
 	}
-	return ok(area, name, "as a gateway makes it")
+	return ok(area, name, "as a gateway creates it")
 }
 
 // Sessions judges the bucket with the states of sessions, which can be recovered for a

@@ -30,7 +30,7 @@ func Folder(dir string, there, held bool, err error) Check {
 	case err != nil:
 		return Check{Fail, area, name, oneLine(err.Error()), "give the user of the service the right to write there, or set DATA_DIR"}
 	case !there:
-		return Check{Skip, area, name, "is not there: a gateway makes it when it starts", ""}
+		return Check{Skip, area, name, "is not there: a gateway creates it when it starts", ""}
 	case held:
 		return Check{Skip, area, name, "a gateway runs on it", "to look at its log, set NATS_URL to the address in its NATS_LISTEN"}
 	}

@@ -64,7 +64,7 @@ type Manifests interface {
 
 // DefaultOverwriteAtMost is a [Config.OverwriteAtMost] that takes a minute at most where
 // the log is on a disk that writes 100 MB/s: for each record, the server writes its block
-// of 4 or 8 MiB anew.
+// of 4 or 8 MiB again.
 const DefaultOverwriteAtMost = 1000
 
 // Config is what an [Eraser] works with.

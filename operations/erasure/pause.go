@@ -45,7 +45,7 @@ func lasts(state eventstore.ConsumerState) bool {
 	return state.Paused && state.PausedFor > 2*pauseLength
 }
 
-// again pauses the consumer anew.
+// again pauses the consumer once more.
 func (p *paused) again(ctx context.Context, log Log) error {
 	p.until = time.Now().Add(pauseLength)
 	return log.PauseConsumer(ctx, p.name, p.until)

@@ -56,7 +56,7 @@ func (s Selection) settle(ctx context.Context, log Log) (extent, error) {
 	}
 	for _, bound := range []Bound{s.From, s.To} {
 		if epoch := bound.Position.Epoch; epoch != "" && epoch != state.Epoch {
-			return extent{}, fmt.Errorf("position %s: %w: it is %s since it was restored or made anew, and has another event there; choose by time, or by a sequence of today",
+			return extent{}, fmt.Errorf("position %s: %w: it is %s since it was restored or re-created, and has another event at that sequence; choose by time, or by a sequence of the present epoch",
 				bound.Position, ErrEpoch, state.Epoch)
 		}
 	}
