@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -44,6 +45,42 @@ func TestNeedsOfAnotherDatabase(t *testing.T) {
 	during := n.get("/metrics")
 	n.examined(outage{says: "MongoDB refuses to write to", area: "mongodb", do: "the name of the database in MONGODB_URI"}, "")
 	t.Run("alert", func(t *testing.T) { checkAlert(t, `RealtimeNeedNotMet{leg="mongodb",cause="refused"}`, "", during) })
+}
+
+// A database that may be written and is not the one of the gateways is named by the doctor,
+// which sees that their read models are elsewhere.
+func TestDoctorNamesAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	server, err := url.Parse(mongokit.URI())
+	if err != nil {
+		t.Fatal(err)
+	}
+	uri := func(database string) string { return "mongodb://" + server.Host + "/" + database }
+	n := startNeeding(t, map[string]string{"MONGODB_URI": uri(mongokit.DatabaseName(t)), "NATS_LISTEN": "127.0.0.1:0"})
+	n.published("job-1", "first")
+	found := func(database string) (found doctor.Check) {
+		t.Helper()
+		cfg := n.cfg
+		cfg.NATSURL, cfg.MongoDBURI = n.gateway.NATSURL(), uri(database)
+		for _, check := range examine.Installation(t.Context(), cfg, nil, nil).Checks {
+			if check.Name == "read models in "+database {
+				found = check
+			}
+		}
+		return found
+	}
+	n.until("the projections have the event", func() error {
+		if check := found(mongokit.DatabaseName(t)); check.Level != doctor.OK {
+			return fmt.Errorf("%+v", check)
+		}
+		return nil
+	})
+	n.until("another database is named", func() error {
+		if check := found(mongokit.DatabaseName(t) + "-typo"); check.Level != doctor.Fail || !strings.Contains(check.Do, "MONGODB_URI") {
+			return fmt.Errorf("%+v", check)
+		}
+		return nil
+	})
 }
 
 // The role readWrite is enough for a gateway, for the doctor, and for a rebuild with its

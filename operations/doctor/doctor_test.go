@@ -37,6 +37,10 @@ func TestChecks(t *testing.T) {
 		says   string // somewhere in what was found, or is to be done
 	}{
 		{"valid settings", doctor.Settings(nil, nil), "ok", "valid"},
+		{"read models", []doctor.Check{doctor.Models("novel", true, 5, 5)}, "ok", "there are"},
+		{"a log without events", []doctor.Check{doctor.Models("novel", false, 0, 0)}, "skip", "none"},
+		{"a database whose name is mistyped", []doctor.Check{doctor.Models("novle", false, 5, 4)}, "fail", "MONGODB_URI"},
+		{"a database that is new", []doctor.Check{doctor.Models("novel", false, 5, 0)}, "warn", "MONGODB_URI"},
 		{"two wrong settings", doctor.Settings(errors.Join(errors.New("PORT is x"), errors.New("HOST is y")), nil), "fail fail", "HOST is y"},
 		{"wrong settings below a sentinel", doctor.Settings(fmt.Errorf("%w: %w", errors.New("invalid"), errors.Join(errors.New("PORT is x"), errors.New("HOST is y"))), nil), "fail fail", "HOST is y"},
 		{"a text of two lines", doctor.Settings(fmt.Errorf("%w: %w", errors.New("invalid"), errors.New("PORT is x\nwant a number")), nil), "fail", "invalid: PORT is x want a number"},

@@ -23,7 +23,7 @@ func Settings(err error, warnings []string) []Check {
 	}
 	var checks []Check
 	for _, warning := range warnings {
-		checks = append(checks, Check{Warn, area, name, warning, "change one of the two, or leave it so if it is meant"})
+		checks = append(checks, Check{Warn, area, name, warning, "change one of the settings that it names, or keep both if that effect is wanted"})
 	}
 	return checks
 }
@@ -208,7 +208,7 @@ func Redis(pubsubLimit string) Check {
 	const area, name, enough = "redis", "output buffer of subscribers", 32 << 20
 	fields := strings.Fields(pubsubLimit)
 	if len(fields) == 0 {
-		return Check{Skip, area, name, "the server does not tell", ""}
+		return Check{Skip, area, name, "the server does not report it", ""}
 	}
 	hard, err := strconv.ParseInt(fields[0], 10, 64)
 	switch {
@@ -241,6 +241,27 @@ func Omitted(count int, first string, err error) Check {
 	return ok(area, name, "all")
 }
 
+// Models judges whether a database has the read models of a log: head is the newest
+// sequence of the log, and projected the newest one that was written to MongoDB, wherever
+// that was.
+func Models(database string, present bool, head, projected uint64) Check {
+	const area = "mongodb"
+	name := "read models in " + database
+	found := fmt.Sprintf("none, and the log has events up to sequence %d", head)
+	switch {
+	case present:
+		return ok(area, name, "there are")
+	case head == 0:
+		return Check{Skip, area, name, "none, as the log has no events", ""}
+	case projected > 0:
+		return Check{
+			Fail, area, name, fmt.Sprintf("%s, of which a gateway has written those up to %d to another database", found, projected),
+			"correct the name of the database in MONGODB_URI; if the collections were dropped, run realtime projections rebuild --swap",
+		}
+	}
+	return Check{Warn, area, name, found, "check the name of the database in MONGODB_URI; if it is right, a gateway with the role project writes them"}
+}
+
 // MongoDB judges what kind of server answers: the name of its replica set, empty for
 // one that stands alone, and whether it is FerretDB.
 func MongoDB(replicaSet string, ferret bool) Check {
@@ -251,7 +272,7 @@ func MongoDB(replicaSet string, ferret bool) Check {
 	case replicaSet == "":
 		return Check{
 			Warn, area, name, "a single server",
-			"run a replica set: the read models can be made again (realtime projections rebuild), what the workers keep there cannot",
+			"run a replica set: the read models can be rebuilt (realtime projections rebuild), what the workers keep there cannot",
 		}
 	}
 	return ok(area, name, "replica set "+replicaSet)

@@ -207,12 +207,52 @@ func examineLog(ctx context.Context, cfg config.Config, deep func(step string, d
 	if deep != nil {
 		read, whole = readEverything(ctx, servers, deep)
 	}
+	checks = append(checks, examineModels(ctx, cfg, servers)...)
 	checks = append(checks, examineScrub(ctx, servers, whole)...)
 	checks = append(checks, read...)
 	if cfg.NATSURL == "" {
 		checks = append(checks, examineDisk(cfg, used)...)
 	}
 	return checks
+}
+
+// examineModels looks for the read models of what the log holds.
+func examineModels(ctx context.Context, cfg config.Config, servers *backends.NATS) []doctor.Check {
+	if cfg.MongoDBURI == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	// What does not answer is reported elsewhere.
+	quiet := slog.New(slog.DiscardHandler)
+	log, err := eventstore.Attach(ctx, servers.Conn(), eventstore.DefaultConfig(), nil, nil)
+	if err != nil {
+		return nil
+	}
+	_, head, err := eventstore.Head(ctx, servers.Conn())
+	if err != nil {
+		return nil
+	}
+	var projected uint64
+	for _, name := range projections.Names() {
+		if floor, err := log.ConsumerFloor(ctx, name); err == nil {
+			projected = max(projected, floor)
+		}
+	}
+	db, err := backends.MongoDB(cfg, quiet)
+	if err != nil {
+		return nil
+	}
+	defer closing(db.Client().Disconnect)
+	models, err := projections.New(db, projections.DefaultConfig(), quiet, prometheus.NewRegistry())
+	if err != nil {
+		return nil
+	}
+	present, err := models.Present(ctx)
+	if err != nil {
+		return nil
+	}
+	return []doctor.Check{doctor.Models(db.Name(), present, head, projected)}
 }
 
 // permitted returns which permissions the NATS user lacks.
