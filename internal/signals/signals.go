@@ -29,8 +29,8 @@ type Handler struct {
 	// reloads has one place: SIGHUP during a reload begins one more after it, and any
 	// further SIGHUP belongs to that one.
 	reloads chan struct{}
-	cancel   context.CancelFunc
-	exit     func(status int)
+	cancel  context.CancelFunc
+	exit    func(status int)
 
 	mu     sync.Mutex   // guards the fields below
 	out    io.Writer    // for the messages of a command
