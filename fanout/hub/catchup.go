@@ -21,7 +21,7 @@ func (h *Hub) begin(ctx context.Context, sub *Subscription) error {
 		err = h.fresh(ctx, sub)
 	}
 	if err == nil {
-		sub.toldKept = at.kept()
+		sub.reportedKept = at.firstKept()
 	}
 	return err
 }
@@ -34,10 +34,10 @@ func (h *Hub) resume(ctx context.Context, sub *Subscription, at place) (known bo
 		return false, err
 	}
 	position := sub.start.Position
-	if kept := at.kept(); position.Sequence < kept && sub.toldKept < kept {
+	if kept := at.firstKept(); position.Sequence < kept && sub.reportedKept < kept {
 		h.gap(sub, position.Sequence, kept, messaging.GapErased)
 		position.Sequence = kept - 1
-		sub.start.Position.Sequence, sub.toldKept = position.Sequence, kept // so that it is told once
+		sub.start.Position.Sequence, sub.reportedKept = position.Sequence, kept // so that it is told once
 	}
 	if position.Sequence == 0 && !sub.start.Recovered {
 		// From the beginning: the documents of older writers are first.
@@ -107,10 +107,10 @@ func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 	sub.pass(found.after)
 	sub.catchUp.from = found.after
 	if found.head > sub.room.place().head {
-		sub.reading.historyTo = found.head // which the room was not told of yet
+		sub.reading.historyTo = found.head // which the room has not received yet
 	}
 	if found.status != nil {
-		sub.tell(messaging.EventJobStatus, found.status)
+		sub.send(messaging.EventJobStatus, found.status)
 		sub.count(1, messaging.SourceAggregate)
 	}
 	return nil
@@ -128,15 +128,15 @@ func (h *Hub) caughtUp(sub *Subscription) {
 	})
 }
 
-// standing returns what tells a live client its position.
+// standing returns the message that has a live client's position.
 func standing(jobID string, at messaging.Position) messaging.CaughtUp {
 	return messaging.CaughtUp{
 		JobID: jobID, From: at.Sequence, To: at.Sequence, Source: messaging.SourceNone, Position: positionText(at),
 	}
 }
 
-// positionText returns a position as clients are told it. It is empty without an epoch: a
-// bare sequence would count in any epoch.
+// positionText returns a position in the form that clients use. It is empty without an
+// epoch: a bare sequence would be valid in any epoch.
 func positionText(at messaging.Position) string {
 	if at.Epoch == "" {
 		return ""
@@ -146,7 +146,7 @@ func positionText(at messaging.Position) string {
 
 // gap tells the client which part of the history it does not get.
 func (h *Hub) gap(sub *Subscription, requested, firstAvailable uint64, reason messaging.GapReason) {
-	sub.tell(messaging.EventGap, messaging.Gap{
+	sub.send(messaging.EventGap, messaging.Gap{
 		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: sub.cursor.Epoch,
 	})
 	h.metrics.gaps.WithLabelValues(string(reason)).Inc()

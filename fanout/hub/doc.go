@@ -18,8 +18,8 @@
 //     and enters no ring.
 //   - An event is encoded once for all clients, but for sockets that follow several
 //     jobs: the encoder makes a packet for each set of jobs, with an offset in them.
-//   - Erased events are not shown once the erasure is known, and a catch-up uses
-//     erasures that are at most an [ErasureLease] old.
+//   - Erased events are not shown once the hub has read the erasure, and a catch-up
+//     begins with erasures that were read at most an [ErasureLease] ago.
 //   - A job is followed only while it has a subscription, and shortly after.
 //
 // Goroutines: [Hub.Run] owns the checking loop, and waits for the goroutines that its

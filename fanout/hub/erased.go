@@ -11,9 +11,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErasureLease is for how long a hub uses the erasures that it knows without asking for
-// newer ones. After that, catch-ups wait until it has asked: so that long after an erasure
-// was noted, no hub shows what was erased, not even one that no signal reached.
+// ErasureLease is how long a hub uses the erasures that it has read. After that, catch-ups
+// wait until it has read newer ones. So this long after an erasure was noted, no hub shows
+// what was erased, not even one that has missed the signal.
 const ErasureLease = 5 * time.Second
 
 // Erasure says that what a job had up to a position, and in earlier lives of the
@@ -28,8 +28,8 @@ type Erasure struct {
 // restore has noted its own. It is replaced, never changed.
 type erasedThrough []messaging.Position
 
-// kept returns the first sequence of an epoch that was not erased; 0 when nothing was.
-func (e erasedThrough) kept(epoch string) uint64 {
+// firstKept returns the first sequence of an epoch that was not erased; 0 when nothing was.
+func (e erasedThrough) firstKept(epoch string) uint64 {
 	for _, through := range e {
 		if through.Epoch == epoch {
 			return through.Sequence + 1
@@ -41,13 +41,13 @@ func (e erasedThrough) kept(epoch string) uint64 {
 // covers reports whether an event at a position was erased. Once anything of the job was
 // erased, so was every event without a sequence.
 func (e erasedThrough) covers(epoch string, sequence uint64) bool {
-	return len(e) > 0 && (sequence == 0 || sequence < e.kept(epoch))
+	return len(e) > 0 && (sequence == 0 || sequence < e.firstKept(epoch))
 }
 
 // includes reports whether an erasure up to a position adds nothing. Two erasures that
 // run at once are noted in any order.
 func (e erasedThrough) includes(through messaging.Position) bool {
-	return through.Sequence < e.kept(through.Epoch)
+	return through.Sequence < e.firstKept(through.Epoch)
 }
 
 // with returns what was erased after an erasure up to a position.
@@ -66,8 +66,9 @@ type Erasures interface {
 	Erased(ctx context.Context, after uint64) (erased []Erasure, newest uint64, err error)
 }
 
-// erased is what a hub knows of erasures. It alone decides what was erased: rooms and
-// reads of the history ask it, and a subscription keeps only what its client was told.
+// erased holds the erasures that a hub has read. It alone decides what was erased: rooms
+// and reads of the history look it up, and a subscription holds only what its client was
+// told.
 type erased struct {
 	source Erasures // nil: nothing is ever erased
 	signal chan struct{}
@@ -75,12 +76,12 @@ type erased struct {
 	byJob atomic.Pointer[map[string]erasedThrough]
 
 	turn chan struct{} // held by the caller that asks; guards newest
-	// newest is the number up to which all is known.
+	// newest is the number of the newest erasure that was read.
 	newest uint64
 
-	mu sync.Mutex // guards known
-	// known is when the source was last asked with success.
-	known time.Time
+	mu sync.Mutex // guards readAt
+	// readAt is when the last successful read of the source began.
+	readAt time.Time
 }
 
 func newErased() *erased {
@@ -112,21 +113,22 @@ func (e *erased) covers(record messaging.Record) bool {
 func (e *erased) fresh() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return time.Since(e.known) < ErasureLease
+	return time.Since(e.readAt) < ErasureLease
 }
 
-// knowErasures returns once all erasures are known that were noted more than an
-// [ErasureLease] ago. As a rule they are, and it returns at once.
-func (h *Hub) knowErasures(ctx context.Context) error {
+// ensureErasures returns once every erasure has been read that was noted more than an
+// [ErasureLease] ago. Usually it returns at once.
+func (h *Hub) ensureErasures(ctx context.Context) error {
 	if h.erased.source == nil || h.erased.fresh() {
 		return nil
 	}
-	return h.learnErasures(ctx, false)
+	return h.loadErasures(ctx, false)
 }
 
-// learnErasures asks for what was erased, and makes the rooms forget it. One caller asks
-// at a time; the others use its answer, unless always is set.
-func (h *Hub) learnErasures(ctx context.Context, always bool) error {
+// loadErasures reads the newer erasures, and makes the rooms forget what was erased. One
+// caller reads at a time. The others wait and use its result, unless always is set: they
+// then read again.
+func (h *Hub) loadErasures(ctx context.Context, always bool) error {
 	e := h.erased
 	if e.source == nil {
 		return nil
@@ -148,7 +150,7 @@ func (h *Hub) learnErasures(ctx context.Context, always bool) error {
 		return err
 	}
 	if len(noted) > 0 {
-		// The record first: a room that is made from now on needs nothing to be dropped.
+		// Stored before rooms drop anything: one that opens from now on has nothing to drop.
 		known := maps.Clone(*e.byJob.Load())
 		noted = slices.DeleteFunc(noted, func(erasure Erasure) bool { return known[erasure.JobID].includes(erasure.Through) })
 		for _, erasure := range noted {
@@ -162,7 +164,7 @@ func (h *Hub) learnErasures(ctx context.Context, always bool) error {
 	e.newest = newest
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.known = asked
+	e.readAt = asked
 	return nil
 }
 
@@ -195,11 +197,11 @@ func (r *room) erase(through messaging.Position) {
 // returns the cursor's sequence before that, and the first one that was not erased. The
 // room's mutex is held.
 func (s *Subscription) passErased() (before, kept uint64, erased bool) {
-	kept = s.room.erased().kept(s.cursor.Epoch)
-	if kept <= s.toldKept {
+	kept = s.room.erased().firstKept(s.cursor.Epoch)
+	if kept <= s.reportedKept {
 		return 0, 0, false
 	}
-	s.toldKept = kept
+	s.reportedKept = kept
 	before = s.cursor.Sequence
 	s.moveTo(kept - 1)
 	s.sink.Reach(s.room.jobID, s.cursor.Epoch, s.cursor.Sequence)

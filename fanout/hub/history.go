@@ -23,8 +23,8 @@ var (
 )
 
 // history reads events behind a room's head from the nearest source that has them: the
-// ring, MongoDB, the log. The source does not change the result, because MongoDB is asked
-// only for what it is known to have.
+// ring, MongoDB, the log. The source does not change the result, because MongoDB is used
+// only up to its floor, below which it has every record.
 //
 // Methods may be called concurrently.
 type history struct {
@@ -70,8 +70,8 @@ type place struct {
 	erased erasedThrough
 }
 
-// kept returns the first sequence of the epoch that was not erased; 0 when nothing was.
-func (p place) kept() uint64 { return p.erased.kept(p.epoch) }
+// firstKept returns the first sequence of the epoch that was not erased; 0 when nothing was.
+func (p place) firstKept() uint64 { return p.erased.firstKept(p.epoch) }
 
 // after returns up to limit events of a job with a sequence above after.
 func (h *history) after(ctx context.Context, by asker, at place, after uint64, limit int) (page, error) {
@@ -79,7 +79,8 @@ func (h *history) after(ctx context.Context, by asker, at place, after uint64, l
 	return share(ctx, h.flights, by, key, func(ctx context.Context) (page, error) {
 		result, err := h.readAfter(ctx, at, after, limit, false)
 		if err == nil && result.firstAvailable > 0 && h.projection != nil {
-			// An old floor, or a slow MongoDB, is no reason to tell a client of a gap.
+			// Read again before a client is told of a gap: the floor may be old, and
+			// MongoDB may have been too slow.
 			h.forgetFloor()
 			result, err = h.readAfter(ctx, at, after, limit, true)
 		}
@@ -165,7 +166,7 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		if span.Count > 0 {
 			found.after = span.First - 1
 		}
-		if kept := at.kept(); kept > 0 {
+		if kept := at.firstKept(); kept > 0 {
 			found.after = max(found.after, kept-1)
 		}
 		if span.Count < limit && len(at.erased) == 0 {
@@ -177,7 +178,7 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			}
 			found.older = names
 		}
-		if len(found.older) == 0 && span.Count == 0 && at.kept() == 0 { // otherwise the status is that of an erased event
+		if len(found.older) == 0 && span.Count == 0 && at.firstKept() == 0 { // otherwise the status is that of an erased event
 			found.status = h.lastStatus(ctx, at.jobID)
 		}
 		if span.Count < limit {

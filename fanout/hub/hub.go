@@ -155,7 +155,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 func (h *Hub) Run(ctx context.Context) error {
 	h.crew.begin(ctx)
 	defer h.crew.end()
-	h.persist("epoch", h.learnEpoch)
+	h.persist("epoch", h.loadEpoch)
 	ticker := time.NewTicker(min(h.cfg.CheckDelay, h.cfg.Linger) / 2)
 	defer ticker.Stop()
 	var again <-chan time.Time // set when a check has to be repeated
@@ -167,7 +167,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		case cause := <-h.disrupted:
 			turn = func() error { return h.check(ctx, h.all(), cause) }
 		case <-h.erased.signal:
-			turn = func() error { return h.learnErasures(ctx, true) }
+			turn = func() error { return h.loadErasures(ctx, true) }
 		case <-again:
 			again = nil
 			turn = func() error { return h.check(ctx, h.all(), causeReconnect) } // the last check failed
@@ -223,7 +223,7 @@ func (h *Hub) exit(target *room, client string) {
 // closeIdle closes the rooms that have had no subscription for long enough.
 func (h *Hub) closeIdle() {
 	for _, room := range h.unused() {
-		// A room may be busy for a while: it is asked without the hub's lock.
+		// Without the hub's lock, because a room's mutex may be held for a while.
 		if room.quiet() || h.expired(room) {
 			h.closeUnused(room)
 		}
@@ -350,8 +350,8 @@ func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 }
 
 // noteFailure handles the error of a request to the log. It is an outage, unless the
-// request was cancelled (by ctx, or by a client that has gone), or the answer came from a
-// lagging replica or another epoch.
+// request was cancelled (by ctx, or because its client has disconnected), or the answer
+// came from a lagging replica or another epoch.
 func (h *Hub) noteFailure(ctx context.Context, err error) {
 	switch {
 	case ctx.Err() != nil, errors.Is(err, errBehind), errors.Is(err, context.Canceled):

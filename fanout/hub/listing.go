@@ -58,7 +58,8 @@ type Listed struct {
 	Gap *messaging.Gap
 }
 
-// Position returns the position after which the client continues, as it is told it.
+// Position returns the position after which the client continues, in the form that
+// clients use.
 func (l Listed) Position() string {
 	return positionText(messaging.Position{Epoch: l.Epoch, Sequence: l.Through})
 }
@@ -95,7 +96,7 @@ func (h *Hub) List(
 		}
 		return show(record)
 	}
-	if err := h.knowErasures(ctx); err != nil {
+	if err := h.ensureErasures(ctx); err != nil {
 		return found, err
 	}
 	for tries := 0; ; {
@@ -237,7 +238,7 @@ func (w *walk) read(ctx context.Context, read func(context.Context) ([]messaging
 func (w *walk) on(ctx context.Context) error {
 	after := w.query.Since.Sequence
 	w.found.Through = after
-	if kept := w.at.kept(); kept > 0 && after < kept {
+	if kept := w.at.firstKept(); kept > 0 && after < kept {
 		w.found.miss(w.at, after, kept, messaging.GapErased)
 		after = kept - 1
 	}
@@ -294,8 +295,8 @@ func (w *walk) following(ctx context.Context, after uint64) ([]messaging.Record,
 	})
 }
 
-// late asks MongoDB again, and waits for it, for records after a sequence that the log no
-// longer has. If MongoDB has none either, there is a gap.
+// late queries MongoDB again, without the shorter time limit, for records after a sequence
+// that the log no longer has. If MongoDB has none either, there is a gap.
 func (w *walk) late(ctx context.Context, after, first uint64, logged []messaging.Record) []messaging.Record {
 	if w.h.projection != nil {
 		w.h.forgetFloor()
@@ -347,7 +348,7 @@ func (w *walk) back(ctx context.Context) error {
 		for _, record := range slices.Backward(records) {
 			// Erased records are read for one page at most: the job may be long, and the
 			// stores are busy removing it.
-			if ended = record.Sequence < w.at.kept() || oldest.ends(storedAt(record)); ended {
+			if ended = record.Sequence < w.at.firstKept() || oldest.ends(storedAt(record)); ended {
 				break
 			}
 			if err := w.hand(record); err != nil {

@@ -76,7 +76,8 @@ func (h *Hub) unrecorded(ctx context.Context, by asker, r *room) (bool, error) {
 }
 
 // knownUnrecorded reports whether MongoDB has answered that it has no record of the job.
-// learned says that it just has. The answer counts only while the place is the room's.
+// With learned set, the caller has just received that answer. It counts only if the room's
+// epoch and first sequence are still those of the place.
 func (r *room) knownUnrecorded(at place, learned bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +97,7 @@ func (r *room) remember(epoch string, answer *lookUp) bool {
 	if r.closed || epoch != r.epoch {
 		return false
 	}
-	if r.erased().kept(epoch) > 0 { // it may be from before the erasure
+	if r.erased().firstKept(epoch) > 0 { // it may be from before the erasure
 		answer.found.older, answer.found.status = nil, nil
 	}
 	r.lookUp = answer
@@ -154,7 +155,7 @@ func (h *Hub) settle(sub *Subscription) {
 	sub.owed = false
 	found, panicked, untouched := r.lookUp.found, r.lookUp.panicked, r.head == 0 && sub.cursor.Sequence == 0
 	if found.head > r.head {
-		sub.reading.historyTo = found.head // which the room was not told of yet
+		sub.reading.historyTo = found.head // which the room has not received yet
 	}
 	r.mu.Unlock()
 	if panicked {
@@ -163,7 +164,7 @@ func (h *Hub) settle(sub *Subscription) {
 	}
 	sub.reading.older = found.older
 	if untouched && found.status != nil {
-		sub.tell(messaging.EventJobStatus, found.status)
+		sub.send(messaging.EventJobStatus, found.status)
 		sub.count(1, messaging.SourceAggregate)
 	}
 }

@@ -29,10 +29,10 @@ const (
 // request.
 const legacyEvents = 10_000
 
-// projectedAfter reads records after a sequence from MongoDB. known is the sequence up to
-// which records are complete; it equals after when MongoDB cannot tell: it is not
-// configured, down, or misses documents. patient is set for records that the log no longer
-// has: a slow MongoDB is asked too, without the shorter time limit.
+// projectedAfter reads records after a sequence from MongoDB. They are complete up to the
+// sequence known, which equals after when MongoDB cannot be used: it is not configured, is
+// down, or lacks documents. patient is set for records that the log no longer has: then a
+// slow MongoDB is used, too, without the shorter time limit.
 func (h *history) projectedAfter(ctx context.Context, at place, after uint64, limit int, patient bool) (records []messaging.Record, known uint64) {
 	if !h.mongoUp(patient) {
 		return nil, after

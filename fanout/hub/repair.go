@@ -39,9 +39,10 @@ const checkBatch = 128
 // the order in which they came. Reads for clients have slots of their own (see slotsOf).
 const maxRepairs = 8
 
-// repair reads what a room has missed from the log, until the room has all that it was
-// told of, or has closed. While a room is behind, one goroutine repairs it. Clients are
-// given the events late, and are told of a gap only when the log has removed some.
+// repair reads what a room has missed from the log, until its head is the newest sequence
+// that was named, or the room has closed. While a room is behind, one goroutine repairs it.
+// Clients are given the events late, and are told of a gap only when the log has removed
+// some.
 func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 	ctx, release := room.life.within(ctx)
 	defer release()
@@ -56,17 +57,18 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 			return
 		}
 		if doubted {
-			// The room of a quiet job has an old head. The live record that proves
-			// that nothing is missing may be on its way.
+			// The head of a quiet job is old, so that the log may have removed records of
+			// other jobs only. The next live record names its predecessor, and proves
+			// that.
 			_ = wait.For(ctx, h.cfg.RetryInterval)
 		}
 	}
 }
 
 // repairPage is one turn of a repair: when a slot is free, it reads a page and hands it
-// on. done reports that the room has all that it was told of. When the log may have removed
+// on. done reports that the room is no longer behind. When the log may have removed
 // records that the room has not read, repairPage hands on nothing and sets doubted; in the
-// next turn they count as missed.
+// next turn these records count as missed.
 func (h *Hub) repairPage(ctx context.Context, room *room, doubted *bool) (done bool, err error) {
 	if err := h.repairs.enter(ctx); err != nil {
 		return false, err
@@ -103,7 +105,7 @@ func (h *Hub) repairPage(ctx context.Context, room *room, doubted *bool) (done b
 	if len(records) > 0 {
 		return false, nil
 	}
-	// The room was told of a record that a read does not find: a replica is
+	// A record that was named is not found: either the replica that answered is
 	// behind, or the record has been removed since.
 	newest, err := h.log.LastSequence(ctx, room.jobID)
 	if err == nil && newest >= seen {
@@ -135,7 +137,7 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 	if len(rooms) == 0 {
 		return nil
 	}
-	if err := h.knowErasures(ctx); err != nil {
+	if err := h.ensureErasures(ctx); err != nil {
 		return err
 	}
 	before, err := h.log.Extent(ctx)
@@ -173,8 +175,8 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 }
 
 // setEpoch notes the log's epoch. When it differs from the last one, every room is
-// checked, and restarts in the new one. The epochs of rooms decide: this one is for
-// clients whose room is not open yet.
+// checked, and restarts in the new one. For an open room its own epoch decides; the hub's
+// is sent to clients whose room is not open yet.
 func (h *Hub) setEpoch(epoch string) {
 	h.mu.Lock()
 	was := h.epoch
@@ -186,9 +188,9 @@ func (h *Hub) setEpoch(epoch string) {
 	}
 }
 
-// learnEpoch asks for the epoch when the hub starts, so that the acknowledgement of the
+// loadEpoch asks for the epoch when the hub starts, so that the acknowledgement of the
 // first client has it.
-func (h *Hub) learnEpoch(ctx context.Context) {
+func (h *Hub) loadEpoch(ctx context.Context) {
 	for tries := 0; ctx.Err() == nil; {
 		extent, err := h.log.Extent(ctx)
 		if !h.failed(ctx, err, &tries) {
@@ -217,6 +219,6 @@ func (h *Hub) due(now time.Time) []*room {
 	h.mu.RLock()
 	rooms := slices.Collect(maps.Values(h.rooms))
 	h.mu.RUnlock()
-	// A room may be busy for a while: it is asked without the hub's lock.
+	// Without the hub's lock, because a room's mutex may be held for a while.
 	return slices.DeleteFunc(rooms, func(room *room) bool { return !room.due(now, h.cfg) })
 }

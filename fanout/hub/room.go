@@ -39,17 +39,17 @@ type room struct {
 	first uint64
 	// head is the sequence of the newest event that was handed on.
 	head uint64
-	// seen is the newest sequence of the job that the room was told of, by a live record
-	// or by the log. Above head, the room is behind.
+	// seen is the newest sequence of the job that a live record or an answer of the log
+	// has named. While it is above head, the room is behind.
 	seen   uint64
 	behind bool
-	// unread is a lower bound of the sequences above head that the room was told of, 0
-	// without any. It keeps what seen forgets: that there was a record which the log may
-	// have removed before the newest one was stored.
+	// unread is a lower bound of the sequences above head that were named, 0 without any.
+	// It shows what seen does not: that there was a record which the log may have removed
+	// before the newest one was stored.
 	unread uint64
 	// next is the first live record above head before which the log had nothing newer
-	// than head, 0 without one. It is proof that the room misses nothing before it only
-	// while it is the oldest record that the room was told of, too.
+	// than head, 0 without one. It proves that the room misses nothing before it only
+	// while it is also the oldest record above head that was named.
 	next     uint64
 	openedAt time.Time
 	checked  time.Time
@@ -122,8 +122,8 @@ func (r *room) receive(record messaging.Live, ev *Event) verdict {
 	if r.next == 0 && record.Previous <= r.head {
 		r.next = record.Sequence
 	}
-	r.learn(record.Previous)
-	r.learn(record.Sequence)
+	r.noteRecord(record.Previous)
+	r.noteRecord(record.Sequence)
 	if r.behind {
 		return verdictNone
 	}
@@ -187,9 +187,9 @@ func (r *room) abort(sub *Subscription, work string, cause any) {
 	hub.crew.spawn(func(context.Context) { sub.sink.Abort() })
 }
 
-// learn notes that the log has, or had, a record of the job with a sequence. The mutex is
+// noteRecord notes that the log has, or had, a record of the job with a sequence. The mutex is
 // held.
-func (r *room) learn(sequence uint64) {
+func (r *room) noteRecord(sequence uint64) {
 	if sequence <= r.head {
 		return
 	}

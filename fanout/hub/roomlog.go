@@ -74,8 +74,8 @@ func (r *room) takeRepaired(epoch string, records []repaired, first uint64) {
 // miss notes that the log has removed records, or may have, that lie before a sequence
 // and that the room has not read. Live subscriptions read again, and reading ones do not
 // turn live from the ring, so that each client is given these records from MongoDB, or is
-// told of the gap. What MongoDB answered earlier about the job says nothing of these
-// records. The mutex is held.
+// told of the gap. Earlier answers of MongoDB about the job do not cover these records.
+// The mutex is held.
 func (r *room) miss(first uint64) {
 	// The floor is not the head: MongoDB may have a part of the removed records, and a
 	// subscription that has read that part has to read on.
@@ -87,7 +87,7 @@ func (r *room) miss(first uint64) {
 	r.fallBackAll(stateReading)
 }
 
-// endRepair ends a repair, unless the room was told of a newer record meanwhile.
+// endRepair ends a repair, unless a newer record was named meanwhile.
 func (r *room) endRepair() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,7 +98,7 @@ func (r *room) endRepair() bool {
 	return true
 }
 
-// giveUp stops waiting for a record that the room was told of and the log has removed.
+// giveUp stops waiting for a record that was named and that the log has removed.
 func (r *room) giveUp(seen uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +122,7 @@ func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 		return false
 	}
 	newer := last > r.seen
-	r.learn(last)
+	r.noteRecord(last)
 	if !newer {
 		return false
 	}
@@ -163,8 +163,8 @@ func (r *room) due(now time.Time, cfg Config) bool {
 	return true
 }
 
-// quiet reports whether the room has no recent events that would be worth keeping
-// it for.
+// quiet reports whether the room has no recent events: it is then not worth keeping for
+// clients that reconnect.
 func (r *room) quiet() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,7 +17,8 @@ import (
 //	live      renewing  [room.restart]: the log has begun a new epoch
 //	reading   renewing  [Subscription.observe]: the room's epoch is not the cursor's
 //	renewing  opening   [Subscription.observe]: it is to resume from the old cursor
-//	any       ended     [room.end]: the client has unsubscribed or gone
+//	any       ended     [room.end]: the client has unsubscribed or disconnected, or its sink
+//	                    has panicked
 type state int
 
 const (
@@ -65,10 +66,10 @@ type Subscription struct {
 	// The fields below belong to the reader.
 	start   Start
 	reading reading
-	// toldKept is the first sequence of the cursor's epoch that was not erased, as far as
-	// the client was told; 0 for nothing.
-	toldKept uint64
-	catchUp  catchUp
+	// reportedKept is the first sequence that was not erased, according to the last
+	// erasure in the cursor's epoch that the client was told of; 0 without one.
+	reportedKept uint64
+	catchUp      catchUp
 }
 
 // reading is what is under way for a subscription that reads.
@@ -79,8 +80,8 @@ type reading struct {
 	// older names documents of older writers, which are due before everything else: at
 	// most legacyEvents.
 	older []string
-	// historyTo is a sequence up to which the history may have events that the room does
-	// not know of: for a cursor from before the log's first record, and for a first page
+	// historyTo is a sequence up to which the history may have events that the room has
+	// not read: for a cursor from before the log's first record, and for a first page
 	// that ends past the room's head. The ring serves only cursors from there on.
 	historyTo uint64
 	// limit is how many events the next page has at most; 0 stands for the first page.
@@ -120,8 +121,8 @@ func (s *Subscription) End() {
 	s.reader.hub.exit(s.room, s.reader.client)
 }
 
-// Affirm tells a client that subscribed again its position, if the subscription is live.
-// Otherwise the end of the catch-up tells it.
+// Affirm sends the position to a client that has subscribed again, if the subscription is
+// live. Otherwise the message at the end of the catch-up has it.
 func (s *Subscription) Affirm() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
@@ -130,9 +131,9 @@ func (s *Subscription) Affirm() {
 	}
 }
 
-// tell sends a control event, unless the subscription has ended: nothing of the job may
+// send sends a control event, unless the subscription has ended: nothing of the job may
 // follow the answer to an unsubscribe.
-func (s *Subscription) tell(name string, payload any) {
+func (s *Subscription) send(name string, payload any) {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	if s.state != stateEnded {
@@ -191,7 +192,7 @@ func (s *Subscription) observe() (now state, before, kept uint64, erased bool) {
 		before, kept, erased = s.passErased()
 	case stateRenewing:
 		s.start = Start{Resume: true, Position: s.cursor, Limit: s.start.Limit, Asked: time.Now()}
-		s.cursor, s.toldKept, s.owed = messaging.Position{}, 0, false
+		s.cursor, s.reportedKept, s.owed = messaging.Position{}, 0, false
 		s.reading = reading{limit: s.reading.limit, failures: s.reading.failures}
 		s.caught, s.catchUp, s.records = false, catchUp{}, shown{}
 		s.state = stateOpening
@@ -241,8 +242,8 @@ func (s *Subscription) firstPage() int {
 	return min(s.start.Limit, maxPageEvents)
 }
 
-// The bounds of one page. The first one is small, unless it is known how many events are
-// due; later ones grow to about the size of a socket's queue.
+// The bounds of one page. The first page of a client that resumes is small, because the
+// size of its events is not known; later pages hold about as much as a socket's queue.
 const (
 	firstPageEvents = 32
 	maxPageEvents   = 250
@@ -305,8 +306,7 @@ var distances = map[messaging.Source]int{
 }
 
 // count adds n replayed events to the account of the first catch-up, which names the
-// furthest source used. Later catch-ups are those of slow clients, and clients are not told
-// of them.
+// furthest source used. Later catch-ups are those of slow clients, and are not reported.
 func (s *Subscription) count(n int, source messaging.Source) {
 	if s.caught {
 		return

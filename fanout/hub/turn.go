@@ -35,7 +35,7 @@ func (h *Hub) turn(ctx context.Context, sub *Subscription) outcome {
 		return outcomeDone
 	case <-sub.room.opened:
 	}
-	if err := h.knowErasures(ctx); err != nil {
+	if err := h.ensureErasures(ctx); err != nil {
 		return h.pause(ctx, sub, err)
 	}
 	now, before, kept, erased := sub.observe()
@@ -126,8 +126,8 @@ func (h *Hub) join(sub *Subscription) (outcome, bool) {
 }
 
 // skip handles an empty page where the room's ring does not reach back to the cursor.
-// Either the records in between have been removed, of which the client is told unless told
-// is set, or a replica of the log is behind for a moment.
+// Either the records in between have been removed, or a replica of the log is behind for a
+// moment. The client is told of removed records, unless told says that it was already.
 func (h *Hub) skip(ctx context.Context, sub *Subscription, told bool) outcome {
 	last, err := h.log.LastSequence(ctx, sub.room.jobID)
 	if err != nil {
