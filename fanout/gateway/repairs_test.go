@@ -62,7 +62,7 @@ func (l *heldLog) hold(holds bool) (reading int) {
 func TestRepairsAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		const rooms, missed, bound = 100, 260, 8 // two pages each
+		const rooms, missed, bound = 30, 260, 8 // two pages each
 		log := newMemoryLog()
 		held := &heldLog{Log: log, prefix: "a/", let: make(chan struct{})}
 		tail := newMemoryTail(log)
