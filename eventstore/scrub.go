@@ -14,6 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -200,6 +201,7 @@ type scrubLeaseRenewal struct {
 // run renews the lease until end is called. It calls lost once the lease has ended.
 func (r *scrubLeaseRenewal) run(ctx context.Context, lost context.CancelCauseFunc) {
 	defer close(r.stopped)
+	defer r.guard.Recover("lease of a scrub", func() { lost(contain.ErrPanic) })
 	ticker := time.NewTicker(r.renewal)
 	defer ticker.Stop()
 	for {
