@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string) int {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
-	root.AddCommand(newLoadtest(), newDrill(), newFaults(), newBaseline(), newBench())
+	root.AddCommand(newLoadtest(), newDrill(), newFaults(), newBaseline(), newBench(), newAttack())
 	root.SetArgs(args)
 	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)
