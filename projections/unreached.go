@@ -34,6 +34,8 @@ var (
 	ErrClosed = errors.New("MongoDB closes the connection without an answer: see in its log why, and that MONGODB_URI names a MongoDB server, and no proxy without one")
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the MongoDB server cannot be verified: set MONGODB_URI to a name that the certificate has, and let this machine trust its issuer, or set tlsCAFile")
+	// ErrOwnCertificate: the server refuses this client's certificate, or that there is none.
+	ErrOwnCertificate = errors.New("the MongoDB server ends the connection because of the certificate of this client: set tlsCertificateKeyFile in MONGODB_URI to a file with a certificate that the server trusts, and its key")
 	// ErrUnreachable: there is no connection.
 	ErrUnreachable = errors.New("MongoDB cannot be reached: start it, correct the hosts and the ports in MONGODB_URI, or let this machine connect to it")
 )
@@ -81,6 +83,8 @@ func unreached(err error) error {
 		return ErrCertificate
 	case errors.As(err, &network) && network.Op == "dial":
 		return ErrUnreachable
+	case errors.As(err, &network) && network.Op == "remote error": // an alert of TLS
+		return ErrOwnCertificate
 	case errors.As(err, &selection):
 		// No server could be chosen: what happened with each says why.
 		for _, server := range selection.Desc.Servers {

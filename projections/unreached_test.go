@@ -51,7 +51,7 @@ func TestReasonsOfMongoDB(t *testing.T) {
 				t.Errorf("%v, want %v with %q", err, test.want, test.says)
 			}
 			reasons := 0
-			for _, reason := range []error{projections.ErrPassword, projections.ErrNoPassword, projections.ErrPlain, projections.ErrTLS, projections.ErrClosed, projections.ErrCertificate, projections.ErrUnreachable} {
+			for _, reason := range []error{projections.ErrPassword, projections.ErrNoPassword, projections.ErrPlain, projections.ErrTLS, projections.ErrClosed, projections.ErrCertificate, projections.ErrOwnCertificate, projections.ErrUnreachable} {
 				if errors.Is(err, reason) {
 					reasons++
 				}

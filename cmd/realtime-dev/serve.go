@@ -62,6 +62,7 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 		err = errors.Join(err, mongo.Close(closing))
 	}()
 
+	cfg.Listen = "" // its pages are on a port
 	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
 	portGiven := changed("port") || environ["PORT"] != ""
 	logger := config.NewLogger(os.Stderr, cfg)

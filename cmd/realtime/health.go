@@ -26,7 +26,7 @@ func newHealth() *cobra.Command {
 		Use:   "health",
 		Short: "Ask the gateway on this machine whether it is ready",
 		Long: `health requests /health/ready of the gateway with the settings of the environment (ADMIN_ADDR,
-or HOST and PORT), or of the one at --url, and prints its state. It is meant for the health checks of
+or LISTEN, or HOST and PORT), or of the one at --url, and prints its state. It is meant for the health checks of
 containers, whose images have no curl.
 
 It exits with 0 when the gateway is ready or degraded, 1 when it is not ready, stopping or
@@ -48,7 +48,7 @@ does not answer, 2 for wrong usage.`,
 			if live {
 				page = "/health/live"
 			}
-			health, passed, err := client.CheckHealth(cmd.Context(), url+page, local)
+			health, passed, err := client.CheckHealth(cmd.Context(), url, page, local)
 			if err != nil {
 				return err
 			}
@@ -69,8 +69,12 @@ does not answer, 2 for wrong usage.`,
 	return command
 }
 
-// localURL is the address of the gateway with these settings, from this machine.
+// localURL is the address of the gateway with these settings, from this machine. unix: and
+// a path is that of a UNIX socket.
 func localURL(cfg config.Config) string {
+	if _, onUnix := cfg.UnixSocket(); onUnix && cfg.AdminAddr == "" {
+		return cfg.Listen
+	}
 	scheme, host, port := "http", cfg.Host, strconv.Itoa(cfg.Port)
 	if cfg.TLSCert != "" {
 		scheme = "https"

@@ -32,7 +32,7 @@ var reasons = map[Reason][]error{
 	},
 	ReasonTLS: {
 		ingest.ErrPlain, ingest.ErrTLS, ingest.ErrCertificate, eventstore.ErrPlain, eventstore.ErrCertificate,
-		projections.ErrPlain, projections.ErrTLS, projections.ErrCertificate,
+		projections.ErrPlain, projections.ErrTLS, projections.ErrCertificate, projections.ErrOwnCertificate,
 	},
 	ReasonDatabase:    {ingest.ErrDatabase},
 	ReasonClosed:      {ingest.ErrClosed, eventstore.ErrClosed, projections.ErrClosed},

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -24,13 +26,18 @@ type Health struct {
 	Parts  map[string]string `json:"parts,omitempty"`
 }
 
-// CheckHealth requests a health page, such as http://127.0.0.1:3001/health/ready. passed
-// reports whether the answer was 200. The error says why there was no valid answer. local
+// CheckHealth requests a health page, such as /health/ready of http://127.0.0.1:3001, or of
+// the gateway on a UNIX socket where url is unix: and its path. passed reports whether the answer was 200. The error says why there was no valid answer. local
 // says that the gateway is on this machine: its certificate, which is for another name, is
 // not compared with the address.
-func CheckHealth(ctx context.Context, url string, local bool) (health Health, passed bool, err error) {
+func CheckHealth(ctx context.Context, url, page string, local bool) (health Health, passed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
+	path, onUnix := strings.CutPrefix(url, "unix:")
+	if onUnix {
+		url = "http://localhost"
+	}
+	url += page
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return Health{}, false, err
@@ -38,6 +45,11 @@ func CheckHealth(ctx context.Context, url string, local bool) (health Health, pa
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: local}, // #nosec G402 -- no other machine
+	}
+	if onUnix {
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}
 	}
 	response, err := (&http.Client{Transport: transport}).Do(request)
 	if err != nil {

@@ -26,6 +26,10 @@ type Config struct {
 	Host string `group:"HTTP" env:"HOST" doc:"address to listen on; empty: every interface"`
 	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one, which the log line \"listening\" names"`
 
+	Listen     string `env:"LISTEN" doc:"unix:/path, a UNIX socket on which to listen in place of HOST and PORT, for a proxy on this machine; its connections count as from 127.0.0.1, also in TRUSTED_PROXIES; empty: HOST and PORT"`
+	ListenMode string `env:"LISTEN_MODE" envDefault:"0660" doc:"permissions of that socket, octal; who may write to it may connect"`
+	H2C        bool   `env:"HTTP_H2C" envDefault:"false" doc:"take HTTP/2 without TLS (h2c, by prior knowledge) beside HTTP/1.1 on the public port, for proxies that send it; sockets need HTTP/1.1"`
+
 	TLSCert    string `env:"TLS_CERT_FILE" doc:"PEM file with the certificate, and its chain, with which the public port speaks HTTPS; it is read again when it changes; empty: HTTP"`
 	TLSKey     string `env:"TLS_KEY_FILE" doc:"PEM file with its key"`
 	ProxyProto bool   `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`

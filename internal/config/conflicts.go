@@ -58,6 +58,9 @@ func (c Config) conflicts() []conflict {
 
 // conflictingCaps finds caps that can never be met.
 func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...any)) {
+	_, onUnix := c.UnixSocket()
+	add(onUnix && c.TLSCert != "", false, "LISTEN is a UNIX socket and TLS_CERT_FILE is set: TLS ends at the proxy in front of it")
+	add(c.H2C && c.TLSCert != "", false, "HTTP_H2C is true and TLS_CERT_FILE is set: h2c is HTTP/2 without TLS")
 	if c.MaxCluster > 0 {
 		add(c.MaxConns > c.MaxCluster, false, "SOCKET_MAX_CONNECTIONS is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS, %d: it can never be met", c.MaxConns, c.MaxCluster)
 		add(c.MaxClusterPer > c.MaxCluster, false,

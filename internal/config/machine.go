@@ -41,9 +41,12 @@ func (c Config) CheckMachine() error {
 // Listener is an address that a gateway listens on, and the setting that names it.
 type Listener struct{ Setting, Address string }
 
-// Listeners returns the addresses that a gateway listens on.
+// Listeners returns the ports that a gateway listens on.
 func (c Config) Listeners() []Listener {
-	all := []Listener{{"HOST and PORT (the public address)", c.Address()}}
+	var all []Listener
+	if _, onUnix := c.UnixSocket(); !onUnix {
+		all = append(all, Listener{"HOST and PORT (the public address)", c.Address()})
+	}
 	if c.AdminAddr != "" {
 		all = append(all, Listener{"ADMIN_ADDR", c.AdminAddr})
 	}

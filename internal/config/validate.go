@@ -31,6 +31,10 @@ func (c Config) Validate() error {
 		}
 	}
 	check(c.Port >= 0 && c.Port <= 65535, "PORT", c.Port)
+	_, isUnix := c.UnixSocket()
+	check(c.Listen == "" || isUnix, "LISTEN", c.Listen)
+	_, err := c.SocketMode()
+	check(err == nil, "LISTEN_MODE", c.ListenMode)
 	check(c.Environment == "development" || c.Environment == environmentProduction, "ENVIRONMENT", c.Environment)
 	check(isBasePath(c.BasePath), "BASE_PATH", c.BasePath)
 	check(c.AdminAddr == "" || isHostPort(c.AdminAddr), "ADMIN_ADDR", c.AdminAddr)
@@ -51,7 +55,7 @@ func (c Config) Validate() error {
 	check(c.CanaryInterval >= minTimeout && c.CanaryInterval <= time.Hour, "CANARY_INTERVAL", c.CanaryInterval)
 	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
-	_, err := c.SyncInterval()
+	_, err = c.SyncInterval()
 	check(err == nil, "NATS_SYNC", c.NATSSync)
 	check(c.NATSListen == "" || isHostPort(c.NATSListen), "NATS_LISTEN", c.NATSListen)
 	check(slices.Contains([]int{1, 3, 5}, c.LogReplicas) && (c.LogReplicas == 1 || c.NATSURL != "" || c.NATSCluster != ""), "STREAM_REPLICAS", c.LogReplicas)

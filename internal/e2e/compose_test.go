@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -291,9 +290,7 @@ func checkComposeNginx(t *testing.T, dir string) {
 	address, folder := freeAddress(t), t.TempDir()
 	site := substituted(t, string(text), "gateway-1:3001", first.address(), "gateway-2:3001", second.address(), "listen 8080;", "listen "+address+";")
 	path := filepath.Join(folder, "nginx.conf")
-	whole := fmt.Sprintf("daemon off; master_process off; pid %[1]s/pid; error_log stderr; events {} http { access_log off;"+
-		" client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/fastcgi; uwsgi_temp_path %[1]s/uwsgi; scgi_temp_path %[1]s/scgi;\n%[2]s}", folder, site)
-	if err := os.WriteFile(path, []byte(whole), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(nginxAround(folder, site)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command(program, "-t", "-e", "stderr", "-p", folder, "-c", path).CombinedOutput(); err != nil {

@@ -35,9 +35,6 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// ErrPort is matched when the HTTP port cannot be taken.
-var ErrPort = errors.New("cannot listen on PORT")
-
 // App is the server, opened but not yet serving.
 type App struct {
 	cfg      config.Config
@@ -99,11 +96,11 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if a.listener, err = a.listen("listener", a.cfg.Address()); err != nil {
-		return fmt.Errorf("%w %d: %w", ErrPort, a.cfg.Port, err)
+	if a.listener, err = a.listenPublic(); err != nil {
+		return err
 	}
 	if a.cfg.AdminAddr != "" {
-		if a.admin, err = a.listen("operators' listener", a.cfg.AdminAddr); err != nil {
+		if a.admin, err = a.listen("operators' listener", "tcp", a.cfg.AdminAddr); err != nil {
 			return fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
 	}
@@ -137,21 +134,6 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	return a.openAPI()
-}
-
-// listen takes a port until the application stops.
-func (a *App) listen(name, address string) (net.Listener, error) {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	a.parts.onStop(name, func(context.Context) error {
-		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
-			return err
-		}
-		return nil
-	})
-	return listener, nil
 }
 
 func (a *App) openProjections() error {
@@ -317,7 +299,7 @@ func (a *App) startServers(gateway *gateway.Gateway) error {
 		pages := http.NewServeMux()
 		a.serveHealth(pages, func(r *http.Request) bool { return !foreignPage(r) })
 		a.serveOperators(pages, gateway, reached)
-		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators, 0), pages)
+		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators, 0), pages, false)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
 	}
 	most := 0
@@ -332,7 +314,7 @@ func (a *App) startServers(gateway *gateway.Gateway) error {
 	if err != nil {
 		return err
 	}
-	a.startHTTP("http", public, a.mux)
+	a.startHTTP("http", public, a.mux, a.cfg.H2C)
 	a.parts.onStop("drain period", a.holdListener).paced = true
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.

@@ -117,9 +117,13 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		network := conn.(*net.TCPConn)                   // App.listen opens TCP only
+		network := conn.(systemConn)                     // of App.listen
 		_ = network.SetWriteBuffer(maxUnreadSocketBytes) // the system's own bound serves as well
-		accepted := &countedConn{TCPConn: network, listener: l, owner: ownerOf(conn)}
+		accepted := &countedConn{systemConn: network, listener: l, remote: network.RemoteAddr()}
+		if _, onUnix := conn.(*net.UnixConn); onUnix {
+			accepted.remote = thisMachine
+		}
+		accepted.owner = ownerOf(accepted)
 		l.among.open.Add(1)
 		if l.take() {
 			return accepted, nil
@@ -144,12 +148,20 @@ func (l *boundedListener) take() bool {
 	return false
 }
 
-// countedConn is an accepted connection. It embeds the concrete type, so that net/http
-// and the sockets find the methods beyond net.Conn that they look for.
+// systemConn is what TCP connections and those of UNIX sockets have: beside net.Conn, what
+// net/http and the sockets look for.
+type systemConn interface {
+	net.Conn
+	CloseWrite() error
+	SetWriteBuffer(bytes int) error
+}
+
+// countedConn is an accepted connection.
 type countedConn struct {
-	*net.TCPConn
+	systemConn
 	listener *boundedListener
 	owner    netip.Addr // what it is counted under
+	remote   net.Addr
 	closed   atomic.Bool
 	// spare is set, under the listener's lock of the spare ones, while the connection is
 	// one of them.
@@ -159,6 +171,9 @@ type countedConn struct {
 	asked   time.Time
 	written bool
 }
+
+// RemoteAddr implements net.Conn.
+func (c *countedConn) RemoteAddr() net.Addr { return c.remote }
 
 // Close implements net.Conn.
 func (c *countedConn) Close() error {
@@ -170,5 +185,5 @@ func (c *countedConn) Close() error {
 			c.listener.among.open.Add(-1)
 		}()
 	}
-	return c.TCPConn.Close()
+	return c.systemConn.Close()
 }

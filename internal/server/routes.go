@@ -113,6 +113,9 @@ func below(base string, next http.Handler) http.Handler {
 const (
 	keepAliveTimeout = 2 * time.Minute
 	maxHeaderBytes   = 32 << 10
+	// maxStreams bounds the requests under way on one connection of HTTP/2. A proxy opens
+	// further connections; each one counts among those that the public port may have.
+	maxStreams = 250
 	// answerTimeout is how long an answer may take to be made and read. An operator's
 	// profile takes half of it unless it is asked for otherwise.
 	answerTimeout = time.Minute
@@ -120,8 +123,9 @@ const (
 
 // startHTTP serves a listener. Its step ends the event streams that are left, whose
 // requests would otherwise last, waits for the requests under way, and closes the
-// connections of those that are left when its share of the stop ends.
-func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeMux) {
+// connections of those that are left when its share of the stop ends. h2c also takes
+// HTTP/2 without TLS.
+func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeMux, h2c bool) {
 	requests, endRequests := context.WithCancel(context.Background())
 	server := &http.Server{
 		// Together with the headers. The server applies it also to a body that no handler
@@ -137,7 +141,10 @@ func (a *App) startHTTP(name string, listener net.Listener, handler *http.ServeM
 			return a.handshakes.begin(withConnection(ctx, conn), conn)
 		},
 		ConnState: a.handshakes.note,
+		Protocols: new(http.Protocols), HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(h2c)
 	a.parts.run(name, func(context.Context) error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err

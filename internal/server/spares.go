@@ -174,7 +174,7 @@ func (c *countedConn) CloseWrite() error {
 		c.written = true
 		c.listener.mu.Unlock()
 	}
-	return c.TCPConn.CloseWrite()
+	return c.systemConn.CloseWrite()
 }
 
 type connectionKey struct{}

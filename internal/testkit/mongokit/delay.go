@@ -1,6 +1,7 @@
 package mongokit
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -37,14 +38,32 @@ type find struct{ collection, job string }
 // returns it with the connection string of the relay. It stops with the test.
 func NewDelay(t testing.TB, uri string) (*Delay, string) {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return relay(t, uri, listener)
+}
+
+// WithTLS starts a relay to the server of a connection string that speaks TLS with clients,
+// and returns the connection string of the relay. It stops with the test.
+func WithTLS(t testing.TB, uri string, cfg *tls.Config) string {
+	t.Helper()
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secured := relay(t, uri, listener)
+	return secured
+}
+
+func relay(t testing.TB, uri string, listener net.Listener) (*Delay, string) {
+	t.Helper()
 	address, err := url.Parse(uri)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &Delay{target: address.Host, conns: make(map[net.Conn]struct{}), finds: make(map[find]int)}
-	if d.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
+	d := &Delay{listener: listener, target: address.Host, conns: make(map[net.Conn]struct{}), finds: make(map[find]int)}
 	d.running.Go(d.accept) // ends with the listener
 	t.Cleanup(d.close)
 	address.Host = d.listener.Addr().String()
