@@ -1,7 +1,11 @@
 package e2e_test
 
 import (
+	buildinfofile "debug/buildinfo"
 	"encoding/json"
+	"os"
+	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,5 +48,55 @@ func TestHealthCommand(t *testing.T) {
 		if r := run(t, test.env, "", test.args...); r.code != test.code || r.stdout != test.stdout {
 			t.Errorf("%s: status %d, want %d: %s%s", test.name, r.code, test.code, r.stdout, r.stderr)
 		}
+	}
+}
+
+// TestBillOfMaterials: the bill of materials of the program names what is linked into it,
+// with versions and licences, and the notices have the licences' texts.
+func TestBillOfMaterials(t *testing.T) {
+	t.Parallel()
+	program := build(t, "realtime")
+	bill := func(what string) string {
+		t.Helper()
+		command := exec.Command("go", "run", "../../deploy/release/bill", what, program)
+		command.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1800000000", "VERSION=v1.2.3")
+		var message strings.Builder
+		command.Stderr = &message
+		out, err := command.Output()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", what, err, message.String())
+		}
+		return string(out)
+	}
+	type listed struct {
+		Name, VersionInfo, LicenseDeclared string
+		ExternalRefs                       []struct{ ReferenceLocator string }
+	}
+	var sbom struct {
+		SPDXVersion   string
+		CreationInfo  struct{ Created string }
+		Packages      []listed
+		Relationships []struct{ RelationshipType string }
+	}
+	if err := json.Unmarshal([]byte(bill("sbom")), &sbom); err != nil {
+		t.Fatal(err)
+	}
+	info, err := buildinfofile.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The program itself, and Go's library.
+	if len(sbom.Packages) != len(info.Deps)+2 || len(sbom.Relationships) != len(sbom.Packages) || sbom.SPDXVersion != "SPDX-2.3" || sbom.CreationInfo.Created != "2027-01-15T08:00:00Z" {
+		t.Errorf("%d packages of %d modules: %+v", len(sbom.Packages), len(info.Deps), sbom.CreationInfo)
+	}
+	for _, dep := range info.Deps {
+		if !slices.ContainsFunc(sbom.Packages, func(p listed) bool {
+			return p.Name == dep.Path && p.VersionInfo == dep.Version && p.LicenseDeclared != "" && p.ExternalRefs[0].ReferenceLocator == "pkg:golang/"+dep.Path+"@"+dep.Version
+		}) {
+			t.Errorf("%s is not in the bill", dep.Path)
+		}
+	}
+	if notices := bill("notices"); !strings.Contains(notices, "github.com/nats-io/nats-server/v2 v") || !strings.Contains(notices, "TERMS AND CONDITIONS") {
+		t.Error("the notices have no licence of the NATS server")
 	}
 }
