@@ -59,8 +59,8 @@ type Server struct {
 
 // Start runs a server on the folder and returns once it takes connections.
 //
-// It returns [ErrFolderInUse] when the folder has another owner, errStart
-// when nats-server refused, and an error that matches syscall.EADDRINUSE when
+// It returns [ErrFolderInUse] when the folder has another owner, [ErrNewerFormat] for one
+// of a later version, errStart when nats-server refused, and an error that matches syscall.EADDRINUSE when
 // the port is taken.
 func Start(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
@@ -81,6 +81,9 @@ func Start(cfg Config) (*Server, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if err := claimFormat(cfg.StoreDir); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
 	private := cfg.Listen == "" && !cfg.Cluster.Alone()
 	if private {
