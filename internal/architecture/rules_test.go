@@ -218,6 +218,10 @@ var rules = []rule{
 		why:    "configuration files are carried and nothing else",
 	},
 	{
+		folder: "deploy/release/bill",
+		why:    "a release is described by what Go says of it",
+	},
+	{
 		folder:  "lab/processes",
 		project: []string{"deploy/cluster", "internal/freeaddr"},
 		modules: plumbing,
