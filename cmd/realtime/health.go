@@ -76,7 +76,7 @@ func localURL(cfg config.Config) string {
 		return cfg.Listen
 	}
 	scheme, host, port := "http", cfg.Host, strconv.Itoa(cfg.Port)
-	if cfg.TLSCert != "" {
+	if cfg.SpeaksTLS() {
 		scheme = "https"
 	}
 	if cfg.AdminAddr != "" {

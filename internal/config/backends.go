@@ -70,6 +70,7 @@ func (c Config) checkCredentials() (problems []error) {
 		_, err := tlsfiles.NewPair(c.ServerTLS(), slog.New(slog.DiscardHandler))
 		wrong("TLS_CERT_FILE and TLS_KEY_FILE", err)
 	}
+	wrong("ACME_CA_FILE", tlsfiles.Files{CA: c.ACMECA}.Check())
 	for _, backend := range []struct {
 		prefix string
 		files  tlsfiles.Files

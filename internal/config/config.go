@@ -30,9 +30,16 @@ type Config struct {
 	ListenMode string `env:"LISTEN_MODE" envDefault:"0660" doc:"permissions of that socket, octal; who may write to it may connect"`
 	H2C        bool   `env:"HTTP_H2C" envDefault:"false" doc:"take HTTP/2 without TLS (h2c, by prior knowledge) beside HTTP/1.1 on the public port, for proxies that send it; sockets need HTTP/1.1"`
 
-	TLSCert    string `env:"TLS_CERT_FILE" doc:"PEM file with the certificate, and its chain, with which the public port speaks HTTPS; it is read again when it changes; empty: HTTP"`
-	TLSKey     string `env:"TLS_KEY_FILE" doc:"PEM file with its key"`
-	ProxyProto bool   `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`
+	TLSCert string `env:"TLS_CERT_FILE" doc:"PEM file with the certificate, and its chain, with which the public port speaks HTTPS; it is read again when it changes; empty: HTTP"`
+	TLSKey  string `env:"TLS_KEY_FILE" doc:"PEM file with its key"`
+
+	ACMEHosts     string `env:"ACME_HOSTS" doc:"names, comma-separated, for which the public port gets certificates from an authority over ACME and renews them, in place of TLS_CERT_FILE; the authority has to reach the public port as port 443 of each name (tls-alpn-01); setting it accepts the authority's terms; empty: none"`
+	ACMECache     string `env:"ACME_CACHE_DIR" envDefault:"acme" doc:"folder for the certificates and the account key, readable by the service alone and kept over restarts"`
+	ACMEEmail     string `env:"ACME_EMAIL" doc:"address that the authority may write to"`
+	ACMEDirectory string `env:"ACME_DIRECTORY_URL" envDefault:"https://acme-v02.api.letsencrypt.org/directory" doc:"the authority's directory, https://…"`
+	ACMECA        string `env:"ACME_CA_FILE" doc:"PEM file with the authorities whose certificates that server may show; empty: those of the system"`
+
+	ProxyProto bool `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`
 
 	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
 	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well, each event for each client, which takes about as much processor again as its delivery)"`

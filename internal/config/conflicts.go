@@ -59,8 +59,9 @@ func (c Config) conflicts() []conflict {
 // conflictingCaps finds caps that can never be met.
 func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...any)) {
 	_, onUnix := c.UnixSocket()
-	add(onUnix && c.TLSCert != "", false, "LISTEN is a UNIX socket and TLS_CERT_FILE is set: TLS ends at the proxy in front of it")
-	add(c.H2C && c.TLSCert != "", false, "HTTP_H2C is true and TLS_CERT_FILE is set: h2c is HTTP/2 without TLS")
+	add(onUnix && c.SpeaksTLS(), false, "LISTEN is a UNIX socket, and TLS_CERT_FILE or ACME_HOSTS is set: TLS ends at the proxy in front of it")
+	add(c.H2C && c.SpeaksTLS(), false, "HTTP_H2C is true, and TLS_CERT_FILE or ACME_HOSTS is set: h2c is HTTP/2 without TLS")
+	add(c.ACMEHosts != "" && c.TLSCert != "", false, "ACME_HOSTS and TLS_CERT_FILE are set: the certificate comes from an authority or from a file")
 	if c.MaxCluster > 0 {
 		add(c.MaxConns > c.MaxCluster, false, "SOCKET_MAX_CONNECTIONS is %d, above SOCKET_CLUSTER_MAX_CONNECTIONS, %d: it can never be met", c.MaxConns, c.MaxCluster)
 		add(c.MaxClusterPer > c.MaxCluster, false,

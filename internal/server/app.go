@@ -48,7 +48,9 @@ type App struct {
 	admin    net.Listener // nil without ADMIN_ADDR
 
 	certificate *tlsfiles.Pair // nil without TLS_CERT_FILE
-	reloads     reloads
+	// acme obtains certificates; nil without ACME_HOSTS.
+	acme    func(context.Context) error
+	reloads reloads
 
 	mux    *http.ServeMux
 	guests []guest
@@ -315,6 +317,9 @@ func (a *App) startServers(gateway *gateway.Gateway) error {
 		return err
 	}
 	a.startHTTP("http", public, a.mux, a.cfg.H2C)
+	if a.acme != nil {
+		a.loop("certificates", a.acme)
+	}
 	a.parts.onStop("drain period", a.holdListener).paced = true
 	if a.sockets != nil {
 		// Before the listener: sockets over polling need it to the end.

@@ -32,6 +32,13 @@ func (a *App) secure(listener net.Listener) (net.Listener, error) {
 			},
 		}
 	}
+	if a.cfg.ACMEHosts != "" {
+		settings, err := a.openACME()
+		if err != nil {
+			return nil, err
+		}
+		return tls.NewListener(listener, settings), nil
+	}
 	if a.cfg.TLSCert == "" {
 		return listener, nil
 	}

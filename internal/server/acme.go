@@ -1,0 +1,79 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"time"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
+
+	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/internal/tlsfiles"
+	"github.com/letswriteabook/realtime/internal/wait"
+)
+
+const (
+	// acmeRequestTimeout bounds one request to the authority.
+	acmeRequestTimeout = 30 * time.Second
+	// acmeRetry is how long a gateway waits before it asks again for a certificate that the
+	// authority refused. Public ones count failures by the hour.
+	acmeRetry = 15 * time.Minute
+)
+
+// openACME returns the settings of a server whose certificates an authority issues and
+// renews over ACME (RFC 8555). The authority looks for its answer on the public port itself
+// (tls-alpn-01, RFC 8737), so nothing else has to be reachable.
+func (a *App) openACME() (*tls.Config, error) {
+	hosts := a.cfg.ACMEHostNames()
+	authority, err := tlsfiles.Files{CA: a.cfg.ACMECA}.Client()
+	if err != nil {
+		return nil, fmt.Errorf("%w: ACME_CA_FILE: %w", config.ErrInvalid, err)
+	}
+	manager := &autocert.Manager{
+		Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(a.cfg.ACMECache), HostPolicy: autocert.HostWhitelist(hosts...), Email: a.cfg.ACMEEmail,
+		Client: &acme.Client{
+			DirectoryURL: a.cfg.ACMEDirectory, UserAgent: "realtime",
+			HTTPClient: &http.Client{Timeout: acmeRequestTimeout, Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: authority}},
+		},
+	}
+	a.acme = func(ctx context.Context) error { return a.obtainCertificates(ctx, manager, hosts) }
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		NextProtos: []string{"http/1.1", acme.ALPNProto},
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			// Health checks and others that use the address send no name.
+			hello.ServerName = cmp.Or(hello.ServerName, hosts[0])
+			return manager.GetCertificate(hello)
+		},
+	}, nil
+}
+
+// obtainCertificates gets a certificate for each host, so that the first client does not
+// wait for it. Those that are in the folder are used; the manager renews them by itself.
+func (a *App) obtainCertificates(ctx context.Context, manager *autocert.Manager, hosts []string) error {
+	for {
+		missing := false
+		for _, host := range hosts {
+			certificate, err := manager.GetCertificate(&tls.ClientHelloInfo{
+				ServerName: host, SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
+			})
+			if err != nil {
+				missing = true
+				a.logger.Error("there is no certificate for a host", "host", host, "error", err, "again", acmeRetry)
+				continue
+			}
+			a.logger.Info("there is a certificate for a host", "host", host, "until", certificate.Leaf.NotAfter)
+		}
+		if !missing {
+			<-ctx.Done()
+			return nil
+		}
+		if wait.For(ctx, acmeRetry) != nil {
+			return nil
+		}
+	}
+}
