@@ -94,8 +94,8 @@ func (a *API) getJob(ctx context.Context, c *call) (any, error) {
 // EventPage is a page of events.
 type EventPage struct {
 	Items []Event `json:"items"`
-	// After and Before are the parameters of the pages of newer and older events; 0 where
-	// this page has none.
+	// After and Before are the parameters of the pages of newer and of older events. An empty
+	// page has neither, and Before is 0 where there are no older events.
 	After  uint64 `json:"after"`
 	Before uint64 `json:"before"`
 }
@@ -107,7 +107,7 @@ func (a *API) listEvents(ctx context.Context, c *call) (any, error) {
 	}
 	after, forwards := c.number("after")
 	before, backwards := c.number("before")
-	page := EventPage{Items: []Event{}}
+	page, older := EventPage{Items: []Event{}}, forwards
 	switch {
 	case forwards && backwards:
 		return nil, refuse(http.StatusBadRequest, "invalid", "after and before are given")
@@ -124,12 +124,15 @@ func (a *API) listEvents(ctx context.Context, c *call) (any, error) {
 		if !backwards {
 			before = math.MaxUint64
 		}
-		if page.Items, _, err = a.newest(ctx, c.text("jobId"), before, limit); err != nil {
+		if page.Items, older, err = a.newest(ctx, c.text("jobId"), before, limit); err != nil {
 			return nil, err
 		}
 	}
 	if len(page.Items) > 0 {
-		page.Before, page.After = page.Items[0].Sequence, page.Items[len(page.Items)-1].Sequence
+		page.After = page.Items[len(page.Items)-1].Sequence
+		if older {
+			page.Before = page.Items[0].Sequence
+		}
 	}
 	return page, nil
 }
@@ -142,10 +145,11 @@ func (a *API) newest(ctx context.Context, jobID string, before uint64, limit int
 	if err != nil || span.First == 0 {
 		return []Event{}, false, err
 	}
-	size := 0
+	size := 0 // of the envelopes
 	err = a.Log.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
-		events = append(events, eventOf(record))
-		for size += len(record.Body); size > maxAnswerBytes && len(events) > 1; {
+		event := eventOf(record)
+		events = append(events, event)
+		for size += len(event.Envelope); size > maxAnswerBytes && len(events) > 1; {
 			size -= len(events[0].Envelope)
 			events, older = events[1:], true
 		}
