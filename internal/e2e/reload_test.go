@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"sync"
@@ -26,6 +27,10 @@ const reloadSockets = 1000
 // the certificate, and ends no socket; a bad file changes nothing.
 func TestReload(t *testing.T) {
 	t.Parallel()
+	// Where the tests run under nohup, the gateway would inherit that SIGHUP is ignored.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hangups) })
 	authority := testkit.NewAuthority(t)
 	cert, key := authority.Issue("gateway")
 	file := filepath.Join(t.TempDir(), "realtime.toml")
