@@ -86,6 +86,7 @@ func TestUses(t *testing.T) {
 		{"the lab starts processes", "lab/processes/a.go", "os/exec", ""},
 		{"the lab has the cluster's files", "lab/processes/a.go", module + "/deploy/cluster", ""},
 		{"the cluster's files import nothing", "deploy/cluster/a.go", module + "/messaging", "deploy/cluster"},
+		{"the bill of a release imports no part", "deploy/release/bill/a.go", module + "/messaging", "deploy/release/bill"},
 		{"the lab knows no part", "lab/processes/a.go", module + "/eventstore", "lab/processes"},
 		{"the doctor asks no server", "operations/doctor/a.go", module + "/eventstore", "operations/doctor"},
 		{"an erasure works on the log", "operations/erasure/a.go", module + "/eventstore", ""},
