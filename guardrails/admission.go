@@ -41,9 +41,8 @@ func (v Visitor) Owner() string {
 // subjects is that of the slots that have one. No key is kept with a count of
 // zero. A refusal changes nothing.
 type Admission struct {
-	limits Limits
-
 	mu         sync.Mutex // guards everything below, and released of every slot
+	limits     Limits
 	rate       Bucket
 	total      int
 	perOrigin  tally[string]
@@ -184,6 +183,16 @@ func (a *Admission) release(slot *Slot) {
 	}
 	slot.released = true
 	a.exclude(slot.visitor)
+}
+
+// SetLimits replaces the limits. Who is admitted stays, also beyond them.
+func (a *Admission) SetLimits(limits Limits) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if limits.ConnectionRate() != a.limits.ConnectionRate() {
+		a.rate = limits.ConnectionRate().Bucket()
+	}
+	a.limits = limits
 }
 
 // Others sets what the other gateways are known to hold together, which counts

@@ -3,6 +3,7 @@ package guardrails
 import (
 	"cmp"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -50,13 +51,22 @@ func (i *Intake) owes(now time.Time) time.Duration {
 // Intakes hands out the intakes of connections, as [Quotas] does the quotas. Its
 // methods may be called concurrently.
 type Intakes struct {
-	limits Limits
+	limits atomic.Pointer[Limits]
 	left   returned[*Intake]
 }
 
 // NewIntakes returns intakes for connections under these limits.
 func NewIntakes(limits Limits) *Intakes {
-	return &Intakes{limits: limits, left: newReturned[*Intake]()}
+	i := &Intakes{left: newReturned[*Intake]()}
+	i.limits.Store(&limits)
+	return i
+}
+
+// SetLimits replaces the limits for connections to come, as [Quotas.SetLimits] does.
+func (i *Intakes) SetLimits(limits Limits) {
+	if before := i.limits.Swap(&limits); before.BytesPerSecond != limits.BytesPerSecond || before.ByteBurst != limits.ByteBurst {
+		i.left.forget()
+	}
 }
 
 // Take returns the intake for a connection of an owner: of those that the owner's
@@ -65,7 +75,7 @@ func (i *Intakes) Take(owner string, now time.Time) *Intake {
 	if intake, found := i.left.take(owner, now); found {
 		return intake
 	}
-	return NewIntake(i.limits)
+	return NewIntake(*i.limits.Load())
 }
 
 // Return takes the intake of a connection that has ended.

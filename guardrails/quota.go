@@ -2,6 +2,7 @@ package guardrails
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -62,13 +63,23 @@ func (q *Quota) owes(now time.Time) time.Duration {
 // again goes to the next connection of the same owner, who does not renew its rates
 // by connecting again. Its methods may be called concurrently.
 type Quotas struct {
-	limits Limits
+	limits atomic.Pointer[Limits]
 	left   returned[*Quota]
 }
 
 // NewQuotas returns quotas for connections under these limits.
 func NewQuotas(limits Limits) *Quotas {
-	return &Quotas{limits: limits, left: newReturned[*Quota]()}
+	q := &Quotas{left: newReturned[*Quota]()}
+	q.limits.Store(&limits)
+	return q
+}
+
+// SetLimits replaces the limits for connections to come. One that has a quota keeps it.
+// With other rates every owner begins with a full quota.
+func (q *Quotas) SetLimits(limits Limits) {
+	if before := q.limits.Swap(&limits); before.MessageRate() != limits.MessageRate() || before.SubscriptionRate() != limits.SubscriptionRate() {
+		q.left.forget()
+	}
 }
 
 // Take returns the quota for a connection of an owner: of those that the owner's
@@ -77,7 +88,7 @@ func (q *Quotas) Take(owner string, now time.Time) *Quota {
 	if quota, found := q.left.take(owner, now); found {
 		return quota
 	}
-	return NewQuota(q.limits)
+	return NewQuota(*q.limits.Load())
 }
 
 // Return takes the quota of a connection that has ended.

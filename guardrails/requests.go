@@ -18,9 +18,8 @@ const maxRequestClients = 10_000
 // Invariants: total is the sum over the clients, and no client is kept with a count
 // of zero. A refusal for a count spends nothing of the rate.
 type Requests struct {
-	limits Limits
-
 	mu        sync.Mutex // guards everything below, and released of every slot
+	limits    Limits
 	total     int
 	perClient tally[string]
 	rates     map[string]*list.Element // of *requestRate, by client
@@ -38,6 +37,17 @@ func NewRequests(limits Limits) *Requests {
 		limits: limits, perClient: make(tally[string]),
 		rates: make(map[string]*list.Element), recent: list.New(),
 	}
+}
+
+// SetLimits replaces the limits. Requests that are being answered stay; with another rate
+// every client begins with a full one.
+func (r *Requests) SetLimits(limits Limits) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if limits.RequestsPerMinute != r.limits.RequestsPerMinute {
+		r.rates, r.recent = make(map[string]*list.Element), list.New()
+	}
+	r.limits = limits
 }
 
 // RequestSlot is the place of one request in the counts.

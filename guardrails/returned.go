@@ -61,6 +61,14 @@ func (r *returned[T]) put(owner string, left T, now time.Time) {
 	}
 }
 
+// forget drops all that was returned.
+func (r *returned[T]) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.byOwner)
+	r.count = 0
+}
+
 // unsettled is called with mu held.
 func (r *returned[T]) unsettled(owner string, now time.Time) []T {
 	return slices.DeleteFunc(r.byOwner[owner], func(one T) bool { return one.owes(now) <= 0 })

@@ -44,6 +44,7 @@ type Ingest struct {
 	budget     *budget
 	identities *identities
 	receipts   *receipts // nil without Redis
+	receiptKey atomic.Pointer[messaging.ReceiptKey]
 	requests   *requests
 
 	started atomic.Bool
@@ -83,6 +84,7 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		rejectLog:   rate.Sometimes{Interval: logInterval},
 		pressureLog: rate.Sometimes{Interval: logInterval},
 	}
+	i.SetReceiptSecret(cfg.ReceiptSecret)
 	if client != nil {
 		i.redis, i.outages = client.Options(), &outages{}
 	}
@@ -94,6 +96,12 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 	}
 	i.metrics, i.guard = m, contain.New(m.panics, logger)
 	return i, nil
+}
+
+// SetReceiptSecret replaces Config.ReceiptSecret for the receipts to come.
+func (i *Ingest) SetReceiptSecret(secret string) {
+	key := messaging.ReceiptKey(secret)
+	i.receiptKey.Store(&key)
 }
 
 // Run listens and stores until ctx ends. Then it takes nothing more in, stores
@@ -141,7 +149,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 // startReceipts starts the publishing of receipts, and returns what ends it once
 // everything is published or ctx has ended.
 func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
-	receipts := newReceipts(i.redis, i.cfg, i.logger, i.metrics, i.guard)
+	receipts := newReceipts(i.redis, &i.receiptKey, i.cfg, i.logger, i.metrics, i.guard)
 	i.receipts = receipts
 	published := make(chan struct{})
 	go func() { // ends after receipts.close

@@ -21,8 +21,8 @@ const receiptBatch = 128
 // the event again and is answered as a duplicate.
 type receipts struct {
 	client  *redis.Client
-	key     messaging.ReceiptKey
-	queue   chan []byte // messages of the receipts channel
+	key     *atomic.Pointer[messaging.ReceiptKey] // of the ingest
+	queue   chan []byte                           // messages of the receipts channel
 	timeout time.Duration
 	logger  *slog.Logger
 	metrics *metrics
@@ -38,7 +38,7 @@ type receipts struct {
 
 // newReceipts returns a publisher with a client of its own, which does not
 // retry and keeps to deadlines; run closes it.
-func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *metrics, guard *contain.Guard) *receipts {
+func newReceipts(options *redis.Options, key *atomic.Pointer[messaging.ReceiptKey], cfg Config, logger *slog.Logger, m *metrics, guard *contain.Guard) *receipts {
 	own := connectOptions(options)
 	own.MaxRetries = -1
 	own.PoolSize = 1
@@ -47,7 +47,7 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 	own.MaxActiveConns = 0
 	return &receipts{
 		client:  redis.NewClient(own),
-		key:     messaging.ReceiptKey(cfg.ReceiptSecret),
+		key:     key,
 		queue:   make(chan []byte, cfg.MaxPendingReceipts),
 		timeout: cfg.ReceiptTimeout,
 		logger:  logger,
@@ -58,13 +58,13 @@ func newReceipts(options *redis.Options, cfg Config, logger *slog.Logger, m *met
 
 // offer queues a receipt; see enqueue.
 func (r *receipts) offer(receipt messaging.Receipt) {
-	message, err := r.key.Encode(receipt)
+	message, err := r.key.Load().Encode(receipt)
 	r.enqueue(receipt.JobID, message, err)
 }
 
 // offerRefusal queues a refusal; see enqueue.
 func (r *receipts) offerRefusal(refusal messaging.Refusal) {
-	message, err := r.key.EncodeRefusal(refusal)
+	message, err := r.key.Load().EncodeRefusal(refusal)
 	r.enqueue(refusal.JobID, message, err)
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -20,12 +21,33 @@ var ErrUnknownKind = errors.New("unknown kind")
 // payload carries. It is data, not code, so that a product with other events
 // adds kinds by a file ([LoadCatalogue]).
 //
-// A catalogue never changes once it is made and may be used concurrently. The
-// zero Catalogue has no kinds.
-type Catalogue struct {
+// It may be used concurrently. Only [Catalogue.Replace] changes it. The zero Catalogue has
+// no kinds.
+type Catalogue struct{ current atomic.Pointer[kinds] }
+
+// kinds are the kinds of a catalogue at one time.
+type kinds struct {
 	entries map[Kind]*entry
 	// names lists the kinds as a refusal does.
 	names string
+	// origin tells one source of kinds from another.
+	origin string
+}
+
+// now returns the kinds that the catalogue has now.
+func (c *Catalogue) now() *kinds {
+	if current := c.current.Load(); current != nil {
+		return current
+	}
+	return new(kinds)
+}
+
+// Replace gives the catalogue the kinds of another one, and reports whether these come
+// from another text. It must not be called on [DefaultCatalogue], nor twice at once.
+func (c *Catalogue) Replace(other *Catalogue) (changed bool) {
+	before, next := c.now(), other.now()
+	c.current.Store(next)
+	return before.origin != next.origin
 }
 
 // entry is one kind of a catalogue.
@@ -47,12 +69,12 @@ type payloadField struct {
 }
 
 // Kinds returns the kinds in alphabetical order.
-func (c *Catalogue) Kinds() []Kind { return slices.Sorted(maps.Keys(c.entries)) }
+func (c *Catalogue) Kinds() []Kind { return slices.Sorted(maps.Keys(c.now().entries)) }
 
 // SocketEvent returns the name of the Socket.IO event that delivers a kind, and
 // whether the catalogue has the kind.
 func (c *Catalogue) SocketEvent(kind Kind) (string, bool) {
-	entry, ok := c.entries[kind]
+	entry, ok := c.now().entries[kind]
 	if !ok {
 		return "", false
 	}
@@ -61,27 +83,31 @@ func (c *Catalogue) SocketEvent(kind Kind) (string, bool) {
 
 // find returns the entry of an envelope's kind, given as it stands there.
 func (c *Catalogue) find(kind []byte) (*entry, error) {
+	now := c.now()
 	if !isText(kind) {
-		return nil, reject(ReasonSchemaViolation, "kind: must be one of %s", c.names)
+		return nil, reject(ReasonSchemaViolation, "kind: must be one of %s", now.names)
 	}
 	name := unquote(kind)
-	if entry, ok := c.entries[Kind(name)]; ok {
+	if entry, ok := now.entries[Kind(name)]; ok {
 		return entry, nil
 	}
-	return nil, reject(ReasonUnknownKind, "kind %q: must be one of %s", firstRunes(name, maxPartRunes), c.names)
+	return nil, reject(ReasonUnknownKind, "kind %q: must be one of %s", firstRunes(name, maxPartRunes), now.names)
 }
 
-// newCatalogue returns a catalogue of the entries, whose kinds differ.
-func newCatalogue(entries []*entry) *Catalogue {
-	c := &Catalogue{entries: make(map[Kind]*entry, len(entries))}
+// newCatalogue returns a catalogue of the entries, whose kinds differ. origin tells where
+// they come from.
+func newCatalogue(entries []*entry, origin string) *Catalogue {
+	now := &kinds{entries: make(map[Kind]*entry, len(entries)), origin: origin}
 	for _, entry := range entries {
-		c.entries[entry.kind] = entry
+		now.entries[entry.kind] = entry
 	}
 	var names []string
-	for _, kind := range c.Kinds() {
+	for _, kind := range slices.Sorted(maps.Keys(now.entries)) {
 		names = append(names, fmt.Sprintf("%q", kind))
 	}
-	c.names = strings.Join(names, ", ")
+	now.names = strings.Join(names, ", ")
+	c := new(Catalogue)
+	c.current.Store(now)
 	return c
 }
 

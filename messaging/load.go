@@ -2,10 +2,12 @@ package messaging
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/url"
 	"os"
@@ -60,7 +62,7 @@ var defaultCatalogue = sync.OnceValue(func() *Catalogue {
 		// The built-in catalogue is part of the program.
 		panic(err)
 	}
-	return newCatalogue(entries)
+	return newCatalogue(entries, "")
 })
 
 // LoadCatalogue returns the built-in kinds and those of the file at path, which
@@ -95,17 +97,22 @@ func LoadCatalogue(path string) (*Catalogue, error) {
 	if entries, err = loader.add(entries, text, base); err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrInvalidCatalogue, path, err)
 	}
-	return newCatalogue(entries), nil
+	loader.read.Write(text)
+	return newCatalogue(entries, string(loader.read.Sum(nil))), nil
 }
 
 // loader reads catalogues and compiles their schemas.
-type loader struct{ compiler *jsonschema.Compiler }
+type loader struct {
+	compiler *jsonschema.Compiler
+	read     hash.Hash // of the files that were read
+}
 
 func newLoader() *loader {
+	read := sha256.New()
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
-	compiler.UseLoader(jsonschema.SchemeURLLoader{"file": jsonschema.FileLoader{}, "https": embeddedLoader{}})
-	return &loader{compiler: compiler}
+	compiler.UseLoader(jsonschema.SchemeURLLoader{"file": fileLoader{read}, "https": embeddedLoader{}})
+	return &loader{compiler: compiler, read: read}
 }
 
 // builtIn returns the entries of the embedded catalogue.
@@ -244,6 +251,23 @@ func checkName(name string) error {
 		return fmt.Errorf("must be a non-empty string of at most %d bytes without control characters", maxKindBytes)
 	}
 	return nil
+}
+
+// fileLoader reads schemas from files, and notes what it has read.
+type fileLoader struct{ read hash.Hash }
+
+// Load implements [jsonschema.URLLoader].
+func (l fileLoader) Load(location string) (any, error) {
+	path, err := jsonschema.FileLoader{}.ToFile(location)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	l.read.Write(text)
+	return jsonschema.UnmarshalJSON(bytes.NewReader(text))
 }
 
 // embeddedLoader serves the schemas of this package by their $id.

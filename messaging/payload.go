@@ -23,7 +23,7 @@ var ErrInvalidBody = errors.New("invalid record body")
 // The error wraps [ErrUnknownKind] or [ErrInvalidBody]; dst comes back unchanged
 // then.
 func (c *Catalogue) AppendPayload(dst []byte, r Record) ([]byte, error) {
-	entry, ok := c.entries[r.Kind]
+	entry, ok := c.now().entries[r.Kind]
 	if !ok {
 		return dst, fmt.Errorf("payload of kind %q: %w", r.Kind, ErrUnknownKind)
 	}
@@ -33,7 +33,7 @@ func (c *Catalogue) AppendPayload(dst []byte, r Record) ([]byte, error) {
 // AppendItem appends what the REST API returns of a record: the payload of
 // [Catalogue.AppendPayload] with the kind before everything else.
 func (c *Catalogue) AppendItem(dst []byte, r Record) ([]byte, error) {
-	entry, ok := c.entries[r.Kind]
+	entry, ok := c.now().entries[r.Kind]
 	if !ok {
 		return dst, fmt.Errorf("item of kind %q: %w", r.Kind, ErrUnknownKind)
 	}

@@ -43,7 +43,7 @@ func FuzzShape(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entry := DefaultCatalogue().entries[envelope.Kind]
+		entry := DefaultCatalogue().now().entries[envelope.Kind]
 		if entry.shape == nil {
 			t.Fatalf("kind %s has no shape", envelope.Kind)
 		}

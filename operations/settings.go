@@ -48,3 +48,12 @@ func (o *Operator) SettingsChanges(ctx context.Context) ([]maintain.Change, erro
 	}
 	return maintain.Changes(ctx, trail)
 }
+
+// Reloads returns which settings gateways have changed while they ran, oldest first.
+func (o *Operator) Reloads(ctx context.Context) ([]audit.Reload, error) {
+	trail, err := audit.New(o.nats.Conn())
+	if err != nil {
+		return nil, err
+	}
+	return trail.Reloads(ctx)
+}

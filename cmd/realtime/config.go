@@ -20,7 +20,7 @@ func newConfig() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "config",
 		Short: "Print the effective settings, passwords hidden",
-		Long: `config prints every setting with its value and its meaning. It exits with 2 and names the
+		Long: `config prints every setting with its value, whether SIGHUP applies a new one, and its meaning. It exits with 2 and names the
 settings that are wrong or contradict each other. Warnings go to standard error.`,
 		Example: `  realtime config
   SOCKET_MAX_CONNECTIONS=500 realtime config -o json`,
@@ -38,9 +38,13 @@ settings that are wrong or contradict each other. Warnings go to standard error.
 				return encoder.Encode(cfg.Settings())
 			case "table":
 				table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-				fmt.Fprintln(table, "VARIABLE\tVALUE\tMEANING")
+				fmt.Fprintln(table, "VARIABLE\tVALUE\tSIGHUP\tMEANING")
 				for _, setting := range cfg.Settings() {
-					fmt.Fprintf(table, "%s\t%s\t%s\n", setting.Name, setting.Value, setting.Meaning)
+					reload := ""
+					if setting.Reload {
+						reload = "yes"
+					}
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", setting.Name, setting.Value, reload, setting.Meaning)
 				}
 				return table.Flush()
 			case "markdown":

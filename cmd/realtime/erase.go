@@ -134,11 +134,11 @@ func onDisk(erasure audit.Erasure) string {
 func newAudit() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "audit",
-		Short: "Show what was erased, by whom and why",
+		Short: "Show what was erased, by whom and why, and what was reloaded",
 		Args:  cli.Arguments(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	command.AddCommand(newAuditList())
+	command.AddCommand(newAuditList(), newAuditReloads())
 	return command
 }
 

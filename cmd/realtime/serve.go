@@ -23,8 +23,8 @@ DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL
 are published over HTTP only. The start logs each of these once.
 
 SIGINT and SIGTERM stop it in order; a second SIGINT ends it at once. SIGHUP reads
-CONFIG_FILE and the certificate again, and applies LOG_LEVEL and the origins; it logs what
-it has changed, and what takes a restart.`,
+CONFIG_FILE, the files of secrets, the catalogue and the certificate again, and applies what
+"realtime config" marks so; it logs what it has changed, and what takes a restart.`,
 		Example: `  # everything in one process, events from a local Redis
   REDIS_URL=redis://localhost:6379 realtime serve
 
@@ -48,13 +48,12 @@ it has changed, and what takes a restart.`,
 			}
 			if cfg.FromFiles() {
 				signals.Service(cmd.Context(), logger, func() {
-					next, err := loadConfig()
+					read, err := loadConfig()
+					if err == nil {
+						err = gateway.Reload(cmd.Context(), read, level.Set)
+					}
 					if err != nil {
 						logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
-						return
-					}
-					if gateway.Reload(next) {
-						level.Set(next.Level())
 					}
 				})
 			}

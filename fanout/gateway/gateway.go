@@ -52,7 +52,8 @@ type Gateway struct {
 	hub       *hub.Hub
 	catalogue *messaging.Catalogue
 	policy    Policy
-	origins   atomic.Pointer[guardrails.Origins] // those of policy, until they are set
+	limits    atomic.Pointer[guardrails.Limits]  // those of policy, until they are set
+	origins   atomic.Pointer[guardrails.Origins] // likewise
 	sessions  Sessions                           // nil without connection state recovery
 	tokens    Tokens                             // nil: everybody may do everything
 	admission *guardrails.Admission
@@ -148,6 +149,7 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
 		}),
 	}
+	g.limits.Store(&policy.Limits)
 	g.origins.Store(&policy.Origins)
 	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
 		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
@@ -177,6 +179,24 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 
 // SetOrigins replaces the origins that may connect. Who is connected stays.
 func (g *Gateway) SetOrigins(origins guardrails.Origins) { g.origins.Store(&origins) }
+
+// SetLimits replaces the limits, but for MaxMessageBytes and DryRun, which the transport
+// has as well, and stay. Who is connected stays, also beyond the new limits, and keeps
+// the rates that its connection began with; an idle timeout that was off begins with
+// new sockets.
+func (g *Gateway) SetLimits(limits guardrails.Limits) error {
+	before := g.limits.Load()
+	limits.MaxMessageBytes, limits.DryRun = before.MaxMessageBytes, before.DryRun
+	if err := limits.Validate(); err != nil {
+		return err
+	}
+	g.limits.Store(&limits)
+	g.admission.SetLimits(limits)
+	g.quotas.SetLimits(limits)
+	g.intakes.SetLimits(limits)
+	g.requests.SetLimits(limits)
+	return nil
+}
 
 // AllowOrigin reports whether an origin may connect, for the transport.
 func (g *Gateway) AllowOrigin(origin, host string) bool {
@@ -330,7 +350,7 @@ func (g *Gateway) take(socket *socketio.Socket, name string, args []json.RawMess
 	if !ok {
 		return
 	}
-	decision := g.policy.Limits.Message(size)
+	decision := g.limits.Load().Message(size)
 	if decision.Allowed() && size > maxRequestBytes && requests[name] {
 		decision = guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: maxRequestBytes, Current: size}
 	}
@@ -400,14 +420,14 @@ func (g *Gateway) Oversized(socket *socketio.Socket, sizeBytes int, ack socketio
 	if !ok {
 		return
 	}
-	if decision := g.policy.Limits.Message(sizeBytes); !decision.Allowed() {
+	if decision := g.limits.Load().Message(sizeBytes); !decision.Allowed() {
 		c.refuse(decision.Problem(), ack)
 	}
 }
 
 // RefuseOversized refuses a CONNECT that was not read because of its size.
 func (g *Gateway) RefuseOversized(sizeBytes int) *socketio.Refusal {
-	decision := guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: g.policy.Limits.MaxMessageBytes, Current: sizeBytes}
+	decision := guardrails.Decision{Code: messaging.CodeMessageTooLarge, Limit: g.limits.Load().MaxMessageBytes, Current: sizeBytes}
 	g.count(decision, "")
 	return refusal(decision)
 }

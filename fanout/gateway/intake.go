@@ -30,7 +30,7 @@ func (i *intake) Spend(bytes int) time.Duration {
 	if wait <= 0 {
 		return 0
 	}
-	dryRun := i.gateway.policy.Limits.DryRun
+	dryRun := i.gateway.limits.Load().DryRun
 	i.gateway.throttled.WithLabelValues(strconv.FormatBool(dryRun)).Inc()
 	if dryRun {
 		return 0

@@ -246,7 +246,7 @@ func (c *client) restore(wanted recall) {
 			c.sink.expect(job.JobID, wanted.offset.epoch)
 		}
 	}
-	limits := c.gateway.policy.Limits
+	limits := c.gateway.limits.Load()
 	for _, job := range wanted.kept.Jobs {
 		decision := limits.Subscribe(len(c.subscriptions)) // the limit may be lower than it was
 		if !decision.Allowed() {

@@ -31,7 +31,7 @@ type Snapshot struct {
 // Snapshot returns the gateway's state. The parts are read one after the other,
 // so that they may differ by what happened in between.
 func (g *Gateway) Snapshot() Snapshot {
-	limits := g.policy.Limits
+	limits := *g.limits.Load()
 	s := Snapshot{
 		MaxConnections:            limits.MaxConnections,
 		MaxConnectionsPerOrigin:   limits.MaxConnectionsPerOrigin,

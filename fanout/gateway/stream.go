@@ -245,7 +245,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink,
 // Its client cannot give a sign of life on it, but for coming back after the end, as
 // it does by itself.
 func (g *Gateway) idleStream(last time.Time, r *http.Request) bool {
-	decision := g.policy.Limits.Evict(time.Now(), last)
+	decision := g.limits.Load().Evict(time.Now(), last)
 	g.count(decision, r.Header.Get("Origin"))
 	if decision.Allowed() {
 		return false

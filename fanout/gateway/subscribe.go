@@ -48,7 +48,7 @@ func (c *client) follow(jobID string, from hub.Start) *messaging.Problem {
 	}
 	existing := c.subscriptions[jobID]
 	if existing == nil {
-		decision := c.gateway.policy.Limits.Subscribe(len(c.subscriptions))
+		decision := c.gateway.limits.Load().Subscribe(len(c.subscriptions))
 		if !decision.Allowed() {
 			problem := problemOf(decision, jobID)
 			return &problem

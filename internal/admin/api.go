@@ -62,7 +62,7 @@ type Deps struct {
 // API serves the routes.
 type API struct {
 	Deps
-	access  Access
+	access  func() Access
 	slots   chan struct{}
 	changes *rate.Limiter
 	routes  []route
@@ -71,7 +71,7 @@ type API struct {
 }
 
 // New returns the API.
-func New(deps Deps, access Access) (*API, error) {
+func New(deps Deps, access func() Access) (*API, error) {
 	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), changes: rate.NewLimiter(changesPerSecond, changeBurst)}
 	a.routes = a.table()
 	var err error
@@ -148,13 +148,14 @@ func problemOf(err error) *problem {
 // answer does what a request asks for. A nil answer without an error was given by the
 // handler itself.
 func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any, error) {
-	role := a.access.role(request)
+	access := a.access()
+	role := access.role(request)
 	switch {
 	case role == "":
 		return nil, refuse(http.StatusUnauthorized, "unauthorized", "a bearer token is needed: INTERNAL_TOKEN to change, ADMIN_READ_TOKEN to read")
 	case r.change && role != RoleOperate:
 		return nil, refuse(http.StatusForbidden, "role", "the role %s may not change anything", role)
-	case r.change && a.access.ReadOnly:
+	case r.change && access.ReadOnly:
 		return nil, refuse(http.StatusForbidden, "read-only", "ADMIN_READ_ONLY is set")
 	case r.change && foreign(request):
 		return nil, refuse(http.StatusForbidden, "origin", "not for pages of other origins")

@@ -65,7 +65,7 @@ type Setting struct {
 func (a *API) listSettings(context.Context, *call) (any, error) {
 	list := SettingList{Items: []Setting{}}
 	for _, setting := range a.Settings() {
-		list.Items = append(list.Items, Setting(setting))
+		list.Items = append(list.Items, Setting{Name: setting.Name, Value: setting.Value, Default: setting.Default, Meaning: setting.Meaning})
 	}
 	return list, nil
 }

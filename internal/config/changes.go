@@ -3,36 +3,38 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"slices"
 
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
-// reloadable are the settings that a reload applies. The others take a restart.
-var reloadable = []string{"LOG_LEVEL", "SOCKET_CLIENT_ORIGIN", "PUBLIC_URL", "SOCKET_REQUIRE_ORIGIN"}
-
-// Reloaded returns the settings that are in effect once a reload has applied others to
-// c, the names of those that it changes, and of those that differ and take a restart.
-func (c Config) Reloaded(next Config) (inEffect Config, changed, restart []string) {
-	inEffect = c
-	to, from := reflect.ValueOf(&inEffect).Elem(), reflect.ValueOf(next)
+// Reloaded returns the settings of a gateway that runs with some and has read others: what
+// a reload applies of these, and all else as it is. changed has the names of the settings
+// that differ and are applied, and restart those that take a restart. The error is that of
+// validating the result.
+func Reloaded(inForce, read Config) (reloaded Config, changed, restart []string, err error) {
+	reloaded = inForce
+	reloaded.secretFiles = read.secretFiles
+	from, to := reflect.ValueOf(read), reflect.ValueOf(&reloaded).Elem()
 	for _, field := range settingFields() {
-		name, now, then := field.Tag.Get("env"), to.FieldByIndex(field.Index), from.FieldByIndex(field.Index)
+		before, after := to.FieldByIndex(field.Index), from.FieldByIndex(field.Index)
+		name := field.Tag.Get("env")
 		switch {
-		case reflect.DeepEqual(now.Interface(), then.Interface()):
-		case slices.Contains(reloadable, name):
-			now.Set(then)
-			changed = append(changed, name)
-		default:
+		case reflect.DeepEqual(before.Interface(), after.Interface()):
+		case field.Tag.Get("reload") == "", name == "AUTH_HMAC_SECRET" && (before.IsZero() || after.IsZero()): // tokens are turned on or off
 			restart = append(restart, name)
+		default:
+			before.Set(after)
+			changed = append(changed, name)
 		}
 	}
-	return inEffect, changed, restart
+	return reloaded, changed, restart, reloaded.Validate()
 }
 
 // FromFiles reports whether anything of the settings is in a file that can change while
 // the process runs, and that a reload reads.
-func (c Config) FromFiles() bool { return c.SettingsFile != "" || c.TLSCert != "" }
+func (c Config) FromFiles() bool {
+	return c.SettingsFile != "" || c.TLSCert != "" || c.Catalogue != "" || len(c.secretFiles) > 0
+}
 
 // AllowedOrigins returns the origins that may connect.
 func (c Config) AllowedOrigins() (guardrails.Origins, error) {

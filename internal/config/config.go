@@ -21,7 +21,8 @@ var ErrInvalid = errors.New("invalid settings")
 
 // Config holds the settings of the server, one environment variable each. The
 // tags are the single place for a variable's name, default and meaning; group
-// begins a section of docs/configuration.md.
+// begins a section of docs/configuration.md. With reload a running gateway takes a new
+// value ([Reloaded]).
 type Config struct {
 	Host string `group:"HTTP" env:"HOST" doc:"address to listen on; empty: every interface"`
 	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one, which the log line \"listening\" names"`
@@ -44,10 +45,10 @@ type Config struct {
 	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
 	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well, each event for each client, which takes about as much processor again as its delivery)"`
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
-	InternalToken string `env:"INTERNAL_TOKEN" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
-	ReadToken     string `env:"ADMIN_READ_TOKEN" secret:"value" doc:"bearer token that may read over the operators' API and change nothing, at least 16 characters; empty: none"`
-	ReadOnly      bool   `env:"ADMIN_READ_ONLY" envDefault:"false" doc:"refuse every change over the operators' API, also with INTERNAL_TOKEN"`
-	ReceiptSecret string `env:"RECEIPT_SECRET" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
+	InternalToken string `env:"INTERNAL_TOKEN" reload:"yes" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
+	ReadToken     string `env:"ADMIN_READ_TOKEN" reload:"yes" secret:"value" doc:"bearer token that may read over the operators' API and change nothing, at least 16 characters; empty: none"`
+	ReadOnly      bool   `env:"ADMIN_READ_ONLY" reload:"yes" envDefault:"false" doc:"refuse every change over the operators' API, also with INTERNAL_TOKEN"`
+	ReceiptSecret string `env:"RECEIPT_SECRET" reload:"yes" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
 
 	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://[USER:PASSWORD@]HOST:PORT, special characters in user and password percent-encoded; with REDIS_MODE sentinel or cluster a list, …HOST:PORT,HOST:PORT; empty: events are published over HTTP only"`
@@ -89,32 +90,32 @@ type Config struct {
 	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
 	KnownIDs    int           `env:"STREAM_KNOWN_IDS" envDefault:"1000000" doc:"newest events whose ids are known beyond STREAM_DEDUP_WINDOW, so that a later repeat is not stored again; 60 bytes of memory each where events are taken in; 0: none"`
 	MaxEvent    int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes, below 8388608"`
-	Catalogue   string        `env:"CATALOGUE_FILE" doc:"JSON file with further kinds of events"`
+	Catalogue   string        `env:"CATALOGUE_FILE" reload:"yes" doc:"JSON file with further kinds of events"`
 
-	Origins     string        `group:"Sockets" env:"SOCKET_CLIENT_ORIGIN" envDefault:"http://localhost:5173" doc:"origins that may connect, scheme://host[:port], comma-separated; https://*.app.example allows the hosts below a domain, http://localhost:* every port, * all"`
-	PublicURL   string        `env:"PUBLIC_URL" doc:"addresses under which clients reach the service, http[s]://…, comma-separated; an Origin that names one of them may connect, as programs that are no browsers send it"`
-	NeedOrigin  bool          `env:"SOCKET_REQUIRE_ORIGIN" envDefault:"false" doc:"refuse clients that send no Origin"`
+	Origins     string        `group:"Sockets" env:"SOCKET_CLIENT_ORIGIN" reload:"yes" envDefault:"http://localhost:5173" doc:"origins that may connect, scheme://host[:port], comma-separated; https://*.app.example allows the hosts below a domain, http://localhost:* every port, * all"`
+	PublicURL   string        `env:"PUBLIC_URL" reload:"yes" doc:"addresses under which clients reach the service, http[s]://…, comma-separated; an Origin that names one of them may connect, as programs that are no browsers send it"`
+	NeedOrigin  bool          `env:"SOCKET_REQUIRE_ORIGIN" reload:"yes" envDefault:"false" doc:"refuse clients that send no Origin"`
 	CatchUp     int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
 	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`
 
 	RecoveryFor string `env:"SOCKET_RECOVERY_CLIENTS" envDefault:"auto" doc:"Socket.IO clients whose session can be recovered, and whose events carry an offset for it: auto (those in JavaScript, by their handshake), all, or asked (those that ask for it); a client that says what it wants gets that"`
 
-	MaxConns       int    `group:"Limits" env:"SOCKET_MAX_CONNECTIONS" envDefault:"0" doc:"sockets in all; 0: no limit"`
-	MaxPerOrigin   int    `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
-	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`
-	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
+	MaxConns       int    `group:"Limits" env:"SOCKET_MAX_CONNECTIONS" reload:"yes" envDefault:"0" doc:"sockets in all; 0: no limit"`
+	MaxPerOrigin   int    `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" reload:"yes" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
+	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" reload:"yes" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`
+	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" reload:"yes" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
 	MaxCluster     int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS" envDefault:"0" doc:"sockets of all gateways on one log together, give or take what they admit within half a second; 0: no limit"`
 	MaxClusterPer  int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"the same for sockets that share an Origin; 0: no limit"`
-	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" envDefault:"0" doc:"new sockets in a second; at most 1000000; 0: no limit"`
-	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
-	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
-	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" envDefault:"0" doc:"events of one socket in a second, subscribe and unsubscribe apart; at most 1000000; 0: no limit"`
-	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
+	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" reload:"yes" envDefault:"0" doc:"new sockets in a second; at most 1000000; 0: no limit"`
+	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" reload:"yes" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
+	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" reload:"yes" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
+	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" reload:"yes" envDefault:"0" doc:"events of one socket in a second, subscribe and unsubscribe apart; at most 1000000; 0: no limit"`
+	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" reload:"yes" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
 	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"65536" doc:"size of one event of a client, its name and arguments, in bytes, above which it is not kept and not parsed, and answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
-	BytesPerSecond int    `env:"SOCKET_BYTES_PER_SECOND" envDefault:"262144" doc:"bytes of one connection that are read in a second, on average, at most 67108864; what eight seconds give, and one message of SOCKET_MAX_PAYLOAD_BYTES, are read at once; a client that sends faster is read from at this rate; 0: no limit"`
-	MaxRequests    int    `env:"REST_MAX_REQUESTS" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
-	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
-	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
+	BytesPerSecond int    `env:"SOCKET_BYTES_PER_SECOND" reload:"yes" envDefault:"262144" doc:"bytes of one connection that are read in a second, on average, at most 67108864; what eight seconds give, and one message of SOCKET_MAX_PAYLOAD_BYTES, are read at once; a client that sends faster is read from at this rate; 0: no limit"`
+	MaxRequests    int    `env:"REST_MAX_REQUESTS" reload:"yes" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
+	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" reload:"yes" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
+	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" reload:"yes" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
 	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"what the answers over REST that are in flight may hold together, in bytes, 2097152 or more; one client has an eighth of it at most, or room for one read; a request that finds no room for 5 seconds is refused with 503"`
 	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
 	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
@@ -126,13 +127,13 @@ type Config struct {
 	ConnectTimeout   time.Duration `env:"SOCKET_CONNECT_TIMEOUT" envDefault:"10s" doc:"time for a new connection to join a namespace, 100ms or more"`
 
 	JWKSURL       string `group:"Tokens" env:"AUTH_JWKS_URL" secret:"url" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`
-	HMACSecret    string `env:"AUTH_HMAC_SECRET" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
+	HMACSecret    string `env:"AUTH_HMAC_SECRET" reload:"yes" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
 	TokenIssuer   string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
 	TokenAudience string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
 
 	RevocationsKept time.Duration `env:"REVOCATIONS_KEPT" envDefault:"720h" doc:"how long a revoked token, key or subject is refused, 1m to 87600h: longer than any token lives; the log keeps what it was created with"`
 
-	LogLevel        string        `group:"Process" env:"LOG_LEVEL" envDefault:"info" doc:"debug, info, warn or error"`
+	LogLevel        string        `group:"Process" env:"LOG_LEVEL" reload:"yes" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
 	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a gateway that stops answers requests and is not ready, so that balancers leave it, and over which it closes sockets and event streams in random order, in seconds; 0: none"`
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS, 100ms or more"`

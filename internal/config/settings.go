@@ -13,6 +13,8 @@ type Setting struct {
 	Name    string `json:"name"`
 	Value   string `json:"value"`
 	Default string `json:"default"`
+	// Reload says that SIGHUP applies a new value.
+	Reload  bool   `json:"reload"`
 	Meaning string `json:"meaning"`
 }
 
@@ -26,12 +28,13 @@ func (c Config) Settings() []Setting {
 			Name:    field.Tag.Get("env"),
 			Value:   format(value.FieldByIndex(field.Index)),
 			Default: field.Tag.Get("envDefault"),
+			Reload:  field.Tag.Get("reload") != "",
 			Meaning: field.Tag.Get("doc"),
 		}
 		setting.Value = redact(field, setting.Value)
 		settings = append(settings, setting)
 		if name := setting.Name; field.Tag.Get("secret") != "" {
-			settings = append(settings, Setting{Name: name + secretSuffix, Value: c.secretFiles[name], Meaning: secretFileMeaning(name)})
+			settings = append(settings, Setting{Name: name + secretSuffix, Value: c.secretFiles[name], Reload: setting.Reload, Meaning: secretFileMeaning(name)})
 		}
 	}
 	return settings

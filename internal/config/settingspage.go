@@ -12,16 +12,20 @@ func Page() string {
 	page.WriteString(settingsIntroduction)
 	for _, field := range settingFields() {
 		if group := field.Tag.Get("group"); group != "" {
-			fmt.Fprintf(&page, "\n## %s\n\n| variable | default | meaning |\n| --- | --- | --- |\n", group)
+			fmt.Fprintf(&page, "\n## %s\n\n| variable | default | SIGHUP | meaning |\n| --- | --- | --- | --- |\n", group)
 		}
 		value := field.Tag.Get("envDefault")
 		if value != "" {
 			value = "`" + value + "` "
 		}
 		name := field.Tag.Get("env")
-		fmt.Fprintf(&page, "| `%s` | %s| %s |\n", name, value, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
+		reload := ""
+		if field.Tag.Get("reload") != "" {
+			reload = "yes "
+		}
+		fmt.Fprintf(&page, "| `%s` | %s| %s| %s |\n", name, value, reload, strings.ReplaceAll(field.Tag.Get("doc"), "|", `\|`))
 		if field.Tag.Get("secret") != "" {
-			fmt.Fprintf(&page, "| `%s` | | %s |\n", name+secretSuffix, secretFileMeaning(name))
+			fmt.Fprintf(&page, "| `%s` | | %s| %s |\n", name+secretSuffix, reload, secretFileMeaning(name))
 		}
 	}
 	return page.String()
@@ -40,6 +44,10 @@ A value that is out of its range stops the program with status 2 and a line that
 allowed. So do settings that contradict each other, such as a cap below another. What is legal together and seldom meant, such as
 every origin with tokens off, is a warning in the log and of "realtime config"; with ENVIRONMENT=production, what leaves the
 service open is refused.
+
+SIGHUP reads the files again, CONFIG_FILE, those of secrets, CATALOGUE_FILE and the certificate, and applies the settings that have "yes" in
+the third column without ending a connection; others take a restart. What is invalid changes nothing. Sockets that are connected
+stay, also beyond a new limit, and keep the rates that they began with.
 
 Durations are Go's, such as 90s, 2m or 720h.
 `

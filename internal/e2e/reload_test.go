@@ -23,8 +23,8 @@ import (
 // replaced.
 const reloadSockets = 1000
 
-// TestReload: SIGHUP applies what the settings file says of origins and the level, and
-// the certificate, and ends no socket; a bad file changes nothing.
+// TestReload: SIGHUP applies what the settings file says of origins, limits and the level,
+// and the certificate, and ends no socket; a bad file changes nothing.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	// Where the tests run under nohup, the gateway would inherit that SIGHUP is ignored.
@@ -141,11 +141,12 @@ func TestReload(t *testing.T) {
 	}
 
 	authority.Issue("gateway")
-	configure(fmt.Sprintf("SOCKET_CLIENT_ORIGIN = %q\nSOCKET_MAX_CONNECTIONS = 6000\nLOG_LEVEL = \"debug\"\n", after))
+	configure(fmt.Sprintf("SOCKET_CLIENT_ORIGIN = %q\nSOCKET_MAX_CONNECTIONS = 1001\nSHUTDOWN_TIMEOUT = \"16s\"\nLOG_LEVEL = \"debug\"\n", after))
 	reload("the settings are reloaded")
 	for _, line := range []string{
 		`"a setting was changed","setting":"SOCKET_CLIENT_ORIGIN"`, `"a setting was changed","setting":"LOG_LEVEL"`,
-		`"a setting takes a restart, and is not changed","setting":"SOCKET_MAX_CONNECTIONS"`, `the certificate was replaced`,
+		`"a setting was changed","setting":"SOCKET_MAX_CONNECTIONS"`,
+		`"a setting takes a restart, and is not changed","setting":"SHUTDOWN_TIMEOUT"`, `the certificate was replaced`,
 	} {
 		if _, found := g.output.find(regexp.MustCompile("(" + regexp.QuoteMeta(line) + ")")); !found {
 			t.Errorf("the log has no %s", line)
@@ -161,7 +162,11 @@ func TestReload(t *testing.T) {
 	if conn, err := connect(after); err != nil {
 		t.Errorf("the new origin: %v", err)
 	} else {
-		_ = conn.Close()
+		defer conn.Close()
+		if beyond, err := connect(after); err == nil {
+			_ = beyond.Close()
+			t.Errorf("a socket beyond the new limit of %d is taken", reloadSockets+1)
+		}
 	}
 	if n := ended.Load(); n != 0 {
 		t.Errorf("%d of %d sockets ended", n, reloadSockets)

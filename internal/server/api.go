@@ -6,6 +6,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/admin"
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -15,7 +16,7 @@ func (a *App) openAPI() (err error) {
 	deps := admin.Deps{
 		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
 		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
-		Settings: a.cfg.Settings, Revocations: a.revocations, Logger: a.logger,
+		Settings: func() []config.Setting { return a.inForce().Settings() }, Revocations: a.revocations, Logger: a.logger,
 	}
 	if a.cfg.MongoDBURI != "" {
 		deps.Projections = projections.Names()
@@ -23,9 +24,12 @@ func (a *App) openAPI() (err error) {
 	if a.ingest != nil {
 		deps.Publish = a.health.admitUnlessDraining(http.HandlerFunc(a.ingest.ServePublish))
 	}
-	a.api, err = admin.New(deps, admin.Access{
-		OperateToken: a.cfg.InternalToken, ReadToken: a.cfg.ReadToken, ReadOnly: a.cfg.ReadOnly,
-		Reached: a.admin != nil, Local: a.cfg.TrustsLocal(),
+	a.api, err = admin.New(deps, func() admin.Access {
+		cfg := a.inForce()
+		return admin.Access{
+			OperateToken: cfg.InternalToken, ReadToken: cfg.ReadToken, ReadOnly: cfg.ReadOnly,
+			Reached: a.admin != nil, Local: a.cfg.TrustsLocal(),
+		}
 	})
 	return err
 }

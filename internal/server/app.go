@@ -115,9 +115,12 @@ func (a *App) open(ctx context.Context) error {
 	if a.connections, err = newConnections(a.logger, a.registry); err != nil {
 		return err
 	}
-	if a.catalogue, err = config.LoadCatalogue(a.cfg); err != nil {
+	catalogue, err := config.LoadCatalogue(a.cfg)
+	if err != nil {
 		return err
 	}
+	a.catalogue = new(messaging.Catalogue) // of its own, which a reload changes
+	a.catalogue.Replace(catalogue)
 	if a.tokens, err = a.openTokens(); err != nil {
 		return err
 	}
@@ -287,9 +290,9 @@ func (a *App) start(ctx context.Context) error {
 
 // startServers serves the public port, and ADMIN_ADDR if it is set.
 func (a *App) startServers(gateway *gateway.Gateway) error {
-	a.serveHealth(a.mux, a.operators().admit)
+	a.serveHealth(a.mux, func(r *http.Request) bool { return a.operators().admit(r) })
 	if a.admin == nil {
-		a.serveOperators(a.mux, gateway, a.operators().only)
+		a.serveOperators(a.mux, gateway, a.operatorsOnly)
 	}
 	if a.ingest != nil {
 		a.serveProducers()

@@ -1,19 +1,28 @@
 package server
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/internal/config"
 )
 
-// reloads is what a reload changes. The zero value has changed nothing yet.
+// reloads is what a reload changes, beside the parts of the application. The zero value
+// changes nothing yet.
 type reloads struct {
-	mu sync.Mutex // guards the fields below
-	// inEffect are the settings as the last reload left them, those of the start among
-	// them that take a restart; nil before the first.
-	inEffect *config.Config
-	gateway  *gateway.Gateway // nil without the role, and before the start
+	// inForce are the settings of the last reload, or nil before the first.
+	inForce atomic.Pointer[config.Config]
+
+	mu      sync.Mutex       // guards gateway, and is held during a reload
+	gateway *gateway.Gateway // nil without the role, and before the start
 }
 
 // serve has the gateway follow reloads, and applies what the last one has changed before
@@ -22,49 +31,101 @@ func (r *reloads) serve(gateway *gateway.Gateway) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.gateway = gateway
-	if r.inEffect == nil {
+	inForce := r.inForce.Load()
+	if inForce == nil {
 		return
 	}
-	if origins, err := r.inEffect.AllowedOrigins(); err == nil { // as it was at the reload
+	_ = gateway.SetLimits(inForce.Limits()) // valid, as they were at the reload
+	if origins, err := inForce.AllowedOrigins(); err == nil {
 		gateway.SetOrigins(origins)
 	}
 }
 
-// Reload applies settings to the application that runs, and logs what has changed in what
-// is in effect, and what takes a restart. Connections stay. The settings are valid;
-// LOG_LEVEL is the caller's to apply, unless Reload reports false because nothing was. A
-// certificate that cannot be read leaves the one before in use.
-func (a *App) Reload(next config.Config) (applied bool) {
+// inForce returns the settings of the last reload, or of the start.
+func (a *App) inForce() config.Config {
+	if reloaded := a.reloads.inForce.Load(); reloaded != nil {
+		return *reloaded
+	}
+	return a.cfg
+}
+
+// Reload applies settings that were read again to the application that runs, calls setLevel
+// with the level of the log, and logs and audits what has changed and what takes a restart.
+// Connections stay. An error says why nothing is changed. A certificate that cannot be
+// read leaves the one before in use.
+func (a *App) Reload(ctx context.Context, read config.Config, setLevel func(slog.Level)) error {
 	a.reloads.mu.Lock()
 	defer a.reloads.mu.Unlock()
-	before := a.cfg
-	if a.reloads.inEffect != nil {
-		before = *a.reloads.inEffect
-	}
-	inEffect, changed, restart := before.Reloaded(next)
-	origins, err := inEffect.AllowedOrigins()
+	next, changed, restart, err := config.Reloaded(a.inForce(), read)
 	if err != nil {
-		a.logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
-		return false
+		return err
 	}
-	if a.reloads.gateway != nil {
-		a.reloads.gateway.SetOrigins(origins)
+	catalogue, err := config.LoadCatalogue(next)
+	if err != nil {
+		return err
 	}
-	a.reloads.inEffect = &inEffect
+	origins, err := next.AllowedOrigins()
+	if err != nil {
+		return err
+	}
+	if g := a.reloads.gateway; g != nil {
+		if err := g.SetLimits(next.Limits()); err != nil {
+			return err
+		}
+		g.SetOrigins(origins)
+	}
+	// Nothing fails from here on.
+	if a.catalogue.Replace(catalogue) && !slices.Contains(changed, "CATALOGUE_FILE") {
+		changed = append(changed, "CATALOGUE_FILE")
+	}
+	if a.tokens != nil && next.HMACSecret != "" {
+		a.tokens.verifier.SetSecret([]byte(next.HMACSecret))
+	}
+	if a.ingest != nil {
+		a.ingest.SetReceiptSecret(next.ReceiptSecret)
+	}
+	setLevel(next.Level())
+	a.reloads.inForce.Store(&next)
+	if a.reloadCertificate() {
+		changed = append(changed, "TLS_CERT_FILE")
+	}
 	for _, name := range changed {
 		a.logger.Info("a setting was changed", "setting", name)
 	}
 	for _, name := range restart {
 		a.logger.Warn("a setting takes a restart, and is not changed", "setting", name)
 	}
-	if a.certificate != nil {
-		switch replaced, err := a.certificate.Reload(); {
-		case err != nil:
-			a.logger.Error("the new certificate cannot be used; the one before stays in use", "error", err)
-		case replaced:
-			a.logger.Info("the certificate was replaced")
-		}
-	}
 	a.logger.Info("the settings are reloaded")
-	return true
+	if len(changed) > 0 && a.log != nil { // which it is once the start has opened it
+		a.auditReload(ctx, changed, restart)
+	}
+	return nil
+}
+
+// reloadCertificate reports whether the certificate is another one.
+func (a *App) reloadCertificate() bool {
+	if a.certificate == nil {
+		return false
+	}
+	changed, err := a.certificate.Reload()
+	if err != nil {
+		a.logger.Error("the new certificate cannot be used; the one before stays in use", "error", err)
+		return false
+	}
+	if changed {
+		a.logger.Info("the certificate was replaced")
+	}
+	return changed
+}
+
+// auditReload adds the names of the settings to the audit trail.
+func (a *App) auditReload(ctx context.Context, changed, restart []string) {
+	name, err := os.Hostname()
+	if err != nil {
+		name = "unknown"
+	}
+	note := audit.Reload{At: time.Now().UTC(), Gateway: fmt.Sprintf("%s, process %d", name, os.Getpid()), Changed: changed, Restart: restart}
+	if err := audit.Beside(a.log.Client()).NoteReload(ctx, note); err != nil {
+		a.logger.Error("the reload is not in the audit trail", "error", err)
+	}
 }

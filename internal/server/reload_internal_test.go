@@ -20,7 +20,7 @@ func TestReloadComparesWithWhatIsInEffect(t *testing.T) {
 	t.Parallel()
 	load := func(limit, origin string) config.Config {
 		t.Helper()
-		cfg, err := config.Load(map[string]string{"SOCKET_MAX_CONNECTIONS": limit, "SOCKET_CLIENT_ORIGIN": origin})
+		cfg, err := config.Load(map[string]string{"SOCKET_MAX_MESSAGE_BYTES": limit, "SOCKET_CLIENT_ORIGIN": origin})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -29,20 +29,20 @@ func TestReloadComparesWithWhatIsInEffect(t *testing.T) {
 	const first, second = "https://first.example", "https://second.example"
 	const changed, restart = `"a setting was changed" setting=`, `"a setting takes a restart, and is not changed" setting=`
 	var log bytes.Buffer
-	app := &App{cfg: load("5000", first), logger: slog.New(slog.NewTextHandler(&log, nil))}
+	app := &App{cfg: load("5000", first), catalogue: new(messaging.Catalogue), logger: slog.New(slog.NewTextHandler(&log, nil))}
 	for i, step := range []struct {
 		next config.Config
 		want []string
 	}{
-		{load("6000", first), []string{restart + "SOCKET_MAX_CONNECTIONS"}},
-		{load("6000", first), []string{restart + "SOCKET_MAX_CONNECTIONS"}},
-		{load("6000", second), []string{changed + "SOCKET_CLIENT_ORIGIN", restart + "SOCKET_MAX_CONNECTIONS"}},
+		{load("6000", first), []string{restart + "SOCKET_MAX_MESSAGE_BYTES"}},
+		{load("6000", first), []string{restart + "SOCKET_MAX_MESSAGE_BYTES"}},
+		{load("6000", second), []string{changed + "SOCKET_CLIENT_ORIGIN", restart + "SOCKET_MAX_MESSAGE_BYTES"}},
 		{load("5000", second), nil},
 		{load("5000", first), []string{changed + "SOCKET_CLIENT_ORIGIN"}},
 	} {
 		log.Reset()
-		if !app.Reload(step.next) {
-			t.Fatalf("step %d is not applied: %s", i, log.String())
+		if err := app.Reload(t.Context(), step.next, func(slog.Level) {}); err != nil {
+			t.Fatalf("step %d is not applied: %v", i, err)
 		}
 		var got []string
 		for line := range strings.Lines(log.String()) {
@@ -65,16 +65,18 @@ func TestReloadDuringTheStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := &App{cfg: cfg, logger: slog.New(slog.DiscardHandler)}
+	app := &App{cfg: cfg, catalogue: new(messaging.Catalogue), logger: slog.New(slog.DiscardHandler)}
 	next := cfg
 	next.Origins = second
-	app.Reload(next)
+	if err := app.Reload(t.Context(), next, func(slog.Level) {}); err != nil {
+		t.Fatal(err)
+	}
 	bad := cfg
 	bad.Origins = "no origin"
-	if app.Reload(bad) {
+	if app.Reload(t.Context(), bad, func(slog.Level) {}) == nil {
 		t.Error("a setting that cannot be applied was")
 	}
-	if _, changed, _ := app.reloads.inEffect.Reloaded(next); len(changed) > 0 {
+	if _, changed, _, _ := config.Reloaded(app.inForce(), next); len(changed) > 0 {
 		t.Errorf("%q differ from what is in effect", changed)
 	}
 	origins, err := cfg.AllowedOrigins() // what the start has read

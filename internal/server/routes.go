@@ -56,8 +56,15 @@ func (a *App) serveOperators(mux *http.ServeMux, gateway *gateway.Gateway, guard
 	serveProfiles(mux, guard)
 }
 
+// operators decides with the INTERNAL_TOKEN in force.
 func (a *App) operators() operators {
-	return operators{token: a.cfg.InternalToken, local: a.cfg.TrustsLocal()}
+	token := a.inForce().InternalToken
+	return operators{token: token, local: a.cfg.TrustsLocal() && token == ""}
+}
+
+// operatorsOnly lets nobody but operators through.
+func (a *App) operatorsOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.operators().only(next).ServeHTTP(w, r) })
 }
 
 // secured adds the headers that keep a browser from making more of an answer

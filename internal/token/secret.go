@@ -2,19 +2,34 @@ package token
 
 import (
 	"context"
+	"slices"
+	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
 )
 
 // secret is the source for an issuer with which a secret is shared. It is for
 // HS256 alone: the others need longer secrets and gain nothing here.
-type secret []byte
+// It may be replaced while tokens are verified.
+type secret struct{ current atomic.Pointer[[]byte] }
 
-func (s secret) algorithms() []string { return []string{jwt.SigningMethodHS256.Alg()} }
-
-// find returns the secret whatever the token calls it.
-func (s secret) find(_, _ string) ([]jwt.VerificationKey, error) {
-	return []jwt.VerificationKey{[]byte(s)}, nil
+func newSecret(text []byte) *secret {
+	s := new(secret)
+	s.set(text)
+	return s
 }
 
-func (s secret) run(ctx context.Context) { <-ctx.Done() }
+// set replaces the secret by a copy of text.
+func (s *secret) set(text []byte) {
+	text = slices.Clone(text)
+	s.current.Store(&text)
+}
+
+func (s *secret) algorithms() []string { return []string{jwt.SigningMethodHS256.Alg()} }
+
+// find returns the secret whatever the token calls it.
+func (s *secret) find(_, _ string) ([]jwt.VerificationKey, error) {
+	return []jwt.VerificationKey{*s.current.Load()}, nil
+}
+
+func (s *secret) run(ctx context.Context) { <-ctx.Done() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -59,7 +58,7 @@ func New(cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Ve
 		}
 		verifier.source = newIssuer(cfg, logger, fetched)
 	} else {
-		verifier.source = secret(slices.Clone(cfg.HMACSecret))
+		verifier.source = newSecret(cfg.HMACSecret)
 	}
 	verifier.cfg.HMACSecret = nil // The clone is the one that counts.
 	verifier.parser = jwt.NewParser(
@@ -82,6 +81,15 @@ func (v *Verifier) Run(ctx context.Context) error {
 	v.source.run(ctx)
 	returned = true
 	return nil
+}
+
+// SetSecret replaces the secret that is shared with the issuer, by one that [Config].Validate
+// takes: tokens that were signed with the one before are refused from then on. It does
+// nothing for an issuer with a JWKSURL.
+func (v *Verifier) SetSecret(text []byte) {
+	if shared, ok := v.source.(*secret); ok {
+		shared.set(text)
+	}
 }
 
 // Verify returns what the token grants at the given time, or an error that is
