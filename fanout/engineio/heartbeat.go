@@ -45,8 +45,8 @@ func (s *Session) pulsed() (ends string) {
 	defer s.mu.Unlock()
 	switch {
 	case s.state == stateClosed:
-	case s.state == stateClosing && time.Now().Before(s.pulse.due):
-		s.schedule(s.pulse.due) // this beat was under way when Close was called
+	case time.Now().Before(s.pulse.due):
+		s.schedule(s.pulse.due) // this beat was under way when the timer was set again
 	case s.state == stateClosing:
 		return s.reason
 	case s.pulse.awaiting && !s.pulse.seen.After(s.pulse.pinged):
