@@ -5,12 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
-
-	"github.com/letswriteabook/realtime/internal/filelock"
 )
 
 // The ports lie above those that need root or have a custom, and below those that Linux
@@ -30,8 +26,9 @@ var errNoPort = errors.New("found no free port")
 // own is the share of this process.
 var own struct {
 	sync.Mutex // guards the fields below
-	// lock keeps other processes from the share until this one ends.
-	lock *filelock.Lock
+	// lock listens on the share's first port, and so keeps other processes from the share
+	// until this one ends. It is nil where the share is not this process's alone.
+	lock net.Listener
 	// first is the first port of the share, and 0 before it is taken.
 	first int
 	// given are the ports that were given out, so that two callers never get the same one
@@ -53,8 +50,8 @@ func New() (string, error) {
 		clear(own.given)
 	}
 	for range portAttempts {
-		port := own.first + rand.IntN(shareSize)
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		port := own.first + 1 + rand.IntN(shareSize-1)
+		address := loopback(port)
 		if own.given[port] {
 			continue
 		}
@@ -71,13 +68,15 @@ func New() (string, error) {
 	return "", errNoPort
 }
 
-// takeShare takes a share that no other process has. Where all are taken, or no file can
-// be locked, this process uses one together with another. own is locked.
+func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// takeShare takes a share that no other process has. Where all are taken, this process
+// uses one together with another. own is locked.
 func takeShare() {
 	own.given = make(map[int]bool)
 	for _, share := range rand.Perm(shares) {
 		own.first = firstPort + share*shareSize
-		lock, err := filelock.Take(filepath.Join(os.TempDir(), fmt.Sprintf("realtime-ports-%d.lock", own.first)))
+		lock, err := net.Listen("tcp", loopback(own.first))
 		if err == nil {
 			own.lock = lock
 			return
