@@ -37,7 +37,7 @@ type Config struct {
 	ACMEHosts     string `env:"ACME_HOSTS" doc:"names, comma-separated, for which the public port gets certificates from an authority over ACME and renews them, in place of TLS_CERT_FILE; the authority has to reach the public port as port 443 of each name (tls-alpn-01); setting it accepts the authority's terms; empty: none"`
 	ACMECache     string `env:"ACME_CACHE_DIR" envDefault:"acme" doc:"folder for the certificates and the account key, readable by the service alone and kept over restarts"`
 	ACMEEmail     string `env:"ACME_EMAIL" doc:"address that the authority may write to"`
-	ACMEDirectory string `env:"ACME_DIRECTORY_URL" envDefault:"https://acme-v02.api.letsencrypt.org/directory" doc:"the authority's directory, https://…"`
+	ACMEDirectory string `env:"ACME_DIRECTORY_URL" secret:"url" envDefault:"https://acme-v02.api.letsencrypt.org/directory" doc:"the authority's directory, https://…"`
 	ACMECA        string `env:"ACME_CA_FILE" doc:"PEM file with the authorities whose certificates that server may show; empty: those of the system"`
 
 	ProxyProto bool `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`

@@ -40,6 +40,9 @@ var secretSettings = []struct{ name, value string }{
 	{"REDIS_SENTINEL_PASSWORD", "%s"},
 	{"NATS_PASSWORD", "%s"},
 	{"NATS_TOKEN", "%s"},
+	{"ADMIN_READ_TOKEN", "%s"},
+	{"ACME_DIRECTORY_URL", "https://u:%s@127.0.0.1:1/directory"},
+	{"ACME_DIRECTORY_URL", "https://127.0.0.1:1/directory?key=%s"},
 }
 
 // TestEverySecretSettingIsTried: a setting that is marked as a secret is among those that
