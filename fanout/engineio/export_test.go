@@ -1,5 +1,7 @@
 package engineio
 
+import "time"
+
 // Waiting reports whether a poll waits.
 func (s *Session) Waiting() bool {
 	s.mu.Lock()
@@ -52,7 +54,7 @@ func (s *Session) BreakHeartbeat() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.transport = brokenTransport{s.transport}
-	s.timer.Reset(0)
+	s.schedule(time.Now())
 }
 
 // brokenTransport takes no ping.
