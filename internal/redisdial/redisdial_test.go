@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -87,10 +88,10 @@ func TestTLSAndUsers(t *testing.T) {
 	url := "rediss://realtime:pa%3Ass%2Fword@" + address
 	for name, test := range map[string]struct {
 		cfg  redisdial.Config
-		want string // part of the error; empty: it works
+		want string // part of the error; empty: it works. A server may reset the connection before its alert is read.
 	}{
 		"all of it":           {redisdial.Config{URL: url, TLS: tlsfiles.Files{CA: authority.File, Cert: mine, Key: mineKey}}, ""},
-		"no certificate":      {redisdial.Config{URL: url, TLS: tlsfiles.Files{CA: authority.File}}, "certificate required"},
+		"no certificate":      {redisdial.Config{URL: url, TLS: tlsfiles.Files{CA: authority.File}}, "certificate required|connection reset by peer|broken pipe"},
 		"another authority":   {redisdial.Config{URL: url, TLS: tlsfiles.Files{CA: testkit.NewAuthority(t).File, Cert: mine, Key: mineKey}}, "unknown authority"},
 		"the default user":    {redisdial.Config{URL: "rediss://realtime:wrong@" + address, TLS: tlsfiles.Files{CA: authority.File, Cert: mine, Key: mineKey}}, "WRONGPASS"},
 		"authorities of Unix": {redisdial.Config{URL: url, TLS: tlsfiles.Files{Cert: mine, Key: mineKey}}, "unknown authority"},
@@ -98,7 +99,8 @@ func TestTLSAndUsers(t *testing.T) {
 		options := servers(t, test.cfg).Options()
 		options.Protocol, options.MaxRetries = 2, -1
 		err := client(t, options).Ping(t.Context()).Err()
-		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+		says := func(part string) bool { return err != nil && strings.Contains(err.Error(), part) }
+		if test.want == "" && err != nil || test.want != "" && !slices.ContainsFunc(strings.Split(test.want, "|"), says) {
 			t.Errorf("%s: error %v, want %q", name, err, test.want)
 		}
 	}

@@ -129,12 +129,13 @@ func (n *needing) during(o outage, broken, mend func()) {
 	n.until("the gateway is well again", func() error { return n.well(o) })
 }
 
-// loggedOnce checks what was logged of an outage.
+// loggedOnce checks what was logged of an outage: one line for each cause that it turned
+// out to have, such as closed connections before a server that does not listen.
 func (n *needing) loggedOnce(o outage, told []string) {
 	n.t.Helper()
 	seen, failed := make(map[string]bool), 0
 	for _, line := range told {
-		var entry struct{ Level, Msg, Projection, Keeper, Index, Error string }
+		var entry struct{ Level, Msg, Projection, Keeper, Index, Cause, Error string }
 		if err := json.Unmarshal([]byte(line), &entry); err != nil {
 			n.t.Fatal(err)
 		}
