@@ -218,17 +218,24 @@ func (t *trial) settle(ctx context.Context, ask func(context.Context) (metrics.P
 	}
 }
 
+// emptied waits until the pages count no more connections and subscriptions than before, and
+// reports whether they do.
+func (t *trial) emptied(ctx context.Context) (page metrics.Page, took time.Duration, back bool, err error) {
+	none := func(p metrics.Page) bool {
+		return p.TotalConnections <= t.all.TotalConnections && p.TotalSubscriptions <= t.all.TotalSubscriptions
+	}
+	page, took, err = t.settle(ctx, t.pages.Page, t.cfg.DisconnectTimeout(), none)
+	return page, took, none(page), err
+}
+
 // gone checks that the pages count as many connections and subscriptions as
 // before.
 func (t *trial) gone(ctx context.Context) error {
-	back := func(p metrics.Page) bool {
-		return p.TotalConnections <= t.all.TotalConnections && p.TotalSubscriptions <= t.all.TotalSubscriptions
-	}
-	page, took, err := t.settle(ctx, t.pages.Page, t.cfg.DisconnectTimeout(), back)
+	page, took, back, err := t.emptied(ctx)
 	if err != nil {
 		return err
 	}
-	t.result.Check("metrics are back", back(page),
+	t.result.Check("metrics are back", back,
 		fmt.Sprintf("%d connections, %d subscriptions", t.all.TotalConnections, t.all.TotalSubscriptions),
 		fmt.Sprintf("%d connections, %d subscriptions after %s", page.TotalConnections, page.TotalSubscriptions, took.Round(time.Millisecond)))
 	t.result.Figure("releasedMs", measure.Ms(took))
