@@ -24,7 +24,15 @@ const (
 	knownIdle = 2 * time.Second
 	// knownPull is how many headers one request asks for.
 	knownPull = 2048
+	// knownStall is after how many times knownIdle without a record another consumer is
+	// made, if records are due: the server of this one can have fallen silent, as where it
+	// was made of a copy that was still catching up. Once all is loaded the consumer is
+	// asked each knownLook times only.
+	knownStall, knownLook = 3, 15
 )
+
+// errKnownStalled is the end of a consumer that is due records and sends none.
+var errKnownStalled = errors.New("records are due, and the server sends none")
 
 // KnownIDs knows which records of the log carry which id, for the newest of
 // them. The server's own memory of ids ends with the duplicate window; beyond it
@@ -130,13 +138,16 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 	if max(start, state.FirstSequence) > state.LastSequence {
 		k.finish()
 	}
-	for {
+	for idle := 0; ; {
 		msg, err := messages.Next(jetstream.NextMaxWait(knownIdle))
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, nats.ErrTimeout):
-			k.quiet(ctx, consumer)
+			idle++
+			if err := k.quiet(ctx, consumer, idle); err != nil {
+				return fmt.Errorf("read ids: %w", err)
+			}
 		case err != nil:
 			return fmt.Errorf("read ids: %w", err)
 		default:
@@ -144,6 +155,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 			if err != nil {
 				return fmt.Errorf("read ids: %w", err)
 			}
+			idle = 0
 			working()
 			k.add(trackedID(msg.Subject(), msg.Headers()), meta.Sequence.Stream)
 			if meta.NumPending == 0 || meta.Sequence.Stream >= state.LastSequence {
@@ -172,19 +184,26 @@ func (k *KnownIDs) start(state State) uint64 {
 	return start
 }
 
-// quiet looks whether anything is left to read, where nothing came for a while: the
-// newest records may have been purged, and then none of them ever comes.
-func (k *KnownIDs) quiet(ctx context.Context, consumer jetstream.Consumer) {
-	select {
-	case <-k.loaded:
-		return
-	default:
+// quiet looks whether anything is left to read, where nothing came for idle times
+// knownIdle: the newest records may have been purged, and then none of them ever comes.
+// It returns errKnownStalled when there is, and has been for knownStall times.
+func (k *KnownIDs) quiet(ctx context.Context, consumer jetstream.Consumer, idle int) error {
+	if k.Loaded() && idle%knownLook != 0 {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, k.log.cfg.ReadTimeout)
 	defer cancel()
-	if info, err := consumer.Info(ctx); err == nil && info.NumPending == 0 {
+	info, err := consumer.Info(ctx)
+	switch {
+	case err != nil:
+		return nil // asked again; a consumer that is gone ends the reading by itself
+	case info.NumPending == 0:
 		k.finish()
+		return nil
+	case idle >= knownStall:
+		return errKnownStalled
 	}
+	return nil
 }
 
 // finish says that all that was there at the start is known.
