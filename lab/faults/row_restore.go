@@ -13,7 +13,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore/archive"
-	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/lab/processes"
 	"github.com/letswriteabook/realtime/operations/backup"
 )
@@ -417,19 +416,12 @@ func refuseRestore(ctx context.Context, t *Trial) error {
 			return err
 		}
 	}
-	if err := t.operateUndo(ctx); err != nil {
+	// What was refused has changed nothing: there is nothing to resume or to undo.
+	if err := t.expectNoOperation(ctx, nil); err != nil {
 		return err
 	}
 	stop()
 	return t.verifyModels(ctx)
-}
-
-// operateUndo takes the restore that has failed off the list.
-func (t *Trial) operateUndo(ctx context.Context) error {
-	if _, err := t.operate(ctx, 0, nil, "operations", "undo", lease.WholeLog); err != nil {
-		return err
-	}
-	return t.expectNoOperation(ctx, nil)
 }
 
 // describeStreams returns what the server says of streams.
