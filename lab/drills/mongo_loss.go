@@ -101,16 +101,10 @@ type history struct {
 }
 
 func openHistory(ctx context.Context, t *faults.Trial) (h history, done func(), err error) {
-	log, closeLog, err := t.OpenLog(ctx)
+	log, models, done, err := t.OpenStores(ctx)
 	if err != nil {
 		return h, nil, err
 	}
-	models, disconnect, err := t.OpenModels(ctx)
-	if err != nil {
-		closeLog()
-		return h, nil, err
-	}
-	done = func() { disconnect(); closeLog() }
 	model, err := models.Model(projections.History)
 	if err != nil {
 		done()

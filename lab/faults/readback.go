@@ -123,8 +123,8 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 	return nil
 }
 
-// AwaitProjected waits until the history projection has acknowledged what the log has
-// now.
+// AwaitProjected waits until every projection has acknowledged what the log has now. One
+// that the gateway has yet to create again, as after the log was replaced, is waited for.
 func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -133,8 +133,11 @@ func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
 		state, err := log.State(ctx)
 		if err == nil {
 			target = min(target, state.LastSequence) // as it was at first
-			var floor uint64
-			floor, err = log.ConsumerFloor(ctx, projections.History)
+			floor := target
+			for _, name := range projections.Names() {
+				acknowledged, failed := log.ConsumerFloor(ctx, name)
+				floor, err = min(floor, acknowledged), errors.Join(err, failed)
+			}
 			if err == nil && floor >= target {
 				return nil
 			}

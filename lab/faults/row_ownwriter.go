@@ -126,16 +126,11 @@ func killOneGateway(ctx context.Context, t *Trial) error {
 
 // rebuildBeside rebuilds the history and swaps it in.
 func rebuildBeside(ctx context.Context, t *Trial) error {
-	log, done, err := t.OpenLog(ctx)
+	log, models, done, err := t.OpenStores(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	models, disconnect, err := t.OpenModels(ctx)
-	if err != nil {
-		return err
-	}
-	defer disconnect()
 	for range t.Scaled("rounds", 3, 2, 1) {
 		model, err := models.Model(projections.History)
 		if err != nil {

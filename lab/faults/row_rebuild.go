@@ -24,16 +24,11 @@ func rebuildRows() []Row {
 // events flow and clients follow. The shadow has to be a fold of the log, and so
 // does what is there in the end.
 func rebuildLive(ctx context.Context, t *Trial) error {
-	log, done, err := t.OpenLog(ctx)
+	log, models, done, err := t.OpenStores(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	models, disconnect, err := t.OpenModels(ctx)
-	if err != nil {
-		return err
-	}
-	defer disconnect()
 	if err := t.PublishSome(ctx, t.Scaled("events", 100_000, 2_000, 500)); err != nil {
 		return err
 	}

@@ -122,40 +122,88 @@ func (t *Trial) killRestores(ctx context.Context, env map[string]string, dir str
 	}
 }
 
+// savedLog is a backup of the log, which is restored over a connection that is slow enough
+// for the restore to be killed at any point.
+type savedLog struct {
+	trial    *Trial
+	streams  *archive.Archive
+	dir      string
+	manifest backup.Manifest
+	slow     *processes.Proxy
+	done     func() // closes streams
+}
+
+// saveSome publishes some events and saves the log.
+func (t *Trial) saveSome(ctx context.Context) (s *savedLog, err error) {
+	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
+		return nil, err
+	}
+	s = &savedLog{trial: t}
+	if s.streams, s.done, err = t.OpenArchive(ctx); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.done()
+		}
+	}()
+	if s.dir, s.manifest, err = t.saveLog(ctx, s.streams); err != nil {
+		return nil, err
+	}
+	server, _, _ := strings.Cut(strings.TrimPrefix(t.natsURL(), "nats://"), ",")
+	if s.slow, err = processes.NewProxy(server); err != nil {
+		return nil, err
+	}
+	s.slow.Delay(answerDelay)
+	return s, nil
+}
+
+func (s *savedLog) close() {
+	s.slow.Close()
+	s.done()
+}
+
+// restore is [Trial.killRestores] of the backup. It fails when no kill has left a part of a
+// log, unless the run is short.
+func (s *savedLog) restore(ctx context.Context, judge func() (part bool, err error), flags ...string) (kills, error) {
+	pace := time.Duration(s.trial.Scaled("ms between two kills", 100, 300, 600)) * time.Millisecond
+	k, err := s.trial.killRestores(ctx, map[string]string{"NATS_URL": "nats://" + s.slow.Addr()}, s.dir, pace, judge, flags...)
+	if err == nil && k.parts == 0 && !s.trial.Short {
+		err = errors.New("no kill has left a part of a log, so that the row shows nothing")
+	}
+	return k, err
+}
+
+// goesOn waits until the system has recovered from the restore that came to its end.
+func (t *Trial) goesOn(ctx context.Context, k kills) error {
+	if err := t.Resumed(ctx, k.since); err != nil {
+		return err
+	}
+	if err := t.AwaitEpoch(ctx); err != nil {
+		return err
+	}
+	return t.Outbox.AwaitMore(ctx, 50)
+}
+
 // killRestore removes the log, and kills its restore at later and later points. In
 // between, nobody may take what is there for the log.
 func killRestore(ctx context.Context, t *Trial) error {
-	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
-		return err
-	}
-	streams, done, err := t.OpenArchive(ctx)
+	saved, err := t.saveSome(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
-	dir, saved, err := t.saveLog(ctx, streams)
-	if err != nil {
-		return err
-	}
-	server, _, _ := strings.Cut(strings.TrimPrefix(t.natsURL(), "nats://"), ",")
-	slow, err := processes.NewProxy(server)
-	if err != nil {
-		return err
-	}
-	defer slow.Close()
-	slow.Delay(answerDelay)
+	defer saved.close()
 	t.ExpectEpoch()
 	for _, stream := range archive.Streams() {
-		if err := streams.Remove(ctx, stream); err != nil {
+		if err := saved.streams.Remove(ctx, stream); err != nil {
 			return err
 		}
 	}
 	stop := t.Load(50)
 	defer stop()
 	acknowledged := t.Outbox.Acknowledged()
-	pace := time.Duration(t.Scaled("ms between two kills", 100, 300, 600)) * time.Millisecond
-	k, err := t.killRestores(ctx, map[string]string{"NATS_URL": "nats://" + slow.Addr()}, dir, pace, func() (part bool, err error) {
-		part, whole, err := t.judgeUnfinished(ctx, streams, saved)
+	k, err := saved.restore(ctx, func() (part bool, err error) {
+		part, whole, err := t.judgeUnfinished(ctx, saved.streams, saved.manifest)
 		if n := t.Outbox.Acknowledged(); err == nil && !whole && n != acknowledged {
 			err = fmt.Errorf("%d events were acknowledged", n-acknowledged)
 		}
@@ -164,16 +212,7 @@ func killRestore(ctx context.Context, t *Trial) error {
 	if err != nil {
 		return err
 	}
-	if k.parts == 0 && !t.Short {
-		return errors.New("no kill has left a part of a log, so that the row shows nothing")
-	}
-	if err := t.Resumed(ctx, k.since); err != nil {
-		return err
-	}
-	if err := t.AwaitEpoch(ctx); err != nil {
-		return err
-	}
-	if err := t.Outbox.AwaitMore(ctx, 50); err != nil {
+	if err := t.goesOn(ctx, k); err != nil {
 		return err
 	}
 	stop()
@@ -187,52 +226,28 @@ func killRestore(ctx context.Context, t *Trial) error {
 // later and later points. At each the log is there whole, the old or the new one, or what is
 // there has the mark. Nothing is published meanwhile: the old log is to go.
 func killReplacement(ctx context.Context, t *Trial) error {
-	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
-		return err
-	}
-	streams, done, err := t.OpenArchive(ctx)
+	saved, err := t.saveSome(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
-	dir, saved, err := t.saveLog(ctx, streams)
-	if err != nil {
-		return err
-	}
-	server, _, _ := strings.Cut(strings.TrimPrefix(t.natsURL(), "nats://"), ",")
-	slow, err := processes.NewProxy(server)
-	if err != nil {
-		return err
-	}
-	defer slow.Close()
-	slow.Delay(answerDelay)
+	defer saved.close()
 	t.ExpectEpoch()
-	pace := time.Duration(t.Scaled("ms between two kills", 100, 300, 600)) * time.Millisecond
-	k, err := t.killRestores(ctx, map[string]string{"NATS_URL": "nats://" + slow.Addr()}, dir, pace, func() (part bool, err error) {
-		if part, _, err = t.judgeUnfinished(ctx, streams, saved); part || err != nil {
+	k, err := saved.restore(ctx, func() (part bool, err error) {
+		if part, _, err = t.judgeUnfinished(ctx, saved.streams, saved.manifest); part || err != nil {
 			return part, err
 		}
-		return streams.Exists(ctx, archive.Beside(processes.EventStream))
+		return saved.streams.Exists(ctx, archive.Beside(processes.EventStream))
 	}, "--replace")
 	if err != nil {
 		return err
 	}
-	if k.parts == 0 && !t.Short {
-		return errors.New("no kill has left a part of a log, so that the row shows nothing")
-	}
 	stop := t.Load(50)
 	defer stop()
-	if err := t.Resumed(ctx, k.since); err != nil {
-		return err
-	}
-	if err := t.AwaitEpoch(ctx); err != nil {
-		return err
-	}
-	if err := t.Outbox.AwaitMore(ctx, 50); err != nil {
+	if err := t.goesOn(ctx, k); err != nil {
 		return err
 	}
 	stop()
-	if there, err := streams.Exists(ctx, archive.Beside(processes.EventStream)); there || err != nil {
+	if there, err := saved.streams.Exists(ctx, archive.Beside(processes.EventStream)); there || err != nil {
 		return errors.Join(errors.New("what was restored beside the log is left"), err)
 	}
 	if err := t.expectNoOperation(ctx, nil); err != nil {

@@ -158,7 +158,7 @@ func (t *Trial) verifyModels(ctx context.Context) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
 	}
-	log, done, err := t.OpenLog(ctx)
+	log, models, done, err := t.OpenStores(ctx)
 	if err != nil {
 		return err
 	}
@@ -166,11 +166,6 @@ func (t *Trial) verifyModels(ctx context.Context) error {
 	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
-	models, disconnect, err := t.OpenModels(ctx)
-	if err != nil {
-		return err
-	}
-	defer disconnect()
 	for _, name := range projections.Names() {
 		model, err := models.Model(name)
 		if err != nil {

@@ -47,3 +47,17 @@ func (t *Trial) OpenModels(ctx context.Context) (Models, func(), error) {
 	drop := func(ctx context.Context, collection string) error { return db.Collection(collection).Drop(ctx) }
 	return Models{Store: store, Drop: drop}, disconnect, nil
 }
+
+// OpenStores opens the log and the read models, which done closes.
+func (t *Trial) OpenStores(ctx context.Context) (log *eventstore.Log, models Models, done func(), err error) {
+	log, closeLog, err := t.OpenLog(ctx)
+	if err != nil {
+		return nil, Models{}, nil, err
+	}
+	models, disconnect, err := t.OpenModels(ctx)
+	if err != nil {
+		closeLog()
+		return nil, Models{}, nil, err
+	}
+	return log, models, func() { disconnect(); closeLog() }, nil
+}
