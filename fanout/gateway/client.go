@@ -106,7 +106,7 @@ func (c *client) release() (left session, was bool) {
 	for _, followed := range subscriptions {
 		followed.subscription.End()
 	}
-	c.gateway.roster.remove(c)
+	c.gateway.sockets.remove(c)
 	c.slot.Release()
 	return left, true
 }

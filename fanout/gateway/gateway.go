@@ -72,8 +72,9 @@ type Gateway struct {
 	refusals   refusals
 	// refusedOrigins are logged apart, with the setting that would admit them.
 	refusedOrigins refusedOrigins
-	streams        streams
-	roster         roster
+	// streams are the event streams that are open, and sockets those that are connected.
+	streams members[*openStream]
+	sockets members[*client]
 	// idleWatched counts the sockets with an idle deadline running.
 	idleWatched atomic.Int64
 
@@ -166,7 +167,7 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_stream_queued_bytes",
 		Help: "Bytes that wait in the outgoing queues of all event streams.",
-	}, func() float64 { return float64(g.streams.queuedBytes()) })
+	}, func() float64 { return float64(g.streamedBytes()) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_connections",
 		Help: "Clients that are connected, over any transport.",
@@ -275,7 +276,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	c := newClient(g, socket, slot, grant)
 	c.sink.offsets = offsets
 	g.join(c, wanted, recovered)
-	c.closeIfRevoked() // after it is in the roster: a revocation meanwhile found it there, or is found here
+	c.closeIfRevoked() // after it is among the sockets: a revocation meanwhile found it there, or is found here
 	return nil
 }
 
@@ -303,7 +304,7 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 	c.watchExpiry()
 	c.save()
 	if !c.gone {
-		g.roster.add(c)
+		g.sockets.add(c)
 	}
 	g.register(c) // last, with the mutex held: other goroutines that find the client wait until it is complete
 	joined = true

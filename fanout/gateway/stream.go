@@ -159,8 +159,10 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
 	sink.end = end
-	defer g.streams.enter(end, sink, grant)()
-	if g.policy.Revoked != nil && g.policy.Revoked(grant) { // while it was on its way here
+	entered := &openStream{sink: sink, grant: grant}
+	g.streams.add(entered)
+	defer g.streams.remove(entered)
+	if g.revoked(grant) { // while it was on its way here
 		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeTokenInvalid}, jobID)
 		return
 	}
