@@ -96,6 +96,13 @@ func TestCompose(t *testing.T) {
 	t.Parallel()
 	file, dir := loadCompose(t)
 	t.Run("services", func(t *testing.T) { t.Parallel(); checkComposeServices(t, file) })
+	t.Run("build context", func(t *testing.T) {
+		t.Parallel()
+		ignored, err := os.ReadFile("../../.dockerignore")
+		if err != nil || !slices.Contains(strings.Split(string(ignored), "\n"), "deploy/compose/secrets") {
+			t.Errorf("the secrets are in the build context, and so in its cache: %v", err)
+		}
+	})
 	t.Run("settings", func(t *testing.T) { t.Parallel(); checkComposeSettings(t, file) })
 	t.Run("nats", func(t *testing.T) { t.Parallel(); checkComposeNATS(t, file, dir) })
 	t.Run("redis", func(t *testing.T) { t.Parallel(); checkComposeRedis(t, file, dir) })
