@@ -43,7 +43,7 @@ type Config struct {
 	ProxyProto bool `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`
 
 	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
-	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well, each event for each client, which takes about as much processor again as its delivery)"`
+	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well, each event for each client, which takes more processor than its delivery)"`
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
 	InternalToken string `env:"INTERNAL_TOKEN" reload:"yes" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except from this machine where ADMIN_ADDR and TRUSTED_PROXIES are empty and ENVIRONMENT is not production"`
 	ReadToken     string `env:"ADMIN_READ_TOKEN" reload:"yes" secret:"value" doc:"bearer token that may read over the operators' API and change nothing, at least 16 characters; empty: none"`
