@@ -17,6 +17,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
+	"github.com/letswriteabook/realtime/internal/caller"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
 )
@@ -157,7 +158,7 @@ func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any
 		return nil, refuse(http.StatusForbidden, "role", "the role %s may not change anything", role)
 	case r.change && access.ReadOnly:
 		return nil, refuse(http.StatusForbidden, "read-only", "ADMIN_READ_ONLY is set")
-	case r.change && foreign(request):
+	case r.change && caller.OtherOrigin(request):
 		return nil, refuse(http.StatusForbidden, "origin", "not for pages of other origins")
 	case r.change && !isJSON(request):
 		return nil, refuse(http.StatusUnsupportedMediaType, "media-type", "the body has to be application/json")
@@ -228,7 +229,7 @@ const auditSubject = "novel.audit.admin"
 // audited notes a change, makes it, and notes what came of it. A change that cannot be
 // noted is not made. The second note is written also when the request has ended.
 func (c *call) audited(ctx context.Context, target any, change func() (any, error)) (any, error) {
-	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: hostOf(c.request.RemoteAddr)}
+	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: caller.Host(c.request.RemoteAddr)}
 	if _, err := c.api.Trail.Add(ctx, auditSubject, note); err != nil {
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}

@@ -149,6 +149,10 @@ var rules = []rule{
 		why:     "durations are measured in one way, which imports no package of the service",
 	},
 	{
+		folder: "internal/caller",
+		why:    "who sends a request is read from the request alone",
+	},
+	{
 		folder: "fanout/internal/drain",
 		why:    "how things are ended one by one is the same for each transport, and knows none",
 	},
@@ -267,7 +271,7 @@ var rules = []rule{
 	{
 		folder: "internal/server",
 		project: []string{
-			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/config",
+			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/caller", "internal/config",
 			"operations/deadletters", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
 		},
 		modules: []string{anything},
@@ -275,7 +279,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/admin",
-		project: []string{"messaging", "eventstore", "internal/config", "operations/deadletters", "operations/inspect"},
+		project: []string{"messaging", "eventstore", "internal/caller", "internal/config", "operations/deadletters", "operations/inspect"},
 		modules: plumbing,
 		why:     "the operators' API works on what is stored, and asks the gateways over the log's connection; it imports no driver and no part that serves clients",
 	},

@@ -27,6 +27,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/admin"
 	"github.com/letswriteabook/realtime/internal/backends"
 	"github.com/letswriteabook/realtime/internal/buildinfo"
+	"github.com/letswriteabook/realtime/internal/caller"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/machine"
@@ -302,7 +303,7 @@ func (a *App) startServers(gateway *gateway.Gateway) error {
 	}
 	if a.admin != nil { // first, and so stopped last: operators watch the drain
 		pages := http.NewServeMux()
-		a.serveHealth(pages, func(r *http.Request) bool { return !foreignPage(r) })
+		a.serveHealth(pages, func(r *http.Request) bool { return !caller.OtherSite(r) })
 		a.serveOperators(pages, gateway, reached)
 		a.startHTTP("operators' http", a.connections.bounded(a.admin, maxOperators, 0), pages, false)
 		a.logger.Info("operators' pages", "addr", a.admin.Addr().String())
