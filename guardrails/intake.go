@@ -3,7 +3,6 @@ package guardrails
 import (
 	"cmp"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -51,31 +50,22 @@ func (i *Intake) owes(now time.Time) time.Duration {
 // Intakes hands out the intakes of connections, as [Quotas] does the quotas. Its
 // methods may be called concurrently.
 type Intakes struct {
-	limits atomic.Pointer[Limits]
-	left   returned[*Intake]
+	left returned[*Intake]
 }
 
-// NewIntakes returns intakes for connections under these limits.
-func NewIntakes(limits Limits) *Intakes {
-	i := &Intakes{left: newReturned[*Intake]()}
-	i.limits.Store(&limits)
-	return i
-}
+// NewIntakes returns an Intakes to which nothing was returned.
+func NewIntakes() *Intakes { return &Intakes{left: newReturned[*Intake]()} }
 
-// SetLimits replaces the limits for connections to come, as [Quotas.SetLimits] does.
-func (i *Intakes) SetLimits(limits Limits) {
-	if before := i.limits.Swap(&limits); before.BytesPerSecond != limits.BytesPerSecond || before.ByteBurst != limits.ByteBurst {
-		i.left.forget()
+// Take returns an intake under these limits for a connection of an owner. It has used up
+// as much as that of the owner's earlier connections which is furthest from full.
+func (i *Intakes) Take(owner string, limits Limits, now time.Time) *Intake {
+	intake := NewIntake(limits)
+	if left, found := i.left.take(owner, now); found {
+		left.mu.Lock()
+		defer left.mu.Unlock()
+		intake.full = left.full
 	}
-}
-
-// Take returns the intake for a connection of an owner: of those that the owner's
-// earlier connections returned the one that is furthest from full, or a full one.
-func (i *Intakes) Take(owner string, now time.Time) *Intake {
-	if intake, found := i.left.take(owner, now); found {
-		return intake
-	}
-	return NewIntake(*i.limits.Load())
+	return intake
 }
 
 // Return takes the intake of a connection that has ended.

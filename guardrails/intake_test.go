@@ -63,20 +63,21 @@ func TestIntakeHoldsItsRate(t *testing.T) {
 // What a connection has used up is the next one's of the same owner, and nobody else's.
 func TestIntakesAreTheOwners(t *testing.T) {
 	t.Parallel()
-	intakes := guardrails.NewIntakes(guardrails.Limits{BytesPerSecond: 1000, ByteBurst: 2000})
-	first := intakes.Take("a", start)
+	limits := guardrails.Limits{BytesPerSecond: 1000, ByteBurst: 2000}
+	intakes := guardrails.NewIntakes()
+	first := intakes.Take("a", limits, start)
 	first.Spend(2000, start)
 	intakes.Return("a", first, start)
-	if wait := intakes.Take("b", start).Spend(2000, start); wait > 0 {
+	if wait := intakes.Take("b", limits, start).Spend(2000, start); wait > 0 {
 		t.Errorf("another owner waits %s", wait)
 	}
-	if wait := intakes.Take("a", start).Spend(1000, start); wait != time.Second {
+	if wait := intakes.Take("a", limits, start).Spend(1000, start); wait != time.Second {
 		t.Errorf("the same owner waits %s, want a second", wait)
 	}
-	first = intakes.Take("a", start)
+	first = intakes.Take("a", limits, start)
 	first.Spend(2000, start)
 	intakes.Return("a", first, start)
-	if wait := intakes.Take("a", start.Add(2*time.Second)).Spend(2000, start.Add(2*time.Second)); wait > 0 {
+	if wait := intakes.Take("a", limits, start.Add(2*time.Second)).Spend(2000, start.Add(2*time.Second)); wait > 0 {
 		t.Errorf("after the time that it took to fill, the owner waits %s", wait)
 	}
 }

@@ -2,7 +2,6 @@ package guardrails
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -59,36 +58,26 @@ func (q *Quota) owes(now time.Time) time.Duration {
 	return max(q.messages.full.Sub(now), q.changes.full.Sub(now))
 }
 
-// Quotas hands out the quotas of connections. One that is returned before it is full
-// again goes to the next connection of the same owner, who does not renew its rates
-// by connecting again. Its methods may be called concurrently.
+// Quotas hands out the quotas of connections. What one has used up when it ends, the
+// next connection of the same owner has used up, too, and so does not renew its rates by
+// connecting again. Its methods may be called concurrently.
 type Quotas struct {
-	limits atomic.Pointer[Limits]
-	left   returned[*Quota]
+	left returned[*Quota]
 }
 
-// NewQuotas returns quotas for connections under these limits.
-func NewQuotas(limits Limits) *Quotas {
-	q := &Quotas{left: newReturned[*Quota]()}
-	q.limits.Store(&limits)
-	return q
-}
+// NewQuotas returns a Quotas to which nothing was returned.
+func NewQuotas() *Quotas { return &Quotas{left: newReturned[*Quota]()} }
 
-// SetLimits replaces the limits for connections to come. One that has a quota keeps it.
-// With other rates every owner begins with a full quota.
-func (q *Quotas) SetLimits(limits Limits) {
-	if before := q.limits.Swap(&limits); before.MessageRate() != limits.MessageRate() || before.SubscriptionRate() != limits.SubscriptionRate() {
-		q.left.forget()
+// Take returns a quota under these limits for a connection of an owner. It has used up
+// as much as that of the owner's earlier connections which is furthest from full.
+func (q *Quotas) Take(owner string, limits Limits, now time.Time) *Quota {
+	quota := NewQuota(limits)
+	if left, found := q.left.take(owner, now); found {
+		left.mu.Lock()
+		defer left.mu.Unlock()
+		quota.messages.full, quota.changes.full = left.messages.full, left.changes.full
 	}
-}
-
-// Take returns the quota for a connection of an owner: of those that the owner's
-// earlier connections returned the one that is furthest from full, or a full one.
-func (q *Quotas) Take(owner string, now time.Time) *Quota {
-	if quota, found := q.left.take(owner, now); found {
-		return quota
-	}
-	return NewQuota(*q.limits.Load())
+	return quota
 }
 
 // Return takes the quota of a connection that has ended.

@@ -18,8 +18,8 @@ type owing interface {
 }
 
 // returned keeps what connections that have ended had used up of their rates, by
-// owner, until it is full again: the owner's next connections get it, and so do not
-// renew their rates by connecting again. Its methods may be called concurrently.
+// owner, until it is full again: the owner's next connections begin with as much used up,
+// and so do not renew their rates by connecting again. Its methods may be called concurrently.
 type returned[T owing] struct {
 	mu      sync.Mutex // guards the two below
 	byOwner map[string][]T
@@ -59,14 +59,6 @@ func (r *returned[T]) put(owner string, left T, now time.Time) {
 	if r.count < maxReturned {
 		r.replace(owner, append(r.byOwner[owner], left))
 	}
-}
-
-// forget drops all that was returned.
-func (r *returned[T]) forget() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	clear(r.byOwner)
-	r.count = 0
 }
 
 // unsettled is called with mu held.

@@ -118,8 +118,8 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 			Help: "Sessions that cannot be recovered, because those of the same clients or of others took the room.",
 		}),
 		admission: guardrails.NewAdmission(policy.Limits),
-		quotas:    guardrails.NewQuotas(policy.Limits),
-		intakes:   guardrails.NewIntakes(policy.Limits),
+		quotas:    guardrails.NewQuotas(),
+		intakes:   guardrails.NewIntakes(),
 		requests:  guardrails.NewRequests(policy.Limits),
 		refused: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_refused_total",
@@ -193,8 +193,6 @@ func (g *Gateway) SetLimits(limits guardrails.Limits) error {
 	}
 	g.limits.Store(&limits)
 	g.admission.SetLimits(limits)
-	g.quotas.SetLimits(limits)
-	g.intakes.SetLimits(limits)
 	g.requests.SetLimits(limits)
 	return nil
 }
@@ -445,7 +443,7 @@ type connectionQuota struct {
 func (g *Gateway) quotaOf(socket *socketio.Socket, slot *guardrails.Slot) *guardrails.Quota {
 	shared, ok := socket.Shared().(*connectionQuota)
 	if !ok {
-		shared = &connectionQuota{quota: g.quotas.Take(slot.Owner(), time.Now()), owner: slot.Owner()}
+		shared = &connectionQuota{quota: g.quotas.Take(slot.Owner(), *g.limits.Load(), time.Now()), owner: slot.Owner()}
 		socket.SetShared(shared)
 	}
 	return shared.quota

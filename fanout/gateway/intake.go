@@ -21,7 +21,7 @@ type intake struct {
 // sends before its token was looked at counts as well, so that subjects play no part.
 func (g *Gateway) NewIntake(r *http.Request) socketio.Intake {
 	owner := g.address(r).String()
-	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, time.Now())}
+	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, *g.limits.Load(), time.Now())}
 }
 
 // Spend implements socketio.Intake.

@@ -100,3 +100,22 @@ func TestConnectingAgainRenewsNoIntake(t *testing.T) {
 		t.Errorf("the next connection of the client waits %s", wait)
 	}
 }
+
+// A rate that a reload has lowered counts for a client whose connection began before the
+// reload, and who connects again after it.
+func TestALoweredRateCountsForWhoConnectsAgain(t *testing.T) {
+	t.Parallel()
+	limits := guardrails.Limits{MaxSubscriptionsPerClient: 1, BytesPerSecond: 1_000_000}
+	s := setup(t, options{limits: limits})
+	request := &http.Request{RemoteAddr: "192.0.2.1:1000"}
+	first := s.gateway.NewIntake(request)
+	limits.BytesPerSecond = 1
+	if err := s.gateway.SetLimits(limits); err != nil {
+		t.Fatal(err)
+	}
+	first.Spend(1_000_000) // as much as a second gives, so that there is something to carry over
+	first.End()
+	if wait := s.gateway.NewIntake(request).Spend(600); wait < time.Minute {
+		t.Errorf("600 bytes at one a second take %s", wait)
+	}
+}
