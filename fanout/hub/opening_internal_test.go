@@ -132,3 +132,37 @@ func TestPanicWhileARoomIsLeft(t *testing.T) {
 		stop()
 	})
 }
+
+// A panic of the tail that unfollows a job whose room never opened happens once, and the
+// next room of the job opens.
+func TestPanicWhileARoomThatNeverOpenedIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		answers := make(chan struct{})
+		stores := &faultyStores{leavePanics: true, onFollow: func(string) { <-answers }}
+		hub, stop := hubOn(t, stores)
+		first, err := hub.enter("job", "client")
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait() // until the first room waits for the tail
+		hub.exit(first, "client")
+		hub.closeIdle()
+		close(answers)
+		next, err := hub.enter("job", "client")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // of fake time, in which what panicked is run again
+		synctest.Wait()
+		select {
+		case <-next.opened:
+		default:
+			t.Error("the next room of the job does not open")
+		}
+		if n, unfollows := testutil.ToFloat64(hub.metrics.panics), stores.unfollows.Load(); next == first || n != 1 || unfollows != 1 {
+			t.Errorf("the same room: %t, %v panics are counted, %d calls of Unfollow", next == first, n, unfollows)
+		}
+		stop()
+	})
+}

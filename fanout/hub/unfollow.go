@@ -33,15 +33,14 @@ func (h *Hub) nextQueued() *room {
 }
 
 // leave unfollows the job of a room that has closed. A newer room of the same job waits
-// until then: otherwise the tail would unfollow the job for that room, too.
+// until then: otherwise the tail would unfollow the job for that room, too. A panic of the
+// tail ends the call only, so that leave is run once for each room.
 func (h *Hub) leave(room *room) {
-	defer func() { // also after a panic: the newer room waits
-		h.mu.Lock()
-		if h.leaving[room.jobID] == room {
-			delete(h.leaving, room.jobID)
-		}
-		h.mu.Unlock()
-		close(room.left)
-	}()
-	h.tail.Unfollow(room.jobID)
+	_ = h.guard.Do("unfollow", func() error { h.tail.Unfollow(room.jobID); return nil }) // noted there
+	h.mu.Lock()
+	if h.leaving[room.jobID] == room {
+		delete(h.leaving, room.jobID)
+	}
+	h.mu.Unlock()
+	close(room.left)
 }
