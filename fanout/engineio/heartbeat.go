@@ -10,16 +10,18 @@ import (
 const maxUnaskedPackets = 32
 
 // maxPingDelay is how many ping timeouts a ping may wait behind frames that the client
-// is taking. It bounds how long a slow client may take over what is queued for it.
+// is taking. It bounds how long a client that sends nothing may take over what is queued
+// for it.
 const maxPingDelay = 5
 
 // heartbeat is the state of a session's one timer, which is in turn the pause
 // until the next ping and the wait for its pong.
 type heartbeat struct {
 	due      time.Time // when the timer was to fire; a busy machine is late
-	awaiting bool      // a ping is out
-	pinged   time.Time // when it went out, or the client last took a frame before it
-	queued   time.Time // when it was queued, if it has to wait for others; else zero
+	awaiting bool      // a ping was queued, and is not answered
+	waits    bool      // that ping waits behind other frames
+	pinged   time.Time // when the ping was sent, or queued if it waits
+	taken    time.Time // when the client last took a frame before a ping that waits; else zero
 	seen     time.Time // when the client last sent anything whole
 	unasked  int       // pongs and noops since the last ping
 }
@@ -72,10 +74,7 @@ func (s *Session) ping() {
 	if pinged.Sub(s.pulse.due) < timeout/4 {
 		pinged = s.pulse.due
 	}
-	s.pulse = heartbeat{awaiting: true, pinged: pinged, seen: s.pulse.seen}
-	if !s.transport.idle() {
-		s.pulse.queued = pinged
-	}
+	s.pulse = heartbeat{awaiting: true, waits: !s.transport.idle(), pinged: pinged, seen: s.pulse.seen}
 	s.schedule(pinged.Add(timeout))
 	s.enqueue(framePing)
 	s.transport.flush()
@@ -84,27 +83,33 @@ func (s *Session) ping() {
 // moved notes that the client has taken frames before a ping that waits, or the ping: the
 // time for its answer counts from then. Called with the lock held.
 func (s *Session) moved(frames ...Frame) {
-	if s.pulse.queued.IsZero() || !s.pulse.awaiting || s.state != stateOpen {
+	if !s.pulse.waits || !s.pulse.awaiting || s.state != stateOpen {
 		return
 	}
-	s.pulse.pinged = time.Now()
-	if slices.ContainsFunc(frames, isPing) {
-		s.pulse.queued = time.Time{}
-		s.schedule(s.pulse.pinged.Add(s.server.cfg.PingTimeout))
+	now := time.Now()
+	if !slices.ContainsFunc(frames, isPing) {
+		s.pulse.taken = now
+		return
 	}
+	s.pulse.waits, s.pulse.pinged = false, now
+	s.schedule(now.Add(s.server.cfg.PingTimeout))
 }
 
 // delayed returns when to look again for the answer to a ping whose time is over, because
 // the ping has not been sent: the client is still being sent what was queued before. A client
 // that takes none of that fails the write timeout. Called with the lock held.
 func (s *Session) delayed() (due time.Time, delayed bool) {
-	timeout := s.server.cfg.PingTimeout
-	if s.pulse.queued.IsZero() {
+	if !s.pulse.waits {
 		return time.Time{}, false
 	}
+	timeout := s.server.cfg.PingTimeout
 	now := time.Now()
-	last := s.pulse.queued.Add(maxPingDelay * timeout)
-	if due = s.pulse.pinged.Add(timeout); !due.After(now) {
+	last := s.pulse.pinged.Add(maxPingDelay * timeout)
+	due = s.pulse.pinged
+	if s.pulse.taken.After(due) {
+		due = s.pulse.taken
+	}
+	if due = due.Add(timeout); !due.After(now) {
 		if s.transport.idle() {
 			return time.Time{}, false // and the client does not ask for more
 		}

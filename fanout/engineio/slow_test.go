@@ -99,3 +99,33 @@ func TestEndlessControlCloses(t *testing.T) {
 		})
 	}
 }
+
+// A client that sends is alive, also when it has just taken a frame before a ping that has
+// waited for as long as one may.
+func TestSlowClientThatSendsIsKept(t *testing.T) {
+	t.Parallel()
+	slow := line{bytes: 4 << 10, every: 250 * time.Millisecond}
+	onSlowLine(t, false, slow, func(t *testing.T, s *stage) {
+		receive, send, o := s.slowClient("websocket", "4busy")
+		const frames = 60
+		start := time.Now()
+		large := strings.Repeat("x", 64<<10) // four seconds on the line
+		for range frames {
+			if err := o.session.Send(engineio.TextMessage([]byte(large))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for received := 0; received < frames; {
+			for _, packet := range receive() {
+				if packet != "2" {
+					received++
+				}
+			}
+			send()
+		}
+		if took := time.Since(start); took < 3*time.Minute {
+			t.Errorf("the frames took %s, which tests nothing", took)
+		}
+		want(t, "open", o.session.Open(), true)
+	}, func(cfg *engineio.Config) { cfg.QueueBytes = 16 << 20 })
+}

@@ -29,7 +29,7 @@ func (l line) Read(p []byte) (int, error) {
 }
 
 // onSlowLine runs a test on fake time, with clients whose lines are slow, on TLS or not.
-func onSlowLine(t *testing.T, secure bool, slow line, test func(*testing.T, *stage)) {
+func onSlowLine(t *testing.T, secure bool, slow line, test func(*testing.T, *stage), configure ...func(*engineio.Config)) {
 	t.Helper()
 	var certificates []tls.Certificate
 	if secure {
@@ -40,7 +40,11 @@ func onSlowLine(t *testing.T, secure bool, slow line, test func(*testing.T, *sta
 	}
 	synctest.Test(t, func(t *testing.T) {
 		pipe := pipenet.Listen()
-		opts := options{listener: pipe, dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		opts := options{listener: pipe, configure: func(cfg *engineio.Config) {
+			for _, change := range configure {
+				change(cfg)
+			}
+		}, dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 			conn, err := pipe.Dial(ctx, network, address)
 			slow := slow
 			slow.Conn = conn
@@ -74,7 +78,7 @@ func TestLargeFrameOverASlowLine(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				onSlowLine(t, secure, slow, func(t *testing.T, s *stage) {
-					receive, answer, o := s.slowClient(transport)
+					receive, answer, o := s.slowClient(transport, "3")
 					start := time.Now()
 					if !o.session.Offer(engineio.TextMessage([]byte(large))) {
 						t.Fatal("the large frame was refused")
@@ -106,15 +110,15 @@ func TestLargeFrameOverASlowLine(t *testing.T) {
 }
 
 // slowClient opens a session. receive waits for its next packets however long that takes, and
-// answer answers a ping.
-func (s *stage) slowClient(transport string) (receive func() []string, answer func(), o *owner) {
+// send sends this packet.
+func (s *stage) slowClient(transport, packet string) (receive func() []string, send func(), o *owner) {
 	s.t.Helper()
 	if transport == "polling" {
 		id, o := s.openPolling()
 		return func() []string {
 			_, body := s.poll(id)
 			return strings.Split(body, "\x1e")
-		}, func() { s.post(id, "3") }, o
+		}, func() { s.post(id, packet) }, o
 	}
 	p, o := s.openWebSocket()
 	return func() []string {
@@ -124,7 +128,7 @@ func (s *stage) slowClient(transport string) (receive func() []string, answer fu
 			s.t.Fatal(err)
 		}
 		return []string{string(data)}
-	}, func() { p.send("3") }, o
+	}, func() { p.send(packet) }, o
 }
 
 // A client that takes a few bytes now and then holds what is queued for it for a bounded
