@@ -158,7 +158,8 @@ func loopback(address string) bool {
 }
 
 // TrustsLocal reports whether being on this machine is enough to be an operator and a
-// producer: on a developer's machine, where none of the settings of a deployment is.
+// producer: on a developer's machine, where none of the settings of a deployment is. LISTEN
+// and HTTP_H2C are for a proxy, through which every client comes from this machine.
 func (c Config) TrustsLocal() bool {
-	return c.InternalToken == "" && c.AdminAddr == "" && c.TrustedProxies == "" && c.Environment != environmentProduction
+	return c.InternalToken == "" && c.AdminAddr == "" && c.TrustedProxies == "" && c.Listen == "" && !c.H2C && c.Environment != environmentProduction
 }

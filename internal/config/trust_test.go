@@ -22,6 +22,8 @@ func TestLocalTrustEndsWithTheFirstSetting(t *testing.T) {
 		{name: "an address", settings: config.Config{AdminAddr: admin}, closed: 1},
 		{name: "an address and tokens of an issuer", settings: config.Config{AdminAddr: admin, JWKSURL: "https://issuer.example"}},
 		{name: "proxies", settings: config.Config{TrustedProxies: "10.0.0.0/8"}, closed: 2},
+		{name: "a UNIX socket", settings: config.Config{Listen: "unix:/run/realtime.sock"}, closed: 2},
+		{name: "HTTP/2 of a proxy", settings: config.Config{H2C: true}, closed: 2},
 		{name: "production", settings: config.Config{Environment: production}, closed: 2},
 		{name: "production with a token", settings: config.Config{Environment: production, InternalToken: token}},
 	}

@@ -10,7 +10,7 @@ import (
 // An address is no credential: a proxy on this machine makes every client local, and
 // a plain one sends nothing that shows it. So a request from this machine is an
 // operator's and a producer's in one case only: none of the settings is there that a
-// deployment has, INTERNAL_TOKEN, ADMIN_ADDR, TRUSTED_PROXIES and
+// deployment has, INTERNAL_TOKEN, ADMIN_ADDR, TRUSTED_PROXIES, LISTEN, HTTP_H2C and
 // ENVIRONMENT=production ([config.Config.TrustsLocal]). Otherwise the operators' pages are
 // on ADMIN_ADDR if that is set, and on the public port for bearers of INTERNAL_TOKEN
 // if it is not.
