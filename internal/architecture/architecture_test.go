@@ -63,6 +63,7 @@ func TestUses(t *testing.T) {
 		{"the transport drains as event streams do", "fanout/engineio/a.go", module + "/fanout/internal/drain", ""},
 		{"containing panics imports nothing", "internal/contain/a.go", module + "/messaging", "internal/contain"},
 		{"who sends a request depends on no setting", "internal/caller/a.go", module + "/internal/config", "internal/caller"},
+		{"replacing a file imports no part", "internal/wholefile/a.go", module + "/messaging", "internal/wholefile"},
 		{"measuring imports no part", "internal/measure/a.go", module + "/messaging", "internal/measure"},
 		{"draining knows no transport", "fanout/internal/drain/a.go", module + "/fanout/engineio", "fanout/internal/drain"},
 		{"waiting knows no log", "internal/wait/a.go", module + "/eventstore", "internal/wait"},

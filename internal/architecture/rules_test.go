@@ -153,6 +153,10 @@ var rules = []rule{
 		why:    "who sends a request is read from the request alone",
 	},
 	{
+		folder: "internal/wholefile",
+		why:    "a file is replaced in one way, which imports no package of the service",
+	},
+	{
 		folder: "fanout/internal/drain",
 		why:    "how things are ended one by one is the same for each transport, and knows none",
 	},
@@ -172,7 +176,7 @@ var rules = []rule{
 		folder: "operations",
 		project: []string{
 			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout",
-			"internal/backends", "internal/config", "internal/natsserver", "internal/wait",
+			"internal/backends", "internal/config", "internal/natsserver", "internal/wait", "internal/wholefile",
 		},
 		modules: append([]string{tables}, plumbing...),
 		why:     "an operators' tool uses the parts of the service and no driver of its own; it knows neither the gateway nor a command",

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/internal/wholefile"
 )
 
 // Name is the name of the file in the folder of the log.
@@ -170,28 +171,9 @@ func (f *File) write(next content) error {
 		return fmt.Errorf("write the high-water mark: %w", err)
 	}
 	path := filepath.Join(f.dir, Name)
-	if err := replace(path, raw); err != nil {
+	if err := wholefile.WriteBytes(path, 0o600, raw); err != nil {
 		return fmt.Errorf("write the high-water mark: %w", err)
 	}
 	f.last = next
 	return nil
-}
-
-func replace(path string, raw []byte) error {
-	file, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(raw)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

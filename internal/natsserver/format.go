@@ -8,10 +8,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/letswriteabook/realtime/internal/wholefile"
 )
 
 // FormatFile is the file in a data folder that has the number of its format. A folder
-// without it is from before there was one, and has format 1.
+// without it is from before there was one, and has format 1. So has one whose file is
+// empty or has zero bytes only: a power loss while an earlier version created the file
+// leaves that.
 const FormatFile = "FORMAT"
 
 // format is the format that this version writes. It is raised by a change after which
@@ -30,8 +34,8 @@ func claimFormat(dir string) error {
 		return fmt.Errorf("read the format of the data folder: %w", err)
 	}
 	found := 0
-	if err == nil {
-		if found, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+	if number := strings.Trim(string(text), "\x00 \t\r\n"); number != "" {
+		if found, err = strconv.Atoi(number); err != nil {
 			return fmt.Errorf("read the format of the data folder: %s has no number", file)
 		}
 	}
@@ -41,5 +45,8 @@ func claimFormat(dir string) error {
 	if found == format {
 		return nil
 	}
-	return os.WriteFile(file, []byte(strconv.Itoa(format)+"\n"), 0o640)
+	if err := wholefile.WriteBytes(file, 0o640, []byte(strconv.Itoa(format)+"\n")); err != nil {
+		return fmt.Errorf("write the format of the data folder: %w", err)
+	}
+	return nil
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // TestFolderOfALaterVersion: it is refused with a sentence, and left as it is; one without
-// a number gets one.
+// a number gets one, also where a power loss has left the file without its content.
 func TestFolderOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -23,11 +23,18 @@ func TestFolderOfALaterVersion(t *testing.T) {
 		}
 		return server.Close(t.Context())
 	}
-	if err := start(); err != nil {
-		t.Fatal(err)
-	}
-	if text, err := os.ReadFile(file); err != nil || string(text) != "1\n" {
-		t.Errorf("the format is %q, %v", text, err)
+	for _, left := range []string{"no file", "", "\n", "\x00\x00"} {
+		if left != "no file" {
+			if err := os.WriteFile(file, []byte(left), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := start(); err != nil {
+			t.Errorf("with %q: %v", left, err)
+		}
+		if text, err := os.ReadFile(file); err != nil || string(text) != "1\n" {
+			t.Errorf("with %q the format becomes %q, %v", left, text, err)
+		}
 	}
 	for text, says := range map[string]string{"2\n": "its format is 2, and this version opens up to 1", "later\n": "has no number"} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/internal/wholefile"
 )
 
 // dataFiles are the names that the `nats` CLI gives to the data of a snapshot.
@@ -36,7 +37,7 @@ func Adopt(dir string) (Manifest, error) {
 		}
 		manifest.Streams = append(manifest.Streams, stream)
 	}
-	err := writeFile(filepath.Join(dir, manifestFile), func(w io.Writer) error { return writeJSON(w, manifest) })
+	err := wholefile.Write(filepath.Join(dir, manifestFile), 0o600, func(w io.Writer) error { return writeJSON(w, manifest) })
 	if err != nil {
 		return Manifest{}, fmt.Errorf("write the manifest: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/internal/wholefile"
 )
 
 // Notes are the notes on erased jobs in the manifests of backups.
@@ -32,7 +33,7 @@ func (Notes) Note(dir string, erasure audit.Erasure) error {
 	manifest.Erased = append(manifest.Erased, Erased{
 		ID: erasure.ID, JobID: erasure.JobID, At: erasure.At, By: erasure.By, Reason: erasure.Reason,
 	})
-	if err := writeFile(filepath.Join(dir, manifestFile), func(w io.Writer) error { return writeJSON(w, manifest) }); err != nil {
+	if err := wholefile.Write(filepath.Join(dir, manifestFile), 0o600, func(w io.Writer) error { return writeJSON(w, manifest) }); err != nil {
 		return fmt.Errorf("note an erasure in the manifest of %s: %w", dir, err)
 	}
 	return nil

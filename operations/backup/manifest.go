@@ -133,19 +133,3 @@ func sumFile(dir, path string) (File, error) {
 	n, err := io.Copy(hash, file)
 	return File{Path: path, Bytes: n, SHA256: hex.EncodeToString(hash.Sum(nil))}, err
 }
-
-// writeFile writes a file whole or not at all, and down to the disk.
-func writeFile(path string, write func(io.Writer) error) error {
-	partial := path + ".partial"
-	file, err := os.OpenFile(partial, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if err = write(file); err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(err, os.Remove(partial))
-	}
-	return os.Rename(partial, path)
-}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/internal/wholefile"
 )
 
 // snapshotFile is what the `nats` CLI calls the description of a snapshot.
@@ -45,7 +46,7 @@ func Save(ctx context.Context, streams *archive.Archive, dir string, report func
 		}
 		manifest.Streams = append(manifest.Streams, stream)
 	}
-	err := writeFile(filepath.Join(dir, manifestFile), func(w io.Writer) error { return writeJSON(w, manifest) })
+	err := wholefile.Write(filepath.Join(dir, manifestFile), 0o600, func(w io.Writer) error { return writeJSON(w, manifest) })
 	if err != nil {
 		return Manifest{}, fmt.Errorf("write the manifest: %w", err)
 	}
@@ -59,7 +60,7 @@ func saveStream(ctx context.Context, streams *archive.Archive, dir, name string,
 	}
 	var snapshot archive.Snapshot
 	data := streams.DataFile()
-	err := writeFile(filepath.Join(folder, data), func(w io.Writer) (err error) {
+	err := wholefile.Write(filepath.Join(folder, data), 0o600, func(w io.Writer) (err error) {
 		buffered := bufio.NewWriterSize(w, 1<<20)
 		snapshot, err = streams.Save(ctx, name, buffered, func(written int64) {
 			report(Progress{Step: "save " + name, Done: uint64(written)})
@@ -69,7 +70,7 @@ func saveStream(ctx context.Context, streams *archive.Archive, dir, name string,
 	if err != nil {
 		return Stream{}, err
 	}
-	err = writeFile(filepath.Join(folder, snapshotFile), func(w io.Writer) error { return writeJSON(w, snapshot) })
+	err = wholefile.Write(filepath.Join(folder, snapshotFile), 0o600, func(w io.Writer) error { return writeJSON(w, snapshot) })
 	if err != nil {
 		return Stream{}, fmt.Errorf("describe the snapshot of %s: %w", name, err)
 	}
