@@ -16,16 +16,17 @@ import (
 // plainEncoder makes no form of its own. It panics over one sequence.
 type plainEncoder struct{ panicsOver uint64 }
 
-type plainWire int
+// plainWire counts how often it was settled.
+type plainWire struct{ size, settled int }
 
-func (w plainWire) Size() int { return int(w) }
-func (w plainWire) Settle()   {}
+func (w *plainWire) Size() int { return w.size }
+func (w *plainWire) Settle()   { w.settled++ }
 
 func (e plainEncoder) Encode(ev *Event) Wire {
 	if ev.Sequence == e.panicsOver {
 		panic("for the test")
 	}
-	return plainWire(len(ev.Payload))
+	return &plainWire{size: len(ev.Payload)}
 }
 
 // brittleSink panics over one sequence, and can be closed.
@@ -148,6 +149,21 @@ func TestPanicInTheEncoderCostsItsEventOnly(t *testing.T) {
 		t.Errorf("%d events of 3, head %d, behind %t", sink.taken, room.head, room.behind)
 	}
 	checkPanics(t, hub, logged, 1)
+}
+
+// What an event's form keeps for a part of the clients is dropped once the event is in the
+// ring, whether or not anybody was live.
+func TestEventsInTheRingAreSettled(t *testing.T) {
+	t.Parallel()
+	for _, sinks := range [][]Sink{nil, {&countingSink{}, &countingSink{}}} {
+		hub, publish, _ := liveHub(t, plainEncoder{}, sinks...)
+		publish()
+		for _, ev := range hub.rooms["job"].ring.events {
+			if wire := ev.Wire.(*plainWire); wire.settled != 1 {
+				t.Errorf("with %d subscriptions: settled %d times", len(sinks), wire.settled)
+			}
+		}
+	}
 }
 
 func checkPanics(t *testing.T, hub *Hub, logged *bytes.Buffer, want int) {

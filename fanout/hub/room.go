@@ -140,15 +140,14 @@ func (r *room) push(sequence uint64, ev *Event) {
 		return
 	}
 	r.ring.push(ev)
-	if len(r.live) == 0 {
-		return
+	if len(r.live) > 0 {
+		metrics := r.live[0].reader.hub.metrics
+		for i := 0; i < len(r.live); {
+			i = r.offerFrom(i, ev)
+		}
+		metrics.delivered(ev, time.Now()) // once, and not for each subscription
 	}
-	metrics := r.live[0].reader.hub.metrics
-	for i := 0; i < len(r.live); {
-		i = r.offerFrom(i, ev)
-	}
-	ev.Wire.Settle()
-	metrics.delivered(ev, time.Now()) // once, and not for each subscription
+	ev.Wire.Settle() // also without subscriptions: the ring keeps the event
 }
 
 // offerFrom offers an event to the live subscriptions from place i on, and returns where
