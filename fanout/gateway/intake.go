@@ -16,11 +16,11 @@ type intake struct {
 	rate    *guardrails.Intake
 }
 
-// NewIntake returns the intake of a connection by its first request: that of an
-// earlier connection from the same address, if that had used it up. What a client
-// sends before its token was looked at counts as well, so that subjects play no part.
+// NewIntake returns the intake of a connection by its first request. What an earlier
+// connection from the same address, or the same IPv6 /64, had used up is used up. What a
+// client sends before its token was read counts as well, so that subjects play no part.
 func (g *Gateway) NewIntake(r *http.Request) socketio.Intake {
-	owner := g.address(r).String()
+	owner := guardrails.CountedAddress(g.address(r)).String()
 	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, *g.limits.Load(), time.Now())}
 }
 

@@ -101,6 +101,22 @@ func TestConnectingAgainRenewsNoIntake(t *testing.T) {
 	}
 }
 
+// All addresses of an IPv6 /64, which one customer is given, share what they have used up.
+func TestIntakeOfAnIPv6Prefix(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{limits: guardrails.Limits{BytesPerSecond: 1, ByteBurst: 1000}})
+	from := func(address string) *http.Request { return &http.Request{RemoteAddr: address} }
+	first := s.gateway.NewIntake(from("[2001:db8::1]:1000"))
+	first.Spend(1000)
+	first.End()
+	if wait := s.gateway.NewIntake(from("[2001:db8:0:1::1]:1000")).Spend(500); wait > 0 {
+		t.Errorf("another prefix waits %s", wait)
+	}
+	if wait := s.gateway.NewIntake(from("[2001:db8::2]:2000")).Spend(500); wait < time.Minute {
+		t.Errorf("another address of the prefix waits %s", wait)
+	}
+}
+
 // A rate that a reload has lowered counts for a client whose connection began before the
 // reload, and who connects again after it.
 func TestALoweredRateCountsForWhoConnectsAgain(t *testing.T) {
