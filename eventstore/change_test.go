@@ -2,6 +2,7 @@ package eventstore_test
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
+	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/eventstore/shares"
 )
@@ -126,6 +128,9 @@ func TestChangeOfTheReplicasReachesEveryStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	join(t, b, shares.DefaultConfig(), shares.Share{Total: 1})
+	if _, err := revocations.Open(t.Context(), b.log, time.Hour, slog.New(slog.DiscardHandler), b.reg); err != nil {
+		t.Fatal(err)
+	}
 	replicas := func() map[string]int {
 		found := map[string]int{}
 		listed := b.js.ListStreams(t.Context())

@@ -10,7 +10,8 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 )
 
-// besideLogBytes is what the other streams and buckets may take beside the log.
+// besideLogBytes is what the other streams and buckets may take beside the log, without the
+// revocations, which exist where clients need a token.
 const besideLogBytes = 512 << 20
 
 // explain adds what to do to an error of opening the log.
@@ -22,7 +23,7 @@ func explainOpening(conn *nats.Conn, maxBytes int64, err error) error {
 	case err == nil:
 		return nil
 	case jet.HasCode(err, jet.CodeStorageExceeded, jet.CodeInsufficientResources, jet.CodeAccountExceeded):
-		return fmt.Errorf("%w: STREAM_MAX_BYTES (%d) and 512 MiB for dead letters and sessions have to fit into what the NATS server and account may store: lower STREAM_MAX_BYTES, or raise max_file",
+		return fmt.Errorf("%w: STREAM_MAX_BYTES (%d) and 512 MiB for dead letters and sessions (with tokens 16 MiB more for revocations) have to fit into what the NATS server and account may store: lower STREAM_MAX_BYTES, or raise max_file",
 			err, maxBytes)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), jet.HasCode(err, jetstream.JSErrCodeJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: the NATS account has no JetStream, JetStream is not enabled for it: enable it, or use another account in NATS_URL", err)

@@ -10,13 +10,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
 // Fits reports whether the server and the account would take a log of maxBytes, and
 // what stands beside it: it creates an empty stream of that size and removes it again.
-// Only that shows all the limits there can be: of the server, of the account, of tiers.
-func Fits(ctx context.Context, conn *nats.Conn, maxBytes int64, replicas int) error {
-	err := probe(ctx, conn, jetstream.StreamConfig{MaxBytes: maxBytes + besideLogBytes, Replicas: replicas})
+// Only that shows all the limits there can be: of the server, of the account, of tiers. With
+// tokens, revocations stand beside the log too.
+func Fits(ctx context.Context, conn *nats.Conn, maxBytes int64, replicas int, tokens bool) error {
+	wanted := maxBytes + besideLogBytes
+	if tokens {
+		wanted += layout.RevocationMaxBytes
+	}
+	err := probe(ctx, conn, jetstream.StreamConfig{MaxBytes: wanted, Replicas: replicas})
 	if err != nil {
 		return fmt.Errorf("create a stream for the log: %w", explainOpening(conn, maxBytes, err))
 	}

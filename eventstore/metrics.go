@@ -102,10 +102,9 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		scrubbedAt: gauge("scrubbed_timestamp_seconds", "When the last complete scrub of the log ended, in seconds since 1970; 0 before there was one in this epoch."),
 		epochs:     counter("epochs_begun_total", "Times the log began a new epoch while this process had it open."),
 	}
-	for _, stream := range []string{layout.EventStream, layout.DeadLetterStream, layout.IdentityStream, layout.SessionStream} {
-		m.recreated.WithLabelValues(stream)
-	}
+	m.recreated.WithLabelValues(layout.EventStream)
 	for stream := range streams.Beside {
+		m.recreated.WithLabelValues(stream)
 		for flaw := range besideTexts {
 			m.besideFlaws.WithLabelValues(stream, string(flaw))
 		}

@@ -30,7 +30,7 @@ var besideTexts = map[Flaw]string{
 	FlawRetention:      "its retention is not by limits: messages are deleted once they are read",
 	FlawDiscard:        "it drops its oldest messages when it is full",
 	FlawNoDirect:       "it does not allow direct gets: nothing can be read",
-	FlawNotRepublished: "it is not republished: gateways do not see at once what was erased",
+	FlawNotRepublished: "it is not republished: gateways do not see at once what was erased or revoked",
 	FlawMemory:         "its kind of storage was changed",
 	FlawAge:            "its messages are deleted after a time",
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/eventstore/lease"
+	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/eventstore/shares"
 )
@@ -28,6 +30,9 @@ func besides(t *testing.T) *bundle {
 		t.Fatal(err)
 	}
 	if _, err := sessions.Open(t.Context(), b.log, sessions.DefaultConfig(), nil, prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := revocations.Open(t.Context(), b.log, time.Hour, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
 	list, err := lease.New(b.conn)
@@ -59,6 +64,37 @@ func besides(t *testing.T) *bundle {
 	return b
 }
 
+// A log whose tokens can be revoked has no flaw while it is guarded, and none that the doctor
+// names.
+func TestRevocationsAreNoFlaw(t *testing.T) {
+	t.Parallel()
+	b := setup(t, soon)
+	if _, err := revocations.Open(t.Context(), b.log, time.Hour, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
+	guard(t, b.log)
+	// The guard looks at the streams in one pass. After it has re-created another stream twice,
+	// it has looked at the revocations.
+	for range 2 {
+		if err := b.js.DeleteStream(t.Context(), "NOVEL_DEADLETTER"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the dead letters", func() bool {
+			_, err := b.js.Stream(t.Context(), "NOVEL_DEADLETTER")
+			return err == nil
+		})
+	}
+	if err := b.log.FlawedBeside(); err != nil {
+		t.Error(err)
+	}
+	if flaws := b.counter(t, "other_stream_flaws"); flaws != 0 {
+		t.Errorf("%v flaws in the metric", flaws)
+	}
+	if err := b.described(t, "NOVEL_REVOCATIONS").Flawed(); err != nil {
+		t.Error(err)
+	}
+}
+
 // editOf changes the configuration of any stream.
 func (b *bundle) editOf(t *testing.T, name string, change func(*jetstream.StreamConfig)) error {
 	t.Helper()
@@ -88,7 +124,7 @@ func (b *bundle) described(t *testing.T, name string) eventstore.Description {
 func TestEditsBesideTheEventsAreNamed(t *testing.T) {
 	t.Parallel()
 	b := besides(t)
-	if len(eventstore.BesideStreams()) != 6 {
+	if len(eventstore.BesideStreams()) != 7 {
 		t.Fatalf("the streams are %v", eventstore.BesideStreams())
 	}
 	for _, name := range eventstore.BesideStreams() {

@@ -48,10 +48,11 @@ func (l *Log) recreate(ctx context.Context) {
 	}
 	for _, stream := range needed {
 		found, err := l.client.JS.Stream(ctx, stream.name)
+		need, beside := streams.Beside[stream.name] // State looks at the settings of the event stream.
 		switch {
-		case stream.name == layout.EventStream: // State looks at its settings.
+		case !beside:
 		case err == nil:
-			l.noteBeside(stream.name, flawsOf(found.CachedInfo().Config, streams.Beside[stream.name]))
+			l.noteBeside(stream.name, flawsOf(found.CachedInfo().Config, need))
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 			l.noteBeside(stream.name, nil)
 		}

@@ -21,6 +21,8 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 )
 
 // Kind says what is revoked.
@@ -75,13 +77,8 @@ func (r Revocation) key() string {
 }
 
 const (
-	stream = "NOVEL_REVOCATIONS"
-	prefix = "novel.revoke."
-	// noted is where the server republishes what it has stored.
-	noted = "novel.revoked."
-	// maxBytes bounds the stream, and with it what a gateway holds in memory: some tens of
-	// thousands of revocations. A full stream refuses a revocation rather than forget one.
-	maxBytes = 16 << 20
+	stream = layout.RevocationStream
+	prefix = layout.RevocationPrefix
 	// pollInterval is how often a gateway asks for what it may have missed.
 	pollInterval = 2 * time.Second
 	readPage     = 256
@@ -92,11 +89,10 @@ const (
 
 // Store is what is revoked. Its methods may be called concurrently.
 type Store struct {
+	log    *eventstore.Log
 	client *jet.Client
 	kept   time.Duration
 	logger *slog.Logger
-	// replicas are those of a stream that is created.
-	replicas int
 
 	mu sync.RWMutex // guards the two below
 	// known has the newest revocation of each key, lifted ones left out.
@@ -108,7 +104,7 @@ type Store struct {
 // Open reads what is revoked. A revocation counts for kept, which is to be longer than any
 // token lives; the stream keeps the time that it was created with.
 func Open(ctx context.Context, log *eventstore.Log, kept time.Duration, logger *slog.Logger, registerer prometheus.Registerer) (*Store, error) {
-	s := &Store{client: log.Client(), kept: kept, logger: logger, replicas: log.Settings().Replicas, known: make(map[string]Revocation)}
+	s := &Store{log: log, client: log.Client(), kept: kept, logger: logger, known: make(map[string]Revocation)}
 	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_eventstore_revocations", Help: "Tokens, keys and subjects that are revoked.",
 	}, func() float64 { return float64(len(s.List())) })
@@ -124,17 +120,18 @@ func Open(ctx context.Context, log *eventstore.Log, kept time.Duration, logger *
 	return s, nil
 }
 
-// ensure creates the stream, or finds it.
+// ensure creates the stream with as many replicas as the log has, or restores the settings
+// of an existing one. That keeps its size and its age.
 func (s *Store) ensure(ctx context.Context) error {
-	_, err := s.client.JS.CreateStream(ctx, jetstream.StreamConfig{
-		Name: stream, Description: "Tokens, keys and subjects that are revoked.",
-		Subjects: []string{prefix + ">"}, Storage: jetstream.FileStorage, Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-		MaxBytes: maxBytes, MaxAge: s.kept, MaxMsgsPerSubject: 1, Replicas: max(s.replicas, 1), AllowDirect: true,
-		RePublish: &jetstream.RePublish{Source: prefix + ">", Destination: noted + ">"},
+	replicas := s.log.Settings().Replicas
+	_, err := streams.Ensure(ctx, s.client.JS, stream, func(c *jetstream.StreamConfig, created time.Time) {
+		c.Name, c.Description = stream, "Tokens, keys and subjects that are revoked."
+		streams.Beside[stream].Apply(c)
+		if created.IsZero() {
+			c.MaxBytes, c.MaxAge = layout.RevocationMaxBytes, s.kept
+		}
+		c.Replicas = max(c.Replicas, replicas, 1) // An operator may have asked for more.
 	})
-	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil
-	}
 	return err
 }
 
@@ -142,7 +139,7 @@ func (s *Store) ensure(ctx context.Context) error {
 // own goroutine. It returns nil.
 func (s *Store) Run(ctx context.Context, changed func()) error {
 	told := make(chan *nats.Msg, notices)
-	sub, err := s.client.Conn.ChanSubscribe(noted+">", told)
+	sub, err := s.client.Conn.ChanSubscribe(layout.RevokedPrefix+">", told)
 	if err != nil {
 		return fmt.Errorf("follow the revocations: %w", jet.Unavailable(err))
 	}

@@ -96,7 +96,7 @@ func (c Config) conflictingCaps(add func(is, legal bool, format string, args ...
 func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) {
 	legal := c.Environment != environmentProduction
 	origins, _ := guardrails.ParseOrigins(c.Origins, c.NeedOrigin) // valid
-	add(origins.Any() && !c.withTokens(), legal,
+	add(origins.Any() && !c.WithTokens(), legal,
 		"SOCKET_CLIENT_ORIGIN is * and tokens are off: every page of every site may follow every job; list the origins, or set AUTH_JWKS_URL")
 	add(c.NATSListen != "" && c.NATSURL == "" && !loopback(c.NATSListen) && !c.guardsNATS(), legal,
 		"NATS_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE, listen on 127.0.0.1, or run NATS apart", c.NATSListen)
@@ -113,14 +113,14 @@ func (c Config) Closed() []string {
 	if c.AdminAddr == "" {
 		sentences = append(sentences, "the operators' pages are closed to everybody: set ADMIN_ADDR, or INTERNAL_TOKEN")
 	}
-	if c.Has(RoleIngest) && !c.withTokens() {
+	if c.Has(RoleIngest) && !c.WithTokens() {
 		sentences = append(sentences, "publishing over HTTP is closed to everybody: set INTERNAL_TOKEN, or AUTH_JWKS_URL for tokens with the scope publish")
 	}
 	return sentences
 }
 
-// withTokens reports whether clients need a token.
-func (c Config) withTokens() bool {
+// WithTokens reports whether clients need a token.
+func (c Config) WithTokens() bool {
 	return c.JWKSURL != "" || c.HMACSecret != ""
 }
 

@@ -8,7 +8,7 @@ import (
 
 // Tokens returns what verifies tokens; needed is false when clients need none.
 func (c Config) Tokens() (settings token.Config, needed bool, err error) {
-	if !c.withTokens() {
+	if !c.WithTokens() {
 		return settings, false, nil
 	}
 	settings = token.DefaultConfig()

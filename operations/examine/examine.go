@@ -276,7 +276,7 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 	if errors.Is(err, eventstore.ErrNoStream) {
 		checks = doctor.Events(doctor.Stream{Name: name}, doctor.Wanted{})
 		if cfg.NATSURL != "" {
-			checks = append(checks, doctor.Room(eventstore.Fits(ctx, servers.Conn(), cfg.LogMaxBytes, cfg.LogReplicas)))
+			checks = append(checks, doctor.Room(eventstore.Fits(ctx, servers.Conn(), cfg.LogMaxBytes, cfg.LogReplicas, cfg.WithTokens())))
 		}
 		return checks, 0
 	}

@@ -30,13 +30,18 @@ const (
 	// OperationBucket is a key-value bucket.
 	OperationBucket = "NOVEL_OPERATIONS"
 	OperationStream = "KV_" + OperationBucket
+	// RevocationStream exists where clients need a token.
+	RevocationStream = "NOVEL_REVOCATIONS"
 
 	EventPrefix      = "novel.events."
 	LivePrefix       = "novel.live."
 	DeadLetterPrefix = "novel.deadletter."
 	IdentityPrefix   = "novel.identity."
 	AuditPrefix      = "novel.audit."
-	ErasurePrefix    = AuditPrefix + "erasure."
+	RevocationPrefix = "novel.revoke."
+	// RevokedPrefix is where revocations are republished.
+	RevokedPrefix = "novel.revoked."
+	ErasurePrefix = AuditPrefix + "erasure."
 	// ErasedPrefix is where the notes of erasures are republished, without their content.
 	ErasedPrefix = "novel.erased."
 	// IdentitySubject is the subject, in the identity stream, of the record of the epoch.
@@ -52,6 +57,10 @@ var Archived = []string{EventStream, DeadLetterStream, AuditStream}
 
 // IdentityHistory is how many records of the identity stream stay, for each subject.
 const IdentityHistory = 32
+
+// RevocationMaxBytes bounds the stream of revocations, and with it what a gateway holds of it in
+// memory: some tens of thousands. A full stream refuses a revocation.
+const RevocationMaxBytes = 16 << 20
 
 // maxTokenBytes keeps a subject well below the 4096 bytes of a NATS control
 // line, beyond which a server closes the connection. The longest valid jobId,

@@ -45,6 +45,11 @@ var Beside = map[string]Need{
 	layout.SessionStream:    {Prefix: layout.SessionPrefix, Discard: jetstream.DiscardOld, PerSubject: 1, Sealed: removeIt},
 	layout.ShareStream:      {Prefix: "$KV." + layout.ShareBucket + ".", Discard: jetstream.DiscardNew, PerSubject: 1, Storage: jetstream.MemoryStorage, Direct: true, Sealed: removeIt},
 	layout.OperationStream:  {Prefix: "$KV." + layout.OperationBucket + ".", Discard: jetstream.DiscardNew, PerSubject: 1, Direct: true, Keeps: true, Sealed: "remove the stream with the tool that sealed it: the next operation re-creates it; what was interrupted has to be repeated"},
+	layout.RevocationStream: {
+		Prefix: layout.RevocationPrefix, Discard: jetstream.DiscardNew, PerSubject: 1, Direct: true,
+		Republish: &jetstream.RePublish{Source: layout.RevocationPrefix + ">", Destination: layout.RevokedPrefix + ">"},
+		Sealed:    "remove the stream with the tool that sealed it: a gateway re-creates it within seconds, with what it holds in memory",
+	},
 	layout.AuditStream: {
 		Prefix: layout.AuditPrefix, Discard: jetstream.DiscardNew, Direct: true, Keeps: true,
 		Republish: &jetstream.RePublish{Source: layout.ErasurePrefix + ">", Destination: layout.ErasedPrefix + ">", HeadersOnly: true},
