@@ -48,49 +48,52 @@ func (g *Gateway) socketGrant(socket *socketio.Socket, auth json.RawMessage) (gu
 	return g.grant(named.Token)
 }
 
-// watchExpiry warns the client before its token expires, and ends the socket
-// when it has. The mutex is held.
+// watchExpiry sets the timer of the client's token: the client is warned before the token
+// expires, and closed when it has. The mutex is held.
 func (c *client) watchExpiry() {
 	warnIn, endIn := c.grant.Expiry(time.Now())
 	if endIn == guardrails.Never {
 		return
 	}
-	if c.expiry != nil {
-		c.expiry.Stop()
+	c.warned = false
+	if c.expiry == nil {
+		c.expiry = time.AfterFunc(warnIn, c.checkExpiry)
+		return
 	}
-	c.expiry = time.AfterFunc(warnIn, c.warn)
+	c.expiry.Reset(warnIn)
 }
 
-// warn tells the client that its token expires soon.
-func (c *client) warn() {
+// checkExpiry is the timer's function. It may be under way when the timer is set again for
+// a new token.
+func (c *client) checkExpiry() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
+	if c.expired() {
+		c.gateway.count(guardrails.Decision{Code: messaging.CodeTokenExpired}, c.slot.Origin())
+		c.close(messaging.NewProblem(messaging.CodeTokenExpired))
+	}
+}
+
+// expired reports whether the token of a connected client has expired. If it has not,
+// expired warns the client when it is time to, and sets the timer again.
+func (c *client) expired() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	warnIn, endIn := c.grant.Expiry(time.Now())
 	switch {
 	case c.gone:
-	case warnIn > 0: // a new token has arrived meanwhile
-		c.expiry = time.AfterFunc(warnIn, c.warn)
-	default:
+		return false
+	case warnIn > 0:
+		c.warned = false
+		c.expiry.Reset(warnIn)
+		return false
+	case !c.warned:
+		c.warned = true
 		c.emit(messaging.EventError, messaging.NewProblem(messaging.CodeTokenExpiring))
-		c.expiry = time.AfterFunc(endIn, c.expire)
 	}
-}
-
-// expire ends a socket whose token has expired.
-func (c *client) expire() {
-	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
-	c.mu.Lock()
-	warnIn, endIn := c.grant.Expiry(time.Now())
-	if !c.gone && endIn > 0 { // a new token has arrived meanwhile
-		c.expiry = time.AfterFunc(warnIn, c.warn)
+	if endIn > 0 {
+		c.expiry.Reset(endIn)
 	}
-	ends := !c.gone && endIn == 0
-	c.mu.Unlock()
-	if ends {
-		c.gateway.count(guardrails.Decision{Code: messaging.CodeTokenExpired}, c.slot.Origin())
-		c.close(messaging.NewProblem(messaging.CodeTokenExpired))
-	}
+	return endIn == 0
 }
 
 // refresh takes a new token from a connected client. It has to be of the same

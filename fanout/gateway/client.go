@@ -34,10 +34,11 @@ type client struct {
 	lastActive    time.Time
 	idle          *time.Timer // nil without an idle timeout
 	subscriptions map[string]*follow
-	// grant is what the client's token allows; expiry, nil without an end, is the
-	// timer of its next step.
+	// grant is what the client's token allows. expiry, nil if the token has no end, is the
+	// timer of the next step: a warning, and once the client was warned, the end.
 	grant  guardrails.Grant
 	expiry *time.Timer
+	warned bool
 }
 
 // follow is one of a client's subscriptions.

@@ -60,3 +60,11 @@ func Recover(sessions Sessions, auth []byte) (claimed, recovered bool) {
 	release()
 	return len(g.claims) > 0, recovered
 }
+
+// FireTimers runs what the timers of every socket run, as timers do that were set again
+// while they fired.
+func FireTimers(g *Gateway) {
+	for _, c := range g.sockets.list() {
+		c.checkExpiry()
+	}
+}

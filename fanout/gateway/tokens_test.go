@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/lab/load/socket"
 	"github.com/letswriteabook/realtime/messaging"
@@ -139,6 +142,31 @@ func TestTokenExpiresOnALiveSocket(t *testing.T) {
 		t.Errorf("error %s", m.Raw)
 	}
 	<-c.Ended()
+}
+
+// A timer that fires while it is set again for a new token adds none: the client is warned
+// once, and closed once.
+func TestTokenHasOneTimer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := setup(t, options{pipe: true, config: unhurried, tokens: bookOf(t, time.Now().Add(10*time.Minute))})
+		c, _ := s.connectWith(map[string]string{"token": "ann"}, nil)
+		for range 3 {
+			gateway.FireTimers(s.gateway)
+		}
+		var got []messaging.Code
+		for {
+			event, err := c.Next(context.Background())
+			if err != nil {
+				break
+			}
+			got = append(got, decode(t, event).Code)
+		}
+		synctest.Wait()
+		if want := []messaging.Code{messaging.CodeTokenExpiring, messaging.CodeTokenExpired}; !slices.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
 }
 
 func TestTokenIsRefreshed(t *testing.T) {
