@@ -52,6 +52,10 @@ func (s *Store) CountJob(ctx context.Context, jobID string, through messaging.Po
 // harmless, and continues where an earlier call was interrupted. EraseJob fails with
 // [ErrUnavailable].
 func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Position, told func(removed uint64)) (found JobDocuments, err error) {
+	// First, as restoreHead requires.
+	if err := s.remove(ctx, omissionsCollection, upTo(jobID, through)); err != nil {
+		return found, err
+	}
 	names, err := s.models(ctx)
 	if err != nil {
 		return found, err
@@ -78,9 +82,6 @@ func (s *Store) EraseJob(ctx context.Context, jobID string, through messaging.Po
 		if slices.Equal(before, names) {
 			break
 		}
-	}
-	if err := s.remove(ctx, omissionsCollection, upTo(jobID, through)); err != nil {
-		return found, err
 	}
 	found.Aggregates, err = s.countOf(ctx, jobsCollection, bson.D{{Key: fieldJobID, Value: jobID}})
 	return found, err

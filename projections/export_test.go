@@ -138,3 +138,13 @@ func (s *Store) AgeIndexes() {
 	defer s.workers.mu.Unlock()
 	s.workers.looked = s.workers.looked.Add(-indexAge)
 }
+
+// Omit notes a head that could not be written.
+func (s *Store) Omit(ctx context.Context, record messaging.Record) error {
+	return s.noteOmission(ctx, JobHeads, record)
+}
+
+// Restore tries an omitted head again.
+func (s *Store) Restore(ctx context.Context, record messaging.Record) error {
+	return s.restore(ctx, omission{projection: JobHeads, record: record})
+}

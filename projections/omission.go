@@ -139,25 +139,62 @@ func (s *Store) restoreOmitted(ctx context.Context) {
 	}
 }
 
-// restore writes an omitted record in full, and removes the note of its omission. The
-// document may have been erased, or replaced, since it was omitted; then nothing changes.
+// restore writes an omitted record in full, and ends the note of its omission. The document
+// may have been erased, or replaced, since it was omitted; then nothing changes.
 func (s *Store) restore(ctx context.Context, o omission) error {
 	return s.guard.Do(o.projection, func() error {
 		ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 		defer cancel()
 		if o.projection == JobHeads {
-			if err := s.putHeads(ctx, []messaging.Record{o.record}); err != nil {
-				return err
-			}
-		} else {
-			filter := bson.D{{Key: fieldID, Value: o.record.Position.String()}, {Key: fieldOmitted, Value: true}}
-			if _, err := s.events.ReplaceOne(ctx, filter, newEvent(o.record).document(shapeFull)); err != nil {
-				return fmt.Errorf("restore sequence %d of %q: %w", o.record.Sequence, o.projection, err)
-			}
+			return s.restoreHead(ctx, o.record)
+		}
+		filter := bson.D{{Key: fieldID, Value: o.record.Position.String()}, {Key: fieldOmitted, Value: true}}
+		if _, err := s.events.ReplaceOne(ctx, filter, newEvent(o.record).document(shapeFull)); err != nil {
+			return fmt.Errorf("restore sequence %d of %q: %w", o.record.Sequence, o.projection, err)
 		}
 		_, err := s.omissions().DeleteOne(ctx, omissionOf(o.projection, o.record))
 		return err
 	})
+}
+
+// errReplaced is returned for a head whose note was replaced by that of another omission.
+var errReplaced = errors.New("the note of the omission was replaced by another")
+
+// restoreHead is restore for a head. Unlike an event, an omitted head has no document that
+// shows whether it was erased. Its note shows that: an erasure removes the notes of a job
+// before the heads, so that a head may stay if its note is there after the head was written.
+// The note stays, marked as restored, because another process may restore the same head.
+func (s *Store) restoreHead(ctx context.Context, record messaging.Record) error {
+	fail := func(err error) error {
+		return fmt.Errorf("restore sequence %d of %q: %w", record.Sequence, JobHeads, err)
+	}
+	note := omissionOf(JobHeads, record)
+	found, err := s.omissions().FindOne(ctx, note[:1]).Raw()
+	switch {
+	case errors.Is(err, mongo.ErrNoDocuments):
+		return nil // erased
+	case err != nil:
+		return fail(err)
+	case positionOf(found) != record.Position:
+		return fail(errReplaced)
+	}
+	if err := s.putHeads(ctx, []messaging.Record{record}); err != nil {
+		return err
+	}
+	marked, err := s.omissions().UpdateOne(ctx, note, bson.D{{Key: "$set", Value: bson.D{{Key: fieldRestored, Value: true}}}})
+	if err != nil {
+		return fail(err)
+	}
+	if marked.MatchedCount > 0 {
+		return nil
+	}
+	written := bson.D{
+		{Key: fieldID, Value: record.JobID}, {Key: fieldSequence, Value: stored(record.Sequence)}, {Key: fieldEpoch, Value: record.Epoch},
+	}
+	if _, err := s.heads.DeleteOne(ctx, written); err != nil {
+		return fail(err)
+	}
+	return nil
 }
 
 // omissionsCollection has a note of each record that was omitted, for operators. It has at
@@ -166,6 +203,8 @@ func (s *Store) restore(ctx context.Context, o omission) error {
 const (
 	omissionsCollection = "novel_projection_omissions"
 	omissionSlots       = 1000
+	// fieldRestored is true in a note of a head that was restored since.
+	fieldRestored = "restored"
 )
 
 // Omission is a record that MongoDB does not have in full.
@@ -206,7 +245,7 @@ func (s *Store) noteOmission(ctx context.Context, projection string, record mess
 func (s *Store) Omitted(ctx context.Context) (found []Omission, err error) {
 	err = s.read(ctx, omissionsCollection, func(ctx context.Context) error {
 		found = nil
-		cursor, err := s.omissions().Find(ctx, bson.D{}, options.Find().SetLimit(2*omissionSlots))
+		cursor, err := s.omissions().Find(ctx, bson.D{{Key: fieldRestored, Value: nil}}, options.Find().SetLimit(2*omissionSlots))
 		if err != nil {
 			return err
 		}

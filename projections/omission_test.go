@@ -1,0 +1,131 @@
+package projections_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
+	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/projections"
+)
+
+// atCommand returns a store on the database of a bench that calls do once, before its first
+// command of a name on a collection.
+func atCommand(t *testing.T, b bench, command, collection string, do func()) *projections.Store {
+	t.Helper()
+	var once sync.Once
+	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if on, _ := e.Command.Lookup(command).StringValueOK(); on == collection {
+			once.Do(do)
+		}
+	}}
+	client, err := mongo.Connect(options.Client().ApplyURI(mongokit.URI()).SetMonitor(monitor))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Disconnect(context.Background()) })
+	store, err := projections.New(client.Database(b.db.Name()), patient(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// The head of a job that was erased while the head waited to be restored stays away, however
+// far the restoration was.
+func TestOmittedHeadOfAnErasedJobStaysAway(t *testing.T) {
+	t.Parallel()
+	for name, when := range map[string]struct{ command, collection string }{
+		"erased before the look":              {"find", "novel_projection_omissions"},
+		"erased before the head":              {"insert", "novel_job_heads"},
+		"erased after the head":               {"update", "novel_projection_omissions"},
+		"erased while an earlier head stands": {"update", "novel_job_heads"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			head := status(7, "job", "running", `{"n":1}`)
+			if when.command == "update" && when.collection == "novel_job_heads" {
+				b.project(t, newFeed(status(5, "job", "queued", `null`)))
+			}
+			if err := b.Omit(t.Context(), head); err != nil {
+				t.Fatal(err)
+			}
+			erased := false
+			store := atCommand(t, b, when.command, when.collection, func() {
+				erased = true
+				if _, err := b.EraseJob(t.Context(), "job", head.Position, nil); err != nil {
+					t.Error(err)
+				}
+			})
+			if err := store.Restore(t.Context(), head); err != nil {
+				t.Fatal(err)
+			}
+			if !erased {
+				t.Fatalf("no %s on %s", when.command, when.collection)
+			}
+			if n := b.count(t, b.heads(), bson.D{}); n != 0 {
+				t.Errorf("%d heads of the erased job", n)
+			}
+			if n := b.count(t, b.db.Collection("novel_projection_omissions"), bson.D{}); n != 0 {
+				t.Errorf("%d notes of the erased job", n)
+			}
+		})
+	}
+}
+
+// A head that two processes restore stays, and is not listed as omitted.
+func TestHeadIsRestoredByTwo(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	head := status(7, "job", "running", `{"n":1}`)
+	if err := b.Omit(t.Context(), head); err != nil {
+		t.Fatal(err)
+	}
+	other := atCommand(t, b, "update", "novel_projection_omissions", func() {
+		if err := b.Restore(t.Context(), head); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, store := range []*projections.Store{other, b.Store} {
+		if err := store.Restore(t.Context(), head); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, exists, err := b.Head(t.Context(), "job"); err != nil || !exists || string(found.Snapshot) != `{"n":1}` {
+		t.Errorf("head %+v, %t, %v", found, exists, err)
+	}
+	if omitted, err := b.Omitted(t.Context()); err != nil || len(omitted) != 0 {
+		t.Errorf("omitted %+v, %v", omitted, err)
+	}
+}
+
+// A head whose note was replaced by that of another omission is not written: whether its job
+// was erased cannot be said.
+func TestHeadWithoutItsNoteIsNotWritten(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	head, later := status(7, "job", "running", `{"n":1}`), status(1007, "other", "running", `{"n":1}`)
+	for _, record := range []messaging.Record{head, later} {
+		if err := b.Omit(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Restore(t.Context(), head); err == nil {
+		t.Error("no error")
+	}
+	if n := b.count(t, b.heads(), bson.D{}); n != 0 {
+		t.Errorf("%d heads", n)
+	}
+	if err := b.Restore(t.Context(), later); err != nil {
+		t.Error(err)
+	}
+}
