@@ -18,7 +18,7 @@ func newAuditReloads() *cobra.Command {
 		Use:   "reloads",
 		Short: "List the settings that gateways have changed while they ran",
 		Long: `reloads lists which settings a SIGHUP has changed on which gateway, and which of those that
-had changed as well take a restart, oldest first, a thousand at most. Values are not recorded.`,
+had changed as well take a restart, oldest first, the newest thousand. Values are not recorded.`,
 		Example: `  realtime audit reloads
   realtime audit reloads -o json`,
 		Args: cli.Arguments(cobra.NoArgs),

@@ -33,11 +33,11 @@ func (t *Trail) NoteReload(ctx context.Context, reload Reload) error {
 	return err
 }
 
-// Reloads returns the first thousand notes of reloads, oldest first.
+// Reloads returns the newest thousand notes of reloads, oldest first.
 func (t *Trail) Reloads(ctx context.Context) ([]Reload, error) {
 	reloads := []Reload{}
 	var bad error
-	err := t.Each(ctx, reloadSubject, maxReloads, func(number uint64, note []byte) {
+	_, err := t.EachBefore(ctx, reloadSubject, 0, maxReloads, func(number uint64, note []byte) {
 		var reload Reload
 		if err := json.Unmarshal(note, &reload); err != nil {
 			bad = errors.Join(bad, fmt.Errorf("note %d: %w", number, err))

@@ -122,25 +122,6 @@ func (t *Trail) Add(ctx context.Context, subject string, note any) (uint64, erro
 	return ack.Sequence, nil
 }
 
-// Each calls each with the notes under a subject, oldest first, at most most of them. It
-// calls it for none while the stream does not exist.
-func (t *Trail) Each(ctx context.Context, subject string, most int, each func(number uint64, note []byte)) error {
-	return t.EachAfter(ctx, subject, 0, most, each)
-}
-
-// EachAfter is Each for the notes with a number greater than after. It ends early once they
-// come to a megabyte or so.
-func (t *Trail) EachAfter(ctx context.Context, subject string, after uint64, most int, each func(number uint64, note []byte)) error {
-	request := jet.Request{Sequence: after + 1, Next: subject, Batch: most, MaxBytes: jet.BatchBytes}
-	err := t.client.Batch(ctx, layout.AuditStream, request, func(found jet.Message) { each(found.Sequence, found.Body) })
-	if errors.Is(err, jet.ErrUnavailable) {
-		if newest, asked := t.Newest(ctx); asked == nil && newest == 0 {
-			return nil // the stream does not exist yet
-		}
-	}
-	return err
-}
-
 // ensure makes the stream if it is not there, and gives it as many replicas as the log
 // has, if there is one.
 func (t *Trail) ensure(ctx context.Context) error {
@@ -178,18 +159,9 @@ func (t *Trail) ensure(ctx context.Context) error {
 	return jet.Unavailable(err)
 }
 
-// Newest returns the number of the newest note, 0 when there is none. The leader of
-// the stream answers.
+// Newest returns the number of the newest note on an erasure, 0 when there is none.
 func (t *Trail) Newest(ctx context.Context) (uint64, error) {
-	// Not the last sequence of the stream, which holds other notes, too.
-	newest, err := t.client.Leader(ctx, layout.AuditStream, jet.Request{Last: layout.ErasurePrefix + ">"})
-	switch {
-	case errors.Is(err, jet.ErrNotFound), jet.HasCode(err, jetstream.JSErrCodeStreamNotFound):
-		return 0, nil
-	case err != nil:
-		return 0, fmt.Errorf("ask for the newest note in stream %s: %w", layout.AuditStream, err)
-	}
-	return newest.Sequence, nil
+	return t.newest(ctx, layout.ErasurePrefix+">")
 }
 
 // After returns every note with a number greater than after, in their order, and

@@ -286,14 +286,14 @@ func (l *Log) edit(ctx context.Context, name string, change func(*jetstream.Stre
 	return err
 }
 
-// Changes returns the recorded changes of the settings, oldest first, of the oldest two
+// Changes returns the recorded changes of the settings, oldest first, of the newest two
 // thousand records.
 func Changes(ctx context.Context, trail *audit.Trail) ([]Change, error) {
 	const most = 2000
 	var changes []Change
 	var bad error
 	begun := map[string]int{} // where the change is that has an ID
-	err := trail.Each(ctx, settingsSubject, most, func(number uint64, note []byte) {
+	_, err := trail.EachBefore(ctx, settingsSubject, 0, most, func(number uint64, note []byte) {
 		var change Change
 		if err := json.Unmarshal(note, &change); err != nil {
 			bad = errors.Join(bad, fmt.Errorf("note %d: %w", number, err))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"math"
-	"net/http"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -110,7 +109,7 @@ func (a *API) listEvents(ctx context.Context, c *call) (any, error) {
 	page, older := EventPage{Items: []Event{}}, forwards
 	switch {
 	case forwards && backwards:
-		return nil, refuse(http.StatusBadRequest, "invalid", "after and before are given")
+		return nil, errBothEnds
 	case forwards:
 		// The log ends a page at 1 MiB of bodies.
 		records, err := a.Log.ReadAfter(ctx, c.text("jobId"), after, limit)
@@ -145,15 +144,11 @@ func (a *API) newest(ctx context.Context, jobID string, before uint64, limit int
 	if err != nil || span.First == 0 {
 		return []Event{}, false, err
 	}
-	size := 0 // of the envelopes
+	var kept newestRows[Event]
 	err = a.Log.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
 		event := eventOf(record)
-		events = append(events, event)
-		for size += len(event.Envelope); size > maxAnswerBytes && len(events) > 1; {
-			size -= len(events[0].Envelope)
-			events, older = events[1:], true
-		}
+		kept.add(event, len(event.Envelope))
 		return nil
 	})
-	return events, older || span.Older, err
+	return append([]Event{}, kept.rows...), kept.cut || span.Older, err
 }

@@ -32,6 +32,9 @@ var (
 	jobParameter   = parameter{name: "jobId", doc: "the job", required: true}
 )
 
+// errBothEnds refuses a page with two ends.
+var errBothEnds = refuse(http.StatusBadRequest, "invalid", "after and before are given")
+
 // table returns every route.
 func (a *API) table() []route {
 	get := func(path, summary string, answer any, handle func(context.Context, *call) (any, error), query ...parameter) route {
@@ -57,8 +60,9 @@ func (a *API) table() []route {
 		get("/projections", "How far the read models are behind the log.", ProjectionList{}, a.listProjections),
 		get("/log", "The streams of the log, their limits, and their consumers.", nil, a.getLog),
 		get("/settings", "The effective settings of this process, passwords hidden.", SettingList{}, a.listSettings),
-		get("/audit", "Changes that were made over this API, oldest first.", AuditPage{}, a.listAudit,
-			parameter{name: "after", doc: "number after which the page begins", number: true}, limitParameter),
+		get("/audit", "Changes that were made over this API, oldest first: those after a number, or the newest ones before one.", AuditPage{}, a.listAudit,
+			parameter{name: "after", doc: "number after which the page begins; 0 unless given", number: true},
+			parameter{name: "before", doc: "number before which the page ends, 0 for the newest notes; not with after", number: true}, limitParameter),
 		get("/revocations", "Tokens, keys and subjects that are revoked.", RevocationList{}, a.listRevocations),
 		post("/revocations", "Revokes a token by its jti, a key by its kid, or a subject's tokens issued until now. Sockets and streams that came with them are closed at every gateway, within a second.",
 			RevocationRequest{}, Revocation{}, a.revoke),

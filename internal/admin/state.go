@@ -73,8 +73,10 @@ func (a *API) listSettings(context.Context, *call) (any, error) {
 // AuditPage is a page of the audit trail.
 type AuditPage struct {
 	Items []AuditEntry `json:"items"`
-	// Next is the after of the next page; 0 on the last one.
-	Next uint64 `json:"next"`
+	// Next is the after of the page of newer notes, and Before the before of the page of
+	// older ones; 0 where there are none, and a page that they lead to may be empty.
+	Next   uint64 `json:"next"`
+	Before uint64 `json:"before"`
 }
 
 // AuditEntry is one note.
@@ -88,13 +90,48 @@ func (a *API) listAudit(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	after, _ := c.number("after")
+	after, forwards := c.number("after")
+	before, backwards := c.number("before")
+	if forwards && backwards {
+		return nil, errBothEnds
+	}
+	if backwards {
+		return a.newestNotes(ctx, before, limit)
+	}
 	page := AuditPage{Items: []AuditEntry{}}
-	err = a.Trail.EachAfter(ctx, auditSubject, after, limit, func(number uint64, note []byte) {
-		page.Items = append(page.Items, AuditEntry{Number: number, Note: append(json.RawMessage(nil), note...)})
+	size, full := 0, false // of the notes
+	more, err := a.Trail.EachAfter(ctx, auditSubject, after, limit, func(number uint64, note []byte) {
+		if full = full || size >= maxAnswerBytes; !full {
+			size += len(note)
+			page.Items = append(page.Items, AuditEntry{Number: number, Note: note})
+		}
 	})
-	if len(page.Items) == limit {
-		page.Next = page.Items[limit-1].Number
+	if len(page.Items) > 0 {
+		if more || full {
+			page.Next = page.Items[len(page.Items)-1].Number
+		}
+		if after > 0 {
+			page.Before = page.Items[0].Number
+		}
+	}
+	return page, err
+}
+
+// newestNotes returns the page of the newest notes before a number, 0 for the newest of
+// all.
+func (a *API) newestNotes(ctx context.Context, before uint64, limit int) (any, error) {
+	page := AuditPage{Items: []AuditEntry{}}
+	var kept newestRows[AuditEntry]
+	older, err := a.Trail.EachBefore(ctx, auditSubject, before, limit, func(number uint64, note []byte) {
+		kept.add(AuditEntry{Number: number, Note: note}, len(note))
+	})
+	if page.Items = append(page.Items, kept.rows...); len(page.Items) > 0 {
+		if older || kept.cut {
+			page.Before = page.Items[0].Number
+		}
+		if before > 0 {
+			page.Next = page.Items[len(page.Items)-1].Number
+		}
 	}
 	return page, err
 }
