@@ -34,7 +34,6 @@ func (s *Session) schedule(due time.Time) {
 
 // beat is the timer's function.
 func (s *Session) beat() {
-	defer s.server.guard.Recover("session timer", s.fail)
 	if reason := s.pulsed(); reason != "" {
 		s.abort(reason, frameClose)
 	}

@@ -66,7 +66,7 @@ func TestPanicsCloseTheirSessionOnly(t *testing.T) {
 		"close": func(p peer, _ *engineio.Session) { _ = p.Close() },
 		"later": func(_ peer, session *engineio.Session) { session.Later(func() { panic("for the test") }) },
 		"timer": func(_ peer, session *engineio.Session) {
-			session.After(time.Millisecond, func() { panic("for the test") })
+			session.Timeout(time.Millisecond, func() { panic("for the test") })
 		},
 		"heartbeat": func(_ peer, session *engineio.Session) { session.BreakHeartbeat() },
 	}

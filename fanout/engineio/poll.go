@@ -53,7 +53,7 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 	// stays: it ends with a request that is complete, and a poll has no body.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // where it is unsupported, there is no deadline
 	if probing {
-		hold := time.AfterFunc(probedPollDelay, s.endPoll)
+		hold := s.after(probedPollDelay, s.endPoll)
 		defer hold.Stop()
 	}
 	select {
@@ -71,7 +71,6 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 
 // endPoll answers a waiting poll with noop.
 func (s *Session) endPoll() {
-	defer s.server.guard.Recover("session timer", s.fail)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if transport, ok := s.transport.(*polling); ok {

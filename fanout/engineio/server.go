@@ -145,7 +145,7 @@ func (s *Session) start(first transport, upgrades []string) (started bool) {
 		}
 		s.transport = first
 		s.pulse.due = time.Now().Add(interval)
-		s.timer = time.AfterFunc(interval, s.beat)
+		s.timer = s.after(interval, s.beat)
 		s.enqueue(open)
 		s.transport.flush()
 		s.mu.Unlock()

@@ -1,6 +1,9 @@
 package engineio
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // turn lets one callback of a session run at a time. It guards no fields: the
 // methods of [Session] never wait for it, so a callback may call any of them.
@@ -39,13 +42,40 @@ func (s *Session) spawn(work func()) {
 	})
 }
 
-// After runs a function once, after a time, on a goroutine of its own. A panic ends the
-// session. The timer is the caller's to stop.
-func (s *Session) After(pause time.Duration, work func()) *time.Timer {
+// after runs a function once, after a time, on a goroutine of its own. A panic ends the
+// session. The timer is the caller's to stop; a function that is under way then goes on.
+func (s *Session) after(pause time.Duration, work func()) *time.Timer {
 	return time.AfterFunc(pause, func() {
 		defer s.server.guard.Recover("session timer", s.fail)
 		work()
 	})
+}
+
+// Timeout is a callback that follows after a time.
+type Timeout struct {
+	timer   *time.Timer
+	stopped atomic.Bool
+}
+
+// Timeout runs a callback once, after a time, in turn with those of [Receiver], unless it
+// is stopped or the session ends before.
+func (s *Session) Timeout(pause time.Duration, callback func()) *Timeout {
+	t := &Timeout{}
+	t.timer = s.after(pause, func() {
+		s.Later(func() {
+			if !t.stopped.Load() {
+				callback()
+			}
+		})
+	})
+	return t
+}
+
+// Stop keeps the callback from being run. A callback of the session that stops the timeout
+// can rely on that, also when the time was over before: they take turns.
+func (t *Timeout) Stop() {
+	t.stopped.Store(true)
+	t.timer.Stop()
 }
 
 // Later runs a callback in turn with those of [Receiver], on a goroutine of its

@@ -1,10 +1,6 @@
 package engineio
 
-import (
-	"time"
-
-	"github.com/olahol/melody"
-)
+import "github.com/olahol/melody"
 
 // The upgrade of a session from polling to WebSocket:
 //
@@ -34,7 +30,7 @@ func (w *webSocket) connected(ms *melody.Session) {
 	if possible {
 		s.upgrade = w
 		// Stopped by the connection's end; late, it finds the upgrade done.
-		w.expiry = time.AfterFunc(w.server.cfg.UpgradeTimeout, w.expired)
+		w.expiry = s.after(w.server.cfg.UpgradeTimeout, w.expired)
 	}
 	s.mu.Unlock()
 	if !possible {
@@ -64,10 +60,13 @@ func (w *webSocket) giveUp() {
 }
 
 // expired cuts a WebSocket that did not finish the upgrade in time; the
-// session goes on with polling.
+// session goes on with polling. One that has just finished the upgrade stays.
 func (w *webSocket) expired() {
-	defer w.server.guard.Recover("session timer", w.session.fail)
-	if w.stage.Load() != stageActive {
+	w.session.mu.Lock()
+	late := w.session.upgrade == w
+	w.giveUp() // adopt refuses it from here on
+	w.session.mu.Unlock()
+	if late {
 		w.conn.closeNow()
 	}
 }
@@ -102,7 +101,7 @@ func (s *Session) probed(w *webSocket) {
 	s.queue.add(frameProbePong)
 	w.take(frameProbePong) // the first frame: there is room
 	// Fires once. Late, it finds no poll, or ends one for nothing.
-	time.AfterFunc(probedPollDelay, s.endPoll)
+	s.after(probedPollDelay, s.endPoll)
 }
 
 // adopt makes the WebSocket the session's transport.

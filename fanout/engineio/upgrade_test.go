@@ -3,7 +3,10 @@ package engineio_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
@@ -167,4 +170,33 @@ func TestSessionClosesWhileUpgrading(t *testing.T) {
 	p.expectClosed()
 	want(t, "reason", receive(t, o.closed, "close"), "enough")
 	eventually(t, "melody to forget it", func() bool { return s.server.MelodyLen() == 0 })
+}
+
+// A client that finishes its upgrade at the moment at which its time is over goes on, over
+// the WebSocket or over polling.
+func TestUpgradeAtTheTimeout(t *testing.T) {
+	t.Parallel()
+	onFakeClock(t, options{react: echo}, func(t *testing.T, s *stage) {
+		for range 50 {
+			id, o := s.openPolling()
+			p := s.dial(id)
+			start := time.Now()
+			p.send("2probe")
+			p.read2(t)
+			time.Sleep(engineio.DefaultConfig().UpgradeTimeout - time.Since(start))
+			_ = p.WriteMessage(websocket.TextMessage, []byte("5"))
+			synctest.Wait()
+			want(t, "open", o.session.Open(), true)
+			if o.session.Transport() == "websocket" {
+				p.send("4still")
+				want(t, "echo", p.read2(t), "4still")
+			} else {
+				s.post(id, "4still")
+				_, body := s.poll(id)
+				want(t, "poll", body, "4still")
+			}
+			o.session.Close("over")
+			<-o.closed
+		}
+	})
 }

@@ -4,7 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"sync/atomic"
-	"time"
+
+	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
 var (
@@ -53,7 +54,7 @@ type acks struct {
 
 type pendingAck struct {
 	answer func(Answer, error)
-	timer  *time.Timer // stopped by the answer or by the socket's end
+	timer  *engineio.Timeout // stopped by the answer or by the socket's end
 }
 
 // EmitWithAck is Emit for an event that the client is to answer. answer is
@@ -75,21 +76,17 @@ func (s *Socket) EmitWithAck(event string, answer func(Answer, error), args ...a
 	if s.acks.pending == nil {
 		s.acks.pending = make(map[uint64]pendingAck)
 	}
-	s.acks.pending[id] = pendingAck{answer, s.connection.session.After(cfg.AckTimeout, func() { s.ackTimeout(id) })}
+	s.acks.pending[id] = pendingAck{answer, s.connection.session.Timeout(cfg.AckTimeout, func() {
+		if answer := s.takeAck(id); answer != nil {
+			answer(Answer{}, ErrAckTimeout)
+		}
+	})}
 	s.mu.Unlock()
 	err := s.emit(Packet{Type: PacketEvent, Namespace: s.namespace, ID: id, HasID: true}, event, args)
 	if err != nil && s.takeAck(id) == nil {
 		return nil // the socket's end has called answer already
 	}
 	return err
-}
-
-func (s *Socket) ackTimeout(id uint64) {
-	s.connection.session.Later(func() {
-		if answer := s.takeAck(id); answer != nil {
-			answer(Answer{}, ErrAckTimeout)
-		}
-	})
 }
 
 // takeAck returns the function that waits for the id and forgets it, or nil.

@@ -2,7 +2,6 @@ package socketio
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
@@ -13,10 +12,10 @@ import (
 type partial struct {
 	packet      Packet
 	attachments Attachments
-	received    int         // attachments, those that were dropped among them
-	bytes       int64       // of all that were received
-	tooLarge    bool        // the event is refused at its last attachment, and keeps none
-	timer       *time.Timer // stopped by the last attachment or the connection's end
+	received    int               // attachments, those that were dropped among them
+	bytes       int64             // of all that were received
+	tooLarge    bool              // the event is refused at its last attachment, and keeps none
+	timer       *engineio.Timeout // stopped by the last attachment or the connection's end
 }
 
 // expect starts a binary packet.
@@ -39,7 +38,7 @@ func (c *connection) expect(packet Packet) error {
 	session := c.session
 	c.partial = &partial{
 		packet: packet,
-		timer:  session.After(c.server.cfg.AttachmentTimeout, func() { session.Close(engineio.ReasonParseError) }),
+		timer:  session.Timeout(c.server.cfg.AttachmentTimeout, func() { session.Close(engineio.ReasonParseError) }),
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
@@ -21,7 +20,7 @@ type connection struct {
 	mu      sync.Mutex // guards sockets, which change in the turn only, and idle
 	sockets []*Socket
 	// idle closes a connection that is in no namespace; nil while it is in one.
-	idle *time.Timer
+	idle *engineio.Timeout
 
 	connected bool // a namespace was joined once
 	refusals  int
@@ -40,7 +39,7 @@ func (s *Server) accept(session *engineio.Session) engineio.Receiver {
 // awaitConnect starts the time in which the client has to join a namespace. The mutex
 // is held.
 func (c *connection) awaitConnect() {
-	c.idle = c.session.After(c.server.cfg.ConnectTimeout, func() {
+	c.idle = c.session.Timeout(c.server.cfg.ConnectTimeout, func() {
 		c.server.metrics.late.Inc()
 		c.session.Close(reasonConnectTimeout)
 	})
