@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 
@@ -42,6 +43,9 @@ CONFIG_FILE, the files of secrets, the catalogue and the certificate again, and 
 			logger := config.NewLoggerAt(os.Stderr, cfg, &level)
 			signals.Service(cmd.Context(), logger, nil)
 			limitMemory(logger)
+			collecting, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			go machine.CollectIdle(collecting) // ends with its context
 			gateway, err := server.Open(cmd.Context(), cfg, logger)
 			if err != nil {
 				return err

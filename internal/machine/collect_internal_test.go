@@ -1,0 +1,62 @@
+package machine
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestIdle has cases of heaps that are collected and of heaps that are not.
+func TestIdle(t *testing.T) {
+	const mib = 1 << 20
+	after := heap{objects: 250 * mib, free: 60 * mib, goal: 300 * mib}
+	for _, test := range []struct {
+		name      string
+		heap      heap
+		allocated uint64 // in 5 s
+		want      bool
+	}{
+		{"a load that has ended", after, 10 * mib, true},
+		{"a load that goes on", after, 500 * mib, false},
+		{"a load that the runtime collects for soon", after, 26 * mib, false},
+		{"a small heap", heap{objects: 20 * mib, free: 10 * mib, goal: 40 * mib}, 0, false},
+		{"pages that are free", heap{objects: 20 * mib, free: 40 * mib, goal: 40 * mib}, 0, true},
+		{"a collection that is due", heap{objects: 60 * mib, goal: 60 * mib}, 0, false},
+	} {
+		if got := test.heap.idle(test.allocated, 5*time.Second); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+	}
+}
+
+// sink keeps the compiler from allocating on the stack.
+var sink [][]byte
+
+// TestCollectIdle: what the last collection of a load found in use, and is not any more, is
+// collected soon after the load.
+func TestCollectIdle(t *testing.T) {
+	const load = 128 << 20
+	for from := readHeap().cycles; readHeap().cycles < from+collectCycles || len(sink) < load>>20; {
+		sink = append(sink, make([]byte, 1<<20))
+	}
+	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // the runtime's own next collection is far away
+	sink = nil
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { collectIdle(ctx, 10*time.Millisecond) }) // ends with ctx
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		heap := readHeap()
+		if heap.objects < load/2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not collected: %+v", heap)
+		}
+	}
+	cancel()
+	running.Wait()
+}
