@@ -89,12 +89,12 @@ func TestNothingFollowsTheLastSequence(t *testing.T) {
 
 // BenchmarkLocate finds the newest records of a job among those of others.
 func BenchmarkLocate(b *testing.B) {
-	for _, size := range []int{300, 100_000} {
-		b.Run(fmt.Sprintf("body=%d", size), func(b *testing.B) {
+	for _, test := range []struct{ size, limit int }{{300, 250}, {100_000, 250}, {100_000, 1}} {
+		b.Run(fmt.Sprintf("body=%d/limit=%d", test.size, test.limit), func(b *testing.B) {
 			bench := setup(b)
 			for i := range 1000 {
 				r := record("job", "")
-				r.Body = make([]byte, size)
+				r.Body = make([]byte, test.size)
 				bench.add(b, r)
 				for range i % 3 {
 					bench.add(b, record("other", "x"))
@@ -104,7 +104,7 @@ func BenchmarkLocate(b *testing.B) {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 			defer cancel()
 			for b.Loop() {
-				if span, err := bench.log.Locate(ctx, "job", math.MaxUint64, 250); err != nil || span.First == 0 {
+				if span, err := bench.log.Locate(ctx, "job", math.MaxUint64, test.limit); err != nil || span.First == 0 {
 					b.Fatalf("%+v, %v", span, err)
 				}
 			}

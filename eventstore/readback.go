@@ -65,8 +65,11 @@ func (l *Log) locate(ctx context.Context, subject string, before, want uint64) (
 		}
 	}
 	end := min(before, last.Sequence+1)
-	if first.sequence >= end {
+	switch {
+	case first.sequence >= end:
 		return messaging.Span{}, nil // Purged since the probe.
+	case want == 1 && before > last.Sequence: // The newest record needs no search.
+		return messaging.Span{First: last.Sequence, Last: last.Sequence, Count: 1, Older: first.sequence < last.Sequence}, nil
 	}
 	for target, round := want, 0; round < maxSearches; round++ {
 		// The first itself lies before the end, whatever was appended since.
