@@ -12,6 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -239,25 +240,11 @@ func (l *Log) recordsOf(messages []jetstream.Msg) []messaging.Record {
 // keepInProgress tells the server, until release is called, that the messages
 // are being worked on, so that it does not hand them out again.
 func (l *Log) keepInProgress(messages []jetstream.Msg) (release func()) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // Stopped by release.
-		defer close(stopped)
+	return wait.Every(ackWait/3, func() bool {
 		defer l.guard.Recover("messages in progress", nil) // They are given out again later.
-		ticker := time.NewTicker(ackWait / 3)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-				for _, msg := range messages {
-					_ = msg.InProgress() // A lost one is made good by the next.
-				}
-			}
+		for _, msg := range messages {
+			_ = msg.InProgress() // A lost one is made good by the next.
 		}
-	}()
-	return func() {
-		close(stop)
-		<-stopped
-	}
+		return true
+	})
 }

@@ -147,8 +147,11 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 		return last, err
 	}
 	held, lost := context.WithCancelCause(ctx)
-	renewal := scrubLeaseRenewal{scrubber: s, record: last, revision: revision, stop: make(chan struct{}), stopped: make(chan struct{})}
-	go renewal.run(held, lost) // ends with end
+	renewal := &scrubLeaseRenewal{scrubber: s, record: last, revision: revision}
+	end := wait.Every(s.renewal, func() bool {
+		defer s.guard.Recover("lease of a scrub", func() { lost(contain.ErrPanic) })
+		return renewal.renew(held, lost)
+	})
 	epoch := s.Epoch()
 	copies := archive.With(s.client)
 	pace := scrubPace{log: s.Log, at: time.Now()}
@@ -161,7 +164,8 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 		}
 		return nil
 	})
-	revision = renewal.end()
+	end()
+	revision = renewal.revision
 	if err == nil {
 		err = context.Cause(held)
 	}
@@ -192,44 +196,25 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 // longer to read than the lease is.
 type scrubLeaseRenewal struct {
 	*scrubber
-	stop, stopped chan struct{}
-	// record and revision belong to run, and to whoever has called end.
+	// record and revision belong to the renewal until it has ended.
 	record   Scrubbed
 	revision uint64
 }
 
-// run renews the lease until end is called. It calls lost once the lease has ended.
-func (r *scrubLeaseRenewal) run(ctx context.Context, lost context.CancelCauseFunc) {
-	defer close(r.stopped)
-	defer r.guard.Recover("lease of a scrub", func() { lost(contain.ErrPanic) })
-	ticker := time.NewTicker(r.renewal)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-r.stop:
-			return
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		renewed := r.record
-		renewed.Until = time.Now().Add(scrubLease)
-		revision, err := r.writeScrubbed(ctx, renewed, r.revision)
-		switch {
-		case err == nil:
-			r.record, r.revision = renewed, revision
-		case time.Now().After(r.record.Until):
-			lost(fmt.Errorf("the lease of the scrub was lost: %w", err))
-			return
-		}
+// renew renews the lease. It calls lost once the lease has ended, and reports whether it is
+// to be renewed again.
+func (r *scrubLeaseRenewal) renew(ctx context.Context, lost context.CancelCauseFunc) (again bool) {
+	renewed := r.record
+	renewed.Until = time.Now().Add(scrubLease)
+	revision, err := r.writeScrubbed(ctx, renewed, r.revision)
+	switch {
+	case err == nil:
+		r.record, r.revision = renewed, revision
+	case time.Now().After(r.record.Until):
+		lost(fmt.Errorf("the lease of the scrub was lost: %w", err))
+		return false
 	}
-}
-
-// end stops run, and returns the revision of the record.
-func (r *scrubLeaseRenewal) end() uint64 {
-	close(r.stop)
-	<-r.stopped
-	return r.revision
+	return ctx.Err() == nil
 }
 
 // show puts the finding of a pass into the metric, and logs one that is new.

@@ -16,6 +16,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // A stream that is being restored has a mark in its metadata, no subject of the log,
@@ -95,23 +96,12 @@ func (a *Archive) hold(ctx context.Context, renewal time.Duration) (release func
 		_, _ = a.client.JS.PublishMsg(ctx, &nats.Msg{Subject: layout.HoldSubject, Data: []byte(body)}, jetstream.WithRetryAttempts(0))
 	}
 	say("restoring")
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() { // ends with release
-		defer close(stopped)
-		ticker := time.NewTicker(renewal)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-stop:
-				return
-			case <-ticker.C:
-				say("restoring")
-			}
-		}
-	}()
+	end := wait.Every(renewal, func() bool {
+		say("restoring")
+		return true
+	})
 	return func() {
-		close(stop)
-		<-stopped
+		end()
 		say("")
 	}
 }

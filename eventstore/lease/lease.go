@@ -17,6 +17,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // The bucket of operations: one key with the list of all of them, so that a single
@@ -165,9 +166,12 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 	if err != nil {
 		return ctx, nil, fmt.Errorf("begin %s of %s: %w", operation.Kind, operation.Target, err)
 	}
-	held := &Held{operations: o, operation: operation, stop: make(chan struct{}), stopped: make(chan struct{})}
+	held := &Held{operations: o, operation: operation, ends: time.Now().Add(operationLease)}
 	ctx, held.cancel = context.WithCancelCause(ctx)
-	go held.renew(ctx) // ends with End
+	held.endRenewal = wait.Every(operationRenewal, func() bool {
+		held.renew(ctx)
+		return true
+	})
 	return ctx, held, nil
 }
 
@@ -219,8 +223,9 @@ func (o *List) Forget(ctx context.Context, target string) error {
 type Held struct {
 	operations *List
 	cancel     context.CancelCauseFunc
-	stop       chan struct{}
-	stopped    chan struct{}
+	endRenewal func()
+	// ends is when the lease ends, if it is not renewed before; it belongs to renew.
+	ends time.Time
 
 	mu        sync.Mutex // guards operation
 	operation Operation
@@ -236,8 +241,7 @@ func (h *Held) Report(step string, done, total uint64) {
 // End gives the lease back. An operation that has succeeded is removed from the list;
 // one that has failed or was interrupted stays in it.
 func (h *Held) End(ctx context.Context, failure error) error {
-	close(h.stop)
-	<-h.stopped
+	h.endRenewal()
 	interrupted := ctx.Err() != nil
 	defer h.cancel(nil)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
@@ -255,27 +259,17 @@ func (h *Held) End(ctx context.Context, failure error) error {
 	})
 }
 
+// renew renews the lease once, and ends the operation's context when the lease is lost.
 func (h *Held) renew(ctx context.Context) {
-	defer close(h.stopped)
-	ticker := time.NewTicker(operationRenewal)
-	defer ticker.Stop()
-	ends := time.Now().Add(operationLease)
-	for {
-		select {
-		case <-h.stop:
-			return
-		case <-ticker.C:
-		}
-		began := time.Now()
-		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
-		err := h.write(bounded, func(*Operation) bool { return true })
-		cancel()
-		switch {
-		case err == nil:
-			ends = began.Add(operationLease)
-		case errors.Is(err, ErrLost), time.Now().After(ends):
-			h.cancel(fmt.Errorf("%w: %w", ErrLost, err))
-		}
+	began := time.Now()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
+	defer cancel()
+	err := h.write(bounded, func(*Operation) bool { return true })
+	switch {
+	case err == nil:
+		h.ends = began.Add(operationLease)
+	case errors.Is(err, ErrLost), time.Now().After(h.ends):
+		h.cancel(fmt.Errorf("%w: %w", ErrLost, err))
 	}
 }
 

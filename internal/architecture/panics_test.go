@@ -155,6 +155,8 @@ func started(node ast.Node) ast.Expr {
 		switch library, _ := called.X.(*ast.Ident); {
 		case called.Sel.Name == "Go" && len(node.Args) == 1: // of a group
 			return node.Args[0]
+		case called.Sel.Name == "Every" && len(node.Args) == 2: // of wait
+			return node.Args[1]
 		case called.Sel.Name == "AfterFunc" && library != nil && library.Name == "time" && len(node.Args) == 2:
 			return node.Args[1]
 		}
@@ -268,6 +270,8 @@ func TestUncontainedStarts(t *testing.T) {
 		"a timer of the package's own":   {"session.After(d, work)", false},
 		"a deferred recovery":            {"go func() { defer guard.Recover(``, nil); work() }()", false},
 		"a recovery of its own":          {"go func() { defer func() { if recover() != nil { note() } }(); work() }()", false},
+		"repeated work":                  {"end := wait.Every(d, func() bool { work(); return true })", true},
+		"contained repeated work":        {"return wait.Every(d, func() bool { defer guard.Recover(``, nil); work(); return true })", false},
 		"a guard of a hub":               {"time.AfterFunc(d, func() { defer s.hub.Guard().Recover(``, nil); work() })", false},
 		"the work of a guard":            {"group.Go(func() error { return s.guard.Persist(ctx, ``, work) })", false},
 		"a method that is contained":     {"go s.safe()", false},

@@ -102,7 +102,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "eventstore/lease",
-		project: []string{"eventstore/internal"},
+		project: []string{"eventstore/internal", "internal/wait"},
 		modules: append([]string{natsClient}, plumbing...),
 		why:     "the log asks for leases, so leases do not know the log",
 	},
