@@ -55,10 +55,11 @@ const (
 	maxReasonBytes = 512
 )
 
-// ErrInvalid is returned by [Store.Add] for a revocation that names nothing.
+// ErrInvalid is returned for a revocation that names nothing, or too much.
 var ErrInvalid = errors.New("invalid revocation")
 
-func (r Revocation) validate() error {
+// Validate returns why a revocation cannot be stored; the error matches [ErrInvalid].
+func (r Revocation) Validate() error {
 	switch {
 	case !slices.Contains([]Kind{KindToken, KindKey, KindSubject}, r.Kind):
 		return fmt.Errorf("%w: kind %q: want token, key or subject", ErrInvalid, r.Kind)
@@ -183,7 +184,7 @@ func (s *Store) follow(sequence uint64, data []byte) bool {
 // come in the order of the stream.
 func (s *Store) take(data []byte) bool {
 	var r Revocation
-	if json.Unmarshal(data, &r) != nil || r.validate() != nil {
+	if json.Unmarshal(data, &r) != nil || r.Validate() != nil {
 		return false
 	}
 	s.mu.Lock()
@@ -263,7 +264,7 @@ func (s *Store) expire(now time.Time) {
 
 // Add stores a revocation, or its end if Lifted is set, for every gateway.
 func (s *Store) Add(ctx context.Context, r Revocation) error {
-	if err := r.validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return err
 	}
 	return s.put(ctx, r)

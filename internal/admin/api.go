@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -92,6 +91,8 @@ type problem struct {
 	status int
 	Code   string `json:"code"`
 	Detail string `json:"message"`
+	// Outcome is what a change had done before it failed.
+	Outcome any `json:"outcome,omitempty"`
 }
 
 func (p *problem) Error() string { return p.Detail }
@@ -110,6 +111,9 @@ func (a *API) serve(r route) http.Handler {
 		status := http.StatusOK
 		if err != nil {
 			problem := problemOf(err)
+			if r.change {
+				problem.Outcome = answer
+			}
 			if problem.status == http.StatusUnauthorized {
 				w.Header().Set("WWW-Authenticate", "Bearer")
 			}
@@ -132,11 +136,13 @@ func (a *API) serve(r route) http.Handler {
 	})
 }
 
+// problemOf returns the answer for an error, which is the caller's to change.
 func problemOf(err error) *problem {
 	var known *problem
 	switch {
 	case errors.As(err, &known):
-		return known
+		shown := *known
+		return &shown
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(http.StatusGatewayTimeout, "timeout", "not done in %s: %v", requestTime, err)
 	case errors.Is(err, eventstore.ErrInvalidJobID):
@@ -205,41 +211,4 @@ func (c *call) body(into any) error {
 		return refuse(http.StatusBadRequest, "invalid", "the body has more than one value")
 	}
 	return nil
-}
-
-// Note is what the audit trail has of a change over the API.
-type Note struct {
-	// ID is the same in the notes of one change, and Stage begun, done or failed.
-	ID    string    `json:"id"`
-	Stage string    `json:"stage"`
-	At    time.Time `json:"at"`
-	// Action is the path of the route, Target what it was asked of, and Outcome what came
-	// of it.
-	Action  string `json:"action"`
-	Target  any    `json:"target,omitempty"`
-	Outcome any    `json:"outcome,omitempty"`
-	// Role and From say who asked: the role of the token, and the address.
-	Role Role   `json:"role"`
-	From string `json:"from"`
-}
-
-// auditSubject is where the notes of changes over the API stand.
-const auditSubject = "novel.audit.admin"
-
-// audited notes a change, makes it, and notes what came of it. A change that cannot be
-// noted is not made. The second note is written also when the request has ended.
-func (c *call) audited(ctx context.Context, target any, change func() (any, error)) (any, error) {
-	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: caller.Host(c.request.RemoteAddr)}
-	if _, err := c.api.Trail.Add(ctx, auditSubject, note); err != nil {
-		return nil, fmt.Errorf("nothing was changed: %w", err)
-	}
-	outcome, err := change()
-	note.Stage, note.At, note.Outcome = "done", time.Now().UTC(), outcome
-	if err != nil {
-		note.Stage, note.Outcome = "failed", err.Error()
-	}
-	if _, noted := c.api.Trail.Add(context.WithoutCancel(ctx), auditSubject, note); noted != nil {
-		c.api.Logger.Error("the end of a change is not in the audit trail", "action", c.action, "id", note.ID, "err", noted)
-	}
-	return outcome, err
 }

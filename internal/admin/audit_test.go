@@ -1,17 +1,12 @@
 package admin_test
 
 import (
-	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/letswriteabook/realtime/eventstore/audit"
-	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/admin"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
@@ -23,21 +18,6 @@ type auditPage struct {
 		Note   struct{ Text string }
 	}
 	Next, Before uint64
-}
-
-// get asks the API of a listener that only operators reach.
-func get(t *testing.T, mux *http.ServeMux, path string, into any) {
-	t.Helper()
-	request := httptest.NewRequest(http.MethodGet, admin.Prefix+path, nil)
-	request.Host = "127.0.0.1"
-	answer := httptest.NewRecorder()
-	mux.ServeHTTP(answer, request)
-	if answer.Code != http.StatusOK {
-		t.Fatalf("%s: %d %s", path, answer.Code, answer.Body)
-	}
-	if err := json.Unmarshal(answer.Body.Bytes(), into); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // TestAuditIsReadToItsEnd: the pages lead to the newest note, whatever the notes' sizes, and
@@ -64,12 +44,7 @@ func TestAuditIsReadToItsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	api, err := admin.New(admin.Deps{Log: maintain.Of(log), Trail: trail, Logger: slog.New(slog.DiscardHandler)}, func() admin.Access { return admin.Access{Reached: true} })
-	if err != nil {
-		t.Fatal(err)
-	}
-	mux := http.NewServeMux()
-	api.Register(mux)
+	mux := serve(t, log, admin.Deps{})
 	names := func(page auditPage) (found []string) {
 		for _, item := range page.Items {
 			name, _, _ := strings.Cut(item.Note.Text, "x")

@@ -114,6 +114,27 @@ type RedriveResult struct {
 	Items []RedriveOutcome `json:"items"`
 }
 
+// summary implements brief: the sequences of the letters, without the reasons of refusals.
+func (r RedriveResult) summary() any {
+	type summary struct {
+		Stored     []uint64 `json:"stored,omitempty"`
+		Duplicates []uint64 `json:"duplicates,omitempty"`
+		Refused    []uint64 `json:"refused,omitempty"`
+	}
+	var s summary
+	for _, item := range r.Items {
+		switch {
+		case item.Refused != "":
+			s.Refused = append(s.Refused, item.Sequence)
+		case item.Duplicate:
+			s.Duplicates = append(s.Duplicates, item.Sequence)
+		default:
+			s.Stored = append(s.Stored, item.Sequence)
+		}
+	}
+	return s
+}
+
 // RedriveOutcome is what became of one letter.
 type RedriveOutcome struct {
 	Sequence  uint64 `json:"sequence"`

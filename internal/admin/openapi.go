@@ -61,7 +61,10 @@ func openAPI(routes []route) ([]byte, error) {
 			"securitySchemes": object{"bearer": object{"type": "http", "scheme": "bearer", "description": "INTERNAL_TOKEN (operate) or ADMIN_READ_TOKEN (read)"}},
 			"schemas": object{"Problem": object{
 				"type": "object", "required": []string{"code", "message"},
-				"properties": object{"code": object{"type": "string"}, "message": object{"type": "string"}},
+				"properties": object{
+					"code": object{"type": "string"}, "message": object{"type": "string"},
+					"outcome": object{"description": "what a change had done before it failed, as the answer of one that succeeds"},
+				},
 			}},
 		},
 	}, "", " ")

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -67,11 +66,13 @@ func (a *API) changeRevocation(ctx context.Context, c *call, lifted bool) (any, 
 		return nil, err
 	}
 	revocation := revocations.Revocation{Kind: revocations.Kind(request.Kind), Value: request.Value, At: time.Now().UTC(), Reason: request.Reason, Lifted: lifted}
+	if err := revocation.Validate(); err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid", "%v", err)
+	}
 	return c.audited(ctx, request, func() (any, error) {
-		err := a.Revocations.Add(ctx, revocation)
-		if errors.Is(err, revocations.ErrInvalid) {
-			err = refuse(http.StatusBadRequest, "invalid", "%v", err)
+		if err := a.Revocations.Add(ctx, revocation); err != nil {
+			return nil, err
 		}
-		return Revocation{Kind: request.Kind, Value: request.Value, At: revocation.At, Reason: request.Reason}, err
+		return Revocation{Kind: request.Kind, Value: request.Value, At: revocation.At, Reason: request.Reason}, nil
 	})
 }

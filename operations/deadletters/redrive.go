@@ -35,8 +35,9 @@ type Rules struct {
 
 // Redrive appends the letters that the filter lets through and today's rules
 // accept, in the order in which they were refused, and removes each once the log
-// has it. A letter that is refused again stays as it is. told hears of each. In a
-// dry run nothing is appended or removed.
+// has it. A letter that is refused again stays as it is. told gets each outcome, also
+// that of a letter which was stored and could not be removed. In a dry run nothing is
+// appended or removed.
 //
 // An event without a time keeps the one at which it was refused. One without an id
 // gets the letter's for its identity in the log.
@@ -52,7 +53,11 @@ func Redrive(ctx context.Context, log Log, rules Rules, filter Filter, dryRun bo
 		case errors.As(err, &refused), errors.Is(err, eventstore.ErrIDConflict), errors.Is(err, eventstore.ErrTooLarge):
 			outcome.Refused = err.Error()
 		case err != nil:
-			return fmt.Errorf("redrive letter %d: %w", letter.Sequence, err)
+			err = fmt.Errorf("redrive letter %d: %w", letter.Sequence, err)
+			if outcome.Stored == 0 {
+				return err
+			}
+			return errors.Join(err, told(outcome))
 		}
 		return told(outcome)
 	})

@@ -65,6 +65,9 @@ func TestInterruptedRedriveIsRepeated(t *testing.T) {
 	if err := deadletters.Redrive(t.Context(), &interrupted{log, 2}, rules(), deadletters.Filter{}, false, told); !errors.Is(err, errInterrupted) {
 		t.Fatalf("error %v", err)
 	}
+	if len(outcomes) == 0 || outcomes[len(outcomes)-1].Stored == 0 {
+		t.Errorf("outcomes before the interruption: %+v", outcomes)
+	}
 	outcomes = nil
 	if err := deadletters.Redrive(t.Context(), log, rules(), deadletters.Filter{}, false, told); err != nil {
 		t.Fatal(err)
