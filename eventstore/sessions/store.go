@@ -113,6 +113,7 @@ type Store struct {
 	guard   *contain.Guard
 
 	waiting *waiting
+	stored  stored
 	// bucket is the configuration of the bucket as it was last made or found.
 	bucket atomic.Pointer[jetstream.StreamConfig]
 	// wake has a value when there may be something to write.

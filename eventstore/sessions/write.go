@@ -114,5 +114,12 @@ func (s *Store) store(ctx context.Context, next save) error {
 	if err == nil && ack.Stream != layout.SessionStream {
 		err = fmt.Errorf("acknowledged by stream %q in place of %s", ack.Stream, layout.SessionStream)
 	}
+	switch {
+	case err != nil:
+	case next.removed:
+		s.stored.drop(next.id)
+	default:
+		s.stored.note(next.id, ack.Sequence, time.Now(), s.keptFor())
+	}
 	return err
 }

@@ -18,10 +18,13 @@ import (
 
 // memorySessions is a store of sessions that several stages can share.
 type memorySessions struct {
-	mu     sync.Mutex // guards the two below
+	mu     sync.Mutex // guards all below but entered
 	states map[string][]byte
 	away   bool
 	panics bool // in a save
+	// renews is set where one stage alone has the sessions; renewed counts the states.
+	renews  bool
+	renewed int
 	// maxBytes, unless it is 0, is what the states come to before the one is dropped
 	// that was saved longest ago; order has the ids in that order.
 	maxBytes int
@@ -87,6 +90,23 @@ func (m *memorySessions) Load(_ context.Context, id string) ([]byte, bool, error
 	}
 	state, found := m.states[id]
 	return state, found, nil
+}
+
+// Renew refuses all unless renews is set: several stages share the states, and nobody keeps
+// who saved which.
+func (m *memorySessions) Renew(_ context.Context, states map[string][]byte) (refused []string) {
+	m.enter("Sessions.Renew")
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, state := range states {
+		if !m.renews || m.states[id] == nil {
+			refused = append(refused, id)
+			continue
+		}
+		m.states[id] = state
+		m.renewed++
+	}
+	return refused
 }
 
 func (m *memorySessions) has(id string) bool {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -46,18 +47,50 @@ func (g *Gateway) part(step int) []*client {
 	return part
 }
 
-// refresh saves sessions again. One that has gone on at another gateway is left
-// as that has saved it, and its socket here is ended. While sessions cannot be
-// read, that is not known, and they are saved.
+// refreshTogether bounds the sessions whose states are held at once to be renewed.
+const refreshTogether = 256
+
+// refresh keeps sessions from expiring, by one write each where nobody else has saved them.
+// Those that cannot be renewed are looked at: one that has gone on at another gateway is
+// left as that has saved it, and its socket here is ended. While sessions cannot be read,
+// that is not known, and they are saved.
 func (g *Gateway) refresh(ctx context.Context, part []*client) {
 	readable := true
-	for _, c := range part {
-		g.refreshOne(ctx, c, &readable)
+	for together := range slices.Chunk(part, refreshTogether) {
+		rest := together                                                                                    // also after a panic, which the next step repeats for its client alone
+		_ = g.hub.Guard().Do("session renewal", func() error { rest = g.renew(ctx, together); return nil }) // noted there
+		for _, c := range rest {
+			g.refreshOne(ctx, c, &readable)
+		}
 	}
 }
 
-// refreshOne is refresh for one client, which a panic ends. readable says whether
-// sessions can be read, and is changed once they cannot.
+// renew renews the sessions of clients, and returns the clients whose sessions were not.
+func (g *Gateway) renew(ctx context.Context, together []*client) (rest []*client) {
+	states := make(map[string][]byte, len(together))
+	byID := make(map[string]*client, len(together))
+	for _, c := range together {
+		if state := c.current(); state != nil {
+			states[c.pid], byID[c.pid] = state, c
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	for _, id := range g.sessions.Renew(ctx, states) {
+		rest = append(rest, byID[id])
+	}
+	return rest
+}
+
+// current is the client's state now.
+func (c *client) current() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state()
+}
+
+// refreshOne looks at one session that was not renewed. A panic ends its client. readable
+// says whether sessions can be read, and is changed once they cannot.
 func (g *Gateway) refreshOne(ctx context.Context, c *client, readable *bool) {
 	defer g.hub.Guard().Recover("session refresh", c.sink.Abort)
 	if *readable {

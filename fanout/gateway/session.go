@@ -21,6 +21,9 @@ type Sessions interface {
 	Forget(id string)
 	// Load returns what is kept, if anything is.
 	Load(ctx context.Context, id string) (state []byte, found bool, err error)
+	// Renew keeps states from expiring, those alone that nobody else has saved since this
+	// process did. It returns the ids of the others, for which nothing is known to be done.
+	Renew(ctx context.Context, states map[string][]byte) (refused []string)
 }
 
 // loadTimeout bounds how long a client that wants its session back waits for it.
@@ -297,16 +300,23 @@ const maxSessionBytes = 48 << 10
 
 // save keeps the session as it is now: when it begins and when its subscriptions
 // change, and again from time to time. Not at its end, which a gateway may notice
-// when the session has long gone on at another. Each job was encoded when it was
-// subscribed to, so that a change costs no more than a copy of maxSessionBytes. The
-// client's mutex is held.
+// when the session has long gone on at another. The client's mutex is held.
 func (c *client) save() {
+	if state := c.state(); state != nil {
+		c.gateway.sessions.Save(c.pid, state)
+	}
+}
+
+// state is the session as it is kept; nil when none is kept. Each job was encoded when it
+// was subscribed to, so that a change costs no more than a copy of maxSessionBytes. The
+// client's mutex is held.
+func (c *client) state() []byte {
 	if c.pid == "" || c.gone {
-		return
+		return nil
 	}
 	state, err := json.Marshal(c.head())
 	if err != nil {
-		return // strings and numbers always marshal
+		return nil // strings and numbers always marshal
 	}
 	size := len(state) + len(`,"jobs":[]`)
 	for _, followed := range c.subscriptions {
@@ -315,7 +325,7 @@ func (c *client) save() {
 	if size > maxSessionBytes || !c.gateway.keep(c, size) {
 		c.gateway.keeping.Drop(c.pid)
 		c.gateway.sessions.Forget(c.pid)
-		return
+		return nil
 	}
 	if len(c.subscriptions) > 0 {
 		state = append(append(make([]byte, 0, size), state[:len(state)-1]...), `,"jobs":[`...)
@@ -324,7 +334,7 @@ func (c *client) save() {
 		}
 		state = append(state[:len(state)-1], "]}"...)
 	}
-	c.gateway.sessions.Save(c.pid, state)
+	return state
 }
 
 // retire takes a socket that has gone out of the register. A session that either

@@ -1,0 +1,72 @@
+package sessions
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+)
+
+// maxRenewals bounds the states that are in flight at once, of up to MaxStateBytes each.
+const maxRenewals = 256
+
+// Renew stores states again, so that they do not expire, each by one write that the server
+// makes only if this process was the last to store the state of that session. It returns
+// the ids of the others, in any order: nothing was changed for them, or the outcome is
+// unknown, and the caller may look with [Store.Load] and use [Store.Save]. It makes one
+// attempt, for as long as ctx and the time for an acknowledgement allow.
+func (s *Store) Renew(ctx context.Context, states map[string][]byte) (refused []string) {
+	for ids := range slices.Chunk(slices.Collect(maps.Keys(states)), maxRenewals) {
+		refused = append(refused, s.renew(ctx, ids, states)...)
+	}
+	return refused
+}
+
+// renew is Renew for at most maxRenewals sessions.
+func (s *Store) renew(ctx context.Context, ids []string, states map[string][]byte) (refused []string) {
+	var messages []*nats.Msg
+	var known []string
+	var expected []uint64
+	for _, id := range ids {
+		sequence := s.stored.sequence(id)
+		if sequence == 0 || len(states[id]) > s.cfg.MaxStateBytes {
+			refused = append(refused, id)
+			continue
+		}
+		known, expected = append(known, id), append(expected, sequence)
+		messages = append(messages, &nats.Msg{
+			Subject: layout.SessionPrefix + id, Data: states[id],
+			Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{strconv.FormatUint(sequence, 10)}},
+		})
+	}
+	if len(messages) == 0 {
+		return refused
+	}
+	sequences, err := jet.Within(ctx, func() ([]uint64, error) {
+		return s.log.Client().PublishEach(ctx, layout.SessionStream, messages)
+	})
+	if err != nil {
+		s.logger.Debug("states of sessions were not all renewed", "error", err)
+	}
+	for n, id := range known {
+		if n < len(sequences) && sequences[n] != 0 {
+			s.stored.note(id, sequences[n], time.Now(), s.keptFor())
+			s.metrics.saved.Inc()
+			continue
+		}
+		s.stored.forget(id, expected[n])
+		refused = append(refused, id)
+	}
+	return refused
+}
+
+// keptFor is for how long the sequence of a state is of use: the time to live of the state,
+// or, in a bucket without one, what is set here.
+func (s *Store) keptFor() time.Duration { return max(s.TTL(), s.cfg.TTL) }
