@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -209,5 +210,46 @@ func TestPanicOverAMessageCostsItAlone(t *testing.T) {
 	}
 	if n := (&bundle{reg: registry}).counter(t, "panics_total"); n != 2 {
 		t.Errorf("%v panics are counted, want one of the read and one of the consumer", n)
+	}
+}
+
+// unsteady is a JetStream that panics when it is asked for the event stream, once.
+type unsteady struct {
+	jetstream.JetStream
+	asked *atomic.Bool
+}
+
+func (u unsteady) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	if name == "NOVEL_EVENTS" && u.asked.CompareAndSwap(false, true) {
+		panic("for the test")
+	}
+	return u.JetStream.Stream(ctx, name)
+}
+
+// A pass of the scrub that panics gives its lease back, and renews it no more: another
+// process can make a pass at once.
+func TestPanicOfAScrubGivesItsLeaseBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.add(t, record("job", "1"))
+	var asked atomic.Bool
+	b.log.WrapJetStream(func(js jetstream.JetStream) jetstream.JetStream { return unsteady{js, &asked} })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the pass did not panic")
+			}
+		}()
+		_ = eventstore.ScrubRenewing(ctx, b.log, time.Millisecond)
+	}()
+	other := open(t, b.conn)
+	ended := make(chan error, 1)
+	go func() { ended <- other.log.Scrub(ctx, true) }() // ends with ctx
+	eventually(t, "a pass of another process", func() bool { return other.counter(t, "scrubbed_timestamp_seconds") > 0 })
+	cancel()
+	if err := await(t, "the scrub to end", ended); err != nil {
+		t.Error(err)
 	}
 }

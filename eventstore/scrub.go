@@ -139,24 +139,55 @@ func (s *scrubber) look(ctx context.Context) error {
 	return nil
 }
 
-// pass reads the log, and returns the record with what it found.
-func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Scrubbed, error) {
+// pass reads the log, and returns the record with what it found. A pass that fails, or
+// panics, gives its lease back, so that another process may begin at once.
+func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (found Scrubbed, err error) {
 	last.Holder, last.Until = s.id, time.Now().Add(scrubLease)
-	revision, err := s.writeScrubbed(ctx, last, revision)
-	if err != nil {
+	if revision, err = s.writeScrubbed(ctx, last, revision); err != nil {
 		return last, err
 	}
 	held, lost := context.WithCancelCause(ctx)
+	defer lost(nil)
 	renewal := &scrubLeaseRenewal{scrubber: s, record: last, revision: revision}
 	end := wait.Every(s.renewal, func() bool {
 		defer s.guard.Recover("lease of a scrub", func() { lost(contain.ErrPanic) })
 		return renewal.renew(held, lost)
 	})
+	whole := false
+	defer func() {
+		if end(); !whole {
+			err = errors.Join(err, s.giveBack(ctx, last, renewal.revision))
+		}
+	}()
 	epoch := s.Epoch()
-	copies := archive.With(s.client)
+	sums, err := s.sums(held, epoch)
+	if err == nil {
+		err = context.Cause(held)
+	}
+	if err != nil {
+		return last, err
+	}
+	end()
+	whole = true
+	found = Scrubbed{Epoch: epoch, At: time.Now().UTC()}
+	for _, one := range sums {
+		if one.Err != nil {
+			s.logger.Warn("a copy of the log was not scrubbed to its end", "server", one.Server, "error", one.Err)
+			continue
+		}
+		if found.Sum.Stream == "" || one.Sum.Lacks() > found.Sum.Lacks() {
+			found.Sum, found.Server = one.Sum, one.Server
+		}
+	}
+	_, err = s.writeScrubbed(ctx, found, renewal.revision)
+	return found, err
+}
+
+// sums reads each copy of the log at the pace of a pass.
+func (s *scrubber) sums(ctx context.Context, epoch string) ([]archive.CopySum, error) {
 	pace := scrubPace{log: s.Log, at: time.Now()}
-	sums, err := copies.SumCopies(held, layout.EventStream, func(soFar archive.Sum) error {
-		if err := pace.wait(held, soFar); err != nil {
+	return archive.With(s.client).SumCopies(ctx, layout.EventStream, func(soFar archive.Sum) error {
+		if err := pace.wait(ctx, soFar); err != nil {
 			return err
 		}
 		if s.Epoch() != epoch {
@@ -164,32 +195,16 @@ func (s *scrubber) pass(ctx context.Context, last Scrubbed, revision uint64) (Sc
 		}
 		return nil
 	})
-	end()
-	revision = renewal.revision
-	if err == nil {
-		err = context.Cause(held)
-	}
-	lost(nil)
-	if err != nil {
-		// Another process may begin at once; when this fails, after the lease.
-		last.Holder, last.Until = "", time.Time{}
-		released, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
-		defer cancel()
-		_, failed := s.writeScrubbed(released, last, revision)
-		return last, errors.Join(err, failed)
-	}
-	last = Scrubbed{Epoch: epoch, At: time.Now().UTC()}
-	for _, one := range sums {
-		if one.Err != nil {
-			s.logger.Warn("a copy of the log was not scrubbed to its end", "server", one.Server, "error", one.Err)
-			continue
-		}
-		if last.Sum.Stream == "" || one.Sum.Lacks() > last.Sum.Lacks() {
-			last.Sum, last.Server = one.Sum, one.Server
-		}
-	}
-	_, err = s.writeScrubbed(ctx, last, revision)
-	return last, err
+}
+
+// giveBack ends the lease of a pass, also after ctx has ended. When that fails, the lease
+// ends by itself.
+func (s *scrubber) giveBack(ctx context.Context, last Scrubbed, revision uint64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
+	defer cancel()
+	last.Holder, last.Until = "", time.Time{}
+	_, err := s.writeScrubbed(ctx, last, revision)
+	return err
 }
 
 // scrubLeaseRenewal renews the lease of a pass beside it: a page of large records can take
