@@ -72,16 +72,14 @@ func (f *follow) job(jobID string) sessionJob {
 	return job
 }
 
-// newClient returns the client of an admitted socket, with its idle time running.
+// newClient returns the client of an admitted socket.
 func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant guardrails.Grant) *client {
 	sink := &socketSink{socket: socket, delivered: g.delivered.WithLabelValues("socketio")}
-	c := &client{
+	return &client{
 		gateway: g, socket: socket, slot: slot, sink: sink, reader: hub.NewReader(g.hub, sink, slot.Owner()),
 		quota: g.quotaOf(socket, slot), grant: grant,
 		joinedAt: time.Now(), lastActive: time.Now(), subscriptions: make(map[string]*follow),
 	}
-	c.watchIdle()
-	return c
 }
 
 // release frees everything that the client held, and returns its session as it was
@@ -96,10 +94,7 @@ func (c *client) release() (left session, was bool) {
 	c.gone = true
 	subscriptions := c.subscriptions
 	c.subscriptions = nil
-	if c.idle != nil {
-		c.idle.Stop()
-		c.gateway.idleWatched.Add(-1)
-	}
+	c.stopIdle()
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}

@@ -65,6 +65,9 @@ func Recover(sessions Sessions, auth []byte) (claimed, recovered bool) {
 // while they fired.
 func FireTimers(g *Gateway) {
 	for _, c := range g.sockets.list() {
-		c.checkExpiry()
+		if c.expiry != nil {
+			c.checkExpiry()
+		}
+		c.checkIdle()
 	}
 }

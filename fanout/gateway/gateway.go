@@ -183,8 +183,8 @@ func (g *Gateway) SetOrigins(origins guardrails.Origins) { g.origins.Store(&orig
 
 // SetLimits replaces the limits, but for MaxMessageBytes and DryRun, which the transport
 // has as well, and stay. Who is connected stays, also beyond the new limits, and keeps
-// the rates that its connection began with; an idle timeout that was off begins with
-// new sockets.
+// the rates that its connection began with. The idle timeout counts for all sockets; one
+// that was off begins now.
 func (g *Gateway) SetLimits(limits guardrails.Limits) error {
 	before := g.limits.Load()
 	limits.MaxMessageBytes, limits.DryRun = before.MaxMessageBytes, before.DryRun
@@ -194,6 +194,11 @@ func (g *Gateway) SetLimits(limits guardrails.Limits) error {
 	g.limits.Store(&limits)
 	g.admission.SetLimits(limits)
 	g.requests.SetLimits(limits)
+	for _, c := range g.sockets.list() {
+		c.mu.Lock()
+		c.watchIdle()
+		c.mu.Unlock()
+	}
 	return nil
 }
 
@@ -304,6 +309,7 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 	if !c.gone {
 		g.sockets.add(c)
 	}
+	c.watchIdle() // after it is among the sockets, whose timers new limits set again
 	g.register(c) // last, with the mutex held: other goroutines that find the client wait until it is complete
 	joined = true
 }

@@ -1,14 +1,14 @@
 package gateway
 
-import "time"
+import (
+	"time"
+
+	"github.com/letswriteabook/realtime/guardrails"
+)
 
 // Idle eviction costs one timer a socket and nothing per message: a sign of
 // life only notes the time, and the timer, when it fires, asks the guardrails
 // how long the socket may still stay.
-
-// idleOffCheck is how often a socket that began with an idle timeout looks whether there
-// is one again.
-const idleOffCheck = time.Minute
 
 // touch notes a sign of life: a ping, subscribe or unsubscribe. Engine.IO
 // heartbeats are none.
@@ -19,41 +19,64 @@ func (c *client) touch() {
 	c.lastActive = now
 }
 
-// watchIdle starts the socket's idle timer, if there is an idle timeout.
+// watchIdle sets the timer of the socket's idle time to the end of it, under the limits in
+// force. Without an idle timeout there is no timer. One that was off begins with the call.
+// The mutex is held.
 func (c *client) watchIdle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	remaining, running := c.gateway.limits.Load().Idle(c.lastActive, c.lastActive)
-	if running {
+	if c.gone {
+		return
+	}
+	now := time.Now()
+	if c.idle == nil {
+		c.lastActive = now
+	}
+	remaining, running := c.gateway.limits.Load().Idle(now, c.lastActive)
+	switch {
+	case !running:
+		c.stopIdle()
+	case c.idle == nil:
 		c.idle = time.AfterFunc(remaining, c.checkIdle)
 		c.gateway.idleWatched.Add(1)
+	default:
+		c.idle.Reset(remaining)
 	}
 }
 
+// stopIdle stops the timer. The mutex is held.
+func (c *client) stopIdle() {
+	if c.idle != nil {
+		c.idle.Stop()
+		c.idle = nil
+		c.gateway.idleWatched.Add(-1)
+	}
+}
+
+// checkIdle is the timer's function. It may be under way when the timer is set again.
 func (c *client) checkIdle() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
-	c.mu.Lock()
-	last := c.lastActive
-	limits := c.gateway.limits.Load()
-	remaining, running := limits.Idle(time.Now(), c.lastActive)
-	if !running { // the timeout was turned off; it may be turned on again
-		remaining = idleOffCheck
-	}
-	stays := c.gone || remaining > 0
-	if stays && !c.gone {
-		c.idle.Reset(remaining)
-	}
-	c.mu.Unlock()
-	if stays {
-		return
-	}
-	decision := limits.Evict(time.Now(), last)
+	decision := c.evict()
 	c.gateway.count(decision, c.slot.Origin())
-	if decision.Allowed() { // a dry run; it is looked at again after the next silence
-		c.touch()
-		c.checkIdle()
-		return
+	if !decision.Allowed() {
+		c.gateway.evicted.Inc()
+		c.close(decision.Problem())
 	}
-	c.gateway.evicted.Inc()
-	c.close(decision.Problem())
+}
+
+// evict decides whether the socket is closed for its silence, and sets the timer again for
+// one that stays. In a dry run that is after another silence.
+func (c *client) evict() guardrails.Decision {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return guardrails.Decision{}
+	}
+	now := time.Now()
+	decision := c.gateway.limits.Load().Evict(now, c.lastActive)
+	if decision.DryRun {
+		c.lastActive = now
+	}
+	if decision.Allowed() {
+		c.watchIdle()
+	}
+	return decision
 }
