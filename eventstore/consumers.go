@@ -31,6 +31,10 @@ type ConsumerState struct {
 	PausedUntil time.Time
 }
 
+// LongPaused reports whether the consumer is paused for longer than an operation that is
+// under way pauses it.
+func (s ConsumerState) LongPaused() bool { return s.Paused && s.PausedFor > longPause }
+
 // ConsumerState asks the leaders of the stream and of the consumer. It returns
 // [ErrNoConsumer] for one that never ran on this stream.
 func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState, error) {

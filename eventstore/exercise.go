@@ -65,8 +65,8 @@ func (l *Log) exercise(ctx context.Context, text string) error {
 			return fmt.Errorf("append to stream %s: %w", stream.name, l.explain(err))
 		}
 	}
-	if _, err := l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(text)}, jetstream.WithRetryAttempts(0)); err != nil {
-		return fmt.Errorf("append to stream %s: %w", layout.IdentityStream, l.explain(err))
+	if err := l.StoreCanary(ctx, text); err != nil {
+		return err
 	}
 	subject := liveCanary + nats.NewInbox()[len(nats.InboxPrefix):]
 	sub, err := l.client.Conn.SubscribeSync(subject)
@@ -83,6 +83,18 @@ func (l *Log) exercise(ctx context.Context, text string) error {
 	}
 	if string(back.Data) != text {
 		return fmt.Errorf("receive what was published to %s>: got another text", layout.LivePrefix)
+	}
+	return nil
+}
+
+// StoreCanary appends a text that is no event to the identity stream, in one attempt. The
+// stream holds the newest [layout.IdentityHistory] of all processes.
+func (l *Log) StoreCanary(ctx context.Context, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
+	defer cancel()
+	_, err := l.client.JS.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(text)}, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return fmt.Errorf("append to stream %s: %w", layout.IdentityStream, l.explain(err))
 	}
 	return nil
 }

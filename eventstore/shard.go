@@ -16,14 +16,14 @@ import (
 )
 
 // serve hands the records of one shard to the follower, in order.
-func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
+func (t *Tail) serve(ctx context.Context, shard int, queue <-chan *nats.Msg, f Follower) {
 	var highest uint64
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case msg := <-queue:
-			t.hand(ctx, msg, &highest, f)
+			t.hand(ctx, shard, msg, &highest, f)
 		}
 	}
 }
@@ -31,8 +31,13 @@ func (t *Tail) serve(ctx context.Context, queue <-chan *nats.Msg, f Follower) {
 // hand hands one record to the follower. After a panic the record is lost here, and the
 // room of its job reads it from the log with the next one. highest is the highest
 // sequence of the shard.
-func (t *Tail) hand(ctx context.Context, msg *nats.Msg, highest *uint64, f Follower) {
+func (t *Tail) hand(ctx context.Context, shard int, msg *nats.Msg, highest *uint64, f Follower) {
 	defer t.guard.Recover("live tail", nil)
+	defer t.canary.handed[shard].Add(1)
+	if t.canary.is(msg) {
+		t.exercised(shard, msg, f)
+		return
+	}
 	live, err := t.live(msg)
 	if err != nil {
 		t.log.metrics.foreign.Inc()

@@ -24,7 +24,8 @@ type Follower interface {
 	// Live gets one record of a followed job. Records of one job come in order
 	// and on one goroutine, records of several jobs on a few at once. It is
 	// expected to return soon: while it does not, its shard's queue fills. A
-	// record may still come shortly after its job was unfollowed.
+	// record may still come shortly after its job was unfollowed. One without a JobID is of
+	// no job: it exercises the tail.
 	Live(messaging.Live)
 	// Disrupted says that any followed job may have missed records up to now
 	// without a later one to tell, and why. It is never called twice at once, but
@@ -59,6 +60,9 @@ type Tail struct {
 	shards []chan *nats.Msg // By hash of the job's token.
 	seed   maphash.Seed
 	ran    atomic.Bool
+	// running says that Run has made the canary's subscriptions, and has not ended.
+	running atomic.Bool
+	canary  *tailCanary
 	// check wakes the watcher: a subscription reported that it dropped records.
 	check chan struct{}
 	// renewed wakes the watcher: a new epoch began, or sequences went back.
@@ -91,6 +95,7 @@ func NewTail(log *Log) *Tail {
 		log:      log,
 		guard:    log.guard,
 		shards:   make([]chan *nats.Msg, tailShards),
+		canary:   newTailCanary(tailShards),
 		seed:     maphash.MakeSeed(),
 		check:    make(chan struct{}, 1),
 		renewed:  make(chan struct{}, 1),
@@ -117,10 +122,17 @@ func (t *Tail) Run(ctx context.Context, f Follower) error {
 	restore := t.listenForDrops()
 	defer restore()
 
+	if err := t.canary.subscribe(conn, t.shards); err != nil { // Only after the connection was closed.
+		t.log.logger.Debug("the live tail is not exercised", "error", err)
+	} else {
+		t.running.Store(true)
+	}
+	defer t.canary.unsubscribe()
+	defer t.running.Store(false)
 	var running sync.WaitGroup
-	for _, queue := range t.shards {
+	for n, queue := range t.shards {
 		running.Go(func() { // Stopped by ctx.
-			_ = t.guard.Persist(ctx, "live tail", func() error { t.serve(ctx, queue, f); return nil })
+			_ = t.guard.Persist(ctx, "live tail", func() error { t.serve(ctx, n, queue, f); return nil })
 		})
 	}
 	running.Go(func() { // Stopped by ctx.

@@ -144,6 +144,13 @@ func (b *budget) pending() (events, bytes int) {
 	return b.events, b.bytes
 }
 
+// full reports whether somebody waits for room.
+func (b *budget) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting) > 0
+}
+
 // pressure returns the number of episodes and their length together, up to now.
 func (b *budget) pressure() (episodes int, waited time.Duration) {
 	b.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -21,7 +22,7 @@ var errReconnect = errors.New("a subscription does not outlive its connection")
 const openHeadTimeout = time.Second
 
 // connection is one connection to Redis with one SUBSCRIBE to the events channel: both
-// end together.
+// end together. Another SUBSCRIBE, to the channels of the canaries, may be refused.
 //
 // The Redis client connects and subscribes again by itself, in the middle of a read or
 // a ping. Events lost meanwhile would not be counted, and the baseline would be wrong.
@@ -31,6 +32,12 @@ type connection struct {
 	pubsub *redis.PubSub
 	log    Log
 	cfg    Config
+	logger *slog.Logger
+	// canaries are taken from the same connection. unanswered is of how many of their
+	// channels Redis has not said yet whether they are subscribed to; it belongs to the
+	// goroutine that calls open and receive.
+	canaries   *canaries
+	unanswered int
 	// options are those of the caller, whose dialer connects more than once.
 	options *redis.Options
 	// lastReceived is when anything arrived last, an answer to a ping included. It
@@ -51,8 +58,8 @@ type connection struct {
 }
 
 // newConnection prepares a connection; open makes it, release frees it.
-func newConnection(options *redis.Options, log Log, cfg Config) *connection {
-	c := &connection{log: log, cfg: cfg, options: options}
+func newConnection(options *redis.Options, log Log, canaries *canaries, cfg Config, logger *slog.Logger) *connection {
+	c := &connection{log: log, canaries: canaries, cfg: cfg, logger: logger, options: options}
 	own := connectOptions(options)
 	dial := own.Dialer
 	own.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -86,29 +93,48 @@ func (c *connection) open(ctx context.Context) error {
 		return fmt.Errorf("await the confirmation of the subscription: got %T", answer)
 	}
 	c.lastReceived = time.Now()
+	channels := c.canaries.channels()
+	c.unanswered = len(channels)
+	if err := c.pubsub.Subscribe(ctx, channels...); err != nil { // The answer is received among the events.
+		return fmt.Errorf("subscribe to Redis: %w", ExplainOpening(ctx, err, c.options))
+	}
 	return nil
 }
 
-// receive returns the next payload; an error ends the connection.
-func (c *connection) receive(ctx context.Context) (string, error) {
+// receive returns the next message; an error ends the connection.
+func (c *connection) receive(ctx context.Context) (*redis.Message, error) {
 	for {
 		// A timeout in the middle of a message would leave its rest in the
 		// stream, so a timeout too is final.
 		received, err := c.pubsub.ReceiveTimeout(ctx, c.cfg.PingInterval+c.cfg.PingTimeout)
 		var timeout net.Error
+		var refused redis.Error
 		switch {
+		case errors.As(err, &refused) && c.unanswered > 0: // Pings are sent later, and answered in order.
+			c.unanswered = 0
+			if !c.canaries.refused.Swap(true) {
+				c.logger.Info("whether events are handed on is not exercised: Redis refuses the subscription to "+canaryChannel, "error", err)
+			}
+			continue
 		case errors.As(err, &timeout) && timeout.Timeout():
-			return "", fmt.Errorf("no message and no answer to a ping for %s: %w", c.cfg.PingInterval+c.cfg.PingTimeout, err)
+			return nil, fmt.Errorf("no message and no answer to a ping for %s: %w", c.cfg.PingInterval+c.cfg.PingTimeout, err)
 		case err != nil:
-			return "", fmt.Errorf("receive from Redis: %w", err)
+			return nil, fmt.Errorf("receive from Redis: %w", err)
 		}
 		c.lastReceived = time.Now()
 		switch received := received.(type) {
 		case *redis.Message:
-			return received.Payload, nil
+			return received, nil
 		case *redis.Pong:
+		case *redis.Subscription:
+			if c.unanswered == 0 || received.Kind != "subscribe" {
+				return nil, fmt.Errorf("receive from Redis: unexpected %s", received)
+			}
+			if c.unanswered--; c.unanswered == 0 {
+				c.canaries.refused.Store(false)
+			}
 		default:
-			return "", fmt.Errorf("receive from Redis: unexpected %T", received)
+			return nil, fmt.Errorf("receive from Redis: unexpected %T", received)
 		}
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// event is one event on its way to the log: the record of an accepted one, or the dead
-// letter of a refused one. It belongs to the queue while it waits, and then to the
+// event is one event on its way to the log: the record of an accepted one, the dead
+// letter of a refused one, or a canary. It belongs to the queue while it waits, and then to the
 // goroutine that stores it.
 type event struct {
 	record messaging.Record
@@ -24,6 +26,8 @@ type event struct {
 	// stored; nil without one.
 	letter  *messaging.DeadLetter
 	refusal *messaging.Refusal
+	// canary is the text of a canary, which is no event; empty for all others.
+	canary string
 
 	// sizeBytes is what the event has taken of budget.
 	budget    *budget
@@ -59,6 +63,9 @@ func (e *event) begin() bool {
 // isLetter reports whether the event is a dead letter.
 func (e *event) isLetter() bool { return e.letter != nil }
 
+// standsAlone reports whether what is stored is no record, which a batch has none of.
+func (e *event) standsAlone() bool { return e.isLetter() || e.canary != "" }
+
 // newEvent returns the event of a payload that Redis delivered: a record, or a dead
 // letter. It runs on the reading goroutine, in the order of arrival.
 func (i *Ingest) newEvent(payload string, via *connection) *event {
@@ -77,9 +84,14 @@ func (i *Ingest) newEvent(payload string, via *connection) *event {
 }
 
 // receive puts an event from Redis into the queue, and waits for room before.
-func (i *Ingest) receive(ctx context.Context, payload string, via *connection) {
+func (i *Ingest) receive(ctx context.Context, message *redis.Message, via *connection) {
 	defer i.guard.Recover("delivery", nil)
-	e := i.newEvent(payload, via)
+	if message.Channel != messaging.EventsChannel {
+		i.receiveCanary(ctx, message.Payload)
+		return
+	}
+	e := i.newEvent(message.Payload, via)
+	defer i.canaries.pass(stageRead, 1)
 	if e.isLetter() {
 		i.bury(ctx, e)
 		return

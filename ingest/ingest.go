@@ -56,6 +56,7 @@ type Ingest struct {
 	abandoned    atomic.Int64
 	abandonedFor atomic.Pointer[error]
 	letters      *letters
+	canaries     *canaries
 
 	// headFailures are the requests for the head of the log that have not been answered.
 	headFailures failures
@@ -81,6 +82,7 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 		queue:       newQueue(),
 		identities:  newIdentities(cfg.DedupWindow, cfg.MaxIdentities),
 		requests:    &requests{maxRequests: cfg.MaxPublishRequests, maxBytes: cfg.MaxPublishBytes},
+		canaries:    newCanaries(),
 		rejectLog:   rate.Sometimes{Interval: logInterval},
 		pressureLog: rate.Sometimes{Interval: logInterval},
 	}
@@ -149,7 +151,7 @@ func (i *Ingest) Run(ctx context.Context) error {
 // startReceipts starts the publishing of receipts, and returns what ends it once
 // everything is published or ctx has ended.
 func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
-	receipts := newReceipts(i.redis, &i.receiptKey, i.cfg, i.logger, i.metrics, i.guard)
+	receipts := newReceipts(i.redis, &i.receiptKey, i.canaries, i.cfg, i.logger, i.metrics, i.guard)
 	i.receipts = receipts
 	published := make(chan struct{})
 	go func() { // ends after receipts.close
@@ -167,15 +169,16 @@ func (i *Ingest) listen(ctx context.Context) {
 	census := newCensus(i.redis, i.cfg.ReceiptTimeout, i.metrics.passedMessages.Load)
 	defer census.close()
 	listener := &listener{
-		options: i.redis,
-		log:     i.log,
-		cfg:     i.cfg,
-		logger:  i.logger,
-		outages: i.outages,
-		census:  census,
-		metrics: i.metrics,
-		guard:   i.guard,
-		receive: i.receive,
+		options:  i.redis,
+		log:      i.log,
+		cfg:      i.cfg,
+		logger:   i.logger,
+		outages:  i.outages,
+		census:   census,
+		metrics:  i.metrics,
+		guard:    i.guard,
+		receive:  i.receive,
+		canaries: i.canaries,
 	}
 	listener.run(ctx)
 }

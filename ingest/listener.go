@@ -34,9 +34,10 @@ type listener struct {
 	census  *census
 	metrics *metrics
 	guard   *contain.Guard
-	// receive is given each payload in the order of arrival. The reading from Redis
+	// receive is given each message in the order of arrival. The reading from Redis
 	// waits until it returns.
-	receive func(ctx context.Context, payload string, via *connection)
+	receive  func(ctx context.Context, message *redis.Message, via *connection)
+	canaries *canaries
 	// broken is why the last subscription ended; nil before the first.
 	broken error
 	// hinted says that the hint how to lose nothing in a gap was logged.
@@ -88,7 +89,7 @@ func (l *listener) run(ctx context.Context) {
 // subscribe lives through one subscription and returns why it ended, and
 // whether Redis had confirmed it.
 func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
-	connection := newConnection(l.options, l.log, l.cfg)
+	connection := newConnection(l.options, l.log, l.canaries, l.cfg, l.logger)
 	defer connection.release()
 	// Closing is what ends a read; the context alone does not.
 	stop := context.AfterFunc(ctx, connection.close)
@@ -137,14 +138,14 @@ func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
 	l.logger.Warn("subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts", attrs...)
 }
 
-// read hands payloads on until the subscription ends.
+// read hands messages on until the subscription ends.
 func (l *listener) read(ctx context.Context, c *connection) error {
 	for {
-		payload, err := c.receive(ctx)
+		message, err := c.receive(ctx)
 		if err != nil {
 			return err
 		}
-		l.receive(ctx, payload, c)
+		l.receive(ctx, message, c)
 		if ctx.Err() != nil {
 			return fmt.Errorf("receive from Redis: %w", context.Cause(ctx))
 		}

@@ -24,6 +24,8 @@ type Log interface {
 	AppendBatch(ctx context.Context, records []messaging.Record) ([]messaging.Receipt, error)
 	// DeadLetter stores a refused event.
 	DeadLetter(ctx context.Context, d messaging.DeadLetter) error
+	// StoreCanary stores a text that is no event, beside the events, in one attempt.
+	StoreCanary(ctx context.Context, text string) error
 	// Head returns the last sequence of the whole log, 0 when it is empty.
 	Head(ctx context.Context) (uint64, error)
 }

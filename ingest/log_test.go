@@ -15,6 +15,9 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = time.Minute
 
+// canaryJob is what memoryLog.before gets as the job of a canary.
+const canaryJob = "canary"
+
 // conflictError is what a log answers to a known id with another body.
 type conflictError struct{}
 
@@ -141,6 +144,11 @@ func (l *memoryLog) attempt(ctx context.Context, r messaging.Record) (messaging.
 	return messaging.Receipt{Sequence: sequence}, nil
 }
 
+// StoreCanary takes a canary, and keeps nothing of it.
+func (l *memoryLog) StoreCanary(ctx context.Context, text string) error {
+	return l.hold(ctx, canaryJob)
+}
+
 func (l *memoryLog) DeadLetter(ctx context.Context, d messaging.DeadLetter) error {
 	if err := l.hold(ctx, ""); err != nil {
 		return err
@@ -209,6 +217,13 @@ func (l *memoryLog) block() (open func()) {
 		}
 	}
 	return sync.OnceFunc(func() { close(gate) })
+}
+
+// setBefore sets what is called ahead of each append.
+func (l *memoryLog) setBefore(before func(ctx context.Context, jobID string) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.before = before
 }
 
 func (l *memoryLog) hold(ctx context.Context, jobID string) error {

@@ -36,46 +36,94 @@ var (
 func Exercise(ctx context.Context, options *redis.Options, text string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	own := connectOptions(options)
-	own.MaxRetries, own.PoolSize, own.MinIdleConns, own.Protocol = -1, 2, 0, 2
-	client := redis.NewClient(own)
-	defer func() { _ = client.Close() }() // Nothing is lost with it.
-	if err := checkRole(ctx, client); err != nil {
+	probe := newProbeClient(ctx, options, timeout)
+	defer probe.close()
+	if err := checkRole(ctx, probe.client); err != nil {
 		return err
 	}
-	pubsub := client.Subscribe(ctx)
-	defer func() { _ = pubsub.Close() }() // The connection ends with the client.
 	for _, channel := range []struct {
 		name    string
 		refused error
 	}{{messaging.EventsChannel, ErrSubscribe}, {messaging.ReceiptsChannel, ErrReceipts}} {
-		err := pubsub.Subscribe(ctx, channel.name)
-		for confirmed := false; err == nil && !confirmed; {
-			var received any
-			received, err = pubsub.ReceiveTimeout(ctx, timeout)
-			_, confirmed = received.(*redis.Subscription) // Events come in between.
-		}
-		if err != nil {
+		if err := probe.subscribe(ctx, channel.name); err != nil {
 			return refusedAs(channel.refused, err)
 		}
 	}
-	canary := `{"canary":"` + text + `"}`
-	if err := client.Publish(ctx, messaging.ReceiptsChannel, canary).Err(); err != nil {
+	canary := canaryMessage(text)
+	if err := probe.client.Publish(ctx, messaging.ReceiptsChannel, canary).Err(); err != nil {
 		return refusedAs(ErrReceipts, err)
 	}
-	for {
-		received, err := pubsub.ReceiveTimeout(ctx, timeout)
-		if err != nil {
-			return refusedAs(ErrReceipts, err)
-		}
-		if message, ok := received.(*redis.Message); ok && message.Payload == canary {
-			break
-		}
+	if err := probe.await(ctx, canary); err != nil {
+		return refusedAs(ErrReceipts, err)
 	}
-	if err := client.Ping(ctx).Err(); err != nil {
+	if err := probe.client.Ping(ctx).Err(); err != nil {
 		return refusedAs(ErrPing, err)
 	}
 	return nil
+}
+
+// probeClient is a client of Redis with one subscription, for one exercise.
+type probeClient struct {
+	client  *redis.Client
+	pubsub  *redis.PubSub
+	timeout time.Duration
+	stop    func() bool
+}
+
+// newProbeClient returns one that connects with the first use; close frees it. What it waits
+// for ends when ctx is cancelled.
+func newProbeClient(ctx context.Context, options *redis.Options, timeout time.Duration) *probeClient {
+	own := connectOptions(options)
+	own.MaxRetries, own.PoolSize, own.MinIdleConns, own.Protocol = -1, 2, 0, 2
+	client := redis.NewClient(own)
+	p := &probeClient{client: client, pubsub: client.Subscribe(context.Background()), timeout: timeout}
+	p.stop = context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) { // A read ends with its deadline by itself.
+			p.end()
+		}
+	})
+	return p
+}
+
+// close ends the connections.
+func (p *probeClient) close() {
+	p.stop()
+	p.end()
+}
+
+// end ends the connections. Nothing is lost with them. It may be called again.
+func (p *probeClient) end() {
+	_ = p.pubsub.Close()
+	_ = p.client.Close()
+}
+
+// subscribe returns once a subscription is confirmed.
+func (p *probeClient) subscribe(ctx context.Context, channel string) error {
+	if err := p.pubsub.Subscribe(ctx, channel); err != nil {
+		return err
+	}
+	for {
+		received, err := p.pubsub.ReceiveTimeout(ctx, p.timeout)
+		if err != nil {
+			return err
+		}
+		if _, confirmed := received.(*redis.Subscription); confirmed { // Messages come in between.
+			return nil
+		}
+	}
+}
+
+// await returns once a message was received, and passes over others.
+func (p *probeClient) await(ctx context.Context, payload string) error {
+	for {
+		received, err := p.pubsub.ReceiveTimeout(ctx, p.timeout)
+		if err != nil {
+			return err
+		}
+		if message, ok := received.(*redis.Message); ok && message.Payload == payload {
+			return nil
+		}
+	}
 }
 
 // checkRole tells a primary from a replica and from a Sentinel, as far as the server

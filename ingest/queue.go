@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"slices"
 	"sync"
+	"time"
 )
 
 // queue holds the events that wait for the log, in order for each job. A job has one
@@ -28,8 +29,10 @@ type queue struct {
 type jobQueue struct {
 	key     string
 	waiting []*event
-	// writing says that events of the job were handed out and are not done.
+	// writing says that events of the job were handed out and are not done, and since is
+	// when they were, or when one of them was last stored.
 	writing bool
+	since   time.Time
 }
 
 func newQueue() *queue {
@@ -105,7 +108,30 @@ func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
 func (q *queue) remove(l *jobQueue, count int) {
 	clear(l.waiting[:count]) // or the array would keep the payloads alive
 	l.waiting = l.waiting[count:]
-	l.writing = true
+	l.writing, l.since = true, time.Now()
+}
+
+// advance notes that one of the events of a job that is being written was stored, and that
+// others follow.
+func (q *queue) advance(key string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if l := q.jobs[key]; l != nil {
+		l.since = time.Now()
+	}
+}
+
+// longest returns since when the job that has waited longest for a write that is under way
+// waits; zero when there is none. Dead letters and canaries are no job's.
+func (q *queue) longest() (since time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for key, l := range q.jobs { // bounded by the budget
+		if l.writing && key[0] != 0 && (since.IsZero() || l.since.Before(since)) {
+			since = l.since
+		}
+	}
+	return since
 }
 
 // collector chooses what is written together.
@@ -123,7 +149,7 @@ type collector struct {
 // collect returns how many events of a job's front are written together with what was
 // collected before, or that the first has to be written by itself.
 func (c *collector) collect(waiting []*event) (taken int, alone bool) {
-	if first := waiting[0]; first.isLetter() || first.largest == 1 {
+	if first := waiting[0]; first.standsAlone() || first.largest == 1 {
 		return 0, true
 	}
 	if c.events == 0 {
@@ -201,6 +227,13 @@ func (q *queue) withdraw(key string, p *publication) []*event {
 		q.changed.Signal()
 	}
 	return withdrawn
+}
+
+// isClosed reports whether add refuses.
+func (q *queue) isClosed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
 }
 
 // close makes add refuse.

@@ -20,13 +20,14 @@ const receiptBatch = 128
 // or what Redis does not take, is counted and given up; the producer publishes
 // the event again and is answered as a duplicate.
 type receipts struct {
-	client  *redis.Client
-	key     *atomic.Pointer[messaging.ReceiptKey] // of the ingest
-	queue   chan []byte                           // messages of the receipts channel
-	timeout time.Duration
-	logger  *slog.Logger
-	metrics *metrics
-	guard   *contain.Guard
+	client   *redis.Client
+	key      *atomic.Pointer[messaging.ReceiptKey] // of the ingest
+	queue    chan outgoing
+	timeout  time.Duration
+	canaries *canaries
+	logger   *slog.Logger
+	metrics  *metrics
+	guard    *contain.Guard
 
 	// dropped counts the receipts that were dropped since the queue was empty, which is
 	// logged once.
@@ -36,9 +37,16 @@ type receipts struct {
 	failing bool
 }
 
+// outgoing is a message of the receipts channel, and the text of the canary that it answers;
+// empty for an event's.
+type outgoing struct {
+	message []byte
+	canary  string
+}
+
 // newReceipts returns a publisher with a client of its own, which does not
 // retry and keeps to deadlines; run closes it.
-func newReceipts(options *redis.Options, key *atomic.Pointer[messaging.ReceiptKey], cfg Config, logger *slog.Logger, m *metrics, guard *contain.Guard) *receipts {
+func newReceipts(options *redis.Options, key *atomic.Pointer[messaging.ReceiptKey], canaries *canaries, cfg Config, logger *slog.Logger, m *metrics, guard *contain.Guard) *receipts {
 	own := connectOptions(options)
 	own.MaxRetries = -1
 	own.PoolSize = 1
@@ -46,13 +54,14 @@ func newReceipts(options *redis.Options, key *atomic.Pointer[messaging.ReceiptKe
 	own.MaxIdleConns = 1
 	own.MaxActiveConns = 0
 	return &receipts{
-		client:  redis.NewClient(own),
-		key:     key,
-		queue:   make(chan []byte, cfg.MaxPendingReceipts),
-		timeout: cfg.ReceiptTimeout,
-		logger:  logger,
-		metrics: m,
-		guard:   guard,
+		client:   redis.NewClient(own),
+		key:      key,
+		queue:    make(chan outgoing, cfg.MaxPendingReceipts),
+		timeout:  cfg.ReceiptTimeout,
+		canaries: canaries,
+		logger:   logger,
+		metrics:  m,
+		guard:    guard,
 	}
 }
 
@@ -68,12 +77,22 @@ func (r *receipts) offerRefusal(refusal messaging.Refusal) {
 	r.enqueue(refusal.JobID, message, err)
 }
 
+// offerCanary queues the answer to a canary, and reports false when the queue is full.
+func (r *receipts) offerCanary(text string) bool {
+	select {
+	case r.queue <- outgoing{message: []byte(canaryMessage(text)), canary: text}:
+		return true
+	default:
+		return false
+	}
+}
+
 // enqueue queues a message, or drops it when the queue is full. It never waits,
 // and must not be called after close.
 func (r *receipts) enqueue(jobID string, message []byte, err error) {
 	if err == nil {
 		select {
-		case r.queue <- message:
+		case r.queue <- outgoing{message: message}:
 			return
 		default:
 		}
@@ -95,14 +114,14 @@ func (r *receipts) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() { _ = r.client.Close() })
 	defer stop()
 
-	batch := make([][]byte, 0, receiptBatch)
-	for message := range r.queue {
-		batch = append(batch[:0], message)
+	batch := make([]outgoing, 0, receiptBatch)
+	for next := range r.queue {
+		batch = append(batch[:0], next)
 		for more := true; more && len(batch) < receiptBatch; {
 			select {
-			case message, more = <-r.queue:
+			case next, more = <-r.queue:
 				if more {
-					batch = append(batch, message)
+					batch = append(batch, next)
 				}
 			default:
 				more = false
@@ -113,30 +132,41 @@ func (r *receipts) run(ctx context.Context) {
 }
 
 // publish sends a batch in one round trip.
-func (r *receipts) publish(ctx context.Context, batch [][]byte) {
+func (r *receipts) publish(ctx context.Context, batch []outgoing) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	commands, err := r.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-		for _, message := range batch {
-			pipe.Publish(ctx, messaging.ReceiptsChannel, message)
+		for _, one := range batch {
+			pipe.Publish(ctx, messaging.ReceiptsChannel, one.message)
 		}
 		return nil
 	})
-	sent := 0
-	for _, command := range commands {
-		if command.Err() == nil {
+	sent, receipts := 0, 0
+	for n, one := range batch {
+		taken := n < len(commands) && commands[n].Err() == nil
+		if one.canary != "" {
+			if r.canaries.answered(one.canary, taken); taken {
+				r.metrics.passedMessages.Add(1)
+			}
+			continue
+		}
+		receipts++
+		if taken {
 			sent++
 		}
 	}
+	r.canaries.pass(stageAnswered, sent)
 	r.metrics.sent(sent)
-	r.metrics.receiptsFailed.Add(float64(len(batch) - sent))
+	r.metrics.receiptsFailed.Add(float64(receipts - sent))
 	switch {
+	case receipts == 0: // Canaries say nothing of receipts.
 	case err != nil && !r.failing:
-		r.logger.Warn("receipts cannot be published; producers repeat", "receipts", len(batch)-sent, "error", err)
+		r.logger.Warn("receipts cannot be published; producers repeat", "receipts", receipts-sent, "error", err)
+		r.failing = true
 	case err == nil && r.failing:
 		r.logger.Info("receipts are published again")
+		r.failing = false
 	}
-	r.failing = err != nil
 	if !r.failing && len(r.queue) == 0 {
 		if dropped := r.dropped.Swap(0); dropped > 0 {
 			r.logger.Info("receipts are no longer dropped", "dropped", dropped)

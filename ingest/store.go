@@ -25,6 +25,10 @@ const (
 func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 	defer e.settle()
 	defer i.guard.Recover("event", nil)
+	if e.canary != "" {
+		i.storeCanary(ctx, e.canary)
+		return wasNotStored
+	}
 	if e.isLetter() {
 		if err := i.storeLetter(ctx, *e.letter); err != nil {
 			i.abandon(err)
@@ -58,6 +62,7 @@ func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 func (i *Ingest) stored(e *event, stored messaging.Receipt) {
 	defer e.settle()
 	measure.Since(i.metrics.logged, e.receivedAt, time.Now())
+	i.canaries.pass(stageStored, 1)
 	id, jobID := e.record.ID, e.record.JobID
 	if e.request != nil {
 		// Under a message id that no other event has, a duplicate is a first attempt

@@ -92,6 +92,7 @@ func (w *writer) writeRound(ctx context.Context, out handout) {
 			defer w.queue.done(events[0].key)
 			for _, e := range events {
 				w.storeOne(ctx, e)
+				w.queue.advance(e.key)
 			}
 		})
 	}

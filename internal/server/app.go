@@ -66,6 +66,7 @@ type App struct {
 	natsURL   string
 	models    *projections.Store // nil without MongoDB
 	ingest    *ingest.Ingest     // nil without the role
+	tail      *eventstore.Tail   // nil without the role fanout
 	sockets   *socketio.Server   // nil without the role
 	tokens    *tokens            // nil when nobody needs one
 	api       *admin.API
@@ -251,6 +252,9 @@ func (a *App) start(ctx context.Context) error {
 	a.loop("epoch of the log", a.log.Guard)
 	embedded := a.cfg.LogAlone()
 	a.loop("scrub", func(ctx context.Context) error { return a.log.Scrub(ctx, embedded) })
+	if a.cfg.Has(config.RoleFanout) {
+		a.tail = eventstore.NewTail(a.log)
+	}
 	a.startCanary()
 	a.parts.keep() // and again once the hub runs
 	var gateway *gateway.Gateway
@@ -335,7 +339,6 @@ func (a *App) startServers(gateway *gateway.Gateway) error {
 
 // startFanout starts the hub on the log's live tail, and the gateway on the hub.
 func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
-	tail := eventstore.NewTail(a.log)
 	var projection hub.Projection
 	if a.models != nil {
 		projection = newHubProjection(a.models, a.log)
@@ -344,7 +347,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	pace.ListingBytes = a.cfg.MaxAnswers
 	pace.LogInProcess = a.cfg.LogAlone()
 	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0}
-	hub, err := hub.New(hubLog{a.log}, tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
+	hub, err := hub.New(hubLog{a.log}, a.tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -400,7 +403,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	a.parts.run("hub", hub.Run)
 	a.parts.keep()
 	a.loop("erasures", func(ctx context.Context) error { return trail.Watch(ctx, hub.ErasureNoted) })
-	a.parts.run("live tail", func(ctx context.Context) error { return tail.Run(ctx, hub) })
+	a.parts.run("live tail", func(ctx context.Context) error { return a.tail.Run(ctx, hub) })
 	a.loop("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
 	a.loop("sessions", gateway.Run)
 	a.reloads.serve(gateway)

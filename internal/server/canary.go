@@ -16,22 +16,32 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/internal/backends"
+	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/projections"
 )
 
 // canaryTimeout bounds the exercise of one backend; asking the log for its settings after one
 // that failed takes half of it at most.
 const canaryTimeout = 4 * time.Second
 
-// leg is one backend, and what exercises it.
+// consumerPatience is for how long a projection's consumer may stand still: one batch of a
+// slow MongoDB takes less.
+const consumerPatience = 30 * time.Second
+
+// leg is one backend, or one way through the gateway, and what exercises it.
 type leg struct {
 	// name is the name of the part in health, and the label of the metrics.
 	name     string
-	exercise func(ctx context.Context, text string) error
+	exercise func(ctx context.Context, text string, well time.Duration) error
+	// needs are the legs without which this one says nothing: it is exercised after them,
+	// and only while they pass.
+	needs []string
 }
 
 // canary exercises what the service needs of each backend, on a pace: not whether it
-// answers, but whether it does what is needed. What it writes is seen by nobody:
-// no event of a job, no document of a job, no message to a client.
+// answers, but whether it does what is needed, and whether what it takes is handed on. What
+// it writes is seen by nobody: no event of a job, no document of a job, no message to a
+// client.
 type canary struct {
 	legs     []leg
 	interval time.Duration // between two runs
@@ -45,20 +55,23 @@ type canary struct {
 	// its outage that were logged.
 	failures map[string]error
 	logged   map[string][]string
+	// well is since when a leg has passed each time.
+	well map[string]time.Time
 }
 
 func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheus.Registerer) (*canary, error) {
 	c := &canary{
 		interval: interval, logger: logger, failures: make(map[string]error), logged: make(map[string][]string),
+		well: make(map[string]time.Time),
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "realtime_app_canary_failing",
-			Help: "1 while a backend answers, or not, and does not do what is needed, by the backend and the cause.",
+			Help: "1 while a backend does not do what is needed, or what it takes is not handed on, by the part and the cause.",
 		}, []string{"leg", "cause"}),
 		seconds: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "realtime_app_canary_seconds", Help: "How long the last exercise of a backend took.",
+			Name: "realtime_app_canary_seconds", Help: "How long the last exercise of a backend, or of a way between backends, took.",
 		}, []string{"leg"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "realtime_app_canary_runs_total", Help: "How often a backend was exercised.",
+			Name: "realtime_app_canary_runs_total", Help: "How often a backend, or a way between backends, was exercised.",
 		}, []string{"leg"}),
 	}
 	return c, errors.Join(registerer.Register(c.failing), registerer.Register(c.seconds), registerer.Register(c.runs))
@@ -66,7 +79,13 @@ func newCanary(interval time.Duration, logger *slog.Logger, registerer prometheu
 
 // add adds a leg, before run.
 func (c *canary) add(name string, exercise func(ctx context.Context, text string) error) {
-	c.legs = append(c.legs, leg{name, exercise})
+	c.addAfter(name, nil, func(ctx context.Context, text string, _ time.Duration) error { return exercise(ctx, text) })
+}
+
+// addAfter adds a leg that needs others, which were added before it. exercise is given for
+// how long all of them have passed.
+func (c *canary) addAfter(name string, needs []string, exercise func(ctx context.Context, text string, well time.Duration) error) {
+	c.legs = append(c.legs, leg{name, exercise, needs})
 	c.seconds.WithLabelValues(name)
 	c.runs.WithLabelValues(name)
 	for _, cause := range causeLabels() {
@@ -79,11 +98,15 @@ func (c *canary) run(ctx context.Context) error {
 	tick := time.NewTicker(c.interval)
 	defer tick.Stop()
 	for {
-		var legs sync.WaitGroup
-		for _, leg := range c.legs {
-			legs.Go(func() { c.exercise(ctx, leg) }) // bounded by canaryTimeout
+		for _, dependent := range []bool{false, true} {
+			var legs sync.WaitGroup
+			for _, leg := range c.legs {
+				if len(leg.needs) > 0 == dependent {
+					legs.Go(func() { c.exercise(ctx, leg) }) // bounded by a few canaryTimeout
+				}
+			}
+			legs.Wait()
 		}
-		legs.Wait()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -92,16 +115,27 @@ func (c *canary) run(ctx context.Context) error {
 	}
 }
 
+// exercise exercises a leg and notes the outcome, unless one that it needs fails.
 func (c *canary) exercise(ctx context.Context, leg leg) {
+	well, judged := c.wellFor(leg.needs)
+	if !judged {
+		return
+	}
 	began := time.Now()
-	bounded, cancel := context.WithTimeout(ctx, canaryTimeout)
-	defer cancel()
-	err := leg.exercise(bounded, "canary-"+rand.Text())
+	err := attempt(ctx, leg, well)
+	took := time.Since(began)
+	if err != nil {
+		for _, other := range c.legs { // One that it needs may have failed since.
+			if slices.Contains(leg.needs, other.name) && attempt(ctx, other, 0) != nil {
+				return
+			}
+		}
+	}
 	if ctx.Err() != nil {
 		return
 	}
 	defer c.runs.WithLabelValues(leg.name).Inc() // after the gauges
-	c.seconds.WithLabelValues(leg.name).Set(time.Since(began).Seconds())
+	c.seconds.WithLabelValues(leg.name).Set(took.Seconds())
 	label := causeLabel(err)
 	for _, cause := range causeLabels() {
 		value := 0.0
@@ -110,12 +144,42 @@ func (c *canary) exercise(ctx context.Context, leg leg) {
 		}
 		c.failing.WithLabelValues(leg.name, cause).Set(value)
 	}
-	switch began, ended := c.note(leg.name, label, err); {
-	case began:
+	outage, ended := c.note(leg.name, label, err)
+	switch {
+	case outage && len(leg.needs) > 0:
+		c.logger.Error("what a backend takes is not handed on", "part", leg.name, "cause", label, "error", err)
+	case outage:
 		c.logger.Error("a backend does not do what is needed", "part", leg.name, "cause", label, "error", err)
+	case ended && len(leg.needs) > 0:
+		c.logger.Info("what a backend takes is handed on again", "part", leg.name)
 	case ended:
 		c.logger.Info("a backend does what is needed again", "part", leg.name)
 	}
+}
+
+// attempt exercises a leg once, within canaryTimeout.
+func attempt(ctx context.Context, leg leg, well time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
+	defer cancel()
+	return leg.exercise(ctx, "canary-"+rand.Text(), well)
+}
+
+// wellFor returns for how long legs have all passed. It reports false when one has failed,
+// or was not exercised yet.
+func (c *canary) wellFor(names []string) (well time.Duration, passed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var since time.Time
+	for _, name := range names {
+		at, found := c.well[name]
+		if !found {
+			return 0, false
+		}
+		if at.After(since) {
+			since = at
+		}
+	}
+	return time.Since(since), true
 }
 
 // note takes in the outcome of an exercise. It reports whether a cause has begun in this
@@ -126,11 +190,15 @@ func (c *canary) note(leg, label string, err error) (began, ended bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
+		if _, passed := c.well[leg]; !passed {
+			c.well[leg] = time.Now()
+		}
 		ended = len(c.logged[leg]) > 0
 		delete(c.failures, leg)
 		delete(c.logged, leg)
 		return false, ended
 	}
+	delete(c.well, leg)
 	c.failures[leg] = err
 	if errors.Is(err, errEdited) || slices.Contains(c.logged[leg], label) {
 		return false, false
@@ -168,6 +236,7 @@ var canaryCauses = []struct {
 	{"ping", ingest.ErrPing},
 	{"edited", errEdited},
 	{"forbidden", eventstore.ErrForbidden},
+	{"stands", errStands},
 	{"timeout", context.DeadlineExceeded},
 	{"refused", nil},
 }
@@ -198,6 +267,18 @@ func causeLabel(err error) string {
 
 // errEdited is matched when the settings of the event stream were edited.
 var errEdited = errors.New("the log's settings")
+
+// errStands is matched when the backends do what is needed, and something in between hands
+// nothing on.
+var errStands = errors.New("it stands still")
+
+// stands makes an error of a part one that is errStands.
+func stands(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errStands, err)
+}
 
 // startCanary exercises the backends that are configured.
 func (a *App) startCanary() {
@@ -234,7 +315,53 @@ func (a *App) startCanary() {
 			return ingest.Exercise(ctx, a.redis, text, canaryTimeout)
 		})
 	}
+	a.exerciseWays()
 	a.loop("canary", a.canary.run)
+}
+
+// exerciseWays exercises the ways between the backends: from Redis to the log and back, from
+// the log to those who read in this process, and from the log to MongoDB.
+func (a *App) exerciseWays() {
+	way := func(part string, needs []string, exercise func(ctx context.Context, text string, well time.Duration) error) {
+		a.canary.addAfter(part, needs, func(ctx context.Context, text string, well time.Duration) error {
+			if a.health.draining.Load() {
+				return nil
+			}
+			return stands(exercise(ctx, text, well))
+		})
+		a.health.checks = append(a.health.checks, check{part: part, ask: func(context.Context) error { return a.canary.failure(part) }})
+	}
+	if a.ingest != nil {
+		needs := []string{"log"}
+		if a.redis != nil {
+			needs = append(needs, "redis")
+		}
+		way("ingest", needs, func(ctx context.Context, text string, well time.Duration) error {
+			return a.ingest.Exercise(ctx, text, well, canaryTimeout)
+		})
+	}
+	if a.tail != nil {
+		way("live", []string{"log"}, func(ctx context.Context, text string, _ time.Duration) error {
+			return a.tail.Exercise(ctx, text, canaryTimeout)
+		})
+	}
+	if a.models == nil || !a.cfg.Has(config.RoleProject) {
+		return
+	}
+	var consumers []*eventstore.Consumption
+	for _, name := range projections.Names() {
+		consumers = append(consumers, a.log.Consumption(name))
+	}
+	way("projections", []string{"log", "mongodb"}, func(ctx context.Context, _ string, _ time.Duration) error {
+		var failures []error
+		for _, consumer := range consumers {
+			failures = append(failures, consumer.Exercise(ctx, consumerPatience))
+		}
+		if a.models.Standing() != nil { // which health names
+			return nil
+		}
+		return errors.Join(failures...)
+	})
 }
 
 // askLog asks the log for its state, which compares the settings of its stream.

@@ -48,6 +48,7 @@ func TestNeedsOfRedis(t *testing.T) {
 	n.during(outage{
 		state: "degraded", part: "redis", says: "receipts do not reach the channel novel.realtime.receipts", area: "redis", do: "ACL SETUSER",
 		sample: `realtime_app_canary_failing{cause="receipts",leg="redis"}`, alert: `RealtimeNeedNotMet{leg="redis",cause="receipts"}`,
+		warned: true, // Redis ends a subscription to a channel of the canaries that is no longer allowed
 	}, rules("resetchannels", "&novel.realtime.events", "+subscribe", "+publish", "+ping"), rules(leastOfRedis...))
 	n.during(outage{
 		state: "not-ready", part: "redis", says: "the Redis user may not subscribe to novel.realtime.events", area: "redis", do: "ACL SETUSER",

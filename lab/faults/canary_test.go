@@ -16,7 +16,7 @@ import (
 )
 
 // BenchmarkCanary measures an idle gateway on a NATS server, Redis and MongoDB for half a
-// minute: what decision 29 says the canary costs. Run it with -benchtime 1x.
+// minute: what decision 42 says the canary costs. Run it with -benchtime 1x.
 func BenchmarkCanary(b *testing.B) {
 	programs, err := processes.Build(b.Context(), ".", b.TempDir())
 	if errors.Is(err, processes.ErrNoProgram) {
@@ -51,6 +51,8 @@ func BenchmarkCanary(b *testing.B) {
 				b.ReportMetric((after.cpu-before.cpu)*1000/length.Seconds(), "cpu-ms/s")
 				b.ReportMetric((after.nats-before.nats)/length.Seconds(), "nats-messages/s")
 				b.ReportMetric((after.redis-before.redis)/length.Seconds(), "redis-commands/s")
+				b.ReportMetric((after.canaries-before.canaries)/length.Minutes(), "canaries-stored/min")
+				b.ReportMetric(after.events, "events")
 			}
 		})
 	}
@@ -61,6 +63,9 @@ type usage struct {
 	cpu   float64 // of the gateway, in seconds
 	nats  float64 // messages that came to the NATS server
 	redis float64 // commands
+	// canaries is how many the identity stream has stored, and events how many records the
+	// log of events has.
+	canaries, events float64
 }
 
 func usageOf(b *testing.B, l *processes.Lab, gateway *processes.Process) usage {
@@ -77,10 +82,16 @@ func usageOf(b *testing.B, l *processes.Lab, gateway *processes.Process) usage {
 	if err := json.Unmarshal([]byte(page(b, l.Monitor(0)+"/varz")), &server); err != nil {
 		b.Fatal(err)
 	}
+	streams := page(b, l.Monitor(0)+"/jsz?streams=true")
+	last := func(stream string) float64 {
+		return figure(b, streams, `(?s)"name": "`+stream+`".*?"last_seq": (\d+)`)
+	}
 	return usage{
 		cpu:   figure(b, page(b, "http://"+gateway.Addr()+"/metrics"), `(?m)^process_cpu_seconds_total (\S+)$`),
 		nats:  server.InMsgs,
 		redis: figure(b, stats, `total_commands_processed:(\d+)`),
+
+		canaries: last("NOVEL_IDENTITY"), events: last("NOVEL_EVENTS"),
 	}
 }
 

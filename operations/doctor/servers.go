@@ -93,6 +93,37 @@ func Exercised(area, needed string, err error) Check {
 	return ok(area, name, needed)
 }
 
+// Gateways judges whether the gateways that read events from Redis hand them on to the log:
+// Redis has delivered a canary to so many, and so many have answered it.
+func Gateways(area string, delivered, answered int, err error) Check {
+	const name = "gateways"
+	switch {
+	case err != nil:
+		return Check{Skip, area, name, "not asked: " + oneLine(err.Error()), ""}
+	case delivered == 0:
+		return Check{Skip, area, name, "none reads events from Redis", ""}
+	case answered < delivered:
+		return Check{
+			Fail, area, name, fmt.Sprintf("events are not handed on: %d of %d gateways that read them from Redis do not bring them to the log", delivered-answered, delivered),
+			"see the health of each: the part ingest says where it stands still",
+		}
+	}
+	return ok(area, name, fmt.Sprintf("%d read events from Redis, and hand them on to the log", delivered))
+}
+
+// Consumers judges the consumers of the projections: paused are those that are paused for
+// longer than an operation needs.
+func Consumers(paused []string) Check {
+	const area, name = "log", "consumers"
+	if len(paused) > 0 {
+		return Check{
+			Fail, area, name, fmt.Sprintf("the consumer %q is paused", paused[0]),
+			"MongoDB gets nothing until it goes on: realtime operations lists who has paused it; otherwise resume it with the tool that has",
+		}
+	}
+	return ok(area, name, "none is paused for long")
+}
+
 // Permissions judges whether the user of a server has what the service needs: err names
 // what is missing.
 func Permissions(area string, err error) Check {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -49,6 +50,9 @@ func Installation(ctx context.Context, cfg config.Config, invalid error, deep fu
 	report.Add(examineRedis(ctx, cfg)...)
 	report.Add(examineMongoDB(ctx, cfg)...)
 	report.Add(examineLog(ctx, cfg, deep)...)
+	if cfg.RedisURL != "" && !slices.ContainsFunc(report.Checks, func(c doctor.Check) bool { return c.Level == doctor.Fail }) {
+		report.Add(examineGateways(ctx, cfg)) // Otherwise what failed explains what they do not do.
+	}
 	report.Add(examineAddresses(cfg)...)
 	if limit, known := machine.FileLimit(); known {
 		report.Add(doctor.Files(limit, cfg.MaxConns))
@@ -106,6 +110,18 @@ func examineRedis(ctx context.Context, cfg config.Config) []doctor.Check {
 		checks = append(checks, doctor.Clock(area, at, began, answered))
 	}
 	return checks
+}
+
+// examineGateways asks the gateways that read events from Redis to hand one on.
+func examineGateways(ctx context.Context, cfg config.Config) doctor.Check {
+	const area = "redis"
+	servers, err := redisdial.New(cfg.Redis(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		return doctor.Gateways(area, 0, 0, err)
+	}
+	defer servers.Close()
+	delivered, answered, err := ingest.ExerciseGateways(ctx, servers.Options(), "doctor-"+rand.Text(), probeTimeout)
+	return doctor.Gateways(area, delivered, answered, err)
 }
 
 // unreachable judges a server that takes no connection.
@@ -234,7 +250,11 @@ func examineModels(ctx context.Context, cfg config.Config, servers *backends.NAT
 		return nil
 	}
 	var projected uint64
+	var paused []string
 	for _, name := range projections.Names() {
+		if state, err := log.ConsumerState(ctx, name); err == nil && state.LongPaused() {
+			paused = append(paused, name)
+		}
 		if floor, err := log.ConsumerFloor(ctx, name); err == nil {
 			projected = max(projected, floor)
 		}
@@ -252,7 +272,7 @@ func examineModels(ctx context.Context, cfg config.Config, servers *backends.NAT
 	if err != nil {
 		return nil
 	}
-	return []doctor.Check{doctor.Models(db.Name(), present, head, projected)}
+	return []doctor.Check{doctor.Models(db.Name(), present, head, projected), doctor.Consumers(paused)}
 }
 
 // permitted returns which permissions the NATS user lacks.
