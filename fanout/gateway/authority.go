@@ -68,8 +68,7 @@ func (c *client) watchExpiry() {
 func (c *client) checkExpiry() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
 	if c.expired() {
-		c.gateway.count(guardrails.Decision{Code: messaging.CodeTokenExpired}, c.slot.Origin())
-		c.close(messaging.NewProblem(messaging.CodeTokenExpired))
+		c.close(guardrails.Decision{Code: messaging.CodeTokenExpired})
 	}
 }
 

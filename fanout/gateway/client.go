@@ -31,6 +31,7 @@ type client struct {
 
 	mu            sync.Mutex // guards everything below
 	gone          bool
+	closing       bool // close was called
 	lastActive    time.Time
 	idle          *time.Timer // nil without an idle timeout
 	subscriptions map[string]*follow
@@ -108,11 +109,28 @@ func (c *client) release() (left session, was bool) {
 }
 
 // close tells the client why it is closed, and closes it. The client does not reconnect by
-// itself.
-func (c *client) close(problem messaging.Problem) {
-	c.gateway.closed.WithLabelValues(string(problem.Code)).Inc()
-	c.emit(messaging.EventError, problem)
+// itself. For a client that has gone, or is being closed, it does nothing and reports false.
+func (c *client) close(decision guardrails.Decision) bool {
+	c.mu.Lock()
+	first := !c.gone && !c.closing
+	c.closing = true
+	c.mu.Unlock()
+	if !first {
+		return false
+	}
+	c.gateway.countClosed(decision, c.slot.Origin())
+	c.emit(messaging.EventError, decision.Problem())
 	c.socket.Disconnect(true)
+	return true
+}
+
+// countClosed accounts for a client that the gateway closes.
+func (g *Gateway) countClosed(decision guardrails.Decision, origin string) {
+	g.count(decision, origin)
+	g.closed.WithLabelValues(string(decision.Code)).Inc()
+	if decision.Code == messaging.CodeIdleTimeout {
+		g.evicted.Inc()
+	}
 }
 
 // emit sends a control event. A socket that cannot take it is closing.

@@ -55,11 +55,11 @@ func (c *client) stopIdle() {
 func (c *client) checkIdle() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
 	decision := c.evict()
-	c.gateway.count(decision, c.slot.Origin())
-	if !decision.Allowed() {
-		c.gateway.evicted.Inc()
-		c.close(decision.Problem())
+	if decision.Allowed() {
+		c.gateway.count(decision, c.slot.Origin()) // in a dry run
+		return
 	}
+	c.close(decision)
 }
 
 // evict decides whether the socket is closed for its silence, and sets the timer again for

@@ -14,9 +14,7 @@ func (g *Gateway) CloseRevoked() (closed int) {
 		}
 	}
 	for _, stream := range g.streams.list() {
-		if g.revoked(stream.grant) {
-			g.closed.WithLabelValues(string(messaging.CodeTokenInvalid)).Inc()
-			stream.sink.end()
+		if g.revoked(stream.grant) && g.closeStream(stream, guardrails.Decision{Code: messaging.CodeTokenInvalid}) {
 			closed++
 		}
 	}
@@ -26,13 +24,9 @@ func (g *Gateway) CloseRevoked() (closed int) {
 // closeIfRevoked closes a socket whose token counts no more.
 func (c *client) closeIfRevoked() bool {
 	c.mu.Lock()
-	grant, gone := c.grant, c.gone
+	grant := c.grant
 	c.mu.Unlock()
-	if gone || !c.gateway.revoked(grant) {
-		return false
-	}
-	c.close(messaging.NewProblem(messaging.CodeTokenInvalid))
-	return true
+	return c.gateway.revoked(grant) && c.close(guardrails.Decision{Code: messaging.CodeTokenInvalid})
 }
 
 // revoked reports whether the token of a grant counts no more.

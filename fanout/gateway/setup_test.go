@@ -54,7 +54,8 @@ type options struct {
 	refresh      time.Duration   // of sessions; 0: beyond any test
 	sessionBytes int             // 0: no bound
 	tokens       gateway.Tokens  // nil: nobody needs one
-	erasures     hub.Erasures    // nil: nothing is erased
+	revoked      func(guardrails.Grant) bool
+	erasures     hub.Erasures // nil: nothing is erased
 	withoutDB    bool
 	catalogue    *messaging.Catalogue
 	limits       guardrails.Limits
@@ -156,7 +157,7 @@ func (o options) policy(t testing.TB) gateway.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression}
+	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression, Revoked: o.revoked}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

@@ -149,22 +149,26 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer slot.Release()
-	if _, endIn := grant.Expiry(time.Now()); endIn != guardrails.Never {
-		ctx, cancel := context.WithTimeout(r.Context(), endIn)
-		defer cancel()
-		r = r.WithContext(ctx)
-	}
 	ctx, end := context.WithCancel(r.Context())
 	defer end()
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
 	sink.end = end
-	entered := &openStream{sink: sink, grant: grant}
-	g.streams.add(entered)
-	defer g.streams.remove(entered)
+	stream := &openStream{sink: sink, grant: grant, origin: slot.Origin()}
+	g.streams.add(stream)
+	defer g.streams.remove(stream)
 	if g.revoked(grant) { // while it was on its way here
-		refuseStream(w, r, guardrails.Decision{Code: messaging.CodeTokenInvalid}, jobID)
+		refused := guardrails.Decision{Code: messaging.CodeTokenInvalid}
+		g.count(refused, stream.origin)
+		refuseStream(w, r, refused, jobID)
 		return
+	}
+	if _, endIn := grant.Expiry(time.Now()); endIn != guardrails.Never {
+		expiry := time.AfterFunc(endIn, func() {
+			defer g.hub.Guard().Recover("stream timer", end)
+			g.closeStream(stream, guardrails.Decision{Code: messaging.CodeTokenExpired})
+		})
+		defer expiry.Stop()
 	}
 	sub, err := hub.NewReader(g.hub, sink, slot.Owner()).Subscribe(jobID, from)
 	if err != nil {
@@ -179,7 +183,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", "gzip")
 	}
 	w.WriteHeader(http.StatusOK)
-	g.pump(w, r, sink, compressed)
+	g.pump(w, r, stream, compressed)
 }
 
 // setStreamHeaders sets the headers of every event stream. Proxies must neither
@@ -210,9 +214,9 @@ func (g *Gateway) streamStart(w http.ResponseWriter, r *http.Request) (hub.Start
 	return from, true
 }
 
-// pump writes what the sink is given, until the client has gone, compressed unless the
-// body for that is nil.
-func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink, compressed *gzipBody) {
+// pump writes what the stream's sink is given, until the client has gone, compressed unless
+// the body for that is nil.
+func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *openStream, compressed *gzipBody) {
 	control := http.NewResponseController(w)
 	heartbeat := time.NewTicker(streamHeartbeat)
 	defer heartbeat.Stop()
@@ -232,10 +236,10 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink,
 		select {
 		case <-r.Context().Done():
 			return
-		case <-sink.waiting:
-			blocks, last = sink.take(), time.Now()
+		case <-stream.sink.waiting:
+			blocks, last = stream.sink.take(), time.Now()
 		case <-heartbeat.C:
-			if g.idleStream(last, r) {
+			if g.idleStream(stream, last) {
 				return
 			}
 			blocks = [][]byte{[]byte(": \n\n")}
@@ -243,17 +247,16 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, sink *streamSink,
 	}
 }
 
-// idleStream reports whether a stream on which nothing was sent since last is to end.
-// Its client cannot give a sign of life on it, but for coming back after the end, as
-// it does by itself.
-func (g *Gateway) idleStream(last time.Time, r *http.Request) bool {
+// idleStream closes a stream on which nothing was sent since last, if that is too long, and
+// reports whether it does. Its client cannot give a sign of life on it, but for
+// reconnecting after the end, as it does by itself.
+func (g *Gateway) idleStream(stream *openStream, last time.Time) bool {
 	decision := g.limits.Load().Evict(time.Now(), last)
-	g.count(decision, r.Header.Get("Origin"))
 	if decision.Allowed() {
+		g.count(decision, stream.origin) // in a dry run
 		return false
 	}
-	g.evicted.Inc()
-	g.closed.WithLabelValues(string(messaging.CodeIdleTimeout)).Inc()
+	g.closeStream(stream, decision)
 	return true
 }
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/internal/drain"
@@ -10,8 +11,20 @@ import (
 
 // openStream is an event stream that is open.
 type openStream struct {
-	sink  *streamSink
-	grant guardrails.Grant
+	sink   *streamSink
+	grant  guardrails.Grant
+	origin string
+	closed atomic.Bool // closeStream was called
+}
+
+// closeStream ends a stream. For one that is being closed it does nothing and reports false.
+func (g *Gateway) closeStream(stream *openStream, decision guardrails.Decision) bool {
+	if !stream.closed.CompareAndSwap(false, true) {
+		return false
+	}
+	g.countClosed(decision, stream.origin)
+	stream.sink.end()
+	return true
 }
 
 // streamedBytes adds up what waits for the clients of all streams.
