@@ -3,6 +3,7 @@ package eventstore_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,15 @@ func TestDamageInOneCopy(t *testing.T) {
 		}
 	}
 
+	// A page takes room for its own records, and not for all that a request could ask for.
+	if taken := allocated(func() {
+		if _, err := streams.SumCopies(t.Context(), "NOVEL_EVENTS", nil); err != nil {
+			t.Error(err)
+		}
+	}); taken > 24<<20 {
+		t.Errorf("reading 3 copies of 50 small records allocates %d MiB", taken>>20)
+	}
+
 	// A page of large records is as small, in bytes, as one of small records.
 	const large = 18
 	for range large {
@@ -88,4 +98,14 @@ func TestDamageInOneCopy(t *testing.T) {
 	if err := await(t, "the scrub to end", ended); err != nil {
 		t.Error(err)
 	}
+}
+
+// allocated returns how many bytes the process allocates during work, of a test that does
+// not run in parallel to others.
+func allocated(work func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	work()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

@@ -175,15 +175,16 @@ func (a *Archive) eachOn(ctx context.Context, stream, server string, visit func(
 		return err
 	}
 	defer a.removeConsumer(ctx, stream, consumer)
-	// What is under way is bounded in bytes: the client drops what it has no room for while
-	// visit waits. One record always fits.
+	// What is under way is bounded in bytes and in records: the client drops what it has no
+	// room for while visit waits, and takes the room for the records beforehand. One record
+	// always fits.
 	under := max(jet.BatchBytes, int(a.client.Conn.MaxPayload())+copyHeaderBytes)
 	for delivered, silent, last := uint64(0), 0, uint64(0); ; silent++ {
 		if silent == copySilence {
 			return fmt.Errorf("%w: the copy of server %s gives nothing after sequence %d", jet.ErrIncomplete, server, last)
 		}
 		// The first request may be lost: the consumer is new to the servers in between.
-		batch, err := consumer.FetchBytes(under, jetstream.FetchMaxWait(copyPause))
+		batch, err := consumer.Fetch(sumPage, jetstream.FetchMaxBytes(under), jetstream.FetchMaxWait(copyPause))
 		if err != nil {
 			return jet.Unavailable(err)
 		}
