@@ -71,6 +71,9 @@ func (r Revocation) Validate() error {
 	return nil
 }
 
+// Place is where a revocation stands in [Store.List]: its kind, a space, and its value.
+func (r Revocation) Place() string { return string(r.Kind) + " " + r.Value }
+
 // key is the subject's last tokens: a value of a token may be any text.
 func (r Revocation) key() string {
 	sum := sha256.Sum256([]byte(r.Value))
@@ -108,7 +111,11 @@ func Open(ctx context.Context, log *eventstore.Log, kept time.Duration, logger *
 	s := &Store{log: log, client: log.Client(), kept: kept, logger: logger, known: make(map[string]Revocation)}
 	gauge := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_eventstore_revocations", Help: "Tokens, keys and subjects that are revoked.",
-	}, func() float64 { return float64(len(s.List())) })
+	}, func() float64 {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		return float64(len(s.known))
+	})
 	if err := registerer.Register(gauge); err != nil {
 		return nil, fmt.Errorf("eventstore: %w", err)
 	}
@@ -288,7 +295,7 @@ func (s *Store) List() []Revocation {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return slices.SortedFunc(maps.Values(s.known), func(a, b Revocation) int {
-		return strings.Compare(string(a.Kind)+" "+a.Value, string(b.Kind)+" "+b.Value)
+		return strings.Compare(a.Place(), b.Place())
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -18,14 +19,9 @@ func openAPI(routes []route) ([]byte, error) {
 	for _, r := range routes {
 		operation := object{
 			"summary": r.summary, "operationId": operationID(r),
-			"security": []object{{"bearer": []string{}}},
-			"x-role":   string(RoleRead),
-			"responses": object{
-				"200": object{"description": "done", "content": content(reflect.TypeOf(r.answer))},
-				"default": object{"description": "refused, or failed", "content": object{
-					"application/json": object{"schema": object{"$ref": "#/components/schemas/Problem"}},
-				}},
-			},
+			"security":  []object{{"bearer": []string{}}},
+			"x-role":    string(RoleRead),
+			"responses": responses(r),
 		}
 		if r.change {
 			operation["x-role"] = string(RoleOperate)
@@ -72,6 +68,21 @@ func openAPI(routes []route) ([]byte, error) {
 		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
 	}
 	return append(document, '\n'), nil
+}
+
+// responses describes the answers of a route.
+func responses(r route) object {
+	all := object{"default": object{"description": "refused, or failed", "content": object{
+		"application/json": object{"schema": object{"$ref": "#/components/schemas/Problem"}},
+	}}}
+	answers := r.answers
+	if answers == nil {
+		answers = map[int]string{http.StatusOK: "done"}
+	}
+	for status, meaning := range answers {
+		all[strconv.Itoa(status)] = object{"description": meaning, "content": content(reflect.TypeOf(r.answer))}
+	}
+	return all
 }
 
 // operationID names a route, as in getJobEvents.

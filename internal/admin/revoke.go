@@ -3,16 +3,17 @@ package admin
 import (
 	"context"
 	"net/http"
+	"sort"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 )
 
-// RevocationList is what is revoked, the first maxRows of it.
-type RevocationList struct {
+// RevocationPage is a page of what is revoked, by kind and value.
+type RevocationPage struct {
 	Items []Revocation `json:"items"`
-	// More says that there are others.
-	More bool `json:"more"`
+	// Next is the after of the next page; empty on the last one.
+	Next string `json:"next,omitempty"`
 }
 
 // Revocation is one of them.
@@ -34,19 +35,27 @@ type RevocationRequest struct {
 // errNoTokens says that there is nothing to revoke.
 var errNoTokens = refuse(http.StatusConflict, "no-tokens", "clients need no token here: AUTH_JWKS_URL and AUTH_HMAC_SECRET are not set")
 
-func (a *API) listRevocations(context.Context, *call) (any, error) {
-	list := RevocationList{Items: []Revocation{}}
-	if a.Revocations == nil {
-		return list, nil
+func (a *API) listRevocations(_ context.Context, c *call) (any, error) {
+	limit, err := c.limit()
+	if err != nil {
+		return nil, err
 	}
-	for _, r := range a.Revocations.List() {
-		if len(list.Items) == maxRows {
-			list.More = true
+	page := RevocationPage{Items: []Revocation{}}
+	if a.Revocations == nil {
+		return page, nil
+	}
+	all, after := a.Revocations.List(), c.text("after")
+	first := sort.Search(len(all), func(n int) bool { return all[n].Place() > after })
+	for n, size := first, 0; n < len(all); n++ {
+		if len(page.Items) == limit || size >= maxAnswerBytes {
+			page.Next = all[n-1].Place()
 			break
 		}
-		list.Items = append(list.Items, Revocation{Kind: string(r.Kind), Value: r.Value, At: r.At, Reason: r.Reason})
+		r := all[n]
+		size += len(r.Value) + len(r.Reason)
+		page.Items = append(page.Items, Revocation{Kind: string(r.Kind), Value: r.Value, At: r.At, Reason: r.Reason})
 	}
-	return list, nil
+	return page, nil
 }
 
 func (a *API) revoke(ctx context.Context, c *call) (any, error) {

@@ -17,7 +17,9 @@ type route struct {
 	// body and answer are values of the types of the request's body and the answer; nil for
 	// none, or any JSON.
 	body, answer any
-	handle       func(ctx context.Context, c *call) (any, error)
+	// answers says what each status of success means; nil for 200 alone.
+	answers map[int]string
+	handle  func(ctx context.Context, c *call) (any, error)
 }
 
 // parameter is one of the query.
@@ -43,6 +45,8 @@ func (a *API) table() []route {
 	post := func(path, summary string, body, answer any, handle func(context.Context, *call) (any, error)) route {
 		return route{method: http.MethodPost, path: path, summary: summary, change: true, body: body, answer: answer, handle: handle}
 	}
+	publish := post("/events", "Stores one event, as POST /api/realtime/events does, and answers the same.", nil, Receipt{}, a.publish)
+	publish.answers = map[int]string{http.StatusCreated: "stored", http.StatusOK: "the log had the event already"}
 	return []route{
 		get("/openapi.json", "This document.", nil, a.getDocument),
 		get("/jobs", "The jobs of the log whose jobId begins with a prefix, by jobId.", JobPage{}, a.listJobs,
@@ -63,11 +67,12 @@ func (a *API) table() []route {
 		get("/audit", "Changes that were made over this API, oldest first: those after a number, or the newest ones before one.", AuditPage{}, a.listAudit,
 			parameter{name: "after", doc: "number after which the page begins; 0 unless given", number: true},
 			parameter{name: "before", doc: "number before which the page ends, 0 for the newest notes; not with after", number: true}, limitParameter),
-		get("/revocations", "Tokens, keys and subjects that are revoked.", RevocationList{}, a.listRevocations),
+		get("/revocations", "Tokens, keys and subjects that are revoked, by kind and value.", RevocationPage{}, a.listRevocations,
+			parameter{name: "after", doc: "next of the page before"}, limitParameter),
 		post("/revocations", "Revokes a token by its jti, a key by its kid, or a subject's tokens issued until now. Sockets and streams that came with them are closed at every gateway, within a second.",
 			RevocationRequest{}, Revocation{}, a.revoke),
 		post("/revocations/lift", "Ends a revocation.", RevocationRequest{}, Revocation{}, a.lift),
-		post("/events", "Stores one event, as POST /api/realtime/events does, and answers the same.", nil, nil, a.publish),
+		publish,
 	}
 }
 

@@ -136,6 +136,14 @@ func (a *API) newestNotes(ctx context.Context, before uint64, limit int) (any, e
 	return page, err
 }
 
+// Receipt says where the log has an event. The intake writes it.
+type Receipt struct {
+	ID        string `json:"id,omitempty"`
+	JobID     string `json:"jobId"`
+	Sequence  uint64 `json:"sequence"`
+	Duplicate bool   `json:"duplicate"`
+}
+
 // published takes the status of the answer of the intake.
 type published struct {
 	http.ResponseWriter
