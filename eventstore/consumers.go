@@ -59,6 +59,23 @@ func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState
 	return state, nil
 }
 
+// Behind returns the state of a consumer, and whether it ever ran. All of the log is the
+// lag of one that never did.
+func (l *Log) Behind(ctx context.Context, consumer string) (state ConsumerState, ran bool, err error) {
+	state, err = l.ConsumerState(ctx, consumer)
+	if !errors.Is(err, ErrNoConsumer) {
+		return state, err == nil, err
+	}
+	request := jet.Request{Sequence: 1, Next: layout.EventPrefix + ">", Batch: 1}
+	err = l.client.Batch(ctx, layout.EventStream, request, func(oldest jet.Message) {
+		state = ConsumerState{Pending: oldest.Pending + 1, OldestPending: oldest.At}
+	})
+	if err != nil {
+		return ConsumerState{}, false, fmt.Errorf("count the records of the log: %w", err)
+	}
+	return state, false, nil
+}
+
 // PauseConsumer keeps the consumer from handing out records until a time. What is
 // in flight can still be acknowledged. A consumer that is paused can be paused
 // anew, for longer or shorter.
@@ -139,18 +156,6 @@ func (l *Log) consumerFloor(ctx context.Context, consumer string) (info *jetstre
 	default:
 		return nil, 0, oldest, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
 	}
-}
-
-// Oldest returns when the log took its oldest record; the zero time when it has none.
-func (l *Log) Oldest(ctx context.Context) (time.Time, error) {
-	first, err := l.client.Leader(ctx, layout.EventStream, jet.Request{Sequence: 1, Next: layout.EventPrefix + ">"})
-	switch {
-	case errors.Is(err, jet.ErrNotFound):
-		return time.Time{}, nil
-	case err != nil:
-		return time.Time{}, fmt.Errorf("read the oldest record: %w", err)
-	}
-	return first.At, nil
 }
 
 // ConsumerFresh reports whether the consumer has had nothing acknowledged yet. It

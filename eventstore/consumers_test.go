@@ -132,3 +132,28 @@ func TestConsumerStateIsOfOneMoment(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBehindOfAConsumerThatNeverRan: all of the log is its lag, and records that were
+// removed are not.
+func TestBehindOfAConsumerThatNeverRan(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	check := func(want uint64) {
+		t.Helper()
+		state, ran, err := b.log.Behind(t.Context(), "none")
+		if err != nil || ran || state.Pending != want || state.OldestPending.IsZero() != (want == 0) {
+			t.Errorf("state %+v, ran %v, %v; want %d pending", state, ran, err, want)
+		}
+	}
+	check(0)
+	b.add(t, record("a", "x"), record("b", "y"), record("a", "z"))
+	check(3)
+	stream, err := b.js.Stream(t.Context(), "NOVEL_EVENTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), 2); err != nil {
+		t.Fatal(err)
+	}
+	check(2)
+}

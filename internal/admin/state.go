@@ -3,11 +3,9 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/operations/inspect"
 )
 
@@ -32,11 +30,11 @@ type Projection struct {
 func (a *API) listProjections(ctx context.Context, _ *call) (any, error) {
 	list := ProjectionList{Items: []Projection{}}
 	for _, name := range a.Projections {
-		state, err := a.Log.ConsumerState(ctx, name)
-		p := Projection{Name: name, Lag: state.Pending, Floor: state.Floor, Paused: state.Paused, NeverRan: errors.Is(err, eventstore.ErrNoConsumer)}
-		if err != nil && !p.NeverRan {
+		state, ran, err := a.Log.Behind(ctx, name)
+		if err != nil {
 			return nil, err
 		}
+		p := Projection{Name: name, Lag: state.Pending, Floor: state.Floor, Paused: state.Paused, NeverRan: !ran}
 		if !state.OldestPending.IsZero() {
 			p.LagSeconds = max(time.Since(state.OldestPending), 0).Seconds()
 		}

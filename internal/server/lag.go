@@ -50,10 +50,10 @@ func (l *lag) run(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		for _, projection := range []string{projections.History, projections.JobHeads} {
-			records, oldest, err := l.measure(ctx, projection)
+			state, _, err := l.log.Behind(ctx, projection)
 			if err == nil {
-				l.records.WithLabelValues(projection).Set(float64(records))
-				l.seconds.WithLabelValues(projection).Set(age(oldest, time.Now()))
+				l.records.WithLabelValues(projection).Set(float64(state.Pending))
+				l.seconds.WithLabelValues(projection).Set(age(state.OldestPending, time.Now()))
 			} else {
 				l.logger.Debug("lag was not measured", "projection", projection, "error", err)
 			}
@@ -66,33 +66,10 @@ func (l *lag) run(ctx context.Context) error {
 	}
 }
 
-// measure returns how many records a projection has yet to take, and when the log took
-// the oldest of them; the zero time when there is none.
-func (l *lag) measure(ctx context.Context, projection string) (records uint64, oldest time.Time, err error) {
-	state, err := l.log.ConsumerState(ctx, projection)
-	if !errors.Is(err, eventstore.ErrNoConsumer) {
-		return state.Pending, state.OldestPending, err
-	}
-	if records, err = l.all(ctx); err != nil || records == 0 { // It never ran: all of the log is its lag.
-		return records, oldest, err
-	}
-	oldest, err = l.log.Oldest(ctx)
-	return records, oldest, err
-}
-
 // age returns how long ago a time was in seconds, and 0 for the zero time.
 func age(then, now time.Time) float64 {
 	if then.IsZero() {
 		return 0
 	}
 	return max(now.Sub(then), 0).Seconds()
-}
-
-// all returns how many records the log has, or had: deleted ones count.
-func (l *lag) all(ctx context.Context) (uint64, error) {
-	state, err := l.log.State(ctx)
-	if err != nil || state.LastSequence < state.FirstSequence {
-		return 0, err
-	}
-	return state.LastSequence - state.FirstSequence + 1, nil
 }

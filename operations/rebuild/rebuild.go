@@ -40,6 +40,7 @@ type Log interface {
 	Consume(ctx context.Context, consumer string, maxBatch int,
 		apply func(ctx context.Context, records []messaging.Record) error) error
 	ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error)
+	Behind(ctx context.Context, consumer string) (state eventstore.ConsumerState, ran bool, err error)
 	ConsumerFresh(ctx context.Context, consumer string) (bool, error)
 	PauseConsumer(ctx context.Context, consumer string, until time.Time) error
 	ResumeConsumer(ctx context.Context, consumer string) error

@@ -2,10 +2,7 @@ package rebuild
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/letswriteabook/realtime/eventstore"
 )
 
 // Status is how one projection stands to the log.
@@ -13,7 +10,7 @@ type Status struct {
 	Projection string `json:"projection"`
 	Collection string `json:"collection"`
 	Documents  int64  `json:"documents"`
-	// Ran says that its consumer exists; without one, the figures below are 0.
+	// Ran says that its consumer exists; without one, all of the log is its lag.
 	Ran bool `json:"ran"`
 	// Floor is the sequence up to which MongoDB has everything, Head the log's last.
 	Floor uint64 `json:"floor"`
@@ -63,27 +60,22 @@ func (r *Rebuild) Status(ctx context.Context) (Status, error) {
 	if status.Lost, err = r.lost(ctx); err != nil {
 		return Status{}, err
 	}
-	live, err := r.log.ConsumerState(ctx, r.model.Name())
-	switch {
-	case err == nil:
-		status.Ran, status.Floor, status.Paused = true, live.Floor, live.Paused
-		status.LagEvents = live.Pending
-		if !live.OldestPending.IsZero() {
-			status.LagSeconds = max(0, time.Since(live.OldestPending).Seconds())
-		}
-	case !errors.Is(err, eventstore.ErrNoConsumer):
+	live, ran, err := r.log.Behind(ctx, r.model.Name())
+	if err != nil {
 		return Status{}, err
+	}
+	status.Ran, status.Floor, status.Paused, status.LagEvents = ran, live.Floor, live.Paused, live.Pending
+	if !live.OldestPending.IsZero() {
+		status.LagSeconds = max(0, time.Since(live.OldestPending).Seconds())
 	}
 	if !found.Shadow {
 		return status, nil
 	}
 	status.Shadow = &Shadow{Documents: shadow}
-	filling, err := r.log.ConsumerState(ctx, r.model.RebuildConsumer())
-	switch {
-	case err == nil:
-		status.Shadow.Floor, status.Shadow.LagEvents = filling.Floor, filling.Pending
-	case !errors.Is(err, eventstore.ErrNoConsumer):
+	filling, _, err := r.log.Behind(ctx, r.model.RebuildConsumer())
+	if err != nil {
 		return Status{}, err
 	}
+	status.Shadow.Floor, status.Shadow.LagEvents = filling.Floor, filling.Pending
 	return status, nil
 }
