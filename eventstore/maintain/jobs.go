@@ -15,8 +15,8 @@ import (
 
 // JobSize is one job, and how many records of it the log has.
 type JobSize struct {
-	JobID  string
-	Events uint64
+	JobID  string `json:"jobId"`
+	Events uint64 `json:"events"`
 }
 
 // maxJobPages bounds the answers of the server that are read for one list of jobs: each

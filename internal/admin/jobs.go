@@ -6,22 +6,17 @@ import (
 	"math"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // JobPage is a page of jobs.
 type JobPage struct {
-	Items []JobSize `json:"items"`
+	Items []maintain.JobSize `json:"items"`
 	// Next is the after of the next page; empty on the last one.
 	Next string `json:"next,omitempty"`
 	// Partial says that the log has more jobs than were looked at.
 	Partial bool `json:"partial"`
-}
-
-// JobSize is one job, and how many events of it the log has.
-type JobSize struct {
-	JobID  string `json:"jobId"`
-	Events uint64 `json:"events"`
 }
 
 func (a *API) listJobs(ctx context.Context, c *call) (any, error) {
@@ -33,10 +28,7 @@ func (a *API) listJobs(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := JobPage{Items: make([]JobSize, len(found)), Partial: partial}
-	for n, job := range found {
-		page.Items[n] = JobSize{JobID: job.JobID, Events: job.Events}
-	}
+	page := JobPage{Items: append([]maintain.JobSize{}, found...), Partial: partial}
 	if more {
 		page.Next = found[len(found)-1].JobID
 	}

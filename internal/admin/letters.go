@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -46,19 +45,17 @@ func headOf(letter eventstore.Letter) LetterHead {
 // most.
 const lookedAt = 5000
 
-// errEnough ends the look at letters.
-var errEnough = errors.New("the page is full")
-
 func (a *API) listLetters(ctx context.Context, c *call) (any, error) {
 	limit, err := c.limit()
 	if err != nil {
 		return nil, err
 	}
-	reason, jobID := messaging.Reason(c.text("reason")), c.text("jobId")
-	if reason != "" {
-		if err := (deadletters.Filter{Reasons: []messaging.Reason{reason}}).Validate(); err != nil {
-			return nil, refuse(http.StatusBadRequest, "invalid", "%v", err)
-		}
+	filter := deadletters.Filter{JobID: c.text("jobId")}
+	if reason := c.text("reason"); reason != "" {
+		filter.Reasons = []messaging.Reason{messaging.Reason(reason)}
+	}
+	if err := filter.Validate(); err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid", "%v", err)
 	}
 	after, _ := c.number("after")
 	page := LetterPage{Items: []LetterHead{}}
@@ -72,8 +69,8 @@ func (a *API) listLetters(ctx context.Context, c *call) (any, error) {
 		}
 		for _, letter := range letters {
 			after = letter.Sequence
-			if head := headOf(letter); (reason == "" || letter.Reason == reason) && (jobID == "" || head.JobID == jobID) {
-				page.Items = append(page.Items, head)
+			if filter.Lets(letter) {
+				page.Items = append(page.Items, headOf(letter))
 			}
 			if looked++; len(page.Items) == limit || looked == lookedAt {
 				page.Next = after
@@ -88,15 +85,12 @@ func (a *API) getLetter(ctx context.Context, c *call) (any, error) {
 	var found *Letter
 	err := deadletters.Each(ctx, a.Log, deadletters.Filter{Sequences: []uint64{sequence}, Limit: 1}, func(letter eventstore.Letter) error {
 		found = &Letter{LetterHead: headOf(letter), Body: letter.Body}
-		return errEnough
+		return nil
 	})
-	switch {
-	case found != nil:
-		return found, nil
-	case err != nil:
-		return nil, err
+	if err == nil && found == nil {
+		err = refuse(http.StatusNotFound, "not-found", "there is no letter %d", sequence)
 	}
-	return nil, refuse(http.StatusNotFound, "not-found", "there is no letter %d", sequence)
+	return found, err
 }
 
 // maxLetters bounds the letters of one change.
@@ -111,7 +105,7 @@ type LetterRequest struct {
 
 // RedriveResult is what became of each letter.
 type RedriveResult struct {
-	Items []RedriveOutcome `json:"items"`
+	Items []deadletters.Outcome `json:"items"`
 }
 
 // summary implements brief: the sequences of the letters, without the reasons of refusals.
@@ -135,15 +129,6 @@ func (r RedriveResult) summary() any {
 	return s
 }
 
-// RedriveOutcome is what became of one letter.
-type RedriveOutcome struct {
-	Sequence  uint64 `json:"sequence"`
-	JobID     string `json:"jobId,omitempty"`
-	Stored    uint64 `json:"stored,omitempty"`
-	Duplicate bool   `json:"duplicate,omitempty"`
-	Refused   string `json:"refused,omitempty"`
-}
-
 // PurgeResult is how many letters were removed.
 type PurgeResult struct {
 	Removed int `json:"removed"`
@@ -164,10 +149,10 @@ func (a *API) redrive(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := RedriveResult{Items: []RedriveOutcome{}}
+	result := RedriveResult{Items: []deadletters.Outcome{}}
 	work := func() (any, error) {
 		err := deadletters.Redrive(ctx, a.Log, a.Rules, filter, request.DryRun, func(outcome deadletters.Outcome) error {
-			result.Items = append(result.Items, RedriveOutcome(outcome))
+			result.Items = append(result.Items, outcome)
 			return nil
 		})
 		return result, err

@@ -11,25 +11,17 @@ import (
 
 // RevocationPage is a page of what is revoked, by kind and value.
 type RevocationPage struct {
-	Items []Revocation `json:"items"`
+	Items []revocations.Revocation `json:"items"`
 	// Next is the after of the next page; empty on the last one.
 	Next string `json:"next,omitempty"`
 }
 
-// Revocation is one of them.
-type Revocation struct {
-	// Kind is token (by its jti), key (by its kid) or subject (tokens issued until then).
-	Kind   string    `json:"kind"`
-	Value  string    `json:"value"`
-	At     time.Time `json:"at"`
-	Reason string    `json:"reason,omitempty"`
-}
-
 // RevocationRequest names what is to be revoked, or is not to be any more.
 type RevocationRequest struct {
-	Kind   string `json:"kind"`
-	Value  string `json:"value"`
-	Reason string `json:"reason,omitempty"`
+	// Kind is token (by its jti), key (by its kid) or subject (tokens issued until then).
+	Kind   revocations.Kind `json:"kind"`
+	Value  string           `json:"value"`
+	Reason string           `json:"reason,omitempty"`
 }
 
 // errNoTokens says that there is nothing to revoke.
@@ -40,7 +32,7 @@ func (a *API) listRevocations(_ context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := RevocationPage{Items: []Revocation{}}
+	page := RevocationPage{Items: []revocations.Revocation{}}
 	if a.Revocations == nil {
 		return page, nil
 	}
@@ -51,9 +43,8 @@ func (a *API) listRevocations(_ context.Context, c *call) (any, error) {
 			page.Next = all[n-1].Place()
 			break
 		}
-		r := all[n]
-		size += len(r.Value) + len(r.Reason)
-		page.Items = append(page.Items, Revocation{Kind: string(r.Kind), Value: r.Value, At: r.At, Reason: r.Reason})
+		size += len(all[n].Value) + len(all[n].Reason)
+		page.Items = append(page.Items, all[n])
 	}
 	return page, nil
 }
@@ -74,7 +65,7 @@ func (a *API) changeRevocation(ctx context.Context, c *call, lifted bool) (any, 
 	if err := c.body(&request); err != nil {
 		return nil, err
 	}
-	revocation := revocations.Revocation{Kind: revocations.Kind(request.Kind), Value: request.Value, At: time.Now().UTC(), Reason: request.Reason, Lifted: lifted}
+	revocation := revocations.Revocation{Kind: request.Kind, Value: request.Value, At: time.Now().UTC(), Reason: request.Reason, Lifted: lifted}
 	if err := revocation.Validate(); err != nil {
 		return nil, refuse(http.StatusBadRequest, "invalid", "%v", err)
 	}
@@ -82,6 +73,6 @@ func (a *API) changeRevocation(ctx context.Context, c *call, lifted bool) (any, 
 		if err := a.Revocations.Add(ctx, revocation); err != nil {
 			return nil, err
 		}
-		return Revocation{Kind: request.Kind, Value: request.Value, At: revocation.At, Reason: request.Reason}, nil
+		return revocation, nil
 	})
 }

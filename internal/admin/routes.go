@@ -6,6 +6,9 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+
+	"github.com/letswriteabook/realtime/eventstore/revocations"
+	"github.com/letswriteabook/realtime/operations/inspect"
 )
 
 // route is one path and method, with all that the OpenAPI document says of it.
@@ -62,7 +65,7 @@ func (a *API) table() []route {
 		post("/letters/redrive", "Stores the events of dead letters that are acceptable now, and removes those letters.", LetterRequest{}, RedriveResult{}, a.redrive),
 		post("/letters/purge", "Removes dead letters.", LetterRequest{}, PurgeResult{}, a.purge),
 		get("/projections", "How far the read models are behind the log.", ProjectionList{}, a.listProjections),
-		get("/log", "The streams of the log, their limits, and their consumers.", nil, a.getLog),
+		get("/log", "The streams of the log, their limits, and their consumers.", inspect.Status{}, a.getLog),
 		get("/settings", "The effective settings of this process, passwords hidden.", SettingList{}, a.listSettings),
 		get("/audit", "Changes that were made over this API, oldest first: those after a number, or the newest ones before one.", AuditPage{}, a.listAudit,
 			parameter{name: "after", doc: "number after which the page begins; 0 unless given", number: true},
@@ -70,8 +73,8 @@ func (a *API) table() []route {
 		get("/revocations", "Tokens, keys and subjects that are revoked, by kind and value.", RevocationPage{}, a.listRevocations,
 			parameter{name: "after", doc: "next of the page before"}, limitParameter),
 		post("/revocations", "Revokes a token by its jti, a key by its kid, or a subject's tokens issued until now. Sockets and streams that came with them are closed at every gateway, within a second.",
-			RevocationRequest{}, Revocation{}, a.revoke),
-		post("/revocations/lift", "Ends a revocation.", RevocationRequest{}, Revocation{}, a.lift),
+			RevocationRequest{}, revocations.Revocation{}, a.revoke),
+		post("/revocations/lift", "Ends a revocation.", RevocationRequest{}, revocations.Revocation{}, a.lift),
 		publish,
 	}
 }

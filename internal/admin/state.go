@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/inspect"
 )
 
@@ -47,25 +48,13 @@ func (a *API) getLog(ctx context.Context, _ *call) (any, error) {
 	return inspect.StatusOf(ctx, a.Log, a.Projections...)
 }
 
-// SettingList is the effective settings.
+// SettingList is the effective settings, passwords hidden.
 type SettingList struct {
-	Items []Setting `json:"items"`
-}
-
-// Setting is one setting, passwords hidden.
-type Setting struct {
-	Name    string `json:"name"`
-	Value   string `json:"value"`
-	Default string `json:"default"`
-	Meaning string `json:"meaning"`
+	Items []config.Setting `json:"items"`
 }
 
 func (a *API) listSettings(context.Context, *call) (any, error) {
-	list := SettingList{Items: []Setting{}}
-	for _, setting := range a.Settings() {
-		list.Items = append(list.Items, Setting{Name: setting.Name, Value: setting.Value, Default: setting.Default, Meaning: setting.Meaning})
-	}
-	return list, nil
+	return SettingList{Items: a.Settings()}, nil
 }
 
 // AuditPage is a page of the audit trail.

@@ -47,7 +47,8 @@ func (f Filter) Validate() error {
 	return nil
 }
 
-func (f Filter) lets(letter eventstore.Letter) bool {
+// Lets reports whether a letter is let through, Limit apart.
+func (f Filter) Lets(letter eventstore.Letter) bool {
 	switch {
 	case len(f.Sequences) > 0 && !slices.Contains(f.Sequences, letter.Sequence):
 	case len(f.Reasons) > 0 && !slices.Contains(f.Reasons, letter.Reason):
@@ -113,7 +114,7 @@ func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.L
 			if after = letter.Sequence; after > last {
 				return nil
 			}
-			if !filter.lets(letter) {
+			if !filter.Lets(letter) {
 				continue
 			}
 			if err := take(letter); err != nil {

@@ -80,7 +80,7 @@ func newSelection(filter Filter) *selection {
 
 // look decides about a letter, and reports whether no more are to be looked at.
 func (s *selection) look(letter eventstore.Letter) (done bool) {
-	if !s.filter.lets(letter) {
+	if !s.filter.Lets(letter) {
 		s.stays[letter.Reason] = true
 		return false
 	}
