@@ -318,9 +318,12 @@ func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
 	for tries := 0; ctx.Err() == nil; {
 		var extent Extent
 		var head uint64
+		before := h.Epoch()
 		err := h.inTurn(ctx, room, func() (err error) {
-			if extent, err = h.log.Extent(ctx); err == nil {
-				head, err = h.log.LastSequence(ctx, room.jobID)
+			// The extent is the later one: what a purge removes between the two lies before
+			// its first sequence, as what the room has never read has to.
+			if head, err = h.log.LastSequence(ctx, room.jobID); err == nil {
+				extent, err = h.log.Extent(ctx)
 			}
 			return err
 		})
@@ -328,6 +331,9 @@ func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
 			continue
 		}
 		h.setEpoch(extent.Epoch)
+		if extent.Epoch != before {
+			continue // head may be of an earlier epoch
+		}
 		behind = room.open(extent, head, time.Now())
 		h.openings.settle(room.opening)
 		return behind

@@ -20,7 +20,10 @@ type faultyStores struct {
 	Log
 	reads, unfollows, follows atomic.Int32
 	readPanics, leavePanics   bool
-	onFollow                  func(jobID string)
+	// extent and last answer in place of what is always the same.
+	extent   func() Extent
+	last     func() uint64
+	onFollow func(jobID string)
 }
 
 func (s *faultyStores) Follow(_ context.Context, jobID string) error {
@@ -38,10 +41,18 @@ func (s *faultyStores) Unfollow(string) {
 }
 
 func (s *faultyStores) Extent(context.Context) (Extent, error) {
+	if s.extent != nil {
+		return s.extent(), nil
+	}
 	return Extent{Epoch: "epoch", First: 1, Last: 2}, nil
 }
 
-func (s *faultyStores) LastSequence(context.Context, string) (uint64, error) { return 0, nil }
+func (s *faultyStores) LastSequence(context.Context, string) (uint64, error) {
+	if s.last != nil {
+		return s.last(), nil
+	}
+	return 0, nil
+}
 
 func (s *faultyStores) ReadAfter(_ context.Context, jobID string, after uint64, _ int) (records []messaging.Record, err error) {
 	if s.reads.Add(1) == 1 && s.readPanics {
@@ -165,4 +176,51 @@ func TestPanicWhileARoomThatNeverOpenedIsLeft(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// What the log removes, and a new epoch that it begins, between the two requests that open a
+// room are not missed.
+func TestTheLogChangesWhileARoomOpens(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		after Extent
+		head  uint64 // of the job in the epoch after the change
+	}{
+		"a purge":     {after: Extent{Epoch: "epoch", First: 100, Last: 99}},
+		"a new epoch": {after: Extent{Epoch: "another", First: 1, Last: 3}, head: 3},
+	}
+	for name, test := range tests {
+		for _, first := range []string{"Extent", "LastSequence"} {
+			t.Run(name+" after "+first, func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					extent, head, opening := Extent{Epoch: "epoch", First: 1, Last: 50}, uint64(50), false
+					change := func(request string) {
+						if opening && request == first {
+							extent, head = test.after, test.head
+						}
+					}
+					stores := &faultyStores{
+						extent: func() Extent { defer change("Extent"); return extent },
+						last:   func() uint64 { defer change("LastSequence"); return head },
+					}
+					hub, stop := hubOn(t, stores)
+					hub.loadEpoch(t.Context())
+					opening = true
+					room, err := hub.enter("job", "client")
+					if err != nil {
+						t.Fatal(err)
+					}
+					<-room.opened
+					if room.head == 0 && room.first <= 1 {
+						t.Error("the room counts as one of a job that has never had a record")
+					}
+					if room.epoch == "another" && room.head != test.head {
+						t.Errorf("head %d in the new epoch, want %d", room.head, test.head)
+					}
+					stop()
+				})
+			})
+		}
+	}
 }
