@@ -131,6 +131,9 @@ func (l *lane) withdraw(c *claim, client string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.remove(c, client, 1)
+	if c.joined != nil {
+		l.remove(c.joined, client, 1)
+	}
 }
 
 // join notes that the clients of a claim wait for the work of another one.

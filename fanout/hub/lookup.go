@@ -115,16 +115,32 @@ func (s *Subscription) owe(lane *lane) (start *claim) {
 	r := s.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if s.state == stateEnded {
+		return nil
+	}
 	s.owed = true
 	switch {
 	case r.looking != nil:
-		lane.support(r.looking, s.reader.client)
+		if s.awaited != r.looking {
+			lane.support(r.looking, s.reader.client)
+			s.awaited = r.looking
+		}
 		return nil
 	case r.lookUp.fresh():
 		return nil
 	}
 	r.lookUp, r.looking = nil, claimOf(s.reader.client)
+	s.awaited = r.looking
 	return r.looking
+}
+
+// disown notes that the client of a subscription that ends waits for no look-up any more.
+// The room's mutex is held.
+func (s *Subscription) disown(lane *lane) {
+	if s.awaited != nil && s.awaited == s.room.looking {
+		lane.withdraw(s.awaited, s.reader.client)
+	}
+	s.awaited = nil
 }
 
 // oweTo lets the subscription turn live before the look-up is answered, and starts a

@@ -57,6 +57,9 @@ type Subscription struct {
 	// owed is set until the room's look-up is answered, if the answer is due to the
 	// subscription.
 	owed bool
+	// awaited is the claim of the room's look-up that counts the client among those who
+	// wait, nil for none.
+	awaited *claim
 	// caught is set once the client was told that it has caught up.
 	caught bool
 	// documents are the contents of young documents without a sequence that the sink was
@@ -115,6 +118,7 @@ type catchUp struct {
 func (s *Subscription) End() {
 	s.life.end()
 	s.room.mu.Lock()
+	s.disown(s.reader.hub.history.flights.lanes[classFirst])
 	s.room.end(s)
 	s.room.mu.Unlock()
 	s.reader.remove(s)

@@ -1,0 +1,46 @@
+package hub
+
+import (
+	"maps"
+	"testing"
+)
+
+// Who waits for a look-up is counted until the subscription ends, with the look-up and with
+// the read that it shares.
+func TestWhoWaitsForALookUp(t *testing.T) {
+	t.Parallel()
+	hub, _, _ := liveHub(t, plainEncoder{})
+	lane, room := hub.history.flights.lanes[classFirst], hub.rooms["job"]
+	subscribe := func(client string) *Subscription {
+		room.refs++
+		sink := &countingSink{}
+		return &Subscription{room: room, sink: sink, reader: NewReader(hub, sink, client), state: stateReading}
+	}
+	first, second, third := subscribe("a"), subscribe("b"), subscribe("b")
+	looking, read := first.owe(lane), &claim{clients: make(map[string]int)}
+	second.owe(lane)
+	lane.join(looking, read)
+	third.owe(lane)
+	third.owe(lane) // as after the log has begun a new epoch
+	expect := func(when string, want map[string]int) {
+		t.Helper()
+		if !maps.Equal(looking.clients, want) || !maps.Equal(read.clients, want) {
+			t.Errorf("%s: %v wait for the look-up, %v for the read, want %v", when, looking.clients, read.clients, want)
+		}
+	}
+	expect("all", map[string]int{"a": 1, "b": 2})
+	first.End()
+	second.End()
+	second.owe(lane) // by a turn that was under way
+	expect("one", map[string]int{"b": 1})
+	third.End()
+	expect("none", map[string]int{})
+	fourth := subscribe("c")
+	if started := fourth.owe(lane); started != nil {
+		t.Error("a second look-up begins beside the first")
+	}
+	expect("another", map[string]int{"c": 1})
+	room.endLookUp()
+	fourth.End()
+	expect("after it has ended", map[string]int{"c": 1}) // nobody uses the claim any more
+}
