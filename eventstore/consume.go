@@ -109,19 +109,35 @@ func (l *Log) consume(
 	if err != nil {
 		return fmt.Errorf("make consumer: %w", err)
 	}
-	for ctx.Err() == nil {
+	// silent counts requests that brought nothing, and unsettled those of them after which
+	// the consumer was asked and something was still due.
+	for silent, unsettled := 0, 1; ctx.Err() == nil; {
 		if l.Epoch() != state.Epoch {
 			return errNewEpoch
 		}
 		messages, err := gather(ctx, consumer, maxBatch)
 		if len(messages) > 0 {
+			silent, unsettled = 0, 1
 			working()
 			l.applyBatch(ctx, messages, apply)
 		}
 		if err != nil {
 			return err
 		}
-		working()
+		if len(messages) > 0 {
+			continue
+		}
+		if silent++; unsettled == 0 && silent%stallRounds != 0 {
+			continue
+		}
+		over, err := settled(ctx, consumer, l.cfg.ReadTimeout, unsettled)
+		if err != nil {
+			return fmt.Errorf("receive records: %w", err)
+		}
+		if unsettled++; over {
+			unsettled = 0
+			working()
+		}
 	}
 	return ctx.Err()
 }

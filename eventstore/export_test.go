@@ -13,7 +13,12 @@ var (
 	OneLine = oneLine
 	Shown   = shown
 	TooOld  = tooOld
+	// ErrStalled is what reading from a consumer that has fallen silent ends with.
+	ErrStalled = errStalled
 )
+
+// MakeLetterRoom measures the dead letters, as storing one does from time to time.
+func (l *Log) MakeLetterRoom(ctx context.Context) error { return l.makeLetterRoom(ctx) }
 
 // SetFailing pretends that appends have failed since a time, the last one just now.
 func SetFailing(l *Log, since time.Time) {

@@ -24,15 +24,10 @@ const (
 	knownIdle = 2 * time.Second
 	// knownPull is how many headers one request asks for.
 	knownPull = 2048
-	// knownStall is after how many times knownIdle without a record another consumer is
-	// made, if records are due: the server of this one can have fallen silent, as where it
-	// was made of a copy that was still catching up. Once all is loaded the consumer is
-	// asked each knownLook times only.
-	knownStall, knownLook = 3, 15
+	// knownLook is after how many times knownIdle without a record the consumer is asked
+	// whether any is due, once all is loaded; before, it is asked each time.
+	knownLook = 15
 )
-
-// errKnownStalled is the end of a consumer that is due records and sends none.
-var errKnownStalled = errors.New("records are due, and the server sends none")
 
 // KnownIDs knows which records of the log carry which id, for the newest of
 // them. The server's own memory of ids ends with the duplicate window; beyond it
@@ -186,24 +181,16 @@ func (k *KnownIDs) start(state State) uint64 {
 
 // quiet looks whether anything is left to read, where nothing came for idle times
 // knownIdle: the newest records may have been purged, and then none of them ever comes.
-// It returns errKnownStalled when there is, and has been for knownStall times.
+// It returns errStalled when there is.
 func (k *KnownIDs) quiet(ctx context.Context, consumer jetstream.Consumer, idle int) error {
 	if k.Loaded() && idle%knownLook != 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, k.log.cfg.ReadTimeout)
-	defer cancel()
-	info, err := consumer.Info(ctx)
-	switch {
-	case err != nil:
-		return nil // asked again; a consumer that is gone ends the reading by itself
-	case info.NumPending == 0:
+	over, err := settled(ctx, consumer, k.log.cfg.ReadTimeout, idle)
+	if over {
 		k.finish()
-		return nil
-	case idle >= knownStall:
-		return errKnownStalled
 	}
-	return nil
+	return err
 }
 
 // finish says that all that was there at the start is known.

@@ -37,7 +37,7 @@ func TestSilentConsumerIsReplaced(t *testing.T) {
 				t.Fatalf("loaded %t: waited for after %d rounds", loaded, rounds)
 			}
 		}
-		if want := map[bool]int{false: knownStall, true: knownLook}[loaded]; rounds != want {
+		if want := map[bool]int{false: stallRounds, true: knownLook}[loaded]; rounds != want {
 			t.Errorf("loaded %t: replaced after %d rounds, want %d", loaded, rounds, want)
 		}
 		if loaded && consumer.asked != 1 {

@@ -88,6 +88,9 @@ func (l *Log) makeLetterRoom(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if letters == 0 { // They are gone; a purge up to no sequence would remove every letter.
+		return nil
+	}
 	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(upTo)); err != nil {
 		return fmt.Errorf("make room in stream %s: %w", layout.DeadLetterStream, jet.Unavailable(err))
 	}
@@ -115,14 +118,23 @@ func (l *Log) eachLetterSize(ctx context.Context, stream jetstream.Stream, subje
 	}
 	defer messages.Stop()
 	defer context.AfterFunc(ctx, messages.Stop)()
-	for {
+	for silent := 0; ; {
 		msg, err := messages.Next(jetstream.NextMaxWait(letterScanWait))
 		if errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil {
-			return nil // The letters that were left have been removed meanwhile.
+			silent++
+			over, err := settled(ctx, consumer, l.cfg.ReadTimeout, silent)
+			if err != nil {
+				return fail(err)
+			}
+			if over {
+				return nil // The letters that were left have been removed meanwhile.
+			}
+			continue
 		}
 		if err != nil {
 			return fail(errors.Join(err, ctx.Err()))
 		}
+		silent = 0
 		meta, err := msg.Metadata()
 		if err != nil {
 			return fail(err)
