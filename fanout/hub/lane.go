@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"container/heap"
 	"context"
 	"slices"
 	"sync"
@@ -69,8 +70,46 @@ type lane struct {
 	mu     sync.Mutex // guards the fields below, and those of the claims
 	free   int64
 	held   map[string]int64
-	queues map[string][]*claim // of each client that waits, first come first served
-	turns  []string            // the keys of queues; the next turn is the first's
+	queues map[string]*queue // of each client that waits
+	turns  turns             // those of the clients that may have another unit
+	turn   uint64            // the last turn that was given out
+}
+
+// queue has the claims of one client that waits, first come first served.
+type queue struct {
+	client string
+	claims []*claim
+	turn   uint64 // the client's next one, by its number
+	index  int    // in the lane's turns, or outside
+}
+
+// outside is the index of a queue whose client has its share.
+const outside = -1
+
+// turns is a heap of queues (see container/heap), the one whose turn is next in front.
+type turns []*queue
+
+func (t turns) Len() int           { return len(t) }
+func (t turns) Less(i, j int) bool { return t[i].turn < t[j].turn }
+
+func (t turns) Swap(i, j int) {
+	t[i], t[j] = t[j], t[i]
+	t[i].index, t[j].index = i, j
+}
+
+func (t *turns) Push(added any) {
+	q := added.(*queue)
+	q.index = len(*t)
+	*t = append(*t, q)
+}
+
+func (t *turns) Pop() any {
+	last := len(*t) - 1
+	q := (*t)[last]
+	q.index = outside
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	return q
 }
 
 // newLane returns a lane of slots. One client may have half of them.
@@ -79,7 +118,7 @@ func newLane(slots int64) *lane { return newSharedLane(slots, 1, (slots+1)/2) }
 func newSharedLane(all, unit, share int64) *lane {
 	return &lane{
 		unit: unit, share: max(share, unit), free: all,
-		held: make(map[string]int64), queues: make(map[string][]*claim),
+		held: make(map[string]int64), queues: make(map[string]*queue),
 	}
 }
 
@@ -184,8 +223,8 @@ func (l *lane) remove(c *claim, client string, n int) {
 		return
 	}
 	delete(c.clients, client)
-	if c.ready != nil && l.forget(client, c) {
-		l.turns = slices.DeleteFunc(l.turns, func(other string) bool { return other == client })
+	if c.ready != nil {
+		l.forget(client, c)
 	}
 }
 
@@ -202,56 +241,83 @@ func (l *lane) release(client string, amount int64) {
 	if l.held[client] -= amount; l.held[client] == 0 {
 		delete(l.held, client)
 	}
+	if q := l.queues[client]; q != nil {
+		l.place(q)
+	}
 	l.dispatch()
+}
+
+// place puts a queue among the turns if its client may have another unit, and takes it out
+// otherwise. The mutex is held.
+func (l *lane) place(q *queue) {
+	allowed := l.held[q.client]+l.unit <= l.share
+	switch {
+	case allowed && q.index == outside:
+		heap.Push(&l.turns, q)
+	case allowed:
+		heap.Fix(&l.turns, q.index)
+	case q.index != outside:
+		heap.Remove(&l.turns, q.index)
+	}
 }
 
 // dispatch gives free units to the clients whose turn it is. The mutex is held.
 func (l *lane) dispatch() {
-	for i := 0; l.free >= l.unit && i < len(l.turns); {
-		client := l.turns[i]
-		if l.held[client]+l.unit > l.share {
-			i++
-			continue
-		}
+	for l.free >= l.unit && len(l.turns) > 0 {
+		q := l.turns[0]
 		l.free -= l.unit
-		l.held[client] += l.unit
-		c := l.queues[client][0]
-		c.payer = client
+		l.held[q.client] += l.unit
+		c := q.claims[0]
+		c.payer = q.client
 		close(c.ready)
-		l.turns = append(slices.Delete(l.turns, i, i+1), client) // to the end
+		q.turn = l.nextTurn()
+		l.place(q)
 		l.unqueue(c)
-		i = 0 // others may have left turns
 	}
+}
+
+// nextTurn returns the number of a turn after all others. The mutex is held.
+func (l *lane) nextTurn() uint64 {
+	l.turn++
+	return l.turn
 }
 
 // queue puts a claim at the end of a client's queue. The mutex is held.
 func (l *lane) queue(client string, c *claim) {
-	if _, waits := l.queues[client]; !waits {
-		l.turns = append(l.turns, client)
+	q := l.queues[client]
+	if q == nil {
+		q = &queue{client: client, turn: l.nextTurn(), index: outside}
+		l.queues[client] = q
+		l.place(q)
 	}
-	l.queues[client] = append(l.queues[client], c)
+	q.claims = append(q.claims, c)
 }
 
 // unqueue takes a claim out of the queues of all its clients. The mutex is held.
 func (l *lane) unqueue(c *claim) {
 	c.ready = nil
-	emptied := false
 	for client := range c.clients {
-		emptied = l.forget(client, c) || emptied
-	}
-	if emptied {
-		l.turns = slices.DeleteFunc(l.turns, func(client string) bool { return len(l.queues[client]) == 0 })
+		l.forget(client, c)
 	}
 }
 
-// forget takes a claim out of the queue of a client, and reports whether the queue is
-// empty then: its turn has to be removed. The mutex is held.
-func (l *lane) forget(client string, c *claim) (empty bool) {
-	queue := slices.DeleteFunc(l.queues[client], func(other *claim) bool { return other == c })
-	if len(queue) > 0 {
-		l.queues[client] = queue
-		return false
+// forget takes a claim out of the queue of a client. The mutex is held.
+func (l *lane) forget(client string, c *claim) {
+	q := l.queues[client]
+	if q == nil {
+		return
+	}
+	if q.claims[0] == c { // as in its turn
+		q.claims[0] = nil
+		q.claims = q.claims[1:]
+	} else {
+		q.claims = slices.DeleteFunc(q.claims, func(other *claim) bool { return other == c })
+	}
+	if len(q.claims) > 0 {
+		return
 	}
 	delete(l.queues, client)
-	return true
+	if q.index != outside {
+		heap.Remove(&l.turns, q.index)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -202,4 +203,105 @@ func TestSharedReadDoesNotWaitForItsFirstClient(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ask puts a claim into the queues of its clients, as wait does.
+func (l *lane) ask(c *claim) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c.ready = make(chan struct{})
+	for client := range c.clients {
+		l.queue(client, c)
+	}
+	l.dispatch()
+}
+
+// Whatever the clients do, none has more than its share, no slot is free that somebody who
+// may have it waits for, and nothing is left at the end.
+func TestLaneKeepsItsInvariants(t *testing.T) {
+	t.Parallel()
+	const slots, steps = 6, 4000
+	random := rand.New(rand.NewPCG(1, 2))
+	lane := newLane(slots)
+	var waiting, granted []*claim
+	take := func(from *[]*claim) *claim {
+		i := random.IntN(len(*from))
+		taken := (*from)[i]
+		*from = slices.Delete(*from, i, i+1)
+		return taken
+	}
+	for step := range steps {
+		client := fmt.Sprint(random.IntN(20))
+		switch action := random.IntN(6); {
+		case action < 2:
+			c := claimOf(client)
+			if action == 0 {
+				c.clients["other"] = 1
+			}
+			lane.ask(c)
+			waiting = append(waiting, c)
+		case action == 2 && len(waiting) > 0: // gives up
+			c := take(&waiting)
+			lane.mu.Lock()
+			lane.unqueue(c)
+			lane.mu.Unlock()
+		case action == 3 && len(waiting) > 0:
+			c := waiting[random.IntN(len(waiting))]
+			lane.support(c, client)
+			if random.IntN(2) == 0 {
+				lane.withdraw(c, client)
+			}
+		case len(granted) > 0:
+			lane.leave(take(&granted).payer, 1)
+		}
+		waiting = slices.DeleteFunc(waiting, func(c *claim) bool {
+			if c.ready == nil {
+				granted = append(granted, c)
+			}
+			return c.ready == nil
+		})
+		for client, held := range lane.held {
+			if held > lane.share {
+				t.Fatalf("step %d: client %s has %d slots", step, client, held)
+			}
+		}
+		for client := range lane.queues {
+			if lane.free > 0 && lane.held[client] < lane.share {
+				t.Fatalf("step %d: client %s waits, and %d slots are free", step, client, lane.free)
+			}
+		}
+		if int(lane.free)+len(granted) != slots {
+			t.Fatalf("step %d: %d slots are free, %d taken", step, lane.free, len(granted))
+		}
+	}
+	for _, c := range waiting {
+		lane.unqueue(c)
+	}
+	for _, c := range granted {
+		lane.leave(c.payer, 1)
+	}
+	if lane.free != slots || len(lane.held)+len(lane.queues)+len(lane.turns) > 0 {
+		t.Errorf("left: %+v", lane)
+	}
+}
+
+// BenchmarkTurns gives one slot to clients that wait for it, one after the other.
+func BenchmarkTurns(b *testing.B) {
+	for _, clients := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			lane := newLane(1)
+			names := make([]string, clients)
+			for i := range names {
+				names[i] = fmt.Sprint("client ", i)
+				lane.ask(claimOf(names[i]))
+			}
+			b.ReportAllocs()
+			next := 0
+			for b.Loop() {
+				lane.leave(names[next%clients], 1) // its turn was the last
+				lane.ask(claimOf(names[next%clients]))
+				next++
+			}
+		})
+	}
 }
