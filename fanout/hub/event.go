@@ -44,9 +44,9 @@ type Event struct {
 	Wire Wire
 
 	kind messaging.Kind // empty for a replay
-	// emittedAt is the record's, and storedAt when the log took it; zero for a replay.
-	emittedAt string
-	storedAt  time.Time
+	// emittedAt is the record's, zero if it is in one of the spellings of RFC 3339 that
+	// package time does not read. storedAt is when the log took it. Both are zero for a replay.
+	emittedAt, storedAt time.Time
 	// young is set for a recent document without a sequence.
 	young bool
 	// contentKey is made at the first call of content.
@@ -61,7 +61,7 @@ func NewEvent(catalogue *messaging.Catalogue, encoder Encoder, record messaging.
 		return nil, err
 	}
 	name, _ := catalogue.SocketEvent(record.Kind)
-	ev := &Event{JobID: record.JobID, Sequence: record.Sequence, Name: name, Payload: payload, kind: record.Kind, emittedAt: record.EmittedAt, storedAt: record.StoredAt}
+	ev := &Event{JobID: record.JobID, Sequence: record.Sequence, Name: name, Payload: payload, kind: record.Kind, emittedAt: emittedTime(record), storedAt: record.StoredAt}
 	if record.Sequence > 0 {
 		ev.Epoch = record.Epoch
 	}
