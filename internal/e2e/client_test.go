@@ -56,6 +56,14 @@ type driver struct {
 func startDriver(t testing.TB) *driver {
 	t.Helper()
 	node := testkit.Program(t, "node")
+	requireNodePackages(t)
+	return startProcess(t, node, "client/client.mjs")
+}
+
+// requireNodePackages skips a test without the packages of client/package.json, and fails it
+// in the continuous integration.
+func requireNodePackages(t testing.TB) {
+	t.Helper()
 	if _, err := os.Stat("client/node_modules/socket.io-client"); err != nil {
 		message := "the Node packages are missing; run npm ci --prefix internal/e2e/client"
 		if os.Getenv("CI") == "true" {
@@ -63,7 +71,6 @@ func startDriver(t testing.TB) *driver {
 		}
 		t.Skipf("SKIPPED, NOTHING WAS TESTED: %s", message)
 	}
-	return startProcess(t, node, "client/client.mjs")
 }
 
 // startProcess starts a program that reads commands and writes events as

@@ -47,7 +47,7 @@ export interface GenerationPayload {
      */
     sequence: number
     /**
-     * The life of the log in which that position counts.
+     * The epoch that this position belongs to.
      */
     epoch: string
     /**
@@ -106,7 +106,7 @@ export interface DomainPayload {
      */
     sequence: number
     /**
-     * The life of the log in which that position counts.
+     * The epoch that this position belongs to.
      */
     epoch: string
     /**
@@ -161,7 +161,7 @@ export interface JobStatusPayload {
      */
     sequence: number
     /**
-     * The life of the log in which that position counts.
+     * The epoch that this position belongs to.
      */
     epoch: string
     /**
@@ -205,7 +205,7 @@ export interface CaughtUp {
 }
 
 /**
- * Payload of novel.gap: the events between requested and firstAvailable can no longer be had.
+ * Payload of novel.gap: the events between requested and firstAvailable are no longer available.
  */
 export interface Gap {
   /**
@@ -221,11 +221,11 @@ export interface Gap {
    */
   firstAvailable: number
   /**
-   * retention: the log's limits have removed the range. epoch-changed: the sequence was given out by an earlier life of the log. erased: the events up to firstAvailable were erased for good; a client forgets what it has of them.
+   * retention: the log's limits have removed the range. epoch-changed: the sequence belongs to an earlier epoch of the log. erased: the events up to firstAvailable were erased for good; a client forgets what it has of them.
    */
   reason: 'retention' | 'epoch-changed' | 'erased'
   /**
-   * The life of the log in which firstAvailable counts.
+   * The epoch that firstAvailable belongs to.
    */
   epoch?: string
   [k: string]: unknown
@@ -296,18 +296,18 @@ export interface SubscribeRequest {
    */
   jobId: string
   /**
-   * The last position the client has seen, as EPOCH:SEQUENCE: everything after it is replayed. Without it, the newest stored events are. A bare sequence, as a number or in a string, counts in the present life of the log only.
+   * The last position the client has seen, as EPOCH:SEQUENCE: everything after it is replayed. Without it, the newest stored events are. A bare sequence, as a number or in a string, counts in the log's present epoch only.
    */
   since?: number | string
   /**
-   * The life of the log that a bare sequence in since is of.
+   * The epoch of a bare sequence in since.
    */
   epoch?: string
   [k: string]: unknown
 }
 
 /**
- * Payload of novel.subscribed: the subscription stands, its catch-up follows.
+ * Payload of novel.subscribed: the socket follows the job, and its catch-up begins.
  */
 export interface Subscribed {
   /**
@@ -319,7 +319,7 @@ export interface Subscribed {
    */
   subscribedAt: string
   /**
-   * The life of the log in which the sequences of what follows count, until a novel.gap names another.
+   * The epoch of the log, which the sequences of the events that follow belong to, until a novel.gap names another.
    */
   epoch?: string
   [k: string]: unknown
