@@ -33,7 +33,7 @@ const (
 	// compressWindow is how many of the last bytes written a gzipBody keeps to refer to.
 	// Events of one job repeat each other's names, so that one or two are enough.
 	compressWindow = 2 << 10
-	// compressKeep is the largest buffer that a gzipBody keeps for its next piece.
+	// compressKeep is the largest buffer that a gzipBody keeps between two pieces.
 	compressKeep = 16 << 10
 )
 
@@ -70,14 +70,15 @@ func acceptsGzip(header http.Header) bool {
 
 // gzipBody makes one gzip member (RFC 1952) of what is appended to it, piece by piece.
 // A client can decode each piece as soon as it has it. Between two pieces it keeps
-// compressWindow bytes, where a compressor of the standard library would keep 800 KB.
+// compressWindow bytes and a buffer of at most compressKeep, where a flate.Writer at the
+// levels 1 to 6 keeps 0.8 to 1.2 MB, in this package and in the standard library.
 // It belongs to one goroutine.
 type gzipBody struct {
 	begun  bool
 	window []byte
 	sum    uint32
 	size   uint32
-	piece  []byte
+	piece  []byte // the buffer of the last piece, if it is small enough
 }
 
 // gzipHeader is the header of a member without a name, a time and an operating system.
@@ -86,28 +87,28 @@ var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 // compress returns a piece of the body that decodes to data, with the end of the body
 // when it is the last. The result is valid until the next call.
 func (z *gzipBody) compress(data []byte, last bool) ([]byte, error) {
-	z.piece = z.piece[:0]
-	if cap(z.piece) > compressKeep {
-		z.piece = nil
-	}
+	piece := z.piece[:0]
 	if !z.begun {
 		z.begun = true
-		z.piece = append(z.piece, gzipHeader...)
+		piece = append(piece, gzipHeader...)
 	}
-	if err := flate.StatelessDeflate((*appender)(&z.piece), data, last, z.window); err != nil {
+	if err := flate.StatelessDeflate((*appender)(&piece), data, last, z.window); err != nil {
 		return nil, fmt.Errorf("compress an answer: %w", err)
+	}
+	z.piece = nil
+	if cap(piece) <= compressKeep {
+		z.piece = piece
 	}
 	z.sum = crc32.Update(z.sum, crc32.IEEETable, data)
 	z.size += uint32(len(data)) // modulo 2^32, as the format has it
 	if last {
-		z.piece = binary.LittleEndian.AppendUint32(z.piece, z.sum)
-		z.piece = binary.LittleEndian.AppendUint32(z.piece, z.size)
-		return z.piece, nil
+		piece = binary.LittleEndian.AppendUint32(piece, z.sum)
+		return binary.LittleEndian.AppendUint32(piece, z.size), nil
 	}
 	newest := data[max(0, len(data)-compressWindow):]
 	older := z.window[max(0, len(z.window)+len(newest)-compressWindow):]
 	z.window = append(append(z.window[:0], older...), newest...)
-	return z.piece, nil
+	return piece, nil
 }
 
 // appender is a slice as a writer.

@@ -11,6 +11,25 @@ import (
 	"testing"
 )
 
+// A body keeps no large buffer for pieces to come: a stream may be silent for hours.
+func TestGzipBodyKeepsLittle(t *testing.T) {
+	t.Parallel()
+	noise := make([]byte, 300<<10)
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range noise {
+		noise[i] = byte(random.Uint32())
+	}
+	var body gzipBody
+	for _, size := range []int{100, len(noise), 100} {
+		if _, err := body.compress(noise[:size], false); err != nil {
+			t.Fatal(err)
+		}
+		if kept := cap(body.piece) + cap(body.window); kept > compressKeep+2*compressWindow {
+			t.Errorf("after %d bytes: %d are kept", size, kept)
+		}
+	}
+}
+
 func TestAcceptsGzip(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]bool{

@@ -233,6 +233,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *openStrea
 		if err := writeBlocks(w, control, blocks); err != nil {
 			return
 		}
+		blocks = nil // a silent stream holds no event
 		select {
 		case <-r.Context().Done():
 			return
