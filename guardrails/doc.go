@@ -11,15 +11,18 @@
 //
 //	Origins, ClientAddress, Grant      who it is, and what that allows
 //	Admission → Slot                   one more socket, for as long as it is open
-//	Quota                              how fast an open socket may send
+//	Requests → RequestSlot             one more request over REST, likewise
+//	Quotas → Quota                     how often the client of a connection may send
+//	Intakes → Intake                   how fast the bytes of a connection are read
+//	Keeping                            whose sessions are kept after a connection
 //	Limits                             everything that needs no memory
 //
 // # Invariants
 //
-//   - State is in three places only: the counts of an [Admission], the two
-//     buckets of a [Quota], and a [Bucket] for other uses. What a socket holds of
-//     the counts is taken and given back through one value, its [Slot], so that
-//     no order of connects, refusals, disconnects and panics lets a count drift.
+//   - The types before Limits have all the state. What a socket holds of the counts is
+//     taken and given back through one value, its [Slot] or [RequestSlot], so that no
+//     order of connects, refusals, disconnects and panics lets a count drift. What is
+//     kept of clients that have gone is bounded in number or in bytes.
 //   - What is refused changes nothing: it takes no slot and spends nothing.
 //   - A limit of zero is off. In a dry run the limits refuse nothing, and
 //     everything else, counts included, is as it would be for the clients that
@@ -30,7 +33,7 @@
 //
 // # Concurrency
 //
-// [Admission], [Slot] and [Quota] may be used concurrently; each has a lock,
-// under which nothing of the caller's is called. The other values are not
+// The types with state, their slots, quotas and intakes may be used concurrently; each has
+// a lock, under which nothing of the caller's is called. The other values are not
 // changed once they are made, except a [Bucket], which belongs to its owner.
 package guardrails

@@ -175,7 +175,8 @@ func (c *conn) flushBuffer() error {
 
 // write hands p to the network, however slowly the client takes it, unless it
 // takes nothing for WriteTimeout. Called with mu held. How long all of it may take is
-// bounded by the heartbeat, see [Session.delayed].
+// bounded by the heartbeat for a client that sends nothing meanwhile, see
+// [Session.delayed].
 //
 // A write on TLS that timed out cannot be continued, and does not say how much the
 // client has taken. There p is written in pieces of coalesceBytes, each with a

@@ -1,6 +1,6 @@
 // Package engineio serves Engine.IO 4: sessions over WebSocket and HTTP
-// long-polling, the upgrade from one to the other, and the heartbeat. It knows
-// nothing of what the messages mean.
+// long-polling, the upgrade from one to the other, and the heartbeat. What the
+// messages mean is up to the [Receiver].
 //
 // Source: the Engine.IO protocol, revision 4
 // (https://github.com/socketio/engine.io-protocol).
@@ -26,12 +26,16 @@
 //   - Frames are shared between sessions and never modified.
 //   - Callbacks of one session run one at a time and under no lock. Close is the
 //     last and runs exactly once.
-//   - A client that accepts nothing for WriteTimeout is cut; one that is slow is not.
+//   - A client that accepts nothing for WriteTimeout is cut. One that is slow is not, but
+//     a ping waits behind what is queued for it for five ping timeouts at most, unless
+//     the client sends something.
 //
 // # Goroutines
 //
-// A WebSocket has two, both melody's: one reads the connection and runs the
-// callbacks, one writes. Both end with the connection. Polling uses net/http's
-// only. The heartbeat is one timer per session. [Server.Shutdown] ends all
-// sessions and waits for every callback.
+// A WebSocket has two, both melody's: one reads the connection and one writes. Both
+// end with the connection. The reader hands each packet to a worker, which runs the
+// callbacks, and waits for it; workers are shared by all WebSockets, and end with
+// [Server.Shutdown]. Polling uses net/http's goroutines. The heartbeat is one timer per
+// session; a function that a timer or [Session.Later] runs has a goroutine for that time.
+// [Server.Shutdown] ends all sessions, and waits for every callback until its context ends.
 package engineio

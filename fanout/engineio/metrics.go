@@ -8,7 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are counters and no gauges: open sessions are opened − closed.
+// metrics are the counters: open sessions are opened − closed. The one gauge, of queued
+// bytes, reads the sessions, and is registered by [NewServer].
 type metrics struct {
 	opened   prometheus.Counter
 	ended    *prometheus.CounterVec

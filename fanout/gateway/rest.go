@@ -132,10 +132,10 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request, refuse refu
 	return jobID, grant, ok
 }
 
-// requestedJob returns the job that a request is about. In a path it is trimmed, as
-// on a socket. In the query, which has a form for each path that takes any jobId, it
-// counts as it is, so that whatever can be published can be read: browsers take "."
-// and ".." out of a path, and proxies decode "%2F".
+// requestedJob returns the job that a request is about, from its path or its query. In a
+// path the jobId is trimmed, as on a socket. In the query it is not, unless it is blank:
+// every jobId that can be published can be read with it. Not so with a path, from which
+// browsers remove "." and "..", and in which proxies decode "%2F".
 func requestedJob(r *http.Request) string {
 	if jobID := r.PathValue("jobId"); jobID != "" {
 		return messaging.TrimJobID(jobID)

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
@@ -172,15 +173,11 @@ func parseJobID(fields map[string]json.RawMessage) (string, *messaging.Problem) 
 
 // checkJobID returns the problem of a jobId that cannot be one.
 func checkJobID(jobID string) *messaging.Problem {
-	err := messaging.ValidateJobID(jobID)
-	if err == nil {
+	var invalid *messaging.JobIDError
+	if !errors.As(messaging.ValidateJobID(jobID), &invalid) {
 		return nil
 	}
-	code := messaging.CodeJobIDInvalid
-	if jobID == "" {
-		code = messaging.CodeJobIDRequired
-	}
-	problem := messaging.NewProblem(code)
+	problem := messaging.NewProblem(invalid.Code)
 	return &problem
 }
 
