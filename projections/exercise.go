@@ -15,8 +15,8 @@ import (
 func (s *Store) Exercise(ctx context.Context, text string) error {
 	id := bson.D{{Key: fieldID, Value: witnessID}}
 	done, err := s.events.UpdateOne(ctx, id, bson.D{{Key: "$set", Value: bson.D{{Key: "canary", Value: text}}}})
-	if unreached(err) != nil {
-		return fmt.Errorf("exercise MongoDB: %w", Explain(err))
+	if reason := unreached(ctx, err); reason != nil {
+		return fmt.Errorf("exercise MongoDB: %w (%w)", reason, err)
 	}
 	if err != nil {
 		return fmt.Errorf("MongoDB refuses to write to %s.%s: see the name of the database in MONGODB_URI, and the rights of its user: %w", s.events.Database().Name(), s.events.Name(), err)

@@ -143,10 +143,10 @@ func (s *Store) Run(ctx context.Context, log Log) error {
 
 // Ping asks MongoDB whether it is there. The error matches [ErrUnavailable].
 func (s *Store) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
+	bounded, cancel := context.WithTimeout(ctx, s.cfg.ReadTimeout)
 	defer cancel()
-	if err := s.client.Ping(ctx, readpref.Primary()); err != nil {
-		return fmt.Errorf("ping MongoDB: %w: %w", ErrUnavailable, Explain(err))
+	if err := s.client.Ping(bounded, readpref.Primary()); err != nil {
+		return fmt.Errorf("ping MongoDB: %w: %w", ErrUnavailable, Explain(ctx, err))
 	}
 	return nil
 }

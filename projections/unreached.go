@@ -48,16 +48,19 @@ const (
 )
 
 // Explain adds to an error of the driver why the server takes no connection, if the error
-// says so: one of the errors above. It returns any other error, and nil, as it is.
-func Explain(err error) error {
-	if reason := unreached(err); reason != nil && !errors.Is(err, reason) {
+// says so: one of the errors above. It returns any other error, and nil, as it is. To find
+// out what a server speaks that closes connections it may connect three times, for
+// twice probe.Timeout at most; it ends when ctx is cancelled, and not at the deadline of ctx,
+// which is often what has ended the driver's attempts.
+func Explain(ctx context.Context, err error) error {
+	if reason := unreached(ctx, err); reason != nil && !errors.Is(err, reason) {
 		return fmt.Errorf("%w (%w)", reason, err)
 	}
 	return err
 }
 
 // unreached returns why MongoDB takes no connection; nil when the error does not say so.
-func unreached(err error) error {
+func unreached(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -88,30 +91,39 @@ func unreached(err error) error {
 	case errors.As(err, &selection):
 		// No server could be chosen: what happened with each says why.
 		for _, server := range selection.Desc.Servers {
-			if reason := unreached(server.LastError); reason != nil {
+			if reason := unreached(ctx, server.LastError); reason != nil {
 				return reason
 			}
 			if errors.Is(server.LastError, io.EOF) || errors.Is(server.LastError, syscall.ECONNRESET) {
-				return closedBy(server.Addr.String())
+				return closedBy(ctx, server.Addr.String())
 			}
 		}
 	}
 	return nil
 }
 
-// closedBy returns why a server closes connections without an answer. It connects three
-// times at most to find out.
-func closedBy(address string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*probe.Timeout)
+// closedBy returns why a server closes connections without an answer; nil when ctx was
+// cancelled before that was found out.
+func closedBy(ctx context.Context, address string) error {
+	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*probe.Timeout)
 	defer cancel()
-	if !probe.Reached(ctx, nil, address) { // it has stopped
-		return ErrUnreachable
-	}
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})()
+	reason := ErrClosed
+	switch {
+	case !probe.Reached(asking, nil, address): // it has stopped
+		reason = ErrUnreachable
 	// The driver does not say which of the two it has tried: a server speaks one of them.
-	if probe.TLS(ctx, nil, address) || probe.Plain(ctx, nil, address, hello()) {
-		return ErrTLS
+	case probe.TLS(asking, nil, address) || probe.Plain(asking, nil, address, hello()):
+		reason = ErrTLS
 	}
-	return ErrClosed
+	if errors.Is(asking.Err(), context.Canceled) {
+		return nil
+	}
+	return reason
 }
 
 // hello returns the first message of a client: an OP_MSG of the wire protocol of MongoDB,

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 
@@ -46,7 +47,7 @@ func TestReasonsOfMongoDB(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = db.Client().Disconnect(context.WithoutCancel(t.Context())) }()
-			err = projections.Explain(db.Collection("c").FindOne(t.Context(), bson.D{}).Err())
+			err = projections.Explain(t.Context(), db.Collection("c").FindOne(t.Context(), bson.D{}).Err())
 			if err == nil || test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v, want %v with %q", err, test.want, test.says)
 			}
@@ -63,5 +64,27 @@ func TestReasonsOfMongoDB(t *testing.T) {
 				t.Errorf("%v shows the password", err)
 			}
 		})
+	}
+}
+
+// Nobody who has cancelled a call waits for the connections that find out what the server
+// speaks; whose deadline has passed gets the reason.
+func TestReasonOfAClosedConnectionIsFoundWithinItsCall(t *testing.T) {
+	t.Parallel()
+	db, err := projections.Connect("mongodb://" + testkit.StartClosing(t) + "/db?serverSelectionTimeoutMS=1000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(t.Context())) }()
+	refused := db.Collection("c").FindOne(t.Context(), bson.D{}).Err()
+	late, end := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer end()
+	if err := projections.Explain(late, refused); !errors.Is(err, projections.ErrClosed) {
+		t.Errorf("after the deadline: %v", err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := projections.Explain(cancelled, refused); err == nil || errors.Is(err, projections.ErrClosed) || errors.Is(err, projections.ErrUnreachable) {
+		t.Errorf("once cancelled: %v", err)
 	}
 }

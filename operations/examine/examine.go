@@ -147,7 +147,7 @@ func examineMongoDB(ctx context.Context, cfg config.Config) []doctor.Check {
 	defer cancel()
 	admin := db.Client().Database("admin")
 	if err := admin.RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
-		return []doctor.Check{unreachable(area, "MONGODB_URI", projections.Explain(err))}
+		return []doctor.Check{unreachable(area, "MONGODB_URI", projections.Explain(ctx, err))}
 	}
 	var hello struct {
 		LocalTime time.Time `bson:"localTime"`
