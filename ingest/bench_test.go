@@ -15,7 +15,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// discardLog is a log that costs nothing and tells of each append.
+// discardLog is a log that stores nothing and signals each append.
 type discardLog struct {
 	sequence atomic.Uint64
 	appended chan struct{}
@@ -41,8 +41,8 @@ func (*discardLog) DeadLetter(context.Context, messaging.DeadLetter) error { ret
 func (*discardLog) StoreCanary(context.Context, string) error              { return nil }
 func (*discardLog) Head(context.Context) (uint64, error)                   { return 0, nil }
 
-// BenchmarkIngest measures an event's way from a published batch to the log's
-// door, per batch of 1000.
+// BenchmarkIngest measures the way of an event from a published batch to the call of the
+// log, for batches of 1000.
 func BenchmarkIngest(b *testing.B) {
 	const batch = 1000
 	for _, paddingBytes := range []int{200, 10_000} {

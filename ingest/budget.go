@@ -7,42 +7,42 @@ import (
 	"time"
 )
 
-// budget bounds what was taken in and is not stored yet, in events and bytes.
+// budget bounds the events that were received and are not stored yet, by count and by
+// bytes.
 //
-// Takers that do not fit wait in one queue, first come, first served, so that
-// neither Redis nor HTTP can keep the other out. They are let in when both
-// counts are at most three quarters of their bounds: an episode of
-// back-pressure is then one, and not as many as events trickle through at the
-// bound. The queue has at most one place for the goroutine that reads Redis and
-// one for each request under way.
+// Calls of take that do not fit wait in one queue, first come, first served, so that
+// neither Redis nor HTTP can starve the other. They are admitted once both counts are at
+// most three quarters of their bounds, so that back-pressure is one long episode instead of
+// one for each event at the bound. At most the goroutine that reads Redis and one goroutine
+// for each request wait in the queue.
 type budget struct {
 	maxEvents int
 	maxBytes  int
-	// onFull is called by take, without the lock, when an episode begins, and not again
-	// until there has been room: requests that give up waiting end an episode, and the
-	// next one begins another in the same outage.
+	// take calls onFull, without the lock, when an episode begins. It does not call onFull
+	// again until there has been room: requests that stop waiting end an episode, and the
+	// next request begins another in the same outage.
 	onFull func(events, bytes int)
 
 	mu sync.Mutex // guards the fields below
-	// events and bytes are taken and not given back.
+	// events and bytes are what take and force have booked and give has not returned.
 	events int
 	bytes  int
-	// waiting is the queue, and fullSince the time since when it has not been empty;
-	// zero while it is empty.
+	// waiting is the queue. fullSince is when it last became non-empty; zero while it is
+	// empty.
 	waiting   []*taker
 	fullSince time.Time
-	// waited is the length of all past episodes, and episodes their number, the
-	// current one included.
+	// waited is the total length of the past episodes. episodes counts them and the current
+	// one.
 	waited   time.Duration
 	episodes int
-	// reported says that onFull was called and that there has been no room since.
+	// reported is true if onFull was called and there has been no room since.
 	reported bool
 }
 
-// taker is one call of take that waits.
+// taker is a call of take that waits for room.
 type taker struct {
 	size int
-	// admitted is closed, under the budget's lock, once the size is booked.
+	// admitted is closed, under the budget's lock, once size is booked.
 	admitted chan struct{}
 }
 
@@ -50,9 +50,9 @@ func newBudget(maxEvents, maxBytes int, onFull func(events, bytes int)) *budget 
 	return &budget{maxEvents: maxEvents, maxBytes: maxBytes, onFull: onFull}
 }
 
-// take books one event of size bytes, and waits while it does not fit. An event
-// larger than the whole budget fits when it is alone. When ctx ends before there
-// is room, take books nothing and reports false.
+// take books one event of size bytes, and waits until it fits. An event larger than the
+// whole budget fits when nothing else is booked. If ctx ends before there is room, take
+// books nothing and returns false.
 func (b *budget) take(ctx context.Context, size int) bool {
 	b.mu.Lock()
 	if len(b.waiting) == 0 && b.fits(size) {
@@ -84,22 +84,22 @@ func (b *budget) take(ctx context.Context, size int) bool {
 	defer b.mu.Unlock()
 	place := slices.Index(b.waiting, own)
 	if place < 0 {
-		return true // let in at the same moment
+		return true // admitted when ctx ended
 	}
 	b.waiting = slices.Delete(b.waiting, place, place+1)
 	b.admit() // the next taker may need less room
 	return false
 }
 
-// force books one event of size bytes over the bound: one that was read already,
-// so that dropping it would be a loss.
+// force books one event of size bytes even if it does not fit. It is for events that were
+// read already and would be lost otherwise.
 func (b *budget) force(size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.book(size)
 }
 
-// give returns the room of one event of size bytes.
+// give returns the room that one event of size bytes has taken.
 func (b *budget) give(size int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -108,8 +108,8 @@ func (b *budget) give(size int) {
 	b.admit()
 }
 
-// admit lets in those who wait, if there is room again, and ends the episode
-// when none is left; b.mu is held.
+// admit admits waiting takers if there is room again, and ends the episode when none is
+// left. The caller holds b.mu.
 func (b *budget) admit() {
 	if b.events == 0 || (b.events <= b.maxEvents*3/4 && b.bytes <= b.maxBytes*3/4) {
 		b.reported = false
@@ -125,33 +125,33 @@ func (b *budget) admit() {
 	}
 }
 
-// fits reports whether one more event of size bytes is within the bounds; b.mu
-// is held.
+// fits reports whether one more event of size bytes is within the bounds. The caller holds
+// b.mu.
 func (b *budget) fits(size int) bool {
 	return b.events == 0 || (b.events < b.maxEvents && b.bytes+size <= b.maxBytes)
 }
 
-// book counts one more event; b.mu is held.
+// book counts one more event. The caller holds b.mu.
 func (b *budget) book(size int) {
 	b.events++
 	b.bytes += size
 }
 
-// pending returns what is taken and not given back.
+// pending returns the events and bytes that are booked.
 func (b *budget) pending() (events, bytes int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.events, b.bytes
 }
 
-// full reports whether somebody waits for room.
+// full reports whether any taker waits for room.
 func (b *budget) full() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return len(b.waiting) > 0
 }
 
-// pressure returns the number of episodes and their length together, up to now.
+// pressure returns the number of episodes and their total length up to now.
 func (b *budget) pressure() (episodes int, waited time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

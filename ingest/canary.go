@@ -16,27 +16,28 @@ import (
 )
 
 const (
-	// canaryChannel is where every gateway reads canaries, and canaryChannel with a dot and
-	// the name of a process is where that process alone does.
+	// canaryChannel is the channel on which every gateway reads canaries. A process also
+	// reads them on a channel of its own: canaryChannel, a dot and its name.
 	canaryChannel = "novel.realtime.canary"
-	// maxCanaries bounds the canaries of this process that wait for the log or for Redis.
+	// maxCanaries bounds the canaries in this process that wait for the log or for Redis.
 	// Further ones are dropped.
 	maxCanaries = 4
-	// canaryKey is the key of the canaries' queue, which no jobId is.
+	// canaryKey is the key of the canaries' queue. It cannot be a jobId.
 	canaryKey = "\x00canary"
-	// standing is for how long the write of an event may be under way, while the log takes
-	// others, before it counts as standing. One attempt and the pause after it take less.
+	// standing is how long the write of an event may take, while the log accepts other
+	// writes, before the write counts as stalled. One attempt and the pause after it take
+	// less.
 	standing = 10 * time.Second
 )
 
-// ErrStands is matched when the ingest has what it needs, and hands nothing on. A restart
-// of the gateway helps where the cause is in the gateway.
+// ErrStands is returned by [Ingest.Exercise] when Redis and the log work, and events do not
+// get from one to the other. A restart of the gateway helps if the cause is in the gateway.
 var ErrStands = errors.New("events are not handed on")
 
-// canaryText is what a canary may be: it needs no escaping anywhere.
+// canaryText matches the text of a canary, which needs no escaping anywhere.
 var canaryText = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
 
-// stage is how far a canary has come.
+// stage is a stage that a canary passes.
 type stage int32
 
 const (
@@ -46,23 +47,23 @@ const (
 	stageAnswered
 )
 
-// canaries are messages that take the way of the events, and are none: from a channel of
-// their own over the subscription of the events, through the budget, the queue and the
-// writer into the log's identity stream, and back to Redis through the queue of receipts.
-// They are no record of a job, and have no dead letter.
+// canaries are messages that take the same path as events without being events: they arrive
+// on channels of their own over the subscription of the events, pass the budget, the queue
+// and the writer into the log's identity stream, and are answered in Redis through the
+// queue of receipts. A canary is not a record of a job and never becomes a dead letter.
 type canaries struct {
-	// name is that of this process on its own channel.
+	// name is the name of this process in its own channel.
 	name string
-	// refused says that Redis does not allow the subscription to the channels.
+	// refused is true if Redis does not allow the subscription to the channels.
 	refused atomic.Bool
-	// passed counts what has passed each stage, events and canaries.
+	// passed counts the events and canaries that have passed each stage.
 	passed [stageAnswered + 1]atomic.Uint64
 
 	mu sync.Mutex // guards the fields below
-	// waiting counts the canaries that were read and have not ended.
+	// waiting counts the canaries that were read and are not finished.
 	waiting int
-	// own is the canary of [Ingest.Exercise] that is under way, empty without one; reached
-	// is its stage, and failure why it could not be stored.
+	// own is the canary that [Ingest.Exercise] has sent; empty if none is under way. reached
+	// is its stage, and failure is why it could not be stored.
 	own     string
 	reached stage
 	failure error
@@ -70,15 +71,16 @@ type canaries struct {
 
 func newCanaries() *canaries { return &canaries{name: rand.Text()} }
 
-// channels returns where canaries for this process are published.
+// channels returns the channels on which canaries for this process are published.
 func (c *canaries) channels() []string { return []string{canaryChannel, c.ownChannel()} }
 
 func (c *canaries) ownChannel() string { return canaryChannel + "." + c.name }
 
-// canaryMessage returns what is published on the channel of receipts for a canary.
+// canaryMessage returns the message that answers a canary on the channel of receipts.
 func canaryMessage(text string) string { return `{"canary":"` + text + `"}` }
 
-// begin takes room for a canary that was read; end gives it back.
+// begin reserves a place for a canary that was read. It returns false if there is none; end
+// releases the place.
 func (c *canaries) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,10 +97,10 @@ func (c *canaries) end() {
 	c.waiting--
 }
 
-// pass counts events or canaries that have passed a stage.
+// pass counts events or canaries that have passed stage s.
 func (c *canaries) pass(s stage, count int) { c.passed[s].Add(uint64(count)) }
 
-// reach notes the stage of a canary, if it is the one of this process.
+// reach records the stage of a canary if this process has sent it.
 func (c *canaries) reach(text string, s stage, failure error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -107,7 +109,8 @@ func (c *canaries) reach(text string, s stage, failure error) {
 	}
 }
 
-// launch makes a canary the one of this process, and returns how much has passed each stage.
+// launch registers a canary of this process, and returns how many messages have passed each
+// stage.
 func (c *canaries) launch(text string) (passed [stageAnswered + 1]uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,7 +121,7 @@ func (c *canaries) launch(text string) (passed [stageAnswered + 1]uint64) {
 	return passed
 }
 
-// landed returns how far the canary of this process has come, and ends it.
+// landed returns the stage that the canary of this process has reached, and unregisters it.
 func (c *canaries) landed() (stage, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -126,7 +129,7 @@ func (c *canaries) landed() (stage, error) {
 	return c.reached, c.failure
 }
 
-// receiveCanary takes a canary that Redis delivered on the way of the events.
+// receiveCanary queues a canary that Redis has delivered.
 func (i *Ingest) receiveCanary(ctx context.Context, text string) {
 	i.metrics.passedMessages.Add(1)
 	if !canaryText.MatchString(text) || !i.canaries.begin() {
@@ -134,18 +137,18 @@ func (i *Ingest) receiveCanary(ctx context.Context, text string) {
 	}
 	e := &event{canary: text, budget: i.budget, sizeBytes: len(text)}
 	if !i.budget.take(ctx, e.sizeBytes) {
-		i.budget.force(e.sizeBytes) // as for an event
+		i.budget.force(e.sizeBytes) // as receive does for an event
 	}
 	i.canaries.pass(stageRead, 1)
 	i.canaries.reach(text, stageRead, nil)
-	// Not refused: the queue is closed after the reader has stopped.
+	// add succeeds: the queue is closed only after the reader has stopped.
 	i.queue.add(canaryKey, e)
 }
 
-// storeCanary stores a canary, and has its answer published. A log that does not take it is
-// named where the log is exercised.
+// storeCanary stores a canary and queues its answer. It does not report a failure of the
+// log: the exercise of the log does.
 func (i *Ingest) storeCanary(ctx context.Context, text string) {
-	answered := false // or will be
+	answered := false // or the answer is queued
 	defer func() {
 		if !answered {
 			i.canaries.end()
@@ -157,13 +160,13 @@ func (i *Ingest) storeCanary(ctx context.Context, text string) {
 	}
 	i.canaries.pass(stageStored, 1)
 	i.canaries.reach(text, stageStored, nil)
-	if i.standsFor() >= standing { // No answer: the ingest does not do what is needed.
+	if i.standsFor() >= standing { // A stalled ingest does not answer.
 		return
 	}
 	answered = i.receipts.offerCanary(text)
 }
 
-// answered ends a canary whose answer Redis has taken, or refused.
+// answered ends a canary. taken says whether Redis has accepted its answer.
 func (c *canaries) answered(text string, taken bool) {
 	c.end()
 	if taken {
@@ -171,15 +174,16 @@ func (c *canaries) answered(text string, taken bool) {
 	}
 }
 
-// Exercise sends a canary the way of the events, from Redis to the log, and its answer the
-// way of the receipts; and it looks at the writes that are under way. It returns nil, or an
-// error that is [ErrStands] and says where the ingest stands still. It judges neither Redis
-// nor the log, which have exercises of their own: where they do not let the canary pass, and
-// while the gateway is not subscribed, it returns nil. Neither does it complain of an ingest
-// that is slow: something has to have passed the stage meanwhile.
+// Exercise sends a canary from Redis to the log and waits for its answer, and looks for
+// writes that are stalled. It returns nil, or an error that is [ErrStands] and names the
+// stage that does not pass messages on. Redis and the log have exercises of their own: if
+// one of them does not pass the canary on, or the gateway is not subscribed, Exercise
+// returns nil. It also returns nil for an ingest that is only slow, in which other messages
+// have passed the stage meanwhile.
 //
-// text is new each time; well is for how long Redis and the log have passed their exercises.
-// It returns soon after ctx or timeout. Only one call at a time is allowed.
+// text must be new each time; well is how long Redis and the log have passed their
+// exercises. Exercise returns soon after ctx or timeout ends. Only one call at a time is
+// allowed.
 func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.Duration) error {
 	if waited := i.standsFor(); waited >= standing && well >= standing {
 		return fmt.Errorf("%w: the write of an event is under way for %s, and the log takes others: %s", ErrStands, waited.Round(time.Second), restart)
@@ -211,10 +215,10 @@ func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.D
 	return i.stands(reached, before)
 }
 
-// restart is what to do about an ingest that stands still.
+// restart is the remedy for a stalled ingest.
 const restart = "restart the gateway, and see the permissions of its NATS user"
 
-// standsFor returns for how long the oldest write of an event is under way.
+// standsFor returns how long the oldest write of an event has been under way.
 func (i *Ingest) standsFor() time.Duration {
 	since := i.queue.longest()
 	if since.IsZero() {
@@ -223,20 +227,20 @@ func (i *Ingest) standsFor() time.Duration {
 	return time.Since(since)
 }
 
-// stands returns where a canary was held up, unless something else has passed there since it
-// was published.
+// stands returns an error for the stage at which a canary is held up, or nil if other
+// messages have passed the stage since the canary was published.
 func (i *Ingest) stands(reached stage, before [stageAnswered + 1]uint64) error {
 	passed := func(s stage) bool { return i.canaries.passed[s].Load() != before[s] }
 	pending, _ := i.budget.pending()
 	switch {
-	case reached == stagePublished && i.budget.full(): // The reading waits for the log.
+	case reached == stagePublished && i.budget.full(): // The reader waits for the log.
 		reached = stageRead
 	case reached == stagePublished && passed(stageRead), reached == stageStored && passed(stageAnswered):
 		return nil
 	}
 	switch {
 	case reached == stagePublished:
-		return fmt.Errorf("%w: what is published in Redis is not read, although the subscription was confirmed: %s", ErrStands, restart)
+		return fmt.Errorf("%w: the channel of events is not read, although the subscription was confirmed: %s", ErrStands, restart)
 	case reached == stageRead && passed(stageStored):
 		return nil
 	case reached == stageRead:
@@ -244,13 +248,14 @@ func (i *Ingest) stands(reached stage, before [stageAnswered + 1]uint64) error {
 	case reached == stageStored:
 		return fmt.Errorf("%w: receipts are not published, although Redis takes them: %s", ErrStands, restart)
 	}
-	return nil // Redis took the answer, and has its own exercise.
+	return nil // Redis accepted the answer; the exercise of Redis judges the rest.
 }
 
-// ExerciseGateways sends a canary to every gateway that reads events from a Redis, and
-// returns to how many Redis has delivered it, and how many have handed it on to the log and
-// answered. Redis counts a gateway of an earlier version among neither. It returns within
-// ctx or timeout. text is new each time; options are those of a client.
+// ExerciseGateways sends a canary to every gateway that reads events from a Redis. It
+// returns the number of gateways to which Redis has delivered the canary, and the number
+// that have handed it to the log and answered. Gateways of versions without canaries are in
+// neither number. text must be new each time; options are those of a client.
+// ExerciseGateways returns when ctx or timeout ends at the latest.
 func ExerciseGateways(ctx context.Context, options *redis.Options, text string, timeout time.Duration) (delivered, answered int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

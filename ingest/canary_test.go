@@ -18,14 +18,14 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// exercise sends one canary, which has a second to pass.
+// exercise sends one canary, which must pass within a second.
 func (g *gateway) exercise(t *testing.T, text string) error {
 	t.Helper()
 	return g.Exercise(t.Context(), text, time.Hour, time.Second)
 }
 
-// A canary passes an ingest at rest and one at work, leaves no record, no dead letter and no
-// receipt behind, and is of one gateway.
+// A canary passes an idle ingest and a busy one. It leaves no record, no dead letter and no
+// receipt, and belongs to one gateway.
 func TestCanaryPasses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -63,17 +63,17 @@ func TestCanaryPasses(t *testing.T) {
 	}
 }
 
-// What stands still is named: the reading, the writing and the answering, each while Redis
-// and the log do what they are asked for.
-func TestCanaryFindsWhatStands(t *testing.T) {
+// The stalled stage is named: reading, writing or answering, each while Redis and the log
+// work.
+func TestCanaryNamesTheStalledStage(t *testing.T) {
 	t.Parallel()
 	for name, stall := range map[string]func(t *testing.T, b *bundle, cfg *ingest.Config) (client *redis.Client, begin func(g *gateway), says string){
-		// A proxy passes on everything but the messages of the subscription.
+		// A proxy passes on everything except the messages of the subscription.
 		"reading": func(t *testing.T, b *bundle, _ *ingest.Config) (*redis.Client, func(*gateway), string) {
 			filter := startFilter(t, b.server.Addr)
 			return redis.NewClient(&redis.Options{Addr: filter.addr}), func(*gateway) { filter.swallow.Store(true) }, "is not read"
 		},
-		// The log takes the canaries, and not the events of a job.
+		// The log accepts canaries, and no events of a job.
 		"a job": func(t *testing.T, b *bundle, _ *ingest.Config) (*redis.Client, func(*gateway), string) {
 			return b.server.Client(), func(*gateway) {
 				b.log.setBefore(func(ctx context.Context, jobID string) error {
@@ -86,7 +86,7 @@ func TestCanaryFindsWhatStands(t *testing.T) {
 				b.publish(t, event("a", "id", 1))
 			}, "the write of an event is under way" // after ten seconds
 		},
-		// The bound is reached: nothing more is read.
+		// The budget is full: nothing more is read.
 		"at the bound": func(t *testing.T, b *bundle, cfg *ingest.Config) (*redis.Client, func(*gateway), string) {
 			cfg.MaxPendingEvents = 1
 			return b.server.Client(), func(*gateway) {
@@ -115,7 +115,7 @@ func TestCanaryFindsWhatStands(t *testing.T) {
 	}
 }
 
-// Without the permission to read canaries, events are read as before.
+// Without the permission to read canaries, events are still read.
 func TestCanaryWithoutPermission(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -144,8 +144,8 @@ func TestCanaryWithoutPermission(t *testing.T) {
 	}
 }
 
-// filter is a proxy to Redis that swallows the messages of subscriptions to events, and
-// passes everything else on.
+// filter is a proxy to Redis that drops the messages of subscriptions to events and passes
+// on everything else.
 type filter struct {
 	addr    string
 	swallow atomic.Bool

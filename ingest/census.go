@@ -9,16 +9,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// census compares how many messages were published in Redis with how many this
-// gateway has read, so that a gap in the subscription has a size: Redis drops a
-// subscriber whose output buffer has grown past its limit, as one message of 40 MB
-// does, and the messages in that buffer are gone.
+// census compares how many messages were published in Redis with how many this gateway has
+// read, to estimate how many a gap in the subscription has cost. Redis disconnects a
+// subscriber whose output buffer exceeds its limit, which one message of 40 MB can cause,
+// and drops the messages in the buffer.
 //
-// Redis counts the PUBLISH commands of all channels together. What is missing after
-// a gap is therefore an upper bound, and unknown where Redis was started again, the user
-// may not run INFO, or Redis is a cluster. A message may be counted by Redis some time before it is
-// read, or lost: the counts of a while are kept, and a gap is compared with the oldest
-// of them. One goroutine at a time uses a census.
+// Redis counts the PUBLISH commands of all channels together, so the result is an upper
+// bound. It is unknown if Redis was restarted, if the user may not run INFO, or if Redis is
+// a cluster. Redis may count a message some time before it is read or lost, so census keeps
+// the counts of the last minute and compares a gap with the oldest of them. Only one
+// goroutine at a time may use a census.
 type census struct {
 	client  *redis.Client
 	timeout time.Duration
@@ -29,7 +29,8 @@ type census struct {
 	counts []count
 }
 
-// maxCounts bounds the counts that are kept: at one every two seconds, for a minute.
+// maxCounts bounds the counts that are kept. There is one every two seconds, so they cover
+// about a minute.
 const maxCounts = 32
 
 // count is the state of Redis and of this gateway at one moment.
@@ -39,7 +40,7 @@ type count struct {
 	passed    uint64
 }
 
-// newCensus returns a census on a connection of its own; close ends it.
+// newCensus returns a census with a connection of its own; close ends the connection.
 func newCensus(options *redis.Options, timeout time.Duration, passed func() uint64) *census {
 	own := connectOptions(options)
 	own.MaxRetries = -1
@@ -50,7 +51,7 @@ func newCensus(options *redis.Options, timeout time.Duration, passed func() uint
 
 func (c *census) close() { _ = c.client.Close() }
 
-// follow counts every interval until ctx ends.
+// follow takes a count every interval until ctx ends.
 func (c *census) follow(ctx context.Context, interval time.Duration) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -64,8 +65,8 @@ func (c *census) follow(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// missed counts, and returns how many messages at most were published and not read since
-// the oldest count that is kept. It reports false when that is unknown.
+// missed takes a count and returns at most how many messages were published and not read
+// since the oldest count kept. It returns false if that is unknown.
 func (c *census) missed(ctx context.Context) (messages uint64, known bool) {
 	if len(c.counts) == 0 {
 		return 0, false
@@ -75,7 +76,7 @@ func (c *census) missed(ctx context.Context) (messages uint64, known bool) {
 		return 0, false
 	}
 	now := c.counts[len(c.counts)-1]
-	c.counts = []count{now} // what came before counts for this gap alone
+	c.counts = []count{now} // earlier counts belong to this gap only
 	if before.run != now.run {
 		return 0, false
 	}
@@ -83,8 +84,8 @@ func (c *census) missed(ctx context.Context) (messages uint64, known bool) {
 	return published - min(published, passed), true
 }
 
-// take counts, and reports whether Redis answered. A count that failed leaves the one
-// before it.
+// take adds a count, and reports whether Redis answered. If it did not, the counts are
+// unchanged.
 func (c *census) take(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -99,12 +100,12 @@ func (c *census) take(ctx context.Context) bool {
 		case "run_id":
 			now.run = value
 		case "redis_mode":
-			if value == "cluster" { // each node counts what was published through it
+			if value == "cluster" { // each node counts only its own publishes
 				return false
 			}
 		case "cmdstat_publish":
 			calls, _, _ := strings.Cut(strings.TrimPrefix(value, "calls="), ",")
-			now.published, _ = strconv.ParseUint(calls, 10, 64) // absent before the first
+			now.published, _ = strconv.ParseUint(calls, 10, 64) // absent before the first PUBLISH
 		}
 	}
 	if now.run == "" {

@@ -7,36 +7,36 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Config bounds an [Ingest]. Start from [DefaultConfig]; no zero value means a
-// default.
+// Config bounds an [Ingest]. Start from [DefaultConfig]: zero values are not replaced by
+// defaults.
 type Config struct {
 	// MaxEventBytes is the largest envelope that is accepted; a larger one is
 	// refused as too-large.
 	MaxEventBytes int
-	// MaxDeadLetterBytes is how much of a refused event is kept in memory for its
-	// dead letter; the log may hold less. Of a larger event the beginning is kept,
-	// and the detail tells its true size.
+	// MaxDeadLetterBytes is how much of a refused event is kept for its dead letter; the log
+	// may accept less. The dead letter of a larger event holds its beginning, and the detail
+	// states its full size.
 	MaxDeadLetterBytes int
 
-	// MaxPendingEvents and MaxPendingBytes bound what was taken in and is not in
-	// the log yet. At either bound the reading from Redis stops, and publishing
+	// MaxPendingEvents and MaxPendingBytes bound the events that were received and are not
+	// in the log yet. At either bound the gateway stops reading from Redis, and publishing
 	// over HTTP waits, until the backlog has shrunk to three quarters.
 	MaxPendingEvents int
 	MaxPendingBytes  int
-	// MaxPendingLetters and MaxPendingLetterBytes bound the dead letters that wait for
-	// the log, apart from the events. At either bound the reading waits while letters
-	// are being stored; while they cannot be, further ones are dropped and counted.
+	// MaxPendingLetters and MaxPendingLetterBytes bound the dead letters that wait for the
+	// log; they are counted apart from events. At either bound the reader waits if letters
+	// are being stored. If they cannot be stored, further letters are dropped and counted.
 	MaxPendingLetters     int
 	MaxPendingLetterBytes int
 	// MaxPendingReceipts bounds the receipts waiting for Redis. At the bound a
 	// receipt is dropped and counted.
 	MaxPendingReceipts int
-	// ReceiptSecret signs what is published on the receipts channel; see
-	// [messaging.ReceiptKey]. Empty: nothing is signed.
+	// ReceiptSecret signs the messages on the receipts channel; see [messaging.ReceiptKey].
+	// If it is empty, they are not signed.
 	ReceiptSecret string
 
-	// MaxBodyBytes is the largest body of a request to publish, at least
-	// MaxEventBytes, and MaxLines the most envelopes in one of NDJSON.
+	// MaxBodyBytes is the largest body of a request to publish, at least MaxEventBytes.
+	// MaxLines is the largest number of envelopes in an NDJSON body.
 	MaxBodyBytes int
 	MaxLines     int
 	// MaxPublishRequests bounds the requests to publish that are under way,
@@ -47,37 +47,35 @@ type Config struct {
 	// PublishTimeout bounds how long a request waits for the log, once its body
 	// is read.
 	PublishTimeout time.Duration
-	// BodyTimeout bounds how long a body may take to arrive, and then how long an
-	// answer may take to be sent.
+	// BodyTimeout bounds how long a body may take to arrive, and how long the answer may
+	// take to be sent.
 	BodyTimeout time.Duration
 
 	// DedupWindow is how long the log remembers a message id.
 	DedupWindow time.Duration
-	// MaxIdentities bounds the distinct payloads without an id that are
-	// remembered, about 200 bytes each. At the bound the one unseen for longest
-	// is forgotten, which loses nothing; see identities. At least MaxPendingEvents.
+	// MaxIdentities bounds the distinct payloads without an id that are remembered, at about
+	// 200 bytes each. At the bound the payload received longest ago is forgotten, which
+	// loses no event; see identities. It must be at least MaxPendingEvents.
 	MaxIdentities int
 
-	// ConnectTimeout bounds the connecting and subscribing to Redis, and a
-	// question to the log for its head.
+	// ConnectTimeout bounds connecting and subscribing to Redis, and each read of the head
+	// of the log.
 	ConnectTimeout time.Duration
-	// PingInterval is the time between pings on the subscription, PingTimeout
-	// how long their answer may take. A connection on which nothing arrives for
-	// the sum of both is given up.
+	// PingInterval is the time between pings on the subscription, and PingTimeout is how
+	// long an answer may take. A connection on which nothing arrives for the sum of both is
+	// closed.
 	PingInterval time.Duration
 	PingTimeout  time.Duration
-	// BackoffMin is the pause after the first failed attempt to subscribe. It is
-	// half as long again with each further one, up to BackoffMax; both vary by a
-	// quarter.
+	// BackoffMin is the pause after the first failed attempt to subscribe. Each further
+	// pause is half as long again, up to BackoffMax. Each pause varies by a quarter.
 	BackoffMin time.Duration
 	BackoffMax time.Duration
-	// RetryInterval is the pause before a write that the log refused with an
-	// error of its own is tried again.
+	// RetryInterval is the pause before a write that the log has refused is tried again.
 	RetryInterval time.Duration
 	// ReceiptTimeout bounds the publishing of one batch of receipts.
 	ReceiptTimeout time.Duration
-	// DrainTimeout bounds how long Run goes on, after its context has ended, to
-	// store what was taken in before.
+	// DrainTimeout bounds how long Run, after its context has ended, stores the events
+	// received before.
 	DrainTimeout time.Duration
 }
 
@@ -111,8 +109,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns an error that names the first field with a value outside
-// what is allowed.
+// Validate returns an error that names the first field with an invalid value.
 func (c Config) Validate() error {
 	for _, field := range []struct {
 		name  string

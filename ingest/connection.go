@@ -18,46 +18,46 @@ import (
 // errReconnect stops the Redis client from reconnecting by itself.
 var errReconnect = errors.New("a subscription does not outlive its connection")
 
-// openHeadTimeout is how long a log that does not answer may delay a SUBSCRIBE.
+// openHeadTimeout is how long reading the head of the log may delay a SUBSCRIBE.
 const openHeadTimeout = time.Second
 
-// connection is one connection to Redis with one SUBSCRIBE to the events channel: both
-// end together. Another SUBSCRIBE, to the channels of the canaries, may be refused.
+// connection is one connection to Redis with one SUBSCRIBE to the events channel; both end
+// together. Redis may refuse a second SUBSCRIBE, to the channels of the canaries.
 //
-// The Redis client connects and subscribes again by itself, in the middle of a read or
-// a ping. Events lost meanwhile would not be counted, and the baseline would be wrong.
-// So each connection has a client of its own, whose dialer connects once.
+// The Redis client reconnects and subscribes again by itself, in the middle of a read or a
+// ping. Events lost meanwhile would not be counted, and the baseline would be wrong. Each
+// connection therefore has a client of its own, whose dialer connects once.
 type connection struct {
 	client *redis.Client
 	pubsub *redis.PubSub
 	log    Log
 	cfg    Config
 	logger *slog.Logger
-	// canaries are taken from the same connection. unanswered is of how many of their
-	// channels Redis has not said yet whether they are subscribed to; it belongs to the
-	// goroutine that calls open and receive.
+	// canaries are received on the same connection. unanswered counts their channels whose
+	// subscription Redis has neither confirmed nor refused; it belongs to the goroutine that
+	// calls open and receive.
 	canaries   *canaries
 	unanswered int
-	// options are those of the caller, whose dialer connects more than once.
+	// options are the caller's, whose dialer connects more than once.
 	options *redis.Options
-	// lastReceived is when anything arrived last, an answer to a ping included. It
-	// belongs to the goroutine that calls open and receive.
+	// lastReceived is when anything last arrived, including the answer to a ping. It belongs
+	// to the goroutine that calls open and receive.
 	lastReceived time.Time
 
 	connecting sync.Mutex // guards the fields below
-	// dialed says that the one connection was asked for; conn is nil until it is
-	// there.
+	// dialed is true once the one connection was requested; conn is nil until it is
+	// established.
 	dialed bool
 	closed bool
 	conn   net.Conn
 
-	asking sync.Mutex // guards the fields below, and is held while the log is asked
+	asking sync.Mutex // guards the fields below; held while the head is read
 	// head is the baseline, if it is known.
 	head  uint64
 	known bool
 }
 
-// newConnection prepares a connection; open makes it, release frees it.
+// newConnection returns a connection that open establishes and release frees.
 func newConnection(options *redis.Options, log Log, canaries *canaries, cfg Config, logger *slog.Logger) *connection {
 	c := &connection{log: log, canaries: canaries, cfg: cfg, logger: logger, options: options}
 	own := connectOptions(options)
@@ -65,17 +65,17 @@ func newConnection(options *redis.Options, log Log, canaries *canaries, cfg Conf
 	own.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return c.dialOnce(ctx, network, addr, dial)
 	}
-	// Plain RESP2: nothing but the answers to SUBSCRIBE and PING, and messages,
-	// arrives on the connection.
+	// With RESP2 only messages and the answers to SUBSCRIBE and PING arrive on the
+	// connection.
 	own.Protocol = 2
 	c.client = redis.NewClient(own)
 	c.pubsub = c.client.Subscribe(context.Background()) // connects with the first channel
 	return c
 }
 
-// open asks the log for its head, then connects, subscribes and waits for the
-// confirmation. A log that does not answer in time does not keep the gateway
-// from listening: baseline asks again.
+// open reads the head of the log, then connects, subscribes and waits for the confirmation.
+// If the log does not answer in time, the gateway subscribes nevertheless, and baseline
+// reads the head later.
 func (c *connection) open(ctx context.Context) error {
 	if _, err := c.baseline(ctx, openHeadTimeout); err != nil && ctx.Err() != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *connection) open(ctx context.Context) error {
 	c.lastReceived = time.Now()
 	channels := c.canaries.channels()
 	c.unanswered = len(channels)
-	if err := c.pubsub.Subscribe(ctx, channels...); err != nil { // The answer is received among the events.
+	if err := c.pubsub.Subscribe(ctx, channels...); err != nil { // receive reads the answer.
 		return fmt.Errorf("subscribe to Redis: %w", ExplainOpening(ctx, err, c.options))
 	}
 	return nil
@@ -104,16 +104,16 @@ func (c *connection) open(ctx context.Context) error {
 // receive returns the next message; an error ends the connection.
 func (c *connection) receive(ctx context.Context) (*redis.Message, error) {
 	for {
-		// A timeout in the middle of a message would leave its rest in the
-		// stream, so a timeout too is final.
+		// A timeout in the middle of a message would leave its rest in the stream, so a
+		// timeout also ends the connection.
 		received, err := c.pubsub.ReceiveTimeout(ctx, c.cfg.PingInterval+c.cfg.PingTimeout)
 		var timeout net.Error
 		var refused redis.Error
 		switch {
-		case errors.As(err, &refused) && c.unanswered > 0: // Pings are sent later, and answered in order.
+		case errors.As(err, &refused) && c.unanswered > 0: // Not the answer to a ping: pings are sent later, and answered in order.
 			c.unanswered = 0
 			if !c.canaries.refused.Swap(true) {
-				c.logger.Info("whether events are handed on is not exercised: Redis refuses the subscription to "+canaryChannel, "error", err)
+				c.logger.Info("the way of events from Redis to the log is not exercised: Redis refuses the subscription to "+canaryChannel, "error", err)
 			}
 			continue
 		case errors.As(err, &timeout) && timeout.Timeout():
@@ -139,8 +139,8 @@ func (c *connection) receive(ctx context.Context) (*redis.Message, error) {
 	}
 }
 
-// ping sends a ping every interval until ctx ends, so that a healthy connection
-// is never silent for long. It closes the connection when one cannot be sent.
+// ping sends a ping every interval until ctx ends, so that something arrives regularly on a
+// healthy connection. It closes the connection when a ping cannot be sent.
 func (c *connection) ping(ctx context.Context) {
 	ticker := time.NewTicker(c.cfg.PingInterval)
 	defer ticker.Stop()
@@ -157,36 +157,36 @@ func (c *connection) ping(ctx context.Context) {
 	}
 }
 
-// close ends the connection: a read or a ping under way fails at once. It
-// may be called at any time, and again.
+// close ends the connection, so that a read or a ping under way fails at once. It may be
+// called at any time, and more than once.
 func (c *connection) close() {
 	c.connecting.Lock()
 	c.closed = true
 	conn := c.conn
 	c.connecting.Unlock()
 	if conn != nil {
-		// Not through the client, which holds a lock while it connects.
+		// The client holds a lock while it connects, so close the connection itself.
 		_ = conn.Close()
 	}
 }
 
-// release frees what close leaves, once no read and no ping is under way.
+// release frees the client. No read and no ping may be under way.
 func (c *connection) release() {
 	c.close()
 	_ = c.pubsub.Close()
 	_ = c.client.Close()
 }
 
-// restart drops the baseline, because the log starts its sequences again.
+// restart clears the baseline, because the log has started its sequences again.
 func (c *connection) restart() {
 	c.asking.Lock()
 	defer c.asking.Unlock()
 	c.head = 0
 }
 
-// baseline returns the log's head from before the SUBSCRIBE. If the log did not
-// answer then, it is asked now: publishes that another gateway has stored since
-// may then be stored again, but none is taken for an earlier one.
+// baseline returns the head of the log from before the SUBSCRIBE. If the log did not answer
+// then, baseline reads the head now: publishes that another gateway has stored since may be
+// stored twice, but no publish is mistaken for an earlier one.
 func (c *connection) baseline(ctx context.Context, timeout time.Duration) (uint64, error) {
 	c.asking.Lock()
 	defer c.asking.Unlock()
@@ -203,16 +203,16 @@ func (c *connection) baseline(ctx context.Context, timeout time.Duration) (uint6
 	return head, nil
 }
 
-// knownBaseline returns the baseline if the log has told it.
+// knownBaseline returns the baseline if it was read.
 func (c *connection) knownBaseline() (head uint64, known bool) {
-	if !c.asking.TryLock() { // The log is being asked.
+	if !c.asking.TryLock() { // The head is being read.
 		return 0, false
 	}
 	defer c.asking.Unlock()
 	return c.head, c.known
 }
 
-// dialOnce makes the one network connection.
+// dialOnce establishes the one network connection.
 func (c *connection) dialOnce(ctx context.Context, network, addr string, dial dialer) (net.Conn, error) {
 	c.connecting.Lock()
 	again := c.dialed || c.closed
@@ -235,12 +235,12 @@ func (c *connection) dialOnce(ctx context.Context, network, addr string, dial di
 	return conn, nil
 }
 
-// dialer is the form of [redis.Options.Dialer].
+// dialer is the type of [redis.Options.Dialer].
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
-// connectOptions returns a copy of a client's options that keeps to deadlines, says why a
-// connection cannot be made, tries once to make it, and leaves out what the client adds unasked: pushed maintenance notices, for
-// which it would look up names before it connects, and caching.
+// connectOptions returns a copy of a client's options that respects deadlines, explains why
+// a connection cannot be made, and dials once. It disables caching and pushed maintenance
+// notices, for which the client would look up names before it connects.
 func connectOptions(options *redis.Options) *redis.Options {
 	own := *options
 	own.ContextTimeoutEnabled = true

@@ -2,38 +2,38 @@ package ingest
 
 import "time"
 
-// cost estimates what a batch and what single appends take, to choose the cheaper for
-// the events at hand. A batch has a price of its own, as a server stages it on disk
-// first: 16 events are worth it where each append is synced, and about 100 where none is.
-// It belongs to the writer.
+// cost estimates how long a batch and single appends take, to choose the cheaper way for
+// the events at hand. A batch has a fixed price, because a server stages it on disk first:
+// a batch pays for 16 events where each append is synced, and for about 100 where no append
+// is. A cost belongs to the writer.
 type cost struct {
-	// perBatch is what a batch takes beside its events, and perSingle what an event
-	// takes in a round of single appends; moving averages.
+	// perBatch is the fixed time of a batch, and perSingle is the time of one event in a
+	// round of single appends. Both are moving averages.
 	perBatch, perSingle time.Duration
 }
 
 const (
-	// perBatched is about what an event takes in a batch.
+	// perBatched is about the time that one event adds to a batch.
 	perBatched = 25 * time.Microsecond
-	// largestRound bounds the rounds of single appends where there are batches.
+	// largestRound bounds the rounds of single appends if the log takes batches.
 	largestRound = 256
-	// weight is that of the past in the averages.
+	// weight is the weight of the past in the averages.
 	weight = 8
 )
 
-// newCost returns the estimate to begin with.
+// newCost returns the initial estimate.
 func newCost() cost {
 	return cost{perBatch: time.Millisecond, perSingle: 60 * time.Microsecond}
 }
 
-// batch takes in what a batch has taken.
+// batch adds the duration of a batch to the averages.
 func (c *cost) batch(events int, took time.Duration) {
 	own := max(took-time.Duration(events)*perBatched, 0)
 	c.perBatch += (own - c.perBatch) / weight
 }
 
-// round takes in what a round of single appends has taken. Small rounds say nothing:
-// their time is that of the way to the log and back.
+// round adds the duration of a round of single appends to the averages. It ignores small
+// rounds, whose duration is that of one round trip to the log.
 func (c *cost) round(events int, took time.Duration) {
 	if events < 4 {
 		return
@@ -41,7 +41,8 @@ func (c *cost) round(events int, took time.Duration) {
 	c.perSingle += (took/time.Duration(events) - c.perSingle) / weight
 }
 
-// smallestBatch returns how many events are cheaper in a batch than one by one.
+// smallestBatch returns the number of events from which a batch is cheaper than single
+// appends.
 func (c *cost) smallestBatch() int {
 	more := max(c.perSingle-perBatched, 5*time.Microsecond)
 	return min(max(int(c.perBatch/more), minBatch), largestRound)

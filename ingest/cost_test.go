@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The estimate follows what batches and rounds take, and finds back after a stall.
+// The estimate follows the durations of batches and rounds, and recovers after a stall.
 func TestCostFindsTheCheaperWrite(t *testing.T) {
 	t.Parallel()
 	run := func(c *cost, perBatch, perSingle time.Duration) int {

@@ -9,7 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-func TestPoisonIsDeadLetteredAndItsNeighboursFlow(t *testing.T) {
+func TestPoisonIsDeadLetteredAndOthersAreStored(t *testing.T) {
 	t.Parallel()
 	const events = 3000
 	poison := []struct {
@@ -136,8 +136,7 @@ func TestIDWithAnotherBodyIsAConflict(t *testing.T) {
 	}
 }
 
-// The producer of a conflicting event is answered on the receipts channel, and what
-// is answered is signed.
+// The producer of a conflicting event receives a signed refusal on the receipts channel.
 func TestConflictIsAnsweredWithARefusal(t *testing.T) {
 	t.Parallel()
 	cfg := quick()

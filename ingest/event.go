@@ -9,46 +9,47 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// event is one event on its way to the log: the record of an accepted one, the dead
-// letter of a refused one, or a canary. It belongs to the queue while it waits, and then to the
-// goroutine that stores it.
+// event is one event on its way to the log: the record of an accepted event, the dead
+// letter of a refused one, or a canary. It belongs to the queue while it waits, and then to
+// the goroutine that stores it.
 type event struct {
 	record messaging.Record
-	// receivedAt is when the event arrived here; zero for a dead letter.
+	// receivedAt is when the event arrived at this process; zero for a dead letter.
 	receivedAt time.Time
-	// via is the connection that the event was received on; nil over HTTP.
+	// via is the connection on which the event was received; nil over HTTP.
 	via *connection
-	// request is the publication over HTTP that the event is line number line of; nil
-	// for an event from Redis.
+	// request is the publication over HTTP in which the event has the index line; nil for an
+	// event from Redis.
 	request *publication
 	line    int
-	// letter is nil for an accepted event. refusal is published once the letter is
-	// stored; nil without one.
+	// letter is nil for an accepted event. refusal is published once the letter is stored;
+	// it may be nil.
 	letter  *messaging.DeadLetter
 	refusal *messaging.Refusal
-	// canary is the text of a canary, which is no event; empty for all others.
+	// canary is the text of a canary; empty for events.
 	canary string
 
-	// sizeBytes is what the event has taken of budget.
+	// sizeBytes is what the event has booked in budget.
 	budget    *budget
 	sizeBytes int
-	// largest is the largest batch that may hold the event: 0 for any, 1 for none. A
-	// batch that was refused is tried again in smaller ones.
+	// largest is the size of the largest batch that may hold the event; 0 is any size, and 1
+	// means that the event is stored by itself. The events of a refused batch are tried
+	// again in smaller batches.
 	largest int
-	// identity is taken while an event without an id is in a batch.
+	// identity is set while an event without an id is in a batch.
 	identity *identity
-	// floor is the sequence at or below which a duplicate of it is an earlier publish.
+	// floor is the highest sequence at which a duplicate of the event is an earlier publish.
 	floor uint64
-	// uncertain says that the outcome of an attempt is unknown.
+	// uncertain is true if an attempt ended with an unknown outcome.
 	uncertain bool
-	// settled says that the event has ended.
+	// settled is true once the event has ended.
 	settled bool
-	// key is that of its queue: its job, or one of dead letters.
+	// key is the key of its queue: its job, or one of the queues of dead letters.
 	key string
 }
 
-// begin reports whether an event is still wanted, and notes for its request that the log
-// has it in hand.
+// begin reports whether the event is still wanted, and records in its request that the log
+// was asked to store it.
 func (e *event) begin() bool {
 	if e.request == nil {
 		return true
@@ -63,15 +64,15 @@ func (e *event) begin() bool {
 // isLetter reports whether the event is a dead letter.
 func (e *event) isLetter() bool { return e.letter != nil }
 
-// standsAlone reports whether what is stored is no record, which a batch has none of.
-func (e *event) standsAlone() bool { return e.isLetter() || e.canary != "" }
+// unbatched reports whether what is stored is no record, which a batch has none of.
+func (e *event) unbatched() bool { return e.isLetter() || e.canary != "" }
 
-// newEvent returns the event of a payload that Redis delivered: a record, or a dead
-// letter. It runs on the reading goroutine, in the order of arrival.
+// newEvent returns the event of a payload that Redis delivered: a record or a dead
+// letter. The reading goroutine calls it in the order of arrival.
 func (i *Ingest) newEvent(payload string, via *connection) *event {
 	i.metrics.read(len(payload))
 	if len(payload) > i.cfg.MaxEventBytes {
-		// Not copied in full: it may be as large as Redis lets it be.
+		// newLetter copies only the beginning: Redis allows payloads of any size.
 		return i.newLetter(tooLarge(len(payload), i.cfg.MaxEventBytes), payload)
 	}
 	envelope, err := i.catalogue.Decode([]byte(payload), i.cfg.MaxEventBytes)
@@ -83,7 +84,7 @@ func (i *Ingest) newEvent(payload string, via *connection) *event {
 	return &event{record: envelope.Record(now), receivedAt: now, via: via, budget: i.budget, sizeBytes: len(payload)}
 }
 
-// receive puts an event from Redis into the queue, and waits for room before.
+// receive waits for room and queues an event from Redis.
 func (i *Ingest) receive(ctx context.Context, message *redis.Message, via *connection) {
 	defer i.guard.Recover("delivery", nil)
 	if message.Channel != messaging.EventsChannel {
@@ -97,13 +98,13 @@ func (i *Ingest) receive(ctx context.Context, message *redis.Message, via *conne
 		return
 	}
 	if !i.budget.take(ctx, e.sizeBytes) {
-		i.budget.force(e.sizeBytes) // it was read, and the reader stops anyway
+		i.budget.force(e.sizeBytes) // the event was read already, and the reader is stopping
 	}
-	// Not refused: the queue is closed after the reader has stopped.
+	// add succeeds: the queue is closed only after the reader has stopped.
 	i.queue.add(e.record.JobID, e)
 }
 
-// settle ends an event: its room goes back to the budget, and its request is told.
+// settle ends an event: it returns the room to the budget and counts the line of the request.
 func (e *event) settle() {
 	if e.settled {
 		return

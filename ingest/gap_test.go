@@ -10,9 +10,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// One message past the output limit of Redis cuts the subscriber off, and what was
-// behind it in the buffer is lost: the gap says how much that may be, and how to lose
-// nothing is said once.
+// One message above the output limit of Redis disconnects the subscriber, and the messages
+// behind it in the buffer are lost. The gap states how many these may be, and the hint on
+// how to lose nothing is logged once.
 func TestGapHasASize(t *testing.T) {
 	t.Parallel()
 	const neighbours = 50

@@ -12,7 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The media types of a body.
+// The media types of request bodies.
 const (
 	mediaJSON   = "application/json"
 	mediaNDJSON = "application/x-ndjson"
@@ -21,24 +21,23 @@ const (
 // whitespace is what JSON allows around a value.
 const whitespace = " \t\r\n"
 
-// ServePublish answers POST /api/realtime/events: it stores what the body holds
-// and answers once the log has it. Who may publish is for the caller to decide.
+// ServePublish answers POST /api/realtime/events: it stores the envelopes in the body and
+// answers once the log has them. The caller decides who may publish.
 //
-// A body of application/json is one envelope, one of application/x-ndjson has an
-// envelope on each line; blank lines are passed over. White space around an
-// envelope is not part of it. The envelopes of one job are stored in the order
-// in which they stand in the body; they share the job's queue with what comes
-// from Redis. No receipts are published in Redis for them: this answer is the
-// receipt.
+// A body of application/json is one envelope. A body of application/x-ndjson has an
+// envelope on each line; blank lines are skipped. White space around an envelope is not
+// part of it. The envelopes of one job are stored in the order of the body, and share the
+// job's queue with events from Redis. Their receipts are in the answer and are not
+// published in Redis.
 //
 // # Identity
 //
 // The id of an envelope is stored once. The header Idempotency-Key, of 1 to
-// [messaging.MaxIDBytes] printable ASCII characters and with or without the
-// quotes of draft-ietf-httpapi-idempotency-key-header, is the id of a single
-// envelope that has none; it is refused beside a different one, and with NDJSON,
-// whose lines have ids of their own or none. An envelope without any id is a new
-// event each time: its producer knows from the answer whether to repeat it.
+// [messaging.MaxIDBytes] printable ASCII characters, with or without the quotes of
+// draft-ietf-httpapi-idempotency-key-header, is the id of a single envelope without one. It
+// is refused if it differs from the envelope's id, and with NDJSON, whose lines have ids of
+// their own or none. An envelope without any id is a new event each time; its producer
+// learns from the answer whether to repeat it.
 //
 // # Answers
 //
@@ -54,40 +53,39 @@ const whitespace = " \t\r\n"
 //	415 unsupported-media-type
 //	503 unavailable, with Retry-After
 //
-// NDJSON is answered with {"stored","failed","results"}. The results have one
-// entry per envelope, in order: {"line","ok":true} with the receipt's fields, or
-// {"line","ok":false} with the problem's. Lines are counted from 1, blank ones
-// too. The status says whether it helps to send something again: 200 when the
-// log has every line; 207 when some were refused, for good; 503 when some were
-// not stored in time, whatever became of the others. A body that is refused as a
-// whole, by a problem, had nothing stored.
+// NDJSON is answered with {"stored","failed","results"}. The results have one entry for
+// each envelope, in order: {"line","ok":true} with the receipt's fields, or
+// {"line","ok":false} with the problem's. Lines, including blank ones, are counted from 1.
+// The status says whether to send something again: 200 if the log has every line; 207 if
+// some were refused for good; 503 if some were not stored in time, whatever became of the
+// others. Nothing is stored of a body that is refused as a whole by a problem.
 //
-// What is refused is not dead-lettered, because the producer has it in hand.
-// After unavailable the message tells an event that is not stored from one that
-// the log did not confirm in time, which may be.
+// Refused events are not dead-lettered, because the producer still has them. The message of
+// unavailable distinguishes an event that is not stored from one that the log did not
+// confirm in time and may have stored.
 //
 // # Bounds
 //
-// At most Config.MaxPublishRequests requests with Config.MaxPublishBytes of
-// bodies are under way; one more is unavailable at once. Beyond them its events
-// take part in Config.MaxPendingEvents and MaxPendingBytes like those from Redis,
-// and wait for room, or for [Ingest.Run] to begin. An event that is still not stored
-// Config.PublishTimeout after the body was read, or when the client has gone, is
-// withdrawn; one that the log has begun by then is answered as unconfirmed a quarter
-// of a second later at most, whether the log returns or not.
+// At most Config.MaxPublishRequests requests with Config.MaxPublishBytes of bodies are
+// under way; a further one is answered unavailable at once. Their events share
+// Config.MaxPendingEvents and MaxPendingBytes with those from Redis, and wait for room or
+// for [Ingest.Run] to begin. An event that is not stored Config.PublishTimeout after the
+// body was read, or when the client has disconnected, is withdrawn. If its append has begun
+// by then, it is answered as unconfirmed at most a quarter of a second later, whether the
+// append returns or not.
 func (i *Ingest) ServePublish(w http.ResponseWriter, r *http.Request) {
-	// Also for a body that is refused unread, which the server reads then; it
-	// lifts the deadline at the end of the body. A writer that cannot set
-	// deadlines leaves them to its server.
+	// The deadline also covers a body that is refused unread, because the server then reads
+	// it. The server clears the deadline at the end of the body. If the writer cannot set
+	// deadlines, those of its server apply.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(i.cfg.BodyTimeout))
 	answer := i.publish(w, r)
 	i.metrics.httpRequests.WithLabelValues(strconv.Itoa(answer.status)).Inc()
-	// The server sends it after it has read what is left of a body, for which
-	// the time is the one above.
+	// The server sends the answer after it has read the rest of the body, for which the
+	// deadline above applies.
 	answer.write(w, 2*i.cfg.BodyTimeout)
 }
 
-// publish does what a request asks for.
+// publish executes a request to publish.
 func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	media, refused := mediaType(r.Header)
 	if refused != nil {
@@ -110,7 +108,7 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	ctx, cancel := context.WithTimeout(r.Context(), i.cfg.PublishTimeout)
 	defer cancel()
 	select {
-	case <-i.begun: // a moment after the server of the requests, which are there meanwhile
+	case <-i.begun: // requests may arrive shortly before Run begins
 	case <-ctx.Done():
 		return problemBusy.answer()
 	}
@@ -125,9 +123,9 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	return summarise(lines, i.storeLines(ctx, lines, key))
 }
 
-// mediaType returns which of the two types a body has.
+// mediaType returns the media type of the body.
 func mediaType(header http.Header) (string, *problem) {
-	// Compressed, it would have to be bounded twice, so it is not understood.
+	// Compressed bodies are not supported: each would need a second bound.
 	if coding := header.Get("Content-Encoding"); coding != "" && coding != "identity" {
 		return "", &problem{status: http.StatusUnsupportedMediaType, Code: codeMediaType, Message: "a Content-Encoding is not supported"}
 	}
@@ -141,8 +139,8 @@ func mediaType(header http.Header) (string, *problem) {
 	return media, nil
 }
 
-// idempotencyKey returns the id that a request carries for its envelope; empty
-// without one.
+// idempotencyKey returns the id that the header gives the envelope; empty without the
+// header.
 func idempotencyKey(header http.Header, media string) (string, *problem) {
 	refuse := func(message string) (string, *problem) {
 		return "", &problem{status: http.StatusBadRequest, Code: codeKey, Message: message}
@@ -164,8 +162,8 @@ func idempotencyKey(header http.Header, media string) (string, *problem) {
 		return refuse(fmt.Sprintf("Idempotency-Key must have 1 to %d bytes", messaging.MaxIDBytes))
 	}
 	for _, c := range []byte(key) {
-		// A quote or a backslash would have two spellings, with and without
-		// quotes around.
+		// A quote or a backslash would have two spellings, with and without the surrounding
+		// quotes.
 		if c < ' ' || c > '~' || c == '"' || c == '\\' {
 			return refuse("Idempotency-Key must be printable ASCII without quotes and backslashes")
 		}

@@ -164,7 +164,7 @@ func TestPublishLimitsAreExact(t *testing.T) {
 			if got := len(d.log.stored()); got != stored {
 				t.Fatalf("%s, chunked %t: %d records, want %d", test.name, chunked, got, stored)
 			}
-			// The next body needs all the memory there is.
+			// The next body needs all of the memory.
 			d.expectEmpty(t)
 		}
 	}
@@ -189,7 +189,7 @@ func TestLogThatRejectsAnEventTellsItsPublisher(t *testing.T) {
 	d.expectEmpty(t)
 }
 
-func TestRepeatedAttemptUnderAFreshNameIsNoDuplicate(t *testing.T) {
+func TestRetryUnderANewIDIsNotADuplicate(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t, quick())
 	d.log.loseAnswers(1) // the log has stored it, and the gateway does not know
@@ -214,7 +214,7 @@ func TestWithoutRedis(t *testing.T) {
 	for _, family := range families {
 		switch family.GetName() {
 		case "realtime_ingest_subscribed", "realtime_ingest_gaps_total", "realtime_ingest_outage_seconds_total":
-			t.Errorf("%s tells of a subscription that there is none of", family.GetName())
+			t.Errorf("%s exists without a subscription", family.GetName())
 		}
 	}
 	if err := d.stop(); err != nil {
@@ -222,7 +222,7 @@ func TestWithoutRedis(t *testing.T) {
 	}
 }
 
-// A request that is there before Run has begun waits for it, like for a slow log.
+// A request that arrives before Run has begun waits for Run, as it does for a slow log.
 func TestRequestsBeforeRun(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -254,7 +254,7 @@ func TestRequestsBeforeRun(t *testing.T) {
 	})
 }
 
-func TestNothingIsTakenInAfterRun(t *testing.T) {
+func TestRequestsAfterRunAreRefused(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t, quick())
 	if err := d.stop(); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The codes of problems that are no [messaging.Reason].
+// Codes of problems that are not a [messaging.Reason].
 const (
 	codeMediaType   = "unsupported-media-type"
 	codeKey         = "invalid-idempotency-key"
@@ -20,20 +20,20 @@ const (
 	codeUnavailable = "unavailable"
 )
 
-// longestRetrySeconds bounds Retry-After, which varies so that the producers that
-// an outage has met do not all come back in the same second.
+// longestRetrySeconds bounds Retry-After, which varies so that producers do not all retry
+// in the same second after an outage.
 const longestRetrySeconds = 5
 
-// problem says why an envelope, or a whole request, was not taken.
+// problem says why an envelope or a whole request was not accepted.
 type problem struct {
 	status  int
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// The problems that a retry mends.
+// Problems that a retry may solve.
 var (
-	problemBusy        = unavailable("the gateway takes in no more events now, nothing is stored: send it again later")
+	problemBusy        = unavailable("the gateway accepts no more events now, nothing is stored: send it again later")
 	problemNotStored   = unavailable("not stored, the log is not available: send it again")
 	problemUnconfirmed = unavailable("the log did not confirm the event in time, so it may be stored or not: send it again, with the same id if it has one")
 )
@@ -54,13 +54,13 @@ func rejected(rejection *messaging.Rejection) *problem {
 	return p
 }
 
-// outcome is what became of one envelope: a receipt, or a problem.
+// outcome is the result of one envelope: a receipt or a problem.
 type outcome struct {
 	receipt *receipt
 	problem *problem
 }
 
-// receipt is a [messaging.Receipt] that leaves out an id that is not there.
+// receipt is a [messaging.Receipt] that omits an empty id.
 type receipt struct {
 	ID        string `json:"id,omitempty"`
 	JobID     string `json:"jobId"`
@@ -76,9 +76,9 @@ type result struct {
 	*problem
 }
 
-// summary is what an NDJSON body is answered with.
+// summary is the answer to an NDJSON body.
 type summary struct {
-	// Stored counts the lines that the log has, duplicates among them.
+	// Stored counts the lines that the log has, including duplicates.
 	Stored  int      `json:"stored"`
 	Failed  int      `json:"failed"`
 	Results []result `json:"results"`
@@ -104,7 +104,7 @@ func (o outcome) answer() answer {
 	}
 }
 
-// summarise makes the response to an NDJSON body.
+// summarise returns the answer to an NDJSON body.
 func summarise(lines []line, outcomes []outcome) answer {
 	sum := summary{Results: make([]result, len(lines))}
 	status := http.StatusOK
@@ -125,7 +125,7 @@ func summarise(lines []line, outcomes []outcome) answer {
 	return answer{status: status, body: sum}
 }
 
-// write sends the answer to a client that has the timeout to take it.
+// write sends the answer within the timeout.
 func (a answer) write(w http.ResponseWriter, timeout time.Duration) {
 	// The server ends this deadline with the request.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout))
@@ -140,5 +140,5 @@ func (a answer) write(w http.ResponseWriter, timeout time.Duration) {
 		header.Set("Accept-Encoding", "identity")
 	}
 	w.WriteHeader(a.status)
-	_ = json.NewEncoder(w).Encode(a.body) // a client that has gone
+	_ = json.NewEncoder(w).Encode(a.body) // fails only if the client has disconnected
 }

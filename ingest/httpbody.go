@@ -12,21 +12,21 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// firstBodyBytes is how much room a body gets before any of it has arrived.
+// firstBodyBytes is the memory that a body gets before any of it has arrived.
 const firstBodyBytes = 16 << 10
 
-// errNoRoom ends the reading of a body that does not fit beside the others.
+// errNoRoom is returned for a body that does not fit beside the others.
 var errNoRoom = errors.New("bodies of requests take too much memory")
 
-// requests bounds the requests under way and the memory of their bodies. It is
-// apart from the [budget], so that clients that send slowly hold up only
-// requests to publish.
+// requests bounds the requests under way and the memory of their bodies. It is separate
+// from the [budget], so that slow clients delay only requests to publish.
 type requests struct {
 	maxRequests int
 	maxBytes    int
 
 	mu sync.Mutex // guards the fields below
-	// count are the requests that entered and did not leave, bytes what they hold.
+	// count is the number of requests that have entered and not left, bytes the memory that
+	// they hold.
 	count int
 	bytes int
 }
@@ -48,15 +48,15 @@ func (q *requests) enter() (*request, bool) {
 	return &request{among: q}, true
 }
 
-// under returns the number of requests under way, and the bytes that they hold.
+// under returns the number of requests under way and the bytes that they hold.
 func (q *requests) under() (count, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.count, q.bytes
 }
 
-// hold books the size of the request's body, in place of what it held before. It
-// reports false, and changes nothing, when there is no room.
+// hold books the size of the request's body in place of the size booked before. It returns
+// false, and changes nothing, if there is no room.
 func (r *request) hold(bytes int) bool {
 	r.among.mu.Lock()
 	defer r.among.mu.Unlock()
@@ -68,7 +68,7 @@ func (r *request) hold(bytes int) bool {
 	return true
 }
 
-// leave gives back all that the request has taken.
+// leave returns everything that the request has booked.
 func (r *request) leave() {
 	r.among.mu.Lock()
 	defer r.among.mu.Unlock()
@@ -76,8 +76,8 @@ func (r *request) leave() {
 	r.among.bytes -= r.bytes
 }
 
-// readBody reads the whole body before anything of it is stored, so that one that
-// is too large or breaks off leaves nothing behind.
+// readBody reads the whole body before any of it is stored, so that nothing is stored of a
+// body that is too large or breaks off.
 func (i *Ingest) readBody(w http.ResponseWriter, r *http.Request, request *request) ([]byte, *problem) {
 	limit := i.cfg.MaxBodyBytes
 	if r.ContentLength > int64(limit) {
@@ -105,8 +105,8 @@ func (i *Ingest) readBody(w http.ResponseWriter, r *http.Request, request *reque
 	}
 }
 
-// read returns everything of a body of at most limit bytes. Memory is taken as
-// the bytes arrive, and booked before.
+// read returns the whole of a body of at most limit bytes. It books memory before it
+// allocates it, as the bytes arrive.
 func (r *request) read(body io.Reader, limit int) ([]byte, error) {
 	var data []byte
 	for {
@@ -144,8 +144,8 @@ type line struct {
 	text []byte
 }
 
-// splitLines returns the lines of an NDJSON body that are not blank, of which
-// there must be 1 to limit.
+// splitLines returns the lines of an NDJSON body that are not blank, at least 1 and at most
+// limit.
 func splitLines(body []byte, limit int) ([]line, *problem) {
 	var lines []line
 	for number := 1; len(body) > 0; number++ {

@@ -57,7 +57,7 @@ func TestFullBudgetIsUnavailableInTheEnd(t *testing.T) {
 	d.expectEmpty(t)
 }
 
-// Publishers that always have more in hand do not keep Redis out.
+// Publishers that always have more events do not starve Redis.
 func TestRedisIsReadBesideBusyPublishers(t *testing.T) {
 	t.Parallel()
 	const events = 50
@@ -113,9 +113,8 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 	}
 }
 
-// Nobody overtakes one who waits for room, and one who stops waiting is in
-// nobody's way.
-func TestThoseWhoWaitForRoomKeepTheirPlaces(t *testing.T) {
+// Nobody overtakes a request that waits for room, and one that stops waiting blocks nobody.
+func TestWaitersKeepTheirPlacesInTheQueue(t *testing.T) {
 	t.Parallel()
 	cfg := quick()
 	cfg.MaxEventBytes, cfg.MaxDeadLetterBytes, cfg.MaxPendingBytes = 1000, 1000, 1000
@@ -144,7 +143,7 @@ func TestThoseWhoWaitForRoomKeepTheirPlaces(t *testing.T) {
 	}()
 	eventually(t, "one who waits", func() bool { return d.metric(t, "backpressure_episodes_total") == 1 })
 
-	// It would fit, and its job is free.
+	// The event would fit, and its job is idle.
 	small := sized(t, "free", 200)
 	brief, end := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer end()

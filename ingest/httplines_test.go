@@ -77,7 +77,7 @@ func TestLinesAreAnsweredOneByOne(t *testing.T) {
 	d.expectEmpty(t)
 }
 
-// Bodies, single envelopes and Redis feed the same lanes: each publisher's events
+// Bodies, single envelopes and Redis share the queues of the jobs: each publisher's events
 // of a job are stored in the order in which it sent them, one at a time.
 func TestPublishersShareTheOrderOfAJob(t *testing.T) {
 	t.Parallel()
@@ -138,8 +138,8 @@ func TestPublishersShareTheOrderOfAJob(t *testing.T) {
 	d.expectEmpty(t)
 }
 
-// FuzzLines publishes any body as NDJSON and holds the answer against the lines
-// that are there to see.
+// FuzzLines publishes any body as NDJSON and compares the answer with the lines of the
+// body.
 func FuzzLines(f *testing.F) {
 	line := event("job", "", 1)
 	for _, seed := range []string{"", "\n", line, line + "\r\n" + line, "\n\n" + line + "\n \t\r\n{}\n", "{\n}", line + "\x00\n\xff\xfe", `{"a":"` + "\n" + `"}`} {

@@ -121,7 +121,7 @@ func TestPublishWhileTheRealLogIsAway(t *testing.T) {
 
 	server = open()
 	t.Cleanup(func() { _ = server.Close(context.Background()) })
-	// It is waited for: the connection to the log comes back by itself.
+	// The request waits: the connection to the log recovers by itself.
 	if answer := d.post(t, jsonType, event("job", "during", 2)); answer.status != http.StatusCreated && answer.status != http.StatusOK {
 		t.Errorf("answered %d with %s once the log is back", answer.status, answer.text)
 	}

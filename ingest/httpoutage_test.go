@@ -16,7 +16,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-func TestLogThatIsAwayIsUnavailable(t *testing.T) {
+func TestUnavailableLogIsAnsweredUnavailable(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testLogThatIsAway)
 }
@@ -45,7 +45,7 @@ func testLogThatIsAway(t *testing.T) {
 	d.expectEmpty(t)
 	d.log.failWith(nil)
 
-	// What was given up is not stored later.
+	// Events that were given up are not stored later.
 	answer := d.post(t, ndjsonType, event("a", "id", 1)+"\n"+event("b", "", 5))
 	if answer.status != http.StatusOK {
 		t.Errorf("afterwards: answered %d with %s", answer.status, answer.text)
@@ -56,9 +56,9 @@ func testLogThatIsAway(t *testing.T) {
 	}
 }
 
-// A log that does not return when its context ends does not hold up the answers,
-// and what comes after waits for it in the order of the job.
-func TestLogThatIgnoresItsContextHoldsUpNoAnswer(t *testing.T) {
+// A log that does not return when its context ends does not delay the answers. Later events
+// of the job wait for the log, in their order.
+func TestAnswersDoNotWaitForALogThatIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := quick()
@@ -90,8 +90,8 @@ func TestLogThatIgnoresItsContextHoldsUpNoAnswer(t *testing.T) {
 	})
 }
 
-// A log that comes and goes must never be said to have what it has not.
-func TestAnswersAreTrueWhileTheLogComesAndGoes(t *testing.T) {
+// During outages of the log, no answer may say that an event is stored when it is not.
+func TestAnswersAreCorrectDuringOutages(t *testing.T) {
 	t.Parallel()
 	cfg := quick()
 	cfg.PublishTimeout = 20 * time.Millisecond
@@ -168,7 +168,7 @@ func (d *door) stalled(t *testing.T, contentType, sent string, declared int) net
 	return conn
 }
 
-func TestSlowBodyIsNotWaitedFor(t *testing.T) {
+func TestSlowBodyTimesOut(t *testing.T) {
 	t.Parallel()
 	cfg := quick()
 	cfg.BodyTimeout = 50 * time.Millisecond
@@ -189,8 +189,8 @@ func TestSlowBodyIsNotWaitedFor(t *testing.T) {
 	}
 }
 
-// The deadline of the body must not be taken for the client's leaving while the
-// log is waited for.
+// The deadline of the body must not be mistaken for a disconnected client while the log is
+// awaited.
 func TestBodyTimeoutEndsWithTheBody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, testBodyTimeout)
@@ -213,7 +213,7 @@ func testBodyTimeout(t *testing.T) {
 	}
 }
 
-func TestClientThatGoesLeavesNothingBehind(t *testing.T) {
+func TestDisconnectedClientLeavesNothingPending(t *testing.T) {
 	t.Parallel()
 	d := openDoor(t, quick())
 
@@ -248,7 +248,7 @@ func TestClientThatGoesLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestStopAnswersThoseWhoWait(t *testing.T) {
+func TestStopAnswersWaitingRequests(t *testing.T) {
 	t.Parallel()
 	for name, drains := range map[string]bool{"drained": true, "given up": false} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestStopAnswersThoseWhoWait(t *testing.T) {
 	}
 }
 
-// No receipt goes out for what was answered, and none is lost beside it.
+// Events over HTTP have no receipt in Redis, and the receipts of other events are not lost.
 func TestReceiptsAreForRedisAlone(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

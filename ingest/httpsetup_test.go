@@ -21,7 +21,7 @@ const (
 	ndjsonType = "application/x-ndjson"
 )
 
-// door is a running Ingest that is published to over HTTP.
+// door is a running Ingest that serves HTTP.
 type door struct {
 	*gateway
 	log    *memoryLog
@@ -37,8 +37,8 @@ func openDoor(t *testing.T, cfg ingest.Config) *door {
 	return serve(t, start(t, nil, log, cfg), log)
 }
 
-// openDoorInBubble is openDoor for a bubble of fake time, where a timeout is over
-// when everything waits, and never while the machine is busy with something else.
+// openDoorInBubble is openDoor for a bubble of fake time, in which a timeout passes only
+// when all goroutines wait, and never because the machine is busy.
 func openDoorInBubble(t *testing.T, cfg ingest.Config) *door {
 	t.Helper()
 	log := newMemoryLog()
@@ -68,8 +68,8 @@ func serve(t *testing.T, g *gateway, log *memoryLog) *door {
 	return d
 }
 
-// limitHeader bounds one request of a test as Config.PublishTimeout bounds all of
-// them, so that those that have to succeed have all the time they need.
+// limitHeader bounds one request of a test as Config.PublishTimeout bounds all of them, so
+// that requests that must succeed have enough time.
 const limitHeader = "Test-Limit"
 
 func (d *door) open(t *testing.T) {
@@ -80,7 +80,7 @@ func (d *door) open(t *testing.T) {
 	t.Cleanup(d.client.CloseIdleConnections)
 }
 
-// reply is the answer to a request, with the fields of all its forms.
+// reply is the answer to a request, with the fields of all forms.
 type reply struct {
 	status int
 	header http.Header
@@ -150,8 +150,7 @@ func (d *door) post(t *testing.T, contentType, body string, header ...string) re
 	return answer
 }
 
-// postAsync publishes a body from a goroutine of its own, which ends with the
-// answer.
+// postAsync publishes a body on a goroutine of its own, which ends with the answer.
 func (d *door) postAsync(t *testing.T, contentType, body string) <-chan reply {
 	t.Helper()
 	answers := make(chan reply, 1)
@@ -166,7 +165,7 @@ func (d *door) postAsync(t *testing.T, contentType, body string) <-chan reply {
 	return answers
 }
 
-// expectEmpty waits until nothing is on its way.
+// expectEmpty waits until no event is on its way.
 func (d *door) expectEmpty(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"pending_events", "pending_bytes", "http_pending_requests", "http_pending_bytes"} {
@@ -177,7 +176,8 @@ func (d *door) expectEmpty(t *testing.T) {
 	}
 }
 
-// expectStored checks that the log has exactly what an NDJSON body was told.
+// expectStored checks that the log has exactly the lines that the answer to an NDJSON body
+// reports.
 func (d *door) expectStored(t *testing.T, lines []string, answer reply) {
 	t.Helper()
 	records := d.log.stored()

@@ -9,64 +9,62 @@ import (
 	"time"
 )
 
-// identities names events that carry no id, so that several gateways that receive
-// one publish store it once, while two equal publishes stay two events.
+// identities names events that carry no id, so that several gateways that receive one
+// publish store it once, while two equal publishes remain two events.
 //
-// The name is "h:", a hash of the payload, and an ordinal among the identical
-// payloads lately received. Redis delivers one channel in one order to every
-// subscriber, and equal payloads are of one job and so in one order: gateways
-// that have received the same count the same, and the log answers the second of
-// them with "duplicate".
+// The name is "h:", a hash of the payload, and an ordinal among the identical payloads
+// received recently. Redis delivers one channel in one order to every subscriber, and equal
+// payloads belong to one job and therefore arrive in one order: gateways that have received
+// the same payloads assign the same ordinals, and the log answers the second gateway with
+// "duplicate".
 //
-// They have not always received the same. A gateway that has just subscribed
-// counts from 0 although earlier publishes took 0, 1, 2…: "duplicate" then does
-// not mean that this publish is stored. The sequence in the answer tells the
-// two apart. The floor of a publish is the highest sequence known to be
-// that of an earlier one, which is the largest of
+// Gateways have not always received the same payloads. A gateway that has just subscribed
+// counts from 0 although earlier publishes took 0, 1, 2…: then "duplicate" does not mean
+// that this publish is stored. The sequence in the answer distinguishes the cases. The
+// floor of a publish is the highest sequence known to belong to an earlier publish: the
+// largest of
 //
 //   - the baseline: the log's head, read before the SUBSCRIBE through which the
 //     publish came. What was stored by then was published before;
 //   - the sequence of the last identical publish that this gateway has received;
 //   - the sequences of identities that this gateway has forgotten.
 //
-// A duplicate at or below the floor is an earlier publish: the next ordinal is
-// tried, until the event is stored, or is a duplicate above the floor. That one
-// is the same publish, stored by another gateway or by a first attempt whose
-// answer was lost.
+// A duplicate at or below the floor is an earlier publish. The next ordinal is tried until
+// the event is stored, or is a duplicate above the floor: such a duplicate is the same
+// publish, stored by another gateway or by a first attempt whose answer was lost.
 //
-// A payload is forgotten when it was not received for twice the dedup window: the
-// log no longer knows its ordinals, and counting starts again at 0. It is also
-// forgotten, the one not received for longest first, beyond max payloads. The log may
-// then still know its ordinals; because they are below the floor by the third
-// rule, the next identical publish walks past them, one append for each, and is
-// not mistaken for one of them.
+// A payload that was not received for twice the dedup window is forgotten: the log no
+// longer has its ordinals, and counting starts again at 0. Beyond max payloads, the payload
+// received longest ago is forgotten too. The log may still have its ordinals. They are
+// below the floor by the third rule, so the next identical publish skips them, with one
+// append for each, and is not mistaken for one of them.
 //
-// The log itself may begin again, with sequences from 1. An event that is stored
-// at or below the floor proves it, and all floors are dropped.
+// The log itself may start again, with sequences from 1. An event that is stored at or
+// below the floor proves this, and all floors are dropped.
 //
-// Whatever remains uncertain errs towards storing twice, never towards losing:
-// if the same payload is published without an id again and again, for longer
-// than the dedup window, a gateway that starts meanwhile cannot learn how far
-// the others have counted, and such publishes may be stored by it as well.
-// An id in the envelope removes all of this.
+// In doubt an event is stored twice and never lost: if the same payload is published
+// without an id repeatedly for longer than the dedup window, a gateway that starts
+// meanwhile cannot determine how far the others have counted, and may store such publishes
+// again. An id in the envelope avoids all of this.
 type identities struct {
 	keep time.Duration
 	max  int
 
 	mu sync.Mutex // guards the fields below
-	// byHash and order hold what is not in use, most recently received first.
+	// byHash and order hold the identities that are not taken, the most recently received
+	// first.
 	byHash map[payloadHash]*list.Element
 	order  *list.List
 	// forgotten is the highest sequence of an identity that was removed.
 	forgotten uint64
 }
 
-// payloadHash is the first half of the payload's SHA-256: 128 bits, so that two
-// payloads meet by accident never.
+// payloadHash is the first half of the payload's SHA-256: with 128 bits, accidental
+// collisions do not occur.
 type payloadHash [sha256.Size / 2]byte
 
-// identity is what is known of one payload. While it is taken it belongs to the
-// write that took it.
+// identity is the state of one payload. While it is taken it belongs to the write that took
+// it.
 type identity struct {
 	hash payloadHash
 	// next is the ordinal of the next publish.
@@ -86,8 +84,8 @@ func newIdentities(dedupWindow time.Duration, limit int) *identities {
 	}
 }
 
-// take returns the identity of a payload for one publish; it must be given back
-// with put. Until then no other publish of the same payload may take it.
+// take returns the identity of a payload for one publish. The caller must return it with
+// put; until then no other publish of the same payload may take it.
 func (s *identities) take(payload []byte, now time.Time) *identity {
 	sum := sha256.Sum256(payload)
 	hash := payloadHash(sum[:len(payloadHash{})])
@@ -103,8 +101,8 @@ func (s *identities) take(payload []byte, now time.Time) *identity {
 	return id
 }
 
-// put gives an identity back whose last publish is stored at sequence; 0 when
-// it was given up.
+// put returns an identity whose last publish is stored at sequence; 0 if the publish was
+// given up.
 func (s *identities) put(id *identity, sequence uint64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -119,7 +117,7 @@ func (s *identities) put(id *identity, sequence uint64, now time.Time) {
 	}
 }
 
-// restart forgets all sequences, because the log starts again at 1.
+// restart clears all sequences, because the log has started again at 1.
 func (s *identities) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -128,8 +126,8 @@ func (s *identities) restart() {
 	s.forgotten = 0
 }
 
-// forgetUnseen removes what was not received for so long that the log has
-// forgotten it, too; s.mu is held.
+// forgetUnseen removes the payloads whose ordinals the log has dropped. The caller holds
+// s.mu.
 func (s *identities) forgetUnseen(now time.Time) {
 	for oldest := s.order.Back(); oldest != nil; oldest = s.order.Back() {
 		if now.Sub(oldest.Value.(*identity).seenAt) < s.keep {
@@ -139,19 +137,19 @@ func (s *identities) forgetUnseen(now time.Time) {
 	}
 }
 
-// forget removes an identity for good; s.mu is held.
+// forget removes an identity and raises forgotten to its floor. The caller holds s.mu.
 func (s *identities) forget(element *list.Element) {
 	s.forgotten = max(s.forgotten, s.remove(element).floor)
 }
 
-// remove takes an identity out of the index; s.mu is held.
+// remove removes an identity from the index. The caller holds s.mu.
 func (s *identities) remove(element *list.Element) *identity {
 	id := s.order.Remove(element).(*identity)
 	delete(s.byHash, id.hash)
 	return id
 }
 
-// messageID returns the name of the next publish and counts it.
+// messageID returns the message id of the next publish and counts the publish.
 func (id *identity) messageID() string {
 	ordinal := id.next
 	id.next++

@@ -7,7 +7,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// settle waits until the gateways have handled what each of them has heard.
+// settle waits until the gateways have handled all messages that they received.
 func settle(t *testing.T, handled map[*gateway]int) {
 	t.Helper()
 	for g, count := range handled {
@@ -43,7 +43,7 @@ func TestIdenticalPublishesAreStoredOnceEach(t *testing.T) {
 	publish(same)
 	publish(same, other, same)
 
-	t.Log("one gateway is replaced: its successor has counted nothing")
+	t.Log("one gateway is replaced: its successor starts counting at 0")
 	if err := second.stop(); err != nil {
 		t.Fatalf("run: %v", err)
 	}
@@ -54,7 +54,7 @@ func TestIdenticalPublishesAreStoredOnceEach(t *testing.T) {
 	publish(same)
 	publish(other, same, same)
 
-	t.Log("one is deaf for a while, and so behind")
+	t.Log("one receives nothing for a while")
 	deaf := b.subscribed(t, quick())
 	handled[deaf] = 0
 	publish(same)
@@ -118,7 +118,7 @@ func TestProducerIDInTheFormOfADerivedOne(t *testing.T) {
 	b.log.waitRecords(t, 3)
 }
 
-func TestLogThatIsAwayAtSubscribeIsAskedAgain(t *testing.T) {
+func TestUnknownBaselineIsReadAgain(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.log.failHead(errPassing)
@@ -138,7 +138,7 @@ func TestLogThatIsAwayAtSubscribeIsAskedAgain(t *testing.T) {
 	settle(t, map[*gateway]int{g: 3})
 }
 
-func TestLogThatBeginsAnewDropsTheFloors(t *testing.T) {
+func TestRestartedLogDropsTheFloors(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	for n := range 10 {

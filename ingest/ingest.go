@@ -16,14 +16,13 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErrAbandoned is returned by [Ingest.Run] when events that were read from
-// Redis were not in the log when the time to drain was over. They had no
-// receipt, so producers that wait for receipts publish them again; of the others
-// they are lost unless another gateway has received and stored them. Events that
-// came over HTTP are never among them: their producers are told.
+// ErrAbandoned is returned by [Ingest.Run] if the time to drain ended before all events
+// read from Redis were in the log. They had no receipt, so producers that wait for receipts
+// publish them again; the other events are lost unless another gateway has stored them.
+// Events received over HTTP are not counted: their producers get an answer.
 var ErrAbandoned = errors.New("events were received from Redis but not stored")
 
-// logInterval is how often one kind of trouble, repeated, is logged.
+// logInterval is the minimum time between two log lines about the same repeated failure.
 const logInterval = 10 * time.Second
 
 // errRunTwice is returned by a second call of [Ingest.Run].
@@ -48,27 +47,27 @@ type Ingest struct {
 	requests   *requests
 
 	started atomic.Bool
-	// begun is closed when Run takes events.
+	// begun is closed when Run accepts events.
 	begun chan struct{}
 	queue *queue
-	// abandoned counts the events that were given up, and abandonedFor is why one of
-	// them was.
+	// abandoned counts the events that were given up; abandonedFor is the cause of one of
+	// them.
 	abandoned    atomic.Int64
 	abandonedFor atomic.Pointer[error]
 	letters      *letters
 	canaries     *canaries
 
-	// headFailures are the requests for the head of the log that have not been answered.
+	// headFailures counts failed reads of the head of the log.
 	headFailures failures
 
 	rejectLog   rate.Sometimes
 	pressureLog rate.Sometimes
 }
 
-// New returns an Ingest that listens on client's Redis, on connections of its
-// own with client's options, and serves [Ingest.ServePublish]; with a nil client
-// it does only the latter. It connects to nothing; Run does. It fails for an
-// invalid configuration, or when registerer has an Ingest already.
+// New returns an Ingest that reads the Redis of client, on connections of its own with
+// client's options, and serves [Ingest.ServePublish]. With a nil client it only serves. New
+// does not connect; Run does. It fails if the configuration is invalid, or if registerer
+// has an Ingest already.
 func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Ingest, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -100,21 +99,21 @@ func New(client *redis.Client, log Log, catalogue *messaging.Catalogue, cfg Conf
 	return i, nil
 }
 
-// SetReceiptSecret replaces Config.ReceiptSecret for the receipts to come.
+// SetReceiptSecret replaces Config.ReceiptSecret for later receipts.
 func (i *Ingest) SetReceiptSecret(secret string) {
 	key := messaging.ReceiptKey(secret)
 	i.receiptKey.Store(&key)
 }
 
-// Run listens and stores until ctx ends. Then it takes nothing more in, stores
-// what it has taken, publishes the receipts, and returns nil; or an error that is
-// [ErrAbandoned] if that took longer than Config.DrainTimeout. A Redis or a log
-// that is away does not end it. It can be called once.
+// Run reads and stores events until ctx ends. Then it accepts no more, stores the events it
+// has accepted, publishes their receipts and returns nil, or an error that is
+// [ErrAbandoned] if this took longer than Config.DrainTimeout. An outage of Redis or of the
+// log does not end Run. Run can be called once.
 func (i *Ingest) Run(ctx context.Context) error {
 	if i.started.Swap(true) {
 		return errRunTwice
 	}
-	// What was taken in is stored after ctx has ended, until work does.
+	// Accepted events are stored after ctx has ended, until work ends.
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
 
@@ -148,8 +147,8 @@ func (i *Ingest) Run(ctx context.Context) error {
 	return nil
 }
 
-// startReceipts starts the publishing of receipts, and returns what ends it once
-// everything is published or ctx has ended.
+// startReceipts starts publishing receipts. end waits until all are published or ctx has
+// ended.
 func (i *Ingest) startReceipts(ctx context.Context) (end func()) {
 	receipts := newReceipts(i.redis, &i.receiptKey, i.canaries, i.cfg, i.logger, i.metrics, i.guard)
 	i.receipts = receipts
@@ -183,10 +182,9 @@ func (i *Ingest) listen(ctx context.Context) {
 	listener.run(ctx)
 }
 
-// Connected returns nil while events from Redis are received, and otherwise an error
-// that is [ErrNotSubscribed] and says what is wrong. A Redis that stops answering
-// is noticed within Config.PingInterval + Config.PingTimeout. Without Redis it is
-// always nil.
+// Connected returns nil while events from Redis are received, and otherwise an error that
+// is [ErrNotSubscribed] and states the cause. It detects a Redis that stops answering
+// within Config.PingInterval + Config.PingTimeout. Without Redis it returns nil.
 func (i *Ingest) Connected() error {
 	if i.outages == nil {
 		return nil
@@ -194,7 +192,7 @@ func (i *Ingest) Connected() error {
 	return i.outages.err()
 }
 
-// full tells that the intake waits for the log.
+// full logs that events wait for the log.
 func (i *Ingest) full(events, bytes int) {
 	i.pressureLog.Do(func() {
 		i.logger.Warn("no more events are taken in until the log has taken what is pending", "events", events, "bytes", bytes)

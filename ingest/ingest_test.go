@@ -84,7 +84,7 @@ func TestOrderPerJobSurvivesFailingAppends(t *testing.T) {
 	}
 	b.subscribed(t, quick())
 	for n := range events {
-		// Every other one without an id, which may take several appends.
+		// Every other event has no id, which may need several appends.
 		id := ""
 		if n%2 == 0 {
 			id = fmt.Sprint("id-", n)
@@ -190,7 +190,7 @@ func TestStopGivesUpAtTheDeadline(t *testing.T) {
 	}
 }
 
-func TestNewRefusesWhatCannotWork(t *testing.T) {
+func TestNewRefusesInvalidArguments(t *testing.T) {
 	t.Parallel()
 	client := setup(t).client
 	registry := prometheus.NewRegistry()
@@ -202,7 +202,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Fatalf("defaults: %v", err)
 	}
 	if err := build(ingest.DefaultConfig()); err == nil {
-		t.Error("a second one on the same registry was built")
+		t.Error("New succeeded a second time on the same registry")
 	}
 	for field, change := range map[string]func(*ingest.Config){
 		"MaxEventBytes":         func(c *ingest.Config) { c.MaxEventBytes = 0 },

@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	// letterQueues is how many dead letters are written at a time. They need no order,
-	// and one queue would let a flood of them hold up the reading.
+	// letterQueues is the number of dead letters that are written at the same time. They
+	// need no order, and in a single queue a burst of them would delay the reader.
 	letterQueues = 8
-	// letterTimeout bounds one attempt to store a letter. The log itself retries until
-	// its context ends, and the failure would not be reported before.
+	// letterTimeout bounds one attempt to store a letter. The log retries until its context
+	// ends, and would report the failure only then.
 	letterTimeout = 5 * time.Second
 )
 
-// ErrLettersFail is returned by [Ingest.Letters] while dead letters cannot be stored.
-// They wait, and beyond the bound they are dropped and counted; events go on.
+// ErrLettersFail is returned by [Ingest.Letters] while dead letters cannot be stored. They
+// wait; beyond the bound they are dropped and counted. Events are still stored.
 var ErrLettersFail = errors.New("dead letters cannot be stored")
 
-// letters are the dead letters that wait for the log. They have a budget of their own,
-// so that good events never wait for room that refused ones have taken: while letters
-// cannot be stored, what is beyond the budget is dropped and counted.
+// letters bounds the dead letters that wait for the log. They have a budget of their own,
+// so that accepted events never wait for room taken by refused ones. While letters cannot
+// be stored, those beyond the budget are dropped and counted.
 type letters struct {
 	budget *budget
-	// failures are the letters that the log has refused so far.
+	// failures counts the letters that could not be stored yet.
 	failures failures
-	// turn numbers the letters, for the choice of a queue.
+	// turn numbers the letters, to choose a queue.
 	turn atomic.Uint64
 }
 
@@ -38,8 +38,9 @@ func newLetters(cfg Config) *letters {
 	return &letters{budget: newBudget(cfg.MaxPendingLetters, cfg.MaxPendingLetterBytes, func(int, int) {})}
 }
 
-// take books room for a letter. While letters are stored it waits for room, so that a
-// flood of them slows down the reading; while they cannot be, it reports false.
+// take books room for a letter. While letters are being stored it waits for room, so that a
+// burst of them slows down the reader. While they cannot be stored it returns false
+// instead.
 func (l *letters) take(ctx context.Context, sizeBytes int) bool {
 	for ctx.Err() == nil {
 		patience := letterTimeout / 50
@@ -60,28 +61,28 @@ func (l *letters) take(ctx context.Context, sizeBytes int) bool {
 	return true
 }
 
-// key returns the key of the next letter's queue, which no jobId is: those have no
+// key returns the key of the queue for the next letter. It cannot be a jobId, which has no
 // control characters.
 func (l *letters) key() string {
 	return "\x00" + strconv.FormatUint(l.turn.Add(1)%letterQueues, 10)
 }
 
-// bury puts a dead letter into the queue. It returns at once, unless the letters that
-// wait use all their room and are being stored.
+// bury queues a dead letter. It waits only if the waiting letters use all their room and
+// are being stored.
 func (i *Ingest) bury(ctx context.Context, letter *event) {
 	if !i.letters.take(ctx, letter.sizeBytes) {
 		i.metrics.lettersDropped.Inc()
 		if i.letters.failures.drop() {
-			i.logger.Error("dead letters are dropped until the log stores them again: as many wait as may", "reason", letter.letter.Reason)
+			i.logger.Error("dead letters are dropped until the log stores them again: the queue of waiting letters is full", "reason", letter.letter.Reason)
 		}
 		return
 	}
-	if !i.queue.add(i.letters.key(), letter) { // An event that is stored while the queue closes.
+	if !i.queue.add(i.letters.key(), letter) { // The event was refused by the log while the queue closed.
 		i.storeOne(ctx, letter)
 	}
 }
 
-// storeLetter stores a dead letter, repeating until the log takes it.
+// storeLetter stores a dead letter, and retries until the log accepts it or ctx ends.
 func (i *Ingest) storeLetter(ctx context.Context, letter messaging.DeadLetter) error {
 	for failed := false; ; {
 		attempt, cancel := context.WithTimeout(ctx, letterTimeout)
@@ -89,7 +90,7 @@ func (i *Ingest) storeLetter(ctx context.Context, letter messaging.DeadLetter) e
 		cancel()
 		if err == nil {
 			if failed {
-				i.storesLetters()
+				i.letterRecovered()
 			}
 			return nil
 		}
@@ -105,8 +106,8 @@ func (i *Ingest) storeLetter(ctx context.Context, letter messaging.DeadLetter) e
 	}
 }
 
-// storesLetters counts a dead letter as stored whose earlier attempts had failed.
-func (i *Ingest) storesLetters() {
+// letterRecovered records that a dead letter was stored after failed attempts.
+func (i *Ingest) letterRecovered() {
 	if ended, lasted, dropped := i.letters.failures.remove(time.Now()); ended {
 		i.logger.Info("dead letters are stored again", "after", lasted.Round(time.Millisecond), "dropped", dropped)
 	}

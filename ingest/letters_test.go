@@ -12,8 +12,8 @@ import (
 	"github.com/letswriteabook/realtime/ingest"
 )
 
-// Letters that cannot be stored hold up no event, and no memory beyond their bound.
-func TestLettersThatCannotBeStoredHoldUpNothing(t *testing.T) {
+// Letters that cannot be stored do not delay events, and their memory is bounded.
+func TestFailingLettersDoNotDelayEvents(t *testing.T) {
 	t.Parallel()
 	cfg := quick()
 	cfg.MaxPendingLetters = 20
@@ -46,8 +46,8 @@ func TestLettersThatCannotBeStoredHoldUpNothing(t *testing.T) {
 	eventually(t, "letters to be well", func() bool { return g.Letters() == nil })
 }
 
-// However often dead letters and the head of the log are tried again, an outage has one
-// line when it begins and one when it has ended.
+// However often dead letters and the head of the log are retried, an outage is logged once
+// when it begins and once when it has ended.
 func TestOutagesOfTheLogAreLoggedOnce(t *testing.T) {
 	t.Parallel()
 	cfg := quick()

@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// lasting is how long a subscription holds that says something about Redis: one
-	// that ends sooner does not reset the pauses.
+	// lasting is the duration after which a subscription counts as healthy. One that ends
+	// sooner does not reset the pauses.
 	lasting = time.Second
-	// backoffFactor is how much longer than the one before it a pause is. Outages
-	// are then found over within about half of their length, and nine tenths at most.
+	// backoffFactor is the ratio of one pause to the one before. With it the end of an
+	// outage is detected after about half of the outage's length, and at most nine tenths.
 	backoffFactor = 1.5
 )
 
-// listener keeps one subscription to the events channel open, and hands on what
-// arrives. It is run by one goroutine.
+// listener keeps one subscription to the events channel open and passes on the messages.
+// One goroutine runs it.
 type listener struct {
 	options *redis.Options
 	log     Log
@@ -34,22 +34,22 @@ type listener struct {
 	census  *census
 	metrics *metrics
 	guard   *contain.Guard
-	// receive is given each message in the order of arrival. The reading from Redis
-	// waits until it returns.
+	// receive is called with each message in the order of arrival. The reader waits until it
+	// returns.
 	receive  func(ctx context.Context, message *redis.Message, via *connection)
 	canaries *canaries
 	// broken is why the last subscription ended; nil before the first.
 	broken error
-	// hinted says that the hint how to lose nothing in a gap was logged.
+	// hinted is true once the hint on how to lose nothing in a gap was logged.
 	hinted bool
 }
 
-// run subscribes, and subscribes again whenever that ends, until ctx ends.
+// run subscribes until ctx ends, and subscribes again whenever the subscription ends.
 //
-// A subscription that had lasted is replaced at once, because every moment
-// without one loses events. What fails to begin, or ends soon, is tried again
-// after a growing pause, of which the first are short: a server that restarts is
-// back in less than a second.
+// A healthy subscription that ends is replaced at once, because events are lost without
+// one. A subscription that fails to begin, or ends soon, is tried again after a growing
+// pause. The first pauses are short: a server that restarts is available again in less than
+// a second.
 func (l *listener) run(ctx context.Context) {
 	pauses := backoff.ExponentialBackOff{
 		InitialInterval:     l.cfg.BackoffMin,
@@ -58,7 +58,7 @@ func (l *listener) run(ctx context.Context) {
 		MaxInterval:         l.cfg.BackoffMax,
 	}
 	pauses.Reset()
-	told := false // that there is no subscription, in this outage
+	logged := false // whether this outage was logged
 	for {
 		began := time.Now()
 		confirmed, err := l.subscribe(ctx)
@@ -71,13 +71,13 @@ func (l *listener) run(ctx context.Context) {
 		} else {
 			pause = pauses.NextBackOff()
 		}
-		// A subscription that broke is replaced at once, and that is told then. An outage
-		// is told once, with what the first attempt to replace it met.
+		// A subscription that broke is replaced at once, and reportGap logs the gap. An
+		// outage is logged once, with the error of the first attempt to subscribe again.
 		switch {
 		case confirmed:
-			told, l.broken = false, err
-		case !told:
-			told = true
+			logged, l.broken = false, err
+		case !logged:
+			logged = true
 			l.logger.Info("not subscribed to Redis, will try again", "pause", pause, "error", err)
 		}
 		if wait.For(ctx, pause) != nil {
@@ -86,12 +86,12 @@ func (l *listener) run(ctx context.Context) {
 	}
 }
 
-// subscribe lives through one subscription and returns why it ended, and
+// subscribe subscribes and reads until the subscription ends. It returns why it ended, and
 // whether Redis had confirmed it.
 func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	connection := newConnection(l.options, l.log, l.canaries, l.cfg, l.logger)
 	defer connection.release()
-	// Closing is what ends a read; the context alone does not.
+	// Closing the connection ends a read; ending the context does not.
 	stop := context.AfterFunc(ctx, connection.close)
 	defer stop()
 
@@ -100,7 +100,7 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 		return false, err
 	}
 	if len(l.census.counts) == 0 {
-		l.census.take(ctx) // what is published from here on is read, or missed
+		l.census.take(ctx) // the messages published from now on are read or missed
 	}
 	if outage, gap := l.outages.opened(time.Now()); gap {
 		l.reportGap(ctx, outage)
@@ -109,7 +109,7 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	}
 
 	watching, stopWatching := context.WithCancel(ctx)
-	var watchers sync.WaitGroup // both end with watching, and are waited for below
+	var watchers sync.WaitGroup // both goroutines end with watching, and subscribe waits for them
 	watchers.Go(func() {
 		_ = l.guard.Persist(watching, "ping", func() error { connection.ping(watching); return nil })
 	})
@@ -124,7 +124,7 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	return true, err
 }
 
-// reportGap counts and logs what may be lost between two subscriptions.
+// reportGap counts and logs a gap between two subscriptions.
 func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
 	attrs := []any{"outage", outage, "error", l.broken}
 	if missed, known := l.census.missed(ctx); known {
@@ -138,7 +138,7 @@ func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
 	l.logger.Warn("subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts", attrs...)
 }
 
-// read hands messages on until the subscription ends.
+// read passes messages to receive until the subscription ends.
 func (l *listener) read(ctx context.Context, c *connection) error {
 	for {
 		message, err := c.receive(ctx)

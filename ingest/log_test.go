@@ -12,36 +12,36 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for an expected event.
 const patience = time.Minute
 
-// canaryJob is what memoryLog.before gets as the job of a canary.
+// canaryJob is the job that memoryLog.before gets for a canary.
 const canaryJob = "canary"
 
-// conflictError is what a log answers to a known id with another body.
+// conflictError is the error of a log for a known id with another body.
 type conflictError struct{}
 
 func (conflictError) Error() string    { return "another body" }
 func (conflictError) IDConflict() bool { return true }
 
-// errPassing is a failure that a retry mends.
+// errPassing is a failure that a retry solves.
 var errPassing = errors.New("passing failure")
 
-// memoryLog is a log in memory that keeps to what a real one promises: it
-// deduplicates by message id, and calls another body under an id a conflict.
+// memoryLog is a log in memory that behaves like the real one: it deduplicates by message
+// id and reports a conflict for another body under an id.
 type memoryLog struct {
 	mu sync.Mutex // guards the fields below
 	// changed is closed and replaced with every change.
 	changed chan struct{}
 	records []messaging.Record
 	letters []messaging.DeadLetter
-	// bySequence is what an id stands for.
+	// bySequence has the record of each message id.
 	bySequence map[string]uint64
 	// before is called without the lock, ahead of each append and dead letter.
 	before func(ctx context.Context, jobID string) error
-	// lostAnswers is how many of the next appends are stored and yet fail.
+	// lostAnswers is how many of the next appends store their record and fail nevertheless.
 	lostAnswers int
-	// headErr is what Head fails with.
+	// headErr is the error that Head returns.
 	headErr error
 	heads   int
 	// batches counts the attempts to append several records at once.
@@ -60,7 +60,7 @@ func newMemoryLog() *memoryLog {
 	}
 }
 
-// Append repeats what passes by until ctx ends, as the log does.
+// Append retries temporary failures until ctx ends, as the log does.
 func (l *memoryLog) Append(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
 	l.enter(r.JobID)
 	defer l.leave(r.JobID)
@@ -77,13 +77,13 @@ func (l *memoryLog) Append(ctx context.Context, r messaging.Record) (messaging.R
 	}
 }
 
-// refusedError is what a log answers to a batch with an id that it has.
+// refusedError is the error of a log for a batch with an id that it has.
 type refusedError struct{}
 
 func (refusedError) Error() string      { return "the batch was refused" }
 func (refusedError) BatchRefused() bool { return true }
 
-// MaxBatch is that of a server.
+// MaxBatch returns the limit of a NATS server.
 func (l *memoryLog) MaxBatch() int { return 1000 }
 
 // AppendBatch stores all records or none, in one attempt.
@@ -144,7 +144,7 @@ func (l *memoryLog) attempt(ctx context.Context, r messaging.Record) (messaging.
 	return messaging.Receipt{Sequence: sequence}, nil
 }
 
-// StoreCanary takes a canary, and keeps nothing of it.
+// StoreCanary accepts a canary and does not keep it.
 func (l *memoryLog) StoreCanary(ctx context.Context, text string) error {
 	return l.hold(ctx, canaryJob)
 }
@@ -168,14 +168,14 @@ func (l *memoryLog) Head(context.Context) (uint64, error) {
 	return uint64(len(l.records)), l.headErr
 }
 
-// forgetIDs does what the end of the dedup window does.
+// forgetIDs simulates the end of the dedup window.
 func (l *memoryLog) forgetIDs() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.bySequence)
 }
 
-// begin empties the log, whose sequences start at 1 again.
+// begin empties the log, whose sequences then start at 1.
 func (l *memoryLog) begin() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -253,13 +253,13 @@ func (l *memoryLog) leave(jobID string) {
 	}
 }
 
-// change wakes those who wait; l.mu is held.
+// change wakes all waiters. The caller holds l.mu.
 func (l *memoryLog) change() {
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
 
-// wait returns when the condition holds; it is called with the lock held.
+// wait returns when the condition holds. The condition is called with the lock held.
 func (l *memoryLog) wait(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	timeout := time.After(patience)

@@ -20,10 +20,10 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// BenchmarkRedisToLog measures an event's way from Redis into a log on disk, and the CPU
-// time of this process for it, the embedded server's included. An event has 330 bytes and
-// an id. Run it with -benchtime 20000x or so. BenchmarkSync in the same run says what the
-// disk does.
+// BenchmarkRedisToLog measures the way of an event from Redis into a log on disk, and the
+// CPU time that this process, including the embedded server, uses for it. An event has 330
+// bytes and an id. Run it with -benchtime 20000x or so. BenchmarkSync in the same run shows
+// the speed of the disk.
 func BenchmarkRedisToLog(b *testing.B) {
 	for _, durability := range []struct {
 		name string
@@ -39,8 +39,8 @@ func BenchmarkRedisToLog(b *testing.B) {
 }
 
 func redisToLog(b *testing.B, cfg natsserver.Config, jobs int) {
-	// outstanding bounds what is published and not stored, so that Redis does not drop
-	// its subscriber.
+	// outstanding bounds the events that are published and not stored, so that Redis does
+	// not disconnect its subscriber.
 	const outstanding, pipeline = 5000, 100
 	ctx := b.Context()
 	cfg.StoreDir = b.TempDir()
@@ -106,7 +106,7 @@ func redisToLog(b *testing.B, cfg natsserver.Config, jobs int) {
 	}
 }
 
-// BenchmarkSync is a plain write of 330 bytes and fsync, on the disk of the tests.
+// BenchmarkSync measures a plain write of 330 bytes and fsync on the disk of the tests.
 func BenchmarkSync(b *testing.B) {
 	file, err := os.Create(filepath.Join(b.TempDir(), "plain"))
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// metrics are the counters that the package moves; what is state, and not an
-// event, is read from its owner when it is scraped.
+// metrics are the counters that the package updates. Values that are states are read from
+// their owners at each scrape; see state.
 type metrics struct {
 	received        prometheus.Counter
 	receivedBytes   prometheus.Counter
@@ -30,37 +30,37 @@ type metrics struct {
 	httpRequests    *prometheus.CounterVec
 	httpReceived    prometheus.Counter
 	httpRefused     *prometheus.CounterVec
-	// published and logged are the first two stages of an event's way.
+	// published and logged measure the first two stages of an event.
 	published prometheus.Histogram
 	logged    prometheus.Histogram
 
-	// passedMessages is how many messages were read from Redis and published there.
+	// passedMessages counts the messages read from Redis and published there.
 	passedMessages atomic.Uint64
 }
 
-// The statuses and the codes of problems of single events that publishing over
-// HTTP is answered with, so that each is 0 and not absent.
+// Statuses and problem codes of publishing over HTTP, which are initialized so that each
+// counter is 0 and not absent.
 var (
 	httpStatuses     = []string{"200", "201", "207", "400", "408", "409", "413", "415", "503"}
 	httpRefusedCodes = []string{codeKey, codeUnavailable}
 )
 
-// read counts a message from Redis.
+// read counts a message received from Redis.
 func (m *metrics) read(sizeBytes int) {
 	m.received.Inc()
 	m.receivedBytes.Add(float64(sizeBytes))
 	m.passedMessages.Add(1)
 }
 
-// arrived measures how long an accepted event was under way to this process; empty, its
-// producer did not say when it was published.
+// arrived measures how long an accepted event took to reach this process. An empty
+// emittedAt means that its producer did not say when the event was published.
 func (m *metrics) arrived(emittedAt string, now time.Time) {
 	if published, err := time.Parse(time.RFC3339Nano, emittedAt); err == nil {
 		measure.Since(m.published, published, now)
 	}
 }
 
-// sent counts messages on the receipts channel.
+// sent counts messages published on the receipts channel.
 func (m *metrics) sent(messages int) {
 	m.receiptsSent.Add(float64(messages))
 	m.passedMessages.Add(uint64(messages))
@@ -75,8 +75,8 @@ func (m *metrics) stored(duplicate bool) {
 	}
 }
 
-// newMetrics registers the metrics; it fails if they are registered already. Those of
-// the subscription are left out where o is nil.
+// newMetrics registers the metrics. It fails if they are registered already. If o is nil,
+// the metrics of the subscription are omitted.
 func newMetrics(registerer prometheus.Registerer, b *budget, l *letters, q *requests, o *outages) (*metrics, error) {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "realtime_ingest_" + name, Help: help})

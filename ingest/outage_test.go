@@ -19,8 +19,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// deliverAll publishes each event until it has its receipt, as a producer with
-// an outbox does, while Redis is disturbed.
+// deliverAll publishes each event until it has a receipt, as a producer with an outbox
+// does, while Redis is disturbed.
 func (b *bundle) deliverAll(t *testing.T, events int, disturb func(confirmed int)) {
 	t.Helper()
 	receipts := b.receipts(t)
@@ -36,7 +36,7 @@ func (b *bundle) deliverAll(t *testing.T, events int, disturb func(confirmed int
 		}
 		published := 0
 		for _, body := range outbox {
-			// An error is an event without a receipt, which is what is repeated.
+			// After an error the event has no receipt and is repeated.
 			_ = b.client.Publish(t.Context(), messaging.EventsChannel, body).Err()
 			if published++; published == 200 {
 				break
@@ -88,7 +88,7 @@ func TestKilledSubscriptionsAreEachMarked(t *testing.T) {
 	b.deliverAll(t, 2000, func(confirmed int) {
 		if kills < 5 && confirmed >= 300*(kills+1) {
 			kills++
-			// The receipts of the test are a subscription too; it comes back.
+			// The receipts of the test are a subscription too, which reconnects.
 			if err := b.client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Err(); err != nil {
 				t.Fatalf("kill: %v", err)
 			}
@@ -103,7 +103,7 @@ func TestKilledSubscriptionsAreEachMarked(t *testing.T) {
 	}
 }
 
-func TestPausedRedisIsNoticedAndRecoveredFrom(t *testing.T) {
+func TestPausedRedisIsDetectedAndReplaced(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	cfg := quick()
@@ -171,7 +171,7 @@ func TestIdleSubscriptionStaysUp(t *testing.T) {
 	}
 }
 
-func TestRedisThatIsAwayAtStartIsWaitedFor(t *testing.T) {
+func TestRunWaitsForRedis(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.server.Stop()
@@ -190,8 +190,8 @@ func TestRedisThatIsAwayAtStartIsWaitedFor(t *testing.T) {
 	}
 }
 
-// The first pauses are short, because a server that restarts is back soon; one
-// that stays away is not hammered, nor is the log.
+// The first pauses are short, because a restarting server is back soon. A server that stays
+// away is not flooded with attempts, nor is the log with lines.
 func TestBackoffGrowsWithJitter(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestBackoffGrowsWithJitter(t *testing.T) {
 	})
 }
 
-func TestCredentialsOfTheClientAreUsedAndNotTold(t *testing.T) {
+func TestCredentialsAreUsedAndNotLogged(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	receipts := b.receipts(t) // connected before the password is set
@@ -253,7 +253,7 @@ func TestCredentialsOfTheClientAreUsedAndNotTold(t *testing.T) {
 		return errors.Is(err, ingest.ErrNotSubscribed) && strings.Contains(err.Error(), "WRONGPASS")
 	})
 	if text := wrong.Connected().Error(); strings.Contains(text, password) {
-		t.Errorf("health tells the password: %s", text)
+		t.Errorf("health contains the password: %s", text)
 	}
 
 	b.client = connect(password)

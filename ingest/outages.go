@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// ErrNotSubscribed is returned by [Ingest.Connected] while nothing published in
-// Redis is received. The service retries by itself for as long as it runs.
+// ErrNotSubscribed is returned by [Ingest.Connected] while messages published in Redis are
+// not received. The service retries for as long as it runs.
 var ErrNotSubscribed = errors.New("not subscribed to Redis")
 
-// outages records when the gateway was subscribed to Redis and when it was not, for
-// health and metrics.
+// outages records when the gateway was subscribed to Redis, for health and metrics.
 type outages struct {
 	mu sync.Mutex // guards the fields below
-	// subscribed says that Redis has confirmed, and nothing has failed since.
+	// subscribed is true if Redis has confirmed the subscription and it has not failed
+	// since.
 	subscribed bool
 	// gaps counts the subscriptions after the first.
 	gaps int
 	// everSubscribed is set by the first confirmation.
 	everSubscribed bool
-	// silentSince is when something was received last, while not subscribed.
+	// silentSince is when something was last received, while not subscribed.
 	silentSince time.Time
-	// silent is the length of all past outages.
+	// silent is the total length of the past outages.
 	silent time.Duration
 	// failure is why there is no subscription; nil before the first attempt.
 	failure error
 }
 
-// opened notes a confirmed subscription. It returns how long nothing was received,
-// if this is not the first.
+// opened records a confirmed subscription. For all but the first it returns how long
+// nothing was received.
 func (o *outages) opened(now time.Time) (outage time.Duration, gap bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -44,22 +44,21 @@ func (o *outages) opened(now time.Time) (outage time.Duration, gap bool) {
 	return outage, gap
 }
 
-// failed notes an attempt that came to nothing.
+// failed records a failed attempt to subscribe.
 func (o *outages) failed(cause error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.failure = cause
 }
 
-// lost notes the end of a subscription on which something arrived last at
-// lastReceived.
+// lost records the end of a subscription on which something last arrived at lastReceived.
 func (o *outages) lost(lastReceived time.Time, cause error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.subscribed, o.silentSince, o.failure = false, lastReceived, cause
 }
 
-// err returns nil while subscribed, and otherwise what keeps it from being so.
+// err returns nil while subscribed, and otherwise why there is no subscription.
 func (o *outages) err() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -75,7 +74,7 @@ func (o *outages) err() error {
 	}
 }
 
-// totals returns the number of gaps, and the length of all outages up to now.
+// totals returns the number of gaps and the total length of all outages up to now.
 func (o *outages) totals() (gaps int, silent time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -89,7 +89,7 @@ func TestStopDuringBackPressureKeepsTheEventInHand(t *testing.T) {
 	}
 }
 
-// Redis cuts off a subscriber that does not read; that must be known as a gap.
+// Redis disconnects a subscriber that does not read; this must count as a gap.
 func TestSubscriberCutOffDuringBackPressureSeesAGap(t *testing.T) {
 	t.Parallel()
 	cfg := quick()

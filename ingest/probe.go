@@ -11,28 +11,29 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The ways in which a Redis answers and does not do what is needed.
+// Ways in which a Redis server answers but does not work for the service.
 var (
-	// ErrReplica: what is published to a replica reaches no subscriber of the primary.
+	// ErrReplica: messages published to a replica do not reach the subscribers of the
+	// primary.
 	ErrReplica = errors.New("the Redis server is a replica: receipts that are published there reach no producer; set REDIS_URL to the primary")
-	// ErrSentinel: a Sentinel carries no events.
+	// ErrSentinel: a Sentinel does not carry events.
 	ErrSentinel = errors.New("REDIS_URL is the address of a Sentinel, which carries no events; set it to the primary")
-	// ErrSubscribe: the user may not subscribe to what workers publish.
+	// ErrSubscribe: the user may not subscribe to the channel of events.
 	ErrSubscribe = errors.New("the Redis user may not subscribe to " + messaging.EventsChannel + ": ACL SETUSER … &novel.realtime.* +subscribe")
-	// ErrReceipts: what is published on the receipts channel does not arrive.
+	// ErrReceipts: messages published on the receipts channel do not arrive.
 	ErrReceipts = errors.New("receipts do not reach the channel " + messaging.ReceiptsChannel + ", and producers repeat for ever: ACL SETUSER … &novel.realtime.* +subscribe +publish")
-	// ErrPing: a subscription is pinged, so that a dead one is noticed.
+	// ErrPing: the user may not send the pings that detect a dead subscription.
 	ErrPing = errors.New("the Redis user may not ping, and each subscription ends after seconds: ACL SETUSER … +ping")
 )
 
-// Exercise does what the service needs of the Redis of a client: it subscribes to the
-// channels of events and receipts, publishes a canary on that of receipts, waits until it
-// comes back, and pings. Producers, who look for the ids of their events, pass over a
-// message without one. text is new each time, and must need no escaping in JSON.
+// Exercise does what the service needs of a Redis server: it subscribes to the channels of
+// events and receipts, publishes a canary on the channel of receipts, waits until the
+// canary arrives, and sends a ping. Producers look for the ids of their events and ignore a
+// message without one. text must be new each time and need no escaping in JSON.
 //
-// It connects for itself, with the client's options, and returns within ctx or
-// timeout. The error is one of those above, or says why Redis takes no connection, as
-// [Explain] does.
+// Exercise uses connections of its own, with the given options, and returns when ctx or
+// timeout ends at the latest. The error is one of those above, or says why Redis accepts no
+// connection, as [Explain] does.
 func Exercise(ctx context.Context, options *redis.Options, text string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -62,7 +63,7 @@ func Exercise(ctx context.Context, options *redis.Options, text string, timeout 
 	return nil
 }
 
-// probeClient is a client of Redis with one subscription, for one exercise.
+// probeClient is a Redis client with one subscription, for one exercise.
 type probeClient struct {
 	client  *redis.Client
 	pubsub  *redis.PubSub
@@ -70,15 +71,15 @@ type probeClient struct {
 	stop    func() bool
 }
 
-// newProbeClient returns one that connects with the first use; close frees it. What it waits
-// for ends when ctx is cancelled.
+// newProbeClient returns a probeClient that connects when it is first used; close frees it.
+// Cancelling ctx ends its connections.
 func newProbeClient(ctx context.Context, options *redis.Options, timeout time.Duration) *probeClient {
 	own := connectOptions(options)
 	own.MaxRetries, own.PoolSize, own.MinIdleConns, own.Protocol = -1, 2, 0, 2
 	client := redis.NewClient(own)
 	p := &probeClient{client: client, pubsub: client.Subscribe(context.Background()), timeout: timeout}
 	p.stop = context.AfterFunc(ctx, func() {
-		if errors.Is(ctx.Err(), context.Canceled) { // A read ends with its deadline by itself.
+		if errors.Is(ctx.Err(), context.Canceled) { // A deadline ends a read without this.
 			p.end()
 		}
 	})
@@ -91,13 +92,13 @@ func (p *probeClient) close() {
 	p.end()
 }
 
-// end ends the connections. Nothing is lost with them. It may be called again.
+// end ends the connections. It may be called more than once.
 func (p *probeClient) end() {
 	_ = p.pubsub.Close()
 	_ = p.client.Close()
 }
 
-// subscribe returns once a subscription is confirmed.
+// subscribe returns once the subscription is confirmed.
 func (p *probeClient) subscribe(ctx context.Context, channel string) error {
 	if err := p.pubsub.Subscribe(ctx, channel); err != nil {
 		return err
@@ -107,13 +108,13 @@ func (p *probeClient) subscribe(ctx context.Context, channel string) error {
 		if err != nil {
 			return err
 		}
-		if _, confirmed := received.(*redis.Subscription); confirmed { // Messages come in between.
+		if _, confirmed := received.(*redis.Subscription); confirmed { // Messages of other subscriptions may arrive first.
 			return nil
 		}
 	}
 }
 
-// await returns once a message was received, and passes over others.
+// await returns once payload was received. It ignores other messages.
 func (p *probeClient) await(ctx context.Context, payload string) error {
 	for {
 		received, err := p.pubsub.ReceiveTimeout(ctx, p.timeout)
@@ -126,13 +127,13 @@ func (p *probeClient) await(ctx context.Context, payload string) error {
 	}
 }
 
-// checkRole tells a primary from a replica and from a Sentinel, as far as the server
-// and the user's rights allow it.
+// checkRole returns an error if the server is a replica or a Sentinel. It returns nil if
+// the server or the user's permissions do not allow the question.
 func checkRole(ctx context.Context, client *redis.Client) error {
 	hello, err := client.Do(ctx, "HELLO", "2").Slice()
 	var refused redis.Error
 	switch {
-	case errors.As(err, &refused) && unreached(err) == nil: // Not allowed, or a server that does not know it.
+	case errors.As(err, &refused) && unreached(err) == nil: // The user may not run ROLE, or the server does not have it.
 		return nil
 	case err != nil:
 		return fmt.Errorf("ask Redis for its role: %w", ExplainOpening(ctx, err, client.Options()))
@@ -148,8 +149,8 @@ func checkRole(ctx context.Context, client *redis.Client) error {
 	return nil
 }
 
-// refusedAs returns what a refusal by Redis means: the user is known, and may not do what
-// it was asked for. Any other error is explained.
+// refusedAs returns meaning for a refusal by Redis, which then has authenticated the user
+// but does not permit the command. It explains any other error.
 func refusedAs(meaning, err error) error {
 	if explained := Explain(err); unreached(err) != nil {
 		return fmt.Errorf("exercise Redis: %w", explained)

@@ -11,8 +11,8 @@ import (
 	"github.com/letswriteabook/realtime/ingest"
 )
 
-// A Redis that answers and does not do what is needed is told from one that does, and
-// the least rights suffice.
+// A Redis server that answers but does not work for the service is detected, and the least
+// permissions suffice.
 func TestExerciseOfRedis(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -38,7 +38,7 @@ func TestExerciseOfRedis(t *testing.T) {
 	}
 }
 
-// A primary that becomes a replica is named as that.
+// A primary that becomes a replica is reported as a replica.
 func TestExerciseOfAReplica(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
@@ -53,8 +53,8 @@ func TestExerciseOfAReplica(t *testing.T) {
 	}
 }
 
-// Nobody who listens is no fault of the rights.
-func TestExerciseOfNobody(t *testing.T) {
+// Missing subscribers are not reported as missing permissions.
+func TestExerciseWithoutSubscribers(t *testing.T) {
 	t.Parallel()
 	began := time.Now()
 	err := ingest.Exercise(context.Background(), &redis.Options{Addr: "127.0.0.1:1"}, "text", time.Second)

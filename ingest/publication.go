@@ -12,40 +12,39 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// publication is the envelopes of one request on their way to the log. Each is ended
-// once: by the writer, or by the request that has withdrawn it. A request may be
-// answered before all are ended.
+// publication is the envelopes of one request on their way to the log. Each line ends once,
+// by the writer or by the request that withdraws it. A request may be answered before all
+// lines have ended.
 type publication struct {
-	// asked ends with the request, or with its time: then nothing more is begun.
+	// asked ends with the request or with its time; after that no append begins.
 	asked context.Context
 
-	mu sync.Mutex // guards the two below
-	// outcomes has the place of each line.
+	mu sync.Mutex // guards outcomes and answered
+	// outcomes has an element for each line.
 	outcomes []outcome
-	// answered is set once the request has taken the outcomes: a line that ends
-	// later changes nothing.
+	// answered is true once the request has taken the outcomes; lines that end later are
+	// ignored.
 	answered bool
 
-	// jobs are those that have lines.
+	// jobs are the jobs of the lines.
 	jobs map[string]struct{}
-	// open counts the lines that are in the queue or being written, and the request
-	// until it has put all of them there; ended is closed at 0.
+	// open counts the lines that are queued or being written, and one more until the request
+	// has queued all of them; ended is closed at 0.
 	open  atomic.Int64
 	ended chan struct{}
 }
 
-// answerGrace is how long a request still waits, after its time is over, for what
-// the log has begun. As a rule that ends at once with the request's context; a log
-// that has lost its server may take seconds. The later events of the job wait for it;
-// the request does not.
+// answerGrace is how long a request waits, after its time is over, for the appends that
+// have begun. They usually end at once with the request's context; a log that has lost its
+// server may take seconds. Later events of the job wait for the append; the request does
+// not.
 const answerGrace = 250 * time.Millisecond
 
-// storeLines stores envelopes, and returns what became of each once all of them
-// are ended, or answerGrace after ctx has. The key is the id of those without one.
+// storeLines stores envelopes. It returns the outcome of each once all have ended, or
+// answerGrace after ctx has ended. key is the id of the envelopes without one.
 //
-// Of two lines of one job, the second is never stored when the first was given
-// up: each job keeps its order, and when ctx or the drain of the gateway ends,
-// nothing is begun any more.
+// If the first of two lines of one job is given up, the second is not stored, so that each
+// job keeps its order. Once ctx or the drain of the gateway has ended, no append begins.
 func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []outcome {
 	i.metrics.httpReceived.Add(float64(len(lines)))
 	p := &publication{
@@ -87,7 +86,7 @@ func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []out
 	return outcomes
 }
 
-// record makes a record of an envelope.
+// record returns the record of an envelope.
 func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 	envelope, err := i.catalogue.Decode(text, i.cfg.MaxEventBytes)
 	switch {
@@ -105,14 +104,14 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 	i.metrics.arrived(envelope.EmittedAt, now)
 	record := envelope.Record(now)
 	if record.MessageID == "" {
-		// Not derived from the payload, as it is for Redis: one request reaches one
-		// gateway, and a second one like it is another event.
+		// The id is not derived from the payload, as it is for Redis: one request reaches one
+		// gateway, and a second equal request is another event.
 		record.MessageID = "r:" + rand.Text()
 	}
 	return record, nil
 }
 
-// enqueue puts a line, for which the budget was taken, into the queue of its job.
+// enqueue queues a line for which the budget was taken.
 func (i *Ingest) enqueue(p *publication, n int, record messaging.Record) {
 	e := &event{record: record, receivedAt: time.Now(), request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
 	p.open.Add(1)
@@ -132,7 +131,7 @@ func (i *Ingest) withdraw(p *publication) {
 	}
 }
 
-// set notes what became of a line, unless the request was answered.
+// set records the outcome of a line, unless the request was answered.
 func (p *publication) set(n int, o outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -170,23 +169,24 @@ func (i *Ingest) appendLine(work context.Context, e *event) (messaging.Receipt, 
 	return i.log.Append(ctx, e.record)
 }
 
-// errNotBegun says that a line was not given to the log, because its time was over.
+// errNotBegun means that a line was not given to the log, because the time of its request
+// was over.
 var errNotBegun = errors.New("the request has ended")
 
-// fail notes that a line is not in the log, as far as that is known. rejection is nil
-// unless the log refuses it for good.
+// fail records that a line is not in the log, as far as is known. rejection is nil unless
+// the log refuses the line for good.
 func (p *publication) fail(e *event, rejection *messaging.Rejection, err error) {
 	switch {
 	case rejection != nil:
 		p.set(e.line, outcome{problem: notTaken(rejection)})
-	case errors.Is(err, errNotBegun): // What is known of it stands there already.
+	case errors.Is(err, errNotBegun): // The outcome was set before.
 	default:
 		p.set(e.line, outcome{problem: problemUnconfirmed})
 	}
 }
 
-// notTaken returns the problem of an event that the log refuses, whose details
-// are for operators.
+// notTaken returns the problem of an event that the log refuses. The details are for
+// operators.
 func notTaken(rejection *messaging.Rejection) *problem {
 	detail := "the log cannot store this event"
 	switch rejection.Reason {

@@ -7,30 +7,30 @@ import (
 	"time"
 )
 
-// queue holds the events that wait for the log, in order for each job. A job has one
-// write under way at a time, which keeps its order; take hands out what waits of jobs
-// that have none.
+// queue holds the events that wait for the log, in order for each job. A job has at most
+// one write under way, which keeps its order; take returns the waiting events of jobs that
+// have none.
 //
 // The queue is bounded by the [budget] that is taken before add.
 type queue struct {
 	mu sync.Mutex // guards the fields below
-	// changed is signalled when take may have something to hand out.
+	// changed is signalled when take may have events to return.
 	changed *sync.Cond
-	// closed says that no more events are taken in.
+	// closed is true once add refuses events.
 	closed bool
 	jobs   map[string]*jobQueue
 	seed   maphash.Seed
-	// ready are the jobs with events and no write under way, the one that has waited
-	// longest first.
+	// ready are the jobs with events and no write under way, the one that has waited longest
+	// first.
 	ready []*jobQueue
 }
 
-// jobQueue is the events of one job, the oldest first.
+// jobQueue holds the events of one job, the oldest first.
 type jobQueue struct {
 	key     string
 	waiting []*event
-	// writing says that events of the job were handed out and are not done, and since is
-	// when they were, or when one of them was last stored.
+	// writing is true while events that take has returned are not done. since is when take
+	// returned them, or when the last of them was stored.
 	writing bool
 	since   time.Time
 }
@@ -41,8 +41,7 @@ func newQueue() *queue {
 	return q
 }
 
-// add puts an event at the end of a job's queue. It reports false after close, and has done
-// nothing then.
+// add appends an event to a job's queue. After close it does nothing and returns false.
 func (q *queue) add(key string, e *event) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,19 +62,19 @@ func (q *queue) add(key string, e *event) bool {
 	return true
 }
 
-// handout is what take hands out: events of several jobs that are written together, a
-// slice for each job, and single events that are written apart.
+// handout is the result of take: events of several jobs that are written together, one
+// slice for each job, and single events that are written by themselves.
 type handout struct {
 	together [][]*event
 	apart    []*event
-	// events counts those to be written together.
+	// events is the number of events in together.
 	events int
 }
 
-// take waits for events and hands out all that may be written now, at most maxEvents of
-// maxBytes to be written together, of as many jobs as there are. Each job is given back
-// with done, or with putBack. It reports false once the queue is closed and nothing
-// waits or is being written.
+// take waits for events and returns all that may be written now; at most maxEvents of
+// maxBytes, of any number of jobs, are to be written together. The caller returns each job
+// with done or putBack. take returns false once the queue is closed and no event waits or
+// is being written.
 func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,16 +103,17 @@ func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
 	return c.handout, true
 }
 
-// remove takes events off the front of a job that is being written; q.mu is held.
+// remove removes events from the front of a job that is being written. The caller holds
+// q.mu.
 func (q *queue) remove(l *jobQueue, count int) {
-	clear(l.waiting[:count]) // or the array would keep the payloads alive
+	clear(l.waiting[:count]) // the array would keep the payloads alive
 	l.waiting = l.waiting[count:]
 	l.writing, l.since = true, time.Now()
 }
 
-// advance notes that one of the events of a job that is being written was stored, and that
-// others follow.
-func (q *queue) advance(key string) {
+// progress records that one event of a job that is being written was stored and others
+// follow.
+func (q *queue) progress(key string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if l := q.jobs[key]; l != nil {
@@ -121,8 +121,8 @@ func (q *queue) advance(key string) {
 	}
 }
 
-// longest returns since when the job that has waited longest for a write that is under way
-// waits; zero when there is none. Dead letters and canaries are no job's.
+// longest returns when the oldest write that is under way began or last made progress; zero
+// if there is none. It ignores dead letters and canaries.
 func (q *queue) longest() (since time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -134,22 +134,22 @@ func (q *queue) longest() (since time.Time) {
 	return since
 }
 
-// collector chooses what is written together.
+// collector chooses the events that are written together.
 type collector struct {
 	handout
 	limit, maxBytes int
 	bytes           int
-	// names are those of the chosen events, and class is the largest batch that each of
-	// them may be in.
+	// names identify the events chosen so far. class is the value of largest that all of
+	// them have.
 	names map[uint64]struct{}
 	class int
 	seed  maphash.Seed
 }
 
-// collect returns how many events of a job's front are written together with what was
-// collected before, or that the first has to be written by itself.
+// collect adds events from the front of a job's queue to those chosen before and returns
+// how many. alone is true if the first event has to be written by itself.
 func (c *collector) collect(waiting []*event) (taken int, alone bool) {
-	if first := waiting[0]; first.standsAlone() || first.largest == 1 {
+	if first := waiting[0]; first.unbatched() || first.largest == 1 {
 		return 0, true
 	}
 	if c.events == 0 {
@@ -173,9 +173,9 @@ func (c *collector) collect(waiting []*event) (taken int, alone bool) {
 	return taken, false
 }
 
-// name returns a hash of what makes an event the same as another: its message id, or
-// its payload where it has none. The log does not take the same id twice in a batch, and
-// of one payload one event at a time has an ordinal.
+// name returns a hash of what identifies an event: its message id, or its payload if it has
+// none. The log does not accept the same id twice in a batch, and only one event with the
+// same payload can hold the payload's ordinal.
 func (c *collector) name(e *event) uint64 {
 	if e.record.MessageID == "" {
 		return maphash.Bytes(c.seed, e.record.Body)
@@ -186,8 +186,8 @@ func (c *collector) name(e *event) uint64 {
 // done ends the writing of a job.
 func (q *queue) done(key string) { q.putBack(key, nil) }
 
-// putBack ends the writing of a job, of which some events have to be written again: they
-// go to its front.
+// putBack ends the writing of a job and puts the events that have to be written again at
+// the front of its queue.
 func (q *queue) putBack(key string, again []*event) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -204,8 +204,8 @@ func (q *queue) putBack(key string, again []*event) {
 	q.changed.Signal()
 }
 
-// withdraw takes the events of a publication out of a job's queue and returns them. They are
-// not written; one that is being written is not among them.
+// withdraw removes the events of a publication from a job's queue and returns them. It
+// leaves an event that is being written.
 func (q *queue) withdraw(key string, p *publication) []*event {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -229,14 +229,14 @@ func (q *queue) withdraw(key string, p *publication) []*event {
 	return withdrawn
 }
 
-// isClosed reports whether add refuses.
+// isClosed reports whether the queue is closed.
 func (q *queue) isClosed() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed
 }
 
-// close makes add refuse.
+// close makes add refuse events.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -12,13 +12,13 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// receiptBatch is how many receipts go to Redis in one pipeline.
+// receiptBatch is the number of receipts in one pipeline to Redis.
 const receiptBatch = 128
 
-// receipts publishes receipts and refusals without ever holding up an append: a
-// queue that many goroutines fill and one empties. What does not fit into the queue,
-// or what Redis does not take, is counted and given up; the producer publishes
-// the event again and is answered as a duplicate.
+// receipts publishes receipts and refusals without delaying an append: many goroutines fill
+// its queue and one empties it. Receipts that do not fit into the queue, or that Redis does
+// not accept, are counted and dropped; the producer publishes the event again and is
+// answered as a duplicate.
 type receipts struct {
 	client   *redis.Client
 	key      *atomic.Pointer[messaging.ReceiptKey] // of the ingest
@@ -29,23 +29,23 @@ type receipts struct {
 	metrics  *metrics
 	guard    *contain.Guard
 
-	// dropped counts the receipts that were dropped since the queue was empty, which is
-	// logged once.
+	// dropped counts the receipts dropped since the queue was last empty; the first is
+	// logged.
 	dropped atomic.Uint64
-	// failing says that the last batch could not be published, which is logged once.
-	// It belongs to run.
+	// failing is true if the last batch could not be published; only the first failure is
+	// logged. It belongs to run.
 	failing bool
 }
 
-// outgoing is a message of the receipts channel, and the text of the canary that it answers;
-// empty for an event's.
+// outgoing is a message for the receipts channel. canary is the text of the canary that it
+// answers; empty for the receipt of an event.
 type outgoing struct {
 	message []byte
 	canary  string
 }
 
-// newReceipts returns a publisher with a client of its own, which does not
-// retry and keeps to deadlines; run closes it.
+// newReceipts returns a publisher with a client of its own that does not retry and respects
+// deadlines; run closes the client.
 func newReceipts(options *redis.Options, key *atomic.Pointer[messaging.ReceiptKey], canaries *canaries, cfg Config, logger *slog.Logger, m *metrics, guard *contain.Guard) *receipts {
 	own := connectOptions(options)
 	own.MaxRetries = -1
@@ -77,7 +77,7 @@ func (r *receipts) offerRefusal(refusal messaging.Refusal) {
 	r.enqueue(refusal.JobID, message, err)
 }
 
-// offerCanary queues the answer to a canary, and reports false when the queue is full.
+// offerCanary queues the answer to a canary. It returns false if the queue is full.
 func (r *receipts) offerCanary(text string) bool {
 	select {
 	case r.queue <- outgoing{message: []byte(canaryMessage(text)), canary: text}:
@@ -87,8 +87,8 @@ func (r *receipts) offerCanary(text string) bool {
 	}
 }
 
-// enqueue queues a message, or drops it when the queue is full. It never waits,
-// and must not be called after close.
+// enqueue queues a message, or drops it if the queue is full. It does not wait, and must
+// not be called after close.
 func (r *receipts) enqueue(jobID string, message []byte, err error) {
 	if err == nil {
 		select {
@@ -103,14 +103,15 @@ func (r *receipts) enqueue(jobID string, message []byte, err error) {
 	}
 }
 
-// close lets run end after it has published what is queued.
+// close makes run return after it has published the queued messages.
 func (r *receipts) close() { close(r.queue) }
 
-// run publishes until close is called and the queue is empty. When ctx ends
-// before that, the rest fails at once.
+// run publishes until close was called and the queue is empty. If ctx ends first, the
+// remaining messages fail at once.
 func (r *receipts) run(ctx context.Context) {
 	defer func() { _ = r.client.Close() }()
-	// A paused Redis holds a write until its own timeout; closing ends it now.
+	// A paused Redis blocks a write until the write's timeout; closing the client ends the
+	// write now.
 	stop := context.AfterFunc(ctx, func() { _ = r.client.Close() })
 	defer stop()
 
@@ -127,7 +128,7 @@ func (r *receipts) run(ctx context.Context) {
 				more = false
 			}
 		}
-		_ = r.guard.Do("receipts", func() error { r.publish(ctx, batch); return nil }) // producers repeat
+		_ = r.guard.Do("receipts", func() error { r.publish(ctx, batch); return nil }) // producers publish again
 	}
 }
 
@@ -159,7 +160,7 @@ func (r *receipts) publish(ctx context.Context, batch []outgoing) {
 	r.metrics.sent(sent)
 	r.metrics.receiptsFailed.Add(float64(receipts - sent))
 	switch {
-	case receipts == 0: // Canaries say nothing of receipts.
+	case receipts == 0: // A batch of canaries does not show whether receipts work.
 	case err != nil && !r.failing:
 		r.logger.Warn("receipts cannot be published; producers repeat", "receipts", receipts-sent, "error", err)
 		r.failing = true

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestReceiptsNeverHoldUpAppends(t *testing.T) {
+func TestReceiptsDoNotDelayAppends(t *testing.T) {
 	t.Parallel()
 	const events = 500
 	cfg := quick()

@@ -9,11 +9,11 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// maxDetailBytes bounds the explanation of a refusal, which travels in a header of
-// a dead letter, or once per line in an answer.
+// maxDetailBytes bounds the explanation of a refusal, which is sent in a header of a dead
+// letter and for each line of an answer.
 const maxDetailBytes = 1024
 
-// source names, in dead letters, where an event came from.
+// source names the origin of an event in its dead letter.
 const source = "redis:" + messaging.EventsChannel
 
 // tooLarge returns the rejection of an event of sizeBytes.
@@ -24,7 +24,7 @@ func tooLarge(sizeBytes, limit int) *messaging.Rejection {
 	}
 }
 
-// rejectionOf returns the rejection that an error of the catalogue is.
+// rejectionOf returns the rejection in an error of the catalogue.
 func rejectionOf(err error) *messaging.Rejection {
 	var rejection *messaging.Rejection
 	if !errors.As(err, &rejection) {
@@ -39,8 +39,8 @@ func (i *Ingest) newLetter(rejection *messaging.Rejection, payload string) *even
 	return &event{letter: &letter, budget: i.letters.budget, sizeBytes: len(letter.Body)}
 }
 
-// deadLetter counts a refusal and returns its dead letter, with a copy of the
-// payload, or of as much of its beginning as may be kept.
+// deadLetter counts a refusal and returns its dead letter with a copy of the payload, cut
+// to the size that may be kept.
 func (i *Ingest) deadLetter(rejection *messaging.Rejection, payload string) messaging.DeadLetter {
 	i.metrics.rejected.WithLabelValues(string(rejection.Reason)).Inc()
 	i.rejectLog.Do(func() {

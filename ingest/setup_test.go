@@ -19,7 +19,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// bundle is what a test of ingest talks to.
+// bundle has the servers that a test of ingest uses.
 type bundle struct {
 	server *testkit.Redis
 	client *redis.Client
@@ -32,7 +32,7 @@ func setup(t *testing.T) *bundle {
 	return &bundle{server: server, client: server.Client(), log: newMemoryLog()}
 }
 
-// gateway is one Ingest that runs.
+// gateway is a running Ingest.
 type gateway struct {
 	*ingest.Ingest
 	registry *prometheus.Registry
@@ -42,7 +42,7 @@ type gateway struct {
 	err      error
 }
 
-// quick is a configuration whose times fit a test.
+// quick returns a configuration with short times for tests.
 func quick() ingest.Config {
 	cfg := ingest.DefaultConfig()
 	cfg.PingInterval = 100 * time.Millisecond
@@ -80,7 +80,7 @@ func startLogged(t *testing.T, client *redis.Client, log ingest.Log, cfg ingest.
 	return g
 }
 
-// subscribed runs an Ingest and waits until it listens.
+// subscribed runs an Ingest and waits until it is subscribed.
 func (b *bundle) subscribed(t *testing.T, cfg ingest.Config) *gateway {
 	t.Helper()
 	g := b.start(t, cfg)
@@ -88,7 +88,7 @@ func (b *bundle) subscribed(t *testing.T, cfg ingest.Config) *gateway {
 	return g
 }
 
-// stop ends Run and returns what it returned.
+// stop ends Run and returns its error.
 func (g *gateway) stop() error {
 	g.stopped.Do(func() {
 		g.cancel()
@@ -175,7 +175,7 @@ func next(t *testing.T, receipts <-chan messaging.Receipt) messaging.Receipt {
 	}
 }
 
-// eventually polls where nothing signals.
+// eventually polls a condition that nothing signals.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -187,7 +187,7 @@ func eventually(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// event returns an envelope; without an id if that is empty.
+// event returns an envelope, without an id if id is empty.
 func event(jobID, id string, number int) string {
 	field := ""
 	if id != "" {
@@ -196,7 +196,7 @@ func event(jobID, id string, number int) string {
 	return fmt.Sprintf(`{%s"version":1,"kind":"domain","jobId":%q,"event":{"type":"t","occurredAt":"2026-01-01T00:00:00Z","n":%d}}`, field, jobID, number)
 }
 
-// sized returns an envelope of exactly that many bytes.
+// sized returns an envelope of exactly sizeBytes.
 func sized(t *testing.T, jobID string, sizeBytes int) string {
 	t.Helper()
 	envelope := fmt.Sprintf(`{"kind":"domain","jobId":%q,"event":{"type":"t","occurredAt":"2026-01-01T00:00:00Z","pad":""}}`, jobID)
@@ -206,7 +206,7 @@ func sized(t *testing.T, jobID string, sizeBytes int) string {
 	return strings.Replace(envelope, `"pad":""`, `"pad":"`+strings.Repeat("x", sizeBytes-len(envelope))+`"`, 1)
 }
 
-// number returns what event was given as number.
+// number returns the number that was given to event.
 func number(t *testing.T, r messaging.Record) int {
 	t.Helper()
 	var body struct {

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // state is a metric that is read from its owner when it is scraped.
 type state struct {
 	name, help string
-	// counter says that the value only grows.
+	// counter is true if the value only grows.
 	counter bool
 	value   func() float64
 }
@@ -18,7 +18,7 @@ func (s state) collector() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: s.help}, s.value)
 }
 
-// intakeStates returns the metrics of what is on its way to the log.
+// intakeStates returns the metrics of the events on their way to the log.
 func intakeStates(b *budget, l *letters, q *requests) []state {
 	return []state{
 		{"pending_events", "Events taken in and not stored yet.", false, func() float64 {
@@ -58,8 +58,7 @@ func intakeStates(b *budget, l *letters, q *requests) []state {
 	}
 }
 
-// subscriptionStates returns the metrics of the subscription to Redis; none without
-// Redis.
+// subscriptionStates returns the metrics of the subscription to Redis; nil without Redis.
 func subscriptionStates(o *outages) []state {
 	if o == nil {
 		return nil
@@ -71,7 +70,7 @@ func subscriptionStates(o *outages) []state {
 			}
 			return 1
 		}},
-		{"gaps_total", "Subscriptions after the first; before each, published events may not have been heard.", true, func() float64 {
+		{"gaps_total", "Subscriptions after the first; before each, published events may have been missed.", true, func() float64 {
 			gaps, _ := o.totals()
 			return float64(gaps)
 		}},

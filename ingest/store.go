@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// fate is what became of an event that was stored by itself.
+// fate is the outcome of an event that was stored by itself.
 type fate int
 
 const (
@@ -20,8 +20,8 @@ const (
 	wasDuplicate
 )
 
-// storeOne brings one event to its end by itself: stored, dead-lettered, or abandoned
-// when ctx has ended before the log has taken it.
+// storeOne stores one event by itself. The event ends as stored or dead-lettered, or as
+// abandoned if ctx ends first.
 func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 	defer e.settle()
 	defer i.guard.Recover("event", nil)
@@ -57,8 +57,7 @@ func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 	return became
 }
 
-// stored ends an event that is in the log: its request is answered, or its receipt
-// queued.
+// stored ends an event that is in the log: it answers the request or queues the receipt.
 func (i *Ingest) stored(e *event, stored messaging.Receipt) {
 	defer e.settle()
 	measure.Since(i.metrics.logged, e.receivedAt, time.Now())
@@ -78,8 +77,8 @@ func (i *Ingest) stored(e *event, stored messaging.Receipt) {
 	}
 }
 
-// failed ends an event that is not in the log. One from Redis that the log refuses for
-// good becomes a dead letter, and its producer gets a refusal.
+// failed ends an event that is not in the log. If the log refuses an event from Redis for
+// good, the event becomes a dead letter and its producer gets a refusal.
 func (i *Ingest) failed(ctx context.Context, e *event, err error) {
 	rejection, final := refusal(err)
 	if e.request != nil {
@@ -105,7 +104,7 @@ func (i *Ingest) abandon(err error) {
 	i.abandoned.Add(1)
 }
 
-// appendEvent gives the record of an event from Redis its identity and appends it.
+// appendEvent gives the record of an event from Redis its identity and appends the record.
 func (i *Ingest) appendEvent(ctx context.Context, e *event) (messaging.Receipt, error) {
 	record := e.record
 	if record.ID != "" {
@@ -123,7 +122,7 @@ func (i *Ingest) appendEvent(ctx context.Context, e *event) (messaging.Receipt, 
 		record.MessageID = id.messageID()
 		receipt, err := i.log.Append(ctx, record)
 		if isConflict(err) {
-			continue // a producer has used this name as an id: it is taken
+			continue // a producer has used this name as an id
 		}
 		if err != nil {
 			return receipt, err
@@ -140,7 +139,8 @@ func (i *Ingest) appendEvent(ctx context.Context, e *event) (messaging.Receipt, 
 }
 
 // identify takes the identity of an event from Redis that has no id, for one batch;
-// putIdentity gives it back. It reports false where the log has to be asked first.
+// putIdentity returns it. identify returns false if the head of the log has to be read
+// first.
 func (i *Ingest) identify(e *event) bool {
 	if e.request != nil || e.record.ID != "" {
 		return true
@@ -154,8 +154,9 @@ func (i *Ingest) identify(e *event) bool {
 	return true
 }
 
-// putIdentity gives the identity of an event back that was stored at sequence; 0 when it
-// was not, or may not have been: the next attempt uses the same ordinal.
+// putIdentity returns the identity of an event that was stored at sequence. A sequence of 0
+// means that it was not stored, or that this is unknown: the next attempt uses the same
+// ordinal.
 func (i *Ingest) putIdentity(e *event, sequence uint64) {
 	if e.identity == nil {
 		return
@@ -170,19 +171,19 @@ func (i *Ingest) putIdentity(e *event, sequence uint64) {
 	e.identity = nil
 }
 
-// restart forgets the sequences of a log that has begun again.
+// restart clears the sequences of a log that has started again.
 func (i *Ingest) restart(via *connection) {
 	i.identities.restart()
 	via.restart()
 }
 
-// baseline returns the log's head from before a connection subscribed.
+// baseline returns the head of the log from before a connection subscribed.
 func (i *Ingest) baseline(ctx context.Context, c *connection) (uint64, error) {
 	for failed := false; ; {
 		head, err := c.baseline(ctx, i.cfg.ConnectTimeout)
 		if err == nil {
 			if failed {
-				i.readsHead()
+				i.headRecovered()
 			}
 			return head, nil
 		}
@@ -198,15 +199,15 @@ func (i *Ingest) baseline(ctx context.Context, c *connection) (uint64, error) {
 	}
 }
 
-// readsHead counts the head of the log as read whose earlier attempts had failed.
-func (i *Ingest) readsHead() {
+// headRecovered records that the head of the log was read after failed attempts.
+func (i *Ingest) headRecovered() {
 	if ended, lasted, _ := i.headFailures.remove(time.Now()); ended {
 		i.logger.Info("the head of the log is read again", "after", lasted.Round(time.Millisecond))
 	}
 }
 
-// pause counts a failed request and waits before the next attempt. It returns an error
-// when ctx has ended. Logging the outage is the caller's: see failures.
+// pause counts a failed request and waits before the next attempt. It returns an error once
+// ctx has ended. The caller logs the outage; see failures.
 func (i *Ingest) pause(ctx context.Context, attempted string, cause error) error {
 	if ctx.Err() == nil {
 		i.metrics.logFailures.Inc()
@@ -217,7 +218,7 @@ func (i *Ingest) pause(ctx context.Context, attempted string, cause error) error
 	return nil
 }
 
-// refusal returns why the log will never take an event, if that is what err says.
+// refusal returns why the log will never accept an event, if err says so.
 func refusal(err error) (*messaging.Rejection, bool) {
 	if isConflict(err) {
 		return &messaging.Rejection{
@@ -235,7 +236,7 @@ func isConflict(err error) bool {
 	return errors.As(err, &conflict) && conflict.IDConflict()
 }
 
-// isRefusedBatch reports whether a batch was refused as a whole.
+// isRefusedBatch reports whether the log refused the batch.
 func isRefusedBatch(err error) bool {
 	var refused BatchRefusal
 	return errors.As(err, &refused) && refused.BatchRefused()

@@ -23,8 +23,8 @@ import (
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
-// Each reason for which a real Redis takes no connection is named as that one, by the
-// subscription and by the exercise, with the server's own words.
+// For each reason why a real Redis accepts no connection, the subscription and the exercise
+// return its error with the server's own text.
 func TestReasonsForNoConnection(t *testing.T) {
 	t.Parallel()
 	open := testkit.StartRedis(t)
@@ -61,7 +61,7 @@ func TestReasonsForNoConnection(t *testing.T) {
 					t.Errorf("%s: %v does not say %q", where, err, test.says)
 				}
 				if err != nil && (errors.Is(err, ingest.ErrSubscribe) || strings.Contains(err.Error(), "may not")) {
-					t.Errorf("%s: %v speaks of rights", where, err)
+					t.Errorf("%s: %v mentions permissions", where, err)
 				}
 			}
 			options := test.options

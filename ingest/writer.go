@@ -9,46 +9,46 @@ import (
 )
 
 const (
-	// maxWriteEvents and maxWriteBytes bound what is handed out for one write: a log
-	// takes at most 1,000 records in a batch.
+	// maxWriteEvents and maxWriteBytes bound the events of one write. A log takes at most
+	// 1,000 records in a batch.
 	maxWriteEvents = 1000
 	maxWriteBytes  = 4 << 20
-	// shrink is how many times smaller the batches are in which the events of a refused
-	// one are tried again. The larger it is, the fewer bytes are sent again to find
-	// one culprit among many events.
+	// shrink is the factor by which batches get smaller when the events of a refused batch
+	// are tried again. A larger factor sends fewer bytes again to find one bad event among
+	// many.
 	shrink = 8
 	// minBatch is the smallest batch that is worth its cost on any log.
 	minBatch = 16
-	// roundPatience is how long the writer waits for events that are appended one by
-	// one. What takes longer goes on in the background, and holds up its jobs alone.
+	// roundPatience is how long the writer waits for a round of single appends. Appends that
+	// take longer continue in the background and delay only their jobs.
 	roundPatience = 100 * time.Millisecond
-	// probePatience is how long the writer waits for the log to be back after an attempt
-	// whose outcome is unknown.
+	// probePatience is how long the writer waits for the log after an attempt whose outcome
+	// is unknown.
 	probePatience = 30 * time.Second
 )
 
-// writer brings events from the queue into the log. What has arrived while a write was
-// under way is the next write: no timer holds an event back, so that one event on an
-// idle system is appended at once, and the more arrive the more share a write.
+// writer moves events from the queue into the log. The events that arrive during a write
+// form the next write. No timer delays an event, so an event on an idle system is appended
+// at once, and under load more events share a write.
 //
-// A write is one batch of the log, or, while that costs more, a round of single appends
+// A write is one batch of the log or, while a batch costs more, a round of single appends
 // in which jobs do not wait for each other.
 //
-// A batch that is refused stores nothing. Its events go back to the front of their jobs,
-// to be tried in batches that are smaller by the factor shrink, and at last one by one:
-// the culprit then stands alone, and its append says what is wrong with it. After a batch
-// whose outcome is unknown, its first event is appended again by itself, which waits
-// until the log is back; then the others are written again. They have their message ids,
-// so that none is stored twice, and nothing later of their jobs is written before them.
+// If a batch is refused, none of it is stored. Its events return to the front of their jobs
+// and are tried in batches that are smaller by the factor shrink, and finally one by one,
+// so that the bad event is appended by itself and gets its own error. After a batch with an
+// unknown outcome, its first event is appended by itself, which waits until the log is
+// back; then the others are written again. Because they keep their message ids, none is
+// stored twice, and no later event of their jobs is written before them.
 type writer struct {
 	*Ingest
 	cost cost
-	// apart are the goroutines of events that are stored one by one.
+	// apart waits for the goroutines of events that are stored one by one.
 	apart sync.WaitGroup
 }
 
-// run writes until the queue is closed and empty, and everything has ended. Events that
-// the log has not taken when ctx ends are abandoned.
+// run writes until the queue is closed and empty and all writes have ended. Events that the
+// log has not accepted when ctx ends are abandoned.
 func (w *writer) run(ctx context.Context) {
 	defer w.apart.Wait()
 	for {
@@ -92,15 +92,15 @@ func (w *writer) writeRound(ctx context.Context, out handout) {
 			defer w.queue.done(events[0].key)
 			for _, e := range events {
 				w.storeOne(ctx, e)
-				w.queue.advance(e.key)
+				w.queue.progress(e.key)
 			}
 		})
 	}
 	waitFor(&round, roundPatience)
-	w.cost.round(out.events, time.Since(started)) // At least so long, where it goes on.
+	w.cost.round(out.events, time.Since(started)) // A lower bound if the round continues.
 }
 
-// writeBatch writes events as one batch. What has to be written again is put back.
+// writeBatch writes events as one batch, and puts back those that have to be written again.
 func (w *writer) writeBatch(ctx context.Context, out handout) {
 	b := &batch{jobs: out.together, again: make([][]*event, len(out.together))}
 	defer w.putBack(b)
@@ -146,16 +146,16 @@ func (w *writer) writeBatch(ctx context.Context, out handout) {
 	}
 }
 
-// batch is events of several jobs on their way to the log in one batch.
+// batch is events of several jobs that are written in one batch.
 type batch struct {
-	// jobs are the events as they were handed out, and again those of each job that have
+	// jobs are the events as take returned them; again are the events of each job that have
 	// to be written again.
 	jobs, again [][]*event
-	// events are those that are in the batch, with their records.
+	// events are the events in the batch; records are their records.
 	events  []*event
 	records []messaging.Record
-	// probed is closed when the first event has ended, whose job is put back then; nil
-	// where it is not stored by itself.
+	// probed is closed when the first event, which is stored by itself, has ended; its job
+	// is put back then. It is nil if no event is stored by itself.
 	probed chan struct{}
 }
 
@@ -169,7 +169,7 @@ func (b *batch) drop() {
 	}
 }
 
-// fill chooses the events that can be in the batch.
+// fill chooses the events for the batch.
 func (w *writer) fill(b *batch) {
 	for n, events := range b.jobs {
 		for at, e := range events {
@@ -178,8 +178,8 @@ func (w *writer) fill(b *batch) {
 				continue
 			}
 			if !w.identify(e) {
-				// The log has to be asked first, which this event does by itself. The
-				// later ones of its job follow it.
+				// The head of the log has to be read first, which this event does by itself.
+				// The later events of its job follow it.
 				e.largest = 1
 				b.again[n] = events[at:]
 				break
@@ -193,8 +193,8 @@ func (w *writer) fill(b *batch) {
 	}
 }
 
-// tryAgain puts the events that have not ended back, to be written in batches of at most
-// so many. One event may be left out, which another goroutine has.
+// tryAgain puts back the events that have not ended, to be written in batches of at most
+// largest. It leaves out leftOut, which another goroutine stores; leftOut may be nil.
 func (b *batch) tryAgain(largest int, leftOut *event) {
 	if largest < minBatch {
 		largest = 1
@@ -213,7 +213,7 @@ func (b *batch) tryAgain(largest int, leftOut *event) {
 	}
 }
 
-// putBack gives the jobs of a batch back to the queue.
+// putBack returns the jobs of a batch to the queue.
 func (w *writer) putBack(b *batch) {
 	for n, events := range b.jobs {
 		key := events[0].key
@@ -228,9 +228,9 @@ func (w *writer) putBack(b *batch) {
 	}
 }
 
-// probe appends the first event of a batch whose outcome is unknown by itself, which
-// waits until the log is back, and decides how the others are tried again: together when
-// the batch was not stored; one by one, as duplicates, when it was.
+// probe appends the first event of a batch with an unknown outcome by itself, which waits
+// until the log is back. The result decides how the others are tried again: together if the
+// batch was not stored, and one by one, as duplicates, if it was.
 func (w *writer) probe(ctx context.Context, b *batch) {
 	first := b.events[0]
 	ended := make(chan fate, 1)
@@ -252,7 +252,7 @@ func (w *writer) probe(ctx context.Context, b *batch) {
 	b.tryAgain(largest, first)
 }
 
-// waitFor waits until a group has ended, for a time at most.
+// waitFor waits until a group has ended, at most for patience.
 func waitFor(group *sync.WaitGroup, patience time.Duration) {
 	ended := make(chan struct{})
 	go func() { // ends with the group

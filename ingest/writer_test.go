@@ -12,19 +12,19 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// moodyLog is a log whose attempts end in every way in which those of a real one may: a
-// batch is stored and its answer is lost, or nothing is stored, or it is stored a while
-// later unless one of its ids is there by then.
+// moodyLog is a log whose attempts end in every way in which those of a real log may: a
+// batch is stored and its answer is lost, nothing is stored, or the batch is stored later
+// unless one of its ids is stored first.
 type moodyLog struct {
 	*memoryLog
 	mu    sync.Mutex // guards the fields below
 	moods *rand.Rand
 	late  [][]messaging.Record
-	// counts are how often each thing has happened.
+	// counts are how often each outcome has occurred.
 	counts map[string]int
 }
 
-// mood returns what happens next, and stores some of what is late.
+// mood returns the next outcome, and stores some of the delayed batches.
 func (l *moodyLog) mood(ctx context.Context) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +76,7 @@ func (l *moodyLog) AppendBatch(ctx context.Context, records []messaging.Record) 
 
 func (l *moodyLog) Append(ctx context.Context, r messaging.Record) (messaging.Receipt, error) {
 	if l.mood(ctx) == 0 {
-		// An attempt whose answer is lost, before the one that counts.
+		// This attempt, whose answer is lost, comes before the one that counts.
 		if _, err := l.memoryLog.Append(ctx, r); err != nil {
 			return messaging.Receipt{}, err
 		}
@@ -86,9 +86,9 @@ func (l *moodyLog) Append(ctx context.Context, r messaging.Record) (messaging.Re
 	return l.memoryLog.Append(ctx, r)
 }
 
-// Whatever becomes of batches, each event is stored once and in the order of its job:
-// ids are repeated within batches and across them, and equal events without an id are as
-// many in the log as were published.
+// Whatever happens to batches, each event is stored once and in the order of its job, with
+// ids repeated within batches and across them. The log has as many equal events without an
+// id as were published.
 func TestBatchesKeepIdentityAndOrder(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
@@ -179,8 +179,8 @@ func TestBatchesKeepIdentityAndOrder(t *testing.T) {
 	}
 }
 
-// One event that the log does not take holds up its job alone, in a batch and apart.
-func TestStuckEventHoldsUpItsJobAlone(t *testing.T) {
+// An event that the log does not accept delays only its own job, in a batch and by itself.
+func TestStuckEventDelaysOnlyItsJob(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	stuck := make(chan struct{})
