@@ -7,22 +7,20 @@ import (
 	"strings"
 )
 
-// ClientAddress returns the address of the client that sent a request. remote is
-// the other end of its connection; forwardedFor and forwarded are the values of
-// its X-Forwarded-For and Forwarded headers, one string per header line, in
-// their order; trusted are the proxies whose word counts, as [ParseProxies]
-// returns them.
+// ClientAddress returns the address of the client that sent a request. remote is the
+// address of the other end of its connection. forwardedFor and forwarded are the values of
+// its X-Forwarded-For and Forwarded headers, one string for each header line, in order.
+// trusted are the trusted proxies, as [ParseProxies] returns them.
 //
-// Each proxy appends the address it was called from. So the headers are read
-// from the right, and only as long as the address that vouches for an entry is a
-// trusted proxy: what stands further left is whatever the client chose to send.
-// An entry that is no address ends the walk at the proxy that wrote it. A proxy
-// keeps one of the headers and lets the other through, so when both are there
-// and do not lead to the same address, neither is believed and remote is
-// returned.
+// Each proxy appends the address from which it was called. The headers are therefore read
+// from the right, as long as the address that vouches for an entry is a trusted proxy;
+// entries further left are chosen by the client. An entry that is not an address ends the
+// walk at the proxy that wrote it. A proxy writes one of the headers and passes the other
+// through, so if both are present and lead to different addresses, neither is used and
+// remote is returned.
 //
-// The result has no zone, and an IPv4 address inside IPv6 is unwrapped. It is
-// invalid only if remote is.
+// The result has no zone, and an IPv4 address inside IPv6 is unwrapped. It is invalid only
+// if remote is invalid.
 func ClientAddress(remote netip.Addr, forwardedFor, forwarded []string, trusted []netip.Prefix) netip.Addr {
 	remote = plainAddress(remote)
 	switch {
@@ -40,8 +38,8 @@ func ClientAddress(remote netip.Addr, forwardedFor, forwarded []string, trusted 
 	return address
 }
 
-// walk goes from a trusted hop to the one it vouches for, and on until one is
-// not trusted or not known, which an invalid address stands for.
+// walk follows hops from a trusted hop to the hop for which it vouches, until one is not
+// trusted. It returns the last hop; an invalid address in hops stands for an unknown one.
 func walk(hop netip.Addr, hops iter.Seq[netip.Addr], trusted []netip.Prefix) netip.Addr {
 	for next := range hops {
 		if !next.IsValid() {
@@ -118,10 +116,10 @@ func splitUnquoted(text string, separator byte) []string {
 	return append(parts, text[start:])
 }
 
-// parseElement returns the address of an element's one for parameter, or an
-// invalid one. All parameters have to be well-formed: a quote that a client left
-// open swallows what a proxy wrote after it, up to the proxy's own quote, and
-// shows only in a name that is none, or in a value that goes on after its quote.
+// parseElement returns the address in the for parameter of an element, or an invalid
+// address. All parameters must be well-formed: a quote that a client left open swallows
+// what a proxy wrote after it, up to the proxy's own quote, which shows only in an invalid
+// name or in text after the closing quote.
 func parseElement(element string) netip.Addr {
 	var address netip.Addr
 	seen := false
@@ -142,9 +140,9 @@ func parseElement(element string) netip.Addr {
 	return address
 }
 
-// unquote returns the text between the quotes of a quoted string, with its
-// escapes, which no address has; and any other value as it is. It fails on an
-// empty value and on quotes and escapes where none may be.
+// unquote returns the text between the quotes of a quoted string, including escapes, which
+// addresses do not contain, and any other value unchanged. It fails for an empty value and
+// for misplaced quotes and escapes.
 func unquote(value string) (text string, ok bool) {
 	if value == "" || value[0] != '"' {
 		return value, value != "" && !strings.ContainsAny(value, `"\`)

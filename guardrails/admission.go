@@ -24,8 +24,8 @@ type Visitor struct {
 	Subject string
 }
 
-// Owner names whoever shares what is divided fairly: the subject of the token, or
-// without one the address.
+// Owner returns the name by which fair shares are divided: the subject of the token, or the
+// address without a token.
 func (v Visitor) Owner() string {
 	if v.Subject != "" {
 		return "subject " + v.Subject
@@ -36,10 +36,9 @@ func (v Visitor) Owner() string {
 // Admission counts the sockets of one gateway and decides about new ones. Its
 // methods may be called concurrently.
 //
-// Invariants: the total is the number of slots taken and not yet released, and
-// so is the sum over the origins and over the addresses; the sum over the
-// subjects is that of the slots that have one. No key is kept with a count of
-// zero. A refusal changes nothing.
+// Invariants: the total is the number of slots that are taken, and equals the sum over the
+// origins and the sum over the addresses. The sum over the subjects is the number of slots
+// with a subject. No key has a count of zero. A refusal changes nothing.
 type Admission struct {
 	mu         sync.Mutex // guards everything below, and released of every slot
 	limits     Limits
@@ -51,7 +50,7 @@ type Admission struct {
 	others     Share
 }
 
-// Share is how many sockets a gateway, or several of them together, hold.
+// Share is the number of sockets that one gateway, or several together, hold.
 type Share struct {
 	Total     int
 	PerOrigin map[string]int
@@ -84,20 +83,20 @@ func (s *Slot) Owner() string { return s.visitor.Owner() }
 // Release gives the slot back. Calls after the first do nothing.
 func (s *Slot) Release() { s.admission.release(s) }
 
-// Admit takes a slot for a socket of this visitor, or returns nil and the
-// refusal. In a dry run there is always a slot, and the decision says what would
-// have been refused. jitter, in [0, 1), spreads the advised retry.
+// Admit takes a slot for a socket of this visitor, or returns nil and the refusal. In a dry
+// run there is always a slot, and the decision states what would have been refused. jitter,
+// in [0, 1), spreads the advised retry.
 //
-// Who is refused for a count spends nothing of the connection rate: clients that
-// can not get in do not keep the others out.
+// A visitor that is refused by a count does not use up the connection rate, so clients that
+// cannot get in do not keep others out.
 func (a *Admission) Admit(visitor Visitor, now time.Time, jitter float64) (*Slot, Decision) {
 	return a.Replace(nil, visitor, now, jitter)
 }
 
-// Replace is Admit for a socket that goes on in place of an earlier one: it is
-// decided about as if the slot of the earlier one had been released, and when it is
-// admitted that slot is. A refusal leaves the earlier slot taken. One that is nil
-// or was released before replaces nothing.
+// Replace is Admit for a socket that continues an earlier one. It decides as if the slot of
+// the earlier socket had been released, and releases that slot when it admits the new one.
+// A refusal leaves the earlier slot taken. An earlier slot that is nil or already released
+// has no effect.
 func (a *Admission) Replace(earlier *Slot, visitor Visitor, now time.Time, jitter float64) (*Slot, Decision) {
 	if visitor.Origin = normalOrigin(visitor.Origin); visitor.Origin == "" {
 		visitor.Origin = UnknownOrigin
@@ -126,7 +125,7 @@ func (a *Admission) Replace(earlier *Slot, visitor Visitor, now time.Time, jitte
 	return &Slot{admission: a, visitor: visitor}, decision
 }
 
-// include is called with mu held, as exclude is.
+// include counts a visitor. Like exclude, it is called with mu held.
 func (a *Admission) include(visitor Visitor) {
 	a.total++
 	a.perOrigin.add(visitor.Origin)
@@ -145,8 +144,8 @@ func (a *Admission) exclude(visitor Visitor) {
 	}
 }
 
-// decide is called with mu held. Only when it allows does it change anything: it
-// spends one connection of the rate.
+// decide is called with mu held. It changes state only if it allows the visitor: it uses
+// one connection of the rate.
 func (a *Admission) decide(visitor Visitor, now time.Time) Decision {
 	l := a.limits
 	if d := l.oneMore(messaging.CodeMaxConnectionsExceeded, l.MaxConnections, a.total); d.Code != "" {
@@ -165,7 +164,7 @@ func (a *Admission) decide(visitor Visitor, now time.Time) Decision {
 	if d := l.oneMore(messaging.CodeAddressConnectionsExceeded, l.MaxConnectionsPerAddress, a.perAddress[visitor.Address]); d.Code != "" {
 		return d
 	}
-	// Nobody is counted under the empty subject, so it never meets its limit.
+	// Nothing is counted under the empty subject, so its limit is never reached.
 	if d := l.oneMore(messaging.CodeSubjectConnectionsExceeded, l.MaxConnectionsPerSubject, a.perSubject[visitor.Subject]); d.Code != "" {
 		return d
 	}
@@ -185,7 +184,7 @@ func (a *Admission) release(slot *Slot) {
 	a.exclude(slot.visitor)
 }
 
-// SetLimits replaces the limits. Who is admitted stays, also beyond them.
+// SetLimits replaces the limits. Admitted sockets stay, even beyond the new limits.
 func (a *Admission) SetLimits(limits Limits) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -195,17 +194,17 @@ func (a *Admission) SetLimits(limits Limits) {
 	a.limits = limits
 }
 
-// Others sets what the other gateways are known to hold together, which counts
-// against the limits of the cluster until it is set again. The map is kept and
-// must not be changed afterwards.
+// Others sets how many sockets the other gateways hold together, which counts against the
+// limits of the cluster until the next call. Admission keeps the map; the caller must not
+// change it afterwards.
 func (a *Admission) Others(share Share) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.others = share
 }
 
-// Everywhere returns how many slots are taken in all gateways, as far as is
-// known: here, and what [Admission.Others] was told.
+// Everywhere returns how many slots are taken in all gateways, as far as is known: in this
+// one, and in the others according to [Admission.Others].
 func (a *Admission) Everywhere() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()

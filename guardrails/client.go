@@ -6,8 +6,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Subscribe decides whether a socket that follows current jobs may follow one
-// more.
+// Subscribe decides whether a socket that follows current jobs may follow one more.
 func (l Limits) Subscribe(current int) Decision {
 	if current < l.MaxSubscriptionsPerClient {
 		return allowed
@@ -23,10 +22,10 @@ func (l Limits) Message(sizeBytes int) Decision {
 	return l.refuse(messaging.CodeMessageTooLarge, l.MaxMessageBytes, sizeBytes)
 }
 
-// Idle decides about a socket whose last sign of life was at last. It returns
-// how long the socket may still stay silent; zero or less means that it has to
-// go now. Without an idle timeout, running is false. A dry run changes neither:
-// ask [Limits.Evict] when the time is over.
+// Idle decides about a socket that was last active at last. It returns how long the socket
+// may remain silent; zero or less means that it must be closed now. Without an idle
+// timeout, running is false. A dry run does not affect the result: call [Limits.Evict] when
+// the time is over.
 func (l Limits) Idle(now, last time.Time) (remaining time.Duration, running bool) {
 	if l.IdleTimeout == 0 {
 		return 0, false
@@ -34,7 +33,7 @@ func (l Limits) Idle(now, last time.Time) (remaining time.Duration, running bool
 	return l.IdleTimeout - now.Sub(last), true
 }
 
-// Evict decides whether a socket whose last sign of life was at last may stay.
+// Evict decides whether a socket that was last active at last may stay.
 func (l Limits) Evict(now, last time.Time) Decision {
 	if remaining, running := l.Idle(now, last); !running || remaining > 0 {
 		return allowed
@@ -42,8 +41,8 @@ func (l Limits) Evict(now, last time.Time) Decision {
 	return l.refuse(messaging.CodeIdleTimeout, 0, 0)
 }
 
-// oneMore decides about one more of something there is current of. limit 0 is
-// no limit.
+// oneMore decides about one more of what the code limits, of which there are current. A
+// limit of 0 is no limit.
 func (l Limits) oneMore(code messaging.Code, limit, current int) Decision {
 	if limit == 0 || current < limit {
 		return allowed

@@ -10,24 +10,24 @@ import (
 type Decision struct {
 	// Code names the limit that was exceeded; empty when the request is allowed.
 	Code messaging.Code
-	// Limit is the bound and Current how much of it was in use; both zero for a
-	// refusal that no figure explains. Of a [Rate] they are the burst and how
-	// much of it is spent.
+	// Limit is the bound and Current is how much of it was in use; both are zero for a
+	// refusal that has no figures. For a [Rate] they are the burst and how much of it was
+	// used.
 	Limit, Current int
-	// RetryAfter is when a retry makes sense; zero when none does.
+	// RetryAfter is the time after which a retry may succeed; zero if none will.
 	RetryAfter time.Duration
-	// DryRun marks what would have been refused, and is allowed because
-	// [Limits.DryRun] is set. It is there to be counted and logged.
+	// DryRun is set if the request exceeds a limit and is allowed because [Limits.DryRun] is
+	// set. The caller counts and logs it.
 	DryRun bool
 }
 
 var allowed = Decision{}
 
-// Allowed reports whether the request may go on. A decision with a code can
-// still be one, in a dry run.
+// Allowed reports whether the request may proceed. In a dry run, it may even if the
+// decision has a code.
 func (d Decision) Allowed() bool { return d.Code == "" || d.DryRun }
 
-// Problem returns the refusal as a client is told it.
+// Problem returns the refusal in the form that is sent to a client.
 func (d Decision) Problem() messaging.Problem {
 	problem := messaging.NewProblem(d.Code)
 	if d.Limit > 0 {

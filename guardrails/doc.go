@@ -19,16 +19,15 @@
 //
 // # Invariants
 //
-//   - The types before Limits have all the state. What a socket holds of the counts is
-//     taken and given back through one value, its [Slot] or [RequestSlot], so that no
-//     order of connects, refusals, disconnects and panics lets a count drift. What is
-//     kept of clients that have gone is bounded in number or in bytes.
-//   - What is refused changes nothing: it takes no slot and spends nothing.
-//   - A limit of zero is off. In a dry run the limits refuse nothing, and
-//     everything else, counts included, is as it would be for the clients that
-//     are there.
-//   - Who a client is never depends on bytes that it could have chosen itself:
-//     an address is believed only from a trusted proxy, a [Grant] is made from
+//   - The types before Limits have all the state. A socket takes and releases its part
+//     of the counts through one value, its [Slot] or [RequestSlot], so that no order of
+//     connects, refusals, disconnects and panics makes a count wrong. The state of
+//     clients that have disconnected is bounded in number or in bytes.
+//   - A refusal changes nothing: it takes no slot and uses nothing of a rate.
+//   - A limit of zero is off. In a dry run the limits refuse nothing, and the counts
+//     are those of the clients that are connected.
+//   - The identity of a client never depends on bytes that the client could have
+//     chosen: an address is taken only from a trusted proxy, and a [Grant] only from
 //     verified claims.
 //
 // # Concurrency

@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// ScopePublish is the scope that publishing takes.
+	// ScopePublish is the scope required for publishing.
 	ScopePublish = "publish"
 	// expiryWarning is how long before the end of its grant a client is warned.
 	expiryWarning = 30 * time.Second
-	// Never is the wait for what does not happen.
+	// Never is the wait for an event that does not occur.
 	Never = time.Duration(math.MaxInt64)
 )
 
-// ErrGrant is returned by [NewGrant] for claims that make no grant. The token
-// they come from is of no use; a retry does not help.
+// ErrGrant is returned by [NewGrant] for claims from which no grant can be made. The token
+// cannot be used; a retry does not help.
 var ErrGrant = errors.New("guardrails: claims make no grant")
 
 // Grant is what a verified token lets its bearer do. The zero value allows
@@ -54,12 +54,11 @@ type Token struct {
 // subject, no end and no bounds.
 func Open() Grant { return Grant{open: true} }
 
-// NewGrant makes a grant from the claims of a token that has been verified. Its
-// error is an [ErrGrant] if the token has no subject or no end, or if one of the
-// jobs is no pattern: it is empty, has a "*" before its end, or could match no
-// jobId. A prefix takes everything that begins with it, so one that is meant for
-// a group of jobs has to end in what separates the group's name from the rest:
-// "team-1*" takes "team-10/a" too, "team-1/*" does not.
+// NewGrant makes a grant from the claims of a verified token. Its error is an [ErrGrant] if
+// the token has no subject or no expiry, or if one of the jobs is not a pattern: it is
+// empty, has a "*" before its end, or cannot match any jobId. A prefix matches everything
+// that begins with it, so a prefix for a group of jobs must end in the separator after the
+// group's name: "team-1*" also matches "team-10/a", while "team-1/*" does not.
 func NewGrant(subject string, jobs, scopes []string, expiresAt time.Time) (Grant, error) {
 	if subject == "" {
 		return Grant{}, fmt.Errorf("%w: want a subject", ErrGrant)
@@ -69,13 +68,13 @@ func NewGrant(subject string, jobs, scopes []string, expiresAt time.Time) (Grant
 	}
 	for i, pattern := range jobs {
 		if !validPattern(pattern) {
-			// Only its place is told: what a token holds is not for logs.
+			// The error states only the position: the content of tokens is not logged.
 			return Grant{}, fmt.Errorf("%w: entry %d of the jobs: want a jobId, a prefix with * at its end, or *", ErrGrant, i)
 		}
 	}
 	return Grant{
 		Subject: subject, Jobs: slices.Clone(jobs), Scopes: slices.Clone(scopes),
-		// A token counts in wall time, which a monotonic reading would not.
+		// Tokens use wall time, so the monotonic clock reading is removed.
 		ExpiresAt: expiresAt.Round(0),
 	}, nil
 }
@@ -88,8 +87,7 @@ func validPattern(pattern string) bool {
 	return !strings.Contains(id, "*") && messaging.ValidateJobID(id) == nil
 }
 
-// Follow decides whether the bearer may read the events of a job: future ones
-// and those that were.
+// Follow decides whether the bearer may read the past and future events of a job.
 func (g Grant) Follow(jobID string) Decision {
 	if refusal := g.given(); !refusal.Allowed() || g.open {
 		return refusal
@@ -111,7 +109,7 @@ func (g Grant) Publish() Decision {
 	return Decision{Code: messaging.CodeScopeRequired}
 }
 
-// given refuses the zero grant, and a grant without an end.
+// given refuses the zero grant and a grant without an expiry.
 func (g Grant) given() Decision {
 	if !g.open && g.ExpiresAt.IsZero() {
 		return Decision{Code: messaging.CodeTokenRequired}
@@ -119,10 +117,10 @@ func (g Grant) given() Decision {
 	return allowed
 }
 
-// Expiry returns how long it is until the bearer is to be warned, which is
-// expiryWarning before the end, and until the end. Neither is negative: zero
-// means now. Of the [Open] grant both are [Never]. Clocks get set: ask again
-// when the time has come.
+// Expiry returns the time until the bearer is to be warned, which is expiryWarning before
+// the end, and the time until the end. Neither is negative; zero means now. For the [Open]
+// grant both are [Never]. Because clocks may be set, call Expiry again when the time has
+// come.
 func (g Grant) Expiry(now time.Time) (warnIn, endIn time.Duration) {
 	if g.open {
 		return Never, Never

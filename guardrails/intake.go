@@ -6,14 +6,13 @@ import (
 	"time"
 )
 
-// Intake decides how fast the bytes of one connection are read. Nothing of it is
-// refused: a client that sends faster is read from more slowly. Its methods may be
-// called concurrently.
+// Intake decides how fast the bytes of one connection are read. It refuses nothing: a
+// client that sends faster is read more slowly. Its methods may be called concurrently.
 type Intake struct {
 	perSecond, burst int64
 
 	mu sync.Mutex // guards full
-	// full is when everything that was read is paid for, as with [Bucket].
+	// full is when the bytes read so far are within the rate, as in [Bucket].
 	full time.Time
 }
 
@@ -22,21 +21,21 @@ func NewIntake(limits Limits) *Intake {
 	return &Intake{perSecond: int64(limits.BytesPerSecond), burst: int64(cmp.Or(limits.ByteBurst, limits.BytesPerSecond))}
 }
 
-// Spend notes that bytes were read, and returns for how long nothing more is to be
-// read from the client; zero or less means that more may be.
+// Spend counts bytes that were read and returns how long to wait before reading more; zero
+// or less means that more may be read now.
 func (i *Intake) Spend(bytes int, now time.Time) (wait time.Duration) {
 	if i.perSecond == 0 {
 		return 0
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	// A clock that goes back makes no client wait longer than an empty intake does.
+	// If the clock goes back, no client waits longer than it would with an empty intake.
 	owed := min(max(i.full.Sub(now), 0), i.lasts(i.burst)) + i.lasts(int64(bytes))
 	i.full = now.Add(owed)
 	return owed - i.lasts(i.burst)
 }
 
-// lasts is the time that a number of bytes takes at the rate.
+// lasts returns how long bytes take at the rate.
 func (i *Intake) lasts(bytes int64) time.Duration {
 	return time.Duration(float64(bytes) / float64(i.perSecond) * float64(time.Second))
 }
@@ -56,8 +55,8 @@ type Intakes struct {
 // NewIntakes returns an Intakes to which nothing was returned.
 func NewIntakes() *Intakes { return &Intakes{left: newReturned[*Intake]()} }
 
-// Take returns an intake under these limits for a connection of an owner. It has used up
-// as much as that of the owner's earlier connections which is furthest from full.
+// Take returns an intake under these limits for a connection of an owner. It starts with
+// the usage of the owner's earlier connection that is furthest from full.
 func (i *Intakes) Take(owner string, limits Limits, now time.Time) *Intake {
 	intake := NewIntake(limits)
 	if left, found := i.left.take(owner, now); found {

@@ -9,10 +9,10 @@ import (
 // Keeping decides which sessions are kept until their clients reconnect,
 // within a bound in bytes. Its methods may be called concurrently.
 //
-// The bound is shared by the owners, which are subjects of tokens or addresses:
-// where it is met, the owner with the most bytes makes room, by the session whose
-// client has been gone for longest. The session of a client that is connected never
-// does. So an owner that opens thousands of connections loses its own sessions.
+// The owners, which are subjects of tokens or addresses, share the bound. When it is
+// reached, the owner with the most bytes loses the session whose client disconnected
+// longest ago. Sessions of connected clients are never dropped. An owner that opens
+// thousands of connections therefore loses its own sessions.
 //
 // Invariant: the bytes of all sessions are at most the bound.
 type Keeping struct {
@@ -24,9 +24,9 @@ type Keeping struct {
 	owners   map[string]*keeper
 }
 
-// Kept is a session that is kept, or was.
+// Kept is a session that is or was kept.
 type Kept struct {
-	// ID is the session's, and Name one that its holder gave.
+	// ID is the id of the session, and Name is a name given by its holder.
 	ID, Name string
 }
 
@@ -34,21 +34,21 @@ type keptSession struct {
 	Kept
 	owner string
 	bytes int
-	// since is when the client went, and place its place among the owner's gone
-	// ones; nil while it is connected.
+	// since is when the client disconnected, and place is its place among the disconnected
+	// sessions of the owner; nil while it is connected.
 	since time.Time
 	place *list.Element
 }
 
-// keeper is one owner: what its sessions come to, and those whose clients have
-// gone, the earliest first.
+// keeper is the state of one owner: the size of its sessions, and the sessions of
+// disconnected clients, the earliest first.
 type keeper struct {
 	bytes    int
 	sessions int
 	gone     list.List
 }
 
-// KeptOverheadBytes is what a session counts beside its state: its place here, and
+// KeptOverheadBytes is the size of a session in addition to its state: its entry here and
 // in the store.
 const KeptOverheadBytes = 512
 
@@ -57,8 +57,8 @@ func NewKeeping(maxBytes int) *Keeping {
 	return &Keeping{maxBytes: maxBytes, sessions: make(map[string]*keptSession), owners: make(map[string]*keeper)}
 }
 
-// Keep takes the session of a connected client, or its new size. It returns the
-// sessions that are no longer kept because of that, and whether this one is.
+// Keep adds the session of a connected client, or updates its size. It returns the sessions
+// that are dropped as a result, and whether this one is kept.
 func (k *Keeping) Keep(id, name, owner string, size int) (evicted []Kept, keeps bool) {
 	size += KeptOverheadBytes
 	k.mu.Lock()
@@ -88,8 +88,9 @@ func (k *Keeping) Keep(id, name, owner string, size int) (evicted []Kept, keeps 
 	return evicted, true
 }
 
-// largest returns the session of the owner with the most bytes whose client has
-// been gone for longest; nil when the owner that asks would have more than any.
+// largest returns the session to drop: of the owner with the most bytes, the one whose
+// client disconnected longest ago. It returns nil if the asking owner would have the most
+// bytes.
 func (k *Keeping) largest(own int, asks string) *keptSession {
 	var most *keeper
 	mostBytes := 0
@@ -108,8 +109,8 @@ func (k *Keeping) largest(own int, asks string) *keptSession {
 	return most.gone.Front().Value.(*keptSession)
 }
 
-// Leave notes that the client of a session has disconnected. Unless Keep is called again,
-// the session may have to make room.
+// Leave records that the client of a session has disconnected. Until Keep is called again,
+// the session may be dropped to make room.
 func (k *Keeping) Leave(id string, now time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -119,14 +120,14 @@ func (k *Keeping) Leave(id string, now time.Time) {
 	}
 }
 
-// Drop notes that a session is no longer kept.
+// Drop records that a session is no longer kept.
 func (k *Keeping) Drop(id string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.remove(k.sessions[id])
 }
 
-// Expire drops the sessions whose clients have been gone since a time.
+// Expire drops the sessions whose clients disconnected at or before a time.
 func (k *Keeping) Expire(since time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -144,7 +145,7 @@ func (k *Keeping) Bytes() int {
 	return k.bytes
 }
 
-// remove is called with mu held. nil is no session.
+// remove is called with mu held. It does nothing for nil.
 func (k *Keeping) remove(s *keptSession) {
 	if s == nil {
 		return

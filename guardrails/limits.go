@@ -19,8 +19,8 @@ type Limits struct {
 	MaxConnectionsPerAddress int
 	// MaxConnectionsPerSubject bounds the sockets of one token subject.
 	MaxConnectionsPerSubject int
-	// MaxClusterConnections and MaxClusterConnectionsPerOrigin bound the same
-	// over all gateways, as far as [Admission.Others] knows.
+	// MaxClusterConnections and MaxClusterConnectionsPerOrigin are the same bounds over all
+	// gateways, as far as [Admission.Others] reports them.
 	MaxClusterConnections          int
 	MaxClusterConnectionsPerOrigin int
 	// ConnectionsPerSecond bounds how fast sockets are admitted, on average. A
@@ -57,12 +57,12 @@ type Limits struct {
 	// IdleTimeout is how long a socket may stay silent.
 	IdleTimeout time.Duration
 
-	// DryRun lets everything that a limit would refuse go on, marked as
-	// [Decision.DryRun]. Origins and grants are no limits: they still refuse.
+	// DryRun allows every request that exceeds a limit and marks it with [Decision.DryRun].
+	// Origins and grants are not limits and still refuse.
 	DryRun bool
 }
 
-// Validate names the first field that is out of its range.
+// Validate returns an error that names the first field out of range.
 func (l Limits) Validate() error {
 	counts := []struct {
 		field string
@@ -137,7 +137,7 @@ func (l Limits) RequestRate() Rate {
 	return Rate{PerSecond: float64(l.RequestsPerMinute) / 60, Burst: max(l.RequestsPerMinute/6, 1)}
 }
 
-// refuse returns the refusal, or what stands for it in a dry run.
+// refuse returns the refusal, or in a dry run a decision that allows and marks the request.
 func (l Limits) refuse(code messaging.Code, limit, current int) Decision {
 	return Decision{Code: code, Limit: limit, Current: current, DryRun: l.DryRun}
 }

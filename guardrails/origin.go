@@ -9,13 +9,11 @@ import (
 	"strings"
 )
 
-// maxOriginBytes bounds an Origin header that is looked at. A host name has at
-// most 253 bytes.
+// maxOriginBytes bounds an Origin header that is parsed. A host name has at most 253 bytes.
 const maxOriginBytes = 512
 
-// origin is a web origin (RFC 6454, section 4) in the one form in which two equal
-// ones are equal: lower case, the scheme of the page for that of a socket, no
-// default port.
+// origin is a web origin (RFC 6454, section 4) in canonical form: lower case, the scheme of
+// the page instead of the socket's, and no default port.
 type origin struct {
 	scheme, host, port string
 }
@@ -71,8 +69,8 @@ func (o origin) addressBytes() int {
 	return len(o.host) + len(":") + len(o.port)
 }
 
-// place returns host and port with both default ports dropped: the address of a
-// service, whichever scheme a program takes it to have.
+// place returns host and port without either default port: the address of a service,
+// regardless of the scheme.
 func (o origin) place() string {
 	if o.port == "80" || o.port == "443" {
 		return o.host
@@ -80,8 +78,8 @@ func (o origin) place() string {
 	return o.address()
 }
 
-// splitHost reads host[:port] in lower case. An IPv6 address stands in brackets,
-// and is written in its shortest form.
+// splitHost parses host[:port] and returns it in lower case. An IPv6 address is in brackets
+// and is returned in its shortest form.
 func splitHost(text string) (host, port string, err error) {
 	host = text
 	if colon := strings.LastIndexByte(text, ':'); colon > strings.LastIndexByte(text, ']') {
@@ -127,8 +125,8 @@ func checkHost(host string) error {
 // section 2.3.4), without which no name can be looked up.
 const maxHostBytes, maxLabelBytes = 253, 63
 
-// checkSent returns an error about an origin of the settings that no browser sends, so
-// that the setting would match nothing.
+// checkSent returns an error for a configured origin that no browser sends, because the
+// setting would match nothing.
 func (o origin) checkSent() error {
 	switch {
 	case o.scheme == "file":
@@ -162,8 +160,7 @@ func isScheme(scheme string) bool {
 	return scheme != ""
 }
 
-// originOfURL returns the origin of a URL that a setting names, which may have a
-// path.
+// originOfURL returns the origin of a URL in a setting. The URL may have a path.
 func originOfURL(text string) (origin, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -179,15 +176,14 @@ func originOfURL(text string) (origin, error) {
 	return parsed, err
 }
 
-// normalOrigin returns the form of an Origin header that connections are counted
-// under.
+// normalOrigin returns the form of an Origin header under which connections are counted.
 func normalOrigin(text string) string {
 	parsed, err := parseOrigin(text)
 	switch {
 	case err != nil:
 		return strings.ToLower(strings.TrimRight(text, "/"))
 	case len(text) == len(parsed.scheme)+len("://")+parsed.addressBytes() && text == strings.ToLower(text):
-		return text // it stands in that form already, as browsers send it
+		return text // browsers send it in this form
 	}
 	return parsed.String()
 }

@@ -9,9 +9,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Origins is the list of web origins (RFC 6454) that may open a socket. The
-// zero value allows none, but for clients that send no Origin. Its methods may be
-// called concurrently.
+// Origins is the list of web origins (RFC 6454) that may open a socket. The zero value
+// allows only clients that send no Origin. Its methods may be called concurrently.
 type Origins struct {
 	any      bool
 	required bool
@@ -21,15 +20,15 @@ type Origins struct {
 	own map[string]bool
 }
 
-// Standing says why an origin may connect, or that it may not.
+// Standing says whether an origin may connect, and why.
 type Standing uint8
 
 const (
-	// StandingRefused: it may not.
+	// StandingRefused: the origin may not connect.
 	StandingRefused Standing = iota
-	// StandingAbsent: the request has no Origin, and needs none.
+	// StandingAbsent: the request has no Origin and does not need one.
 	StandingAbsent
-	// StandingAnyone: every origin may.
+	// StandingAnyone: every origin may connect.
 	StandingAnyone
 	// StandingOwn: it is the service's own address, as programs that are no
 	// browsers send it, and as pages that the service itself serves do.
@@ -38,13 +37,13 @@ const (
 	StandingListed
 )
 
-// ParseOrigins reads a comma-separated list of origins such as
-// "https://app.example,http://localhost:5173"; "*" allows every origin. In the
-// first label of a host, "*" stands for any letters; as the whole label, for one
-// or more labels: "https://*.app.example". As a port it stands for any.
-// With required, a client that sends no Origin is refused too.
+// ParseOrigins parses a comma-separated list of origins such as
+// "https://app.example,http://localhost:5173"; "*" allows every origin. In the first label
+// of a host, "*" matches any letters; as the whole label it matches one or more labels:
+// "https://*.app.example". As a port it matches any port. If required is set, a client that
+// sends no Origin is refused.
 //
-// An entry that no browser would ever send is an error.
+// An entry that no browser sends is an error.
 func ParseOrigins(list string, required bool) (Origins, error) {
 	origins := Origins{required: required, listed: make(map[string]bool)}
 	for entry := range strings.SplitSeq(list, ",") {
@@ -89,10 +88,10 @@ func (o *Origins) add(entry string) error {
 	return nil
 }
 
-// WithOwn returns the list with the service's own public addresses: a
-// comma-separated list of URLs, which may have paths. An Origin that names one of
-// them may connect whatever its scheme, because many programs that are no browsers
-// send the address that they connect to, some with http where it is https.
+// WithOwn returns the list with the service's own public addresses, given as a
+// comma-separated list of URLs, which may have paths. An Origin that names one of them may
+// connect with any scheme, because many programs that are not browsers send the address to
+// which they connect, some with http instead of https.
 func (o Origins) WithOwn(urls string) (Origins, error) {
 	own := make(map[string]bool)
 	for entry := range strings.SplitSeq(urls, ",") {
@@ -113,12 +112,12 @@ func (o Origins) WithOwn(urls string) (Origins, error) {
 // Any reports whether every origin may open a socket.
 func (o Origins) Any() bool { return o.any }
 
-// longestOrigin is the longest Origin that is allowed, also where all are: it is
-// kept with each socket, and counted.
+// longestOrigin is the longest Origin that is allowed, even if all are: the Origin is kept
+// and counted for each socket.
 const longestOrigin = 256
 
-// Decide decides about the values of a request's Origin header, empty when the
-// request had none, and of its Host.
+// Decide decides about the value of a request's Origin header, which is empty if the
+// request had none, and the value of its Host header.
 func (o Origins) Decide(origin, host string) Decision {
 	if o.Standing(origin, host) != StandingRefused {
 		return allowed
@@ -126,10 +125,11 @@ func (o Origins) Decide(origin, host string) Decision {
 	return Decision{Code: messaging.CodeOriginNotAllowed}
 }
 
-// Standing returns why a request with these values of Origin and Host may be
-// answered, if it may.
+// Standing returns whether a request with these values of Origin and Host may be answered,
+// and why.
 //
-// Host counts only where it cannot be the name of somebody else that was made to
+// Host counts only if it cannot be another party's name that was made to resolve to this
+// service (DNS rebinding): an address, or localhost.
 // resolve to this service (DNS rebinding): as an address, or as localhost.
 func (o Origins) Standing(origin, host string) Standing {
 	if len(origin) > longestOrigin {
@@ -168,8 +168,8 @@ func (o Origins) lists(asked origin) bool {
 	return false
 }
 
-// isOwnHost reports whether an origin is the address that the request was sent to,
-// which nobody else can have given it.
+// isOwnHost reports whether an origin is the address to which the request was sent, if
+// nobody else can have chosen that address.
 func isOwnHost(asked origin, host string) bool {
 	name, port, err := splitHost(strings.ToLower(host))
 	if err != nil || !isCertain(name) {
@@ -178,8 +178,7 @@ func isOwnHost(asked origin, host string) bool {
 	return (origin{host: name, port: port}).place() == asked.place()
 }
 
-// isCertain reports whether a host means the same machine to everybody who looks
-// it up.
+// isCertain reports whether a host is the same machine for everyone who resolves it.
 func isCertain(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761, section 6.3
 		return true
@@ -191,10 +190,10 @@ func isCertain(host string) bool {
 // originPattern is an entry with a "*".
 type originPattern struct {
 	scheme, port string
-	// head and tail stand around the "*" of the host; without one, head is the host.
+	// head and tail surround the "*" of the host; without a "*", head is the host.
 	head, tail string
 	inHost     bool
-	// deep: the "*" is the whole first label, and stands for several as well.
+	// deep is true if the "*" is the whole first label, and matches several labels too.
 	deep bool
 }
 

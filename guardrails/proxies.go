@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// ParseProxies reads a comma-separated list of the proxies whose forwarding
-// headers are believed: networks such as "10.0.0.0/8, fd00::/8", or single
-// addresses. An empty list trusts none. A network of all addresses is refused,
-// since with it every client could name any address as its own; so is one whose
-// address has bits beyond the prefix, which is a slip either in the one or in
-// the other.
+// ParseProxies parses a comma-separated list of the proxies whose forwarding headers are
+// trusted: networks such as "10.0.0.0/8, fd00::/8", or single addresses. An empty list
+// trusts none. It refuses a network of all addresses, with which every client could claim
+// any address, and a network whose address has bits beyond the prefix, in which one of the
+// two must be wrong.
 func ParseProxies(list string) ([]netip.Prefix, error) {
 	var proxies []netip.Prefix
 	for entry := range strings.SplitSeq(list, ",") {

@@ -10,8 +10,7 @@ import (
 // Quota decides how fast one connection may send. Its methods may be called
 // concurrently.
 //
-// Invariant: a request that is refused, or would be but for a dry run, spends
-// nothing.
+// Invariant: a request that is refused, or would be without the dry run, uses nothing.
 type Quota struct {
 	dryRun bool
 
@@ -35,8 +34,8 @@ func (q *Quota) Message(now time.Time, jitter float64) Decision {
 	return q.spend(messaging.CodeMessageRateExceeded, &q.messages, now, jitter)
 }
 
-// Change decides about one subscribe or unsubscribe, which has a rate of its own
-// and is no message.
+// Change decides about one subscribe or unsubscribe request. These have a rate of their own
+// and do not count as messages.
 func (q *Quota) Change(now time.Time, jitter float64) Decision {
 	return q.spend(messaging.CodeSubscriptionRateExceeded, &q.changes, now, jitter)
 }
@@ -51,16 +50,16 @@ func (q *Quota) spend(code messaging.Code, bucket *Bucket, now time.Time, jitter
 	return Decision{Code: code, Limit: bucket.burst, Current: bucket.burst, RetryAfter: jittered(wait, jitter), DryRun: q.dryRun}
 }
 
-// owes returns how long it takes until the quota is full again, if nothing is sent.
+// owes returns how long it takes until the quota is full again if nothing is sent.
 func (q *Quota) owes(now time.Time) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return max(q.messages.full.Sub(now), q.changes.full.Sub(now))
 }
 
-// Quotas hands out the quotas of connections. What one has used up when it ends, the
-// next connection of the same owner has used up, too, and so does not renew its rates by
-// connecting again. Its methods may be called concurrently.
+// Quotas hands out the quotas of connections. The usage of a connection that ends carries
+// over to the next connection of the same owner, so that reconnecting does not renew the
+// rates. Its methods may be called concurrently.
 type Quotas struct {
 	left returned[*Quota]
 }
@@ -68,8 +67,8 @@ type Quotas struct {
 // NewQuotas returns a Quotas to which nothing was returned.
 func NewQuotas() *Quotas { return &Quotas{left: newReturned[*Quota]()} }
 
-// Take returns a quota under these limits for a connection of an owner. It has used up
-// as much as that of the owner's earlier connections which is furthest from full.
+// Take returns a quota under these limits for a connection of an owner. It starts with the
+// usage of the owner's earlier connection that is furthest from full.
 func (q *Quotas) Take(owner string, limits Limits, now time.Time) *Quota {
 	quota := NewQuota(limits)
 	if left, found := q.left.take(owner, now); found {

@@ -48,12 +48,12 @@ func (r Rate) Bucket() Bucket {
 	return Bucket{interval: time.Duration(math.Round(float64(time.Second) / r.PerSecond)), burst: burst}
 }
 
-// Bucket is a token bucket: it holds up to a burst of tokens and regains one per
-// interval. It is kept as the time at which it will be full again (the virtual
-// scheduling form of the generic cell rate algorithm, ITU-T I.371), so that it
-// is exact, and costs nothing while it is not asked.
+// Bucket is a token bucket: it holds up to a burst of tokens and regains one per interval.
+// Its state is the time at which it will be full again (the virtual scheduling form of the
+// generic cell rate algorithm, ITU-T I.371), which is exact and needs no work between
+// calls.
 //
-// The zero value refuses nothing. A Bucket belongs to one goroutine, or to the
+// The zero value refuses nothing. A Bucket belongs to one goroutine, or is guarded by the
 // lock of its owner.
 type Bucket struct {
 	interval time.Duration // 0: no limit
@@ -61,8 +61,7 @@ type Bucket struct {
 	full     time.Time
 }
 
-// Take takes a token. Without one it takes nothing and returns false and how
-// long it is until there is one.
+// Take takes a token. If there is none, it returns false and the time until there is one.
 func (b *Bucket) Take(now time.Time) (wait time.Duration, ok bool) {
 	if b.interval == 0 {
 		return 0, true

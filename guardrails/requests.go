@@ -8,15 +8,15 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// maxRequestClients bounds the clients whose rate is kept. Past it the one that has
-// not asked for the longest time is forgotten, which gives that one a full rate again.
+// maxRequestClients bounds the clients whose rate is kept. Beyond it, the client whose last
+// request is the oldest is forgotten, and has a full rate again.
 const maxRequestClients = 10_000
 
 // Requests counts the requests over REST that a gateway is answering, and decides
 // about new ones. Its methods may be called concurrently.
 //
-// Invariants: total is the sum over the clients, and no client is kept with a count
-// of zero. A refusal for a count spends nothing of the rate.
+// Invariants: total is the sum over the clients, and no client has a count of zero. A
+// refusal by a count uses nothing of the rate.
 type Requests struct {
 	mu        sync.Mutex // guards everything below, and released of every slot
 	limits    Limits
@@ -39,8 +39,8 @@ func NewRequests(limits Limits) *Requests {
 	}
 }
 
-// SetLimits replaces the limits. Requests that are being answered stay; with another rate
-// every client begins with a full one.
+// SetLimits replaces the limits. Requests under way continue. If the rate changes, every
+// client starts with a full one.
 func (r *Requests) SetLimits(limits Limits) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -69,9 +69,9 @@ func (s *RequestSlot) Release() {
 	s.requests.perClient.remove(s.client)
 }
 
-// Admit takes a slot for a request of this client, as [Visitor.Owner] names it, or
-// returns nil and the refusal. In a dry run there is always a slot. jitter, in
-// [0, 1), spreads the advised retry.
+// Admit takes a slot for a request of a client, named as by [Visitor.Owner], or returns nil
+// and the refusal. In a dry run there is always a slot. jitter, in [0, 1), spreads the
+// advised retry.
 func (r *Requests) Admit(client string, now time.Time, jitter float64) (*RequestSlot, Decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,19 +7,19 @@ import (
 )
 
 // maxReturned bounds the rates of one kind that are kept after their connections have
-// ended; past it a connection's is forgotten.
+// ended. Beyond it, the rate of a connection is forgotten.
 const maxReturned = 16 << 10
 
-// owing is what one connection has used up of its rates.
+// owing is the usage of a rate by one connection.
 type owing interface {
 	comparable
-	// owes returns how long it takes until nothing of it is used up, if nothing is sent.
+	// owes returns how long it takes until the rate is full again if nothing is sent.
 	owes(now time.Time) time.Duration
 }
 
-// returned keeps what connections that have ended had used up of their rates, by
-// owner, until it is full again: the owner's next connections begin with as much used up,
-// and so do not renew their rates by connecting again. Its methods may be called concurrently.
+// returned keeps the used rates of ended connections, by owner, until they are full again.
+// The owner's next connections start with the same usage, so that reconnecting does not
+// renew the rates. Its methods may be called concurrently.
 type returned[T owing] struct {
 	mu      sync.Mutex // guards the two below
 	byOwner map[string][]T
@@ -28,8 +28,8 @@ type returned[T owing] struct {
 
 func newReturned[T owing]() returned[T] { return returned[T]{byOwner: make(map[string][]T)} }
 
-// take returns the one of an owner's that is furthest from full, and false when all
-// that the owner returned is full again.
+// take returns the rate of an owner that is furthest from full, or false if all rates that
+// the owner returned are full again.
 func (r *returned[T]) take(owner string, now time.Time) (taken T, found bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -44,7 +44,7 @@ func (r *returned[T]) take(owner string, now time.Time) (taken T, found bool) {
 	return taken, true
 }
 
-// put keeps what a connection that has ended returns.
+// put keeps the rate of a connection that has ended.
 func (r *returned[T]) put(owner string, left T, now time.Time) {
 	if left.owes(now) <= 0 {
 		return
@@ -61,12 +61,12 @@ func (r *returned[T]) put(owner string, left T, now time.Time) {
 	}
 }
 
-// unsettled is called with mu held.
+// unsettled returns the owner's rates that are not full again. It is called with mu held.
 func (r *returned[T]) unsettled(owner string, now time.Time) []T {
 	return slices.DeleteFunc(r.byOwner[owner], func(one T) bool { return one.owes(now) <= 0 })
 }
 
-// replace is called with mu held. left is the owner's new list.
+// replace sets the owner's list to left. It is called with mu held.
 func (r *returned[T]) replace(owner string, left []T) {
 	r.count += len(left) - len(r.byOwner[owner]) // DeleteFunc does not change the length of the old list
 	r.byOwner[owner] = left

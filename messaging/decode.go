@@ -26,10 +26,9 @@ const (
 //	unknown-kind         kind is a string that the catalogue does not have
 //	schema-violation     anything else: the detail names the field and what is allowed
 //
-// Field names are compared exactly, so "JobID" is an unknown field and no jobId.
-// When a name occurs twice, the later value counts, here and in every payload. A
-// traceparent that is not a W3C trace context is dropped, because a trace must
-// never cost an event.
+// Field names are compared exactly, so "JobID" is an unknown field. If a name occurs twice,
+// the later value counts, here and in every payload. A traceparent that is not a W3C trace
+// context is dropped, because an event must not be refused because of its trace.
 //
 // The envelope keeps raw and slices of it: the caller must not change raw
 // afterwards. Decode may be called concurrently.
@@ -84,7 +83,7 @@ func (c *Catalogue) Decode(raw []byte, maxBytes int) (Envelope, error) {
 	return envelope, nil
 }
 
-// validate holds a checked envelope against the schema of its kind.
+// validate validates a checked envelope against the schema of its kind.
 func (e *entry) validate(raw []byte, envelope Envelope) error {
 	instance, _ := parseValue(raw).(map[string]any)
 	if envelope.TraceParent == "" {
@@ -104,7 +103,7 @@ type envelopeFields struct {
 	id, emittedAt, traceParent []byte
 }
 
-// readFields finds the fields in raw and says how deep raw nests.
+// readFields returns the fields in raw and the depth of its nesting.
 func readFields(raw []byte) (fields envelopeFields, depth int, err error) {
 	reader := objectReader{data: raw}
 	for key, value, ok := reader.next(); ok; key, value, ok = reader.next() {

@@ -15,9 +15,9 @@
 //
 // # Invariants
 //
-//   - What Decode accepts is one JSON object in UTF-8 whose jobId
-//     [ValidateJobID] accepts; what it refuses, it refuses with a [Rejection],
-//     and the same bytes always with the same one.
+//   - Decode accepts one JSON object in UTF-8 whose jobId [ValidateJobID]
+//     accepts. It refuses everything else with a [Rejection], and the same
+//     bytes always with the same one.
 //   - Values of an event are never decoded and encoded again: numbers, escapes
 //     and the order of fields reach the client as the worker wrote them.
 //   - [Token] and [ParseToken] map jobIds and subject tokens one to one.
