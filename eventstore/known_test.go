@@ -185,7 +185,7 @@ func TestKnownIDsAreBounded(t *testing.T) {
 	})
 }
 
-// A log that was deleted and made anew has other records at the same sequences.
+// A log that was deleted and re-created has other records at the same sequences.
 func TestKnownIDsOfANewEpoch(t *testing.T) {
 	t.Parallel()
 	b := setup(t, shortWindow)

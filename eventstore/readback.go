@@ -104,7 +104,7 @@ func (l *Log) locate(ctx context.Context, subject string, before, want uint64) (
 	return messaging.Span{}, fmt.Errorf("%w: the log kept changing", ErrIncomplete)
 }
 
-// maxSearches bounds how often a span is searched for anew because the log changed
+// maxSearches bounds how often a span is searched for again because the log changed
 // during the search.
 const maxSearches = 8
 

@@ -30,10 +30,10 @@ const (
 	StandingAbsent
 	// StandingAnyone: every origin may connect.
 	StandingAnyone
-	// StandingOwn: it is the service's own address, as programs that are no
-	// browsers send it, and as pages that the service itself serves do.
+	// StandingOwn: the origin is the service's own address, which is sent by programs
+	// that are not browsers and by pages that the service serves.
 	StandingOwn
-	// StandingListed: the settings name it.
+	// StandingListed: the origin is in the settings.
 	StandingListed
 )
 
@@ -130,7 +130,6 @@ func (o Origins) Decide(origin, host string) Decision {
 //
 // Host counts only if it cannot be another party's name that was made to resolve to this
 // service (DNS rebinding): an address, or localhost.
-// resolve to this service (DNS rebinding): as an address, or as localhost.
 func (o Origins) Standing(origin, host string) Standing {
 	if len(origin) > longestOrigin {
 		return StandingRefused

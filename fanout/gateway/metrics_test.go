@@ -18,7 +18,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // golden compares text with a file under testdata.
 func golden(t *testing.T, name, got string) {

@@ -207,7 +207,7 @@ func TestRepairReadsAllThatWasHeardOf(t *testing.T) {
 
 // TestRoomLingers: a room is kept for a while after its last client, so that
 // whoever comes back finds recent events; then it is closed, and a later client
-// opens it anew.
+// opens it again.
 func TestRoomLingers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

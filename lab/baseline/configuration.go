@@ -12,10 +12,11 @@ import (
 type Configuration struct {
 	Name    string
 	Summary string
-	// Nodes is the number of NATS servers, 0 for a log inside the gateway, and
-	// Gateways that of gateways.
+	// Nodes is the number of NATS servers; 0 means a log inside the gateway. Gateways is the
+	// number of gateways.
 	Nodes, Gateways int
-	// Sync is when the log is written to disk: empty for each event before its receipt.
+	// Sync is when the log is written to disk; empty means for each event before its
+	// receipt.
 	Sync string
 }
 
@@ -43,9 +44,9 @@ func Choose(names string) ([]Configuration, error) {
 	return chosen, nil
 }
 
-// stage is a gateway's settings and what is done to it.
+// stage is a gateway's settings and the scenarios that run against it.
 type stage struct {
-	// name is empty where the results are told apart by their scenarios.
+	// name may be empty; then the results are distinguished by their scenarios.
 	name      string
 	settings  map[string]string
 	scenarios []string
@@ -53,13 +54,13 @@ type stage struct {
 	options   func(scenario string, o *load.Options)
 }
 
-// limits are settings with which what is about limits can be tried.
+// limits are the settings for scenarios that test limits.
 var limits = map[string]string{
 	"SOCKET_MAX_CONNECTIONS": "60", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "40",
 	"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT": "20", "SOCKET_IDLE_TIMEOUT_MS": "2000",
 }
 
-// open are the settings without limits: the defaults.
+// open are the settings without limits, which are the defaults.
 var open = map[string]string{
 	"SOCKET_MAX_CONNECTIONS": "0", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "0",
 	"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT": "20", "SOCKET_IDLE_TIMEOUT_MS": "300000",
@@ -79,13 +80,14 @@ func smokeStages() []stage {
 	}
 }
 
-// sockets are held in a baseline, and socketJobs the jobs that they follow.
+// sockets is the number of sockets held in a baseline, and socketJobs the number of jobs
+// that they follow.
 const (
 	sockets    = 8000
 	socketJobs = 800
 )
 
-// fullStages are those of a baseline.
+// fullStages returns the stages of a baseline.
 func fullStages() []stage {
 	return []stage{
 		{settings: limits, scenarios: []string{"connection-quota", "origin-quota", "subscription-cap", "idle-eviction"}, repeat: 1},
@@ -98,13 +100,13 @@ func fullStages() []stage {
 	}
 }
 
-// reset is a burst in the middle of which something of Redis is reset.
+// reset returns a stage with a burst during which a part of Redis is reset.
 func reset(what string, repeat int) stage {
 	return stage{name: "reset-" + what, settings: open, scenarios: []string{"broadcast-burst"}, repeat: repeat, options: func(_ string, o *load.Options) {
 		o.RedisReset, o.RedisResetSequence = what, 25
 		if what == load.ResetServer {
-			// The burst's later half waits until a process has started, which takes a
-			// busy machine a while; what counts is that all of it comes.
+			// The later half of the burst waits for a process to start, which takes a while on
+			// a busy machine. The stage checks only that all events arrive.
 			o.LatencyThresholdMs = 5000
 		}
 	}}

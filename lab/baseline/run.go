@@ -33,8 +33,8 @@ type Options struct {
 	Budgets load.Budgets
 	// Dir gets the reports; empty: none are written.
 	Dir string
-	// Log is told each result in a line, and Progress how far a step is; both may
-	// be nil.
+	// Log receives one line for each result, and Progress receives the progress of a step;
+	// both may be nil.
 	Log      func(line string)
 	Progress func(step string, done, total int)
 }
@@ -50,8 +50,8 @@ type run struct {
 	summary  suite.Summary
 }
 
-// Run loads every configuration, one after the other. The error matches errFailed
-// when something did not hold; the reports are there then, too.
+// Run loads every configuration in turn. The error matches errFailed if a scenario failed
+// or a budget was exceeded; the reports are written in this case too.
 func Run(ctx context.Context, o Options) (err error) {
 	dir, err := os.MkdirTemp("", "realtime-lab baseline-")
 	if err != nil {
@@ -83,7 +83,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-// carryOut starts the deployment, goes through the stages, and writes the report.
+// carryOut starts the deployment, runs the stages, and writes the report.
 func (r *run) carryOut(ctx context.Context, programs processes.Programs) (err error) {
 	r.lab, err = processes.New(processes.Config{Programs: programs, Dir: filepath.Join(r.dir, "lab"), Nodes: r.cfg.Nodes, Sync: r.cfg.Sync})
 	if err != nil {
@@ -151,9 +151,9 @@ func (r *run) stage(ctx context.Context, number int, s stage) error {
 	return nil
 }
 
-// take judges a result by the budgets and adds it to the report, under the name of
-// its stage where that has one. The stages give the gateways all that the scenarios
-// are about: one that was skipped is a setting that did not arrive.
+// take compares a result with the budgets and adds it to the report, under the name of its
+// stage if that has one. The stages give the gateways everything that the scenarios need,
+// so a skipped scenario means that a setting did not arrive.
 func (r *run) take(s stage, result load.Result) {
 	if s.name != "" {
 		result.Scenario = s.name
@@ -178,7 +178,7 @@ func (r *run) restart(ctx context.Context, settings map[string]string) error {
 			stopping, cancel := context.WithTimeout(ctx, stopTimeout)
 			err := gateway.Stop(stopping)
 			cancel()
-			if err != nil { // it has ended, and the next stage starts it again
+			if err != nil { // it was killed; the next stage starts it again
 				r.log(fmt.Sprintf("%s did not stop in order: %.300s", gateway.Name(), err))
 			}
 		}

@@ -27,13 +27,13 @@ type Figure struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
-	// Beside is what the machine itself did in the same run, in words; Ratio is Value
-	// divided by it, 0 without one.
+	// Beside describes what the machine itself did in the same run. Ratio is Value divided
+	// by it; 0 without it.
 	Beside string  `json:"beside,omitempty"`
 	Ratio  float64 `json:"ratio,omitempty"`
 }
 
-// Row is what was measured of one kind of work with one setting of NATS_SYNC.
+// Row is the figures of one kind of work with one setting of NATS_SYNC.
 type Row struct {
 	Name    string   `json:"name"`
 	Sync    string   `json:"sync"`
@@ -49,23 +49,23 @@ type Report struct {
 
 // Options say what is run.
 type Options struct {
-	// Rows are the names of those to run; empty: all but the long ones.
+	// Rows are the names of the rows to run; empty means all but the long ones.
 	Rows []string
 	// Programs are the service's; see [processes.Build].
 	Programs processes.Programs
 	// Dir holds what the processes write, and is removed.
 	Dir string
-	// Log is told each row when it has been measured; it may be nil.
+	// Log receives each row when it was measured; it may be nil.
 	Log func(Row)
 }
 
 // row is one kind of work.
 type row struct {
 	name string
-	// syncs are the settings that make a difference to it.
+	// syncs are the settings of NATS_SYNC that affect the row.
 	syncs []string
 	run   func(ctx context.Context, s *system) ([]Figure, error)
-	// long marks a row that takes minutes, and runs only when it is named.
+	// long marks a row that takes minutes and runs only if it is named.
 	long bool
 }
 
@@ -185,7 +185,7 @@ func (r Report) Table(w io.Writer) error {
 	return table.Flush()
 }
 
-// number writes a figure with three digits that count.
+// number formats a figure with three significant digits.
 func number(v float64) string {
 	switch {
 	case v >= 100:

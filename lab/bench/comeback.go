@@ -15,12 +15,12 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The rows in which connections are lost: every client has a cursor, comes back with it,
-// and has to have each event once and in order at the end.
+// Figures of the rows in which connections are lost. Every client has a cursor, reconnects
+// with it, and must have each event once and in order at the end.
 const (
 	// followers is how many clients lose their connection.
 	followers = 5000
-	// away is how long a client of the row jitter stays away.
+	// away is how long a client in the row jitter stays disconnected.
 	away = 2 * time.Second
 	// attempts bounds how often a client tries to connect again.
 	attempts = 20
@@ -63,7 +63,7 @@ func (s *system) newFollowers(ctx context.Context, count int, jobs []string) (*f
 	return g, await(ctx, &g.subscribed, int64(count))
 }
 
-// each calls a function for every follower, abreast at a time, and returns the first error.
+// each calls do for every follower, at most abreast at a time, and returns the first error.
 func (g *followerGroup) each(ctx context.Context, do func(*follower) error) error {
 	var group sync.WaitGroup
 	failed := make(chan error, len(g.all))
@@ -85,9 +85,9 @@ func (g *followerGroup) each(ctx context.Context, do func(*follower) error) erro
 	return ctx.Err()
 }
 
-// open connects, and subscribes after the newest event that the client has.
+// open connects and subscribes after the newest event that the client has.
 func (f *follower) open(ctx context.Context) error {
-	// Of one address at most some 28,000 connections may come.
+	// One address allows at most some 28,000 connections.
 	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+f.place%8))}
 	opened, err := socket.Dial(ctx, socket.Config{Endpoint: "http://" + f.group.addr + "/ws", Origin: origin, LocalAddr: local, Handler: f.take, ReadBufferBytes: 4 << 10})
 	if err != nil {
@@ -100,8 +100,8 @@ func (f *follower) open(ctx context.Context) error {
 	return opened.Emit(messaging.EventSubscribe, map[string]any{"jobId": f.job, "since": since})
 }
 
-// comeBack connects again, a few times if it has to, and measures how long it takes
-// until the client has the events up to a number.
+// comeBack reconnects, with several attempts if needed, and measures the time until the
+// client has the events up to upTo.
 func (f *follower) comeBack(ctx context.Context, upTo int) (err error) {
 	f.mu.Lock()
 	f.since, f.due = time.Now(), upTo
@@ -166,8 +166,8 @@ func (g *followerGroup) close() {
 	}
 }
 
-// settle waits until each follower has the events up to a number, and fails if one had
-// another event, or one twice.
+// settle waits until each follower has the events up to a number. It fails if a follower
+// received an unexpected event or an event twice.
 func (g *followerGroup) settle(ctx context.Context, events int) error {
 	if err := await(ctx, &g.received, int64(len(g.all)*events)); err != nil {
 		return err
@@ -193,8 +193,8 @@ func (g *followerGroup) figures() []Figure {
 	}
 }
 
-// jitter sends 120 events in 24 s to 5,000 clients, each of which loses its connection
-// at some time in between, and is away for 2 s.
+// jitter sends 120 events in 24 s to 5,000 clients, each of which loses its connection once
+// in this time and stays disconnected for 2 s.
 func jitter(ctx context.Context, s *system) ([]Figure, error) {
 	const events, pause = 120, 200 * time.Millisecond
 	job := jobsOf(1)[0]
@@ -249,8 +249,8 @@ func jitter(ctx context.Context, s *system) ([]Figure, error) {
 	return g.figures(), nil
 }
 
-// avalanche cuts 5,000 connections at once, sends 120 events to nobody, and has all
-// clients come back as fast as they can.
+// avalanche closes 5,000 connections at once, sends 120 events while no client is
+// connected, and lets all clients reconnect as fast as they can.
 func avalanche(ctx context.Context, s *system) ([]Figure, error) {
 	job := jobsOf(1)[0]
 	g, err := s.newFollowers(ctx, followers, []string{job})

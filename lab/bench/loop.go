@@ -9,16 +9,15 @@ import (
 	"time"
 )
 
-// loop is what a bare loop of writes needs: one frame built for each event, one write a
-// connection, no log and no queue. Nothing that sends each event to each socket by a
-// call of its own can take less.
+// loop is the cost of a bare loop of writes: one frame built for each event and one write
+// for each connection, without a log and queues. It is the lower bound for a server that
+// sends each event to each socket with a system call of its own.
 type loop struct {
 	cpu  float64 // µs a delivery
 	rate float64 // deliveries a second
 }
 
-// bareLoop writes so many events, with a pause between them, to so many connections
-// that are read.
+// bareLoop writes events, with a pause between them, to connections that are read.
 func bareLoop(sockets, events int, pause time.Duration) (_ *loop, err error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +39,7 @@ func bareLoop(sockets, events int, pause time.Duration) (_ *loop, err error) {
 		defer func() { _ = server.Close() }()
 		servers = append(servers, server)
 	}
-	runtime.LockOSThread() // whose time is counted
+	runtime.LockOSThread() // threadTime counts the time of this thread
 	defer runtime.UnlockOSThread()
 	before, err := threadTime()
 	if err != nil {

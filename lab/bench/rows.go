@@ -20,7 +20,7 @@ func jobsOf(count int) (jobs []string) {
 	return jobs
 }
 
-// toLog publishes to so many jobs as fast as Redis takes events, and waits for the
+// toLog publishes to a number of jobs as fast as Redis accepts events, and waits for the
 // receipt of each.
 func toLog(jobs int) func(ctx context.Context, s *system) ([]Figure, error) {
 	return func(ctx context.Context, s *system) ([]Figure, error) {
@@ -59,7 +59,7 @@ func toLog(jobs int) func(ctx context.Context, s *system) ([]Figure, error) {
 	}
 }
 
-// plainSyncs returns how many small appends with a sync this disk does in a second.
+// plainSyncs returns how many small appends with a sync this disk completes in a second.
 func plainSyncs(dir string) (perSecond float64, err error) {
 	file, err := os.Create(filepath.Join(dir, "plain"))
 	if err != nil {
@@ -113,7 +113,7 @@ func (s *system) deliver(ctx context.Context, sockets int, publish func(job stri
 	if err != nil {
 		return nil, err
 	}
-	if err := wait.For(ctx, time.Second); err != nil { // what connecting left over is done
+	if err := wait.For(ctx, time.Second); err != nil { // let the work of connecting end
 		return nil, err
 	}
 	before, err := s.used(ctx)
@@ -180,7 +180,7 @@ func idle(ctx context.Context, s *system) ([]Figure, error) {
 	}, nil
 }
 
-// missed is how many events a client has missed that comes back.
+// missed is the number of events that a returning client has missed.
 const missed = 120
 
 // stored publishes the missed events of a job, and waits for their receipts.
@@ -197,7 +197,7 @@ func (s *system) stored(ctx context.Context, job string) error {
 	return await(ctx, receipts, missed)
 }
 
-// fromStart asks for every event of a job.
+// fromStart returns the cursor that requests every event of a job.
 func fromStart(string) any { return 0 }
 
 // storm connects 400 sockets that have missed 120 events each.
@@ -219,8 +219,8 @@ func storm(ctx context.Context, s *system) ([]Figure, error) {
 	return []Figure{{Name: "all have all", Value: measure.Ms(time.Since(began)), Unit: "ms"}}, nil
 }
 
-// freshClient connects one client that gets 120 events: from the log, and, with another
-// client there, from memory.
+// freshClient connects one client that receives 120 events: from the log and, with another
+// client of the job connected, from memory.
 func freshClient(ctx context.Context, s *system) ([]Figure, error) {
 	job := jobsOf(1)[0]
 	if err := s.stored(ctx, job); err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The rows that say how memory and starting grow. They take minutes, and run only when
-// they are named.
+// Rows that show how memory and start-up time grow. They take minutes and run only if they
+// are named.
 
-// manyJobs stores one event of each of so many jobs, and starts the gateway again.
+// manyJobs stores one event for each of count jobs, and restarts the gateway.
 func manyJobs(count int) func(ctx context.Context, s *system) ([]Figure, error) {
 	return func(ctx context.Context, s *system) ([]Figure, error) {
 		before, err := s.used(ctx)
@@ -62,11 +62,11 @@ func manyJobs(count int) func(ctx context.Context, s *system) ([]Figure, error) 
 	}
 }
 
-// settled is how long a gateway has after a load until its memory is looked at.
+// settled is the pause between a load and the measurement of the gateway's memory.
 const settled = 5 * time.Second
 
-// storeOneEach stores one event of each of so many jobs. It publishes no more at a time
-// than Redis keeps for a subscriber.
+// storeOneEach stores one event for each of count jobs. It limits the events in flight to
+// what Redis buffers for a subscriber.
 func (s *system) storeOneEach(ctx context.Context, count int) error {
 	const piece = 20_000
 	receiving, stop := context.WithCancel(ctx)
@@ -88,7 +88,7 @@ func (s *system) storeOneEach(ctx context.Context, count int) error {
 	return nil
 }
 
-// size returns what the files below a folder take, in bytes.
+// size returns the total size of the files below a folder, in bytes.
 func size(dir string) (total int64, err error) {
 	err = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {

@@ -25,11 +25,11 @@ import (
 const (
 	// eventBytes is about the size of an event.
 	eventBytes = 330
-	// abreast is how many clients connect at the same time.
+	// abreast is the number of clients that connect at the same time.
 	abreast = 50
-	// jobPrefix begins the names of all jobs.
+	// jobPrefix is the prefix of the names of all jobs.
 	jobPrefix = "bench-"
-	// origin is the one that the gateway lets in.
+	// origin is the origin that the gateway allows.
 	origin = "http://bench.example"
 )
 
@@ -94,7 +94,7 @@ func (s *system) receipts(ctx context.Context) (*atomic.Int64, error) {
 		defer func() { _ = subscription.Close() }()
 		for ctx.Err() == nil {
 			message, err := subscription.ReceiveMessage(ctx)
-			if err == nil && strings.Contains(message.Payload, `"`+jobPrefix) { // and none of the gateway's own check
+			if err == nil && strings.Contains(message.Payload, `"`+jobPrefix) { // ignores the gateway's canaries
 				count.Add(1)
 			}
 		}
@@ -102,8 +102,8 @@ func (s *system) receipts(ctx context.Context) (*atomic.Int64, error) {
 	return &count, nil
 }
 
-// event returns an event as a worker publishes it; its id is the number, and it says
-// when it was due.
+// event returns an event as a worker publishes it. Its id is the number n, and it contains
+// the time at which it was due.
 func event(job string, n int, due time.Time) ([]byte, error) {
 	text := map[string]any{
 		"type": "chapter.written", "occurredAt": messaging.FormatTime(due), "due": due.UnixNano(), "number": n,
@@ -117,8 +117,8 @@ func event(job string, n int, due time.Time) ([]byte, error) {
 	return envelope.Encode()
 }
 
-// publishAll publishes the numbers from one to another of each job in turn, as fast as
-// Redis takes them.
+// publishAll publishes the events from one number to another of each job in turn, as fast
+// as Redis accepts them.
 func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) error {
 	const piece = 200
 	pipe := s.redis.Pipeline()
@@ -139,7 +139,7 @@ func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) er
 	return nil
 }
 
-// publishPaced publishes so many events of a job, each when it is due.
+// publishPaced publishes count events of a job, each when it is due.
 func (s *system) publishPaced(ctx context.Context, job string, count int, pause time.Duration) error {
 	began := time.Now()
 	for n := range count {
@@ -158,7 +158,7 @@ func (s *system) publishPaced(ctx context.Context, job string, count int, pause 
 	return nil
 }
 
-// clients are sockets that count what they are sent.
+// clients are sockets that count the events they receive.
 type clients struct {
 	sockets    []*socket.Socket
 	subscribed atomic.Int64
@@ -166,8 +166,8 @@ type clients struct {
 	latency    *measure.Latency // nil: not measured
 }
 
-// connect opens so many sockets, each subscribed to jobs[i % len(jobs)], and returns
-// when the gateway has confirmed all.
+// connect opens count sockets, each subscribed to jobs[i % len(jobs)], and returns when the
+// gateway has confirmed all of them.
 func (s *system) connect(ctx context.Context, count int, jobs []string, since func(job string) any) (*clients, error) {
 	c := &clients{sockets: make([]*socket.Socket, count), latency: measure.NewLatency()}
 	var group sync.WaitGroup
@@ -190,7 +190,7 @@ func (s *system) connect(ctx context.Context, count int, jobs []string, since fu
 }
 
 func (c *clients) open(ctx context.Context, addr string, i int, job string, since func(job string) any) error {
-	// Of one address at most some 28,000 connections may come.
+	// One address allows at most some 28,000 connections.
 	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%8))}
 	opened, err := socket.Dial(ctx, socket.Config{Endpoint: "http://" + addr + "/ws", Origin: origin, LocalAddr: local, Handler: c.take, ReadBufferBytes: 4 << 10})
 	if err != nil {
@@ -236,7 +236,7 @@ func numberAfter(text []byte, name string) (int64, bool) {
 	return number, err == nil
 }
 
-// await waits until a count has come to a number, and fails when it goes beyond.
+// await waits until count is want, and fails if it exceeds want.
 func await(ctx context.Context, count *atomic.Int64, want int64) error {
 	for count.Load() < want {
 		if err := wait.For(ctx, time.Millisecond); err != nil {

@@ -1,7 +1,6 @@
-// Package drills is the recovery drills: what operators rehearse, so that the day on
-// which it happens is not the first. Each is a script that hurts a system in one way,
-// lets it recover as the runbook says, and tells how long that took and whether
-// anything was lost.
+// Package drills has the recovery drills, which operators rehearse before a failure
+// happens. A drill damages a system in one way, lets it recover as the runbook says, and
+// reports how long that took and whether anything was lost.
 //
 // A drill runs on a throw-away system, which the frame of lab/faults starts
 // through lab/processes: real processes on loopback, in a folder that goes with

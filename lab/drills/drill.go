@@ -11,37 +11,35 @@ import (
 	"github.com/letswriteabook/realtime/lab/faults"
 )
 
-// ErrNoDrill is matched when there is no drill of a name. A retry does not help.
+// ErrNoDrill is matched if no drill has the name. A retry does not help.
 var ErrNoDrill = errors.New("no such drill")
 
 // Drill is one drill.
 type Drill struct {
 	Name string
-	// Does says what happens, and what has to hold.
+	// Does describes what happens and what must hold.
 	Does string
 	// Limit is the longest recovery that passes.
 	Limit time.Duration
-	// System is what runs.
+	// System is the system that the drill runs on.
 	System faults.System
 
 	run func(ctx context.Context, t *faults.Trial, options Options) error
-	// touches says what the drill does to a running system and how it is undone, or
-	// why it cannot be run on one.
+	// touches describes what the drill does to a running system and how that is undone, or
+	// returns why it cannot run on one.
 	touches func(running Running, scale Scale) ([]string, error)
 }
 
-// Scale is how large a drill is. The zero value is the usual size.
+// Scale is the size of a drill. The zero value is the usual size.
 type Scale struct {
-	// Events is how many events mongo-loss and log-restore store beforehand, 0
-	// means 2,000; and how many poison-flood sends that cannot be accepted, 0 means
-	// 1,000.
+	// Events is the number of events that mongo-loss and log-restore store beforehand (0
+	// means 2,000), and of invalid events that poison-flood sends (0 means 1,000).
 	Events int
-	// Outage is how long what was taken away stays away, where that is for the drill
-	// to say; 0 means 10 s.
+	// Outage is how long a part stays stopped, in drills that choose this; 0 means 10 s.
 	Outage time.Duration
 }
 
-// Validate names the first field that cannot be used.
+// Validate returns an error that names the first invalid field.
 func (s Scale) Validate() error {
 	switch {
 	case s.Events < 0 || s.Events > maxEvents:
@@ -52,7 +50,7 @@ func (s Scale) Validate() error {
 	return nil
 }
 
-// The largest scale: what one drill keeps in memory and on disk grows with it.
+// The largest scale. The memory and disk space of a drill grow with it.
 const (
 	maxEvents = 1_000_000
 	maxOutage = 5 * time.Minute
@@ -79,7 +77,7 @@ func Drills() []Drill {
 	return all
 }
 
-// Find returns the drill of a name, or [ErrNoDrill].
+// Find returns the drill with a name, or [ErrNoDrill].
 func Find(name string) (Drill, error) {
 	var names []string
 	for _, d := range Drills() {

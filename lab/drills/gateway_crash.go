@@ -61,7 +61,7 @@ func runGatewayCrash(ctx context.Context, t *faults.Trial, options Options) erro
 	return nil
 }
 
-// gatewaysOf returns the gateways that are killed in turn.
+// gatewaysOf returns the gateways to kill in turn.
 func gatewaysOf(t *faults.Trial, options Options) []part {
 	if t.Running() {
 		return []part{commanded(t, "a gateway", *options.Running)}

@@ -33,7 +33,7 @@ func runLogRestore(ctx context.Context, t *faults.Trial, options Options) error 
 	if err != nil {
 		return err
 	}
-	// What is appended after the backup would be lost, and rightly so.
+	// Events appended after the backup would be lost, as expected.
 	stop()
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err

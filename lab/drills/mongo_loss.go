@@ -24,7 +24,7 @@ func mongoLoss() Drill {
 				return nil, errors.New("the service has no MongoDB: MONGODB_URI is not set")
 			}
 			return []string{
-				"drop nothing: make the collection of history anew from the log beside the one that is there, with what only that has, compare it with " +
+				"drop nothing: re-create the collection of history from the log beside the existing one, with the documents that only that one has, compare it with " +
 					"the log and swap it in. Until then readers have the old one, and an interruption drops what was made",
 				"keep the old one beside it: realtime projections swap history --drop-old drops it",
 			}, nil
@@ -63,8 +63,8 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 	if err != nil {
 		return err
 	}
-	// Clients that come before the rebuild is there: where MongoDB has lost it all, it
-	// has next to nothing for them, and events go on.
+	// These clients arrive before the rebuild is complete. If MongoDB has lost everything,
+	// it has almost nothing for them, and events must still be delivered.
 	if err := t.Outbox.AwaitMore(ctx, some(t)); err != nil {
 		return err
 	}
@@ -93,7 +93,7 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 	return verifyAll(ctx, t, h)
 }
 
-// history is what the drill works on.
+// history is the log and the read model that the drill works on.
 type history struct {
 	log    *eventstore.Log
 	models faults.Models
@@ -113,18 +113,18 @@ func openHistory(ctx context.Context, t *faults.Trial) (h history, done func(), 
 	return history{log: log, models: models, model: model}, done, nil
 }
 
-// lose drops the collection. On a running system nothing is lost: what makes up for a
-// loss is rehearsed beside the collection that is there.
+// lose drops the collection. On a running system it drops nothing: the drill rehearses the
+// rebuild beside the existing collection.
 func lose(ctx context.Context, t *faults.Trial, h history) (over func(), err error) {
 	if t.Running() {
 		t.Undo("what a rebuild has left", func(ctx context.Context) error { return discard(ctx, t) })
-		return t.Fault(h.model.Collection() + " is made anew"), nil
+		return t.Fault(h.model.Collection() + " is re-created"), nil
 	}
 	over = t.Fault(h.model.Collection() + " is dropped")
 	return over, h.models.Drop(ctx, h.model.Collection())
 }
 
-// nobodyRebuilds fails when there is something of a rebuild or a swap already.
+// nobodyRebuilds fails if there is a shadow or an unfinished swap already.
 func nobodyRebuilds(ctx context.Context, t *faults.Trial, h history) error {
 	found, err := h.model.Collections(ctx)
 	if err == nil && (found.Shadow || found.Unfinished) {
@@ -133,7 +133,7 @@ func nobodyRebuilds(ctx context.Context, t *faults.Trial, h history) error {
 	return t.Check("nobody rebuilds", "there is no shadow", err)
 }
 
-// discard drops what a rebuild has left that was not swapped in.
+// discard drops a shadow that a rebuild has left and that was not swapped in.
 func discard(ctx context.Context, t *faults.Trial) error {
 	h, done, err := openHistory(ctx, t) // the drill's own connections have ended
 	if err != nil {
@@ -152,10 +152,10 @@ func discard(ctx context.Context, t *faults.Trial) error {
 	return rebuild.New(h.log, h.model, nil).Discard(ctx)
 }
 
-// shownDifferences is how many differences a failure names.
+// shownDifferences bounds the differences that a failure lists.
 const shownDifferences = 5
 
-// verifyAll compares every projection with the log, once it has all of it.
+// verifyAll compares every projection with the log, once it has acknowledged the whole log.
 func verifyAll(ctx context.Context, t *faults.Trial, h history) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err

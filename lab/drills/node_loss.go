@@ -64,8 +64,8 @@ func runNodeLoss(ctx context.Context, t *faults.Trial, options Options) error {
 	return t.Outbox.AwaitMore(ctx, some(t))
 }
 
-// nodeOf returns the node that is taken away: in a system of the drill's own, the one
-// that leads the log.
+// nodeOf returns the node to stop. In a system of the drill's own it is the node that leads
+// the log.
 func nodeOf(ctx context.Context, t *faults.Trial, options Options) (part, error) {
 	if t.Running() {
 		return commanded(t, "a NATS node", *options.Running), nil

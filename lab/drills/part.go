@@ -7,14 +7,14 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// part is something of a system that is taken away and brought back.
+// part is a part of a system that a drill stops and starts again.
 type part struct {
 	name     string
 	down, up func(ctx context.Context) error
 }
 
-// take takes it away. On a running system it comes back at the latest when the drill
-// ends.
+// take stops the part. On a running system it is started again when the drill ends, at the
+// latest.
 func (p part) take(ctx context.Context, t *faults.Trial) (back func(ctx context.Context) error, err error) {
 	back = p.up
 	if t.Running() {
@@ -27,7 +27,7 @@ func (p part) take(ctx context.Context, t *faults.Trial) (back func(ctx context.
 	return back, nil
 }
 
-// process is a part of the lab: it is killed and started again.
+// process returns the part for a process of the lab, which is killed and started again.
 func process(p *processes.Process) part {
 	return part{
 		name: p.Name(),
@@ -39,8 +39,8 @@ func process(p *processes.Process) part {
 	}
 }
 
-// commanded is a part of a running system that commands take away and bring back. It
-// is back when every gateway is ready.
+// commanded returns a part of a running system that commands stop and start. It is back
+// when every gateway is ready.
 func commanded(t *faults.Trial, name string, running Running) part {
 	return part{
 		name: name,

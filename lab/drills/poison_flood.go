@@ -30,8 +30,8 @@ func poisonFlood() Drill {
 	}
 }
 
-// poison is an event that cannot be accepted: for a job, with the marker of the drill
-// and a number.
+// poison is an event that cannot be accepted, for a job, with the marker of the drill and a
+// number.
 type poison struct {
 	reason messaging.Reason
 	text   string
@@ -44,8 +44,8 @@ var poisons = []poison{
 	{messaging.ReasonUnknownKind, `{"kind":"surprise","jobId":%q,"marker":%q,"n":%d}`},
 }
 
-// poisonRate is how many a second are sent at most, several times the good ones, and
-// usualPoison how many in all.
+// poisonRate is the most poison events sent in a second, several times the rate of good
+// events. usualPoison is their total number.
 const (
 	poisonRate  = 500
 	usualPoison = 1000
@@ -131,8 +131,8 @@ type letters struct {
 	count   int
 }
 
-// awaitLetters waits until there are count letters with the marker, and then as long
-// again as it takes to see that there are no more.
+// awaitLetters waits until there are count letters with the marker, and then as long again
+// to verify that there are no more.
 func awaitLetters(ctx context.Context, log *eventstore.Log, marker string, count int) (letters, error) {
 	previous := -1
 	for {

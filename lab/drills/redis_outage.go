@@ -64,11 +64,11 @@ func runRedisOutage(ctx context.Context, t *faults.Trial, options Options) error
 	return t.ExpectMetric(ctx, gapsMetric, counted+1)
 }
 
-// gapsMetric counts how often a gateway did not receive what was published.
+// gapsMetric counts the times that a gateway did not receive published messages.
 const gapsMetric = "realtime_ingest_gaps_total"
 
-// redisOf returns Redis: of a running system the operator's commands take it away, or
-// Redis holds back what is published.
+// redisOf returns Redis as a part. On a running system the operator's commands stop it, or
+// else Redis holds back published messages.
 func redisOf(t *faults.Trial, options Options) part {
 	if !t.Running() {
 		return process(t.Lab.Redis())

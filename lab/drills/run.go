@@ -14,40 +14,40 @@ import (
 	"github.com/letswriteabook/realtime/lab/report"
 )
 
-// Options say how a drill is run.
+// Options are the options of a run.
 type Options struct {
 	Scale Scale
-	// Running has the drill run on a system that another program has started; see
-	// [Drill.Plan] for what it does to it. nil: on one of its own.
+	// Running is a system that another program has started and on which the drill runs; see
+	// [Drill.Plan] for its effects. If it is nil, the drill starts a system of its own.
 	Running *Running
-	// Executable is the caller's own program: the gateway's and the others are looked for
-	// beside it first.
+	// Executable is the caller's own program. The gateway and the other programs are looked
+	// for in its folder first.
 	Executable string
-	// Dir is for what the drill writes while it runs, and for programs that are
+	// Dir is for the files that the drill writes while it runs, and for programs that are
 	// built. The caller removes it.
 	Dir string
-	// Keep leaves the system's folder there.
+	// Keep keeps the folder of the system.
 	Keep bool
-	// Command is what was typed, for the report.
+	// Command is the command line, for the report.
 	Command string
 	// Log receives the progress, one line at a time; nil discards it.
 	Log func(line string)
 }
 
-// The time that a drill may take, beside what its scale takes: for the trial as a
-// whole, and for becoming quiet after it.
+// The time that a drill may take in addition to the time of its scale: for the trial as a
+// whole, and for becoming idle after it.
 const (
 	trialTime    = 5 * time.Minute
 	settleTime   = 2 * time.Minute
 	timePerEvent = 10 * time.Millisecond
-	// runningTime is beside that, on a running system: its size is unknown, and
-	// an interruption ends it well.
+	// runningTime is a further allowance for a running system, whose size is unknown. A
+	// drill on it can be interrupted safely.
 	runningTime = 12 * time.Hour
 )
 
-// Run runs a drill. It returns an error when there is nothing to report: the drill
-// cannot run here, see [processes.ErrNoProgram] and [ErrThrowAwayOnly], or was interrupted.
-// A drill that failed is a report.
+// Run runs a drill. It returns an error if there is nothing to report: the drill cannot run
+// here (see [processes.ErrNoProgram] and [ErrThrowAwayOnly]) or was interrupted. A drill
+// that failed is reported without an error.
 func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error) {
 	if err := options.Scale.Validate(); err != nil {
 		return report.Drill{}, err
@@ -88,21 +88,21 @@ func Run(ctx context.Context, drill Drill, options Options) (report.Drill, error
 	if ctx.Err() != nil {
 		err := fmt.Errorf("drill %s: %w", drill.Name, context.Cause(ctx))
 		if options.Running != nil {
-			err = fmt.Errorf("%w; %s", err, result.Result.Reason) // says what was not undone
+			err = fmt.Errorf("%w; %s", err, result.Result.Reason) // the reason states what was not undone
 		}
 		return report.Drill{}, err
 	}
 	return result, nil
 }
 
-// eventsPerJob is how many events of the preparation a job has, about: few enough
-// that clients who catch up do not keep a slow MongoDB busy for themselves.
+// eventsPerJob is about the number of prepared events of a job: few enough that clients
+// catching up do not occupy a slow MongoDB.
 const eventsPerJob = 250
 
-// defaultJobs is the least number of jobs.
+// defaultJobs is the smallest number of jobs.
 const defaultJobs = 12
 
-// system is the drill's, with jobs enough for the scale.
+// system returns the drill's system, with enough jobs for the scale.
 func (d Drill) system(options Options) faults.System {
 	system := d.System
 	if system.Mongo {
@@ -114,8 +114,8 @@ func (d Drill) system(options Options) faults.System {
 	return system
 }
 
-// target returns what the report calls the system, what it says is done, and the
-// programs of a system of the drill's own.
+// target returns the name of the system and the description of the drill for the report,
+// and the programs for a system of the drill's own.
 func (d Drill) target(ctx context.Context, options Options) (target, does string, programs processes.Programs, err error) {
 	if options.Running != nil {
 		plan, err := d.Plan(*options.Running, options.Scale)

@@ -9,24 +9,23 @@ import (
 	"github.com/letswriteabook/realtime/lab/faults"
 )
 
-// ErrThrowAwayOnly is matched when a drill cannot be run on a system that it did not
-// start, or not with what was said. It tells what is missing. A retry does not help.
+// ErrThrowAwayOnly is matched if a drill cannot run on a system that it did not start, or
+// not with the given options. The error says what is missing. A retry does not help.
 var ErrThrowAwayOnly = errors.New("cannot be run on a running system")
 
-// Running is a system that another program has started, for a drill that is run on it.
+// Running is a system that another program has started and on which a drill runs.
 type Running struct {
 	faults.Running
-	// Down and Up are shell commands that take the part away which the drill is about,
-	// and bring it back.
+	// Down and Up are shell commands that stop and start the part that the drill is about.
 	Down, Up string
 }
 
-// runningJobs is how many jobs a drill has on a running system: each is erased in the
-// end, which takes a while.
+// runningJobs is the number of jobs of a drill on a running system. It is small, because
+// each job is erased in the end, which takes a while.
 const runningJobs = 3
 
-// Plan returns what the drill will do to a running system and how each of it is
-// undone, a line each. It fails with [ErrThrowAwayOnly].
+// Plan returns the lines that describe what the drill does to a running system and how each
+// effect is undone. Its error matches [ErrThrowAwayOnly].
 func (d Drill) Plan(running Running, scale Scale) ([]string, error) {
 	fault, err := d.touches(running, scale)
 	if err != nil {
@@ -37,7 +36,7 @@ func (d Drill) Plan(running Running, scale Scale) ([]string, error) {
 	return append(plan, fault...), nil
 }
 
-// byCommands is the plan of a drill whose part is taken away by commands.
+// byCommands returns the plan of a drill whose part is stopped by commands.
 func byCommands(what string) func(Running, Scale) ([]string, error) {
 	return func(running Running, scale Scale) ([]string, error) {
 		if running.Down == "" || running.Up == "" {
@@ -50,7 +49,7 @@ func byCommands(what string) func(Running, Scale) ([]string, error) {
 	}
 }
 
-// byItself is the plan of a drill that takes no commands.
+// byItself returns the plan of a drill that takes no commands.
 func byItself(lines func(Running, Scale) ([]string, error)) func(Running, Scale) ([]string, error) {
 	return func(running Running, scale Scale) ([]string, error) {
 		if running.Down != "" || running.Up != "" {
@@ -60,10 +59,10 @@ func byItself(lines func(Running, Scale) ([]string, error)) func(Running, Scale)
 	}
 }
 
-// never is the plan of a drill that touches what cannot be undone.
+// never returns the plan of a drill whose effects cannot be undone.
 func never(why string) func(Running, Scale) ([]string, error) {
 	return func(Running, Scale) ([]string, error) { return nil, errors.New(why) }
 }
 
-// pauseMargin is how long Redis waits beyond the outage before it goes on by itself.
+// pauseMargin is how long after the outage Redis resumes by itself.
 const pauseMargin = 5 * time.Second

@@ -8,8 +8,8 @@ import (
 	"github.com/letswriteabook/realtime/lab/faults"
 )
 
-// The usual traffic in events per second; less on a running system, where every event
-// is erased in the end.
+// The usual traffic in events per second. It is lower on a running system, where every
+// event is erased in the end.
 const (
 	trafficRate = 100
 	runningRate = 50
@@ -23,12 +23,12 @@ func rate(t *faults.Trial) int {
 	return trafficRate
 }
 
-// some is how many events have to be acknowledged before a fault, and again after it,
-// so that the report shows what is normal: those of three seconds.
+// some returns the number of events to acknowledge before a fault and after it, so that the
+// report shows the normal rate: those of three seconds.
 func some(t *faults.Trial) int { return 3 * rate(t) }
 
-// traffic starts it and, once enough has gone through to the clients, says that it
-// flows. It goes on until stop.
+// traffic starts the traffic and returns once enough of it has reached the clients. The
+// traffic continues until stop is called.
 func traffic(ctx context.Context, t *faults.Trial) (stop func(), err error) {
 	stop = t.Load(rate(t))
 	err = t.Outbox.AwaitMore(ctx, some(t))
@@ -42,7 +42,7 @@ func traffic(ctx context.Context, t *faults.Trial) (stop func(), err error) {
 	return stop, nil
 }
 
-// prepare stores events beforehand and waits until MongoDB has them, if there is one.
+// prepare stores events and waits until MongoDB, if there is one, has them.
 func prepare(ctx context.Context, t *faults.Trial, count int, mongo bool) error {
 	const atOnce = 5000
 	for done := 0; done < count; {
@@ -74,7 +74,7 @@ func awaitProjected(ctx context.Context, t *faults.Trial) error {
 	return t.AwaitProjected(ctx, log)
 }
 
-// recovered notes a recovery, by the time since something.
+// recovered records a recovery by the time since something happened.
 func recovered(t *faults.Trial, what string, since time.Time) {
 	t.Recovered(time.Since(since))
 	t.Mark(what)

@@ -34,7 +34,7 @@ func (w *hand) close() { _ = w.client.Close() }
 func (w *hand) send(ctx context.Context, text []byte) error {
 	heard, err := w.client.Publish(ctx, messaging.EventsChannel, text).Result()
 	if err == nil && heard == 0 {
-		err = errors.New("nobody heard it")
+		err = errors.New("no gateway is subscribed")
 	}
 	if err != nil {
 		return fmt.Errorf("publish: %w", err)
