@@ -19,10 +19,11 @@
 //
 // # Invariants
 //
-//   - The types before Limits have all the state. A socket takes and releases its part
-//     of the counts through one value, its [Slot] or [RequestSlot], so that no order of
-//     connects, refusals, disconnects and panics makes a count wrong. The state of
-//     clients that have disconnected is bounded in number or in bytes.
+//   - [Admission], [Requests], [Quotas], [Intakes] and [Keeping] have all the state, with
+//     what they hand out. A socket or a request takes and releases its part of the counts
+//     through one value, its [Slot] or [RequestSlot], so that no order of connects,
+//     refusals, disconnects and panics makes a count wrong. The state of clients that
+//     have disconnected is bounded in number or in bytes.
 //   - A refusal changes nothing: it takes no slot and uses nothing of a rate.
 //   - A limit of zero is off. In a dry run the limits refuse nothing, and the counts
 //     are those of the clients that are connected.
