@@ -25,3 +25,24 @@ func TestEveryGatewayForgets(t *testing.T) {
 		fails(t, run(t, scenario.Env{Config: cfg}, name, small), want...)
 	}
 }
+
+// A gateway that goes on counting the sockets that entered last is found.
+func TestQuotaFindsWhatIsLeftAtTheEnd(t *testing.T) {
+	t.Parallel()
+	d := deploy(t, limits)
+	full, emptied := false, false
+	front := (&tamper{page: func(page map[string]any) {
+		total, limit := page["totalConnections"].(float64), page["maxConnections"].(float64)
+		switch {
+		case emptied: // once before, which holds
+			page["totalConnections"] = total + 1
+		case full:
+			emptied = total == 0
+		default:
+			full = total >= limit
+		}
+	}}).front(t, d.URL)
+	cfg := d.config(front)
+	cfg.DisconnectTimeoutMs = 5000
+	fails(t, run(t, scenario.Env{Config: cfg}, "connection-quota", small), "slots are free at the end")
+}

@@ -105,8 +105,12 @@ func (t *trial) reenter(ctx context.Context, q quota, n int) error {
 	}
 	t.result.Check("slots are free afterwards", len(again) == n, n, len(again))
 	t.part(again)
-	_, _, _, err := t.emptied(ctx) // so that the next scenario does not count them
-	return err
+	page, _, back, err := t.emptied(ctx) // so that the next scenario does not count them
+	if err != nil {
+		return err
+	}
+	t.result.Check("slots are free at the end", back, fmt.Sprintf("%d connections", t.all.TotalConnections), fmt.Sprintf("%d connections", page.TotalConnections))
+	return nil
 }
 
 func (d *door) note(s *socket.Socket, err error, code messaging.Code, took time.Duration) {
