@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -102,6 +104,8 @@ type Hub struct {
 	mu    sync.RWMutex // guards the fields below
 	epoch string
 	rooms map[string]*room
+	// idle has those of rooms without subscriptions.
+	idle map[*room]struct{}
 	// leaving has, of each job, the last room that has closed while the tail may still
 	// follow the job. queue has those of them that were open, and unfollowing says that a
 	// goroutine works on it.
@@ -127,6 +131,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 		erased:    newErased(),
 		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
 		rooms:     make(map[string]*room),
+		idle:      make(map[*room]struct{}),
 		leaving:   make(map[string]*room),
 	}
 	hub.metrics = newHubMetrics(registerer, hub)
@@ -197,6 +202,7 @@ func (h *Hub) enter(jobID, client string) (*room, error) {
 	target, found := h.rooms[jobID]
 	if found {
 		h.openings.support(target.opening, client)
+		delete(h.idle, target)
 	} else {
 		target = newRoom(jobID, client, h.erased)
 		before := h.leaving[jobID]
@@ -217,6 +223,7 @@ func (h *Hub) exit(target *room, client string) {
 	target.refs--
 	if target.refs == 0 {
 		target.idleSince = time.Now()
+		h.idle[target] = struct{}{}
 	}
 }
 
@@ -234,13 +241,7 @@ func (h *Hub) closeIdle() {
 func (h *Hub) unused() []*room {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
-	var unused []*room
-	for _, room := range h.rooms {
-		if room.refs == 0 {
-			unused = append(unused, room)
-		}
-	}
-	return unused
+	return slices.Collect(maps.Keys(h.idle))
 }
 
 // expired reports whether a room has had no subscription for longer than Linger.
@@ -256,6 +257,7 @@ func (h *Hub) closeUnused(room *room) {
 	unused := room.refs == 0
 	if unused {
 		delete(h.rooms, room.jobID)
+		delete(h.idle, room)
 		h.leaving[room.jobID] = room // from here on a new room of the job waits for this one
 	}
 	h.mu.Unlock()

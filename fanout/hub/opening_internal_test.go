@@ -224,3 +224,42 @@ func TestTheLogChangesWhileARoomOpens(t *testing.T) {
 		}
 	}
 }
+
+// The rooms that may be closed are known without a look at the others.
+func TestIdleRooms(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hub, stop := hubOn(t, &faultyStores{})
+		enter := func(jobID string) *room {
+			t.Helper()
+			room, err := hub.enter(jobID, "client")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return room
+		}
+		expect := func(when string, rooms, idle int) {
+			t.Helper()
+			if len(hub.rooms) != rooms || len(hub.idle) != idle {
+				t.Errorf("%s: %d rooms, %d of them idle, want %d and %d", when, len(hub.rooms), len(hub.idle), rooms, idle)
+			}
+		}
+		used, left, twice := enter("used"), enter("left"), enter("twice")
+		enter("twice")
+		synctest.Wait()
+		hub.exit(left, "client")
+		hub.exit(twice, "client")
+		expect("one has left", 3, 1)
+		enter("left")
+		expect("and is in again", 3, 0)
+		hub.exit(left, "client")
+		hub.closeIdle() // at once, because there are no events
+		expect("it is closed", 2, 0)
+		hub.exit(used, "client")
+		hub.exit(twice, "client")
+		expect("all have left", 2, 2)
+		hub.closeIdle()
+		expect("all are closed", 0, 0)
+		stop()
+	})
+}
