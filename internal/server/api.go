@@ -16,7 +16,7 @@ func (a *App) openAPI() (err error) {
 	deps := admin.Deps{
 		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
 		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
-		Settings: func() []config.Setting { return a.inForce().Settings() }, Revocations: a.revocations, Logger: a.logger,
+		Settings: func() []config.Setting { return a.settings().Settings() }, Revocations: a.revocations, Logger: a.logger,
 	}
 	if a.cfg.MongoDBURI != "" {
 		deps.Projections = projections.Names()
@@ -25,10 +25,10 @@ func (a *App) openAPI() (err error) {
 		deps.Publish = a.health.admitUnlessDraining(http.HandlerFunc(a.ingest.ServePublish))
 	}
 	a.api, err = admin.New(deps, func() admin.Access {
-		cfg := a.inForce()
+		cfg := a.settings()
 		return admin.Access{
 			OperateToken: cfg.InternalToken, ReadToken: cfg.ReadToken, ReadOnly: cfg.ReadOnly,
-			Reached: a.admin != nil, Local: a.cfg.TrustsLocal(),
+			Reached: a.admin != nil, Local: cfg.TrustsLocal(),
 		}
 	})
 	return err

@@ -31,7 +31,6 @@ import (
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/machine"
-	"github.com/letswriteabook/realtime/internal/tlsfiles"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -48,7 +47,6 @@ type App struct {
 	listener net.Listener
 	admin    net.Listener // nil without ADMIN_ADDR
 
-	certificate *tlsfiles.Pair // nil without TLS_CERT_FILE
 	// acme obtains certificates; nil without ACME_HOSTS.
 	acme    func(context.Context) error
 	reloads reloads
@@ -93,9 +91,7 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*App, er
 }
 
 func (a *App) open(ctx context.Context) error {
-	for _, warning := range a.cfg.Warnings() {
-		a.logger.Warn(warning)
-	}
+	a.warn(&a.cfg)
 	err := a.cfg.CheckMachine()
 	if err != nil {
 		return err
@@ -301,9 +297,6 @@ func (a *App) startServers(gateway *gateway.Gateway) error {
 	}
 	if a.ingest != nil {
 		a.serveProducers()
-	}
-	for _, closed := range a.cfg.Closed() {
-		a.logger.Warn(closed)
 	}
 	if a.admin != nil { // first, and so stopped last: operators watch the drain
 		pages := http.NewServeMux()

@@ -13,6 +13,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/internal/tlsfiles"
 )
 
 // reloads is what a reload changes, beside the parts of the application. The zero value
@@ -21,8 +22,17 @@ type reloads struct {
 	// inForce are the settings of the last reload, or nil before the first.
 	inForce atomic.Pointer[config.Config]
 
-	mu      sync.Mutex       // guards gateway, and is held during a reload
+	mu      sync.Mutex       // guards the fields below, and is held during a reload
 	gateway *gateway.Gateway // nil without the role, and before the start
+	// certificate is that of the public port; nil without TLS_CERT_FILE, and before the start.
+	certificate *tlsfiles.Pair
+}
+
+// follow has reloads read the certificate of the public port again.
+func (r *reloads) follow(certificate *tlsfiles.Pair) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.certificate = certificate
 }
 
 // serve has the gateway follow reloads, and applies what the last one has changed before
@@ -41,19 +51,37 @@ func (r *reloads) serve(gateway *gateway.Gateway) {
 	}
 }
 
-// inForce returns the settings of the last reload, or of the start.
-func (a *App) inForce() config.Config {
+// settings returns the settings of the last reload, or of the start, which nothing changes.
+func (a *App) settings() *config.Config {
 	if reloaded := a.reloads.inForce.Load(); reloaded != nil {
-		return *reloaded
+		return reloaded
 	}
-	return a.cfg
+	return &a.cfg
+}
+
+// inForce returns a copy of the settings of the last reload, or of the start.
+func (a *App) inForce() config.Config { return *a.settings() }
+
+// warn logs what settings leave open, contradict or close.
+func (a *App) warn(cfg *config.Config) {
+	for _, warning := range cfg.Warnings() {
+		a.logger.Warn(warning)
+	}
+	for _, closed := range cfg.Closed() {
+		a.logger.Warn(closed)
+	}
 }
 
 // Reload applies settings that were read again to the application that runs, calls setLevel
-// with the level of the log, and logs and audits what has changed and what takes a restart.
-// Connections stay. An error says why nothing is changed. A certificate that cannot be
+// with the level of the log, and logs and audits what has changed and what takes a restart,
+// with the warnings of the start. Connections stay. An error says why nothing is changed;
+// after one that is [contain.ErrPanic] some settings may be. A certificate that cannot be
 // read leaves the one before in use.
 func (a *App) Reload(ctx context.Context, read config.Config, setLevel func(slog.Level)) error {
+	return a.guard.Do("reload", func() error { return a.reload(ctx, read, setLevel) })
+}
+
+func (a *App) reload(ctx context.Context, read config.Config, setLevel func(slog.Level)) error {
 	a.reloads.mu.Lock()
 	defer a.reloads.mu.Unlock()
 	next, changed, restart, err := config.Reloaded(a.inForce(), read)
@@ -95,6 +123,10 @@ func (a *App) Reload(ctx context.Context, read config.Config, setLevel func(slog
 	for _, name := range restart {
 		a.logger.Warn("a setting takes a restart, and is not changed", "setting", name)
 	}
+	a.warn(&next)
+	if err := read.Validate(); err != nil { // files that a reload does not read are missing, or wrong
+		a.logger.Warn("the next start would refuse the settings", "error", err)
+	}
 	a.logger.Info("the settings are reloaded")
 	if len(changed) > 0 && a.log != nil { // which it is once the start has opened it
 		a.auditReload(ctx, changed, restart)
@@ -102,12 +134,13 @@ func (a *App) Reload(ctx context.Context, read config.Config, setLevel func(slog
 	return nil
 }
 
-// reloadCertificate reports whether the certificate is another one.
+// reloadCertificate reports whether the certificate is another one. The caller holds the lock
+// of the reloads.
 func (a *App) reloadCertificate() bool {
-	if a.certificate == nil {
+	if a.reloads.certificate == nil {
 		return false
 	}
-	changed, err := a.certificate.Reload()
+	changed, err := a.reloads.certificate.Reload()
 	if err != nil {
 		a.logger.Error("the new certificate cannot be used; the one before stays in use", "error", err)
 		return false

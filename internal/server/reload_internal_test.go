@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -90,5 +92,55 @@ func TestReloadDuringTheStart(t *testing.T) {
 	app.reloads.serve(g)
 	if g.AllowOrigin(first, "") || !g.AllowOrigin(second, "") {
 		t.Error("the gateway has the origins of the start")
+	}
+}
+
+// TestReloadWhileThePortIsSecured: a reload may come before the start has read the
+// certificate, which the race detector checks, and later ones read it again.
+func TestReloadWhileThePortIsSecured(t *testing.T) {
+	t.Parallel()
+	authority := testkit.NewAuthority(t)
+	cert, key := authority.Issue("gateway")
+	cfg, err := config.Load(map[string]string{"TLS_CERT_FILE": cert, "TLS_KEY_FILE": key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := &App{cfg: cfg, catalogue: new(messaging.Catalogue), logger: slog.New(slog.DiscardHandler)}
+	reload := func() error { return app.Reload(t.Context(), cfg, func(slog.Level) {}) }
+	reloaded := make(chan error, 1)
+	go func() { reloaded <- reload() }()
+	if _, err := app.secure(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(<-reloaded, reload()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReloadOfWhatIsOpen: what this machine may do, and the warnings, follow the settings in
+// force.
+func TestReloadOfWhatIsOpen(t *testing.T) {
+	t.Parallel()
+	load := func(token string) config.Config {
+		t.Helper()
+		cfg, err := config.Load(map[string]string{"INTERNAL_TOKEN": token, "SOCKET_CLIENT_ORIGIN": "*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	var log bytes.Buffer
+	app := &App{cfg: load("an internal token"), catalogue: new(messaging.Catalogue), logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, token := range []string{"", "another internal token", ""} {
+		log.Reset()
+		if err := app.Reload(t.Context(), load(token), func(slog.Level) {}); err != nil {
+			t.Fatal(err)
+		}
+		if got := app.operators(); got != (operators{token: token, local: token == ""}) {
+			t.Errorf("with the token %q: %+v", token, got)
+		}
+		if !strings.Contains(log.String(), "every page of every site may follow every job") {
+			t.Errorf("no warning at the reload: %s", &log)
+		}
 	}
 }

@@ -58,8 +58,8 @@ func (a *App) serveOperators(mux *http.ServeMux, gateway *gateway.Gateway, guard
 
 // operators decides with the INTERNAL_TOKEN in force.
 func (a *App) operators() operators {
-	token := a.inForce().InternalToken
-	return operators{token: token, local: a.cfg.TrustsLocal() && token == ""}
+	settings := a.settings()
+	return operators{token: settings.InternalToken, local: settings.TrustsLocal()}
 }
 
 // operatorsOnly lets nobody but operators through.

@@ -42,11 +42,12 @@ func (a *App) secure(listener net.Listener) (net.Listener, error) {
 	if a.cfg.TLSCert == "" {
 		return listener, nil
 	}
-	var err error
-	if a.certificate, err = tlsfiles.NewPair(a.cfg.ServerTLS(), a.logger); err != nil {
+	certificate, err := tlsfiles.NewPair(a.cfg.ServerTLS(), a.logger)
+	if err != nil {
 		return nil, fmt.Errorf("%w: TLS_CERT_FILE: %w", config.ErrInvalid, err)
 	}
-	return tls.NewListener(listener, a.certificate.Server()), nil
+	a.reloads.follow(certificate)
+	return tls.NewListener(listener, certificate.Server()), nil
 }
 
 // isProxy reports whether an address is one of the proxies'.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -136,12 +137,23 @@ func (h *Handler) reloadAll(ctx context.Context) {
 		case <-h.reloads:
 		}
 		h.mu.Lock()
-		reload := h.reload
+		logger, reload := h.logger, h.reload
 		h.mu.Unlock()
 		if ctx.Err() == nil && reload != nil {
-			reload()
+			contained(logger, reload)
 		}
 	}
+}
+
+// contained calls reload, and logs a panic of it: the service goes on, and the next SIGHUP
+// reloads again.
+func contained(logger *slog.Logger, reload func()) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			logger.Error("a reload panicked; some settings may be changed", "panic", cause, "stack", string(debug.Stack()))
+		}
+	}()
+	reload()
 }
 
 // stop ends the context.

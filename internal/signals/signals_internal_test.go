@@ -1,10 +1,12 @@
 package signals
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -75,6 +77,28 @@ func TestReloadsAreOneAtATime(t *testing.T) {
 	stop()
 	if calls.Load() != 2 || most.Load() != 1 {
 		t.Errorf("%d reloads, %d at a time", calls.Load(), most.Load())
+	}
+}
+
+// A reload that panics ends neither the process nor the reloads.
+func TestReloadThatPanics(t *testing.T) {
+	t.Parallel()
+	ctx, stop := handle(t.Context(), io.Discard, func(int) {})
+	defer stop()
+	h := ctx.Value(key{}).(*Handler)
+	var text bytes.Buffer
+	calls, reloaded := 0, make(chan struct{})
+	Service(ctx, slog.New(slog.NewTextHandler(&text, nil)), func() {
+		if calls++; calls == 1 {
+			h.received <- syscall.SIGHUP
+			panic("for the test")
+		}
+		close(reloaded)
+	})
+	h.received <- syscall.SIGHUP
+	within(t, "the reload after the one that panicked", reloaded)
+	if log := text.String(); !strings.Contains(log, "a reload panicked") || !strings.Contains(log, "for the test") {
+		t.Errorf("the log has %q", log)
 	}
 }
 
