@@ -52,12 +52,12 @@ CONFIG_FILE, the files of secrets, the catalogue and the certificate again, and 
 			}
 			if cfg.FromFiles() {
 				signals.Service(cmd.Context(), logger, func() {
-					read, err := loadConfig()
+					read, err := config.LoadAgain(env.ToMap(os.Environ()))
 					if err == nil {
 						err = gateway.Reload(cmd.Context(), read, level.Set)
 					}
 					if err != nil {
-						logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
+						logger.Error("the settings are not reloaded", "error", err)
 					}
 				})
 			}

@@ -10,7 +10,8 @@ import (
 // Reloaded returns the settings of a gateway that runs with some and has read others: what
 // a reload applies of these, and all else as it is. changed has the names of the settings
 // that differ and are applied, and restart those that take a restart. The error is that of
-// validating the result.
+// validating the result, without the files that only a start reads: they may have been
+// removed, or replaced for the next start.
 func Reloaded(inForce, read Config) (reloaded Config, changed, restart []string, err error) {
 	reloaded = inForce
 	reloaded.secretFiles = read.secretFiles
@@ -27,7 +28,7 @@ func Reloaded(inForce, read Config) (reloaded Config, changed, restart []string,
 			changed = append(changed, name)
 		}
 	}
-	return reloaded, changed, restart, reloaded.Validate()
+	return reloaded, changed, restart, reloaded.validate(atReload)
 }
 
 // FromFiles reports whether anything of the settings is in a file that can change while

@@ -146,7 +146,13 @@ type Config struct {
 // Load reads the settings from an environment, and from the files that it names, and
 // validates them. The error matches [ErrInvalid] and names each wrong variable, its value
 // and what is allowed.
-func Load(environ map[string]string) (Config, error) {
+func Load(environ map[string]string) (Config, error) { return load(environ, atStart) }
+
+// LoadAgain is [Load] for a gateway that runs and is to take new settings ([Reloaded]). It
+// does not look at the files that only a start reads.
+func LoadAgain(environ map[string]string) (Config, error) { return load(environ, atReload) }
+
+func load(environ map[string]string, when occasion) (Config, error) {
 	var cfg Config
 	variables, secretFiles, err := gather(environ)
 	if err != nil {
@@ -156,7 +162,7 @@ func Load(environ map[string]string) (Config, error) {
 		return cfg, fmt.Errorf("%w: %w", ErrInvalid, address.Mask(explain(err, variables)))
 	}
 	cfg.secretFiles = secretFiles
-	return cfg, cfg.Validate()
+	return cfg, cfg.validate(when)
 }
 
 // explain rewrites the parser's errors, which name struct fields, in terms of

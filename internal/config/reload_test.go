@@ -3,8 +3,11 @@ package config_test
 import (
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"testing"
+
+	"github.com/nats-io/nkeys"
 
 	"github.com/letswriteabook/realtime/internal/config"
 )
@@ -58,5 +61,45 @@ func TestReloaded(t *testing.T) {
 		if _, again, left, _ := config.Reloaded(reloaded, after); len(again) > 0 || !slices.Equal(left, test.restart) {
 			t.Errorf("%s: a second reload changes %q and leaves %q", name, again, left)
 		}
+	}
+}
+
+// TestReloadNeedsNoFileOfAStart: a file that only a start reads may be gone while a gateway
+// runs, and one that the next start is to read may not be there yet.
+func TestReloadNeedsNoFileOfAStart(t *testing.T) {
+	t.Parallel()
+	seed, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := seed.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, "nkey", string(text))
+	environ := map[string]string{"NATS_URL": "nats://127.0.0.1:4222", "NATS_NKEY_FILE": file}
+	before, err := config.Load(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	environ["SOCKET_MAX_CONNECTIONS"] = "5"
+	environ["MONGODB_URI"] = "mongodb://h/db?tls=true&tlsCAFile=" + file
+	if _, err := config.Load(environ); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("a start: %v", err)
+	}
+	after, err := config.LoadAgain(environ)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reloaded, changed, restart, err := config.Reloaded(before, after)
+	if err != nil || reloaded.MaxConns != 5 || !slices.Equal(changed, []string{"SOCKET_MAX_CONNECTIONS"}) || !slices.Equal(restart, []string{"MONGODB_URI"}) {
+		t.Errorf("changed %q, restart %q, %v", changed, restart, err)
+	}
+	environ["CATALOGUE_FILE"] = file
+	if _, err := config.LoadAgain(environ); !errors.Is(err, config.ErrInvalid) {
+		t.Errorf("a catalogue that is gone, which a reload reads: %v", err)
 	}
 }

@@ -22,8 +22,19 @@ import (
 )
 
 // Validate names every setting that is out of its range, and then those that
-// contradict each other.
-func (c Config) Validate() error {
+// contradict each other, or name files that cannot be used.
+func (c Config) Validate() error { return c.validate(atStart) }
+
+// occasion is when settings are validated.
+type occasion int
+
+const (
+	atStart occasion = iota
+	// atReload leaves out the files that only a start reads.
+	atReload
+)
+
+func (c Config) validate(when occasion) error {
 	var problems []error
 	check := func(ok bool, name string, value any) {
 		if !ok {
@@ -47,9 +58,10 @@ func (c Config) Validate() error {
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
 	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && c.isRedisURL(), "REDIS_URL", c.RedisURL)
 	check(slices.Contains(redisdial.Modes, c.Redis().Mode), "REDIS_MODE", c.RedisMode)
-	if wrong := c.checkMongoFiles(); len(wrong) > 0 {
+	switch wrong := c.checkMongoFiles(); {
+	case len(wrong) > 0 && when == atStart:
 		problems = append(problems, wrong...) // the driver refuses the address for them, too
-	} else {
+	case len(wrong) == 0:
 		check(c.MongoDBURI == "" || projections.CheckURI(c.MongoDBURI) == nil, "MONGODB_URI", c.MongoDBURI)
 	}
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
@@ -107,7 +119,7 @@ func (c Config) Validate() error {
 		}
 	}
 	if len(problems) == 0 {
-		problems = c.checkFiles()
+		problems = c.checkFiles(when)
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: %w", ErrInvalid, address.Mask(errors.Join(problems...)))
@@ -116,15 +128,17 @@ func (c Config) Validate() error {
 }
 
 // checkFiles checks what is in files of this machine, and the settings of tokens: all
-// that the start would refuse without asking a server.
-func (c Config) checkFiles() (problems []error) {
+// that the start, or a reload, would refuse without asking a server.
+func (c Config) checkFiles(when occasion) (problems []error) {
 	if _, err := LoadCatalogue(c); err != nil {
 		problems = append(problems, err)
 	}
 	if _, _, err := c.Tokens(); err != nil {
 		problems = append(problems, err)
 	}
-	problems = append(problems, c.checkCredentials()...)
+	if when == atStart {
+		problems = append(problems, c.checkCredentials()...)
+	}
 	return problems
 }
 
