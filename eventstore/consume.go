@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -57,14 +59,11 @@ func (l *Log) Consume(
 	contained := func(ctx context.Context, records []messaging.Record) error {
 		return l.guard.Do("projection "+consumer, func() error { return apply(ctx, records) })
 	}
-	failing := false
+	interruptions := outage.NewBook(l.logger, slog.LevelWarn, "projection consumer is interrupted", "projection consumer goes on", "consumer", consumer)
 	for ctx.Err() == nil {
 		err := l.guard.Do("consumer "+consumer, func() error {
 			return l.consume(ctx, consumer, maxBatch, contained, func() {
-				if failing {
-					l.logger.Info("projection consumer goes on", "consumer", consumer)
-				}
-				failing = false
+				interruptions.Worked()
 				pause.Reset()
 			})
 		})
@@ -73,10 +72,8 @@ func (l *Log) Consume(
 			return nil
 		case errors.Is(err, jetstream.ErrInvalidConsumerName):
 			return fmt.Errorf("consume as %q: %w", consumer, err)
-		case !failing:
-			failing = true
-			l.logger.Warn("projection consumer is interrupted", "consumer", consumer, "error", err)
 		}
+		interruptions.Failed(err)
 		_ = pause.Wait(ctx) // Its only error is ctx's, which the loop asks for.
 	}
 	return nil

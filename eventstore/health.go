@@ -8,6 +8,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/internal/outage"
 )
 
 // stuckAfter is how long appends fail, one after the other, before the log
@@ -25,41 +26,7 @@ type writing struct {
 	failingSince, failedLast time.Time
 	// noRoom and failing are the outages that are logged: for want of room, and for any
 	// other cause.
-	noRoom, failing outage
-}
-
-// calmAfter is how long no append fails before an outage counts as over. A full log whose
-// records go by their age takes one from time to time: without the wait each would begin
-// and end an outage.
-const calmAfter = 30 * time.Second
-
-// outage is a time of failures, with successes between them.
-type outage struct {
-	// began is when the first failure was, zero without an outage, and last when the last
-	// one was.
-	began, last time.Time
-	// succeeded says that there was a success after the last failure.
-	succeeded bool
-}
-
-// fail notes a failure, and reports whether an outage begins with it.
-func (o *outage) fail(now time.Time) (begins bool) {
-	if begins = o.began.IsZero(); begins {
-		o.began = now
-	}
-	o.last, o.succeeded = now, false
-	return begins
-}
-
-// over ends an outage after which it has been calm for long enough, and returns how long it
-// lasted.
-func (o *outage) over(now time.Time) (ended bool, lasted time.Duration) {
-	if o.began.IsZero() || !o.succeeded || now.Sub(o.last) < calmAfter {
-		return false, 0
-	}
-	lasted = o.last.Sub(o.began)
-	*o = outage{}
-	return true, lasted
+	noRoom, failing outage.Outage
 }
 
 // Healthy returns nil when the connection stands, the stream has a leader that
@@ -101,7 +68,8 @@ func (l *Log) noteAppend(failed jet.Cause) {
 	switch {
 	case failed == "":
 		w.failingSince, w.full = time.Time{}, false
-		w.noRoom.succeeded, w.failing.succeeded = true, true
+		w.noRoom.Succeed()
+		w.failing.Succeed()
 	default:
 		if w.failingSince.IsZero() || now.Sub(w.failedLast) > stuckAfter {
 			w.failingSince = now
@@ -111,9 +79,9 @@ func (l *Log) noteAppend(failed jet.Cause) {
 		w.full = w.full || failed == jet.CauseFull
 		switch {
 		case failed == jet.CauseFull:
-			noRoom = w.noRoom.fail(now)
-		case failed != jet.CauseInFlight && w.noRoom.began.IsZero(): // In flight is another gateway's append of the same event.
-			failing = w.failing.fail(now)
+			noRoom = w.noRoom.Fail(now)
+		case failed != jet.CauseInFlight && !w.noRoom.Lasts(): // In flight is another gateway's append of the same event.
+			failing = w.failing.Fail(now)
 		}
 	}
 	full := w.full
@@ -138,8 +106,8 @@ func (l *Log) noteAppend(failed jet.Cause) {
 func (l *Log) settleAppends(now time.Time) {
 	w := &l.writing
 	w.mu.Lock()
-	hasRoom, full := w.noRoom.over(now)
-	succeed, failed := w.failing.over(now)
+	hasRoom, full, _ := w.noRoom.Over(now)
+	succeed, failed, _ := w.failing.Over(now)
 	w.mu.Unlock()
 	if hasRoom {
 		l.logger.Info("log has room again", "stream", layout.EventStream, "after", full.Round(time.Millisecond))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/internal/outage"
 )
 
 // An outage is two log lines, however many attempts fail during it.
@@ -24,18 +25,18 @@ func testFailingAppends(t *testing.T) {
 	}
 	var text bytes.Buffer
 	l := &Log{logger: slog.New(slog.NewTextHandler(&text, nil)), metrics: measured}
-	for outage := 1; outage <= 2; outage++ {
+	for nth := 1; nth <= 2; nth++ {
 		for range 5 {
 			l.noteAppend(jet.CauseTimeout)
 			l.noteAppend(jet.CauseNoResponders)
 		}
 		l.noteAppend("")
 		l.noteAppend("")
-		time.Sleep(calmAfter)
+		time.Sleep(outage.Calm)
 		l.settleAppends(time.Now())
 		for _, line := range []string{"an append failed and is retried", "appends succeed again"} {
-			if got := strings.Count(text.String(), line); got != outage {
-				t.Errorf("after outage %d: %d lines %q\n%s", outage, got, line, text.String())
+			if got := strings.Count(text.String(), line); got != nth {
+				t.Errorf("after outage %d: %d lines %q\n%s", nth, got, line, text.String())
 			}
 		}
 	}
@@ -72,11 +73,11 @@ func testFlapping(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		expect("while it lasts", 1, 0)
-		time.Sleep(calmAfter)
+		time.Sleep(outage.Calm)
 		l.noteAppend("")
 		expect("after it", 1, 1)
 		l.noteAppend(cause)
-		time.Sleep(2 * calmAfter)
+		time.Sleep(2 * outage.Calm)
 		l.settleAppends(time.Now())
 		expect("without a success since the second one began", 2, 1)
 	}

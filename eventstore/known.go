@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"strings"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -87,18 +89,17 @@ func (k *KnownIDs) Loaded() bool {
 // returns. Whatever fails is tried again.
 func (k *KnownIDs) Run(ctx context.Context) error {
 	pause := jet.NewPause(100*time.Millisecond, 5*time.Second)
-	failing := false
+	unread := outage.NewBook(k.log.logger, slog.LevelWarn, "the ids of the log cannot be read; will try again", "the ids of the log are read again")
 	for {
 		err := k.follow(ctx, func() {
-			failing = false
+			unread.Worked()
 			pause.Reset()
 		})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil && !failing {
-			failing = true
-			k.log.logger.Warn("the ids of the log cannot be read; will try again", "error", err)
+		if err != nil {
+			unread.Failed(err)
 		}
 		if pause.Wait(ctx) != nil {
 			return ctx.Err()
@@ -143,6 +144,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 			if err := k.quiet(ctx, consumer, idle); err != nil {
 				return fmt.Errorf("read ids: %w", err)
 			}
+			working() // The server has said that there is nothing.
 		case err != nil:
 			return fmt.Errorf("read ids: %w", err)
 		default:

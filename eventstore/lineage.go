@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -281,15 +283,22 @@ type kept struct {
 	compared bool
 	// stored is the mark that it holds.
 	stored Mark
-	// failing says that the last request to it failed.
-	failing bool
+	// outage is kept of the requests to it.
+	outage *outage.Book
+}
+
+// newKept returns a keeper that has not been compared.
+func (l *Log) newKept(keeper Keeper) *kept {
+	return &kept{Keeper: keeper, outage: outage.NewBook(l.logger, slog.LevelWarn,
+		"the high-water mark of the log cannot be kept; a lost tail would be recognised by fewer witnesses",
+		"the high-water mark of the log is kept again", "keeper", keeper.Name())}
 }
 
 // Keep adds keepers of the mark, beside the one in the log's own server. It must be
 // called before [Log.Vouch] and [Log.Guard].
 func (l *Log) Keep(keepers ...Keeper) {
 	for _, keeper := range keepers {
-		l.keepers = append(l.keepers, &kept{Keeper: keeper})
+		l.keepers = append(l.keepers, l.newKept(keeper))
 	}
 }
 
@@ -306,7 +315,7 @@ func (l *Log) Vouch(ctx context.Context) error {
 			continue
 		}
 		err := l.compare(ctx, kept)
-		l.noteKeeper(kept, err)
+		kept.outage.Note(err)
 		failures = append(failures, err)
 		kept.compared = err == nil
 	}
@@ -381,18 +390,6 @@ func (l *Log) renewMarks(ctx context.Context) {
 		if err == nil {
 			kept.stored = anchor
 		}
-		l.noteKeeper(kept, err)
-	}
-}
-
-// noteKeeper says once that a keeper fails, and once that it works again.
-func (l *Log) noteKeeper(kept *kept, err error) {
-	if failing := err != nil; failing != kept.failing {
-		kept.failing = failing
-		if failing {
-			l.logger.Warn("the high-water mark of the log cannot be kept; a lost tail would be recognised by fewer witnesses", "keeper", kept.Name(), "error", err)
-		} else {
-			l.logger.Info("the high-water mark of the log is kept again", "keeper", kept.Name())
-		}
+		kept.outage.Note(err)
 	}
 }

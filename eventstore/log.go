@@ -116,7 +116,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 		return nil, fmt.Errorf("open log: register metrics: %w", err)
 	}
 	log := newLog(conn, js, cfg, logger, measured)
-	log.keepers = []*kept{{Keeper: streamKeeper{log}}}
+	log.keepers = []*kept{log.newKept(streamKeeper{log})}
 	log.own(layout.EventStream, log.ensure)
 	log.own(layout.DeadLetterStream, func(ctx context.Context) error { return ensureDeadLetters(ctx, js, cfg, log.Settings().Replicas) })
 	log.own(layout.IdentityStream, log.ensureIdentity)

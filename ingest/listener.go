@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -42,6 +43,9 @@ type listener struct {
 	broken error
 	// hinted is true once the hint on how to lose nothing in a gap was logged.
 	hinted bool
+	// missing is kept of the attempts to subscribe, and gaps of the gaps between two
+	// subscriptions; run makes both.
+	missing, gaps *outage.Book
 }
 
 // run subscribes until ctx ends, and subscribes again whenever the subscription ends.
@@ -58,7 +62,11 @@ func (l *listener) run(ctx context.Context) {
 		MaxInterval:         l.cfg.BackoffMax,
 	}
 	pauses.Reset()
-	logged := false // whether this outage was logged
+	// What missing says has ended with the gap, which is logged.
+	l.missing = outage.NewBook(l.logger, slog.LevelInfo, "not subscribed to Redis, will try again", "")
+	l.gaps = outage.NewBook(l.logger, slog.LevelWarn,
+		"subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts",
+		"the subscription to Redis lasts again")
 	for {
 		began := time.Now()
 		confirmed, err := l.subscribe(ctx)
@@ -71,14 +79,11 @@ func (l *listener) run(ctx context.Context) {
 		} else {
 			pause = pauses.NextBackOff()
 		}
-		// A subscription that broke is replaced at once, and reportGap logs the gap. An
-		// outage is logged once, with the error of the first attempt to subscribe again.
-		switch {
-		case confirmed:
-			logged, l.broken = false, err
-		case !logged:
-			logged = true
-			l.logger.Info("not subscribed to Redis, will try again", "pause", pause, "error", err)
+		// A subscription that broke is replaced at once, and that is logged then.
+		if confirmed {
+			l.broken = err
+		} else {
+			l.missing.Failed(err, "pause", pause)
 		}
 		if wait.For(ctx, pause) != nil {
 			return
@@ -102,11 +107,13 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	if len(l.census.counts) == 0 {
 		l.census.take(ctx) // the messages published from now on are read or missed
 	}
-	if outage, gap := l.outages.opened(time.Now()); gap {
-		l.reportGap(ctx, outage)
+	if silent, gap := l.outages.opened(time.Now()); gap {
+		l.reportGap(ctx, silent)
 	} else {
 		l.logger.Info("subscribed to Redis")
 	}
+	l.missing.Worked()
+	l.gaps.Worked()
 
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup // both goroutines end with watching, and subscribe waits for them
@@ -124,9 +131,10 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	return true, err
 }
 
-// reportGap counts and logs a gap between two subscriptions.
-func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
-	attrs := []any{"outage", outage, "error", l.broken}
+// reportGap counts what may be lost between two subscriptions, and logs the first of the
+// gaps that follow one another.
+func (l *listener) reportGap(ctx context.Context, silent time.Duration) {
+	attrs := []any{"outage", silent}
 	if missed, known := l.census.missed(ctx); known {
 		l.metrics.gapMessages.Add(float64(missed))
 		attrs = append(attrs, "missedAtMost", missed)
@@ -135,7 +143,7 @@ func (l *listener) reportGap(ctx context.Context, outage time.Duration) {
 		l.hinted = true
 		attrs = append(attrs, "hint", "give each event an id and publish it again until its receipt arrives")
 	}
-	l.logger.Warn("subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts", attrs...)
+	l.gaps.Failed(l.broken, attrs...)
 }
 
 // read passes messages to receive until the subscription ends.

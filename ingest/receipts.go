@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -29,12 +30,9 @@ type receipts struct {
 	metrics  *metrics
 	guard    *contain.Guard
 
-	// dropped counts the receipts dropped since the queue was last empty; the first is
-	// logged.
-	dropped atomic.Uint64
-	// failing is true if the last batch could not be published; only the first failure is
-	// logged. It belongs to run.
-	failing bool
+	// dropping is kept of the receipts that are dropped, until the queue is empty, and
+	// failing of the batches that cannot be published.
+	dropping, failing *outage.Book
 }
 
 // outgoing is a message for the receipts channel. canary is the text of the canary that it
@@ -62,6 +60,8 @@ func newReceipts(options *redis.Options, key *atomic.Pointer[messaging.ReceiptKe
 		logger:   logger,
 		metrics:  m,
 		guard:    guard,
+		dropping: outage.NewBook(logger, slog.LevelWarn, "receipts are dropped because Redis takes them too slowly; producers will repeat", "receipts are no longer dropped"),
+		failing:  outage.NewBook(logger, slog.LevelWarn, "receipts cannot be published; producers repeat", "receipts are published again"),
 	}
 }
 
@@ -98,9 +98,7 @@ func (r *receipts) enqueue(jobID string, message []byte, err error) {
 		}
 	}
 	r.metrics.receiptsDropped.Inc()
-	if r.dropped.Add(1) == 1 {
-		r.logger.Warn("receipts are dropped because Redis takes them too slowly; producers will repeat", "job", jobID, "error", err)
-	}
+	r.dropping.Failed(err, "job", jobID)
 }
 
 // close makes run return after it has published the queued messages.
@@ -159,18 +157,10 @@ func (r *receipts) publish(ctx context.Context, batch []outgoing) {
 	r.canaries.pass(stageAnswered, sent)
 	r.metrics.sent(sent)
 	r.metrics.receiptsFailed.Add(float64(receipts - sent))
-	switch {
-	case receipts == 0: // A batch of canaries does not show whether receipts work.
-	case err != nil && !r.failing:
-		r.logger.Warn("receipts cannot be published; producers repeat", "receipts", receipts-sent, "error", err)
-		r.failing = true
-	case err == nil && r.failing:
-		r.logger.Info("receipts are published again")
-		r.failing = false
+	if receipts > 0 { // Canaries say nothing of receipts.
+		r.failing.Note(err, "receipts", receipts-sent)
 	}
-	if !r.failing && len(r.queue) == 0 {
-		if dropped := r.dropped.Swap(0); dropped > 0 {
-			r.logger.Info("receipts are no longer dropped", "dropped", dropped)
-		}
+	if err == nil && len(r.queue) == 0 {
+		r.dropping.Worked()
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -63,11 +64,13 @@ type adopter struct {
 	looks   looks
 	through map[string]int64 // what was projected when the last pass began, see sighting
 	erased  *erased
-	down    bool // the last pass failed
+	outage  *outage.Book // of the passes
 }
 
 func (s *Store) newAdopter() *adopter {
-	return &adopter{Store: s, reach: usualReach, holder: bson.NewObjectID().Hex(), looks: newLooks(), erased: s.newErased()}
+	return &adopter{Store: s, reach: usualReach, holder: bson.NewObjectID().Hex(), looks: newLooks(), erased: s.newErased(), outage: outage.NewBook(s.logger, slog.LevelWarn,
+		"Workers' documents in MongoDB are not adopted, or not removed after an erasure; repeating until they are",
+		"Workers' documents in MongoDB are adopted again, and removed after an erasure")}
 }
 
 // run makes passes until ctx ends.
@@ -84,7 +87,7 @@ func (a *adopter) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		a.report(ctx, err)
+		a.outage.Note(err)
 	}
 }
 
@@ -95,18 +98,6 @@ func pauseAfter(pass time.Duration, full bool) time.Duration {
 		return adoptInterval
 	}
 	return min(max(adoptInterval, adoptShare*pass), maxAdoptPause)
-}
-
-// report logs a change between working and failing, once.
-func (a *adopter) report(ctx context.Context, err error) {
-	if down := err != nil; down != a.down {
-		a.down = down
-		if down {
-			a.logger.WarnContext(ctx, "Workers' documents in MongoDB are not adopted, or not removed after an erasure; repeating until they are", slog.Any("error", err))
-		} else {
-			a.logger.InfoContext(ctx, "Workers' documents in MongoDB are adopted again, and removed after an erasure")
-		}
-	}
 }
 
 // pass makes one pass, unless another process has the lease. full says that it has left

@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -44,7 +45,7 @@ func (s *Store) ensureIndexes(ctx context.Context) {
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval = 250 * time.Millisecond
 	pauses.MaxInterval = 15 * time.Second
-	failing := false
+	missing := outage.NewBook(s.logger, slog.LevelWarn, "MongoDB does not make an index; repeating until it does", "")
 	for next := 0; next < len(indexes); {
 		err := s.ensureIndex(ctx, next)
 		if err == nil {
@@ -54,11 +55,7 @@ func (s *Store) ensureIndexes(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !failing {
-			failing = true
-			s.logger.WarnContext(ctx, "MongoDB does not make an index; repeating until it does",
-				slog.String("index", indexes[next].name), slog.Any("error", err))
-		}
+		missing.Failed(err, "index", indexes[next].name)
 		if wait.For(ctx, pauses.NextBackOff()) != nil {
 			return
 		}

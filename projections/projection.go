@@ -5,27 +5,28 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // projection applies batches of one consumer, and counts and logs the outcome. Its log
-// calls apply from one goroutine at a time, which owns down.
+// calls apply from one goroutine at a time.
 type projection struct {
 	name     string
 	write    func(context.Context, []messaging.Record) error
-	logger   *slog.Logger
 	metrics  *metrics
 	standing *standing
-	down     bool // the last batch failed
+	outage   *outage.Book
 }
 
 func (s *Store) newProjection(name string, write func(context.Context, []messaging.Record) error) *projection {
 	return &projection{
 		name:     name,
 		write:    write,
-		logger:   s.logger,
 		metrics:  s.metrics,
 		standing: s.standing,
+		outage: outage.NewBook(s.logger, slog.LevelWarn, "MongoDB does not take a projection's batches; they are repeated until it does",
+			"MongoDB takes a projection's batches again", "projection", name),
 	}
 }
 
@@ -40,26 +41,19 @@ func (p *projection) apply(ctx context.Context, records []messaging.Record) erro
 		return err // stopped, which says nothing of MongoDB
 	}
 	p.standing.set(p.name, err)
-	p.report(ctx, err)
+	p.report(err)
 	if err == nil {
 		p.metrics.applied.WithLabelValues(p.name).Add(float64(len(records)))
 	}
 	return err
 }
 
-// report logs a change between working and failing, once.
-func (p *projection) report(ctx context.Context, err error) {
-	down := err != nil
-	if down == p.down {
-		return
+// report takes in the outcome of a batch.
+func (p *projection) report(err error) {
+	up := 1.0
+	if err != nil {
+		up = 0
 	}
-	p.down = down
-	if down {
-		p.metrics.up.WithLabelValues(p.name).Set(0)
-		p.logger.WarnContext(ctx, "MongoDB does not take a projection's batches; they are repeated until it does",
-			slog.String("projection", p.name), slog.Any("error", err))
-		return
-	}
-	p.metrics.up.WithLabelValues(p.name).Set(1)
-	p.logger.InfoContext(ctx, "MongoDB takes a projection's batches again", slog.String("projection", p.name))
+	p.metrics.up.WithLabelValues(p.name).Set(up)
+	p.outage.Note(err)
 }

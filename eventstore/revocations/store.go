@@ -23,6 +23,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
+	"github.com/letswriteabook/realtime/internal/outage"
 )
 
 // Kind says what is revoked.
@@ -155,7 +156,7 @@ func (s *Store) Run(ctx context.Context, changed func()) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	changed() // clients may have come before what is known
-	failing := false
+	unread := outage.NewBook(s.logger, slog.LevelWarn, "revocations cannot be read and are asked for again", "revocations are read again")
 	for {
 		select {
 		case <-ctx.Done():
@@ -170,10 +171,9 @@ func (s *Store) Run(ctx context.Context, changed func()) error {
 			if news {
 				changed()
 			}
-			if err != nil && !failing && ctx.Err() == nil {
-				s.logger.Warn("revocations cannot be read and are asked for again", "err", err)
+			if ctx.Err() == nil {
+				unread.Note(err)
 			}
-			failing = err != nil
 		}
 	}
 }

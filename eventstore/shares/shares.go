@@ -20,6 +20,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/internal/outage"
 )
 
 // Share is how many connections one gateway holds, or several of them together.
@@ -116,23 +117,20 @@ func Open(log *eventstore.Log, cfg Config, logger *slog.Logger, registerer prome
 // block. It is run once, and always returns nil: what fails is tried again.
 func (s *Exchange) Run(ctx context.Context, own func() Share, others func(Share)) error {
 	known := &ledger{lease: s.cfg.Lease, gateways: make(map[string]entry), others: others}
-	rest, failing := jet.NewPause(firstPause, longestShareRest), false
+	rest := jet.NewPause(firstPause, longestShareRest)
+	unreached := outage.NewBook(s.logger, slog.LevelWarn,
+		"the shares of other gateways are out of reach: limits of the cluster are not enforced once they lapse", "the shares of other gateways are known again")
 	for ctx.Err() == nil {
 		err := s.keep(ctx, known, own, func() {
-			if failing {
-				s.logger.Info("the shares of other gateways are known again")
-			}
-			rest, failing = jet.NewPause(firstPause, longestShareRest), false
+			unreached.Worked()
+			rest = jet.NewPause(firstPause, longestShareRest)
 		})
 		if ctx.Err() != nil {
 			break
 		}
 		s.metrics.failures.Inc()
 		s.metrics.gateways.Set(float64(known.settle(time.Now())))
-		if !failing {
-			failing = true
-			s.logger.Warn("the shares of other gateways are out of reach: limits of the cluster are not enforced once they lapse", "err", err)
-		}
+		unreached.Failed(err)
 		_ = rest.Wait(ctx) // cut short by the end of ctx
 		s.metrics.gateways.Set(float64(known.settle(time.Now())))
 	}

@@ -64,6 +64,7 @@ func TestUses(t *testing.T) {
 		{"containing panics imports nothing", "internal/contain/a.go", module + "/messaging", "internal/contain"},
 		{"who sends a request depends on no setting", "internal/caller/a.go", module + "/internal/config", "internal/caller"},
 		{"replacing a file imports no part", "internal/wholefile/a.go", module + "/messaging", "internal/wholefile"},
+		{"a book of outages imports no part", "internal/outage/a.go", module + "/messaging", "internal/outage"},
 		{"measuring imports no part", "internal/measure/a.go", module + "/messaging", "internal/measure"},
 		{"draining knows no transport", "fanout/internal/drain/a.go", module + "/fanout/engineio", "fanout/internal/drain"},
 		{"waiting knows no log", "internal/wait/a.go", module + "/eventstore", "internal/wait"},

@@ -78,13 +78,13 @@ var rules = []rule{
 	},
 	{
 		folder:  "ingest",
-		project: []string{"messaging", "internal/contain", "internal/measure", "internal/probe", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/probe", "internal/outage", "internal/wait"},
 		modules: append([]string{redis}, plumbing...),
 		why:     "ingest owns Redis and reaches the log through an interface of its own; never NATS, MongoDB or sockets",
 	},
 	{
 		folder:  "eventstore",
-		project: []string{"messaging", "eventstore", "internal/contain", "internal/measure", "internal/address", "internal/wait"},
+		project: []string{"messaging", "eventstore", "internal/contain", "internal/measure", "internal/address", "internal/outage", "internal/wait"},
 		modules: append([]string{natsClient}, plumbing...),
 		why:     "eventstore owns JetStream; never Redis, MongoDB or sockets",
 	},
@@ -120,7 +120,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "projections",
-		project: []string{"messaging", "internal/contain", "internal/measure", "internal/probe", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/probe", "internal/outage", "internal/wait"},
 		modules: append([]string{mongo}, plumbing...),
 		why:     "projections owns MongoDB and is fed through an interface of its own; never NATS, Redis or sockets",
 	},
@@ -142,6 +142,10 @@ var rules = []rule{
 		project: []string{"internal/wait"},
 		modules: plumbing,
 		why:     "a panic is kept from the process in one way, which knows no other package but the one that waits",
+	},
+	{
+		folder: "internal/outage",
+		why:    "outages are logged in one way, which imports no package of the service",
 	},
 	{
 		folder:  "internal/measure",
