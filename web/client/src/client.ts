@@ -9,35 +9,35 @@ import { Http, maxAdviceMs, type Page, type PageQuery } from './rest.js'
 import { checking, noNetwork, reasonOf, type State, type Status, settle, type Transport } from './status.js'
 import { Tokens } from './token.js'
 
-/** One subscriber's hold on a job. */
+/** The subscription of one subscriber to a job. */
 export interface Subscription {
   readonly jobId: string
   readonly status: Status
-  /** Where it is, in two parts. */
+  /** The position of the last event that the subscriber received, in two parts. */
   readonly position: Position
-  /** Where it is in one string, `EPOCH:SEQUENCE`: what `since` of a later subscription takes to go on. Undefined before the first event, and while the epoch is unknown. */
+  /** The same position as one string, `EPOCH:SEQUENCE`. Pass it as `since` to a later subscription. Undefined before the first event, and while the epoch is unknown. */
   readonly cursor: string | undefined
-  /** Ends it. Nothing is told after that. Once is enough, more often is harmless. */
+  /** Ends the subscription. No handler is called after that. Further calls have no effect. */
   unsubscribe(): void
 }
 
 /**
- * Makes a client of the gateway. It connects with the first subscription, keeps
- * one socket for all of them, and lets go of it some time after the last.
+ * Creates a client of the gateway. The client connects with the first subscription, uses
+ * one socket for all of them, and closes it some time after the last one has ended.
  */
 export function createRealtime(options: RealtimeOptions = {}): Realtime {
   return new Realtime(options)
 }
 
-/** A client of the gateway. Made by {@link createRealtime}. */
+/** A client of the gateway, created by {@link createRealtime}. */
 export class Realtime {
-  /** Tells `onDiagnostic`: for what is built on this client, such as the hooks. */
+  /** Calls `onDiagnostic`. It is for code that is built on this client, such as the hooks. */
   readonly diagnose: (diagnostic: Diagnostic) => void
   readonly #settings: Settings
   readonly #link: Link
   readonly #http: Http
   readonly #jobs = new Map<string, Job>()
-  /** Requests that the server has not answered yet, for each job in their order: what to do when one is granted. */
+  /** For each job, in order, the functions to call when the server grants a request that it has not answered yet. */
   readonly #asked = new Map<string, ((epoch: string | undefined) => void)[]>()
   readonly #listeners = new Set<(status: Status) => void>()
   readonly #hooks: FallbackHooks = {
@@ -46,7 +46,7 @@ export class Realtime {
     refused: (job, problem) => this.#refused(job, problem),
   }
   #status: Status = { state: 'idle' }
-  /** While a connection is tried for: what that has lasted long enough for. */
+  /** The time limits that the present attempt to connect has passed; undefined without an attempt. */
   #due: Set<'offline' | 'fallback'> | undefined
   #dueTimers: ReturnType<typeof setTimeout>[] = []
   #lingerTimer: ReturnType<typeof setTimeout> | undefined
@@ -68,23 +68,23 @@ export class Realtime {
     })
   }
 
-  /** The socket below, typed, for what this package has no words for. */
+  /** The underlying socket, typed, for features that this package does not offer. */
   get socket(): RealtimeSocket {
     return this.#link.socket
   }
 
-  /** How the client stands: as far along as the subscription that is furthest behind. */
+  /** The status of the client: that of the subscription that is furthest behind. */
   get status(): Status {
     return this.#status
   }
 
-  /** Tells every change of {@link status}. Returns the end of that. */
+  /** Calls the listener at every change of {@link status}. Returns a function that ends this. */
   onStatus(listener: (status: Status) => void): () => void {
     this.#listeners.add(listener)
     return () => void this.#listeners.delete(listener)
   }
 
-  /** Follows a job, from where `handlers.since` says, across every reconnection, until `unsubscribe`. */
+  /** Follows a job from the position `handlers.since`, across every reconnection, until `unsubscribe`. */
   subscribeJob(jobId: string, handlers: JobHandlers): Subscription {
     if (this.#closed) throw new Error('this client is closed')
     const listener = new Listener(handlers)
@@ -94,7 +94,7 @@ export class Realtime {
     clearTimeout(this.#lingerTimer)
     this.#link.open()
     job.listeners.add(listener)
-    listener.status = this.#statusOf(job, listener) // not told: the caller can read it
+    listener.status = this.#statusOf(job, listener) // the handler is not called: the caller can read it
     if (this.#link.phase === 'up') this.#join(job, listener)
     else job.fallback?.restart()
     this.#refresh()
@@ -118,15 +118,15 @@ export class Realtime {
     return (await this.page(jobId, query)).events
   }
 
-  /** The same with what the gateway says about the page: its epoch and position, gaps, whether it is complete. */
+  /** One page of a job's events, with its epoch and position, its gap, and whether it is complete. */
   page(jobId: string, query?: PageQuery): Promise<Page> {
     return this.#http.page(jobId, query)
   }
 
   /**
-   * Begins a fresh attempt now, in the place of one that is under way: for a button,
-   * or for an app that comes to the foreground. After a refusal it also tries what
-   * would not be tried again. A connection that is there is checked, and so is what stands in for it.
+   * Begins a new attempt now, in place of one that is in progress. It is for a button,
+   * or for an app that comes to the foreground. After a refusal it also tries requests
+   * that the client would not repeat by itself. If there is a connection, or a fallback, it is checked.
    */
   retry(): void {
     this.#checkFallbacks()
@@ -134,7 +134,7 @@ export class Realtime {
     for (const job of this.#jobs.values()) if (job.refusal) this.#again(job)
   }
 
-  /** Ends every subscription and the connection. The client is of no use after that. */
+  /** Ends every subscription and the connection. The client cannot be used after that. */
   close(): void {
     this.#closed = true
     for (const job of this.#jobs.values()) for (const listener of job.listeners) this.#leave(job, listener)
@@ -144,7 +144,7 @@ export class Realtime {
 
   // Subscriptions.
 
-  /** There is one more listener, in the middle of a connection. */
+  /** Serves one more listener while there is a connection. */
   #join(job: Job, listener: Listener): void {
     const { fresh } = job
     if (!fresh) this.#subscribe(job)
@@ -155,7 +155,7 @@ export class Realtime {
     }
   }
 
-  /** Asks the server for a job, from where its listeners are. */
+  /** Requests a job from the server, from the position of its listeners. */
   #subscribe(job: Job): void {
     const { listeners, since, epoch } = job.next()
     if (job.fresh && job.requests > 0) this.#unfollow(job.id) // or nothing would be replayed
@@ -168,7 +168,7 @@ export class Realtime {
     const grant = (epoch: string | undefined) => {
       granted = true
       job.refusal = undefined
-      if (request !== job.requests) return // what it brings begins too late for those who were added since
+      if (request !== job.requests) return // the answer begins too late for listeners that were added since
       job.opened(listeners)
       if (epoch !== undefined) job.inEpoch(epoch, true)
       this.#refresh()
@@ -188,7 +188,7 @@ export class Realtime {
     })
   }
 
-  /** The server does not follow this job for us. */
+  /** Handles the refusal of a job by the server. */
   #refused(job: Job, problem: ErrorPayload): void {
     const { code, retryAfterMs } = problem
     const delay = (retryAfterMs && Math.min(retryAfterMs, maxAdviceMs)) ?? (code === 'INTERNAL' ? this.#settings.backoff(2) : undefined)
@@ -201,7 +201,7 @@ export class Realtime {
     this.#refresh()
   }
 
-  /** Asks again for a job that was refused. */
+  /** Requests a refused job again. */
   #again(job: Job): void {
     if (this.#jobs.get(job.id) !== job || this.#link.phase !== 'up' || !job.refusal) return
     this.#subscribe(job)
@@ -225,7 +225,7 @@ export class Realtime {
 
   #unfollow(jobId: string): void {
     this.#link.request('unsubscribe', { jobId }, () => {
-      // There is room for one that had none.
+      // A job that was refused because of the limit may have room now.
       for (const job of this.#jobs.values()) if (job.refusal?.code === 'SUBSCRIPTION_LIMIT_REACHED') return this.#again(job)
     })
   }
@@ -235,10 +235,10 @@ export class Realtime {
   #up(recovered: boolean): void {
     for (const job of this.#jobs.values()) {
       const listeners = [...job.listeners]
-      // The session goes on after what it delivered: right for those who had all of that, and for nobody else.
+      // The session continues after the events that it delivered. That is right only for listeners that received all of them.
       const kept = recovered && !job.fallback && listeners.every(({ open }) => open)
       job.fallback?.stop()
-      // To one that is kept the answer is only where it stands; the position is for a session that was saved without it.
+      // If the session was kept, the request changes nothing. The position is for a session that was saved without this job.
       if (kept) this.#ask(job, listeners, { since: job.least(), epoch: job.epoch })
       else {
         for (const listener of listeners) listener.open = false
@@ -254,9 +254,9 @@ export class Realtime {
   }
 
   /**
-   * While a connection is tried for: after a while events are fetched in another
-   * way, and after another it is called offline. A refusal is no such time: a
-   * gateway that is full is not asked for the same in another way.
+   * Starts the time limits of an attempt to connect: after one, events are fetched in another
+   * way, and after another, the status is offline. A refusal starts no time limit, because a
+   * full gateway must not be asked for the same events in another way.
    */
   #watchDowntime(): void {
     const { phase } = this.#link
@@ -280,7 +280,7 @@ export class Realtime {
     const job = typeof jobId === 'string' ? this.#jobs.get(jobId) : undefined
     if (name === 'novel.subscribed') return this.#asked.get(jobId as string)?.shift()?.((payload as { epoch?: string }).epoch)
     if (name === 'novel.error') {
-      // Requests learn it from their answers; this one ends what had been granted.
+      // A refused request is handled by its answer. This error ends a subscription that had been granted.
       if (job && (payload as ErrorPayload).code === 'JOB_FORBIDDEN' && !this.#asked.get(job.id)?.length) this.#refused(job, payload as ErrorPayload)
       return
     }
@@ -288,7 +288,7 @@ export class Realtime {
     else if (name === 'novel.caught-up') this.#unfollow(jobId as string) // left while there was no connection
   }
 
-  /** Hands on what a socket or an event stream has brought. */
+  /** Delivers an event of a socket or an event stream to the job. */
   #deliver(job: Job, name: string, payload: object): void {
     if (name === 'novel.caught-up') {
       job.caughtUp(payload as CaughtUp)
@@ -305,7 +305,7 @@ export class Realtime {
 
   // Status.
 
-  /** Works out anew how everything stands, and tells what has changed. */
+  /** Computes every status again, and reports those that have changed. */
   #refresh(): void {
     this.#watchDowntime()
     this.#fallBack()
@@ -342,7 +342,7 @@ export class Realtime {
     return this.#link.socket.io.engine.transport.name as Transport
   }
 
-  /** How a client stands whose socket is not connected, and for whom nothing stands in. */
+  /** The status of a client without a connected socket and without a fallback. */
   #unconnected(): Status {
     const { phase, reason, stale, wasUp } = this.#link
     if (stale) return { state: 'reconnecting', reason: checking }
@@ -361,14 +361,14 @@ export class Realtime {
     return this.#link.phase === 'up' && !this.#link.stale ? { state: 'connected', transport: this.#transport() } : this.#unconnected()
   }
 
-  // What stands in for the socket.
+  // The fallback of the socket.
 
-  /** Checks what is open: it may be dead. */
+  /** Checks the fallbacks, whose connections may be dead. */
   #checkFallbacks(which = (_: Job) => true): void {
     for (const job of this.#jobs.values()) if (which(job)) job.fallback?.wake()
   }
 
-  /** Starts or ends the fallback of each job, as the connection has it. */
+  /** Starts or ends the fallback of each job, depending on the connection. */
   #fallBack(): void {
     const { fallback } = this.#settings
     if (!fallback || !this.#due?.has('fallback')) return

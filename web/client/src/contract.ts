@@ -7,14 +7,14 @@ import type {
 /** The codes of the service, with what to do about each in `docs/errors.md`. */
 export type ErrorCode = ErrorPayload['code']
 
-/** What every event of a job has. */
+/** The fields of every event of a job. */
 interface EventBase {
   jobId: string
   /** RFC 3339. */
   emittedAt: string
   /** Position in the log: ascending within a job, with holes. Absent for an event that is not in the log. */
   sequence?: number
-  /** The worker's id of the event, where it has one. */
+  /** The worker's id of the event, if it has one. */
   id?: string
 }
 
@@ -30,13 +30,13 @@ export interface OtherEvent extends EventBase {
   [field: string]: unknown
 }
 
-/** One event of a job. `kind` tells which; the rest is the payload. */
+/** One event of a job: its `kind` and the payload. */
 export type JobEvent = GenerationEvent | DomainEvent | JobStatusEvent | OtherEvent
 
-/** Answer to a request that was made with an acknowledgement. */
+/** The acknowledgement of a request. */
 export type Answer = ({ ok: true; jobId?: string; epoch?: string } & Record<string, unknown>) | ({ ok: false } & ErrorPayload)
 
-/** What the server sends, for a `Socket` of socket.io-client. */
+/** The events that the server sends, for a `Socket` of socket.io-client. */
 export interface ServerToClientEvents {
   'novel.generation-event': (payload: GenerationPayload) => void
   'novel.domain-event': (payload: DomainPayload) => void
@@ -49,7 +49,7 @@ export interface ServerToClientEvents {
   pong: (payload: Pong) => void
 }
 
-/** What the client sends. */
+/** The events that the client sends. */
 export interface ClientToServerEvents {
   subscribe: (request: SubscribeRequest & { epoch?: string }, answer?: (answer: Answer) => void) => void
   unsubscribe: (request: UnsubscribeRequest, answer?: (answer: Answer) => void) => void
@@ -60,7 +60,7 @@ export interface ClientToServerEvents {
 /** A socket of socket.io-client with the events of the service. */
 export type RealtimeSocket = Socket<ServerToClientEvents, ClientToServerEvents>
 
-/** The wire version that this package understands; an event of a later one is passed over with a diagnostic. */
+/** The wire version that this package supports; an event of a later version is skipped with a diagnostic. */
 export const wireVersion = 1
 
 const known = /^(generation|domain|job-status)$/

@@ -14,43 +14,43 @@ export interface FallbackHooks {
   refused(job: Job, problem: ErrorPayload): void
 }
 
-/** A stream says something at its beginning and every 15 s; one that does not is held back on the way, or dead. In milliseconds. */
+/** A stream sends something at its beginning and every 15 s. A stream that is silent for longer than this is buffered on the way, or dead. In milliseconds. */
 const silenceMs = 45_000
 const pageSize = 500
 
 /** How long the first answer may take after the page woke up, in milliseconds. */
 const wakeMs = 3000
 
-/** From when on what has not answered since the page woke up is shown as stale, in milliseconds. */
+/** After what time a transport that has not answered since the page woke up is shown as stale, in milliseconds. */
 const doubtMs = 500
 
-/** A stream that has lasted so long works, also when nothing happened on it, in milliseconds. */
+/** A stream that has lasted so long works, even without events, in milliseconds. */
 const lastingMs = 10_000
 
-/** By how much the time grows for which a job is polled before a stream is tried again. */
+/** The factor by which the time of polling grows before a stream is tried again. */
 const maxPollingFactor = 15
 
-/** How often a page is asked for that lacks events for now, before what it lacks is told as a gap. */
+/** How often a page that temporarily lacks events is requested, before the missing events are reported as a gap. */
 const maxLacking = 10
 
-/** The longest pause between streams that a gateway may ask for, in milliseconds. */
+/** The longest pause between streams that the client accepts from a gateway, in milliseconds. */
 const maxRetryMs = 60_000
 
-/** The answer is no stream, or something on the way holds it back. */
+/** The answer is not a stream, or is buffered on the way. */
 const noStream = new Error('no stream')
 
-/** Codes of a refusal that is for now: the gateway is full, or asked too often. */
+/** Codes of a temporary refusal: the gateway is full, or gets too many requests. */
 const passing = /_EXCEEDED$|^INTERNAL$/
 
 /**
- * Stands in for the socket, for one job: an event stream, or, where that does not
- * come through or there are too many, polling. Both begin where the listeners
- * are, so that going over to them and back leaves nothing out. It runs from its
- * making until {@link stop}.
+ * The fallback of the socket, for one job: an event stream, or polling if streams
+ * do not work or there are too many of them. Both begin at the position of the listeners,
+ * so that no event is lost when the transport changes. It runs from its
+ * creation until {@link stop}.
  */
 export class Fallback {
-  #turn = 0 // outdates what an earlier run still waits for
-  #request = new AbortController() // the one under way
+  #turn = 0 // tells an earlier run, which still waits, that it is over
+  #request = new AbortController() // the present one
   #timer: ReturnType<typeof setTimeout> | undefined // its deadline, or the pause after it
   #doubt: ReturnType<typeof setTimeout> | undefined // until it is shown as stale
   #patienceMs: number // for the first answer
@@ -77,13 +77,13 @@ export class Fallback {
     this.job.fallback = undefined
   }
 
-  /** Begins anew where the listeners are: there is another one. */
+  /** Begins again at the position of the listeners, because one was added. */
   restart(): void {
     this.#halt()
     void this.#run()
   }
 
-  /** The page has woken up: what is open may be dead, so it is asked for again. */
+  /** Requests everything again after the page woke up, because an open request may be dead. */
   wake(): void {
     this.#failures = 0
     this.#patienceMs = Math.min(wakeMs, this.settings.connectTimeoutMs)
@@ -97,7 +97,7 @@ export class Fallback {
     this.restart()
   }
 
-  /** What the job comes by from now on; that ends every doubt. Reports whether this is a change. */
+  /** Sets the transport of the job, which is then not stale. Reports whether this is a change. */
   #carries(via: Job['via']): boolean {
     clearTimeout(this.#doubt)
     const { job } = this
@@ -113,13 +113,13 @@ export class Fallback {
     this.#request.abort()
   }
 
-  /** Gives the request under way that many milliseconds from now. */
+  /** Sets the deadline of the present request to that many milliseconds from now. */
   #within(ms: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => this.#request.abort(), ms)
   }
 
-  /** Never ends when the run is halted. */
+  /** Waits; the promise never resolves if the run is stopped. */
   #pause(ms: number): Promise<void> {
     clearTimeout(this.#timer)
     return new Promise((resolve) => {
@@ -143,7 +143,7 @@ export class Fallback {
           this.#carries(undefined)
           return this.hooks.refused(this.job, problem)
         }
-        // There was an answer, or a connection that brings nothing: polling may do.
+        // There was an answer, or a connection without data: polling may work.
         if (streaming && !passing.test(problem?.code ?? '') && (status !== 0 || error === noStream)) {
           this.#pollUntil = Date.now() + this.options.streamPauseMs * this.#pollingFactor
           this.#pollingFactor = Math.min(maxPollingFactor, 2 * this.#pollingFactor)
@@ -159,7 +159,7 @@ export class Fallback {
     }
   }
 
-  /** Events come through. */
+  /** Notes that the transport works. */
   #worked(via: 'sse' | 'rest'): void {
     this.#patienceMs = this.settings.connectTimeoutMs
     this.job.refusal = undefined
@@ -197,7 +197,7 @@ export class Fallback {
         const { done, value } = await reader.read()
         if (done || over()) break
         const messages = parser.push(decoder.decode(value, { stream: true }))
-        // A refusal is a stream too, which has only a retry and an error. It does not count as working.
+        // A refusal is a stream too, with only a retry and an error. Such a stream does not count as working.
         if (silent && (parser.commented || messages.some(({ event }) => event !== 'novel.error'))) {
           silent = false
           job.opened(listeners)
@@ -207,7 +207,7 @@ export class Fallback {
         if (!silent) this.#within(silenceMs)
         for (const message of messages) {
           this.#message(message)
-          if (over()) return 0 // by a handler
+          if (over()) return 0 // a handler has ended it
           if (job.least() !== since) this.#failures = 0
         }
       }
@@ -219,7 +219,7 @@ export class Fallback {
     return Math.min(parser.retryMs ?? 0, maxRetryMs)
   }
 
-  /** @throws RequestError for a refusal that the stream tells. */
+  /** @throws RequestError for a refusal in the stream. */
   #message({ event, data, id }: Message): void {
     const { job } = this
     const { epoch, sequence } = (id && parsePosition(id)) || {}
@@ -234,7 +234,7 @@ export class Fallback {
     }
     if (event === 'novel.error') {
       const problem = payload as ErrorPayload
-      // The next request brings a new token.
+      // The next request sends a new token.
       if (!problem.code?.startsWith('TOKEN_')) throw Object.assign(new Error(problem.message), { status: 200, problem })
     } else {
       if (epoch !== undefined) job.inEpoch(epoch)
@@ -260,7 +260,7 @@ export class Fallback {
       const another = page.epoch !== undefined && job.inEpoch(page.epoch, true)
       this.#failures = 0
       this.#worked('rest')
-      if (since !== undefined && (another || page.gap?.reason === 'epoch-changed')) continue // the newest events are asked for
+      if (since !== undefined && (another || page.gap?.reason === 'epoch-changed')) continue // the newest events are requested
       if (page.incomplete) {
         this.settings.diagnose({ code: 'incomplete', jobId: job.id })
         if (since !== undefined) {

@@ -5,11 +5,11 @@
  *          ▲                                     └─ fallback: event stream or polling while sockets are blocked
  *          └── events, in order, each once; status and its reason
  *
- * What always holds:
- * - A subscriber is told the events of its job in ascending `sequence`, each once,
- *   and none is left out; what cannot be had any more is told as a gap.
- * - That is so whatever the events come through, and across every change of it.
- * - Nothing is told to a subscriber after its `unsubscribe`.
+ * Guarantees:
+ * - A subscriber receives every event of its job once, in ascending `sequence`.
+ *   A gap reports events that no longer exist.
+ * - This holds for every transport, and across every change of the transport.
+ * - No handler of a subscriber is called after its `unsubscribe`.
  */
 export { createRealtime, Realtime, type Subscription } from './client.js'
 export {

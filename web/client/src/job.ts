@@ -5,36 +5,36 @@ import type { Diagnostic } from './options.js'
 import { formatPosition, parsePosition } from './position.js'
 import type { Reason, Status } from './status.js'
 
-/** What a subscriber is told. Each is called as things arrive, in the order of the log. */
+/** The handlers of a subscriber. They are called in the order of the log. */
 export interface JobHandlers {
   /**
-   * Begin after this position, `EPOCH:SEQUENCE`, from a page that was fetched or a
-   * visit before. A number is a sequence of the present log; 0 is everything there
-   * is. Default: the newest events, 250 unless the gateway is set otherwise.
+   * Begin after this position, `EPOCH:SEQUENCE`, of a fetched page or an earlier
+   * visit. A number is a sequence of the present log; 0 requests every event of the
+   * job. Default: the newest events, 250 unless the gateway is configured otherwise.
    */
   since?: number | string | undefined
-  /** The epoch in which `since` counts, where that is a number. */
+  /** The epoch of `since`, if `since` is a number. */
   epoch?: string | undefined
   /** One event. */
   onEvent?: (event: JobEvent, context: EventContext) => void
   /** The subscription's status has changed. */
   onStatus?: (status: Status) => void
-  /** All of history has been delivered; what follows is live. Also after each reconnection. */
+  /** History has been delivered in full, and live events follow. Also called after each reconnection. */
   onCaughtUp?: (caughtUp: CaughtUp) => void
   /**
-   * Events are gone for good. After `epoch-changed` the log is another one: drop
-   * what was accumulated, sequences begin anew. After `erased`, drop it too.
+   * Events no longer exist. After `epoch-changed` the log is another one, with sequences of
+   * its own: drop the accumulated events. After `erased`, drop them too.
    */
   onGap?: (gap: Gap) => void
   /** The server refused this subscription, or ended it; the status has it too. */
   onError?: (error: ErrorPayload) => void
 }
 
-/** What is told beside an event. */
+/** The context of an event. */
 export interface EventContext {
-  /** Whether the event is history, or happens now. */
+  /** Whether the event is history and not live. */
   replayed: boolean
-  /** Where the subscriber is with this event, `EPOCH:SEQUENCE`: what `since` takes later. Undefined while the epoch is unknown. */
+  /** The position of the subscriber after this event, `EPOCH:SEQUENCE`, for a later `since`. Undefined while the epoch is unknown. */
   position?: string | undefined
 }
 
@@ -44,9 +44,9 @@ type HandlerName = 'onEvent' | 'onStatus' | 'onCaughtUp' | 'onGap' | 'onError'
 const maxUnlogged = 1000
 
 /**
- * One subscriber of a job. `cursor` is the sequence of the last event it was
- * told, in `epoch`; nothing up to there is told again. While `open` is false, what
- * arrives is the answer to somebody else's request, and may begin too late for
+ * One subscriber of a job. `cursor` is the sequence of the last event that it
+ * received, in `epoch`; it receives no event up to there again. While `open` is false, the
+ * arriving events answer a request for other listeners, and may begin too late for
  * this one.
  */
 export class Listener {
@@ -56,7 +56,7 @@ export class Listener {
   caughtUp = false
   status: Status = { state: 'idle' }
 
-  /** @throws TypeError when `since` is no position. */
+  /** @throws TypeError if `since` is not a position. */
   constructor(readonly handlers: JobHandlers) {
     const { since, epoch } = handlers
     if (since === undefined) return
@@ -68,39 +68,39 @@ export class Listener {
 }
 
 /**
- * A job that is followed, by one subscription at the server and any number of
- * listeners here. Handlers may end listeners, and add some, while it tells them
- * something: a set can be walked meanwhile, and who is added is not open yet.
+ * A followed job, with one subscription at the server and any number of
+ * listeners here. Handlers may end and add listeners while they are called: a set
+ * can be changed during an iteration, and an added listener is not open yet.
  */
 export class Job {
   readonly listeners = new Set<Listener>()
-  /** The epoch of the log, as the gateway has said it last. */
+  /** The epoch of the log that the gateway has sent last. */
   epoch: string | undefined
-  /** Set from when a request was answered with `epoch` until its replay has ended: a gap that is told in between is about that epoch. */
+  /** Set from the answer to a request, which has `epoch`, to the end of its replay: a gap that arrives meanwhile is about that epoch. */
   #epochIsNew = false
-  /** The sequence after which the newest events began, when they were asked for: a listener that comes later begins there too. */
+  /** The sequence after which the newest events began when they were requested: a listener that is added later begins there too. */
   from: number | undefined
   /**
-   * Those for whom the newest events have been asked for, and of which nothing has
-   * come yet. Others that want the same can still join them; for anybody else the
-   * job has to be asked for again afterwards, from a position that is known then.
+   * The listeners for whom the newest events have been requested, while none of the events
+   * has arrived. Other listeners that want the newest events can still join them; for any other
+   * listener the job is requested again afterwards, from a position that is known then.
    */
   fresh: { listeners: Listener[]; granted: boolean } | undefined
-  /** How often the server has been asked: only the answer to the last counts. */
+  /** The number of requests to the server: only the answer to the last one counts. */
   requests = 0
-  /** Somebody was left out of the request under way, and has to be asked for after it. */
+  /** A listener is not part of the present request, so that another request has to follow. */
   waiting = false
-  /** Events that are not in the log, by their text: told once, and to those who come later. */
+  /** Events that are not in the log, by their text: each is delivered once, and to listeners that are added later. */
   readonly #unlogged = new Map<string, JobEvent>()
   /** Why the server does not serve this job. */
   refusal: Reason | undefined
-  /** What carries the job while there is no socket. */
+  /** The transport of the job while there is no socket. */
   via: 'sse' | 'rest' | undefined
-  /** What carries it has not answered since the page woke up. */
+  /** Whether that transport has not answered since the page woke up. */
   stale = false
-  /** What stands in for the socket. */
+  /** The fallback of the socket. */
   fallback: Fallback | undefined
-  /** When a refused job is asked for again. */
+  /** The timer of the next request for a refused job. */
   retry: ReturnType<typeof setTimeout> | undefined
 
   constructor(
@@ -109,10 +109,10 @@ export class Job {
   ) {}
 
   /**
-   * Whom to ask for next, and from where. Those who want the newest events are
-   * served first, alone: where those begin has to be known before anybody else's
-   * position can be put in one request with theirs. Positions of two epochs cannot
-   * be put in one either.
+   * The listeners of the next request, and its position. Listeners that want the newest
+   * events are served first, with a request of their own: the position of those events must be
+   * known before one request can serve them and other listeners. One request cannot
+   * have positions of two epochs either.
    */
   next(): { listeners: Listener[]; since: number | undefined; epoch: string | undefined } {
     const all = [...this.listeners]
@@ -132,17 +132,17 @@ export class Job {
     return { listeners, since: this.least(listeners), epoch }
   }
 
-  /** What each of these has been told up to; undefined when one has not been told anything. */
+  /** The lowest cursor of these listeners; undefined if one of them has none. */
   least(listeners: Listener[] = [...this.listeners]): number | undefined {
     const least = Math.min(...listeners.map(({ cursor = this.from ?? NaN }) => cursor))
     return Number.isNaN(least) ? undefined : least
   }
 
   /**
-   * The gateway has said which epoch the log is in. Positions of another one mean
-   * nothing any more: who has such a position is told the gap, and gets the newest
+   * Takes the epoch of the log that the gateway has sent. Positions of another epoch are
+   * no longer valid: a listener with such a position receives a gap, and the newest
    * events. `answers` says that this is the answer to a request, before its replay.
-   * Reports whether there was anybody.
+   * Reports whether there was such a listener.
    */
   inEpoch(epoch: string, answers = false): boolean {
     this.epoch = epoch
@@ -160,13 +160,13 @@ export class Job {
     return outdated.length > 0
   }
 
-  /** What was kept of another epoch is void. */
+  /** Drops everything that was kept of another epoch. */
   #begin(): void {
     this.from = undefined
     this.#unlogged.clear()
   }
 
-  /** From here on what arrives answers a request for these. */
+  /** Opens these listeners: from here on, arriving events answer a request for them. */
   opened(listeners: Listener[]): void {
     if (this.fresh?.listeners === listeners) this.fresh.granted = true
     for (const listener of listeners) {
@@ -176,14 +176,14 @@ export class Job {
     }
   }
 
-  /** Something has come. Whether somebody waited for that, and has to be asked for now. */
+  /** Notes that events have arrived. Reports whether a listener waited for that, so that another request has to be made now. */
   placed(caughtUp: boolean): boolean {
     if (this.fresh ? !this.fresh.granted || (this.from === undefined && !caughtUp) : !caughtUp) return false
     this.fresh = undefined
     return this.waiting && this.listeners.size > 0
   }
 
-  /** What carried the job is gone. */
+  /** Notes that the transport of the job is gone. */
   lost(): void {
     for (const listener of this.listeners) listener.caughtUp = false
     this.#epochIsNew = this.waiting = false
@@ -194,7 +194,7 @@ export class Job {
     const { sequence } = event
     const { version } = event as { version?: number }
     const later = version !== undefined && version > wireVersion
-    // A replay is for who is there, as often as it is made.
+    // A replay goes to the present listeners, each time that it is made.
     if (sequence === undefined && !event.replay) {
       const key = JSON.stringify(event)
       if (this.#unlogged.has(key)) return
@@ -212,7 +212,7 @@ export class Job {
     if (later) this.diagnose({ code: 'unsupported-version', jobId: this.id, version, sequence })
   }
 
-  /** An event that nobody can read is passed over: what follows is asked for from after it. */
+  /** Skips an event that cannot be read: later requests begin after it. */
   passOver(sequence: number): void {
     for (const listener of this.listeners) {
       if (!listener.open || sequence <= (listener.cursor ?? -1)) continue
@@ -244,14 +244,14 @@ export class Job {
       if (!listener.open) continue
       const { cursor } = listener
       if (cursor !== undefined) {
-        listener.cursor = Math.max(cursor, firstAvailable - 1) // so that it is told once
-        if (reason === 'retention' && cursor === listener.cursor) continue // it has what is gone
+        listener.cursor = Math.max(cursor, firstAvailable - 1) // so that the gap is reported once
+        if (reason === 'retention' && cursor === listener.cursor) continue // the listener has the events that are gone
       }
       this.tell(listener, 'onGap', gap)
     }
   }
 
-  /** The gateway tells those who are served that the log is another one. Who has no position was told before, or has nothing to lose. */
+  /** Reports a new log, of which the gateway has informed the client, to the open listeners. A listener without a position has already received the gap, or has no events to drop. */
   #anotherLog(gap: Gap, epoch: string | undefined): void {
     const served = [...this.listeners].filter(({ open, cursor }) => open && cursor !== undefined)
     if (served.length > 0) this.#begin()
@@ -268,7 +268,7 @@ export class Job {
     for (const listener of this.listeners) this.tell(listener, 'onError', error)
   }
 
-  /** Calls a handler. One that throws takes nothing from the others. */
+  /** Calls a handler. A handler that throws does not affect the others. */
   tell<Name extends HandlerName>({ handlers }: Listener, name: Name, ...args: Parameters<Required<JobHandlers>[Name]>): void {
     try {
       const handler = handlers[name] as ((...args: unknown[]) => void) | undefined
@@ -279,7 +279,7 @@ export class Job {
   }
 }
 
-/** Where a listener is, for a later `since`; undefined while the epoch is unknown, as a sequence alone may be taken for one of another log. */
+/** The position of a listener, for a later `since`; undefined while the epoch is unknown, because a sequence alone may be taken for one of another log. */
 export function positionOf({ cursor, epoch }: Listener): string | undefined {
   return epoch === undefined ? undefined : formatPosition({ sequence: cursor, epoch })
 }

@@ -6,70 +6,70 @@ import { maxAdviceMs } from './rest.js'
 import { type LocalCode, type Reason, reasonOf } from './status.js'
 import type { Tokens } from './token.js'
 
-/** `parked`: nobody wants a connection, or nobody is there to see one. `refused`: by a code; it may be tried again. */
+/** `parked`: no connection is wanted, or the page is not visible. `refused`: the server refused with a code; the link may retry. */
 export type Phase = 'parked' | 'connecting' | 'up' | 'waiting' | 'refused'
 
 export interface LinkHooks {
-  /** The connection is there; `recovered`: with the subscriptions it had. */
+  /** The socket is connected; `recovered`: the session has its earlier subscriptions. */
   up(recovered: boolean): void
-  /** It was there, and is gone. */
+  /** The connection was lost. */
   down(): void
-  /** An event of the server, but for what the link itself answers. */
+  /** An event of the server, except those that the link handles itself. */
   packet(name: string, payload: unknown): void
   /** The phase or the reason has changed. */
   changed(): void
-  /** Whether events are fetched in another way meanwhile, so that a socket is in no hurry. */
+  /** Whether a fallback works meanwhile, so that a socket is not urgent. */
   standsIn(): boolean
   /** The page has woken up, and there is no socket. */
   woken(): void
 }
 
-/** Codes of a refusal after which another attempt would meet the same. */
+/** Codes of a refusal that another attempt would get again. */
 const final = /^ORIGIN_NOT_ALLOWED|^NAMESPACE_/
 
-/** The pause before a token is fetched again for a connection that is told to renew it, in milliseconds. */
+/** The pause before the link fetches a token again for a connection whose token expires, in milliseconds. */
 const refreshPauseMs = 4000
 
-/** How long a connection has to answer after the page woke up, and from when on it is not shown as one meanwhile, in milliseconds. */
+/** How long a connection has to answer after the page woke up, and after what time its status is `reconnecting`, in milliseconds. */
 const checkMs = 3000
 const doubtMs = 500
 
-/** Wakes are told by several events at once: what begins an attempt within so many milliseconds is one of them. */
+/** Several events report one wake: those within so many milliseconds of each other begin only one attempt. */
 const wakeMs = 1000
 
-/** How often the clock is looked at, and how late that has to be for the machine to have slept, in milliseconds. */
+/** How often the clock is read, and how late a reading must be to show that the machine has slept, in milliseconds. */
 const clockMs = 5000
 const sleptMs = 15_000
 
-/** Whether somebody may be looking. */
+/** Whether the page may be visible. */
 const visible = () => globalThis.document?.visibilityState !== 'hidden'
 
 /**
- * The one socket of a client. It decides when to connect by itself, in place of
- * socket.io-client: that stays away after a refusal, ignores the server's advice
- * on when to come back, and does not tell when its next attempt will be.
+ * The one socket of a client. The link decides when to connect, in place of
+ * socket.io-client, which does not reconnect after a refusal, ignores the server's
+ * `retryAfterMs`, and does not report when its next attempt will be.
  */
 export class Link {
   phase: Phase = 'parked'
   reason: Reason | undefined
   /** Whether there has been a connection before. */
   wasUp = false
-  /** The connection that is there has not answered since the page woke up. */
+  /** Whether the connection has not answered since the page woke up. */
   stale = false
   #socket: RealtimeSocket | undefined
   #wanted = false
   #attempts = 0
-  #turn = 0 // outdates what an earlier attempt still waits for
-  #timer: ReturnType<typeof setTimeout> | undefined // of the phase: the next attempt, the end of this one, or another try to renew a token
+  #turn = 0 // tells an earlier attempt, which still waits, that it is over
+  #timer: ReturnType<typeof setTimeout> | undefined // of the phase: the next attempt, the end of this one, or another attempt to renew a token
   #keepAlive: ReturnType<typeof setInterval> | undefined
   #clock: ReturnType<typeof setInterval> | undefined
-  #check: ReturnType<typeof setTimeout> | undefined // of a check that is under way
+  #check: ReturnType<typeof setTimeout> | undefined // of a check in progress
   #unanswered = 0 // pings of this connection
   #waiting = new AbortController() // for a token
   #wokenAt = 0 // when a wake last began an attempt
-  #patient = false // the next attempt has been put off because something stands in
+  #patient = false // the next attempt was delayed because a fallback works
   #last: ErrorPayload | undefined // the last novel.error of this connection: why it will be ended
-  #tokenCode: AuthContext['code'] // what became of the last token; set until a connection comes of the next
+  #tokenCode: AuthContext['code'] // what happened to the last token; set until the next one has made a connection
 
   constructor(
     readonly settings: Settings,
@@ -77,7 +77,7 @@ export class Link {
     readonly hooks: LinkHooks,
   ) {}
 
-  /** Made at the first use, so that a client can be made where there is no page. */
+  /** The socket, created at the first use, so that a client can be created without a page. */
   get socket(): RealtimeSocket {
     return (this.#socket ??= this.#make())
   }
@@ -100,7 +100,7 @@ export class Link {
     this.#set('parked', undefined)
   }
 
-  /** Begins a fresh attempt, also in the place of one that is under way. Checks a connection that is there. */
+  /** Begins a new attempt, also in place of one that is in progress. Checks an existing connection. */
   retry(): void {
     if (!this.#wanted) return
     if (this.phase === 'up') return this.#prove()
@@ -110,20 +110,20 @@ export class Link {
     void this.#attempt()
   }
 
-  /** Ends the patience of an attempt that was put off while something stood in, when nothing does any more. */
+  /** Begins an attempt that was delayed while a fallback worked, if no fallback works any more. */
   hurry(): void {
     if (!this.#patient || this.hooks.standsIn()) return
     this.#attempts = 0
     this.#later('DISCONNECTED', 'The connection was lost.')
   }
 
-  /** Sends a request, and gives its answer; undefined when the connection ends before, or none comes. */
+  /** Sends a request, and passes on its answer; undefined if the connection ends before the answer, or no answer arrives. */
   request(name: 'subscribe' | 'unsubscribe' | 'refresh', argument: object, answered?: (answer: Answer | undefined) => unknown): void {
     const emit = this.socket.timeout(15_000).emit as (...args: unknown[]) => void
     emit.call(this.socket, name, argument, (error: unknown, answer: Answer) => answered?.(error ? undefined : answer))
   }
 
-  /** Outside of a browser there is neither a network nor a page that says anything. */
+  /** Adds or removes the listeners for network and page, whose events exist only in a browser. */
   #listen(how: 'addEventListener' | 'removeEventListener'): void {
     const { document, navigator } = globalThis
     globalThis[how]?.('online', this.#online)
@@ -135,7 +135,7 @@ export class Link {
     connection?.[how]?.('change', this.#online)
   }
 
-  /** There is a network again, or another one: what was refused on the old one is tried, too. */
+  /** Handles a restored or changed network: refused requests are tried again, too. */
   readonly #online = (): void => this.#wake()
 
   readonly #shown = ({ persisted }: PageTransitionEvent): void => {
@@ -144,19 +144,19 @@ export class Link {
 
   readonly #seen = (): void => {
     if (!visible()) return
-    // A refusal has its own time, but what stands in may go on.
+    // A refusal has its own time, but a fallback may continue.
     if (this.phase === 'refused') this.#awoke()
     else this.#wake()
   }
 
-  /** What was open may be dead, and what did not work may work now. */
+  /** Handles a wake: an open connection may be dead, and a failed attempt may succeed now. */
   #wake(): void {
     const again = this.#awoke()
     if (again && this.phase === 'connecting') return
     this.retry()
   }
 
-  /** Has what stands in for the socket checked. Reports whether this is one more event of the same wake. */
+  /** Has the fallbacks checked. Reports whether this is one more event of the same wake. */
   #awoke(): boolean {
     if (this.phase === 'up') return false
     if (Date.now() - this.#wokenAt < wakeMs) return true
@@ -170,7 +170,7 @@ export class Link {
     this.socket.emit('ping')
   }
 
-  /** Finds out whether the connection still carries anything. Pongs come in the order of the pings: the last one proves it. */
+  /** Tests whether the connection still works. Pongs arrive in the order of the pings, so the last pong proves it. */
   #prove(): void {
     if (this.#check) return
     this.#ping()
@@ -181,7 +181,7 @@ export class Link {
       this.hooks.changed()
     }
     const giveUp = () => {
-      // A timer that is late itself says nothing about the connection.
+      // If the timer itself is late, it does not show that the connection is dead.
       if (Date.now() - asked < 2 * checkMs) return this.#replace()
       this.#check = undefined
       this.#prove()
@@ -199,7 +199,7 @@ export class Link {
     this.hooks.changed()
   }
 
-  /** The connection is dead: another one is made at once. */
+  /** Replaces a dead connection at once. */
   #replace(): void {
     this.#halt()
     this.phase = 'waiting'
@@ -231,7 +231,7 @@ export class Link {
     this.hooks.changed()
   }
 
-  /** Ends every timer, and what an attempt waits for. */
+  /** Ends every timer, and the wait of an attempt for its token. */
   #halt(): void {
     this.#turn++
     clearTimeout(this.#timer)
@@ -257,7 +257,7 @@ export class Link {
     }
     const { signal } = (this.#waiting = new AbortController())
     let hasToken = false
-    // One deadline for all of it. The manager has a timeout for the transport only; a server may accept, and then say nothing.
+    // One deadline for the whole attempt. The manager has a timeout for the transport only; a server may accept, and then send nothing.
     this.#timer = setTimeout(() => {
       if (hasToken) failed('CONNECT_TIMEOUT', 'The server does not answer.')
       else noToken(new Error(`auth() has not answered within ${this.settings.connectTimeoutMs} ms`))
@@ -275,7 +275,7 @@ export class Link {
     this.#last = undefined
     this.socket.auth = token === undefined ? {} : { token }
     this.socket.connect()
-    // It overlooks an end between the opening of the transport and the server's first word.
+    // The socket does not report an end between the opening of the transport and the server's first packet.
     const { io } = this.socket
     io.engine.once('close', (why) => io._readyState === 'opening' && turn === this.#turn && failed('CONNECT_FAILED', why))
   }
@@ -298,7 +298,7 @@ export class Link {
     this.hooks.changed()
   }
 
-  /** A connection did not come about. */
+  /** Handles a failed attempt to connect. */
   #refused(error: Error & { data?: ErrorPayload }): void {
     if (!this.#wanted || this.phase !== 'connecting') return
     const problem = error.data
@@ -306,7 +306,7 @@ export class Link {
     this.#turnedAway({ ...problem, message: error.message })
   }
 
-  /** A connection is gone. */
+  /** Handles the end of a connection. */
   #lost(): void {
     const was = this.phase
     if (was !== 'up' && was !== 'connecting') return // ended here
@@ -323,7 +323,7 @@ export class Link {
     this.#later('DISCONNECTED', 'The connection was lost.')
   }
 
-  /** The server does not want this client, or not with this token. */
+  /** Handles a refusal of this client, or of its token. */
   #turnedAway(problem: ErrorPayload): void {
     const { code, message } = problem
     const retryAfterMs = problem.retryAfterMs && Math.min(problem.retryAfterMs, maxAdviceMs)
@@ -340,7 +340,7 @@ export class Link {
     this.#schedule('refused', problem, retryAfterMs)
   }
 
-  /** Nothing but the user's word helps. */
+  /** Stops the attempts: only a call of {@link retry} begins another one. */
   #stay(problem: ErrorPayload): void {
     this.#halt()
     this.#tokenCode = undefined
@@ -360,13 +360,13 @@ export class Link {
     this.#set(phase, reasonOf(why, delay))
   }
 
-  /** What a `novel.error` means for the connection. */
+  /** Handles a `novel.error` that concerns the connection. */
   #problem(problem: ErrorPayload): void {
     if (problem?.code === 'TOKEN_EXPIRING') void this.#renew(this.#turn)
     else if (problem?.code === 'IDLE_TIMEOUT' || problem?.code === 'TOKEN_EXPIRED') this.#last = problem
   }
 
-  /** Brings a new token while the connection stays. What fails until the old one ends, a new connection does. */
+  /** Sends a new token while the connection stays. If that fails until the old token expires, a new connection sends one. */
   async #renew(turn: number): Promise<void> {
     const failed = (error: unknown) => {
       if (turn !== this.#turn) return

@@ -2,36 +2,36 @@ import type { ManagerOptions, SocketOptions } from 'socket.io-client'
 import { backoff } from './backoff.js'
 import type { ErrorCode } from './contract.js'
 
-/** Why a token is asked for: absent for a first one, otherwise what happened to the last. */
+/** Why a token is requested: absent for the first one, otherwise what happened to the last one. */
 export interface AuthContext {
   code?: Extract<ErrorCode, `TOKEN_${string}`>
 }
 
 /**
- * A token, or what fetches one. It is called for every connection, and whenever the
- * server says that a new one is due. The signal is aborted when the token is not
- * wanted any more or does not arrive within `connectTimeoutMs`: pass it to `fetch`.
+ * A token, or a function that fetches one. The function is called for every connection, and
+ * when the server reports that the token expires. The signal is aborted when the token is not
+ * needed any more or does not arrive within `connectTimeoutMs`: pass it to `fetch`.
  */
 export type Auth = string | ((context: AuthContext, signal: AbortSignal) => string | undefined | Promise<string | undefined>)
 
-/** What went past without anybody having to do anything. */
+/** A fault that the client has handled by itself. */
 export type Diagnostic =
   | { code: 'unsupported-version'; jobId: string; version: number; sequence?: number | undefined }
   | { code: 'handler-threw'; jobId?: string; error: unknown }
-  /** No token could be had, or the server did not take a new one; it is tried again. */
+  /** A token could not be fetched, or the server refused a new one; the client tries again. */
   | { code: 'auth-failed'; error: unknown }
   | { code: 'fallback'; jobId: string; transport: 'sse' | 'rest' }
   /** An event that cannot be read was left out; the events after it follow. */
   | { code: 'unreadable-event'; jobId: string; name: string; position?: string | undefined; error: unknown }
-  /** MongoDB does not answer the gateway, so what was polled may lack events. */
+  /** MongoDB does not answer the gateway, so that polled pages may lack events. */
   | { code: 'incomplete'; jobId: string }
 
 export interface FallbackOptions {
   /** How long a socket may be away before events are fetched in another way, in milliseconds. Default 3000. */
   afterMs?: number
-  /** How many jobs are followed by event streams, of which browsers allow six to a host; the rest is polled. Default 3; 0: none. */
+  /** How many jobs are followed by event streams, of which browsers allow six to a host; the other jobs are polled. Default 3; 0: none. */
   maxStreams?: number
-  /** Pause between polls, in milliseconds, give or take a fifth. Default 3000. */
+  /** Pause between polls, in milliseconds, varied by a fifth. Default 3000. */
   pollMs?: number
   /** How long a job is polled, after a stream that did not come through, before one is tried again, in milliseconds: the first time, doubled each time up to 15 times that. Default 60000. */
   streamPauseMs?: number
@@ -41,14 +41,14 @@ export interface FallbackOptions {
 
 export interface RealtimeOptions {
   /**
-   * Where the gateway is: its origin, with the path under which a proxy serves it
-   * if there is one, such as `https://example.org/rt`. Sockets, event streams and
-   * pages are all asked for below it. Default: the origin of the page.
+   * The address of the gateway: its origin and, behind a proxy, the path under which the proxy
+   * serves it, such as `https://example.org/rt`. The paths of sockets, event streams and
+   * pages are all below it. Default: the origin of the page.
    */
   url?: string | undefined
   /** Path of the socket below `url`. Default `/ws`. */
   path?: string
-  /** Where the gateway asks for tokens. */
+  /** The token, or a function that fetches one; needed if the gateway requires tokens. */
   auth?: Auth | undefined
   /** Transports of the socket. Default `['websocket']`: polling needs sticky sessions when there are several gateways. */
   transports?: ('websocket' | 'polling')[]
@@ -58,27 +58,27 @@ export interface RealtimeOptions {
    * `novel.chapter-note-event` for `chapter-note`.
    */
   kinds?: Record<string, string>
-  /** How events are had while sockets are blocked; `false`: not at all. */
+  /** How events are fetched while sockets are blocked; `false`: they are not fetched. */
   fallback?: FallbackOptions | false
   /** Pauses before another attempt, in milliseconds: the first, doubled each time up to the last, and spread. Default 500 and 5000. */
   reconnect?: { minMs?: number; maxMs?: number }
   /** How long one attempt to connect, and the beginning of an answer over HTTP, may take, each with its token, in milliseconds. Default 8000. */
   connectTimeoutMs?: number
-  /** How long nothing may get through before the state is `offline`, in milliseconds. Default 10000. */
+  /** How long no connection or request may succeed before the state is `offline`, in milliseconds. Default 10000. */
   offlineAfterMs?: number
-  /** How often the server hears that somebody is there, in milliseconds; below its `SOCKET_IDLE_TIMEOUT_MS`. Default 60000; 0: never. */
+  /** The interval of pings to the server, in milliseconds; must be below its `SOCKET_IDLE_TIMEOUT_MS`. Default 60000; 0: no pings. */
   keepAliveMs?: number
   /** How long the socket stays after the last subscription, in milliseconds. Default 5000. */
   lingerMs?: number
   /** Further options of socket.io-client, such as `extraHeaders` in a test. */
   socketOptions?: Partial<ManagerOptions & SocketOptions>
-  /** Told what went past. Default: a handler that threw is written to the console, the rest is silent. */
+  /** Called for each fault that the client has handled by itself. Default: a handler that threw is logged to the console, and other faults are ignored. */
   onDiagnostic?: (diagnostic: Diagnostic) => void
 }
 
 /** Options with their defaults. */
 export interface Settings {
-  /** Where the gateway is, without a slash at its end; empty for the page's own origin. */
+  /** The address of the gateway, without a slash at its end; empty for the page's own origin. */
   readonly base: string
   /** Origin of `base`; empty for the page's own. */
   readonly origin: string
@@ -98,7 +98,7 @@ export interface Settings {
   readonly diagnose: (diagnostic: Diagnostic) => void
 }
 
-/** Fills in the defaults, which stand here and nowhere else. */
+/** Fills in the defaults, which are only defined here. */
 export function complete(options: RealtimeOptions): Settings {
   const { fallback = {}, reconnect } = options
   const base = (options.url ?? '').replace(/[?#].*/, '').replace(/\/+$/, '').replace(/^ws(?=s?:)/, 'http')

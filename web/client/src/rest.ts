@@ -7,7 +7,7 @@ import type { Tokens } from './token.js'
 
 /** What to fetch of a job's events. */
 export interface PageQuery {
-  /** 1 to 1000; the gateway has a default, usually 250. */
+  /** The most events, 1 to 1000; the default of the gateway is usually 250. */
   limit?: number | undefined
   /** A position (`EPOCH:SEQUENCE`), a sequence, or an RFC 3339 time: only events before it. */
   before?: number | string | undefined
@@ -20,13 +20,13 @@ export interface PageQuery {
 export interface Page {
   /** The newest first, or the oldest first when `since` of the query was a position. */
   events: JobEvent[]
-  /** The epoch in which the sequences of the events count; absent when the gateway does not say it. */
+  /** The epoch of the events' sequences; absent if the gateway does not send it. */
   epoch: string | undefined
-  /** Where to go on from: `since` of a later page or subscription. Undefined when there is nothing yet. */
+  /** The position at which to continue: `since` of a later page or subscription. Undefined if the job has no events yet. */
   position: string | undefined
-  /** What `since` asked for and is gone for good. */
+  /** The part after `since` that no longer exists. */
   gap: Gap | undefined
-  /** The page may lack events, because MongoDB does not answer the gateway. Ask for the same again later. */
+  /** The page may lack events, because MongoDB does not answer the gateway. Repeat the request later. */
   incomplete: boolean
 }
 
@@ -35,9 +35,9 @@ export class RequestError extends Error {
   override readonly name = 'RequestError'
   constructor(
     message: string,
-    /** HTTP status; 0 when there was no answer. */
+    /** HTTP status; 0 if there was no answer. */
     readonly status: number,
-    /** What the gateway said. */
+    /** The error in the gateway's answer. */
     readonly problem?: ErrorPayload,
   ) {
     super(message)
@@ -47,7 +47,7 @@ export class RequestError extends Error {
 /** How long the body of a page may take, in milliseconds. */
 const bodyMs = 60_000
 
-/** The longest advice on when to come back that is followed, in milliseconds. */
+/** The longest `retryAfterMs` of the gateway that the client follows, in milliseconds. */
 export const maxAdviceMs = 300_000
 
 /** jobIds that are the same in every URL. `.` and `..` are not, and some proxies decode `%2F`. */
@@ -70,9 +70,9 @@ export class Http {
 
   /**
    * Sends a request, with a deadline for the token and the beginning of the answer.
-   * What the answer goes on with ends when the signal is aborted.
+   * The rest of the answer ends when the signal is aborted.
    *
-   * @throws RequestError for any answer but 2xx, and for none.
+   * @throws RequestError for every answer except 2xx, and if there is no answer.
    */
   async get(path: string, signal: AbortSignal): Promise<Response> {
     const request = new AbortController()
@@ -109,7 +109,7 @@ export class Http {
     }
   }
 
-  /** One page of a job's events, as the gateway orders it. */
+  /** One page of a job's events, in the gateway's order. */
   async page(jobId: string, { signal, ...query }: PageQuery = {}): Promise<Page> {
     const request = new AbortController()
     const abort = () => request.abort(signal?.reason)
@@ -126,7 +126,7 @@ export class Http {
     }
   }
 
-  /** A gateway of before the forms with `jobId` and `EPOCH:SEQUENCE` in the query is asked in its own. */
+  /** Requests a page. Repeats the request in the older form if the gateway does not have the forms with `jobId` and `EPOCH:SEQUENCE` in the query. */
   async #getPage(jobId: string, query: PageQuery, signal: AbortSignal): Promise<Response> {
     const named = (id: string) => `/api/novel/${encodeURIComponent(id)}/events`
     try {
@@ -141,12 +141,12 @@ export class Http {
   }
 }
 
-/** Without what is undefined. */
+/** The parameters that are not undefined. */
 function parametersOf(parameters: object): URLSearchParams {
   return new URLSearchParams(JSON.parse(JSON.stringify(parameters)) as Record<string, string>)
 }
 
-/** What a page is on the wire. */
+/** The wire format of a page. */
 interface WirePage {
   items: { kind: string; sequence?: number }[]
   epoch?: string
@@ -165,7 +165,7 @@ function pageOf({ items, epoch, position, gap, incomplete }: WirePage, since: Pa
   }
 }
 
-/** What the gateway says about a refusal, with its advice in bounds. */
+/** The gateway's error for a refusal, with `retryAfterMs` bounded. */
 async function problemOf(response: Response): Promise<ErrorPayload | undefined> {
   const problem = (await response.json().catch(() => undefined)) as ErrorPayload | undefined
   if (typeof problem?.code !== 'string') return undefined
@@ -174,7 +174,7 @@ async function problemOf(response: Response): Promise<ErrorPayload | undefined> 
   return advice === undefined ? problem : { ...problem, retryAfterMs: Math.min(advice, maxAdviceMs) }
 }
 
-/** A URL has no place for half of a surrogate pair, and would name another job instead. */
+/** Refuses half of a surrogate pair: a URL cannot contain one, and would name another job instead. */
 function wellFormed(jobId: string): string {
   try {
     encodeURIComponent(jobId)

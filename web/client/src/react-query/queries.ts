@@ -14,7 +14,7 @@ interface Follower {
   epoch: string | undefined
 }
 
-/** What is known of a client's jobs, for as long as the client lives: at most one entry a job. */
+/** The state of a client's jobs, for as long as the client exists: at most one entry for each job. */
 interface Known {
   followers: Map<string, Set<Follower>>
   /** The jobs whose last page lacked events for now. */
@@ -29,14 +29,14 @@ function knownOf(client: Realtime): Known {
   return known
 }
 
-/** What is live is not stale: it is refetched only when its subscription is not, reports a gap, or the page lacked events. */
+/** A live job is not stale: it is refetched only if its subscription is not live or reports a gap, or if the page lacked events. */
 const staleTime = (client: Realtime, jobId: string) => () => {
   const { followers, incomplete } = knownOf(client)
   const live = [...(followers.get(jobId) ?? [])].some((follower) => follower.live)
   return live && !incomplete.has(jobId) ? Infinity : 0
 }
 
-/** Fetches a page. Undefined when it is of another log than the one that is followed, which will say so by itself. */
+/** Fetches a page. Undefined if the page is of another log than the subscription, which then reports a gap. */
 async function fetchPage(client: Realtime, jobId: string, signal: AbortSignal): Promise<Page | undefined> {
   const page = await client.page(jobId, { signal })
   const { followers, incomplete } = knownOf(client)
@@ -46,7 +46,7 @@ async function fetchPage(client: Realtime, jobId: string, signal: AbortSignal): 
   return another ? undefined : page
 }
 
-/** The query of a job's newest events, oldest first. What came live meanwhile stays. */
+/** The query of a job's newest events, oldest first. Events that arrived live meanwhile stay. */
 export function jobEventsQuery(client: Realtime, jobId: string) {
   return queryOptions({
     queryKey: jobKeys.events(jobId),
@@ -74,10 +74,10 @@ export function jobStatusQuery(client: Realtime, jobId: string) {
 }
 
 /**
- * Follows a job and writes what comes into the query client, until the function
- * that is returned is called. It goes on after the newest event that is in the
- * cache, where its epoch is known. A gap makes the job's queries be fetched again;
- * after a change of epoch what they had is dropped first.
+ * Follows a job and writes its events into the query client, until the returned function
+ * is called. It continues after the newest event in the
+ * cache, if the epoch of that event is known. After a gap the job's queries are fetched again;
+ * after a change of epoch their data is dropped first.
  */
 export function followJob(queries: QueryClient, client: Realtime, jobId: string): () => void {
   const cached = queries.getQueryData<readonly Cached[]>(jobKeys.events(jobId)) ?? []

@@ -9,9 +9,9 @@ export interface JobEventsOptions {
   /** How many of the newest events to return; 0 is none. Default, and at most, 1000. */
   limit?: number
   /**
-   * Called once for each event, outside of rendering: for toasts. A component that
-   * is mounted later is told what there was before, the newest 1000 events at most.
-   * `replayed` tells history from what happens now.
+   * Called once for each event, outside of rendering; for example for toasts. A component that
+   * is mounted later receives the earlier events, at most the newest 1000.
+   * `replayed` distinguishes history from live events.
    */
   onEvent?: EventHandler
 }
@@ -19,9 +19,9 @@ export interface JobEventsOptions {
 export interface JobEvents {
   /** Oldest first. */
   events: readonly JobEvent[]
-  /** How the subscription stands, with the reason. */
+  /** The status of the subscription, with the reason. */
   status: Status
-  /** What was last told to be gone for good, if anything. */
+  /** The last gap, if there was one. */
   gap: Gap | undefined
 }
 
@@ -31,11 +31,11 @@ export interface JobStatus {
   snapshot: JobStatusEvent['snapshot']
   emittedAt: string | undefined
   sequence: number | undefined
-  /** How the subscription stands, with the reason. */
+  /** The status of the subscription, with the reason. */
   status: Status
 }
 
-/** The view of a job, shared by all components that follow it. Without a jobId nothing is followed. */
+/** The view of a job, shared by all components that follow it. Without a jobId, no job is followed. */
 function useJobView(jobId: string | undefined, told?: Told): JobView {
   const client = useRealtime()
   const stores = storesOf(client)
@@ -64,7 +64,7 @@ function newest(events: readonly JobEvent[], limit = Infinity): readonly JobEven
   return limit >= 1 ? events.slice(-limit) : [] // slice(-0) is everything
 }
 
-/** Follows a job and returns the state it is in. */
+/** Follows a job and returns its state. */
 export function useJobStatus(jobId: string | undefined): JobStatus {
   const { last, status } = useJobView(jobId)
   return useMemo(() => ({

@@ -1,4 +1,4 @@
-/** How long what nobody uses any more is kept, in milliseconds: a page that follows shows the same, or StrictMode mounts again. */
+/** How long an unused thing is kept, in milliseconds: the next page may use it again, or StrictMode may mount again. */
 const lingerMs = 1000
 
 interface Lease<T> {
@@ -8,8 +8,8 @@ interface Lease<T> {
 }
 
 /**
- * Things that are shared by key, made for the first user and ended some time
- * after the last.
+ * Things that are shared by key. A thing is created for the first user and ended some time
+ * after the last one.
  */
 export class Leases<T> {
   readonly #leases = new Map<string, Lease<T>>()

@@ -5,12 +5,12 @@ import type { Status } from '../status.js'
 const Context = createContext<Realtime | undefined>(undefined)
 
 export interface RealtimeProviderProps {
-  /** Made once, outside of components; it connects when a hook follows a job. */
+  /** The client, created once, outside of components. It connects when a hook follows a job. */
   client: Realtime
   children?: ReactNode
 }
 
-/** Gives the components below it a client. */
+/** Provides a client to the components below. */
 export function RealtimeProvider({ client, children }: RealtimeProviderProps): ReactNode {
   return createElement(Context.Provider, { value: client }, children)
 }
@@ -24,7 +24,7 @@ export function useRealtime(): Realtime {
 
 const idle: Status = { state: 'idle' }
 
-/** How the client stands, for a badge. */
+/** The status of the client, for example for a badge. */
 export function useRealtimeStatus(): Status {
   const client = useRealtime()
   const subscribe = useCallback((changed: () => void) => client.onStatus(changed), [client])

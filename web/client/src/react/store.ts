@@ -5,24 +5,24 @@ import type { EventContext } from '../job.js'
 import type { Status } from '../status.js'
 import { Leases } from './lease.js'
 
-/** What is known of a job. Replaced, never changed. */
+/** The view of a job. It is replaced and never changed. */
 export interface JobView {
   /** The newest events, oldest first. */
   readonly events: readonly JobEvent[]
   /** The last `job-status`. */
   readonly last: JobStatusEvent | undefined
-  /** How the subscription stands. */
+  /** The status of the subscription. */
   readonly status: Status
-  /** What was last told to be gone for good. */
+  /** The last gap. */
   readonly gap: Gap | undefined
 }
 
 export type EventHandler = (event: JobEvent, context: EventContext) => void
 
-/** One component's handler, and how far it is: it outlives an unmount that StrictMode makes up. */
+/** One component's handler, and its progress, which outlives the extra unmount of StrictMode. */
 export interface Told {
   handler: EventHandler | undefined
-  /** The store, and how many of its events the handler was told. */
+  /** The store, and how many of its events the handler has received. */
   store: JobStore | undefined
   count: number
 }
@@ -30,12 +30,12 @@ export interface Told {
 /** How many events a view keeps. */
 export const maxEvents = 1000
 
-/** Between renders, in milliseconds: a catch-up of hundreds of events is a few renders. */
+/** The time between renders, in milliseconds, so that a catch-up of hundreds of events causes only a few renders. */
 const flushMs = 16
 
 export const emptyView: JobView = { events: [], last: undefined, status: { state: 'idle' }, gap: undefined }
 
-/** What one client knows of one job, for any number of components. */
+/** The events of one job at one client, for any number of components. */
 export class JobStore {
   view: JobView = emptyView
   readonly #changed = new Set<() => void>()
@@ -83,7 +83,7 @@ export class JobStore {
     return () => void this.#changed.delete(changed)
   }
 
-  /** Tells a handler every event once: first what there was before it came, as far as it is kept. */
+  /** Calls a handler once for every event: first for the earlier events that are kept. */
   onEvent(told: Told): () => void {
     if (told.store !== this) Object.assign(told, { store: this, count: 0 })
     const kept = [...this.view.events, ...this.#pending]
@@ -94,12 +94,12 @@ export class JobStore {
     return () => void this.#handlers.delete(told)
   }
 
-  /** Calls a handler. One that throws takes nothing from the others. */
+  /** Calls a handler. A handler that throws does not affect the others. */
   #tell({ handler }: Told, event: JobEvent, context: EventContext): void {
     try {
       handler?.(event, context)
     } catch (error) {
-      this.#client.diagnose?.({ code: 'handler-threw', jobId: this.#jobId, error }) // a client that a test makes up may lack it
+      this.#client.diagnose?.({ code: 'handler-threw', jobId: this.#jobId, error }) // the fake client of a test may lack it
     }
   }
 
