@@ -60,6 +60,13 @@ func (c *crew) spawn(work func(ctx context.Context)) bool {
 	return true
 }
 
+// persist is spawn for work that serves many clients: after a panic the work is run again.
+func (c *crew) persist(goroutine string, work func(ctx context.Context)) bool {
+	return c.spawn(func(ctx context.Context) {
+		_ = c.guard.Persist(ctx, goroutine, func() error { work(ctx); return nil })
+	})
+}
+
 // start starts a goroutine. The work contains its panics itself, where something follows
 // from them. The mutex is held.
 func (c *crew) start(ctx context.Context, work func(ctx context.Context)) {

@@ -7,15 +7,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/letswriteabook/realtime/internal/contain"
 )
 
 // flights bounds the reads of the history, in number and in time, and lets concurrent
 // requests for the same page share one read.
 type flights struct {
 	crew    *crew
-	guard   *contain.Guard
 	timeout time.Duration
 	lanes   [len(slotsOf)]*lane
 	shared  prometheus.Counter // requests that joined a read
@@ -34,8 +31,8 @@ type flight struct {
 	err     error
 }
 
-func newFlights(crew *crew, guard *contain.Guard, timeout time.Duration, shared prometheus.Counter) *flights {
-	f := &flights{crew: crew, guard: guard, timeout: timeout, shared: shared, underWay: make(map[string]*flight)}
+func newFlights(crew *crew, timeout time.Duration, shared prometheus.Counter) *flights {
+	f := &flights{crew: crew, timeout: timeout, shared: shared, underWay: make(map[string]*flight)}
 	for class, slots := range slotsOf {
 		f.lanes[class] = newLane(slots)
 	}
@@ -81,7 +78,7 @@ func (f *flights) join(by asker, key string, read func(context.Context) (any, er
 	running := f.crew.spawn(func(ctx context.Context) {
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
-		started.err = f.guard.Do("history", func() error {
+		started.err = f.crew.guard.Do("history", func() error {
 			return f.bounded(reading, asker{class: by.class, claim: claim}, func(ctx context.Context) (err error) {
 				started.value, err = read(ctx)
 				return err

@@ -149,7 +149,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	hub.history = &history{
 		work: work, log: countedLog{read, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
 		patience:    cfg.ProjectionTimeout,
-		flights:     newFlights(hub.crew, hub.guard, cfg.ReadTimeout, hub.metrics.sharedReads),
+		flights:     newFlights(hub.crew, cfg.ReadTimeout, hub.metrics.sharedReads),
 		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
 	}
 	return hub, nil
@@ -160,7 +160,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 func (h *Hub) Run(ctx context.Context) error {
 	h.crew.begin(ctx)
 	defer h.crew.end()
-	h.persist("epoch", h.loadEpoch)
+	h.crew.persist("epoch", h.loadEpoch)
 	ticker := time.NewTicker(min(h.cfg.CheckDelay, h.cfg.Linger) / 2)
 	defer ticker.Stop()
 	var again <-chan time.Time // set when a check has to be repeated
@@ -206,7 +206,7 @@ func (h *Hub) enter(jobID, client string) (*room, error) {
 	} else {
 		target = newRoom(jobID, client, h.erased)
 		before := h.leaving[jobID]
-		if !h.persist("room", func(ctx context.Context) { h.open(ctx, target, before) }) {
+		if !h.crew.persist("room", func(ctx context.Context) { h.open(ctx, target, before) }) {
 			return nil, errStopped
 		}
 		h.rooms[jobID] = target
@@ -271,7 +271,7 @@ func (h *Hub) closeUnused(room *room) {
 	defer h.mu.Unlock()
 	h.queue = append(h.queue, room)
 	if !h.unfollowing {
-		h.unfollowing = h.persist("unfollow", h.unfollowQueued)
+		h.unfollowing = h.crew.persist("unfollow", h.unfollowQueued)
 	}
 }
 
@@ -392,7 +392,7 @@ func (h *Hub) Live(record messaging.Live) {
 	}
 	switch room.receive(record, h.encode(record.Record)) {
 	case verdictRepair:
-		h.persist("repair", func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
+		h.crew.persist("repair", func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
 	case verdictCheck:
 		h.Disrupted(messaging.DisruptionEpoch)
 	}

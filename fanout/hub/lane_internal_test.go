@@ -164,10 +164,10 @@ func TestSupportedClaimTakesTheFirstTurn(t *testing.T) {
 func TestSharedReadDoesNotWaitForItsFirstClient(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		crew := &crew{}
-		crew.begin(t.Context())
 		counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "shared_total"})
-		flights := newFlights(crew, contain.New(counter, slog.New(slog.DiscardHandler)), time.Hour, counter)
+		crew := &crew{guard: contain.New(counter, slog.New(slog.DiscardHandler))}
+		crew.begin(t.Context())
+		flights := newFlights(crew, time.Hour, counter)
 		ctx, cancel := context.WithCancel(t.Context())
 		by := func(client string) asker { return asker{class: classPage, claim: claimOf(client)} }
 		held := func(ctx context.Context) (string, error) { <-ctx.Done(); return "", ctx.Err() }

@@ -149,7 +149,7 @@ func (h *Hub) oweTo(sub *Subscription) {
 	if claim := sub.owe(h.history.flights.lanes[classFirst]); claim != nil {
 		by := asker{class: classFirst, claim: claim}
 		// It ends with the room, or with an answer.
-		h.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
+		h.crew.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
 	}
 }
 

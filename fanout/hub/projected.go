@@ -255,9 +255,7 @@ func (h *history) mongoAnswered(ctx, asking context.Context, err error) bool {
 	h.down = true
 	h.mu.Unlock()
 	if !probing {
-		h.flights.crew.spawn(func(ctx context.Context) { // refused only by a hub that has ended
-			_ = h.flights.guard.Persist(ctx, "probe", func() error { h.probe(ctx); return nil })
-		})
+		h.flights.crew.persist("probe", h.probe) // refused only by a hub that has ended
 	}
 	return false
 }

@@ -167,7 +167,7 @@ func (h *Hub) check(ctx context.Context, rooms []*room, cause repairCause) error
 		rooms = rooms[len(batch):]
 		for _, room := range batch {
 			if fellBehind := room.compare(extent, last[room.jobID]); fellBehind {
-				h.persist("repair", func(ctx context.Context) { h.repair(ctx, room, cause) })
+				h.crew.persist("repair", func(ctx context.Context) { h.repair(ctx, room, cause) })
 			}
 		}
 	}

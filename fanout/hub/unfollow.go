@@ -2,14 +2,6 @@ package hub
 
 import "context"
 
-// persist starts a goroutine of the hub for work that serves many clients: after a panic
-// the work is run again. It reports false, and starts nothing, when the hub has stopped.
-func (h *Hub) persist(goroutine string, work func(ctx context.Context)) bool {
-	return h.crew.spawn(func(ctx context.Context) {
-		_ = h.guard.Persist(ctx, goroutine, func() error { work(ctx); return nil })
-	})
-}
-
 // unfollowQueued unfollows the jobs of the rooms in the queue. While the tail has no
 // server, it may take seconds for one.
 func (h *Hub) unfollowQueued(context.Context) {
