@@ -11,7 +11,7 @@ export const maxDepth = 90
 const eventKinds = new Set(['generation', 'domain'])
 const rfc3339 = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$/
 
-/** What the check needs to know of the gateways. */
+/** The settings of the gateways that the check depends on. */
 export interface Rules {
   /** Further kinds of the gateway's catalogue; their bodies are left to the gateway. */
   kinds: readonly string[]
@@ -20,9 +20,9 @@ export interface Rules {
 }
 
 /**
- * Returns the JSON of an envelope that a gateway takes, with the id given and
- * with `version`. It checks what a gateway checks, because over Redis the only
- * answer to an event that is refused is silence.
+ * Returns the JSON of an envelope that a gateway accepts, with the given id and
+ * with `version`. It makes the checks of a gateway, because over Redis most
+ * refused events get no answer.
  *
  * @throws RejectedError says which field is wrong.
  */
@@ -31,7 +31,7 @@ export function encode(envelope: Envelope, id: string, rules: Rules): string {
   let decoded: unknown
   try {
     text = JSON.stringify({ ...envelope, version: envelope.version ?? protocolVersion, id })
-    // What is checked is what is sent: toJSON, undefined and NaN have had their effect.
+    // The checks use the JSON that is sent, after the effects of toJSON, undefined and NaN.
     decoded = JSON.parse(text)
   } catch (error) {
     throw new RejectedError('invalid-json', error instanceof Error ? error.message : String(error))
@@ -79,14 +79,14 @@ function violation(field: string, rule: string): never {
   throw new RejectedError('schema-violation', `${field}: ${rule}`)
 }
 
-/** Half of a surrogate pair is no text: gateways refuse it, because decoders replace it. */
+/** Half of a surrogate pair is not valid text: gateways refuse it, because decoders replace it. */
 function isText(value: unknown, maxBytes: number): value is string {
   return typeof value === 'string' && Buffer.byteLength(value) <= maxBytes && !/\p{Surrogate}/u.test(value)
 }
 
 function isTime(value: unknown): boolean {
   if (typeof value !== 'string' || !rfc3339.test(value)) return false
-  // The pattern lets 31 February pass.
+  // The pattern accepts 31 February.
   const day = new Date(`${value.slice(0, 10)}T00:00:00Z`)
   return day.toISOString().startsWith(value.slice(0, 10))
 }

@@ -5,22 +5,22 @@ import type { Settings } from './options.js'
 import type { Entry } from './outbox.js'
 import type { Receipt, Refusal } from './receipt.js'
 
-/** The longest pause, in milliseconds, of the one event that asks whether gateways listen again. */
+/** The longest pause, in milliseconds, between attempts of the one event that tests whether a gateway is subscribed again. */
 const probeMs = 500
 
-/** What a {@link Courier} needs of Redis; see RedisLink. */
+/** The part of RedisLink that a {@link Courier} uses. */
 export interface Redis {
   readonly ready: boolean
   readonly awayMs: number
   publish(body: string): Promise<number>
 }
 
-/** What a {@link Courier} needs of HTTP; see HttpLink. */
+/** The part of HttpLink that a {@link Courier} uses. */
 export interface Http {
   send(body: string): Promise<Answer>
 }
 
-/** Who hears of the end of an event's way. Each takes the event out, and returns the next of its job. */
+/** The functions that a {@link Courier} calls when an event is confirmed or refused. Each removes the event, and returns the next one of its job. */
 export interface Ends {
   confirmed(entry: Entry, receipt: Receipt, via: 'redis' | 'http'): Entry | undefined
   rejected(entry: Entry, error: RejectedError): Entry | undefined
@@ -40,16 +40,16 @@ interface Lane {
   entry: Entry
   phase: 'queued' | 'sending' | 'awaiting' | 'pausing'
   timer: NodeJS.Timeout | undefined
-  /** How often its turn came, also when there was no way to send it. */
+  /** The number of its turns, including those without a way to send it. */
   tries: number
-  /** Its last attempt tried whether receipts come from Redis again. */
+  /** Whether its last attempt tested whether receipts arrive from Redis again. */
   probed: boolean
 }
 
 /**
- * Sends the first event of each job, again and again, until it is confirmed or
- * refused. The next of the job is sent only then, so a repetition never comes
- * behind its successor. Events of different jobs do not wait for each other.
+ * Sends the first event of each job, and repeats it until it is confirmed or
+ * refused. Only then is the next event of the job sent, so that a repetition never
+ * arrives after its successor. Events of different jobs do not wait for each other.
  */
 export class Courier {
   readonly #settings: Settings
@@ -60,13 +60,13 @@ export class Courier {
   #queue: Lane[] = []
   #inFlight = 0
   #closed = false
-  /** Since when Redis has taken events and no receipt has come; undefined while they come. */
+  /** Since when Redis has accepted events and no receipt has arrived; undefined while receipts arrive. */
   #silentSince: number | undefined
   #lastProbe = 0
-  /** The event that is repeated more often than the others while nobody listens to Redis; undefined while somebody does. */
+  /** The event that is repeated more often than the others while Redis has no subscriber; undefined while it has one. */
   #probe: Lane | undefined
 
-  /** Attempts to send, and those of them that were not the first of their event. */
+  /** The number of attempts to send, and of those that were not the first of their event. */
   readonly counts = { attempts: 0, repeats: 0 }
 
   constructor(settings: Settings, redis: Redis, http: Http | undefined, ends: Ends) {
@@ -89,7 +89,7 @@ export class Courier {
     this.#pump()
   }
 
-  /** Takes a receipt or a refusal, whoever's event it is about. */
+  /** Takes a receipt or a refusal, which may be about another publisher's event. */
   receipt(message: Receipt | Refusal): void {
     const lane = this.#lanes.get(message.jobId)
     if (!lane || lane.entry.id !== message.id || lane.entry.attempts === 0) return
@@ -100,7 +100,7 @@ export class Courier {
     if (wasSilent) this.wake()
   }
 
-  /** Repeats at once, spread over a tenth of a second, what waits for its time: what kept it may be over. */
+  /** Repeats all pausing events now, spread over a tenth of a second, because the cause of their pause may be over. */
   wake(): void {
     for (const lane of this.#lanes.values()) {
       if (lane.phase !== 'awaiting' && lane.phase !== 'pausing') continue
@@ -110,7 +110,7 @@ export class Courier {
     this.#pump()
   }
 
-  /** Sends nothing any more. */
+  /** Stops sending. */
   close(): void {
     this.#closed = true
     for (const lane of this.#lanes.values()) clearTimeout(lane.timer)
@@ -119,7 +119,7 @@ export class Courier {
   }
 
   #pump(): void {
-    // An attempt that fails at once comes back here, with its lane out of the queue.
+    // An attempt that fails at once calls this method again, when its lane is not in the queue.
     while (this.#inFlight < this.#settings.maxInFlight) {
       const lane = this.#queue.shift()
       if (!lane) return
@@ -152,7 +152,7 @@ export class Courier {
     }
     if (!this.#isSending(lane)) return
     if (listeners === 0) {
-      // Nobody has it: there is nothing to wait for, and one event finds out soon when that is over.
+      // No subscriber received the event, so no receipt will arrive. One event tests soon whether there is a subscriber again.
       if (!this.#probe || this.#probe.entry.settled) this.#probe = lane
       this.#unanswered(lane)
       return
@@ -187,17 +187,17 @@ export class Courier {
     if (!this.#redis.ready) return this.#redis.awayMs >= afterMs
     const now = Date.now()
     if (this.#silentSince !== undefined && now - this.#silentSince >= afterMs) {
-      // One event at a time tries whether receipts come again. It does not try twice in a row: its
-      // attempts may be further apart than the probes, and it would never go over HTTP.
+      // One event at a time tests whether receipts arrive again. It does not test twice in a row: its
+      // attempts may be further apart than the tests, and then it would never be sent over HTTP.
       lane.probed = !lane.probed && now - this.#lastProbe >= Math.max(afterMs, this.#settings.receiptTimeoutMs)
       if (lane.probed) this.#lastProbe = now
       return !lane.probed
     }
-    // Others are confirmed and this one is not: over HTTP it is told why.
+    // Other events are confirmed and this one is not: over HTTP the gateway answers with the reason.
     return entry.attempts >= afterAttempts && (entry.attempts - afterAttempts) % 2 === 0
   }
 
-  /** After an attempt that brought nothing: repeat it later, or give up. */
+  /** Repeats an event later after an attempt without a result, or gives it up. */
   #pause(lane: Lane, atLeastMs: number): void {
     const { entry } = lane
     this.#leaveFlight(lane)
@@ -235,7 +235,7 @@ export class Courier {
     else this.#pump()
   }
 
-  /** Gives a place in flight back. */
+  /** Frees a place in flight. */
   #leaveFlight(lane: Lane): void {
     if (lane.phase !== 'sending' && lane.phase !== 'awaiting') return
     this.#inFlight--

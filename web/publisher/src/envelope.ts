@@ -7,11 +7,11 @@ export const eventsChannel = 'novel.realtime.events'
 /** The Redis channel that carries one {@link Receipt} a message, from gateways to workers. */
 export const receiptsChannel = 'novel.realtime.receipts'
 
-/** What happened: further fields are allowed and reach the client unchanged. */
+/** The body of an event. Further fields are allowed and reach the client unchanged. */
 export interface EventBody {
-  /** What sort of thing happened, in the producer's words; not empty. */
+  /** The type of the event, chosen by the producer; not empty. */
   type: string
-  /** When it happened, as the producer writes times; not empty. */
+  /** The time of the event, in the producer's format; not empty. */
   occurredAt: string
   [field: string]: unknown
 }
@@ -22,11 +22,11 @@ export type Status = 'queued' | 'running' | 'completed' | 'failed'
 /** Every {@link Status}. */
 export const statuses: readonly Status[] = ['queued', 'running', 'completed', 'failed']
 
-/** What every event has in common. Fields that no schema names are kept. */
+/** The fields of every event. Fields that no schema names are kept. */
 export interface EnvelopeBase {
   /** Absent means 1. */
   version?: number
-  /** Whose subscribers get the event: 1 to 256 bytes of UTF-8 without control characters. */
+  /** The job whose subscribers receive the event: 1 to 256 bytes of UTF-8 without control characters. */
   jobId: string
   /**
    * The idempotency key, at most 128 bytes of UTF-8: the same id is stored once.
@@ -56,7 +56,7 @@ export interface DomainEnvelope extends EnvelopeBase {
 export interface JobStatusEnvelope extends EnvelopeBase {
   kind: 'job-status'
   status: Status
-  /** Whatever a client needs to show the job as it is now; null is as good as none. */
+  /** The data that a client needs to show the present state of the job; null is the same as no snapshot. */
   snapshot?: Record<string, unknown> | null
 }
 
@@ -84,7 +84,7 @@ export function domainEvent(jobId: string, event: EventBody, extras: Extras = {}
   return { version: protocolVersion, kind: 'domain', jobId, event, ...extras }
 }
 
-/** An envelope of the kind `job-status`; a snapshot of undefined leaves it out. It is checked when it is published. */
+/** An envelope of the kind `job-status`; it has no snapshot if `snapshot` is undefined. It is checked when it is published. */
 export function jobStatus(
   jobId: string,
   status: Status,

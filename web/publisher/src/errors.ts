@@ -1,4 +1,4 @@
-/** Why a gateway, or the check before it, does not take an event. */
+/** Why a gateway, or the publisher's own check, refuses an event. */
 export type RejectionReason =
   | 'invalid-json'
   | 'schema-violation'
@@ -11,7 +11,7 @@ export type RejectionReason =
 
 /**
  * The event can never be stored, or was given up. Publishing it again unchanged
- * does not help, but for the reason `unconfirmed`.
+ * helps only for the reason `unconfirmed`.
  */
 export class RejectedError extends Error {
   override readonly name = 'RejectedError'
@@ -26,14 +26,14 @@ export class RejectedError extends Error {
 }
 
 /**
- * The outbox is at its bound, and the event was not taken in. Nothing was sent:
- * wait for `room()`, or slow down, and publish it again.
+ * The outbox is at its bound, and the event was not accepted or sent. Wait for
+ * `room()`, or slow down, and publish it again.
  */
 export class OutboxFullError extends Error {
   override readonly name = 'OutboxFullError'
 
   constructor(
-    /** Events in the outbox when this one came. */
+    /** Events that were in the outbox. */
     readonly events: number,
     /** Their bytes. */
     readonly bytes: number,
@@ -46,7 +46,7 @@ export class OutboxFullError extends Error {
 }
 
 /**
- * The publisher is closed. An event that was taken in before is unconfirmed: it
+ * The publisher is closed. An event that was accepted before is unconfirmed: it
  * may be stored or not, and with a journal the next publisher sends it again.
  */
 export class ClosedError extends Error {
@@ -59,7 +59,7 @@ export class ClosedError extends Error {
 
 /**
  * The journal cannot be opened, read or written; `cause` has the reason. An
- * event that could not be written was not taken in, and nothing of it was sent.
+ * event that could not be written was not accepted or sent.
  */
 export class JournalError extends Error {
   override readonly name = 'JournalError'

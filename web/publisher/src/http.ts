@@ -2,14 +2,14 @@ import type { RejectionReason } from './errors.js'
 import type { HttpSettings } from './options.js'
 import { isReceipt, type Receipt } from './receipt.js'
 
-/** What a gateway answered, or that it did not. */
+/** The answer of a gateway, or the failure to get one. */
 export type Answer =
   | { receipt: Receipt }
   | { rejected: RejectionReason; detail: string }
   /** Try again, after `retryAfterMs` (0: at the caller's pace). */
   | { failed: Error; retryAfterMs: number }
 
-/** The codes that are about the event, and final. */
+/** The codes that concern the event itself, and are final. */
 const refusals: ReadonlySet<unknown> = new Set<RejectionReason>([
   'invalid-json', 'schema-violation', 'unsupported-version', 'unknown-kind', 'too-large', 'id-conflict',
 ])
@@ -41,7 +41,7 @@ export class HttpLink {
     }
   }
 
-  /** Ends the requests that are under way. */
+  /** Ends the requests in progress. */
   close(): void {
     this.#closing.abort()
   }

@@ -20,16 +20,16 @@ export interface Kept {
 /**
  * The outbox on disk: one file to which lines are appended.
  *
- *     +{"version":1,…}     an event was taken in: its envelope
+ *     +{"version":1,…}     an event was accepted: its envelope
  *     -["job-7","01JD3M…"] its job and id: the event has left; in older files its id alone
  *
  * Each line is written with one call before the event is sent, so it survives
- * the death of the process, and with `fsync` that of the machine. A last line
- * that was not finished is one whose `publish` never returned: it is cut off.
- * When most of the file is of events that have left, the rest is written to a
+ * the death of the process, and with `fsync` that of the machine. If the last line
+ * is incomplete, its `publish` never returned, and the line is removed.
+ * When events that have left take most of the file, the rest is written to a
  * new file that replaces it.
  *
- * All calls are synchronous: the order of the lines is that of the calls.
+ * All calls are synchronous, so that the lines have the order of the calls.
  */
 export class Journal {
   readonly #path: string
@@ -41,7 +41,7 @@ export class Journal {
   #bytes = 0
 
   /**
-   * Opens the journal in a folder, which is made if it is not there.
+   * Opens the journal in a folder, which is created if it does not exist.
    *
    * @throws JournalError when another process has the folder, or the file cannot
    * be read, or a line that is not the last one is damaged.
@@ -60,7 +60,7 @@ export class Journal {
     }
   }
 
-  /** The events that have not left, in the order in which they were taken in. */
+  /** The events that have not left, in the order in which they were accepted. */
   pending(): Kept[] {
     return [...this.#kept.values()]
   }
@@ -72,7 +72,7 @@ export class Journal {
     this.#keptBytes += Buffer.byteLength(body) + 2
   }
 
-  /** Lets go of an event. @throws JournalError when that is not on disk: the event comes again after a restart. */
+  /** Removes an event. @throws JournalError when that is not on disk: the event is sent again after a restart. */
   remove(jobId: string, id: string): void {
     const key = eventKey(jobId, id)
     const kept = this.#kept.get(key)
@@ -85,7 +85,7 @@ export class Journal {
     })
   }
 
-  /** Gives the folder back. */
+  /** Releases the folder. */
   close(): void {
     if (this.#file >= 0) closeSync(this.#file)
     this.#file = -1
@@ -98,19 +98,19 @@ export class Journal {
       write(this.#file, data, this.#bytes)
       if (this.#fsync) fsyncSync(this.#file)
     } catch (error) {
-      // Half a line must not stand before the next one. Writing is by position,
-      // so that the next one covers what cannot be cut off now.
+      // A partial line must not be followed by another line. Lines are written by position,
+      // so that the next line overwrites a part that cannot be removed now.
       try {
         ftruncateSync(this.#file, this.#bytes)
       } catch {
-        // The error that is thrown says what is wrong.
+        // The thrown error has the cause.
       }
       throw error
     }
     this.#bytes += data.length
   }
 
-  /** Writes a file of what is kept beside the old one, and puts it in its place. */
+  /** Writes the kept events to a new file beside the old one, and replaces the old one. */
   #rewrite(): void {
     const fresh = `${this.#path}.new`
     const data = Buffer.from([...this.#kept.values()].map(({ body }) => `+${body}\n`).join(''))
@@ -170,7 +170,7 @@ function write(file: number, data: Buffer, position: number): void {
   for (let done = 0; done < data.length; ) done += writeSync(file, data, done, data.length - done, position + done)
 }
 
-/** Makes a new name in a folder survive a power loss. */
+/** Syncs a folder, so that a new name in it survives a power loss. */
 function syncDirectory(dir: string): void {
   const folder = openSync(dir, 'r')
   try {

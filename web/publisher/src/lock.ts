@@ -2,18 +2,18 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { JournalError } from './errors.js'
 
-/** A folder that one publisher has for itself. */
+/** A folder that only one publisher uses. */
 export interface Lock {
   release(): void
 }
 
-/** The folders of this process: a pid alone cannot tell two publishers in it apart. */
+/** The folders of this process, because its publishers all have the same pid. */
 const held = new Set<string>()
 
 /**
- * Takes a folder with a file that holds the pid. One of a process that has ended
- * is taken over. Processes that do not see each other's pids (containers that
- * share a volume) are not kept apart: each needs a folder of its own.
+ * Locks a folder with a file that has the pid. The lock of a process that has ended
+ * is taken over. The lock does not work between processes that do not see each other's
+ * pids (containers that share a volume): each needs a folder of its own.
  *
  * @throws JournalError when another publisher has the folder.
  */
@@ -40,7 +40,7 @@ export function lock(dir: string): Lock {
   }
 }
 
-/** The pid in a lock; 0 for a file that was not finished. */
+/** The pid in a lock; 0 for an incomplete file. */
 function owner(path: string): number {
   try {
     return Number.parseInt(readFileSync(path, 'utf8'), 10) || 0

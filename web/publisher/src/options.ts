@@ -3,74 +3,74 @@ import type { Envelope } from './envelope.js'
 import type { RejectedError } from './errors.js'
 import type { Receipt } from './receipt.js'
 
-/** What a connection is for: it publishes events, or listens for receipts. */
+/** The role of a connection: it publishes events, or receives receipts. */
 export type Role = 'publish' | 'receipts'
 
-/** Publishing over HTTP, where Redis stays away or stays silent. */
+/** Publishing over HTTP, while Redis is away or no receipt arrives. */
 export interface HttpOptions {
-  /** Base address of a gateway or of the balancer before several, such as `http://localhost:3001`. */
+  /** Base address of a gateway, or of the balancer in front of several, such as `http://localhost:3001`. */
   url: string
-  /** Bearer token: INTERNAL_TOKEN, or a token with the scope `publish`. None: the gateway has to be a developer's, on this machine. */
+  /** Bearer token: INTERNAL_TOKEN, or a token with the scope `publish`. Without a token, the gateway must be a developer's gateway on this machine. */
   token?: string
-  /** How long Redis may be away, or no receipt come, before events go over HTTP. Default 5000. */
+  /** How long Redis may be away, or no receipt may arrive, before events are sent over HTTP. Default 5000. */
   afterMs?: number
-  /** How often an event is published in Redis in vain before it goes over HTTP on its own account. Default 5. */
+  /** How often an event is published in Redis without a receipt before this event is sent over HTTP. Default 5. */
   afterAttempts?: number
   /** How long a request may take. Default 15000, which is more than the 10 s that a gateway waits for its log. */
   timeoutMs?: number
 }
 
-/** What a publisher is made of. Only `redis` is required. */
+/** The options of a publisher. Only `redis` is required. */
 export interface PublisherOptions {
   /**
-   * An ioredis client, of which two connections are made with `duplicate` and
-   * settings of their own, and which is not used itself; or a function that makes
-   * them, called once for each role. Those it makes should have
-   * `enableOfflineQueue: false` and `maxRetriesPerRequest: 0`, so that nothing is
-   * sent late. The publisher closes both.
+   * An ioredis client, or a function that creates one, called once for each role. The
+   * publisher does not use a given client itself: it calls `duplicate` twice, with
+   * settings of its own. Clients of the function should have
+   * `enableOfflineQueue: false` and `maxRetriesPerRequest: 0`, so that no command is
+   * sent late. The publisher closes both connections.
    */
   redis: Redis | ((role: Role) => Redis)
-  /** Publishes over HTTP where Redis stays away. Default: it waits for Redis. */
+  /** Publishes over HTTP while Redis is away. Default: the publisher waits for Redis. */
   http?: HttpOptions
-  /** Events that may wait for their receipts. Default 10000. */
+  /** The most events that may wait for their receipts. Default 10000. */
   maxEvents?: number
-  /** Their bytes, as JSON. Default 67108864 (64 MiB). */
+  /** The most bytes of these events, as JSON. Default 67108864 (64 MiB). */
   maxBytes?: number
-  /** Events under way at once, one a job. Default 256. */
+  /** Events in flight at once, at most one of each job. Default 256. */
   maxInFlight?: number
   /** The gateway's MAX_EVENT_BYTES: a larger event is refused here. Default 1000000. */
   maxEventBytes?: number
   /** Kinds that the gateway's CATALOGUE_FILE adds. Default none. */
   kinds?: readonly string[]
   /**
-   * A folder for the journal, which this publisher has for itself: what is in the
-   * outbox survives a crash of the worker, and is sent by the next publisher with
-   * the same folder. Default: the outbox is in memory alone.
+   * A folder for the journal, which only this publisher uses. The events of the
+   * outbox then survive a crash of the worker, and the next publisher with
+   * the same folder sends them. Default: the outbox is only in memory.
    */
   dir?: string
-  /** Whether the journal is forced to disk for each event, to survive a power loss too. Default false. */
+  /** Whether the journal is synced to disk for each event, so that it also survives a power loss. Default false. */
   fsync?: boolean
   /**
    * The gateways' RECEIPT_SECRET: a receipt without its digest is ignored, so that
-   * nobody else who may publish in Redis can end the repeating of an event. Default
-   * '': every receipt is taken.
+   * other programs that may publish in Redis cannot end the repetition of an event. Default
+   * '': every receipt is accepted.
    */
   receiptSecret?: string
   /** How long a receipt may take before its event is repeated. Default 1000. */
   receiptTimeoutMs?: number
-  /** The pause before the first repetition, beside `receiptTimeoutMs`; it doubles, and varies by a quarter. Default 100. */
+  /** The pause before the first repetition, in addition to `receiptTimeoutMs`; it doubles, and varies by a quarter. Default 100. */
   backoffMinMs?: number
-  /** Its largest value. Default 5000. */
+  /** The largest pause. Default 5000. */
   backoffMaxMs?: number
   /** How long Redis may take to answer before its connection is replaced. Default 3000. */
   redisTimeoutMs?: number
-  /** The time between questions to Redis whether the subscription is alive. Default 2000. */
+  /** The interval of pings to Redis on the subscription. Default 2000. */
   pingMs?: number
   /**
    * How long an event is repeated before it is rejected as `unconfirmed`, counted
-   * from when it was first its turn. Default 0: for as long as the publisher lives.
-   * Without `http` an event that the gateway refuses is only ever met by silence,
-   * and holds up its job.
+   * from its first turn. Default 0: until the publisher is closed.
+   * Without `http` an event that the gateway refuses may get no answer,
+   * and then delays the later events of its job.
    */
   giveUpAfterMs?: number
 
@@ -80,14 +80,14 @@ export interface PublisherOptions {
   onRejected?: (envelope: Envelope, error: RejectedError) => void
   /** The outbox refused an event because it is full; called once until there is room again. */
   onFull?: (load: { events: number; bytes: number }) => void
-  /** Redis, the gateway or the journal has a fault; the publisher goes on. The same fault is told every ten seconds at most. */
+  /** Redis, the gateway or the journal has a fault; the publisher continues. The same fault is reported at most every ten seconds. */
   onError?: (error: Error) => void
 }
 
 /** {@link HttpOptions} with their defaults. */
 export type HttpSettings = Required<Omit<HttpOptions, 'token'>> & { token: string | undefined }
 
-/** {@link PublisherOptions} with their defaults, but for the functions and the connection. */
+/** {@link PublisherOptions} with their defaults, except the functions and the connection. */
 export type Settings = Required<
   Omit<PublisherOptions, 'redis' | 'http' | 'dir' | 'onReceipt' | 'onRejected' | 'onFull' | 'onError'>
 > & { http: HttpSettings | undefined; dir: string | undefined }
@@ -114,7 +114,7 @@ const defaults = {
  * @throws RangeError or TypeError names the option that is out of its range.
  */
 export function settle(options: PublisherOptions): Settings {
-  // From JavaScript it can be anything, and the journal is opened before it is used.
+  // A JavaScript caller can pass anything, and the journal is opened before `redis` is used.
   if (typeof options.redis !== 'function' && typeof options.redis?.duplicate !== 'function') {
     throw new TypeError('redis must be an ioredis client or a function that makes one')
   }

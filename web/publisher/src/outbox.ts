@@ -8,18 +8,18 @@ export interface Entry {
   readonly body: string
   readonly bytes: number
   readonly acceptedAt: number
-  /** When its turn first came; 0 before. */
+  /** The time of its first turn; 0 before. */
   firstTriedAt: number
   /** How often it was sent. */
   attempts: number
-  /** It has left the outbox. */
+  /** Whether it has left the outbox. */
   settled: boolean
   readonly promise: Promise<Receipt>
   readonly resolve: (receipt: Receipt) => void
   readonly reject: (error: Error) => void
 }
 
-/** Names an event: an id belongs to its job. A jobId has no control characters. */
+/** The key of an event: an id belongs to its job. A jobId has no control characters. */
 export function eventKey(jobId: string, id: string): string {
   return `${jobId}\n${id}`
 }
@@ -30,7 +30,7 @@ export interface Bounds {
   maxBytes: number
 }
 
-/** What waits for its receipt, in bounds; the events of each job in their order. */
+/** The bounded queue of events that wait for their receipts; the events of each job are in order. */
 export class Outbox {
   readonly #bounds: Bounds
   readonly #waiting = new Map<string, Entry>() // by eventKey
@@ -49,19 +49,19 @@ export class Outbox {
     return this.#bytes
   }
 
-  /** When the event that has waited longest was taken in; undefined when none waits. */
+  /** When the oldest waiting event was accepted; undefined when none waits. */
   get oldest(): number | undefined {
     // A Map keeps the order of insertion.
     for (const entry of this.#waiting.values()) return entry.acceptedAt
     return undefined
   }
 
-  /** Says whether one more event fits. */
+  /** Reports whether one more event fits. */
   fits(bytes: number): boolean {
     return this.events < this.#bounds.maxEvents && this.#bytes + bytes <= this.#bounds.maxBytes
   }
 
-  /** Says whether no more than three quarters of both bounds are in use. */
+  /** Reports whether at most three quarters of both bounds are in use. */
   get hasRoom(): boolean {
     return this.events <= this.#bounds.maxEvents * 0.75 && this.#bytes <= this.#bounds.maxBytes * 0.75
   }
@@ -70,7 +70,7 @@ export class Outbox {
     return this.#waiting.get(eventKey(jobId, id))
   }
 
-  /** Takes an event in behind those of its job, whatever the bounds say; true if it is the first. */
+  /** Adds an event after those of its job, without a check of the bounds. Returns true if it is the first. */
   add(entry: Entry): boolean {
     this.#waiting.set(eventKey(entry.jobId, entry.id), entry)
     this.#bytes += entry.bytes
@@ -80,7 +80,7 @@ export class Outbox {
     return true
   }
 
-  /** Takes out the first event of its job, and returns the one that is first now. */
+  /** Removes the first event of its job, and returns the next one. */
   removeHead(entry: Entry): Entry | undefined {
     const job = this.#jobs.get(entry.jobId)
     if (!job || job[0] !== entry) throw new Error('an event left before those ahead of it')
@@ -92,13 +92,13 @@ export class Outbox {
     return job[0]
   }
 
-  /** Everything that waits, the oldest first. */
+  /** All waiting events, the oldest first. */
   all(): Entry[] {
     return [...this.#waiting.values()]
   }
 }
 
-/** An event that was just taken in. Nobody has to wait for its promise. */
+/** Creates the entry of an event that was just accepted. Its promise may be ignored. */
 export function newEntry(id: string, jobId: string, body: string): Entry {
   let resolve!: Entry['resolve']
   let reject!: Entry['reject']
@@ -106,7 +106,7 @@ export function newEntry(id: string, jobId: string, body: string): Entry {
     resolve = yes
     reject = no
   })
-  promise.catch(() => {}) // the callbacks tell those who do not wait
+  promise.catch(() => {}) // the callbacks report the outcome if the promise is ignored
   return {
     id, jobId, body, bytes: Buffer.byteLength(body), acceptedAt: Date.now(),
     firstTriedAt: 0, attempts: 0, settled: false, promise, resolve, reject,

@@ -10,27 +10,27 @@ import { type Entry, newEntry, Outbox } from './outbox.js'
 import type { Receipt } from './receipt.js'
 import { RedisLink } from './redis.js'
 
-/** How long the same fault is not told again. */
+/** How long the same fault is not reported again. */
 const repeatFaultMs = 10_000
 
-/** What a publisher has done since it was made, and what it holds now. */
+/** What a publisher has done since its creation, and what it holds now. */
 export interface Stats {
-  /** Events in the outbox, their bytes, and those of them that are under way. */
+  /** Events in the outbox, their bytes, and the number in flight. */
   pendingEvents: number
   pendingBytes: number
   inFlight: number
-  /** How long the oldest of them has waited, in milliseconds; 0 when there is none. */
+  /** How long the oldest event has waited, in milliseconds; 0 without events. */
   oldestMs: number
-  /** Whether events can be published in Redis and receipts be heard. */
+  /** Whether events can be published in Redis and receipts received. */
   redisReady: boolean
-  /** Events taken in, those among them from the journal, and those refused because the outbox was full. */
+  /** Accepted events, those among them from the journal, and events refused because the outbox was full. */
   accepted: number
   recovered: number
   refusedFull: number
-  /** Attempts to send, and those that were not the first of their event. */
+  /** Attempts to send, and the number of those that were not the first of their event. */
   attempts: number
   repeats: number
-  /** Events that the log has; those of them that it was told of over HTTP, and that it had before. */
+  /** Confirmed events; those among them that were confirmed over HTTP, and those that the log already had. */
   confirmed: number
   confirmedHttp: number
   duplicates: number
@@ -41,8 +41,8 @@ export interface Stats {
 }
 
 /**
- * Makes a publisher, which connects at once. With `dir` it begins with what an
- * earlier one has left there.
+ * Creates a publisher, which connects at once. With `dir` it begins with the events that
+ * an earlier publisher has left there.
  *
  * @throws RangeError or TypeError names an option that is out of its range.
  * @throws JournalError when the journal cannot be opened.
@@ -51,7 +51,7 @@ export function createPublisher(options: PublisherOptions): Publisher {
   return new Publisher(options)
 }
 
-/** Publishes events, and keeps each until the log has it. Made by {@link createPublisher}. */
+/** Publishes events, and keeps each until the log has it. Created by {@link createPublisher}. */
 export class Publisher {
   readonly #options: PublisherOptions
   readonly #settings: Settings
@@ -66,7 +66,7 @@ export class Publisher {
   #waiting: (() => void)[] = []
   #whenEmpty: (() => void) | undefined
   #toldFull = false
-  readonly #told = new Map<string, number>() // when each fault was last told
+  readonly #told = new Map<string, number>() // when each fault was last reported
   #closing: Promise<number> | undefined
 
   /** Use {@link createPublisher}. */
@@ -93,38 +93,38 @@ export class Publisher {
   }
 
   /**
-   * Takes an event in, and resolves with its receipt once the log has it. Events
-   * of one job are stored in the order of the calls. Nobody has to wait: what
-   * becomes of an event is also told to `onReceipt` and `onRejected`.
+   * Accepts an event, and resolves with its receipt once the log has it. Events
+   * of one job are stored in the order of the calls. The promise may be ignored:
+   * `onReceipt` and `onRejected` also receive the outcome.
    *
-   * An `id` that is in the outbox for the job already, with the same body, gets the
-   * promise of the event there: a worker that starts again may publish again what its
-   * predecessor left in the journal.
+   * If the outbox already has an event of the job with the same `id` and body, the call
+   * returns the promise of that event: a worker that starts again may publish the events
+   * again that its predecessor left in the journal.
    *
    * Rejects with
-   * - {@link OutboxFullError} at the bound. The event was not taken in.
-   * - {@link RejectedError} when the event is not acceptable, at once or by the
-   *   gateway's word over HTTP, or was given up after `giveUpAfterMs`.
-   * - {@link JournalError} when the journal cannot be written. The event was not taken in.
-   * - {@link ClosedError} when the publisher is closed, or closes before the receipt comes.
+   * - {@link OutboxFullError} at the bound. The event was not accepted.
+   * - {@link RejectedError} when the publisher or a gateway refuses the event, or when
+   *   it was given up after `giveUpAfterMs`.
+   * - {@link JournalError} when the journal cannot be written. The event was not accepted.
+   * - {@link ClosedError} when the publisher is closed, or closes before the receipt arrives.
    */
   publish(envelope: Envelope): Promise<Receipt> {
     try {
       return this.#take(envelope)
     } catch (error) {
       const refused = Promise.reject(error as Error)
-      refused.catch(() => {}) // the same as for a promise that is rejected later
+      refused.catch(() => {}) // so that a caller may ignore the promise, as one that is rejected later
       return refused
     }
   }
 
-  /** Resolves when no more than three quarters of the bounds are in use, or the publisher closes. */
+  /** Resolves when at most three quarters of the bounds are in use, or the publisher closes. */
   room(): Promise<void> {
     if (this.#outbox.hasRoom || this.#closing) return Promise.resolve()
     return new Promise((resolve) => this.#waiting.push(resolve))
   }
 
-  /** What was done, and what waits. */
+  /** The statistics of this publisher. */
   stats(): Stats {
     const oldest = this.#outbox.oldest
     return {
@@ -139,10 +139,10 @@ export class Publisher {
   }
 
   /**
-   * Takes nothing more in, waits until the outbox is empty or `timeoutMs` (default
-   * 5000) has passed, and ends the connections. Resolves with the number of events
-   * that are unconfirmed: their promises are rejected with {@link ClosedError}, and
-   * with a journal they wait there for the next publisher. Further calls get the
+   * Accepts no more events, waits until the outbox is empty or `timeoutMs` (default
+   * 5000) has passed, and ends the connections. Resolves with the number of unconfirmed
+   * events. Their promises are rejected with {@link ClosedError}, and
+   * with a journal the next publisher sends them. Further calls return the
    * result of the first.
    */
   close({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): Promise<number> {
@@ -206,7 +206,7 @@ export class Publisher {
     try {
       this.#journal?.remove(entry.jobId, entry.id)
     } catch (error) {
-      // It is confirmed all the same, and comes again after a restart at worst.
+      // The event is confirmed nevertheless. At worst it is sent again after a restart.
       this.#counts.journalErrors++
       this.#fault(error as JournalError)
     }
@@ -239,7 +239,7 @@ export class Publisher {
     return left.length
   }
 
-  /** Tells of a fault; of the same one not more often than every ten seconds. */
+  /** Reports a fault; the same one at most every ten seconds. */
   #fault(error: Error): void {
     const last = this.#told.get(error.message)
     if (last !== undefined && Date.now() - last < repeatFaultMs) return
@@ -248,7 +248,7 @@ export class Publisher {
     this.#tell(() => this.#options.onError?.(error))
   }
 
-  /** Calls a callback. An error of its own is not ours: it goes where uncaught ones go. */
+  /** Calls a callback. An error that it throws becomes an uncaught error. */
   #tell(callback: () => void): void {
     try {
       callback()

@@ -1,18 +1,18 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { RejectionReason } from './errors.js'
 
-/** Tells a producer that its event is durably in the log. */
+/** Confirms to a producer that its event is durably in the log. */
 export interface Receipt {
   /** The id of the event. */
   id: string
   jobId: string
-  /** Where the event is in the log, 1 or more. */
+  /** The sequence of the event in the log, 1 or more. */
   sequence: number
   /** The log already had this id: the event is stored once, at `sequence`. */
   duplicate: boolean
 }
 
-/** Tells a producer that its event will never be in the log. */
+/** Informs a producer that the log will never have its event. */
 export interface Refusal {
   id: string
   jobId: string
@@ -45,7 +45,7 @@ export function parseReceipt(text: string, secret: string): Receipt | Refusal | 
   return isText(id) && isText(jobId) && reason ? { id, jobId, reason } : undefined
 }
 
-/** Says whether a decoded value has the four fields of a receipt. */
+/** Reports whether a decoded value has the four fields of a receipt. */
 export function isReceipt(value: unknown): value is Receipt {
   if (typeof value !== 'object' || value === null) return false
   const { id, jobId, sequence, duplicate } = value as Record<string, unknown>
@@ -65,7 +65,7 @@ function isText(value: unknown): value is string {
 
 /**
  * Verifies the mac of a message: the HMAC-SHA256 of five netstrings, which are id,
- * jobId, sequence, duplicate and error, empty where the message has none.
+ * jobId, sequence, duplicate and error; a field that the message does not have is empty.
  */
 function isSigned({ id, jobId, sequence, duplicate, error, mac }: Record<string, unknown>, secret: string): boolean {
   if (typeof mac !== 'string') return false

@@ -4,18 +4,18 @@ import { eventsChannel, receiptsChannel } from './envelope.js'
 import type { PublisherOptions, Role, Settings } from './options.js'
 import { parseReceipt, type Receipt, type Refusal } from './receipt.js'
 
-/** Who wants to hear from a {@link RedisLink}. */
+/** The callbacks of a {@link RedisLink}. */
 export interface RedisEvents {
   receipt(message: Receipt | Refusal): void
-  /** Receipts are heard from now on; what came before may have been missed. */
+  /** Receipts are received from now on; earlier ones may have been missed. */
   up(): void
   error(error: Error): void
 }
 
 /**
- * Two connections to Redis: one publishes, one listens for receipts. Each is
- * replaced when it does not answer in time, because a connection that is half
- * dead takes everything and delivers nothing.
+ * Two connections to Redis: one publishes, and one receives receipts. Each is
+ * replaced when it does not answer in time, because a half-dead connection
+ * accepts everything and delivers nothing.
  */
 export class RedisLink {
   readonly #settings: Settings
@@ -41,7 +41,7 @@ export class RedisLink {
     for (const client of [this.#publisher, this.#listener]) {
       client.on('error', (error: Error) => this.#events.error(error))
       client.on('close', () => this.#down(client))
-      if (client.status === 'wait') client.connect().catch(() => {}) // told by 'error'
+      if (client.status === 'wait') client.connect().catch(() => {}) // 'error' reports it
     }
     this.#publisher.on('ready', () => this.#upIfReady())
     if (this.#listener.status === 'ready') void this.#listen()
@@ -49,7 +49,7 @@ export class RedisLink {
     this.#pinging.unref()
   }
 
-  /** Events can be sent, and their receipts heard. */
+  /** Whether events can be sent and their receipts received. */
   get ready(): boolean {
     return this.#listening && this.#publisher.status === 'ready'
   }
@@ -76,10 +76,10 @@ export class RedisLink {
     if (typeof source === 'function') return source(role)
     return source.duplicate({
       lazyConnect: false,
-      // Nothing waits inside the client: a command is sent now, or it fails now.
+      // No command waits inside the client: it is sent now, or it fails now.
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
-      autoResubscribe: false, // done here, to know when
+      autoResubscribe: false, // this class subscribes, to know when the subscription is confirmed
       maxRetriesPerRequest: 0,
       connectTimeout: this.#settings.redisTimeoutMs,
       retryStrategy: (n: number) => backoff(n, 50, 2000),
@@ -107,12 +107,12 @@ export class RedisLink {
 
   #down(client: Redis): void {
     if (client === this.#listener) this.#listening = false
-    // Both can go, and more than once: the time counts from the first.
+    // Both connections can fail, and more than once: the time counts from the first failure.
     if (this.#wasReady) this.#awaySince = Date.now()
     this.#wasReady = false
   }
 
-  /** A subscription on which nothing arrives looks the same as a quiet one. */
+  /** Pings the subscription, because a dead one cannot be distinguished from a quiet one. */
   async #ping(): Promise<void> {
     if (!this.#listening) return
     try {
@@ -122,14 +122,14 @@ export class RedisLink {
     }
   }
 
-  /** Waits for an answer, and replaces the connection when it does not come. */
+  /** Waits for an answer, and replaces the connection if the answer does not arrive in time. */
   async #inTime<T>(client: Redis, answer: Promise<T>): Promise<T> {
     const late = new Error(`Redis did not answer within ${this.#settings.redisTimeoutMs} ms`)
     let timer: NodeJS.Timeout | undefined
     const timeout = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         reject(late)
-        // What is in its buffers must not be delivered at some time to come.
+        // The content of its buffers must not be delivered at some later time.
         if (!this.#closed) client.disconnect(true)
       }, this.#settings.redisTimeoutMs)
     })
