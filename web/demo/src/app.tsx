@@ -8,7 +8,7 @@ import { JobList } from './joblist.js'
 import { jobAddress, listAddress, useRoute } from './route.js'
 import { ToastList } from './toastlist.js'
 
-/** The page: the list beside the job that is looked at, or on a narrow screen either of them. */
+/** The page: the list beside the chosen job, or on a narrow screen one of the two. */
 export function App() {
   const desk = useDesk()
   const { config } = desk
@@ -16,7 +16,7 @@ export function App() {
   const route = useRoute()
   const selected = jobs.find(({ id }) => id === route)
   const shown = selected ?? jobs[0]
-  // Who goes to another job with a keyboard goes on from there.
+  // A reader who chooses a job with the keyboard continues from there.
   const last = useRef(route)
   useEffect(() => {
     if (last.current !== route) document.getElementById('job-title')?.focus()

@@ -4,17 +4,17 @@ export interface ListedJob {
   title: string
 }
 
-/** What the host of the page tells it, in `config.json` beside it. */
+/** The configuration of the page, in `config.json` in the same folder. */
 export interface Config {
-  /** Origin of the gateway; empty: that of the page. */
+  /** Origin of the gateway; empty: the origin of the page. */
   gateway: string
-  /** The jobs that everybody sees. A product has them from its own API. */
+  /** The jobs that every reader sees. A product gets them from its own API. */
   jobs: ListedJob[]
-  /** A page that says how to publish. */
+  /** The address of a page that explains how to publish. */
   help?: string
 }
 
-/** Reads `config.json`. A host without one serves a page that lists nothing, on its own gateway. */
+/** Reads `config.json`. Without one, the page lists no jobs and uses the gateway of its own origin. */
 export async function loadConfig(): Promise<Config> {
   const fallback: Config = { gateway: '', jobs: [] }
   try {

@@ -4,10 +4,10 @@ import { useDesk } from './desk.js'
 import { isCarried } from './feed.js'
 import { badgeOf, wordingOf, wordings } from './wording.js'
 
-/** How long a break may last before it is worth a word, in milliseconds: most are over before anybody notices. */
+/** How long a break lasts before the page reports it, in milliseconds: most breaks are shorter. */
 const graceMs = 1000
 
-/** How the connection stands, in a word. */
+/** The badge with the state of the connection. */
 export function ConnectionBadge() {
   const status = useRealtimeStatus()
   return (
@@ -18,13 +18,13 @@ export function ConnectionBadge() {
   )
 }
 
-/** Says what is amiss with the connection and when it is tried again, and when it is well again. It shows nothing itself. */
+/** Reports, by toasts, what is wrong with the connection, when the client retries, and when the connection works again. It renders nothing itself. */
 export function ConnectionToasts() {
   const desk = useDesk()
   const { client, toasts } = desk
   const status = useRealtimeStatus()
   const complained = useRef(false)
-  /** The reader has put the message away: it stays away until the connection is back. */
+  /** Whether the reader has dismissed the message, which then stays hidden until the connection works again. */
   const silenced = useRef(false)
   const brokenAt = useRef<number>(undefined)
 
@@ -43,7 +43,7 @@ export function ConnectionToasts() {
       return
     }
     if (!reason || state === 'connected' || state === 'idle' || silenced.current) return
-    // The reason changes while it is tried: the grace is that of the break.
+    // The reason changes with each attempt, but the delay is measured from the break.
     brokenAt.current ??= Date.now()
     const grace = complained.current || state === 'refused' ? 0 : Math.max(0, brokenAt.current + graceMs - Date.now())
     const timer = setTimeout(() => {

@@ -5,7 +5,7 @@ import type { Config } from './config.js'
 import { Timeline, type View } from './timeline.js'
 import { Toasts } from './toasts.js'
 
-/** What the parts of the page share. It lives as long as the page. */
+/** The state that the parts of the page share, for the lifetime of the page. */
 export class Desk {
   readonly client: Realtime
   readonly toasts = new Toasts()
@@ -23,17 +23,17 @@ export class Desk {
     return timeline
   }
 
-  /** The job is not followed any more. */
+  /** Removes the timeline of a job that is not followed any more. */
   forget(jobId: string): void {
     this.#timelines.delete(jobId)
   }
 
-  /** A job has caught up with what it missed while the connection was away. */
+  /** Counts the events that a job has caught up with after a break. */
   caughtUp(missed: number): void {
     this.#missed += missed
   }
 
-  /** How much all jobs have caught up with since this was asked last. */
+  /** Returns the number of events that all jobs have caught up with since the last call. */
   takeMissed(): number {
     const missed = this.#missed
     this.#missed = 0
@@ -57,7 +57,7 @@ export function useDesk(): Desk {
   return desk
 }
 
-/** What is to be shown of a job. */
+/** The view of a job. */
 export function useView(jobId: string): View {
   const timeline = useDesk().timeline(jobId)
   return useSyncExternalStore(timeline.subscribe, timeline.view)

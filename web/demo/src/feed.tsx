@@ -6,25 +6,25 @@ import { useDesk, useView } from './desk.js'
 import { type Timeline, watchedEvents } from './timeline.js'
 import { gapWording, wordingOf } from './wording.js'
 
-/** How often a job is asked for over HTTP while nothing brings it live. */
+/** How often a job is polled over HTTP while it is not live. */
 const pollMs = 4000
-/** How long an answer may take before it counts as none. */
+/** How long an answer may take before the request counts as failed. */
 const answerMs = 5000
-/** The most that a page of the service has. */
+/** The most events of a page of the service. */
 const pageEvents = 1000
 
 /** The key of the fetch that keeps a timeline up to date. */
 const newerKey = (jobId: string) => [...jobKeys.job(jobId), 'newer'] as const
 
-/** Whether something brings the job's events by itself. */
+/** Whether the job's events arrive live. */
 export function isCarried({ state }: Status): boolean {
   return state === 'live' || state === 'catching-up'
 }
 
 /**
- * Fetches what is newer than the timeline, as the newest page or as what follows, and
- * returns the number of events. It calls onGap for events that are gone for good, and
- * fails, to be repeated, where events are missing only for now.
+ * Fetches the events that are newer than the timeline, or the newest page if it is empty, and
+ * returns their number. It calls onGap for events that no longer exist. If
+ * events are only missing temporarily, it fails, so that the fetch is repeated.
  */
 async function fetchNewer(client: Realtime, timeline: Timeline, jobId: string, signal: AbortSignal, onGap: (gap: Gap) => void): Promise<number> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(answerMs)])
@@ -51,9 +51,9 @@ export function useFetchFailed(jobId: string): boolean {
 }
 
 /**
- * Keeps the timeline of one job up to date, and shows nothing: first what there
- * is, over HTTP, then everything after it, live; and over HTTP again for as long
- * as live is not to be had.
+ * Keeps the timeline of one job up to date, and renders nothing. It fetches the
+ * existing events over HTTP, then receives later ones live, and polls over HTTP
+ * while the job cannot be live.
  */
 export function Feed({ jobId, title }: { jobId: string; title: string }) {
   const desk = useDesk()
@@ -63,7 +63,7 @@ export function Feed({ jobId, title }: { jobId: string; title: string }) {
   const carried = isCarried(status)
   const hopeless = status.reason?.code === 'JOB_ID_INVALID' || status.reason?.code === 'JOB_FORBIDDEN'
   const onGap = useCallback(({ reason }: Gap) => {
-    if (reason !== 'retention') timeline.clear() // what was shown is void
+    if (reason !== 'retention') timeline.clear() // the events that were shown are no longer valid
     toasts.show({ key: `gap ${jobId}`, ...gapWording(reason, title) })
   }, [jobId, timeline, title, toasts])
   const { isFetched } = useQuery({

@@ -3,12 +3,12 @@ import type { ListedJob } from './config.js'
 
 const place = 'followed-jobs'
 
-/** A job on the list; those that the reader has added can be taken off again. */
+/** A job on the list. The reader can remove the jobs that the reader has added. */
 export interface FollowedJob extends ListedJob {
   own: boolean
 }
 
-/** The list of jobs: those of everybody, and those that this reader has added. They are kept in the browser. */
+/** The list of jobs: those of every reader, and those that this reader has added, which the browser stores. */
 export function useFollowing(listed: readonly ListedJob[]): {
   jobs: FollowedJob[]
   follow: (jobId: string) => void
@@ -45,7 +45,7 @@ function load(): string[] {
   }
 }
 
-/** A job that was typed in is called by its id, as far as there is room. */
+/** The title of a job that the reader has typed in: its id, shortened to the available room. */
 function shortened(id: string): string {
   return id.length > 60 ? `${id.slice(0, 59)}…` : id
 }

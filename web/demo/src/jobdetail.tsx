@@ -8,7 +8,7 @@ import { StatusBadge } from './statusbadge.js'
 import { TimelineList } from './timelinelist.js'
 import { facts, statusWord, timeWord } from './words.js'
 
-/** One job: its state, what is known of it, and what has happened. */
+/** One job: its state, its facts and its timeline. */
 export function JobDetail({ job, onLeave }: { job: FollowedJob; onLeave: () => void }) {
   const view = useView(job.id)
   const failed = useFetchFailed(job.id)
@@ -49,7 +49,7 @@ function Fact({ name, value }: { name: string; value: string }) {
   return <div><dt>{name}</dt><dd>{value}</dd></div>
 }
 
-/** Reads a change of the job's state to those who do not see it, and nothing at the beginning. */
+/** Announces a change of the job's state to screen readers, but not the initial state. */
 function Announcement({ words }: { words: string | undefined }) {
   const [first, setFirst] = useState(words)
   useEffect(() => {

@@ -7,8 +7,8 @@ import { Desk, DeskProvider } from './desk.js'
 import './styles.css'
 
 const desk = new Desk(await loadConfig())
-// The page says itself when it is tried again, and tries although the browser
-// believes that there is no network: the service may be on this machine.
+// The page itself shows when it retries. It also retries while the browser
+// reports that there is no network, because the service may be on this machine.
 const queries = new QueryClient({ defaultOptions: { queries: { retry: false, networkMode: 'always', refetchOnWindowFocus: false } } })
 
 createRoot(document.getElementById('root') as HTMLElement).render(

@@ -4,7 +4,7 @@ import type { View } from './timeline.js'
 import { useCountdown } from './usecountdown.js'
 import { wordingOf } from './wording.js'
 
-/** What stands where the events of a job would be, while there are none to show. */
+/** The placeholder for the events of a job, while there are none to show. */
 export function Placeholder({ view, failed }: { view: View; failed: boolean }) {
   const { client } = useDesk()
   const { status, known } = view
@@ -39,7 +39,7 @@ export function Placeholder({ view, failed }: { view: View; failed: boolean }) {
   )
 }
 
-/** Whether the job itself is served, be it that the connection is not. */
+/** Whether the job itself was not refused, even if the connection was. */
 function isServed({ status: { reason } }: View): boolean {
   return reason?.code !== 'JOB_ID_INVALID' && reason?.code !== 'JOB_FORBIDDEN'
 }

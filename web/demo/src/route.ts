@@ -10,7 +10,7 @@ export function jobAddress(jobId: string): string {
 /** The address of the list alone. */
 export const listAddress = '#/'
 
-/** The job that the address names; undefined for the list, and for what cannot be read. */
+/** The job in the address; undefined for the list, and for an invalid address. */
 export function jobOf(hash: string): string | undefined {
   if (!hash.startsWith(prefix) || hash.length === prefix.length) return undefined
   try {
@@ -25,7 +25,7 @@ function subscribe(listener: () => void): () => void {
   return () => removeEventListener('hashchange', listener)
 }
 
-/** The job that is looked at. */
+/** The job that the page shows. */
 export function useRoute(): string | undefined {
   return jobOf(useSyncExternalStore(subscribe, () => location.hash))
 }

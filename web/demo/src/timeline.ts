@@ -1,51 +1,51 @@
 import { formatPosition, type JobEvent, type JobStatusEvent, type Status } from '@letswriteabook/realtime-client'
 
-/** How many events a timeline keeps while it is only watched. */
+/** How many events a timeline keeps until the reader requests older ones. */
 export const watchedEvents = 200
 /** How many events a request for older ones fetches. */
 export const olderEvents = 100
-/** How many a timeline keeps from the first such request on, until it is folded. */
+/** How many events a timeline keeps after the first such request, until it is folded. */
 export const mostEvents = 2000
-/** How long changes are gathered before the page is drawn. */
+/** How long changes are collected before the page is drawn. */
 const drawEveryMs = 100
 
-/** An event of the log: those have a sequence. */
+/** An event of the log, which has a sequence. */
 export type LoggedEvent = JobEvent & { sequence: number }
 
-/** A line between two events: what stands after `after` was missed and then caught up. */
+/** A line between two events: the events after `after` were missed and then caught up. */
 export interface Break {
   after: number
   missed: number
 }
 
-/** What the page shows of a job. It is replaced, never changed. */
+/** The view of a job. It is replaced and never changed. */
 export interface View {
-  /** In the order of the log: a run without holes, whose end is the newest that is known. */
+  /** The events in the order of the log, without holes, up to the newest known one. */
   readonly events: readonly LoggedEvent[]
   readonly breaks: readonly Break[]
-  /** The last status, which may be older than every event here, or come without a sequence. */
+  /** The last status, which may be older than every event here, or have no sequence. */
   readonly head: JobStatusEvent | undefined
-  /** How the subscription stands. */
+  /** The status of the subscription. */
   readonly status: Status
-  /** Events before these are not to be had. */
+  /** Whether no events before these are available. */
   readonly beginning: boolean
-  /** Something has arrived, be it that there is nothing. */
+  /** Whether an answer has arrived, even one without events. */
   readonly known: boolean
 }
 
 /**
- * The events of one job as a page keeps them: each once, in order, bounded. What
- * is beyond the bound goes at the old end, so that the rest stays without holes.
- * Listeners are told in bundles, so that a busy job does not keep the page busy.
+ * The events that a page keeps of one job: each once, in order, bounded. At the
+ * bound the oldest events are dropped, so that the rest has no holes.
+ * Listeners are called for several changes together, so that a busy job does not keep the page busy.
  */
 export class Timeline {
   #view: View = { events: [], breaks: [], head: undefined, status: { state: 'idle' }, beginning: false, known: false }
   #limit = watchedEvents
   #timer: ReturnType<typeof setTimeout> | undefined
-  /** Changes since the last bundle. */
+  /** Changes since the listeners were called last. */
   #arrived: LoggedEvent[] = []
   #next: Partial<View> = {}
-  /** The epoch of the log in which the sequences here count; undefined while the gateway has not said it. */
+  /** The epoch of the sequences here; undefined until the gateway has sent it. */
   #epoch: string | undefined
   readonly #listeners = new Set<() => void>()
 
@@ -54,7 +54,7 @@ export class Timeline {
     return () => void this.#listeners.delete(listener)
   }
 
-  /** What is to be shown; the same object until something changes. */
+  /** The present view; the same object until something changes. */
   readonly view = (): View => this.#view
 
   /** The newest sequence that is known. */
@@ -62,17 +62,17 @@ export class Timeline {
     return this.#arrived.at(-1)?.sequence ?? this.#view.events.at(-1)?.sequence
   }
 
-  /** Where to go on from: the newest sequence with its epoch, EPOCH:SEQUENCE. */
+  /** The position at which to continue: the newest sequence with its epoch, EPOCH:SEQUENCE. */
   get position(): string | undefined {
     return this.positionOf(this.newest)
   }
 
-  /** The position that a sequence of this timeline stands for. */
+  /** The position of a sequence of this timeline. */
   positionOf(sequence: number | undefined): string | undefined {
     return formatPosition({ sequence, epoch: this.#epoch })
   }
 
-  /** Says in which epoch the sequences of what is added next count. Events of another log are dropped. */
+  /** Sets the epoch of the events that are added next. Events of another log are dropped. */
   within(epoch: string | undefined): void {
     if (epoch === undefined || epoch === this.#epoch) return
     if (this.#epoch !== undefined) this.clear()
@@ -84,8 +84,8 @@ export class Timeline {
   }
 
   /**
-   * Takes one event, in the order of the log. A repeat changes nothing. One
-   * without a sequence is no part of the log: a status counts until the log has one.
+   * Adds one event, in the order of the log. A repeat changes nothing. An event
+   * without a sequence is not part of the log; such a status is shown until the log has one.
    */
   add(event: JobEvent): void {
     const newest = this.newest
@@ -97,12 +97,12 @@ export class Timeline {
     this.#later({ known: true })
   }
 
-  /** Makes room for older events: call it before they are fetched, so that what they have to meet stays. */
+  /** Makes room for older events: call it before they are fetched, so that the event that follows them stays. */
   unfold(): void {
     this.#limit = mostEvents
   }
 
-  /** Nobody looks at older events any more. */
+  /** Drops the older events, which the reader does not look at any more. */
   fold(): void {
     this.#limit = watchedEvents
     if (this.#view.events.length > watchedEvents) {
@@ -112,9 +112,9 @@ export class Timeline {
   }
 
   /**
-   * Takes the page of events, oldest first, that stand right before a sequence.
-   * An empty one says that there are none. One that does not meet what is here
-   * any more is passed over.
+   * Adds the page of events, oldest first, right before a sequence.
+   * An empty page means that there are no older events. A page that does not end at the
+   * oldest event here any more is ignored.
    */
   prepend(page: readonly JobEvent[], before: number): void {
     if (before !== this.oldest) return
@@ -123,7 +123,7 @@ export class Timeline {
     this.#tell()
   }
 
-  /** Draws a line after the newest event: what follows was missed. */
+  /** Adds a line after the newest event: the events that follow were missed. */
   breakHere(missed: number, after: number | undefined): void {
     if (after !== undefined && missed > 0) this.#later({ breaks: [...(this.#next.breaks ?? this.#view.breaks), { after, missed }] })
   }
@@ -133,12 +133,12 @@ export class Timeline {
     this.#draw()
   }
 
-  /** Somebody has answered, be it that there is nothing; `beginning`: and that there is nothing before it. */
+  /** Notes that an answer has arrived, even one without events; `beginning`: there are no older events. */
   answered(beginning = false): void {
     this.#later(beginning ? { known: true, beginning } : { known: true })
   }
 
-  /** Forgets everything: the log is another one. */
+  /** Drops everything, because the log is another one. */
   clear(): void {
     this.#epoch = undefined
     this.#arrived = []
@@ -152,7 +152,7 @@ export class Timeline {
     this.#timer ??= setTimeout(() => this.#draw(), drawEveryMs)
   }
 
-  /** Brings what has been gathered into the view. */
+  /** Applies the collected changes to the view. */
   #draw(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined

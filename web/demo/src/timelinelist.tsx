@@ -4,7 +4,7 @@ import { useDesk } from './desk.js'
 import { type LoggedEvent, mostEvents, olderEvents, type View } from './timeline.js'
 import { tell, timeWord } from './words.js'
 
-/** What has happened, the newest first, with a way back to the beginning. */
+/** The events of a job, the newest first, with a button for older ones. */
 export function TimelineList({ jobId, view }: { jobId: string; view: View }) {
   const { events, breaks } = view
   return (
@@ -41,7 +41,7 @@ const Item = memo(function Item({ event }: { event: LoggedEvent }) {
   )
 })
 
-/** Fetches what stands before the oldest event, when it is asked to. */
+/** Fetches the events before the oldest one, when the reader requests them. */
 function Older({ jobId, view }: { jobId: string; view: View }) {
   const desk = useDesk()
   const { mutate, isPending, isError } = useMutation({

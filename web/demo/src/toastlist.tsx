@@ -3,7 +3,7 @@ import { useDesk } from './desk.js'
 import type { Toast } from './toasts.js'
 import { useCountdown } from './usecountdown.js'
 
-/** The messages that lie over the page. */
+/** The messages that are shown over the page. */
 export function ToastList() {
   const { toasts } = useDesk()
   const shown = useSyncExternalStore(toasts.subscribe, toasts.shown)

@@ -1,21 +1,21 @@
 import type { Tone, Wording } from './wording.js'
 
-/** A message that lies over the page for a while. */
+/** A message that is shown over the page for a while. */
 export interface Toast extends Wording {
   /** A toast replaces the one with the same key. */
   key: string
-  /** When something is tried again by itself, in milliseconds since 1970. */
+  /** The time of the next automatic attempt, in milliseconds since 1970. */
   retryAt?: number
   /** What the reader can do about it. */
   action?: { label: string; run: () => void }
-  /** The reader has read it. */
+  /** Called when the reader dismisses the message. */
   onDismiss?: () => void
 }
 
 /** How long a toast stays when nobody dismisses it, in milliseconds; one that has an action or a retry stays until it is replaced. */
 const stayMs: Record<Tone, number> = { info: 6000, good: 6000, warning: 12_000, problem: 20_000 }
 
-/** The most that lie over the page at once; the oldest goes first. */
+/** The most toasts that are shown at once; the oldest is removed first. */
 const atOnce = 4
 
 /** The toasts of the page. Each ends its own timer. */

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'react'
 import { countdown } from './wording.js'
 
-/** The words for how long it is until a time, kept true by the second. */
+/** The words for the time that is left until a time, updated every second. */
 export function useCountdown(at: number | undefined): string {
   const [now, setNow] = useState(Date.now)
   useEffect(() => {

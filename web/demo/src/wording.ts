@@ -1,9 +1,9 @@
 import type { Gap, Reason, Status } from '@letswriteabook/realtime-client'
 
-/** How much something matters to the reader. */
+/** How important a message is to the reader. */
 export type Tone = 'info' | 'good' | 'warning' | 'problem'
 
-/** What the page says about a code: never the code itself, and what the reader can do. */
+/** The page's message for a code, without the code itself, and with what the reader can do. */
 export interface Wording {
   tone: Tone
   title: string
@@ -51,7 +51,7 @@ export const wordings: Record<Code, Wording> = {
   DISCONNECTED: { tone: 'warning', title: 'The connection was lost', text: 'What you missed is fetched as soon as it is back.' },
 }
 
-/** The words for a reason. A code that this page is too old for gets those of its class. */
+/** The words for a reason. A code that this page does not have gets those of `INTERNAL`. */
 export function wordingOf(reason: Reason): Wording {
   const known = (wordings as Partial<Record<string, Wording>>)[reason.code] ?? wordings.INTERNAL
   if (reason.code === 'SUBSCRIPTION_LIMIT_REACHED' && reason.limit !== undefined) {
@@ -86,7 +86,7 @@ export function badgeOf({ state, transport }: Status): string {
   }
 }
 
-/** How long until a time, for people; empty when it is over. */
+/** The words for the time that is left until a time; empty when the time has passed. */
 export function countdown(retryAt: number | undefined, now: number): string {
   if (retryAt === undefined || retryAt <= now) return ''
   const seconds = Math.ceil((retryAt - now) / 1000)

@@ -9,24 +9,24 @@ export function statusWord(status: JobStatus | undefined): string {
   return status === undefined ? 'No status' : statuses[status] ?? status
 }
 
-/** The fields of an event that say what happened rather than about what. */
+/** The fields of an event that are shown as its headline or sentence, and not as facts. */
 const framing = new Set(['type', 'occurredAt', 'excerpt', 'text', 'reason'])
 
-/** What an event says, for people: a headline, perhaps a sentence, and small facts. */
+/** The text for an event: a headline, perhaps a sentence, and small facts. */
 export interface Telling {
   headline: string
   sentence?: string
   facts: [name: string, value: string][]
 }
 
-/** Puts an event into words. What is not known by name is told by its type. */
+/** Returns the text for an event. An event without words of its own is described by its type. */
 export function tell(event: JobEvent): Telling {
   const fields = fieldsOf(event)
   const sentence = ['excerpt', 'text', 'reason'].map((name) => fields[name]).find((value) => typeof value === 'string')
   return { headline: headline(event, fields), facts: facts(fields), ...(sentence !== undefined && { sentence }) }
 }
 
-/** The small facts of a snapshot or an event: what is a number, a word or a flag. */
+/** The small facts of a snapshot or an event: its numbers, words and flags. */
 export function facts(fields: Record<string, unknown>): [string, string][] {
   return Object.entries(fields)
     .filter(([name, value]) => !framing.has(name) && ['number', 'string', 'boolean'].includes(typeof value))
@@ -64,7 +64,7 @@ function sentenceCase(name: string): string {
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' })
 const day = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' })
 
-/** A time of today by the clock, another with its day. */
+/** Formats a time: a time of today without the day, any other with its day. */
 export function timeWord(at: string, now = new Date()): string {
   const time = new Date(at)
   if (Number.isNaN(time.getTime())) return ''
