@@ -6,12 +6,17 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
 const (
-	// coalesceBytes is how much is collected before a write is due anyway.
+	// coalesceBytes is about how much is written at once. A frame of that size is
+	// written by itself.
 	coalesceBytes = 16 << 10
 	// writeSteps is in how many steps WriteTimeout is measured: a stalled
 	// client is noticed between one WriteTimeout and 1 + 2/writeSteps of it.
@@ -35,12 +40,12 @@ var coalesceBuffers = sync.Pool{New: func() any {
 	return &buffer
 }}
 
-// conn is the network connection beneath a WebSocket. It collects frames and
-// writes them with one system call: at flush, at a control frame, or when
-// coalesceBytes are reached. The deadlines that others set are ignored: writing
+// conn is the network connection beneath a WebSocket. Frames that are written together
+// take one system call. The deadlines that others set are ignored: writing
 // has its own (see write), and reading ends with the heartbeat.
 type conn struct {
 	net.Conn
+	raw          syscall.RawConn // nil where a write cannot be attempted without waiting
 	owner        *webSocket
 	metrics      *metrics
 	writeTimeout time.Duration
@@ -59,7 +64,7 @@ type conn struct {
 func newConn(network net.Conn, owner *webSocket, metrics *metrics, cfg Config) *conn {
 	_, isTLS := network.(*tls.Conn)
 	return &conn{
-		Conn: network, owner: owner, metrics: metrics, writeTimeout: cfg.WriteTimeout, resumable: !isTLS,
+		Conn: network, raw: rawOf(network), owner: owner, metrics: metrics, writeTimeout: cfg.WriteTimeout, resumable: !isTLS,
 		scan: frameScanner{mostBytes: uint64(cfg.MaxMessageBytes), payloadBytes: uint64(cfg.MaxPayloadBytes)},
 	}
 }
@@ -110,7 +115,8 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. It collects p unless p is due at once.
+// Write implements net.Conn. After the handshake it is called for control frames alone:
+// the answers of the WebSocket layer to pings and to a close frame.
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,39 +126,120 @@ func (c *conn) Write(p []byte) (int, error) {
 	if !c.framing || len(p) == 0 {
 		return len(p), c.write(p)
 	}
-	opcode := p[0] & opcodeMask
-	if c.buffer != nil && len(*c.buffer)+len(p) > coalesceBytes {
-		if err := c.flushBuffer(); err != nil {
-			return 0, err
-		}
-	}
-	if len(p) >= coalesceBytes {
-		return len(p), c.write(p)
-	}
-	if c.buffer == nil {
-		c.buffer = coalesceBuffers.Get().(*[]byte)
-	}
-	*c.buffer = append(*c.buffer, p...)
-	if opcode < controlFrame {
-		return len(p), nil
-	}
-	// A part of a large message that looks like a control frame is only
-	// written earlier than need be.
+	c.collect(p)
 	err := c.flushBuffer()
-	if opcode == closeFrame && err == nil {
+	if p[0]&opcodeMask == closeFrame && err == nil {
 		c.finished = true
 	}
 	return len(p), err
 }
 
-// flush writes what was collected. A failure closes the connection.
-func (c *conn) flush() {
+// tryFrames writes frames as far as the network takes them without waiting. Without done,
+// the rest is for another goroutine to write: collected says whether by flush, or else by
+// writeFrames, nothing having been done.
+func (c *conn) tryFrames(frames []Frame, a *attempt) (done, collected bool, err error) {
+	if c.raw == nil || !c.mu.TryLock() {
+		return false, false, nil
+	}
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return false, false, c.err
+	}
+	if c.buffer != nil || slices.ContainsFunc(frames, isLarge) {
+		return false, false, nil
+	}
+	if !c.deadline.IsZero() { // one of write, that may be over
+		c.deadline = time.Time{}
+		_ = c.Conn.SetWriteDeadline(c.deadline) // fails on a closed connection, as the attempt will
+	}
+	for _, frame := range frames {
+		c.collectHeader(frame)
+		c.collect(frame.Data)
+	}
+	c.metrics.writes.Inc()
+	n, err := a.write(c.raw, *c.buffer)
+	if err != nil {
+		c.fail(err)
+		return false, false, err
+	}
+	if n < len(*c.buffer) {
+		*c.buffer = append((*c.buffer)[:0], (*c.buffer)[n:]...)
+		return false, true, nil
+	}
+	c.giveBack()
+	return true, true, nil
+}
+
+// writeFrames writes frames, and waits until the network has taken them.
+func (c *conn) writeFrames(frames []Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err == nil {
-		_ = c.flushBuffer() // sticky, and the reader learns of it by the close
+	for _, frame := range frames {
+		if c.err != nil {
+			return c.err
+		}
+		c.collectHeader(frame)
+		if !isLarge(frame) {
+			c.collect(frame.Data)
+			continue
+		}
+		if err := c.flushBuffer(); err != nil {
+			return err
+		}
+		if err := c.write(frame.Data); err != nil {
+			return err
+		}
 	}
+	return c.flushBuffer()
 }
+
+// flush writes what was collected, and waits until the network has taken it.
+func (c *conn) flush() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flushBuffer()
+}
+
+// collect adds bytes to what is written next. Called with mu held.
+func (c *conn) collect(p []byte) {
+	if c.buffer == nil {
+		c.buffer = coalesceBuffers.Get().(*[]byte)
+	}
+	*c.buffer = append(*c.buffer, p...)
+}
+
+// collectHeader collects the header of a frame. Called with mu held.
+func (c *conn) collectHeader(frame Frame) {
+	opcode := byte(websocket.TextMessage)
+	if frame.Binary {
+		opcode = websocket.BinaryMessage
+	}
+	c.collect(nil)
+	*c.buffer = appendHeader(*c.buffer, opcode, len(frame.Data))
+}
+
+// writeClose writes a close frame with this payload, the last frame of a connection.
+func (c *conn) writeClose(payload []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.collect(appendHeader(nil, closeFrame, len(payload)))
+	c.collect(payload)
+	err := c.flushBuffer()
+	c.finished = c.finished || err == nil
+	return err
+}
+
+// giveBack returns the empty buffer to those of all connections. Called with mu held.
+func (c *conn) giveBack() {
+	if cap(*c.buffer) <= 2*coalesceBytes {
+		*c.buffer = (*c.buffer)[:0]
+		coalesceBuffers.Put(c.buffer)
+	}
+	c.buffer = nil
+}
+
+// isLarge reports whether a frame is written by itself, without being copied.
+func isLarge(frame Frame) bool { return len(frame.Data) >= coalesceBytes }
 
 // startFraming is called once between the handshake and the first frame.
 func (c *conn) startFraming() {
@@ -162,15 +249,19 @@ func (c *conn) startFraming() {
 }
 
 func (c *conn) flushBuffer() error {
-	if c.buffer == nil {
-		return nil
+	if c.err != nil || c.buffer == nil {
+		return c.err
 	}
-	buffer := c.buffer
-	err := c.write(*buffer)
-	*buffer = (*buffer)[:0]
-	coalesceBuffers.Put(buffer)
-	c.buffer = nil
+	err := c.write(*c.buffer)
+	c.giveBack()
 	return err
+}
+
+// fail notes why nothing more can be written, and closes the connection. Called with mu held.
+func (c *conn) fail(err error) {
+	c.err = err
+	c.owner.failed(err) // before the reader finds the connection closed
+	_ = c.Conn.Close()
 }
 
 // write hands p to the network, however slowly the client takes it, unless it
@@ -213,13 +304,12 @@ func (c *conn) write(p []byte) error {
 		case err == nil:
 			continue
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			c.err = err
+			c.fail(err)
 		case !c.resumable || now.Sub(progress) >= c.writeTimeout:
-			c.err = errStalled
+			c.fail(errStalled)
 		default:
 			continue
 		}
-		_ = c.Conn.Close()
 		return c.err
 	}
 }
@@ -254,9 +344,7 @@ func (c *conn) closeNow() {
 		c.err = net.ErrClosed
 	}
 	if c.buffer != nil {
-		*c.buffer = (*c.buffer)[:0]
-		coalesceBuffers.Put(c.buffer)
-		c.buffer = nil
+		c.giveBack()
 	}
 }
 

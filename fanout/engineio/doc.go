@@ -11,16 +11,16 @@
 // answers the heartbeat and hands messages to its [Receiver].
 //
 // Out: [Session.Offer] and [Session.Send] put a [Frame] into the session's
-// queue, which is bounded in bytes; the session's transport takes from it what
-// it has room for:
+// queue, which is bounded in bytes; the session's transport takes from it:
 //
-//	Offer/Send → queue → melody's channel (≤ 7 frames) → conn (collects) → network
+//	Offer/Send → queue → a writer, up to 16 KiB at once → network
 //	                   → the waiting poll's response
 //
 // # Invariants
 //
-//   - melody is never given a frame it has no room for, because it would drop
-//     it without an error.
+//   - melody is given no frame to write, because it drops those that its channel
+//     has no room for, without an error.
+//   - A writer never waits for a client.
 //   - The queue belongs to the session: an upgrade changes the transport and
 //     keeps the order.
 //   - Frames are shared between sessions and never modified.
@@ -32,9 +32,10 @@
 //
 // # Goroutines
 //
-// A WebSocket has two, both melody's: one reads the connection and one writes. Both
-// end with the connection. The reader hands each packet to a worker, which runs the
-// callbacks, and waits for it; workers are shared by all WebSockets, and end with
+// A WebSocket has one goroutine, which reads the connection and ends with it. It hands each
+// packet to a worker, which runs the callbacks, and waits for it; workers are shared by all
+// WebSockets. So are the writers, one for each processor; a client that takes less than
+// there is for it has a goroutine that writes to it alone. Workers and writers end with
 // [Server.Shutdown]. Polling uses net/http's goroutines. The heartbeat is one timer per
 // session; a function that a timer or [Session.Later] runs has a goroutine for that time.
 // [Server.Shutdown] ends all sessions, and waits for every callback until its context ends.

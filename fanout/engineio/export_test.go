@@ -15,13 +15,7 @@ func (s *Server) MelodyLen() int { return s.melody.Len() }
 
 // Overfill gives melody's channel more than it holds, as the session never does.
 func (s *Session) Overfill() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	socket := s.transport.(*webSocket)
-	for range 4 * melodyBuffer {
-		socket.inflight++
-		_ = socket.melody.Write([]byte("6"))
-	}
+	_ = s.server.melody.Broadcast([]byte("6"))
 }
 
 // BodyBytes returns what the bodies of POSTs hold.

@@ -32,6 +32,7 @@ type Server struct {
 	melody  *melody.Melody
 	bodies  bodies
 	workers workers
+	writers writers
 
 	mu       sync.Mutex // guards sessions and closing
 	sessions map[string]*Session
@@ -75,6 +76,7 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 		}
 	}
 	s.workers.guard = s.guard
+	s.writers.init()
 	s.melody = s.newMelody()
 	return s, nil
 }
@@ -86,9 +88,8 @@ const never = time.Duration(math.MaxInt64 / 4)
 func (s *Server) newMelody() *melody.Melody {
 	m := melody.New()
 	*m.Config = melody.Config{
-		PingPeriod:        never,
-		MaxMessageSize:    s.cfg.MaxPayloadBytes,
-		MessageBufferSize: melodyBuffer,
+		PingPeriod:     never,
+		MaxMessageSize: s.cfg.MaxPayloadBytes,
 	}
 	m.Upgrader = &websocket.Upgrader{
 		ReadBufferSize:  readBufferBytes,
@@ -96,20 +97,7 @@ func (s *Server) newMelody() *melody.Melody {
 		WriteBufferPool: &writeBuffers,
 		CheckOrigin:     func(*http.Request) bool { return true }, // AllowRequest has decided
 	}
-	m.HandleConnect(func(ms *melody.Session) {
-		socket := socketOf(ms)
-		s.workers.do(func() { socket.connected(ms) }, socket.cut)
-	})
-	m.HandleMessage(func(ms *melody.Session, data []byte) {
-		socket := socketOf(ms)
-		s.workers.do(func() { socket.received(data, false) }, socket.cut)
-	})
-	m.HandleMessageBinary(func(ms *melody.Session, data []byte) {
-		socket := socketOf(ms)
-		s.workers.do(func() { socket.received(data, true) }, socket.cut)
-	})
-	m.HandleSentMessage(func(ms *melody.Session, data []byte) { socketOf(ms).sent(data) })
-	m.HandleSentMessageBinary(func(ms *melody.Session, data []byte) { socketOf(ms).sent(data) })
+	m.HandleConnect(func(ms *melody.Session) { socketOf(ms).serve(ms) })
 	m.HandleError(func(ms *melody.Session, err error) { socketOf(ms).failed(err) })
 	return m
 }
@@ -236,6 +224,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	defer s.workers.close()
+	defer s.writers.close()
 	drain.Each(ctx, left, s.cfg.DrainPeriod, func(session *Session) { session.Close(ReasonShutdown) })
 	ended := make(chan struct{})
 	go func() { // ends with the last session

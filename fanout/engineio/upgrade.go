@@ -1,6 +1,6 @@
 package engineio
 
-import "github.com/olahol/melody"
+import "github.com/gorilla/websocket"
 
 // The upgrade of a session from polling to WebSocket:
 //
@@ -12,13 +12,10 @@ import "github.com/olahol/melody"
 
 const probe = "probe"
 
-// connected is melody's first callback for a connection. The writing and
-// reading goroutines start after it.
-func (w *webSocket) connected(ms *melody.Session) {
+// connected runs once the handshake is over. The connection is read after it.
+func (w *webSocket) connected() {
 	w.conn.startFraming()
-	w.melody = ms
 	s := w.session
-	ms.Request = nil // the handshake's, whose memory is free from here on
 	if w.stage.Load() == stageActive {
 		if !s.start(w, []string{}) {
 			w.refuse()
@@ -38,14 +35,14 @@ func (w *webSocket) connected(ms *melody.Session) {
 	}
 }
 
-// refuse tells the client to go away. The channel is empty yet, so melody
-// cannot drop it.
+// refuse tells the client to go away.
 func (w *webSocket) refuse() {
 	w.stage.Store(stageRefused)
 	w.session.mu.Lock()
+	defer w.session.mu.Unlock()
 	w.giveUp()
-	w.session.mu.Unlock()
-	_ = w.melody.CloseWithMsg(melody.FormatCloseMessage(melody.ClosePolicyViolation, ""))
+	w.sayGoodbye(websocket.ClosePolicyViolation, "")
+	w.flush()
 }
 
 // giveUp lets another WebSocket try the upgrade. Called with the session's
@@ -99,7 +96,8 @@ func (s *Session) probed(w *webSocket) {
 		return
 	}
 	s.queue.add(frameProbePong)
-	w.take(frameProbePong) // the first frame: there is room
+	w.own = append(w.own, frameProbePong)
+	w.flush()
 	// Fires once. Late, it finds no poll, or ends one for nothing.
 	s.after(probedPollDelay, s.endPoll)
 }

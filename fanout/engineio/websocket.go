@@ -11,33 +11,22 @@ import (
 	"github.com/olahol/melody"
 )
 
-const (
-	// melodyBuffer is the size of a melody session's channel. melody drops
-	// what does not fit and says nothing, so never more than window frames are
-	// in it, and one place stays free for the close frame.
-	melodyBuffer = 8
-	window       = melodyBuffer - 1
-)
-
-// webSocket is the transport over one melody session.
-//
-// Frames go: session's queue → at most window of them in melody's channel →
-// conn, which collects → the network. melody's writing goroutine reports each
-// frame it has handed to conn (sent), which moves the next ones up; when there
-// is no next one, conn writes.
+// webSocket is the transport over one melody session, which stands for the connection from
+// the handshake to its end. Frames go from the session's queue to the network by way of the
+// [writers]; melody's own writing goroutine and its channel are not used.
 type webSocket struct {
 	session *Session
 	server  *Server
 	conn    *conn
-	melody  *melody.Session // set before the session learns of the transport
+	socket  *websocket.Conn // melody's; set before the session learns of the transport
 	failure atomic.Pointer[error]
 	stage   atomic.Uint32
 
 	// guarded by session.mu
-	inflight int
-	// offered has a bit for each frame in flight, the oldest one lowest.
-	offered uint8
+	writing bool // by one of the writers, or about to be; for good after the last write
 	closing bool
+	own     []Frame     // written before those of the session
+	goodbye []byte      // the payload of the close frame that is to be written, nil for none
 	expiry  *time.Timer // of a probe, nil without one
 }
 
@@ -51,36 +40,22 @@ const (
 
 func (w *webSocket) name() string { return transportWebSocket }
 
-func (w *webSocket) take(frame Frame) bool {
-	if w.inflight >= window || w.closing {
-		return false
+// take refuses every frame: the writers take them from the session's queue.
+func (w *webSocket) take(Frame) bool { return false }
+
+func (w *webSocket) flush() {
+	if !w.writing && w.waits() {
+		w.writing = true
+		w.server.running.Add(1) // until nothing waits, or the connection has ended
+		w.server.writers.add(w)
 	}
-	if frame.offered {
-		w.offered |= 1 << w.inflight
-	}
-	w.inflight++
-	// An error means that melody has closed: its disconnect callback ends the
-	// session, and nothing is lost that could still be sent.
-	if frame.Binary {
-		_ = w.melody.WriteBinary(frame.Data)
-	} else {
-		_ = w.melody.Write(frame.Data)
-	}
-	return true
 }
 
-func (w *webSocket) flush() {}
-
-func (w *webSocket) idle() bool { return w.inflight == 0 }
+func (w *webSocket) idle() bool { return !w.writing }
 
 func (w *webSocket) finish() {
-	if w.closing {
-		return
-	}
-	w.closing = true
-	code, text := closeCode(w.session.reason)
-	// The channel is empty, so melody cannot drop it.
-	_ = w.melody.CloseWithMsg(melody.FormatCloseMessage(code, text))
+	w.sayGoodbye(closeCode(w.session.reason))
+	w.flush()
 }
 
 func (w *webSocket) abort(Frame) { w.conn.closeNow() }
@@ -88,34 +63,21 @@ func (w *webSocket) abort(Frame) { w.conn.closeNow() }
 // cut closes the network connection, which ends the goroutines that read and write it.
 func (w *webSocket) cut() { _ = w.conn.Conn.Close() }
 
-// sent runs on melody's writing goroutine after each frame.
-func (w *webSocket) sent(data []byte) {
-	defer w.server.guard.Recover("WebSocket writer", w.cut)
-	w.server.metrics.sent.Inc()
-	waiting, last := w.account(data)
-	if last {
-		w.conn.flush()
+// serve reads the connection to its end. It is melody's first callback for a connection,
+// whose own goroutines start after it, and find the connection ended.
+func (w *webSocket) serve(ms *melody.Session) {
+	w.socket = ms.WebsocketConnection()
+	ms.Request = nil // the handshake's, whose memory is free from here on
+	w.server.workers.do(w.connected, w.cut)
+	w.socket.SetReadLimit(w.server.cfg.MaxPayloadBytes)
+	for {
+		kind, data, err := w.socket.ReadMessage()
+		if err != nil {
+			w.failed(err)
+			return
+		}
+		w.server.workers.do(func() { w.received(data, kind == websocket.BinaryMessage) }, w.cut)
 	}
-	if waiting != nil {
-		waiting.Room()
-	}
-}
-
-// account notes that a frame was sent, and moves the next ones up. It returns whom to
-// tell that there is room again, or nil, and whether no frame is left.
-func (w *webSocket) account(data []byte) (waiting Receiver, last bool) {
-	s := w.session
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	w.inflight--
-	frame := Frame{Data: data, offered: w.offered&1 != 0}
-	w.offered >>= 1
-	s.moved(frame)
-	waiting = s.sent(costBytes(frame), controlCostBytes(frame))
-	if s.state != stateClosed && s.transport == w {
-		s.refill()
-	}
-	return waiting, w.inflight == 0
 }
 
 // received runs while the goroutine that reads the connection waits.
@@ -146,11 +108,11 @@ func (w *webSocket) received(data []byte, binary bool) {
 // WebSocket layer does where it counts the size itself. Called while that layer reads.
 func (w *webSocket) refuseSize() {
 	text := websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
-	_ = w.melody.WebsocketConnection().WriteControl(websocket.CloseMessage, text, time.Now().Add(w.server.cfg.WriteTimeout))
+	_ = w.socket.WriteControl(websocket.CloseMessage, text, time.Now().Add(w.server.cfg.WriteTimeout))
 }
 
-// failed notes why the connection ends. melody calls it from inside its own
-// writes as well, so it must neither lock nor write nor close.
+// failed notes why the connection ends: the first reason counts. conn calls it from inside
+// a write, so it must neither lock nor write nor close.
 func (w *webSocket) failed(err error) {
 	if errors.Is(err, melody.ErrMessageBufferFull) {
 		w.server.metrics.dropped.Inc()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -154,6 +155,7 @@ type systemConn interface {
 	net.Conn
 	CloseWrite() error
 	SetWriteBuffer(bytes int) error
+	SyscallConn() (syscall.RawConn, error)
 }
 
 // countedConn is an accepted connection.

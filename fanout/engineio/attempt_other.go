@@ -1,0 +1,18 @@
+//go:build !unix
+
+package engineio
+
+import (
+	"net"
+	"syscall"
+)
+
+// attempt is not used: every write has a goroutine that waits.
+type attempt struct{}
+
+func newAttempt() *attempt { return nil }
+
+func (*attempt) write(syscall.RawConn, []byte) (int, error) { return 0, syscall.ENOTSUP }
+
+// rawOf returns nil: nothing is attempted.
+func rawOf(net.Conn) syscall.RawConn { return nil }
