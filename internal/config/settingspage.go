@@ -47,7 +47,7 @@ service open is refused.
 
 SIGHUP reads the files again, CONFIG_FILE, those of secrets, CATALOGUE_FILE and the certificate, and applies the settings that have "yes" in
 the third column without ending a connection; others take a restart. What is invalid changes nothing. Sockets that are connected
-stay, also beyond a new limit, and keep the rates that they began with.
+stay, also beyond a new limit, and keep the rates that they began with. A new idle timeout counts for them, too.
 
 Durations are Go's, such as 90s, 2m or 720h.
 `
