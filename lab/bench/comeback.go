@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,11 +50,11 @@ type followerGroup struct {
 	all        []*follower
 }
 
-// newFollowers connects so many clients, each to jobs[i % len(jobs)].
-func (s *system) newFollowers(ctx context.Context, count int, jobs []string) (*followerGroup, error) {
+// newFollowers connects so many clients to a job.
+func (s *system) newFollowers(ctx context.Context, count int, job string) (*followerGroup, error) {
 	g := &followerGroup{addr: s.gateway.Addr(), caughtUp: measure.NewLatency()}
 	for i := range count {
-		g.all = append(g.all, &follower{place: i, job: jobs[i%len(jobs)], group: g, due: -1})
+		g.all = append(g.all, &follower{place: i, job: job, group: g, due: -1})
 	}
 	if err := g.each(ctx, func(f *follower) error { return f.open(ctx) }); err != nil {
 		return g, err
@@ -65,31 +64,12 @@ func (s *system) newFollowers(ctx context.Context, count int, jobs []string) (*f
 
 // each calls do for every follower, at most abreast at a time, and returns the first error.
 func (g *followerGroup) each(ctx context.Context, do func(*follower) error) error {
-	var group sync.WaitGroup
-	failed := make(chan error, len(g.all))
-	slots := make(chan struct{}, abreast)
-	for _, f := range g.all {
-		slots <- struct{}{}
-		group.Go(func() { // ends with do
-			defer func() { <-slots }()
-			failed <- do(f)
-		})
-	}
-	group.Wait()
-	close(failed)
-	for err := range failed {
-		if err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
+	return each(ctx, len(g.all), func(i int) error { return do(g.all[i]) })
 }
 
 // open connects and subscribes after the newest event that the client has.
 func (f *follower) open(ctx context.Context) error {
-	// One address allows at most some 28,000 connections.
-	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+f.place%8))}
-	opened, err := socket.Dial(ctx, socket.Config{Endpoint: "http://" + f.group.addr + "/ws", Origin: origin, LocalAddr: local, Handler: f.take, ReadBufferBytes: 4 << 10})
+	opened, err := dial(ctx, f.group.addr, f.place, f.take)
 	if err != nil {
 		return err
 	}
@@ -135,15 +115,14 @@ func (f *follower) drop() {
 	f.mu.Lock()
 	dropped := f.socket
 	f.mu.Unlock()
-	dropped.Kill()
-	<-dropped.Ended()
+	end(dropped)
 }
 
 func (f *follower) take(e socket.Event) {
 	switch e.Name {
 	case messaging.EventSubscribed:
 		f.group.subscribed.Add(1)
-	case domainEvent:
+	case socket.DomainEvent:
 		number, _ := numberAfter(e.Text(), `"number":`)
 		sequence, _ := numberAfter(e.Text(), `"sequence":`)
 		f.mu.Lock()
@@ -160,9 +139,7 @@ func (f *follower) take(e socket.Event) {
 
 func (g *followerGroup) close() {
 	for _, f := range g.all {
-		if f.socket != nil {
-			f.drop()
-		}
+		f.drop()
 	}
 }
 
@@ -189,7 +166,6 @@ func (g *followerGroup) figures() []Figure {
 		{Name: "back, p50", Value: latency.P50, Unit: "ms"},
 		{Name: "back, p99", Value: latency.P99, Unit: "ms"},
 		{Name: "back, the last", Value: latency.Max, Unit: "ms"},
-		{Name: "delivered", Value: 100, Unit: "%"}, // settle fails below
 	}
 }
 
@@ -198,7 +174,7 @@ func (g *followerGroup) figures() []Figure {
 func jitter(ctx context.Context, s *system) ([]Figure, error) {
 	const events, pause = 120, 200 * time.Millisecond
 	job := jobsOf(1)[0]
-	g, err := s.newFollowers(ctx, followers, []string{job})
+	g, err := s.newFollowers(ctx, followers, job)
 	defer g.close()
 	if err != nil {
 		return nil, err
@@ -253,7 +229,7 @@ func jitter(ctx context.Context, s *system) ([]Figure, error) {
 // connected, and lets all clients reconnect as fast as they can.
 func avalanche(ctx context.Context, s *system) ([]Figure, error) {
 	job := jobsOf(1)[0]
-	g, err := s.newFollowers(ctx, followers, []string{job})
+	g, err := s.newFollowers(ctx, followers, job)
 	defer g.close()
 	if err != nil {
 		return nil, err

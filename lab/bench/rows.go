@@ -29,24 +29,14 @@ func toLog(jobs int) func(ctx context.Context, s *system) ([]Figure, error) {
 		if err != nil {
 			return nil, err
 		}
-		receiving, stop := context.WithCancel(ctx)
-		defer stop()
-		receipts, err := s.receipts(receiving)
-		if err != nil {
-			return nil, err
-		}
 		before, err := s.used(ctx)
 		if err != nil {
 			return nil, err
 		}
-		began := time.Now()
-		if err := s.publishAll(ctx, jobsOf(jobs), 0, events/jobs); err != nil {
+		took, err := s.store(ctx, jobsOf(jobs), events/jobs, jobs)
+		if err != nil {
 			return nil, err
 		}
-		if err := await(ctx, receipts, events); err != nil {
-			return nil, fmt.Errorf("receipts: %w", err)
-		}
-		took := time.Since(began)
 		after, err := s.used(ctx)
 		if err != nil {
 			return nil, err
@@ -185,16 +175,8 @@ const missed = 120
 
 // stored publishes the missed events of a job, and waits for their receipts.
 func (s *system) stored(ctx context.Context, job string) error {
-	receiving, stop := context.WithCancel(ctx)
-	defer stop()
-	receipts, err := s.receipts(receiving)
-	if err != nil {
-		return err
-	}
-	if err := s.publishAll(ctx, []string{job}, 0, missed); err != nil {
-		return err
-	}
-	return await(ctx, receipts, missed)
+	_, err := s.store(ctx, []string{job}, missed, 1)
+	return err
 }
 
 // fromStart returns the cursor that requests every event of a job.

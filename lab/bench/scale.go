@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -69,23 +68,8 @@ const settled = 5 * time.Second
 // what Redis buffers for a subscriber.
 func (s *system) storeOneEach(ctx context.Context, count int) error {
 	const piece = 20_000
-	receiving, stop := context.WithCancel(ctx)
-	defer stop()
-	receipts, err := s.receipts(receiving)
-	if err != nil {
-		return err
-	}
-	jobs := jobsOf(count)
-	for from := 0; from < count; from += piece {
-		to := min(from+piece, count)
-		if err := s.publishAll(ctx, jobs[from:to], 0, 1); err != nil {
-			return err
-		}
-		if err := await(ctx, receipts, int64(to)); err != nil {
-			return fmt.Errorf("receipts: %w", err)
-		}
-	}
-	return nil
+	_, err := s.store(ctx, jobsOf(count), 1, piece)
+	return err
 }
 
 // size returns the total size of the files below a folder, in bytes.

@@ -139,6 +139,28 @@ func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) er
 	return nil
 }
 
+// store publishes a number of events of each job, for at most piece jobs at a time, and waits
+// for the receipts of each piece. It returns how long that took.
+func (s *system) store(ctx context.Context, jobs []string, events, piece int) (took time.Duration, err error) {
+	receiving, stop := context.WithCancel(ctx)
+	defer stop()
+	receipts, err := s.receipts(receiving)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	for from := 0; from < len(jobs); from += piece {
+		to := min(from+piece, len(jobs))
+		if err := s.publishAll(ctx, jobs[from:to], 0, events); err != nil {
+			return 0, err
+		}
+		if err := await(ctx, receipts, int64(to*events)); err != nil {
+			return 0, fmt.Errorf("receipts: %w", err)
+		}
+	}
+	return time.Since(began), nil
+}
+
 // publishPaced publishes count events of a job, each when it is due.
 func (s *system) publishPaced(ctx context.Context, job string, count int, pause time.Duration) error {
 	began := time.Now()
@@ -170,29 +192,51 @@ type clients struct {
 // gateway has confirmed all of them.
 func (s *system) connect(ctx context.Context, count int, jobs []string, since func(job string) any) (*clients, error) {
 	c := &clients{sockets: make([]*socket.Socket, count), latency: measure.NewLatency()}
+	err := each(ctx, count, func(i int) error { return c.open(ctx, s.gateway.Addr(), i, jobs[i%len(jobs)], since) })
+	if err != nil {
+		return c, err
+	}
+	return c, await(ctx, &c.subscribed, int64(count))
+}
+
+// each calls do for count clients, at most abreast at a time, and returns the first error.
+func each(ctx context.Context, count int, do func(i int) error) error {
 	var group sync.WaitGroup
 	failed := make(chan error, count)
 	slots := make(chan struct{}, abreast)
 	for i := range count {
 		slots <- struct{}{}
-		group.Go(func() { // ends with the handshake
+		group.Go(func() { // ends with do
 			defer func() { <-slots }()
-			failed <- c.open(ctx, s.gateway.Addr(), i, jobs[i%len(jobs)], since)
+			failed <- do(i)
 		})
 	}
 	group.Wait()
-	for range count {
-		if err := <-failed; err != nil {
-			return c, err
+	close(failed)
+	for err := range failed {
+		if err != nil {
+			return err
 		}
 	}
-	return c, await(ctx, &c.subscribed, int64(count))
+	return ctx.Err()
+}
+
+// dial connects client number i. One address allows at most some 28,000 connections.
+func dial(ctx context.Context, addr string, i int, take func(socket.Event)) (*socket.Socket, error) {
+	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%8))}
+	return socket.Dial(ctx, socket.Config{Endpoint: "http://" + addr + "/ws", Origin: origin, LocalAddr: local, Handler: take, ReadBufferBytes: 4 << 10})
+}
+
+// end closes a connection, and waits until it is closed; nil is none.
+func end(s *socket.Socket) {
+	if s != nil {
+		s.Kill()
+		<-s.Ended()
+	}
 }
 
 func (c *clients) open(ctx context.Context, addr string, i int, job string, since func(job string) any) error {
-	// One address allows at most some 28,000 connections.
-	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%8))}
-	opened, err := socket.Dial(ctx, socket.Config{Endpoint: "http://" + addr + "/ws", Origin: origin, LocalAddr: local, Handler: c.take, ReadBufferBytes: 4 << 10})
+	opened, err := dial(ctx, addr, i, c.take)
 	if err != nil {
 		return err
 	}
@@ -209,15 +253,13 @@ func (c *clients) take(e socket.Event) {
 	switch e.Name {
 	case messaging.EventSubscribed:
 		c.subscribed.Add(1)
-	case domainEvent:
+	case socket.DomainEvent:
 		if due, found := dueOf(e.Text()); found {
 			c.latency.Record(e.Received.Sub(due))
 		}
 		c.received.Add(1)
 	}
 }
-
-const domainEvent = "novel.domain-event"
 
 // dueOf finds when an event was due, without decoding it.
 func dueOf(text []byte) (time.Time, bool) {
@@ -251,9 +293,6 @@ func await(ctx context.Context, count *atomic.Int64, want int64) error {
 
 func (c *clients) close() {
 	for _, s := range c.sockets {
-		if s != nil {
-			s.Kill()
-			<-s.Ended()
-		}
+		end(s)
 	}
 }

@@ -100,19 +100,28 @@ func (o *Outbox) close() {
 // Publish takes one event of the job, of about size bytes. It returns errFull
 // at the bound, and blocks for nothing.
 func (o *Outbox) Publish(job string, size int) error {
+	envelope, beside, err := o.publish(job, size)
+	if err == nil && beside != nil {
+		beside(envelope)
+	}
+	return err
+}
+
+// publish is Publish without what is done beside it, which it returns; nil for nothing.
+func (o *Outbox) publish(job string, size int) (envelope messaging.Envelope, beside func(messaging.Envelope), err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.pending) >= o.limit {
 		o.refused++
-		return errFull
+		return envelope, nil, errFull
 	}
 	now, number := time.Now(), o.counts[job]
-	envelope, err := messaging.NewDomain(job, map[string]any{
+	envelope, err = messaging.NewDomain(job, map[string]any{
 		"type": "step", "occurredAt": messaging.FormatTime(now), "at": now.UnixMicro(), "number": number,
 		"text": strings.Repeat("x", max(0, size-200)),
 	})
 	if err != nil {
-		return err
+		return envelope, nil, err
 	}
 	envelope.ID = fmt.Sprintf("%s/%d", job, number)
 	o.counts[job]++
@@ -123,21 +132,19 @@ func (o *Outbox) Publish(job string, size int) error {
 	o.pending[envelope.ID] = now
 	o.peak = max(o.peak, len(o.pending))
 	if o.worker == nil {
-		if _, err = o.publisher.TryPublish(envelope); err == nil && o.beside != nil {
-			o.beside(envelope)
-		}
-		return err
+		_, err = o.publisher.TryPublish(envelope)
+		return envelope, o.beside, err
 	}
 	payload, err := envelope.Encode()
 	if err != nil {
-		return err
+		return envelope, nil, err
 	}
 	o.worker.lines <- payload // has room for the whole outbox
-	return nil
+	return envelope, nil, nil
 }
 
-// Beside has each event that is published given to a function, which must not block. nil
-// ends it. Events of a worker of the Node package are not given.
+// Beside has each event that is published given to a function, on the goroutine that
+// publishes it. nil ends it, but for a call that has begun. Events of a worker of the Node package are not given.
 func (o *Outbox) Beside(take func(messaging.Envelope)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -74,7 +74,7 @@ func (w *ownWriter) take(envelope messaging.Envelope) {
 	document := bson.D{
 		{Key: "jobId", Value: envelope.JobID},
 		{Key: "kind", Value: string(envelope.Kind)},
-		{Key: "emittedAt", Value: occurredAt(envelope.Event)},
+		{Key: "emittedAt", Value: occurredAt(event)},
 		{Key: "event", Value: event},
 		{Key: "createdAt", Value: now},
 		{Key: "updatedAt", Value: now},
@@ -88,12 +88,14 @@ func (w *ownWriter) take(envelope messaging.Envelope) {
 	}
 }
 
-func occurredAt(event []byte) string {
-	var fields struct {
-		OccurredAt string `json:"occurredAt"`
+// occurredAt returns when an event of the producer happened.
+func occurredAt(event bson.D) any {
+	for _, field := range event {
+		if field.Key == "occurredAt" {
+			return field.Value
+		}
 	}
-	_ = json.Unmarshal(event, &fields) // The producer's own.
-	return fields.OccurredAt
+	return nil
 }
 
 func (w *ownWriter) run(ctx context.Context) {
@@ -185,9 +187,6 @@ type watcher struct {
 	pages, visits int
 	twice         error
 }
-
-// domainEvent is the name under which sockets receive the producer's events.
-const domainEvent = "novel.domain-event"
 
 // watchPause is the pause between two readings. FerretDB reads the whole collection
 // several times for each.
@@ -284,7 +283,7 @@ func (w *watcher) visit(ctx context.Context, gateway, job string) error {
 			return onceEach("a subscription", job, shown)
 		}
 		switch event.Name {
-		case domainEvent:
+		case socket.DomainEvent:
 			var name eventName
 			if err := event.Decode(&name); err != nil {
 				return fmt.Errorf("a subscription to %s: %w", job, err)

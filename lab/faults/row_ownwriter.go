@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/wait"
-	"github.com/letswriteabook/realtime/operations/rebuild"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -36,9 +36,9 @@ const (
 // ownWritten has a worker write each event into MongoDB beside publishing it, while
 // something happens to the system. At no moment a page or a fresh subscription has an event
 // twice, and soon after it is quiet each event stands in MongoDB once.
-func ownWritten(fault func(context.Context, *Trial) error) func(context.Context, *Trial) error {
+func ownWritten(fault func(context.Context, *Trial, *eventstore.Log, Models) error) func(context.Context, *Trial) error {
 	return func(ctx context.Context, t *Trial) error {
-		log, done, err := t.OpenLog(ctx)
+		log, models, done, err := t.OpenStores(ctx)
 		if err != nil {
 			return err
 		}
@@ -50,13 +50,16 @@ func ownWritten(fault func(context.Context, *Trial) error) func(context.Context,
 		defer writer.close()
 		watcher := t.watch(ctx)
 		stop := t.Load(ownRate)
-		err = errors.Join(t.Outbox.AwaitMore(ctx, ownRate), fault(ctx, t))
+		err = t.Outbox.AwaitMore(ctx, ownRate)
+		if err == nil {
+			err = fault(ctx, t, log, models)
+		}
 		if err == nil {
 			err = t.Outbox.AwaitMore(ctx, ownRate)
 		}
 		stop()
 		if err == nil {
-			err = t.judgeOnce(ctx, writer, func() error { return t.AwaitProjected(ctx, log) })
+			err = t.judgeOnce(ctx, writer, log)
 		}
 		pages, visits, twice := watcher.stop()
 		t.Measure("pages read meanwhile", float64(pages), "")
@@ -70,8 +73,14 @@ func ownWritten(fault func(context.Context, *Trial) error) func(context.Context,
 
 // judgeOnce waits until the system is quiet, and then until each event stands in MongoDB
 // once.
-func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, projected func() error) error {
-	if err := errors.Join(t.Outbox.AwaitIdle(ctx), writer.awaitIdle(ctx), projected()); err != nil {
+func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, log *eventstore.Log) error {
+	if err := t.Outbox.AwaitIdle(ctx); err != nil {
+		return err
+	}
+	if err := writer.awaitIdle(ctx); err != nil {
+		return err
+	}
+	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
 	quiet := time.Now()
@@ -89,7 +98,7 @@ func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, projected func
 }
 
 // awayMongo stops MongoDB without ending its connections, and then kills it.
-func awayMongo(ctx context.Context, t *Trial) error {
+func awayMongo(ctx context.Context, t *Trial, _ *eventstore.Log, _ Models) error {
 	away := time.Duration(t.Scaled("seconds away", 20, 8, 2)) * time.Second
 	if err := t.Lab.Mongo().Pause(); err != nil {
 		return err
@@ -109,7 +118,7 @@ func awayMongo(ctx context.Context, t *Trial) error {
 }
 
 // killOneGateway kills each of two gateways in turn, and starts it again.
-func killOneGateway(ctx context.Context, t *Trial) error {
+func killOneGateway(ctx context.Context, t *Trial, _ *eventstore.Log, _ Models) error {
 	for range t.Scaled("rounds", 5, 2, 1) {
 		for _, gateway := range t.Gateways {
 			gateway.Kill()
@@ -125,30 +134,13 @@ func killOneGateway(ctx context.Context, t *Trial) error {
 }
 
 // rebuildBeside rebuilds the history and swaps it in.
-func rebuildBeside(ctx context.Context, t *Trial) error {
-	log, models, done, err := t.OpenStores(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
+func rebuildBeside(ctx context.Context, t *Trial, log *eventstore.Log, models Models) error {
+	more := func() error { return t.Outbox.AwaitMore(ctx, ownRate) }
 	for range t.Scaled("rounds", 3, 2, 1) {
-		model, err := models.Model(projections.History)
-		if err != nil {
+		if _, err := t.rebuild(ctx, log, models, projections.History, true, more); err != nil {
 			return err
 		}
-		r := rebuild.New(log, model, nil)
-		if err := r.Fill(ctx, true); err != nil {
-			return fmt.Errorf("rebuild: %w", err)
-		}
-		if err := t.Outbox.AwaitMore(ctx, ownRate); err != nil {
-			return err
-		}
-		swapped, err := r.Swap(ctx, 5)
-		if err != nil {
-			return fmt.Errorf("%w: %+v", err, swapped.Compared)
-		}
-		t.Measure("stood still for the swap", swapped.PausedSeconds*1000, "ms")
-		if err := t.Outbox.AwaitMore(ctx, ownRate); err != nil {
+		if err := more(); err != nil {
 			return err
 		}
 	}

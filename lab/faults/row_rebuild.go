@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/rebuild"
@@ -42,25 +43,37 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 		return err
 	}
 	for _, name := range projections.Names() {
-		model, err := models.Model(name)
+		swapped, err := t.rebuild(ctx, log, models, name, false, func() error { return nil })
 		if err != nil {
 			return err
 		}
-		r := rebuild.New(log, model, nil)
-		if err := r.Fill(ctx, false); err != nil {
-			return fmt.Errorf("rebuild %s: %w", name, err)
-		}
-		swapped, err := r.Swap(ctx, 5)
-		if err != nil {
-			return fmt.Errorf("%w: %+v", err, swapped.Compared)
-		}
-		t.Measure(name+" stood still for the swap", swapped.PausedSeconds*1000, "ms")
 		t.Measure(name+": documents of the shadow, equal to the log", float64(swapped.Compared.Found), "")
 	}
 	t.Recovered(time.Since(began))
 	t.Follow(ctx, "meanwhile")
 	stop()
 	return t.verifyModels(ctx)
+}
+
+// rebuild rebuilds a projection, from the first record on where again is set, calls between,
+// and swaps the shadow in.
+func (t *Trial) rebuild(ctx context.Context, log *eventstore.Log, models Models, name string, again bool, between func() error) (swapped rebuild.Swapped, err error) {
+	model, err := models.Model(name)
+	if err != nil {
+		return swapped, err
+	}
+	r := rebuild.New(log, model, nil)
+	if err := r.Fill(ctx, again); err != nil {
+		return swapped, fmt.Errorf("rebuild %s: %w", name, err)
+	}
+	if err := between(); err != nil {
+		return swapped, err
+	}
+	if swapped, err = r.Swap(ctx, 5); err != nil {
+		return swapped, fmt.Errorf("%w: %+v", err, swapped.Compared)
+	}
+	t.Measure(name+" stood still for the swap", swapped.PausedSeconds*1000, "ms")
+	return swapped, nil
 }
 
 // restoreLog saves the log while it is quiet, deletes it, lets producers publish

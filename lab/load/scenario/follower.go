@@ -48,7 +48,7 @@ func (t *trial) newFollower(b *board, job int) *follower {
 // take handles one event, on the socket's goroutine.
 func (f *follower) take(e socket.Event) {
 	switch e.Name {
-	case eventName:
+	case socket.DomainEvent:
 		f.deliver(e)
 	case messaging.EventSubscribed:
 		var subscribed messaging.Subscribed

@@ -12,9 +12,6 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// eventName is the socket event of the harness's envelopes.
-const eventName = "novel.domain-event"
-
 // plan says which events are published, and when each is due. Events go to the
 // jobs in turns: the nth to jobs[n % len(jobs)], as that job's number n / len(jobs).
 type plan struct {

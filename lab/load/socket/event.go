@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// DomainEvent is the name of the socket event of an envelope of kind domain.
+const DomainEvent = "novel.domain-event"
+
 // Event is one event from the service.
 type Event struct {
 	Name string
