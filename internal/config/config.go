@@ -27,117 +27,117 @@ type Config struct {
 	Host string `group:"HTTP" env:"HOST" doc:"address to listen on; empty: every interface"`
 	Port int    `env:"PORT" envDefault:"3001" doc:"HTTP port, 0 to 65535; 0 picks a free one, which the log line \"listening\" names"`
 
-	Listen     string `env:"LISTEN" doc:"unix:/path, a UNIX socket on which to listen in place of HOST and PORT, for a proxy on this machine; its connections count as from 127.0.0.1, also in TRUSTED_PROXIES; empty: HOST and PORT"`
-	ListenMode string `env:"LISTEN_MODE" envDefault:"0660" doc:"permissions of that socket, octal; who may write to it may connect"`
-	H2C        bool   `env:"HTTP_H2C" envDefault:"false" doc:"take HTTP/2 without TLS (h2c, by prior knowledge) beside HTTP/1.1 on the public port, for proxies that send it; sockets need HTTP/1.1"`
+	Listen     string `env:"LISTEN" doc:"unix:/path, a UNIX socket on which to listen in place of HOST and PORT, for a proxy on this machine; the address of its clients is 127.0.0.1, also for TRUSTED_PROXIES; empty: HOST and PORT"`
+	ListenMode string `env:"LISTEN_MODE" envDefault:"0660" doc:"permissions of that socket, octal; a program that may write to it may connect"`
+	H2C        bool   `env:"HTTP_H2C" envDefault:"false" doc:"accept HTTP/2 without TLS (h2c, by prior knowledge) as well as HTTP/1.1 on the public port, for proxies that send it; sockets need HTTP/1.1"`
 
-	TLSCert string `env:"TLS_CERT_FILE" doc:"PEM file with the certificate, and its chain, with which the public port speaks HTTPS; it is read again when it changes; empty: HTTP"`
+	TLSCert string `env:"TLS_CERT_FILE" doc:"PEM file with the certificate and its chain for HTTPS on the public port; the gateway reads it again when it changes; empty: HTTP"`
 	TLSKey  string `env:"TLS_KEY_FILE" doc:"PEM file with its key"`
 
-	ACMEHosts     string `env:"ACME_HOSTS" doc:"names, comma-separated, for which the public port gets certificates from an authority over ACME and renews them, in place of TLS_CERT_FILE; the authority has to reach the public port as port 443 of each name (tls-alpn-01); setting it accepts the authority's terms; empty: none"`
-	ACMECache     string `env:"ACME_CACHE_DIR" envDefault:"acme" doc:"folder for the certificates and the account key, readable by the service alone and kept over restarts"`
+	ACMEHosts     string `env:"ACME_HOSTS" doc:"names, comma-separated, for which the public port gets certificates from an authority over ACME and renews them, in place of TLS_CERT_FILE; the authority must reach the public port as port 443 of each name (tls-alpn-01); setting it accepts the authority's terms; empty: none"`
+	ACMECache     string `env:"ACME_CACHE_DIR" envDefault:"acme" doc:"folder for the certificates and the account key, which only the service may read, and which must persist across restarts"`
 	ACMEEmail     string `env:"ACME_EMAIL" doc:"address that the authority may write to"`
 	ACMEDirectory string `env:"ACME_DIRECTORY_URL" secret:"url" envDefault:"https://acme-v02.api.letsencrypt.org/directory" doc:"the authority's directory, https://…"`
-	ACMECA        string `env:"ACME_CA_FILE" doc:"PEM file with the authorities whose certificates that server may show; empty: those of the system"`
+	ACMECA        string `env:"ACME_CA_FILE" doc:"PEM file with the authorities to trust for that server's certificate; empty: those of the system"`
 
 	ProxyProto bool `env:"PROXY_PROTOCOL" envDefault:"false" doc:"connections to the public port begin with a header of the PROXY protocol, version 1 or 2, which names the client; only TRUSTED_PROXIES may connect"`
 
-	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway answers as well, such as /rt: then /rt/ws, /rt/api and the others work behind a proxy that shares the host and keeps the path"`
-	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well, each event for each client, which takes more processor than its delivery)"`
-	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not have; empty: they are on the public port, with INTERNAL_TOKEN"`
-	InternalToken string `env:"INTERNAL_TOKEN" reload:"yes" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except from this machine where ADMIN_ADDR, TRUSTED_PROXIES and LISTEN are empty, HTTP_H2C is false and ENVIRONMENT is not production"`
-	ReadToken     string `env:"ADMIN_READ_TOKEN" reload:"yes" secret:"value" doc:"bearer token that may read over the operators' API and change nothing, at least 16 characters; empty: none"`
-	ReadOnly      bool   `env:"ADMIN_READ_ONLY" reload:"yes" envDefault:"false" doc:"refuse every change over the operators' API, also with INTERNAL_TOKEN"`
+	BasePath      string `env:"BASE_PATH" doc:"path below which the gateway also serves every page, such as /rt: /rt/ws, /rt/api and the others then work behind a proxy that shares the host and keeps the path"`
+	Compression   string `env:"HTTP_COMPRESSION" envDefault:"pages" doc:"answers that are compressed with gzip for clients that accept it: off, pages (pages of events), or all (event streams as well; compressing an event for a client takes more processor time than delivering it)"`
+	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not serve; empty: the public port serves them, with INTERNAL_TOKEN"`
+	InternalToken string `env:"INTERNAL_TOKEN" reload:"yes" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except requests from this machine if ADMIN_ADDR, TRUSTED_PROXIES and LISTEN are empty, HTTP_H2C is false and ENVIRONMENT is not production"`
+	ReadToken     string `env:"ADMIN_READ_TOKEN" reload:"yes" secret:"value" doc:"bearer token that may read over the operators' API and may not make changes, at least 16 characters; empty: none"`
+	ReadOnly      bool   `env:"ADMIN_READ_ONLY" reload:"yes" envDefault:"false" doc:"refuse every change over the operators' API, even with INTERNAL_TOKEN"`
 	ReceiptSecret string `env:"RECEIPT_SECRET" reload:"yes" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
-	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused where they are a warning otherwise, and a request from this machine is trusted no more than another"`
+	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused (in development they only cause a warning), and requests from this machine have no rights of their own"`
 
 	RedisURL   string `group:"Backends" env:"REDIS_URL" secret:"url" doc:"Redis that workers publish to, redis[s]://[USER:PASSWORD@]HOST:PORT, special characters in user and password percent-encoded; with REDIS_MODE sentinel or cluster a list, …HOST:PORT,HOST:PORT; empty: events are published over HTTP only"`
 	MongoDBURI string `env:"MONGODB_URI" secret:"url" doc:"MongoDB of the read models, mongodb[+srv]://…/DATABASE, special characters in user and password percent-encoded; without a database: test; empty: catch-up is served from the log"`
 	NATSURL    string `env:"NATS_URL" secret:"url" doc:"NATS servers, nats://…[,nats://…], special characters in user and password percent-encoded; empty: JetStream inside this process, in DATA_DIR"`
 
-	RedisMode     string `env:"REDIS_MODE" envDefault:"single" doc:"what REDIS_URL names: single (the server), sentinel (Sentinels, which are asked for the primary), or cluster (nodes of a Redis Cluster)"`
+	RedisMode     string `env:"REDIS_MODE" envDefault:"single" doc:"kind of the servers in REDIS_URL: single (the server itself), sentinel (Sentinels, which the gateway asks for the primary), or cluster (nodes of a Redis Cluster)"`
 	RedisMaster   string `env:"REDIS_SENTINEL_MASTER" doc:"name of the primary among the Sentinels; required with REDIS_MODE sentinel"`
 	RedisWatchers string `env:"REDIS_SENTINEL_USER" doc:"user for the Sentinels themselves; empty: the default user"`
 	RedisWatch    string `env:"REDIS_SENTINEL_PASSWORD" secret:"value" doc:"password for the Sentinels themselves"`
-	RedisCA       string `env:"REDIS_TLS_CA_FILE" doc:"PEM file with the authorities whose certificates Redis and the Sentinels may show, with rediss://; empty: those of the system"`
-	RedisCert     string `env:"REDIS_TLS_CERT_FILE" doc:"PEM file with a certificate to show to Redis"`
+	RedisCA       string `env:"REDIS_TLS_CA_FILE" doc:"PEM file with the authorities to trust for certificates of Redis and the Sentinels, with rediss://; empty: those of the system"`
+	RedisCert     string `env:"REDIS_TLS_CERT_FILE" doc:"PEM file with the client certificate for Redis"`
 	RedisKey      string `env:"REDIS_TLS_KEY_FILE" doc:"PEM file with its key"`
 
 	NATSCreds    string `env:"NATS_CREDS_FILE" doc:"credentials file of a NATS user: its JWT and seed"`
 	NATSNkey     string `env:"NATS_NKEY_FILE" doc:"file with the seed of an nkey"`
-	NATSUser     string `env:"NATS_USER" doc:"user for NATS, in place of one in NATS_URL; without NATS_URL, the user that clients of NATS_LISTEN and gateways of NATS_CLUSTER have to show"`
+	NATSUser     string `env:"NATS_USER" doc:"user for NATS, in place of one in NATS_URL; without NATS_URL, the user that clients of NATS_LISTEN and gateways of NATS_CLUSTER must use"`
 	NATSPassword string `env:"NATS_PASSWORD" secret:"value" doc:"password of NATS_USER"`
 	NATSToken    string `env:"NATS_TOKEN" secret:"value" doc:"token for NATS, in place of one in NATS_URL"`
-	NATSCA       string `env:"NATS_TLS_CA_FILE" doc:"PEM file with the authorities whose certificates NATS servers may show; it and a certificate turn TLS on; empty: those of the system"`
-	NATSCert     string `env:"NATS_TLS_CERT_FILE" doc:"PEM file with a certificate to show to NATS; without NATS_URL, the certificate of NATS_LISTEN and NATS_CLUSTER, to which the others show one of NATS_TLS_CA_FILE"`
+	NATSCA       string `env:"NATS_TLS_CA_FILE" doc:"PEM file with the authorities to trust for certificates of NATS servers; setting it, or a certificate, turns TLS on; empty: those of the system"`
+	NATSCert     string `env:"NATS_TLS_CERT_FILE" doc:"PEM file with the client certificate for NATS; without NATS_URL, the certificate of NATS_LISTEN and NATS_CLUSTER, whose clients then need a certificate of an authority in NATS_TLS_CA_FILE"`
 	NATSKey      string `env:"NATS_TLS_KEY_FILE" doc:"PEM file with its key"`
 
-	CanaryInterval time.Duration `env:"CANARY_INTERVAL" envDefault:"10s" doc:"how often a gateway exercises what it needs of Redis, MongoDB and NATS, for its health and metrics, 100ms to 1h"`
+	CanaryInterval time.Duration `env:"CANARY_INTERVAL" envDefault:"10s" doc:"how often a gateway tests the operations that it needs of Redis, MongoDB and NATS, for health and metrics, 100ms to 1h"`
 
 	Roles []string `env:"ROLES" envDefault:"ingest,project,fanout" doc:"parts to run: any of ingest, project, fanout"`
 
 	DataDir    string `group:"Log" env:"DATA_DIR" envDefault:"data" doc:"folder of the embedded JetStream"`
-	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream takes NATS clients; empty: none"`
+	NATSListen string `env:"NATS_LISTEN" doc:"host:port on which the embedded JetStream accepts NATS clients; empty: none"`
 	NATSSync   string `env:"NATS_SYNC" envDefault:"always" doc:"when the embedded JetStream writes to disk: always (survives a power loss), or an interval such as 10s, 1ms or more (survives the death of the process)"`
 
-	NATSCluster       string `env:"NATS_CLUSTER" doc:"host:port of the gateways whose embedded JetStreams form one cluster, comma-separated, at most 16, the same list on each; with STREAM_REPLICAS 3 the log survives any one of three; clients and gateways show NATS_USER, and NATS_TLS_CERT_FILE where it is set; empty: JetStream is alone"`
-	NATSClusterListen string `env:"NATS_CLUSTER_LISTEN" envDefault:":6222" doc:"host:port on which this gateway takes the others of NATS_CLUSTER"`
-	NATSNode          string `env:"NATS_NODE" doc:"name of this gateway in NATS_CLUSTER, another on each and the same after a restart, without dots; empty: the name of the machine, to its first dot"`
+	NATSCluster       string `env:"NATS_CLUSTER" doc:"host:port of the gateways whose embedded JetStreams form one cluster, comma-separated, at most 16, the same list on each gateway; with STREAM_REPLICAS 3 the log survives the loss of any one of three; clients and gateways need NATS_USER, and a certificate if NATS_TLS_CERT_FILE is set; empty: no cluster"`
+	NATSClusterListen string `env:"NATS_CLUSTER_LISTEN" envDefault:":6222" doc:"host:port on which this gateway accepts the others of NATS_CLUSTER"`
+	NATSNode          string `env:"NATS_NODE" doc:"name of this gateway in NATS_CLUSTER, different on each gateway and the same after a restart, without dots; empty: the name of the machine, up to its first dot"`
 
 	LogReplicas int           `env:"STREAM_REPLICAS" envDefault:"1" doc:"copies of the log in a NATS cluster: 1, 3 or 5; more than 1 needs NATS_URL or NATS_CLUSTER"`
 	LogMaxBytes int64         `env:"STREAM_MAX_BYTES" envDefault:"10737418240" doc:"size at which the log refuses new events, in bytes, at most 562949953421312"`
-	LogMaxAge   time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log forgets an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
-	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers ids it has stored"`
-	KnownIDs    int           `env:"STREAM_KNOWN_IDS" envDefault:"1000000" doc:"newest events whose ids are known beyond STREAM_DEDUP_WINDOW, so that a later repeat is not stored again; 60 bytes of memory each where events are taken in; 0: none"`
+	LogMaxAge   time.Duration `env:"STREAM_MAX_AGE" envDefault:"0" doc:"age at which the log deletes an event, such as 720h, not below STREAM_DEDUP_WINDOW; 0: never"`
+	DedupWindow time.Duration `env:"STREAM_DEDUP_WINDOW" envDefault:"2m" doc:"how long the log remembers the ids of stored events"`
+	KnownIDs    int           `env:"STREAM_KNOWN_IDS" envDefault:"1000000" doc:"number of newest events whose ids a process with the role ingest remembers beyond STREAM_DEDUP_WINDOW, so that a later repeat is not stored again; 60 bytes of memory each; 0: none"`
 	MaxEvent    int           `env:"MAX_EVENT_BYTES" envDefault:"1000000" doc:"size above which an envelope is dead-lettered, in bytes, below 8388608"`
 	Catalogue   string        `env:"CATALOGUE_FILE" reload:"yes" doc:"JSON file with further kinds of events"`
 
 	Origins     string        `group:"Sockets" env:"SOCKET_CLIENT_ORIGIN" reload:"yes" envDefault:"http://localhost:5173" doc:"origins that may connect, scheme://host[:port], comma-separated; https://*.app.example allows the hosts below a domain, http://localhost:* every port, * all"`
-	PublicURL   string        `env:"PUBLIC_URL" reload:"yes" doc:"addresses under which clients reach the service, http[s]://…, comma-separated; an Origin that names one of them may connect, as programs that are no browsers send it"`
-	NeedOrigin  bool          `env:"SOCKET_REQUIRE_ORIGIN" reload:"yes" envDefault:"false" doc:"refuse clients that send no Origin"`
+	PublicURL   string        `env:"PUBLIC_URL" reload:"yes" doc:"addresses under which clients reach the service, http[s]://…, comma-separated; an Origin that names one of them may connect, because programs other than browsers send this address as their Origin"`
+	NeedOrigin  bool          `env:"SOCKET_REQUIRE_ORIGIN" reload:"yes" envDefault:"false" doc:"refuse clients that do not send an Origin"`
 	CatchUp     int           `env:"SOCKET_CATCH_UP_LIMIT" envDefault:"250" doc:"events replayed to a subscription without since, 1 to 10000"`
 	RecoveryTTL time.Duration `env:"SOCKET_RECOVERY_TTL" envDefault:"2m" doc:"how long a Socket.IO session can be recovered after its connection was lost, such as 2m; 0: not at all"`
 
-	RecoveryFor string `env:"SOCKET_RECOVERY_CLIENTS" envDefault:"auto" doc:"Socket.IO clients whose session can be recovered, and whose events carry an offset for it: auto (those in JavaScript, by their handshake), all, or asked (those that ask for it); a client that says what it wants gets that"`
+	RecoveryFor string `env:"SOCKET_RECOVERY_CLIENTS" envDefault:"auto" doc:"Socket.IO clients whose session can be recovered, and whose events carry an offset for it: auto (those in JavaScript, recognised by their handshake), all, or asked (those that request it); the choice of a client comes first"`
 
 	MaxConns       int    `group:"Limits" env:"SOCKET_MAX_CONNECTIONS" reload:"yes" envDefault:"0" doc:"sockets in all; 0: no limit"`
 	MaxPerOrigin   int    `env:"SOCKET_MAX_CONNECTIONS_PER_ORIGIN" reload:"yes" envDefault:"0" doc:"sockets that share an Origin; 0: no limit"`
 	MaxPerAddress  int    `env:"SOCKET_MAX_CONNECTIONS_PER_IP" reload:"yes" envDefault:"0" doc:"sockets that share an IPv4 address or an IPv6 /64; 0: no limit"`
 	MaxPerSubject  int    `env:"SOCKET_MAX_CONNECTIONS_PER_SUBJECT" reload:"yes" envDefault:"0" doc:"sockets that share the subject of a token; 0: no limit"`
-	MaxCluster     int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS" envDefault:"0" doc:"sockets of all gateways on one log together, give or take what they admit within half a second; 0: no limit"`
+	MaxCluster     int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS" envDefault:"0" doc:"sockets of all gateways on one log together; the gateways may exceed it by the sockets that they admit within half a second; 0: no limit"`
 	MaxClusterPer  int    `env:"SOCKET_CLUSTER_MAX_CONNECTIONS_PER_ORIGIN" envDefault:"0" doc:"the same for sockets that share an Origin; 0: no limit"`
 	ConnsPerSecond int    `env:"SOCKET_CONNECTIONS_PER_SECOND" reload:"yes" envDefault:"0" doc:"new sockets in a second; at most 1000000; 0: no limit"`
-	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" reload:"yes" envDefault:"20" doc:"jobs a socket may follow, 1 or more"`
-	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" reload:"yes" envDefault:"300000" doc:"silence after which a socket is closed, in milliseconds; 0: off"`
-	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" reload:"yes" envDefault:"0" doc:"events of one socket in a second, subscribe and unsubscribe apart; at most 1000000; 0: no limit"`
+	MaxSubs        int    `env:"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT" reload:"yes" envDefault:"20" doc:"jobs that a socket may follow, 1 or more"`
+	IdleMs         int    `env:"SOCKET_IDLE_TIMEOUT_MS" reload:"yes" envDefault:"300000" doc:"time without a ping, subscribe or unsubscribe of a client after which its socket is closed, in milliseconds; 0: off"`
+	MsgsPerSecond  int    `env:"SOCKET_MESSAGES_PER_SECOND" reload:"yes" envDefault:"0" doc:"events of one socket in a second, not counting subscribe and unsubscribe; at most 1000000; 0: no limit"`
 	SubsPerMinute  int    `env:"SOCKET_SUBSCRIPTION_CHANGES_PER_MINUTE" reload:"yes" envDefault:"6000" doc:"subscribe and unsubscribe requests of one socket in a minute; at most 1000000; 0: no limit"`
-	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"65536" doc:"size of one event of a client, its name and arguments, in bytes, above which it is not kept and not parsed, and answered with MESSAGE_TOO_LARGE; 0: no limit but SOCKET_MAX_PAYLOAD_BYTES"`
-	BytesPerSecond int    `env:"SOCKET_BYTES_PER_SECOND" reload:"yes" envDefault:"262144" doc:"bytes of one connection that are read in a second, on average, at most 67108864; what eight seconds give, and one message of SOCKET_MAX_PAYLOAD_BYTES, are read at once; a client that sends faster is read from at this rate; 0: no limit"`
-	MaxRequests    int    `env:"REST_MAX_REQUESTS" reload:"yes" envDefault:"256" doc:"pages of events over REST that are being answered at once; more are refused with 503; 0: no limit"`
-	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" reload:"yes" envDefault:"32" doc:"those of one client: a token's subject, or without tokens an address, which behind a proxy takes TRUSTED_PROXIES; more are refused with 429; 0: no limit"`
-	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" reload:"yes" envDefault:"6000" doc:"pages of events over REST that one client may ask for in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
-	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"what the answers over REST that are in flight may hold together, in bytes, 2097152 or more; one client has an eighth of it at most, or room for one read; a request that finds no room for 5 seconds is refused with 503"`
+	MaxMessage     int    `env:"SOCKET_MAX_MESSAGE_BYTES" envDefault:"65536" doc:"size of one event of a client, its name and arguments, in bytes; the gateway answers a larger one with MESSAGE_TOO_LARGE, without keeping or parsing it; 0: only SOCKET_MAX_PAYLOAD_BYTES limits it"`
+	BytesPerSecond int    `env:"SOCKET_BYTES_PER_SECOND" reload:"yes" envDefault:"262144" doc:"bytes that the gateway reads from one connection in a second, on average, at most 67108864; it reads the bytes of eight seconds, or one message of SOCKET_MAX_PAYLOAD_BYTES, at once, and then at this rate; 0: no limit"`
+	MaxRequests    int    `env:"REST_MAX_REQUESTS" reload:"yes" envDefault:"256" doc:"requests for pages of events over REST that are answered at the same time; more are refused with 503; 0: no limit"`
+	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" reload:"yes" envDefault:"32" doc:"the same for one client: a token's subject, or without tokens an address (behind a proxy, set TRUSTED_PROXIES); more are refused with 429; 0: no limit"`
+	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" reload:"yes" envDefault:"6000" doc:"pages of events over REST that one client may request in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
+	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"67108864" doc:"memory of all answers over REST in flight, in bytes, 2097152 or more; one client may use an eighth of it, or the memory of one read; a request that waits for memory for 5 seconds is refused with 503"`
 	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
-	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies that may tell a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
+	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies whose forwarding headers name a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
 
 	MaxPayload       int64         `group:"Transport" env:"SOCKET_MAX_PAYLOAD_BYTES" envDefault:"1000000" doc:"size of a WebSocket message or a polling request above which the connection is closed, in bytes, 1024 to 67108864"`
-	MaxOutgoing      int           `env:"SOCKET_MAX_OUTGOING_BYTES" envDefault:"262144" doc:"what may wait for one socket, in bytes, 16384 to 67108864; at the bound its subscriptions read on at its own pace, and one that sends requests and reads no answer is closed at twice that"`
+	MaxOutgoing      int           `env:"SOCKET_MAX_OUTGOING_BYTES" envDefault:"262144" doc:"size of the outgoing queue of a socket, in bytes, 16384 to 67108864; at the bound its subscriptions continue at the client's pace; a socket that sends requests and reads no answers is closed at twice this size"`
 	HandshakeTimeout time.Duration `env:"SOCKET_HANDSHAKE_TIMEOUT" envDefault:"10s" doc:"time for the headers of a request, 100ms or more"`
 	BodyTimeout      time.Duration `env:"HTTP_BODY_TIMEOUT" envDefault:"30s" doc:"time for the body of a request, on every path, 100ms or more"`
 	ConnectTimeout   time.Duration `env:"SOCKET_CONNECT_TIMEOUT" envDefault:"10s" doc:"time for a new connection to join a namespace, 100ms or more"`
 
 	JWKSURL       string `group:"Tokens" env:"AUTH_JWKS_URL" secret:"url" doc:"where the issuer of tokens publishes its keys, https://…; without it and AUTH_HMAC_SECRET, clients need no token"`
 	HMACSecret    string `env:"AUTH_HMAC_SECRET" reload:"yes" secret:"value" doc:"secret shared with the issuer of tokens, at least 32 bytes, in place of AUTH_JWKS_URL"`
-	TokenIssuer   string `env:"AUTH_ISSUER" doc:"what the claim iss has to be; required with tokens"`
-	TokenAudience string `env:"AUTH_AUDIENCE" doc:"what the claim aud has to be or contain; required with tokens"`
+	TokenIssuer   string `env:"AUTH_ISSUER" doc:"required value of the claim iss; required with tokens"`
+	TokenAudience string `env:"AUTH_AUDIENCE" doc:"value that the claim aud must be or contain; required with tokens"`
 
-	RevocationsKept time.Duration `env:"REVOCATIONS_KEPT" envDefault:"720h" doc:"how long a revoked token, key or subject is refused, 1m to 87600h: longer than any token lives; the log keeps what it was created with"`
+	RevocationsKept time.Duration `env:"REVOCATIONS_KEPT" envDefault:"720h" doc:"how long a revoked token, key or subject is refused, 1m to 87600h: must be longer than any token is valid; an existing log keeps the value that it was created with"`
 
 	LogLevel        string        `group:"Process" env:"LOG_LEVEL" reload:"yes" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
-	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a gateway that stops answers requests and is not ready, so that balancers leave it, and over which it closes sockets and event streams in random order, in seconds; 0: none"`
-	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, beside DRAIN_SECONDS, 100ms or more"`
-	SettingsFile    string        `env:"CONFIG_FILE" doc:"TOML file with any of these settings, for those that the environment does not set; realtime config init writes one"`
+	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a stopping gateway is not ready and still answers requests, so that balancers send clients elsewhere; over this time it closes sockets and event streams in random order; in seconds; 0: none"`
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"15s" doc:"time for an orderly stop, in addition to DRAIN_SECONDS, 100ms or more"`
+	SettingsFile    string        `env:"CONFIG_FILE" doc:"TOML file with settings, for those that the environment does not set; realtime config init writes one"`
 
 	// secretFiles has the files that secrets were read from, by the setting.
 	secretFiles map[string]string

@@ -35,19 +35,19 @@ const settingsIntroduction = `<!-- Written by "realtime config -o markdown" from
 
 # Settings
 
-Every setting is an environment variable. CONFIG_FILE names a TOML file with settings under the same names; the environment goes
-before the file, and the file before the default. What has a secret in it can stand in a file of its own: NAME_FILE is the path of
-the file whose content is NAME, without the line's end. "realtime config" prints what is in force, with passwords hidden, "realtime
-config init" writes a settings file with everything in it as comments, and "realtime config check" checks one.
+Every setting is an environment variable. CONFIG_FILE names a TOML file with settings under the same names. The environment overrides
+the file, and the file overrides the default. A setting that contains a secret can be in a separate file: NAME_FILE is the path of
+a file whose content is NAME, without the end of the line. "realtime config" prints the settings in force and hides passwords, "realtime
+config init" writes a settings file with every setting as a comment, and "realtime config check" checks a settings file.
 
-A value that is out of its range stops the program with status 2 and a line that names the variable, the value and what is
-allowed. So do settings that contradict each other, such as a cap below another. What is legal together and seldom meant, such as
-every origin with tokens off, is a warning in the log and of "realtime config"; with ENVIRONMENT=production, what leaves the
+If a value is out of its range, the program ends with status 2 and a line that names the variable, the value and the allowed values.
+The same happens if settings contradict each other, such as a cap below another. If a combination is allowed but seldom intended, such as
+every origin without tokens, the log and "realtime config" have a warning. With ENVIRONMENT=production, a combination that leaves the
 service open is refused.
 
-SIGHUP reads the files again, CONFIG_FILE, those of secrets, CATALOGUE_FILE and the certificate, and applies the settings that have "yes" in
-the third column without ending a connection; others take a restart. What is invalid changes nothing. Sockets that are connected
-stay, also beyond a new limit, and keep the rates that they began with. A new idle timeout counts for them, too.
+At SIGHUP a gateway reads CONFIG_FILE, the files of secrets, CATALOGUE_FILE and the certificate again. It applies the settings that have "yes" in
+the third column without closing a connection; the others need a restart. If a new setting is invalid, nothing changes. Connected sockets
+stay, even beyond a new limit, and keep the rates that they began with; a new idle timeout applies to them, too.
 
-Durations are Go's, such as 90s, 2m or 720h.
+Durations have Go's format, such as 90s, 2m or 720h.
 `
