@@ -1,10 +1,13 @@
 package server_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/url"
 	"strings"
 	"testing"
+
+	natsd "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
@@ -67,20 +70,57 @@ func TestNeedsOfConnections(t *testing.T) {
 		n := startNeeding(t, map[string]string{"NATS_URL": server.String()})
 		n.until("the gateway is well", func() error { return n.well(nothing) })
 		before := n.get("/metrics")
-		relay.Off()
-		says, sample := "NATS cannot be reached", `realtime_app_canary_failing{cause="unreachable",leg="log"} 1`
-		n.until("health and the metric name it", func() error {
-			state, parts := n.health()
-			if state != "not-ready" || !strings.Contains(parts["log"], says) || !strings.Contains(n.get("/metrics"), sample) {
-				return fmt.Errorf("%s %v", state, parts)
-			}
-			return nil
-		})
-		during := n.get("/metrics")
-		t.Run("alert", func(t *testing.T) { checkAlert(t, `RealtimeNeedNotMet{leg="log",cause="unreachable"}`, before, during) })
-		relay.To(target)
-		n.until("the gateway is well again", func() error { return n.well(nothing) })
+		for _, test := range []struct {
+			cause, says string
+			broken      func()
+		}{
+			{"tls", "the certificate of the NATS server cannot be verified", func() { relay.To(startUntrusted(t)) }},
+			{"unreachable", "NATS cannot be reached", relay.Off},
+		} {
+			test.broken()
+			sample := fmt.Sprintf("realtime_app_canary_failing{cause=%q,leg=\"log\"} 1", test.cause)
+			n.until("health and the metric name it", func() error {
+				state, parts := n.health()
+				if state != "not-ready" || !strings.Contains(parts["log"], test.says) || !strings.Contains(n.get("/metrics"), sample) {
+					return fmt.Errorf("%s %v", state, parts)
+				}
+				return nil
+			})
+			during := n.get("/metrics")
+			t.Run("alert "+test.cause, func(t *testing.T) {
+				checkAlert(t, fmt.Sprintf(`RealtimeNeedNotMet{leg="log",cause=%q}`, test.cause), before, during)
+			})
+			relay.To(target)
+			n.until("the gateway is well again", func() error { return n.well(nothing) })
+		}
 	})
+}
+
+// startUntrusted runs a NATS server that takes TLS only, with a certificate of an authority
+// that nobody trusts, and returns its address.
+func startUntrusted(t *testing.T) string {
+	t.Helper()
+	certificate, key := testkit.NewAuthority(t).Issue("localhost")
+	pair, err := tls.LoadX509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := natsd.NewServer(&natsd.Options{
+		Host: "127.0.0.1", Port: natsd.RANDOM_PORT, NoSigs: true, NoLog: true,
+		TLS: true, TLSTimeout: 10, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	t.Cleanup(func() {
+		server.Shutdown()
+		server.WaitForShutdown()
+	})
+	if !server.ReadyForConnections(needPatience) {
+		t.Fatal("the NATS server is not ready")
+	}
+	return server.Addr().String()
 }
 
 // unconnected is the outage of a backend that takes no connection.
