@@ -26,14 +26,15 @@ const (
 )
 
 // FuzzSequences takes its input for a sequence of packets on a few connections: they
-// connect, join and leave the namespace, subscribe, recover, upgrade, break the rules
-// and go, in any order. Whatever the order, the gateway holds nothing afterwards: no
-// connection or subscription is counted, and no goroutine, descriptor or memory is left.
+// connect, join and leave the namespace, or never join it, subscribe, recover, upgrade,
+// break the rules and go, in any order. Whatever the order, the gateway holds nothing
+// afterwards: no connection, subscription, room or session of the transport is counted, and
+// no goroutine, descriptor or memory is left.
 func FuzzSequences(f *testing.F) {
 	for _, seed := range []string{
 		"", "\x00\x01\x02\x03", "\x00\x02\x02\x02\x04\x04\x03\x05\x0b\x00\x06\x02\x02", "\x07\x02\x01\x08\x02\x01\x0b", "\x07\x08\x08\x08\x05\x05",
 		"\x00\x02\x00\x0b\x06\x06\x06\x02\x00", "\x00\x0942[\x00\x0951-\x00\x0940/x,\x0a\xff", "\x00\x05\x04\x05\x04\x05\x04\x02\x01\x05\x04\x02\x01\x0b",
-		"\x07\x0c\x0c\x0c\x08\x02\x01\x0d\x01\x0d\x01", strings.Repeat("\x00\x02\x01\x0b\x06\x0d\x01", 9),
+		"\x07\x0c\x0c\x0c\x08\x02\x01\x0d\x01\x0d\x01", "\x0f\x10\x0f\x10\x0c\x0f", "\x10\x08\x0f\x02\x01", strings.Repeat("\x00\x02\x01\x0b\x06\x0d\x01", 9),
 	} {
 		f.Add([]byte(seed))
 	}
@@ -89,7 +90,9 @@ func awaitNothing(t testing.TB, s *stage, first holding) {
 	}
 	for end := time.Now().Add(limit); ; time.Sleep(20 * time.Millisecond) {
 		counts := s.snapshot()
-		gone := counts.TotalConnections == 0 && counts.TotalSubscriptions == 0 && counts.IdleClients == 0
+		rooms := gathered(t, s.registry, "realtime_fanout_rooms")
+		sessions := gathered(t, s.registry, "realtime_engineio_sessions_opened_total") - gathered(t, s.registry, "realtime_engineio_sessions_closed_total")
+		gone := counts.TotalConnections == 0 && counts.TotalSubscriptions == 0 && counts.IdleClients == 0 && rooms == 0 && sessions == 0
 		now := holding{goroutines: runtime.NumGoroutine()}
 		if gone && now.goroutines <= first.goroutines+goroutines {
 			if now = holds(); now.files <= first.files+files && now.heap <= first.heap+heap {
@@ -98,7 +101,8 @@ func awaitNothing(t testing.TB, s *stage, first holding) {
 		}
 		if time.Now().After(end) {
 			stacks := make([]byte, 1<<20)
-			t.Fatalf("left behind: %d connections, %d subscriptions, %+v after %+v\n%s", counts.TotalConnections, counts.TotalSubscriptions, now, first,
+			t.Fatalf("left behind: %d connections, %d subscriptions, %v rooms, %v sessions, %+v after %+v\n%s",
+				counts.TotalConnections, counts.TotalSubscriptions, rooms, sessions, now, first,
 				stacks[:runtime.Stack(stacks, true)])
 		}
 	}
@@ -138,7 +142,7 @@ func (q *sequence) run(steps []byte) {
 	}
 	for n := 0; n < maxSteps && len(steps) > 0; n++ {
 		q.collect()
-		switch what := next(); what % 15 {
+		switch what := next(); what % 17 {
 		case 0:
 			q.open("")
 			q.say("40")
@@ -185,6 +189,10 @@ func (q *sequence) run(steps []byte) {
 			q.log.publish(fmt.Sprintf("job-%d", next()%4), 1)
 		case 14: // more than is kept of one message
 			q.say([]string{"42", "40", "43", "451-", ""}[next()%5] + `["` + strings.Repeat("x", 100_000) + `"]`)
+		case 15: // never joins, unless a later step does
+			q.open("")
+		case 16:
+			q.openPolling()
 		}
 	}
 }
