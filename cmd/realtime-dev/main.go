@@ -35,7 +35,7 @@ func run(ctx context.Context, args []string) int {
 // usageError is an error about how the command was called.
 type usageError struct{ error }
 
-// Where the stack listens unless it is told otherwise.
+// Default addresses of the stack.
 const (
 	defaultPort  = 3001
 	defaultRedis = "127.0.0.1:6379"

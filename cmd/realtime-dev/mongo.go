@@ -12,9 +12,9 @@ import (
 	"github.com/letswriteabook/realtime/internal/devstack"
 )
 
-// newMongoCommand returns the command that runs the MongoDB-protocol server of
-// the stack alone, so that drills can kill and pause it. It is hidden: for
-// anything else a MongoDB is the better one.
+// newMongoCommand returns the command that runs only the MongoDB-protocol server of the
+// stack, so that drills can kill and pause it. It is hidden: for other purposes a real
+// MongoDB is better.
 func newMongoCommand() *cobra.Command {
 	var listen, dir string
 	command := &cobra.Command{

@@ -26,7 +26,7 @@ import (
 // closeTimeout bounds the stop of one server of the stack.
 const closeTimeout = 10 * time.Second
 
-// serve runs the stack until ctx ends. changed tells which flags were given.
+// serve runs the stack until ctx ends. changed reports whether a flag was given.
 func serve(ctx context.Context, opts options, changed func(flag string) bool, out io.Writer) (err error) {
 	environ := env.ToMap(os.Environ())
 	cfg, err := config.Load(withDefaults(environ))
@@ -62,7 +62,7 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 		err = errors.Join(err, mongo.Close(closing))
 	}()
 
-	cfg.Listen = "" // its pages are on a port
+	cfg.Listen = "" // it serves its pages on a port instead
 	cfg.RedisURL, cfg.MongoDBURI, cfg.NATSURL = "redis://"+redis.Addr(), mongo.URI(), ""
 	portGiven := changed("port") || environ["PORT"] != ""
 	logger := config.NewLogger(os.Stderr, cfg)
@@ -99,8 +99,8 @@ func serve(ctx context.Context, opts options, changed func(flag string) bool, ou
 	return gateway.Run(ctx)
 }
 
-// withDefaults keeps the stack on this machine and its log quiet, and makes for a
-// quick stop, unless the environment says otherwise.
+// withDefaults restricts the stack to this machine, reduces its log and shortens its stop,
+// unless the environment sets these.
 func withDefaults(environ map[string]string) map[string]string {
 	settings := map[string]string{"LOG_FORMAT": "text", "LOG_LEVEL": "warn", "NATS_SYNC": "10s", "DRAIN_SECONDS": "0", "HOST": "127.0.0.1"}
 	for name, value := range environ {
@@ -109,8 +109,8 @@ func withDefaults(environ map[string]string) map[string]string {
 	return settings
 }
 
-// startOn starts a server on an address. A default address that is taken is
-// replaced by a free one; an address that was asked for is not.
+// startOn starts a server on an address. If a default address is taken, it uses a free one;
+// it does not replace an address that was given.
 func startOn[T any](addr string, given bool, out io.Writer, name string, start func(addr string) (T, error)) (T, error) {
 	started, err := start(addr)
 	if given || !errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, server.ErrPort) {
@@ -124,7 +124,7 @@ func startOn[T any](addr string, given bool, out io.Writer, name string, start f
 	return start(net.JoinHostPort(host, "0"))
 }
 
-// dataDir makes the folder of the stack. A temporary one is removed at the end.
+// dataDir creates the folder of the stack. remove removes it if it is temporary.
 func dataDir(asked string) (dir string, remove func(), err error) {
 	if asked != "" {
 		return asked, func() {}, os.MkdirAll(asked, 0o755)
@@ -142,7 +142,7 @@ func pageInfo(cfg config.Config, gateway *server.App, redisAddr, mongoURI string
 	}
 }
 
-// servePages adds the plain page, and at / the job page if dir has it.
+// servePages adds the plain page and, at /, the job page if dir has it.
 func servePages(gateway *server.App, info devpage.Info, dir string) (built bool, err error) {
 	plain, err := devpage.Handler(info)
 	if err != nil {
@@ -167,13 +167,12 @@ func servePages(gateway *server.App, info devpage.Info, dir string) (built bool,
 	return true, nil
 }
 
-// developmentPorts are those on which development servers listen unless they are
-// told otherwise: Next.js and others, Remix, Astro, Vite's preview, Angular, Vite,
-// Storybook, Django, webpack, Expo, and Parcel.
+// developmentPorts are the default ports of development servers: Next.js and others, Remix,
+// Astro, Vite's preview, Angular, Vite, Storybook, Django, webpack, Expo, and Parcel.
 var developmentPorts = []int{3000, 3001, 3002, 4173, 4200, 4321, 5000, 5173, 5174, 6006, 8000, 8080, 8081, 1234, 19006}
 
-// allowDevelopment lets the stack's own pages connect, and those of the usual
-// development servers on this machine.
+// allowDevelopment lets pages of the stack and of the usual development servers on this
+// machine connect.
 func allowDevelopment(gateway *server.App) {
 	ports := append([]int{gateway.Addr().(*net.TCPAddr).Port}, developmentPorts...)
 	for _, host := range []string{"localhost", "127.0.0.1"} {

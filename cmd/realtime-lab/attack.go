@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/lab/faults"
 )
 
-// newAttack is what row 34 of the fault matrix starts.
+// newAttack returns the command that row 34 of the fault matrix starts.
 func newAttack() *cobra.Command {
 	return &cobra.Command{
 		Use: faults.AttackCommand + " HOST:PORT JOB", Hidden: true, Args: cobra.ExactArgs(2),

@@ -18,10 +18,10 @@ import (
 	"github.com/letswriteabook/realtime/lab/report"
 )
 
-// errDrillFailed is what the command ends with when a drill has failed.
+// errDrillFailed is returned when a drill has failed.
 var errDrillFailed = errors.New("a drill has failed")
 
-// allDrills is the name that stands for every drill.
+// allDrills is the name that selects every drill.
 const allDrills = "all"
 
 // drillFlags are the flags of a drill.
@@ -37,22 +37,22 @@ func newDrill() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "drill NAME...",
 		Short: "Rehearse a recovery, and prove that nothing was lost",
-		Long: `drill starts a throw-away system of real processes on loopback, lets events flow, hurts it
-in the way that the drill is called after, lets it recover, and judges from files written
+		Long: `drill starts a throw-away system of real processes on loopback, publishes events, causes
+the fault that the drill is named after, lets the system recover, and checks with files written
 outside the system whether anything was lost, duplicated, reordered or made up. "drill list"
 names the drills; "all" runs every one, one after the other.
 
 It needs redis-server on the PATH. realtime, nats-server, and for the drills with MongoDB
-realtime-dev, are taken from beside this program or from the PATH; in the source tree with
-Go they are built.
+realtime-dev, are taken from the folder of this program or from the PATH; in the source tree
+they are built with Go.
 
-With --url the drill is run on the system that is there, and touches it: it says what it is
-going to do, does it with --i-know only, and undoes it, however it ends. REDIS_URL, NATS_URL
-and MONGODB_URI are that system's. Not every drill can be run so.
+With --url the drill runs on a running system and changes it: it prints what it will do, does
+it only with --i-know, and undoes it in every case. REDIS_URL, NATS_URL and MONGODB_URI must be
+those of that system. Not every drill can run there.
 
 The report goes into DIR/NAME: report.json, report.md, and report.html, a page with a
 timeline that works offline. A report of the same drill and day is replaced. An
-interruption ends everything that was started, and writes nothing.
+interruption ends everything that the drill started, and writes no report.
 
 It exits with 0 when every drill passed, 1 when something went wrong with the drill itself,
 2 for wrong usage and when a drill cannot run here, and 3 when a drill failed: something was
@@ -109,11 +109,11 @@ func newDrillList() *cobra.Command {
 type listedDrill struct {
 	Name string `json:"name"`
 	Does string `json:"does"`
-	// LimitSeconds is the longest recovery that passes; 0 means that there is none.
+	// listedDrill is a drill as the list shows it.
 	LimitSeconds float64 `json:"limitSeconds,omitempty"`
 }
 
-// chooseDrills returns the drills of the names.
+// chooseDrills returns the drills with the names.
 func chooseDrills(names []string) ([]drills.Drill, error) {
 	if len(names) == 1 && names[0] == allDrills {
 		return drills.Drills(), nil
@@ -129,10 +129,10 @@ func chooseDrills(names []string) ([]drills.Drill, error) {
 	return chosen, nil
 }
 
-// ranDrill is what the command shows of a drill.
+// ranDrill is the result of a drill as the command shows it.
 type ranDrill struct {
 	report.Drill
-	// Folder has its report.
+	// Folder is the folder of its report.
 	Folder string `json:"folder"`
 }
 
@@ -172,7 +172,7 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	if out == "" {
 		out = defaultReports(time.Now())
 	}
-	for _, d := range chosen { // before a system is damaged for a report that cannot be written
+	for _, d := range chosen { // before a system is damaged without a report
 		if err := writable(filepath.Join(out, d.Name)); err != nil {
 			return fmt.Errorf("the report of drill %s cannot be written: %w", d.Name, err)
 		}
@@ -198,8 +198,8 @@ func runDrills(cmd *cobra.Command, names []string, flags drillFlags) (err error)
 	return errors.Join(failed, showDrills(cmd, flags.output, ran))
 }
 
-// writable makes a folder, and a file in it, for a moment: a drill that is refused or
-// interrupted leaves nothing.
+// writable checks that a file can be written in a folder, and removes what it has created:
+// a drill that is refused or interrupted leaves nothing.
 func writable(folder string) error {
 	var made []string // the innermost first
 	for missing := folder; ; missing = filepath.Dir(missing) {
@@ -213,18 +213,18 @@ func writable(folder string) error {
 	}
 	defer func() {
 		for _, each := range made {
-			_ = os.Remove(each) // a folder that another program uses by now stays
+			_ = os.Remove(each) // fails for a folder that another program has used meanwhile
 		}
 	}()
 	probe, err := os.CreateTemp(folder, ".probe-*")
 	if err != nil {
 		return err
 	}
-	_, err = probe.Write(make([]byte, 64<<10)) // a report's size: a full disk takes an empty file
+	_, err = probe.Write(make([]byte, 64<<10)) // the size of a report: an empty file fits on a full disk
 	return errors.Join(err, probe.Close(), os.Remove(probe.Name()))
 }
 
-// runDrill runs one and tells how it goes on standard error.
+// runDrill runs a drill and prints its progress on standard error.
 func runDrill(ctx context.Context, d drills.Drill, options drills.Options) (report.Drill, error) {
 	began := time.Now()
 	options.Log = func(line string) {
@@ -240,7 +240,7 @@ func runDrill(ctx context.Context, d drills.Drill, options drills.Options) (repo
 	return result, err
 }
 
-// defaultReports is where reports go when nothing is said.
+// defaultReports returns the default folder of the reports.
 func defaultReports(day time.Time) string {
 	date := day.UTC().Format(time.DateOnly)
 	if info, err := os.Stat(filepath.Join("docs", "qa")); err == nil && info.IsDir() {

@@ -19,7 +19,7 @@ import (
 	"github.com/letswriteabook/realtime/operations/erasure"
 )
 
-// runningFlags say on which running system a drill is run.
+// runningFlags select the running system on which a drill is run.
 type runningFlags struct {
 	urls      []string
 	iKnow     bool
@@ -29,14 +29,14 @@ type runningFlags struct {
 
 func (f *runningFlags) add(command *cobra.Command) {
 	set := command.Flags()
-	set.StringSliceVar(&f.urls, "url", nil, "run the drill on the system that is there: the base URL of one gateway, not of a balancer, such as http://127.0.0.1:3001; repeatable")
-	set.BoolVar(&f.iKnow, "i-know", false, "with --url: do it; without, the drill says what it would do, and ends")
-	set.StringVar(&f.down, "down", "", "with --url: the shell command that takes away what the drill is about")
-	set.StringVar(&f.up, "up", "", "with --url: the shell command that brings it back")
+	set.StringSliceVar(&f.urls, "url", nil, "run the drill on a running system: the base URL of one gateway, not of a balancer, such as http://127.0.0.1:3001; repeatable")
+	set.BoolVar(&f.iKnow, "i-know", false, "with --url: run the drill; without --i-know it only prints what it would do")
+	set.StringVar(&f.down, "down", "", "with --url: the shell command that stops the part of the system that the drill is about")
+	set.StringVar(&f.up, "up", "", "with --url: the shell command that starts that part again")
 	set.StringVar(&f.tokenFile, "token-file", "", "with --url: a file with the token of a client that may follow jobs whose names begin with drill-")
 }
 
-// system returns the running system, or nil when the drill is to start one of its own.
+// system returns the running system, or nil if the drill starts one of its own.
 func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Running, error) {
 	if !cmd.Flags().Changed("url") {
 		if f.iKnow || f.down != "" || f.up != "" || f.tokenFile != "" {
@@ -48,7 +48,7 @@ func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Runni
 		return nil, errors.New("--url is empty: want a gateway's base URL, such as http://127.0.0.1:3001")
 	}
 	if len(names) != 1 || names[0] == allDrills {
-		return nil, errors.New("on a running system one drill is run at a time")
+		return nil, errors.New("only one drill at a time can run on a running system")
 	}
 	cfg, err := config.Load(env.ToMap(os.Environ()))
 	if err != nil {
@@ -79,8 +79,8 @@ func (f *runningFlags) system(cmd *cobra.Command, names []string) (*drills.Runni
 	return running, nil
 }
 
-// eraseDrill removes the jobs of a drill, as many as it can, or in a dry run makes sure
-// that it could.
+// eraseDrill erases the jobs of a drill, as many as it can. In a dry run it checks that it
+// could.
 func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) error {
 	by := cli.User()
 	if by == "" {
@@ -101,13 +101,13 @@ func eraseDrill(ctx context.Context, drill string, jobs []string, dryRun bool) e
 	return all
 }
 
-// withOperator calls f with the log and the read models of the environment's settings.
+// withOperator calls f with the log and the read models of the settings in the environment.
 func withOperator(ctx context.Context, f func(*operations.Operator) error) error {
 	cfg, err := config.Load(env.ToMap(os.Environ()))
 	if err != nil {
 		return err
 	}
-	cfg.LogLevel = "warn" // what the drill has to say it prints
+	cfg.LogLevel = "warn" // the drill prints its progress itself
 	operator, err := operations.Open(ctx, cfg, false, config.NewLogger(os.Stderr, cfg))
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func withOperator(ctx context.Context, f func(*operations.Operator) error) error
 	return errors.Join(f(operator), operator.Close())
 }
 
-// consent shows what drills will do to a running system, and fails without --i-know.
+// consent prints what drills will do to a running system, and fails without --i-know.
 func (f *runningFlags) consent(ctx context.Context, chosen []drills.Drill, running *drills.Running, scale drills.Scale) error {
 	if running == nil {
 		return nil
@@ -126,7 +126,7 @@ func (f *runningFlags) consent(ctx context.Context, chosen []drills.Drill, runni
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "%s is going to do this to a system that it did not start:\n", d.Name)
+		fmt.Fprintf(os.Stderr, "%s will do this to a system that it did not start:\n", d.Name)
 		for _, line := range plan {
 			fmt.Fprintln(os.Stderr, "  -", line)
 		}
@@ -134,7 +134,7 @@ func (f *runningFlags) consent(ctx context.Context, chosen []drills.Drill, runni
 	if !f.iKnow {
 		return errors.New("nothing was done: say --i-know to have it done")
 	}
-	// Whether it could clean up after itself is found out before, and not after.
+	// Check beforehand that the drill can erase its jobs.
 	if err := eraseDrill(ctx, chosen[0].Name, []string{running.Prefix + "0"}, true); err != nil {
 		return fmt.Errorf("nothing was done: its jobs could not be erased in the end: %w", err)
 	}

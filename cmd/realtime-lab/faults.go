@@ -107,7 +107,7 @@ func runFaults(ctx context.Context, opts faultFlags) (err error) {
 	return nil
 }
 
-// chooseRows returns the rows that were asked for.
+// chooseRows returns the rows that the flags select.
 func chooseRows(opts faultFlags) ([]faults.Row, error) {
 	all := faults.Rows()
 	if opts.ci {

@@ -14,19 +14,19 @@ import (
 	"github.com/letswriteabook/realtime/lab/load/scenario"
 )
 
-// errScenarioFailed ends a scenario that did not hold.
+// errScenarioFailed is returned when a scenario failed.
 var errScenarioFailed = errors.New("the scenario failed")
 
 func newLoadtest() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "loadtest",
 		Short: "Load a deployment as clients and workers do, and check what must hold",
-		Long: `loadtest sees a deployment from outside: its sockets, its metrics page, and the Redis that
+		Long: `loadtest tests a deployment from outside: through its sockets, its metrics page, and the Redis that
 its workers publish to. Each scenario is a command; "suite" runs several and leaves a
 folder of results.
 
-A scenario passes, fails, or is skipped where the deployment lacks what it is about, such
-as a limit. The exit code is 0 unless one fails, and 2 for wrong usage. INTERNAL_TOKEN in
+A scenario passes, fails, or is skipped if the deployment lacks what it tests, such as a
+limit. The exit code is 0 unless one fails, and 2 for wrong usage. INTERNAL_TOKEN in
 the environment opens the metrics page of a gateway on another machine; LOADTEST_TOKEN is
 the token that the sockets connect with.`,
 		Example: `  realtime-lab loadtest broadcast-burst --client-count 1000 --event-count 100
@@ -79,9 +79,9 @@ func newScenario(s scenario.Scenario) *cobra.Command {
 	return command
 }
 
-// environment is what scenarios of a command run in.
+// environment returns the environment in which the scenarios of a command run.
 func environment(cfg load.Config, shown *cli.Progress, name string) scenario.Env {
-	var mu sync.Mutex // guards shown, which is for one goroutine at a time
+	var mu sync.Mutex // guards shown
 	return scenario.Env{Config: cfg, Progress: func(step string, done, total int) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -89,7 +89,7 @@ func environment(cfg load.Config, shown *cli.Progress, name string) scenario.Env
 	}}
 }
 
-// targetFlags say which deployment is loaded.
+// targetFlags select the deployment to load.
 type targetFlags struct {
 	file string
 	cfg  load.Config
@@ -98,21 +98,21 @@ type targetFlags struct {
 func (f *targetFlags) add(command *cobra.Command) {
 	d := load.DefaultConfig()
 	flags := command.Flags()
-	flags.StringVar(&f.file, "config", "", "JSON file with these settings, options and scenarioOptions; flags lie above it")
+	flags.StringVar(&f.file, "config", "", "JSON file with these settings, options and scenarioOptions; flags override it")
 	flags.StringVar(&f.cfg.APIURL, "api-url", d.APIURL, "address of the gateway, or of several, separated by commas")
 	flags.StringVar(&f.cfg.MetricsPath, "metrics-path", d.MetricsPath, "path of its metrics page")
 	flags.StringVar(&f.cfg.WebsocketPath, "websocket-path", d.WebsocketPath, "path of its sockets")
-	// The harness of the Node gateway has another name for it.
+	// The harness of the Node gateway uses this name.
 	flags.StringVar(&f.cfg.WebsocketPath, "ws-path", d.WebsocketPath, "the same as --websocket-path")
 	flags.StringVar(&f.cfg.Origin, "origin", d.Origin, "origin that sockets send, or several, separated by commas; empty: none")
 	flags.StringVar(&f.cfg.AlternateOrigin, "alternate-origin", d.AlternateOrigin, "another origin, which origin-quota tries once the limit of the first is met; empty: it does not")
 	flags.StringVar(&f.cfg.RedisURL, "redis-url", d.RedisURL, "Redis that workers publish to; empty: none")
 	flags.StringVar(&f.cfg.MongoURI, "mongo-uri", d.MongoURI, "MongoDB in which catch-up-burst seeds, with its database; empty: it publishes")
 	flags.IntVar(&f.cfg.ConnectTimeoutMs, "connect-timeout", d.ConnectTimeoutMs, "milliseconds that a socket may take to join")
-	flags.IntVar(&f.cfg.DisconnectTimeoutMs, "disconnect-timeout", d.DisconnectTimeoutMs, "milliseconds that the metrics page may take to forget one that left")
+	flags.IntVar(&f.cfg.DisconnectTimeoutMs, "disconnect-timeout", d.DisconnectTimeoutMs, "milliseconds until a closed socket must be gone from the metrics page")
 }
 
-// config returns the file with the flags that were given above it.
+// config returns the settings of the file, overridden by the flags that were given.
 func (f *targetFlags) config(cmd *cobra.Command) (load.Config, error) {
 	cfg := load.DefaultConfig()
 	if f.file != "" {
@@ -151,11 +151,12 @@ func (f *targetFlags) config(cmd *cobra.Command) (load.Config, error) {
 // optionFlags are the options of scenarios as flags.
 type optionFlags struct {
 	values load.Options
-	// skipRedisReset keeps a Redis that others use as it is, whatever the file says.
+	// skipRedisReset prevents a reset of Redis, whatever the file says, because others may
+	// use it.
 	skipRedisReset bool
 }
 
-// add adds those that a scenario heeds, with its defaults; nil: all of them, for
+// add adds the options that a scenario uses, with its defaults; nil adds all options, for
 // several scenarios with defaults of their own.
 func (f *optionFlags) add(command *cobra.Command, s *scenario.Scenario) {
 	var defaults load.Options
@@ -178,7 +179,7 @@ func (f *optionFlags) add(command *cobra.Command, s *scenario.Scenario) {
 	}
 }
 
-// changed returns what sets the options whose flags were given.
+// changed returns a function that sets the options whose flags were given.
 func (f *optionFlags) changed(cmd *cobra.Command) func(*load.Options) {
 	return func(o *load.Options) {
 		for _, key := range load.Keys() {

@@ -31,7 +31,7 @@ folder has the metrics page before, after each scenario and after all, the resul
 suite-summary.json, and a report as Markdown and as one HTML page.
 
 It exits with 1 when a scenario failed, and with --no-skips also when one was skipped, so
-that a limit or a server that is missing cannot pass for a scenario that holds.`,
+that a missing limit or server is not mistaken for a success.`,
 		Example: `  realtime-lab loadtest suite --config loadtest.json --output out --label nightly
   realtime-lab loadtest suite broadcast-burst catch-up-burst --repeat 5 --output out`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -89,7 +89,8 @@ func duration(ms float64) string {
 	return time.Duration(ms * float64(time.Millisecond)).Round(10 * time.Millisecond).String()
 }
 
-// chooseScenarios returns those that were named, or those of the file, or all.
+// chooseScenarios returns the scenarios that were named, or else those of the file, or else
+// all.
 func chooseScenarios(names, file []string) ([]scenario.Scenario, error) {
 	if len(names) == 0 {
 		names = file
@@ -152,7 +153,7 @@ func newCompareMetrics() *cobra.Command {
 	return command
 }
 
-// writeFile creates or replaces a file with what write writes.
+// writeFile creates or replaces a file with the output of write.
 func writeFile(path string, write func(io.Writer) error) error {
 	file, err := os.Create(path)
 	if err != nil {
@@ -168,9 +169,9 @@ func newCompareRuns() *cobra.Command {
 		Use:   "compare-runs BASE TARGET",
 		Short: "Compare the figures of two report folders, and name what got worse beyond the noise",
 		Long: `compare-runs compares the figures of two folders that suites have left. A figure is worse
-when it lies beyond the base by more than the tolerance, more than the spread of the
-repetitions (suite --repeat), and more than what a clock can show. So does a scenario that
-passed and no longer does.
+when it exceeds the base by more than the tolerance, more than the spread of the
+repetitions (suite --repeat), and more than what a clock can show. A scenario that passed before and
+fails now also counts as worse.
 
 It exits with 3 when something got worse.`,
 		Args: cli.Arguments(cobra.ExactArgs(2)),

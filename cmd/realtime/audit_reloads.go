@@ -17,8 +17,8 @@ func newAuditReloads() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "reloads",
 		Short: "List the settings that gateways have changed while they ran",
-		Long: `reloads lists which settings a SIGHUP has changed on which gateway, and which of those that
-had changed as well take a restart, oldest first, the newest thousand. Values are not recorded.`,
+		Long: `reloads lists, for each SIGHUP, the gateway, the settings that it has applied, and the changed
+settings that need a restart: the newest thousand, oldest first. Values are not recorded.`,
 		Example: `  realtime audit reloads
   realtime audit reloads -o json`,
 		Args: cli.Arguments(cobra.NoArgs),

@@ -24,8 +24,8 @@ format, and a manifest with the checksum of each file. Publishing continues mean
 interruption, run it again with the same folder.
 
 The nats CLI can restore each stream's folder, too: nats backup restore stream DIR/NOVEL_EVENTS.
-With --adopt nothing is saved: the folder holds what the nats CLI has saved, with nats
-backup stream NOVEL_EVENTS DIR/NOVEL_EVENTS, and gets its manifest, so that restore takes it.
+With --adopt nothing is saved: the folder was written by the nats CLI, with nats backup
+stream NOVEL_EVENTS DIR/NOVEL_EVENTS, and gets the manifest that restore needs.
 
 It exits with 0 when the backup is whole, 1 when something failed, 2 for wrong usage.`,
 		Example: `  NATS_URL=nats://nats-1:4222 realtime backup /backups/2026-03-01
@@ -76,22 +76,21 @@ func newRestore() *cobra.Command {
 a new epoch: clients that resume receive novel.gap and catch up from the beginning, the
 projections start over, and documents of the old epoch stay in MongoDB and are not served.
 
-Jobs that were erased after the backup was made are left out, going by its manifest and
-by the record of erasures on the server. That record is never replaced.
+Jobs that were erased after the backup was made are omitted, according to its manifest and
+to the record of erasures on the server. That record is never replaced.
 
-It refuses when a stream is there. With --replace the backup is restored beside it, its
-messages are counted and their checksum is compared, and only then does it take the place
-of what was there: what was appended after the backup is lost. A server that cannot hold
-both is told by --in-place to delete what is there first; name, limits and replicas are
-checked before.
+restore refuses to run if a stream exists. With --replace the backup is restored beside the
+existing streams, its messages are counted, their checksum is compared, and then the backup
+replaces the streams: events appended after the backup are lost. If the server cannot hold
+both, --in-place deletes the existing streams first, after checking name, limits and replicas.
 
-Until it is complete the streams carry a mark, and no part of the service takes them for
-the log. After an interruption, repeat it; "realtime operations" has the command. While it
-runs, gateways keep what is published, and store it afterwards.
+Until the restore is complete the streams carry a mark, and the service does not use them as
+the log. After an interruption, repeat the restore; "realtime operations" has the command.
+Meanwhile gateways keep published events and store them afterwards.
 
 It exits with 0 when the log is restored, or the backup is whole (with --check), 1 when
 something failed or the folder holds no backup, 2 for wrong usage, 3 when --check finds
-that a file is not as the manifest says.`,
+that a file differs from the manifest.`,
 		Example: `  NATS_URL=nats://nats-1:4222 realtime restore /backups/2026-03-01
   realtime restore /backups/2026-03-01 --check      # only the checksums
   realtime restore /backups/2026-03-01 --replace    # over the log that is there`,

@@ -59,8 +59,8 @@ settings that are wrong or contradict each other. Warnings go to standard error.
 	return command
 }
 
-// checkedConfig returns the settings of an environment, refuses what serve would refuse
-// without asking a server, and writes the warnings to out.
+// checkedConfig returns the settings of an environment. It refuses settings that serve
+// would refuse without contacting a server, and writes the warnings to out.
 func checkedConfig(out io.Writer, environ map[string]string) (config.Config, error) {
 	cfg, err := config.Load(environ)
 	if err != nil {
@@ -78,7 +78,7 @@ func newConfigInit() *cobra.Command {
 		Use:   "init",
 		Short: "Write a settings file with every setting as a comment",
 		Long: `init writes a file for CONFIG_FILE: every setting with what it means and its default, as
-comments. It replaces no file.`,
+comments. It does not replace an existing file.`,
 		Example: `  realtime config init --file /etc/realtime/realtime.toml
   realtime config init > realtime.toml`,
 		Args: cli.Arguments(cobra.NoArgs),
@@ -87,7 +87,7 @@ comments. It replaces no file.`,
 				_, err := fmt.Fprint(cmd.OutOrStdout(), config.SettingsFile())
 				return err
 			}
-			// Secrets may be written into it later.
+			// Secrets may be added to the file later.
 			out, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 			if err != nil {
 				return err
@@ -109,7 +109,7 @@ func newConfigCheck() *cobra.Command {
 the catalogue. It also checks that this machine has the addresses to listen on, and that
 DATA_DIR can be written. It connects to no server. Warnings go to standard error.
 
-It exits with 0 when serve would take the settings, and with 2 when it would not.`,
+It exits with 0 if serve would accept the settings, and with 2 if it would not.`,
 		Example: `  realtime config check --file /etc/realtime/realtime.toml`,
 		Args:    cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

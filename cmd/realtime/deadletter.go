@@ -19,7 +19,7 @@ import (
 	"github.com/letswriteabook/realtime/operations/deadletters"
 )
 
-// errRefusedAgain ends a redrive that left letters behind.
+// errRefusedAgain is returned by a redrive that left letters behind.
 var errRefusedAgain = errors.New("letters were refused again and stay")
 
 func newDeadLetter() *cobra.Command {
@@ -57,13 +57,13 @@ func (f *letterFlags) add(command *cobra.Command, limit int) {
 	flags.IntVar(&f.limit, "limit", limit, "at most so many, the oldest first; 0: all")
 }
 
-// missing returns the error for a filter that names letters or a job, of which there are
-// none. That no letter has a reason, or is of a time, is no mistake.
+// missing returns an error if a filter names letters or a job and none was found. A reason
+// or a time without letters is not an error.
 func missing(filter deadletters.Filter, found int) error {
 	if found > 0 || len(filter.Sequences) == 0 && filter.JobID == "" {
 		return nil
 	}
-	return nothingMatches("there is no such letter; look at how the job is spelt, and at realtime deadletter list")
+	return nothingMatches("there is no such letter; check the name of the job, and see realtime deadletter list")
 }
 
 // filter reads the flags, and sequences given as arguments.
@@ -121,8 +121,8 @@ type letterRow struct {
 	Bytes    int              `json:"bytes"`
 	Source   string           `json:"source"`
 	Detail   string           `json:"detail"`
-	// Body is the raw bytes, as text or, where they are none, in base64; shown by
-	// show only.
+	// Body is the raw bytes as text or, if they are not text, BodyBase64 in base64. Only
+	// show fills them.
 	Body       string `json:"body,omitempty"`
 	BodyBase64 []byte `json:"bodyBase64,omitempty"`
 }
@@ -159,7 +159,7 @@ func newLetterList() *cobra.Command {
 			return withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
 				rows := newRows(cmd.OutOrStdout(), output, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
 				err := letters.Each(cmd.Context(), filter, func(letter eventstore.Letter) error {
-					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a bar among the lines would be unreadable
+					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a progress bar would disturb the lines
 						shown.Report("list letters", uint64(rows.count), 0)
 					}
 					row := rowOf(letter, false)
@@ -177,8 +177,8 @@ func newLetterList() *cobra.Command {
 	return command
 }
 
-// printable is text of a client for a terminal: quoted where it has anything but
-// plain characters.
+// printable returns text of a client for a terminal, quoted if it has anything except plain
+// characters.
 func printable(text string) string {
 	if quoted := strconv.QuoteToGraphic(text); quoted != `"`+text+`"` {
 		return quoted
@@ -223,7 +223,7 @@ func newLetterShow() *cobra.Command {
 			})
 		},
 	}
-	command.Flags().BoolVar(&raw, "raw", false, "write the bytes as they came, and nothing else")
+	command.Flags().BoolVar(&raw, "raw", false, "write only the bytes, as they were received")
 	cli.OutputFlag(command, &output)
 	return command
 }

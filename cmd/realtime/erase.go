@@ -24,25 +24,25 @@ func newErase() *cobra.Command {
 		Use:   "erase JOB --reason WHY",
 		Short: "Remove a job permanently, as for a person's right to erasure",
 		Long: `erase removes what the service keeps of a job: its events in the log and its dead letters,
-and its documents in the read models. Gateways show nothing of it from then on, and send
+and its documents in the read models. From then on gateways do not show the job, and send
 its subscribers novel.gap with the reason "erased". A permanent record keeps who erased
 what, when and why ("realtime audit list"), with the job's name and the reason.
 
-Up to 1,000 events and dead letters are overwritten on disk. More are purged: no client can
-read them from the servers any more, and their bytes stay in the files of the log until
+Up to 1,000 events and dead letters are overwritten on disk. A larger number is purged: clients
+cannot read them from the servers any more, and their bytes stay in the files of the log until
 the server rewrites those. With --overwrite all are overwritten, which takes the
 server 10 to 50 ms each.
 
 Stop the job's producers first: an event that is published later is a new one, and
-stays. The workers' own collection novel_jobs is never touched: what it holds is counted.
-A backup keeps its bytes. With --backup its manifest notes the erasure, and a restore
-does not bring the job back.
+stays. The workers' own collection novel_jobs is not changed; its documents are counted.
+A backup keeps its bytes. With --backup its manifest records the erasure, and a restore
+omits the job.
 
 It may be interrupted and repeated at any point; "realtime operations" lists one that
 was interrupted. New events of the job can be read throughout.
 
 It exits with 0 when nothing of the job is left, 1 when something failed, 2 for wrong
-usage, 3 when there is nothing of the job and never was: look at how it is spelt.`,
+usage, 3 when no data of the job was ever stored: check the name.`,
 		Example: `  realtime erase job-1 --reason "request 2026-117" --dry-run
   realtime erase job-1 --reason "request 2026-117" --by j.doe --backup /backups/2026-03-01
   realtime audit list --job job-1`,
@@ -65,7 +65,8 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 					return err
 				}
 				shown.End()
-				// Also when there is nothing: letters may hold the name that cannot be read.
+				// Also shown if nothing was found: dead letters that cannot be read may contain
+				// the name.
 				shownErr := cli.Render(cmd.OutOrStdout(), output, result, func(w io.Writer) { showErased(w, result) })
 				if nothing {
 					return errors.Join(err, shownErr)
@@ -76,7 +77,7 @@ usage, 3 when there is nothing of the job and never was: look at how it is spelt
 	}
 	flags := command.Flags()
 	flags.StringVar(&request.Reason, "reason", "", "why; it is kept for good, so name no person in it (required)")
-	flags.StringVar(&request.By, "by", cli.User(), "who erases it")
+	flags.StringVar(&request.By, "by", cli.User(), "who erases the job")
 	flags.StringSliceVar(&request.Backups, "backup", nil, "the folder of a backup whose manifest records the erasure; repeatable")
 	flags.BoolVar(&request.Overwrite, "overwrite", false, "overwrite each event and dead letter on disk, however many there are")
 	flags.BoolVar(&dryRun, "dry-run", false, "say what would be removed, and remove nothing")
@@ -123,7 +124,7 @@ func showErased(w io.Writer, result erasure.Result) {
 	}
 }
 
-// onDisk says what became of the bytes in the files of the log.
+// onDisk describes what happened to the bytes in the files of the log.
 func onDisk(erasure audit.Erasure) string {
 	if erasure.Purged {
 		return "purged"
@@ -168,7 +169,7 @@ not finished, or --job has none.`,
 					notes = []audit.Erasure{}
 				}
 				if len(notes) == 0 && jobID != "" {
-					return errors.Join(nothingMatches("no erasure of this job is noted; look at how it is spelt"), cli.Render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))
+					return errors.Join(nothingMatches("no erasure of this job is recorded; check the name of the job"), cli.Render(cmd.OutOrStdout(), output, notes, func(io.Writer) {}))
 				}
 				err = cli.Render(cmd.OutOrStdout(), output, notes, func(w io.Writer) {
 					fmt.Fprintln(w, "NOTE\tAT\tSTAGE\tJOB\tUP TO\tEVENTS\tDEAD LETTERS\tDOCUMENTS\tHEADS\tON DISK\tBY\tREASON")

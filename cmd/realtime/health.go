@@ -16,7 +16,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/config"
 )
 
-// errUnhealthy ends the command with status 1.
+// errUnhealthy makes the command exit with status 1.
 var errUnhealthy = errors.New("the gateway is not healthy")
 
 func newHealth() *cobra.Command {
@@ -69,8 +69,8 @@ does not answer, 2 for wrong usage.`,
 	return command
 }
 
-// localURL is the address of the gateway with these settings, from this machine. unix: and
-// a path is that of a UNIX socket.
+// localURL returns the address of the gateway with these settings on this machine: a URL,
+// or unix: and the path of a UNIX socket.
 func localURL(cfg config.Config) string {
 	if _, onUnix := cfg.UnixSocket(); onUnix && cfg.AdminAddr == "" {
 		return cfg.Listen

@@ -21,13 +21,13 @@ import (
 	"github.com/letswriteabook/realtime/operations/replay"
 )
 
-// errNotWhole is what the way of an event ends with that is not where it should be.
+// errNotWhole is returned if an event is not stored or projected as it should be.
 var errNotWhole = errors.New("the event is not where it should be")
 
-// errNotAsked is what the way of an event ends with while MongoDB is away.
-var errNotAsked = errors.New("whether MongoDB has the event could not be found out: MongoDB does not answer")
+// errNotAsked is returned if MongoDB did not answer whether it has the event.
+var errNotAsked = errors.New("MongoDB does not answer, so it is unknown whether it has the event")
 
-// maxHistory is how many events of a job are shown at once.
+// maxHistory is the largest number of events of a job that the command shows.
 const maxHistory = 10_000
 
 func newLog() *cobra.Command {
@@ -37,7 +37,7 @@ func newLog() *cobra.Command {
 		Long: `The commands of log only read, except log set.
 
 They exit with 0 on success, 1 after a failure, 2 for wrong usage, and 3 when nothing
-matches, or an event is not where it should be.`,
+matches, or an event is not stored or projected as it should be.`,
 		Example: `  realtime log status
   realtime log job novel-7 --limit 20
   realtime log event 01JD3M8Q4Y0V6T2K9F5B7N1C0R --job novel-7`,
@@ -153,7 +153,7 @@ when there are none.`,
 					fmt.Fprintf(cmd.ErrOrStderr(), "there are more: --since %s\n", last)
 				}
 				if err == nil && last.Sequence == 0 {
-					return nothingMatches("look at how the job is spelt, and at --since")
+					return nothingMatches("check the name of the job, and --since")
 				}
 				return err
 			})
@@ -193,7 +193,7 @@ emitted or received, each sequence at which the log has it (a replay into the lo
 one), whether MongoDB has it, the dead letters that name it, and how many follow its job
 at this moment. The number of clients that received it is not recorded.
 
-By id it reads the log from end to end, with --job the events of that job alone.
+A search by id reads the whole log; with --job it reads only the events of the job.
 
 It exits with 3 when there is no such event, when it is not in the log but in a dead letter,
 or is missing in MongoDB although the projection says that it has been there, and with 1 when MongoDB does

@@ -23,9 +23,9 @@ type changed struct {
 	Before  eventstore.Settings `json:"before"`
 	After   eventstore.Settings `json:"after"`
 	Deletes maintain.Loss       `json:"deletes"`
-	// Streams are those beside the log that get another number of replicas.
+	// Streams are the streams beside the log whose number of replicas changes.
 	Streams []string `json:"streams,omitempty"`
-	// Done is false when nothing was changed.
+	// Done is false if nothing was changed.
 	Done bool `json:"done"`
 }
 
@@ -103,7 +103,7 @@ no, 2 for wrong usage.`,
 	flags.DurationVar(&wanted.DuplicateWindow, "dedup-window", 0, "how long the log remembers ids it has stored")
 	flags.DurationVar(&recovery, "recovery-ttl", 0, "how long a session can be recovered after its connection was lost, 1s or more")
 	flags.Int64Var(&wanted.SessionMaxBytes, "session-bytes", 0, "size of the states of sessions beyond which the oldest go, in bytes")
-	flags.StringVar(&by, "by", cli.User(), "who changes it")
+	flags.StringVar(&by, "by", cli.User(), "who changes the settings")
 	flags.BoolVar(&yes, "yes", false, "do not ask")
 	flags.BoolVar(&dryRun, "dry-run", false, "show what would change and be deleted, and change nothing")
 	flags.BoolVar(&history, "history", false, "show who has changed what")
@@ -139,7 +139,7 @@ type setting struct {
 	before, after any
 }
 
-// differing returns the settings that differ, under the names of their flags.
+// differing returns the settings that differ, named by their flags.
 func differing(before, after eventstore.Settings) []setting {
 	return slices.DeleteFunc([]setting{
 		{"replicas", before.Replicas, after.Replicas},
@@ -180,7 +180,7 @@ func showChange(w io.Writer, c changed) {
 	}
 }
 
-// agreed asks, and reports whether the answer was yes.
+// agreed asks for confirmation, and reports whether the answer was yes.
 func agreed(in io.Reader, out io.Writer) bool {
 	fmt.Fprint(out, "change the log? [y/N] ")
 	answer, _ := bufio.NewReader(io.LimitReader(in, 64)).ReadString('\n')

@@ -22,14 +22,14 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// movedError names the program that has a command now.
+// movedError names the program that now has a command.
 type movedError struct{ command string }
 
 func (e movedError) Error() string {
 	return fmt.Sprintf("the command has moved: run realtime-lab %s", e.command)
 }
 
-// newMoved returns a command that answers with where it has moved, whatever its arguments.
+// newMoved returns a command that prints where it has moved, whatever its arguments.
 func newMoved(name string) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Hidden: true, DisableFlagParsing: true,
@@ -41,7 +41,7 @@ func newMoved(name string) *cobra.Command {
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	// What the commands print has strings of producers and clients in it.
+	// The output contains strings of producers and clients.
 	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

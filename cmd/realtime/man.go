@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/cli"
 )
 
-// newMan returns a command for releases: it writes the manual pages of every command.
+// newMan returns the command that writes the manual pages of every command, for releases.
 func newMan() *cobra.Command {
 	return &cobra.Command{
 		Use: "man FOLDER", Hidden: true,
@@ -21,7 +21,7 @@ func newMan() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			// A fixed date, so that two builds of one commit have the same pages.
+			// With a fixed date, two builds of one commit have the same pages.
 			date := time.Unix(0, 0).UTC()
 			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{
 				Title: "REALTIME", Section: "1", Date: &date, Source: "realtime " + buildinfo.Read().Version, Manual: "realtime",

@@ -11,25 +11,25 @@ import (
 	"github.com/letswriteabook/realtime/operations"
 )
 
-// nothingMatches ends a command that has found nothing of what it was asked for, as a rule
-// because a name is mistyped: with status 3, as every command that finds not what is
-// expected. look says at what to look.
+// nothingMatches returns the error of a command that found nothing, usually because a name
+// is mistyped. The exit status is 3, as for every command that does not find what is
+// expected. look says what to check.
 func nothingMatches(look string) error { return cli.Differs(fmt.Errorf("nothing matches: %s", look)) }
 
-// withOperator calls f with the log and the read models, and tells how it goes. The first
-// line on standard error names the log.
+// withOperator calls f with the log and the read models, and with a progress on standard
+// error, whose first line names the log.
 func withOperator(ctx context.Context, f func(*operations.Operator, *cli.Progress) error) error {
 	return withLog(ctx, false, f)
 }
 
-// withLog is [withOperator]; with create it makes a log where there is none.
+// withLog is [withOperator]; with create it creates a log if there is none.
 func withLog(ctx context.Context, create bool, f func(*operations.Operator, *cli.Progress) error) error {
 	cfg, err := loadConfig()
 	if err != nil {
 		return err
 	}
 	if cfg.LogLevel == "info" {
-		cfg.LogLevel = "warn" // What the command has to say it prints.
+		cfg.LogLevel = "warn" // the command prints its results itself
 	}
 	operator, err := operations.Open(ctx, cfg, create, config.NewLogger(os.Stderr, cfg))
 	if err != nil {

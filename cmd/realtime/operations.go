@@ -26,7 +26,7 @@ others. An operation that has succeeded is no longer listed.
 
 The lease of a process that is gone ends after 20 s, and at once on the same machine.
 
-It exits with 0, 1 when something failed, 2 for wrong usage.`,
+It exits with 0 on success, 1 when something failed, 2 for wrong usage.`,
 		Example: `  realtime operations
   realtime operations -o json | jq '.[] | select(.state != "running") | .resume'
   realtime operations undo projection/history`,
@@ -67,7 +67,7 @@ func tableOfOperations(w io.Writer, all []lease.Operation) {
 	}
 }
 
-// pasteable is a command as a shell takes it, unless it has characters that a terminal
+// pasteable returns a command quoted for a shell, unless it has characters that a terminal
 // does not show.
 func pasteable(command string) string {
 	if strings.ContainsFunc(command, func(r rune) bool { return !unicode.IsPrint(r) }) {

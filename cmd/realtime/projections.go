@@ -15,7 +15,7 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// errDiffers is what verify, rebuild and swap end with when they found differences.
+// errDiffers is returned by verify, rebuild and swap if they found differences.
 var errDiffers = errors.New("what MongoDB holds differs from the log")
 
 func newProjections() *cobra.Command {
@@ -37,8 +37,8 @@ a comparison found differences.`,
 	return command
 }
 
-// projectionsCommand completes a command that does something with each projection
-// and shows the results. Differences end it with errDiffers after all were shown.
+// projectionsCommand completes a command that processes each projection and shows the
+// results. If there are differences, it returns errDiffers after all results were shown.
 func projectionsCommand[T any](
 	command *cobra.Command, table func(io.Writer, []T), each func(cmd *cobra.Command, r *operations.Rebuild) (T, error),
 ) *cobra.Command {
@@ -72,8 +72,8 @@ func projectionsCommand[T any](
 	return command
 }
 
-// held makes a command hold the lease of the projection that it works on: one at a time,
-// in all processes.
+// held wraps a command so that it holds the lease of its projection: only one such command
+// runs at a time, over all processes.
 func held[T any](kind string, each func(*cobra.Command, *operations.Rebuild) (T, error)) func(*cobra.Command, *operations.Rebuild) (T, error) {
 	return func(cmd *cobra.Command, r *operations.Rebuild) (result T, err error) {
 		before, differs := cmd.Context(), false
@@ -82,7 +82,7 @@ func held[T any](kind string, each func(*cobra.Command, *operations.Rebuild) (T,
 			cmd.SetContext(ctx)
 			var err error
 			if result, err = each(cmd, r); errors.Is(err, errDiffers) {
-				differs, err = true, nil // which leaves nothing to resume
+				differs, err = true, nil // there is nothing to resume
 			}
 			return err
 		})
@@ -203,7 +203,7 @@ and compares it with the log. The projection itself does not change: "swap", or 
 puts the shadow into its place.`,
 		Example: `  realtime projections rebuild history
   realtime projections rebuild --swap
-  realtime projections rebuild history --restart    # forget the shadow that is there`,
+  realtime projections rebuild history --restart    # discard the existing shadow`,
 	}, tableOfRebuilds, held("rebuild", func(cmd *cobra.Command, r *operations.Rebuild) (rebuilt, error) {
 		if err := r.Fill(cmd.Context(), restart); err != nil {
 			return rebuilt{}, err
@@ -244,7 +244,7 @@ swap finishes one that was interrupted.`,
 	return command
 }
 
-// rebuilt is what a rebuild or swap did.
+// rebuilt is the result of a rebuild or swap.
 type rebuilt struct {
 	Swapped rebuild.Swapped `json:"swapped"`
 	Dropped []string        `json:"dropped,omitempty"`

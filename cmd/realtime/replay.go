@@ -16,8 +16,8 @@ import (
 	"github.com/letswriteabook/realtime/operations/replay"
 )
 
-// errUnfit is what a replay ends with that handed on all but some events.
-var errUnfit = errors.New("events could not be handed on where they were to go")
+// errUnfit is returned by a replay that could not deliver some events to the target.
+var errUnfit = errors.New("some events could not be delivered to the target")
 
 // replayFlags are the flags of a replay.
 type replayFlags struct {
@@ -49,19 +49,18 @@ are appended during a replay are not part of it.
                      sequence; without --job it takes the events of that job
   log                the end of the log, as new events, marked as replays
 
-It goes flat out, into a job at the original pace, unless --speed or --rate says
-otherwise. --dry-run reads what is
-chosen and says how much it is and how long it takes, flat out without what the
-receiving side needs.
+Without --speed or --rate it sends as fast as possible, or into a job at the original pace.
+--dry-run reads the selected events and prints their number and the time that sending them
+takes; at full speed, without the time of the receiver.
 
-An interruption (Ctrl-C) lets the event under way be finished and says where to go on:
-repeat the command with these --from and --to, which name the log's epoch: they are
-refused once the log has been restored. Into the log, a run that has an id (--run)
-stores each event once within STREAM_DEDUP_WINDOW, however often it is repeated, and
-leaves out what it has appended itself.
+An interruption (Ctrl-C) lets the current event be finished and prints how to continue:
+repeat the command with the printed --from and --to. They contain the log's epoch and are
+refused once the log has been restored. Into the log, a run with an id (--run) stores each
+event once within STREAM_DEDUP_WINDOW, however often it is repeated, and omits the events
+that it has appended itself.
 
-It exits with 0 when all is handed on, 1 when something failed or it was interrupted,
-2 for wrong usage, 3 when nothing matches, or all but some events were handed on. The summary goes to
+It exits with 0 when all events were sent, 1 when something failed or it was interrupted,
+2 for wrong usage, 3 when nothing matches or some events could not be sent. The summary goes to
 standard output, or with --into stdout to standard error.`,
 		Example: `  realtime replay --job novel-7 | jq -c .envelope
   realtime replay --from 2026-03-01T10:00:00Z --to 2026-03-01T11:00:00Z --dry-run
@@ -89,7 +88,7 @@ standard output, or with --into stdout to standard error.`,
 	return command
 }
 
-// plan reads the flags.
+// plan returns the target and the plan that the flags describe.
 func (f *replayFlags) plan() (replay.Target, replay.Plan, error) {
 	plan := replay.Plan{Pace: replay.Pace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
 	target, err := replay.ParseTarget(f.into)
@@ -147,18 +146,18 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 	if lines {
 		summary = cmd.ErrOrStderr()
 	}
-	// A repetition needs the same run: the log stores each event of a run once.
+	// A repetition needs the same run, in which the log stores each event once.
 	if err := cmd.Flags().Set("run", f.run); err != nil {
 		return err
 	}
 	return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
-		if !lines || !cli.IsTerminal(os.Stdout) { // a bar among the lines would be unreadable
+		if !lines || !cli.IsTerminal(os.Stdout) { // a progress bar would disturb the lines
 			plan.Told = func(done, total uint64) { shown.Report("replay", done, total) }
 		}
 		result, err := operator.Replay(cmd.Context(), target, f.run, cli.CommandLine(cmd), plan, f.dryRun, cmd.OutOrStdout())
 		shown.End()
 		if result.Epoch == "" {
-			return err // it did not begin
+			return err // the replay did not begin
 		}
 		shownErr := cli.Render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result, err) })
 		switch {
@@ -169,13 +168,13 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		case result.Unfit > 0:
 			return errors.Join(cli.Differs(fmt.Errorf("%d %w", result.Unfit, errUnfit)), shownErr)
 		case result.Events == 0:
-			return errors.Join(nothingMatches("look at how the job, kind and type are spelt, and at the range"), shownErr)
+			return errors.Join(nothingMatches("check the job, kind and type, and the range"), shownErr)
 		}
 		return shownErr
 	})
 }
 
-// goOn adds to the error of a replay how to repeat it.
+// goOn adds to the error of a replay the command that continues it.
 func goOn(err error, target replay.Target, result operations.ReplaySummary) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
@@ -183,7 +182,8 @@ func goOn(err error, target replay.Target, result operations.ReplaySummary) erro
 	if result.Next > result.Last {
 		return err
 	}
-	// With the epoch: after a restore the same sequence is another event.
+	// The position has the epoch, because after a restore the same sequence is another
+	// event.
 	at := func(sequence uint64) messaging.Position {
 		return messaging.Position{Epoch: result.Epoch, Sequence: sequence}
 	}

@@ -8,11 +8,12 @@ import (
 	"text/tabwriter"
 )
 
-// rowsPage is how many rows of a table are held at once, to find how wide its columns are.
+// rowsPage is how many rows of a table are kept at once to compute the widths of its
+// columns.
 const rowsPage = 1000
 
-// rows writes a list while it is read: as a table, or as an array in JSON. What it holds
-// is bounded, however long the list is.
+// rows writes a list while it is read, as a table or as a JSON array. Its memory is
+// bounded, however long the list is.
 type rows struct {
 	out     io.Writer
 	columns *tabwriter.Writer // nil for JSON
@@ -28,7 +29,8 @@ func newRows(out io.Writer, output, head string) *rows {
 	return r
 }
 
-// add writes one value: in a table as format has it, with tabs between the columns.
+// add writes one value. In a table it is formatted by format, with tabs between the
+// columns.
 func (r *rows) add(value any, format string, cells ...any) error {
 	r.count++
 	if r.columns != nil {
@@ -52,7 +54,7 @@ func (r *rows) add(value any, format string, cells ...any) error {
 	return err
 }
 
-// end writes the end of the list, also after an error: what was written is whole.
+// end writes the end of the list. After an error it completes the rows written so far.
 func (r *rows) end() error {
 	if r.columns != nil {
 		return r.columns.Flush()

@@ -24,8 +24,8 @@ DATA_DIR; without MONGODB_URI catch-up is served from the log; without REDIS_URL
 are published over HTTP only. The start logs each of these once.
 
 SIGINT and SIGTERM stop it in order; a second SIGINT ends it at once. SIGHUP reads
-CONFIG_FILE, the files of secrets, the catalogue and the certificate again, and applies what
-"realtime config" marks so; it logs what it has changed, and what takes a restart.`,
+CONFIG_FILE, the files of secrets, the catalogue and the certificate again, and applies the
+settings that "realtime config" marks; it logs the changed settings and those that need a restart.`,
 		Example: `  # everything in one process, events from a local Redis
   REDIS_URL=redis://localhost:6379 realtime serve
 

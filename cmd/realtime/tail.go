@@ -12,7 +12,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// empty reports whether an event ends the catch-up of a job that has no events.
+// empty reports whether event ends the catch-up of a job without events.
 func empty(event client.Event) bool {
 	var caughtUp messaging.CaughtUp
 	return event.Name == messaging.EventCaughtUp && json.Unmarshal([]byte(event.Data), &caughtUp) == nil && caughtUp.To == 0 && caughtUp.Replayed == 0
@@ -24,7 +24,7 @@ func newTail() *cobra.Command {
 		Use:   "tail JOB",
 		Short: "Print a job's events as they happen",
 		Long: `tail prints the newest events of a job and then each further one, a line each: the
-socket event's name, a tab, and its payload. It resumes by itself after a break. For a job
+socket event's name, a tab, and its payload. It resumes after a lost connection. For a job
 without events it prints a note on standard error, and waits.
 
 If the gateway requires tokens, give a client's token with --token or REALTIME_TOKEN; the
