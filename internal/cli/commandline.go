@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// The annotations of flags that [CommandLine] treats apart.
+// Annotations of flags that [CommandLine] treats specially.
 const (
 	isPath  = "realtime_path"
 	isLeft  = "realtime_left_out"
@@ -20,8 +20,8 @@ const (
 // command may be repeated in another folder.
 func Path(command *cobra.Command, flags ...string) { annotate(command, isPath, flags) }
 
-// NotRepeated marks flags that [CommandLine] leaves out, because what they ask for is done
-// when the operation is continued, or because they only say how the result is shown.
+// NotRepeated marks flags that [CommandLine] omits: their effect is complete when the
+// operation is continued, or they only affect the output.
 func NotRepeated(command *cobra.Command, flags ...string) { annotate(command, isLeft, flags) }
 
 // IsRepeated reports whether [CommandLine] keeps a flag that is set.
@@ -35,9 +35,9 @@ func annotate(command *cobra.Command, annotation string, flags []string) {
 	}
 }
 
-// CommandLine returns the command with which an operator continues what was interrupted:
-// a command that is running, with these arguments, and with every flag that it was given
-// but those of [NotRepeated]. Each part is quoted for a POSIX shell where it needs to be.
+// CommandLine returns the command with which an operator continues an interrupted
+// operation: the running command with these arguments and with every given flag except
+// those of [NotRepeated]. Each part is quoted for a POSIX shell if needed.
 func CommandLine(command *cobra.Command, args ...string) string {
 	parts := strings.Fields(command.CommandPath())
 	parts[0] = program
@@ -46,7 +46,7 @@ func CommandLine(command *cobra.Command, args ...string) string {
 		if !IsRepeated(flag) {
 			return
 		}
-		switch flag.NoOptDefVal { // which a switch has, and takes no further part of the line
+		switch flag.NoOptDefVal { // set for a switch, which takes no value
 		case "":
 		case flag.Value.String():
 			parts = append(parts, "--"+flag.Name)
@@ -75,8 +75,8 @@ func CommandLine(command *cobra.Command, args ...string) string {
 	return strings.Join(parts, " ")
 }
 
-// Absolute returns a path that is good in every folder, or the path as it is if this
-// folder is not known.
+// Absolute returns an absolute path, or the path unchanged if the current folder is
+// unknown.
 func Absolute(path string) string {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
@@ -85,7 +85,7 @@ func Absolute(path string) string {
 	return absolute
 }
 
-// asCSV returns a value as a flag of the type stringSlice reads it.
+// asCSV returns a value in the form that a flag of the type stringSlice parses.
 func asCSV(value string) string {
 	if !strings.ContainsAny(value, ",\"\n\r") {
 		return value

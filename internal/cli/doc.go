@@ -1,6 +1,6 @@
-// Package cli has what the programs' command lines share: errors of usage, output as a
-// table or as JSON, progress of long commands, and a writer that keeps what is printed
-// from steering a terminal.
+// Package cli has the shared parts of the programs' command lines: usage errors, output as
+// a table or as JSON, progress of long commands, and a writer that escapes control
+// characters of a terminal.
 //
-// It depends on nothing of the service and starts no goroutine.
+// It does not depend on the service and starts no goroutine.
 package cli

@@ -15,7 +15,7 @@ func OutputFlag(command *cobra.Command, output *string) {
 	NotRepeated(command, "output")
 }
 
-// CheckOutput refuses what is neither table nor json.
+// CheckOutput returns a usage error if output is neither table nor json.
 func CheckOutput(output string) error {
 	if output != "table" && output != "json" {
 		return Usage(fmt.Errorf("--output is %q: want table or json", output))
@@ -23,7 +23,7 @@ func CheckOutput(output string) error {
 	return nil
 }
 
-// Render writes a value as JSON, or what table writes.
+// Render writes a value as JSON, or calls table to write it.
 func Render(w io.Writer, output string, value any, table func(io.Writer)) error {
 	if output == "json" {
 		encoder := json.NewEncoder(w)

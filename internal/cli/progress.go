@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Progress tells how a long command goes: a bar that is drawn over itself on a
-// terminal, and a line every few seconds elsewhere. It is for one goroutine.
+// Progress shows the progress of a long command: a bar that is redrawn on a terminal, and a
+// line every few seconds elsewhere. It must be used by one goroutine.
 type Progress struct {
 	out      io.Writer
 	terminal bool
@@ -23,7 +23,7 @@ const (
 	lineInterval = 5 * time.Second
 )
 
-// NewProgress returns a progress that tells on standard error, so that output stays what was asked for.
+// NewProgress returns a Progress that writes to standard error.
 func NewProgress() *Progress {
 	return &Progress{out: os.Stderr, terminal: IsTerminal(os.Stderr)}
 }
@@ -34,7 +34,7 @@ func IsTerminal(file *os.File) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// Report is told how far a step is; total is 0 while that is not known.
+// Report reports the progress of a step; total is 0 while it is unknown.
 func (p *Progress) Report(step string, done, total uint64) {
 	interval := lineInterval
 	if p.terminal {
@@ -60,7 +60,7 @@ func (p *Progress) Report(step string, done, total uint64) {
 	}
 }
 
-// End leaves the line of the bar. It may be called again.
+// End ends the line of the bar. It may be called more than once.
 func (p *Progress) End() {
 	if p.terminal && p.step != "" {
 		fmt.Fprintln(p.out)

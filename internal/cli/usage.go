@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// usageError is an error about how a command was called.
+// usageError is an error in the use of a command.
 type usageError struct{ error }
 
 func (e usageError) Error() string { return e.error.Error() + " (see --help)" }
@@ -15,13 +15,13 @@ func (e usageError) Error() string { return e.error.Error() + " (see --help)" }
 // Unwrap returns the cause.
 func (e usageError) Unwrap() error { return e.error }
 
-// Usage marks an error as one about how the command was called: the program exits with 2.
+// Usage marks err as an error in the use of a command: the program exits with 2.
 func Usage(err error) error { return usageError{err} }
 
-// IsUsage reports whether an error is one about how the command was called.
+// IsUsage reports whether an error was marked by [Usage].
 func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
 
-// Arguments marks what a check of the arguments finds as an error of usage.
+// Arguments marks the errors of a check of the arguments as usage errors.
 func Arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -31,11 +31,11 @@ func Arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// differsError is the error of a command that worked, and found differences.
+// differsError is the error of a command that worked and found differences.
 type differsError struct{ error }
 
-// Differs marks the error of a command that worked, and whose comparison or trial found
-// what should not be: the program exits with 3.
+// Differs marks the error of a command that worked and whose comparison or test found a
+// difference: the program exits with 3.
 func Differs(err error) error { return differsError{err} }
 
 // IsDiffers reports whether an error was marked by [Differs].

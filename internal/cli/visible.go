@@ -6,15 +6,16 @@ import (
 	"unicode/utf8"
 )
 
-// Visible is a writer for text that holds strings of others: events, ids, logs. A
-// character that a terminal would act on is written as \uXXXX, which JSON reads as the
-// same character; line breaks and tabs stay. Not safe for concurrent use.
+// Visible is a writer for text that contains strings of others, such as events, ids and
+// logs. It writes a character that a terminal would interpret as \uXXXX, which JSON parses
+// as the same character; line breaks and tabs are unchanged. It is not safe for concurrent
+// use.
 type Visible struct {
 	to      io.Writer
 	partial []byte // the beginning of a character whose end was not written yet
 }
 
-// NewVisible returns a writer above another one.
+// NewVisible returns a writer that writes to to.
 func NewVisible(to io.Writer) *Visible { return &Visible{to: to} }
 
 // Write implements io.Writer.
@@ -34,7 +35,7 @@ func (v *Visible) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// End writes what is left when nothing follows.
+// End writes the incomplete character at the end.
 func (v *Visible) End() {
 	if len(v.partial) > 0 {
 		_, _ = v.to.Write(escape(v.partial)) // the caller has ended and cannot handle the error
@@ -42,7 +43,7 @@ func (v *Visible) End() {
 	}
 }
 
-// Unescaped returns the writer beneath, for bytes that have to stay as they are.
+// Unescaped returns the underlying writer, for bytes that must not be changed.
 func Unescaped(w io.Writer) io.Writer {
 	if v, ok := w.(*Visible); ok {
 		return v.to
@@ -50,8 +51,8 @@ func Unescaped(w io.Writer) io.Writer {
 	return w
 }
 
-// wholeCharacters returns the length of the text without the beginning of a UTF-8
-// sequence at its end.
+// wholeCharacters returns the length of text without an incomplete UTF-8 sequence at its
+// end.
 func wholeCharacters(text []byte) int {
 	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
 		if start := len(text) - back; utf8.RuneStart(text[start]) {
@@ -64,7 +65,7 @@ func wholeCharacters(text []byte) int {
 	return len(text)
 }
 
-// escape returns text itself where there is nothing to escape.
+// escape returns text itself if there is nothing to escape.
 func escape(text []byte) []byte {
 	var escaped []byte
 	kept := 0 // up to where escaped has the text
@@ -87,9 +88,9 @@ func escape(text []byte) []byte {
 	return append(escaped, text[kept:]...)
 }
 
-// acts reports whether a terminal does something else than to show a character: the
-// control characters of ASCII and Latin-1 but for line breaks and tabs, the line and
-// paragraph separators, and those that turn the direction of writing (UAX #9).
+// acts reports whether a terminal interprets a character instead of showing it: the control
+// characters of ASCII and Latin-1 except line breaks and tabs, the line and paragraph
+// separators, and those that change the direction of writing (UAX #9).
 func acts(char rune) bool {
 	switch {
 	case char == '\n' || char == '\t':

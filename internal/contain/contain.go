@@ -15,8 +15,8 @@ import (
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
-// ErrPanic is wrapped by what [Guard.Do] returns for work that panicked. A retry helps
-// when the cause was of the moment.
+// ErrPanic is wrapped by the error of [Guard.Do] for work that panicked. A retry helps if
+// the cause was temporary.
 var ErrPanic = errors.New("panic")
 
 // Guard counts panics, and logs the first of each goroutine with its stack. Its
@@ -27,14 +27,14 @@ type Guard struct {
 	logged sync.Map // the names of goroutines
 }
 
-// New returns a guard that counts in panics.
+// New returns a guard that counts panics in panics.
 func New(panics prometheus.Counter, logger *slog.Logger) *Guard {
 	return &Guard{panics: panics, logger: logger}
 }
 
-// Recover ends a panic of the goroutine. It is deferred itself, and not called by a
-// deferred function. after, which may be nil, is called after a panic only: it closes
-// what the goroutine worked for.
+// Recover recovers a panic of the goroutine. It must be deferred directly, not called by a
+// deferred function. After a panic it calls after, which closes what the goroutine worked
+// for and may be nil.
 func (g *Guard) Recover(goroutine string, after func()) {
 	if cause := recover(); cause != nil {
 		g.Note(goroutine, cause)
@@ -44,7 +44,7 @@ func (g *Guard) Recover(goroutine string, after func()) {
 	}
 }
 
-// Do returns the error of work, or one that is [ErrPanic].
+// Do returns the error of work, or an error that is [ErrPanic] if work panicked.
 func (g *Guard) Do(goroutine string, work func() error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -55,8 +55,8 @@ func (g *Guard) Do(goroutine string, work func() error) (err error) {
 	return work()
 }
 
-// The pause of Persist after a panic doubles from the shortest to the longest, and begins
-// again after a run that lasted longer than that.
+// The pause of Persist after a panic doubles from the shortest to the longest, and starts
+// again at the shortest after a run that lasted longer than the longest.
 const (
 	shortestPause = 100 * time.Millisecond
 	longestPause  = 5 * time.Second
@@ -82,10 +82,10 @@ func (g *Guard) Persist(ctx context.Context, goroutine string, work func() error
 	}
 }
 
-// Note takes a panic that its caller has recovered, in place of Recover. attrs are added
-// to the line in the log.
+// Note counts and logs a panic that its caller has recovered. attrs are added to the log
+// record.
 func (g *Guard) Note(goroutine string, cause any, attrs ...any) {
-	defer g.panics.Inc() // what is counted is logged
+	defer g.panics.Inc() // after logging, so that a counted panic is logged
 	if _, logged := g.logged.LoadOrStore(goroutine, true); !logged {
 		attrs = append(attrs, "goroutine", goroutine, "panic", cause, "stack", string(debug.Stack()))
 		g.logger.Error("a goroutine panicked; later panics of it are counted only", attrs...)

@@ -8,21 +8,20 @@ import (
 	"path/filepath"
 )
 
-// policy lets the built page load its own files and talk to its own gateway,
-// and nothing else. Browsers let 'self' cover WebSockets of the same host.
+// policy allows the built page to load its own files and to connect to its own gateway, and
+// nothing else. In browsers 'self' includes WebSockets to the same host.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Job is a job that the built page lists.
+// Job is a job in the list of the built page.
 type Job struct {
 	ID    string `json:"id"`
 	Title string `json:"title"`
 }
 
-// Built serves the job page from the folder that its build left, with a
-// config.json that says what to list. It has the page's own path, /config.json
-// and /assets/. The error matches [os.ErrNotExist] when the page has not been
-// built.
+// Built serves the built job page from a folder, and a config.json with the jobs to list.
+// It handles the path of the page, /config.json and /assets/. The error matches
+// [os.ErrNotExist] if the page has not been built.
 func Built(dir string, jobs []Job) (http.Handler, error) {
 	if _, err := os.Stat(filepath.Join(dir, "index.html")); err != nil {
 		return nil, fmt.Errorf("open the built page: %w", err)
@@ -39,7 +38,7 @@ func Built(dir string, jobs []Job) (http.Handler, error) {
 		_, _ = w.Write(config)
 	})
 	mux.HandleFunc("GET /assets/{file}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=31536000, immutable") // the names carry a hash
+		w.Header().Set("Cache-Control", "max-age=31536000, immutable") // the names contain a hash
 		assets.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {

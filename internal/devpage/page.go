@@ -13,10 +13,10 @@ import (
 //go:embed page.html
 var source string
 
-// HelpPath is where the page without a build step always is.
+// HelpPath is the path of the page without a build step.
 const HelpPath = "/dev"
 
-// Info is what the page tells its reader.
+// Info is the information that the page shows.
 type Info struct {
 	// Job is the job that is shown first.
 	Job string
@@ -25,13 +25,13 @@ type Info struct {
 	// Redis is where events are published; Host and Port are its parts, for
 	// redis-cli.
 	RedisHost, RedisPort string
-	// MongoURI and NATSURL are where the read models and the log can be seen.
+	// MongoURI and NATSURL are the addresses of the read models and the log.
 	MongoURI, NATSURL string
 	// Origin is an origin from which a browser may open a socket.
 	Origin string
 }
 
-// Handler serves the page at any path that it is given.
+// Handler serves the page at any path.
 func Handler(info Info) (http.Handler, error) {
 	page, err := template.New("page").Parse(source)
 	if err != nil {
@@ -52,8 +52,8 @@ func Handler(info Info) (http.Handler, error) {
 	}), nil
 }
 
-// pagePolicy allows the script and the style that stand in the page, by their hashes
-// (CSP Level 3, section 2.3.1), and requests to the gateway that serves it.
+// pagePolicy allows the inline script and style of the page by their hashes (CSP Level 3,
+// section 2.3.1), and requests to the gateway that serves the page.
 func pagePolicy(page []byte) string {
 	inline := func(element string) string {
 		_, rest, _ := bytes.Cut(page, []byte("<"+element+">"))

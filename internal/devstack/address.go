@@ -5,8 +5,8 @@ import (
 	"net"
 )
 
-// claim says whether addr can be listened on now. The error of a taken address
-// matches [syscall.EADDRINUSE].
+// claim reports whether addr can be listened on now. The error for a taken address matches
+// [syscall.EADDRINUSE].
 func claim(addr string) error {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {

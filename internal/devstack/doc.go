@@ -1,12 +1,11 @@
-// Package devstack runs the service's backends inside the process, so that one
-// command shows the whole system on a machine that has nothing but Go: a
-// MongoDB-protocol server (FerretDB on SQLite) and a Redis-protocol server
-// (miniredis).
+// Package devstack runs the service's backends inside the process, so that one command runs
+// the whole system on a machine that has only Go: a MongoDB-protocol server (FerretDB on
+// SQLite) and a Redis-protocol server (miniredis).
 //
-// Both listen on TCP, normally on loopback and without authentication, and are
-// meant for development and for tests. FerretDB 1 uses indexes for nothing but
-// equality of _id: every other filter reads the whole collection, at about 25 µs
-// a document, and updates are slow likewise. Inserts are fast.
+// Both listen on TCP, normally on loopback and without authentication, and are for
+// development and tests. FerretDB 1 uses indexes only for equality of _id: every other
+// filter reads the whole collection, at about 25 µs for each document, and updates are
+// equally slow. Inserts are fast.
 //
 // [StartMongo] and [StartRedis] start the goroutines of their server; its Close
 // stops them and returns after they have ended. Several servers of each sort can

@@ -16,19 +16,19 @@ import (
 // Database is the database that [Mongo.URI] names.
 const Database = "realtime"
 
-// MongoConfig says where a [Mongo] listens and keeps its files.
+// MongoConfig is the configuration of a [Mongo].
 type MongoConfig struct {
 	// Addr is a TCP address; port 0 takes a free one.
 	Addr string
-	// Dir holds the SQLite files, one a database. It is made if absent, and
+	// Dir holds the SQLite files, one for each database. It is created if absent, and
 	// belongs to one server at a time.
 	Dir string
-	// Logger gets what the server reports as an error; nil discards that too.
-	// Everything less is dropped: FerretDB tells of every connection.
+	// Logger receives the errors of the server; nil discards them. Lower levels are dropped,
+	// because FerretDB logs every connection.
 	Logger *slog.Logger
 }
 
-// Validate names the first field that cannot be used.
+// Validate returns an error that names the first invalid field.
 func (c MongoConfig) Validate() error {
 	switch {
 	case c.Addr == "":
@@ -47,7 +47,7 @@ type Mongo struct {
 	done   chan struct{} // closed when the server has ended
 }
 
-// starting serialises [ferretdb.New], which writes a variable of its package.
+// starting serializes [ferretdb.New], which writes a variable of its package.
 var starting sync.Mutex
 
 // StartMongo starts a server that runs until [Mongo.Close]; ctx bounds the start
@@ -67,8 +67,8 @@ func StartMongo(ctx context.Context, cfg MongoConfig) (*Mongo, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of the MongoDB-protocol server: %w", err)
 	}
-	// FerretDB opens its files before it listens, does not close them when it
-	// cannot, and hides the cause. Hence the look beforehand.
+	// FerretDB opens its files before it listens, does not close them if it cannot listen,
+	// and hides the cause. Therefore the address is checked first.
 	if err := claim(cfg.Addr); err != nil {
 		return nil, err
 	}

@@ -7,13 +7,13 @@ import (
 	"github.com/alicebob/miniredis/v2"
 )
 
-// RedisConfig says where a [Redis] listens.
+// RedisConfig is the configuration of a [Redis].
 type RedisConfig struct {
 	// Addr is a TCP address; port 0 takes a free one.
 	Addr string
 }
 
-// Validate names the first field that cannot be used.
+// Validate returns an error that names the first invalid field.
 func (c RedisConfig) Validate() error {
 	if c.Addr == "" {
 		return errors.New("devstack: RedisConfig.Addr is empty")

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// Timeout bounds one question.
+// Timeout bounds one probe.
 const Timeout = 2 * time.Second
 
 // Dial opens a connection without TLS.
 type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-// TLS reports whether the server at an address answers the beginning of a handshake in
-// TLS, also by refusing it. It sends no secret, and verifies no certificate.
+// TLS reports whether the server at an address answers the beginning of a TLS handshake,
+// even by refusing it. It sends no secret and verifies no certificate.
 func TLS(ctx context.Context, dial Dial, address string) bool {
 	conn, end := open(ctx, dial, address)
 	if conn == nil {
@@ -28,7 +28,7 @@ func TLS(ctx context.Context, dial Dial, address string) bool {
 	return err == nil || errors.As(err, &refused) || errors.As(err, &unverified)
 }
 
-// Reached reports whether a server takes a connection at an address.
+// Reached reports whether a server accepts a connection at an address.
 func Reached(ctx context.Context, dial Dial, address string) bool {
 	conn, end := open(ctx, dial, address)
 	if conn == nil {
@@ -38,7 +38,7 @@ func Reached(ctx context.Context, dial Dial, address string) bool {
 	return true
 }
 
-// Plain reports whether the server at an address answers a request that is not encrypted.
+// Plain reports whether the server at an address answers an unencrypted request.
 func Plain(ctx context.Context, dial Dial, address string, request []byte) bool {
 	conn, end := open(ctx, dial, address)
 	if conn == nil {
@@ -48,14 +48,14 @@ func Plain(ctx context.Context, dial Dial, address string, request []byte) bool 
 	if _, err := conn.Write(request); err != nil {
 		return false
 	}
-	// An alert of TLS is a record of the type 21: RFC 8446, section 5.1.
+	// A TLS alert is a record of the type 21: RFC 8446, section 5.1.
 	const alert = 21
 	answer := make([]byte, 1)
 	count, _ := conn.Read(answer)
 	return count == 1 && answer[0] != alert
 }
 
-// open returns a connection with a deadline, or nil when there is none.
+// open returns a connection with a deadline, or nil if it cannot connect.
 func open(ctx context.Context, dial Dial, address string) (conn net.Conn, end func()) {
 	bounded, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()

@@ -26,7 +26,7 @@ type Authority struct {
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority returns an authority of the test's own.
+// NewAuthority returns a new authority.
 func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, dir: t.TempDir()}
@@ -57,7 +57,7 @@ func (a *Authority) Issue(name string) (certFile, keyFile string) {
 	return a.IssueFor(name, net.IPv4(127, 0, 0, 1))
 }
 
-// IssueFor writes one for another address in place of 127.0.0.1.
+// IssueFor is Issue for another address in place of 127.0.0.1.
 func (a *Authority) IssueFor(name string, address net.IP) (certFile, keyFile string) {
 	a.t.Helper()
 	template := &x509.Certificate{

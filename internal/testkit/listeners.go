@@ -15,8 +15,8 @@ func StartClosing(t testing.TB) string {
 	return serve(t, nil, func(net.Conn) {})
 }
 
-// StartTLS runs a server that takes TLS only, and passes what it reads on to a server
-// without. It returns its address.
+// StartTLS runs a server that accepts only TLS and forwards to a server without TLS. It
+// returns its address.
 func StartTLS(t testing.TB, target string) string {
 	t.Helper()
 	cert, key := NewAuthority(t).Issue("server")
@@ -41,7 +41,7 @@ func StartTLS(t testing.TB, target string) string {
 	})
 }
 
-// serve gives each connection to handle, which may keep it until it returns, and ends with
+// serve calls handle with each connection and closes it when handle returns. It stops with
 // the test.
 func serve(t testing.TB, secured *tls.Config, handle func(net.Conn)) string {
 	t.Helper()

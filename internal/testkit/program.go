@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Program returns the path of an installed program. Without it the test is
+// Program returns the path of an installed program. If it is not installed, the test is
 // skipped, or fails when CI=true.
 func Program(t testing.TB, name string) string {
 	t.Helper()

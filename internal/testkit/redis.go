@@ -21,20 +21,20 @@ import (
 	"github.com/letswriteabook/realtime/internal/freeaddr"
 )
 
-// portAttempts bounds how often a port that another process took between its
-// choice and its use is replaced by a new one.
+// portAttempts bounds how often a new port is chosen because another process has taken the
+// chosen one.
 const portAttempts = 10
 
 // startTimeout is how long a server may take until it accepts connections.
 const startTimeout = time.Minute
 
-// errPortTaken says that another process got the port first.
+// errPortTaken is returned if another process has taken the port.
 var errPortTaken = errors.New("port is taken")
 
 // Redis is one redis-server process with persistence off.
 //
-// Its methods are for the goroutine of the test: they fail the test when they
-// cannot do what they say.
+// Its methods must be called on the goroutine of the test: they fail the test if they do
+// not succeed.
 type Redis struct {
 	// Addr is the loopback host and port, the same across restarts.
 	Addr string
@@ -49,10 +49,10 @@ type Redis struct {
 	process *process
 }
 
-// process is one life of the server.
+// process is one run of the server.
 type process struct {
 	cmd *exec.Cmd
-	// ended is closed when the process is gone and its output is read.
+	// ended is closed when the process has ended and its output is read.
 	ended chan struct{}
 }
 
@@ -80,10 +80,10 @@ func startRedis(t testing.TB, r *Redis) *Redis {
 	return r
 }
 
-// StartSentinel starts a redis-server as a Sentinel that watches nothing.
+// StartSentinel starts a redis-server as a Sentinel that monitors no server.
 func StartSentinel(t testing.TB) *Redis {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "sentinel.conf") // which it writes to
+	file := filepath.Join(t.TempDir(), "sentinel.conf") // Sentinel writes to it
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -100,15 +100,15 @@ func (r *Redis) Client() *redis.Client {
 	return client
 }
 
-// Stop ends the server as an operator would, with SIGTERM, and waits for it.
-// It does nothing when the server is down.
+// Stop ends the server with SIGTERM, as an operator would, and waits for it. It does
+// nothing if the server is stopped.
 func (r *Redis) Stop() { r.end(syscall.SIGTERM) }
 
-// Kill ends the server with SIGKILL, paused or not, and waits for it. It does
-// nothing when the server is down.
+// Kill ends the server with SIGKILL, even if it is paused, and waits for it. It does
+// nothing if the server is stopped.
 func (r *Redis) Kill() { r.end(syscall.SIGKILL) }
 
-// Restart starts the server again on the same address, after killing it if it
+// Restart starts the server again on the same address. It kills the server first if it
 // runs.
 func (r *Redis) Restart() {
 	r.t.Helper()
@@ -122,7 +122,7 @@ func (r *Redis) Restart() {
 // bytes, and nothing answers.
 func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused process go on.
+// Resume continues a paused process.
 func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
 
 func (r *Redis) signal(signal syscall.Signal) {
@@ -139,7 +139,7 @@ func (r *Redis) end(signal syscall.Signal) {
 	if r.process == nil {
 		return
 	}
-	// An error means that it is gone already, which is what was asked for.
+	// After an error the process has ended already.
 	_ = r.process.cmd.Process.Signal(signal)
 	<-r.process.ended
 	r.process = nil
@@ -163,7 +163,7 @@ func (r *Redis) start() error {
 	}
 	r.process = &process{cmd: cmd, ended: make(chan struct{})}
 	outcome := make(chan error, 1)
-	// Ends with the process, whose output it reads; Kill is the stopper.
+	// The goroutine ends with the process, whose output it reads; Kill ends the process.
 	go r.process.watch(output, outcome)
 
 	select {
@@ -177,8 +177,7 @@ func (r *Redis) start() error {
 	return err
 }
 
-// watch reports once whether the server came up, and closes ended when it has
-// gone down.
+// watch reports once whether the server has started, and closes ended when it has stopped.
 func (p *process) watch(output io.Reader, outcome chan<- error) {
 	var once sync.Once
 	report := func(err error) { once.Do(func() { outcome <- err }) }
@@ -198,8 +197,8 @@ func (p *process) watch(output io.Reader, outcome chan<- error) {
 	close(p.ended)
 }
 
-// FreeAddr returns a loopback address that stays free while a server that is restarted
-// on it is away.
+// FreeAddr returns a loopback address that stays free while a server that will be restarted
+// on it is stopped.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	address, err := freeaddr.New()

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Relay passes connections on to a server, which can be exchanged while the clients keep
-// the address. Its methods may be called concurrently.
+// Relay forwards connections to a server that can be exchanged while the clients keep the
+// address. Its methods may be called concurrently.
 type Relay struct {
 	// Addr is the address for clients.
 	Addr string
@@ -18,13 +18,13 @@ type Relay struct {
 
 	mu     sync.Mutex // guards the fields below
 	target string
-	// generation counts the changes: a connection belongs to the target of its time.
+	// generation counts the changes: a connection belongs to the target at its time.
 	generation int
 	listener   net.Listener // nil while nothing listens
 	open       map[net.Conn]struct{}
 }
 
-// StartRelay starts one to a server, which ends with the test.
+// StartRelay starts a relay to a server. The relay ends with the test.
 func StartRelay(t testing.TB, target string) *Relay {
 	t.Helper()
 	r := &Relay{Addr: "127.0.0.1:0", t: t, open: make(map[net.Conn]struct{})}
@@ -36,14 +36,14 @@ func StartRelay(t testing.TB, target string) *Relay {
 	return r
 }
 
-// To passes new connections on to another server, and closes those that are open.
+// To forwards new connections to another server, and closes the open ones.
 func (r *Relay) To(target string) {
 	r.t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.target = target
 	r.cut()
-	if r.listener != nil { // no connection is refused in between
+	if r.listener != nil { // keep listening, so that no connection is refused in between
 		return
 	}
 	listener, err := net.Listen("tcp", r.Addr)
@@ -54,7 +54,7 @@ func (r *Relay) To(target string) {
 	r.serving.Go(func() { r.accept(listener) }) // ends with the listener
 }
 
-// Off refuses connections, and closes those that are open.
+// Off refuses new connections, and closes the open ones.
 func (r *Relay) Off() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,7 +83,7 @@ func (r *Relay) accept(listener net.Listener) {
 	}
 }
 
-// pass copies in both directions until either side ends.
+// pass forwards in both directions until either side ends.
 func (r *Relay) pass(conn net.Conn) {
 	defer conn.Close()
 	r.mu.Lock()

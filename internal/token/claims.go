@@ -9,19 +9,17 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Claims is what a genuine token says. The zero value grants nothing.
+// Claims is the content of a genuine token. The zero value grants nothing.
 type Claims struct {
-	// Subject is who the token was given to, from sub; empty when it does not
-	// say.
+	// Subject is the party to which the token was issued, from sub; empty if absent.
 	Subject string
-	// Jobs is what the claim jobs lists, in its order: exact ids or patterns,
-	// whose meaning is not decided here. Empty when the claim is absent, which
-	// grants no job.
+	// Jobs is the list in the claim jobs, in its order: exact ids or patterns, which this
+	// package does not interpret. It is empty if the claim is absent, which grants no job.
 	Jobs []string
-	// Scopes are those of the claims scope and scopes, in this order.
+	// Scopes are the entries of the claims scope and scopes, in this order.
 	Scopes []string
-	// ExpiresAt is the time from which [Verifier.Verify] refuses the token: its
-	// exp, which counts in whole seconds, and the leeway.
+	// ExpiresAt is the time from which [Verifier.Verify] refuses the token: its exp, in
+	// whole seconds, plus the leeway.
 	ExpiresAt time.Time
 	// ID is the claim jti, and KeyID the kid of the header, by which a token can be revoked;
 	// empty where the token has none. IssuedAt is the claim iat, zero without one.
@@ -30,10 +28,10 @@ type Claims struct {
 	IssuedAt time.Time
 }
 
-// errClaim says that a claim has a type it must not have.
+// errClaim is returned for a claim of a wrong type.
 var errClaim = errors.New("claim has the wrong type")
 
-// readClaims takes what is of interest here from claims that were validated.
+// readClaims returns the relevant claims of a validated token.
 func readClaims(members jwt.MapClaims, leeway time.Duration) (Claims, error) {
 	subject, subjectErr := members.GetSubject()
 	expiry, expiryErr := members.GetExpirationTime()
@@ -43,7 +41,7 @@ func readClaims(members jwt.MapClaims, leeway time.Duration) (Claims, error) {
 	if err := errors.Join(subjectErr, expiryErr, jobsErr, scopeErr, scopesErr); err != nil {
 		return Claims{}, err
 	}
-	id, _ := members["jti"].(string) // a number names no token, and refuses none
+	id, _ := members["jti"].(string) // a jti that is not a string is ignored
 	var issued time.Time
 	if date, err := members.GetIssuedAt(); err == nil && date != nil && isDate(members["iat"]) {
 		issued = date.Time
@@ -58,9 +56,9 @@ func readClaims(members jwt.MapClaims, leeway time.Duration) (Claims, error) {
 	}, nil
 }
 
-// words reads a claim that lists words: a string with spaces between them, as
-// RFC 8693, section 4.2 has it for scope, or an array of strings, which may hold
-// spaces themselves. Empty words name nothing and are left out.
+// words parses a claim that lists words: a string with spaces between them, as RFC 8693,
+// section 4.2 defines for scope, or an array of strings, which may contain spaces. Empty
+// words are omitted.
 func words(claim any) ([]string, error) {
 	var list []string
 	switch claim := claim.(type) {
@@ -85,8 +83,8 @@ func words(claim any) ([]string, error) {
 // a time.
 const maxDate = 253402300799
 
-// isDate reports whether a claim is absent or a number of seconds since 1970
-// (RFC 7519, section 2) that can be computed with.
+// isDate reports whether a claim is absent or a number of seconds since 1970 (RFC 7519,
+// section 2) in the supported range.
 func isDate(claim any) bool {
 	if claim == nil {
 		return true

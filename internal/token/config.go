@@ -12,40 +12,38 @@ import (
 // hash of HS256, as RFC 7518, section 3.2 demands.
 const minSecretBytes = 32
 
-// maxLeeway bounds Config.Leeway: past it, the clocks are what needs mending.
+// maxLeeway bounds Config.Leeway: with a larger difference, the clocks must be corrected.
 const maxLeeway = 10 * time.Minute
 
-// Config says whose tokens count. Start from [DefaultConfig], and set Issuer,
+// Config says which tokens are accepted. Start from [DefaultConfig], and set Issuer,
 // Audience and exactly one of JWKSURL and HMACSecret.
 type Config struct {
 	// JWKSURL is where the issuer publishes its public keys, as a JSON Web Key
 	// Set (RFC 7517, section 5). It must be https, but for a loopback host.
 	JWKSURL string
-	// HMACSecret is the secret shared with the issuer, at least minSecretBytes
-	// of them. Every holder can sign as well as verify.
+	// HMACSecret is the secret shared with the issuer, of at least minSecretBytes. Every
+	// holder of the secret can sign tokens.
 	HMACSecret []byte
-	// Issuer is what iss must be, exactly.
+	// Issuer is the required value of iss.
 	Issuer string
-	// Audience is what aud must be, or contain, exactly.
+	// Audience is the value that aud must have or contain.
 	Audience string
-	// Leeway is how far the issuer's clock may be off: a token counts so much
-	// longer than exp says, and so much earlier than nbf says. 0 means not at
-	// all; at most 10 minutes.
+	// Leeway is how far the issuer's clock may be off: a token is accepted for this long
+	// after exp and before nbf. It is at most 10 minutes.
 	Leeway time.Duration
 
-	// RefreshInterval is the time between two regular fetches of the keys, give
-	// or take a tenth. It bounds how long a withdrawn key goes on to count.
+	// RefreshInterval is the time between two regular fetches of the keys, plus or minus a
+	// tenth. It bounds how long a withdrawn key is still accepted.
 	RefreshInterval time.Duration
-	// MinRefreshInterval is the shortest time from one fetch to another that
-	// only an unknown key asks for. Within it tokens of a new key are refused.
+	// MinRefreshInterval is the shortest time between two fetches that are triggered by an
+	// unknown key. Within it, tokens with a new key are refused.
 	MinRefreshInterval time.Duration
 	// FetchTimeout bounds one fetch of the keys, and how long
 	// [Verifier.Verify] waits for one.
 	FetchTimeout time.Duration
 }
 
-// DefaultConfig returns the configuration without the issuer: no source of keys,
-// no Issuer, no Audience.
+// DefaultConfig returns a configuration without a source of keys, Issuer and Audience.
 func DefaultConfig() Config {
 	return Config{
 		Leeway:             30 * time.Second,
@@ -55,8 +53,8 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate names the first field that cannot be served. The intervals and the
-// timeout count only with a JWKSURL.
+// Validate returns an error that names the first invalid field. The intervals and the
+// timeout are only used with a JWKSURL.
 func (c Config) Validate() error {
 	switch {
 	case c.JWKSURL == "" && len(c.HMACSecret) == 0:
@@ -88,8 +86,8 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// validateURL refuses what would let an attacker on the network choose the keys. Its
-// errors leave the URL out: it may hold a password.
+// validateURL refuses a URL that would let an attacker on the network choose the keys. Its
+// errors do not contain the URL, which may have a password.
 func validateURL(raw string) error {
 	u, err := url.Parse(raw)
 	switch {

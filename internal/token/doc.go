@@ -10,28 +10,28 @@
 //
 // # Invariants
 //
-//   - The configuration decides which algorithms count, never the token: HS256
+//   - The configuration, never the token, decides which algorithms are accepted: HS256
 //     with a shared secret; RS, PS and ES with 256, 384 or 512 bits and EdDSA
 //     with published keys. A public key is never used as a secret, and "none" is
-//     no algorithm. Of a published key, its type and curve must fit as well, and
-//     its "alg", "use" and "key_ops" where it has them.
-//   - Keys come from the configured place alone. What a token says about keys
-//     (jwk, jku, x5c, x5u) is not read; its kid is compared and nothing else.
-//   - exp, aud and iss must be there. Names of claims are compared exactly: a
-//     claim "EXP" means nothing.
-//   - No part of a token gets into an error, a log or a label. The texts of all
+//     refused. The type and curve of a published key must match too, and its "alg",
+//     "use" and "key_ops" if present.
+//   - Keys come only from the configured source. The header fields jwk, jku, x5c and
+//     x5u of a token are ignored; only its kid is compared.
+//   - exp, aud and iss are required. Names of claims are compared exactly: a
+//     claim "EXP" is ignored.
+//   - No part of a token is written to an error, a log or a label. The texts of all
 //     refusals are constants.
-//   - A token costs little until it has proved itself: its length is bounded, so
-//     are the keys it is tried with, and what it can make this process fetch.
+//   - A token that is not verified costs little: its length, the keys that are
+//     tried for it, and the fetches that it can cause are bounded.
 //
 // # Keys of an issuer
 //
-// The last keys that were fetched stay in force while the issuer cannot be
-// reached; the metric of the last fetch tells for how long. Before the first
+// The last fetched keys are used while the issuer cannot be reached; the metric of
+// the last fetch shows for how long. Before the first
 // fetch every token is refused with [ErrUnavailable]. A token that names an
 // unknown key starts a fetch, at most one in each Config.MinRefreshInterval, and
-// waits for it: that is how a rotation is noticed between two regular fetches.
-// Of a set, keys that cannot be used are left out; the others count.
+// waits for it, so that a rotation is detected between two regular fetches.
+// Unusable keys of a set are ignored.
 //
 // # Goroutines
 //

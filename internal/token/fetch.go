@@ -13,12 +13,11 @@ import (
 // maxSetBytes bounds the body of a key set. Real ones have a few kilobytes.
 const maxSetBytes = 1 << 20
 
-// errRedirect ends a fetch that is sent elsewhere: the keys come from the
-// configured address or not at all.
-var errRedirect = errors.New("the answer is a redirect, configure the address it leads to")
+// errRedirect is returned for a redirect: keys are read only from the configured address.
+var errRedirect = errors.New("the answer is a redirect; configure the address to which it leads")
 
-// newClient returns a client that keeps no connection between two fetches, which
-// are minutes apart, and follows no redirect.
+// newClient returns a client that keeps no connection between two fetches, which are
+// minutes apart, and does not follow redirects.
 func newClient() *http.Client {
 	return &http.Client{
 		Transport:     &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true},
@@ -26,13 +25,13 @@ func newClient() *http.Client {
 	}
 }
 
-// fetchKeySet asks for the published keys once.
+// fetchKeySet fetches the published keys once.
 func fetchKeySet(ctx context.Context, client *http.Client, url string, timeout time.Duration) (*keySet, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, errors.New("fetch key set: the address cannot be requested") // The cause would repeat it.
+		return nil, errors.New("fetch key set: the address cannot be requested") // the cause would contain the address
 	}
 	request.Header.Set("Accept", "application/jwk-set+json, application/json")
 	response, err := client.Do(request)

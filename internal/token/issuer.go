@@ -18,38 +18,37 @@ const (
 	// one up to longestRetry, and varies by half.
 	firstRetry   = time.Second
 	longestRetry = time.Minute
-	// maxWaiting bounds how many tokens wait for keys at once. At the bound a
-	// token is refused with [ErrUnavailable] instead.
+	// maxWaiting bounds the tokens that wait for keys. Further tokens are refused with
+	// [ErrUnavailable].
 	maxWaiting = 256
 )
 
-// issuer is the source for an issuer that publishes its keys.
+// issuer is the source of keys for an issuer that publishes them.
 type issuer struct {
 	cfg     Config
 	client  *http.Client
 	logger  *slog.Logger
 	metrics *fetchMetrics
 
-	// wanted wakes run before the next regular fetch is due. It holds one
-	// wish, and is filled under mu by the goroutine that sets pending.
+	// wanted wakes run before the next regular fetch is due. It holds one request, and the
+	// goroutine that sets pending fills it under mu.
 	wanted chan struct{}
-	// waiting holds a place for each token that waits.
+	// waiting holds a value for each token that waits.
 	waiting chan struct{}
 
 	// mu guards the fields below.
 	mu sync.Mutex
-	// keys are the last that were fetched, nil before.
+	// keys are the keys of the last successful fetch; nil before the first.
 	keys *keySet
-	// failed tells that the last fetch did. It is true before the first.
+	// failed is true if the last fetch failed, and before the first.
 	failed bool
 	// attempted is when the last fetch ended.
 	attempted time.Time
-	// pending tells that a fetch runs or is wanted.
+	// pending is true while a fetch runs or is requested.
 	pending bool
-	// stopped tells that there will be no further fetch.
+	// stopped is true once there will be no further fetch.
 	stopped bool
-	// settled is closed when the pending fetch, or run, has ended; then there
-	// is a new one.
+	// settled is closed when the pending fetch, or run, has ended, and is then replaced.
 	settled chan struct{}
 }
 
@@ -68,7 +67,7 @@ func newIssuer(cfg Config, logger *slog.Logger, metrics *fetchMetrics) *issuer {
 
 func (i *issuer) algorithms() []string { return publicAlgorithms }
 
-// find looks a key up, and has the keys fetched first if it is not known.
+// find returns the keys for an id. If the id is unknown, it waits for a fetch first.
 func (i *issuer) find(algorithm, id string) ([]jwt.VerificationKey, error) {
 	keys, err := i.look(algorithm, id)
 	if errors.Is(err, refusedUnknownKey) || errors.Is(err, refusedUnavailable) {
@@ -78,8 +77,8 @@ func (i *issuer) find(algorithm, id string) ([]jwt.VerificationKey, error) {
 	return keys, err
 }
 
-// look looks a key up among those that are there. That a key is unknown is said
-// only when the issuer has just been asked, as far as that is allowed.
+// look returns the keys for an id among the fetched ones. It reports an unknown key only if
+// the keys were fetched recently enough; otherwise the caller should wait for a fetch.
 func (i *issuer) look(algorithm, id string) ([]jwt.VerificationKey, error) {
 	i.mu.Lock()
 	keys, uncertain := i.keys, i.failed || i.pending
@@ -94,8 +93,8 @@ func (i *issuer) look(algorithm, id string) ([]jwt.VerificationKey, error) {
 	return found, err
 }
 
-// awaitFetch returns when a pending fetch has ended. If none is pending it asks
-// for one, unless the last ended too short a time ago: then it returns at once.
+// awaitFetch waits until a pending fetch has ended. If none is pending it requests one,
+// unless the last fetch ended too recently: then it returns at once.
 func (i *issuer) awaitFetch() {
 	i.mu.Lock()
 	if i.stopped || !i.pending && time.Since(i.attempted) < i.cfg.MinRefreshInterval {
@@ -123,8 +122,8 @@ func (i *issuer) awaitFetch() {
 	}
 }
 
-// run fetches the keys at once, then regularly, sooner after a failure and when
-// an unknown key asks for it.
+// run fetches the keys at once and then regularly; sooner after a failure, or if an unknown
+// key requires it.
 func (i *issuer) run(ctx context.Context) {
 	i.begin()
 	defer i.stop()
@@ -155,12 +154,12 @@ func (i *issuer) run(ctx context.Context) {
 	}
 }
 
-// refresh fetches the keys once and puts them in force.
+// refresh fetches the keys once and uses them from then on.
 func (i *issuer) refresh(ctx context.Context) error {
 	i.mu.Lock()
 	i.pending = true
 	select {
-	case <-i.wanted: // This fetch is what was wanted.
+	case <-i.wanted: // this fetch serves the request
 	default:
 	}
 	i.mu.Unlock()
@@ -185,13 +184,13 @@ func (i *issuer) refresh(ctx context.Context) error {
 	return err
 }
 
-// settle lets the tokens go on that wait. The caller holds mu.
+// settle releases the waiting tokens. The caller holds mu.
 func (i *issuer) settle() {
 	close(i.settled)
 	i.settled = make(chan struct{})
 }
 
-// begin lets tokens with an unknown key wait for a fetch.
+// begin makes tokens with an unknown key wait for a fetch.
 func (i *issuer) begin() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -205,8 +204,8 @@ func (i *issuer) stop() {
 	i.settle()
 }
 
-// varied returns the interval, a tenth more or less: gateways that were started
-// together do not ask the issuer together for ever.
+// varied returns the interval plus or minus up to a tenth, so that gateways started
+// together do not fetch at the same times.
 func varied(interval time.Duration) time.Duration {
 	return interval + time.Duration((rand.Float64()-0.5)*0.2*float64(interval))
 }

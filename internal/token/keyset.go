@@ -17,37 +17,35 @@ import (
 const (
 	// maxKeys bounds a set. Issuers publish a handful.
 	maxKeys = 256
-	// maxUnnamedKeys is how many keys a token that names none is tried with, so
-	// that a forgery does not cost a verification by every key there is.
+	// maxUnnamedKeys bounds the keys that are tried for a token without a kid, so that a
+	// forged token does not cost a verification with every key.
 	maxUnnamedKeys = 4
-	// An RSA key is not used outside these sizes: RFC 7518, section 3.3 demands
-	// the lower; past the upper a verification takes milliseconds.
+	// RSA keys outside these sizes are not used: RFC 7518, section 3.3 requires the minimum;
+	// above the maximum a verification takes milliseconds.
 	minRSABits, maxRSABits = 2048, 8192
 )
 
-// publicAlgorithms are what a token of an issuer with published keys may be
-// signed with.
+// publicAlgorithms are the accepted algorithms for an issuer with published keys.
 var publicAlgorithms = []string{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
-// publicKey is one key to verify with.
+// publicKey is a key for verification.
 type publicKey struct {
-	id string // Empty when the issuer gave it none.
-	// algorithms are those it is for, by its type and by what the issuer says.
+	id string // empty if the key has none
+	// algorithms are the algorithms of the key, according to its type and to the issuer.
 	algorithms []string
 	key        jwt.VerificationKey
 }
 
-// keySet is what an issuer published once. It is never changed.
+// keySet is the result of one fetch. It is immutable.
 type keySet struct {
 	keys []publicKey
-	// unusable is how many more keys the issuer published, which are not for
-	// verifying, or not in a way that is known here.
+	// unusable counts the published keys that are not for verification or not supported.
 	unusable int
 }
 
-// find returns the keys to try for a token that names the key id, or none, or a
+// find returns the keys to try for a token with the key id, which may be empty, or a
 // *refusal.
 func (s *keySet) find(algorithm, id string) ([]jwt.VerificationKey, error) {
 	var found []jwt.VerificationKey
@@ -73,9 +71,8 @@ func (s *keySet) find(algorithm, id string) ([]jwt.VerificationKey, error) {
 	}
 }
 
-// parseKeySet reads a JSON Web Key Set (RFC 7517, section 5). Keys that cannot
-// be used are counted, and spoil nothing: an issuer may publish others for
-// purposes and clients that are not known here.
+// parseKeySet parses a JSON Web Key Set (RFC 7517, section 5). It counts unusable keys and
+// ignores them: an issuer may publish keys for other purposes.
 func parseKeySet(raw []byte) (*keySet, error) {
 	var published struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -100,7 +97,7 @@ func parseKeySet(raw []byte) (*keySet, error) {
 	return set, nil
 }
 
-// parseKey reads one key, and reports whether tokens can be verified with it.
+// parseKey parses one key, and reports whether it can verify tokens.
 func parseKey(raw json.RawMessage) (publicKey, bool) {
 	var jwk jwkset.JWKMarshal
 	if err := json.Unmarshal(raw, &jwk); err != nil {
@@ -112,11 +109,11 @@ func parseKey(raw json.RawMessage) (publicKey, bool) {
 	if len(jwk.KEYOPS) > 0 && !slices.Contains(jwk.KEYOPS, jwkset.KeyOpsVerify) {
 		return publicKey{}, false
 	}
-	// Trust comes from where the set was fetched, not from certificates beside
-	// its keys; and keys are not fetched from an address that a key names.
+	// Trust is based on the address of the set, not on certificates in it, and keys are not
+	// fetched from addresses that a key names.
 	jwk.X5C, jwk.X5T, jwk.X5TS256, jwk.X5U = nil, "", "", ""
-	// Without Private, secrets are refused, and of private keys that an issuer
-	// should not have published only the public half is taken.
+	// Without Private, secrets are refused, and only the public half of a private key is
+	// used, which the issuer should not have published.
 	parsed, err := jwkset.NewJWKFromMarshal(jwk, jwkset.JWKMarshalOptions{Private: false}, jwkset.JWKValidateOptions{})
 	if err != nil {
 		return publicKey{}, false
@@ -128,9 +125,8 @@ func parseKey(raw json.RawMessage) (publicKey, bool) {
 	return publicKey{id: jwk.KID, algorithms: algorithms, key: parsed.Key()}, len(algorithms) > 0
 }
 
-// algorithmsOf returns the algorithms that a key can be for, by its type: of the
-// ES family one for each curve (RFC 7518, section 3.4). The library does not
-// look at the curve.
+// algorithmsOf returns the possible algorithms of a key by its type; in the ES family there
+// is one for each curve (RFC 7518, section 3.4). The library does not check the curve.
 func algorithmsOf(key any) []string {
 	switch key := key.(type) {
 	case *rsa.PublicKey:

@@ -6,13 +6,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics counts verdicts.
+// metrics counts the results of verifications.
 type metrics struct {
 	accepted prometheus.Counter
 	refused  *prometheus.CounterVec
 }
 
-// newMetrics registers the figures; a nil registerer leaves them unregistered.
+// newMetrics registers the metrics; with a nil registerer they are not registered.
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		accepted: prometheus.NewCounter(prometheus.CounterOpts{
@@ -28,7 +28,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	return m, register(registerer, m.accepted, m.refused)
 }
 
-// fetchMetrics tells about the keys of an issuer that publishes them.
+// fetchMetrics describes the fetches of an issuer's keys.
 type fetchMetrics struct {
 	fetches *prometheus.CounterVec
 	keys    prometheus.Gauge
@@ -40,8 +40,7 @@ const (
 	fetchFailed    = "failure"
 )
 
-// newFetchMetrics registers the figures; a nil registerer leaves them
-// unregistered.
+// newFetchMetrics registers the metrics; with a nil registerer they are not registered.
 func newFetchMetrics(registerer prometheus.Registerer) (*fetchMetrics, error) {
 	m := &fetchMetrics{
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -60,7 +59,7 @@ func newFetchMetrics(registerer prometheus.Registerer) (*fetchMetrics, error) {
 	return m, register(registerer, m.fetches, m.keys, m.fetched)
 }
 
-// count takes the result of one fetch.
+// count counts the result of one fetch.
 func (m *fetchMetrics) count(keys *keySet, err error) {
 	if err != nil {
 		m.fetches.WithLabelValues(fetchFailed).Inc()

@@ -9,38 +9,36 @@ import (
 )
 
 var (
-	// ErrMissing is returned by [Verifier.Verify] when there is no token. A retry
-	// needs one.
+	// ErrMissing is returned by [Verifier.Verify] for an empty token.
 	ErrMissing = errors.New("token is missing")
 
-	// ErrInvalid is returned by [Verifier.Verify] for a token that does not count
-	// and, as far as is known, never will: it is malformed, not from this issuer,
-	// not for this audience, or not signed with a key that is known. A retry with
-	// the same token helps only if it is not valid yet.
+	// ErrInvalid is returned by [Verifier.Verify] for a token that is not acceptable: it is
+	// malformed, or not from this issuer, not for this audience, or not signed with a known
+	// key. A retry with the same token helps only if the token is not valid yet.
 	ErrInvalid = errors.New("token is invalid")
 
-	// ErrExpired is returned by [Verifier.Verify] for a token that was good in
-	// every other respect, and is too old. A retry needs a new one.
+	// ErrExpired is returned by [Verifier.Verify] for a token that is valid except that it
+	// has expired. A retry needs a new token.
 	ErrExpired = errors.New("token has expired")
 
-	// ErrUnavailable is returned by [Verifier.Verify] when nothing can be said
-	// about a token, because the keys of the issuer could not be fetched. A retry
-	// helps once they are. It is no fault of the client.
+	// ErrUnavailable is returned by [Verifier.Verify] if a token cannot be verified because
+	// the keys of the issuer could not be fetched. A retry helps once they are. The client
+	// is not at fault.
 	ErrUnavailable = errors.New("token cannot be verified now")
 
 	// ErrRunning is returned by [Verifier.Run] when it is called a second time.
 	ErrRunning = errors.New("token: verifier runs already, or has run")
 )
 
-// refusal is one way in which a token can fail. There is a fixed set of them,
-// with fixed texts, so that no part of a token gets into a log or a label.
+// refusal is a reason to refuse a token. The reasons and their texts are fixed, so that no
+// part of a token is written to a log or a label.
 type refusal struct {
-	is    error // A sentinel.
+	is    error // the sentinel that it matches
 	label string
 	text  string
 }
 
-// Error returns the sentinel's text and what was wrong.
+// Error returns the text of the sentinel and the reason.
 func (r *refusal) Error() string {
 	if r.text == "" {
 		return r.is.Error()
@@ -69,15 +67,15 @@ var (
 	refusedUnavailable = &refusal{ErrUnavailable, "unavailable", "the keys of the issuer could not be fetched"}
 )
 
-// refusals are all of them, for the labels of the counter.
+// refusals are all refusals, for the labels of the counter.
 var refusals = []*refusal{
 	refusedMissing, refusedLength, refusedMalformed, refusedHeader, refusedAlgorithm, refusedUnknownKey, refusedAmbiguous,
 	refusedSignature, refusedClaim, refusedIncomplete, refusedIssuer, refusedAudience, refusedEarly, refusedExpired,
 	refusedUnavailable,
 }
 
-// refusalOfForm names what the library found wrong before it looked at claims.
-// parsed is what it had read until then, and can be nil.
+// refusalOfForm returns the refusal for an error of the library before claims are checked.
+// parsed is the part parsed until then, and may be nil.
 func refusalOfForm(err error, parsed *jwt.Token, algorithms []string) *refusal {
 	var own *refusal
 	switch {
@@ -95,9 +93,8 @@ func refusalOfForm(err error, parsed *jwt.Token, algorithms []string) *refusal {
 	}
 }
 
-// refusalOfClaims names what the library found wrong with the claims. It finds
-// all there is; expiry is the last to be named, since only there a new token of
-// the same kind helps.
+// refusalOfClaims returns the refusal for the library's errors about claims. It names
+// expiry last, because only for expiry a new token of the same kind helps.
 func refusalOfClaims(err error) *refusal {
 	switch {
 	case errors.Is(err, jwt.ErrInvalidType):

@@ -5,13 +5,12 @@ import (
 	"strings"
 )
 
-// FromRequest returns the bearer token of the request's Authorization header
-// (RFC 6750, section 2.1), or nothing: without the header, with another scheme,
-// or with several of them, where a proxy may have looked at another one. What it
-// returns is not verified.
+// FromRequest returns the bearer token in the request's Authorization header (RFC 6750,
+// section 2.1). It returns "" without the header, for another scheme, and for several
+// headers, of which a proxy may have checked another one. The token is not verified.
 //
-// A token in the query string is never read (section 2.3): addresses end up in
-// logs, histories and Referer headers.
+// A token in the query string is ignored (section 2.3), because URLs are stored in logs,
+// histories and Referer headers.
 func FromRequest(r *http.Request) string {
 	headers := r.Header.Values("Authorization")
 	if len(headers) != 1 {

@@ -8,9 +8,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// secret is the source for an issuer with which a secret is shared. It is for
-// HS256 alone: the others need longer secrets and gain nothing here.
-// It may be replaced while tokens are verified.
+// secret is the source for an issuer with a shared secret. It supports only HS256: the
+// other algorithms need longer secrets without a benefit. It may be replaced while tokens
+// are verified.
 type secret struct{ current atomic.Pointer[[]byte] }
 
 func newSecret(text []byte) *secret {
@@ -19,7 +19,7 @@ func newSecret(text []byte) *secret {
 	return s
 }
 
-// set replaces the secret by a copy of text.
+// set replaces the secret with a copy of text.
 func (s *secret) set(text []byte) {
 	text = slices.Clone(text)
 	s.current.Store(&text)
@@ -27,7 +27,7 @@ func (s *secret) set(text []byte) {
 
 func (s *secret) algorithms() []string { return []string{jwt.SigningMethodHS256.Alg()} }
 
-// find returns the secret whatever the token calls it.
+// find returns the secret, whatever the key id.
 func (s *secret) find(_, _ string) ([]jwt.VerificationKey, error) {
 	return []jwt.VerificationKey{*s.current.Load()}, nil
 }

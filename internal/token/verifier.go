@@ -12,22 +12,21 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// MaxTokenBytes is the length of the longest token that is looked at.
+// MaxTokenBytes is the length of the longest token that is parsed.
 const MaxTokenBytes = 8 << 10
 
-// source is where the keys come from.
+// source provides keys.
 type source interface {
-	// algorithms are those a token of this source may be signed with.
+	// algorithms returns the accepted algorithms.
 	algorithms() []string
-	// find returns the keys to try, at least one, or a *refusal. The algorithm
-	// is one of algorithms(); id is the key's, empty when the token names none.
+	// find returns the keys to try, at least one, or a *refusal. The algorithm is one of
+	// algorithms(); id is the key id, empty if the token has none.
 	find(algorithm, id string) ([]jwt.VerificationKey, error)
-	// run keeps the keys fresh until ctx ends.
+	// run updates the keys until ctx ends.
 	run(ctx context.Context)
 }
 
-// Verifier tells genuine tokens from others. Its methods may be called from any
-// number of goroutines.
+// Verifier verifies tokens. Its methods may be called concurrently.
 type Verifier struct {
 	cfg     Config
 	source  source
@@ -36,9 +35,9 @@ type Verifier struct {
 	ran     atomic.Bool
 }
 
-// New returns a verifier. With a JWKSURL it knows no key, and refuses every
-// token, until [Verifier.Run] has fetched some. A nil logger discards; a nil
-// registerer leaves the metrics unregistered.
+// New returns a verifier. With a JWKSURL it refuses every token until [Verifier.Run] has
+// fetched keys. A nil logger discards; with a nil registerer the metrics are not
+// registered.
 func New(cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Verifier, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -60,18 +59,18 @@ func New(cfg Config, logger *slog.Logger, registerer prometheus.Registerer) (*Ve
 	} else {
 		verifier.source = newSecret(cfg.HMACSecret)
 	}
-	verifier.cfg.HMACSecret = nil // The clone is the one that counts.
+	verifier.cfg.HMACSecret = nil // the source has a clone
 	verifier.parser = jwt.NewParser(
 		jwt.WithValidMethods(verifier.source.algorithms()),
 		jwt.WithStrictDecoding(),
-		jwt.WithoutClaimsValidation(), // Done in Verify, at the caller's time.
+		jwt.WithoutClaimsValidation(), // Verify validates claims, at the caller's time
 	)
 	return verifier, nil
 }
 
-// Run keeps the keys of the issuer fresh until ctx ends, then returns nil. An
-// issuer that is away does not end it. With a shared secret it only waits. It
-// may be called once, and again after it has panicked.
+// Run updates the keys of the issuer until ctx ends, and then returns nil. It continues if
+// the issuer does not answer. With a shared secret it only waits. It may be called once,
+// and again after it has panicked.
 func (v *Verifier) Run(ctx context.Context) error {
 	if v.ran.Swap(true) {
 		return ErrRunning
@@ -83,21 +82,21 @@ func (v *Verifier) Run(ctx context.Context) error {
 	return nil
 }
 
-// SetSecret replaces the secret that is shared with the issuer, by one that [Config].Validate
-// takes: tokens that were signed with the one before are refused from then on. It does
-// nothing for an issuer with a JWKSURL.
+// SetSecret replaces the secret that is shared with the issuer by one that
+// [Config].Validate accepts. Tokens signed with the previous secret are refused from then
+// on. It does nothing for an issuer with a JWKSURL.
 func (v *Verifier) SetSecret(text []byte) {
 	if shared, ok := v.source.(*secret); ok {
 		shared.set(text)
 	}
 }
 
-// Verify returns what the token grants at the given time, or an error that is
-// [ErrMissing], [ErrInvalid], [ErrExpired] or [ErrUnavailable] and holds no part
-// of the token.
+// Verify returns what the token grants at the given time, or an error that matches
+// [ErrMissing], [ErrInvalid], [ErrExpired] or [ErrUnavailable] and contains no part of the
+// token.
 //
-// It returns at once, unless the key is unknown: then it may wait up to
-// Config.FetchTimeout for the keys to be fetched.
+// It returns at once if the key is known. Otherwise it may wait up to Config.FetchTimeout
+// for the keys to be fetched.
 func (v *Verifier) Verify(raw string, now time.Time) (Claims, error) {
 	claims, refused := v.verify(raw, now)
 	if refused != nil {
@@ -115,7 +114,7 @@ func (v *Verifier) verify(raw string, now time.Time) (Claims, *refusal) {
 	case len(raw) > MaxTokenBytes:
 		return Claims{}, refusedLength
 	case strings.ContainsAny(raw, "\r\n"):
-		// Base64 decoding skips them, so one token could be written in many ways.
+		// Base64 decoding skips line breaks, so one token could be written in several ways.
 		return Claims{}, refusedMalformed
 	}
 	members := jwt.MapClaims{}
@@ -123,8 +122,8 @@ func (v *Verifier) verify(raw string, now time.Time) (Claims, *refusal) {
 	if err != nil {
 		return Claims{}, refusalOfForm(err, parsed, v.source.algorithms())
 	}
-	// The library compares dates of any size, with results that depend on the
-	// processor where they overflow.
+	// The library compares dates of any size; where they overflow, the result depends on the
+	// processor.
 	if !isDate(members["exp"]) || !isDate(members["nbf"]) {
 		return Claims{}, refusedClaim
 	}
@@ -146,11 +145,11 @@ func (v *Verifier) verify(raw string, now time.Time) (Claims, *refusal) {
 	return claims, nil
 }
 
-// keys returns what the library is to try the signature with. The algorithm is
-// among the accepted ones when it is called.
+// keys returns the keys with which the library is to verify the signature. The algorithm
+// was checked before.
 func (v *Verifier) keys(parsed *jwt.Token) (any, error) {
-	// RFC 7515, section 4.1.11: who does not understand all that is critical
-	// must refuse. Nothing of the kind is understood here.
+	// RFC 7515, section 4.1.11: a token with critical extensions that are not understood
+	// must be refused. No extension is supported.
 	if _, critical := parsed.Header["crit"]; critical || !isTokenType(parsed.Header["typ"]) {
 		return nil, refusedHeader
 	}
@@ -165,10 +164,10 @@ func (v *Verifier) keys(parsed *jwt.Token) (any, error) {
 	return jwt.VerificationKeySet{Keys: keys}, nil
 }
 
-// isTokenType reports whether a typ may be that of a bearer token: absent, JWT
-// (RFC 7519, section 5.1) or at+jwt (RFC 9068, section 2.1). An issuer signs
-// other things with the same keys, a logout token for one, that must not open
-// anything here (RFC 8725, section 3.12).
+// isTokenType reports whether a typ may be the type of a bearer token: absent, JWT (RFC
+// 7519, section 5.1) or at+jwt (RFC 9068, section 2.1). An issuer signs other things, such
+// as logout tokens, with the same keys; these must not be accepted (RFC 8725, section
+// 3.12).
 func isTokenType(typ any) bool {
 	if typ == nil {
 		return true

@@ -1,3 +1,3 @@
-// Package wait waits for a time or for the end of a context, whichever comes first, and
-// repeats work beside its caller. Only [Every] starts a goroutine, which its caller ends.
+// Package wait waits for a duration or for the end of a context, whichever comes first, and
+// repeats work in the background. Only [Every] starts a goroutine, which its caller ends.
 package wait

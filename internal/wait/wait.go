@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// For waits, and returns nil, or the error of ctx when that ended first.
+// For waits for length and returns nil, or the error of ctx if ctx ends first.
 func For(ctx context.Context, length time.Duration) error {
 	timer := time.NewTimer(length)
 	defer timer.Stop()

@@ -1,3 +1,3 @@
-// Package gatewaykit runs a whole gateway with its log inside the process of a test
-// that sees it from outside, as a client does, beside a real redis-server.
+// Package gatewaykit runs a whole gateway, including its log, inside the process of a test
+// that uses it as a client does, with a real redis-server.
 package gatewaykit

@@ -13,18 +13,18 @@ import (
 	"github.com/letswriteabook/realtime/internal/testkit"
 )
 
-// patience bounds the start, on a machine that is busy.
+// patience bounds the start on a busy machine.
 const patience = 30 * time.Second
 
-// Gateway is one that runs until the end of its test.
+// Gateway is a gateway that runs until the end of its test.
 type Gateway struct {
 	URL   string // without a slash at the end
 	Addr  string // host and port of the public address
 	Redis *testkit.Redis
 }
 
-// Start runs a gateway with these environment variables beside those that put it on
-// a free port, and returns when it is ready.
+// Start runs a gateway with the given environment variables and with those that put it on a
+// free port. It returns when the gateway is ready.
 func Start(t testing.TB, settings map[string]string) *Gateway {
 	t.Helper()
 	store := testkit.StartRedis(t)

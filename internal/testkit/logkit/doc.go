@@ -1,4 +1,3 @@
-// Package logkit gives a test a log of its own, on a NATS server inside the test's
-// process. Both end with the test; their goroutines are the server's and the
-// connection's.
+// Package logkit provides a test with a log of its own, on a NATS server inside the test's
+// process. Both end with the test, as do the goroutines of the server and the connection.
 package logkit

@@ -28,8 +28,8 @@ func Conn(t testing.TB) *nats.Conn {
 	return conn
 }
 
-// Open opens the log behind a connection with the default settings; the first time
-// that makes it.
+// Open opens the log of a connection with the default settings. The first call creates the
+// log.
 func Open(t testing.TB, conn *nats.Conn) *eventstore.Log {
 	t.Helper()
 	log, err := eventstore.Open(t.Context(), conn, eventstore.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry())

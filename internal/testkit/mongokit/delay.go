@@ -15,8 +15,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Delay is a relay in front of a MongoDB-protocol server. It holds up each command, and
-// counts the finds for a job. Methods may be called concurrently.
+// Delay is a relay in front of a MongoDB-protocol server that delays each command and
+// counts the finds for a job. Its methods may be called concurrently.
 //
 // Each connection has two goroutines; both end with it, or with the test.
 type Delay struct {
@@ -31,7 +31,7 @@ type Delay struct {
 	finds  map[find]int
 }
 
-// find is what finds are counted by.
+// find is the key by which finds are counted.
 type find struct{ collection, job string }
 
 // NewDelay starts a relay to the server of a connection string, without a delay, and
@@ -70,7 +70,7 @@ func relay(t testing.TB, uri string, listener net.Listener) (*Delay, string) {
 	return d, address.String()
 }
 
-// Set makes every command wait for so long from now on.
+// Set sets the delay of every later command.
 func (d *Delay) Set(delay time.Duration) { d.delay.Store(int64(delay)) }
 
 // Finds returns how many finds on a collection had the job as their filter's jobId or _id.
@@ -114,7 +114,7 @@ func (d *Delay) accept() {
 	}
 }
 
-// end closes both ends of a connection. Why it ended does not matter.
+// end closes both ends of a connection. The error that ended it is ignored.
 func (d *Delay) end(client, server net.Conn, _ error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -127,7 +127,7 @@ func (d *Delay) end(client, server net.Conn, _ error) {
 // maxMessage is the largest message that MongoDB takes.
 const maxMessage = 48_000_000
 
-// commands passes on one message after the other.
+// commands forwards one message after the other.
 func (d *Delay) commands(server io.Writer, client io.Reader) error {
 	for {
 		// https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol
@@ -151,7 +151,7 @@ func (d *Delay) commands(server io.Writer, client io.Reader) error {
 	}
 }
 
-// count counts a message that is a find.
+// count counts the message if it is a find.
 //
 //	header (16 bytes, the last 4 of them the opcode 2013) · flags (4) · kind 0 (1) · command
 func (d *Delay) count(message []byte) {
@@ -162,7 +162,7 @@ func (d *Delay) count(message []byte) {
 	body := bson.Raw(message[command:])
 	collection, isFind := body.Lookup("find").StringValueOK()
 	job, named := body.Lookup("filter", "jobId").StringValueOK()
-	if !named { // the _id of a head is the job's
+	if !named { // the _id of a head is its job
 		job, named = body.Lookup("filter", "_id").StringValueOK()
 	}
 	if !isFind || !named {

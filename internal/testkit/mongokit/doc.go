@@ -1,4 +1,4 @@
-// Package mongokit gives the tests of a package one FerretDB, the MongoDB-protocol
-// server of the development stack. The first test that asks for it starts it;
-// [Main] stops it after the last.
+// Package mongokit provides the tests of a package with one FerretDB, the MongoDB-protocol
+// server of the development stack. The first test that uses it starts it; [Main] stops it
+// after the last test.
 package mongokit

@@ -14,8 +14,8 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 )
 
-// Guard stands before the server of [URI] and refuses commands as MongoDB does those
-// that the roles of a user do not allow: FerretDB has no authorization of its own.
+// Guard is a proxy in front of the server of [URI]. It refuses commands as MongoDB refuses
+// those that a user's roles do not allow; FerretDB has no authorization of its own.
 type Guard struct {
 	listener net.Listener
 	target   string
@@ -24,17 +24,17 @@ type Guard struct {
 	mu    sync.Mutex // guards the fields below
 	may   func(command string) bool
 	with  Refusal
-	used  map[string]bool // commands that were let through
-	never []byte          // updates that hold these bytes are refused; nil for none
+	used  map[string]bool // commands that were forwarded
+	never []byte          // updates that contain these bytes are refused; nil for none
 	conns []net.Conn
 }
 
 // free are commands that need no role.
 var free = []string{"hello", "isMaster", "ismaster", "ping", "buildInfo", "endSessions", "killCursors", "getMore"}
 
-// readWrite are the commands that the role readWrite of MongoDB allows, as far as the
-// service could use them: insert, find, update, remove, createIndex, listIndexes,
-// listCollections, createCollection, dropCollection and renameCollectionSameDB.
+// readWrite are the commands that MongoDB's role readWrite allows, as far as the service
+// could use them: insert, find, update, remove, createIndex, listIndexes, listCollections,
+// createCollection, dropCollection and renameCollectionSameDB.
 var readWrite = []string{
 	"insert", "find", "count", "aggregate", "distinct", "update", "delete", "findAndModify", "createIndexes", "listIndexes",
 	"listCollections", "create", "drop", "dropIndexes", "renameCollection",
@@ -48,7 +48,7 @@ func Read(command string) bool {
 	return slices.Contains([]string{"find", "count", "aggregate", "distinct", "listIndexes", "listCollections"}, command)
 }
 
-// StartGuard starts one that allows the role readWrite, until the test ends.
+// StartGuard starts a guard that allows the role readWrite, until the test ends.
 func StartGuard(t testing.TB) *Guard {
 	t.Helper()
 	target, err := url.Parse(URI())
@@ -73,28 +73,28 @@ func StartGuard(t testing.TB) *Guard {
 	return g
 }
 
-// URI is the address of a database behind the guard.
+// URI returns the connection string of a database behind the guard.
 func (g *Guard) URI(database string) string {
 	return "mongodb://" + g.listener.Addr().String() + "/" + database
 }
 
-// Allow says which commands are let through from now on, beside those that need no role.
+// Allow sets which commands are forwarded, in addition to those that need no role.
 func (g *Guard) Allow(may func(command string) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.may = may
 }
 
-// RefuseUpdates refuses each update that holds some bytes, as MongoDB does one that a
-// validator forbids. The other updates of its command are not carried out: some servers
-// leave them out.
+// RefuseUpdates refuses each update that contains the bytes, as MongoDB refuses an update
+// that a validator rejects. The other updates of its command are not executed, as on some
+// servers.
 func (g *Guard) RefuseUpdates(holding []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.never = holding
 }
 
-// Refusal is another answer to a command than that a role does not allow it.
+// Refusal is an answer to a command other than that a role does not allow it.
 type Refusal struct {
 	Command string // empty: no command has another answer
 	Code    int32
@@ -102,15 +102,15 @@ type Refusal struct {
 	Text    string
 }
 
-// Refuse answers a command with an error from now on, whatever is allowed. It is the only
-// one: the refusal before it ends.
+// Refuse answers a command with an error from now on, even if it is allowed. It replaces
+// the previous refusal.
 func (g *Guard) Refuse(with Refusal) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.with = with
 }
 
-// Used returns the commands that were let through and need a role.
+// Used returns the forwarded commands that need a role.
 func (g *Guard) Used() (commands []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -136,7 +136,7 @@ func (g *Guard) accept() {
 		g.conns = append(g.conns, client, server)
 		g.mu.Unlock()
 		answers := &answers{to: client}
-		// Each ends when either connection is closed, and closes both.
+		// Each goroutine ends when either connection is closed, and closes both.
 		g.wg.Go(func() {
 			defer closeBoth(client, server)
 			g.ask(client, server, answers)
@@ -155,7 +155,7 @@ func (g *Guard) accept() {
 
 func closeBoth(a, b net.Conn) { _, _ = a.Close(), b.Close() }
 
-// answers are written to a client by two goroutines, whole messages at a time.
+// answers serializes the messages that two goroutines write to a client.
 type answers struct {
 	mu sync.Mutex // guards writing to the field below
 	to net.Conn
@@ -168,7 +168,7 @@ func (a *answers) write(message []byte) error {
 	return err
 }
 
-// ask hands the client's messages on, or refuses them.
+// ask forwards the client's messages or refuses them.
 func (g *Guard) ask(client, server net.Conn, answers *answers) {
 	for {
 		message, err := readMessage(client)
@@ -196,7 +196,7 @@ func (g *Guard) ask(client, server net.Conn, answers *answers) {
 	}
 }
 
-// refused returns what a command is answered with that is not let through.
+// refused returns the refusal of a command that is not forwarded.
 func (g *Guard) refused(command string) (Refusal, bool) {
 	if command == "" {
 		return Refusal{}, false
@@ -222,7 +222,7 @@ func (g *Guard) allowed(command string) bool {
 	return may
 }
 
-// refusedUpdate returns the index of the update in a command that is to be refused, or -1.
+// refusedUpdate returns the index of the update in a command to refuse, or -1.
 func (g *Guard) refusedUpdate(command string, message []byte) int {
 	g.mu.Lock()
 	never := g.never
@@ -270,8 +270,8 @@ func readMessage(from io.Reader) ([]byte, error) {
 	return message, err
 }
 
-// commandOf returns the name of the command in an OP_MSG, whose first section is its
-// body; "" for another message.
+// commandOf returns the name of the command in an OP_MSG, whose first section is its body;
+// "" for other messages.
 func commandOf(message []byte) string {
 	const body = headerBytes + 4 // after the flags: the kind of the section, 0
 	if binary.LittleEndian.Uint32(message[12:]) != opMsg || len(message) <= body || message[body] != 0 {
@@ -288,7 +288,7 @@ func commandOf(message []byte) string {
 	return elements[0].Key()
 }
 
-// refusal answers a command as MongoDB does one that it refuses.
+// refusal returns MongoDB's answer to a refused command.
 func refusal(message []byte, with Refusal) []byte {
 	return answer(message, bson.D{
 		{Key: "ok", Value: 0.0},
@@ -302,7 +302,7 @@ func refusal(message []byte, with Refusal) []byte {
 func answer(message []byte, reply bson.D) []byte {
 	document, err := bson.Marshal(reply)
 	if err != nil {
-		panic(err) // The replies are made here alone.
+		panic(err) // the replies are fixed
 	}
 	answer := make([]byte, headerBytes+5, headerBytes+5+len(document)) // flags and kind are 0
 	answer = append(answer, document...)

@@ -35,11 +35,11 @@ var server = sync.OnceValue(func() *devstack.Mongo {
 
 var stop = func() error { return nil }
 
-// Main is for goleak.VerifyTestMain: it runs the tests, and stops the server between
-// the last of them and the look for leaks.
+// Main is for goleak.VerifyTestMain: it runs the tests and stops the server before the
+// check for leaks.
 func Main(m *testing.M) Stopping { return Stopping{m} }
 
-// Stopping is what [Main] returns.
+// Stopping is the result of [Main].
 type Stopping struct{ tests *testing.M }
 
 // Run runs the tests and returns the exit code.
@@ -52,10 +52,10 @@ func (s Stopping) Run() int {
 	return code
 }
 
-// URI is the address of the server, with an unused database.
+// URI returns the connection string of the server, with an unused database.
 func URI() string { return server().URI() }
 
-// Database is one of the test's own, which goes with the test.
+// Database returns a database for the test, which is dropped when the test ends.
 func Database(t testing.TB) *mongo.Database {
 	t.Helper()
 	db, err := projections.Connect(URI())
@@ -72,7 +72,7 @@ func Database(t testing.TB) *mongo.Database {
 	return own
 }
 
-// DatabaseName is the test's name as MongoDB takes it for a database.
+// DatabaseName returns the test's name in a form that MongoDB accepts for a database.
 func DatabaseName(t testing.TB) string {
 	name := strings.NewReplacer("/", "-", " ", "-", ".", "-", "$", "-", "\"", "-", "=", "-").Replace(t.Name())
 	return name[:min(len(name), 60)]
