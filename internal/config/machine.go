@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"syscall"
 
 	"github.com/letswriteabook/realtime/internal/address"
@@ -24,6 +26,16 @@ func (c Config) CheckMachine() error {
 			problems = append(problems, fmt.Errorf("%s: cannot listen on %s: %w: set it to an address of this machine, and a port that this user may take", place.Setting, place.Address, err))
 		}
 	}
+	if path, onUnix := c.UnixSocket(); onUnix {
+		if err := holdsSockets(filepath.Dir(path)); err != nil {
+			problems = append(problems, fmt.Errorf("LISTEN: %w: set it to a path in a folder that exists, and that the user of the service may write", err))
+		}
+	}
+	if c.ACMEHosts != "" {
+		if err := natsserver.CheckFolder(c.ACMECache); err != nil {
+			problems = append(problems, fmt.Errorf("ACME_CACHE_DIR: %w: set it to a folder that the user of the service may write", err))
+		}
+	}
 	if c.NATSURL == "" {
 		if err := natsserver.CheckFolder(c.DataDir); err != nil {
 			problems = append(problems, fmt.Errorf("DATA_DIR: %w: set it to a folder that the user of the service may write, or set NATS_URL", err))
@@ -36,6 +48,18 @@ func (c Config) CheckMachine() error {
 		return fmt.Errorf("%w: %w", ErrInvalid, address.Mask(errors.Join(problems...)))
 	}
 	return nil
+}
+
+// holdsSockets returns why no UNIX socket can be made in a folder.
+func holdsSockets(folder string) error {
+	info, err := os.Stat(folder)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is a file, and not a folder", folder)
+	}
+	return natsserver.CheckWritable(folder)
 }
 
 // Listener is an address that a gateway listens on, and the setting that names it.

@@ -31,18 +31,23 @@ func TestCheckMachine(t *testing.T) {
 		environ map[string]string
 		want    string // part of the error; empty: none
 	}{
-		"defaults":                    {environ: map[string]string{"DATA_DIR": dir}},
-		"a folder to create":          {environ: map[string]string{"DATA_DIR": filepath.Join(dir, "a", "b")}},
-		"an address that is taken":    {environ: map[string]string{"DATA_DIR": dir, "NATS_LISTEN": taken.Addr().String()}},
-		"host":                        {environ: map[string]string{"HOST": elsewhere, "DATA_DIR": dir}, want: "HOST and PORT (the public address): cannot listen on " + elsewhere},
-		"operators":                   {environ: map[string]string{"ADMIN_ADDR": elsewhere + ":9000", "DATA_DIR": dir}, want: "ADMIN_ADDR: cannot listen on " + elsewhere},
-		"NATS clients":                {environ: map[string]string{"NATS_LISTEN": elsewhere + ":4222", "DATA_DIR": dir}, want: "NATS_LISTEN: cannot listen on " + elsewhere},
-		"NATS servers":                {environ: map[string]string{"NATS_CLUSTER": "127.0.0.1:6222", "NATS_CLUSTER_LISTEN": elsewhere + ":6222", "DATA_DIR": dir}, want: "NATS_CLUSTER_LISTEN: cannot listen on " + elsewhere},
-		"a file in place of DATA_DIR": {environ: map[string]string{"DATA_DIR": file}, want: "DATA_DIR: " + file + " is a file"},
-		"a folder below a file":       {environ: map[string]string{"DATA_DIR": filepath.Join(file, "data")}, want: "cannot be created: " + file + " is a file"},
-		"a folder below /proc":        {environ: map[string]string{"DATA_DIR": "/proc/no-such-process"}, want: "DATA_DIR: the folder /proc/no-such-process cannot be created in /proc"},
-		"a lock of another user":      {environ: map[string]string{"DATA_DIR": locked}, want: "DATA_DIR: a file of an earlier start cannot be written"},
-		"NATS apart":                  {environ: map[string]string{"DATA_DIR": file, "NATS_URL": "nats://127.0.0.1:4222", "NATS_LISTEN": elsewhere + ":4222"}},
+		"defaults":                     {environ: map[string]string{"DATA_DIR": dir}},
+		"a folder to create":           {environ: map[string]string{"DATA_DIR": filepath.Join(dir, "a", "b")}},
+		"an address that is taken":     {environ: map[string]string{"DATA_DIR": dir, "NATS_LISTEN": taken.Addr().String()}},
+		"host":                         {environ: map[string]string{"HOST": elsewhere, "DATA_DIR": dir}, want: "HOST and PORT (the public address): cannot listen on " + elsewhere},
+		"operators":                    {environ: map[string]string{"ADMIN_ADDR": elsewhere + ":9000", "DATA_DIR": dir}, want: "ADMIN_ADDR: cannot listen on " + elsewhere},
+		"NATS clients":                 {environ: map[string]string{"NATS_LISTEN": elsewhere + ":4222", "DATA_DIR": dir}, want: "NATS_LISTEN: cannot listen on " + elsewhere},
+		"NATS servers":                 {environ: map[string]string{"NATS_CLUSTER": "127.0.0.1:6222", "NATS_CLUSTER_LISTEN": elsewhere + ":6222", "DATA_DIR": dir}, want: "NATS_CLUSTER_LISTEN: cannot listen on " + elsewhere},
+		"a file in place of DATA_DIR":  {environ: map[string]string{"DATA_DIR": file}, want: "DATA_DIR: " + file + " is a file"},
+		"a folder below a file":        {environ: map[string]string{"DATA_DIR": filepath.Join(file, "data")}, want: "cannot be created: " + file + " is a file"},
+		"a folder below /proc":         {environ: map[string]string{"DATA_DIR": "/proc/no-such-process"}, want: "DATA_DIR: the folder /proc/no-such-process cannot be created in /proc"},
+		"a lock of another user":       {environ: map[string]string{"DATA_DIR": locked}, want: "DATA_DIR: a file of an earlier start cannot be written"},
+		"a socket":                     {environ: map[string]string{"LISTEN": "unix:/tmp/realtime-check.sock", "DATA_DIR": dir}},
+		"a socket in no folder":        {environ: map[string]string{"LISTEN": "unix:/nonexistent/http.sock", "DATA_DIR": dir}, want: "LISTEN: stat /nonexistent: no such file"},
+		"a socket below a file":        {environ: map[string]string{"LISTEN": "unix:/dev/null/http.sock", "DATA_DIR": dir}, want: "LISTEN: /dev/null is a file"},
+		"certificates below a file":    {environ: map[string]string{"ACME_HOSTS": "a.example", "ACME_CACHE_DIR": filepath.Join(file, "acme"), "DATA_DIR": dir}, want: "ACME_CACHE_DIR: the folder " + filepath.Join(file, "acme") + " cannot be created"},
+		"certificates of no authority": {environ: map[string]string{"ACME_CACHE_DIR": filepath.Join(file, "acme"), "DATA_DIR": dir}},
+		"NATS apart":                   {environ: map[string]string{"DATA_DIR": file, "NATS_URL": "nats://127.0.0.1:4222", "NATS_LISTEN": elsewhere + ":4222"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,8 +27,8 @@ func CheckFolder(dir string) error {
 		return fmt.Errorf("%s is a file, and not a folder", dir)
 	}
 	for _, written := range []string{dir, filepath.Join(dir, Folder)} {
-		if err := probeWritable(written, 0); err != nil && !(written != dir && errors.Is(err, os.ErrNotExist)) {
-			return fmt.Errorf("the folder %s cannot be written: %w", written, cause(err))
+		if err := CheckWritable(written); err != nil && !(written != dir && errors.Is(err, os.ErrNotExist)) {
+			return err
 		}
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, LockFile), os.O_RDWR, 0)
@@ -39,6 +39,15 @@ func CheckFolder(dir string) error {
 		return fmt.Errorf("a file of an earlier start cannot be written: %w", err)
 	}
 	return lock.Close()
+}
+
+// CheckWritable returns why no file can be created in a folder that exists. It leaves
+// nothing behind.
+func CheckWritable(dir string) error {
+	if err := probeWritable(dir, 0); err != nil {
+		return fmt.Errorf("the folder %s cannot be written: %w", dir, cause(err))
+	}
+	return nil
 }
 
 // creatable returns why a folder that does not exist cannot be created: its nearest parent

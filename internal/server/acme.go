@@ -1,10 +1,11 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -22,6 +23,11 @@ const (
 	// acmeRetry is how long a gateway waits before it asks again for a certificate that the
 	// authority refused. Public ones count failures by the hour.
 	acmeRetry = 15 * time.Minute
+	// acmeLook is how often a gateway looks at how long its certificates last.
+	acmeLook = time.Hour
+	// acmeLate is how long before its end a certificate is renewed late: the manager begins
+	// 30 days before, tries again by itself, and logs no failure.
+	acmeLate = 20 * 24 * time.Hour
 )
 
 // openACME returns the settings of a server whose certificates an authority issues and
@@ -45,16 +51,20 @@ func (a *App) openACME() (*tls.Config, error) {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"http/1.1", acme.ALPNProto},
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			// Health checks and others that use the address send no name.
-			hello.ServerName = cmp.Or(hello.ServerName, hosts[0])
+			// Health checks and others that use the address send no name, or that of this machine.
+			if hello.ServerName == "" || hello.ServerName == "localhost" {
+				hello.ServerName = hosts[0]
+			}
 			return manager.GetCertificate(hello)
 		},
 	}, nil
 }
 
 // obtainCertificates gets a certificate for each host, so that the first client does not
-// wait for it. Those that are in the folder are used; the manager renews them by itself.
+// wait for it. Those that are in the folder are used; the manager renews them by itself, and
+// one that it did not renew in time is logged once a day.
 func (a *App) obtainCertificates(ctx context.Context, manager *autocert.Manager, hosts []string) error {
+	look := certificateLook{ends: make(map[string]time.Time), told: make(map[string]time.Time)}
 	for {
 		missing := false
 		for _, host := range hosts {
@@ -66,14 +76,34 @@ func (a *App) obtainCertificates(ctx context.Context, manager *autocert.Manager,
 				a.logger.Error("there is no certificate for a host", "host", host, "error", err, "again", acmeRetry)
 				continue
 			}
-			a.logger.Info("there is a certificate for a host", "host", host, "until", certificate.Leaf.NotAfter)
+			look.at(a.logger, host, certificate.Leaf, time.Now())
 		}
-		if !missing {
-			<-ctx.Done()
-			return nil
+		pause := acmeLook
+		if missing {
+			pause = acmeRetry
 		}
-		if wait.For(ctx, acmeRetry) != nil {
+		if wait.For(ctx, pause) != nil {
 			return nil
 		}
 	}
+}
+
+// certificateLook has what was logged of the certificates of hosts: when they end, and when
+// a late renewal was logged.
+type certificateLook struct{ ends, told map[string]time.Time }
+
+// at logs a certificate that is new, and one that should have been renewed: of one that is
+// valid for a shorter time than the manager expects, half of that time is left.
+func (l certificateLook) at(logger *slog.Logger, host string, leaf *x509.Certificate, now time.Time) {
+	if !l.ends[host].Equal(leaf.NotAfter) {
+		l.ends[host] = leaf.NotAfter
+		logger.Info("there is a certificate for a host", "host", host, "until", leaf.NotAfter)
+	}
+	late := min(acmeLate, leaf.NotAfter.Sub(leaf.NotBefore)/2)
+	if leaf.NotAfter.Sub(now) > late || now.Sub(l.told[host]) < 24*time.Hour {
+		return
+	}
+	l.told[host] = now
+	logger.Error("a certificate is not renewed: see that the authority answers, and reaches the public port as port 443 of the host",
+		"host", host, "until", leaf.NotAfter)
 }
