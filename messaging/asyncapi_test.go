@@ -187,7 +187,7 @@ func messagesText(t *testing.T, contract asyncAPI) string {
 
 The messages of the contract, version 1, by channel. [asyncapi.yaml](asyncapi.yaml) has the same as an AsyncAPI 3 document, for tools; [the socket
 contract](websocket.md), [publishing](../publishing.md) and [event streams](../api/realtime.md#events-of-a-job-as-a-stream) say what happens when.
-Fields that are not named here may be added, and are to be ignored.
+Later versions may add fields: ignore fields that are not named here.
 `)
 	for _, key := range contract.Channels.keys {
 		channel := contract.Channels.values[key]
