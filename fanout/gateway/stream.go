@@ -157,9 +157,11 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	stream := &openStream{sink: sink, grant: grant, origin: slot.Origin()}
 	g.streams.add(stream)
 	defer g.streams.remove(stream)
-	if g.revoked(grant) { // while it was on its way here
+	if g.revoked(grant) { // while the request was on its way
 		refused := guardrails.Decision{Code: messaging.CodeTokenInvalid}
-		g.count(refused, stream.origin)
+		if stream.closed.CompareAndSwap(false, true) { // otherwise CloseRevoked has counted it
+			g.count(refused, stream.origin)
+		}
 		refuseStream(w, r, refused, jobID)
 		return
 	}
