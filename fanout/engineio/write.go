@@ -27,6 +27,7 @@ func (w *webSocket) writeReady(b *batch) (again bool) {
 	ended := true // also after a panic
 	defer func() {
 		if ended {
+			again = false
 			w.server.running.Done()
 		}
 	}()
