@@ -61,17 +61,15 @@ func (r *Rebuild) Hold(ctx context.Context, kind, resume string, work func(ctx c
 	operation := lease.Operation{
 		Target: targetProjection + r.Model.Name(), Kind: kind, Resume: resume,
 	}
-	var nothing error
-	err := r.operator.during(ctx, operation, nil, func(ctx context.Context, report Report) error {
+	return r.operator.during(ctx, operation, nil, func(ctx context.Context, report Report) error {
 		r.held = report
 		defer func() { r.held = nil }()
 		err := work(ctx)
 		if errors.Is(err, projections.ErrNoShadow) {
-			nothing, err = err, nil // there is nothing to resume
+			return nothingDone{err}
 		}
 		return err
 	})
-	return errors.Join(nothing, err)
 }
 
 // undoRebuild discards the shadow of an interrupted rebuild.

@@ -127,7 +127,7 @@ func examineGateways(ctx context.Context, cfg config.Config) doctor.Check {
 // unreachable judges a server that takes no connection.
 func unreachable(area, variable string, err error) doctor.Check {
 	switch backends.ReasonOf(err) {
-	case backends.ReasonCredentials, backends.ReasonTLS, backends.ReasonDatabase:
+	case backends.ReasonCredentials, backends.ReasonTLS, backends.ReasonDatabase, backends.ReasonClosed:
 		return doctor.Refused(area, variable, err)
 	}
 	return doctor.Reached(area, variable, 0, err)
@@ -444,16 +444,11 @@ func examineAddresses(cfg config.Config) []doctor.Check {
 }
 
 // lookAtFolder reports whether the folder of the log exists, and whether a gateway runs
-// on it.
+// on it. The error says why none could start on it.
 func lookAtFolder(dir string) (there, held bool, err error) {
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		return false, false, natsserver.CheckFolder(dir)
-	} else if err != nil {
-		return false, false, err
-	}
 	lock := filepath.Join(dir, natsserver.LockFile)
-	if _, err := os.Stat(lock); errors.Is(err, os.ErrNotExist) {
-		return false, false, nil // it has never held a log
+	if _, err := os.Stat(lock); err != nil {
+		return false, false, natsserver.CheckFolder(dir) // it has never held a log, or cannot be read
 	}
 	file, err := filelock.Take(lock)
 	if errors.Is(err, filelock.ErrLocked) {
@@ -462,7 +457,7 @@ func lookAtFolder(dir string) (there, held bool, err error) {
 	if err != nil {
 		return true, false, fmt.Errorf("look at the folder of the log: %w", err)
 	}
-	return true, false, file.Close()
+	return true, false, errors.Join(file.Close(), natsserver.CheckFolder(dir))
 }
 
 func examineDisk(cfg config.Config, used uint64) []doctor.Check {
