@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -55,6 +56,36 @@ func TestFullBudgetIsUnavailableInTheEnd(t *testing.T) {
 		t.Errorf("afterwards: answered %d with %s", answer.status, answer.text)
 	}
 	d.expectEmpty(t)
+}
+
+// The time that an event takes from its receipt to the log includes its wait for room.
+func TestWaitForRoomIsMeasured(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := quick()
+		cfg.MaxPendingEvents, cfg.PublishTimeout = 1, time.Hour
+		d := openDoorInBubble(t, cfg)
+		d.log.before = func(context.Context, string) error {
+			time.Sleep(time.Second)
+			return nil
+		}
+		d.post(t, ndjsonType, strings.Join([]string{event("a", "", 1), event("b", "", 2), event("c", "", 3)}, "\n"))
+		families, err := d.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, family := range families {
+			if family.GetName() != "realtime_ingest_receive_to_log_seconds" {
+				continue
+			}
+			measured := family.GetMetric()[0].GetHistogram()
+			if count, sum := measured.GetSampleCount(), measured.GetSampleSum(); count != 3 || sum < 6 || sum > 7 {
+				t.Errorf("%d events took %v seconds, want 3 that took 1, 2 and 3", count, sum)
+			}
+			return
+		}
+		t.Error("no metric")
+	})
 }
 
 // Publishers that always have more events do not starve Redis.

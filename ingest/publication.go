@@ -47,6 +47,7 @@ const answerGrace = 250 * time.Millisecond
 // job keeps its order. Once ctx or the drain of the gateway has ended, no append begins.
 func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []outcome {
 	i.metrics.httpReceived.Add(float64(len(lines)))
+	receivedAt := time.Now() // before any line waits for the budget
 	p := &publication{
 		asked:    ctx,
 		outcomes: make([]outcome, len(lines)),
@@ -62,7 +63,7 @@ func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []out
 		}
 		p.set(n, outcome{problem: problemNotStored})
 		if i.budget.take(ctx, len(record.Body)) {
-			i.enqueue(p, n, record)
+			i.enqueue(p, n, record, receivedAt)
 		}
 	}
 	p.end()
@@ -112,8 +113,8 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 }
 
 // enqueue queues a line for which the budget was taken.
-func (i *Ingest) enqueue(p *publication, n int, record messaging.Record) {
-	e := &event{record: record, receivedAt: time.Now(), request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
+func (i *Ingest) enqueue(p *publication, n int, record messaging.Record, receivedAt time.Time) {
+	e := &event{record: record, receivedAt: receivedAt, request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
 	p.open.Add(1)
 	if !i.queue.add(record.JobID, e) { // the gateway is stopping
 		e.settle()
