@@ -8,12 +8,12 @@ import (
 	"syscall"
 )
 
-// attempt writes to a connection without waiting. It is used by one goroutine.
+// attempt writes to a connection without waiting. Only one goroutine may use it.
 type attempt struct {
 	bytes []byte
 	n     int
 	err   error
-	once  func(fd uintptr) bool // made once, so that a write allocates nothing
+	once  func(fd uintptr) bool // created once, so that a write does not allocate
 }
 
 func newAttempt() *attempt {
@@ -22,14 +22,14 @@ func newAttempt() *attempt {
 		for {
 			a.n, a.err = syscall.Write(int(fd), a.bytes) // #nosec G115 -- the descriptor of an open connection
 			if !errors.Is(a.err, syscall.EINTR) {
-				return true // whatever the outcome: false is to wait
+				return true // false would wait
 			}
 		}
 	}
 	return a
 }
 
-// write returns how much the network has taken.
+// write returns how many bytes the network has accepted.
 func (a *attempt) write(raw syscall.RawConn, p []byte) (int, error) {
 	a.bytes = p
 	err := raw.Write(a.once)
@@ -43,7 +43,7 @@ func (a *attempt) write(raw syscall.RawConn, p []byte) (int, error) {
 	return max(a.n, 0), a.err
 }
 
-// rawOf returns what an attempt needs of a connection; nil where it has none, as on TLS.
+// rawOf returns the raw connection for an attempt, or nil if there is none, as with TLS.
 func rawOf(network net.Conn) syscall.RawConn {
 	system, ok := network.(syscall.Conn)
 	if !ok {

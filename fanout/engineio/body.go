@@ -9,17 +9,17 @@ import (
 )
 
 const (
-	// firstBodyBytes is how much room a body gets before any of it has arrived.
+	// firstBodyBytes is the memory that a body gets before any of it has arrived.
 	firstBodyBytes = 4 << 10
-	// maxBodiesBytes bounds the memory of the bodies that are being read or handled on
-	// all sessions together; where one body may be larger, it is two of those.
+	// maxBodiesBytes bounds the memory of the bodies being read or handled on all sessions
+	// together. If a single body may be larger, the bound is the size of two such bodies.
 	maxBodiesBytes = 64 << 20
 )
 
-// errNoRoom ends the reading of a body that does not fit beside the others.
+// errNoRoom is returned for a body that does not fit beside the others.
 var errNoRoom = errors.New("engineio: bodies of requests take too much memory")
 
-// bodies counts the memory of POST bodies. Safe for concurrent use.
+// bodies counts the memory of POST bodies. It is safe for concurrent use.
 type bodies struct {
 	most  int64
 	bytes atomic.Int64
@@ -29,7 +29,7 @@ func newBodies(largest int64) bodies {
 	return bodies{most: max(maxBodiesBytes, 2*largest)}
 }
 
-// take books memory, or reports false when there is none.
+// take books memory, or returns false if there is none.
 func (b *bodies) take(bytes int) bool {
 	if b.bytes.Add(int64(bytes)) <= b.most {
 		return true
@@ -40,8 +40,8 @@ func (b *bodies) take(bytes int) bool {
 
 func (b *bodies) giveBack(bytes int) { b.bytes.Add(-int64(bytes)) }
 
-// readBody reads at most MaxPayloadBytes, within BodyTimeout and not beyond the end of
-// the session. release gives the memory back and must be called.
+// readBody reads at most MaxPayloadBytes, within BodyTimeout and until the session ends.
+// The caller must call release, which returns the memory.
 func (s *Session) readBody(w http.ResponseWriter, r *http.Request, transport *polling) (body []byte, release func(), refused *refusal) {
 	cfg := s.server.cfg
 	release = func() {}
@@ -75,8 +75,8 @@ func (s *Session) readBody(w http.ResponseWriter, r *http.Request, transport *po
 	return nil, release, refuseRequest
 }
 
-// readAll reads to the end. Memory is booked before it is taken, as the bytes arrive;
-// with what it returns, also with an error, the capacity stays booked.
+// readAll reads to the end. It books memory before it allocates it, as the bytes arrive.
+// The capacity of the result stays booked, even after an error.
 func readAll(from io.Reader, among *bodies) ([]byte, error) {
 	var data []byte
 	for {

@@ -2,17 +2,17 @@ package engineio
 
 import "time"
 
-// The reasons a session ends with, as the reference implementation words them.
+// The reasons for which a session ends, in the words of the reference implementation.
 const (
-	// ReasonTransportClose: the client closed, or its connection went away.
+	// ReasonTransportClose: the client closed, or its connection was lost.
 	ReasonTransportClose = "transport close"
-	// ReasonTransportError: the client broke the rules of a transport.
+	// ReasonTransportError: the client violated the rules of a transport.
 	ReasonTransportError = "transport error"
-	// ReasonPingTimeout: a ping stayed unanswered.
+	// ReasonPingTimeout: a ping was not answered in time.
 	ReasonPingTimeout = "ping timeout"
-	// ReasonParseError: a packet could not be read.
+	// ReasonParseError: a packet could not be parsed.
 	ReasonParseError = "parse error"
-	// ReasonShutdown: the server closes.
+	// ReasonShutdown: the server is closing.
 	ReasonShutdown = "server shutting down"
 	// ReasonQueueFull: the client fell too far behind.
 	ReasonQueueFull = "queue full"
@@ -26,10 +26,10 @@ var reasons = []string{
 	ReasonShutdown, ReasonQueueFull, ReasonInternal,
 }
 
-// returns reports whether a client is to reconnect after a reason. Over polling it is
-// sent no close packet then: python-engineio takes that for its own wish to leave and
-// does not connect again, while every client connects again after a refused poll, as
-// after a connection that broke off.
+// returns reports whether a client should reconnect after a reason. Over polling no close
+// packet is sent then: python-engineio would treat it as its own wish to disconnect and
+// would not reconnect, while every client reconnects after a refused poll, as after a lost
+// connection.
 func returns(reason string) bool {
 	return reason == ReasonShutdown || reason == ReasonQueueFull || reason == ReasonInternal
 }
@@ -48,11 +48,11 @@ func (s *Session) Close(reason string) {
 	s.refill()
 }
 
-// farewellGrace is how long a client that polls has to come for the end of the
-// session, when nothing else is left to be said: to its own close, or to ours.
+// farewellGrace is how long a polling client has to fetch the end of the session if nothing
+// else is left to send: the answer to its own close, or the server's close.
 const farewellGrace = 250 * time.Millisecond
 
-// leave ends the session at the client's wish.
+// leave ends the session because the client has closed it.
 func (s *Session) leave() {
 	s.mu.Lock()
 	transport, ok := s.transport.(*polling)
@@ -90,7 +90,7 @@ func (s *Session) abort(reason string, farewell Frame) {
 	}
 	s.mu.Unlock()
 
-	// Also after a panic: the last callback frees what the client holds.
+	// Also after a panic: the last callback frees the client's resources.
 	defer s.server.running.Done()
 	defer s.pace.end()
 	defer s.call(func() { s.lastCallback(reason) })

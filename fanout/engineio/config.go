@@ -8,60 +8,55 @@ import (
 	"time"
 )
 
-// ErrConfig is wrapped by what [Config.Validate] returns.
+// ErrConfig is wrapped by the errors of [Config.Validate].
 var ErrConfig = errors.New("engineio: invalid configuration")
 
-// Config is how a [Server] behaves. Start from [DefaultConfig].
+// Config is the configuration of a [Server]. Start from [DefaultConfig].
 type Config struct {
-	// Path is where the server answers, with and without a trailing slash;
-	// anything below it is refused.
+	// Path is the path of the server, with and without a trailing slash; paths below it are
+	// refused.
 	Path string
-	// PingInterval is the pause between a client's sign of life and the next
-	// ping to it.
+	// PingInterval is the pause between a client's last packet and the next ping to it.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may leave a ping unanswered.
 	PingTimeout time.Duration
-	// WriteTimeout is how long a client may accept nothing at all while
-	// something waits for it. Slow progress is progress.
+	// WriteTimeout is how long a client may accept no bytes at all while some wait for it.
+	// Slow progress does not count as a timeout.
 	WriteTimeout time.Duration
-	// UpgradeTimeout is how long a WebSocket that probes may take to finish
-	// the upgrade of its session.
+	// UpgradeTimeout is how long a probing WebSocket may take to finish the upgrade of its
+	// session.
 	UpgradeTimeout time.Duration
-	// DrainPeriod is over how long [Server.Shutdown] spreads the closing of the
+	// DrainPeriod is the time over which [Server.Shutdown] spreads the closing of the
 	// sessions; 0 closes them all at once.
 	DrainPeriod time.Duration
-	// BodyTimeout is how long the body of one POST may take, if the session lasts
-	// as long.
+	// BodyTimeout is how long the body of one POST may take.
 	BodyTimeout time.Duration
-	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body: the
-	// connection ends beyond it.
+	// MaxPayloadBytes bounds one incoming WebSocket message and one POST body. A larger one
+	// ends the connection.
 	MaxPayloadBytes int64
 	// MaxMessageBytes bounds one incoming message: of a larger one the beginning alone
 	// is kept, and given to [OversizeReceiver]. 0 is no bound but MaxPayloadBytes.
 	MaxMessageBytes int
-	// NewIntake returns what decides how fast the client of a request is read from. Nil,
-	// as a function or as what it returns, is no bound.
+	// NewIntake returns the limit on how fast the client of a request is read. There is no
+	// limit if the function or its result is nil.
 	NewIntake func(*http.Request) Intake
-	// QueueBytes is the outgoing budget of a session: from there on
-	// [Session.Offer] is refused. The control frames of [Session.Send] have a
-	// budget of their own, twice that, so that the most that waits is three
-	// times QueueBytes, one offered frame and one sent at once.
+	// QueueBytes is the outgoing budget of a session, from which on [Session.Offer] refuses.
+	// The control frames of [Session.Send] have a budget of twice that size, so at most
+	// three times QueueBytes, one offered frame and the frames of one call of Send wait at
+	// once.
 	QueueBytes int
-	// AllowRequest refuses a handshake with "Forbidden" where it returns
-	// false. Nil allows all.
+	// AllowRequest refuses a handshake with "Forbidden" if it returns false. Nil allows all.
 	AllowRequest func(*http.Request) bool
-	// Draining refuses a handshake with status 503 and Retry-After while it returns
-	// true; the sessions that are open go on. Nil never refuses.
+	// Draining refuses a handshake with status 503 and Retry-After while it returns true;
+	// open sessions continue. Nil never refuses.
 	Draining func() bool
-	// AllowOrigin decides whether a session that was opened without an Origin goes on
+	// AllowOrigin decides whether a session that was opened without an Origin may continue
 	// with one, given the request's Origin and Host. Nil allows all.
 	AllowOrigin func(origin, host string) bool
-	// KeepHeaders are the request headers that [Session.Request] still has
-	// after the handshake; the others are dropped to keep an idle session small. A
-	// handshake is refused where these, its query and its host come to more than
-	// 8 KiB.
-	// Without Origin and Authorization the later requests of a session are not
-	// compared with its handshake.
+	// KeepHeaders are the request headers that [Session.Request] keeps after the handshake;
+	// the others are dropped to keep an idle session small. A handshake is refused if these
+	// headers, its query and its host have more than 8 KiB. Without Origin and Authorization
+	// the later requests of a session are not compared with its handshake.
 	KeepHeaders []string
 }
 
@@ -80,7 +75,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns an error that names the first field that cannot be served.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case !strings.HasPrefix(c.Path, "/") || strings.Trim(c.Path, "/") == "":

@@ -5,20 +5,19 @@ import (
 	"time"
 )
 
-// maxUnaskedPackets bounds the pongs and noops that a client may send without
-// being asked between two pings; they cost us and carry nothing.
+// maxUnaskedPackets bounds the unsolicited pongs and noops that a client may send between
+// two pings. They carry no data and cost processor time.
 const maxUnaskedPackets = 32
 
-// maxPingDelay is how many ping timeouts a ping may wait behind frames that the client
-// is taking. It bounds how long a client that sends nothing may take over what is queued
-// for it.
+// maxPingDelay is how many ping timeouts a ping may wait behind frames that the client is
+// reading. It bounds how long a client that sends nothing may take to read its queue.
 const maxPingDelay = 5
 
-// heartbeat is the state of a session's one timer, which is in turn the pause
+// heartbeat is the state of a session's single timer, which alternates between the pause
 // until the next ping and the wait for its pong.
 type heartbeat struct {
-	due      time.Time // when the timer was to fire; a busy machine is late
-	awaiting bool      // a ping was queued, and is not answered
+	due      time.Time // when the timer should fire; it fires later on a busy machine
+	awaiting bool      // a ping was queued and is not answered
 	waits    bool      // that ping waits behind other frames
 	pinged   time.Time // when the ping was sent, or queued if it waits
 	taken    time.Time // when the client last took a frame before a ping that waits; else zero
@@ -32,15 +31,15 @@ func (s *Session) schedule(due time.Time) {
 	s.timer.Reset(max(0, time.Until(due)))
 }
 
-// beat is the timer's function.
+// beat is called by the timer.
 func (s *Session) beat() {
 	if reason := s.pulsed(); reason != "" {
 		s.abort(reason, frameClose)
 	}
 }
 
-// pulsed does what the heartbeat is due for. It returns the reason to end the session
-// for, or nothing.
+// pulsed does the due step of the heartbeat. It returns the reason to end the session, or
+// "".
 func (s *Session) pulsed() (ends string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +55,7 @@ func (s *Session) pulsed() (ends string) {
 			return ""
 		}
 		return ReasonPingTimeout
-	case s.pulse.awaiting: // a client that sends is alive, pong or not
+	case s.pulse.awaiting: // a client that sends is alive, even without a pong
 		s.pulse.awaiting = false
 		s.schedule(s.pulse.seen.Add(s.server.cfg.PingInterval))
 	default:
@@ -65,8 +64,8 @@ func (s *Session) pulsed() (ends string) {
 	return ""
 }
 
-// ping sends one. Its timeout counts from when it was due, as the client's own
-// does, unless we are so late that the client would pay for it.
+// ping sends a ping. Its timeout counts from when the ping was due, as the client's own
+// does, unless this process is so late that the client would have too little time.
 func (s *Session) ping() {
 	timeout := s.server.cfg.PingTimeout
 	pinged := time.Now()
@@ -79,7 +78,7 @@ func (s *Session) ping() {
 	s.transport.flush()
 }
 
-// moved notes that the client has taken frames before a ping that waits, or the ping: the
+// moved records that the client has accepted frames before a waiting ping, or the ping: the
 // time for its answer counts from then. Called with the lock held.
 func (s *Session) moved(frames ...Frame) {
 	if !s.pulse.waits || !s.pulse.awaiting || s.state != stateOpen {
@@ -94,9 +93,9 @@ func (s *Session) moved(frames ...Frame) {
 	s.schedule(now.Add(s.server.cfg.PingTimeout))
 }
 
-// delayed returns when to look again for the answer to a ping whose time is over, because
-// the ping has not been sent: the client is still being sent what was queued before. A client
-// that takes none of that fails the write timeout. Called with the lock held.
+// delayed returns when to check again for the answer to an overdue ping that has not been
+// sent, because the client is still reading earlier frames. A client that reads none of
+// them fails the write timeout. Called with the lock held.
 func (s *Session) delayed() (due time.Time, delayed bool) {
 	if !s.pulse.waits {
 		return time.Time{}, false
@@ -120,8 +119,8 @@ func (s *Session) delayed() (due time.Time, delayed bool) {
 	return due, due.After(now)
 }
 
-// overdue reports whether the ping timeout is over, also when the timer has
-// not got to it yet. Called with the lock held.
+// overdue reports whether the ping timeout is over, even if the timer has not fired yet.
+// Called with the lock held.
 func (s *Session) overdue() bool {
 	if s.state != stateOpen || !s.pulse.awaiting || s.pulse.seen.After(s.pulse.pinged) ||
 		time.Since(s.pulse.pinged) < s.server.cfg.PingTimeout {
@@ -131,15 +130,15 @@ func (s *Session) overdue() bool {
 	return !delayed
 }
 
-// alive notes a sign of life.
+// alive records that the client has sent something.
 func (s *Session) alive() {
 	s.mu.Lock()
 	s.pulse.seen = time.Now()
 	s.mu.Unlock()
 }
 
-// pong notes the answer to a ping, or an unsolicited packet. It
-// reports false when there were too many of those.
+// pong records the answer to a ping, or an unsolicited packet. It returns false if there
+// were too many unsolicited packets.
 func (s *Session) pong(answer bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

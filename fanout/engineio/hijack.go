@@ -19,16 +19,16 @@ const writeBufferBytes = 1024
 // writeBuffers is shared by all WebSockets; an idle one holds none.
 var writeBuffers sync.Pool
 
-// handshakeHeaders are what melody needs of a request to answer it.
+// handshakeHeaders are the request headers that melody needs to answer a handshake.
 var handshakeHeaders = []string{
 	"Connection", "Upgrade", "Sec-Websocket-Key", "Sec-Websocket-Version",
 }
 
 var errHijacked = errors.New("engineio: connection already taken over")
 
-// hijacked is the response of a connection that was taken from net/http
-// already. Giving it to melody on a goroutine of its own lets net/http free
-// its buffers and its stack while the socket lives.
+// hijacked is the response of a connection that was already taken from net/http. Because
+// melody runs it on a separate goroutine, net/http can free its buffers and its stack while
+// the socket is open.
 type hijacked struct {
 	conn   *conn
 	header http.Header

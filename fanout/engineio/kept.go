@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// maxKeptBytes bounds what is kept of the request of one session.
+// maxKeptBytes bounds the part of the request that a session keeps.
 const maxKeptBytes = 8 << 10
 
-// keepable reports whether what is to be kept of a request is within its bound.
+// keepable reports whether the part of a request that would be kept is within the bound.
 func keepable(r *http.Request, headers []string) bool {
 	size := len(r.URL.Path) + len(r.URL.RawQuery) + len(r.Host)
 	for _, name := range headers {
@@ -21,8 +21,8 @@ func keepable(r *http.Request, headers []string) bool {
 	return size <= maxKeptBytes
 }
 
-// keptRequest is what outlives the handshake of a session: a third of the memory of the
-// [http.Request] that it stands for. Its strings share one allocation.
+// keptRequest is the part of a request that is kept after the handshake, with a third of
+// the memory of the [http.Request]. Its strings share one allocation.
 type keptRequest struct {
 	path, query, host, remote string
 	major, minor              uint8
@@ -32,7 +32,7 @@ type keptRequest struct {
 // keptHeader is one value of a header; its name is one of [Config.KeepHeaders].
 type keptHeader struct{ name, value string }
 
-// keepRequest copies what is to outlive the handshake.
+// keepRequest copies the part of a request that is kept after the handshake.
 func keepRequest(r *http.Request, names []string) keptRequest {
 	var text strings.Builder
 	for _, part := range []string{r.URL.Path, r.URL.RawQuery, r.Host, r.RemoteAddr} {
@@ -74,7 +74,7 @@ func (k *keptRequest) get(name string) string {
 	return ""
 }
 
-// request returns the request as net/http had it, without what was not kept.
+// request returns the request as net/http parsed it, without the parts that were not kept.
 func (k *keptRequest) request() *http.Request {
 	r := &http.Request{
 		Method:     http.MethodGet, // the only one that opens a session

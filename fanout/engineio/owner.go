@@ -7,14 +7,13 @@ import (
 	"net/http"
 )
 
-// The sid in the address of a poll or an upgrade is all that names a session there, and
-// so is worth as much as what was shown to open it. These checks keep one that got out
-// of its client's hands from being used by a page of another origin, or with another
-// token. They cannot keep a program that sends the same headers from using it. A
-// client's network address may change and is not compared.
+// A poll or an upgrade names its session only by the sid in its address, so the sid is as
+// valuable as the credentials of the handshake. These checks prevent a leaked sid from
+// being used by a page of another origin or with another token. They cannot stop a program
+// that sends the same headers. A client's network address may change and is not compared.
 
-// owns reports whether a request about the session is of the client that opened it, as
-// far as its headers say.
+// owns reports whether a request comes from the client that opened the session, according
+// to its headers.
 func (s *Session) owns(r *http.Request) bool {
 	return s.fromSameOrigin(r) && s.withSameToken(r)
 }
@@ -34,14 +33,14 @@ func (s *Session) fromSameOrigin(r *http.Request) bool {
 	return s.server.cfg.AllowOrigin(origin, r.Host)
 }
 
-// withSameToken compares Authorization. It may be left out, as by a browser, whose
+// withSameToken compares Authorization. It may be absent, as with browsers, whose
 // WebSockets cannot send it.
 func (s *Session) withSameToken(r *http.Request) bool {
 	shown := r.Header.Get("Authorization")
 	return shown == "" || subtle.ConstantTimeCompare([]byte(shown), []byte(s.kept.get("Authorization"))) == 1
 }
 
-// Tag stands for the session in logs, from which its id cannot be derived.
+// Tag returns the name of the session in logs, from which its id cannot be derived.
 func (s *Session) Tag() string {
 	sum := sha256.Sum256([]byte(s.id))
 	return hex.EncodeToString(sum[:6])

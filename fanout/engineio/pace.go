@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// Intake decides how fast one client is read from. Its methods may be called
-// concurrently.
+// Intake limits how fast one client is read. Its methods may be called concurrently.
 type Intake interface {
-	// Spend notes that bytes were read, and returns for how long nothing more is to be
-	// read from the client; zero or less means that more may be.
+	// Spend counts bytes that were read and returns how long to wait before reading more;
+	// zero or less means that more may be read now.
 	Spend(bytes int) time.Duration
 	// End is called once, when the session has ended.
 	End()
 }
 
-// paceBytes bounds one read from a client, and so by how much it may exceed its rate.
+// paceBytes bounds one read from a client, and therefore by how much the client may exceed
+// its rate.
 const paceBytes = 16 << 10
 
-// pacePause is the shortest wait of a client that has sent too much: what it may send
-// meanwhile is read at once afterwards, and not a few bytes at a time.
+// pacePause is the shortest wait of a client that has sent too much. The bytes that it may
+// send meanwhile are then read at once instead of a few at a time.
 const pacePause = 50 * time.Millisecond
 
-// packetCostBytes is what a packet costs beside its bytes, so that many small ones are
-// bounded, too.
+// packetCostBytes is added to the size of each packet, so that many small packets are
+// limited too.
 const packetCostBytes = 128
 
-// pace is how fast a session is read from. A client that sends more waits for the
-// network, as on a slow line, and fails the heartbeat where that takes too long.
+// pace limits how fast a session is read. A client that sends more waits for the network,
+// as on a slow line, and fails the heartbeat if that takes too long.
 type pace struct {
 	intake Intake // nil: no bound
 
@@ -44,7 +44,7 @@ func (s *Server) newPace(r *http.Request) pace {
 	return pace{intake: s.cfg.NewIntake(r)}
 }
 
-// spend notes what was read.
+// spend counts bytes that were read.
 func (p *pace) spend(bytes int) {
 	if p.intake == nil || bytes == 0 {
 		return
@@ -58,8 +58,8 @@ func (p *pace) spend(bytes int) {
 	p.until = time.Now().Add(wait)
 }
 
-// wait returns when the client may send again, or the channel that done returns is
-// closed, which it reports.
+// wait returns when the client may send again, or when the channel of done is closed; then
+// it returns true.
 func (p *pace) wait(done func() <-chan struct{}) (ended bool) {
 	if p.intake == nil {
 		return false
@@ -90,7 +90,7 @@ func (p *pace) end() {
 	}
 }
 
-// pacedBody is the body of a POST that is not read faster than the client may send.
+// pacedBody is the body of a POST that is read no faster than the client may send.
 type pacedBody struct {
 	io.Reader
 	session *Session

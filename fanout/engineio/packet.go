@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrPacket is wrapped by every failure to read a packet or a payload. The
-// bytes are at fault, so a retry does not help.
+// ErrPacket is wrapped by the errors of parsing a packet or a payload. A retry does not
+// help.
 var ErrPacket = errors.New("engineio: malformed packet")
 
 // PacketType is the first character of a text packet.
@@ -34,12 +34,12 @@ type Packet struct {
 	Type   PacketType
 	Data   []byte
 	Binary bool
-	// cutFrom is the size that the packet was sent with, when Data is the beginning of
-	// it alone; 0 for a packet that is whole.
+	// cutFrom is the size of the original packet if Data is only its beginning; 0 for a
+	// whole packet.
 	cutFrom int
 }
 
-// cut returns the beginning of a packet.
+// cut returns a packet with only the beginning of its data.
 func (p Packet) cut() Packet {
 	p.cutFrom = len(p.Data)
 	p.Data = p.Data[:headBytes]
@@ -49,7 +49,7 @@ func (p Packet) cut() Packet {
 	return p
 }
 
-// wholeRunes returns text without what is left at its end of a rune that was cut.
+// wholeRunes returns text without an incomplete rune at its end.
 func wholeRunes(text []byte) []byte {
 	for back := 1; back < utf8.UTFMax && back <= len(text); back++ {
 		if last := text[len(text)-back:]; utf8.RuneStart(last[0]) {
@@ -62,26 +62,26 @@ func wholeRunes(text []byte) []byte {
 	return text
 }
 
-// Frame is a packet as it goes out: a text packet with its type in front, or
-// the bare bytes of a binary message. A frame may be shared between sessions
-// and is never modified.
+// Frame is an outgoing packet: a text packet with its type in front, or the bytes of a
+// binary message. A frame may be shared between sessions and is never modified.
 type Frame struct {
 	Data   []byte
 	Binary bool
-	// offered: refused at QueueBytes, and so no part of the control budget.
+	// offered is true for a frame that is refused at QueueBytes and does not count in the
+	// budget of control frames.
 	offered bool
 }
 
-// Offered returns the frame for a [Session.Send] that it is to be no burden to,
-// as if it had gone through [Session.Offer]. It is for frames that their sender
-// has held back, and has bounded likewise.
+// Offered returns the frame for a [Session.Send] that does not charge it to the control
+// budget, as if it had passed [Session.Offer]. It is for frames that the sender has held
+// back and bounded itself.
 func (f Frame) Offered() Frame {
 	f.offered = true
 	return f
 }
 
-// ParsePacket reads a text packet. It returns [ErrPacket] for an unknown type
-// and for text that is not UTF-8.
+// ParsePacket parses a text packet. It returns [ErrPacket] for an unknown type and for text
+// that is not UTF-8.
 func ParsePacket(text []byte) (Packet, error) {
 	if len(text) == 0 {
 		return Packet{}, fmt.Errorf("%w: empty", ErrPacket)

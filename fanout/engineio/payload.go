@@ -45,7 +45,7 @@ func Packets(payload []byte) iter.Seq2[Packet, error] {
 	}
 }
 
-// CheckPayload reads a payload through and returns its first error.
+// CheckPayload parses a payload and returns its first error.
 func CheckPayload(payload []byte) error {
 	for _, err := range Packets(payload) {
 		if err != nil {

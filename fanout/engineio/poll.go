@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// probedPollDelay is how long a poll is still held while a WebSocket probes:
-// long enough not to make a client spin that has not seen the answer to its
-// probe, and to see the upgrade of one that does not wait for it.
+// probedPollDelay is how long a poll waits while a WebSocket probes: long enough that a
+// client that has not received the answer to its probe does not poll in a loop, and that a
+// client that does not wait for the answer completes its upgrade.
 const probedPollDelay = 50 * time.Millisecond
 
 // openPolling starts a session whose first poll is this request.
@@ -25,7 +25,7 @@ func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) *refusal {
 	return nil
 }
 
-// servePoll answers a GET when there is something to send.
+// servePoll answers a GET when there are frames to send.
 func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) *refusal {
 	s.mu.Lock()
 	transport, ok := s.transport.(*polling)
@@ -78,8 +78,7 @@ func (s *Session) endPoll() {
 	}
 }
 
-// respond writes what a poll was released with, and does what follows from
-// its being sent.
+// respond writes the frames of a released poll and updates the session.
 func (s *Session) respond(w http.ResponseWriter, done *poll) {
 	body := AppendPayload(nil, done.frames...)
 	w.Header().Set("Content-Type", payloadType)
@@ -107,7 +106,7 @@ func (s *Session) respond(w http.ResponseWriter, done *poll) {
 	}
 }
 
-// servePost takes the packets of one POST.
+// servePost handles the packets of one POST.
 func (s *Session) servePost(w http.ResponseWriter, r *http.Request) *refusal {
 	s.mu.Lock()
 	transport, ok := s.transport.(*polling)

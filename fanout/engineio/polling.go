@@ -2,29 +2,29 @@ package engineio
 
 import "time"
 
-// polling is the transport over HTTP requests: a GET waits until there is
-// something to send, a POST brings what the client sends. One of each at a time.
+// polling is the transport over HTTP requests: a GET waits for frames to send, and a POST
+// has packets of the client. There is at most one of each at a time.
 //
 // All fields are guarded by the session's lock.
 type polling struct {
 	session *Session
 	waiting *poll
-	// writing counts the frames' cost of the response being written.
+	// writing is the cost of the frames in the response being written.
 	writing int
 	posting bool
-	// cut ends the reading of a POST's body; nil while none is read.
+	// cut interrupts the reading of a POST's body; nil while none is read.
 	cut func()
-	// left: the client has closed, and may still poll for the answer.
+	// left is true if the client has closed and may still poll for the answer.
 	left bool
-	// over: the session moved to a WebSocket, or ended.
+	// over is true if the session has moved to a WebSocket or has ended.
 	over bool
 }
 
 // poll is one waiting GET.
 type poll struct {
 	frames []Frame
-	// ready is closed when frames is complete; none means that the poll
-	// arrived too late and is refused.
+	// ready is closed when frames is complete. Without frames, the poll arrived too late and
+	// is refused.
 	ready chan struct{}
 }
 
@@ -44,7 +44,7 @@ func (p *polling) flush() {
 	}
 }
 
-// release lets the waiting poll go with what it has.
+// release answers the waiting poll with the frames that it has.
 func (p *polling) release() {
 	if p.waiting != nil {
 		p.writing += costBytes(p.waiting.frames...)
@@ -57,7 +57,7 @@ func (p *polling) idle() bool {
 	return p.writing == 0 && (p.waiting == nil || len(p.waiting.frames) == 0)
 }
 
-// noop ends a waiting poll that has nothing to say.
+// noop answers a waiting poll that has no frames.
 func (p *polling) noop() {
 	if p.waiting != nil {
 		p.session.queue.add(frameNoop)
@@ -66,9 +66,9 @@ func (p *polling) noop() {
 	}
 }
 
-// finish answers a poll of its own with the end of the session. In one response with
-// messages, socket.io-client would act on it before it hands them over: it keeps
-// them back until it is connected again, and asks then to have them once more.
+// finish answers a separate poll with the end of the session. If the end were in one
+// response with messages, socket.io-client would handle it before the messages: it would
+// hold them back until it is connected again and then request them once more.
 func (p *polling) finish() {
 	s, farewell := p.session, frameClose
 	if p.left {
@@ -83,8 +83,8 @@ func (p *polling) finish() {
 	s.spawn(func() { s.abort(s.reason, farewell) })
 }
 
-// abort answers a waiting poll with the farewell, or, where the client is to come
-// back, refuses it. The session is closed, so that no other poll is accepted.
+// abort answers a waiting poll with the farewell or, if the client should reconnect,
+// refuses it. The session is closed, so no other poll is accepted.
 func (p *polling) abort(farewell Frame) {
 	p.session.mu.Lock()
 	defer p.session.mu.Unlock()
@@ -100,8 +100,8 @@ func (p *polling) abort(farewell Frame) {
 	}
 }
 
-// discard refuses a poll that still waits after the upgrade: an honest client
-// has ended it before.
+// discard refuses a poll that still waits after the upgrade; a correct client has ended it
+// before.
 func (p *polling) discard() {
 	p.session.mu.Lock()
 	defer p.session.mu.Unlock()

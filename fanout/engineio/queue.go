@@ -1,16 +1,16 @@
 package engineio
 
-// frameOverheadBytes is what a queued frame costs beside its data.
+// frameOverheadBytes is the cost of a queued frame in addition to its data.
 const frameOverheadBytes = 32
 
-// queue holds the frames that no transport has taken yet, and counts the bytes
-// of all that are not sent: those in the queue and those a transport took.
-// It is bounded by the session in bytes. An empty queue keeps no memory.
+// queue holds the frames that no transport has taken yet, and counts the bytes of all
+// unsent frames: those in the queue and those that a transport has taken. The session
+// bounds it in bytes. An empty queue keeps no memory.
 type queue struct {
 	frames []Frame
 	head   int
-	// unsentBytes counts queued and taken frames with their overhead,
-	// controlBytes those of them that were not offered.
+	// unsentBytes counts queued and taken frames with their overhead; controlBytes counts
+	// those of them that were not offered.
 	unsentBytes, controlBytes int
 }
 
@@ -41,10 +41,10 @@ func (q *queue) add(frame Frame) {
 	q.controlBytes += controlCostBytes(frame)
 }
 
-// drop forgets every frame.
+// drop removes every frame.
 func (q *queue) drop() { *q = queue{} }
 
-// controlCostBytes is the cost of those that were not offered.
+// controlCostBytes returns the cost of the frames that were not offered.
 func controlCostBytes(frames ...Frame) int {
 	cost := 0
 	for _, frame := range frames {

@@ -1,7 +1,7 @@
 package engineio
 
-// receive handles one packet of the client. It reports false when nothing
-// further is to be read from it.
+// receive handles one packet of the client. It returns false if no more packets should be
+// read.
 func (s *Session) receive(packet Packet) bool {
 	s.pace.spend(packetCostBytes)
 	if most := s.server.cfg.MaxMessageBytes; most > 0 && len(packet.Data) > most {
@@ -29,7 +29,7 @@ func (s *Session) receive(packet Packet) bool {
 		s.leave()
 		return false
 	default:
-		// open and upgrade have no place here, and pings go the other way.
+		// open and upgrade are not allowed here, and only the server sends pings.
 		s.Close(ReasonTransportError)
 		return false
 	}

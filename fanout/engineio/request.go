@@ -9,7 +9,7 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// protocolVersion is the only one served, as the EIO query parameter has it.
+// protocolVersion is the only supported value of the query parameter EIO.
 const protocolVersion = "4"
 
 // ServeHTTP implements http.Handler for both transports.
@@ -32,8 +32,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// route checks a request in the reference implementation's order and serves
-// it, or returns why not.
+// route checks a request in the order of the reference implementation and serves it, or
+// returns why not.
 func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
 	query := r.URL.Query()
 	upgrade := websocket.IsWebSocketUpgrade(r)
@@ -95,14 +95,14 @@ func (s *Server) routeSession(w http.ResponseWriter, r *http.Request, query url.
 	return refuseRequest
 }
 
-// headPoll answers HEAD of a poll: it opens no session and takes no packet.
+// headPoll answers a HEAD request for a poll: it opens no session and takes no packet.
 func headPoll(w http.ResponseWriter) { w.Header().Set("Content-Type", payloadType) }
 
-// payloadType is the media type of what a poll is answered with.
+// payloadType is the media type of the answers to polls.
 const payloadType = "text/plain; charset=UTF-8"
 
-// hijack checks what melody would otherwise refuse without a response, and
-// hands the connection over.
+// hijack checks what melody would refuse without a response, and then takes over the
+// connection.
 func (s *Server) hijack(w http.ResponseWriter, r *http.Request, session *Session, stage uint32) *refusal {
 	key, err := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
 	if err != nil || len(key) != 16 || r.Header.Get("Sec-Websocket-Version") != "13" {

@@ -6,37 +6,36 @@ import (
 )
 
 const (
-	// maxFragments bounds the frames of one message. Browsers send one;
-	// empty fragments would never reach the size limit.
+	// maxFragments bounds the frames of one message. Browsers send one; empty fragments
+	// would never reach the size limit.
 	maxFragments = 1024
-	// maxControlFrames bounds the control frames between two messages. An
-	// honest client sends a pong message per ping interval at least.
+	// maxControlFrames bounds the control frames between two messages. A correct client
+	// sends at least one pong message per ping interval.
 	maxControlFrames = 256
 	// headBytes is how much is kept of a message that is too large: enough to answer it.
 	headBytes = 1024
 )
 
 var (
-	// errFlood ends a connection whose client sends frames without end that carry
-	// nothing.
+	// errFlood ends a connection whose client sends an endless series of frames without
+	// data.
 	errFlood = errors.New("engineio: too many frames without a message")
-	// errTooLarge ends a connection whose client sends a message in parts whose size is
-	// more than MaxPayloadBytes.
+	// errTooLarge ends a connection whose client sends a fragmented message larger than
+	// MaxPayloadBytes.
 	errTooLarge = errors.New("engineio: fragments of more than the largest message")
 )
 
-// frameScanner counts the frames in the bytes a client sends, and takes out most of a
-// message that is too large to be read, so that nobody keeps it. It follows the
-// lengths only; what is wrong with a frame is for the WebSocket layer to say.
+// frameScanner counts the frames in the bytes that a client sends, and removes most of a
+// message that is too large, so that it is never in memory. It only interprets the lengths;
+// the WebSocket layer validates frames.
 //
 //	FIN RSV opcode | MASK length7 | length16 or length64 | masking key | payload
 //
-// Of a message that is larger than mostBytes the first headBytes or so are left, as
-// a message of that size: the lengths in its frames are rewritten, in the form that
-// they have.
+// Of a message larger than mostBytes about the first headBytes are passed on, as a message
+// of that size: the lengths in its frames are rewritten in their original form.
 type frameScanner struct {
-	// mostBytes is the size above which a message is cut, 0 for none, and
-	// payloadBytes the one above which the WebSocket layer ends the connection.
+	// mostBytes is the size above which a message is cut, 0 for none. payloadBytes is the
+	// size above which the WebSocket layer ends the connection.
 	mostBytes, payloadBytes uint64
 
 	header     [14]byte
@@ -45,7 +44,8 @@ type frameScanner struct {
 	fragments  int
 	controls   int
 
-	// size is that of the message so far, kept what is passed on of it.
+	// size is the size of the message so far, and kept is the size of its part that is
+	// passed on.
 	size, kept uint64
 	isCut      bool
 	// finished counts the messages whose last frame has begun, and delivered those
@@ -58,8 +58,8 @@ type frameScanner struct {
 // cutMessage is a message that was cut: its number, from 1 on, and its size.
 type cutMessage struct{ number, size uint64 }
 
-// pass appends to dst what is passed on of src. dst may be in front of src in the same
-// array, with the bytes of the header between that an earlier call held back.
+// pass appends the bytes of src that are passed on to dst. dst may be in front of src in
+// the same array, with the bytes between them of a header that an earlier call held back.
 func (f *frameScanner) pass(dst, src []byte) ([]byte, error) {
 	for len(src) > 0 {
 		if f.keep > 0 {
@@ -89,8 +89,8 @@ func (f *frameScanner) pass(dst, src []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// next counts a message that the WebSocket layer has returned. cut says that it was
-// too large, and size how large.
+// next counts a message that the WebSocket layer has returned. cut reports whether it was
+// cut, and size is its original size.
 func (f *frameScanner) next() (size uint64, cut bool) {
 	f.delivered++
 	if len(f.cuts) == 0 || f.cuts[0].number != f.delivered {
@@ -111,7 +111,7 @@ func (f *frameScanner) headerLength() int {
 	return length
 }
 
-// extendedLength is how many bytes of the header the length has of its own.
+// extendedLength returns how many bytes of the header hold the extended length.
 func (f *frameScanner) extendedLength() int {
 	switch f.header[1] & 0x7f {
 	case 126:
@@ -122,7 +122,7 @@ func (f *frameScanner) extendedLength() int {
 	return 0
 }
 
-// frame takes the frame whose header is complete.
+// frame handles the frame whose header is complete.
 func (f *frameScanner) frame() error {
 	length := f.length()
 	f.keep, f.drop = length, 0
@@ -154,7 +154,7 @@ func (f *frameScanner) flood() error {
 	return nil
 }
 
-// data decides what is passed on of a frame that carries a part of a message.
+// data decides which part of a data frame is passed on.
 func (f *frameScanner) data(length uint64) error {
 	if length > f.payloadBytes || f.size+length > f.payloadBytes {
 		if f.isCut {
@@ -184,7 +184,7 @@ func (f *frameScanner) length() uint64 {
 	return uint64(f.header[1] & 0x7f)
 }
 
-// setLength writes a length that is not larger in the form of the one that is there.
+// setLength writes a length in the form of the existing length, which is not smaller.
 func (f *frameScanner) setLength(length uint64) {
 	switch f.extendedLength() {
 	case 2:

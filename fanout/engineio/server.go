@@ -38,9 +38,8 @@ type Server struct {
 	sessions map[string]*Session
 	closing  bool
 
-	// running counts sessions, connections and the goroutines that end them.
-	// It is only added to under mu while closing is false, or by what is
-	// counted already.
+	// running counts sessions, connections and the goroutines that end them. It is only
+	// increased under mu while closing is false, or by something that it counts already.
 	running sync.WaitGroup
 }
 
@@ -81,8 +80,8 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 	return s, nil
 }
 
-// never is a period that does not end while a process lives: melody's own
-// pings are not wanted beside the heartbeat. Its deadlines conn ignores.
+// never is a period longer than any process runs. melody's own pings are disabled with it,
+// because the heartbeat replaces them; conn ignores melody's deadlines.
 const never = time.Duration(math.MaxInt64 / 4)
 
 func (s *Server) newMelody() *melody.Melody {
@@ -102,8 +101,8 @@ func (s *Server) newMelody() *melody.Melody {
 	return m
 }
 
-// socketOf finds the transport by way of the connection, which needs neither
-// a lock nor melody's map of keys.
+// socketOf returns the transport by way of the connection, which needs neither a lock nor
+// melody's map of keys.
 func socketOf(ms *melody.Session) *webSocket {
 	return ms.WebsocketConnection().NetConn().(*conn).owner
 }
@@ -120,12 +119,12 @@ func (s *Server) newSession(r *http.Request) *Session {
 	}
 }
 
-// start makes the session known, sends the open packet and hands it to its
-// owner. It reports false, with nothing done, when the server closes.
+// start registers the session, sends the open packet and hands the session to its owner. It
+// returns false, and does nothing, if the server is closing.
 func (s *Session) start(first transport, upgrades []string) (started bool) {
 	open := s.server.openPacket(s.id, upgrades)
 	interval := s.server.cfg.PingInterval
-	s.call(func() { // the first callback: whatever ends the session waits for it
+	s.call(func() { // the first callback: the end of the session waits for it
 		s.mu.Lock()
 		if started = s.server.remember(s); !started {
 			s.mu.Unlock()
@@ -156,7 +155,7 @@ func (s *Server) openPacket(id string, upgrades []string) Frame {
 	return Frame{Data: append([]byte{byte(PacketOpen)}, data...)}
 }
 
-// enter counts a connection in, unless the server closes.
+// enter counts a connection, unless the server is closing.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -192,8 +191,8 @@ func (s *Server) find(id string) *Session {
 	return s.sessions[id]
 }
 
-// queuedBytes adds up what waits for the clients. It locks one session at a time, and the
-// server only while it copies the list.
+// queuedBytes returns the bytes that wait for all clients. It locks one session at a time,
+// and the server only while it copies the list.
 func (s *Server) queuedBytes() (total int) {
 	s.mu.Lock()
 	open := slices.Collect(maps.Values(s.sessions))
@@ -211,10 +210,10 @@ func (s *Server) Len() int {
 	return len(s.sessions)
 }
 
-// Shutdown refuses new sessions, closes those left with [ReasonShutdown], in
-// random order and spread over [Config.DrainPeriod], and returns after every
-// callback has returned. When ctx ends first, the connections left are cut, and
-// the context's error is returned, possibly while callbacks still run.
+// Shutdown refuses new sessions, closes the open ones with [ReasonShutdown], in random
+// order and spread over [Config.DrainPeriod], and returns after every callback has
+// returned. If ctx ends first, the remaining connections are cut, and Shutdown returns the
+// context's error, possibly while callbacks still run.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true

@@ -8,42 +8,41 @@ import (
 )
 
 var (
-	// ErrClosed is returned for a session that is closed or about to be. A
-	// retry does not help.
+	// ErrClosed is returned for a session that is closed or closing. A retry does not help.
 	ErrClosed = errors.New("engineio: session closed")
-	// ErrQueueFull is returned by [Session.Send] when so many control frames
-	// wait for the client that the session was closed for it. Offered frames
-	// do not count. A retry does not help.
+	// ErrQueueFull is returned by [Session.Send] if the session was closed because too many
+	// control frames wait for the client. Offered frames do not count. A retry does not
+	// help.
 	ErrQueueFull = errors.New("engineio: control frames past their limit")
 )
 
-// hardLimitFactor times QueueBytes is what the control frames, those of
-// [Session.Send], may fill. They are counted apart: one offered frame may be
-// larger than any budget, and what follows it must not close the session of a
-// client that is only slow, which would reconnect and be sent the same frame.
+// hardLimitFactor times QueueBytes bounds the control frames, those of [Session.Send]. They
+// are counted separately: one offered frame may exceed any budget, and later control frames
+// must not close the session of a client that is only slow, which would reconnect and
+// receive the same frame again.
 const hardLimitFactor = 2
 
-// Receiver is the owner of one session. Message and Close are called one at a
-// time, Close last and exactly once; neither is ever called on a goroutine that
-// is inside a method of the session.
+// Receiver is the owner of one session. Message and Close are called one at a time, Close
+// last and exactly once. Neither is called on a goroutine that is inside a method of the
+// session.
 type Receiver interface {
-	// Message is called for each message in the order of its sending. It may
-	// keep data. While it runs the client is not read from.
+	// Message is called for each message in the order of sending. It may keep data. The
+	// client is not read while Message runs.
 	Message(data []byte, binary bool)
-	// Room is called when the queue has fallen below half of QueueBytes after
-	// a refused [Session.Offer]. It may run beside the others and must not block.
+	// Room is called when the queue has fallen below half of QueueBytes after a refused
+	// [Session.Offer]. It may run concurrently with the other methods and must not block.
 	Room()
-	// Close is called when the session has ended, with one of the reasons
-	// of this package or the one given to [Session.Close].
+	// Close is called when the session has ended, with one of the reasons of this package or
+	// the reason given to [Session.Close].
 	Close(reason string)
 }
 
 // OversizeReceiver is a [Receiver] that answers messages of more than
-// [Config.MaxMessageBytes]. For one that does not, such a message ends the session.
+// [Config.MaxMessageBytes]. For other receivers such a message ends the session.
 type OversizeReceiver interface {
 	Receiver
-	// Oversize is called in place of Message, with the first 1024 bytes or so of a
-	// message and about the size of it all, which nobody keeps.
+	// Oversize is called instead of Message with about the first 1024 bytes of a message and
+	// its approximate size.
 	Oversize(head []byte, sizeBytes int, binary bool)
 }
 
@@ -51,14 +50,13 @@ type sessionState uint8
 
 const (
 	stateOpen sessionState = iota
-	// stateClosing: nothing is accepted any more, the rest of the queue is
-	// being sent.
+	// stateClosing: no more frames are accepted, and the rest of the queue is being sent.
 	stateClosing
 	stateClosed
 )
 
-// Session is one Engine.IO session: it lives through an upgrade from polling to
-// WebSocket, and its queue with it. All methods may be called concurrently.
+// Session is one Engine.IO session. It and its queue persist through an upgrade from
+// polling to WebSocket. All methods may be called concurrently.
 type Session struct {
 	id     string
 	opened time.Time
@@ -86,9 +84,9 @@ func (s *Session) ID() string { return s.id }
 // Opened returns when the handshake opened the session.
 func (s *Session) Opened() time.Time { return s.opened }
 
-// Request returns what is kept of the handshake request: method, URL, host,
-// remote address and the headers of [Config.KeepHeaders]. It has no body and a
-// background context. Each call makes a new one.
+// Request returns the kept part of the handshake request: method, URL, host, remote address
+// and the headers of [Config.KeepHeaders]. It has no body and a background context. Each
+// call creates a new request.
 func (s *Session) Request() *http.Request { return s.kept.request() }
 
 // Header returns the first value of one of [Config.KeepHeaders] in the handshake
@@ -115,27 +113,27 @@ func (s *Session) Done() <-chan struct{} {
 	return s.done
 }
 
-// QueuedBytes returns the size of what is not sent yet.
+// QueuedBytes returns the number of unsent bytes.
 func (s *Session) QueuedBytes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.queue.unsentBytes
 }
 
-// Charge notes that something the client asked for costs as much as so many bytes of its
-// messages, see [Config.NewIntake].
+// Charge counts something that the client requested as bytes of its messages; see
+// [Config.NewIntake].
 func (s *Session) Charge(bytes int) { s.pace.spend(bytes) }
 
-// Open reports whether the session still takes frames.
+// Open reports whether the session accepts frames.
 func (s *Session) Open() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state == stateOpen
 }
 
-// Offer queues a frame unless QueueBytes are already waiting; then it returns
-// false, nothing is queued, and [Receiver.Room] follows. It also returns false
-// after the session was closed.
+// Offer queues a frame unless QueueBytes are already waiting; then it queues nothing and
+// returns false, and [Receiver.Room] is called later. It also returns false after the
+// session was closed.
 func (s *Session) Offer(frame Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -152,10 +150,10 @@ func (s *Session) Offer(frame Frame) bool {
 	return true
 }
 
-// Send queues control frames, which are not to be refused, in one piece and in
-// order. Those that wait may take up to twice QueueBytes, whatever was offered
-// beside them, and one call may exceed that when none waits; past that the
-// session is closed and [ErrQueueFull] returned. It returns [ErrClosed] after the session was closed.
+// Send queues control frames, which must not be refused, together and in order. The waiting
+// ones may take up to twice QueueBytes, regardless of offered frames, and one call may
+// exceed that if none waits. Beyond that the session is closed and Send returns
+// [ErrQueueFull]. It returns [ErrClosed] after the session was closed.
 func (s *Session) Send(frames ...Frame) error {
 	s.mu.Lock()
 	if s.state != stateOpen {
@@ -176,8 +174,8 @@ func (s *Session) Send(frames ...Frame) error {
 	return nil
 }
 
-// enqueue hands a frame to the transport, or to the queue when there is no
-// room. Called with the lock held.
+// enqueue passes a frame to the transport, or queues it if the transport has no room.
+// Called with the lock held.
 func (s *Session) enqueue(frame Frame) {
 	s.queue.add(frame)
 	if s.queue.empty() && s.transport.take(frame) {
@@ -186,8 +184,8 @@ func (s *Session) enqueue(frame Frame) {
 	s.queue.push(frame)
 }
 
-// refill moves frames from the queue to the transport, and closes it when the
-// last one of a closing session is sent. Called with the lock held.
+// refill moves frames from the queue to the transport, and closes the transport when the
+// last frame of a closing session is sent. Called with the lock held.
 func (s *Session) refill() {
 	for !s.queue.empty() && s.transport.take(s.queue.front()) {
 		s.queue.pop()
@@ -199,9 +197,9 @@ func (s *Session) refill() {
 	s.transport.flush()
 }
 
-// sent accounts for bytes that a transport has sent, and for the part of them
-// that was control frames. It returns whom to tell
-// that there is room again, or nil. Called with the lock held.
+// sent accounts for bytes that a transport has sent, control of them in control frames. It
+// returns the receiver to call because there is room again, or nil. Called with the lock
+// held.
 func (s *Session) sent(cost, control int) (waiting Receiver) {
 	if s.state == stateClosed {
 		return nil

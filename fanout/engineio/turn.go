@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// turn lets one callback of a session run at a time. It guards no fields: the
-// methods of [Session] never wait for it, so a callback may call any of them.
+// turn lets one callback of a session run at a time. It guards no fields: the methods of
+// [Session] never wait for it, so a callback may call any of them.
 type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }
 
-// call waits for its turn, runs a callback, and returns after it. A panic ends
-// the session, not the process, and leaves nothing behind.
+// call waits for its turn and runs a callback. A panic ends the session, but not the
+// process.
 func (s *Session) call(callback func()) {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
@@ -20,7 +20,7 @@ func (s *Session) call(callback func()) {
 	callback()
 }
 
-// recovered ends a panic of the callback that defers it.
+// recovered recovers a panic of the callback that defers it.
 func (s *Session) recovered() {
 	if cause := recover(); cause != nil {
 		s.server.guard.Note("session callback", cause, "session", s.Tag())
@@ -33,8 +33,8 @@ func (s *Session) fail() {
 	s.spawn(func() { s.abort(ReasonInternal, frameClose) })
 }
 
-// spawn starts a goroutine of the session, which [Server.Shutdown] waits for. A panic ends
-// the goroutine alone: it may be the one that ends the session.
+// spawn starts a goroutine of the session, for which [Server.Shutdown] waits. A panic ends
+// only the goroutine, which may be the one that ends the session.
 func (s *Session) spawn(work func()) {
 	s.server.running.Go(func() {
 		defer s.server.guard.Recover("session", nil)
@@ -42,8 +42,8 @@ func (s *Session) spawn(work func()) {
 	})
 }
 
-// after runs a function once, after a time, on a goroutine of its own. A panic ends the
-// session. The timer is the caller's to stop; a function that is under way then goes on.
+// after calls a function once after a pause, on a goroutine of its own. A panic ends the
+// session. The caller stops the timer; a function that has begun then continues.
 func (s *Session) after(pause time.Duration, work func()) *time.Timer {
 	return time.AfterFunc(pause, func() {
 		defer s.server.guard.Recover("session timer", s.fail)
@@ -51,14 +51,14 @@ func (s *Session) after(pause time.Duration, work func()) *time.Timer {
 	})
 }
 
-// Timeout is a callback that follows after a time.
+// Timeout is a callback that runs after a pause.
 type Timeout struct {
 	timer   *time.Timer
 	stopped atomic.Bool
 }
 
-// Timeout runs a callback once, after a time, in turn with those of [Receiver], unless it
-// is stopped or the session ends before.
+// Timeout runs a callback once after a pause, in turn with those of [Receiver], unless it
+// is stopped or the session ends first.
 func (s *Session) Timeout(pause time.Duration, callback func()) *Timeout {
 	t := &Timeout{}
 	t.timer = s.after(pause, func() {
@@ -71,15 +71,15 @@ func (s *Session) Timeout(pause time.Duration, callback func()) *Timeout {
 	return t
 }
 
-// Stop keeps the callback from being run. A callback of the session that stops the timeout
-// can rely on that, also when the time was over before: they take turns.
+// Stop prevents the callback from running. When a callback of the session calls Stop this
+// is certain, even if the time is over, because callbacks take turns.
 func (t *Timeout) Stop() {
 	t.stopped.Store(true)
 	t.timer.Stop()
 }
 
-// Later runs a callback in turn with those of [Receiver], on a goroutine of its
-// own. It does nothing after the session has ended, when Close is or was called.
+// Later runs a callback in turn with those of [Receiver], on a goroutine of its own. It
+// does nothing after the session has ended.
 func (s *Session) Later(callback func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

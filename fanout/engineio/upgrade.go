@@ -12,7 +12,7 @@ import "github.com/gorilla/websocket"
 
 const probe = "probe"
 
-// connected runs once the handshake is over. The connection is read after it.
+// connected is called after the handshake and before the connection is read.
 func (w *webSocket) connected() {
 	w.conn.startFraming()
 	s := w.session
@@ -26,7 +26,7 @@ func (w *webSocket) connected() {
 	possible := s.state == stateOpen && s.upgrade == nil && s.transport.name() == transportPolling
 	if possible {
 		s.upgrade = w
-		// Stopped by the connection's end; late, it finds the upgrade done.
+		// Stopped when the connection ends. If it fires late, the upgrade is done already.
 		w.expiry = s.after(w.server.cfg.UpgradeTimeout, w.expired)
 	}
 	s.mu.Unlock()
@@ -35,7 +35,7 @@ func (w *webSocket) connected() {
 	}
 }
 
-// refuse tells the client to go away.
+// refuse tells the client to disconnect.
 func (w *webSocket) refuse() {
 	w.stage.Store(stageRefused)
 	w.session.mu.Lock()
@@ -45,8 +45,7 @@ func (w *webSocket) refuse() {
 	w.flush()
 }
 
-// giveUp lets another WebSocket try the upgrade. Called with the session's
-// lock held.
+// giveUp allows another WebSocket to try the upgrade. Called with the session's lock held.
 func (w *webSocket) giveUp() {
 	if w.session.upgrade == w {
 		w.session.upgrade = nil
@@ -56,20 +55,20 @@ func (w *webSocket) giveUp() {
 	}
 }
 
-// expired cuts a WebSocket that did not finish the upgrade in time; the
-// session goes on with polling. One that has just finished the upgrade stays.
+// expired closes a WebSocket that did not finish the upgrade in time; the session continues
+// with polling. A WebSocket that has just finished the upgrade stays.
 func (w *webSocket) expired() {
 	w.session.mu.Lock()
 	late := w.session.upgrade == w
-	w.giveUp() // adopt refuses it from here on
+	w.giveUp() // adopt refuses it from now on
 	w.session.mu.Unlock()
 	if late {
 		w.conn.closeNow()
 	}
 }
 
-// probe handles the packets before the upgrade is done. Only the goroutine
-// that reads this connection calls it.
+// probe handles the packets before the upgrade is done. Only the goroutine that reads this
+// connection calls it.
 func (w *webSocket) probe(data []byte, binary bool) {
 	packet, err := ParsePacket(data)
 	stage := w.stage.Load()
@@ -87,8 +86,7 @@ func (w *webSocket) probe(data []byte, binary bool) {
 	w.refuse()
 }
 
-// probed answers the probe and soon ends a waiting poll, for the client to stop
-// polling.
+// probed answers the probe, and soon ends a waiting poll so that the client stops polling.
 func (s *Session) probed(w *webSocket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +96,7 @@ func (s *Session) probed(w *webSocket) {
 	s.queue.add(frameProbePong)
 	w.own = append(w.own, frameProbePong)
 	w.flush()
-	// Fires once. Late, it finds no poll, or ends one for nothing.
+	// If it fires late, there is no poll, or it ends a poll without need.
 	s.after(probedPollDelay, s.endPoll)
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/olahol/melody"
 )
 
-// webSocket is the transport over one melody session, which stands for the connection from
-// the handshake to its end. Frames go from the session's queue to the network by way of the
-// [writers]; melody's own writing goroutine and its channel are not used.
+// webSocket is the transport over one melody session, which represents the connection from
+// the handshake to its end. The [writers] move frames from the session's queue to the
+// network; melody's own writing goroutine and its channel are not used.
 type webSocket struct {
 	session *Session
 	server  *Server
@@ -40,7 +40,7 @@ const (
 
 func (w *webSocket) name() string { return transportWebSocket }
 
-// take refuses every frame: the writers take them from the session's queue.
+// take refuses every frame: the writers take frames from the session's queue.
 func (w *webSocket) take(Frame) bool { return false }
 
 func (w *webSocket) flush() {
@@ -63,8 +63,8 @@ func (w *webSocket) abort(Frame) { w.conn.closeNow() }
 // cut closes the network connection, which ends the goroutines that read and write it.
 func (w *webSocket) cut() { _ = w.conn.Conn.Close() }
 
-// serve reads the connection to its end. It is melody's first callback for a connection,
-// whose own goroutines start after it, and find the connection ended.
+// serve reads the connection until it ends. It is melody's first callback for a connection;
+// melody's own goroutines start after it and find the connection ended.
 func (w *webSocket) serve(ms *melody.Session) {
 	w.socket = ms.WebsocketConnection()
 	ms.Request = nil // the handshake's, whose memory is free from here on
@@ -80,7 +80,7 @@ func (w *webSocket) serve(ms *melody.Session) {
 	}
 }
 
-// received runs while the goroutine that reads the connection waits.
+// received is called while the goroutine that reads the connection waits.
 func (w *webSocket) received(data []byte, binary bool) {
 	size, cut := w.conn.scan.next()
 	switch w.stage.Load() {
@@ -104,15 +104,15 @@ func (w *webSocket) received(data []byte, binary bool) {
 	}
 }
 
-// refuseSize tells the client that its message is larger than a payload, as the
-// WebSocket layer does where it counts the size itself. Called while that layer reads.
+// refuseSize tells the client that its message is larger than a payload, as the WebSocket
+// layer does if it counts the size itself. It is called while that layer reads.
 func (w *webSocket) refuseSize() {
 	text := websocket.FormatCloseMessage(websocket.CloseMessageTooBig, "")
 	_ = w.socket.WriteControl(websocket.CloseMessage, text, time.Now().Add(w.server.cfg.WriteTimeout))
 }
 
-// failed notes why the connection ends: the first reason counts. conn calls it from inside
-// a write, so it must neither lock nor write nor close.
+// failed records why the connection ends; the first reason is kept. conn calls it during a
+// write, so it must not lock, write or close.
 func (w *webSocket) failed(err error) {
 	if errors.Is(err, melody.ErrMessageBufferFull) {
 		w.server.metrics.dropped.Inc()
@@ -121,7 +121,7 @@ func (w *webSocket) failed(err error) {
 	w.failure.CompareAndSwap(nil, &err)
 }
 
-// gone runs when the connection has ended, however it did.
+// gone is called when the connection has ended, for any reason.
 func (w *webSocket) gone() {
 	w.conn.closeNow()
 	s := w.session

@@ -9,10 +9,10 @@ import (
 // maxIdleWorkers bounds the workers that wait for a task.
 const maxIdleWorkers = 32
 
-// workers are goroutines that handle the packets of all WebSockets. The reading
-// goroutine of a WebSocket waits for the network most of its life; while it hands
-// packets over, its stack stays at 4 KiB, which handling them would double for good.
-// There is at most one worker for each WebSocket, since the reader waits for it.
+// workers are goroutines that handle the packets of all WebSockets. The goroutine that
+// reads a WebSocket waits for the network most of the time; because it passes packets to a
+// worker, its stack stays at 4 KiB, which handling packets would double permanently. There
+// is at most one worker for each WebSocket, since the reader waits for it.
 type workers struct {
 	guard *contain.Guard
 
@@ -27,10 +27,10 @@ type worker struct {
 	done  chan struct{}
 }
 
-// task is a function, and what follows when it panics.
+// task is a function, and the function to call if it panics.
 type task struct{ run, failed func() }
 
-// do runs a function on a worker, and returns when it has returned or panicked.
+// do calls a function on a worker, and returns when the function has returned or panicked.
 func (p *workers) do(run, failed func()) {
 	w := p.take()
 	w.tasks <- task{run, failed}
@@ -74,7 +74,7 @@ func (p *workers) handle(t task) {
 	t.run()
 }
 
-// close ends the idle workers, and each other one after its task.
+// close ends the idle workers, and each busy one after its task.
 func (p *workers) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

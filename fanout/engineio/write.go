@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// batchFrames and coalesceBytes bound what is written to a WebSocket at once.
+	// batchFrames and coalesceBytes bound one write to a WebSocket.
 	batchFrames = 256
-	// batchesInTurn is how many writes a WebSocket has before the next one's turn.
+	// batchesInTurn is how many writes a WebSocket gets before the next WebSocket.
 	batchesInTurn = 8
 )
 
-// batch is what one of the [writers] needs.
+// batch has the buffers of one of the [writers].
 type batch struct {
 	attempt *attempt
 	frames  [batchFrames]Frame
 }
 
-// writeReady writes what waits, as far as that goes without waiting for the client. It
-// reports whether the WebSocket is to have another turn.
+// writeReady writes waiting frames as far as possible without waiting for the client. It
+// reports whether the WebSocket needs another turn.
 func (w *webSocket) writeReady(b *batch) (again bool) {
 	ended := true // also after a panic
 	defer func() {
@@ -59,8 +59,8 @@ func (w *webSocket) writeReady(b *batch) (again bool) {
 	}
 }
 
-// writeSlowly writes frames, which the connection may have collected already, what waits
-// after them, and the close frame. It waits for the client as long as conn does.
+// writeSlowly writes frames, which the connection may have collected already, the frames
+// that wait after them, and the close frame. It waits for the client as long as conn does.
 func (w *webSocket) writeSlowly(frames []Frame, collected bool, goodbye []byte) {
 	defer w.server.running.Done()
 	defer w.server.guard.Recover("WebSocket writer", w.cut)
@@ -125,7 +125,8 @@ func (w *webSocket) next(written []Frame, take bool) (frames []Frame, waiting Re
 	return frames, waiting, goodbye, false
 }
 
-// pull moves frames to those that are written next. Called with the session's lock held.
+// pull adds waiting frames to those that are written next. Called with the session's lock
+// held.
 func (w *webSocket) pull(frames []Frame) []Frame {
 	frames = append(frames, w.own...)
 	w.own = nil
@@ -155,7 +156,7 @@ func (w *webSocket) waits() bool {
 	return len(w.own) > 0 || w.goodbye != nil || w.session.transport == w && !w.session.queue.empty()
 }
 
-// sayGoodbye has a close frame written after everything else, once. Called with the
+// sayGoodbye schedules a close frame after all other frames, once. Called with the
 // session's lock held.
 func (w *webSocket) sayGoodbye(code int, text string) {
 	if !w.closing {

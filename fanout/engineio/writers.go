@@ -5,15 +5,16 @@ import (
 	"sync"
 )
 
-// writers write to the WebSockets that have something to write, in the order in which
-// they have it, with one goroutine for each processor. An idle WebSocket has none, and an
-// event for many sockets wakes no goroutine for each.
+// writers write to the WebSockets that have waiting frames, in the order in which these
+// became ready, with one goroutine for each processor. An idle WebSocket has no goroutine
+// for writing, and an event for many sockets does not wake a goroutine for each of them.
 //
-// A writer never waits for a client: what the network does not take at once is left to a
-// goroutine of that WebSocket, see [webSocket.writeSlowly].
+// A writer never waits for a client: the bytes that the network does not accept at once are
+// written by a goroutine of that WebSocket, see [webSocket.writeSlowly].
 type writers struct {
 	mu sync.Mutex // guards all
-	// ready are the WebSockets whose turn it is, from head on. Each is in it once at most.
+	// ready are the WebSockets that wait for their turn, from head on. Each is in it at most
+	// once.
 	ready  []*webSocket
 	head   int
 	wake   sync.Cond
@@ -24,7 +25,7 @@ type writers struct {
 
 func (p *writers) init() { p.wake.L = &p.mu }
 
-// add has a WebSocket written to. It does not block.
+// add schedules a WebSocket for writing. It does not block.
 func (p *writers) add(w *webSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -43,7 +44,7 @@ func (p *writers) add(w *webSocket) {
 	}
 }
 
-// take waits for a WebSocket whose turn it is; nil is the end.
+// take waits for a WebSocket whose turn it is; nil means that the writers are closed.
 func (p *writers) take() *webSocket {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -68,7 +69,7 @@ func (p *writers) take() *webSocket {
 	return w
 }
 
-// maxReadyKept bounds the memory that an empty list keeps, in WebSockets.
+// maxReadyKept bounds the capacity that an empty list keeps.
 const maxReadyKept = 4096
 
 func (p *writers) run() {
