@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// answerChunkBytes is how much of an answer is collected before it is written,
-	// and the most that is written under one answerWriteTimeout: a client that takes
-	// less than that in the time is cut off.
+	// answerChunkBytes is how much of an answer is collected before it is written, and the
+	// most that is written within one answerWriteTimeout: a client that reads less in that
+	// time is disconnected.
 	answerChunkBytes   = 64 << 10
 	answerWriteTimeout = 10 * time.Second
 )
@@ -24,23 +24,22 @@ const (
 //
 //	{"items":[…],"count":n,"epoch":…,"position":…,…}
 //
-// Until the first chunk is full nothing is written, so that a failure can still be
-// answered as one. It belongs to one goroutine.
+// Nothing is written until the first chunk is full, so that a failure can still be answered
+// with an error. An answer belongs to one goroutine.
 type answer struct {
 	writer    http.ResponseWriter
 	control   *http.ResponseController
 	request   context.Context
 	catalogue *messaging.Catalogue
 	work      func(context.Context) (done func(), err error) // see [hub.Hub.Work]
-	// chunk is what has not been written: less than answerChunkBytes, and one item.
+	// chunk is the unwritten part: less than answerChunkBytes, and one item.
 	chunk   []byte
 	count   int
 	started bool
 	gzip    *gzipBody // nil: the answer is not compressed
 }
 
-// newAnswer begins an answer, compressed if that is wanted. One that turns out to be
-// small is not.
+// newAnswer begins an answer, compressed if requested. A small answer is not compressed.
 func newAnswer(w http.ResponseWriter, r *http.Request, compressed bool, catalogue *messaging.Catalogue, work func(context.Context) (func(), error)) *answer {
 	a := &answer{
 		writer: w, control: http.NewResponseController(w), request: r.Context(), catalogue: catalogue, work: work,
@@ -52,8 +51,8 @@ func newAnswer(w http.ResponseWriter, r *http.Request, compressed bool, catalogu
 	return a
 }
 
-// add adds one item. An error of the catalogue, which errors.Is tells from one of the
-// connection by [errWrite], leaves the answer as it was.
+// add adds one item. An error of the catalogue leaves the answer unchanged; errors of the
+// connection match [errWrite].
 func (a *answer) add(record messaging.Record) error {
 	if err := a.encode(record); err != nil || len(a.chunk) < answerChunkBytes {
 		return err
@@ -83,18 +82,18 @@ func (a *answer) encode(record messaging.Record) error {
 	return nil
 }
 
-// finish writes what is left of the answer.
+// finish writes the rest of the answer.
 func (a *answer) finish(found hub.Listed) error {
 	a.chunk = strconv.AppendInt(append(a.chunk, `],"count":`...), int64(a.count), 10)
 	a.chunk = append(append(a.chunk, besides(found)...), '}')
 	return a.flush(true)
 }
 
-// errWrite is matched by an error of the connection.
+// errWrite is matched by errors of the connection.
 var errWrite = errors.New("the answer cannot be written")
 
-// flush writes the chunk, with a deadline for each answerChunkBytes of it. The server
-// takes the deadline back at the end of the request.
+// flush writes the chunk, with a deadline for each answerChunkBytes. The server resets the
+// deadline at the end of the request.
 func (a *answer) flush(last bool) error {
 	body, err := a.body(last)
 	if err != nil {
@@ -121,7 +120,7 @@ func (a *answer) flush(last bool) error {
 	}
 	a.chunk = a.chunk[:0]
 	if cap(a.chunk) > 2*answerChunkBytes {
-		a.chunk = nil // a large item is not held until the end
+		a.chunk = nil // free the memory of a large item
 	}
 	return nil
 }
@@ -143,8 +142,8 @@ func (a *answer) body(last bool) ([]byte, error) {
 	return a.gzip.compress(a.chunk, last)
 }
 
-// cutOff interrupts a write as soon as the request ends, as it does when the server
-// stops. The function that it returns has to be called when nothing is written any more.
+// cutOff interrupts a write as soon as the request ends, as it does when the server stops.
+// The caller calls stop after the last write.
 func (a *answer) cutOff() (stop func() bool) {
 	return context.AfterFunc(a.request, func() { _ = a.control.SetWriteDeadline(time.Now()) })
 }

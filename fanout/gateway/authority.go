@@ -17,13 +17,12 @@ type Tokens interface {
 	// FromRequest returns the token of a request's Authorization header, empty
 	// without one.
 	FromRequest(r *http.Request) string
-	// Grant returns what a token grants; an empty one grants nothing. It may wait
-	// for the issuer's keys, but not for long. The decision says why there is no
-	// grant.
+	// Grant returns what a token grants; an empty token grants nothing. It may wait a short
+	// time for the issuer's keys. The decision says why there is no grant.
 	Grant(token string, now time.Time) (guardrails.Grant, guardrails.Decision)
 }
 
-// grant returns what a client may do. Without tokens, everybody may do
+// grant returns what a client may do. If tokens are disabled, every client may do
 // everything.
 func (g *Gateway) grant(token string) (guardrails.Grant, guardrails.Decision) {
 	if g.tokens == nil {
@@ -32,9 +31,8 @@ func (g *Gateway) grant(token string) (guardrails.Grant, guardrails.Decision) {
 	return g.tokens.Grant(token, time.Now())
 }
 
-// socketGrant returns what the token of a CONNECT grants: auth.token, or else the
-// one of the handshake's Authorization header. One in the address is never
-// looked at.
+// socketGrant returns the grant of the token in a CONNECT: auth.token, or else the token in
+// the handshake's Authorization header. A token in the address is ignored.
 func (g *Gateway) socketGrant(socket *socketio.Socket, auth json.RawMessage) (guardrails.Grant, guardrails.Decision) {
 	if g.tokens == nil {
 		return g.grant("")
@@ -49,7 +47,7 @@ func (g *Gateway) socketGrant(socket *socketio.Socket, auth json.RawMessage) (gu
 }
 
 // watchExpiry sets the timer of the client's token: the client is warned before the token
-// expires, and closed when it has. The mutex is held.
+// expires, and disconnected when it has expired. The caller holds the mutex.
 func (c *client) watchExpiry() {
 	warnIn, endIn := c.grant.Expiry(time.Now())
 	if endIn == guardrails.Never {
@@ -63,8 +61,8 @@ func (c *client) watchExpiry() {
 	c.expiry.Reset(warnIn)
 }
 
-// checkExpiry is the timer's function. It may be under way when the timer is set again for
-// a new token.
+// checkExpiry is called by the timer. It may be running when the timer is set again for a
+// new token.
 func (c *client) checkExpiry() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
 	if c.expired() {
@@ -72,8 +70,8 @@ func (c *client) checkExpiry() {
 	}
 }
 
-// expired reports whether the token of a connected client has expired. If it has not,
-// expired warns the client when it is time to, and sets the timer again.
+// expired reports whether the token of a connected client has expired. If not, it warns the
+// client if the time has come, and sets the timer again.
 func (c *client) expired() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,11 +93,11 @@ func (c *client) expired() bool {
 	return endIn == 0
 }
 
-// refresh takes a new token from a connected client. It has to be of the same
-// subject; jobs that it no longer grants are left.
+// refresh replaces the token of a connected client. The new token must have the same
+// subject; the client leaves the jobs that it no longer grants.
 func (c *client) refresh(args []json.RawMessage, ack socketio.Ack) {
 	var token string
-	_ = json.Unmarshal(object(args)["token"], &token) // anything but a string is no token
+	_ = json.Unmarshal(object(args)["token"], &token) // a value that is not a string is ignored
 	grant, decision := c.gateway.grant(token)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,15 +127,15 @@ func (c *client) refresh(args []json.RawMessage, ack socketio.Ack) {
 	}
 }
 
-// problemOf is a decision about one job, as a client is told it.
+// problemOf returns the problem that a client is sent for a decision about one job.
 func problemOf(decision guardrails.Decision, jobID string) messaging.Problem {
 	problem := decision.Problem()
 	problem.JobID = jobID
 	return problem
 }
 
-// allowJob decides about a request for one job over HTTP, and answers it with refuse
-// when it is refused.
+// allowJob decides about an HTTP request for one job. If it is refused, allowJob answers it
+// with refuse.
 func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string, refuse refuser) (guardrails.Grant, bool) {
 	if g.tokens == nil {
 		return guardrails.Open(), true
@@ -154,8 +152,7 @@ func (g *Gateway) allowJob(w http.ResponseWriter, r *http.Request, jobID string,
 	return grant, false
 }
 
-// refuser answers a request over HTTP that was refused, about a job unless jobID is
-// empty.
+// refuser answers a refused HTTP request. The refusal is about a job unless jobID is empty.
 type refuser func(w http.ResponseWriter, r *http.Request, decision guardrails.Decision, jobID string)
 
 // statusOf returns the status of a refused request.
@@ -172,7 +169,7 @@ func statusOf(code messaging.Code) int {
 	return http.StatusServiceUnavailable
 }
 
-// refuseRequest is the [refuser] of requests whose clients read a status.
+// refuseRequest is the [refuser] for requests whose clients read the status.
 func refuseRequest(w http.ResponseWriter, _ *http.Request, decision guardrails.Decision, jobID string) {
 	status := statusOf(decision.Code)
 	if status == http.StatusUnauthorized {

@@ -19,14 +19,15 @@ type client struct {
 	slot    *guardrails.Slot
 	sink    *socketSink
 	reader  *hub.Reader
-	// pid is the private id of the socket's session, life which of its connects this
-	// is, and by the connect's own name; set while the socket connects, empty without
-	// connection state recovery. They never change after that, nor does joinedAt.
+	// pid is the private id of the socket's session, life is the number of this connect in
+	// the session, and by is the random name of this connect. They are set while the socket
+	// connects, are empty without connection state recovery, and do not change after that,
+	// nor does joinedAt.
 	pid      string
 	life     int
 	by       string
 	joinedAt time.Time
-	// quota bounds how fast the client may send; it is the connection's.
+	// quota limits how fast the client may send; it belongs to the connection.
 	quota *guardrails.Quota
 
 	mu            sync.Mutex // guards everything below
@@ -35,8 +36,8 @@ type client struct {
 	lastActive    time.Time
 	idle          *time.Timer // nil without an idle timeout
 	subscriptions map[string]*follow
-	// grant is what the client's token allows. expiry, nil if the token has no end, is the
-	// timer of the next step: a warning, and once the client was warned, the end.
+	// grant is what the client's token allows. expiry is the timer of the next step: a
+	// warning, and after that the end. It is nil if the token does not expire.
 	grant  guardrails.Grant
 	expiry *time.Timer
 	warned bool
@@ -45,12 +46,12 @@ type client struct {
 // follow is one of a client's subscriptions.
 type follow struct {
 	subscription *hub.Subscription
-	// asked is where the client asked to start.
+	// asked is the start that the client requested.
 	asked hub.Start
-	// restored is set on a subscription that was recovered with its session, until
-	// the client asks for it as well, as many do on every connect.
+	// restored is set for a subscription that was recovered with its session, until the
+	// client requests it too, as many do on every connect.
 	restored bool
-	// kept is the job in the state of the session, as JSON.
+	// kept is the job in the session's state, as JSON.
 	kept []byte
 }
 
@@ -58,13 +59,13 @@ func newFollow(jobID string, sub *hub.Subscription, asked hub.Start, restored bo
 	f := &follow{subscription: sub, asked: asked, restored: restored}
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)
-	encoder.SetEscapeHTML(false)     // which would make a byte six
+	encoder.SetEscapeHTML(false)     // escaping would turn one byte into six
 	_ = encoder.Encode(f.job(jobID)) // strings and numbers always marshal
 	f.kept = bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 	return f
 }
 
-// job is the subscription as a session keeps it.
+// job returns the subscription in the form that a session stores.
 func (f *follow) job(jobID string) sessionJob {
 	job := sessionJob{JobID: jobID}
 	if f.asked.Resume {
@@ -83,8 +84,8 @@ func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant
 	}
 }
 
-// release frees everything that the client held, and returns its session as it was
-// then. Repeated, it does nothing and reports false.
+// release frees all resources of the client, and returns its session at that time. Further
+// calls do nothing and return false.
 func (c *client) release() (left session, was bool) {
 	c.mu.Lock()
 	if c.gone {
@@ -108,8 +109,9 @@ func (c *client) release() (left session, was bool) {
 	return left, true
 }
 
-// close tells the client why it is closed, and closes it. The client does not reconnect by
-// itself. For a client that has gone, or is being closed, it does nothing and reports false.
+// close tells the client why it is disconnected, and disconnects it. The client does not
+// reconnect automatically. If the client is disconnected or being closed, close does
+// nothing and returns false.
 func (c *client) close(decision guardrails.Decision) bool {
 	c.mu.Lock()
 	first := !c.gone && !c.closing
@@ -124,7 +126,7 @@ func (c *client) close(decision guardrails.Decision) bool {
 	return true
 }
 
-// countClosed accounts for a client that the gateway closes.
+// countClosed counts a client that the gateway disconnects.
 func (g *Gateway) countClosed(decision guardrails.Decision, origin string) {
 	g.count(decision, origin)
 	g.closed.WithLabelValues(string(decision.Code)).Inc()
@@ -133,5 +135,5 @@ func (g *Gateway) countClosed(decision guardrails.Decision, origin string) {
 	}
 }
 
-// emit sends a control event. A socket that cannot take it is closing.
+// emit sends a control event. It ignores errors: a socket that cannot send is closing.
 func (c *client) emit(name string, payload any) { _ = c.socket.Emit(name, payload) }

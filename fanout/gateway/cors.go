@@ -8,22 +8,23 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The CORS protocol (Fetch standard, section 3.2), for every transport: who may
-// read an answer is whoever may open a socket.
+// The CORS protocol (Fetch standard, section 3.2) for every transport: the origins that may
+// open a socket may read answers.
 //
-// Credentials are allowed to origins that the settings name, never to those that
-// are let in because everybody is.
+// Credentials are allowed only for origins named in the settings, not for origins that are
+// allowed by "*".
 
 // allowedHeaders are the request headers that a page of another origin may send.
 var allowedHeaders = strings.Join([]string{
 	"Content-Type", "Accept", "Authorization", "Last-Event-ID", "X-Requested-With", recoveryHeader, "traceparent", "tracestate", "baggage",
 }, ", ")
 
-// exposedHeaders are the response headers that it may read beside the usual ones.
+// exposedHeaders are the response headers that such a page may read in addition to the
+// usual ones.
 const exposedHeaders = "Retry-After, Warning"
 
-// shareAnswer sets the headers that let a page of the request's origin read the
-// answer, and returns that origin's standing.
+// shareAnswer sets the headers that allow a page of the request's origin to read the
+// answer, and returns the standing of the origin.
 func (g *Gateway) shareAnswer(header http.Header, r *http.Request) guardrails.Standing {
 	origin := r.Header.Get("Origin")
 	header.Add("Vary", "Origin")
@@ -43,8 +44,8 @@ func (g *Gateway) shareAnswer(header http.Header, r *http.Request) guardrails.St
 	return standing
 }
 
-// Preflights answers OPTIONS for the requests that next serves with those methods,
-// such as "GET, POST", and hands on every other request.
+// Preflights answers OPTIONS for the requests that next serves with these methods, such as
+// "GET, POST", and passes all other requests to next.
 func (g *Gateway) Preflights(methods string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodOptions {
@@ -63,18 +64,18 @@ func (g *Gateway) Preflights(methods string, next http.Handler) http.Handler {
 	})
 }
 
-// countOrigin accounts for a request of an origin that may not read the answer. A
-// browser sends nothing after it, so that no later step could. A request without an
-// origin is not from a page.
+// countOrigin counts a request of an origin that may not read the answer. A browser sends
+// no further request, so later steps could not count it. A request without an origin does
+// not come from a page.
 func (g *Gateway) countOrigin(standing guardrails.Standing, r *http.Request) {
 	if origin := r.Header.Get("Origin"); standing == guardrails.StandingRefused && origin != "" {
 		g.count(guardrails.Decision{Code: messaging.CodeOriginNotAllowed}, origin)
 	}
 }
 
-// ShareSockets lets pages of allowed origins read what the sockets' polling
-// transport answers. A socket of another origin is refused by [Gateway.Connect]; a
-// browser that polls does not get that far, because it cannot read the handshake.
+// ShareSockets allows pages of allowed origins to read the answers of the polling
+// transport. Sockets of other origins are refused by [Gateway.Connect]; a browser that
+// polls does not get that far, because it cannot read the handshake.
 func (g *Gateway) ShareSockets(next http.Handler) http.Handler {
 	return g.Preflights("GET, POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		standing := g.shareAnswer(w.Header(), r)

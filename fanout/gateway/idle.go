@@ -6,12 +6,12 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
-// Idle eviction costs one timer a socket and nothing per message: a sign of
-// life only notes the time, and the timer, when it fires, asks the guardrails
-// how long the socket may still stay.
+// Idle eviction costs one timer for each socket and no work for each message: activity only
+// records the time, and the timer, when it fires, asks the guardrails how long the socket
+// may stay.
 
-// touch notes a sign of life: a ping, subscribe or unsubscribe. Engine.IO
-// heartbeats are none.
+// touch records activity: a ping, subscribe or unsubscribe. Engine.IO heartbeats do not
+// count.
 func (c *client) touch() {
 	now := time.Now()
 	c.mu.Lock()
@@ -19,9 +19,9 @@ func (c *client) touch() {
 	c.lastActive = now
 }
 
-// watchIdle sets the timer of the socket's idle time to the end of it, under the limits in
-// force. Without an idle timeout there is no timer. One that was off begins with the call.
-// The mutex is held.
+// watchIdle sets the idle timer of the socket according to the current limits. Without an
+// idle timeout there is no timer. If the timeout was disabled before, it starts with this
+// call. The caller holds the mutex.
 func (c *client) watchIdle() {
 	if c.gone {
 		return
@@ -42,7 +42,7 @@ func (c *client) watchIdle() {
 	}
 }
 
-// stopIdle stops the timer. The mutex is held.
+// stopIdle stops the timer. The caller holds the mutex.
 func (c *client) stopIdle() {
 	if c.idle != nil {
 		c.idle.Stop()
@@ -51,7 +51,7 @@ func (c *client) stopIdle() {
 	}
 }
 
-// checkIdle is the timer's function. It may be under way when the timer is set again.
+// checkIdle is called by the timer. It may be running when the timer is set again.
 func (c *client) checkIdle() {
 	defer c.gateway.hub.Guard().Recover("client timer", c.sink.Abort)
 	decision := c.evict()
@@ -62,8 +62,8 @@ func (c *client) checkIdle() {
 	c.close(decision)
 }
 
-// evict decides whether the socket is closed for its silence, and sets the timer again for
-// one that stays. In a dry run that is after another silence.
+// evict decides whether the socket is closed for inactivity, and sets the timer again if it
+// stays; in a dry run after a further idle timeout.
 func (c *client) evict() guardrails.Decision {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -9,16 +9,16 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
-// intake is how fast one connection is read from.
+// intake limits how fast one connection is read.
 type intake struct {
 	gateway *Gateway
 	owner   string
 	rate    *guardrails.Intake
 }
 
-// NewIntake returns the intake of a connection by its first request. What an earlier
-// connection from the same address, or the same IPv6 /64, had used up is used up. What a
-// client sends before its token was read counts as well, so that subjects play no part.
+// NewIntake returns the intake of a connection by its first request. It starts with the
+// usage of earlier connections from the same address or IPv6 /64. Subjects are not
+// considered, because bytes that a client sends before its token was read count too.
 func (g *Gateway) NewIntake(r *http.Request) socketio.Intake {
 	owner := guardrails.CountedAddress(g.address(r)).String()
 	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, *g.limits.Load(), time.Now())}

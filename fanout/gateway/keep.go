@@ -5,16 +5,17 @@ import (
 	"encoding/json"
 )
 
-// evictionsWaiting bounds the evicted sessions that wait to be forgotten by the
-// store. Past it they expire there instead.
+// evictionsWaiting bounds the evicted sessions that wait to be removed from the store.
+// Further ones expire there instead.
 const evictionsWaiting = 1024
 
-// eviction is a session that is no longer kept, as the gateway last saved it.
+// eviction is a session that is no longer kept, with the name under which the gateway saved
+// it.
 type eviction struct{ pid, by string }
 
-// keep reports whether the session of a client may take size bytes in the store. To
-// make room, sessions of clients that have gone are evicted, see
-// [guardrails.Keeping]. It does not block.
+// keep reports whether the session of a client may take size bytes in the store. To make
+// room, it evicts sessions of disconnected clients; see [guardrails.Keeping]. It does not
+// block.
 func (g *Gateway) keep(c *client, size int) bool {
 	evicted, keeps := g.keeping.Keep(c.pid, c.by, c.slot.Owner(), size)
 	for _, session := range evicted {
@@ -30,8 +31,8 @@ func (g *Gateway) keep(c *client, size int) bool {
 	return keeps
 }
 
-// forgetEvicted removes a session from the store, unless it has gone on at another
-// gateway since.
+// forgetEvicted removes a session from the store, unless it has continued at another
+// gateway.
 func (g *Gateway) forgetEvicted(ctx context.Context, evicted eviction) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()

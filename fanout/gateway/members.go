@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// members is a set of the clients of one kind that are connected. The zero value is empty.
-// Its methods may be called concurrently.
+// members is a set of the connected clients of one kind. The zero value is empty. Its
+// methods may be called concurrently.
 type members[T comparable] struct {
 	mu  sync.Mutex // guards all
 	all map[T]struct{}

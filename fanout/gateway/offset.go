@@ -12,42 +12,41 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// errOffset is returned for an offset that this service did not make.
+// errOffset is returned for an offset that this service did not create.
 var errOffset = errors.New("not an offset")
 
-// maxOffsetBytes bounds the offset that a client may send back.
+// maxOffsetBytes bounds the offset that a client may send.
 const maxOffsetBytes = 8 << 10
 
-// offset is how far a socket's subscriptions had come when an event was handed
-// to it: the client keeps the offset of the last event it received, and sends it
-// back when it recovers its session. A socket is given its events in one order,
-// so what the offset counts in is what the client has.
+// offset is the position of a socket's subscriptions when an event was queued for it. The
+// client keeps the offset of the last event it received, and sends it when it recovers its
+// session. A socket receives its events in one order, so the client has all events that the
+// offset covers.
 //
 // On the wire it is text, because Socket.IO takes an offset only as the last
 // argument of an event, when that is a string:
 //
 //	epoch ":" [ mark *("," mark) ]      mark = key "=" ( sequence / "-" )
 //
-// An event of a socket with one subscription carries the offset of that job
-// alone, and so the same for all such sockets. A job with "-" has handed over
-// nothing yet.
+// An event of a socket with one subscription has the offset of that job only, which is the
+// same for all such sockets. A job with "-" has sent no event yet.
 type offset struct {
 	epoch string
 	marks []mark
 }
 
-// mark is the last sequence of one job that was handed over.
+// mark is the last sequence of one job that was queued for the socket.
 type mark struct {
 	key      string // see jobKey
 	sequence uint64
-	// pending is set until the first event: the client was told of the subscription,
-	// and of nothing in it.
+	// pending is set until the first event: the client was told of the subscription and has
+	// received nothing in it.
 	pending bool
 }
 
-// jobKey is a job's short name in offsets: 48 bits of the SHA-256 of the jobId,
-// in base64url (RFC 4648, section 5). Two jobs of one socket with the same key
-// are as unlikely as it takes; such a socket would be replayed too much.
+// jobKey returns a job's short name in offsets: 48 bits of the SHA-256 of the jobId, in
+// base64url (RFC 4648, section 5). If two jobs of one socket had the same key, which is
+// very unlikely, the socket would be replayed too much.
 func jobKey(jobID string) string {
 	sum := sha256.Sum256([]byte(jobID))
 	var key [jobKeyBytes]byte
@@ -55,10 +54,10 @@ func jobKey(jobID string) string {
 	return string(key[:])
 }
 
-// jobKeyBytes is the length of each such name.
+// jobKeyBytes is the length of a job key.
 const jobKeyBytes = 8
 
-// size is how long the offset's text can be, in bytes.
+// size returns the largest length of the offset's text, in bytes.
 func (o offset) size() int { return len(o.epoch) + 1 + len(o.marks)*(jobKeyBytes+1+20+1) }
 
 // append appends the offset's text.
@@ -78,7 +77,7 @@ func (o offset) append(dst []byte) []byte {
 	return dst
 }
 
-// of returns the last sequence of a job that was handed over, if there was one.
+// of returns the last sequence of a job that was queued, if there was one.
 func (o offset) of(jobID string) (sequence uint64, found bool) {
 	key := jobKey(jobID)
 	for _, mark := range o.marks {
@@ -89,20 +88,19 @@ func (o offset) of(jobID string) (sequence uint64, found bool) {
 	return 0, false
 }
 
-// namesOthers reports whether an event of a job needs more than that job's mark.
+// namesOthers reports whether an event of a job needs marks of other jobs.
 func (o offset) namesOthers(epoch, key string) bool {
 	return o.epoch == epoch && (len(o.marks) > 1 || len(o.marks) == 1 && o.marks[0].key != key)
 }
 
-// with returns the offset with a job at a sequence.
+// with returns the offset with the mark of a job set to a sequence.
 func (o offset) with(epoch, key string, sequence uint64) offset {
 	o.marks = slices.Clone(o.marks)
 	o.set(epoch, key, sequence)
 	return o
 }
 
-// set moves a job to a sequence. Marks of another epoch are worth
-// nothing then, and dropped.
+// set sets the mark of a job. Marks of another epoch are invalid then, and are dropped.
 func (o *offset) set(epoch, key string, sequence uint64) {
 	if o.epoch != epoch {
 		o.epoch, o.marks = epoch, nil
@@ -116,7 +114,7 @@ func (o *offset) set(epoch, key string, sequence uint64) {
 	o.marks = append(o.marks, mark{key: key, sequence: sequence})
 }
 
-// expect notes a subscription that has handed over nothing yet.
+// expect records a subscription that has sent no event yet.
 func (o *offset) expect(epoch, key string) {
 	if o.epoch != epoch {
 		o.epoch, o.marks = epoch, nil
@@ -129,13 +127,12 @@ func (o *offset) expect(epoch, key string) {
 	o.marks = append(o.marks, mark{key: key, pending: true})
 }
 
-// drop takes a job out of the offset.
+// drop removes a job from the offset.
 func (o *offset) drop(key string) {
 	o.marks = slices.DeleteFunc(o.marks, func(m mark) bool { return m.key == key })
 }
 
-// parseOffset reads what [offset.append] wrote. It returns errOffset for
-// anything else.
+// parseOffset parses the text of [offset.append]. It returns errOffset for other text.
 func parseOffset(text string) (offset, error) {
 	if len(text) > maxOffsetBytes {
 		return offset{}, fmt.Errorf("%w: %d bytes, of at most %d", errOffset, len(text), maxOffsetBytes)

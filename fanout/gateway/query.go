@@ -15,13 +15,13 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// eventsQuery is what a REST client asks for.
+// eventsQuery is the query of a REST client.
 type eventsQuery struct {
 	hub.Query
 	warnings []warning
 }
 
-// warning says what of a request cannot be taken as it is, and what is done instead.
+// warning says which part of a request is not valid, and what is done instead.
 type warning struct{ what, instead string }
 
 func parseEventsQuery(values url.Values, defaultLimit int) (eventsQuery, error) {
@@ -46,8 +46,8 @@ func parseEventsQuery(values url.Values, defaultLimit int) (eventsQuery, error) 
 	return query, nil
 }
 
-// readLimit takes the limit as the API has always done: one out of the range counts
-// as the nearest in it, and what is no number is ignored.
+// readLimit parses the limit as the API has always done: a number out of range is replaced
+// by the nearest valid one, and other text is ignored.
 func (q *eventsQuery) readLimit(text string) {
 	if text == "" {
 		return
@@ -66,7 +66,7 @@ func (q *eventsQuery) readLimit(text string) {
 // maxWarnings bounds the warnings about one request.
 const maxWarnings = 5
 
-// warnUnknown says which parameters are ignored.
+// warnUnknown adds a warning for each ignored parameter.
 func (q *eventsQuery) warnUnknown(values url.Values) {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if !slices.Contains([]string{"limit", "before", "since", "jobId"}, name) && len(q.warnings) < maxWarnings {
@@ -79,8 +79,8 @@ func (q *eventsQuery) warn(what, instead string) {
 	q.warnings = append(q.warnings, warning{what, instead})
 }
 
-// writeWarnings adds a Warning header for each warning: code 299, of RFC 7234
-// section 5.5.7, which browsers and caches pass on and do not act upon.
+// writeWarnings adds a Warning header for each warning, with code 299 (RFC 7234, section
+// 5.5.7), which browsers and caches pass on without acting on it.
 func (q *eventsQuery) writeWarnings(header http.Header) {
 	for _, warning := range q.warnings {
 		text := warning.what + ", " + warning.instead
@@ -88,14 +88,14 @@ func (q *eventsQuery) writeWarnings(header http.Header) {
 	}
 }
 
-// bound is a bound of a query: a position or a time, or neither.
+// bound is a bound of a query: a position, a time, or neither.
 type bound struct {
 	position *messaging.Position
 	at       *time.Time
 }
 
-// parseBound reads a position or an RFC 3339 time. A time has a colon too, but never
-// only digits after its first one.
+// parseBound parses a position or an RFC 3339 time. A time has a colon too, but never only
+// digits after its first colon.
 func parseBound(name, text string) (bound, error) {
 	if text == "" {
 		return bound{}, nil

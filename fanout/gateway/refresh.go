@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// refreshSteps is in how many parts the sessions are saved again, one after the
-// other over the refresh interval, so that the log sees a steady load.
+// refreshSteps is the number of parts in which the sessions are saved again, one after the
+// other over the refresh interval, so that the load on the log is steady.
 const refreshSteps = 16
 
-// Run keeps the sessions of connected sockets from expiring, until ctx ends.
+// Run keeps the sessions of connected sockets from expiring until ctx ends.
 func (g *Gateway) Run(ctx context.Context) error {
 	if g.sessions == nil {
 		<-ctx.Done()
@@ -24,17 +24,17 @@ func (g *Gateway) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case evicted := <-g.evictions:
-			_ = g.hub.Guard().Do("session eviction", func() error { g.forgetEvicted(ctx, evicted); return nil }) // noted there
+			_ = g.hub.Guard().Do("session eviction", func() error { g.forgetEvicted(ctx, evicted); return nil }) // Do logs a panic
 			continue
 		case <-ticker.C:
 		}
 		g.refresh(ctx, g.part(step))
 		step = (step + 1) % refreshSteps
-		g.keeping.Expire(time.Now().Add(-2 * g.policy.SessionRefresh)) // they are gone from the store, too
+		g.keeping.Expire(time.Now().Add(-2 * g.policy.SessionRefresh)) // they have expired in the store, too
 	}
 }
 
-// part returns the clients whose turn it is.
+// part returns the clients to refresh in a step.
 func (g *Gateway) part(step int) []*client {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -47,13 +47,13 @@ func (g *Gateway) part(step int) []*client {
 	return part
 }
 
-// refreshTogether bounds the sessions whose states are held at once to be renewed.
+// refreshTogether bounds the sessions whose states are in memory at once for a renewal.
 const refreshTogether = 256
 
-// refresh keeps sessions from expiring, by one write each where nobody else has saved them.
-// Those that cannot be renewed are looked at: one that has gone on at another gateway is
-// left as that has saved it, and its socket here is ended. While sessions cannot be read,
-// that is not known, and they are saved.
+// refresh keeps sessions from expiring, with one write for each that nobody else has saved.
+// Sessions that cannot be renewed are read: one that has continued at another gateway is
+// left unchanged, and its socket here is closed. While sessions cannot be read this is
+// unknown, and they are saved.
 func (g *Gateway) refresh(ctx context.Context, part []*client) {
 	readable := true
 	for together := range slices.Chunk(part, refreshTogether) {
@@ -65,7 +65,8 @@ func (g *Gateway) refresh(ctx context.Context, part []*client) {
 	}
 }
 
-// renew renews the sessions of clients, and returns the clients whose sessions were not.
+// renew renews the sessions of clients, and returns the clients whose sessions it could not
+// renew.
 func (g *Gateway) renew(ctx context.Context, together []*client) (rest []*client) {
 	states := make(map[string][]byte, len(together))
 	byID := make(map[string]*client, len(together))
@@ -82,15 +83,15 @@ func (g *Gateway) renew(ctx context.Context, together []*client) (rest []*client
 	return rest
 }
 
-// current is the client's state now.
+// current returns the client's state now.
 func (c *client) current() []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state()
 }
 
-// refreshOne looks at one session that was not renewed. A panic ends its client. readable
-// says whether sessions can be read, and is changed once they cannot.
+// refreshOne handles one session that was not renewed. A panic ends its client. readable is
+// whether sessions can be read; refreshOne clears it when they cannot.
 func (g *Gateway) refreshOne(ctx context.Context, c *client, readable *bool) {
 	defer g.hub.Guard().Recover("session refresh", c.sink.Abort)
 	if *readable {
@@ -106,8 +107,7 @@ func (g *Gateway) refreshOne(ctx context.Context, c *client, readable *bool) {
 	c.save()
 }
 
-// moved reports whether another socket than the client's has its session, and
-// whether that could be found out.
+// moved reports whether another socket has the client's session, and whether that is known.
 func (g *Gateway) moved(ctx context.Context, c *client) (moved, known bool) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()

@@ -12,21 +12,21 @@ import (
 // themselves; the metric counts each.
 const refusalPause = time.Second
 
-// refusals decides which refusals are written to the log. The zero value is
-// ready to use, concurrently.
+// refusals decides which refusals are logged. The zero value is ready to use, and it may be
+// used concurrently.
 type refusals struct {
 	mu   sync.Mutex // guards last
 	last map[messaging.Code]*spoken
 }
 
-// spoken is when a code was written last, and how often it was not since.
+// spoken records when a code was last logged, and how many refusals were not logged since.
 type spoken struct {
 	at     time.Time
 	silent int
 }
 
-// note reports whether a refusal is to be written now, and how many with its
-// code were not since the last one that was.
+// note reports whether a refusal is to be logged now, and how many with its code were not
+// logged since the last one.
 func (r *refusals) note(code messaging.Code, now time.Time) (silent int, say bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -7,27 +7,27 @@ import (
 )
 
 const (
-	// refusedOriginPause is how often the refusal of one origin is written to the log.
+	// refusedOriginPause is the minimum time between two log lines about one refused origin.
 	refusedOriginPause = time.Minute
-	// maxRefusedOrigins bounds the origins that are written, and so remembered, within
-	// that time. The refusals of all others share one line.
+	// maxRefusedOrigins bounds the origins that are logged, and therefore remembered, in
+	// that time. All further origins share one line.
 	maxRefusedOrigins = 64
-	// maxLoggedOrigin bounds what is written of one, in bytes.
+	// maxLoggedOrigin bounds the logged part of an origin, in bytes.
 	maxLoggedOrigin = 256
 )
 
-// refusedOrigins decides which refused origins are written to the log. The zero
-// value is ready to use, concurrently.
+// refusedOrigins decides which refused origins are logged. The zero value is ready to use,
+// and it may be used concurrently.
 type refusedOrigins struct {
 	mu   sync.Mutex // guards last
 	last map[string]*spoken
 }
 
-// otherOrigins stands for those past maxRefusedOrigins.
+// otherOrigins is the common name of the origins beyond maxRefusedOrigins.
 const otherOrigins = "others"
 
-// note returns under which name a refusal is to be written now, if it is, and how
-// many under that name were not since the last one that was.
+// note reports whether a refusal is to be logged now, under which name, and how many under
+// that name were not logged since the last one.
 func (r *refusedOrigins) note(origin string, now time.Time) (name string, silent int, say bool) {
 	name = origin[:min(len(origin), maxLoggedOrigin)]
 	r.mu.Lock()
@@ -58,8 +58,7 @@ func (r *refusedOrigins) note(origin string, now time.Time) (name string, silent
 	return name, silent, true
 }
 
-// logRefusedOrigin writes a refused origin to the log, with the setting that would
-// admit it.
+// logRefusedOrigin logs a refused origin and the setting that would allow it.
 func (g *Gateway) logRefusedOrigin(origin string) {
 	name, silent, say := g.refusedOrigins.note(origin, time.Now())
 	if !say {

@@ -5,8 +5,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// CloseRevoked closes every socket and ends every event stream whose token
-// [Policy].Revoked says counts no more. It returns how many.
+// CloseRevoked closes every socket and ends every event stream whose token is revoked
+// according to [Policy].Revoked. It returns their number.
 func (g *Gateway) CloseRevoked() (closed int) {
 	for _, c := range g.sockets.list() {
 		if c.closeIfRevoked() {
@@ -21,7 +21,7 @@ func (g *Gateway) CloseRevoked() (closed int) {
 	return closed
 }
 
-// closeIfRevoked closes a socket whose token counts no more.
+// closeIfRevoked closes a socket whose token is revoked.
 func (c *client) closeIfRevoked() bool {
 	c.mu.Lock()
 	grant := c.grant
@@ -29,7 +29,7 @@ func (c *client) closeIfRevoked() bool {
 	return c.gateway.revoked(grant) && c.close(guardrails.Decision{Code: messaging.CodeTokenInvalid})
 }
 
-// revoked reports whether the token of a grant counts no more.
+// revoked reports whether the token of a grant is revoked.
 func (g *Gateway) revoked(grant guardrails.Grant) bool {
 	return g.policy.Revoked != nil && g.policy.Revoked(grant)
 }

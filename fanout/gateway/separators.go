@@ -2,9 +2,9 @@ package gateway
 
 import "bytes"
 
-// escapeSeparators escapes U+2028 and U+2029 in JSON text for HTTP: both end a line
-// for many parsers of event streams, and for JavaScript before 2019. JSON has them in
-// strings only.
+// escapeSeparators escapes U+2028 and U+2029 in JSON text for HTTP: many parsers of event
+// streams, and JavaScript before 2019, treat both as line breaks. In JSON they occur only
+// in strings.
 func escapeSeparators(text []byte) []byte {
 	if bytes.Contains(text, []byte("\u2028")) {
 		text = bytes.ReplaceAll(text, []byte("\u2028"), []byte(`\u2028`))

@@ -10,61 +10,61 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Sessions keeps the states of sessions for as long as a client may recover its session:
-// over the death of its connection, or of the whole gateway, and for the other
-// gateways. Every method may be called concurrently.
+// Sessions stores the states of sessions for as long as clients may recover them: after a
+// lost connection or a failure of the whole gateway, and at other gateways. Every method
+// may be called concurrently.
 type Sessions interface {
-	// Save replaces what is kept of a session, whose id is 22 characters of
-	// base64url. It does not wait.
+	// Save replaces the stored state of a session, whose id has 22 characters of base64url.
+	// It does not wait.
 	Save(id string, state []byte)
-	// Forget drops it. It does not wait either.
+	// Forget removes the state. It does not wait.
 	Forget(id string)
-	// Load returns what is kept, if anything is.
+	// Load returns the stored state, if there is one.
 	Load(ctx context.Context, id string) (state []byte, found bool, err error)
-	// Renew keeps states from expiring, those alone that nobody else has saved since this
-	// process did. It returns the ids of the others, for which nothing is known to be done.
+	// Renew keeps states from expiring, but only those that nobody else has saved since this
+	// process did. It returns the ids of the others, which may be unchanged.
 	Renew(ctx context.Context, states map[string][]byte) (refused []string)
 }
 
-// loadTimeout bounds how long a client that wants its session back waits for it.
-// After that it gets a new one.
+// loadTimeout bounds how long a client that recovers its session waits for it. After that
+// it gets a new one.
 const loadTimeout = time.Second
 
-// session is what is kept of a socket, in JSON. Its key is the private id, which
-// only the client has.
+// session is the stored state of a socket, in JSON. Its key is the private id, which only
+// the client has.
 type session struct {
 	SID string `json:"sid"`
-	// Life counts the connects of the session. The socket of a lower one is dead,
-	// at whichever gateway it still hangs.
+	// Life counts the connects of the session. A socket with a lower number is obsolete, at
+	// whichever gateway it is.
 	Life int `json:"life"`
-	// By is a random name of the connect: of two at once with one Life, at different
-	// gateways, the session belongs to the one that was saved last.
+	// By is a random name of the connect. If two connects at different gateways have the
+	// same Life, the session belongs to the one that was saved last.
 	By string `json:"by,omitempty"`
-	// Origin has to be the same when the session is recovered.
+	// Origin must be equal when the session is recovered.
 	Origin string `json:"origin,omitempty"`
-	// Subject, that of the client's token, too.
+	// Subject is the subject of the client's token; it must be equal, too.
 	Subject string       `json:"subject,omitempty"`
 	Jobs    []sessionJob `json:"jobs,omitempty"`
 }
 
-// sessionJob is one subscription, with the position that it was asked for from:
-// it counts until the client has received anything.
+// sessionJob is one subscription, with the position from which it was requested, which is
+// used until the client has received anything.
 type sessionJob struct {
 	JobID string              `json:"jobId"`
 	Since *messaging.Position `json:"since,omitempty"`
 }
 
-// recall is a session that a client asks to have back.
+// recall is a session that a client wants to recover.
 type recall struct {
 	pid    string
 	kept   session
 	offset offset
-	// holder is the earlier client that has the session at this gateway, nil for none.
+	// holder is the earlier client that has the session at this gateway; nil if none has.
 	holder *client
 }
 
-// maxAuthBytes bounds the auth of a CONNECT that a session is looked up for: a token
-// and an offset.
+// maxAuthBytes bounds the auth of a CONNECT for which a session is looked up: a token and
+// an offset.
 const maxAuthBytes = 32 << 10
 
 // recall returns the session that a CONNECT names in its auth, if it can be
@@ -108,19 +108,19 @@ func (g *Gateway) recall(auth json.RawMessage, origin, subject string, opened ti
 }
 
 // takeOver ends the earlier socket that has the session, for a client that has been
-// admitted: the client has left that socket, and the server need not have noticed. It
-// returns the session as the socket leaves it behind, and whether it can be recovered.
+// admitted. The client has left that socket, which the server may not have detected.
+// takeOver returns the session as the socket leaves it, and whether it can be recovered.
 func (g *Gateway) takeOver(wanted recall) (recall, bool) {
 	left, was := g.leave(wanted.holder)
-	g.keeping.Leave(wanted.pid, time.Now()) // until the new socket keeps it
+	g.keeping.Leave(wanted.pid, time.Now()) // until the new socket calls keep
 	if was && left.Life >= wanted.kept.Life {
 		wanted.kept = left
 	}
 	return wanted, wanted.complete()
 }
 
-// claim makes a CONNECT the only one that recovers a session, until unclaim. It
-// reports false while another one is.
+// claim makes a CONNECT the only one that recovers a session, until unclaim. It returns
+// false while another CONNECT recovers the session.
 func (g *Gateway) claim(pid string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -137,15 +137,15 @@ func (g *Gateway) unclaim(pid string) {
 	delete(g.claims, pid)
 }
 
-// holder returns the client that has a session at this gateway, nil for none.
+// holder returns the client that has a session at this gateway, or nil.
 func (g *Gateway) holder(pid string) *client {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.clients[pid]
 }
 
-// kept returns the newest state of a session: the one that is stored, or that of
-// the client that has the session here.
+// kept returns the newest state of a session: the stored one, or that of the client that
+// has the session here.
 func (g *Gateway) kept(pid, origin string) (session, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), loadTimeout)
 	defer cancel()
@@ -165,14 +165,14 @@ func (g *Gateway) kept(pid, origin string) (session, bool) {
 	return kept, found
 }
 
-// yields reports whether a connection that was opened then may take the session over.
-// A client opens its next connection after its last one has joined: one that was open
-// before is among several that race for the session, and has lost.
+// yields reports whether a connection that was opened at opened may take over the session.
+// A client opens its next connection after its last one has joined. A connection that was
+// open before is one of several that compete for the session, and has lost.
 func (c *client) yields(opened time.Time) bool { return opened.After(c.joinedAt) }
 
-// complete reports whether the kept session has every job that the client has
-// received events of. One that has not was kept before the last subscription,
-// because whatever keeps sessions was killed too; the client subscribes again.
+// complete reports whether the stored session has every job of which the client has
+// received events. If not, it was stored before the last subscription, and the gateway and
+// the store failed together; the client then subscribes again.
 func (r recall) complete() bool {
 	known := make(map[string]bool, len(r.kept.Jobs))
 	for _, job := range r.kept.Jobs {
@@ -186,12 +186,12 @@ func (r recall) complete() bool {
 	return true
 }
 
-// leave ends a socket whose client goes on with another one. It returns the
-// session as the socket leaves it behind, unless the socket has ended already.
+// leave ends a socket whose client continues with another one. It returns the session as
+// the socket leaves it, unless the socket has ended already.
 func (g *Gateway) leave(old *client) (left session, was bool) {
 	g.mu.Lock()
 	if g.clients[old.pid] == old {
-		delete(g.clients, old.pid) // the session is no longer the old socket's to forget
+		delete(g.clients, old.pid) // the old socket must not remove the session
 	}
 	g.mu.Unlock()
 	left, was = old.release()
@@ -199,8 +199,8 @@ func (g *Gateway) leave(old *client) (left session, was bool) {
 	return left, was
 }
 
-// identify gives a new client its session: the one it asks for, or a fresh one.
-// No other goroutine has the client before [Gateway.register].
+// identify gives a new client its session: the one it asks for, or a new one. No other
+// goroutine has the client before [Gateway.register].
 func (c *client) identify(wanted recall, recovered bool) {
 	if !c.sink.offsets {
 		return
@@ -213,8 +213,8 @@ func (c *client) identify(wanted recall, recovered bool) {
 	c.socket.Identify(sid, c.pid)
 }
 
-// register makes a client the one that has its session. The client's mutex is held,
-// and the client complete: from here on others may end it.
+// register makes a client the holder of its session. The caller holds the client's mutex,
+// and the client is complete, because other goroutines may end it from now on.
 func (g *Gateway) register(c *client) {
 	if c.pid == "" {
 		return
@@ -237,11 +237,12 @@ func newPID() string {
 	return base64.RawURLEncoding.EncodeToString(bits[:])
 }
 
-// restore takes up the subscriptions of a recovered session, each right after
-// what the client has received, and only if its token still allows the job. The
-// mutex is held.
+// restore restores the subscriptions of a recovered session, each directly after what the
+// client has received, and only if its token still allows the job. The caller holds the
+// mutex.
 func (c *client) restore(wanted recall) {
-	// All marks first: the first event of one job must not name that job alone.
+	// Set all marks first: the first event of one job must not have only the mark of that
+	// job.
 	for _, job := range wanted.kept.Jobs {
 		if sequence, found := wanted.offset.of(job.JobID); found {
 			c.sink.Reach(job.JobID, wanted.offset.epoch, sequence)
@@ -279,7 +280,7 @@ func (c *client) restore(wanted recall) {
 	}
 }
 
-// session is the client's session as it is now. The mutex is held.
+// session returns the client's session now. The caller holds the mutex.
 func (c *client) session() session {
 	now := c.head()
 	for jobID, followed := range c.subscriptions {
@@ -288,28 +289,27 @@ func (c *client) session() session {
 	return now
 }
 
-// head is the client's session without its jobs. The mutex is held.
+// head returns the client's session without its jobs. The caller holds the mutex.
 func (c *client) head() session {
 	return session{SID: c.socket.ID(), Life: c.life, By: c.by, Origin: c.socket.Header("Origin"), Subject: c.grant.Subject}
 }
 
-// maxSessionBytes bounds the state of a session, below what the store of sessions
-// takes. One that needs more cannot be recovered; with jobIds of ordinary length
-// that is one of several hundred jobs.
+// maxSessionBytes bounds the state of a session, below the limit of the store. A larger
+// session cannot be recovered; with jobIds of ordinary length it has several hundred jobs.
 const maxSessionBytes = 48 << 10
 
-// save keeps the session as it is now: when it begins and when its subscriptions
-// change, and again from time to time. Not at its end, which a gateway may notice
-// when the session has long gone on at another. The client's mutex is held.
+// save stores the session: when it begins, when its subscriptions change, and periodically.
+// It is not stored at its end, which a gateway may detect long after the session has
+// continued at another. The caller holds the client's mutex.
 func (c *client) save() {
 	if state := c.state(); state != nil {
 		c.gateway.sessions.Save(c.pid, state)
 	}
 }
 
-// state is the session as it is kept; nil when none is kept. Each job was encoded when it
-// was subscribed to, so that a change costs no more than a copy of maxSessionBytes. The
-// client's mutex is held.
+// state returns the session as it is stored, or nil if it is not kept. Each job was encoded
+// when it was subscribed to, so a change costs at most a copy of maxSessionBytes. The
+// caller holds the client's mutex.
 func (c *client) state() []byte {
 	if c.pid == "" || c.gone {
 		return nil
@@ -337,8 +337,8 @@ func (c *client) state() []byte {
 	return state
 }
 
-// retire takes a socket that has gone out of the register. A session that either
-// side has ended on purpose is forgotten; any other may be recovered for a while.
+// retire removes a socket that has ended from the register. A session that either side has
+// ended on purpose is removed from the store; other sessions can be recovered for a while.
 func (c *client) retire(final bool) {
 	g := c.gateway
 	if c.pid == "" {

@@ -21,15 +21,15 @@ type Snapshot struct {
 	MaxSubscriptionsPerClient int                          `json:"maxSubscriptionsPerClient"`
 	IdleTimeoutMs             int64                        `json:"idleTimeoutMs"`
 	LastCatchUp               map[string]hub.CatchUpReport `json:"lastCatchUp"`
-	// ClusterConnections counts those of all gateways, as far as they are known
-	// here: without limits on the cluster, this one's.
+	// ClusterConnections counts the connections of all gateways, as far as known here;
+	// without limits on the cluster, only this gateway's.
 	ClusterConnections             int `json:"clusterConnections"`
 	MaxClusterConnections          int `json:"maxClusterConnections"`
 	MaxClusterConnectionsPerOrigin int `json:"maxClusterConnectionsPerOrigin"`
 }
 
-// Snapshot returns the gateway's state. The parts are read one after the other,
-// so that they may differ by what happened in between.
+// Snapshot returns the gateway's state. The parts are read one after the other, so they may
+// be of slightly different times.
 func (g *Gateway) Snapshot() Snapshot {
 	limits := *g.limits.Load()
 	s := Snapshot{
@@ -49,10 +49,10 @@ func (g *Gateway) Snapshot() Snapshot {
 	return s
 }
 
-// Share returns how many connections this gateway holds, for the others.
+// Share returns how many connections this gateway holds, for the other gateways.
 func (g *Gateway) Share() (total int, perOrigin map[string]int) { return g.admission.Counts() }
 
-// Others takes how many connections the other gateways hold together.
+// Others sets how many connections the other gateways hold together.
 func (g *Gateway) Others(share guardrails.Share) { g.admission.Others(share) }
 
 // ServeSnapshot answers GET /internal/realtime/metrics.

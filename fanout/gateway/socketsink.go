@@ -10,22 +10,22 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// socketSink feeds a Socket.IO socket, and keeps the offset that its client needs
-// to recover its session.
+// socketSink delivers to a Socket.IO socket, and keeps the offset that its client needs to
+// recover its session.
 type socketSink struct {
 	socket    *socketio.Socket
 	delivered prometheus.Counter
 	// offsets is set for a client that wants connection state recovery, before it joins.
 	offsets bool
 
-	// mu guards offset. It is held while an event is queued, so that an offset
-	// counts what was queued before it and nothing else.
+	// mu guards offset. It is held while an event is queued, so that an offset covers
+	// exactly the events that were queued before it.
 	mu     sync.Mutex
 	offset offset
 }
 
-// Offer implements hub.Sink. The packet that all sockets share names the offset of
-// its own job; a socket that has received events of other jobs gets its own packet.
+// Offer implements hub.Sink. The packet that all sockets share has the offset of its own
+// job; a socket that has received events of other jobs gets its own packet.
 func (s *socketSink) Offer(ev *hub.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,9 +48,9 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 	return true
 }
 
-// Send implements hub.Sink. What changes the offset without an event carries it too:
-// the begin and the end of a subscription, and the end of its catch-up, which may
-// be all that the client receives of a quiet job.
+// Send implements hub.Sink. Messages that change the offset without an event carry it too:
+// the beginning and the end of a subscription, and the end of its catch-up, which may be
+// all that the client receives of an idle job.
 func (s *socketSink) Send(name string, payload any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (s *socketSink) Send(name string, payload any) {
 	_ = s.socket.Emit(name, payload)
 }
 
-// expect notes that the client is about to be told of a subscription.
+// expect records that the client is about to be told of a subscription.
 func (s *socketSink) expect(jobID, epoch string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,14 +86,14 @@ func (s *socketSink) Stand(epoch string, at messaging.CaughtUp) {
 	s.Send(messaging.EventCaughtUp, at)
 }
 
-// forget takes a job that was unsubscribed out of the offset.
+// forget removes a job that was unsubscribed from the offset.
 func (s *socketSink) forget(jobID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.offset.drop(jobKey(jobID))
 }
 
-// Abort implements hub.Sink. The client reconnects by itself.
+// Abort implements hub.Sink. The client reconnects automatically.
 func (s *socketSink) Abort() { s.socket.Fail() }
 
 func (s *socketSink) Room() <-chan struct{} { return s.socket.Room() }

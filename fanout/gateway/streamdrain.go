@@ -9,7 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
-// openStream is an event stream that is open.
+// openStream is an open event stream.
 type openStream struct {
 	sink   *streamSink
 	grant  guardrails.Grant
@@ -17,7 +17,8 @@ type openStream struct {
 	closed atomic.Bool // closeStream was called
 }
 
-// closeStream ends a stream. For one that is being closed it does nothing and reports false.
+// closeStream ends a stream. If the stream is being closed, it does nothing and returns
+// false.
 func (g *Gateway) closeStream(stream *openStream, decision guardrails.Decision) bool {
 	if !stream.closed.CompareAndSwap(false, true) {
 		return false
@@ -27,7 +28,7 @@ func (g *Gateway) closeStream(stream *openStream, decision guardrails.Decision) 
 	return true
 }
 
-// streamedBytes adds up what waits for the clients of all streams.
+// streamedBytes returns the bytes that wait for the clients of all streams.
 func (g *Gateway) streamedBytes() (total int) {
 	for _, stream := range g.streams.list() {
 		total += stream.sink.queuedBytes()
@@ -35,10 +36,10 @@ func (g *Gateway) streamedBytes() (total int) {
 	return total
 }
 
-// DrainStreams ends the event streams one by one, in random order and spread over
-// the period, so that their clients do not all come back to the other gateways at
-// once; they do by themselves, after the last event that they have. It returns when
-// it has ended all, or with ctx. The caller lets no new ones in.
+// DrainStreams ends the event streams one by one, in random order and spread over the
+// period, so that their clients do not all reconnect to the other gateways at once; they
+// reconnect automatically after the last event that they have. It returns when all have
+// ended, or with ctx. The caller prevents new streams.
 func (g *Gateway) DrainStreams(ctx context.Context, period time.Duration) {
 	drain.Each(ctx, g.streams.list(), period, func(stream *openStream) { stream.sink.end() })
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// An EventSource takes every status but 200 for final and never reconnects (HTML
-// Living Standard, section 9.2.3). What is refused for a moment is therefore answered
-// as a stream that says when to reconnect, and ends:
+// An EventSource treats every status except 200 as final and does not reconnect (HTML
+// Living Standard, section 9.2.3). A temporary refusal is therefore answered with a stream
+// that says when to reconnect, and ends:
 //
 //	retry: 2741\n
 //	\n
@@ -22,15 +22,14 @@ import (
 //	data: {…}\n
 //	\n
 //
-// Clients that ask for JSON, and can read a status, get one.
+// Clients that request JSON, and can read a status, get a status.
 
-// drainRetry is after how long a stream that meets a gateway on its way out comes
-// back, at least: a balancer needs a moment to send it elsewhere. At most it is twice
-// that.
+// drainRetry is the shortest time after which a stream refused by a draining gateway
+// reconnects, because a balancer needs a moment to route it elsewhere. The longest is twice
+// as long.
 const drainRetry = time.Second
 
-// StreamsUntil serves event streams until draining says that the gateway is on its
-// way out.
+// StreamsUntil serves event streams until draining reports that the gateway is draining.
 func (g *Gateway) StreamsUntil(draining func() bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !draining() {
@@ -50,7 +49,8 @@ func (g *Gateway) StreamsUntil(draining func() bool) http.Handler {
 	})
 }
 
-// refuseStream is the [refuser] of streams. What no retry mends keeps its status.
+// refuseStream is the [refuser] of streams. Refusals that a retry cannot solve keep their
+// status.
 func refuseStream(w http.ResponseWriter, r *http.Request, decision guardrails.Decision, jobID string) {
 	switch status := statusOf(decision.Code); {
 	case status == http.StatusForbidden, status == http.StatusUnauthorized, takesStatus(r):
@@ -65,15 +65,15 @@ func refuseStream(w http.ResponseWriter, r *http.Request, decision guardrails.De
 	endStream(w, retry, &problem)
 }
 
-// takesStatus reports whether a client can do something with the status of a refused
-// stream: it asks for JSON, and not for events.
+// takesStatus reports whether a client can use the status of a refused stream: it requests
+// JSON and not events.
 func takesStatus(r *http.Request) bool {
 	accept := strings.ToLower(strings.Join(r.Header.Values("Accept"), ","))
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/event-stream")
 }
 
-// endStream answers with a stream that says when to reconnect, and why, if there is
-// a problem.
+// endStream answers with a stream that says when to reconnect and, if there is a problem,
+// why.
 func endStream(w http.ResponseWriter, retry time.Duration, problem *messaging.Problem) {
 	setStreamHeaders(w.Header())
 	block := strconv.AppendInt([]byte("retry: "), retry.Milliseconds(), 10)

@@ -9,35 +9,34 @@ import (
 	"github.com/letswriteabook/realtime/fanout/socketio"
 )
 
-// Connection state recovery costs each event one more argument, the offset. The
-// JavaScript library takes it off and its handlers ignore what is left over; handlers
-// in other languages are given it, and one in Python that has a single parameter is
-// not called at all. So a session, and with it the offset, goes to clients that want
-// it.
+// Connection state recovery adds one argument, the offset, to each event. The JavaScript
+// library removes it, and its handlers ignore extra arguments; handlers in other languages
+// receive it, and a handler in Python with a single parameter is not called at all.
+// Therefore only clients that want it get a session and the offset.
 
-// RecoveryClients says which clients want recovery that do not say so themselves.
+// RecoveryClients says which clients get recovery if they do not state a preference.
 type RecoveryClients string
 
 const (
-	// RecoveryAuto: those that show by their handshake that they are written in
-	// JavaScript. The zero value stands for it.
+	// RecoveryAuto: clients whose handshake shows that they are written in JavaScript. The
+	// zero value means the same.
 	RecoveryAuto RecoveryClients = "auto"
-	// RecoveryAll: all of them.
+	// RecoveryAll: all clients.
 	RecoveryAll RecoveryClients = "all"
-	// RecoveryAsked: none.
+	// RecoveryAsked: no clients.
 	RecoveryAsked RecoveryClients = "asked"
 )
 
-// recoveryHeader, the query parameter recovery, and recovery in the auth of CONNECT
-// say what a client wants: true or false.
+// recoveryHeader, the query parameter recovery, and recovery in the auth of CONNECT state
+// what a client wants: true or false.
 const recoveryHeader = "X-Realtime-Recovery"
 
-// SocketHeaders are the headers of a handshake, beside the usual ones, that the
-// gateway looks at. The configuration of the sockets has to keep them.
+// SocketHeaders are the headers of a handshake, in addition to the usual ones, that the
+// gateway reads. The configuration of the sockets must keep them.
 var SocketHeaders = []string{"Accept-Language", recoveryHeader, "Sec-Websocket-Extensions", "User-Agent"}
 
-// wantsRecovery decides whether a client gets a session that it can have back, its
-// earlier one or a new one. What it says itself counts before all else.
+// wantsRecovery decides whether a client gets a session that it can recover, its earlier
+// one or a new one. The client's own preference comes first.
 func (g *Gateway) wantsRecovery(socket *socketio.Socket, auth json.RawMessage) bool {
 	if g.sessions == nil {
 		return false
@@ -47,7 +46,7 @@ func (g *Gateway) wantsRecovery(socket *socketio.Socket, auth json.RawMessage) b
 		PID      string `json:"pid"`
 	}
 	if len(auth) <= maxAuthBytes {
-		_ = json.Unmarshal(auth, &said) // what does not fit says nothing
+		_ = json.Unmarshal(auth, &said) // invalid values are ignored
 	}
 	if said.Recovery != nil {
 		return *said.Recovery
@@ -71,9 +70,9 @@ func (g *Gateway) wantsRecovery(socket *socketio.Socket, auth json.RawMessage) b
 	}
 }
 
-// isJavaScript reports whether a handshake was sent by a browser, or by a runtime
-// that socket.io-client runs in. There is nothing in it that the library itself
-// sends, so the transports give it away.
+// isJavaScript reports whether a handshake was sent by a browser, or by a runtime for
+// socket.io-client. The library itself sends no characteristic header, so the headers of
+// its transports are checked.
 func isJavaScript(header http.Header) bool {
 	agent := header.Get("User-Agent")
 	switch {

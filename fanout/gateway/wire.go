@@ -15,18 +15,18 @@ type Encoder struct {
 	Offsets bool
 }
 
-// wireForms is an event encoded once for everybody who gets it, but for sockets that
-// follow several jobs: these share a packet while their offsets are equal (see
-// packetWith). It is immutable but for the forms that are made when they are asked for,
-// and may be shared between goroutines.
+// wireForms is an event encoded once for all receivers, except for sockets that follow
+// several jobs: these share a packet while their offsets are equal (see packetWith). It is
+// immutable except for the forms that are created on demand, and may be shared between
+// goroutines.
 type wireForms struct {
 	event *hub.Event
-	// packet is the Engine.IO packet that carries the payload to the default
-	// namespace: 42["name",payload,"offset"]. The offset is that of a socket
-	// with this one subscription; without connection state recovery, and for an
-	// event that is not in the log, there is none.
+	// packet is the Engine.IO packet with the payload for the default namespace:
+	// 42["name",payload,"offset"]. The offset is that of a socket with this one
+	// subscription. Without connection state recovery, and for an event that is not in the
+	// log, there is no offset.
 	packet []byte
-	// key is the offset's name of the job, empty without an offset.
+	// key is the name of the job in offsets; empty without an offset.
 	key string
 
 	stream atomic.Pointer[[]byte]
@@ -36,7 +36,7 @@ type wireForms struct {
 	settled atomic.Bool
 }
 
-// sharedPackets bounds the packets that an event keeps while it is handed on.
+// sharedPackets bounds the packets that an event keeps while it is delivered.
 const sharedPackets = 4
 
 // offsetPacket is an event's packet with an offset, which is its last argument.
@@ -45,8 +45,8 @@ type offsetPacket struct {
 	packet   []byte
 }
 
-// Encode implements hub.Encoder. With offsets, an event that is in the log can be
-// recovered from: see [offset].
+// Encode implements hub.Encoder. With offsets, clients can recover from an event that is in
+// the log: see [offset].
 func (e Encoder) Encode(ev *hub.Event) hub.Wire {
 	if !e.Offsets || ev.Sequence == 0 {
 		return &wireForms{event: ev, packet: socketio.EncodeEvent(ev.Name, ev.Payload)}
@@ -59,7 +59,7 @@ func (e Encoder) Encode(ev *hub.Event) hub.Wire {
 	return encoded
 }
 
-// formsOf returns an event's forms, which [Encoder.Encode] made.
+// formsOf returns the forms that [Encoder.Encode] has created for an event.
 func formsOf(ev *hub.Event) *wireForms { return ev.Wire.(*wireForms) }
 
 // Size implements hub.Wire.
@@ -77,8 +77,8 @@ func (w *wireForms) Settle() {
 }
 
 // packetWith returns the event's packet with an offset. Until the event is settled, the
-// first packets are kept for other sockets with the same offset: those that follow the
-// same jobs have come as far in them, as a rule.
+// first packets are kept for other sockets with the same offset, because sockets that
+// follow the same jobs usually have the same positions.
 func (w *wireForms) packetWith(o offset) []byte {
 	var room [offsetRoom]byte         // on the stack, enough for a few jobs
 	argument := append(room[:0], '"') // nothing in an offset needs escaping
@@ -103,8 +103,8 @@ func (w *wireForms) packetWith(o offset) []byte {
 	return packet
 }
 
-// plainPacket returns the event's packet without an offset, for clients that do not
-// want one. It is made once for all of them.
+// plainPacket returns the event's packet without an offset, for clients that do not want
+// one. It is created once for all of them.
 func (w *wireForms) plainPacket() []byte {
 	if w.key == "" {
 		return w.packet
@@ -135,9 +135,9 @@ func (w *wireForms) streamed() []byte {
 //	data: {…}\n
 //	\n
 //
-// The id is the event's position. An event without a whole one has no id line, so that
-// a client's Last-Event-ID stays on the last event that has one: a bare sequence counts
-// in the present life of the log only, and a client resumes in any.
+// The id is the event's position. An event without a complete position has no id line, so
+// that a client's Last-Event-ID remains that of the last event with one: a bare sequence is
+// valid only in the current epoch of the log, and a client may resume in any.
 func streamBlock(name string, at messaging.Position, payload []byte) []byte {
 	block := make([]byte, 0, len(name)+len(at.Epoch)+len(payload)+48)
 	block = append(append(block, "event: "...), name...)

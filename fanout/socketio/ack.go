@@ -11,11 +11,11 @@ import (
 var (
 	// ErrAckSent is returned by a second call of an [Ack].
 	ErrAckSent = errors.New("socketio: acknowledgement already sent")
-	// ErrAckTimeout is passed to an answer function when no answer arrived within AckTimeout.
-	// The client may have handled the event nevertheless.
+	// ErrAckTimeout is passed to an answer function if no answer arrived within AckTimeout.
+	// The client may have handled the event.
 	ErrAckTimeout = errors.New("socketio: acknowledgement timed out")
-	// ErrTooManyAcks is returned by [Socket.EmitWithAck] while MaxPendingAcks
-	// answers are waited for. A retry helps once they have arrived.
+	// ErrTooManyAcks is returned by [Socket.EmitWithAck] while MaxPendingAcks answers are
+	// pending. A retry helps once they have arrived.
 	ErrTooManyAcks = errors.New("socketio: too many pending acknowledgements")
 )
 
@@ -23,14 +23,14 @@ var (
 // [Socket.Emit]. It may be called from any goroutine, at any time.
 type Ack func(args ...any) error
 
-// Answer is what a client acknowledged an event with.
+// Answer is a client's acknowledgement of an event.
 type Answer struct {
 	Args []json.RawMessage
-	// Attachments are what placeholders in Args refer to.
+	// Attachments are the attachments to which placeholders in Args refer.
 	Attachments Attachments
 }
 
-// acknowledge returns the Ack for an event with that id.
+// acknowledge returns the Ack for an event with the id.
 func (s *Socket) acknowledge(id uint64) Ack {
 	var used atomic.Bool
 	return func(args ...any) error {
@@ -45,8 +45,8 @@ func (s *Socket) acknowledge(id uint64) Ack {
 	}
 }
 
-// acks are the answers a socket waits for, at most MaxPendingAcks. Guarded by
-// the socket's lock.
+// acks are the pending answers of a socket, at most MaxPendingAcks. They are guarded by the
+// socket's lock.
 type acks struct {
 	next    uint64
 	pending map[uint64]pendingAck
@@ -57,9 +57,9 @@ type pendingAck struct {
 	timer  *engineio.Timeout // stopped by the answer or by the socket's end
 }
 
-// EmitWithAck is Emit for an event that the client is to answer. answer is
-// called exactly once unless an error is returned: with the answer, with
-// [ErrAckTimeout], or with [ErrClosed]. It runs as a callback of the socket.
+// EmitWithAck is Emit for an event that the client must answer. Unless EmitWithAck returns
+// an error, it calls answer exactly once: with the answer, with [ErrAckTimeout], or with
+// [ErrClosed]. answer runs as a callback of the socket.
 func (s *Socket) EmitWithAck(event string, answer func(Answer, error), args ...any) error {
 	cfg := s.connection.server.cfg
 	s.mu.Lock()
@@ -89,7 +89,7 @@ func (s *Socket) EmitWithAck(event string, answer func(Answer, error), args ...a
 	return err
 }
 
-// takeAck returns the function that waits for the id and forgets it, or nil.
+// takeAck removes and returns the function that waits for the id, or nil.
 func (s *Socket) takeAck(id uint64) func(Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,7 +102,7 @@ func (s *Socket) takeAck(id uint64) func(Answer, error) {
 	return pending.answer
 }
 
-// drain returns and forgets all functions that wait.
+// drain removes and returns all waiting functions.
 func (a *acks) drain(s *Socket) []func(Answer, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

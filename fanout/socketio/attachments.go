@@ -6,9 +6,9 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
-// partial is a binary packet that waits for its attachments: at most
-// MaxAttachments of them, MaxPayloadBytes together, within AttachmentTimeout. Of an
-// event that is refused for its size none is kept, whatever they come to.
+// partial is a binary packet that waits for its attachments: at most MaxAttachments,
+// MaxPayloadBytes together, within AttachmentTimeout. The attachments of an event that is
+// refused for its size are not kept, whatever their size.
 type partial struct {
 	packet      Packet
 	attachments Attachments
@@ -43,7 +43,7 @@ func (c *connection) expect(packet Packet) error {
 	return nil
 }
 
-// attach takes one attachment and handles the packet at the last.
+// attach takes one attachment, and handles the packet after the last one.
 func (c *connection) attach(data []byte) error {
 	p := c.partial
 	if p == nil {
@@ -65,7 +65,7 @@ func (c *connection) attach(data []byte) error {
 	return c.handle(p.packet, p.attachments)
 }
 
-// attachCut counts an attachment of which the transport kept the beginning only.
+// attachCut counts an attachment of which the transport kept only the beginning.
 func (c *connection) attachCut(sizeBytes int) error {
 	p := c.partial
 	if p == nil {
@@ -80,7 +80,7 @@ func (c *connection) attachCut(sizeBytes int) error {
 }
 
 // refusesAttachments reports whether a packet is an event that its attachments make too
-// large, and whose sender can be answered that.
+// large, and that can be answered with a refusal.
 func (c *connection) refusesAttachments(p *partial) bool {
 	limit := c.server.cfg.MaxEventBytes
 	_, answers := c.server.handler.(OversizeHandler)
@@ -90,8 +90,8 @@ func (c *connection) refusesAttachments(p *partial) bool {
 	return p.tooLarge
 }
 
-// dropAttachment frees what the packet has kept, and refuses the packet at its last
-// attachment: the ones before it are still on their way.
+// dropAttachment frees the kept attachments, and refuses the packet at its last attachment,
+// after those that are still to arrive.
 func (c *connection) dropAttachment(p *partial) error {
 	p.attachments = nil
 	if p.received < p.packet.Attachments {

@@ -10,35 +10,34 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
-// ErrConfig is wrapped by what [Config.Validate] returns.
+// ErrConfig is wrapped by the errors of [Config.Validate].
 var ErrConfig = errors.New("socketio: invalid configuration")
 
-// Intake decides how fast one client is read from.
+// Intake limits how fast one client is read.
 type Intake = engineio.Intake
 
-// Config is how a [Server] behaves. Start from [DefaultConfig].
+// Config is the configuration of a [Server]. Start from [DefaultConfig].
 type Config struct {
-	// Path is where the server answers, with and without a trailing slash;
-	// anything below it is refused.
+	// Path is the path of the server, with and without a trailing slash; paths below it are
+	// refused.
 	Path string
-	// Namespaces are those a client may connect to. A connection is closed after 16
-	// refused CONNECTs.
+	// Namespaces are the namespaces to which a client may connect. A connection is closed
+	// after 16 refused CONNECTs.
 	Namespaces []string
-	// PingInterval and PingTimeout are the heartbeat's: the pause between a
-	// client's sign of life and the next ping, and how long that may stay
-	// unanswered.
+	// PingInterval and PingTimeout are those of the heartbeat: the pause between a client's
+	// last packet and the next ping, and how long a ping may remain unanswered.
 	PingInterval time.Duration
 	PingTimeout  time.Duration
-	// ConnectTimeout is how long a connection may be in no namespace.
+	// ConnectTimeout is how long a connection may be without a namespace.
 	ConnectTimeout time.Duration
-	// WriteTimeout is how long a client may accept nothing at all while
-	// something waits for it. Slow progress is progress.
+	// WriteTimeout is how long a client may accept no bytes at all while some wait for it.
+	// Slow progress does not count as a timeout.
 	WriteTimeout time.Duration
 	// UpgradeTimeout is how long an upgrade to WebSocket may take.
 	UpgradeTimeout time.Duration
 	// BodyTimeout is how long the body of one POST of long-polling may take.
 	BodyTimeout time.Duration
-	// DrainPeriod is over how long [Server.Shutdown] spreads the closing of the
+	// DrainPeriod is the time over which [Server.Shutdown] spreads the closing of the
 	// connections; 0 closes them all at once.
 	DrainPeriod time.Duration
 	// AttachmentTimeout is how long the attachments of a binary packet may take.
@@ -48,27 +47,27 @@ type Config struct {
 	// MaxPayloadBytes bounds one incoming WebSocket message, one POST body,
 	// and the attachments of one packet together.
 	MaxPayloadBytes int64
-	// MaxEventBytes bounds the name and the arguments of an event: one that is larger
-	// by more than 256 bytes is given to [OversizeHandler] unread. Other packets, which
-	// may bring a token, and one attachment may have 128 KiB at least. 0 is no bound but
+	// MaxEventBytes bounds the name and the arguments of an event: an event that is larger
+	// by more than 256 bytes is passed to [OversizeHandler] unread. Other packets, which may
+	// contain a token, and one attachment may have at least 128 KiB. 0 means no bound except
 	// MaxPayloadBytes.
 	MaxEventBytes int
-	// NewIntake returns what decides how fast the client of a request is read from. Nil,
-	// as a function or as what it returns, is no bound.
+	// NewIntake returns the limit on how fast the client of a request is read. There is no
+	// limit if the function or its result is nil.
 	NewIntake func(*http.Request) Intake
 	// QueueBytes is the outgoing budget of a connection, see [Socket.Offer].
 	QueueBytes int
 	// MaxAttachments bounds the attachments of one incoming packet.
 	MaxAttachments int
-	// MaxPendingAcks bounds the answers that one socket is waited for.
+	// MaxPendingAcks bounds the pending answers of one socket.
 	MaxPendingAcks int
-	// Draining refuses a handshake with HTTP 503 while it returns true. Nil never
-	// refuses; [Handler.Connect] can refuse with words of its own.
+	// Draining refuses a handshake with HTTP 503 while it returns true. Nil never refuses;
+	// [Handler.Connect] can refuse with its own message.
 	Draining func() bool
 	// AllowOrigin decides whether a connection over polling that was opened without an
-	// Origin goes on with one, given the request's Origin and Host. Nil allows all.
+	// Origin may continue with one, given the request's Origin and Host. Nil allows all.
 	AllowOrigin func(origin, host string) bool
-	// KeepHeaders are the headers that [Socket.Request] still has.
+	// KeepHeaders are the headers that [Socket.Request] keeps.
 	KeepHeaders []string
 }
 
@@ -95,7 +94,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate returns an error that names the first field that cannot be served.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case len(c.Namespaces) == 0:
@@ -124,7 +123,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// maxOtherBytes bounds packets that are no events, where events are bounded.
+// maxOtherBytes bounds packets that are not events, if events are bounded.
 const maxOtherBytes = 128 << 10
 
 func (c Config) transport() engineio.Config {

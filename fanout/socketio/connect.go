@@ -8,11 +8,11 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
-// connectCostBytes is what joining a namespace costs beside the bytes of the CONNECT: it
-// takes far more than reading an event.
+// connectCostBytes is added to the size of a CONNECT, because joining a namespace costs far
+// more than reading an event.
 const connectCostBytes = 4 << 10
 
-// connect runs a client's wish to join a namespace.
+// connect handles a CONNECT.
 func (c *connection) connect(packet Packet) error {
 	if c.find(packet.Namespace) != nil {
 		return fmt.Errorf("%w: second CONNECT to one namespace", ErrPacket)
@@ -50,7 +50,7 @@ func (c *connection) turnAway(namespace string, refusal *Refusal) error {
 
 const reasonRefused = "connection refused"
 
-// refuse answers CONNECT_ERROR. It fails when the client has had enough of them.
+// refuse answers CONNECT_ERROR. It fails when the connection has had too many of them.
 func (c *connection) refuse(namespace string, refusal *Refusal) error {
 	c.refusals++
 	if c.refusals > maxRefusals {

@@ -11,15 +11,15 @@ import (
 // maxRefusals bounds the failed CONNECTs of one connection.
 const maxRefusals = 16
 
-// connection is one Engine.IO session and the sockets on it, one per namespace
-// at most. Its fields are used in the session's turn only, but for sockets.
+// connection is one Engine.IO session and its sockets, at most one for each namespace.
+// Except for sockets, its fields are only used in the session's turn.
 type connection struct {
 	server  *Server
 	session *engineio.Session
 
 	mu      sync.Mutex // guards sockets, which change in the turn only, and idle
 	sockets []*Socket
-	// idle closes a connection that is in no namespace; nil while it is in one.
+	// idle closes a connection without a namespace; nil while it has one.
 	idle *engineio.Timeout
 
 	connected bool // a namespace was joined once
@@ -36,8 +36,8 @@ func (s *Server) accept(session *engineio.Session) engineio.Receiver {
 	return c
 }
 
-// awaitConnect starts the time in which the client has to join a namespace. The mutex
-// is held.
+// awaitConnect starts the time within which the client must join a namespace. The caller
+// holds the mutex.
 func (c *connection) awaitConnect() {
 	c.idle = c.session.Timeout(c.server.cfg.ConnectTimeout, func() {
 		c.server.metrics.late.Inc()
@@ -45,7 +45,7 @@ func (c *connection) awaitConnect() {
 	})
 }
 
-// stopIdle ends that time.
+// stopIdle stops that time.
 func (c *connection) stopIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +62,8 @@ func (c *connection) Message(data []byte, binary bool) {
 	c.close(c.read(data, binary))
 }
 
-// close closes the connection of a client that sent what cannot be read; nil does nothing.
+// close closes the connection of a client that sent an invalid packet; it does nothing for
+// nil.
 func (c *connection) close(err error) {
 	if err == nil {
 		return
@@ -117,11 +118,11 @@ func (c *connection) read(data []byte, binary bool) error {
 	return c.handle(packet, nil)
 }
 
-// frameBytes is the most that the JSON of an event is taken to have beside its name
-// and arguments.
+// frameBytes is the assumed maximum size of the JSON of an event without its name and
+// arguments.
 const frameBytes = 256
 
-// oversized refuses an event that is too large, unread.
+// oversized refuses an event that is too large without reading it.
 func (c *connection) oversized(packet Packet, sizeBytes int) {
 	handler, ok := c.server.handler.(OversizeHandler)
 	if socket := c.find(packet.Namespace); ok && socket != nil && socket.open.Load() {
@@ -138,7 +139,7 @@ func (c *connection) Oversize(head []byte, sizeBytes int, binary bool) {
 	c.close(c.readHead(head, sizeBytes, binary))
 }
 
-// readHead refuses a packet that is too large by its beginning.
+// readHead refuses a packet that is too large according to its beginning.
 func (c *connection) readHead(head []byte, sizeBytes int, binary bool) error {
 	if binary {
 		return c.attachCut(sizeBytes)
@@ -160,7 +161,7 @@ func (c *connection) readHead(head []byte, sizeBytes int, binary bool) error {
 	return fmt.Errorf("%w: type %q of %d bytes", ErrPacket, byte(packet.Type), sizeBytes)
 }
 
-// handle runs a complete packet.
+// handle handles a complete packet.
 func (c *connection) handle(packet Packet, attachments Attachments) error {
 	if packet.Type == PacketConnect {
 		return c.connect(packet)
@@ -170,7 +171,7 @@ func (c *connection) handle(packet Packet, attachments Attachments) error {
 	}
 	socket := c.find(packet.Namespace)
 	if socket == nil {
-		return nil // sent before the client knew that it is no longer in there
+		return nil // sent before the client received the DISCONNECT
 	}
 	switch packet.Type {
 	case PacketEvent, PacketBinaryEvent:
@@ -233,7 +234,7 @@ func (c *connection) add(socket *Socket) {
 	c.sockets = append(c.sockets, socket)
 }
 
-// remove reports whether the socket was there. A connection without sockets
+// remove removes a socket and reports whether it was present. A connection without sockets
 // has ConnectTimeout to join a namespace again.
 func (c *connection) remove(socket *Socket) bool {
 	c.mu.Lock()

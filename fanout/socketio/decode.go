@@ -10,12 +10,12 @@ import (
 const (
 	// maxNamespaceBytes bounds a namespace's name, which is echoed to the client.
 	maxNamespaceBytes = 256
-	// maxHeaderBytes bounds what stands before the JSON: the type, the number of
-	// attachments, the namespace and the id of the acknowledgement.
+	// maxHeaderBytes bounds the text before the JSON: the type, the number of attachments,
+	// the namespace and the id of the acknowledgement.
 	maxHeaderBytes = 1 + 8 + maxNamespaceBytes + 1 + 20
 )
 
-// parseHeader reads what stands before the JSON, which it leaves unread in Data. Data
+// parseHeader parses the text before the JSON, which it returns unparsed in Data. Data
 // shares memory with text.
 func parseHeader(text []byte) (Packet, error) {
 	if len(text) == 0 || text[0] < byte(PacketConnect) || text[0] > byte(PacketBinaryAck) {
@@ -37,7 +37,7 @@ func parseHeader(text []byte) (Packet, error) {
 		if len(namespace) > maxNamespaceBytes {
 			return Packet{}, fmt.Errorf("%w: namespace of %d bytes", ErrPacket, len(namespace))
 		}
-		// What follows a question mark was a query once; it names nothing.
+		// The text after a question mark was a query in earlier versions; it is ignored.
 		namespace, _, _ = bytes.Cut(namespace, []byte{'?'})
 		packet.Namespace, rest = string(namespace), after
 	}
@@ -58,8 +58,8 @@ func parseHeader(text []byte) (Packet, error) {
 	return packet, nil
 }
 
-// check returns [ErrPacket] when the JSON does not suit the type: an object or nothing
-// for CONNECT, nothing for DISCONNECT, an array for the others.
+// check returns [ErrPacket] if the JSON does not match the type: an object or nothing for
+// CONNECT, nothing for DISCONNECT, and an array for the others.
 func (p Packet) check() error {
 	if p.Data != nil && !json.Valid(p.Data) {
 		return fmt.Errorf("%w: not JSON", ErrPacket)
@@ -88,12 +88,12 @@ func (p Packet) check() error {
 	return nil
 }
 
-// maxElements bounds the elements of the array of one packet: its arguments, and the
-// name of the event. Each costs memory beside its text.
+// maxElements bounds the elements of the array of one packet: the name of the event and its
+// arguments. Each costs memory in addition to its text.
 const maxElements = 256
 
-// splitArray returns the elements of a valid JSON array, sharing its memory; of more
-// than maxElements, one more than those.
+// splitArray returns the elements of a valid JSON array, sharing its memory. If there are
+// more than maxElements, it returns one more than that.
 func splitArray(array json.RawMessage) []json.RawMessage {
 	array = bytes.TrimSpace(array)
 	array = array[1 : len(array)-1]

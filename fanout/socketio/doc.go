@@ -1,6 +1,6 @@
 // Package socketio serves Socket.IO 5 on package engineio: namespaces, events,
-// acknowledgements both ways, and binary attachments. It knows nothing of what
-// the events mean.
+// acknowledgements in both directions, and binary attachments. It does not interpret
+// events.
 //
 // Source: the Socket.IO protocol, revision 5
 // (https://github.com/socketio/socket.io-protocol).

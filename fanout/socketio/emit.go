@@ -6,15 +6,15 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
-// heldLimitFactor times QueueBytes is what may be emitted before Connect has
-// returned, as engineio.Session.Send has it afterwards.
+// heldLimitFactor times QueueBytes bounds the frames emitted before Connect has returned,
+// as engineio.Session.Send bounds them afterwards.
 const heldLimitFactor = 2
 
-// Emit sends an event whose arguments are marshalled to JSON; json.RawMessage
-// is sent as it is and must be valid, [Attachments] go as binary. It is meant
-// for the few events that must not be refused: those that wait may take up to
-// twice QueueBytes, whatever was offered beside them; past that the connection
-// is closed and engineio.ErrQueueFull returned. It returns [ErrClosed] after close.
+// Emit sends an event whose arguments are marshalled to JSON; json.RawMessage is sent
+// unchanged and must be valid, and [Attachments] are sent as binary. It is for the few
+// events that must not be refused: the waiting ones may take up to twice QueueBytes,
+// regardless of offered packets. Beyond that the connection is closed and Emit returns
+// engineio.ErrQueueFull. It returns [ErrClosed] after close.
 func (s *Socket) Emit(event string, args ...any) error {
 	return s.emit(Packet{Type: PacketEvent, Namespace: s.namespace}, event, args)
 }
@@ -53,10 +53,10 @@ func (s *Socket) send(frames []engineio.Frame) error {
 	return nil
 }
 
-// Offer queues a packet that is encoded already, see [EncodeEvent]; it belongs
-// to this socket's namespace by its text, may be shared between sockets, and is
-// never modified. It returns false, with nothing queued, when QueueBytes wait
-// already, and after close; a signal on [Socket.Room] follows.
+// Offer queues an encoded packet, see [EncodeEvent]. The packet must be for this socket's
+// namespace, may be shared between sockets, and is never modified. If QueueBytes are
+// waiting already, Offer queues nothing and returns false, and [Socket.Room] is signalled
+// later. It also returns false after close.
 func (s *Socket) Offer(packet []byte) bool {
 	if s.open.Load() {
 		return s.connection.session.Offer(engineio.Frame{Data: packet})
@@ -69,7 +69,7 @@ func (s *Socket) Offer(packet []byte) bool {
 	case s.state == stateClosed:
 		return false
 	case s.heldBytes >= s.connection.server.cfg.QueueBytes:
-		// Connect cannot wait for room itself: the signal is there when it returns.
+		// Connect cannot wait for room itself, so the signal is set for when it returns.
 		s.room.signal()
 		return false
 	}

@@ -2,13 +2,13 @@ package socketio
 
 import "encoding/json"
 
-// Handler owns the sockets of a server. The callbacks of one connection run one
-// at a time and in order; those of different connections run concurrently.
-// While one runs, its client is not read from.
+// Handler owns the sockets of a server. The callbacks of one connection run one at a time
+// and in order; those of different connections run concurrently. While a callback runs, its
+// client is not read.
 type Handler interface {
-	// Connect decides whether a client may join the socket's namespace: nil
-	// accepts. auth is the JSON object the client sent, or nil. What is
-	// emitted here reaches the client after the acceptance, or never.
+	// Connect decides whether a client may join the socket's namespace; nil accepts. auth is
+	// the JSON object that the client sent, or nil. Events emitted here are sent to the
+	// client after the acceptance, or never.
 	Connect(s *Socket, auth json.RawMessage) *Refusal
 	// Event is called for each event. args may be kept. ack is nil when the
 	// client did not ask for an acknowledgement.
@@ -18,32 +18,32 @@ type Handler interface {
 	Disconnect(s *Socket, reason string)
 }
 
-// BinaryHandler is a [Handler] that takes events with attachments. For one that
-// does not, such an event is malformed.
+// BinaryHandler is a [Handler] that accepts events with attachments. For other handlers
+// such an event is malformed.
 type BinaryHandler interface {
 	Handler
-	// BinaryEvent is called in place of Event. args hold a [Placeholder] where
-	// an attachment belongs; each is known to name one of attachments.
+	// BinaryEvent is called instead of Event. args contain a [Placeholder] for each
+	// attachment; every placeholder refers to one of attachments.
 	BinaryEvent(s *Socket, name string, args []json.RawMessage, attachments Attachments, ack Ack)
 }
 
 // OversizeHandler is a [Handler] that answers events beyond [Config.MaxEventBytes].
 type OversizeHandler interface {
 	Handler
-	// Oversized is called in place of Event, with about the size of the event, which
-	// is not read.
+	// Oversized is called instead of Event, with the approximate size of the event, which is
+	// not read.
 	Oversized(s *Socket, sizeBytes int, ack Ack)
-	// RefuseOversized is called in place of Connect for a CONNECT that is too large to
-	// be read, and returns what it is answered with.
+	// RefuseOversized is called instead of Connect for a CONNECT that is too large to be
+	// read, and returns its answer.
 	RefuseOversized(sizeBytes int) *Refusal
 }
 
-// ConnectionHandler is a [Handler] that keeps something with each connection, which
-// lasts longer than a socket in a namespace: see [Socket.SetShared].
+// ConnectionHandler is a [Handler] that stores a value with each connection, which outlives
+// a socket in a namespace: see [Socket.SetShared].
 type ConnectionHandler interface {
 	Handler
-	// ConnectionClosed is called when a connection has ended on which SetShared was
-	// called, after the last Disconnect.
+	// ConnectionClosed is called after the last Disconnect, when a connection has ended on
+	// which SetShared was called.
 	ConnectionClosed(shared any)
 }
 
@@ -55,7 +55,7 @@ type Refusal struct {
 	Data any `json:"data,omitempty"`
 }
 
-// The reasons a socket ends with, beside those of engineio.
+// The reasons for which a socket ends, in addition to those of engineio.
 const (
 	// ReasonClientDisconnect: the client left the namespace.
 	ReasonClientDisconnect = "client namespace disconnect"

@@ -9,8 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
 
-// ErrPacket is wrapped by every failure to read a packet. The bytes are at
-// fault, so a retry does not help.
+// ErrPacket is wrapped by the errors of parsing a packet. A retry does not help.
 var ErrPacket = errors.New("socketio: malformed packet")
 
 // PacketType is the first character of a packet.
@@ -27,20 +26,20 @@ const (
 	PacketBinaryAck    PacketType = '6'
 )
 
-// DefaultNamespace is the one that a packet without a namespace belongs to.
+// DefaultNamespace is the namespace of packets that name none.
 const DefaultNamespace = "/"
 
 // Packet is one packet:
 //
 //	<type> [<attachments> '-'] [<namespace> ','] [<ack id>] [<JSON>]
 //
-// and after it, as binary messages, its attachments.
+// followed by its attachments as binary messages.
 type Packet struct {
 	Type PacketType
 	// Attachments is their number, for the two binary types.
 	Attachments int
 	Namespace   string
-	// ID is the acknowledgement's; HasID tells 0 from none.
+	// ID is the id of the acknowledgement if HasID is set.
 	ID    uint64
 	HasID bool
 	// Data is the JSON, or nil without one.
@@ -86,8 +85,8 @@ func EncodeEvent(name string, payload ...json.RawMessage) []byte {
 
 func quote(text string) json.RawMessage { return appendQuoted(nil, text) }
 
-// appendQuoted appends a text as a JSON string, as [json.Marshal] writes it. The names of
-// events need no escapes as a rule, and then nothing is allocated.
+// appendQuoted appends a text as a JSON string, as [json.Marshal] writes it. Names of
+// events usually need no escapes; then nothing is allocated.
 func appendQuoted(dst []byte, text string) []byte {
 	for i := range len(text) {
 		switch char := text[i]; {
@@ -110,12 +109,12 @@ func appendArray(dst []byte, values []json.RawMessage) []byte {
 	return append(dst, ']')
 }
 
-// Attachments are binary buffers that go with an event or an acknowledgement.
-// Given among its arguments they are not one themselves: they follow the
-// packet, and the other arguments refer to them with [Placeholder].
+// Attachments are the binary buffers of an event or an acknowledgement. They are not
+// arguments themselves: they follow the packet, and arguments refer to them with
+// [Placeholder].
 type Attachments [][]byte
 
-// Placeholder returns the JSON that stands for attachment number index.
+// Placeholder returns the JSON that refers to the attachment with the index.
 func Placeholder(index int) json.RawMessage {
 	return json.RawMessage(`{"_placeholder":true,"num":` + strconv.Itoa(index) + `}`)
 }

@@ -36,7 +36,7 @@ func checkPlaceholders(data json.RawMessage, count int) error {
 	}
 }
 
-// object is what is remembered of a JSON object being read.
+// object is the state of a JSON object that is being read.
 type object struct {
 	isObject    bool
 	key         string
@@ -45,7 +45,7 @@ type object struct {
 	num         any
 }
 
-// value takes the next token of the object: a key or what belongs to it.
+// value handles the next token of the object: a key or a value.
 func (o *object) value(token json.Token) {
 	if !o.isObject {
 		return

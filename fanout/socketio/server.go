@@ -21,8 +21,8 @@ type Server struct {
 	transport *engineio.Server
 }
 
-// NewServer returns a server that hands its sockets to handler. It starts
-// nothing. A nil registerer leaves the metrics unregistered.
+// NewServer returns a server that passes its sockets to handler. It starts nothing. With a
+// nil registerer the metrics are not registered.
 //
 // The error is an [ErrConfig], or says which metric could not be registered.
 func NewServer(cfg Config, handler Handler, logger *slog.Logger, registerer prometheus.Registerer) (*Server, error) {
@@ -43,13 +43,13 @@ func NewServer(cfg Config, handler Handler, logger *slog.Logger, registerer prom
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.transport.ServeHTTP(w, r) }
 
-// Shutdown refuses new sockets, closes those left, in a way that clients
-// reconnect after, in random order and spread over [Config.DrainPeriod], and returns after every callback has returned. When ctx ends
-// first, the connections left are cut, and the context's error is returned,
-// possibly while callbacks still run.
+// Shutdown refuses new sockets and closes the open ones so that clients reconnect, in
+// random order and spread over [Config.DrainPeriod]. It returns after every callback has
+// returned. If ctx ends first, the remaining connections are cut, and Shutdown returns the
+// context's error, possibly while callbacks still run.
 func (s *Server) Shutdown(ctx context.Context) error { return s.transport.Shutdown(ctx) }
 
-// metrics are counters and no gauges: sockets are joined − left.
+// metrics are counters only: the number of sockets is joined − left.
 type metrics struct {
 	joined    prometheus.Counter
 	left      prometheus.Counter

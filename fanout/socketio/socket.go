@@ -16,7 +16,7 @@ var ErrClosed = engineio.ErrClosed
 type socketState uint8
 
 const (
-	// stateConnecting: Connect runs, what is sent is held back.
+	// stateConnecting: Connect runs, and frames are held back.
 	stateConnecting socketState = iota
 	stateOpen
 	stateClosed
@@ -28,7 +28,7 @@ type Socket struct {
 	namespace  string
 	connection *connection
 	done       chan struct{}
-	// open is true in stateOpen: the way past the lock for what is sent.
+	// open is true in stateOpen, so that sending needs no lock.
 	open atomic.Bool
 
 	room waiting
@@ -55,15 +55,15 @@ func newSocket(c *connection, namespace string) *Socket {
 	}
 }
 
-// ID returns the id that the client knows too. It differs from the transport
-// session's id, which is a secret.
+// ID returns the id that the client also has. It differs from the id of the transport's
+// session, which is a secret.
 func (s *Socket) ID() string { return s.id }
 
-// Identify replaces the socket's id, and gives it a private id (pid): a secret
-// that the client sends with its next CONNECT, in auth, when it has lost its
-// connection. A client that is told the pid it had before takes its session as
-// recovered. It may be called while [Handler.Connect] runs, and is for
-// connection state recovery, which is the handler's to do.
+// Identify replaces the socket's id, and sets its private id (pid): a secret that the
+// client sends in auth with its next CONNECT after it has lost its connection. A client
+// that receives the same pid as before treats its session as recovered. Identify may be
+// called while [Handler.Connect] runs. It is for connection state recovery, which the
+// handler implements.
 func (s *Socket) Identify(id, pid string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,8 +73,8 @@ func (s *Socket) Identify(id, pid string) {
 // Namespace returns the namespace, "/" by default.
 func (s *Socket) Namespace() string { return s.namespace }
 
-// Request returns what is kept of the handshake request: method, URL, host,
-// remote address and the headers of [Config.KeepHeaders]. Each call makes a new one.
+// Request returns the kept part of the handshake request: method, URL, host, remote address
+// and the headers of [Config.KeepHeaders]. Each call creates a new request.
 func (s *Socket) Request() *http.Request { return s.connection.session.Request() }
 
 // Header returns the first value of one of [Config.KeepHeaders] in the handshake
@@ -87,37 +87,37 @@ func (s *Socket) Opened() time.Time { return s.connection.session.Opened() }
 // Transport returns "polling" or "websocket".
 func (s *Socket) Transport() string { return s.connection.session.Transport() }
 
-// Data returns what SetData was last given, or nil.
+// Data returns the value last passed to SetData, or nil.
 func (s *Socket) Data() any {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.data
 }
 
-// SetData keeps a value of the owner's with the socket.
+// SetData stores a value of the owner with the socket.
 func (s *Socket) SetData(value any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.data = value
 }
 
-// Shared returns what SetShared was last given on a socket of the connection, or
-// nil. Both are for the callbacks of the socket only.
+// Shared returns the value last passed to SetShared on a socket of the connection, or nil.
+// Both methods are only for the callbacks of the socket.
 func (s *Socket) Shared() any { return s.connection.shared }
 
-// SetShared keeps a value of the owner's with the connection.
+// SetShared stores a value of the owner with the connection.
 func (s *Socket) SetShared(value any) { s.connection.shared = value }
 
-// Done is closed when the socket can no longer send: at once when either side
-// disconnects, before [Handler.Disconnect] is called.
+// Done returns a channel that is closed when the socket can no longer send: at once when
+// either side disconnects, before [Handler.Disconnect] is called.
 func (s *Socket) Done() <-chan struct{} { return s.done }
 
 // Room returns a channel of capacity 1 that is signalled when the queue has
 // fallen below half of QueueBytes after an Offer was refused, and on close.
 func (s *Socket) Room() <-chan struct{} { return s.room.channel() }
 
-// QueuedBytes returns the size of what is not sent yet on the socket's
-// connection, which it shares with the client's other namespaces.
+// QueuedBytes returns the number of unsent bytes on the socket's connection, which includes
+// the client's other namespaces.
 func (s *Socket) QueuedBytes() int {
 	s.mu.Lock()
 	held := s.heldBytes
@@ -125,9 +125,9 @@ func (s *Socket) QueuedBytes() int {
 	return held + s.connection.session.QueuedBytes()
 }
 
-// Disconnect takes the client out of the namespace; it does not reconnect by
-// itself then. What was emitted before is still sent. With closeTransport the
-// client's connection is closed after it, with its other namespaces.
+// Disconnect removes the client from the namespace; the client does not reconnect
+// automatically. Events emitted before are still sent. With closeTransport the client's
+// connection, with its other namespaces, is closed after that.
 func (s *Socket) Disconnect(closeTransport bool) {
 	if s.leave() {
 		s.connection.session.Later(func() { s.end(ReasonServerDisconnect) })
@@ -141,8 +141,8 @@ func (s *Socket) Disconnect(closeTransport bool) {
 // sends no DISCONNECT, so that the client reconnects.
 func (s *Socket) Fail() { s.connection.session.Close(engineio.ReasonInternal) }
 
-// leave sends DISCONNECT and shuts the socket. It reports false when Connect
-// still runs, which then does it after, or when the socket is closed.
+// leave sends DISCONNECT and shuts the socket. It returns false if the socket is closed, or
+// if Connect still runs, which then sends DISCONNECT later.
 func (s *Socket) leave() bool {
 	goodbye := Packet{Type: PacketDisconnect, Namespace: s.namespace}.frame()
 	s.mu.Lock()
@@ -155,12 +155,12 @@ func (s *Socket) leave() bool {
 	if !s.shut(ReasonServerDisconnect) {
 		return false
 	}
-	_ = s.connection.session.Send(goodbye) // a closed session needs none
+	_ = s.connection.session.Send(goodbye) // not needed on a closed session
 	return true
 }
 
-// accept answers CONNECT and lets out what was held back. It reports whether
-// the socket was told to disconnect meanwhile.
+// accept answers CONNECT and sends the frames that were held back. It reports whether the
+// socket was disconnected meanwhile.
 func (s *Socket) accept() (leaving bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -177,7 +177,8 @@ func (s *Socket) accept() (leaving bool) {
 	return s.reason != ""
 }
 
-// identity is the data of the CONNECT that accepts the socket. The mutex is held.
+// identity returns the data of the CONNECT that accepts the socket. The caller holds the
+// mutex.
 func (s *Socket) identity() []byte {
 	data, _ := json.Marshal(struct { // strings always marshal
 		SID string `json:"sid"`
@@ -186,7 +187,7 @@ func (s *Socket) identity() []byte {
 	return data
 }
 
-// shut stops all sending. It reports false when that was done before.
+// shut stops all sending. It returns false if sending was stopped before.
 func (s *Socket) shut(reason string) bool {
 	s.mu.Lock()
 	if s.state == stateClosed {
@@ -203,8 +204,7 @@ func (s *Socket) shut(reason string) bool {
 	return true
 }
 
-// end runs the socket's last callbacks, in the connection's turn. Repeated, it
-// does nothing.
+// end runs the socket's last callbacks, in the connection's turn. Further calls do nothing.
 func (s *Socket) end(reason string) {
 	s.shut(reason)
 	if !s.connection.remove(s) {

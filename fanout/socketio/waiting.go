@@ -2,8 +2,8 @@ package socketio
 
 import "sync"
 
-// waiting is a channel of capacity 1 that takes memory only once it is asked for, which
-// few sockets do.
+// waiting is a channel of capacity 1 that is allocated on first use, because few sockets
+// need it.
 type waiting struct {
 	mu       sync.Mutex // guards the fields below
 	signals  chan struct{}
@@ -22,7 +22,7 @@ func (w *waiting) channel() <-chan struct{} {
 	return w.signals
 }
 
-// signal never blocks.
+// signal does not block.
 func (w *waiting) signal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
