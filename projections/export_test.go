@@ -28,6 +28,12 @@ func Documents(record messaging.Record) []bson.D {
 	return []bson.D{e.document(shapeFull), e.document(shapeRaw), e.document(shapeBare)}
 }
 
+// Heads returns the head of a status in each shape, the fullest first.
+func Heads(record messaging.Record) []bson.D {
+	e := newEvent(record)
+	return []bson.D{e.head(shapeFull), e.head(shapeRaw), e.head(shapeBare)}
+}
+
 // DecodeRecord returns the record of a document.
 func DecodeRecord(doc bson.Raw) (messaging.Record, error) { return decodeRecord(doc) }
 

@@ -42,8 +42,11 @@ func (e event) head(s shape) bson.D {
 		{Key: fieldStatus, Value: status},
 		{Key: fieldSnapshot, Value: snapshot},
 	}
-	if s == shapeRaw || s == shapeFull && !e.exact {
+	switch {
+	case s == shapeRaw, s == shapeFull && !e.exact:
 		doc = append(doc, bson.E{Key: fieldRaw, Value: e.raw})
+	case s == shapeBare:
+		doc = append(doc, bson.E{Key: fieldOmitted, Value: true})
 	}
 	return append(doc,
 		bson.E{Key: fieldSequence, Value: int64(e.Sequence)},

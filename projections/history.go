@@ -45,9 +45,11 @@ func (s *Store) insertHistory(ctx context.Context, records []messaging.Record, r
 			return err
 		}
 	}
-	for _, e := range events {
-		if e.raw == "" {
-			s.reportReduced(ctx, History, e.Record, keptNothing, 0)
+	for i, e := range events {
+		if e.raw == "" && !slices.Contains(refused, i) { // The others are noted by writeReduced.
+			if err := s.omit(ctx, History, e.Record, 0); err != nil {
+				return err
+			}
 		}
 	}
 	if repeated || slices.ContainsFunc(records, func(r messaging.Record) bool { return r.Redelivered }) {

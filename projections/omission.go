@@ -212,6 +212,8 @@ type Omission struct {
 	messaging.Position `bson:"-"`
 	Projection         string `bson:"projection"`
 	JobID              string `bson:"jobId"`
+	// StoredAt is when the log took the record; zero in notes of earlier versions.
+	StoredAt time.Time `bson:"storedAt"`
 }
 
 func (s *Store) omissions() *mongo.Collection {
@@ -233,6 +235,7 @@ func (s *Store) noteOmission(ctx context.Context, projection string, record mess
 	note := append(omissionOf(projection, record),
 		bson.E{Key: "projection", Value: projection},
 		bson.E{Key: fieldJobID, Value: record.JobID},
+		bson.E{Key: "storedAt", Value: bson.NewDateTimeFromTime(record.StoredAt)},
 		bson.E{Key: fieldUpdatedAt, Value: bson.NewDateTimeFromTime(time.Now())})
 	if _, err := s.omissions().ReplaceOne(ctx, note[:1], note, options.Replace().SetUpsert(true)); err != nil {
 		return fmt.Errorf("note that sequence %d of %q was omitted: %w", record.Sequence, projection, err)
@@ -245,7 +248,7 @@ func (s *Store) noteOmission(ctx context.Context, projection string, record mess
 func (s *Store) Omitted(ctx context.Context) (found []Omission, err error) {
 	err = s.read(ctx, omissionsCollection, func(ctx context.Context) error {
 		found = nil
-		cursor, err := s.omissions().Find(ctx, bson.D{{Key: fieldRestored, Value: nil}}, options.Find().SetLimit(2*omissionSlots))
+		cursor, err := s.omissions().Find(ctx, bson.D{}, options.Find().SetLimit(2*omissionSlots))
 		if err != nil {
 			return err
 		}
@@ -263,29 +266,75 @@ func (s *Store) Omitted(ctx context.Context) (found []Omission, err error) {
 	if err != nil {
 		return nil, err
 	}
-	// A note may be out of date: the record was restored, rebuilt or erased since.
-	var failure error
-	found = slices.DeleteFunc(found, func(o Omission) bool {
-		omitted, err := s.isOmitted(ctx, o)
-		failure = errors.Join(failure, err)
-		return !omitted
-	})
-	return found, failure
+	return s.stillOmitted(ctx, found)
 }
 
-// isOmitted reports whether the record of a note is not there in full.
-func (s *Store) isOmitted(ctx context.Context, o Omission) (omitted bool, err error) {
-	collection, filter := s.events, bson.D{{Key: fieldID, Value: o.Position.String()}, {Key: fieldOmitted, Value: true}}
-	if o.Projection == JobHeads {
-		// The job has no head, or that of an earlier status.
-		collection, filter = s.heads, bson.D{{Key: fieldID, Value: o.JobID}, {Key: fieldSequence, Value: bson.D{{Key: "$gte", Value: stored(o.Sequence)}}}}
+// stillOmitted returns the omissions whose record is not there in full. A note may be out of
+// date: the record was restored, rebuilt or erased since. It asks once for each collection.
+func (s *Store) stillOmitted(ctx context.Context, noted []Omission) ([]Omission, error) {
+	var ids, jobs bson.A
+	for _, o := range noted {
+		if o.Projection == JobHeads {
+			jobs = append(jobs, o.JobID)
+		} else {
+			ids = append(ids, o.Position.String())
+		}
 	}
-	err = s.read(ctx, collection.Name(), func(ctx context.Context) error { return collection.FindOne(ctx, filter).Err() })
-	switch {
-	case errors.Is(err, mongo.ErrNoDocuments):
-		return o.Projection == JobHeads, nil
-	case err != nil:
-		return false, err
+	events, err := s.byID(ctx, s.events, ids, bson.E{Key: fieldOmitted, Value: true})
+	if err != nil {
+		return nil, err
 	}
-	return o.Projection != JobHeads, nil
+	heads, err := s.byID(ctx, s.heads, jobs)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(noted, func(o Omission) bool {
+		if o.Projection == JobHeads {
+			head, found := heads[o.JobID]
+			return found && replaces(head, o)
+		}
+		_, omitted := events[o.Position.String()]
+		return !omitted
+	}), nil
+}
+
+// replaces reports whether a head is of the status that was omitted, in full, or of a later
+// one: one of the same epoch with at least the sequence, or one of another epoch that was
+// stored since. A head of an earlier epoch is an earlier one, whatever its sequence is.
+func replaces(head bson.Raw, o Omission) bool {
+	at := positionOf(head)
+	if at == o.Position {
+		return head.Lookup(fieldOmitted).Type != bson.TypeBoolean
+	}
+	if at.Epoch == o.Epoch {
+		return at.Sequence > o.Sequence
+	}
+	stored, isTime := head.Lookup(fieldUpdatedAt).TimeOK()
+	return isTime && stored.After(o.StoredAt)
+}
+
+// byID returns what a collection has of documents, by the text of their _id: their position,
+// their time and whether their event is omitted.
+func (s *Store) byID(ctx context.Context, collection *mongo.Collection, ids bson.A, also ...bson.E) (found map[string]bson.Raw, err error) {
+	found = make(map[string]bson.Raw)
+	if len(ids) == 0 {
+		return found, nil
+	}
+	filter := append(bson.D{{Key: fieldID, Value: bson.D{{Key: "$in", Value: ids}}}}, also...)
+	var fields bson.D
+	for _, name := range []string{fieldSequence, fieldEpoch, fieldUpdatedAt, fieldOmitted} {
+		fields = append(fields, bson.E{Key: name, Value: 1})
+	}
+	err = s.read(ctx, collection.Name(), func(ctx context.Context) error {
+		cursor, err := collection.Find(ctx, filter, options.Find().SetProjection(fields))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = cursor.Close(ctx) }() // as in findEvents
+		for cursor.Next(ctx) {
+			found[text(cursor.Current, fieldID)] = slices.Clone(cursor.Current)
+		}
+		return cursor.Err()
+	})
+	return found, err
 }

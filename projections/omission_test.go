@@ -3,8 +3,11 @@ package projections_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -27,6 +30,12 @@ func atCommand(t *testing.T, b bench, command, collection string, do func()) *pr
 			once.Do(do)
 		}
 	}}
+	return watched(t, b, monitor)
+}
+
+// watched returns a store on the database of a bench whose commands a monitor sees.
+func watched(t *testing.T, b bench, monitor *event.CommandMonitor) *projections.Store {
+	t.Helper()
 	client, err := mongo.Connect(options.Client().ApplyURI(mongokit.URI()).SetMonitor(monitor))
 	if err != nil {
 		t.Fatal(err)
@@ -127,5 +136,82 @@ func TestHeadWithoutItsNoteIsNotWritten(t *testing.T) {
 	}
 	if err := b.Restore(t.Context(), later); err != nil {
 		t.Error(err)
+	}
+}
+
+// An omitted head is listed until the job has a later one: whose sequence is higher in the
+// same epoch, or which was stored later in another. A head without its snapshot is listed.
+// All notes together take three requests.
+func TestOmissionsAreListedByTheHeadsThatFollow(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var want []string
+	for n, test := range []struct {
+		job, epoch string
+		by         int // how far the sequence of the head is after that of the note
+		after      time.Duration
+		bare       bool
+		omitted    bool
+	}{
+		{job: "an earlier head", epoch: epoch, by: -1, after: -time.Second, omitted: true},
+		{job: "a later head", epoch: epoch, by: 1, after: time.Second},
+		{job: "a head of an earlier epoch", epoch: "before", by: 500, after: -time.Second, omitted: true},
+		{job: "a head of a later epoch", epoch: "after", by: -5, after: time.Second},
+		{job: "the head", epoch: epoch},
+		{job: "the head without its snapshot", epoch: epoch, bare: true, omitted: true},
+	} {
+		record := status(uint64(100+n), test.job, "running", `{"n":1}`)
+		if err := b.Omit(t.Context(), record); err != nil {
+			t.Fatal(err)
+		}
+		head := bson.D{
+			{Key: "_id", Value: test.job},
+			{Key: "jobId", Value: test.job},
+			{Key: "status", Value: "queued"},
+			{Key: "sequence", Value: int64(100 + n + test.by)},
+			{Key: "epoch", Value: test.epoch},
+			{Key: "updatedAt", Value: record.StoredAt.Add(test.after)},
+		}
+		if test.bare {
+			head = append(head, bson.E{Key: "omitted", Value: true})
+		}
+		b.insert(t, b.heads(), head)
+		if test.omitted {
+			want = append(want, test.job)
+		}
+	}
+	var requests atomic.Int32
+	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if e.CommandName == "find" {
+			requests.Add(1)
+		}
+	}}
+	omitted, err := watched(t, b, monitor).Omitted(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var jobs []string
+	for _, o := range omitted {
+		jobs = append(jobs, o.JobID)
+	}
+	slices.Sort(jobs)
+	slices.Sort(want)
+	if !slices.Equal(jobs, want) {
+		t.Errorf("omitted are %q, want %q", jobs, want)
+	}
+	if n := requests.Load(); n > 3 {
+		t.Errorf("%d requests", n)
+	}
+}
+
+// A head without its snapshot says so, in no other shape.
+func TestHeadWithoutItsSnapshotIsMarked(t *testing.T) {
+	t.Parallel()
+	head := projections.Heads(status(7, "job", "running", `{"n":1}`))
+	for shape, doc := range head {
+		marked := slices.ContainsFunc(doc, func(e bson.E) bool { return e.Key == "omitted" })
+		if marked != (shape == len(head)-1) {
+			t.Errorf("shape %d: %v", shape, doc)
+		}
 	}
 }

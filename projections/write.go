@@ -83,12 +83,11 @@ func (s *Store) writeReduced(
 		case err == nil && shape == shapeFull:
 			return nil // it was refused for another reason than its content
 		case err == nil:
-			kept := keptRaw
-			if shape == shapeBare {
-				kept = keptNothing
+			if shape != shapeBare {
+				s.reportReduced(ctx, projection, record, keptRaw, code)
+				return nil
 			}
-			s.reportReduced(ctx, projection, record, kept, code)
-			return nil
+			return s.omit(ctx, projection, record, code)
 		case isOutage(err):
 			return fmt.Errorf("write sequence %d of %q: %w", record.Sequence, projection, err)
 		}
@@ -97,13 +96,19 @@ func (s *Store) writeReduced(
 	return fmt.Errorf("write sequence %d of %q: %w (code %d)", record.Sequence, projection, errRefused, code)
 }
 
+// omit notes and reports a record whose document says nothing of its event.
+func (s *Store) omit(ctx context.Context, projection string, record messaging.Record, code int) error {
+	if err := s.noteOmission(ctx, projection, record); err != nil {
+		return err
+	}
+	s.reportReduced(ctx, projection, record, keptNothing, code)
+	return nil
+}
+
 // reportReduced counts and logs a document without all of its event. code is MongoDB's
 // error code, or zero when MongoDB has not refused the document.
 func (s *Store) reportReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
 	s.metrics.reduced.WithLabelValues(projection, kept).Inc()
-	if kept == keptNothing {
-		_ = s.noteOmission(ctx, projection, record) // Without the note, the counter and the log have it.
-	}
 	s.logger.WarnContext(ctx, "A document could not be stored in full",
 		slog.String("projection", projection), slog.String("job", record.JobID),
 		slog.Uint64("sequence", record.Sequence), slog.String("kept", kept), slog.Int("code", code))
