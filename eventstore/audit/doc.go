@@ -1,6 +1,7 @@
 // Package audit keeps the audit trail of the log, the stream NOVEL_AUDIT: what was erased,
-// by whom and why, and who changed the settings of the log. Nothing is deleted from it.
+// by whom and why, who changed the settings of the log, which gateways have reloaded which
+// settings, and what was changed over the operators' API. Nothing is deleted from it.
 //
-//	stream NOVEL_AUDIT       novel.audit.erasure.<token of the job>, novel.audit.settings, novel.audit.reload
+//	stream NOVEL_AUDIT       novel.audit.erasure.<token of the job>, novel.audit.settings, novel.audit.reload, novel.audit.admin
 //	  republished to         novel.erased.<token of the job>, without content
 package audit

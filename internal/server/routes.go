@@ -79,8 +79,9 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// contained counts a request that panics, logs the first one and closes its connection.
-// [http.ErrAbortHandler] closes it, too, and is no defect.
+// contained counts a request that panics, logs the first one, and closes its connection, or
+// with HTTP/2 its stream. [http.ErrAbortHandler] does so, too, and is no defect. A connection
+// that a handler has taken over stays that handler's to close.
 func contained(guard *contain.Guard, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// net/http would log each one, with its stack, and count none.
