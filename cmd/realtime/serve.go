@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
@@ -56,8 +57,11 @@ settings that "realtime config" marks; it logs the changed settings and those th
 					if err == nil {
 						err = gateway.Reload(cmd.Context(), read, level.Set)
 					}
-					if err != nil {
-						logger.Error("the settings are not reloaded", "error", err)
+					switch {
+					case errors.Is(err, server.ErrPartly):
+						logger.Error("the settings are not reloaded in full", "error", err)
+					case err != nil:
+						logger.Error("the settings are not reloaded, and nothing is changed", "error", err)
 					}
 				})
 			}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/tlsfiles"
 )
 
@@ -72,13 +74,20 @@ func (a *App) warn(cfg *config.Config) {
 	}
 }
 
+// ErrPartly is matched by the error of [App.Reload] after which some settings may be changed.
+// A retry helps if the cause was of the moment.
+var ErrPartly = errors.New("some settings may be changed")
+
 // Reload applies settings that were read again to the application that runs, calls setLevel
 // with the level of the log, and logs and audits what has changed and what takes a restart,
-// with the warnings of the start. Connections stay. An error says why nothing is changed;
-// after one that is [contain.ErrPanic] some settings may be. A certificate that cannot be
-// read leaves the one before in use.
+// with the warnings of the start. Connections stay. An error says why nothing is changed,
+// unless it is [ErrPartly]. A certificate that cannot be read leaves the one before in use.
 func (a *App) Reload(ctx context.Context, read config.Config, setLevel func(slog.Level)) error {
-	return a.guard.Do("reload", func() error { return a.reload(ctx, read, setLevel) })
+	err := a.guard.Do("reload", func() error { return a.reload(ctx, read, setLevel) })
+	if errors.Is(err, contain.ErrPanic) {
+		return fmt.Errorf("%w: %w", ErrPartly, err)
+	}
+	return err
 }
 
 func (a *App) reload(ctx context.Context, read config.Config, setLevel func(slog.Level)) error {
