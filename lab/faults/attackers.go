@@ -15,19 +15,19 @@ import (
 	"time"
 )
 
-// AttackCommand is the subcommand with which the program that runs the matrix runs
-// [Attack] in a process of its own.
+// AttackCommand is the subcommand that runs [Attack] in a process of its own.
 const AttackCommand = "attack"
 
-// attackersNice is their priority, the lowest. Over a network they would take none of the
-// gateway's processors, which they share here.
+// attackersNice is the priority of the hostile clients, the lowest one: they share the
+// gateway's processors here, which clients over a network would not.
 const attackersNice = "19"
 
-// attackersEnd is how long they may take to end.
+// attackersEnd is how long the hostile clients may take to end.
 const attackersEnd = 20 * time.Second
 
-// Attack runs the hostile clients of row 34 against a gateway, host and port, until ctx
-// ends, and returns how many attempts they made. The job is one that has much history.
+// Attack runs the hostile clients of row 34 against a gateway, given as host and port,
+// until ctx ends, and returns the number of their attempts. job is a job with a long
+// history.
 func Attack(ctx context.Context, gateway, job string) (attempts int64) {
 	var tries atomic.Int64
 	var running sync.WaitGroup
@@ -39,14 +39,14 @@ func Attack(ctx context.Context, gateway, job string) (attempts int64) {
 	return tries.Load()
 }
 
-// attackers are the hostile clients in their process.
+// attackers is the process of the hostile clients.
 type attackers struct {
 	command *exec.Cmd
-	input   io.Closer // they end when it is closed
+	input   io.Closer // the process ends when it is closed
 	said    *said
 }
 
-// startAttackers starts them, at the lowest priority where the machine has nice.
+// startAttackers starts the process, at the lowest priority if the machine has nice.
 func startAttackers(gateway, job string) (*attackers, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -67,7 +67,7 @@ func startAttackers(gateway, job string) (*attackers, error) {
 	return a, nil
 }
 
-// end ends them, and returns how many attempts they made and the processor time that they
+// end ends the process, and returns the number of attempts and the processor time that they
 // took.
 func (a *attackers) end() (attempts int64, took time.Duration, err error) {
 	kill := time.AfterFunc(attackersEnd, func() { _ = a.command.Process.Kill() })

@@ -4,5 +4,5 @@ package faults
 
 import "syscall"
 
-// smallBuffers leaves the buffers as the system makes them.
+// smallBuffers leaves the buffers unchanged.
 func smallBuffers(string, string, syscall.RawConn) error { return nil }

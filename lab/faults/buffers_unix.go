@@ -8,8 +8,7 @@ import (
 	"syscall"
 )
 
-// smallBuffers makes a connection that is about to be opened one of little room on
-// both sides.
+// smallBuffers gives a connection that is about to be opened small buffers on both sides.
 func smallBuffers(_, _ string, raw syscall.RawConn) error {
 	var set error
 	err := raw.Control(func(fd uintptr) {

@@ -2,7 +2,7 @@ package faults
 
 import "context"
 
-// What a fault asks of the clients of its trial.
+// Operations of a fault on the clients of its trial.
 
 // Jobs returns the names of the jobs, of which the first are followed.
 func (t *Trial) Jobs() []string { return t.jobs }
@@ -26,7 +26,7 @@ func (t *Trial) AwaitClients(ctx context.Context) error {
 	return nil
 }
 
-// ExpectEpoch says that the log will begin a new epoch, in which the clients get
+// ExpectEpoch announces that the log will begin a new epoch, in which the clients get
 // everything again.
 func (t *Trial) ExpectEpoch() {
 	for _, f := range t.followers {
@@ -34,7 +34,7 @@ func (t *Trial) ExpectEpoch() {
 	}
 }
 
-// AwaitEpoch waits until every client was told of the new epoch, for each job.
+// AwaitEpoch waits until every client was told of the new epoch for each job.
 func (t *Trial) AwaitEpoch(ctx context.Context) error {
 	for _, f := range t.followers {
 		if err := f.awaitEpoch(ctx); err != nil {
@@ -45,23 +45,23 @@ func (t *Trial) AwaitEpoch(ctx context.Context) error {
 	return nil
 }
 
-// Positions returns where the first client would resume each of its jobs.
+// Positions returns the positions from which the first client would resume its jobs.
 func (t *Trial) Positions() map[string]string { return t.followers[0].positions() }
 
-// Return adds a client that was away, and comes back with positions of an epoch that
-// is over: it has to be told so for each job, and gets everything.
+// Return adds a client that was away and returns with positions of an earlier epoch: it
+// must be told of the new epoch for each job, and get everything.
 func (t *Trial) Return(ctx context.Context, name string, positions map[string]string) {
 	t.follow(ctx, name, positions, epochExpected)
 }
 
-// Raw publishes texts as they are, as a worker does that has no outbox.
+// Raw publishes texts unchanged, as a worker without an outbox does.
 type Raw struct{ hand *hand }
 
-// Raw returns a publisher, which its Close ends.
+// Raw returns a publisher. The caller must call Close.
 func (t *Trial) Raw() Raw { return Raw{t.newHand()} }
 
-// Send publishes a text once, and fails when no gateway listens.
+// Send publishes a text once, and fails if no gateway is subscribed.
 func (r Raw) Send(ctx context.Context, text []byte) error { return r.hand.send(ctx, text) }
 
-// Close ends it.
+// Close closes the publisher.
 func (r Raw) Close() { r.hand.close() }

@@ -2,5 +2,5 @@
 
 package faults
 
-// raiseFileLimit has nothing to raise here.
+// raiseFileLimit does nothing on this system.
 func raiseFileLimit(uint64) (restore func(), err error) { return func() {}, nil }

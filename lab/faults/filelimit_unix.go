@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// raiseFileLimit lets the process, and what it starts, open so many files until the
-// function that it returns is called.
+// raiseFileLimit raises the limit of open files of this process and its children to want,
+// until restore is called.
 func raiseFileLimit(want uint64) (restore func(), err error) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {

@@ -20,8 +20,8 @@ import (
 // followPause is the wait between two connections of a follower.
 const followPause = 100 * time.Millisecond
 
-// follower follows jobs over Server-Sent Events, one stream a job, and comes back
-// to any of the gateways with the sequence that it saw last.
+// follower follows jobs over Server-Sent Events, with one stream for each job. After a lost
+// connection it connects to any of the gateways with the last sequence it received.
 type follower struct {
 	name     string
 	gateways []string // base URLs
@@ -33,11 +33,11 @@ type follower struct {
 
 	mu   sync.Mutex // guards the fields below
 	last map[string]uint64
-	// position is where each job is resumed, the id of the last event.
+	// position is the position from which each job is resumed, the id of the last event.
 	position map[string]string
 	resumes  int
 	gaps     []string
-	// renewed has the jobs of which a new epoch was told; nil while none is due.
+	// renewed has the jobs for which a new epoch was announced; nil while none is expected.
 	renewed map[string]bool
 	changed chan struct{} // closed and replaced with each delivery
 }
@@ -45,8 +45,8 @@ type follower struct {
 // beginning is the position before the first event.
 const beginning = "0"
 
-// follow starts a follower from a position in each job, which runs until close. One
-// that begins in a new epoch must not get anything of the one before.
+// follow starts a follower from a position in each job, which runs until close. A follower
+// that begins in a new epoch must not receive events of an earlier one.
 func follow(ctx context.Context, name string, gateways []string, token string, positions map[string]string, epoch epochState, journal *oracle.Journal) *follower {
 	f := &follower{
 		name: name, gateways: gateways, token: token, journal: journal, last: map[string]uint64{}, position: maps.Clone(positions), changed: make(chan struct{}),
@@ -71,16 +71,16 @@ func follow(ctx context.Context, name string, gateways []string, token string, p
 	return f
 }
 
-// epochState says what a follower's epoch is when it begins.
+// epochState is the epoch in which a follower begins.
 type epochState int
 
 const (
-	epochSame     epochState = iota // that of the whole trial
-	epochExpected                   // an earlier one, so that it is told of the new one
-	epochRenewed                    // the new one
+	epochSame     epochState = iota // the epoch of the whole trial
+	epochExpected                   // an earlier epoch, so that it must be told of the new one
+	epochRenewed                    // the new epoch
 )
 
-// positions returns where the follower would resume each job.
+// positions returns the position from which the follower would resume each job.
 func (f *follower) positions() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +93,7 @@ func (f *follower) close() {
 	f.client.CloseIdleConnections()
 }
 
-// run connects, and again, until ctx ends.
+// run connects repeatedly until ctx ends.
 func (f *follower) run(ctx context.Context, job string) {
 	for attempt := 0; ; attempt++ {
 		f.stream(ctx, f.gateways[attempt%len(f.gateways)], job, attempt > 0)
@@ -103,7 +103,7 @@ func (f *follower) run(ctx context.Context, job string) {
 	}
 }
 
-// stream reads one connection to its end. What ended it is no news.
+// stream reads one connection until it ends. The error that ended it is ignored.
 func (f *follower) stream(ctx context.Context, gateway, job string, again bool) {
 	f.mu.Lock()
 	since := f.position[job]
@@ -160,14 +160,15 @@ func (f *follower) take(job, name, id, data string) {
 	if json.Unmarshal([]byte(data), &payload) != nil {
 		payload.ID = "unreadable at " + id
 	}
-	// A cursor resumes behind the last event, so a reconnection excuses no repeat.
+	// A cursor resumes after the last event, so a reconnection does not excuse a repeated
+	// event.
 	f.journal.Delivered(f.name, payload.ID, job, position.Sequence, false)
 	f.last[job], f.position[job] = max(f.last[job], position.Sequence), id
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
 
-// takeGap notes a gap. Of a new epoch that is due, everything comes again.
+// takeGap records a gap. For an expected new epoch, everything is delivered again.
 func (f *follower) takeGap(job, data string) {
 	var gap messaging.Gap
 	if f.renewed == nil || json.Unmarshal([]byte(data), &gap) != nil || gap.Reason != messaging.GapEpoch {
@@ -181,8 +182,8 @@ func (f *follower) takeGap(job, data string) {
 	f.changed = make(chan struct{})
 }
 
-// judgeGaps fails when the follower was told of a gap; with purged set, when it was
-// not told, for one of its jobs, that the beginning is gone.
+// judgeGaps fails if the follower was told of a gap. With purged, it fails if the follower
+// was not told, for one of its jobs, that the beginning is missing.
 func (f *follower) judgeGaps(purged bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -206,14 +207,14 @@ func (f *follower) judgeGaps(purged bool) error {
 	return nil
 }
 
-// expectEpoch says that the log will begin a new epoch.
+// expectEpoch announces that the log will begin a new epoch.
 func (f *follower) expectEpoch() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.renewed = map[string]bool{}
 }
 
-// awaitEpoch waits until the follower was told so for each of its jobs.
+// awaitEpoch waits until the follower was told of the new epoch for each of its jobs.
 func (f *follower) awaitEpoch(ctx context.Context) error {
 	for {
 		f.mu.Lock()
@@ -230,7 +231,7 @@ func (f *follower) awaitEpoch(ctx context.Context) error {
 	}
 }
 
-// await waits until the follower has come to a sequence in each of its jobs.
+// await waits until the follower has reached a sequence in each of its jobs.
 func (f *follower) await(ctx context.Context, heads map[string]uint64) error {
 	for {
 		f.mu.Lock()

@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// hand publishes as a worker does that has no outbox.
+// hand publishes as a worker without an outbox does.
 type hand struct {
 	client *redis.Client
 	trial  *Trial
@@ -19,7 +19,7 @@ type hand struct {
 
 func (t *Trial) newHand() *hand { return &hand{client: t.newRedis(), trial: t} }
 
-// newRedis returns a client of the trial's Redis, which is the caller's to close.
+// newRedis returns a client of the trial's Redis. The caller must close it.
 func (t *Trial) newRedis() *redis.Client {
 	opts, err := redis.ParseURL(t.redisURL())
 	if err != nil {
@@ -30,7 +30,7 @@ func (t *Trial) newRedis() *redis.Client {
 
 func (w *hand) close() { _ = w.client.Close() }
 
-// send publishes a text once, and fails when no gateway listens.
+// send publishes a text once, and fails if no gateway is subscribed.
 func (w *hand) send(ctx context.Context, text []byte) error {
 	heard, err := w.client.Publish(ctx, messaging.EventsChannel, text).Result()
 	if err == nil && heard == 0 {
@@ -42,7 +42,7 @@ func (w *hand) send(ctx context.Context, text []byte) error {
 	return nil
 }
 
-// event is an envelope of the first job, with a text in it.
+// event returns an envelope for the first job that contains a text.
 func (w *hand) event(id, text string, emitted time.Time) ([]byte, error) {
 	return w.eventOf(w.trial.jobs[0], id, text, emitted)
 }
@@ -62,7 +62,7 @@ func (w *hand) eventOf(job, id, text string, emitted time.Time) ([]byte, error) 
 	return envelope.Encode()
 }
 
-// publish sends an event that has to be stored.
+// publish publishes an event that must be stored.
 func (w *hand) publish(ctx context.Context, id, text string, emitted time.Time) error {
 	payload, err := w.event(id, text, emitted)
 	if err != nil {
@@ -72,13 +72,13 @@ func (w *hand) publish(ctx context.Context, id, text string, emitted time.Time) 
 	return w.send(ctx, payload)
 }
 
-// batch is events that are published again and again, byte by byte.
+// batch is a set of events that are published repeatedly with identical bytes.
 type batch struct {
 	order []string // their ids
 	texts map[string][]byte
 }
 
-// newBatch makes events, round the jobs, and notes that they are attempted.
+// newBatch creates events, distributed over the jobs, and records that they are attempted.
 func (w *hand) newBatch(name string, events int) (batch, error) {
 	b := batch{texts: map[string][]byte{}}
 	for i := range events {
@@ -125,8 +125,7 @@ func (w *hand) publishAll(ctx context.Context, b batch) (map[string]messaging.Re
 	return receipts, nil
 }
 
-// publishNew makes a batch and publishes it once; what the receipts say counts as
-// acknowledged.
+// publishNew creates a batch and publishes it once; its receipts count as acknowledged.
 func (w *hand) publishNew(ctx context.Context, name string, events int) (batch, map[string]messaging.Receipt, error) {
 	b, err := w.newBatch(name, events)
 	if err != nil {
@@ -139,8 +138,8 @@ func (w *hand) publishNew(ctx context.Context, name string, events int) (batch, 
 	return b, receipts, err
 }
 
-// expectRepeats publishes a batch once more, whose receipts have to be duplicates of
-// earlier ones.
+// expectRepeats publishes a batch once more. Its receipts must be duplicates of the earlier
+// ones.
 func (w *hand) expectRepeats(ctx context.Context, b batch, earlier map[string]messaging.Receipt) error {
 	repeated, err := w.publishAll(ctx, b)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
-// hostile is a client that follows no rules. It has an address of its own, and repeats
-// one kind of attack until its context ends.
+// hostile is a client that follows no rules. It has its own address, and repeats one kind
+// of attack until its context ends.
 type hostile struct {
 	gateway string // host:port
 	address *net.TCPAddr
@@ -26,21 +26,21 @@ type hostile struct {
 }
 
 const (
-	// hostileStep bounds one attempt: a client that holds on to something for longer lets
-	// go and takes it again.
+	// hostileStep bounds one attempt. A client that holds a resource for longer releases it
+	// and takes it again.
 	hostileStep = 10 * time.Second
-	// hostilePause keeps the attackers from being bounded by their own machine alone,
-	// which they share with the gateway.
+	// hostilePause keeps the attackers from being limited only by the machine, which they
+	// share with the gateway.
 	hostilePause = 50 * time.Millisecond
-	// hostileFieldBytes is the size of what is far too long for its field.
+	// hostileFieldBytes is the size of the values that are far too long for their fields.
 	hostileFieldBytes = 900_000
 )
 
-// attack is one attempt. Its connections end with it; what becomes of it is the
-// gateway's to say, so that errors end the attempt and are no news.
+// attack is one attempt. Its connections end with it, and its errors are ignored, because
+// the gateway's metrics show the outcome.
 type attack func(ctx context.Context, h *hostile)
 
-// attacks are the kinds, in the order in which the clients take them.
+// attacks are the kinds of attacks, in the order in which the clients take them.
 var attacks = []attack{
 	longFields, unreadPages, bodilessRequests, timeQueries, leaveAndJoin, unfinishedPosts, halfUpgrades, brokenPackets, unreadSocket, forgedSessions,
 }
@@ -76,7 +76,7 @@ func (h *hostile) request(ctx context.Context, head, rest string) (net.Conn, boo
 	return conn, err == nil
 }
 
-// longFields fills every field of a message far beyond what it can mean.
+// longFields sends messages whose fields are all far too long.
 func longFields(ctx context.Context, h *hostile) {
 	long := strings.Repeat("e", hostileFieldBytes)
 	for _, message := range []string{
@@ -102,7 +102,7 @@ func longFields(ctx context.Context, h *hostile) {
 	}
 }
 
-// unreadPages asks for pages of history and reads none of them.
+// unreadPages requests pages of history and reads none of them.
 func unreadPages(ctx context.Context, h *hostile) {
 	for range 8 {
 		h.request(ctx, "GET /api/novel/"+h.job+"/events?limit=1000", "\r\n")
@@ -110,7 +110,7 @@ func unreadPages(ctx context.Context, h *hostile) {
 	<-ctx.Done()
 }
 
-// bodilessRequests announces bodies that never arrive, everywhere.
+// bodilessRequests announces bodies that it never sends, on every path.
 func bodilessRequests(ctx context.Context, h *hostile) {
 	for _, target := range []string{
 		"POST /nowhere", "POST /api/realtime/events", "GET /health", "HEAD /api/novel/j/events", "POST /ws/?EIO=4&transport=polling", "PUT /",
@@ -122,7 +122,7 @@ func bodilessRequests(ctx context.Context, h *hostile) {
 	<-ctx.Done()
 }
 
-// timeQueries asks for what was at a time, again and again.
+// timeQueries repeatedly queries history by time.
 func timeQueries(ctx context.Context, h *hostile) {
 	for ctx.Err() == nil {
 		conn, ok := h.request(ctx, fmt.Sprintf("GET /api/novel/%s/events?limit=1&since=2020-01-01T00:00:%02d.000Z", h.job, rand.IntN(60)), "Connection: close\r\n\r\n")
@@ -134,7 +134,8 @@ func timeQueries(ctx context.Context, h *hostile) {
 	}
 }
 
-// leaveAndJoin leaves its namespace and comes back, with subscriptions in between.
+// leaveAndJoin repeatedly leaves its namespace and joins it again, with subscriptions in
+// between.
 func leaveAndJoin(ctx context.Context, h *hostile) {
 	socket, ok := h.open(ctx, "40")
 	if !ok {
@@ -142,7 +143,7 @@ func leaveAndJoin(ctx context.Context, h *hostile) {
 	}
 	go func() { _, _ = io.Copy(io.Discard, socket.conn) }() // ends with the connection
 	for n := 0; socket.say(fmt.Sprintf(`42["subscribe",{"jobId":"job-of-nobody-%d"}]`, n)) && socket.say("41") && socket.say("40"); n++ {
-		_ = wait.For(ctx, time.Millisecond) // a connection that has ended is seen by say
+		_ = wait.For(ctx, time.Millisecond) // say returns false on a closed connection
 	}
 }
 
@@ -159,8 +160,8 @@ func unfinishedPosts(ctx context.Context, h *hostile) {
 	<-ctx.Done()
 }
 
-// halfUpgrades probes for an upgrade and leaves it there, and opens sessions that never
-// ask for a namespace.
+// halfUpgrades probes for upgrades without finishing them, and opens sessions that never
+// join a namespace.
 func halfUpgrades(ctx context.Context, h *hostile) {
 	for range 4 {
 		sid, ok := h.openPolling(ctx)
@@ -175,7 +176,7 @@ func halfUpgrades(ctx context.Context, h *hostile) {
 	_ = wait.For(ctx, hostileStep/2) // the attempt is over either way
 }
 
-// brokenPackets sends what cannot be parsed, and what is never finished.
+// brokenPackets sends packets that cannot be parsed, and unfinished ones.
 func brokenPackets(ctx context.Context, h *hostile) {
 	random := make([]byte, 4096)
 	for i := range random {
@@ -199,7 +200,7 @@ func brokenPackets(ctx context.Context, h *hostile) {
 	}
 }
 
-// unreadSocket subscribes to all there is from its beginning, and reads nothing.
+// unreadSocket subscribes to jobs from their beginning, and reads nothing.
 func unreadSocket(ctx context.Context, h *hostile) {
 	for range 4 {
 		socket, ok := h.open(ctx, "40")
@@ -212,7 +213,7 @@ func unreadSocket(ctx context.Context, h *hostile) {
 	<-ctx.Done()
 }
 
-// forgedSessions asks to recover sessions that it never had, and leaves ones behind.
+// forgedSessions asks to recover sessions that do not exist, and leaves sessions behind.
 func forgedSessions(ctx context.Context, h *hostile) {
 	for range 20 {
 		socket, ok := h.open(ctx, fmt.Sprintf(`40{"pid":"%022d","offset":"0:0"}`, rand.Uint64()))
@@ -227,7 +228,7 @@ func forgedSessions(ctx context.Context, h *hostile) {
 // rawSocket is a WebSocket whose frames are written by hand (RFC 6455, section 5.2).
 type rawSocket struct{ conn net.Conn }
 
-// open returns a socket that has asked for its namespace.
+// open returns a socket that has requested its namespace.
 func (h *hostile) open(ctx context.Context, connect string) (rawSocket, bool) {
 	socket, ok := h.upgrade(ctx, "")
 	return socket, ok && socket.say(connect)
@@ -247,7 +248,7 @@ func (h *hostile) upgrade(ctx context.Context, query string) (rawSocket, bool) {
 	return rawSocket{conn}, true
 }
 
-// say writes a text message, masked with zeros, and reports whether it could.
+// say writes a text message, masked with zeros, and reports whether it succeeded.
 func (s rawSocket) say(text string) bool {
 	frame := []byte{0x81}
 	switch {

@@ -14,7 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// What a fault does to the files of the log, behind the back of the servers.
+// Operations of a fault on the files of the log, without the knowledge of the servers.
 
 // keepers returns the processes that keep the log: the NATS servers or, without any,
 // the only gateway.
@@ -29,8 +29,8 @@ func (t *Trial) keepers() []*processes.Process {
 	return all
 }
 
-// startAll starts processes, and returns when all of them serve: a node of a cluster
-// may need another one for that.
+// startAll starts processes, and returns when all of them serve. A node of a cluster may
+// need another node for that.
 func startAll(ctx context.Context, processes []*processes.Process) error {
 	for _, p := range processes {
 		if err := p.Launch(); err != nil {
@@ -45,8 +45,8 @@ func startAll(ctx context.Context, processes []*processes.Process) error {
 	return nil
 }
 
-// copyFolders copies the folders of processes at one moment, as a snapshot of their
-// volumes does: none of them runs meanwhile, and none notices. It returns the copies.
+// copyFolders copies the folders of processes at one moment, as a snapshot of their volumes
+// would. It pauses the processes meanwhile. It returns the copies.
 func (t *Trial) copyFolders(processes []*processes.Process) (copies []string, err error) {
 	for _, p := range processes {
 		if err := p.Pause(); err != nil {
@@ -64,8 +64,8 @@ func (t *Trial) copyFolders(processes []*processes.Process) (copies []string, er
 	return copies, nil
 }
 
-// replaceFolder puts a copy in the place of the folder of a process that does not run,
-// as whoever copies a folder back does.
+// replaceFolder replaces the folder of a stopped process by a copy, as an operator does who
+// copies a folder back.
 func (t *Trial) replaceFolder(p *processes.Process, copied string) error {
 	folder := t.Lab.Folder(p)
 	if err := os.RemoveAll(folder); err != nil {
@@ -77,9 +77,8 @@ func (t *Trial) replaceFolder(p *processes.Process, copied string) error {
 	return nil
 }
 
-// rewindFolder gives the files of a process that does not run the content that they
-// had in a copy, as a volume does that is put back to a snapshot: a file that is in
-// both keeps its identity.
+// rewindFolder restores the content that the files of a stopped process had in a copy, as a
+// snapshot of the volume would: a file that is in both keeps its identity.
 func (t *Trial) rewindFolder(p *processes.Process, copied string) error {
 	folder := t.Lab.Folder(p)
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
@@ -120,7 +119,7 @@ func (t *Trial) rewindFolder(p *processes.Process, copied string) error {
 	return nil
 }
 
-// blocks returns the files with the events in the folder of a process, in their order.
+// blocks returns the files with the events in the folder of a process, in order.
 func (t *Trial) blocks(p *processes.Process) ([]string, error) {
 	var all []string
 	err := filepath.WalkDir(t.Lab.Folder(p), func(path string, entry fs.DirEntry, err error) error {
@@ -140,7 +139,7 @@ func (t *Trial) blocks(p *processes.Process) ([]string, error) {
 	return all, nil
 }
 
-// flip changes one bit of the first text like this in the blocks of a process.
+// flip changes one bit of the first occurrence of text in the blocks of a process.
 func (t *Trial) flip(p *processes.Process, text string) error {
 	blocks, err := t.blocks(p)
 	if err != nil {
@@ -159,7 +158,7 @@ func (t *Trial) flip(p *processes.Process, text string) error {
 	return fmt.Errorf("no block of %s has %q", p.Name(), text)
 }
 
-// inBlocks reports whether a text is in the blocks of a process.
+// inBlocks reports whether the blocks of a process contain text.
 func (t *Trial) inBlocks(p *processes.Process, text string) (bool, error) {
 	blocks, err := t.blocks(p)
 	if err != nil {
@@ -187,8 +186,7 @@ func flipMiddle(path string) error {
 	return os.WriteFile(path, content, 0o600)
 }
 
-// cutBlock takes the end of a file away, as a file system does that has lost what came
-// last.
+// cutBlock cuts off the end of a file, as a file system that has lost the last writes does.
 func cutBlock(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {

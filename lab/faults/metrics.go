@@ -12,15 +12,16 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// metric sums the series of one name on a gateway's page, of all labels.
+// metric returns the sum of the series with a name on a gateway's metrics page, over all
+// labels.
 func metric(ctx context.Context, gateway *processes.Process, name string) (float64, error) {
 	return scrape(ctx, "http://"+gateway.Addr(), "", name)
 }
 
-// errNoMetric says that a page lacks a metric.
+// errNoMetric is returned if a page lacks a metric.
 var errNoMetric = errors.New("no such metric")
 
-// scrape is metric for the gateway at a base URL, whose page a token may open.
+// scrape is metric for the gateway at a base URL, with a token for its page.
 func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -49,7 +50,7 @@ func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 	return sum, nil
 }
 
-// Metric sums a metric over the gateways.
+// Metric returns the sum of a metric over the gateways.
 func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
 	sum := 0.0
 	if t.Running() {
@@ -75,8 +76,8 @@ func (t *Trial) Metric(ctx context.Context, name string) (float64, error) {
 	return sum, nil
 }
 
-// ExpectMetric measures the sum of a metric over the gateways, which has to be at
-// least so much.
+// ExpectMetric measures the sum of a metric over the gateways, and fails if it is less than
+// least.
 func (t *Trial) ExpectMetric(ctx context.Context, name string, least float64) error {
 	sum, err := t.Metric(ctx, name)
 	if err != nil {

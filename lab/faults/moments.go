@@ -9,18 +9,18 @@ import (
 	"github.com/letswriteabook/realtime/lab/report"
 )
 
-// timelineSteps is how many steps a timeline has at most: a step is as many whole
-// seconds as that takes.
+// timelineSteps is the largest number of steps of a timeline. A step is as many whole
+// seconds as this requires.
 const timelineSteps = 900
 
-// earlyClient is the client that is there from the start, lateClient the one that
-// comes when everything is over.
+// earlyClient is the client that is present from the start; lateClient is the one that
+// connects at the end.
 const (
 	earlyClient = "early"
 	lateClient  = "late"
 )
 
-// moments are when what happened, for the timeline. The zero value is ready.
+// moments are the times of what happened, for the timeline. The zero value is ready to use.
 type moments struct {
 	began   time.Time // of the first load
 	windows []window
@@ -43,8 +43,8 @@ func (m *moments) begin() {
 	}
 }
 
-// Fault notes that a fault begins, and that it is over when the function that it
-// returns is called. One that is never over lasts to the end.
+// Fault records the beginning of a fault. over records its end; a fault without an end
+// lasts until the end of the trial.
 func (t *Trial) Fault(label string) (over func()) {
 	t.Tell("fault: %s", label)
 	n := len(t.moments.windows)
@@ -55,21 +55,21 @@ func (t *Trial) Fault(label string) (over func()) {
 	})
 }
 
-// Mark notes a moment.
+// Mark records a moment.
 func (t *Trial) Mark(label string) {
 	t.Tell("%s", label)
 	t.moments.marks = append(t.moments.marks, mark{label: label, at: time.Now()})
 }
 
-// Tell says how it goes, to whoever watches.
+// Tell reports progress.
 func (t *Trial) Tell(format string, args ...any) {
 	if t.log != nil {
 		t.log(fmt.Sprintf(format, args...))
 	}
 }
 
-// Check notes a precondition, with what was found or, when err is not nil, what is
-// wrong, and returns that.
+// Check records a precondition with what was found or, if err is not nil, what is wrong. It
+// returns err.
 func (t *Trial) Check(name, found string, err error) error {
 	check := report.Check{Name: name, OK: err == nil, Detail: found}
 	if err != nil {
@@ -81,7 +81,7 @@ func (t *Trial) Check(name, found string, err error) error {
 	return err
 }
 
-// timeline reads the journal. It returns nil when nothing was published.
+// timeline reads the journal. It returns nil if nothing was published.
 func (t *Trial) timeline(journal string) (*report.Timeline, error) {
 	if t.moments.began.IsZero() {
 		return nil, nil

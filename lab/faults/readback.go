@@ -22,7 +22,7 @@ const pageLength = 500
 // historyCollection is where the history projection keeps its documents.
 const historyCollection = "novel_job_events"
 
-// OpenLog attaches to the trial's log as a reader, which changes nothing of it.
+// OpenLog opens the trial's log as a reader that does not change it.
 func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
 	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
@@ -38,8 +38,8 @@ func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
 	return log, conn.Close, nil
 }
 
-// readLog reads what the log has of the jobs, notes it with the given function,
-// and returns the last sequence of each. A log that is electing is asked again.
+// readLog reads the records of the jobs, calls note with each, and returns the last
+// sequence of each job. It retries while the log elects a leader.
 func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, job string, sequence uint64)) (map[string]uint64, error) {
 	heads := map[string]uint64{}
 	for _, job := range t.jobs {
@@ -61,8 +61,8 @@ func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, 
 	return heads, nil
 }
 
-// readJob reads a job up to its last sequence, which the leader says; the pages
-// may come from a replica that is behind.
+// readJob reads a job up to its last sequence according to the leader; the pages may come
+// from a replica that lags.
 func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.Record, error) {
 	head, err := log.LastSequence(ctx, job)
 	if err != nil {
@@ -86,7 +86,7 @@ func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.
 	return all, nil
 }
 
-// readMongo waits until the projections have what the log has, and notes it.
+// readMongo waits until the projections have the whole log, and records the documents.
 func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
@@ -96,8 +96,8 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 		return err
 	}
 	defer func() { _ = db.Client().Disconnect(context.WithoutCancel(ctx)) }()
-	// One question for all jobs, because FerretDB reads the whole collection for
-	// every one; what it has of other epochs is not served.
+	// One query for all jobs, because FerretDB reads the whole collection for each query.
+	// Documents of other epochs are not served.
 	cursor, err := db.Collection(historyCollection).Find(ctx, map[string]any{"jobId": map[string]any{"$in": t.jobs}})
 	if err != nil {
 		return fmt.Errorf("read %s: %w", historyCollection, err)
@@ -123,8 +123,9 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 	return nil
 }
 
-// AwaitProjected waits until every projection has acknowledged what the log has now. One
-// that the gateway has yet to create again, as after the log was replaced, is waited for.
+// AwaitProjected waits until every projection has acknowledged the records that the log has
+// now. It also waits for a projection that the gateway has not re-created yet after the log
+// was replaced.
 func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()

@@ -13,7 +13,7 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// get asks for a gateway's page, with a token where it is not empty.
+// get requests a gateway's page, with a token unless it is empty.
 func get(ctx context.Context, url, token string) (status int, page string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -32,13 +32,13 @@ func get(ctx context.Context, url, token string) (status int, page string, err e
 	return response.StatusCode, strings.TrimSpace(string(body)), err
 }
 
-// readyPage says whether a gateway can serve.
+// readyPage is the path of the page that shows whether a gateway can serve.
 const readyPage = "/health/ready"
 
-// AwaitReady waits until each gateway says that it is ready.
+// AwaitReady waits until each gateway reports that it is ready.
 func (t *Trial) AwaitReady(ctx context.Context) error {
 	for _, gateway := range t.addresses(0) {
-		var last error // that is about the gateway, and not about ctx
+		var last error // the last error of the gateway, not of ctx
 		for err := ready(ctx, gateway); err != nil; err = ready(ctx, gateway) {
 			if ctx.Err() == nil {
 				last = err
@@ -51,7 +51,7 @@ func (t *Trial) AwaitReady(ctx context.Context) error {
 	return nil
 }
 
-// ready fails unless the gateway at a base URL says that it is ready.
+// ready fails unless the gateway at a base URL reports that it is ready.
 func ready(ctx context.Context, gateway string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -62,8 +62,7 @@ func ready(ctx context.Context, gateway string) error {
 	return err
 }
 
-// notReady waits until the gateway says that it is not ready, and returns what it
-// says.
+// notReady waits until the gateway reports that it is not ready, and returns its report.
 func notReady(ctx context.Context, gateway *processes.Process) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

@@ -11,12 +11,11 @@ import (
 // Row is one fault.
 type Row struct {
 	Number int
-	// Variant tells rows of one number apart; empty for the only, or the first.
+	// Variant distinguishes rows of one number; empty for the only or the first one.
 	Variant string
-	// Title says what happens to whom.
+	// Title describes the fault.
 	Title string
-	// Limit is the longest recovery that passes; 0 means that the row has none of
-	// its own.
+	// Limit is the longest recovery that passes; 0 means that the row has no limit.
 	Limit time.Duration
 	// NeedsRoot marks a row that is skipped for ordinary users.
 	NeedsRoot bool
@@ -24,15 +23,15 @@ type Row struct {
 	InCI bool
 	// System is what the row needs.
 	System System
-	// Run hurts the system.
+	// Run causes the fault.
 	Run func(ctx context.Context, t *Trial) error
-	// Timeout bounds the trial, and SettleTimeout what follows its fault; each of them
-	// that is 0 is that of any row of the matrix.
+	// Timeout bounds the trial, and SettleTimeout the time after its fault; 0 means the
+	// default of the matrix.
 	Timeout, SettleTimeout time.Duration
 }
 
-// Name returns the number with the variant, as "08-node"; without a number, which is
-// what a drill is, the variant.
+// Name returns the number with the variant, such as "08-node", or for a drill, which has no
+// number, the variant.
 func (r Row) Name() string {
 	if r.Number == 0 {
 		return r.Variant
@@ -43,24 +42,24 @@ func (r Row) Name() string {
 	return fmt.Sprintf("%02d-%s", r.Number, r.Variant)
 }
 
-// System says what runs beside the producer and the followers.
+// System describes what runs in addition to the producer and the followers.
 type System struct {
 	// Nodes and Replicas are those of the lab; without nodes the gateway keeps the
 	// log.
 	Nodes, Replicas int
-	// Sync is the lab's; empty means an interval, which survives the death of
+	// Sync is the lab's; empty means an interval, with which data survives the death of
 	// processes.
 	Sync string
-	// Mongo adds the MongoDB-protocol server and judges what it has.
+	// Mongo adds the MongoDB-protocol server and checks its documents.
 	Mongo bool
 	// MongoProxy puts a proxy in front of it.
 	MongoProxy bool
 	// Gateways is their number, at least 1; 0 means 1.
 	Gateways int
-	// Sockets adds a Socket.IO client beside each that follows over Server-Sent
-	// Events. It expects no new epoch and no purge.
+	// Sockets adds a Socket.IO client for each follower over Server-Sent Events. It does not
+	// support a new epoch or a purge.
 	Sockets bool
-	// Roles are those of each gateway; without, all have all.
+	// Roles are the roles of each gateway; if empty, every gateway has all roles.
 	Roles []string
 	// Env is added to the environment of each gateway.
 	Env map[string]string
@@ -75,15 +74,15 @@ type System struct {
 	Outbox int
 }
 
-// skipError ends a row that cannot run here.
+// skipError is the error of a row that cannot run here.
 type skipError struct{ reason string }
 
 func (e skipError) Error() string { return "skipped: " + e.reason }
 
-// Skip returns the error with which a row says that it cannot run, and why.
+// Skip returns the error with which a row reports that it cannot run, and why.
 func Skip(format string, args ...any) error { return skipError{fmt.Sprintf(format, args...)} }
 
-// asSkip returns the reason of a skip in the error's tree.
+// asSkip returns the reason if err is a skip.
 func asSkip(err error) (string, bool) {
 	var skip skipError
 	return skip.reason, errors.As(err, &skip)

@@ -16,7 +16,7 @@ func clientRows() []Row {
 	}
 }
 
-// drained is over how long each gateway of row 23 sends its clients away.
+// drained is the time over which each gateway of row 23 disconnects its clients.
 const drained = 2 * time.Second
 
 // restartRolling stops and starts one gateway after the other, under load and with
@@ -57,7 +57,7 @@ func restartRolling(ctx context.Context, t *Trial) error {
 	return t.awaitVisitors(ctx, visitors)
 }
 
-// breaksSince returns when connections ended after a moment, oldest first.
+// breaksSince returns when connections ended after since, oldest first.
 func breaksSince(visitors []*visitor, since time.Time) []time.Time {
 	var all []time.Time
 	for _, v := range visitors {

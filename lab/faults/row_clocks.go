@@ -44,9 +44,9 @@ func skewProducers(ctx context.Context, t *Trial) error {
 	return t.fence(ctx)
 }
 
-// skewGateways has one gateway of three an hour ahead and one an hour behind. All
-// hear every event, which has to be stored once and in order, and each goes by its
-// own clock as to whether a token has expired.
+// skewGateways runs one gateway of three with its clock an hour ahead and one with its
+// clock an hour behind. All receive every event, which must be stored once and in order,
+// and each uses its own clock to decide whether a token has expired.
 func skewGateways(ctx context.Context, t *Trial) error {
 	program, err := processes.BuildSkewed(ctx, t.Lab.Root(), filepath.Join(t.dir, "skewed"))
 	if errors.Is(err, processes.ErrNoSkew) || ctx.Err() != nil {
@@ -85,7 +85,7 @@ func skewGateways(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// What row 17 signs tokens with and for.
+// The token settings of row 17.
 const (
 	clockSecret   = "a secret of the fault run, of 32 bytes"
 	clockIssuer   = "fault run"

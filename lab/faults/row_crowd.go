@@ -24,8 +24,8 @@ func crowdRows() []Row {
 // missedEvents is how many events of its job each client of row 20 misses.
 const missedEvents = 10
 
-// reconnectAll connects a crowd, kills its gateway, publishes while nobody is there
-// until MongoDB has it, and lets all come back at once, with their cursors.
+// reconnectAll connects a crowd, kills its gateway, publishes while nobody is connected
+// until MongoDB has the events, and lets all clients reconnect at once with their cursors.
 func reconnectAll(ctx context.Context, t *Trial) error {
 	size := t.Scaled("clients", 10_000, 10_000, 500)
 	release, err := raiseFileLimit(uint64(size) + 2000)
@@ -93,7 +93,7 @@ func (t *Trial) gather(ctx context.Context, size int) (crowd []*visitor, leave f
 	}
 }
 
-// price is what a gateway has spent on its clients since it began.
+// price is what a gateway has used for its clients since it started.
 type price struct{ cpu, reads, shared, memory float64 }
 
 func priceOf(ctx context.Context, gateway *processes.Process) (price, error) {
@@ -110,7 +110,8 @@ func priceOf(ctx context.Context, gateway *processes.Process) (price, error) {
 	return p, nil
 }
 
-// afterStorm measures what the return of the crowd cost, and that it is over.
+// afterStorm measures the cost of the reconnections, and checks that the gateway is idle
+// again.
 func (t *Trial) afterStorm(ctx context.Context, size int, first price) error {
 	gateway := t.Gateways[1]
 	back, err := priceOf(ctx, gateway)
@@ -142,7 +143,7 @@ func (t *Trial) afterStorm(ctx context.Context, size int, first price) error {
 	return nil
 }
 
-// takeTurns lets as many dial at once as the channel has room for.
+// takeTurns limits how many clients dial at once to the capacity of the channel.
 func takeTurns(turn chan struct{}, from *net.TCPAddr) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		select {

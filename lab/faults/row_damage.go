@@ -32,8 +32,8 @@ func damageRows() []Row {
 	}
 }
 
-// flipBit damages one event of the only copy. The others are served, and doctor, backup
-// and scrub find the one.
+// flipBit damages one event of the only copy. The other events must be served, and doctor,
+// backup and scrub must find the damaged one.
 func flipBit(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 1000, 300, 100)); err != nil {
 		return err
@@ -48,8 +48,8 @@ func flipBit(ctx context.Context, t *Trial) error {
 		return err
 	}
 	keeper := t.keepers()[0]
-	// In an orderly way: after a kill -9 the server looks at each block itself, and cuts
-	// it off where it is damaged, which row 28 has.
+	// An orderly stop: after a kill -9 the server checks each block itself and cuts it off
+	// where it is damaged, which row 28 tests.
 	if err := keeper.Stop(ctx); err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func flipBit(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// flipBackup has the check of a backup find one flipped bit in it.
+// flipBackup checks that the check of a backup finds one flipped bit.
 func (t *Trial) flipBackup(ctx context.Context, dir string) error {
 	if _, err := t.operate(ctx, 0, nil, "restore", dir, "--check"); err != nil {
 		return err
@@ -103,9 +103,9 @@ func (t *Trial) flipBackup(ctx context.Context, dir string) error {
 	return err
 }
 
-// awaitScrub has the gateways scrub the log, and waits until each shows one record that
-// cannot be read. An embedded log is scrubbed at the start; of another one the note of
-// the last time is removed, so that the day is over.
+// awaitScrub makes the gateways scrub the log, and waits until each reports one unreadable
+// record. An embedded log is scrubbed at the start; for another log the record of the last
+// scrub is removed, so that the next one is due.
 func (t *Trial) awaitScrub(ctx context.Context) error {
 	if t.Lab.Nodes() > 0 {
 		js, disconnect, err := t.jetStream()
@@ -142,8 +142,8 @@ func (t *Trial) awaitScrub(ctx context.Context) error {
 }
 
 // flipBitOfOne damages an event on a node that does not lead. The doctor and the scrub,
-// which read each copy, name the node; it gets a new copy from the others, and the log
-// is the same.
+// which read each copy, must name the node. It gets a new copy from the others, and the log
+// must be unchanged.
 func flipBitOfOne(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 1000, 300, 100)); err != nil {
 		return err
@@ -166,8 +166,7 @@ func flipBitOfOne(ctx context.Context, t *Trial) error {
 	}
 	stop := t.Load(50)
 	defer stop()
-	// A block that the node has in memory is read from there, for some seconds after its
-	// start.
+	// For some seconds after its start the node serves a block from memory.
 	since := time.Now()
 	said, err := t.operate(ctx, 3, nil, "doctor", "--deep")
 	for err != nil && time.Since(since) < time.Minute && wait.For(ctx, time.Second) == nil {
@@ -191,7 +190,7 @@ func flipBitOfOne(ctx context.Context, t *Trial) error {
 	if err := t.awaitHealthy(ctx); err != nil {
 		return err
 	}
-	// Whoever is asked now, also the node itself, has everything.
+	// Every node, including the repaired one, must have all events.
 	if err := t.lead(ctx, node); err != nil {
 		return err
 	}
@@ -234,7 +233,7 @@ func (t *Trial) damageCopy(ctx context.Context, node *processes.Process, text st
 	return Skip("%s replaced its damaged copy by itself, %d times", node.Name(), damageTries)
 }
 
-// replaceCopy does what the doctor says: the node gets a new copy from the others.
+// replaceCopy follows the doctor's advice: the node gets a new copy from the others.
 func (t *Trial) replaceCopy(ctx context.Context, node *processes.Process) error {
 	if err := node.Stop(ctx); err != nil {
 		return err
@@ -248,12 +247,12 @@ func (t *Trial) replaceCopy(ctx context.Context, node *processes.Process) error 
 	return t.Lab.AwaitWhole(ctx)
 }
 
-// awaitHealthy waits until the doctor finds nothing that fails: the streams beside the
-// log are copied again, too.
+// awaitHealthy waits until the doctor finds no failure, because the other streams are
+// copied again too.
 func (t *Trial) awaitHealthy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	// What the last run that was not cut off said.
+	// The output of the last run that was not interrupted.
 	last := "nothing: its first run did not end"
 	for {
 		said, err := t.operate(ctx, 0, nil, "doctor", "--deep")
@@ -269,8 +268,8 @@ func (t *Trial) awaitHealthy(ctx context.Context) error {
 	}
 }
 
-// failures returns the lines of the doctor that say what fails, or the error of a run
-// without any.
+// failures returns the lines of the doctor that report failures, or the error of a run
+// without such lines.
 func failures(said string, err error) string {
 	var failing []string
 	for line := range strings.Lines(said) {

@@ -18,8 +18,7 @@ func diskRows() []Row {
 	}}
 }
 
-// fillDisk puts the log of the gateway on a small file system, fills it, and makes
-// it larger again.
+// fillDisk puts the log of the gateway on a small file system, fills it, and enlarges it.
 func fillDisk(ctx context.Context, t *Trial) (err error) {
 	gateway := t.Gateways[0]
 	gateway.Kill()
@@ -37,7 +36,7 @@ func fillDisk(ctx context.Context, t *Trial) (err error) {
 	}
 	stop := t.Load(200)
 	defer stop()
-	// What was acknowledged before it was full has to be there afterwards.
+	// Events acknowledged before the disk was full must be present afterwards.
 	began := time.Now()
 	for {
 		before := t.Outbox.Acknowledged()

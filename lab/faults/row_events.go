@@ -27,8 +27,8 @@ func eventRows() []Row {
 	}
 }
 
-// fence publishes an event with the outbox and waits for its receipt: what was
-// published for the job before it has been dealt with then.
+// fence publishes an event with the outbox and waits for its receipt. Everything published
+// before for the job has been handled then.
 func (t *Trial) fence(ctx context.Context) error {
 	if err := t.Outbox.Publish(t.jobs[0], t.system.EventBytes); err != nil {
 		return err
@@ -39,8 +39,8 @@ func (t *Trial) fence(ctx context.Context) error {
 // letterPage is how many dead letters are read at once.
 const letterPage = 1000
 
-// letters waits until there are so many dead letters, and returns them; more would
-// be there as well, because their neighbours were stored behind them.
+// letters waits until there are want dead letters, and returns them. Further letters would
+// be present too, because later good events are stored.
 func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, error) {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func allLetters(ctx context.Context, log *eventstore.Log) ([]eventstore.Letter, 
 	}
 }
 
-// expectLetters fails unless each reason has exactly so many dead letters.
+// expectLetters fails unless each reason has exactly the wanted number of dead letters.
 func (t *Trial) expectLetters(ctx context.Context, want map[messaging.Reason]int) error {
 	total := 0
 	for _, n := range want {
@@ -94,7 +94,7 @@ func (t *Trial) expectLetters(ctx context.Context, want map[messaging.Reason]int
 	return nil
 }
 
-// poison mixes one event of a hundred that cannot be delivered among good ones.
+// poison mixes one invalid event among each hundred good ones.
 func poison(ctx context.Context, t *Trial) error {
 	w := t.newHand()
 	defer w.close()
@@ -131,8 +131,8 @@ func poison(ctx context.Context, t *Trial) error {
 	return t.expectLetters(ctx, want)
 }
 
-// sizes publishes events around the limit and far beyond it. Redis itself gives a
-// subscription up for a message of 32 MB, which row 9 has.
+// sizes publishes events around the limit and far above it. Redis disconnects a subscriber
+// for a message of 32 MB, which row 9 tests.
 func sizes(ctx context.Context, t *Trial) error {
 	w := t.newHand()
 	defer w.close()
@@ -155,7 +155,7 @@ func sizes(ctx context.Context, t *Trial) error {
 			return err
 		}
 		if size <= sizeLimit {
-			// It has to be there, which is to say as if it were acknowledged.
+			// The event must be stored, so it counts as acknowledged.
 			t.Journal.Attempted(id, t.jobs[0])
 			t.Journal.Acknowledged(id, t.jobs[0], 0)
 		} else {

@@ -32,8 +32,8 @@ func gatewayRows() []Row {
 	}
 }
 
-// killGateway kills the only gateway, and with it the log inside, again and again
-// while events are published.
+// killGateway kills the only gateway, including its log, repeatedly while events are
+// published.
 func killGateway(ctx context.Context, t *Trial) error {
 	kills := t.Scaled("kills", 50, 50, 5)
 	stop := t.Load(400)
@@ -55,9 +55,9 @@ func killGateway(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// killBeforeReceipt lets the gateway store events and keeps it from publishing
-// their receipts, as one that dies between the two: by a Redis user that may not
-// use the channel. Then it is killed, and comes back with the right to.
+// killBeforeReceipt lets the gateway store events and prevents it from publishing their
+// receipts, as if it died in between: its Redis user may not use the channel. Then it is
+// killed and restarted with the permission.
 func killBeforeReceipt(ctx context.Context, t *Trial) error {
 	gateway := t.Gateways[0]
 	gateway.Kill()
@@ -108,7 +108,7 @@ func killBeforeReceipt(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// pauseGateway stops the only gateway until Redis gives its subscription up.
+// pauseGateway pauses the only gateway until Redis closes its subscription.
 func pauseGateway(ctx context.Context, t *Trial) error {
 	client := redis.NewClient(&redis.Options{Addr: t.Lab.Redis().Addr()})
 	defer func() { _ = client.Close() }()

@@ -22,8 +22,8 @@ func halfOpenRows() []Row {
 	}}
 }
 
-// heartbeat is the gateway's ping interval and timeout together, within which a
-// client that is gone has to be noticed; heartbeatGrace is for a busy machine.
+// heartbeat is the sum of the gateway's ping interval and timeout, within which it must
+// detect a lost client; heartbeatGrace is an allowance for a busy machine.
 const (
 	heartbeat      = 45 * time.Second
 	heartbeatGrace = 5 * time.Second
@@ -32,8 +32,8 @@ const (
 // What a gateway says of its clients, and what it has in use for them.
 type usage struct{ connections, subscriptions, files float64 }
 
-// pullCable has clients in a network of their own, and makes their packets vanish.
-// The gateway hears no end of their connections, and has to find it out.
+// pullCable drops all packets of clients in a network of their own. The gateway receives no
+// end of their connections and must detect it.
 func pullCable(ctx context.Context, t *Trial) error {
 	const clients = 20
 	network, err := processes.NewNetwork(ctx)
@@ -88,7 +88,8 @@ func pullCable(ctx context.Context, t *Trial) error {
 		return err
 	}
 	since := time.Now()
-	// Few enough that the kernel takes them for each client: only silence tells.
+	// Few enough events that the kernel buffers them for each client, so that only the
+	// missing answers show the loss.
 	if err := t.PublishSome(ctx, 20); err != nil {
 		return err
 	}

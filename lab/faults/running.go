@@ -13,8 +13,8 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// Running is a system that somebody else has started. A trial on it uses jobs of its
-// own, and judges nothing but those.
+// Running is a system that another program has started. A trial on it uses jobs of its own,
+// and checks only those.
 type Running struct {
 	// Gateways are the base URLs of the gateways, such as http://127.0.0.1:3000.
 	Gateways []string
@@ -23,13 +23,13 @@ type Running struct {
 	// Token is sent by clients, where they need one. InternalToken opens the metrics
 	// pages.
 	Token, InternalToken string
-	// Prefix is what the names of the trial's jobs begin with.
+	// Prefix is the prefix of the names of the trial's jobs.
 	Prefix string
-	// Forget removes the trial's jobs from the system, when all is judged.
+	// Forget removes the trial's jobs from the system after the checks.
 	Forget func(ctx context.Context, jobs []string) error
 }
 
-// Validate names the first field that cannot be used.
+// Validate returns an error that names the first invalid field.
 func (r Running) Validate() error {
 	switch {
 	case len(r.Gateways) == 0:
@@ -42,10 +42,10 @@ func (r Running) Validate() error {
 	return nil
 }
 
-// Running reports whether the trial is on a system that somebody else has started.
+// Running reports whether the trial uses a system that another program has started.
 func (t *Trial) Running() bool { return t.running != nil }
 
-// attach begins with a system that runs.
+// attach prepares a trial on a running system.
 func (t *Trial) attach(ctx context.Context) error {
 	if err := t.running.Validate(); err != nil {
 		return err
@@ -85,11 +85,11 @@ func (t *Trial) forget(ctx context.Context) error {
 	return nil
 }
 
-// readyTime is how long a gateway may take to say that it is ready, before anything was
-// done to it.
+// readyTime is how long a gateway may take to report that it is ready, before the fault.
 const readyTime = 10 * time.Second
 
-// forgetTime is how long one event may take to be erased, several times what it does.
+// forgetTime is how long the erasure of one event may take, several times its usual
+// duration.
 const forgetTime = 50 * time.Millisecond
 
 // AwaitWhole waits until every copy of the log is up to date, and returns how many
@@ -114,12 +114,12 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 	}
 }
 
-// HoldRedis has a running Redis hold back everything that is published, and end every
-// subscription. It lasts until [Trial.ReleaseRedis], at most for so long.
+// HoldRedis makes a running Redis hold back all published messages and close every
+// subscription, until [Trial.ReleaseRedis], for at most most.
 func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) error {
 	client := t.newRedis()
 	defer func() { _ = client.Close() }()
-	// WRITE holds PUBLISH, too, and lets the word that ends it through.
+	// WRITE also holds PUBLISH, and does not hold the command that ends the pause.
 	if err := client.Do(ctx, "CLIENT", "PAUSE", most.Milliseconds(), "WRITE").Err(); err != nil {
 		return fmt.Errorf("hold Redis: %w", err)
 	}
@@ -129,14 +129,14 @@ func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) error {
 	return nil
 }
 
-// ReleaseRedis ends what HoldRedis has begun. A repeat is harmless.
+// ReleaseRedis ends HoldRedis. It may be called more than once.
 func (t *Trial) ReleaseRedis(ctx context.Context) error {
 	client := t.newRedis()
 	defer func() { _ = client.Close() }()
 	return client.ClientUnpause(ctx).Err()
 }
 
-// The addresses of the stores, wherever the trial is.
+// The addresses of the stores, for both kinds of systems.
 
 func (t *Trial) redisURL() string {
 	if t.Running() {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// samples are how long things took, such as events on their way to clients of this
-// process, each with the moment at which it began: for an event that of its publishing.
+// samples are durations, such as the delivery times of events to clients of this process,
+// each with its beginning: for an event, its publishing.
 type samples struct {
 	mu  sync.Mutex // guards all
 	all []sample
@@ -24,7 +24,7 @@ func (s *samples) add(published, received time.Time) {
 	s.all = append(s.all, sample{published, received.Sub(published)})
 }
 
-// between returns, in order, those of events that were published in a window.
+// between returns, sorted, the durations of the events that were published in a window.
 func (s *samples) between(from, to time.Time) []time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -38,7 +38,7 @@ func (s *samples) between(from, to time.Time) []time.Duration {
 	return took
 }
 
-// quantile returns that of an ordered list, 0 for an empty one.
+// quantile returns a quantile of a sorted list, 0 for an empty one.
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -46,7 +46,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// median returns the one in the middle, or the higher of two, without changing the
+// median returns the median, or the higher of the two middle values, without changing the
 // list.
 func median(all []time.Duration) time.Duration {
 	return quantile(slices.Sorted(slices.Values(all)), 0.5)

@@ -6,23 +6,22 @@ import (
 	"sync"
 )
 
-// segmentBytes is the largest segment that a tapped connection takes, as on
-// Ethernet. The kernel of the gateway sizes its send buffer by it: some 80 KB, and
-// with the segments of loopback 2.6 MB, in which a client that reads nothing would
-// go unnoticed for long.
+// segmentBytes is the largest segment of a tapped connection, as on Ethernet. The gateway's
+// kernel sizes its send buffer by it, at some 80 KB; with the segments of loopback the
+// buffer has 2.6 MB, in which a client that reads nothing would not be detected for long.
 const segmentBytes = 1460
 
 // receiveBytes is the receive buffer of a tapped connection.
 const receiveBytes = 4096
 
-// tap stops the reading of connections that it has dialled, in front of the kernel:
-// what comes meanwhile stays in its buffers, and then in the gateway.
+// tap stops reading from its connections, before the kernel: the bytes that arrive
+// meanwhile stay in the kernel's buffers, and then in the gateway.
 type tap struct {
 	mu    sync.Mutex    // guards flows
 	flows chan struct{} // closed while reading goes on
 }
 
-// newTap returns an open one.
+// newTap returns an open tap.
 func newTap() *tap {
 	t := &tap{}
 	t.shut()
@@ -30,15 +29,14 @@ func newTap() *tap {
 	return t
 }
 
-// shut stops the reading. A read that waits in the kernel still gets what comes
-// first.
+// shut stops reading. A read that waits in the kernel still returns the next bytes.
 func (t *tap) shut() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flows = make(chan struct{})
 }
 
-// open lets it go on.
+// open resumes reading.
 func (t *tap) open() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -22,19 +22,19 @@ type tool struct {
 	*exec.Cmd
 	said  *said
 	ended chan struct{} // closed when it has ended
-	err   error         // what it ended with; set before ended is closed
+	err   error         // its error; set before ended is closed
 }
 
-// said is what a program writes, bounded by the length of what operators' commands say.
+// said is the output of a program, bounded in size.
 type said struct {
 	mu   sync.Mutex // guards text
 	text bytes.Buffer
 }
 
-// maxToolBytes bounds what is kept of what a command writes.
+// maxToolBytes bounds the kept output of a command.
 const maxToolBytes = 1 << 20
 
-// Write takes a piece of it.
+// Write adds output.
 func (s *said) Write(piece []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +42,7 @@ func (s *said) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// String returns what there is so far.
+// String returns the output so far.
 func (s *said) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,8 +64,7 @@ func (t *Trial) launch(ctx context.Context, env map[string]string, args ...strin
 	return r, nil
 }
 
-// code waits for the end of the command, and returns its exit code, -1 for one that was
-// killed.
+// code waits for the end of the command, and returns its exit code, or -1 if it was killed.
 func (r *tool) code() int {
 	<-r.ended
 	return r.ProcessState.ExitCode()
@@ -77,8 +76,7 @@ func (r *tool) kill() {
 	<-r.ended
 }
 
-// operate runs a command to its end, which has to be with the exit code, and returns
-// what it said.
+// operate runs a command, whose exit code must be want, and returns its output.
 func (t *Trial) operate(ctx context.Context, want int, env map[string]string, args ...string) (string, error) {
 	r, err := t.launch(ctx, env, args...)
 	if err != nil {
@@ -90,7 +88,7 @@ func (t *Trial) operate(ctx context.Context, want int, env map[string]string, ar
 	return r.said.String(), nil
 }
 
-// jetStream connects to the trial's streams as the tool of another maker does.
+// jetStream connects to the trial's streams as a foreign tool does.
 func (t *Trial) jetStream() (jetstream.JetStream, func(), error) {
 	conn, err := nats.Connect(t.natsURL(), nats.Name("fault run"))
 	if err != nil {
@@ -104,8 +102,8 @@ func (t *Trial) jetStream() (jetstream.JetStream, func(), error) {
 	return js, conn.Close, nil
 }
 
-// insist repeats a request that is not answered, as one during an election of the cluster
-// may not be.
+// insist repeats a request until it is answered, because during an election of the cluster
+// it may not be.
 func insist(ctx context.Context, request func(ctx context.Context) error) error {
 	for {
 		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -117,7 +115,7 @@ func insist(ctx context.Context, request func(ctx context.Context) error) error 
 	}
 }
 
-// lead has a node take the lead of the log. The others have to be up to date.
+// lead makes a node lead the log. The other nodes must be up to date.
 func (t *Trial) lead(ctx context.Context, node *processes.Process) error {
 	conn, err := nats.Connect(t.natsURL(), nats.Name("fault run"))
 	if err != nil {
@@ -136,7 +134,7 @@ func (t *Trial) lead(ctx context.Context, node *processes.Process) error {
 		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 		_, err = conn.RequestWithContext(bounded, "$JS.API.STREAM.LEADER.STEPDOWN."+processes.EventStream, request)
 		cancel()
-		// A refusal, or no answer, during an election: asked again.
+		// Retry after a refusal, or without an answer, during an election.
 		if waited := wait.For(ctx, 500*time.Millisecond); waited != nil {
 			return fmt.Errorf("have %s lead the log: %w", node.Name(), errors.Join(waited, err))
 		}

@@ -8,18 +8,18 @@ import (
 	"time"
 )
 
-// undo is something that a trial has done to a running system and has to take back.
+// undo is a change of a running system that a trial must undo.
 type undo struct {
 	what string
 	run  func(ctx context.Context) error
 }
 
-// undoTime bounds what takes one thing back.
+// undoTime bounds the undoing of one change.
 const undoTime = 2 * time.Minute
 
-// Undo has run called by the function that it returns or, unless that went well, before
-// the trial is judged, however it ends; the youngest first. run gets a context that no
-// interruption ends.
+// Undo registers run, which undoes a change. run is called by now or, unless that
+// succeeded, before the trial is judged, however it ends, the newest first. An interruption
+// does not end the context of run.
 func (t *Trial) Undo(what string, run func(ctx context.Context) error) (now func(ctx context.Context) error) {
 	u := &undo{what: what, run: run}
 	t.undos = append(t.undos, u)
@@ -46,7 +46,7 @@ func (t *Trial) takeBack(ctx context.Context, u *undo) error {
 	return nil
 }
 
-// undoAll takes back what is left to be.
+// undoAll undoes the remaining changes.
 func (t *Trial) undoAll(ctx context.Context) error {
 	var all error
 	for _, u := range slices.Backward(t.undos) {

@@ -14,7 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// delivery is what a visitor reads of an event.
+// delivery is the part of an event that a visitor reads.
 type delivery struct {
 	ID       string `json:"id"`
 	JobID    string `json:"jobId"`
@@ -24,15 +24,15 @@ type delivery struct {
 	} `json:"event"`
 }
 
-// notes takes down what a visitor asks for and gets. A journal does, and one of its
-// crowds.
+// notes records the requests and deliveries of a visitor. A journal and a crowd of a
+// journal implement it.
 type notes interface {
 	Follows(client, job string, after uint64)
 	Delivered(client, id, job string, sequence uint64, resumed bool)
 }
 
-// visitor is a Socket.IO client that follows jobs from their beginning and comes
-// back with the sequence that it saw last, to one gateway after the other.
+// visitor is a Socket.IO client that follows jobs from their beginning. After a lost
+// connection it connects to the next gateway with the last sequence it received.
 type visitor struct {
 	name     string
 	gateways []string // base URLs
@@ -51,8 +51,7 @@ type visitor struct {
 	changed chan struct{} // closed and replaced with each change of the above
 }
 
-// pingInterval is how often a visitor shows that it is there, so that no gateway takes it
-// for idle.
+// pingInterval is how often a visitor sends a ping, so that no gateway treats it as idle.
 const pingInterval = time.Minute
 
 // visit starts a visitor, which runs until close.
@@ -77,7 +76,7 @@ func (v *visitor) run(ctx context.Context) {
 	}
 }
 
-// connect stays until the connection ends. What ended it is no news.
+// connect runs one connection until it ends. The error that ended it is ignored.
 func (v *visitor) connect(ctx context.Context, gateway string) {
 	cfg := v.dial
 	cfg.Endpoint, cfg.Handler = gateway+"/ws", v.take
@@ -104,7 +103,7 @@ func (v *visitor) connect(ctx context.Context, gateway string) {
 	for {
 		select {
 		case <-alive.C:
-			_ = conn.Emit(messaging.EventPing) // one that has ended is noticed here
+			_ = conn.Emit(messaging.EventPing) // fails on a closed connection
 		case <-conn.Ended():
 			v.note(func() { v.breaks = append(v.breaks, time.Now()) })
 			return
@@ -139,7 +138,7 @@ func (v *visitor) take(event socket.Event) {
 	})
 }
 
-// note changes what the mutex guards.
+// note calls change with the mutex held.
 func (v *visitor) note(change func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -148,7 +147,7 @@ func (v *visitor) note(change func()) {
 	v.changed = make(chan struct{})
 }
 
-// await waits until the visitor has come to a sequence in each of its jobs.
+// await waits until the visitor has reached a sequence in each of its jobs.
 func (v *visitor) await(ctx context.Context, heads map[string]uint64) error {
 	for {
 		v.mu.Lock()
@@ -170,8 +169,8 @@ func (v *visitor) await(ctx context.Context, heads map[string]uint64) error {
 	}
 }
 
-// addresses are the base URLs of all gateways that take clients, rotated so that the nth
-// client begins with another one than its neighbour.
+// addresses returns the base URLs of all gateways for clients, rotated so that consecutive
+// clients start with different gateways.
 func (t *Trial) addresses(n int) []string {
 	var all []string
 	if t.Running() {

@@ -25,8 +25,8 @@ type worker struct {
 	lines   chan []byte // as many as the outbox may hold
 }
 
-// newWorkerOutbox starts the worker and keeps its books, until close. It skips the
-// row where Node or the package is missing.
+// newWorkerOutbox starts the worker and records its events, until close. It skips the row
+// if Node or the package is missing.
 func newWorkerOutbox(ctx context.Context, l *processes.Lab, limit int, journal *oracle.Journal) (*Outbox, error) {
 	node, err := exec.LookPath("node")
 	if err != nil {
@@ -58,7 +58,7 @@ func newWorkerOutbox(ctx context.Context, l *processes.Lab, limit int, journal *
 	return o, nil
 }
 
-// write hands lines to the worker, which reads as its own outbox has room.
+// write writes lines to the worker, which reads when its own outbox has room.
 func (w *worker) write(ctx context.Context) {
 	for {
 		select {
@@ -82,7 +82,7 @@ func (w *worker) read(take func(messaging.Receipt)) {
 	}
 }
 
-// kill ends the worker, whatever it holds.
+// kill kills the worker, whatever it holds.
 func (w *worker) kill() {
 	_ = w.process.Process.Kill()
 	_ = w.process.Wait() // says "signal: killed"
