@@ -5,24 +5,24 @@ import (
 	"slices"
 )
 
-// following is what one client has of one job. A turn is what lies between two
+// following is the record of one client and one job. A turn is the time between two
 // resumes.
 type following struct {
-	begins uint64 // its earliest cursor; what lies behind that is not due
-	cursor uint64 // that of the turn
+	begins uint64 // its earliest cursor; earlier events are not due
+	cursor uint64 // the cursor of the turn
 	last   uint64 // the newest sequence of the turn
-	// seen has the turn in which an id was delivered last; what it was before a
-	// purge, and after one, are two.
+	// seen has the turn in which an id was last delivered. An event before a purge and the
+	// same event after it have different keys.
 	seen map[string]int
 	turn int
-	// asked says that its cursors were noted, and renewed that it is in a new epoch.
+	// asked is true if its cursors were recorded, and renewed if it is in a new epoch.
 	asked, renewed bool
 }
 
-// purgedMark follows the id of what was delivered before a purge.
+// purgedMark is appended to the ids of events that were delivered before a purge.
 const purgedMark = "\x00purged"
 
-// judgeClients judges the clients of one file.
+// judgeClients checks the clients of one file.
 func (v *Verdict) judgeClients(file string, entries []entry, t truth) {
 	clients := map[string]map[string]*following{}
 	for _, e := range entries {
@@ -42,7 +42,7 @@ func (v *Verdict) judgeClients(file string, entries []entry, t truth) {
 		}
 		if e.Follows {
 			f.resume(e.Sequence)
-			if e.Renewed { // what it got before does not count any more
+			if e.Renewed { // earlier deliveries no longer count
 				f.renewed, f.seen = true, map[string]int{}
 			}
 		} else {
@@ -69,9 +69,9 @@ func (f *following) resume(after uint64) {
 	f.cursor, f.last = after, after
 }
 
-// judgeDelivery asks, in this order, whether the event may be there at all, whether
-// it may be there again, and whether it may be there now, so that each is blamed
-// for one thing.
+// judgeDelivery checks, in this order, whether the event may be delivered at all, whether
+// it may be delivered again, and whether it may be delivered now, so that each event is
+// counted for one fault.
 func (v *Verdict) judgeDelivery(client string, f *following, e entry, t truth) {
 	v.Delivered++
 	if e.Resumed {
@@ -99,8 +99,8 @@ func (v *Verdict) judgeDelivery(client string, f *following, e entry, t truth) {
 	f.last = max(f.last, e.Sequence)
 }
 
-// judgeDue compares what the client has with what it was due. A client that never
-// asked, because its cursors were not noted, was due what follows its first event.
+// judgeDue compares the events that the client has with those that it was due. A client
+// whose cursors were not recorded was due the events after its first one.
 func (v *Verdict) judgeDue(client string, f *following, stored []entry) {
 	begins := f.begins
 	if !f.asked {

@@ -1,5 +1,5 @@
-// Package oracle says whether a system under test kept its promises, from files
-// that were written outside of it, append-only, while it was hurt:
+// Package oracle checks whether a system under test kept its promises, from append-only
+// files that were written outside of it during the test:
 //
 //	A.ndjson         attempted by the producer
 //	K.ndjson         acknowledged to the producer: a receipt, or HTTP 2xx
@@ -8,10 +8,9 @@
 //	M.ndjson         read back from MongoDB; absent when nothing was projected
 //	C-NAME.ndjson    delivered to a client, and the cursors it asked for
 //
-// [Journal] writes them and [Judge] reads them. Nothing else is known to the
-// judge: no clock, no counter of the service, no memory of the producer. The lines
-// of A, K and C also say when they were written, for [ReadPace], which tells how much
-// happened when.
+// [Journal] writes the files and [Judge] reads them. The judge uses nothing else: no clock,
+// no counter of the service, no memory of the producer. The lines of A, K and C also have
+// the time of writing, for [ReadPace], which returns the rates over time.
 //
 // # The rules
 //
@@ -25,16 +24,16 @@
 //	            order in S that is not that of the first attempts of a job
 //	phantom     in S and not in A; in M or C and not in S, or there at another place
 //
-// An attempt without an acknowledgement may be in S once or not at all: the
-// producer was told nothing. Repeating an attempt is no second event.
+// An attempt without an acknowledgement may be in S once or not at all, because the
+// producer was promised nothing. A repeated attempt is not a second event.
 //
-// A resume is a line of C that begins a job again, with the cursor that the client
-// sent; or a delivery that is marked as the first after one whose cursor nobody
-// noted, which excuses every repeat behind it once.
+// A resume is a line of C that begins a job again, with the cursor that the client sent; or
+// a delivery that is marked as the first after a resume whose cursor was not recorded,
+// which excuses every later repetition once.
 //
-// What is in P was in S before: it is neither lost nor a phantom, it is due to
-// nobody any more, nor to MongoDB, and once more in S, and then in C, it is no
-// duplicate. To a client in a new epoch ([Journal.Renewed]) it is a phantom.
+// An event in P was in S before. It is neither lost nor a phantom, it is no longer due to
+// any client or to MongoDB, and if it is in S again, and then in C, it is not a duplicate.
+// Delivered to a client in a new epoch ([Journal.Renewed]) it is a phantom.
 //
 // The package starts no goroutine.
 package oracle

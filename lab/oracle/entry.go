@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 )
 
-// ErrMalformed is matched when a file holds something that no journal writes. The
-// error names the file and the line; a retry does not help.
+// ErrMalformed is matched if a file contains a line that no journal writes. The error names
+// the file and the line; a retry does not help.
 var ErrMalformed = errors.New("malformed journal")
 
 // entry is one line of a file.
@@ -20,21 +20,21 @@ type entry struct {
 	ID       string `json:"id,omitempty"`
 	Job      string `json:"job"`
 	Sequence uint64 `json:"sequence,omitempty"`
-	// Client is whose line it is, in a file that several clients share.
+	// Client is the client of the line, in a file that several clients share.
 	Client string `json:"client,omitempty"`
 	// Follows marks the line with which a client begins a job, after Sequence.
 	Follows bool `json:"follows,omitempty"`
-	// Renewed marks such a line of a client that begins in the present epoch: what was
-	// purged must not be delivered to it any more.
+	// Renewed marks such a line of a client that begins in the current epoch: purged events
+	// must not be delivered to it any more.
 	Renewed bool `json:"renewed,omitempty"`
-	// Resumed marks the first delivery after a resume whose cursor is not noted.
+	// Resumed marks the first delivery after a resume whose cursor was not recorded.
 	Resumed bool `json:"resumed,omitempty"`
 	// At is when the line was written, in milliseconds since 1970; 0 in S, P and M, which
-	// are read back. The judge does not look at it.
+	// are read back. The judge ignores it.
 	At int64 `json:"at,omitempty"`
 }
 
-// readFile returns the lines of one file; one that is not there has none.
+// readFile returns the lines of one file, or none if the file does not exist.
 func readFile(dir, name string) ([]entry, error) {
 	file, err := os.Open(filepath.Join(dir, name+suffix))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -51,9 +51,9 @@ func readFile(dir, name string) ([]entry, error) {
 	return entries, nil
 }
 
-// readEntries reads one object a line. A last line without its end was being
-// written when the writer died and counts as not written. That hides nothing: in
-// S, M or C it makes a loss, in A a phantom, and in K it was not yet a promise.
+// readEntries reads one object from each line. An incomplete last line was being written
+// when the writer died, and is ignored. That hides no fault: in S, M or C it counts as a
+// loss, in A as a phantom, and in K it was not a promise yet.
 func readEntries(r io.Reader) ([]entry, error) {
 	text, err := io.ReadAll(r)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The files' names.
+// The names of the files.
 const (
 	attemptedFile    = "A"
 	acknowledgedFile = "K"
@@ -21,9 +21,9 @@ const (
 	suffix           = ".ndjson"
 )
 
-// Journal writes the files of one trial. Its methods may be called concurrently;
-// lines of one file stand in the order of the calls. A failure to write is kept
-// until [Journal.Close], so that what notes something goes on without it.
+// Journal writes the files of one trial. Its methods may be called concurrently; the lines
+// of one file are in the order of the calls. An error of a write is returned by
+// [Journal.Close], so that callers can continue.
 type Journal struct {
 	dir string
 
@@ -32,7 +32,7 @@ type Journal struct {
 	err   error // the first failure to write
 }
 
-// Open makes the folder and adds to the files that are there.
+// Open creates the folder, and appends to existing files.
 func Open(dir string) (*Journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
@@ -43,51 +43,52 @@ func Open(dir string) (*Journal, error) {
 // Dir returns the folder, for [Judge].
 func (j *Journal) Dir() string { return j.dir }
 
-// Attempted notes that the producer is about to publish an event.
+// Attempted records that the producer is about to publish an event.
 func (j *Journal) Attempted(id, job string) { j.write(attemptedFile, entry{ID: id, Job: job}) }
 
-// Acknowledged notes a receipt. Sequence 0 is one that does not say where.
+// Acknowledged records a receipt. Sequence 0 means that the receipt does not state the
+// sequence.
 func (j *Journal) Acknowledged(id, job string, sequence uint64) {
 	j.write(acknowledgedFile, entry{ID: id, Job: job, Sequence: sequence})
 }
 
-// Stored notes a record of the log. The records of a job are noted in its order.
+// Stored records a record of the log. The caller passes the records of a job in their
+// order.
 func (j *Journal) Stored(id, job string, sequence uint64) {
 	j.write(storedFile, entry{ID: id, Job: job, Sequence: sequence})
 }
 
-// Purged notes a record that an operator is about to take out of the log, with
-// everything that was acknowledged and delivered of it.
+// Purged records a record that an operator is about to remove from the log, with its
+// acknowledgements and deliveries so far.
 func (j *Journal) Purged(id, job string, sequence uint64) {
 	j.write(purgedFile, entry{ID: id, Job: job, Sequence: sequence})
 }
 
-// Projected notes a document.
+// Projected records a document.
 func (j *Journal) Projected(id, job string, sequence uint64) {
 	j.write(projectedFile, entry{ID: id, Job: job, Sequence: sequence})
 }
 
-// Follows notes that a client asks for a job's events after a sequence, for the
-// first time or again.
+// Follows records that a client requests a job's events after a sequence, for the first
+// time or again.
 func (j *Journal) Follows(client, job string, after uint64) {
 	j.write(clientPrefix+client, entry{Job: job, Sequence: after, Follows: true})
 }
 
-// Renewed notes that a client begins a job in a new epoch of the log, from its
-// beginning: because it was told of the epoch, or because it comes only now. Nothing
-// that was purged may be delivered to it from there on, and everything else has to be,
-// once more.
+// Renewed records that a client begins a job in a new epoch of the log from its beginning,
+// because it was told of the epoch or because it connects only now. From then on no purged
+// event may be delivered to it, and all other events must be, once more.
 func (j *Journal) Renewed(client, job string) {
 	j.write(clientPrefix+client, entry{Job: job, Follows: true, Renewed: true})
 }
 
-// Delivered notes what a client received. resumed marks the first delivery of a job
-// after a resume that [Journal.Follows] was not told of.
+// Delivered records an event that a client received. resumed marks the first delivery of a
+// job after a resume for which [Journal.Follows] was not called.
 func (j *Journal) Delivered(client, id, job string, sequence uint64, resumed bool) {
 	j.write(clientPrefix+client, entry{ID: id, Job: job, Sequence: sequence, Resumed: resumed})
 }
 
-// Close closes the files. The error is the first that any write had.
+// Close closes the files. It returns the first error of any write.
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -121,8 +122,8 @@ func (j *Journal) write(name string, e entry) {
 	}
 }
 
-// Crowd is many clients that share one file, as ten thousand files would be too
-// many. It is the journal's as long as that is open.
+// Crowd is a group of clients that share one file, because ten thousand files would be too
+// many. It can be used until the journal is closed.
 type Crowd struct {
 	journal *Journal
 	name    string

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// place is where an event stands: a job and a sequence of it.
+// place is the position of an event: a job and a sequence in it.
 type place struct {
 	job      string
 	sequence uint64
@@ -16,7 +16,7 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("%s at %d", p.job, p.sequence) }
 
-// truth is what A, K, S and P say together.
+// truth is the combined content of A, K, S and P.
 type truth struct {
 	acknowledged []entry            // one for each id
 	stored       map[string][]place // S by id, all of them
@@ -24,20 +24,20 @@ type truth struct {
 	byJob        map[string][]entry // S by job, in its order
 }
 
-// has reports whether an event stands, or stood before a purge, at a place.
+// has reports whether the log has an event at a place, or had it before a purge.
 func (t truth) has(id string, at place) bool { return t.stands(id, at) || t.gone(id, at) }
 
-// stands reports whether an event stands at a place.
+// stands reports whether the log has an event at a place.
 func (t truth) stands(id string, at place) bool { return slices.Contains(t.stored[id], at) }
 
-// gone reports whether an event stood at a place before a purge, and does not any more.
-// A purge may take less than was noted.
+// gone reports whether the log had an event at a place before a purge, and no longer has
+// it. A purge may remove less than was recorded.
 func (t truth) gone(id string, at place) bool {
 	return slices.Contains(t.purged[id], at) && !t.stands(id, at)
 }
 
 // Judge reads the files in a folder. The error is about the files, and matches
-// [ErrMalformed] when their content is; a bad verdict is none.
+// [ErrMalformed] if their content is malformed; a bad verdict is not an error.
 func Judge(dir string) (Verdict, error) {
 	var v Verdict
 	attempted, err := readFile(dir, attemptedFile)
@@ -134,8 +134,8 @@ func (v *Verdict) judgeLog(attempted, acknowledged, stored, purged []entry) trut
 	return t
 }
 
-// judgeAcknowledged asks for each receipt whether the event is where it says, or was
-// before a purge. What was stored again after one has a second receipt.
+// judgeAcknowledged checks for each receipt whether the event is at its place, or was
+// before a purge. An event that was stored again after a purge has a second receipt.
 func (v *Verdict) judgeAcknowledged(acknowledged []entry, t *truth) (confirmed map[string]bool) {
 	confirmed = map[string]bool{}
 	for _, e := range acknowledged {

@@ -6,21 +6,21 @@ import (
 	"time"
 )
 
-// maxPaceSteps bounds a [Pace]: what is later counts in the last step.
+// maxPaceSteps bounds a [Pace]: later events count in the last step.
 const maxPaceSteps = 100_000
 
-// Pace is how much happened in each step of time.
+// Pace has the number of events in each step of time.
 type Pace struct {
 	Began time.Time
 	Step  time.Duration
-	// Attempted, Acknowledged and Delivered are counts by step, as many of each. An
-	// event counts as attempted and acknowledged once, at its first line; Delivered
-	// is what one client received, repeats included.
+	// Attempted, Acknowledged and Delivered are counts by step, with the same number of
+	// steps. An event counts as attempted and acknowledged once, at its first line;
+	// Delivered counts all deliveries to one client, including repetitions.
 	Attempted, Acknowledged, Delivered []int
 }
 
-// ReadPace reads A, K and the file of one client from began on; earlier lines do
-// not count. The step is at least a millisecond.
+// ReadPace reads A, K and the file of one client, and ignores lines before began. The step
+// is at least a millisecond.
 func ReadPace(dir, client string, began time.Time, step time.Duration) (Pace, error) {
 	pace := Pace{Began: began, Step: step}
 	if step < time.Millisecond {

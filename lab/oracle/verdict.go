@@ -2,17 +2,17 @@ package oracle
 
 import "fmt"
 
-// shownExamples bounds how many of each kind a verdict names.
+// shownExamples bounds the examples of each kind in a verdict.
 const shownExamples = 5
 
-// Verdict is what the files of a trial say. The first four are 0 after a good one.
+// Verdict is the result of a trial. The first four fields are 0 for a good one.
 type Verdict struct {
 	Lost       int `json:"lost"`
 	Duplicated int `json:"duplicated"`
 	Reordered  int `json:"reordered"`
 	Phantom    int `json:"phantom"`
 
-	// How much was judged: different ids in A and K, and lines of S, M and all C.
+	// The amount that was judged: different ids in A and K, and lines of S, M and all C.
 	Attempted    int `json:"attempted"`
 	Acknowledged int `json:"acknowledged"`
 	Stored       int `json:"stored"`
@@ -23,11 +23,11 @@ type Verdict struct {
 	// Unanswered attempts have no acknowledgement: each may be stored or not.
 	Unanswered int `json:"unanswered"`
 
-	// Examples are the first of what is wrong, as "lost from the log: job-1/7".
+	// Examples are the first faults, such as "lost from the log: job-1/7".
 	Examples []string `json:"examples,omitempty"`
 }
 
-// Good reports whether nothing is wrong.
+// Good reports whether there are no faults.
 func (v Verdict) Good() bool { return v.Lost+v.Duplicated+v.Reordered+v.Phantom == 0 }
 
 // String returns the four figures.

@@ -4,8 +4,8 @@ package processes
 
 import "syscall"
 
-// attributes has nothing to add.
+// attributes sets nothing on this system.
 func attributes() *syscall.SysProcAttr { return nil }
 
-// detached has nothing to add either.
+// detached sets nothing on this system.
 func detached() *syscall.SysProcAttr { return nil }

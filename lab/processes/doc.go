@@ -1,10 +1,10 @@
-// Package lab runs one throw-away system of real processes: NATS servers, a
+// Package processes runs one throw-away system of real processes: NATS servers, a
 // redis-server, a MongoDB-protocol server and gateways, on loopback ports and in
 // one folder, so that a drill can kill, stop and pause them as operators and
 // accidents do.
 //
-//	programs, err := lab.Build(ctx, root, folder)  // once, for any number of labs
-//	l, err := lab.New(lab.Config{Programs: programs, Dir: dir, Nodes: 3})
+//	programs, err := processes.Build(ctx, root, folder)  // once, for any number of labs
+//	l, err := processes.New(processes.Config{Programs: programs, Dir: dir, Nodes: 3})
 //	err = l.NATS(0).Start(ctx)
 //	gateway := l.Gateway(map[string]string{"ROLES": "ingest"})
 //	err = gateway.Start(ctx)

@@ -8,17 +8,17 @@ import (
 	"path/filepath"
 )
 
-// Find looks for the programs that a system needs. They are taken from beside the
-// executable, which is the caller's own program, from the PATH, or, in the folder of
-// the module or one below it, built into dir with Go. nats says that
-// nats-server is needed, and dev that realtime-dev is, whose MongoDB-protocol server
-// the lab has. The error matches [ErrNoProgram], and says what was missing.
+// Find locates the programs that a system needs: in the folder of executable, which is the
+// caller's own program, or on the PATH; in the folder of the module or below it they are
+// built into dir with Go. nats says whether nats-server is needed, and dev whether
+// realtime-dev is, which has the lab's MongoDB-protocol server. The error matches
+// [ErrNoProgram], and says what is missing.
 func Find(ctx context.Context, executable, dir string, nats, dev bool) (Programs, error) {
 	programs := Programs{}
 	root, err := moduleRoot(".")
 	if err == nil {
 		if _, err := os.Stat(filepath.Join(root, packages["realtime-dev"])); err == nil {
-			programs.Root = root // not that of some other module
+			programs.Root = root // only if it is this module
 		}
 	}
 	if programs.Redis, err = exec.LookPath("redis-server"); err != nil {

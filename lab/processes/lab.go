@@ -15,16 +15,16 @@ import (
 	"github.com/letswriteabook/realtime/internal/freeaddr"
 )
 
-// Config says what a lab consists of.
+// Config is the configuration of a lab.
 type Config struct {
 	// Programs come from [Build] or [Find].
 	Programs Programs
-	// Dir holds everything the processes write. It is made, and removed by
-	// [Lab.Close] unless Keep is set.
+	// Dir holds all files of the processes. It is created, and removed by [Lab.Close] unless
+	// Keep is set.
 	Dir  string
 	Keep bool
-	// Nodes is the number of NATS servers: 0, 1 or a cluster of 3. With 0 each gateway keeps a log
-	// of its own in its folder, and takes NATS clients.
+	// Nodes is the number of NATS servers: 0, 1 or a cluster of 3. With 0 each gateway keeps
+	// a log of its own in its folder, and accepts NATS clients.
 	Nodes int
 	// Replicas is how many nodes hold the log: 1 or 3; 0 means all nodes.
 	Replicas int
@@ -35,7 +35,7 @@ type Config struct {
 	Mongo bool
 }
 
-// Validate names the first field that cannot be used.
+// Validate returns an error that names the first invalid field.
 func (c Config) Validate() error {
 	switch {
 	case c.Programs.Realtime == "" || c.Programs.Redis == "":
@@ -54,7 +54,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// maxNodes is how many configuration files deploy/cluster has.
+// maxNodes is the number of configuration files in deploy/cluster.
 const maxNodes = 3
 
 // deduplicationWindow is how long the lab's logs remember an id.
@@ -70,9 +70,9 @@ type Lab struct {
 	mongo *Process
 	nodes []*node
 
-	mu        sync.Mutex // guards the two below
+	mu        sync.Mutex // guards the fields below
 	gateways  []*Process
-	processes []*Process // in the order in which they were made
+	processes []*Process // in the order of creation
 }
 
 // New prepares a system and starts nothing.
@@ -110,7 +110,7 @@ func New(cfg Config) (*Lab, error) {
 // Dir returns the lab's folder.
 func (l *Lab) Dir() string { return l.cfg.Dir }
 
-// Root returns the folder of the module, empty without one.
+// Root returns the folder of the module, or "".
 func (l *Lab) Root() string { return l.cfg.Programs.Root }
 
 // Replicas returns how many servers hold the log.
@@ -135,7 +135,7 @@ func (l *Lab) NATS(n int) *Process { return l.nodes[n].Process }
 // Nodes returns the number of NATS servers.
 func (l *Lab) Nodes() int { return len(l.nodes) }
 
-// NATSURL returns the addresses of all nodes; with none, that of the first
+// NATSURL returns the addresses of all nodes or, without nodes, the address of the first
 // gateway's log.
 func (l *Lab) NATSURL() string {
 	var urls []string
@@ -153,8 +153,8 @@ func (l *Lab) NATSURL() string {
 	return ""
 }
 
-// Gateway returns a new gateway on the lab's servers, with the given variables in
-// its environment above the lab's own; an empty value takes one of those away.
+// Gateway returns a new gateway on the lab's servers. The given variables override the
+// lab's own in its environment; an empty value removes a variable.
 func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	l.mu.Lock()
 	number := len(l.gateways) + 1
@@ -194,7 +194,7 @@ func (l *Lab) Gateway(env map[string]string) (*Process, error) {
 	return gateway, nil
 }
 
-// add makes a process the lab's to end.
+// add adds a process to those that the lab ends.
 func (l *Lab) add(p *Process) *Process {
 	p.output = &output{}
 	if p.env == nil {
@@ -230,7 +230,7 @@ func (l *Lab) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close kills every process, the youngest first, and removes the folder.
+// Close kills every process, the newest first, and removes the folder.
 func (l *Lab) Close() error {
 	l.mu.Lock()
 	all := slices.Clone(l.processes)

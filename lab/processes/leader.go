@@ -15,8 +15,8 @@ const EventStream = "NOVEL_EVENTS"
 // election, if a majority of the nodes runs.
 var errNoLeader = errors.New("no node leads the stream")
 
-// Leader returns the number of the node that leads the log, which is what that
-// node says of itself: the others may believe in an older one.
+// Leader returns the number of the node that leads the log according to that node itself,
+// because the others may still report an earlier leader.
 func (l *Lab) Leader(ctx context.Context) (int, error) {
 	for i, n := range l.nodes {
 		if !n.Running() {
@@ -47,7 +47,7 @@ func (l *Lab) AwaitLeader(ctx context.Context) (int, error) {
 	}
 }
 
-// AwaitWhole waits until the node that leads the log says that all copies are up to
+// AwaitWhole waits until the node that leads the log reports that all copies are up to
 // date.
 func (l *Lab) AwaitWhole(ctx context.Context) error {
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -67,13 +67,13 @@ func (l *Lab) AwaitWhole(ctx context.Context) error {
 	}
 }
 
-// leads asks the node's monitoring page.
+// leads asks the node's monitoring page whether the node leads the stream.
 func (n *node) leads(ctx context.Context, name string) (bool, error) {
 	stream, err := n.stream(ctx, name)
 	return stream.Name == name && stream.Cluster.Leader == n.name, err
 }
 
-// streamDetail is what a node's monitoring page tells of a stream.
+// streamDetail is the description of a stream on a node's monitoring page.
 type streamDetail struct {
 	Name    string `json:"name"`
 	Cluster struct {
@@ -85,7 +85,7 @@ type streamDetail struct {
 	} `json:"cluster"`
 }
 
-// whole reports whether the other copies are there and up to date.
+// whole reports whether all other copies exist and are up to date.
 func (s streamDetail) whole(copies int) bool {
 	if len(s.Cluster.Replicas) != copies-1 {
 		return false
@@ -98,8 +98,8 @@ func (s streamDetail) whole(copies int) bool {
 	return true
 }
 
-// stream returns what the node tells of a stream; without a name when it has none
-// of that.
+// stream returns the node's description of a stream, without a name if the node does not
+// have the stream.
 func (n *node) stream(ctx context.Context, name string) (streamDetail, error) {
 	ctx, cancel := context.WithTimeout(ctx, questionTimeout)
 	defer cancel()

@@ -14,13 +14,13 @@ import (
 // inside is the name of the link in the namespace.
 const inside = "inside"
 
-// Network is a network namespace, joined to the machine's by a pair of links, whose
-// cable can be pulled: packets vanish then without an error. What is dialled in it
-// reaches servers that listen on every interface at [Network.Addr]. Its methods may
-// be called concurrently.
+// Network is a network namespace that is connected to the machine's by a pair of links. Its
+// cable can be pulled: then packets vanish without an error. Connections dialled in it
+// reach servers that listen on every interface at [Network.Addr]. Its methods may be called
+// concurrently.
 //
-// Its one goroutine keeps a thread in the namespace, which ends with it, and with
-// that the links; [Network.Close] ends it.
+// Its one goroutine keeps a thread in the namespace. [Network.Close] ends the goroutine,
+// and with it the thread, the namespace and the links.
 type Network struct {
 	addr    string // of the machine, as seen from inside
 	outside string // the link on the machine's side
@@ -29,8 +29,8 @@ type Network struct {
 	closing sync.Once
 }
 
-// NewNetwork makes a network with its cable in. The error matches [ErrNoNetwork]
-// where that is not possible.
+// NewNetwork creates a network with its cable plugged in. The error matches [ErrNoNetwork]
+// if this is not possible.
 func NewNetwork(ctx context.Context) (*Network, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("%w: it needs root", ErrNoNetwork)
@@ -38,8 +38,8 @@ func NewNetwork(ctx context.Context) (*Network, error) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoNetwork, err)
 	}
-	// One network a process, at an address of its own: of the block that is set apart
-	// for benchmarks, four by the process's id.
+	// One network for each process, with four addresses of its own, chosen by process id, in
+	// the block that is reserved for benchmarks.
 	pid := os.Getpid()
 	subnet := net.IPv4(198, 18, byte(pid/64), byte(pid%64*4))
 	host, guest := nth(subnet, 1), nth(subnet, 2)
@@ -71,14 +71,13 @@ func NewNetwork(ctx context.Context) (*Network, error) {
 	return n, nil
 }
 
-// Addr returns the address at which the machine is reached from inside, without a
-// port.
+// Addr returns the address, without a port, at which the machine is reached from inside.
 func (n *Network) Addr() string { return n.addr }
 
 // Cut pulls the cable.
 func (n *Network) Cut(ctx context.Context) error { return n.set(ctx, "down") }
 
-// Mend puts it in again.
+// Mend plugs the cable in again.
 func (n *Network) Mend(ctx context.Context) error { return n.set(ctx, "up") }
 
 func (n *Network) set(ctx context.Context, state string) error {
@@ -87,7 +86,7 @@ func (n *Network) set(ctx context.Context, state string) error {
 	return err
 }
 
-// Dial opens a connection from inside, to an address that is no name.
+// Dial opens a connection from inside, to an address that is not a name.
 func (n *Network) Dial(ctx context.Context, dialer *net.Dialer, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := net.ErrClosed
@@ -95,8 +94,8 @@ func (n *Network) Dial(ctx context.Context, dialer *net.Dialer, network, address
 	return conn, err
 }
 
-// Close ends the network. Connections in it stay open, and go nowhere. Repeated, it
-// does nothing.
+// Close ends the network. Connections in it stay open without a network. Further calls do
+// nothing.
 func (n *Network) Close() {
 	n.closing.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), questionTimeout)
@@ -107,8 +106,8 @@ func (n *Network) Close() {
 	<-n.ended
 }
 
-// stay enters a new namespace and does there what it is told. Its thread is not given
-// back: it ends with the goroutine.
+// stay enters a new namespace and runs the calls of do there. Its thread is not reused: it
+// ends with the goroutine.
 func (n *Network) stay(entered chan<- error) {
 	defer close(n.ended)
 	runtime.LockOSThread()
@@ -122,7 +121,7 @@ func (n *Network) stay(entered chan<- error) {
 	}
 }
 
-// do runs a function inside, and returns when it has. Nothing may follow Close.
+// do runs a function inside, and returns after it. It must not be called after Close.
 func (n *Network) do(call func()) {
 	done := make(chan struct{})
 	n.calls <- func() {
@@ -132,7 +131,7 @@ func (n *Network) do(call func()) {
 	<-done
 }
 
-// ip runs the command, in the namespace of the thread.
+// ip runs the command ip in the namespace of the thread.
 func ip(ctx context.Context, args ...string) error {
 	if said, err := exec.CommandContext(ctx, "ip", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("ip %v: %w: %s", args, err, said)

@@ -17,7 +17,7 @@ func NewNetwork(context.Context) (*Network, error) {
 	return nil, fmt.Errorf("%w: %s has no network namespaces", ErrNoNetwork, runtime.GOOS)
 }
 
-// Addr is never called.
+// Addr is never called, because NewNetwork fails.
 func (*Network) Addr() string { return "" }
 
 // Cut is never called.

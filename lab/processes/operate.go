@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 )
 
-// Folder returns where a NATS server of the lab, or a gateway that keeps its own log,
-// has the files of the log.
+// Folder returns the folder of the log of a NATS server of the lab, or of a gateway that
+// keeps its own log.
 func (l *Lab) Folder(p *Process) string { return filepath.Join(l.cfg.Dir, p.name) }
 
-// Operate returns a command of operators, on the lab's servers, that is yet to be
-// started. The variables in env come above the lab's own; an empty value takes one of
-// those away. It is killed when ctx ends, and with this process.
+// Operate returns an operators' command on the lab's servers, not started yet. The
+// variables in env override the lab's own; an empty value removes a variable. The command
+// is killed when ctx ends, and with this process.
 func (l *Lab) Operate(ctx context.Context, env map[string]string, args ...string) *exec.Cmd {
 	all := map[string]string{"NATS_URL": l.NATSURL(), "REDIS_URL": l.RedisURL(), "TMPDIR": l.cfg.Dir, "LOG_LEVEL": "error"}
 	if l.cfg.Mongo {

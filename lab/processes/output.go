@@ -8,13 +8,13 @@ import (
 // outputBytes bounds what is kept of a process's output.
 const outputBytes = 64 << 10
 
-// output keeps the end of what a process writes, over all its lives.
+// output keeps the end of the output of a process, over all its runs.
 type output struct {
 	mu   sync.Mutex // guards text
 	text []byte
 }
 
-// Write takes a piece of output.
+// Write adds output.
 func (o *output) Write(piece []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -25,7 +25,7 @@ func (o *output) Write(piece []byte) (int, error) {
 	return len(piece), nil
 }
 
-// String returns what is kept.
+// String returns the kept output.
 func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()

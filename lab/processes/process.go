@@ -16,19 +16,19 @@ var (
 	ErrRunning = errors.New("process runs already")
 	// ErrNotRunning is returned by signals to a process that does not run.
 	ErrNotRunning = errors.New("process does not run")
-	// ErrEnded is matched when a process ended before it was ready. Its last words
-	// are in the error; a retry helps when they say so.
+	// ErrEnded is matched if a process ended before it was ready. The error has the end of
+	// its output; a retry helps if that says so.
 	ErrEnded = errors.New("process ended before it was ready")
 )
 
-// How long a process may take to become ready, and how often it is asked.
+// How long a process may take to become ready, and how often this is checked.
 const (
 	startTimeout = 45 * time.Second
 	readyPause   = 20 * time.Millisecond
 )
 
-// Process is one program with its arguments, over any number of lives. Its
-// methods may be called concurrently.
+// Process is one program with its arguments, over any number of runs. Its methods may be
+// called concurrently.
 type Process struct {
 	name   string
 	args   []string
@@ -45,30 +45,30 @@ type Process struct {
 	lives  int
 }
 
-// Name returns what the process is called in this lab, such as "gateway-2".
+// Name returns the name of the process in this lab, such as "gateway-2".
 func (p *Process) Name() string { return p.name }
 
-// Addr returns the loopback host and port it serves, the same in each life.
+// Addr returns the loopback host and port of the process, the same in each run.
 func (p *Process) Addr() string { return p.addr }
 
-// LastWords returns the end of its output over all lives.
+// LastWords returns the end of the output of all runs.
 func (p *Process) LastWords() string { return p.output.String() }
 
-// Set changes one variable of its environment, from the next start on.
+// Set sets a variable of its environment, from the next start on.
 func (p *Process) Set(name, value string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.env[name] = value
 }
 
-// Replace makes it another build of its program, from the next start on.
+// Replace replaces its program by another build, from the next start on.
 func (p *Process) Replace(path string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.path = path
 }
 
-// Launch runs the program and does not wait until it is ready.
+// Launch starts the program and does not wait until it is ready.
 func (p *Process) Launch() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -81,8 +81,8 @@ func (p *Process) Launch() error {
 	cmd.SysProcAttr = attributes()
 	started, ended := make(chan error, 1), make(chan struct{})
 	go func() { // ends with the process, which Kill, Stop and Lab.Close end
-		// The kernel ties the child to the thread that made it, so that thread has
-		// to last as long as the child.
+		// The kernel ties the child to the thread that has started it, so the thread must run
+		// as long as the child.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := cmd.Start()
@@ -104,8 +104,8 @@ func (p *Process) Launch() error {
 	return nil
 }
 
-// Start runs the program and returns when it serves, or with [ErrEnded], or with
-// the error of ctx; a program that is not ready in time is killed.
+// Start starts the program and returns when it serves, or with [ErrEnded] or the error of
+// ctx. A program that is not ready in time is killed.
 func (p *Process) Start(ctx context.Context) error {
 	if err := p.Launch(); err != nil {
 		return err
@@ -144,8 +144,8 @@ func (p *Process) Ready(ctx context.Context) error {
 	}
 }
 
-// Kill ends the process with SIGKILL, paused or not, and waits for it. It does
-// nothing when it does not run.
+// Kill ends the process with SIGKILL, even if it is paused, and waits for it. It does
+// nothing if the process does not run.
 func (p *Process) Kill() {
 	ended, err := p.signal(syscall.SIGKILL)
 	if err == nil {
@@ -153,8 +153,8 @@ func (p *Process) Kill() {
 	}
 }
 
-// Stop ends the process with SIGTERM, as an operator would, and waits for it or,
-// when ctx ends, kills it. The error says that it had to be killed or how it left.
+// Stop ends the process with SIGTERM, as an operator would, and waits for it; when ctx ends
+// it kills the process. The error says that the process was killed, or how it exited.
 func (p *Process) Stop(ctx context.Context) error {
 	ended, err := p.signal(syscall.SIGTERM)
 	if err != nil {
@@ -181,20 +181,20 @@ func (p *Process) Pause() error {
 	return err
 }
 
-// Resume lets a paused process go on.
+// Resume continues a paused process.
 func (p *Process) Resume() error {
 	_, err := p.signal(syscall.SIGCONT)
 	return err
 }
 
-// Running reports whether the process lives, paused or not.
+// Running reports whether the process runs, paused or not.
 func (p *Process) Running() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running()
 }
 
-// PID returns the process id of the latest life, 0 before the first.
+// PID returns the process id of the latest run, 0 before the first.
 func (p *Process) PID() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -204,7 +204,7 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
-// running needs the mutex.
+// running is called with mu held.
 func (p *Process) running() bool {
 	if p.ended == nil {
 		return false
@@ -217,7 +217,7 @@ func (p *Process) running() bool {
 	}
 }
 
-// signal sends a signal and returns what is closed when the process has ended.
+// signal sends a signal and returns a channel that is closed when the process has ended.
 func (p *Process) signal(signal syscall.Signal) (<-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

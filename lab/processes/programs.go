@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// ErrNoProgram is matched when a program of the machine is not installed.
+// ErrNoProgram is matched if a required program is not installed.
 var ErrNoProgram = errors.New("program is not installed")
 
 // The programs that can be built, by name.
@@ -20,7 +20,7 @@ var packages = map[string]string{
 	"nats-server":  "github.com/nats-io/nats-server/v2",
 }
 
-// Programs says where the programs are. [Build] and [Find] return one. What a
+// Programs has the paths of the programs. [Build] and [Find] return one. Programs that a
 // system does not run may be missing.
 type Programs struct {
 	// Root is the folder of the module; empty when there is none.
@@ -31,9 +31,9 @@ type Programs struct {
 	NATS, Redis string
 }
 
-// Build builds the module's programs and the NATS server into a folder, in which
-// they may stand already. root is the folder of the module, or one below it. The
-// error matches [ErrNoProgram] without redis-server.
+// Build builds the module's programs and the NATS server into a folder, which may have them
+// already. root is the folder of the module, or one below it. The error matches
+// [ErrNoProgram] if redis-server is not installed.
 func Build(ctx context.Context, root, dir string) (Programs, error) {
 	root, err := moduleRoot(root)
 	if err != nil {
@@ -52,7 +52,7 @@ func Build(ctx context.Context, root, dir string) (Programs, error) {
 	return programs, nil
 }
 
-// built are the fields of the programs that can be built.
+// built returns the fields of the programs that can be built.
 func (p *Programs) built() map[string]*string {
 	return map[string]*string{"realtime": &p.Realtime, "realtime-dev": &p.Dev, "nats-server": &p.NATS}
 }
@@ -70,7 +70,7 @@ func build(ctx context.Context, root, dir, name string) (string, error) {
 	return path, nil
 }
 
-// Versions returns what the programs are, one line each, as a report states it.
+// Versions returns the versions of the programs, one line each, for a report.
 func (p Programs) Versions(ctx context.Context) map[string]string {
 	versions := map[string]string{}
 	for name, command := range map[string][]string{
@@ -95,7 +95,7 @@ func (p Programs) Versions(ctx context.Context) map[string]string {
 	return versions
 }
 
-// moduleRoot finds the folder with go.mod, from the given one upwards.
+// moduleRoot returns the folder with go.mod, searching from dir upwards.
 func moduleRoot(dir string) (string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {

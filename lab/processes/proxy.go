@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Proxy is the network between the gateways and one server: TCP connections that
-// can be delayed, robbed of their answers, and broken. Its methods may be called
+// Proxy is the network between the gateways and one server. It forwards TCP connections,
+// can delay or drop answers, and can break the connections. Its methods may be called
 // concurrently.
 //
 // Each connection has two goroutines, which end with it; [Proxy.Close] ends all.
@@ -26,7 +26,7 @@ type Proxy struct {
 	closed bool
 }
 
-// NewProxy listens on a free loopback port and passes on to the address.
+// NewProxy listens on a free loopback port and forwards to the address.
 func NewProxy(target string) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -37,17 +37,17 @@ func NewProxy(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr returns where it listens.
+// Addr returns the address on which it listens.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Delay makes each piece of an answer wait, from now on.
+// Delay delays each piece of an answer from now on.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Mute loses the answers from now on: the server gets and does what it is asked
-// to, and its client receives no answer.
+// Mute drops the answers from now on: the server receives and executes requests, and its
+// client receives no answer.
 func (p *Proxy) Mute(mute bool) { p.mute.Store(mute) }
 
-// Break closes every connection. New ones are taken.
+// Break closes every connection. It accepts new ones.
 func (p *Proxy) Break() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,7 +57,7 @@ func (p *Proxy) Break() {
 	}
 }
 
-// Close ends everything.
+// Close closes the listener and all connections.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -105,7 +105,7 @@ func (p *Proxy) join(client, server net.Conn) {
 	})
 }
 
-// answer passes on what the server says.
+// answer forwards the answers of the server.
 func (p *Proxy) answer(client, server net.Conn) {
 	piece := make([]byte, 64<<10)
 	for {

@@ -16,10 +16,10 @@ import (
 	"github.com/letswriteabook/realtime/internal/freeaddr"
 )
 
-// questionTimeout bounds one question to a server.
+// questionTimeout bounds one check of a server.
 const questionTimeout = time.Second
 
-// errNotReady says that a server answers, and not yet as it will.
+// errNotReady is returned for a server that answers but is not ready.
 var errNotReady = errors.New("not ready")
 
 // port returns the port of a host and port.
@@ -28,7 +28,7 @@ func port(address string) string {
 	return port
 }
 
-// environment is the whole environment of a process.
+// environment returns the whole environment of a process.
 func environment(env map[string]string) []string {
 	all := make([]string, 0, len(env))
 	for name, value := range env {
@@ -77,8 +77,8 @@ type node struct {
 	route   string // host and port for the other nodes
 }
 
-// newNodes prepares the servers with the configuration files of deploy/cluster,
-// which take every address from the environment.
+// newNodes prepares the servers with the configuration files of deploy/cluster, which read
+// every address from the environment.
 func (l *Lab) newNodes() ([]*node, error) {
 	settings := filepath.Join(l.cfg.Dir, "nats")
 	if err := cluster.Write(settings); err != nil {
@@ -122,7 +122,8 @@ func (l *Lab) newNodes() ([]*node, error) {
 	return nodes, nil
 }
 
-// greeted asks a line protocol and is content with an answer that begins so.
+// greeted checks that a server with a line protocol answers question with a text that
+// begins with answer.
 func greeted(address, question, answer string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, err := (&net.Dialer{Timeout: questionTimeout}).DialContext(ctx, "tcp", address)
@@ -144,7 +145,7 @@ func greeted(address, question, answer string) func(context.Context) error {
 	}
 }
 
-// accepting is content with a connection.
+// accepting checks that a server accepts connections.
 func accepting(address string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, err := (&net.Dialer{Timeout: questionTimeout}).DialContext(ctx, "tcp", address)
@@ -155,7 +156,7 @@ func accepting(address string) func(context.Context) error {
 	}
 }
 
-// httpReady is content with a page that answers 200.
+// httpReady checks that a page is answered with 200.
 func httpReady(url string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		body, err := get(ctx, url)
@@ -166,7 +167,7 @@ func httpReady(url string) func(context.Context) error {
 	}
 }
 
-// get reads a page. Another status than 200 is an error, with the page beside it.
+// get reads a page. A status other than 200 is an error, returned together with the page.
 func get(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*questionTimeout)
 	defer cancel()

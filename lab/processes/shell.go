@@ -9,14 +9,13 @@ import (
 	"os/exec"
 )
 
-// maxSaid bounds how much of what a command said goes into an error, in bytes.
+// maxSaid bounds the output of a command in an error, in bytes.
 const maxSaid = 2000
 
-// Shell runs a command of the operator's with sh. It returns when that has ended,
-// whatever the command has left running: those live on. A Ctrl-C at the terminal does
-// not reach it.
+// Shell runs an operator's command with sh. It returns when the command has ended;
+// processes that it has left running continue. A Ctrl-C at the terminal does not reach it.
 func Shell(ctx context.Context, command string) error {
-	// A file, because Wait would wait for a pipe until every process that has it has ended.
+	// A file, because with a pipe Wait would wait until every process that has it has ended.
 	said, err := os.CreateTemp("", "realtime-shell-")
 	if err != nil {
 		return fmt.Errorf("%s: %w", command, err)

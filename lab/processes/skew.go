@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// SkewVariable tells a program of [BuildSkewed] how many seconds its clock is ahead;
-// negative, behind.
+// SkewVariable is the environment variable with the number of seconds by which the clock of
+// a program of [BuildSkewed] is ahead; a negative number means behind.
 const SkewVariable = "CLOCK_SKEW_SECONDS"
 
-// ErrNoSkew is matched when the standard library is not as [BuildSkewed] expects it,
-// or not there.
+// ErrNoSkew is matched if the source of the standard library is missing, or is not as
+// [BuildSkewed] expects.
 var ErrNoSkew = errors.New("no program with a skewed clock can be built here")
 
-// The place in time.go where the clock is read, and what is added there and at the
-// end. A process cannot be given another time of day from outside: Go reads it from
-// the vDSO, where no preloaded library is asked, and namespaces of time leave it out.
+// The place in time.go where the clock is read, and the code that is added there and at the
+// end. The time of day of a process cannot be changed from outside: Go reads it from the
+// vDSO, which preloaded libraries cannot replace, and time namespaces do not cover it.
 const (
 	readClock = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
 	addSkew   = "\tsec += skewSeconds\n"
@@ -44,10 +44,10 @@ var skewSeconds = func() (seconds int64) {
 `
 )
 
-// BuildSkewed builds the service with a time.Now that [SkewVariable] moves, into a
-// folder, and returns the program's path. The monotonic clock, and so every timer,
-// is as it was. The whole standard library is compiled again for it, once on a
-// machine, which takes minutes.
+// BuildSkewed builds the service with a time.Now that [SkewVariable] shifts into a folder,
+// and returns the program's path. The monotonic clock, and therefore every timer, is
+// unchanged. The whole standard library is compiled again for it, once for each machine,
+// which takes minutes.
 func BuildSkewed(ctx context.Context, root, dir string) (string, error) {
 	if root == "" {
 		return "", fmt.Errorf("%w: there are no sources", ErrNoSkew)

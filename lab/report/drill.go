@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// Drill is what one recovery drill came to.
+// Drill is the result of one recovery drill.
 type Drill struct {
 	Name string `json:"name"`
-	// Does says what happens, in a sentence or two.
+	// Does describes what happens, in a sentence or two.
 	Does string `json:"does"`
-	// Target says which system it happened to.
+	// Target describes the system of the drill.
 	Target string `json:"target"`
-	// Command is what was typed.
+	// Command is the command line.
 	Command string    `json:"command"`
 	Began   time.Time `json:"began"`
 	// Machine and Versions say where it ran, by name.
@@ -30,7 +30,7 @@ type Drill struct {
 	Result   Result            `json:"result"`
 }
 
-// Write puts report.json, report.md and report.html into a folder, which it makes.
+// Write writes report.json, report.md and report.html into a folder, which it creates.
 func (d Drill) Write(dir string) error {
 	encoded, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
@@ -52,7 +52,7 @@ func (d Drill) Write(dir string) error {
 	return nil
 }
 
-// Markdown writes the report as text. What w refuses is the caller's to know.
+// Markdown writes the report as text. Errors of w are ignored; the caller checks w.
 func (d Drill) Markdown(w io.Writer) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	say("# Drill %s: %s\n", d.Name, d.Result.Status)
@@ -81,7 +81,7 @@ func (d Drill) Markdown(w io.Writer) {
 	}
 }
 
-// fact is one line of the table on top.
+// fact is one row of the table at the top.
 type fact struct{ Name, Value string }
 
 func (d Drill) facts() []fact {
@@ -111,7 +111,7 @@ type section struct {
 	Lines []string
 }
 
-// sections returns the lists that have something in them.
+// sections returns the lists that are not empty.
 func (d Drill) sections() []section {
 	checks, figures := section{Title: "Made sure of before"}, section{Title: "Measured"}
 	for _, c := range d.Result.Checks {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Write puts report.json and report.md into a folder, which it makes.
+// Write writes report.json and report.md into a folder, which it creates.
 func (r Report) Write(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write report: %w", err)
@@ -33,8 +33,8 @@ func (r Report) Write(dir string) error {
 	return nil
 }
 
-// Markdown writes the page: where it ran, the table, and what each row noted. What
-// w refuses is the caller's to know.
+// Markdown writes the page: the machine, the table, and the notes of each row. Errors of w
+// are ignored; the caller checks w.
 func (r Report) Markdown(w io.Writer) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	say("# Fault run of %s\n", r.Began.UTC().Format(time.DateOnly))
@@ -75,7 +75,7 @@ func (r Report) Markdown(w io.Writer) {
 	}
 }
 
-// cell makes a text safe for one cell of a table, or one line of a list.
+// cell escapes a text for one cell of a table, or one line of a list.
 func cell(text string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ").Replace(text)
 }

@@ -6,8 +6,8 @@ import (
 	"io"
 )
 
-// The page stands by itself: styles and plot are inside, scripts are none, and it
-// asks for nothing over the network.
+// The page is self-contained: it includes its styles and the plot, has no scripts, and
+// requests nothing over the network.
 //
 //go:embed page.html
 var pageText string

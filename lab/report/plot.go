@@ -15,8 +15,8 @@ const (
 	plotTop, plotBottom   = 40.0, 44.0
 )
 
-// clipAbove is how many times the usual pace the axis reaches: a catch-up of
-// everything in one second must not press the rest to the ground.
+// clipAbove is the ratio of the axis's end to the usual rate: a catch-up of all events in
+// one second must not flatten the rest of the plot.
 const clipAbove = 12
 
 // plot is a timeline as the page draws it.
@@ -32,7 +32,7 @@ type plot struct {
 
 type series struct {
 	Class, Name, Points string
-	// Peak is told where the line is cut off; empty otherwise.
+	// Peak is the rate at which the line is cut off; empty if it is not.
 	Peak         string
 	PeakX, PeakY float64
 }
@@ -40,7 +40,8 @@ type series struct {
 type span struct {
 	Label    string
 	X, Width float64
-	// NameX and NameY are where the label stands, and Anchor which end of it does.
+	// NameX and NameY are the position of the label, and Anchor is the end of the label at
+	// that position.
 	NameX, NameY float64
 	Anchor       string
 }
@@ -48,19 +49,19 @@ type span struct {
 type tick struct {
 	Label string
 	At    float64
-	// Row tells labels apart that would stand on each other; Anchor is which end
-	// of the label stands there.
+	// Row separates labels that would overlap; Anchor is the end of the label at its
+	// position.
 	Row    float64
 	Anchor string
 }
 
-// step is the invisible column that tells the figures of a step.
+// step is the invisible column that shows the figures of a step.
 type step struct {
 	X, Width float64
 	Told     string
 }
 
-// draw lays the timeline out.
+// draw computes the layout of the timeline.
 func (t Timeline) draw() plot {
 	p := plot{
 		Width: plotWidth, Height: plotHeight,
@@ -141,10 +142,10 @@ func at(counts []int, i int) int {
 	return 0
 }
 
-// rate turns a count of one step into events per second.
+// rate converts a count of one step to events per second.
 func (t Timeline) rate(count int) float64 { return float64(count) * 1000 / float64(t.StepMillis) }
 
-// ceiling returns the highest rate that the axis has to show.
+// ceiling returns the highest rate that the axis must show.
 func (t Timeline) ceiling() float64 {
 	most := 1
 	var usual []int
@@ -165,8 +166,8 @@ func (t Timeline) ceiling() float64 {
 	return t.rate(most)
 }
 
-// axis returns a round end of an axis that has to reach most, and the distance of
-// about so many ticks on it.
+// axis returns a round end for an axis that must reach most, and the distance of about
+// ticks ticks on it.
 func axis(most float64, ticks int) (end, distance float64) {
 	raw := most / float64(ticks)
 	magnitude := math.Pow(10, math.Floor(math.Log10(raw)))
@@ -182,11 +183,11 @@ func axis(most float64, ticks int) (end, distance float64) {
 // FieldHeight is the height of the field.
 func (p plot) FieldHeight() float64 { return p.Bottom - p.Top }
 
-// BelowField and BesideField are where the labels of the axes stand.
+// BelowField and BesideField are the positions of the labels of the axes.
 func (p plot) BelowField() float64  { return p.Bottom + 18 }
 func (p plot) BesideField() float64 { return p.Left - 8 }
 
-// Shift keeps a label off its line.
+// Shift moves a label away from its line.
 func (t tick) Shift() int {
 	if t.Anchor == "end" {
 		return -4

@@ -9,14 +9,14 @@ import (
 // Status is how a row ended.
 type Status string
 
-// The ways in which a row ends. A row that could not run is skipped, never passed.
+// The results of a row. A row that cannot run is skipped, never passed.
 const (
 	Passed  Status = "passed"
 	Failed  Status = "failed"
 	Skipped Status = "skipped"
 )
 
-// Result is what a row came to.
+// Result is the result of a row.
 type Result struct {
 	Number int    `json:"number"`
 	Title  string `json:"title"`
@@ -24,20 +24,20 @@ type Result struct {
 	// Reason says why the row failed or was skipped.
 	Reason  string         `json:"reason,omitempty"`
 	Verdict oracle.Verdict `json:"verdict"`
-	// RecoveryMillis is the longest time from the end of the fault, or from its
-	// start where the system has to mend itself meanwhile, until an event that was
-	// published after it was acknowledged.
+	// RecoveryMillis is the longest time from the end of the fault, or from its start if the
+	// system must recover during it, until an event that was published afterwards was
+	// acknowledged.
 	RecoveryMillis int64 `json:"recoveryMs"`
 	// LimitMillis is the longest recovery that passes; 0 means that there is none.
 	LimitMillis int64 `json:"limitMs,omitempty"`
 	TookMillis  int64 `json:"tookMs"`
-	// Shortened says how far the row is from its full length; empty: it is not.
+	// Shortened describes how the row was shortened; empty if it has its full length.
 	Shortened string    `json:"shortened,omitempty"`
 	Notes     []string  `json:"notes,omitempty"`
 	Measures  []Measure `json:"measures,omitempty"`
-	// Checks are what was made sure of before the fault.
+	// Checks are the preconditions that were checked before the fault.
 	Checks []Check `json:"checks,omitempty"`
-	// Timeline is what happened when; nil where it was not asked for.
+	// Timeline is the course of events; nil if it was not requested.
 	Timeline *Timeline `json:"timeline,omitempty"`
 }
 
@@ -45,7 +45,7 @@ type Result struct {
 type Check struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
-	// Detail says what was found, or what is wrong.
+	// Detail is what was found, or what is wrong.
 	Detail string `json:"detail,omitempty"`
 }
 
@@ -59,7 +59,7 @@ type Measure struct {
 
 // Report is one run.
 type Report struct {
-	// Command is what was typed.
+	// Command is the command line.
 	Command string    `json:"command"`
 	Began   time.Time `json:"began"`
 	// Machine and Versions say where it ran, by name.
@@ -68,7 +68,7 @@ type Report struct {
 	Rows     []Result          `json:"rows"`
 }
 
-// Count returns how many rows ended so.
+// Count returns how many rows have the status.
 func (r Report) Count(status Status) int {
 	count := 0
 	for _, row := range r.Rows {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Table writes one line for each row, for a terminal, and how many there were.
+// Table writes one line for each row, and a summary, for a terminal.
 func (r Report) Table(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "row\tfault\tstatus\tlost\tduplicated\treordered\tphantom\trecovery\ttook") // kept until Flush
@@ -41,7 +41,7 @@ func figures(row Result, separator string) string {
 	return fmt.Sprintf("%d%s%d%s%d%s%d%s%s", v.Lost, separator, v.Duplicated, separator, v.Reordered, separator, v.Phantom, separator, recovery(row))
 }
 
-// recovery returns how long it took, and how long it may take.
+// recovery returns how long the recovery took, and how long it may take.
 func recovery(row Result) string {
 	if row.RecoveryMillis == 0 {
 		return "–"

@@ -2,20 +2,20 @@ package report
 
 import "time"
 
-// Timeline is how much happened in each step of a trial.
+// Timeline has the numbers of events in each step of a trial.
 type Timeline struct {
-	// Began is the left end, StepMillis the length of a step.
+	// Began is the left end, and StepMillis the length of a step.
 	Began      time.Time `json:"began"`
 	StepMillis int64     `json:"stepMs"`
-	// Attempted, Acknowledged and Delivered are events by step, as many of each;
-	// Delivered is what the client named Client received.
+	// Attempted, Acknowledged and Delivered are numbers of events by step, with the same
+	// number of steps. Delivered counts the events that the client named Client received.
 	Attempted    []int  `json:"attempted"`
 	Acknowledged []int  `json:"acknowledged"`
 	Delivered    []int  `json:"delivered"`
 	Client       string `json:"client"`
 	// Windows are the faults, in the order in which they began.
 	Windows []Window `json:"windows,omitempty"`
-	// Marks are moments worth seeing.
+	// Marks are moments to show.
 	Marks []Mark `json:"marks,omitempty"`
 }
 
