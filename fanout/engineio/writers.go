@@ -29,7 +29,7 @@ func (p *writers) init() { p.wake.L = &p.mu }
 func (p *writers) add(w *webSocket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.head > 0 && len(p.ready) == cap(p.ready) {
+	if len(p.ready) == cap(p.ready) && p.head > len(p.ready)/2 { // otherwise append doubles it, so that few are moved for each
 		n := copy(p.ready, p.ready[p.head:])
 		clear(p.ready[n:])
 		p.ready, p.head = p.ready[:n], 0
