@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -37,6 +38,16 @@ a comparison found differences.`,
 	return command
 }
 
+// projectionNames refuses an argument that is no projection, before anything is opened.
+func projectionNames(_ *cobra.Command, names []string) error {
+	for _, name := range names {
+		if !slices.Contains(projections.Names(), name) {
+			return fmt.Errorf("%w: %q is none of %s", projections.ErrNoProjection, name, strings.Join(projections.Names(), ", "))
+		}
+	}
+	return nil
+}
+
 // projectionsCommand completes a command that processes each projection and shows the
 // results. If there are differences, it returns errDiffers after all results were shown.
 func projectionsCommand[T any](
@@ -44,6 +55,8 @@ func projectionsCommand[T any](
 ) *cobra.Command {
 	var output string
 	cli.OutputFlag(command, &output)
+	command.ValidArgs = projections.Names()
+	command.Args = cli.Arguments(projectionNames)
 	command.RunE = func(cmd *cobra.Command, names []string) error {
 		if err := cli.CheckOutput(output); err != nil {
 			return err

@@ -89,3 +89,27 @@ func TestCommandLineKeepsFlags(t *testing.T) {
 		}
 	}
 }
+
+// An error about arguments names what the command takes.
+func TestArgumentsNameWhatIsAllowed(t *testing.T) {
+	t.Parallel()
+	nothing := func(*cobra.Command, []string) error { return nil }
+	root := &cobra.Command{Use: "tool"}
+	group := &cobra.Command{Use: "group", Args: cli.Arguments(cobra.NoArgs), RunE: nothing}
+	one := &cobra.Command{Use: "one FOLDER [FILE]", Args: cli.Arguments(cobra.RangeArgs(1, 2)), RunE: nothing}
+	group.AddCommand(one, &cobra.Command{Use: "two", RunE: nothing})
+	root.AddCommand(group)
+	root.SilenceErrors, root.SilenceUsage = true, true
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"group", "one"}, "want tool group one FOLDER [FILE]"},
+		{[]string{"group", "three"}, "want one of one, two"},
+	} {
+		root.SetArgs(test.args)
+		if err := root.Execute(); err == nil || !cli.IsUsage(err) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%v: %v, want %s", test.args, err, test.want)
+		}
+	}
+}

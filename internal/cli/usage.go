@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"os/user"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -21,14 +23,31 @@ func Usage(err error) error { return usageError{err} }
 // IsUsage reports whether an error was marked by [Usage].
 func IsUsage(err error) bool { return errors.As(err, new(usageError)) }
 
-// Arguments marks the errors of a check of the arguments as usage errors.
+// Arguments marks the errors of a check of the arguments as usage errors, and adds what the
+// command takes.
 func Arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return Usage(err)
+			return Usage(fmt.Errorf("%w: want %s", err, takes(cmd)))
 		}
 		return nil
 	}
+}
+
+// takes returns the names of the commands below a command, or the arguments of one that has
+// none.
+func takes(cmd *cobra.Command) string {
+	var below []string
+	for _, sub := range cmd.Commands() {
+		if sub.IsAvailableCommand() {
+			below = append(below, sub.Name())
+		}
+	}
+	if len(below) > 0 {
+		return "one of " + strings.Join(below, ", ")
+	}
+	_, arguments, _ := strings.Cut(cmd.Use, " ")
+	return strings.TrimSpace(cmd.CommandPath() + " " + arguments)
 }
 
 // differsError is the error of a command that worked and found differences.
