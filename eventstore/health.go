@@ -84,7 +84,7 @@ func (l *Log) noteAppend(failed jet.Cause) {
 			failing = w.failing.Fail(now)
 		}
 	}
-	full := w.full
+	full, over := w.full, w.over(now)
 	w.mu.Unlock()
 	if failing {
 		l.logger.Warn("an append failed and is retried until the log takes it", "stream", layout.EventStream, "cause", failed)
@@ -99,20 +99,35 @@ func (l *Log) noteAppend(failed jet.Cause) {
 	case wasFull && !full:
 		l.metrics.full.Set(0)
 	}
-	l.settleAppends(now)
+	l.logEnds(over)
 }
 
-// settleAppends logs the end of an outage of appends after it has been calm for a while.
+// ends are the outages of appends that are over, with how long they lasted.
+type ends struct {
+	noRoom, failing             bool
+	noRoomLasted, failingLasted time.Duration
+}
+
+// over ends the outages after which it has been calm for a while; w.mu is held.
+func (w *writing) over(now time.Time) (e ends) {
+	e.noRoom, e.noRoomLasted, _ = w.noRoom.Over(now)
+	e.failing, e.failingLasted, _ = w.failing.Over(now)
+	return e
+}
+
+// settleAppends logs the end of an outage of appends while nothing is appended.
 func (l *Log) settleAppends(now time.Time) {
-	w := &l.writing
-	w.mu.Lock()
-	hasRoom, full, _ := w.noRoom.Over(now)
-	succeed, failed, _ := w.failing.Over(now)
-	w.mu.Unlock()
-	if hasRoom {
-		l.logger.Info("log has room again", "stream", layout.EventStream, "after", full.Round(time.Millisecond))
+	l.writing.mu.Lock()
+	over := l.writing.over(now)
+	l.writing.mu.Unlock()
+	l.logEnds(over)
+}
+
+func (l *Log) logEnds(over ends) {
+	if over.noRoom {
+		l.logger.Info("log has room again", "stream", layout.EventStream, "after", over.noRoomLasted.Round(time.Millisecond))
 	}
-	if succeed {
-		l.logger.Info("appends succeed again", "stream", layout.EventStream, "after", failed.Round(time.Millisecond))
+	if over.failing {
+		l.logger.Info("appends succeed again", "stream", layout.EventStream, "after", over.failingLasted.Round(time.Millisecond))
 	}
 }
