@@ -95,7 +95,7 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-func TestClientAddressOfNobody(t *testing.T) {
+func TestClientAddressWithoutARemote(t *testing.T) {
 	t.Parallel()
 	trusted := parseProxies(t, "10.0.0.0/8")
 	if got := guardrails.ClientAddress(netip.Addr{}, []string{"203.0.113.7"}, nil, trusted); got.IsValid() {

@@ -63,7 +63,7 @@ func TestNewLimits(t *testing.T) {
 
 // A lower rate counts for an owner who connects again, whose earlier connection began with
 // the rate before, and what that connection has used up counts as well.
-func TestALowerRateReachesWhoConnectsAgain(t *testing.T) {
+func TestLowerRateAppliesToReconnectingOwners(t *testing.T) {
 	t.Parallel()
 	before := guardrails.Limits{MessagesPerSecond: 100, SubscriptionChangesPerMinute: 6000, BytesPerSecond: 1000}
 	after := guardrails.Limits{MessagesPerSecond: 1, SubscriptionChangesPerMinute: 60, BytesPerSecond: 10}

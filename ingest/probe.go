@@ -33,7 +33,7 @@ var (
 //
 // Exercise uses connections of its own, with the given options, and returns when ctx or
 // timeout ends at the latest. The error is one of those above, or says why Redis accepts no
-// connection, as [Explain] does.
+// connection.
 func Exercise(ctx context.Context, options *redis.Options, text string, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -152,7 +152,7 @@ func checkRole(ctx context.Context, client *redis.Client) error {
 // refusedAs returns meaning for a refusal by Redis, which then has authenticated the user
 // but does not permit the command. It explains any other error.
 func refusedAs(meaning, err error) error {
-	if explained := Explain(err); unreached(err) != nil {
+	if explained := explain(err); unreached(err) != nil {
 		return fmt.Errorf("exercise Redis: %w", explained)
 	}
 	var refused redis.Error

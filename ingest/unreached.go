@@ -35,10 +35,10 @@ var (
 	ErrUnreachable = errors.New("the Redis server cannot be reached: start it, correct the host and the port in REDIS_URL, or let this machine connect to it")
 )
 
-// Explain adds to an error of a Redis client the reason why the server accepts no
+// explain adds to an error of a Redis client the reason why the server accepts no
 // connection, one of the errors above, if the error shows it. It returns other errors, and
 // nil, unchanged.
-func Explain(err error) error {
+func explain(err error) error {
 	if reason := unreached(err); reason != nil && !errors.Is(err, reason) {
 		return fmt.Errorf("%w (%w)", reason, err)
 	}
@@ -75,11 +75,12 @@ func unreached(err error) error {
 	return nil
 }
 
-// ExplainOpening is [Explain] for the first exchange on a connection of a client with these
-// options. OpenSSL closes a connection that does not begin with a handshake, with or
-// without an alert (RFC 8446, section 6), whose record begins with the bytes 21 and 3. If
-// there is no alert, ExplainOpening connects once more to test whether the server speaks
-// TLS.
+// ExplainOpening adds to an error of the first exchange on a connection of a client with
+// these options the reason why the server accepts no connection, one of the errors above,
+// if the reason can be found. OpenSSL closes a connection that does not begin with a
+// handshake, with or without an alert (RFC 8446, section 6), whose record begins with the
+// bytes 21 and 3. If there is no alert, ExplainOpening connects once more to test whether
+// the server speaks TLS.
 func ExplainOpening(ctx context.Context, err error, options *redis.Options) error {
 	if err == nil {
 		return nil
@@ -95,7 +96,7 @@ func ExplainOpening(ctx context.Context, err error, options *redis.Options) erro
 		}
 		return fmt.Errorf("%w (%w)", ErrClosed, err)
 	}
-	return Explain(err)
+	return explain(err)
 }
 
 // isClosed reports whether the server has closed the connection.
@@ -123,6 +124,6 @@ func Dialer(options *redis.Options) func(ctx context.Context, network, addr stri
 			}
 			return nil, fmt.Errorf("%w (the handshake: %w)", ErrClosed, err)
 		}
-		return conn, Explain(err)
+		return conn, explain(err)
 	}
 }

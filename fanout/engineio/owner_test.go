@@ -15,7 +15,7 @@ import (
 
 // The id of a session serves the client that has opened it: from its origin, and with
 // its token where one is sent.
-func TestSessionIsItsOpeners(t *testing.T) {
+func TestSessionBelongsToItsOpener(t *testing.T) {
 	t.Parallel()
 	const page, other, own = "https://book.test", "https://evil.test", "https://own.test"
 	tests := []struct {

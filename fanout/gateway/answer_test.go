@@ -44,9 +44,9 @@ func (s *stage) answersCut() float64 {
 	return 0
 }
 
-// TestAnswerNobodyReads: it holds a page and not what was asked for, gives its place
+// TestUnreadAnswerIsCutOff: it holds a page and not what was asked for, gives its place
 // back in time, and does not keep others from being answered.
-func TestAnswerNobodyReads(t *testing.T) {
+func TestUnreadAnswerIsCutOff(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := setup(t, options{pipe: true, config: unhurried, limits: guardrails.Limits{MaxRequests: 3, MaxRequestsPerClient: 3}})

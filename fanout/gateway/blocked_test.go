@@ -152,7 +152,7 @@ func (b valveTokens) Grant(token string, now time.Time) (guardrails.Grant, guard
 // No lock is held while a dependency is called: with each of them in turn not
 // returning, live events reach the clients that are connected, the page of metrics
 // answers, and subscriptions begin and end.
-func TestBlockedDependencyHoldsUpNobodyElse(t *testing.T) {
+func TestBlockedDependencyDelaysNoOtherClient(t *testing.T) {
 	t.Parallel()
 	subscribe := func(_ *stage, c *socketClient) { c.emit("subscribe", request{JobID: "a/fresh"}) }
 	catchUp := func(_ *stage, c *socketClient) { c.emit("subscribe", request{JobID: "a/old"}) }

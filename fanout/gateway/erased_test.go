@@ -175,9 +175,9 @@ func TestErasedInSeveralEpochs(t *testing.T) {
 	expectEvents(t, follower, s.log.publish("job", 1))
 }
 
-// TestErasureUnheard: a gateway hears nothing of an erasure, and cannot ask. Nobody
-// catches up from its memory once the lease is over; live events go on.
-func TestErasureUnheard(t *testing.T) {
+// TestErasureWithoutItsNotice: a gateway does not receive the notice of an erasure, and cannot
+// read it. Once the lease is over no client catches up from its memory; live events continue.
+func TestErasureWithoutItsNotice(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		erasures := &notes{}

@@ -84,7 +84,7 @@ func TestBytesAreBounded(t *testing.T) {
 }
 
 // What one connection has used up is the next one's from the same address.
-func TestConnectingAgainRenewsNoIntake(t *testing.T) {
+func TestReconnectingDoesNotRenewTheIntake(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{limits: guardrails.Limits{BytesPerSecond: 1, ByteBurst: 1000}})
 	from := func(address string) *http.Request { return &http.Request{RemoteAddr: address} }
@@ -119,7 +119,7 @@ func TestIntakeOfAnIPv6Prefix(t *testing.T) {
 
 // A rate that a reload has lowered counts for a client whose connection began before the
 // reload, and who connects again after it.
-func TestALoweredRateCountsForWhoConnectsAgain(t *testing.T) {
+func TestLowerRateAppliesToReconnectingClients(t *testing.T) {
 	t.Parallel()
 	limits := guardrails.Limits{MaxSubscriptionsPerClient: 1, BytesPerSecond: 1_000_000}
 	s := setup(t, options{limits: limits})

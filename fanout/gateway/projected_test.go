@@ -63,9 +63,9 @@ func TestMongoIsAskedRarelyWhileDown(t *testing.T) {
 	})
 }
 
-// TestMongoThatHangsHoldsUpNobodyTwice: while MongoDB takes long to fail, only the
-// catch-up that met it first waits; all others come from the log at once.
-func TestMongoThatHangsHoldsUpNobodyTwice(t *testing.T) {
+// TestHangingMongoDelaysOnlyTheFirstCatchUp: while MongoDB takes long to fail, only the
+// first catch-up waits for it; all others are served from the log at once.
+func TestHangingMongoDelaysOnlyTheFirstCatchUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := setup(t, options{pipe: true, config: unhurried})
@@ -85,9 +85,9 @@ func TestMongoThatHangsHoldsUpNobodyTwice(t *testing.T) {
 	})
 }
 
-// TestSlowMongo: one that answers well, but after two seconds, counts as down: who
-// meets it first waits for a second in all, however many pages there are, everybody
-// else not at all. Once it is quick again it is asked again.
+// TestSlowMongo: a MongoDB that answers correctly, but after two seconds, counts as down.
+// The first client waits for a second in total, however many pages there are, and the
+// others do not wait. Once MongoDB is quick again it is queried again.
 func TestSlowMongo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -525,7 +525,7 @@ func TestSubscribingAgainAfterRecovery(t *testing.T) {
 	}
 }
 
-func TestRecoveryAfterTheLogBeganAnew(t *testing.T) {
+func TestRecoveryInANewEpoch(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{sessions: newMemorySessions()})
 	s.log.publish("a", 3)

@@ -178,9 +178,9 @@ func TestRepairKeepsUp(t *testing.T) {
 	}
 }
 
-// TestRepairReadsAllThatWasHeardOf: records that come while a repair reads are
+// TestRepairReadsAllAnnouncedRecords: records that come while a repair reads are
 // its own to read, without waiting for a check.
-func TestRepairReadsAllThatWasHeardOf(t *testing.T) {
+func TestRepairReadsAllAnnouncedRecords(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := setup(t, options{pipe: true, config: rarelyChecked})

@@ -107,9 +107,9 @@ func TestStreamHeartbeat(t *testing.T) {
 	})
 }
 
-// TestStreamGoneFreesEverything: closed, cut or stuck, a client that goes leaves
+// TestDisconnectedStreamFreesEverything: closed, cut or stuck, a client that goes leaves
 // nothing behind.
-func TestStreamGoneFreesEverything(t *testing.T) {
+func TestDisconnectedStreamFreesEverything(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := setup(t, options{pipe: true, config: unhurried})

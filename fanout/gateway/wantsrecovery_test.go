@@ -10,9 +10,9 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// TestOffsetsGoToWhoWantsThem: handlers in languages without optional arguments are
+// TestOffsetsGoToClientsThatWantThem: handlers in languages without optional arguments are
 // given one argument, and stock clients in JavaScript what they recover with.
-func TestOffsetsGoToWhoWantsThem(t *testing.T) {
+func TestOffsetsGoToClientsThatWantThem(t *testing.T) {
 	t.Parallel()
 	browser := http.Header{"User-Agent": {"Mozilla/5.0 (X11; Linux x86_64) Chrome/140"}, "Accept-Language": {"de"}}
 	for _, test := range []struct {

@@ -24,8 +24,8 @@ func Path(command *cobra.Command, flags ...string) { annotate(command, isPath, f
 // operation is continued, or they only affect the output.
 func NotRepeated(command *cobra.Command, flags ...string) { annotate(command, isLeft, flags) }
 
-// IsRepeated reports whether [CommandLine] keeps a flag that is set.
-func IsRepeated(flag *pflag.Flag) bool { return flag.Name != "help" && flag.Annotations[isLeft] == nil }
+// isRepeated reports whether [CommandLine] keeps a flag that is set.
+func isRepeated(flag *pflag.Flag) bool { return flag.Name != "help" && flag.Annotations[isLeft] == nil }
 
 func annotate(command *cobra.Command, annotation string, flags []string) {
 	for _, name := range flags {
@@ -43,7 +43,7 @@ func CommandLine(command *cobra.Command, args ...string) string {
 	parts[0] = program
 	parts = append(parts, args...)
 	command.Flags().Visit(func(flag *pflag.Flag) { // those that were given, by name
-		if !IsRepeated(flag) {
+		if !isRepeated(flag) {
 			return
 		}
 		switch flag.NoOptDefVal { // set for a switch, which takes no value

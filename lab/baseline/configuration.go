@@ -20,8 +20,8 @@ type Configuration struct {
 	Sync string
 }
 
-// Configurations returns all of them.
-func Configurations() []Configuration {
+// configurations returns all configurations.
+func configurations() []Configuration {
 	return []Configuration{
 		{Name: "embedded", Summary: "one gateway with its log inside", Gateways: 1},
 		{Name: "interval", Summary: "the same, written to disk every 10 s (NATS_SYNC=10s)", Gateways: 1, Sync: "10s"},
@@ -32,7 +32,7 @@ func Configurations() []Configuration {
 
 // Choose returns the configurations with these names, separated by commas.
 func Choose(names string) ([]Configuration, error) {
-	all := Configurations()
+	all := configurations()
 	var chosen []Configuration
 	for name := range strings.SplitSeq(names, ",") {
 		i := slices.IndexFunc(all, func(c Configuration) bool { return c.Name == strings.TrimSpace(name) })
