@@ -32,6 +32,9 @@ const (
 	confirmPause  = 500 * time.Millisecond
 	// keeperTimeout bounds one request to one keeper.
 	keeperTimeout = 2 * time.Second
+	// lastTimeout bounds all requests of the end: a stop has little time for each part, and
+	// a mark that is a little old costs no event.
+	lastTimeout = 500 * time.Millisecond
 )
 
 // lineage is what this process has seen of the log, and who else keeps a mark.
@@ -234,7 +237,7 @@ func (l *Log) Guard(ctx context.Context) error {
 	for round := 1; ; round++ {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
 			defer cancel()
 			if _, err := l.State(last); err != nil { // What was given out since the last round is in the mark, too.
 				l.logger.Debug("the last mark of the log may be old", "error", err)

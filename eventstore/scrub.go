@@ -200,7 +200,7 @@ func (s *scrubber) sums(ctx context.Context, epoch string) ([]archive.CopySum, e
 // giveBack ends the lease of a pass, also after ctx has ended. When that fails, the lease
 // ends by itself.
 func (s *scrubber) giveBack(ctx context.Context, last Scrubbed, revision uint64) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keeperTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastTimeout)
 	defer cancel()
 	last.Holder, last.Until = "", time.Time{}
 	_, err := s.writeScrubbed(ctx, last, revision)

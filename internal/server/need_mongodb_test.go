@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
@@ -29,6 +31,35 @@ func TestNeedsOfMongoDB(t *testing.T) {
 		state: "degraded", part: "mongodb", warned: true, says: "MongoDB refuses to read", area: "mongodb", do: "the rights of its user",
 		sample: `realtime_app_canary_failing{cause="refused",leg="mongodb"}`, alert: `RealtimeNeedNotMet{leg="mongodb",cause="refused"}`,
 	}, func() { guard.Allow(func(command string) bool { return command == "update" }) }, func() { guard.Allow(mongokit.ReadWrite) })
+}
+
+// TestStopWhileMongoDBHangs: a MongoDB that answers nothing keeps no part of a gateway from
+// its end, and the stop is in order.
+func TestStopWhileMongoDBHangs(t *testing.T) {
+	t.Parallel()
+	guard := mongokit.StartGuard(t)
+	hung, release := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(release) }) // after the stop, which startNeeding checks
+	n := startNeeding(t, map[string]string{"MONGODB_URI": guard.URI(mongokit.DatabaseName(t)), "SHUTDOWN_TIMEOUT": "10s"})
+	n.published("job-1", "first")
+	n.until("the gateway is well", func() error {
+		if state, parts := n.health(); state != "ready" {
+			return fmt.Errorf("%s %v", state, parts)
+		}
+		return nil
+	})
+	var once sync.Once
+	guard.Allow(func(string) bool {
+		once.Do(func() { close(hung) })
+		<-release
+		return true
+	})
+	n.published("job-1", "second")
+	select {
+	case <-hung:
+	case <-time.After(needPatience):
+		t.Fatal("MongoDB is not asked for anything")
+	}
 }
 
 // A typo in the name of the database is told from the start.
