@@ -152,7 +152,7 @@ func TestDrillOnARunningSystem(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "reports")
 	for words, args := range map[string][]string{
 		"nothing was done: say --i-know":       {"poison-flood", "--url", o.url("")},
-		"on a running system one drill":        {"all", "--url", o.url("")},
+		"only one drill at a time":             {"all", "--url", o.url("")},
 		"need --url":                           {"poison-flood", "--i-know"},
 		"want a gateway's base URL":            {"poison-flood", "--url", o.address()},
 		"--url is empty":                       {"poison-flood", "--url", ""},
