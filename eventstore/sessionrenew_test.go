@@ -25,11 +25,7 @@ func TestSessionsRenew(t *testing.T) {
 	runSessions(t, elsewhere)
 
 	renew := func(store *sessions.Store, ids ...string) (refused []string) {
-		states := make(map[string][]byte)
-		for _, id := range ids {
-			states[id] = []byte("renewed")
-		}
-		refused = store.Renew(t.Context(), states)
+		refused = store.Renew(t.Context(), ids, renewed)
 		slices.Sort(refused)
 		return refused
 	}
@@ -66,5 +62,32 @@ func TestSessionsRenew(t *testing.T) {
 
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	want("after the end", store.Renew(ended, map[string][]byte{mine: nil}), []string{mine})
+	want("after the end", store.Renew(ended, []string{mine}, renewed), []string{mine})
+}
+
+// renewed returns the state that a renewal stores.
+func renewed(string) []byte { return []byte("renewed") }
+
+// A state that is stored while a session is being renewed is newer than the one that is
+// renewed, and stays.
+func TestSessionsRenewKeepsNewerStates(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	store := b.openSessions(t)
+	runSessions(t, store)
+	id := sessionID(1)
+	store.Save(id, []byte("one"))
+	b.settled(t)
+	refused := store.Renew(t.Context(), []string{id}, func(string) []byte {
+		store.Save(id, []byte("newer"))
+		b.settled(t)
+		return []byte("older")
+	})
+	if !slices.Equal(refused, []string{id}) {
+		t.Errorf("refused %v, want the session", refused)
+	}
+	mustLoad(t, store, id, "newer")
+	if refused := store.Renew(t.Context(), []string{id}, renewed); len(refused) > 0 {
+		t.Errorf("refused %v after the save, want none", refused)
+	}
 }

@@ -2,7 +2,6 @@ package sessions
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -17,32 +16,39 @@ import (
 // maxRenewals bounds the states that are in flight at once, of up to MaxStateBytes each.
 const maxRenewals = 256
 
-// Renew stores states again, so that they do not expire, each by one write that the server
-// makes only if this process was the last to store the state of that session. It returns
+// Renew stores the states of sessions again, so that they do not expire, each by one write
+// that the server makes only if this process was the last to store the state of that
+// session. state returns the state of a session now, nil for none. It returns
 // the ids of the others, in any order: nothing was changed for them, or the outcome is
 // unknown, and the caller may look with [Store.Load] and use [Store.Save]. It makes one
 // attempt, for as long as ctx and the time for an acknowledgement allow.
-func (s *Store) Renew(ctx context.Context, states map[string][]byte) (refused []string) {
-	for ids := range slices.Chunk(slices.Collect(maps.Keys(states)), maxRenewals) {
-		refused = append(refused, s.renew(ctx, ids, states)...)
+func (s *Store) Renew(ctx context.Context, ids []string, state func(id string) []byte) (refused []string) {
+	for some := range slices.Chunk(ids, maxRenewals) {
+		refused = append(refused, s.renew(ctx, some, state)...)
 	}
 	return refused
 }
 
-// renew is Renew for at most maxRenewals sessions.
-func (s *Store) renew(ctx context.Context, ids []string, states map[string][]byte) (refused []string) {
+// renew is Renew for at most maxRenewals sessions. It reads the sequence of a session before
+// its state, so that the server refuses the write if a newer state was stored in between.
+func (s *Store) renew(ctx context.Context, ids []string, state func(id string) []byte) (refused []string) {
 	var messages []*nats.Msg
 	var known []string
 	var expected []uint64
 	for _, id := range ids {
 		sequence := s.stored.sequence(id)
-		if sequence == 0 || len(states[id]) > s.cfg.MaxStateBytes {
+		if sequence == 0 {
+			refused = append(refused, id)
+			continue
+		}
+		data := state(id)
+		if data == nil || len(data) > s.cfg.MaxStateBytes {
 			refused = append(refused, id)
 			continue
 		}
 		known, expected = append(known, id), append(expected, sequence)
 		messages = append(messages, &nats.Msg{
-			Subject: layout.SessionPrefix + id, Data: states[id],
+			Subject: layout.SessionPrefix + id, Data: data,
 			Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{strconv.FormatUint(sequence, 10)}},
 		})
 	}

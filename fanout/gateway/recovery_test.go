@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -94,19 +95,28 @@ func (m *memorySessions) Load(_ context.Context, id string) ([]byte, bool, error
 
 // Renew refuses all unless renews is set: several stages share the states, and nobody keeps
 // who saved which.
-func (m *memorySessions) Renew(_ context.Context, states map[string][]byte) (refused []string) {
+func (m *memorySessions) Renew(_ context.Context, ids []string, state func(id string) []byte) (refused []string) {
 	m.enter("Sessions.Renew")
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for id, state := range states {
-		if !m.renews || m.states[id] == nil {
+	for _, id := range ids {
+		var before []byte
+		m.set(func() { before = m.states[id] })
+		if now := state(id); now == nil || !m.renew(id, before, now) {
 			refused = append(refused, id)
-			continue
 		}
-		m.states[id] = state
-		m.renewed++
 	}
 	return refused
+}
+
+// renew replaces the state from before, unless another was saved meanwhile.
+func (m *memorySessions) renew(id string, before, state []byte) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.renews || before == nil || !bytes.Equal(m.states[id], before) {
+		return false
+	}
+	m.states[id] = state
+	m.renewed++
+	return true
 }
 
 func (m *memorySessions) has(id string) bool {

@@ -65,20 +65,21 @@ func (g *Gateway) refresh(ctx context.Context, part []*client) {
 	}
 }
 
-// renew renews the sessions of clients, and returns the clients whose sessions it could not
-// renew.
+// renew renews the sessions of clients, and returns the clients that have a session which it
+// could not renew.
 func (g *Gateway) renew(ctx context.Context, together []*client) (rest []*client) {
-	states := make(map[string][]byte, len(together))
+	ids := make([]string, 0, len(together))
 	byID := make(map[string]*client, len(together))
 	for _, c := range together {
-		if state := c.current(); state != nil {
-			states[c.pid], byID[c.pid] = state, c
-		}
+		ids = append(ids, c.pid)
+		byID[c.pid] = c
 	}
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
-	for _, id := range g.sessions.Renew(ctx, states) {
-		rest = append(rest, byID[id])
+	for _, id := range g.sessions.Renew(ctx, ids, func(id string) []byte { return byID[id].current() }) {
+		if c := byID[id]; c.current() != nil {
+			rest = append(rest, c)
+		}
 	}
 	return rest
 }

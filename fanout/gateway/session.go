@@ -22,8 +22,10 @@ type Sessions interface {
 	// Load returns the stored state, if there is one.
 	Load(ctx context.Context, id string) (state []byte, found bool, err error)
 	// Renew keeps states from expiring, but only those that nobody else has saved since this
-	// process did. It returns the ids of the others, which may be unchanged.
-	Renew(ctx context.Context, states map[string][]byte) (refused []string)
+	// process did. state returns the state of a session now, nil for none. Renew replaces
+	// no state that was saved after it called state, and calls state without a lock. It
+	// returns the ids of the others, which may be unchanged.
+	Renew(ctx context.Context, ids []string, state func(id string) []byte) (refused []string)
 }
 
 // loadTimeout bounds how long a client that recovers its session waits for it. After that
