@@ -166,11 +166,18 @@ func (i *Ingest) storeCanary(ctx context.Context, text string) {
 	answered = i.receipts.offerCanary(text)
 }
 
-// answered ends a canary. taken says whether Redis has accepted its answer.
+// errNotTaken is the failure of a canary whose answer Redis has not accepted.
+var errNotTaken = errors.New("redis has not accepted the answer")
+
+// answered ends a canary. taken says whether Redis has accepted its answer. If it has not,
+// the canary was not held up in this process: its connection may have ended with a Redis
+// that has restarted meanwhile.
 func (c *canaries) answered(text string, taken bool) {
 	c.end()
 	if taken {
 		c.reach(text, stageAnswered, nil)
+	} else {
+		c.reach(text, stageStored, errNotTaken)
 	}
 }
 
