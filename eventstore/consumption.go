@@ -70,6 +70,8 @@ func (c *Consumption) hold(info *jetstream.ConsumerInfo) (held string, at consum
 	switch {
 	case info.Paused && info.PauseRemaining > longPause:
 		return "is paused: realtime operations lists who has done so, or resume it with the tool that paused it", at
+	case info.Paused: // A running operation pauses it for a short time, again and again.
+		return "", at
 	case info.NumAckPending > 0:
 		return "has handed out records that nobody acknowledges: restart the gateways with the role project", at
 	case info.NumWaiting == 0:

@@ -49,3 +49,9 @@ func ScrubRenewing(ctx context.Context, l *Log, renewal time.Duration) error {
 
 // ScrubDue reports whether a pass has to follow another one.
 func ScrubDue(last Scrubbed, epoch string, now time.Time) bool { return last.due(epoch, now) }
+
+// Hold returns what keeps a consumer from handing on records.
+func (c *Consumption) Hold(info *jetstream.ConsumerInfo) string {
+	held, _ := c.hold(info)
+	return held
+}

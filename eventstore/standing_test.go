@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -80,6 +82,28 @@ func TestConsumerThatStands(t *testing.T) {
 		t.Errorf("paused: %+v, %v", state, err)
 	}
 	eventually(t, "it is paused", stands)
+}
+
+// A consumer that is paused for a short time, as a running operation does, does not stand,
+// although records wait and nobody acknowledges others.
+func TestConsumerThatAnOperationPauses(t *testing.T) {
+	t.Parallel()
+	log := &eventstore.Log{}
+	info := jetstream.ConsumerInfo{NumPending: 2, NumWaiting: 1}
+	if held := log.Consumption("p").Hold(&info); held == "" {
+		t.Error("a consumer that is not paused hands on nothing, and does not stand")
+	}
+	info.Paused, info.PauseRemaining = true, time.Minute
+	for _, inFlight := range []int{0, 1} {
+		info.NumAckPending = inFlight
+		if held := log.Consumption("p").Hold(&info); held != "" {
+			t.Errorf("with %d records in flight it %s", inFlight, held)
+		}
+	}
+	info.PauseRemaining = 24 * time.Hour
+	if held := log.Consumption("p").Hold(&info); held == "" {
+		t.Error("a consumer that is paused for long does not stand")
+	}
 }
 
 // consume consumes until stop is called, or the test ends.
