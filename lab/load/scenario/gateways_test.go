@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -30,8 +31,11 @@ func TestEveryGatewayForgets(t *testing.T) {
 func TestQuotaFindsWhatIsLeftAtTheEnd(t *testing.T) {
 	t.Parallel()
 	d := deploy(t, limits)
+	var mu sync.Mutex // guards full and emptied: each page has a goroutine of its own
 	full, emptied := false, false
 	front := (&tamper{page: func(page map[string]any) {
+		mu.Lock()
+		defer mu.Unlock()
 		total, limit := page["totalConnections"].(float64), page["maxConnections"].(float64)
 		switch {
 		case emptied: // once before, which holds
