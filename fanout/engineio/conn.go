@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -56,7 +57,8 @@ type conn struct {
 	buffer   *[]byte    // nil when nothing is collected
 	deadline time.Time  // the one set on Conn
 	err      error      // the first failure; sticky
-	finished bool       // the close frame has been written
+
+	finished atomic.Bool // the close frame has been written; set with mu held
 
 	scan frameScanner // used by the reading goroutine, and by its worker while it waits
 }
@@ -120,8 +122,8 @@ func (c *conn) read(p []byte) (int, error) {
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return 0, c.err
+	if err := c.writable(); err != nil {
+		return 0, err
 	}
 	if !c.framing || len(p) == 0 {
 		return len(p), c.write(p)
@@ -129,9 +131,18 @@ func (c *conn) Write(p []byte) (int, error) {
 	c.collect(p)
 	err := c.flushBuffer()
 	if p[0]&opcodeMask == closeFrame && err == nil {
-		c.finished = true
+		c.finished.Store(true)
 	}
 	return len(p), err
+}
+
+// writable returns why nothing more can be written: the first failure, or
+// [websocket.ErrCloseSent] after the close frame. Called with mu held.
+func (c *conn) writable() error {
+	if c.err == nil && c.finished.Load() {
+		return websocket.ErrCloseSent
+	}
+	return c.err
 }
 
 // tryFrames writes frames as far as the network takes them without waiting. Without done,
@@ -142,8 +153,8 @@ func (c *conn) tryFrames(frames []Frame, a *attempt) (done, collected bool, err 
 		return false, false, nil
 	}
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return false, false, c.err
+	if err := c.writable(); err != nil {
+		return false, false, err
 	}
 	if c.buffer != nil || slices.ContainsFunc(frames, isLarge) {
 		return false, false, nil
@@ -174,10 +185,10 @@ func (c *conn) tryFrames(frames []Frame, a *attempt) (done, collected bool, err 
 func (c *conn) writeFrames(frames []Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.writable(); err != nil {
+		return err
+	}
 	for _, frame := range frames {
-		if c.err != nil {
-			return c.err
-		}
 		c.collectHeader(frame)
 		if !isLarge(frame) {
 			c.collect(frame.Data)
@@ -222,10 +233,15 @@ func (c *conn) collectHeader(frame Frame) {
 func (c *conn) writeClose(payload []byte) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if err := c.writable(); err != nil {
+		return err
+	}
 	c.collect(appendHeader(nil, closeFrame, len(payload)))
 	c.collect(payload)
 	err := c.flushBuffer()
-	c.finished = c.finished || err == nil
+	if err == nil {
+		c.finished.Store(true)
+	}
 	return err
 }
 
@@ -318,21 +334,11 @@ func (c *conn) write(p []byte) error {
 // for the client to read to the end; a full close while its bytes still arrive
 // would reset the connection and take back what it has not read yet.
 func (c *conn) Close() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.isFinished() {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.finished.Load() {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeout))
 		return half.CloseWrite()
 	}
 	return c.Conn.Close()
-}
-
-// isFinished does not wait for a write under way: one that is means that no
-// close frame has been written.
-func (c *conn) isFinished() bool {
-	if !c.mu.TryLock() {
-		return false
-	}
-	defer c.mu.Unlock()
-	return c.finished
 }
 
 // closeNow closes both directions and gives the buffer back.
