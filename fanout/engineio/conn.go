@@ -117,8 +117,8 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. After the handshake it is called for control frames alone:
-// the answers of the WebSocket layer to pings and to a close frame.
+// Write implements net.Conn. After the handshake it is called for the close frames of the
+// WebSocket layer alone.
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -222,7 +222,10 @@ func (c *conn) collect(p []byte) {
 // collectHeader collects the header of a frame. Called with mu held.
 func (c *conn) collectHeader(frame Frame) {
 	opcode := byte(websocket.TextMessage)
-	if frame.Binary {
+	switch {
+	case frame.pong:
+		opcode = websocket.PongMessage
+	case frame.Binary:
 		opcode = websocket.BinaryMessage
 	}
 	c.collect(nil)

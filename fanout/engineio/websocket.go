@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +26,7 @@ type webSocket struct {
 	// guarded by session.mu
 	writing bool // by one of the writers, or about to be; for good after the last write
 	closing bool
-	own     []Frame     // written before those of the session
+	own     []Frame     // written before those of the session; a pong is the first
 	goodbye []byte      // the payload of the close frame that is to be written, nil for none
 	expiry  *time.Timer // of a probe, nil without one
 }
@@ -70,6 +71,7 @@ func (w *webSocket) serve(ms *melody.Session) {
 	ms.Request = nil // the handshake's, whose memory is free from here on
 	w.server.workers.do(w.connected, w.cut)
 	w.socket.SetReadLimit(w.server.cfg.MaxPayloadBytes)
+	w.socket.SetPingHandler(w.pinged)
 	for {
 		kind, data, err := w.socket.ReadMessage()
 		if err != nil {
@@ -78,6 +80,23 @@ func (w *webSocket) serve(ms *melody.Session) {
 		}
 		w.server.workers.do(func() { w.received(data, kind == websocket.BinaryMessage) }, w.cut)
 	}
+}
+
+// pinged schedules the answer to a ping of the WebSocket layer, between two whole frames.
+// It does not wait for a frame that is being written, because the client's next frames
+// could not be read meanwhile. Only the latest ping is answered, as RFC 6455 allows in
+// section 5.5.3, so that at most one pong waits.
+func (w *webSocket) pinged(payload string) error {
+	pong := Frame{Data: []byte(payload), pong: true}
+	w.session.mu.Lock()
+	defer w.session.mu.Unlock()
+	if len(w.own) > 0 && w.own[0].pong {
+		w.own[0] = pong
+	} else {
+		w.own = slices.Insert(w.own, 0, pong)
+	}
+	w.flush()
+	return nil
 }
 
 // received is called while the goroutine that reads the connection waits.

@@ -144,8 +144,15 @@ func (w *webSocket) pull(frames []Frame) []Frame {
 	return frames
 }
 
-// account counts frames as sent. Called with the session's lock held.
+// account counts frames as sent, without a pong of the WebSocket layer, which was never
+// counted as waiting. Called with the session's lock held.
 func (w *webSocket) account(frames []Frame) (waiting Receiver) {
+	if frames[0].pong {
+		frames = frames[1:]
+	}
+	if len(frames) == 0 {
+		return nil
+	}
 	w.server.metrics.sent.Add(float64(len(frames)))
 	w.session.moved(frames...)
 	return w.session.sent(costBytes(frames...), controlCostBytes(frames...))

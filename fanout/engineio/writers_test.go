@@ -3,8 +3,12 @@ package engineio_test
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
@@ -13,7 +17,10 @@ import (
 // in order when they read.
 func TestWritersDoNotWaitForClients(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{react: echo, configure: func(cfg *engineio.Config) { cfg.QueueBytes = 8 << 20 }})
+	s := setup(t, options{react: echo, configure: func(cfg *engineio.Config) {
+		cfg.QueueBytes = 8 << 20
+		patient(cfg)
+	}})
 	const clients = 8 // more than there are writers on most machines
 	var stalled [clients]peer
 	var queued [clients]int
@@ -44,7 +51,10 @@ func TestWritersDoNotWaitForClients(t *testing.T) {
 // little at a time.
 func TestControlFramesBetweenFrames(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{configure: func(cfg *engineio.Config) { cfg.QueueBytes = 8 << 20 }})
+	s := setup(t, options{configure: func(cfg *engineio.Config) {
+		cfg.QueueBytes = 8 << 20
+		patient(cfg)
+	}})
 	p, o := s.openWebSocket()
 	pongs := 0
 	p.SetPongHandler(func(string) error { pongs++; return nil })
@@ -64,6 +74,41 @@ func TestControlFramesBetweenFrames(t *testing.T) {
 	if pongs == 0 {
 		t.Error("no pong")
 	}
+}
+
+// patient sets limits that a client on a slow machine does not exceed.
+func patient(cfg *engineio.Config) { cfg.WriteTimeout, cfg.PingInterval = time.Minute, time.Hour }
+
+// A ping of the WebSocket layer that arrives during a large frame holds up neither the
+// frames of the client after it nor the large frame. The latest one is answered.
+func TestPingDuringALargeFrame(t *testing.T) {
+	t.Parallel()
+	s := setup(t, options{configure: patient})
+	p, o := s.openWebSocket()
+	var pongs []string
+	p.SetPongHandler(func(payload string) error { pongs = append(pongs, payload); return nil })
+	large := engineio.TextMessage(make([]byte, 32<<20)) // more than the network takes
+	_ = o.session.Send(large)
+	_ = p.SetReadDeadline(time.Now().Add(time.Minute))
+	_, reader, err := p.NextReader() // the frame is being written
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, payload := range []string{"first", "latest"} {
+		if err := p.WriteControl(websocket.PingMessage, []byte(payload), time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.send("4after the pings")
+	want(t, "message", receive(t, o.messages, "message"), "after the pings")
+	n, err := io.Copy(io.Discard, reader)
+	if err != nil || n != int64(len(large.Data)) {
+		t.Fatalf("%d bytes of the frame: %v", n, err)
+	}
+	_ = o.session.Send(engineio.TextMessage([]byte("last")))
+	want(t, "frame", p.read(), "4last")
+	want(t, "pongs", strings.Join(pongs, ","), "latest")
+	want(t, "bytes that wait", o.session.QueuedBytes(), 0)
 }
 
 // The length of a frame takes 1, 3 or 9 bytes.
