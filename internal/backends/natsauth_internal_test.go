@@ -21,7 +21,7 @@ import (
 // serveNATS runs a server with TLS and client certificates until the test ends.
 func serveNATS(t *testing.T, authority *testkit.Authority, options natsd.Options) string {
 	t.Helper()
-	cert, key := authority.Issue("nats")
+	cert, key := authority.Issue("nats-" + filepath.Base(t.Name())) // subtests share the authority, and its folder
 	settings, err := natsd.GenTLSConfig(&natsd.TLSConfigOpts{CertFile: cert, KeyFile: key, CaFile: authority.File, Verify: true})
 	if err != nil {
 		t.Fatal(err)
