@@ -65,6 +65,7 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session 
 	}
 	if buffered.Reader.Buffered() > 0 { // against RFC 6455
 		_ = network.Close()
+		session.endUnstarted()
 		s.running.Done()
 		return nil
 	}

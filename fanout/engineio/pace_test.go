@@ -1,8 +1,10 @@
 package engineio_test
 
 import (
+	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -125,4 +127,51 @@ func TestPostsAreReadAtTheirRate(t *testing.T) {
 	if spent := m.total(); spent > most+16<<10 {
 		t.Errorf("%d bytes were read of a client that may send %d", spent, most)
 	}
+}
+
+// The intake of a session that is never started ends too: its owner's usage is returned,
+// and the next connection does not begin with a whole burst.
+func TestRefusedHandshakesEndTheirIntake(t *testing.T) {
+	t.Parallel()
+	intakes := make(chan *meter, 8)
+	s := setup(t, options{configure: func(cfg *engineio.Config) {
+		cfg.NewIntake = func(*http.Request) engineio.Intake {
+			m := newMeter(1 << 20)
+			intakes <- m
+			return m
+		}
+	}})
+	const key = "dGhlIHNhbXBsZSBub25jZQ=="
+	request := func(key string) *http.Request {
+		r := httptest.NewRequest(http.MethodGet, "/engine.io/?EIO=4&transport=websocket", nil)
+		r.Header = http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {key},
+		}
+		return r
+	}
+	ended := func(what string) {
+		t.Helper()
+		m := receive(t, intakes, "intake after "+what)
+		receive(t, m.ended, "end of the intake after "+what)
+	}
+	s.server.ServeHTTP(httptest.NewRecorder(), request("short"))
+	ended("an invalid key")
+	s.server.ServeHTTP(httptest.NewRecorder(), request(key))
+	ended("a connection that cannot be taken over")
+
+	early := rawConn(t, s)
+	var handshake bytes.Buffer
+	_ = request(key).Write(&handshake)
+	handshake.WriteString("before the answer")
+	if _, err := early.Write(handshake.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	ended("bytes before the answer")
+
+	if err := s.server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.server.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/engine.io/?EIO=4&transport=polling", nil))
+	ended("the end of the server")
 }

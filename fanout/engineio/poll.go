@@ -19,6 +19,7 @@ func (s *Server) openPolling(w http.ResponseWriter, r *http.Request) *refusal {
 	session := s.newSession(r)
 	first := &poll{ready: make(chan struct{})}
 	if !session.start(&polling{session: session, waiting: first}, []string{transportWebSocket}) {
+		session.endUnstarted()
 		return refuseShutdown
 	}
 	session.respond(w, first)

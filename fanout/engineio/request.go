@@ -63,7 +63,12 @@ func (s *Server) route(w http.ResponseWriter, r *http.Request) *refusal {
 	case !upgrade:
 		return s.openPolling(w, r)
 	}
-	return s.hijack(w, r, s.newSession(r), stageActive)
+	session := s.newSession(r)
+	refused := s.hijack(w, r, session, stageActive)
+	if refused != nil {
+		session.endUnstarted()
+	}
+	return refused
 }
 
 func (s *Server) routeSession(w http.ResponseWriter, r *http.Request, query url.Values, id string, upgrade bool) *refusal {

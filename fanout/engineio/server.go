@@ -119,6 +119,17 @@ func (s *Server) newSession(r *http.Request) *Session {
 	}
 }
 
+// endUnstarted ends the intake of a session that was never started, so that its owner's
+// usage counts for the next one. It does nothing for a session that was started.
+func (s *Session) endUnstarted() {
+	s.mu.Lock()
+	started := s.transport != nil
+	s.mu.Unlock()
+	if !started {
+		s.pace.end()
+	}
+}
+
 // start registers the session, sends the open packet and hands the session to its owner. It
 // returns false, and does nothing, if the server is closing.
 func (s *Session) start(first transport, upgrades []string) (started bool) {

@@ -144,6 +144,7 @@ func (w *webSocket) failed(err error) {
 func (w *webSocket) gone() {
 	w.conn.closeNow()
 	s := w.session
+	s.endUnstarted()
 	s.mu.Lock()
 	w.giveUp()
 	current := s.transport == w
