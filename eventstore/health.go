@@ -24,6 +24,8 @@ type writing struct {
 	// failingSince is when the first of the attempts failed that have all failed
 	// since; zero after a success. failedLast is when the last one did.
 	failingSince, failedLast time.Time
+	// waited is when an append last waited for room, or for the ids of the log.
+	waited time.Time
 	// noRoom and failing are the outages that are logged: for want of room, and for any
 	// other cause.
 	noRoom, failing outage.Outage
@@ -59,6 +61,19 @@ func (w *writing) stuck(now time.Time) time.Duration {
 	return 0
 }
 
+// Waits reports whether appends wait for room or for the ids of the log, or have done so
+// within stuckAfter: an append that waits tries again only after a pause. Both have checks
+// of their own.
+func (l *Log) Waits() bool {
+	if l.known != nil && !l.known.Loaded() {
+		return true
+	}
+	w := &l.writing
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.waited.IsZero() && time.Since(w.waited) <= stuckAfter
+}
+
 // noteAppend records the outcome of an attempt. It logs once when an outage begins;
 // settleAppends logs its end.
 func (l *Log) noteAppend(failed jet.Cause) {
@@ -83,6 +98,9 @@ func (l *Log) noteAppend(failed jet.Cause) {
 		case failed != jet.CauseInFlight && !w.noRoom.Lasts(): // In flight is another gateway's append of the same event.
 			failing = w.failing.Fail(now)
 		}
+	}
+	if wasFull || w.full {
+		w.waited = now
 	}
 	full, over := w.full, w.over(now)
 	w.mu.Unlock()

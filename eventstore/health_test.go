@@ -42,6 +42,41 @@ func testFailingAppends(t *testing.T) {
 	}
 }
 
+// Appends wait while the log is full and until all of them have tried again, and not while
+// they fail for another cause.
+func TestWaitsWhileTheLogIsFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testWaits)
+}
+
+func testWaits(t *testing.T) {
+	measured, err := newMetrics(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Log{logger: slog.New(slog.DiscardHandler), metrics: measured}
+	expect := func(when string, want bool) {
+		t.Helper()
+		if l.Waits() != want {
+			t.Errorf("%s: waits is %t", when, !want)
+		}
+	}
+	expect("at the start", false)
+	l.noteAppend(jet.CauseTimeout)
+	expect("after a timeout", false)
+	l.noteAppend(jet.CauseFull)
+	for range 100 { // A timeout in between does not say that there is room.
+		l.noteAppend(jet.CauseTimeout)
+		time.Sleep(longestAppendPause)
+		expect("while it is full", true)
+	}
+	l.noteAppend("")
+	time.Sleep(longestAppendPause)
+	expect("while others have yet to try again", true)
+	time.Sleep(stuckAfter)
+	expect("once there is room", false)
+}
+
 // A log that is full and frees a record from time to time is one outage, however often
 // appends succeed in between; and so are appends that fail now and then.
 func TestOutageWithSuccessesIsLoggedOnce(t *testing.T) {

@@ -196,7 +196,14 @@ func (k *KnownIDs) quiet(ctx context.Context, consumer jetstream.Consumer, idle 
 }
 
 // finish says that all that was there at the start is known.
-func (k *KnownIDs) finish() { k.once.Do(func() { close(k.loaded) }) }
+func (k *KnownIDs) finish() {
+	k.once.Do(func() {
+		k.log.writing.mu.Lock()
+		k.log.writing.waited = time.Now()
+		k.log.writing.mu.Unlock()
+		close(k.loaded)
+	})
+}
 
 // add takes in the id of a record; an empty one only moves on.
 func (k *KnownIDs) add(id string, sequence uint64) {

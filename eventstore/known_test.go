@@ -259,6 +259,9 @@ func TestIDsAreLoaded(t *testing.T) {
 	if known.Loaded() {
 		t.Error("ids count as loaded before any was read")
 	}
+	if !b.log.Waits() || writer.log.Waits() {
+		t.Errorf("without the ids the log waits: %t; without the need of them: %t", b.log.Waits(), writer.log.Waits())
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- known.Run(ctx) }() // ends with ctx

@@ -186,12 +186,15 @@ func (c *canaries) answered(text string, taken bool) {
 // stage that does not pass messages on. Redis and the log have exercises of their own: if
 // one of them does not pass the canary on, or the gateway is not subscribed, Exercise
 // returns nil. It also returns nil for an ingest that is only slow, in which other messages
-// have passed the stage meanwhile.
+// have passed the stage meanwhile, and while appends wait for the log; see [Log.Waits].
 //
 // text must be new each time; well is how long Redis and the log have passed their
 // exercises. Exercise returns soon after ctx or timeout ends. Only one call at a time is
 // allowed.
 func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.Duration) error {
+	if i.log.Waits() {
+		return nil
+	}
 	if waited := i.standsFor(); waited >= standing && well >= standing {
 		return fmt.Errorf("%w: the write of an event is under way for %s, and the log takes others: %s", ErrStands, waited.Round(time.Second), restart)
 	}
@@ -216,7 +219,7 @@ func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.D
 	}
 	returned := probe.await(ctx, canaryMessage(text)) == nil
 	reached, failure := i.canaries.landed()
-	if returned || failure != nil || errors.Is(ctx.Err(), context.Canceled) || i.Connected() != nil || i.queue.isClosed() {
+	if returned || failure != nil || errors.Is(ctx.Err(), context.Canceled) || i.Connected() != nil || i.queue.isClosed() || i.log.Waits() {
 		return nil
 	}
 	return i.stands(reached, before)
@@ -225,10 +228,11 @@ func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.D
 // restart is the remedy for a stalled ingest.
 const restart = "restart the gateway, and see the permissions of its NATS user"
 
-// standsFor returns how long the oldest write of an event has been under way.
+// standsFor returns how long the oldest write of an event has been under way; 0 while appends
+// wait for the log.
 func (i *Ingest) standsFor() time.Duration {
 	since := i.queue.longest()
-	if since.IsZero() {
+	if since.IsZero() || i.log.Waits() {
 		return 0
 	}
 	return time.Since(since)

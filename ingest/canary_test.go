@@ -115,6 +115,35 @@ func TestCanaryNamesTheStalledStage(t *testing.T) {
 	}
 }
 
+// Writes that wait for room in the log, or for the reading of its ids, are not stalled, and
+// the ingest answers canaries meanwhile.
+func TestCanaryWhileAppendsWaitForTheLog(t *testing.T) {
+	t.Parallel()
+	b, cfg := setup(t), quick()
+	cfg.DrainTimeout = 10 * time.Millisecond
+	g := b.subscribed(t, cfg)
+	b.log.setBefore(func(ctx context.Context, jobID string) error {
+		if jobID == canaryJob {
+			return nil
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	})
+	b.publish(t, event("a", "id", 1))
+	eventually(t, "the write is stalled", func() bool { return errors.Is(g.exercise(t, "stalled"), ingest.ErrStands) }) // after ten seconds
+	b.log.waits.Store(true)
+	if err := g.Exercise(t.Context(), "waiting", time.Hour, patience); err != nil {
+		t.Error(err)
+	}
+	if delivered, answered, err := ingest.ExerciseGateways(t.Context(), b.client.Options(), "all", patience); delivered != 1 || answered != 1 || err != nil {
+		t.Errorf("of %d gateways %d have answered, %v", delivered, answered, err)
+	}
+	b.log.waits.Store(false)
+	if err := g.exercise(t, "stalled again"); !errors.Is(err, ingest.ErrStands) {
+		t.Errorf("the log takes others again: %v", err)
+	}
+}
+
 // Without the permission to read canaries, events are still read.
 func TestCanaryWithoutPermission(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,8 @@ type memoryLog struct {
 	// headErr is the error that Head returns.
 	headErr error
 	heads   int
+	// waits is what Waits returns.
+	waits atomic.Bool
 	// batches counts the attempts to append several records at once.
 	batches int
 
@@ -159,6 +162,8 @@ func (l *memoryLog) DeadLetter(ctx context.Context, d messaging.DeadLetter) erro
 	l.change()
 	return nil
 }
+
+func (l *memoryLog) Waits() bool { return l.waits.Load() }
 
 func (l *memoryLog) Head(context.Context) (uint64, error) {
 	l.mu.Lock()
