@@ -162,7 +162,7 @@ var errReplaced = errors.New("the note of the omission was replaced by another")
 
 // restoreHead is restore for a head. Unlike an event, an omitted head has no document that
 // shows whether it was erased. Its note shows that: an erasure removes the notes of a job
-// before the heads, so that a head may stay if its note is there after the head was written.
+// before the heads, so that a head may stay if a note is there after the head was written.
 // The note stays, marked as restored, because another process may restore the same head.
 func (s *Store) restoreHead(ctx context.Context, record messaging.Record) error {
 	fail := func(err error) error {
@@ -187,6 +187,14 @@ func (s *Store) restoreHead(ctx context.Context, record messaging.Record) error 
 	}
 	if marked.MatchedCount > 0 {
 		return nil
+	}
+	// The note is gone if the job was erased. If the note of another omission has its place,
+	// the head stays: it is not a sign of an erasure.
+	switch err := s.omissions().FindOne(ctx, note[:1]).Err(); {
+	case err == nil:
+		return fail(errReplaced)
+	case !errors.Is(err, mongo.ErrNoDocuments):
+		return fail(err)
 	}
 	written := bson.D{
 		{Key: fieldID, Value: record.JobID}, {Key: fieldSequence, Value: stored(record.Sequence)}, {Key: fieldEpoch, Value: record.Epoch},

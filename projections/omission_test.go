@@ -139,6 +139,30 @@ func TestHeadWithoutItsNoteIsNotWritten(t *testing.T) {
 	}
 }
 
+// A head whose note is replaced after the head was written stays.
+func TestHeadStaysWhenItsNoteIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	head, later := status(7, "job", "running", `{"n":1}`), status(1007, "other", "running", `{"n":1}`)
+	if err := b.Omit(t.Context(), head); err != nil {
+		t.Fatal(err)
+	}
+	store := atCommand(t, b, "update", "novel_projection_omissions", func() {
+		if err := b.Omit(t.Context(), later); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := store.Restore(t.Context(), head); err == nil {
+		t.Error("no error")
+	}
+	if found, exists, err := b.Head(t.Context(), "job"); err != nil || !exists || string(found.Snapshot) != `{"n":1}` {
+		t.Errorf("head %+v, %t, %v", found, exists, err)
+	}
+	if err := b.Restore(t.Context(), later); err != nil {
+		t.Error(err)
+	}
+}
+
 // An omitted head is listed until the job has a later one: whose sequence is higher in the
 // same epoch, or which was stored later in another. A head without its snapshot is listed.
 // All notes together take three requests.
