@@ -26,8 +26,7 @@ type Log interface {
 	// StoreCanary stores a text that is not an event, apart from the events, in one attempt.
 	StoreCanary(ctx context.Context, text string) error
 	// Waits reports whether appends wait, or have waited a moment ago, for room in the log or
-	// for the reading of its ids. A restart of the gateway helps
-	// with neither.
+	// for the reading of its ids. A restart of the gateway helps with neither.
 	Waits() bool
 	// Head returns the last sequence of the whole log, 0 when it is empty.
 	Head(ctx context.Context) (uint64, error)
