@@ -31,6 +31,7 @@ func TestEveryEndsWithItsWork(t *testing.T) {
 		calls := 0
 		end := wait.Every(time.Second, func() bool { calls++; return calls < 2 })
 		time.Sleep(time.Minute)
+		synctest.Wait() // orders the calls before what follows for the race detector
 		if calls != 2 {
 			t.Errorf("%d calls, want 2", calls)
 		}
