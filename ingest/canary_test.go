@@ -5,9 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/letswriteabook/realtime/ingest"
+	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -70,8 +69,9 @@ func TestCanaryNamesTheStalledStage(t *testing.T) {
 	for name, stall := range map[string]func(t *testing.T, b *bundle, cfg *ingest.Config) (client *redis.Client, begin func(g *gateway), says string){
 		// A proxy passes on everything except the messages of the subscription.
 		"reading": func(t *testing.T, b *bundle, _ *ingest.Config) (*redis.Client, func(*gateway), string) {
-			filter := startFilter(t, b.server.Addr)
-			return redis.NewClient(&redis.Options{Addr: filter.addr}), func(*gateway) { filter.swallow.Store(true) }, "is not read"
+			var filter filter
+			relay := testkit.StartFilter(t, b.server.Addr, filter.pass)
+			return redis.NewClient(&redis.Options{Addr: relay.Addr}), func(*gateway) { filter.swallow.Store(true) }, "is not read"
 		},
 		// The log accepts canaries, and no events of a job.
 		"a job": func(t *testing.T, b *bundle, _ *ingest.Config) (*redis.Client, func(*gateway), string) {
@@ -173,52 +173,9 @@ func TestCanaryWithoutPermission(t *testing.T) {
 	}
 }
 
-// filter is a proxy to Redis that drops the messages of subscriptions to events and passes
-// on everything else.
-type filter struct {
-	addr    string
-	swallow atomic.Bool
-}
-
-func startFilter(t *testing.T, target string) *filter {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &filter{addr: listener.Addr().String()}
-	var serving sync.WaitGroup
-	var mu sync.Mutex
-	var open []net.Conn // guarded by mu
-	serving.Go(func() { // ends with the listener
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", target)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			mu.Lock()
-			open = append(open, client, server)
-			mu.Unlock()
-			serving.Go(func() { _, _ = io.Copy(server, client); _ = server.Close() })
-			serving.Go(func() { f.pass(client, server); _ = client.Close() })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		mu.Lock()
-		for _, conn := range open {
-			_ = conn.Close()
-		}
-		mu.Unlock()
-		serving.Wait()
-	})
-	return f
-}
+// filter drops the messages of subscriptions to events, while swallow is set, from what
+// Redis sends.
+type filter struct{ swallow atomic.Bool }
 
 // pass copies what Redis sends. Redis writes the messages of a test at once.
 func (f *filter) pass(client io.Writer, server io.Reader) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,56 +72,23 @@ func TestNeedsOfAnIngestThatStands(t *testing.T) {
 func TestNeedsOfALiveTailThatStands(t *testing.T) {
 	t.Parallel()
 	server := startGuarded(t, leastOfNATS())
-	filter := startLiveFilter(t, server.addr)
-	n := startNeeding(t, map[string]string{"NATS_URL": "nats://realtime:p@" + filter.addr})
+	var filter liveFilter
+	relay := testkit.StartFilter(t, server.addr, filter.pass)
+	n := startNeeding(t, map[string]string{"NATS_URL": "nats://realtime:p@" + relay.Addr})
 	n.during(outage{
 		state: "degraded", part: "live", says: "does not arrive in 4 of 4 queues of the live tail",
 		sample: `realtime_app_canary_failing{cause="stands",leg="live"}`, alert: `RealtimeNeedNotMet{leg="live",cause="stands"}`,
 	}, func() { filter.swallow.Store(true) }, func() { filter.swallow.Store(false) })
 }
 
-// liveFilter is a proxy to NATS that swallows the messages of jobs' tokens below novel.live.
-type liveFilter struct {
-	addr    string
-	swallow atomic.Bool
-}
-
-func startLiveFilter(t *testing.T, target string) *liveFilter {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := &liveFilter{addr: listener.Addr().String()}
-	var serving sync.WaitGroup
-	serving.Go(func() { // ends with the listener
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			server, err := net.Dial("tcp", target)
-			if err != nil {
-				_ = client.Close()
-				continue
-			}
-			stop := context.AfterFunc(t.Context(), func() { _, _ = client.Close(), server.Close() })
-			serving.Go(func() { _, _ = io.Copy(server, client); _ = server.Close() }) // ends with the client
-			serving.Go(func() {                                                       // ends with the server
-				defer stop()
-				f.pass(client, bufio.NewReader(server))
-				_ = client.Close()
-			})
-		}
-	})
-	t.Cleanup(serving.Wait)
-	t.Cleanup(func() { _ = listener.Close() })
-	return f
-}
+// liveFilter swallows the messages of jobs' tokens below novel.live, while swallow is set,
+// from what NATS sends.
+type liveFilter struct{ swallow atomic.Bool }
 
 // pass copies what the server sends: lines, and payloads after those that begin with MSG or
 // HMSG, whose last field is the size of the payload.
-func (f *liveFilter) pass(client io.Writer, server *bufio.Reader) {
+func (f *liveFilter) pass(client io.Writer, from io.Reader) {
+	server := bufio.NewReader(from)
 	for {
 		line, err := server.ReadString('\n')
 		if err != nil {
@@ -173,7 +139,8 @@ func TestNeedsOfAConsumerThatStands(t *testing.T) {
 	})
 }
 
-// All is idle, and each way is exercised all the same. What that leaves is seen by nobody.
+// While nothing is published, each way is exercised all the same. No client sees what the
+// exercises store.
 func TestWaysAreExercisedWhileIdle(t *testing.T) {
 	t.Parallel()
 	server, store := startGuarded(t, leastOfNATS()), testkit.StartRedis(t)

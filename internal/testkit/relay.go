@@ -14,6 +14,7 @@ type Relay struct {
 	Addr string
 
 	t       testing.TB
+	answers func(client io.Writer, server io.Reader)
 	serving sync.WaitGroup
 
 	mu     sync.Mutex // guards the fields below
@@ -27,7 +28,14 @@ type Relay struct {
 // StartRelay starts a relay to a server. The relay ends with the test.
 func StartRelay(t testing.TB, target string) *Relay {
 	t.Helper()
-	r := &Relay{Addr: "127.0.0.1:0", t: t, open: make(map[net.Conn]struct{})}
+	return StartFilter(t, target, func(client io.Writer, server io.Reader) { _, _ = io.Copy(client, server) })
+}
+
+// StartFilter starts a relay that leaves the way from the server to the client to answers,
+// once for each connection. answers returns when either side fails.
+func StartFilter(t testing.TB, target string, answers func(client io.Writer, server io.Reader)) *Relay {
+	t.Helper()
+	r := &Relay{Addr: "127.0.0.1:0", t: t, answers: answers, open: make(map[net.Conn]struct{})}
 	r.To(target)
 	t.Cleanup(func() {
 		r.Off()
@@ -109,7 +117,7 @@ func (r *Relay) pass(conn net.Conn) {
 	}()
 	var back sync.WaitGroup
 	back.Go(func() { // ends with either connection
-		_, _ = io.Copy(conn, server)
+		r.answers(conn, server)
 		_ = conn.Close()
 	})
 	_, _ = io.Copy(server, conn)
