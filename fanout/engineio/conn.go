@@ -117,8 +117,8 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. After the handshake it is called for the close frames of the
-// WebSocket layer alone.
+// Write implements net.Conn. After the handshake it is called for close frames alone: those
+// of the WebSocket layer, and that of writeClose.
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -234,17 +234,7 @@ func (c *conn) collectHeader(frame Frame) {
 
 // writeClose writes a close frame with this payload, the last frame of a connection.
 func (c *conn) writeClose(payload []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.writable(); err != nil {
-		return err
-	}
-	c.collect(appendHeader(nil, closeFrame, len(payload)))
-	c.collect(payload)
-	err := c.flushBuffer()
-	if err == nil {
-		c.finished.Store(true)
-	}
+	_, err := c.Write(append(appendHeader(nil, closeFrame, len(payload)), payload...))
 	return err
 }
 

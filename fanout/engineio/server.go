@@ -86,10 +86,7 @@ const never = time.Duration(math.MaxInt64 / 4)
 
 func (s *Server) newMelody() *melody.Melody {
 	m := melody.New()
-	*m.Config = melody.Config{
-		PingPeriod:     never,
-		MaxMessageSize: s.cfg.MaxPayloadBytes,
-	}
+	*m.Config = melody.Config{PingPeriod: never} // the rest is for melody's loops, which find the connection ended
 	m.Upgrader = &websocket.Upgrader{
 		ReadBufferSize:  readBufferBytes,
 		WriteBufferSize: writeBufferBytes,

@@ -4,12 +4,13 @@ package engineio
 // session's lock held and never block; abort is called without the lock.
 type transport interface {
 	name() string
-	// take accepts a frame to send next, or refuses it for lack of room; then the transport
-	// calls [Session.refill] when it has room again.
+	// take accepts a frame to send next, or leaves it in the session's queue: polling for lack
+	// of room, until it calls [Session.refill]; a WebSocket always, whose writer takes from the
+	// queue.
 	take(Frame) bool
 	// flush is called when no further frame follows for now.
 	flush()
-	// idle reports whether every frame it took has been sent.
+	// idle reports whether the transport has nothing left to send.
 	idle() bool
 	// finish closes the transport in order, once every frame taken has been sent.
 	finish()

@@ -115,13 +115,11 @@ func (w *webSocket) next(written []Frame, take bool) (frames []Frame, waiting Re
 		}
 		return frames, waiting, nil, false
 	}
-	w.writing = false
 	if s.state == stateClosing && s.transport == w {
-		w.sayGoodbye(closeCode(s.reason))
+		w.finish() // its flush does nothing while w.writing
 	}
-	if goodbye, w.goodbye = w.goodbye, nil; goodbye != nil {
-		w.writing = true // and nothing after it
-	}
+	goodbye, w.goodbye = w.goodbye, nil
+	w.writing = goodbye != nil // and nothing after it
 	return frames, waiting, goodbye, false
 }
 
