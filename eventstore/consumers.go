@@ -35,6 +35,14 @@ type ConsumerState struct {
 // under way pauses it.
 func (s ConsumerState) LongPaused() bool { return s.Paused && s.PausedFor > longPause }
 
+// LagSeconds returns the age of the oldest pending record, and 0 if none is pending.
+func (s ConsumerState) LagSeconds() float64 {
+	if s.OldestPending.IsZero() {
+		return 0
+	}
+	return max(time.Since(s.OldestPending), 0).Seconds()
+}
+
 // ConsumerState asks the leaders of the stream and of the consumer. It returns
 // [ErrNoConsumer] for one that never ran on this stream.
 func (l *Log) ConsumerState(ctx context.Context, consumer string) (ConsumerState, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"time"
 
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/inspect"
@@ -35,11 +34,9 @@ func (a *API) listProjections(ctx context.Context, _ *call) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		p := Projection{Name: name, Lag: state.Pending, Floor: state.Floor, Paused: state.Paused, NeverRan: !ran}
-		if !state.OldestPending.IsZero() {
-			p.LagSeconds = max(time.Since(state.OldestPending), 0).Seconds()
-		}
-		list.Items = append(list.Items, p)
+		list.Items = append(list.Items, Projection{
+			Name: name, Lag: state.Pending, LagSeconds: state.LagSeconds(), Floor: state.Floor, Paused: state.Paused, NeverRan: !ran,
+		})
 	}
 	return list, nil
 }
@@ -88,7 +85,7 @@ func (a *API) listAudit(ctx context.Context, c *call) (any, error) {
 	page := AuditPage{Items: []AuditEntry{}}
 	size, full := 0, false // of the notes
 	more, err := a.Trail.EachAfter(ctx, auditSubject, after, limit, func(number uint64, note []byte) {
-		if full = full || size >= maxAnswerBytes; !full {
+		if full = size >= maxAnswerBytes; !full {
 			size += len(note)
 			page.Items = append(page.Items, AuditEntry{Number: number, Note: note})
 		}

@@ -37,7 +37,7 @@ func newLag(log *eventstore.Log, logger *slog.Logger, registerer prometheus.Regi
 	if err := errors.Join(registerer.Register(records), registerer.Register(seconds)); err != nil {
 		return nil, fmt.Errorf("register the lag of the projections: %w", err)
 	}
-	for _, projection := range []string{projections.History, projections.JobHeads} {
+	for _, projection := range projections.Names() {
 		records.WithLabelValues(projection)
 		seconds.WithLabelValues(projection)
 	}
@@ -49,11 +49,11 @@ func (l *lag) run(ctx context.Context) error {
 	tick := time.NewTicker(lagInterval)
 	defer tick.Stop()
 	for {
-		for _, projection := range []string{projections.History, projections.JobHeads} {
+		for _, projection := range projections.Names() {
 			state, _, err := l.log.Behind(ctx, projection)
 			if err == nil {
 				l.records.WithLabelValues(projection).Set(float64(state.Pending))
-				l.seconds.WithLabelValues(projection).Set(age(state.OldestPending, time.Now()))
+				l.seconds.WithLabelValues(projection).Set(state.LagSeconds())
 			} else {
 				l.logger.Debug("lag was not measured", "projection", projection, "error", err)
 			}
@@ -64,12 +64,4 @@ func (l *lag) run(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// age returns how long ago a time was in seconds, and 0 for the zero time.
-func age(then, now time.Time) float64 {
-	if then.IsZero() {
-		return 0
-	}
-	return max(now.Sub(then), 0).Seconds()
 }

@@ -2,7 +2,6 @@ package rebuild
 
 import (
 	"context"
-	"time"
 )
 
 // Status is how one projection stands to the log.
@@ -64,10 +63,7 @@ func (r *Rebuild) Status(ctx context.Context) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	status.Ran, status.Floor, status.Paused, status.LagEvents = ran, live.Floor, live.Paused, live.Pending
-	if !live.OldestPending.IsZero() {
-		status.LagSeconds = max(0, time.Since(live.OldestPending).Seconds())
-	}
+	status.Ran, status.Floor, status.Paused, status.LagEvents, status.LagSeconds = ran, live.Floor, live.Paused, live.Pending, live.LagSeconds()
 	if !found.Shadow {
 		return status, nil
 	}
