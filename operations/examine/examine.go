@@ -252,12 +252,14 @@ func examineModels(ctx context.Context, cfg config.Config, servers *backends.NAT
 	var projected uint64
 	var paused []string
 	for _, name := range projections.Names() {
-		if state, err := log.ConsumerState(ctx, name); err == nil && state.LongPaused() {
+		state, err := log.ConsumerState(ctx, name)
+		if err != nil {
+			continue
+		}
+		if state.LongPaused() {
 			paused = append(paused, name)
 		}
-		if floor, err := log.ConsumerFloor(ctx, name); err == nil {
-			projected = max(projected, floor)
-		}
+		projected = max(projected, state.Floor)
 	}
 	db, err := backends.MongoDB(cfg, quiet)
 	if err != nil {
@@ -443,8 +445,8 @@ func examineAddresses(cfg config.Config) []doctor.Check {
 	return checks
 }
 
-// lookAtFolder reports whether the folder of the log exists, and whether a gateway runs
-// on it. The error says why none could start on it.
+// lookAtFolder reports whether the folder has held a log, and whether a gateway runs on
+// it. The error says why none could start on it.
 func lookAtFolder(dir string) (there, held bool, err error) {
 	lock := filepath.Join(dir, natsserver.LockFile)
 	if _, err := os.Stat(lock); err != nil {
