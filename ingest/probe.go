@@ -133,7 +133,7 @@ func checkRole(ctx context.Context, client *redis.Client) error {
 	hello, err := client.Do(ctx, "HELLO", "2").Slice()
 	var refused redis.Error
 	switch {
-	case errors.As(err, &refused) && unreached(err) == nil: // The user may not run ROLE, or the server does not have it.
+	case errors.As(err, &refused) && unreached(err) == nil: // The user may not run HELLO, or the server does not have it.
 		return nil
 	case err != nil:
 		return fmt.Errorf("ask Redis for its role: %w", ExplainOpening(ctx, err, client.Options()))

@@ -90,9 +90,11 @@ func (w *writer) writeRound(ctx context.Context, out handout) {
 		w.apart.Go(func() { // ends when the events do
 			defer round.Done()
 			defer w.queue.done(events[0].key)
-			for _, e := range events {
+			for n, e := range events {
+				if n > 0 {
+					w.queue.progress(e.key)
+				}
 				w.storeOne(ctx, e)
-				w.queue.progress(e.key)
 			}
 		})
 	}
