@@ -106,8 +106,8 @@ func (l *Log) consume(
 	if err != nil {
 		return fmt.Errorf("make consumer: %w", err)
 	}
-	// silent counts requests that brought nothing, and unsettled those of them after which
-	// the consumer was asked and something was still due.
+	// silent counts requests that brought nothing. unsettled numbers the questions whether
+	// anything is due since the last record, from 1 on; it is 0 after the answer that nothing is.
 	for silent, unsettled := 0, 1; ctx.Err() == nil; {
 		if l.Epoch() != state.Epoch {
 			return errNewEpoch

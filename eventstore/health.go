@@ -74,8 +74,8 @@ func (l *Log) Waits() bool {
 	return !w.waited.IsZero() && time.Since(w.waited) <= stuckAfter
 }
 
-// noteAppend records the outcome of an attempt. It logs once when an outage begins;
-// settleAppends logs its end.
+// noteAppend records the outcome of an attempt. It logs once when an outage begins, and the
+// ends of those that are over; settleAppends logs these while nothing is appended.
 func (l *Log) noteAppend(failed jet.Cause) {
 	w, now := &l.writing, time.Now()
 	w.mu.Lock()

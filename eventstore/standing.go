@@ -69,11 +69,11 @@ func (c *tailCanary) unsubscribe() {
 func (c *tailCanary) is(msg *nats.Msg) bool { return strings.HasPrefix(msg.Subject, c.prefix) }
 
 // launch begins an exercise.
-func (c *tailCanary) launch(text string, shards int) (done <-chan struct{}) {
+func (c *tailCanary) launch(text string) (done <-chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.text, c.left, c.done = text, make(map[int]bool), make(chan struct{})
-	for n := range shards {
+	for n := range c.handed {
 		c.left[n] = true
 	}
 	return c.done
@@ -114,7 +114,7 @@ func (t *Tail) Exercise(ctx context.Context, text string, timeout time.Duration)
 	for n := range before {
 		before[n] = t.canary.handed[n].Load()
 	}
-	done := t.canary.launch(text, len(t.shards))
+	done := t.canary.launch(text)
 	for n := range t.shards {
 		if t.log.client.Conn.Publish(t.canary.prefix+strconv.Itoa(n), []byte(text)) != nil {
 			t.canary.land()

@@ -3,6 +3,7 @@ package outage
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +37,7 @@ func (b *Book) Failed(cause error, attrs ...any) {
 	b.lasts.Store(true)
 	b.mu.Unlock()
 	if begins {
-		b.logger.Log(context.Background(), b.level, b.begins, append(append(append([]any{}, b.attrs...), attrs...), "error", cause)...)
+		b.logger.Log(context.Background(), b.level, b.begins, slices.Concat(b.attrs, attrs, []any{"error", cause})...)
 	}
 }
 
@@ -71,6 +72,6 @@ func (b *Book) settle() {
 	b.lasts.Store(b.outage.Lasts())
 	b.mu.Unlock()
 	if ended && b.ends != "" {
-		b.logger.Info(b.ends, append(append([]any{}, b.attrs...), "after", lasted.Round(time.Millisecond), "failures", failures)...)
+		b.logger.Info(b.ends, slices.Concat(b.attrs, []any{"after", lasted.Round(time.Millisecond), "failures", failures})...)
 	}
 }
