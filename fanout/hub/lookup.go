@@ -147,9 +147,10 @@ func (s *Subscription) disown(lane *lane) {
 // look-up unless one is under way.
 func (h *Hub) oweTo(sub *Subscription) {
 	if claim := sub.owe(h.history.flights.lanes[classFirst]); claim != nil {
-		by := asker{class: classFirst, claim: claim}
-		// It ends with the room, or with an answer.
-		h.crew.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, sub.room, by, sub.start.Limit) })
+		by, room, limit := asker{class: classFirst, claim: claim}, sub.room, sub.start.Limit
+		// It ends with the room, or with an answer. It outlasts the turn, and so may not read
+		// what the subscription's reader changes.
+		h.crew.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, room, by, limit) })
 	}
 }
 

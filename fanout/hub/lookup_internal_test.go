@@ -44,3 +44,20 @@ func TestWhoWaitsForALookUp(t *testing.T) {
 	fourth.End()
 	expect("after it has ended", map[string]int{"c": 1}) // nobody uses the claim any more
 }
+
+// A look-up outlasts the turn that starts it. It asks for what was due then, whatever the
+// subscription's reader changes meanwhile.
+func TestLookUpAsksForWhatWasDueAtItsStart(t *testing.T) {
+	t.Parallel()
+	hub, _, _ := liveHub(t, plainEncoder{})
+	hub.crew = &crew{guard: hub.guard} // which starts the look-up when the test says so
+	room, sink := hub.rooms["job"], &countingSink{}
+	sub := &Subscription{room: room, sink: sink, reader: NewReader(hub, sink, "a"), start: Start{Limit: 7}}
+	hub.oweTo(sub)
+	sub.start = Start{Resume: true, Limit: 99}
+	hub.crew.begin(t.Context())
+	hub.crew.end()
+	if answer := room.lookUp; answer == nil || answer.limit != 7 {
+		t.Errorf("the look-up's answer is %+v, want one for 7 events", answer)
+	}
+}
