@@ -95,7 +95,7 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 		}
 	}
 	var got []messaging.Record
-	if err := b.log.Scan(t.Context(), 1, 300, func(r messaging.Record) error { got = append(got, r); return nil }); err != nil {
+	if err := b.operators().Scan(t.Context(), 1, 300, func(r messaging.Record) error { got = append(got, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.EqualFunc(got, want, func(a, b messaging.Record) bool {

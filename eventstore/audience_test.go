@@ -24,7 +24,7 @@ func (b *bundle) serveAudience(t *testing.T, a eventstore.Audience) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	before, _, err := b.log.AskFollowers(t.Context(), "job")
+	before, _, err := b.operators().AskFollowers(t.Context(), "job")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func (b *bundle) serveAudience(t *testing.T, a eventstore.Audience) {
 		}
 	})
 	eventually(t, "an audience that answers", func() bool {
-		gateways, _, err := b.log.AskFollowers(t.Context(), "job")
+		gateways, _, err := b.operators().AskFollowers(t.Context(), "job")
 		return err == nil && gateways == before+1
 	})
 }
@@ -44,13 +44,13 @@ func (b *bundle) serveAudience(t *testing.T, a eventstore.Audience) {
 func TestAudience(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	if gateways, followers, err := b.log.AskFollowers(t.Context(), "a.*"); err != nil || gateways != 0 || followers != 0 {
+	if gateways, followers, err := b.operators().AskFollowers(t.Context(), "a.*"); err != nil || gateways != 0 || followers != 0 {
 		t.Errorf("without gateways: %d, %d, %v", gateways, followers, err)
 	}
 	first, second := audience{3, make(chan messaging.Replay, 10)}, audience{4, make(chan messaging.Replay, 10)}
 	b.serveAudience(t, first)
 	b.serveAudience(t, second)
-	if gateways, followers, err := b.log.AskFollowers(t.Context(), "a.*"); err != nil || gateways != 2 || followers != 7 {
+	if gateways, followers, err := b.operators().AskFollowers(t.Context(), "a.*"); err != nil || gateways != 2 || followers != 7 {
 		t.Errorf("%d followers at %d gateways, %v; want 7 at 2", followers, gateways, err)
 	}
 	original := record("a.*", "x")
@@ -62,7 +62,7 @@ func TestAudience(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.log.ShowTo("the room", again); err != nil {
+	if err := b.operators().ShowTo("the room", again); err != nil {
 		t.Fatal(err)
 	}
 	for _, a := range []audience{first, second} {
@@ -75,12 +75,12 @@ func TestAudience(t *testing.T) {
 	if state, err := b.log.State(t.Context()); err != nil || state.LastSequence != 0 {
 		t.Errorf("the log is at %d, %v", state.LastSequence, err)
 	}
-	if err := b.log.ShowTo("", again); err == nil {
+	if err := b.operators().ShowTo("", again); err == nil {
 		t.Error("a room without a name is taken")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := b.log.AskFollowers(ctx, "job"); err == nil {
+	if _, _, err := b.operators().AskFollowers(ctx, "job"); err == nil {
 		t.Error("an answer after the end of the context")
 	}
 }

@@ -220,7 +220,7 @@ func TestAppendAllKeepsTheOrder(t *testing.T) {
 		records = append(records, withID("a", fmt.Sprint(n), "x"))
 	}
 	b.add(t, records[1100]) // In the second batch.
-	if err := b.log.AppendAll(t.Context(), records); err != nil {
+	if err := b.operators().AppendAll(t.Context(), records); err != nil {
 		t.Fatal(err)
 	}
 	stored, err := b.log.ReadAfter(t.Context(), "a", 0, 2*len(records))
@@ -237,7 +237,7 @@ func TestAppendAllKeepsTheOrder(t *testing.T) {
 		}
 		next++
 	}
-	if err := b.log.AppendAll(t.Context(), []messaging.Record{record("b", "x"), withID("a", "0", "other")}); !errors.Is(err, eventstore.ErrIDConflict) {
+	if err := b.operators().AppendAll(t.Context(), []messaging.Record{record("b", "x"), withID("a", "0", "other")}); !errors.Is(err, eventstore.ErrIDConflict) {
 		t.Errorf("a conflict: %v", err)
 	}
 	if err := b.log.Check(messaging.Record{JobID: "a"}); !errors.Is(err, eventstore.ErrInvalidRecord) {

@@ -155,7 +155,7 @@ func (l *Log) forgetOutdated(ctx context.Context, name string, state State) erro
 		return err
 	}
 	l.logger.Info("a consumer of an earlier epoch is removed: its projection is filled from the first record on", "consumer", name, "epoch", state.Epoch)
-	return l.ForgetConsumer(ctx, name)
+	return l.client.ForgetConsumer(ctx, layout.EventStream, name)
 }
 
 // outdated reports whether a consumer is of another epoch.

@@ -82,8 +82,8 @@ func TestConsume(t *testing.T) {
 		t.Errorf("applied %d", r.Sequence)
 	}
 	eventually(t, "the lag to end", func() bool {
-		lag, err := b.log.ConsumerLag(t.Context(), "history")
-		return err == nil && lag == 0
+		state, err := b.log.ConsumerState(t.Context(), "history")
+		return err == nil && state.Pending == 0
 	})
 	cancel()
 	if err := await(t, "the consumer to end", done); err != nil {
@@ -110,8 +110,8 @@ func TestConsumeGivesBackAtTheEnd(t *testing.T) {
 	if floor, err := b.log.ConsumerFloor(t.Context(), "heads"); err != nil || floor != 0 {
 		t.Errorf("floor = %d, %v", floor, err)
 	}
-	if lag, err := b.log.ConsumerLag(t.Context(), "heads"); err != nil || lag != 3 {
-		t.Errorf("lag = %d, %v", lag, err)
+	if state, err := b.log.ConsumerState(t.Context(), "heads"); err != nil || state.Pending != 3 {
+		t.Errorf("lag = %d, %v", state.Pending, err)
 	}
 	cancel()
 	if err := await(t, "the consumer to end", done); err != nil {
@@ -215,8 +215,8 @@ func TestConsumeKeepsASlowBatch(t *testing.T) {
 	}
 	await(t, "the slow batch", applied)
 	eventually(t, "the slow batch to be acknowledged", func() bool {
-		lag, err := b.log.ConsumerLag(t.Context(), "history")
-		return err == nil && lag == 0
+		state, err := b.log.ConsumerState(t.Context(), "history")
+		return err == nil && state.Pending == 0
 	})
 	cancel()
 	for range 2 {

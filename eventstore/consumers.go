@@ -24,7 +24,7 @@ type ConsumerState struct {
 	// when there is none.
 	OldestPending time.Time
 	// Paused says that nothing is handed out until somebody resumes it, or for
-	// PausedFor at most. PausedUntil is what the last [Log.PauseConsumer] said, by
+	// PausedFor at most. PausedUntil is what the last maintain.Log.PauseConsumer said, by
 	// which whoever paused it knows the pause again.
 	Paused      bool
 	PausedFor   time.Duration
@@ -84,46 +84,6 @@ func (l *Log) Behind(ctx context.Context, consumer string) (state ConsumerState,
 	return state, false, nil
 }
 
-// PauseConsumer keeps the consumer from handing out records until a time. What is
-// in flight can still be acknowledged. A consumer that is paused can be paused
-// anew, for longer or shorter.
-func (l *Log) PauseConsumer(ctx context.Context, consumer string, until time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
-	defer cancel()
-	_, err := l.client.JS.PauseConsumer(ctx, layout.EventStream, consumer, until)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		err = ErrNoConsumer
-	}
-	if err != nil {
-		return fmt.Errorf("pause consumer %q: %w", consumer, jet.Unavailable(err))
-	}
-	return nil
-}
-
-// ResumeConsumer ends a pause. One that is not paused, or is not there, is left
-// as it is.
-func (l *Log) ResumeConsumer(ctx context.Context, consumer string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
-	defer cancel()
-	_, err := l.client.JS.ResumeConsumer(ctx, layout.EventStream, consumer)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("resume consumer %q: %w", consumer, jet.Unavailable(err))
-	}
-	return nil
-}
-
-// ForgetConsumer removes the consumer, so that a [Log.Consume] of its name
-// starts with the first record again. One that is not there is no error.
-func (l *Log) ForgetConsumer(ctx context.Context, consumer string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
-	defer cancel()
-	err := l.client.JS.DeleteConsumer(ctx, layout.EventStream, consumer)
-	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("remove consumer %q: %w", consumer, jet.Unavailable(err))
-	}
-	return nil
-}
-
 // ConsumerFloor returns the sequence up to which the consumer has had everything
 // acknowledged: each record of the log with a sequence of at most the floor is
 // applied, and stays so. It returns [ErrNoConsumer] for one that never ran.
@@ -176,18 +136,6 @@ func (l *Log) ConsumerFresh(ctx context.Context, consumer string) (bool, error) 
 		return false, err
 	}
 	return info.AckFloor.Consumer == 0, nil
-}
-
-// ConsumerLag returns how many records the consumer has yet to acknowledge. It
-// returns [ErrNoConsumer] for one that never ran.
-func (l *Log) ConsumerLag(ctx context.Context, consumer string) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
-	defer cancel()
-	info, err := l.consumerInfo(ctx, consumer)
-	if err != nil {
-		return 0, err
-	}
-	return info.NumPending + uint64(info.NumAckPending), nil
 }
 
 func (l *Log) consumerInfo(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {

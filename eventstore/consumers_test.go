@@ -21,7 +21,7 @@ func TestScanHasTheBoundsItWasGiven(t *testing.T) {
 		{1, 10, 1, 10}, {0, 3, 1, 3}, {4, 4, 4, 4}, {8, 99, 8, 10}, {11, 20, 0, 0}, {5, 4, 0, 0},
 	} {
 		var got []uint64
-		err := b.log.Scan(t.Context(), test.first, test.last, func(r messaging.Record) error {
+		err := b.operators().Scan(t.Context(), test.first, test.last, func(r messaging.Record) error {
 			got = append(got, r.Sequence)
 			return nil
 		})
@@ -33,7 +33,7 @@ func TestScanHasTheBoundsItWasGiven(t *testing.T) {
 		}
 	}
 	stop := errors.New("enough")
-	if err := b.log.Scan(t.Context(), 1, 10, func(messaging.Record) error { return stop }); !errors.Is(err, stop) {
+	if err := b.operators().Scan(t.Context(), 1, 10, func(messaging.Record) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("Scan: %v", err)
 	}
 }
@@ -42,10 +42,10 @@ func TestPausedConsumerGetsNothing(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	until := time.Now().Add(time.Hour)
-	if err := b.log.PauseConsumer(t.Context(), "p", until); !errors.Is(err, eventstore.ErrNoConsumer) {
+	if err := b.operators().PauseConsumer(t.Context(), "p", until); !errors.Is(err, eventstore.ErrNoConsumer) {
 		t.Errorf("paused what is not there: %v", err)
 	}
-	if err := errors.Join(b.log.ResumeConsumer(t.Context(), "p"), b.log.ForgetConsumer(t.Context(), "p")); err != nil {
+	if err := errors.Join(b.operators().ResumeConsumer(t.Context(), "p"), b.operators().ForgetConsumer(t.Context(), "p")); err != nil {
 		t.Error(err)
 	}
 	applied := make(chan uint64, 10)
@@ -74,7 +74,7 @@ func TestPausedConsumerGetsNothing(t *testing.T) {
 		state, err := b.log.ConsumerState(t.Context(), "p")
 		return err == nil && state.Floor == 1 && state.Pending == 0 && state.OldestPending.IsZero()
 	})
-	if err := b.log.PauseConsumer(t.Context(), "p", until); err != nil {
+	if err := b.operators().PauseConsumer(t.Context(), "p", until); err != nil {
 		t.Fatal(err)
 	}
 	b.add(t, record("j", "two"))
@@ -89,14 +89,14 @@ func TestPausedConsumerGetsNothing(t *testing.T) {
 		t.Errorf("a paused consumer got %d", sequence)
 	default:
 	}
-	if err := b.log.ResumeConsumer(t.Context(), "p"); err != nil {
+	if err := b.operators().ResumeConsumer(t.Context(), "p"); err != nil {
 		t.Fatal(err)
 	}
 	if sequence := await(t, "the second record", applied); sequence != 2 {
 		t.Errorf("got %d", sequence)
 	}
 	stop()
-	if err := b.log.ForgetConsumer(t.Context(), "p"); err != nil {
+	if err := b.operators().ForgetConsumer(t.Context(), "p"); err != nil {
 		t.Fatal(err)
 	}
 	stop = consume()

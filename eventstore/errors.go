@@ -35,7 +35,7 @@ var (
 	// A retry helps.
 	ErrIncomplete = jet.ErrIncomplete
 
-	// ErrNoConsumer is returned by [Log.ConsumerFloor] and [Log.ConsumerLag]
+	// ErrNoConsumer is returned by [Log.ConsumerFloor] and [Log.ConsumerState]
 	// when no [Log.Consume] of that name has ever run on this stream.
 	ErrNoConsumer = errors.New("no such consumer")
 

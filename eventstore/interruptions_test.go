@@ -33,7 +33,7 @@ func TestInterruptionsAreOneOutage(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		if err := b.log.ForgetConsumer(t.Context(), "p"); err != nil {
+		if err := b.operators().ForgetConsumer(t.Context(), "p"); err != nil {
 			t.Fatal(err)
 		}
 		eventually(t, "the consumer again", func() bool {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -21,7 +22,7 @@ func readBack(ctx context.Context, log *eventstore.Log, jobID string, before uin
 			return nil, err
 		}
 		var part []messaging.Record
-		err = log.ScanJob(ctx, jobID, span.First, span.Last, func(r messaging.Record) error {
+		err = maintain.Of(log).ScanJob(ctx, jobID, span.First, span.Last, func(r messaging.Record) error {
 			part = append(part, r)
 			return nil
 		})

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -131,6 +132,9 @@ func withID(job, id, text string) messaging.Record {
 		Body:      fmt.Appendf(nil, `{"kind":"domain","jobId":%q,"event":{"type":%q}}`, job, text),
 	}
 }
+
+// operators returns the operators' view of the log.
+func (b *bundle) operators() *maintain.Log { return maintain.Of(b.log) }
 
 // add appends records and returns their sequences.
 func (b *bundle) add(t testing.TB, records ...messaging.Record) []uint64 {

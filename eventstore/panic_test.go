@@ -65,10 +65,10 @@ func TestPanicInTheAudienceCostsItsMessageOnly(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.serveAudience(t, alarmed{audience{3, make(chan messaging.Replay, 10)}})
-	if gateways, _, err := b.log.AskFollowers(t.Context(), "bad"); err != nil || gateways != 0 {
+	if gateways, _, err := b.operators().AskFollowers(t.Context(), "bad"); err != nil || gateways != 0 {
 		t.Errorf("%d gateways, %v", gateways, err)
 	}
-	if gateways, followers, err := b.log.AskFollowers(t.Context(), "good"); err != nil || gateways != 1 || followers != 3 {
+	if gateways, followers, err := b.operators().AskFollowers(t.Context(), "good"); err != nil || gateways != 1 || followers != 3 {
 		t.Errorf("%d followers at %d gateways, %v", followers, gateways, err)
 	}
 	if n := b.counter(t, "panics_total"); n != 1 {

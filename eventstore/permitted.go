@@ -67,8 +67,8 @@ func permissions(needs Needs) []permission {
 		{"_INBOX.>", false, nats.InboxPrefix + name},
 		{"novel.>", true, own(layout.LivePrefix)},
 		{"novel.>", true, own(layout.ErasedPrefix)},
-		{"novel.>", true, own(replayPrefix)},
-		{"novel.>", true, own(followersPrefix)},
+		{"novel.>", true, own(layout.ReplayPrefix)},
+		{"novel.>", true, own(layout.FollowersPrefix)},
 		{"_INBOX.>", true, nats.InboxPrefix + name + ".*"},
 	}
 	if needs.Consumers {

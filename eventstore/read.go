@@ -35,6 +35,30 @@ func (l *Log) ReadAfter(ctx context.Context, jobID string, after uint64, limit i
 	return records, nil
 }
 
+// Range names records of the log.
+type Range struct {
+	// JobID limits the range to one job; empty means all jobs.
+	JobID string
+	// After and Before are the sequences between which the records lie, both excluded.
+	// [math.MaxUint64] as Before means up to the end of the log.
+	After, Before uint64
+	// Limit is how many records are read at most.
+	Limit int
+}
+
+// Read returns the first records of a range in ascending order. Like [Log.ReadAfter] it
+// ends early once their bodies come to 1 MiB.
+func (l *Log) Read(ctx context.Context, r Range) ([]messaging.Record, error) {
+	subject := layout.EventPrefix + ">"
+	if r.JobID != "" {
+		var err error
+		if subject, err = layout.EventSubject(r.JobID); err != nil {
+			return nil, err
+		}
+	}
+	return l.readRange(ctx, subject, r.After, r.Before, r.Limit, pageBytes)
+}
+
 // replicaTries is how often a range is read again that the answering replica has and
 // cannot read: the next answer comes from any of them.
 const replicaTries = 12
@@ -139,7 +163,7 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 		return 0, fmt.Errorf("read the last sequence of %s: %w", subject, err)
 	}
 	if _, ok := l.decoded(found, ""); !ok {
-		return l.lastRecord(ctx, jobID)
+		return l.lastRecord(ctx, jobID, subject)
 	}
 	return found.Sequence, nil
 }
@@ -151,8 +175,14 @@ func (l *Log) newestReadable(ctx context.Context, subject string) (last uint64, 
 	if first, err := l.probe(ctx, subject, 1); err != nil || first.count == 0 {
 		return 0, err
 	}
+	return l.newestAfter(ctx, subject, 0, math.MaxUint64)
+}
+
+// newestAfter reads the records of a subject with a sequence in (after, before), and returns
+// the sequence of the last one, 0 if there is none.
+func (l *Log) newestAfter(ctx context.Context, subject string, after, before uint64) (last uint64, err error) {
 	for {
-		records, err := l.readRange(ctx, subject, last, math.MaxUint64, lastBatch, pageBytes)
+		records, err := l.readRange(ctx, subject, max(after, last), before, lastBatch, pageBytes)
 		if err != nil || len(records) == 0 {
 			return last, err
 		}
@@ -163,17 +193,14 @@ func (l *Log) newestReadable(ctx context.Context, subject string) (last uint64, 
 // lastRecord is [Log.LastSequence] for a job whose newest message is no record: a
 // reader that had to reach that one would never arrive. It looks at ever more of
 // the newest messages, a page at a time.
-func (l *Log) lastRecord(ctx context.Context, jobID string) (last uint64, err error) {
+func (l *Log) lastRecord(ctx context.Context, jobID, subject string) (last uint64, err error) {
 	before := uint64(math.MaxUint64)
 	for count := 16; ; count *= 4 {
 		span, err := l.Locate(ctx, jobID, before, min(count, maxSkip))
 		if err != nil || span.First == 0 {
 			return 0, err
 		}
-		err = l.ScanJob(ctx, jobID, span.First, span.Last, func(record messaging.Record) error {
-			last = record.Sequence
-			return nil
-		})
+		last, err = l.newestAfter(ctx, subject, span.First-1, span.Last+1)
 		if err != nil || last > 0 || !span.Older {
 			return last, err
 		}

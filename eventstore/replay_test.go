@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -14,7 +15,7 @@ func TestFirstSince(t *testing.T) {
 	b := setup(t)
 	ask := func(at time.Time) uint64 {
 		t.Helper()
-		sequence, err := b.log.FirstSince(t.Context(), at)
+		sequence, err := b.operators().FirstSince(t.Context(), at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +32,7 @@ func TestFirstSince(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stored []messaging.Record
-	if err := b.log.Scan(t.Context(), 1, 5, func(r messaging.Record) error { stored = append(stored, r); return nil }); err != nil {
+	if err := b.operators().Scan(t.Context(), 1, 5, func(r messaging.Record) error { stored = append(stored, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	for _, gone := range []uint64{1, 3} {
@@ -63,13 +64,13 @@ func TestScanJob(t *testing.T) {
 		b.add(t, record("a.*", "x"), record("b", "y"))
 	}
 	var got []messaging.Record
-	if err := b.log.ScanJob(t.Context(), "a.*", 2, 5, func(r messaging.Record) error { got = append(got, r); return nil }); err != nil {
+	if err := b.operators().ScanJob(t.Context(), "a.*", 2, 5, func(r messaging.Record) error { got = append(got, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if sequences := sequencesOf(got); len(sequences) != 2 || sequences[0] != 3 || sequences[1] != 5 {
 		t.Errorf("got %v", sequences)
 	}
-	if err := b.log.ScanJob(t.Context(), "", 1, 5, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {
+	if err := b.operators().ScanJob(t.Context(), "", 1, 5, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {
 		t.Errorf("no job: %v", err)
 	}
 }
@@ -83,7 +84,7 @@ func TestPublishTo(t *testing.T) {
 	}
 	again := record("a b", "x")
 	again.ReplayOf = messaging.Position{Epoch: "e", Sequence: 7}
-	if err := errors.Join(b.log.PublishTo("audit.{job}.all", again), b.log.Flush(t.Context())); err != nil {
+	if err := errors.Join(b.operators().PublishTo("audit.{job}.all", again), b.operators().Flush(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	msg, err := sub.NextMsg(patience)
@@ -98,11 +99,11 @@ func TestPublishTo(t *testing.T) {
 		"", "a..b", ".a", "a.", "a b", "a.*", ">", "a.\x7f", "novel.events.a", "novel", "$JS.API.INFO", "_INBOX.x", "novel.{job}",
 		"{job}.events.x", "{job}", "no{job}.events.x", // of a job called novel, or vel, they are the service's
 	} {
-		if err := b.log.PublishTo(subject, again); !errors.Is(err, eventstore.ErrSubject) {
+		if err := b.operators().PublishTo(subject, again); !errors.Is(err, maintain.ErrSubject) {
 			t.Errorf("%q: %v", subject, err)
 		}
 	}
-	if err := b.log.PublishTo("audit", messaging.Record{}); !errors.Is(err, eventstore.ErrInvalidJobID) {
+	if err := b.operators().PublishTo("audit", messaging.Record{}); !errors.Is(err, eventstore.ErrInvalidJobID) {
 		t.Errorf("no job: %v", err)
 	}
 }

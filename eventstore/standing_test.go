@@ -59,7 +59,7 @@ func TestConsumerThatStands(t *testing.T) {
 	eventually(t, "it is missing", stands)
 	applied, stop := consume(t, b.log, "p")
 	eventually(t, "it is there", func() bool { return !stands() })
-	if err := b.log.ForgetConsumer(t.Context(), "p"); err != nil {
+	if err := b.operators().ForgetConsumer(t.Context(), "p"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "it is there again", func() bool {
@@ -75,7 +75,7 @@ func TestConsumerThatStands(t *testing.T) {
 	if !stands() {
 		t.Error("nobody asks for a record that is there")
 	}
-	if err := b.log.PauseConsumer(t.Context(), "p", time.Now().Add(time.Hour)); err != nil {
+	if err := b.operators().PauseConsumer(t.Context(), "p", time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if state, err := b.log.ConsumerState(t.Context(), "p"); err != nil || !state.LongPaused() {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/messaging"
@@ -146,7 +147,7 @@ func setupReal(t *testing.T) *realStage {
 			records[i] = record(jobID, 10)
 			records[i].MessageID = rand.Text()
 		}
-		if err := elsewhere.AppendAll(t.Context(), records); err != nil {
+		if err := maintain.Of(elsewhere).AppendAll(t.Context(), records); err != nil {
 			t.Fatal(err)
 		}
 		last, err := elsewhere.LastSequence(t.Context(), jobID)

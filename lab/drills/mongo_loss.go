@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/lab/faults"
 	"github.com/letswriteabook/realtime/operations/rebuild"
 	"github.com/letswriteabook/realtime/projections"
@@ -95,7 +95,7 @@ func runMongoLoss(ctx context.Context, t *faults.Trial, options Options) error {
 
 // history is the log and the read model that the drill works on.
 type history struct {
-	log    *eventstore.Log
+	log    *maintain.Log
 	models faults.Models
 	model  *projections.Model
 }

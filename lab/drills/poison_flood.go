@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/faults"
 	"github.com/letswriteabook/realtime/messaging"
@@ -133,7 +134,7 @@ type letters struct {
 
 // awaitLetters waits until there are count letters with the marker, and then as long again
 // to verify that there are no more.
-func awaitLetters(ctx context.Context, log *eventstore.Log, marker string, count int) (letters, error) {
+func awaitLetters(ctx context.Context, log *maintain.Log, marker string, count int) (letters, error) {
 	previous := -1
 	for {
 		found := letters{reasons: map[messaging.Reason]int{}}

@@ -8,9 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
@@ -23,14 +22,14 @@ const pageLength = 500
 const historyCollection = "novel_job_events"
 
 // OpenLog opens the trial's log as a reader that does not change it.
-func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
+func (t *Trial) OpenLog(ctx context.Context) (*maintain.Log, func(), error) {
 	conn, err := eventstore.Connect(ctx, t.natsURL(), eventstore.ConnConfig{Name: "fault run"})
 	if err != nil {
 		return nil, nil, err
 	}
 	cfg := eventstore.DefaultConfig()
 	cfg.OpenTimeout = time.Minute
-	log, err := eventstore.Attach(ctx, conn, cfg, nil, prometheus.NewRegistry())
+	log, err := maintain.Attach(ctx, conn, cfg, nil)
 	if err != nil {
 		conn.Close()
 		return nil, nil, err
@@ -40,7 +39,7 @@ func (t *Trial) OpenLog(ctx context.Context) (*eventstore.Log, func(), error) {
 
 // readLog reads the records of the jobs, calls note with each, and returns the last
 // sequence of each job. It retries while the log elects a leader.
-func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, job string, sequence uint64)) (map[string]uint64, error) {
+func (t *Trial) readLog(ctx context.Context, log *maintain.Log, note func(id, job string, sequence uint64)) (map[string]uint64, error) {
 	heads := map[string]uint64{}
 	for _, job := range t.jobs {
 		records, err := readJob(ctx, log, job)
@@ -63,7 +62,7 @@ func (t *Trial) readLog(ctx context.Context, log *eventstore.Log, note func(id, 
 
 // readJob reads a job up to its last sequence according to the leader; the pages may come
 // from a replica that lags.
-func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.Record, error) {
+func readJob(ctx context.Context, log *maintain.Log, job string) ([]messaging.Record, error) {
 	head, err := log.LastSequence(ctx, job)
 	if err != nil {
 		return nil, err
@@ -87,7 +86,7 @@ func readJob(ctx context.Context, log *eventstore.Log, job string) ([]messaging.
 }
 
 // readMongo waits until the projections have the whole log, and records the documents.
-func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
+func (t *Trial) readMongo(ctx context.Context, log *maintain.Log) error {
 	if err := t.AwaitProjected(ctx, log); err != nil {
 		return err
 	}
@@ -126,7 +125,7 @@ func (t *Trial) readMongo(ctx context.Context, log *eventstore.Log) error {
 // AwaitProjected waits until every projection has acknowledged the records that the log has
 // now. It also waits for a projection that the gateway has not re-created yet after the log
 // was replaced.
-func (t *Trial) AwaitProjected(ctx context.Context, log *eventstore.Log) error {
+func (t *Trial) AwaitProjected(ctx context.Context, log *maintain.Log) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	target, lag := uint64(math.MaxUint64), uint64(0)

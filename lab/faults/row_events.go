@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -62,7 +63,7 @@ func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, err
 }
 
 // allLetters reads the dead letters page by page.
-func allLetters(ctx context.Context, log *eventstore.Log) ([]eventstore.Letter, error) {
+func allLetters(ctx context.Context, log *maintain.Log) ([]eventstore.Letter, error) {
 	var all []eventstore.Letter
 	for after := uint64(0); ; after = all[len(all)-1].Sequence {
 		page, err := log.DeadLetters(ctx, after, letterPage)

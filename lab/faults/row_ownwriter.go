@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -36,7 +36,7 @@ const (
 // ownWritten has a worker write each event into MongoDB beside publishing it, while
 // something happens to the system. At no moment a page or a fresh subscription has an event
 // twice, and soon after it is quiet each event stands in MongoDB once.
-func ownWritten(fault func(context.Context, *Trial, *eventstore.Log, Models) error) func(context.Context, *Trial) error {
+func ownWritten(fault func(context.Context, *Trial, *maintain.Log, Models) error) func(context.Context, *Trial) error {
 	return func(ctx context.Context, t *Trial) error {
 		log, models, done, err := t.OpenStores(ctx)
 		if err != nil {
@@ -73,7 +73,7 @@ func ownWritten(fault func(context.Context, *Trial, *eventstore.Log, Models) err
 
 // judgeOnce waits until the system is quiet, and then until each event stands in MongoDB
 // once.
-func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, log *eventstore.Log) error {
+func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, log *maintain.Log) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, log *eventstor
 }
 
 // awayMongo stops MongoDB without ending its connections, and then kills it.
-func awayMongo(ctx context.Context, t *Trial, _ *eventstore.Log, _ Models) error {
+func awayMongo(ctx context.Context, t *Trial, _ *maintain.Log, _ Models) error {
 	away := time.Duration(t.Scaled("seconds away", 20, 8, 2)) * time.Second
 	if err := t.Lab.Mongo().Pause(); err != nil {
 		return err
@@ -118,7 +118,7 @@ func awayMongo(ctx context.Context, t *Trial, _ *eventstore.Log, _ Models) error
 }
 
 // killOneGateway kills each of two gateways in turn, and starts it again.
-func killOneGateway(ctx context.Context, t *Trial, _ *eventstore.Log, _ Models) error {
+func killOneGateway(ctx context.Context, t *Trial, _ *maintain.Log, _ Models) error {
 	for range t.Scaled("rounds", 5, 2, 1) {
 		for _, gateway := range t.Gateways {
 			gateway.Kill()
@@ -134,7 +134,7 @@ func killOneGateway(ctx context.Context, t *Trial, _ *eventstore.Log, _ Models) 
 }
 
 // rebuildBeside rebuilds the history and swaps it in.
-func rebuildBeside(ctx context.Context, t *Trial, log *eventstore.Log, models Models) error {
+func rebuildBeside(ctx context.Context, t *Trial, log *maintain.Log, models Models) error {
 	more := func() error { return t.Outbox.AwaitMore(ctx, ownRate) }
 	for range t.Scaled("rounds", 3, 2, 1) {
 		if _, err := t.rebuild(ctx, log, models, projections.History, true, more); err != nil {

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/operations/backup"
 	"github.com/letswriteabook/realtime/operations/rebuild"
@@ -57,7 +57,7 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 
 // rebuild rebuilds a projection, from the first record on where again is set, calls between,
 // and swaps the shadow in.
-func (t *Trial) rebuild(ctx context.Context, log *eventstore.Log, models Models, name string, again bool, between func() error) (swapped rebuild.Swapped, err error) {
+func (t *Trial) rebuild(ctx context.Context, log *maintain.Log, models Models, name string, again bool, between func() error) (swapped rebuild.Swapped, err error) {
 	model, err := models.Model(name)
 	if err != nil {
 		return swapped, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/archive"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -49,7 +50,7 @@ func (t *Trial) OpenModels(ctx context.Context) (Models, func(), error) {
 }
 
 // OpenStores opens the log and the read models, which done closes.
-func (t *Trial) OpenStores(ctx context.Context) (log *eventstore.Log, models Models, done func(), err error) {
+func (t *Trial) OpenStores(ctx context.Context) (log *maintain.Log, models Models, done func(), err error) {
 	log, closeLog, err := t.OpenLog(ctx)
 	if err != nil {
 		return nil, Models{}, nil, err

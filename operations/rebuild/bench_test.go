@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/lab/processes"
 	"github.com/letswriteabook/realtime/operations/rebuild"
 	"github.com/letswriteabook/realtime/projections"
@@ -55,7 +56,7 @@ func benchmarkRebuild(b *testing.B, programs processes.Programs, count int) {
 		b.Fatal(err)
 	}
 	defer conn.Close()
-	log, err := eventstore.Open(b.Context(), conn, eventstore.DefaultConfig(), nil, prometheus.NewRegistry())
+	opened, err := eventstore.Open(b.Context(), conn, eventstore.DefaultConfig(), nil, prometheus.NewRegistry())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -72,6 +73,7 @@ func benchmarkRebuild(b *testing.B, programs processes.Programs, count int) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	log := maintain.Of(opened)
 	if err := appendMany(b.Context(), log, count); err != nil {
 		b.Fatal(err)
 	}
@@ -104,7 +106,7 @@ func benchmarkRebuild(b *testing.B, programs processes.Programs, count int) {
 
 // appendMany stores events of some 250 a job, as an ingester does: one at a time of a
 // job, and of many jobs at once.
-func appendMany(ctx context.Context, log *eventstore.Log, count int) error {
+func appendMany(ctx context.Context, log *maintain.Log, count int) error {
 	const appenders, perJob = 64, 250
 	var group errgroup.Group
 	for worker := range appenders {

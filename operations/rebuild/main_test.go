@@ -11,7 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 	"github.com/letswriteabook/realtime/messaging"
@@ -26,7 +26,7 @@ const patience = time.Minute
 // system is a log with its projections.
 type system struct {
 	t      testing.TB
-	log    *eventstore.Log
+	log    *maintain.Log
 	store  *projections.Store
 	db     *mongo.Database
 	serial int
@@ -35,7 +35,7 @@ type system struct {
 
 func setup(t testing.TB) *system {
 	t.Helper()
-	s := &system{t: t, log: logkit.Open(t, logkit.Conn(t)), db: mongokit.Database(t)}
+	s := &system{t: t, log: maintain.Of(logkit.Open(t, logkit.Conn(t))), db: mongokit.Database(t)}
 	var err error
 	if s.store, err = projections.New(s.db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)

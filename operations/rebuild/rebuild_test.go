@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/bson"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/rebuild"
 	"github.com/letswriteabook/realtime/projections"
@@ -214,7 +215,7 @@ func TestFillGoesOn(t *testing.T) {
 
 // dying is a log whose process dies at one of the steps of a swap.
 type dying struct {
-	*eventstore.Log
+	*maintain.Log
 	at     string
 	killed bool
 }
@@ -329,7 +330,7 @@ func TestSwapThatDies(t *testing.T) {
 // meddling is a log on which an erasure, which knew nothing of the swap's lasting pause
 // yet, shortens it once or ends its own.
 type meddling struct {
-	*eventstore.Log
+	*maintain.Log
 	meddle func(consumer string) error
 	once   sync.Once
 }
@@ -389,7 +390,7 @@ func TestSwapBesideAnErasure(t *testing.T) {
 // blinded is a log that does not tell of the live consumer any more once that has come
 // to rest.
 type blinded struct {
-	*eventstore.Log
+	*maintain.Log
 	rests bool
 }
 

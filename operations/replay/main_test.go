@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/replay"
@@ -18,13 +18,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func setup(t testing.TB) *eventstore.Log {
+func setup(t testing.TB) *maintain.Log {
 	t.Helper()
-	return logkit.Open(t, logkit.Conn(t))
+	return maintain.Of(logkit.Open(t, logkit.Conn(t)))
 }
 
 // add appends count events of a job, of the type that the kind's name is.
-func add(t testing.TB, log *eventstore.Log, job string, kind messaging.Kind, count int) {
+func add(t testing.TB, log *maintain.Log, job string, kind messaging.Kind, count int) {
 	t.Helper()
 	for range count {
 		state, err := log.State(t.Context())
@@ -104,7 +104,7 @@ func sequencesOf(t *testing.T, log replay.Log, plan replay.Plan) ([]uint64, repl
 }
 
 // storedAt returns when the log took a record.
-func storedAt(t *testing.T, log *eventstore.Log, sequence uint64) time.Time {
+func storedAt(t *testing.T, log *maintain.Log, sequence uint64) time.Time {
 	t.Helper()
 	var at time.Time
 	if err := log.Scan(t.Context(), sequence, sequence, func(r messaging.Record) error { at = r.StoredAt; return nil }); err != nil || at.IsZero() {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/replay"
 )
@@ -169,7 +169,7 @@ func TestIntoTheLog(t *testing.T) {
 	}
 }
 
-func read(t *testing.T, log *eventstore.Log) []messaging.Record {
+func read(t *testing.T, log *maintain.Log) []messaging.Record {
 	t.Helper()
 	var records []messaging.Record
 	if err := log.Scan(t.Context(), 1, 1<<40, func(r messaging.Record) error { records = append(records, r); return nil }); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Log is what a replay reads; eventstore.Log is one.
+// Log is what a replay reads; maintain.Log is one.
 type Log interface {
 	State(ctx context.Context) (eventstore.State, error)
 	// FirstSince returns the sequence of the first record that the log took at or

@@ -92,7 +92,7 @@ func Again(record messaging.Record, run string) messaging.Record {
 
 // Appender is the end of the log.
 type Appender interface {
-	// AppendAll stores records in order, see [eventstore.Log.AppendAll].
+	// AppendAll stores records in order, see [maintain.Log.AppendAll].
 	AppendAll(ctx context.Context, records []messaging.Record) error
 	// Check returns the error of a record that can never be appended.
 	Check(record messaging.Record) error
@@ -125,11 +125,11 @@ func (l *intoLog) Take(ctx context.Context, record messaging.Record) error {
 
 func (l *intoLog) Flush(ctx context.Context) error { return l.waits.Flush(ctx) }
 
-// Publisher publishes records beside the log; eventstore.Log is one.
+// Publisher publishes records beside the log; maintain.Log is one.
 type Publisher interface {
-	// PublishTo publishes on a NATS subject, see [eventstore.Log.PublishTo].
+	// PublishTo publishes on a NATS subject, see [maintain.Log.PublishTo].
 	PublishTo(subject string, record messaging.Record) error
-	// ShowTo publishes to the followers of a job, see [eventstore.Log.ShowTo].
+	// ShowTo publishes to the followers of a job, see [maintain.Log.ShowTo].
 	ShowTo(room string, record messaging.Record) error
 	// Flush returns once the server has what was published.
 	Flush(ctx context.Context) error

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -43,7 +43,7 @@ func ParseTarget(text string) (Target, error) {
 			err = errTarget
 		}
 	case ToNATS:
-		err = eventstore.CheckSubject(name)
+		err = maintain.CheckSubject(name)
 	case ToRedis:
 		if name == "" || strings.HasPrefix(name, "novel.") {
 			err = errors.New("want a Redis channel whose name does not begin with novel., which are the service's own")

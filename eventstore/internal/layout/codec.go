@@ -31,6 +31,8 @@ const (
 	headerEmittedAt = "Novel-At"
 	headerTrace     = "traceparent"
 	HeaderReplayOf  = "Novel-Replay-Of"
+	// HeaderJob has the job's token in a message whose subject does not name the job.
+	HeaderJob = "Novel-Job"
 )
 
 // HeaderReserveBytes is room for all headers of a record or dead letter: an id

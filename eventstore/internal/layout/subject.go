@@ -42,6 +42,10 @@ const (
 	// RevokedPrefix is where revocations are republished.
 	RevokedPrefix = "novel.revoked."
 	ErasurePrefix = AuditPrefix + "erasure."
+	// ReplayPrefix and FollowersPrefix begin subjects that gateways subscribe to and no
+	// stream stores: records that are shown again, and questions for the number of followers.
+	ReplayPrefix    = "novel.replay."
+	FollowersPrefix = "novel.followers."
 	// ErasedPrefix is where the notes of erasures are republished, without their content.
 	ErasedPrefix = "novel.erased."
 	// IdentitySubject is the subject, in the identity stream, of the record of the epoch.

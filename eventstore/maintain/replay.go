@@ -1,4 +1,4 @@
-package eventstore
+package maintain
 
 import (
 	"context"
@@ -10,10 +10,6 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
-
-// headerJob names the job of a record that is published under a subject which does
-// not; its value is the job's token.
-const headerJob = "Novel-Job"
 
 // ErrSubject is returned by [Log.PublishTo] for a subject that cannot be published
 // to, or that is the service's own. A retry does not help.
@@ -60,7 +56,7 @@ func (l *Log) publish(subject string, record messaging.Record) error {
 		return fmt.Errorf("publish to %s: %w", subject, err)
 	}
 	msg := layout.Encode(strings.ReplaceAll(subject, jobPlaceholder, token), record)
-	msg.Header.Set(headerJob, token)
+	msg.Header.Set(layout.HeaderJob, token)
 	if err := l.client.Conn.PublishMsg(msg); err != nil {
 		return fmt.Errorf("publish to %s: %w", msg.Subject, jet.Unavailable(err))
 	}
@@ -69,7 +65,7 @@ func (l *Log) publish(subject string, record messaging.Record) error {
 
 // Flush returns once the server has everything that was published before.
 func (l *Log) Flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.client.ReadTimeout)
 	defer cancel()
 	if err := l.client.Conn.FlushWithContext(ctx); err != nil {
 		return fmt.Errorf("flush: %w", jet.Unavailable(err))

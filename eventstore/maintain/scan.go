@@ -1,4 +1,4 @@
-package eventstore
+package maintain
 
 import (
 	"context"
@@ -7,29 +7,29 @@ import (
 	"math"
 	"time"
 
+	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// scanPage is how many records one page of a scan holds at most; pageBytes
-// bounds it too.
+// scanPage is how many records one page of a scan holds at most; [eventstore.Log.Read]
+// bounds its bytes.
 const scanPage = 1024
 
 // Scan calls each with the records of all jobs from the first sequence to the
 // last, both included, in ascending order. It holds one page at a time. It ends
 // with the error of each, or of a read.
 func (l *Log) Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error {
-	return l.scan(ctx, layout.EventPrefix+">", first, last, each)
+	return l.scan(ctx, "", first, last, each)
 }
 
 // ScanJob is [Log.Scan] for the records of one job alone.
 func (l *Log) ScanJob(ctx context.Context, jobID string, first, last uint64, each func(messaging.Record) error) error {
-	subject, err := layout.EventSubject(jobID)
-	if err != nil {
+	if err := eventstore.ValidateJobID(jobID); err != nil {
 		return fmt.Errorf("scan a job: %w", err)
 	}
-	return l.scan(ctx, subject, first, last, each)
+	return l.scan(ctx, jobID, first, last, each)
 }
 
 // FirstSince returns the sequence of the first record that the log took at or
@@ -50,13 +50,14 @@ func (l *Log) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 	return 0, fmt.Errorf("look up the first record since %s: %w", at.Format(time.RFC3339Nano), err)
 }
 
-func (l *Log) scan(ctx context.Context, subject string, first, last uint64, each func(messaging.Record) error) error {
+// scan is [Log.ScanJob], and [Log.Scan] with an empty jobId.
+func (l *Log) scan(ctx context.Context, jobID string, first, last uint64, each func(messaging.Record) error) error {
 	end := last
 	if end < math.MaxUint64 {
 		end++
 	}
 	for after := max(first, 1) - 1; after < last; {
-		records, err := l.readRange(ctx, subject, after, end, scanPage, pageBytes)
+		records, err := l.Read(ctx, eventstore.Range{JobID: jobID, After: after, Before: end, Limit: scanPage})
 		if err != nil {
 			return fmt.Errorf("scan the log after %d: %w", after, err)
 		}

@@ -1,0 +1,68 @@
+package maintain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/eventstore/internal/layout"
+	"github.com/letswriteabook/realtime/messaging"
+)
+
+// ShowTo hands a record, as operations/replay.Again returns it, to the followers of a
+// job at all gateways, once and without storing it.
+func (l *Log) ShowTo(room string, record messaging.Record) error {
+	token, err := layout.Token(room)
+	if err != nil {
+		return fmt.Errorf("show a replay: %w", err)
+	}
+	return l.publish(layout.ReplayPrefix+token, record)
+}
+
+// followersQuiet is the time without an answer after which all have answered.
+const followersQuiet = 500 * time.Millisecond
+
+// AskFollowers returns how many gateways answer at this moment, and how many
+// subscriptions to a job they have together. A gateway that is slow to answer may be
+// left out.
+func (l *Log) AskFollowers(ctx context.Context, jobID string) (gateways, followers int, err error) {
+	token, err := layout.Token(jobID)
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for followers: %w", err)
+	}
+	inbox := l.client.Conn.NewRespInbox()
+	answers, err := l.client.Conn.SubscribeSync(inbox)
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
+	}
+	defer func() { _ = answers.Unsubscribe() }() // Fails only without a connection, and then it is gone.
+	if err := l.client.Conn.PublishRequest(layout.FollowersPrefix+token, inbox, nil); err != nil {
+		return 0, 0, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
+	}
+	for {
+		quiet, cancel := context.WithTimeout(ctx, followersQuiet)
+		answer, err := answers.NextMsgWithContext(quiet)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return gateways, followers, ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders):
+			return gateways, followers, nil
+		case err != nil:
+			return gateways, followers, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
+		}
+		if answer.Header.Get(jet.HeaderStatus) == jet.StatusNoResponders {
+			return gateways, followers, nil
+		}
+		count, err := strconv.Atoi(string(answer.Data))
+		if err != nil || count < 0 {
+			continue // no gateway answers so
+		}
+		gateways, followers = gateways+1, followers+count
+	}
+}
