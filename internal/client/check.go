@@ -19,7 +19,7 @@ import (
 
 const (
 	// maxCheckedIDs bounds the ids that a check remembers, about 100 bytes each. The report
-	// counts those beyond it.
+	// counts the events whose ids are not remembered.
 	maxCheckedIDs = 100_000
 	// maxCheckSamples bounds the refused messages of one reason that a report shows.
 	maxCheckSamples = 5
@@ -32,7 +32,7 @@ const (
 type Check struct {
 	Catalogue     *messaging.Catalogue
 	MaxEventBytes int
-	// MaxMessages ends the check; 0 for none.
+	// MaxMessages is the number of messages after which the check ends; 0 means no limit.
 	MaxMessages int
 }
 
@@ -40,10 +40,11 @@ type Check struct {
 type CheckReport struct {
 	Messages int `json:"messages"`
 	Accepted int `json:"accepted"`
-	// WithoutID are the accepted events that carry no id: nothing confirms those.
+	// WithoutID counts the accepted events without an id, for which there is no receipt.
 	WithoutID int `json:"withoutId"`
-	// NotCompared are the accepted events whose id was not remembered, because 100,000
-	// others were: a later one with the same id and another body is not found.
+	// NotCompared counts the accepted events whose ids were not remembered, because the
+	// check had 100,000 ids already. A later event with such an id and another body is not
+	// found.
 	NotCompared int           `json:"notCompared"`
 	Refused     []CheckResult `json:"refused"`
 }
@@ -139,9 +140,9 @@ func (c *checker) result() CheckReport {
 	return c.report
 }
 
-// CheckChannel reads what workers publish in Redis until ctx ends, and says what a
-// gateway would refuse of it. It publishes nothing. The error is errRedisURL, or
-// says that Redis did not answer; the report has what was read before.
+// CheckChannel reads what workers publish in Redis until ctx ends, and reports which
+// messages a gateway would refuse. It publishes nothing. It fails with errRedisURL, or if
+// Redis does not answer; the report then has the messages that were read before.
 func CheckChannel(ctx context.Context, place redisdial.Config, check Check) (CheckReport, error) {
 	checker := newChecker(check)
 	servers, err := redisdial.New(place, slog.New(slog.DiscardHandler))
@@ -153,7 +154,7 @@ func CheckChannel(ctx context.Context, place redisdial.Config, check Check) (Che
 	defer connection.Close()
 	events := connection.Subscribe(ctx, messaging.EventsChannel)
 	defer events.Close()
-	defer context.AfterFunc(ctx, func() { _ = events.Close() })() // ends the read under way
+	defer context.AfterFunc(ctx, func() { _ = events.Close() })() // ends the read in progress
 	if _, err := events.ReceiveTimeout(ctx, subscribeTimeout); err != nil {
 		if ctx.Err() != nil {
 			return checker.result(), nil

@@ -101,7 +101,7 @@ func TestCheckChannel(t *testing.T) {
 			t.Errorf("%+v, %v", got.report, got.err)
 		}
 	}
-	// It ends without an error also before Redis has confirmed the subscription.
+	// If ctx ends before Redis has confirmed the subscription, the check ends without an error.
 	if report, err := client.CheckChannel(ctx, redisdial.Config{URL: redis.URL()}, check()); err != nil || report.Messages != 0 {
 		t.Errorf("after the end of its context: %+v, %v", report, err)
 	}

@@ -1,7 +1,7 @@
-// Package client is the command line's side of the service: a publisher that
-// waits for receipts, and a reader of one job's event stream.
+// Package client has the requests of the command line to a running service: publishing
+// events and waiting for their receipts, checking published events, following the events of
+// one job, and checking a gateway's health.
 //
-// Data goes out through Redis, as any worker's does, and comes in over
-// Server-Sent Events, as any browser's does. Nothing here runs after a call has
-// returned.
+// It publishes through Redis, as workers do, and reads Server-Sent Events, as browsers do.
+// No goroutine outlives the call that started it.
 package client

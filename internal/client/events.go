@@ -15,7 +15,7 @@ import (
 // its frame.
 const maxEventBytes = 8 << 20
 
-// errEventTooLong is returned for an event that has more data than is kept.
+// errEventTooLong is returned for an event with more than maxEventBytes of data.
 var errEventTooLong = fmt.Errorf("an event of the stream has more than %d bytes", maxEventBytes)
 
 // eventReader reads a text/event-stream as browsers do (HTML Living Standard, section
@@ -60,7 +60,7 @@ func (r *eventReader) next() (Event, error) {
 			event.Data = string(data[:len(data)-1])
 			return event, nil
 		}
-		field, value, _ := strings.Cut(line, ":") // of a comment the field is empty
+		field, value, _ := strings.Cut(line, ":") // a comment has an empty field
 		value = strings.TrimPrefix(value, " ")
 		switch field {
 		case "event":
@@ -89,7 +89,7 @@ func (r *eventReader) next() (Event, error) {
 	return Event{}, io.EOF
 }
 
-// boundedPause is so many units of time, at most maxReconnectPause.
+// boundedPause returns count units of time, but at most maxReconnectPause.
 func boundedPause(count uint64, unit time.Duration) time.Duration {
 	return time.Duration(min(count, uint64(maxReconnectPause/unit))) * unit
 }

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// healthTimeout bounds one question for the health of a gateway.
+	// healthTimeout bounds one request for the health of a gateway.
 	healthTimeout = 5 * time.Second
-	// maxHealthBytes bounds the bytes that are read of the answer.
+	// maxHealthBytes bounds how much of the answer is read.
 	maxHealthBytes = 64 << 10
 )
 
@@ -26,10 +26,11 @@ type Health struct {
 	Parts  map[string]string `json:"parts,omitempty"`
 }
 
-// CheckHealth requests a health page, such as /health/ready of http://127.0.0.1:3001, or of
-// the gateway on a UNIX socket where url is unix: and its path. passed reports whether the answer was 200. The error says why there was no valid answer. local
-// says that the gateway is on this machine: its certificate, which is for another name, is
-// not compared with the address.
+// CheckHealth requests a health page, such as /health/ready, from the gateway at url, such as
+// http://127.0.0.1:3001, or unix: followed by the path of a UNIX socket. passed reports
+// whether the status of the answer was 200. The error says why there was no valid answer.
+// local says that the gateway is on this machine; its certificate is then not verified,
+// because it is for another name.
 func CheckHealth(ctx context.Context, url, page string, local bool) (health Health, passed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()

@@ -7,22 +7,23 @@ import (
 	"io"
 )
 
-// lineReader reads lines of which it keeps a bounded part. A line that is longer does
-// not end the reading, as it does for a [bufio.Scanner].
+// lineReader reads lines, and keeps at most a bounded part of each. Unlike a
+// [bufio.Scanner], it continues after a line that is longer than the bound.
 type lineReader struct {
 	input    *bufio.Reader
 	maxBytes int
 	line     []byte
 }
 
-// newLineReader returns a reader that keeps maxBytes of a line and one more, so that
-// a line past the bound can be told from one at the bound.
+// newLineReader returns a reader that keeps at most maxBytes+1 bytes of a line. The
+// additional byte shows that the line is longer than maxBytes.
 func newLineReader(input io.Reader, maxBytes int) *lineReader {
 	return &lineReader{input: bufio.NewReaderSize(input, 64<<10), maxBytes: maxBytes}
 }
 
-// next returns a line without its end and the white space around it, or, of a line
-// that is too long, its first maxBytes+1 bytes. It is valid until the next call. After the last line the error is [io.EOF].
+// next returns the next line without its line feed and the white space around it. Of a line
+// longer than maxBytes it returns the first maxBytes+1 bytes. The slice is valid until the
+// next call. After the last line the error is [io.EOF].
 func (r *lineReader) next() ([]byte, error) {
 	r.line = r.line[:0]
 	for {
@@ -35,7 +36,7 @@ func (r *lineReader) next() ([]byte, error) {
 		switch {
 		case ended, errors.Is(err, io.EOF) && len(r.line) > 0:
 			if len(r.line) > r.maxBytes {
-				return r.line, nil // What was cut off may be more than white space.
+				return r.line, nil // The discarded part may have more than white space.
 			}
 			return bytes.TrimSpace(r.line), nil
 		case !errors.Is(err, bufio.ErrBufferFull):

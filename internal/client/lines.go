@@ -26,7 +26,7 @@ var errRedisURL = errors.New("want a Redis address such as redis://localhost:637
 type Batch struct {
 	Redis     redisdial.Config
 	Catalogue *messaging.Catalogue
-	// MaxEventBytes is the largest envelope that the gateway takes.
+	// MaxEventBytes is the size of the largest envelope that the gateway accepts.
 	MaxEventBytes int
 	// ReceiptSecret is the gateways' RECEIPT_SECRET.
 	ReceiptSecret string
@@ -34,11 +34,11 @@ type Batch struct {
 	Timeout time.Duration
 }
 
-// PublishLines publishes one envelope a line and writes each receipt as a line of
-// JSON, in the order of the lines. An envelope without an id is given one, so that
-// it can be confirmed and is stored once. What is wrong with a line goes to
-// complaints, with its number; the others are published, also behind a line that is
-// too long, and the error then says how many were not stored.
+// PublishLines publishes one envelope per line and writes each receipt as a line of
+// JSON, in the order of the lines. It gives an envelope without an id a new one, so that
+// the event is confirmed and stored once. A line that cannot be published or is not
+// confirmed is reported to complaints with its number, and the lines after it are published
+// nevertheless; the error then says how many lines were not stored.
 func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, complaints io.Writer) (err error) {
 	servers, err := redisdial.New(batch.Redis, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -53,7 +53,7 @@ func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, c
 	cfg := publisher.DefaultConfig()
 	cfg.Catalogue, cfg.MaxEventBytes, cfg.DrainTimeout = batch.Catalogue, batch.MaxEventBytes, 0
 	cfg.ReceiptSecret = batch.ReceiptSecret
-	cfg.GiveUpAfter = batch.Timeout // so that it does not hold up the lines of its job that follow
+	cfg.GiveUpAfter = batch.Timeout // Otherwise an unconfirmed event would block later lines of its job.
 	cfg.MaxBytes = max(cfg.MaxBytes, 2*batch.MaxEventBytes)
 	outbox, err := publisher.New(connection, cfg, nil)
 	if err != nil {
@@ -61,7 +61,7 @@ func PublishLines(ctx context.Context, batch Batch, input io.Reader, receipts, c
 	}
 	running, stop := context.WithCancel(ctx)
 	var sending sync.WaitGroup
-	sending.Go(func() { _ = outbox.Run(running) }) // ends with stop; what it leaves is told of each line
+	sending.Go(func() { _ = outbox.Run(running) }) // stop ends it; each line reports its own failure
 	defer sending.Wait()
 	defer stop()
 	return batch.each(ctx, outbox, input, receipts, complaints)

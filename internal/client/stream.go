@@ -14,8 +14,8 @@ import (
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
-// ErrRefused is returned when the gateway answers a request with an error that a retry
-// does not help against.
+// ErrRefused is returned when the gateway refuses a request with a status that is not
+// transient. A retry does not help.
 var ErrRefused = errors.New("the gateway refused the request")
 
 // Event is one event of a stream.
@@ -28,19 +28,19 @@ type Event struct {
 
 const (
 	// reconnectPause is how long to wait before the next connection, unless the gateway
-	// asks for another time, of which maxReconnectPause is the most: with "retry:", or
-	// with Retry-After where it refuses for a moment.
+	// requests another time, with "retry:" or with the header Retry-After of a transient
+	// refusal. maxReconnectPause bounds that time.
 	reconnectPause    = time.Second
 	maxReconnectPause = time.Minute
 )
 
 // Follow reads a job's events from the gateway at base, such as
 // http://localhost:3001 or https://example.org/rt, and gives each to handle, until ctx
-// ends or handle fails. After a break it resumes right after the last event that had a
-// position; since is where it starts, empty for the newest events. token is sent as a
-// bearer token; empty sends none.
+// ends or handle fails. After a break it resumes after the last event that had a position.
+// since is the position after which it starts; if it is empty, Follow starts with the newest
+// events. token is sent as a bearer token, unless it is empty.
 func Follow(ctx context.Context, base, jobID, since, token string, handle func(Event) error) error {
-	// Not in the path, out of which "." and ".." would be taken.
+	// The jobId is in the query, because "." and ".." would be removed from a path.
 	address, err := url.JoinPath(base, "api/realtime/stream")
 	if err != nil {
 		return fmt.Errorf("gateway address %q: %w", base, err)
@@ -66,8 +66,8 @@ type handleError struct{ error }
 
 func (e handleError) Unwrap() error { return e.error }
 
-// follow reads one connection's worth of events, and moves since along. It sets pause to
-// what the gateway asks for, if it does.
+// follow reads the events of one connection, and updates since. It sets pause if the gateway
+// requests a time.
 func follow(ctx context.Context, address, token string, since *string, pause *time.Duration, handle func(Event) error) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -110,8 +110,7 @@ func follow(ctx context.Context, address, token string, since *string, pause *ti
 	}
 }
 
-// isTransient reports whether a status is one of a gateway or a proxy that may answer
-// otherwise in a moment.
+// isTransient reports whether a request that was answered with status may succeed later.
 func isTransient(status int) bool {
 	switch status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

@@ -11,7 +11,8 @@ import (
 	"github.com/letswriteabook/realtime/internal/client"
 )
 
-// A stream behind tokens is followed with one.
+// TestFollowSendsTheToken: a gateway that requires tokens accepts the stream with a token, and
+// refuses it without one.
 func TestFollowSendsTheToken(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -31,8 +32,8 @@ func TestFollowSendsTheToken(t *testing.T) {
 	}
 }
 
-// A stream is asked for below the path of a proxy, for any jobId, and comes back when the
-// gateway says, after the last event that it has.
+// TestFollowAsksForAnyJobBelowAPath: Follow works below the path of a proxy and with any
+// jobId, and after a break it resumes after the last event, when the gateway says.
 func TestFollowAsksForAnyJobBelowAPath(t *testing.T) {
 	t.Parallel()
 	for _, jobID := range []string{".", "..", "team-1/x", "%2e", "a b?c#d&e"} {
@@ -58,9 +59,9 @@ func TestFollowAsksForAnyJobBelowAPath(t *testing.T) {
 	}
 }
 
-// TestFollowRetriesATransientRefusal: what a gateway or its proxy answers during a
-// restart ends nothing; what no retry mends does, and so does a first request that
-// fails.
+// TestFollowRetriesATransientRefusal: Follow continues after the statuses with which a
+// gateway or its proxy answers during a restart. Any other status ends it, and so does any
+// failure of the first request.
 func TestFollowRetriesATransientRefusal(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
