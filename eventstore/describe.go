@@ -48,7 +48,7 @@ func (d Description) Flaws(maxEventBytes int) []Flaw {
 // Flawed returns nil, or an error that names what is wrong with the settings of a stream
 // beside the event stream, and what to do.
 func (d Description) Flawed() error {
-	return besideError(d.Name, flawsOf(d.config, streams.Beside[d.Name]))
+	return besideError(d.Name, editedBeside(d.Name, d.config))
 }
 
 // Describe asks the server for a stream, without opening the log. It returns [ErrNoStream] when there is none.

@@ -49,7 +49,7 @@ var flawTexts = map[Flaw]string{
 }
 
 // flawsRemedy says what to do about flaws.
-const flawsRemedy = "restart a gateway, which restores the settings; one that is sealed, a mirror or in memory has to be backed up and restored"
+const flawsRemedy = "restart a gateway, which restores the settings; one that is sealed, a mirror, a work queue or in memory has to be backed up and restored"
 
 // Flaws returns every flaw that the event stream can have.
 func Flaws() []Flaw {
@@ -86,6 +86,13 @@ func flawsOf(c jetstream.StreamConfig, needed streams.Need) []Flaw {
 	add(c.Storage != needed.Storage, FlawMemory)
 	add(needed.Keeps && c.MaxAge > 0, FlawAge)
 	return flaws
+}
+
+// fixedFlaws returns those of the flaws of a stream that no edit undoes.
+func fixedFlaws(c jetstream.StreamConfig, needed streams.Need) []Flaw {
+	wanted := c
+	needed.Apply(&wanted)
+	return flawsOf(streams.Edited(c, wanted), needed)
 }
 
 // sameRepublish reports whether a stream is republished where it has to be.

@@ -44,8 +44,8 @@ type Log struct {
 	// flaws are what is wrong with the settings of the event stream.
 	flaws    atomic.Pointer[[]Flaw]
 	besideMu sync.Mutex // guards beside
-	// beside are the flaws of the other streams, of those that have any.
-	beside map[string][]Flaw
+	// beside is what is wrong with the other streams, of those that have any flaw.
+	beside map[string]edited
 	// readOnly says that the log was attached to: nothing is repaired.
 	readOnly bool
 	lineage  lineage
@@ -160,7 +160,7 @@ func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Lo
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
 		damageLog: rate.Sometimes{Interval: identityLogInterval},
 	}
-	log.beside = make(map[string][]Flaw)
+	log.beside = make(map[string]edited)
 	none := ""
 	log.epoch.Store(&none)
 	return log

@@ -35,21 +35,34 @@ var besideTexts = map[Flaw]string{
 	FlawAge:            "its messages are deleted after a time",
 }
 
+// edited is what is wrong with the settings of a stream beside the event stream: its flaws,
+// and those of them that no edit undoes.
+type edited struct{ flaws, fixed []Flaw }
+
+// editedBeside returns what is wrong with the settings of a stream beside the event stream.
+func editedBeside(stream string, c jetstream.StreamConfig) edited {
+	need := streams.Beside[stream]
+	return edited{flawsOf(c, need), fixedFlaws(c, need)}
+}
+
+// editable reports whether an edit undoes some of the flaws.
+func (e edited) editable() bool { return len(e.fixed) < len(e.flaws) }
+
 // besideError names the flaws of a stream beside the event stream, and what to do; nil
 // without any.
-func besideError(stream string, flaws []Flaw) error {
-	if len(flaws) == 0 {
+func besideError(stream string, found edited) error {
+	if len(found.flaws) == 0 {
 		return nil
 	}
 	var texts, todo []string
-	if slices.ContainsFunc(flaws, func(f Flaw) bool { return !beyondEdits(f) }) {
+	if found.editable() {
 		todo = append(todo, "restart a gateway, which restores the settings that can be edited")
 	}
-	if slices.ContainsFunc(flaws, beyondEdits) {
+	if len(found.fixed) > 0 {
 		todo = append(todo, streams.Beside[stream].Sealed)
 	}
 	do := strings.Join(todo, "; then ")
-	for _, flaw := range flaws {
+	for _, flaw := range found.flaws {
 		text := besideTexts[flaw]
 		if flaw == FlawDiscard && streams.Beside[stream].Discard == jetstream.DiscardOld {
 			text = "it refuses new messages when it is full"
@@ -59,27 +72,27 @@ func besideError(stream string, flaws []Flaw) error {
 	return fmt.Errorf("stream %s was edited: %s: %s", stream, strings.Join(texts, "; "), do)
 }
 
-// noteBeside takes in the flaws of a stream beside the event stream, and logs once when it
+// noteBeside takes in what is wrong with the settings of a stream beside the event stream, and logs once when it
 // becomes flawed and once when it is no longer so, or has been removed.
-func (l *Log) noteBeside(stream string, now []Flaw) {
+func (l *Log) noteBeside(stream string, now edited) {
 	l.besideMu.Lock()
 	before := l.beside[stream]
-	if delete(l.beside, stream); len(now) > 0 {
+	if delete(l.beside, stream); len(now.flaws) > 0 {
 		l.beside[stream] = now
 	}
 	l.besideMu.Unlock()
-	if slices.Equal(before, now) {
+	if slices.Equal(before.flaws, now.flaws) {
 		return
 	}
 	for flaw := range besideTexts {
 		value := 0.0
-		if slices.Contains(now, flaw) {
+		if slices.Contains(now.flaws, flaw) {
 			value = 1
 		}
 		l.metrics.besideFlaws.WithLabelValues(stream, string(flaw)).Set(value)
 	}
 	if err := besideError(stream, now); err != nil {
-		l.logger.Error("a stream beside the events was edited", "stream", stream, "flaws", now, "error", err)
+		l.logger.Error("a stream beside the events was edited", "stream", stream, "flaws", now.flaws, "error", err)
 	} else {
 		l.logger.Info("a stream beside the events has no flaw any more", "stream", stream)
 	}
@@ -114,8 +127,7 @@ func (l *Log) restoreBeside(ctx context.Context) error {
 			return fmt.Errorf("look up stream %s: %w", name, err)
 		}
 		found := stream.CachedInfo()
-		flaws := flawsOf(found.Config, streams.Beside[name])
-		if len(flaws) == 0 || !slices.ContainsFunc(flaws, func(f Flaw) bool { return !beyondEdits(f) }) {
+		if !editedBeside(name, found.Config).editable() {
 			continue
 		}
 		// Whatever cannot be edited stays as it is, and is named by Guard.
@@ -124,9 +136,4 @@ func (l *Log) restoreBeside(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// beyondEdits reports whether no edit undoes a flaw.
-func beyondEdits(flaw Flaw) bool {
-	return flaw == FlawSealed || flaw == FlawMirror || flaw == FlawMemory
 }

@@ -231,3 +231,73 @@ func TestEditBesideOneThatCannotBeUndone(t *testing.T) {
 		t.Errorf("flaws %v after a start, want %v", got, want[2:])
 	}
 }
+
+// What a flaw asks an operator to do is what has an effect: a process that starts undoes each
+// flaw for which it says so, and leaves the others.
+func TestRemedyIsWhatAStartDoes(t *testing.T) {
+	t.Parallel()
+	const name = "NOVEL_DEADLETTER"
+	// The server itself changes what a sealed stream does when it is full.
+	sealed := []eventstore.Flaw{eventstore.FlawSealed, eventstore.FlawMaxMessages, eventstore.FlawDiscard}
+	for what, test := range map[string]struct {
+		change   func(*jetstream.StreamConfig)
+		before   []eventstore.Flaw
+		after    []eventstore.Flaw
+		restart  bool
+		replaced bool
+	}{
+		"interest": {
+			change: func(c *jetstream.StreamConfig) { c.Retention = jetstream.InterestPolicy },
+			before: []eventstore.Flaw{eventstore.FlawRetention}, restart: true,
+		},
+		"work queue": {
+			change: func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
+			before: []eventstore.Flaw{eventstore.FlawRetention}, after: []eventstore.Flaw{eventstore.FlawRetention}, replaced: true,
+		},
+		"work queue with a limit": {
+			change: func(c *jetstream.StreamConfig) { c.Retention, c.MaxMsgs = jetstream.WorkQueuePolicy, 5 },
+			before: []eventstore.Flaw{eventstore.FlawMaxMessages, eventstore.FlawRetention}, after: []eventstore.Flaw{eventstore.FlawRetention}, restart: true, replaced: true,
+		},
+		"sealed with a limit": {
+			change: func(c *jetstream.StreamConfig) { c.Sealed, c.MaxMsgs = true, 5 },
+			before: sealed, after: sealed, replaced: true,
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			stream, err := b.js.Stream(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			config := stream.CachedInfo().Config
+			if err := b.js.DeleteStream(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+			test.change(&config)
+			seal := config.Sealed
+			config.Sealed = false // A stream is sealed by an edit alone.
+			if _, err := b.js.CreateStream(t.Context(), config); err != nil {
+				t.Fatal(err)
+			}
+			if seal {
+				if err := b.editOf(t, name, func(c *jetstream.StreamConfig) { c.Sealed = true }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			seen := b.described(t, name)
+			if got := seen.Flaws(0); !slices.Equal(got, test.before) {
+				t.Errorf("flaws %v, want %v", got, test.before)
+			}
+			for part, want := range map[string]bool{"restart a gateway": test.restart, "remove the stream": test.replaced} {
+				if text := seen.Flawed().Error(); strings.Contains(text, part) != want {
+					t.Errorf("%q is in %q: want %t", part, text, want)
+				}
+			}
+			open(t, b.conn)
+			if got := b.described(t, name).Flaws(0); !slices.Equal(got, test.after) {
+				t.Errorf("flaws %v after a start, want %v", got, test.after)
+			}
+		})
+	}
+}

@@ -48,13 +48,13 @@ func (l *Log) recreate(ctx context.Context) {
 	}
 	for _, stream := range needed {
 		found, err := l.client.JS.Stream(ctx, stream.name)
-		need, beside := streams.Beside[stream.name] // State looks at the settings of the event stream.
+		_, beside := streams.Beside[stream.name] // State looks at the settings of the event stream.
 		switch {
 		case !beside:
 		case err == nil:
-			l.noteBeside(stream.name, flawsOf(found.CachedInfo().Config, need))
+			l.noteBeside(stream.name, editedBeside(stream.name, found.CachedInfo().Config))
 		case errors.Is(err, jetstream.ErrStreamNotFound):
-			l.noteBeside(stream.name, nil)
+			l.noteBeside(stream.name, edited{})
 		}
 		if !errors.Is(err, jetstream.ErrStreamNotFound) { // It exists, or the server did not say.
 			if stream.name == layout.EventStream {

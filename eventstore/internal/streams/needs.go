@@ -23,7 +23,8 @@ type Need struct {
 	Republish *jetstream.RePublish
 	// Keeps says that messages must not go with their age.
 	Keeps bool
-	// Sealed says what to do when the stream is sealed or a mirror, which no edit undoes.
+	// Sealed says what to do when the stream has a flaw that no edit undoes, as one that is
+	// sealed: see [Edited].
 	Sealed string
 }
 

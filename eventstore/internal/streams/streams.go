@@ -78,14 +78,8 @@ func Update(
 	wanted := current
 	wanted.Metadata = maps.Clone(current.Metadata)
 	apply(&wanted, info.Created)
-	wanted.Storage = current.Storage
-	if current.Retention == jetstream.WorkQueuePolicy {
-		wanted.Retention = current.Retention
-	}
-	if current.Mirror != nil {
-		wanted.Subjects = current.Subjects
-	}
-	if reflect.DeepEqual(current, wanted) || current.Sealed { // A sealed stream cannot be edited.
+	wanted = Edited(current, wanted)
+	if reflect.DeepEqual(current, wanted) {
 		return info, nil
 	}
 	stream, err := js.UpdateStream(ctx, wanted)
@@ -93,6 +87,22 @@ func Update(
 		return nil, fmt.Errorf("update stream %s: %w", wanted.Name, err)
 	}
 	return stream.CachedInfo(), nil
+}
+
+// Edited returns what an edit can make of the settings of a stream when others are wanted: what
+// the server lets no edit change stays as it is.
+func Edited(current, wanted jetstream.StreamConfig) jetstream.StreamConfig {
+	if current.Sealed {
+		return current
+	}
+	wanted.Storage = current.Storage
+	if current.Retention == jetstream.WorkQueuePolicy {
+		wanted.Retention = current.Retention
+	}
+	if current.Mirror != nil {
+		wanted.Subjects = current.Subjects
+	}
+	return wanted
 }
 
 // BeingRestored returns [jet.ErrRestoring] for a stream with the mark.
