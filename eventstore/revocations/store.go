@@ -99,6 +99,10 @@ type Store struct {
 	kept   time.Duration
 	logger *slog.Logger
 
+	// created is when the stream was created that was last read. It belongs to [Open], and to
+	// [Store.Run] after that.
+	created time.Time
+
 	mu sync.RWMutex // guards the two below
 	// known has the newest revocation of each key, lifted ones left out.
 	known map[string]Revocation
@@ -206,10 +210,16 @@ func (s *Store) take(data []byte) bool {
 }
 
 // read takes what the stream has after the last sequence that was read. A stream that was
-// created again is read from its beginning, and is given what it lacks.
+// created again or emptied is read from its beginning, and is given what it lacks.
 func (s *Store) read(ctx context.Context) (news bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, s.client.OpenTimeout)
 	defer cancel()
+	// Ask for the stream first: one that is created again after this is seen by the next read.
+	info, err := s.client.JS.Stream(ctx, stream)
+	if err != nil {
+		return false, fmt.Errorf("look up stream %s: %w", stream, jet.Unavailable(err))
+	}
+	created := info.CachedInfo().Created
 	newest := uint64(0)
 	switch found, err := s.client.Leader(ctx, stream, jet.Request{Last: prefix + ">"}); {
 	case errors.Is(err, jet.ErrNotFound):
@@ -221,14 +231,14 @@ func (s *Store) read(ctx context.Context) (news bool, err error) {
 	s.mu.RLock()
 	after := s.last
 	s.mu.RUnlock()
-	if newest < after { // the stream was created again
+	// By the sequences alone, a stream that was created again and filled is not recognized.
+	another := newest < after || !s.created.IsZero() && !created.Equal(s.created)
+	var lacks map[string]Revocation
+	if another {
 		after = 0
 		s.mu.Lock()
-		s.last = 0
+		s.last, lacks = 0, maps.Clone(s.known)
 		s.mu.Unlock()
-		if err := s.repeat(ctx); err != nil {
-			return false, err
-		}
 	}
 	for after < newest {
 		last := after
@@ -236,6 +246,7 @@ func (s *Store) read(ctx context.Context) (news bool, err error) {
 		err := s.client.Batch(ctx, stream, request, func(found jet.Message) {
 			last = found.Sequence
 			news = s.take(found.Body) || news
+			delete(lacks, strings.TrimPrefix(found.Subject, prefix))
 		})
 		if err != nil {
 			return news, fmt.Errorf("read the revocations after %d: %w", after, err)
@@ -245,6 +256,12 @@ func (s *Store) read(ctx context.Context) (news bool, err error) {
 		}
 		after = last
 	}
+	for _, r := range lacks {
+		if err := s.repeat(ctx, r); err != nil {
+			return news, err
+		}
+	}
+	s.created = created
 	s.mu.Lock()
 	s.last = after
 	s.mu.Unlock()
@@ -252,14 +269,14 @@ func (s *Store) read(ctx context.Context) (news bool, err error) {
 	return news, nil
 }
 
-// repeat stores what is known again.
-func (s *Store) repeat(ctx context.Context) error {
-	for _, r := range s.List() {
-		if err := s.put(ctx, r); err != nil {
-			return err
-		}
+// repeat stores a revocation again in a stream that lacks it. One that somebody has stored or
+// lifted meanwhile stays.
+func (s *Store) repeat(ctx context.Context, r Revocation) error {
+	err := s.put(ctx, r, jetstream.WithExpectLastSequencePerSubject(0))
+	if jet.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jet.CodeWrongLastSequence) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // expire forgets what has been kept for long enough.
@@ -277,14 +294,14 @@ func (s *Store) Add(ctx context.Context, r Revocation) error {
 	return s.put(ctx, r)
 }
 
-func (s *Store) put(ctx context.Context, r Revocation) error {
+func (s *Store) put(ctx context.Context, r Revocation, options ...jetstream.PublishOpt) error {
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.client.AckTimeout)
 	defer cancel()
-	if _, err := s.client.JS.PublishMsg(ctx, &nats.Msg{Subject: prefix + r.key(), Data: data}); err != nil {
+	if _, err := s.client.JS.PublishMsg(ctx, &nats.Msg{Subject: prefix + r.key(), Data: data}, options...); err != nil {
 		return fmt.Errorf("store the revocation: %w", jet.Unavailable(err))
 	}
 	return nil
