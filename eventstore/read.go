@@ -168,6 +168,27 @@ func (l *Log) LastSequence(ctx context.Context, jobID string) (uint64, error) {
 	return found.Sequence, nil
 }
 
+// LastSequenceFrom is [Log.LastSequence] for a caller that knows the sequence of a record
+// of the job that the log has, or had. It reads no record if there is no newer one, and
+// returns known then. The leader of the stream answers.
+func (l *Log) LastSequenceFrom(ctx context.Context, jobID string, known uint64) (uint64, error) {
+	subject, err := layout.EventSubject(jobID)
+	if err != nil {
+		return 0, err
+	}
+	if known == math.MaxUint64 {
+		return known, nil
+	}
+	_, err = l.client.Leader(ctx, layout.EventStream, jet.Request{Sequence: known + 1, Next: subject})
+	switch {
+	case errors.Is(err, jet.ErrNotFound):
+		return known, nil
+	case err != nil:
+		return 0, fmt.Errorf("read the last sequence of %s: %w", subject, err)
+	}
+	return l.LastSequence(ctx, jobID)
+}
+
 // newestReadable is the last sequence of a subject of which the server says that it has
 // no last message, 0 when there is none. It says so, too, of a message that its disk has
 // damaged: then everything before that is read, to find what can be.

@@ -83,6 +83,22 @@ func TestReadLargeEvents(t *testing.T) {
 	}
 }
 
+// The last sequence is found from any record of the job.
+func TestLastSequenceFrom(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	want := b.add(t, record("job", "1"), record("job", "2"), record("job", "3"))
+	b.add(t, record("other", "x"))
+	for _, known := range want {
+		if last, err := b.log.LastSequenceFrom(t.Context(), "job", known); err != nil || last != want[2] {
+			t.Errorf("from %d: %d, %v, want %d", known, last, err, want[2])
+		}
+	}
+	if last, err := b.log.LastSequenceFrom(t.Context(), "job", math.MaxUint64); err != nil || last != math.MaxUint64 {
+		t.Errorf("from the largest sequence: %d, %v", last, err)
+	}
+}
+
 func TestLastSequences(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

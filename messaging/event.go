@@ -48,7 +48,7 @@ type Source string
 const (
 	// SourceNone: nothing was replayed.
 	SourceNone Source = "none"
-	// SourceMemory: the hub's ring of recent events.
+	// SourceMemory: the hub's ring of recent events, or its cache of pages of history.
 	SourceMemory Source = "memory"
 	// SourceMongoDB: the history projection.
 	SourceMongoDB Source = "mongodb"

@@ -89,6 +89,11 @@ func (l valveLog) LastSequence(ctx context.Context, jobID string) (uint64, error
 	return l.Log.LastSequence(ctx, jobID)
 }
 
+func (l valveLog) LastSequenceFrom(ctx context.Context, jobID string, known uint64) (uint64, error) {
+	l.valve.pass("Log.LastSequenceFrom")
+	return l.Log.LastSequenceFrom(ctx, jobID, known)
+}
+
 func (l valveLog) LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error) {
 	l.valve.pass("Log.LastSequences")
 	return l.Log.LastSequences(ctx, jobIDs)

@@ -54,6 +54,8 @@ func TestErased(t *testing.T) {
 	}{
 		{name: "with MongoDB"},
 		{name: "without", options: options{withoutDB: true}},
+		{name: "with MongoDB and a cache", options: options{cacheBytes: 64 << 20}},
+		{name: "with a cache alone", options: options{withoutDB: true, cacheBytes: 64 << 20}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

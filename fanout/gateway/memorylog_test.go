@@ -243,6 +243,12 @@ func (l *memoryLog) LastSequence(_ context.Context, jobID string) (uint64, error
 	return l.newest(jobID), nil
 }
 
+// LastSequenceFrom implements fanout.Log.
+func (l *memoryLog) LastSequenceFrom(ctx context.Context, jobID string, known uint64) (uint64, error) {
+	last, err := l.LastSequence(ctx, jobID)
+	return max(last, known), err
+}
+
 // LastSequences implements fanout.Log.
 func (l *memoryLog) LastSequences(_ context.Context, jobIDs []string) (map[string]uint64, error) {
 	l.mu.Lock()

@@ -89,9 +89,10 @@ func counted(actions map[string]func(*rapid.T), steps *int) map[string]func(*rap
 func newModel(t *testing.T) *model {
 	log := newMemoryLog()
 	m := &model{log: log, oracle: newOracle(log)}
-	for range 2 {
+	for i := range 2 {
 		m.stages = append(m.stages, setup(t, options{
-			log: m.log, pipe: true, catchUp: modelLimit,
+			cacheBytes: int64(i) << 20, // the other one has none
+			log:        m.log, pipe: true, catchUp: modelLimit,
 			config: unhurried,
 			sockets: func(c *socketio.Config) {
 				c.QueueBytes = 4 << 10

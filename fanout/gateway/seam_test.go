@@ -15,7 +15,7 @@ import (
 // in order, once.
 func TestSeam(t *testing.T) {
 	t.Parallel()
-	s := setup(t, options{catchUp: 20})
+	s := setup(t, options{catchUp: 20, cacheBytes: 1 << 20})
 	random := rand.New(rand.NewPCG(3, 4))
 	s.tail.lose(func(live messaging.Live) bool { return live.JobID[0] == 'x' && random.IntN(8) == 0 })
 	t.Run("clients", func(t *testing.T) {
@@ -144,7 +144,7 @@ func lastOf(sequences []uint64) uint64 {
 func TestClientMovesBetweenGateways(t *testing.T) {
 	t.Parallel()
 	log := newMemoryLog()
-	stages := []*stage{setup(t, options{log: log}), setup(t, options{log: log})}
+	stages := []*stage{setup(t, options{log: log}), setup(t, options{log: log, cacheBytes: 1 << 20})}
 	stages[0].publishUntilTheEnd("job")
 	var got []uint64
 	random := rand.New(rand.NewPCG(7, 8))

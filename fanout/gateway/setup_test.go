@@ -66,6 +66,7 @@ type options struct {
 	sockets      func(*socketio.Config)
 	pipe         bool                // in memory, for a test in a bubble of fake time
 	answerBytes  int64               // that answers over REST hold; 64 MiB by default
+	cacheBytes   int64               // of pages of history; none by default, so that each reader reads
 	compression  gateway.Compression // of answers over HTTP: none by default
 }
 
@@ -94,6 +95,7 @@ func setup(t testing.TB, opts options) *stage {
 		opts.config(&config)
 	}
 	config.ListingBytes = cmp.Or(opts.answerBytes, 64<<20)
+	config.CacheBytes = opts.cacheBytes
 	var projection hub.Projection
 	if !opts.withoutDB {
 		projection = memoryProjection{s.log}

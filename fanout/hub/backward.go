@@ -28,10 +28,13 @@ type part struct{ after, through uint64 }
 func (b *backward) next(ctx context.Context, limit int) (records []messaging.Record, err error) {
 	switch last := len(b.parts) - 1; {
 	case last >= 0:
-		records, err = b.page(ctx, b.parts[last])
+		records, err = b.page(ctx, b.parts[last], false)
 		b.parts = b.parts[:last]
 	case !b.ended:
-		if records, err = b.projected(ctx, limit); err == nil && len(records) == 0 && !b.ended {
+		if records, err = b.cached(ctx, limit); err == nil && len(records) == 0 {
+			records, err = b.projected(ctx, limit)
+		}
+		if err == nil && len(records) == 0 && !b.ended {
 			records, err = b.survey(ctx, limit)
 		}
 	}
@@ -44,6 +47,32 @@ func (b *backward) next(ctx context.Context, limit int) (records []messaging.Rec
 	return records, nil
 }
 
+// cached returns a page from the cache, which may be a short one; none when the cache does
+// not have what is next.
+func (b *backward) cached(ctx context.Context, limit int) ([]messaging.Record, error) {
+	before := b.before
+	if before > b.at.head { // then the newest records are due, which the cache may not have
+		known := b.h.cache.newest(b.at.jobID, b.at.epoch)
+		if known == 0 || known < b.at.head {
+			return nil, nil
+		}
+		if last := known; !b.at.current {
+			err := b.h.flights.bounded(ctx, b.by, func(ctx context.Context) (err error) {
+				last, err = b.h.log.LastSequenceFrom(ctx, b.at.jobID, known)
+				return err
+			})
+			if err != nil || last > known {
+				return nil, err
+			}
+		}
+		before = min(before, known+1)
+	}
+	return b.walk.read(ctx, func(context.Context) (records []messaging.Record, err error) {
+		records, b.ended = b.h.cache.before(b.at, before, limit)
+		return records, nil
+	})
+}
+
 // projected reads a page from MongoDB; none when the log has to be read.
 func (b *backward) projected(ctx context.Context, limit int) (records []messaging.Record, err error) {
 	records, err = b.walk.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
@@ -52,9 +81,12 @@ func (b *backward) projected(ctx context.Context, limit int) (records []messagin
 		}
 		return nil, nil
 	})
+	b.h.cache.putBefore(b.at, b.before, records)
 	switch {
 	case len(records) > 0:
-		b.ended = len(records) < limit && bodyBytes(records) < sourcePageBytes
+		if b.ended = len(records) < limit && bodyBytes(records) < sourcePageBytes; b.ended {
+			b.h.cache.setOldest(b.at, records[0].Sequence)
+		}
 	case b.at.head == 0:
 		b.ended = true // the log has no records of the job
 	}
@@ -76,10 +108,16 @@ func (b *backward) survey(ctx context.Context, limit int) (records []messaging.R
 		})
 		if err != nil || span.First == 0 {
 			b.ended = true
+			if err == nil && b.h.projection == nil && b.before <= b.at.head {
+				b.h.cache.setOldest(b.at, b.before)
+			}
 			return nil, err
 		}
 		if records, err = b.readThrough(ctx, span); err != nil || len(records) > 0 {
 			b.ended = !span.Older
+			if b.ended && b.h.projection == nil { // otherwise MongoDB may have older ones
+				b.h.cache.setOldest(b.at, span.First)
+			}
 			return records, err
 		}
 		if b.before = span.First; !span.Older {
@@ -93,7 +131,7 @@ func (b *backward) survey(ctx context.Context, limit int) (records []messaging.R
 // readThrough reads a span, notes where its pages begin, and returns the last one.
 func (b *backward) readThrough(ctx context.Context, span messaging.Span) (records []messaging.Record, err error) {
 	for after := span.First - 1; after < span.Last; {
-		page, err := b.page(ctx, part{after: after, through: span.Last})
+		page, err := b.page(ctx, part{after: after, through: span.Last}, true)
 		if err != nil {
 			return nil, err
 		}
@@ -107,13 +145,27 @@ func (b *backward) readThrough(ctx context.Context, span messaging.Span) (record
 	return records, nil
 }
 
-// page returns the first page of a part.
-func (b *backward) page(ctx context.Context, wanted part) ([]messaging.Record, error) {
+// page returns the first page of a part. A page from the cache may be short, which short
+// has to allow.
+func (b *backward) page(ctx context.Context, wanted part, short bool) ([]messaging.Record, error) {
 	return b.walk.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
-		records, err := b.h.log.ReadAfter(ctx, b.at.jobID, wanted.after, MaxPage)
-		for len(records) > 0 && lastSequence(records) > wanted.through {
-			records = records[:len(records)-1]
+		records := b.h.cachedRecords(b.at, wanted.after, MaxPage)
+		if short && len(records) > 0 || lastSequence(records) >= wanted.through {
+			return upTo(records, wanted.through), nil
 		}
-		return records, err
+		records, err := b.h.log.ReadAfter(ctx, b.at.jobID, wanted.after, MaxPage)
+		if err != nil {
+			return nil, err
+		}
+		b.h.cacheLogged(ctx, b.at, wanted.after, records)
+		return upTo(records, wanted.through), nil
 	})
+}
+
+// upTo returns the records up to a sequence.
+func upTo(records []messaging.Record, through uint64) []messaging.Record {
+	for lastSequence(records) > through {
+		records = records[:len(records)-1]
+	}
+	return records
 }

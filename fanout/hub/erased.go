@@ -170,6 +170,7 @@ func (h *Hub) loadErasures(ctx context.Context, always bool) error {
 
 func (h *Hub) forgetErased(erasure Erasure) {
 	h.recent.forget(erasure.JobID)
+	h.history.cache.forget(erasure.JobID)
 	h.mu.RLock()
 	room := h.rooms[erasure.JobID]
 	h.mu.RUnlock()

@@ -33,6 +33,7 @@ type history struct {
 	work       gate       // for encoding pages
 	encode     func(messaging.Record) *Event
 	flights    *flights
+	cache      *pageCache
 	patience   time.Duration // with the projection, for records that the log has too
 	logger     *slog.Logger
 
@@ -68,6 +69,8 @@ type place struct {
 	// erased is what was erased of the job. Once anything was, in whichever epoch, nothing
 	// without a sequence is shown.
 	erased erasedThrough
+	// current is set when the log was asked for the head for this request.
+	current bool
 }
 
 // firstKept returns the first sequence of the epoch that was not erased; 0 when nothing was.
@@ -75,6 +78,9 @@ func (p place) firstKept() uint64 { return p.erased.firstKept(p.epoch) }
 
 // after returns up to limit events of a job with a sequence above after.
 func (h *history) after(ctx context.Context, by asker, at place, after uint64, limit int) (page, error) {
+	if cached, ok := h.cached(at, after, limit); ok {
+		return cached, nil
+	}
 	key := fmt.Sprintf("after %d %d %s %s", after, limit, at.epoch, at.jobID)
 	return share(ctx, h.flights, by, key, func(ctx context.Context) (page, error) {
 		result, err := h.readAfter(ctx, at, after, limit, false)
@@ -88,10 +94,60 @@ func (h *history) after(ctx context.Context, by asker, at place, after uint64, l
 	})
 }
 
+// cached returns a page from the cache, if that has it.
+func (h *history) cached(at place, after uint64, limit int) (page, bool) {
+	found := h.cache.after(at, after, limit)
+	if len(found) == 0 {
+		return page{}, false
+	}
+	result := page{events: make([]*Event, 0, len(found)), source: messaging.SourceMemory, through: found[len(found)-1].Sequence}
+	for _, record := range found {
+		ev := record.event
+		if ev == nil {
+			if ev = h.encodeOne(record.Record); ev == nil {
+				continue
+			}
+			h.cache.attach(at, ev)
+		}
+		result.events = append(result.events, ev)
+	}
+	return result, true
+}
+
+// cachedRecords is cached without events.
+func (h *history) cachedRecords(at place, after uint64, limit int) []messaging.Record {
+	found := h.cache.after(at, after, limit)
+	records := make([]messaging.Record, len(found))
+	for i := range found {
+		records[i] = found[i].Record
+	}
+	return records
+}
+
+// cacheLogged adds records that follow a sequence in the log to the cache.
+func (h *history) cacheLogged(ctx context.Context, at place, after uint64, records []messaging.Record) {
+	if !h.cache.enabled() || len(records) == 0 {
+		return
+	}
+	// The log may have removed records in between, and may have begun a new epoch.
+	if first, err := h.firstAvailable(ctx, at.epoch, records); err == nil {
+		h.cache.put(at, max(after+1, first)-1, records, nil)
+	}
+}
+
+// encodeOne encodes a record. It waits for the gate.
+func (h *history) encodeOne(record messaging.Record) *Event {
+	_ = h.work.enter(context.Background()) // callers hold the gate for one page at most
+	defer h.work.leave()
+	return h.encode(record)
+}
+
 func (h *history) readAfter(ctx context.Context, at place, after uint64, limit int, patient bool) (page, error) {
 	records, known := h.projectedAfter(ctx, at, after, limit, patient)
 	if len(records) > 0 {
-		return h.page(records, messaging.SourceMongoDB), nil
+		result := h.page(records, messaging.SourceMongoDB)
+		h.cache.put(at, after, records, result.events)
+		return result, nil
 	}
 	records, err := h.log.ReadAfter(ctx, at.jobID, after, limit)
 	if err != nil {
@@ -102,6 +158,7 @@ func (h *history) readAfter(ctx context.Context, at place, after uint64, limit i
 		return page{}, err
 	}
 	result := h.page(records, messaging.SourceLog)
+	h.cache.put(at, max(after+1, first)-1, records, result.events)
 	if first > known+1 {
 		result.firstAvailable = first
 	} else {
@@ -150,14 +207,14 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 	return share(ctx, h.flights, by, key, func(ctx context.Context) (beginning, error) {
 		// The live tail may not have delivered the newest records yet. A client that
 		// subscribes after they were stored is due them, and not a status in their place.
-		last, err := h.log.LastSequence(ctx, at.jobID)
+		last, err := h.lastSequence(ctx, at)
 		if err != nil {
 			return beginning{}, err
 		}
 		at.head = max(at.head, last)
-		var span messaging.Span
-		if at.head > 0 || at.first > 1 { // otherwise neither store has a record of the job
-			if span, err = h.locate(ctx, at, limit); err != nil {
+		span, complete := h.cache.span(at, limit)
+		if !complete && (at.head > 0 || at.first > 1) { // otherwise neither store has a record of the job
+			if span, complete, err = h.locate(ctx, at, limit); err != nil {
 				return beginning{}, err
 			}
 		}
@@ -188,27 +245,43 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			return found, nil
 		}
 		if found.after < found.head {
-			if first, err := h.readAfter(ctx, at, found.after, min(limit, maxPageEvents), false); err == nil && first.firstAvailable == 0 {
-				found.first = first
+			first, cached := h.cached(at, found.after, min(limit, maxPageEvents))
+			if !cached {
+				if first, err = h.readAfter(ctx, at, found.after, min(limit, maxPageEvents), false); err != nil || first.firstAvailable > 0 {
+					return found, nil
+				}
+				if complete {
+					h.cache.putSpan(at, limit, span)
+				}
 			}
+			found.first = first
 		}
 		return found, nil
 	})
 }
 
-// locate finds the newest limit records of a job, in MongoDB or in the log.
-func (h *history) locate(ctx context.Context, at place, limit int) (messaging.Span, error) {
+// lastSequence returns the job's newest sequence, 0 when it has none, from the log.
+func (h *history) lastSequence(ctx context.Context, at place) (uint64, error) {
+	if known := h.cache.newest(at.jobID, at.epoch); known > 0 {
+		return h.log.LastSequenceFrom(ctx, at.jobID, known)
+	}
+	return h.log.LastSequence(ctx, at.jobID)
+}
+
+// locate finds the newest limit records of a job, in MongoDB or in the log. complete
+// reports that there are no others: MongoDB cannot have records that the answer lacks.
+func (h *history) locate(ctx context.Context, at place, limit int) (span messaging.Span, complete bool, err error) {
 	if span, ok := h.projectedSpan(ctx, at, limit); ok {
-		return span, nil
+		return span, true, nil
 	}
 	if at.head == 0 {
-		return messaging.Span{}, nil
+		return messaging.Span{}, false, nil
 	}
-	span, err := h.locateInLog(ctx, at, math.MaxUint64, limit)
+	span, err = h.locateInLog(ctx, at, math.MaxUint64, limit)
 	if err == nil {
 		_, err = h.firstAvailable(ctx, at.epoch, nil)
 	}
-	return span, err
+	return span, span.Count >= limit || h.projection == nil || at.first == 1, err
 }
 
 // locateInLog finds the newest limit records below before in the log.

@@ -43,6 +43,9 @@ type Config struct {
 	// ListingBytes bounds what all listings in flight (see [Hub.List]) have read of the
 	// history and not shown yet. Less than 2 MiB counts as 2 MiB.
 	ListingBytes int64
+	// CacheBytes bounds the pages of history that are kept for a short time for further
+	// readers; 0 keeps none. One job has at most a quarter of it.
+	CacheBytes int64
 }
 
 // DefaultConfig returns the pace used in production.
@@ -147,7 +150,8 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	}
 	hub.repairLog = read
 	hub.history = &history{
-		work: work, log: countedLog{read, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
+		cache: newPageCache(cfg.CacheBytes, hub.erased, hub.metrics.cachedPages, hub.metrics.evictedPages),
+		work:  work, log: countedLog{read, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
 		patience:    cfg.ProjectionTimeout,
 		flights:     newFlights(hub.crew, cfg.ReadTimeout, hub.metrics.sharedReads),
 		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
@@ -179,6 +183,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		case <-ticker.C:
 			turn = func() error {
 				h.closeIdle()
+				h.history.cache.expire(time.Now())
 				return h.check(ctx, h.due(time.Now()), causeCheck)
 			}
 		}
@@ -390,7 +395,9 @@ func (h *Hub) Live(record messaging.Live) {
 	if room == nil {
 		return
 	}
-	switch room.receive(record, h.encode(record.Record)) {
+	ev := h.encode(record.Record)
+	h.history.cache.extend(record, ev)
+	switch room.receive(record, ev) {
 	case verdictRepair:
 		h.crew.persist("repair", func(ctx context.Context) { h.repair(ctx, room, causeDropped) })
 	case verdictCheck:

@@ -128,8 +128,9 @@ func (h *Hub) locate(ctx context.Context, jobID string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	head, err := h.log.LastSequence(ctx, jobID)
-	return place{jobID: jobID, epoch: extent.Epoch, head: head, erased: h.erased.of(jobID)}, err
+	at := place{jobID: jobID, epoch: extent.Epoch, erased: h.erased.of(jobID), current: true}
+	at.head, err = h.history.lastSequence(ctx, at)
+	return at, err
 }
 
 // list is [Hub.List] for a job whose place is known. It holds one page at a time, whose
@@ -197,7 +198,7 @@ func (w *walk) orient(ctx context.Context) error {
 		if !w.query.Resumes {
 			return nil
 		}
-		span, err := w.h.locate(ctx, w.at, w.query.Limit)
+		span, _, err := w.h.locate(ctx, w.at, w.query.Limit)
 		w.query.Since = messaging.Position{Epoch: w.at.epoch, Sequence: w.at.head}
 		if span.First > 0 {
 			w.query.Since.Sequence = span.First - 1
@@ -274,8 +275,12 @@ func (w *walk) on(ctx context.Context) error {
 func (w *walk) following(ctx context.Context, after uint64) ([]messaging.Record, error) {
 	h := w.h
 	return w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+		if records := h.cachedRecords(w.at, after, w.query.Limit); len(records) > 0 {
+			return records, nil
+		}
 		records, known := h.projectedAfter(ctx, w.at, after, w.query.Limit, false)
 		if len(records) > 0 {
+			h.cache.put(w.at, after, records, nil)
 			return records, nil
 		}
 		records, err := h.log.ReadAfter(ctx, w.at.jobID, after, w.query.Limit)
@@ -291,6 +296,7 @@ func (w *walk) following(ctx context.Context, after uint64) ([]messaging.Record,
 		case first-1 > known:
 			return w.late(ctx, after, first, records), nil
 		}
+		h.cache.put(w.at, max(after+1, first)-1, records, nil)
 		return records, nil
 	})
 }

@@ -30,6 +30,8 @@ type hubMetrics struct {
 
 	historyReads *prometheus.CounterVec
 	sharedReads  prometheus.Counter
+
+	cachedPages, evictedPages prometheus.Counter
 }
 
 func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
@@ -77,6 +79,14 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			Name: "realtime_fanout_history_shared_reads_total",
 			Help: "Pages of history that came of a read that was under way for somebody else.",
 		}),
+		cachedPages: factory.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_cached_pages_total",
+			Help: "Pages of history that were read from the cache, see HISTORY_CACHE_BYTES.",
+		}),
+		evictedPages: factory.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_cache_evictions_total",
+			Help: "Pages of history that were removed from the cache because it was full. Pages that nobody reads are removed, too, and not counted here.",
+		}),
 		panics: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_panics_total",
 			Help: "Goroutines of the hub that panicked. Anything but 0 is a defect.",
@@ -113,6 +123,10 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		Name: "realtime_fanout_rooms",
 		Help: "Jobs that are followed.",
 	}, func() float64 { return float64(hub.roomCount()) })
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "realtime_fanout_cache_bytes",
+		Help: "Memory of the pages of history in the cache, which HISTORY_CACHE_BYTES bounds.",
+	}, func() float64 { return float64(hub.history.cache.size()) })
 	factory.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "realtime_fanout_subscriptions",
 		Help: "Subscriptions of all clients.",

@@ -30,6 +30,9 @@ type Log interface {
 	Extent(ctx context.Context) (Extent, error)
 	// LastSequence returns the job's newest sequence, 0 when it has none.
 	LastSequence(ctx context.Context, jobID string) (uint64, error)
+	// LastSequenceFrom is LastSequence for a caller that knows of a record of the job that
+	// the log has, or had. It reads no record if there is no newer one.
+	LastSequenceFrom(ctx context.Context, jobID string, known uint64) (uint64, error)
 	// LastSequences returns the newest sequences of jobs; those without records are absent.
 	LastSequences(ctx context.Context, jobIDs []string) (map[string]uint64, error)
 	// ReadAfter returns up to limit records of a job with a sequence above after,

@@ -95,9 +95,16 @@ func (w *walk) search(ctx context.Context, at time.Time) (uint64, error) {
 // from reads records after a sequence, from MongoDB or the log.
 func (w *walk) from(ctx context.Context, after uint64, limit int) ([]messaging.Record, error) {
 	return w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
+		if records := w.h.cachedRecords(w.at, after, limit); len(records) == limit {
+			return records, nil
+		}
 		if records, _ := w.h.projectedAfter(ctx, w.at, after, limit, false); len(records) > 0 {
 			return records, nil
 		}
-		return w.h.log.ReadAfter(ctx, w.at.jobID, after, limit)
+		records, err := w.h.log.ReadAfter(ctx, w.at.jobID, after, limit)
+		if err == nil && limit > 1 {
+			w.h.cacheLogged(ctx, w.at, after, records)
+		}
+		return records, err
 	})
 }

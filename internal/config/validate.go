@@ -104,6 +104,7 @@ func (c Config) validate(when occasion) error {
 	check(c.MaxRequestsPer >= 0, "REST_MAX_REQUESTS_PER_CLIENT", c.MaxRequestsPer)
 	check(c.ReqsPerMinute >= 0 && c.ReqsPerMinute <= 6*maxRate, "REST_REQUESTS_PER_MINUTE", c.ReqsPerMinute)
 	check(c.MaxAnswers >= minAnswerBytes, "REST_MAX_ANSWER_BYTES", c.MaxAnswers)
+	check(c.HistoryCache >= 0, "HISTORY_CACHE_BYTES", c.HistoryCache)
 	_, err = guardrails.ParseProxies(c.TrustedProxies)
 	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
 	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)

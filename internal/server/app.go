@@ -337,7 +337,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 		projection = newHubProjection(a.models, a.log)
 	}
 	pace := hub.DefaultConfig()
-	pace.ListingBytes = a.cfg.MaxAnswers
+	pace.ListingBytes, pace.CacheBytes = a.cfg.MaxAnswers, a.cfg.HistoryCache
 	pace.LogInProcess = a.cfg.LogAlone()
 	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0}
 	hub, err := hub.New(hubLog{a.log}, a.tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
