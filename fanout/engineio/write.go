@@ -123,8 +123,8 @@ func (w *webSocket) next(written []Frame, take bool) (frames []Frame, waiting Re
 	return frames, waiting, goodbye, false
 }
 
-// pull adds waiting frames to those that are written next. Called with the session's lock
-// held.
+// pull adds waiting frames to those that are written next: a large one alone, or others up
+// to coalesceBytes. Called with the session's lock held.
 func (w *webSocket) pull(frames []Frame) []Frame {
 	frames = append(frames, w.own...)
 	w.own = nil
@@ -134,7 +134,7 @@ func (w *webSocket) pull(frames []Frame) []Frame {
 	}
 	for size := 0; !queue.empty() && len(frames) < batchFrames; queue.pop() {
 		front := queue.front()
-		if size += len(front.Data); size > coalesceBytes && len(frames) > 0 {
+		if size += len(front.Data); len(frames) > 0 && (isLarge(front) || isLarge(frames[0]) || size > coalesceBytes) {
 			break
 		}
 		frames = append(frames, front)
