@@ -22,6 +22,7 @@
 //	  republished to         novel.revoked.<kind>.<hash>
 //	stream NOVEL_IDENTITY    novel.identity.epoch, .mark         file, newest only
 //	bucket NOVEL_OPERATIONS  key: all, the list of operations    file, newest only
+//	                         key: work, gateways' long work
 //	bucket NOVEL_GATEWAYS    key: a gateway                      memory, newest only, expires
 //	bucket NOVEL_SESSIONS    key: a session's id                 file, newest only, expires
 //

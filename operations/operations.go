@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/user"
 	"strings"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -34,9 +33,7 @@ func (o *Operator) during(ctx context.Context, operation lease.Operation, report
 	if err != nil {
 		return err
 	}
-	if current, err := user.Current(); err == nil {
-		operation.By = current.Username
-	}
+	operation.By = o.by
 	held, running, err := operations.Begin(ctx, operation)
 	if err != nil {
 		return eventstore.Explain(o.nats.Conn(), err)

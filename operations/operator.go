@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
 	"time"
@@ -33,12 +34,14 @@ const whereTimeout = 5 * time.Second
 type Report func(step string, done, total uint64)
 
 // Operator gives the operators' commands the log and the read models, without a
-// gateway. It creates no stream and changes no limits, except where a method says so.
+// gateway or on the connection of one. It creates no stream and changes no limits, except where a method says so.
 // It is for one goroutine.
 type Operator struct {
-	cfg     config.Config
-	logger  *slog.Logger
-	nats    *backends.NATS
+	cfg    config.Config
+	logger *slog.Logger
+	nats   *backends.NATS
+	// by is who asks, in the list of operations.
+	by      string
 	closers []func(context.Context) error // in the order of opening
 }
 
@@ -60,10 +63,18 @@ func Open(ctx context.Context, cfg config.Config, create bool, logger *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	return &Operator{
-		cfg: cfg, logger: logger, nats: servers,
-		closers: []func(context.Context) error{servers.Close},
-	}, nil
+	operator := On(servers, cfg, "", logger)
+	if current, err := user.Current(); err == nil {
+		operator.by = current.Username
+	}
+	operator.closers = append(operator.closers, servers.Close)
+	return operator, nil
+}
+
+// On returns an operator on a connection that stays the caller's. by is who asks, as the
+// list of operations shows it.
+func On(servers *backends.NATS, cfg config.Config, by string, logger *slog.Logger) *Operator {
+	return &Operator{cfg: cfg, logger: logger, nats: servers, by: by}
 }
 
 // Where describes the log in one line: the server or folder, the epoch, and the newest

@@ -55,8 +55,73 @@ func (o *Operator) Rebuilds(ctx context.Context, names []string, report Report) 
 	return rebuilds, nil
 }
 
+// ErrDiffers is returned by comparisons that found differences. A retry does not help.
+var ErrDiffers = errors.New("what MongoDB holds differs from the log")
+
+// Remake is how a projection is rebuilt.
+type Remake struct {
+	// Restart begins with an empty shadow; otherwise one that is there is continued.
+	Restart bool
+	// Swap puts the shadow into place when it equals the log.
+	Swap bool
+	Replacement
+}
+
+// Replacement is how a shadow is put into place.
+type Replacement struct {
+	// DropOld drops the replaced collections, also those of earlier swaps.
+	DropOld bool
+	// Show is how many differences are listed at most.
+	Show int
+}
+
+// Rebuilt is what a rebuild or swap did.
+type Rebuilt struct {
+	Swapped rebuild.Swapped `json:"swapped"`
+	Dropped []string        `json:"dropped,omitempty"`
+}
+
+// Compare compares the projection's collection, or its shadow, with the log. It returns
+// [ErrDiffers] with the report when they differ.
+func (r *Rebuild) Compare(ctx context.Context, shadow bool, show int) (rebuild.Report, error) {
+	report, err := r.Verify(ctx, shadow, show)
+	if err == nil && !report.Equal {
+		err = ErrDiffers
+	}
+	return report, err
+}
+
+// Remake fills the shadow from the log and compares it, or swaps it into place. It returns
+// [ErrDiffers] when the shadow differs from the log.
+func (r *Rebuild) Remake(ctx context.Context, how Remake) (Rebuilt, error) {
+	if err := r.Fill(ctx, how.Restart); err != nil {
+		return Rebuilt{}, err
+	}
+	if how.Swap {
+		return r.Replace(ctx, how.Replacement)
+	}
+	report, err := r.Compare(ctx, true, how.Show)
+	return Rebuilt{Swapped: rebuild.Swapped{Projection: r.Name(), Compared: &report}}, err
+}
+
+// Replace puts the shadow into place. It returns [ErrDiffers] when the shadow differs from
+// the log.
+func (r *Rebuild) Replace(ctx context.Context, how Replacement) (Rebuilt, error) {
+	var result Rebuilt
+	var err error
+	result.Swapped, err = r.Swap(ctx, how.Show)
+	if compared := result.Swapped.Compared; err != nil && compared != nil && !compared.Equal {
+		return result, ErrDiffers
+	}
+	if how.DropOld && (err == nil || errors.Is(err, projections.ErrNoShadow)) {
+		result.Dropped, err = r.DropOld(ctx)
+	}
+	return result, err
+}
+
 // Hold runs work on the projection as an operation: one at a time, in all processes.
-// resume is the command that continues it after an interruption.
+// resume is the command that continues it after an interruption. After [ErrDiffers] there is
+// nothing to resume.
 func (r *Rebuild) Hold(ctx context.Context, kind, resume string, work func(ctx context.Context) error) error {
 	operation := lease.Operation{
 		Target: targetProjection + r.Model.Name(), Kind: kind, Resume: resume,
@@ -65,7 +130,7 @@ func (r *Rebuild) Hold(ctx context.Context, kind, resume string, work func(ctx c
 		r.held = report
 		defer func() { r.held = nil }()
 		err := work(ctx)
-		if errors.Is(err, projections.ErrNoShadow) {
+		if errors.Is(err, projections.ErrNoShadow) || errors.Is(err, ErrDiffers) {
 			return nothingDone{err}
 		}
 		return err

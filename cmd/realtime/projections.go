@@ -16,9 +16,6 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// errDiffers is returned by verify, rebuild and swap if they found differences.
-var errDiffers = errors.New("what MongoDB holds differs from the log")
-
 func newProjections() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "projections",
@@ -49,7 +46,7 @@ func projectionNames(_ *cobra.Command, names []string) error {
 }
 
 // projectionsCommand completes a command that processes each projection and shows the
-// results. If there are differences, it returns errDiffers after all results were shown.
+// results. If there are differences, it returns [operations.ErrDiffers] after all results were shown.
 func projectionsCommand[T any](
 	command *cobra.Command, table func(io.Writer, []T), each func(cmd *cobra.Command, r *operations.Rebuild) (T, error),
 ) *cobra.Command {
@@ -70,11 +67,11 @@ func projectionsCommand[T any](
 			var differs error
 			for _, r := range rebuilds {
 				result, err := each(cmd, r)
-				if err != nil && !errors.Is(err, errDiffers) {
+				if err != nil && !errors.Is(err, operations.ErrDiffers) {
 					return err
 				}
 				if err != nil {
-					differs = cli.Differs(errDiffers)
+					differs = cli.Differs(operations.ErrDiffers)
 				}
 				results = append(results, result)
 			}
@@ -89,19 +86,14 @@ func projectionsCommand[T any](
 // runs at a time, over all processes.
 func held[T any](kind string, each func(*cobra.Command, *operations.Rebuild) (T, error)) func(*cobra.Command, *operations.Rebuild) (T, error) {
 	return func(cmd *cobra.Command, r *operations.Rebuild) (result T, err error) {
-		before, differs := cmd.Context(), false
+		before := cmd.Context()
 		defer cmd.SetContext(before)
 		err = r.Hold(before, kind, cli.CommandLine(cmd, r.Name()), func(ctx context.Context) error {
 			cmd.SetContext(ctx)
 			var err error
-			if result, err = each(cmd, r); errors.Is(err, errDiffers) {
-				differs, err = true, nil // there is nothing to resume
-			}
+			result, err = each(cmd, r)
 			return err
 		})
-		if err == nil && differs {
-			err = errDiffers
-		}
 		return result, err
 	}
 }
@@ -173,11 +165,8 @@ seconds, and --mend does so before the comparison.`,
 				return rebuild.Report{}, err
 			}
 		}
-		report, err := r.Verify(cmd.Context(), shadow, show)
+		report, err := r.Compare(cmd.Context(), shadow, show)
 		report.Mended = mended
-		if err == nil && !report.Equal {
-			err = errDiffers
-		}
 		return report, err
 	})
 	command.Flags().BoolVar(&mend, "mend", false, "first adopt workers' documents of doubled events, and remove those of erased events")
@@ -206,8 +195,7 @@ func tableOfReports(w io.Writer, all []rebuild.Report) {
 }
 
 func newProjectionsRebuild() *cobra.Command {
-	var restart, dropOld, swap bool
-	var show int
+	var how operations.Remake
 	command := projectionsCommand(&cobra.Command{
 		Use:   "rebuild [PROJECTION...]",
 		Short: "Rebuild a projection beside live traffic, and compare it",
@@ -217,30 +205,19 @@ puts the shadow into its place.`,
 		Example: `  realtime projections rebuild history
   realtime projections rebuild --swap
   realtime projections rebuild history --restart    # discard the existing shadow`,
-	}, tableOfRebuilds, held("rebuild", func(cmd *cobra.Command, r *operations.Rebuild) (rebuilt, error) {
-		if err := r.Fill(cmd.Context(), restart); err != nil {
-			return rebuilt{}, err
-		}
-		if swap {
-			return swapOne(cmd, r, show, dropOld)
-		}
-		report, err := r.Verify(cmd.Context(), true, show)
-		if err == nil && !report.Equal {
-			err = errDiffers
-		}
-		return rebuilt{Swapped: rebuild.Swapped{Projection: r.Name(), Compared: &report}}, err
+	}, tableOfRebuilds, held("rebuild", func(cmd *cobra.Command, r *operations.Rebuild) (operations.Rebuilt, error) {
+		return r.Remake(cmd.Context(), how)
 	}))
-	command.Flags().BoolVar(&restart, "restart", false, "begin with an empty shadow")
+	command.Flags().BoolVar(&how.Restart, "restart", false, "begin with an empty shadow")
 	cli.NotRepeated(command, "restart") // which would discard what the interrupted rebuild has done
-	command.Flags().BoolVar(&swap, "swap", false, "swap the shadow into place when it equals the log")
-	command.Flags().BoolVar(&dropOld, "drop-old", false, "with --swap: drop the replaced collections, of this swap and earlier ones")
-	showFlag(command, &show)
+	command.Flags().BoolVar(&how.Swap, "swap", false, "swap the shadow into place when it equals the log")
+	command.Flags().BoolVar(&how.DropOld, "drop-old", false, "with --swap: drop the replaced collections, of this swap and earlier ones")
+	showFlag(command, &how.Show)
 	return command
 }
 
 func newProjectionsSwap() *cobra.Command {
-	var dropOld bool
-	var show int
+	var how operations.Replacement
 	command := projectionsCommand(&cobra.Command{
 		Use:   "swap [PROJECTION...]",
 		Short: "Put a rebuilt projection into its place",
@@ -249,34 +226,15 @@ and renames the collections. The old one stays under another name until --drop-o
 swap finishes one that was interrupted.`,
 		Example: `  realtime projections swap history
   realtime projections swap history --drop-old    # also later, after the swap`,
-	}, tableOfRebuilds, held("swap", func(cmd *cobra.Command, r *operations.Rebuild) (rebuilt, error) {
-		return swapOne(cmd, r, show, dropOld)
+	}, tableOfRebuilds, held("swap", func(cmd *cobra.Command, r *operations.Rebuild) (operations.Rebuilt, error) {
+		return r.Replace(cmd.Context(), how)
 	}))
-	command.Flags().BoolVar(&dropOld, "drop-old", false, "drop the replaced collections, of this swap and earlier ones")
-	showFlag(command, &show)
+	command.Flags().BoolVar(&how.DropOld, "drop-old", false, "drop the replaced collections, of this swap and earlier ones")
+	showFlag(command, &how.Show)
 	return command
 }
 
-// rebuilt is the result of a rebuild or swap.
-type rebuilt struct {
-	Swapped rebuild.Swapped `json:"swapped"`
-	Dropped []string        `json:"dropped,omitempty"`
-}
-
-func swapOne(cmd *cobra.Command, r *operations.Rebuild, show int, dropOld bool) (rebuilt, error) {
-	var result rebuilt
-	var err error
-	result.Swapped, err = r.Swap(cmd.Context(), show)
-	if compared := result.Swapped.Compared; err != nil && compared != nil && !compared.Equal {
-		return result, errDiffers
-	}
-	if dropOld && (err == nil || errors.Is(err, projections.ErrNoShadow)) {
-		result.Dropped, err = r.DropOld(cmd.Context())
-	}
-	return result, err
-}
-
-func tableOfRebuilds(w io.Writer, all []rebuilt) {
+func tableOfRebuilds(w io.Writer, all []operations.Rebuilt) {
 	var reports []rebuild.Report
 	for _, r := range all {
 		if r.Swapped.Compared != nil {

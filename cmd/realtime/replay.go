@@ -21,14 +21,10 @@ var errUnfit = errors.New("some events could not be delivered to the target")
 
 // replayFlags are the flags of a replay.
 type replayFlags struct {
-	from, to, into string
-	jobs           []string
-	kinds, types   []string
-	speed, rate    float64
-	longestPause   time.Duration
-	run            string
-	dryRun         bool
-	output         string
+	replay.Request
+	longestPause time.Duration
+	dryRun       bool
+	output       string
 }
 
 func newReplay() *cobra.Command {
@@ -73,16 +69,16 @@ standard output, or with --into stdout to standard error.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return flags.replay(cmd) },
 	}
 	set := command.Flags()
-	set.StringVar(&flags.from, "from", "start", "the first event: start, a sequence, EPOCH:SEQUENCE, or an RFC 3339 time at which the log took the event")
-	set.StringVar(&flags.to, "to", "end", "the last event: end, a sequence or EPOCH:SEQUENCE (included), or a time (not included)")
-	set.StringArrayVar(&flags.jobs, "job", nil, "only events of this job; repeatable")
-	set.StringArrayVar(&flags.kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
-	set.StringArrayVar(&flags.types, "type", nil, "only events whose event.type is this; repeatable")
-	set.StringVar(&flags.into, "into", replay.ToStdout, "the target of the events")
-	set.Float64Var(&flags.speed, "speed", 0, "factor of the pace at which the log took the events; 1: that pace")
-	set.Float64Var(&flags.rate, "rate", 0, "events a second")
+	set.StringVar(&flags.From, "from", "start", "the first event: start, a sequence, EPOCH:SEQUENCE, or an RFC 3339 time at which the log took the event")
+	set.StringVar(&flags.To, "to", "end", "the last event: end, a sequence or EPOCH:SEQUENCE (included), or a time (not included)")
+	set.StringArrayVar(&flags.Jobs, "job", nil, "only events of this job; repeatable")
+	set.StringArrayVar(&flags.Kinds, "kind", nil, "only events of this kind, such as job-status; repeatable")
+	set.StringArrayVar(&flags.Types, "type", nil, "only events whose event.type is this; repeatable")
+	set.StringVar(&flags.Into, "into", replay.ToStdout, "the target of the events")
+	set.Float64Var(&flags.Speed, "speed", 0, "factor of the pace at which the log took the events; 1: that pace")
+	set.Float64Var(&flags.Rate, "rate", 0, "events a second")
 	set.DurationVar(&flags.longestPause, "longest-pause", 0, "with --speed: the longest pause; 0: no bound")
-	set.StringVar(&flags.run, "run", "", "id of the run, which each event carries; empty: a new one")
+	set.StringVar(&flags.Run, "run", "", "id of the run, which each event carries; empty: a new one")
 	set.BoolVar(&flags.dryRun, "dry-run", false, "print the number of events and the time they take, and send nothing")
 	cli.OutputFlag(command, &flags.output)
 	return command
@@ -90,48 +86,13 @@ standard output, or with --into stdout to standard error.`,
 
 // plan returns the target and the plan that the flags describe.
 func (f *replayFlags) plan() (replay.Target, replay.Plan, error) {
-	plan := replay.Plan{Pace: replay.Pace{Speed: f.speed, Rate: f.rate, LongestPause: f.longestPause}}
-	target, err := replay.ParseTarget(f.into)
+	f.LongestPauseSeconds = f.longestPause.Seconds()
+	target, plan, err := f.Plan()
+	if wrong := (replay.FieldError{}); errors.As(err, &wrong) {
+		err = fmt.Errorf("--%w", wrong)
+	}
 	if err != nil {
-		return target, plan, cli.Usage(fmt.Errorf("--into is %w", err))
-	}
-	if target.Place == replay.ToJob && f.speed == 0 && f.rate == 0 {
-		plan.Pace.Speed = 1
-	}
-	if err := plan.Pace.Validate(); err != nil {
 		return target, plan, cli.Usage(err)
-	}
-	for _, bound := range []struct {
-		flag, text, none string
-		into             *replay.Bound
-	}{{"from", f.from, "start", &plan.From}, {"to", f.to, "end", &plan.To}} {
-		if bound.text == bound.none {
-			continue
-		}
-		if *bound.into, err = replay.ParseBound(bound.text); err != nil {
-			return target, plan, cli.Usage(fmt.Errorf("--%s is %w, or %s", bound.flag, err, bound.none))
-		}
-	}
-	if f.run == "" {
-		f.run = replay.NewRun()
-	}
-	if err := replay.CheckRun(f.run); err != nil {
-		return target, plan, cli.Usage(fmt.Errorf("--run is %w", err))
-	}
-	if target.Place == replay.ToLog {
-		plan.NotRun = f.run
-	}
-	plan.Jobs, plan.Types = f.jobs, f.types
-	if target.Place == replay.ToJob && len(plan.Jobs) == 0 {
-		plan.Jobs = []string{target.Name}
-	}
-	for _, job := range f.jobs {
-		if err := messaging.ValidateJobID(job); err != nil {
-			return target, plan, cli.Usage(fmt.Errorf("--job: %w", err))
-		}
-	}
-	for _, kind := range f.kinds {
-		plan.Kinds = append(plan.Kinds, messaging.Kind(kind))
 	}
 	return target, plan, cli.CheckOutput(f.output)
 }
@@ -147,14 +108,14 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		summary = cmd.ErrOrStderr()
 	}
 	// A repetition needs the same run, in which the log stores each event once.
-	if err := cmd.Flags().Set("run", f.run); err != nil {
+	if err := cmd.Flags().Set("run", f.Run); err != nil {
 		return err
 	}
 	return withOperator(cmd.Context(), func(operator *operations.Operator, shown *cli.Progress) error {
 		if !lines || !cli.IsTerminal(os.Stdout) { // a progress bar would disturb the lines
 			plan.Told = func(done, total uint64) { shown.Report("replay", done, total) }
 		}
-		result, err := operator.Replay(cmd.Context(), target, f.run, cli.CommandLine(cmd), plan, f.dryRun, cmd.OutOrStdout())
+		result, err := operator.Replay(cmd.Context(), target, f.Run, cli.CommandLine(cmd), plan, f.dryRun, cmd.OutOrStdout())
 		shown.End()
 		if result.Epoch == "" {
 			return err // the replay did not begin

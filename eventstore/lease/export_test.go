@@ -1,6 +1,9 @@
 package lease
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // SetHolder pretends that another process holds an operation.
 func SetHolder(h *Held, change func(*Operation)) error {
@@ -9,6 +12,17 @@ func SetHolder(h *Held, change func(*Operation)) error {
 		return true
 	})
 }
+
+// SetWork changes what the record has of work, as another process would.
+func SetWork(h *HeldWork, change func(*Work)) error {
+	return h.write(context.Background(), func(w *Work, _ time.Time) { change(w) })
+}
+
+// The bounds of the record.
+const (
+	MaxWorks   = maxWorks
+	MaxRunning = maxRunning
+)
 
 // OwnPlace is where the ids of processes are valid that this process sees.
 var OwnPlace = ownPlace

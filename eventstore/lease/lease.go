@@ -15,8 +15,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/letswriteabook/realtime/eventstore/internal/jet"
-	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -110,8 +108,7 @@ func (o Operation) holder() string {
 // List is the list of operations beside the log, with a lease for each one that
 // runs. Its methods may be called concurrently, in any number of processes.
 type List struct {
-	conn *nats.Conn
-	js   jetstream.JetStream
+	kept entry
 	host string
 	// place and started are those of this process.
 	place   string
@@ -129,7 +126,7 @@ func New(conn *nats.Conn) (*List, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	return &List{conn: conn, js: js, host: host, place: ownPlace(), started: startOf(os.Getpid())}, nil
+	return &List{kept: entry{js, operationKey}, host: host, place: ownPlace(), started: startOf(os.Getpid())}, nil
 }
 
 // Begin takes the lease for an operation, of which Target, Kind, By and Resume are
@@ -169,6 +166,11 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 	held := &Held{operations: o, operation: operation, ends: time.Now().Add(operationLease)}
 	ctx, held.cancel = context.WithCancelCause(ctx)
 	held.endRenewal = wait.Every(operationRenewal, func() bool {
+		defer func() {
+			if cause := recover(); cause != nil { // nothing renews the lease any more
+				held.cancel(fmt.Errorf("%w: the renewal panicked: %v", ErrLost, cause))
+			}
+		}()
 		held.renew(ctx)
 		return true
 	})
@@ -177,7 +179,7 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 
 // List returns the operations that run, and those that wait to be resumed or undone.
 func (o *List) List(ctx context.Context) ([]Operation, error) {
-	all, _, _, err := o.read(ctx)
+	all, err := o.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the operations: %w", err)
 	}
@@ -187,7 +189,7 @@ func (o *List) List(ctx context.Context) ([]Operation, error) {
 // WholeLogHolder describes the operation on [WholeLog] in the list; found is false
 // without one.
 func WholeLogHolder(ctx context.Context, js jetstream.JetStream) (holder string, found bool, err error) {
-	all, _, _, err := (&List{js: js}).read(ctx)
+	all, err := (&List{kept: entry{js, operationKey}}).read(ctx)
 	if err != nil {
 		return "", false, err
 	}
@@ -294,69 +296,36 @@ func (h *Held) write(ctx context.Context, change func(*Operation) (keep bool)) e
 
 // change replaces the list by what decide makes of it.
 func (o *List) change(ctx context.Context, create bool, decide func(all []Operation, now time.Time) ([]Operation, error)) error {
-	rest := jet.NewPause(10*time.Millisecond, 500*time.Millisecond)
-	for {
-		all, revision, now, err := o.read(ctx)
+	return o.kept.change(ctx, create, func(text []byte, now time.Time) ([]byte, error) {
+		all, err := o.decode(text, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if all, err = decide(all, now); err != nil {
-			return err
+			return nil, err
 		}
-		payload, err := json.Marshal(all)
-		if err != nil {
-			return err
-		}
-		if create {
-			if err := o.ensure(ctx); err != nil {
-				return err
-			}
-		}
-		bucket, err := o.js.KeyValue(ctx, layout.OperationBucket)
-		if err != nil {
-			return jet.Unavailable(err)
-		}
-		if revision == 0 {
-			_, err = bucket.Create(ctx, operationKey, payload)
-		} else {
-			_, err = bucket.Update(ctx, operationKey, payload, revision)
-		}
-		if err == nil {
-			return nil
-		}
-		// Another process was faster; which error says so depends on the replicas.
-		if !errors.Is(err, jetstream.ErrKeyExists) && !jet.HasCode(err, jetstream.JSErrCodeStreamWrongLastSequence, jet.CodeWrongLastSequence) {
-			return jet.Unavailable(err)
-		}
-		if err := rest.Wait(ctx); err != nil {
-			return err
-		}
-	}
+		return json.Marshal(all)
+	})
 }
 
-// read returns the list, its revision, 0 without one, and the time at the server. An
-// operation whose lease has ended is an interrupted one, and so is one whose process has
-// ended, which shows only in the same place.
-func (o *List) read(ctx context.Context) (all []Operation, revision uint64, now time.Time, err error) {
-	stream, err := o.js.Stream(ctx, layout.OperationStream)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, 0, time.Now().UTC(), nil
-	}
+// read returns the list.
+func (o *List) read(ctx context.Context) ([]Operation, error) {
+	text, _, now, err := o.kept.read(ctx)
 	if err != nil {
-		return nil, 0, now, jet.Unavailable(err)
+		return nil, err
 	}
-	if now = stream.CachedInfo().TimeStamp.UTC(); now.IsZero() {
-		now = time.Now().UTC() // a server before 2.10
+	return o.decode(text, now)
+}
+
+// decode reads the list as it was stored. An operation whose lease has ended is an
+// interrupted one, and so is one whose process has ended, which shows only in the same
+// place.
+func (o *List) decode(text []byte, now time.Time) (all []Operation, err error) {
+	if len(text) == 0 {
+		return nil, nil
 	}
-	found, err := stream.GetLastMsgForSubject(ctx, "$KV."+layout.OperationBucket+"."+operationKey)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, now, nil
-	}
-	if err != nil {
-		return nil, 0, now, jet.Unavailable(err)
-	}
-	if err := json.Unmarshal(found.Data, &all); err != nil {
-		return nil, 0, now, fmt.Errorf("read the list of operations: %w", err)
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("read the list of operations: %w", err)
 	}
 	for i := range all {
 		gone := o.place != "" && all[i].Place == o.place && ended(all[i].PID, all[i].Started)
@@ -364,27 +333,7 @@ func (o *List) read(ctx context.Context) (all []Operation, revision uint64, now 
 			all[i].State = Interrupted
 		}
 	}
-	return all, found.Sequence, now, nil
-}
-
-// ensure makes the bucket, with as many replicas as the log has, if there is one.
-func (o *List) ensure(ctx context.Context) error {
-	_, err := o.js.Stream(ctx, layout.OperationStream)
-	if !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return jet.Unavailable(err)
-	}
-	replicas := 1
-	if events, err := o.js.Stream(ctx, layout.EventStream); err == nil {
-		replicas = events.CachedInfo().Config.Replicas
-	}
-	_, err = o.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: layout.OperationBucket, Description: "Changes in several steps: those that run, and those that were interrupted.",
-		History: 1, Storage: jetstream.FileStorage, Replicas: replicas, MaxBytes: 4 << 20,
-	})
-	if errors.Is(err, jetstream.ErrBucketExists) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil // another process was faster
-	}
-	return jet.Unavailable(err)
+	return all, nil
 }
 
 // longCommand stands in place of a command that is too long to be kept.

@@ -14,11 +14,13 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/internal/caller"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
+	"github.com/letswriteabook/realtime/operations/work"
 )
 
 // Prefix begins the path of every route.
@@ -56,7 +58,11 @@ type Deps struct {
 	Projections []string
 	// Revocations are what is revoked; nil where clients need no token.
 	Revocations *revocations.Store
-	Logger      *slog.Logger
+	// Work does what takes longer than a request.
+	Work *work.Runner
+	// Operations lists the operations of several steps, of gateways and of commands.
+	Operations func(ctx context.Context) ([]lease.Operation, error)
+	Logger     *slog.Logger
 }
 
 // API serves the routes.
@@ -108,7 +114,7 @@ func (a *API) serve(r route) http.Handler {
 		if err == nil && answer == nil {
 			return // the handler has answered
 		}
-		status := http.StatusOK
+		status := r.success()
 		if err != nil {
 			problem := problemOf(err)
 			if r.change {
@@ -145,6 +151,8 @@ func problemOf(err error) *problem {
 		return &shown
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(http.StatusGatewayTimeout, "timeout", "not done in %s: %v", requestTime, err)
+	case workProblem(err) != nil:
+		return workProblem(err)
 	case errors.Is(err, eventstore.ErrInvalidJobID):
 		return refuse(http.StatusBadRequest, "invalid", "%v", err)
 	default:

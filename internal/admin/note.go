@@ -13,7 +13,9 @@ import (
 
 // Note is what the audit trail has of a change over the API.
 type Note struct {
-	// ID is the same in the notes of one change, and Stage begun, done or failed.
+	// ID is the same in the notes of one change, and Stage begun, done or failed. The end of
+	// long work has a note of its own, with the action /work, the id of the work, and
+	// its state as the stage.
 	ID    string    `json:"id"`
 	Stage string    `json:"stage"`
 	At    time.Time `json:"at"`
@@ -47,7 +49,7 @@ func (c *call) audited(ctx context.Context, target any, change func() (any, erro
 	if size, err := sizeOf(target); err != nil || size > maxNotedBytes {
 		return nil, refuse(http.StatusBadRequest, "invalid", "the request has %d bytes, and the audit trail takes %d at most", size, maxNotedBytes)
 	}
-	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: caller.Host(c.request.RemoteAddr)}
+	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: c.from()}
 	if _, err := c.api.Trail.Add(ctx, auditSubject, note); err != nil {
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}
@@ -62,6 +64,9 @@ func (c *call) audited(ctx context.Context, target any, change func() (any, erro
 	}
 	return outcome, err
 }
+
+// from returns the address of who asks.
+func (c *call) from() string { return caller.Host(c.request.RemoteAddr) }
 
 // noted returns what a note has of an outcome: its summary if it has one, and of one that is
 // too large only its size.

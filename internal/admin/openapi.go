@@ -131,9 +131,12 @@ func schemaOf(t reflect.Type) object {
 		return object{"type": "object", "additionalProperties": schemaOf(t.Elem())}
 	case reflect.Struct:
 		properties, required := make(object), []string{}
-		for i := range t.NumField() {
-			name, options, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-			properties[name] = schemaOf(t.Field(i).Type)
+		for _, field := range reflect.VisibleFields(t) {
+			if field.Anonymous {
+				continue // its fields are visible, and stand for it in JSON
+			}
+			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+			properties[name] = schemaOf(field.Type)
 			if !strings.Contains(options, "omitempty") {
 				required = append(required, name)
 			}

@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/operations/inspect"
+	"github.com/letswriteabook/realtime/operations/work"
 )
 
 // route is one path and method, with all that the OpenAPI document says of it.
@@ -50,6 +52,11 @@ func (a *API) table() []route {
 	}
 	publish := post("/events", "Stores one event, as POST /api/realtime/events does, and answers the same.", nil, Receipt{}, a.publish)
 	publish.answers = map[int]string{http.StatusCreated: "stored", http.StatusOK: "the log had the event already"}
+	start := func(path, summary string, body any, handle func(context.Context, *call) (any, error)) route {
+		r := post(path, summary+" The answer is the work, which goes on: see /work.", body, lease.Work{}, handle)
+		r.answers = map[int]string{http.StatusAccepted: "begun"}
+		return r
+	}
 	return []route{
 		get("/openapi.json", "This document.", nil, a.getDocument),
 		get("/jobs", "The jobs of the log whose jobId begins with a prefix, by jobId.", JobPage{}, a.listJobs,
@@ -76,6 +83,15 @@ func (a *API) table() []route {
 			RevocationRequest{}, revocations.Revocation{}, a.revoke),
 		post("/revocations/lift", "Ends a revocation.", RevocationRequest{}, revocations.Revocation{}, a.lift),
 		publish,
+		get("/work", "The long work of all gateways: what runs, and the newest that has ended.", WorkList{}, a.listWork),
+		get("/work/one", "One piece of long work: how far it is, or what came of it.", lease.Work{}, a.getWork, parameter{name: "id", doc: "the id of the work", required: true}),
+		post("/work/cancel", "Ends long work, at whichever gateway it runs, within seconds.", CancelRequest{}, lease.Work{}, a.cancelWork),
+		get("/operations", "Changes of several steps, of gateways and of commands: those that run, and those that wait to be resumed or undone.", OperationList{}, a.listOperations),
+		start("/projections/verify", "Compares a read model, or its shadow, with the log.", work.Verify{}, begin((*work.Runner).Verify)),
+		start("/projections/rebuild", "Rebuilds a read model beside live traffic.", work.Rebuild{}, begin((*work.Runner).Rebuild)),
+		start("/projections/swap", "Puts a rebuilt read model into its place.", work.Swap{}, begin((*work.Runner).Swap)),
+		start("/erasures", "Removes a job for good.", work.Erase{}, begin((*work.Runner).Erase)),
+		start("/replays", "Sends events of the log again: to a job's followers, a NATS subject, a Redis channel, a collection or the end of the log.", work.Replay{}, begin((*work.Runner).Replay)),
 	}
 }
 
@@ -84,6 +100,14 @@ func (a *API) getDocument(_ context.Context, c *call) (any, error) {
 	c.w.Header().Set("Cache-Control", "no-store")
 	_, _ = c.w.Write(a.document)
 	return nil, nil
+}
+
+// success returns the status of an answer without an error.
+func (r route) success() int {
+	if _, accepted := r.answers[http.StatusAccepted]; accepted {
+		return http.StatusAccepted
+	}
+	return http.StatusOK
 }
 
 // checkQuery refuses a parameter that the route does not have, or that is given twice, and

@@ -20,7 +20,6 @@ var handlesForeignInput = []string{"eventstore", "fanout", "ingest", "internal/s
 // its panics, with the reason why that is right.
 var uncontained = map[string]string{
 	"eventstore/archive/restoring.go hold":  "only an operator's restore holds a name; it ends with a panic",
-	"eventstore/lease/lease.go Begin":       "only the operators' commands hold a lease; they end with a panic",
 	"eventstore/sessions/write.go Run":      "the timer ends a context",
 	"fanout/engineio/server.go Shutdown":    "the goroutine waits for a group",
 	"fanout/engineio/workers.go take":       "a worker contains the panics of each task",

@@ -192,6 +192,11 @@ var rules = []rule{
 		why:     "it asks the servers themselves, and has package doctor judge the answers",
 	},
 	{
+		folder:  "operations/work",
+		project: []string{"messaging", "eventstore/lease", "projections", "operations", "internal/contain"},
+		why:     "long work is done by an operator, as for the commands; a gateway provides the connection, and does not appear here",
+	},
+	{
 		folder: "operations/doctor",
 		why:    "the doctor judges values; operations/examine asks the servers",
 	},
@@ -280,14 +285,14 @@ var rules = []rule{
 		folder: "internal/server",
 		project: []string{
 			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/caller", "internal/config",
-			"operations/deadletters", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
+			"operations", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
 		},
 		modules: []string{anything},
-		why:     "the gateway is wired of the service's parts; what operators do is operations",
+		why:     "the gateway is wired of the service's parts; what operators do is operations, which it gives the API",
 	},
 	{
 		folder:  "internal/admin",
-		project: []string{"messaging", "eventstore", "internal/caller", "internal/config", "operations/deadletters", "operations/inspect"},
+		project: []string{"messaging", "eventstore", "internal/caller", "internal/config", "operations/deadletters", "operations/inspect", "operations/work"},
 		modules: plumbing,
 		why:     "the operators' API works on what is stored, and asks the gateways over the log's connection; it imports no driver and no part that serves clients",
 	},

@@ -1,13 +1,17 @@
 package server
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/admin"
 	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/operations"
 	"github.com/letswriteabook/realtime/operations/deadletters"
+	"github.com/letswriteabook/realtime/operations/work"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -24,6 +28,14 @@ func (a *App) openAPI() (err error) {
 	if a.ingest != nil {
 		deps.Publish = a.health.admitUnlessDraining(http.HandlerFunc(a.ingest.ServePublish))
 	}
+	if deps.Work, err = a.openWork(); err != nil {
+		return err
+	}
+	operations, err := lease.New(a.nats.Conn())
+	if err != nil {
+		return err
+	}
+	deps.Operations = operations.List
 	a.api, err = admin.New(deps, func() admin.Access {
 		cfg := a.settings()
 		return admin.Access{
@@ -32,4 +44,21 @@ func (a *App) openAPI() (err error) {
 		}
 	})
 	return err
+}
+
+// openWork starts what does the long work of operators.
+func (a *App) openWork() (*work.Runner, error) {
+	record, err := lease.NewRecord(a.nats.Conn())
+	if err != nil {
+		return nil, err
+	}
+	runner := work.New(work.Config{
+		Record: record,
+		Operator: func(by string) *operations.Operator {
+			return operations.On(a.nats, *a.settings(), by, a.logger)
+		},
+		Guard: a.guard, Ended: func(ctx context.Context, ended lease.Work) { a.api.NoteEnd(ctx, ended) }, Logger: a.logger,
+	})
+	a.parts.run("work of operators", runner.Run).weight = closingWeight
+	return runner, nil
 }

@@ -134,8 +134,12 @@ var (
 	sampleBody  = map[string]string{
 		"/letters/redrive": `{"sequences":[1],"dryRun":true}`, "/letters/purge": `{"sequences":[1],"dryRun":true}`,
 		"/revocations": `{"kind":"subject","value":"nobody"}`, "/revocations/lift": `{"kind":"subject","value":"nobody"}`,
-		"/events": `{"kind":"job-status","jobId":"b","status":"completed"}`,
+		"/events":             `{"kind":"job-status","jobId":"b","status":"completed"}`,
+		"/projections/verify": `{"projection":"history"}`, "/projections/rebuild": `{"projection":"history"}`, "/projections/swap": `{"projection":"history"}`,
+		"/erasures": `{"jobId":"b","reason":"a test","dryRun":true}`, "/replays": `{"into":"job:b","dryRun":true}`, "/work/cancel": `{"id":"none"}`,
 	}
+	// sampleMissing are the routes whose samples name what does not exist.
+	sampleMissing = []string{"/work/one", "/work/cancel"}
 )
 
 // TestEveryRouteOfTheAPI goes over the OpenAPI document: each route answers as it says,
@@ -183,8 +187,11 @@ func TestEveryRouteOfTheAPI(t *testing.T) {
 				}
 			}
 			status, answer := o.ask(name, target, needToken, body, nil)
+			if slices.Contains(sampleMissing, path) && status == http.StatusNotFound {
+				continue
+			}
 			response, documented := operation.Responses[strconv.Itoa(status)]
-			if status != http.StatusOK && status != http.StatusCreated || !documented {
+			if status/100 != 2 || !documented {
 				t.Errorf("%s %s: %d %s; the document has the statuses %v", name, path, status, answer, slices.Collect(maps.Keys(operation.Responses)))
 				continue
 			}

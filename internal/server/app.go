@@ -60,6 +60,7 @@ type App struct {
 	drained     time.Time // when DRAIN_SECONDS end; zero before the stop
 
 	catalogue *messaging.Catalogue
+	nats      *backends.NATS
 	log       *eventstore.Log
 	natsURL   string
 	models    *projections.Store // nil without MongoDB

@@ -26,7 +26,7 @@ func (a *App) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.natsURL = nats.URL()
+	a.nats, a.natsURL = nats, nats.URL()
 	if nats.Embedded() {
 		a.parts.onStop("embedded JetStream", nats.Stop).weight = storeWeight
 		a.health.checks = append(a.health.checks, check{part: "jetstream", required: true, ask: func(context.Context) error { return nats.Healthy() }})

@@ -18,7 +18,7 @@ const (
 	ingestWeight = 80
 	// guestWeight is for parts of the caller's, of which nothing is known.
 	guestWeight = 10
-	// closingWeight is for clients and projections to end what is under way.
+	// closingWeight is for clients, projections and long work to end what is under way.
 	closingWeight = 3
 	// storeWeight is for what waits in memory to be written.
 	storeWeight = 8
