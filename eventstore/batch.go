@@ -61,8 +61,8 @@ const (
 // server or the stream has no batches.
 func (l *Log) MaxBatch() int { return int(l.maxBatch.Load()) }
 
-// hasBatches reports whether a server of that version can be asked for atomic batches.
-func hasBatches(version string) bool { return !before(version, 12) }
+// serverHasBatches reports whether the server can be asked for atomic batches.
+func (l *Log) serverHasBatches() bool { return !before(l.client.Conn.ConnectedServerVersion(), 12) }
 
 // noteBatches records whether the stream takes batches, and logs once that it does not.
 func (l *Log) noteBatches(c jetstream.StreamConfig) {
@@ -162,8 +162,11 @@ func (l *Log) attemptBatch(ctx context.Context, records []messaging.Record) ([]m
 	}
 	epoch := l.Epoch()
 	seen, _ := l.lineage.known(epoch)
-	last, err := l.publishBatch(ctx, fresh)
+	last, err := l.publishBatch(ctx, layout.EventStream, fresh)
 	if err != nil {
+		if jet.HasCode(err, jet.CodeBatchDisabled) {
+			l.maxBatch.Store(0)
+		}
 		return nil, err
 	}
 	// The server holds the stream for the whole batch, so its sequences follow one
@@ -226,8 +229,9 @@ type batchAck struct {
 	Error    *jetstream.APIError `json:"error"`
 }
 
-// publishBatch sends messages as one atomic batch, and returns the sequence of the last.
-func (l *Log) publishBatch(ctx context.Context, messages []*nats.Msg) (uint64, error) {
+// publishBatch sends messages to a stream as one atomic batch, and returns the sequence of
+// the last.
+func (l *Log) publishBatch(ctx context.Context, stream string, messages []*nats.Msg) (uint64, error) {
 	id := rand.Text()
 	shared := []string{id}
 	sequences := make([]string, len(messages))
@@ -255,13 +259,10 @@ func (l *Log) publishBatch(ctx context.Context, messages []*nats.Msg) (uint64, e
 	case ack.Error != nil && jet.HasCode(ack.Error, jet.CodeBatchIncomplete, jet.CodeInsufficientResources):
 		return 0, ack.Error // A message was lost on the way, or the server is overloaded.
 	case ack.Error != nil:
-		if jet.HasCode(ack.Error, jet.CodeBatchDisabled) {
-			l.maxBatch.Store(0)
-		}
 		return 0, refused(ack.Error)
-	case ack.Stream != layout.EventStream || ack.Batch != id || ack.Count != len(messages) || ack.Sequence < uint64(len(messages)):
+	case ack.Stream != stream || ack.Batch != id || ack.Count != len(messages) || ack.Sequence < uint64(len(messages)):
 		return 0, fmt.Errorf("acknowledged as %d records of batch %q by stream %q, want %d of %q by %s",
-			ack.Count, ack.Batch, ack.Stream, len(messages), id, layout.EventStream)
+			ack.Count, ack.Batch, ack.Stream, len(messages), id, stream)
 	}
 	return ack.Sequence, nil
 }

@@ -44,49 +44,6 @@ type Letter struct {
 	BodyBytes int
 }
 
-// DeadLetter stores a refused event. Like [Log.Append] it retries until ctx
-// ends, and returns ctx's error then; without a reason it returns
-// [ErrInvalidRecord] at once.
-//
-// The message id is a hash of reason and body, so that one poison event heard by
-// several gateways becomes one letter. So do two equal ones within the duplicate
-// window: the second adds nothing to know or to redrive.
-//
-// Where the stream is nearly full, the oldest letters of the reason that takes the
-// most room go first.
-func (l *Log) DeadLetter(ctx context.Context, letter messaging.DeadLetter) error {
-	if letter.Reason == "" {
-		return fmt.Errorf("store dead letter: %w: a reason is required", ErrInvalidRecord)
-	}
-	msg := encodeLetter(letter, int(l.client.Conn.MaxPayload())-layout.HeaderReserveBytes)
-	if l.letterRoom.due(len(msg.Data)) {
-		if err := l.makeLetterRoom(ctx); err != nil && ctx.Err() == nil {
-			l.logger.Warn("the dead-letter stream cannot be measured; a flood of one reason may push out the letters of others", "error", err)
-		}
-	}
-	pause := jet.NewPause(firstAppendPause, longestAppendPause)
-	for {
-		err := l.publishLetter(ctx, msg)
-		if err == nil {
-			l.metrics.deadLetters.WithLabelValues(string(letter.Reason)).Inc()
-			return nil
-		}
-		l.metrics.retries.WithLabelValues(string(jet.CauseOf(err))).Inc()
-		l.logger.Debug("dead letter is retried", "error", err)
-		if pause.Wait(ctx) != nil {
-			return fmt.Errorf("store dead letter: %w, last attempt: %w", ctx.Err(), err)
-		}
-	}
-}
-
-// publishLetter makes one attempt.
-func (l *Log) publishLetter(ctx context.Context, msg *nats.Msg) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.AckTimeout)
-	defer cancel()
-	_, err := l.client.JS.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
-	return err
-}
-
 // letterPageBytes bounds the bodies of one page of letters. The letter that reaches it is
 // the page's last.
 const letterPageBytes = 4 << 20

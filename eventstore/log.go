@@ -72,7 +72,8 @@ type Log struct {
 	// singles logs once that there are no batches.
 	singles sync.Once
 
-	letterRoom letterRoom
+	letterRoom    letterRoom
+	letterBatches letterBatches
 
 	known   *KnownIDs // nil when ids are not looked up beyond the duplicate window
 	lateLog rate.Sometimes
@@ -118,7 +119,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	log := newLog(conn, js, cfg, logger, measured)
 	log.keepers = []*kept{log.newKept(streamKeeper{log})}
 	log.own(layout.EventStream, log.ensure)
-	log.own(layout.DeadLetterStream, func(ctx context.Context) error { return ensureDeadLetters(ctx, js, cfg, log.Settings().Replicas) })
+	log.own(layout.DeadLetterStream, log.ensureLetters)
 	log.own(layout.IdentityStream, log.ensureIdentity)
 	if err := log.whenAvailable(ctx, log.ensure); err != nil {
 		return nil, fmt.Errorf("open log: %w", log.explain(err))
@@ -199,14 +200,14 @@ func before(version string, minor int) bool {
 
 // ensure creates the streams, or adopts existing ones, and reads the epoch.
 func (l *Log) ensure(ctx context.Context) error {
-	info, err := ensureEvents(ctx, l.client.JS, l.cfg, hasBatches(l.client.Conn.ConnectedServerVersion()))
+	info, err := ensureEvents(ctx, l.client.JS, l.cfg, l.serverHasBatches())
 	if err != nil {
 		return err
 	}
 	if _, err := l.learn(ctx, info); err != nil {
 		return err
 	}
-	if err := ensureDeadLetters(ctx, l.client.JS, l.cfg, l.Settings().Replicas); err != nil {
+	if err := l.ensureLetters(ctx); err != nil {
 		return err
 	}
 	return l.restoreBeside(ctx)

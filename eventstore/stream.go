@@ -38,11 +38,12 @@ func ensureEvents(ctx context.Context, js jetstream.JetStream, cfg Config, batch
 
 // ensureDeadLetters makes the dead-letter stream, with as many replicas as the log
 // has, or adopts it.
-func ensureDeadLetters(ctx context.Context, js jetstream.JetStream, cfg Config, replicas int) error {
+func ensureDeadLetters(ctx context.Context, js jetstream.JetStream, cfg Config, replicas int, batches bool) error {
 	_, err := streams.Ensure(ctx, js, layout.DeadLetterStream, func(stream *jetstream.StreamConfig, created time.Time) {
 		stream.Name = layout.DeadLetterStream
 		stream.Description = "Events that were refused, with their raw bytes."
 		streams.Beside[layout.DeadLetterStream].Apply(stream)
+		stream.AllowAtomicPublish = stream.AllowAtomicPublish || batches
 		if created.IsZero() {
 			stream.MaxBytes = cfg.DeadLetterMaxBytes
 			stream.Replicas = replicas

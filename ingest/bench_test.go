@@ -37,10 +37,10 @@ func (l *discardLog) AppendBatch(_ context.Context, records []messaging.Record) 
 	return receipts, nil
 }
 
-func (*discardLog) DeadLetter(context.Context, messaging.DeadLetter) error { return nil }
-func (*discardLog) StoreCanary(context.Context, string) error              { return nil }
-func (*discardLog) Waits() bool                                            { return false }
-func (*discardLog) Head(context.Context) (uint64, error)                   { return 0, nil }
+func (*discardLog) DeadLetter(context.Context, ...messaging.DeadLetter) error { return nil }
+func (*discardLog) StoreCanary(context.Context, string) error                 { return nil }
+func (*discardLog) Waits() bool                                               { return false }
+func (*discardLog) Head(context.Context) (uint64, error)                      { return 0, nil }
 
 // BenchmarkIngest measures the way of an event from a published batch to the call of the
 // log, for batches of 1000.

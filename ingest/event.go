@@ -26,6 +26,8 @@ type event struct {
 	// it may be nil.
 	letter  *messaging.DeadLetter
 	refusal *messaging.Refusal
+	// late is true once an attempt to store the letter has failed.
+	late bool
 	// canary is the text of a canary; empty for events.
 	canary string
 
@@ -44,7 +46,7 @@ type event struct {
 	uncertain bool
 	// settled is true once the event has ended.
 	settled bool
-	// key is the key of its queue: its job, or one of the queues of dead letters.
+	// key is the key of its queue: its job, or that of the dead letters or of the canaries.
 	key string
 }
 
@@ -64,8 +66,8 @@ func (e *event) begin() bool {
 // isLetter reports whether the event is a dead letter.
 func (e *event) isLetter() bool { return e.letter != nil }
 
-// unbatched reports whether what is stored is no record, which a batch has none of.
-func (e *event) unbatched() bool { return e.isLetter() || e.canary != "" }
+// unbatched reports whether the event is a canary, which a batch cannot hold.
+func (e *event) unbatched() bool { return e.canary != "" }
 
 // newEvent returns the event of a payload that Redis delivered: a record or a dead
 // letter. The reading goroutine calls it in the order of arrival.

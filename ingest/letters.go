@@ -3,17 +3,16 @@ package ingest
 import (
 	"context"
 	"errors"
-	"strconv"
-	"sync/atomic"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 const (
-	// letterQueues is the number of dead letters that are written at the same time. They
-	// need no order, and in a single queue a burst of them would delay the reader.
-	letterQueues = 8
+	// lettersKey is the key of the queue of dead letters. It cannot be a jobId, which has no
+	// control characters.
+	lettersKey = "\x00letters"
 	// letterTimeout bounds one attempt to store a letter. The log retries until its context
 	// ends, and would report the failure only then.
 	letterTimeout = 5 * time.Second
@@ -30,8 +29,6 @@ type letters struct {
 	budget *budget
 	// failures counts the letters that could not be stored yet.
 	failures failures
-	// turn numbers the letters, to choose a queue.
-	turn atomic.Uint64
 }
 
 func newLetters(cfg Config) *letters {
@@ -61,12 +58,6 @@ func (l *letters) take(ctx context.Context, sizeBytes int) bool {
 	return true
 }
 
-// key returns the key of the queue for the next letter. It cannot be a jobId, which has no
-// control characters.
-func (l *letters) key() string {
-	return "\x00" + strconv.FormatUint(l.turn.Add(1)%letterQueues, 10)
-}
-
 // bury queues a dead letter. It waits only if the waiting letters use all their room and
 // are being stored.
 func (i *Ingest) bury(ctx context.Context, letter *event) {
@@ -77,37 +68,79 @@ func (i *Ingest) bury(ctx context.Context, letter *event) {
 		}
 		return
 	}
-	if !i.queue.add(i.letters.key(), letter) { // The event was refused by the log while the queue closed.
-		i.storeOne(ctx, letter)
+	if !i.queue.add(lettersKey, letter) { // The event was refused by the log while the queue closed.
+		for left := []*event{letter}; len(left) > 0; {
+			left = i.storeLetters(ctx, left)
+		}
 	}
 }
 
-// storeLetter stores a dead letter, and retries until the log accepts it or ctx ends.
-func (i *Ingest) storeLetter(ctx context.Context, letter messaging.DeadLetter) error {
-	for failed := false; ; {
-		attempt, cancel := context.WithTimeout(ctx, letterTimeout)
-		err := i.log.DeadLetter(attempt, letter)
-		cancel()
-		if err == nil {
-			if failed {
-				i.letterRecovered()
-			}
-			return nil
+// storeLetters makes one attempt to store dead letters together. It returns those that have
+// to be stored again, after a pause; if ctx has ended, it abandons them and returns none.
+func (i *Ingest) storeLetters(ctx context.Context, waiting []*event) (left []*event) {
+	defer i.guard.Recover("dead letters", func() {
+		left = nil
+		for _, e := range waiting {
+			e.settle()
 		}
-		if !failed && ctx.Err() == nil {
-			failed = true
+	})
+	letters := make([]messaging.DeadLetter, len(waiting))
+	for n, e := range waiting {
+		letters[n] = *e.letter
+	}
+	attempt, cancel := context.WithTimeout(ctx, letterTimeout)
+	err := i.log.DeadLetter(attempt, letters...)
+	cancel()
+	left = unstored(waiting, err)
+	for _, e := range waiting {
+		switch {
+		case !slices.Contains(left, e):
+			i.letterStored(e)
+		case !e.late && ctx.Err() == nil:
+			e.late = true
 			if i.letters.failures.add(time.Now()) {
 				i.logger.Error("dead letters cannot be stored and are tried again; good events go on", "error", err)
 			}
 		}
-		if err := i.pause(ctx, "store a dead letter", err); err != nil {
-			return err
-		}
 	}
+	if len(left) == 0 {
+		return nil
+	}
+	if err := i.pause(ctx, "store dead letters", err); err != nil {
+		for _, e := range left {
+			i.abandon(err)
+			e.settle()
+		}
+		return nil
+	}
+	return left
 }
 
-// letterRecovered records that a dead letter was stored after failed attempts.
-func (i *Ingest) letterRecovered() {
+// unstored returns the letters that are not stored after an attempt that ended with err.
+func unstored(letters []*event, err error) []*event {
+	var some UnstoredLetters
+	if !errors.As(err, &some) {
+		if err == nil {
+			return nil
+		}
+		return letters
+	}
+	var left []*event
+	for _, n := range some.Unstored() {
+		left = append(left, letters[n])
+	}
+	return left
+}
+
+// letterStored ends a dead letter that is in the log.
+func (i *Ingest) letterStored(e *event) {
+	defer e.settle()
+	if e.refusal != nil {
+		i.receipts.offerRefusal(*e.refusal)
+	}
+	if !e.late {
+		return
+	}
 	if ended, lasted, dropped := i.letters.failures.remove(time.Now()); ended {
 		i.logger.Info("dead letters are stored again", "after", lasted.Round(time.Millisecond), "dropped", dropped)
 	}

@@ -46,6 +46,32 @@ func TestFailingLettersDoNotDelayEvents(t *testing.T) {
 	eventually(t, "letters to be well", func() bool { return g.Letters() == nil })
 }
 
+// The letters that arrive during a write form the next write, in the order of arrival, so
+// that a flood of poison is stored as fast as a flood of good events.
+func TestLettersThatWaitAreWrittenTogether(t *testing.T) {
+	t.Parallel()
+	const count = 500
+	b := setup(t)
+	open := b.log.block()
+	g := b.subscribed(t, quick())
+	for n := range count {
+		b.publish(t, fmt.Sprint("poison ", n))
+	}
+	eventually(t, "the letters to wait", func() bool { return g.metric(t, "pending_dead_letters") == count })
+	open()
+	for n, letter := range b.log.waitLetters(t, count) {
+		if want := fmt.Sprint("poison ", n); string(letter.Body) != want {
+			t.Fatalf("letter %d is %q, want %q", n, letter.Body, want)
+		}
+	}
+	eventually(t, "no letter to wait", func() bool { return g.metric(t, "pending_dead_letters") == 0 })
+	b.log.mu.Lock()
+	defer b.log.mu.Unlock()
+	if b.log.letterWrites > 2 {
+		t.Errorf("%d writes for the letter that came first and those that waited for it", b.log.letterWrites)
+	}
+}
+
 // However often dead letters and the head of the log are retried, an outage is logged once
 // when it begins and once when it has ended.
 func TestOutagesOfTheLogAreLoggedOnce(t *testing.T) {

@@ -21,8 +21,9 @@ type Log interface {
 	// implements [BatchRefusal] means that nothing is stored. After any other error the
 	// outcome is unknown until each record is appended again under its MessageID.
 	AppendBatch(ctx context.Context, records []messaging.Record) ([]messaging.Receipt, error)
-	// DeadLetter stores a refused event.
-	DeadLetter(ctx context.Context, d messaging.DeadLetter) error
+	// DeadLetter stores refused events in the order given, and retries until ctx ends. If its
+	// error implements [UnstoredLetters], the letters that the error does not name are stored.
+	DeadLetter(ctx context.Context, letters ...messaging.DeadLetter) error
 	// StoreCanary stores a text that is not an event, apart from the events, in one attempt.
 	StoreCanary(ctx context.Context, text string) error
 	// Waits reports whether appends wait, or have waited a moment ago, for room in the log or
@@ -38,6 +39,14 @@ type Conflict interface {
 	error
 	// IDConflict reports whether the error is such a conflict.
 	IDConflict() bool
+}
+
+// UnstoredLetters is implemented by the error of [Log.DeadLetter] when it stored some of the
+// letters.
+type UnstoredLetters interface {
+	error
+	// Unstored returns the indexes of the letters that are not stored, in order.
+	Unstored() []int
 }
 
 // BatchRefusal is implemented by the error of [Log.AppendBatch] for a batch in which a

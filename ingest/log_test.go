@@ -47,6 +47,8 @@ type memoryLog struct {
 	heads   int
 	// waits is what Waits returns.
 	waits atomic.Bool
+	// letterWrites counts the calls that stored letters.
+	letterWrites int
 	// batches counts the attempts to append several records at once.
 	batches int
 
@@ -152,13 +154,14 @@ func (l *memoryLog) StoreCanary(ctx context.Context, text string) error {
 	return l.hold(ctx, canaryJob)
 }
 
-func (l *memoryLog) DeadLetter(ctx context.Context, d messaging.DeadLetter) error {
+func (l *memoryLog) DeadLetter(ctx context.Context, letters ...messaging.DeadLetter) error {
 	if err := l.hold(ctx, ""); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.letters = append(l.letters, d)
+	l.letters = append(l.letters, letters...)
+	l.letterWrites++
 	l.change()
 	return nil
 }

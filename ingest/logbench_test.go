@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -25,20 +26,40 @@ import (
 // bytes and an id. Run it with -benchtime 20000x or so. BenchmarkSync in the same run shows
 // the speed of the disk.
 func BenchmarkRedisToLog(b *testing.B) {
-	for _, durability := range []struct {
-		name string
-		cfg  natsserver.Config
-	}{
-		{"sync=always", natsserver.Config{SyncAlways: true}},
-		{"sync=10s", natsserver.Config{SyncInterval: 10 * time.Second}},
-	} {
+	padding := strings.Repeat("x", 200)
+	for _, durability := range durabilities {
 		for _, jobs := range []int{64, 1} {
-			b.Run(fmt.Sprintf("%s/jobs=%d", durability.name, jobs), func(b *testing.B) { redisToLog(b, durability.cfg, jobs) })
+			b.Run(fmt.Sprintf("%s/jobs=%d", durability.name, jobs), func(b *testing.B) {
+				redisToLog(b, durability.cfg, "NOVEL_EVENTS", func(n int) string {
+					return strings.Replace(event(fmt.Sprint("job-", n%jobs), fmt.Sprint("id-", n), n), `"t"`, `"`+padding+`"`, 1)
+				})
+			})
 		}
 	}
 }
 
-func redisToLog(b *testing.B, cfg natsserver.Config, jobs int) {
+var durabilities = []struct {
+	name string
+	cfg  natsserver.Config
+}{
+	{"sync=always", natsserver.Config{SyncAlways: true}},
+	{"sync=10s", natsserver.Config{SyncInterval: 10 * time.Second}},
+}
+
+// BenchmarkPoisonToLog is [BenchmarkRedisToLog] for events that become dead letters.
+func BenchmarkPoisonToLog(b *testing.B) {
+	padding := strings.Repeat("x", 200)
+	for _, durability := range durabilities {
+		b.Run(durability.name, func(b *testing.B) {
+			redisToLog(b, durability.cfg, "NOVEL_DEADLETTER", func(n int) string {
+				return strings.Replace(event(fmt.Sprint("job-", n%64), fmt.Sprint("id-", n), n), `"kind"`, `"king":"`+padding+`","kin"`, 1)
+			})
+		})
+	}
+}
+
+// redisToLog publishes events until all of them are in a stream.
+func redisToLog(b *testing.B, cfg natsserver.Config, stream string, text func(n int) string) {
 	// outstanding bounds the events that are published and not stored, so that Redis does
 	// not disconnect its subscriber.
 	const outstanding, pipeline = 5000, 100
@@ -69,14 +90,17 @@ func redisToLog(b *testing.B, cfg natsserver.Config, jobs int) {
 	go func() { ended <- g.Run(running) }() // stopped below
 	eventually(b, "the subscription", func() bool { return g.Connected() == nil })
 
+	js, err := jetstream.New(conn)
+	if err != nil {
+		b.Fatal(err)
+	}
 	stored := func() int {
-		head, err := log.Head(ctx)
+		found, err := js.Stream(ctx, stream)
 		if err != nil {
 			b.Fatal(err)
 		}
-		return int(head)
+		return int(found.CachedInfo().State.LastSeq)
 	}
-	padding := strings.Repeat("x", 200)
 	b.ReportAllocs()
 	b.ResetTimer()
 	used := cpuTime(b)
@@ -84,8 +108,7 @@ func redisToLog(b *testing.B, cfg natsserver.Config, jobs int) {
 		pipe := client.Pipeline()
 		for range min(pipeline, b.N-published) {
 			published++
-			text := event(fmt.Sprint("job-", published%jobs), fmt.Sprint("id-", published), published)
-			pipe.Publish(ctx, messaging.EventsChannel, strings.Replace(text, `"t"`, `"`+padding+`"`, 1))
+			pipe.Publish(ctx, messaging.EventsChannel, text(published))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			b.Fatal(err)

@@ -63,16 +63,19 @@ func (q *queue) add(key string, e *event) bool {
 }
 
 // handout is the result of take: events of several jobs that are written together, one
-// slice for each job, and single events that are written by themselves.
+// slice for each job, single events that are written by themselves, and dead letters, which
+// are written together.
 type handout struct {
 	together [][]*event
 	apart    []*event
+	letters  []*event
 	// events is the number of events in together.
 	events int
 }
 
 // take waits for events and returns all that may be written now; at most maxEvents of
-// maxBytes, of any number of jobs, are to be written together. The caller returns each job
+// maxBytes, of any number of jobs, are to be written together, and as many dead letters as
+// have the size of one write. The caller returns each job
 // with done or putBack. take returns false once the queue is closed and no event waits or
 // is being written.
 func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
@@ -87,6 +90,11 @@ func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
 	c := collector{limit: maxEvents, maxBytes: maxBytes, names: make(map[uint64]struct{}), seed: q.seed}
 	left := q.ready[:0]
 	for _, l := range q.ready {
+		if l.key == lettersKey {
+			c.letters = front(l.waiting, maxWriteEvents, maxBytes)
+			q.remove(l, len(c.letters))
+			continue
+		}
 		switch taken, alone := c.collect(l.waiting); {
 		case alone:
 			c.apart = append(c.apart, l.waiting[0])
@@ -101,6 +109,16 @@ func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
 	clear(q.ready[len(left):])
 	q.ready = left
 	return c.handout, true
+}
+
+// front returns a copy of the first events, at most maxEvents of maxBytes and at least one.
+func front(waiting []*event, maxEvents, maxBytes int) []*event {
+	count, bytes := 0, 0
+	for count < min(len(waiting), maxEvents) && (count == 0 || bytes+waiting[count].sizeBytes <= maxBytes) {
+		bytes += waiting[count].sizeBytes
+		count++
+	}
+	return slices.Clone(waiting[:count])
 }
 
 // remove removes events from the front of a job that is being written. The caller holds

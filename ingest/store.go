@@ -20,21 +20,13 @@ const (
 	wasDuplicate
 )
 
-// storeOne stores one event by itself. The event ends as stored or dead-lettered, or as
-// abandoned if ctx ends first.
+// storeOne stores one accepted event or canary by itself. The event ends as stored or
+// dead-lettered, or as abandoned if ctx ends first.
 func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 	defer e.settle()
 	defer i.guard.Recover("event", nil)
 	if e.canary != "" {
 		i.storeCanary(ctx, e.canary)
-		return wasNotStored
-	}
-	if e.isLetter() {
-		if err := i.storeLetter(ctx, *e.letter); err != nil {
-			i.abandon(err)
-		} else if e.refusal != nil {
-			i.receipts.offerRefusal(*e.refusal)
-		}
 		return wasNotStored
 	}
 	var receipt messaging.Receipt

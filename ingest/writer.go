@@ -66,6 +66,11 @@ func (w *writer) run(ctx context.Context) {
 				w.storeOne(ctx, e)
 			})
 		}
+		if len(out.letters) > 0 {
+			w.apart.Go(func() { // ends when the attempt does
+				w.queue.putBack(lettersKey, w.storeLetters(ctx, out.letters))
+			})
+		}
 		if out.events > 0 {
 			w.write(ctx, out)
 		}
