@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -38,6 +39,7 @@ func TestMongoDownIsServedFromTheLog(t *testing.T) {
 		c.subscribe("job")
 		expectEvents(t, c, span(51, 300)...)
 		expectCaughtUp(t, c, 50, 300, 250, messaging.SourceMongoDB)
+		time.Sleep(2 * outage.Calm)
 		if n := s.diary.count("level=INFO", "MongoDB answers again"); n != 1 {
 			t.Errorf("%d notes, want one", n)
 		}
@@ -297,6 +299,7 @@ func TestLogThatIsDownForAWhile(t *testing.T) {
 			expectEvents(t, c, span(uint64(i)+1, 500)...)
 			expect(t, c, messaging.EventCaughtUp)
 		}
+		time.Sleep(2 * outage.Calm) // otherwise it is one outage
 		s.log.set(func(l *memoryLog) { l.down = true })
 		for i, c := range clients {
 			c.resume("job", uint64(i))

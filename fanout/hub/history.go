@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -37,7 +38,7 @@ type history struct {
 	patience   time.Duration // with the projection, for records that the log has too
 	logger     *slog.Logger
 
-	mongoOutage *outage
+	mongoOutage *outage.Book
 
 	mu sync.Mutex // guards the three below
 	// down is set from a failure of MongoDB until a probe of it succeeds. slow is set

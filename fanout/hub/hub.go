@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/internal/outage"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -95,7 +96,7 @@ type Hub struct {
 
 	crew   *crew
 	guard  *contain.Guard
-	outage *outage // of the log
+	outage *outage.Book // of the log
 	erased *erased
 	// openings bounds the requests to the log that open rooms, by client: live events
 	// share their connection, and wait behind them.
@@ -132,7 +133,7 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 		disrupted: make(chan repairCause, 1),
 		crew:      &crew{},
 		erased:    newErased(),
-		outage:    &outage{store: "the log", effect: "catch-up and repair wait for it", logger: logger},
+		outage:    outage.NewBook(logger, slog.LevelWarn, "the log does not answer; catch-up and repair wait for it", "the log answers again"),
 		rooms:     make(map[string]*room),
 		idle:      make(map[*room]struct{}),
 		leaving:   make(map[string]*room),
@@ -144,17 +145,17 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	if projection != nil {
 		projection = countedProjection{projection, reads.WithLabelValues(string(messaging.SourceMongoDB))}
 	}
-	work, read := newGate(), log
+	work, pages := newGate(), log
 	if cfg.LogInProcess {
-		read = gatedLog{log, work}
+		pages = gatedLog{log, work}
 	}
-	hub.repairLog = read
+	hub.repairLog = pages
 	hub.history = &history{
 		cache: newPageCache(cfg.CacheBytes, hub.erased, hub.metrics.cachedPages, hub.metrics.evictedPages),
-		work:  work, log: countedLog{read, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
+		work:  work, log: countedLog{pages, reads.WithLabelValues(string(messaging.SourceLog))}, projection: projection, encode: hub.encode, logger: logger,
 		patience:    cfg.ProjectionTimeout,
 		flights:     newFlights(hub.crew, cfg.ReadTimeout, hub.metrics.sharedReads),
-		mongoOutage: &outage{store: "MongoDB", effect: "catch-up is served from the log", logger: logger},
+		mongoOutage: outage.NewBook(logger, slog.LevelWarn, "MongoDB does not answer; catch-up is served from the log", "MongoDB answers again"),
 	}
 	return hub, nil
 }
@@ -193,7 +194,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			continue
 		}
 		if err != nil && ctx.Err() == nil {
-			h.outage.note(err)
+			h.outage.Failed(err)
 			again = time.After(h.cfg.CheckDelay)
 		}
 	}
@@ -353,7 +354,7 @@ func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
 func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
 	if err == nil {
 		*tries = 0
-		h.outage.note(nil)
+		h.outage.Worked()
 		return false
 	}
 	h.noteFailure(ctx, err)
@@ -371,7 +372,7 @@ func (h *Hub) noteFailure(ctx context.Context, err error) {
 	case errors.Is(err, errRenewed):
 		h.Disrupted(messaging.DisruptionEpoch) // so that the rooms are checked, and restart
 	default:
-		h.outage.note(err)
+		h.outage.Failed(err)
 	}
 }
 

@@ -237,7 +237,7 @@ func (h *history) mongoAway() bool { return h.projection != nil && !h.mongoUp(fa
 
 // mongoAnswered notes the outcome of a read, and reports whether it succeeded. After a
 // failure or a timeout, no catch-up asks MongoDB until a probe succeeds, so that a slow
-// MongoDB delays only the first reads. Each change is logged once. The cancellation of ctx
+// MongoDB delays only the first reads. An outage is logged once. The cancellation of ctx
 // is not a failure of MongoDB. asking is the context of the read, which may have had a
 // shorter time limit than ctx.
 func (h *history) mongoAnswered(ctx, asking context.Context, err error) bool {
@@ -247,7 +247,7 @@ func (h *history) mongoAnswered(ctx, asking context.Context, err error) bool {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return false
 	}
-	h.mongoOutage.note(err)
+	h.mongoOutage.Failed(err)
 	late := asking.Err() != nil && ctx.Err() == nil
 	h.mu.Lock()
 	probing := h.down
@@ -277,7 +277,7 @@ func (h *history) probe(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		h.mongoOutage.note(nil)
+		h.mongoOutage.Worked()
 		h.mu.Lock()
 		h.down, h.slow = false, false
 		h.mu.Unlock()

@@ -92,12 +92,12 @@ func (h *Hub) repairPage(ctx context.Context, room *room, doubted *bool) (done b
 	case !lost:
 		first = 0
 	}
-	read, err := h.encodeRepaired(ctx, records)
+	encoded, err := h.encodeRepaired(ctx, records)
 	if err != nil {
 		return false, err
 	}
 	*doubted = false
-	room.takeRepaired(epoch, read, first)
+	room.takeRepaired(epoch, encoded, first)
 	h.metrics.repaired.Add(float64(len(records)))
 	if max(after, lastSequence(records)) >= seen && room.endRepair() {
 		return true, nil
@@ -123,11 +123,11 @@ func (h *Hub) encodeRepaired(ctx context.Context, records []messaging.Record) ([
 		return nil, err
 	}
 	defer h.history.work.leave()
-	read := make([]repaired, len(records))
+	encoded := make([]repaired, len(records))
 	for i, record := range records {
-		read[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
+		encoded[i] = repaired{sequence: record.Sequence, event: h.encode(record)}
 	}
-	return read, nil
+	return encoded, nil
 }
 
 // check compares rooms with the log, in batches, and repairs those that have missed

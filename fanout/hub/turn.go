@@ -77,7 +77,7 @@ func (h *Hub) turn(ctx context.Context, sub *Subscription) outcome {
 	}
 	reading.failures = 0
 	if page.source == messaging.SourceLog {
-		h.outage.note(nil)
+		h.outage.Worked()
 	}
 	if page.firstAvailable > 0 {
 		h.gap(sub, sub.cursor.Sequence, page.firstAvailable, messaging.GapRetention)

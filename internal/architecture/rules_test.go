@@ -126,7 +126,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "fanout/hub",
-		project: []string{"messaging", "internal/contain", "internal/measure", "internal/wait"},
+		project: []string{"messaging", "internal/contain", "internal/measure", "internal/outage", "internal/wait"},
 		modules: plumbing,
 		never:   []string{"net", "net/http"},
 		why:     "the hub delivers to sinks and reads history through interfaces of its own; never HTTP, sockets or the drivers of the stores",
