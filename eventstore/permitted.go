@@ -63,12 +63,14 @@ func permissions(needs Needs) []permission {
 		{"novel.>", false, own(layout.DeadLetterPrefix)},
 		{"novel.>", false, own(layout.IdentityPrefix)},
 		{"novel.>", false, own(layout.LivePrefix)},
+		{"novel.>", false, own(layout.GatewaysPrefix)},
 		{"$JS.API.>", false, "$JS.API.STREAM.INFO.NOVEL_CANARY_" + name},
 		{"_INBOX.>", false, nats.InboxPrefix + name},
 		{"novel.>", true, own(layout.LivePrefix)},
 		{"novel.>", true, own(layout.ErasedPrefix)},
 		{"novel.>", true, own(layout.ReplayPrefix)},
 		{"novel.>", true, own(layout.FollowersPrefix)},
+		{"novel.>", true, own(layout.GatewaysPrefix)},
 		{"_INBOX.>", true, nats.InboxPrefix + name + ".*"},
 	}
 	if needs.Consumers {

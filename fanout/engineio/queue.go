@@ -16,6 +16,8 @@ type queue struct {
 
 func (q *queue) empty() bool { return q.head == len(q.frames) }
 
+func (q *queue) length() int { return len(q.frames) - q.head }
+
 func (q *queue) front() Frame { return q.frames[q.head] }
 
 func (q *queue) push(frame Frame) {

@@ -120,6 +120,13 @@ func (s *Session) QueuedBytes() int {
 	return s.queue.unsentBytes
 }
 
+// QueuedFrames returns the number of frames that no transport has taken yet.
+func (s *Session) QueuedFrames() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.queue.length()
+}
+
 // Charge counts something that the client requested as bytes of its messages; see
 // [Config.NewIntake].
 func (s *Session) Charge(bytes int) { s.pace.spend(bytes) }

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ type client struct {
 	life     int
 	by       string
 	joinedAt time.Time
+	// address is the client's own network address. It does not change.
+	address netip.Addr
 	// quota limits how fast the client may send; it belongs to the connection.
 	quota *guardrails.Quota
 
@@ -53,10 +56,11 @@ type follow struct {
 	restored bool
 	// kept is the job in the session's state, as JSON.
 	kept []byte
+	at   time.Time // of the subscription
 }
 
 func newFollow(jobID string, sub *hub.Subscription, asked hub.Start, restored bool) *follow {
-	f := &follow{subscription: sub, asked: asked, restored: restored}
+	f := &follow{subscription: sub, asked: asked, restored: restored, at: time.Now()}
 	var encoded bytes.Buffer
 	encoder := json.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)     // escaping would turn one byte into six
@@ -113,17 +117,24 @@ func (c *client) release() (left session, was bool) {
 // reconnect automatically. If the client is disconnected or being closed, close does
 // nothing and returns false.
 func (c *client) close(decision guardrails.Decision) bool {
-	c.mu.Lock()
-	first := !c.gone && !c.closing
-	c.closing = true
-	c.mu.Unlock()
-	if !first {
+	if !c.closeOnce() {
 		return false
 	}
 	c.gateway.countClosed(decision, c.slot.Origin())
+	c.finish(string(decision.Code))
 	c.emit(messaging.EventError, decision.Problem())
 	c.socket.Disconnect(true)
 	return true
+}
+
+// closeOnce reports whether the caller is to disconnect the client: it is the first, and
+// the client is connected.
+func (c *client) closeOnce() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := !c.gone && !c.closing
+	c.closing = true
+	return first
 }
 
 // countClosed counts a client that the gateway disconnects.

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
@@ -40,6 +41,8 @@ type Policy struct {
 	// SessionBytes bounds what the sessions of this gateway's clients take in the
 	// store, those included whose clients have gone; 0 is no bound.
 	SessionBytes int
+	// Recorder keeps what happened to clients; nil keeps nothing.
+	Recorder *recorder.Recorder
 	// Revoked reports whether the token of a grant counts no more. It must not block; nil:
 	// none is revoked.
 	Revoked func(guardrails.Grant) bool
@@ -278,6 +281,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	}
 	c := newClient(g, socket, slot, grant)
 	c.sink.offsets = offsets
+	c.address = g.address(request)
 	g.join(c, wanted, recovered)
 	c.closeIfRevoked() // after it is among the sockets: a revocation meanwhile found it there, or is found here
 	return nil
@@ -298,6 +302,7 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 		wanted, recovered = g.takeOver(wanted)
 	}
 	c.identify(wanted, recovered)
+	c.begin()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if recovered {
@@ -375,6 +380,7 @@ func (g *Gateway) take(socket *socketio.Socket, name string, args []json.RawMess
 		c.unsubscribe(args, ack)
 	case messaging.EventPing:
 		c.touch()
+		c.sink.trail.Note(messaging.EventPing, "", "")
 		c.emit(messaging.EventPong, messaging.Pong{Timestamp: time.Now().UnixMilli()})
 		acknowledge(ack, struct {
 			OK bool `json:"ok"`
@@ -477,6 +483,7 @@ func (g *Gateway) Disconnect(socket *socketio.Socket, reason string) {
 	if !ok {
 		return
 	}
+	c.finish(reason)
 	c.release()
 	c.retire(reason == socketio.ReasonClientDisconnect || reason == socketio.ReasonServerDisconnect)
 	g.logger.Debug("client gone", "session", socket.ID(), "origin", c.slot.Origin(), "reason", reason)

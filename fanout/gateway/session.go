@@ -196,6 +196,7 @@ func (g *Gateway) leave(old *client) (left session, was bool) {
 		delete(g.clients, old.pid) // the old socket must not remove the session
 	}
 	g.mu.Unlock()
+	old.finish(reasonTakenOver)
 	left, was = old.release()
 	old.socket.Disconnect(true)
 	return left, was

@@ -6,6 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -17,6 +18,8 @@ type socketSink struct {
 	delivered prometheus.Counter
 	// offsets is set for a client that wants connection state recovery, before it joins.
 	offsets bool
+	// trail is what was sent; nil before the socket joins, and where nothing is recorded.
+	trail *recorder.Trail
 
 	// mu guards offset. It is held while an event is queued, so that an offset covers
 	// exactly the events that were queued before it.
@@ -39,8 +42,10 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 		packet = forms.packetWith(s.offset.with(ev.Epoch, forms.key, ev.Sequence))
 	}
 	if !s.socket.Offer(packet) {
+		s.trail.Full(ev.JobID, ev.Sequence)
 		return false
 	}
+	s.trail.Sent(ev.JobID, ev.Sequence)
 	if forms.key != "" {
 		s.offset.set(ev.Epoch, forms.key, ev.Sequence)
 	}
@@ -54,6 +59,7 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 func (s *socketSink) Send(name string, payload any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	noteSent(s.trail, name, payload)
 	switch name {
 	case messaging.EventSubscribed, messaging.EventCaughtUp, messaging.EventUnsubscribed:
 		if s.offsets && s.offset.epoch != "" {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -35,6 +36,7 @@ const (
 // streamSink is the outgoing queue of one event stream.
 type streamSink struct {
 	delivered prometheus.Counter
+	trail     *recorder.Trail // nil where nothing is recorded
 	end       func()
 	ended     <-chan struct{}
 	waiting   chan struct{} // signalled when the queue is no longer empty
@@ -56,9 +58,11 @@ func (s *streamSink) Offer(ev *hub.Event) bool {
 	block := formsOf(ev).streamed()
 	if s.bytes > 0 && s.bytes+len(block) > streamQueueBytes {
 		s.refused = true
+		s.trail.Full(ev.JobID, ev.Sequence)
 		return false
 	}
 	s.push(block)
+	s.trail.Sent(ev.JobID, ev.Sequence)
 	s.delivered.Inc()
 	return true
 }
@@ -70,6 +74,7 @@ func (s *streamSink) Send(name string, payload any) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	noteSent(s.trail, name, payload)
 	s.push(streamBlock(name, messaging.Position{}, encoded))
 }
 
@@ -80,10 +85,11 @@ func (s *streamSink) push(block []byte) {
 	signal(s.waiting)
 }
 
-func (s *streamSink) queuedBytes() int {
+// queued returns how many blocks wait, and their bytes.
+func (s *streamSink) queued() (blocks, bytes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.bytes
+	return len(s.queue), s.bytes
 }
 
 // take empties the queue.
@@ -110,6 +116,7 @@ func (s *streamSink) Stand(epoch string, at messaging.CaughtUp) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	noteSent(s.trail, messaging.EventCaughtUp, at)
 	s.push(streamBlock(messaging.EventCaughtUp, messaging.Position{Epoch: epoch, Sequence: at.To}, encoded))
 }
 
@@ -154,9 +161,10 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
 	sink.end = end
-	stream := &openStream{sink: sink, grant: grant, origin: slot.Origin()}
+	stream := g.openStream(r, jobID, sink, grant, slot.Origin())
 	g.streams.add(stream)
 	defer g.streams.remove(stream)
+	defer func() { stream.finish(reasonStreamEnded) }()
 	if g.revoked(grant) { // while the request was on its way
 		refused := guardrails.Decision{Code: messaging.CodeTokenInvalid}
 		if stream.closed.CompareAndSwap(false, true) { // otherwise CloseRevoked has counted it
@@ -178,6 +186,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer sub.End()
+	stream.subscription.Store(sub)
 	setStreamHeaders(w.Header())
 	var compressed *gzipBody
 	if g.compresses(r, CompressAll) {

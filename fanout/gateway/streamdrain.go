@@ -2,19 +2,37 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
+	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
+	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/fanout/internal/drain"
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // openStream is an open event stream.
 type openStream struct {
-	sink   *streamSink
-	grant  guardrails.Grant
-	origin string
-	closed atomic.Bool // closeStream was called
+	id           string // random: operators name the stream by it
+	jobID        string
+	sink         *streamSink
+	grant        guardrails.Grant
+	origin       string
+	address      netip.Addr
+	openedAt     time.Time
+	closed       atomic.Bool                      // closeStream was called
+	subscription atomic.Pointer[hub.Subscription] // nil before it is there
+}
+
+// openStream returns the stream that a request opens.
+func (g *Gateway) openStream(r *http.Request, jobID string, sink *streamSink, grant guardrails.Grant, origin string) *openStream {
+	stream := &openStream{
+		id: rand.Text(), jobID: jobID, sink: sink, grant: grant, origin: origin, address: g.address(r), openedAt: time.Now(),
+	}
+	sink.trail = g.policy.Recorder.Begin(stream.id)
+	return stream
 }
 
 // closeStream ends a stream. If the stream is being closed, it does nothing and returns
@@ -24,6 +42,7 @@ func (g *Gateway) closeStream(stream *openStream, decision guardrails.Decision) 
 		return false
 	}
 	g.countClosed(decision, stream.origin)
+	stream.finish(string(decision.Code))
 	stream.sink.end()
 	return true
 }
@@ -31,7 +50,8 @@ func (g *Gateway) closeStream(stream *openStream, decision guardrails.Decision) 
 // streamedBytes returns the bytes that wait for the clients of all streams.
 func (g *Gateway) streamedBytes() (total int) {
 	for _, stream := range g.streams.list() {
-		total += stream.sink.queuedBytes()
+		_, bytes := stream.sink.queued()
+		total += bytes
 	}
 	return total
 }

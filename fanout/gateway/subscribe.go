@@ -116,6 +116,7 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 // refuse answers a request with the reason of its refusal. The socket stays open.
 func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
 	c.gateway.refused.WithLabelValues(string(problem.Code), "false").Inc()
+	c.sink.trail.Note(messaging.EventError, problem.JobID, string(problem.Code))
 	c.emit(messaging.EventError, problem)
 	acknowledge(ack, failure{Problem: problem})
 }

@@ -125,6 +125,15 @@ func (s *Socket) QueuedBytes() int {
 	return held + s.connection.session.QueuedBytes()
 }
 
+// QueuedFrames returns the number of frames on the socket's connection that the transport
+// has not taken yet, which includes the client's other namespaces.
+func (s *Socket) QueuedFrames() int {
+	s.mu.Lock()
+	held := len(s.held)
+	s.mu.Unlock()
+	return held + s.connection.session.QueuedFrames()
+}
+
 // Disconnect removes the client from the namespace; the client does not reconnect
 // automatically. Events emitted before are still sent. With closeTransport the client's
 // connection, with its other namespaces, is closed after that.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
@@ -62,7 +63,9 @@ type Deps struct {
 	Work *work.Runner
 	// Operations lists the operations of several steps, of gateways and of commands.
 	Operations func(ctx context.Context) ([]lease.Operation, error)
-	Logger     *slog.Logger
+	// Ask asks every process of the service a question.
+	Ask    func(ctx context.Context, question gateways.Question) (gateways.Answers, error)
+	Logger *slog.Logger
 }
 
 // API serves the routes.

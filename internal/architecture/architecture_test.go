@@ -59,6 +59,8 @@ func TestUses(t *testing.T) {
 		{"the hub knows no HTTP", "fanout/hub/a.go", "net/http", "fanout/hub"},
 		{"the hub knows no sockets", "fanout/hub/a.go", module + "/fanout/socketio", "fanout/hub"},
 		{"the hub knows no gateway", "fanout/hub/a.go", module + "/fanout/gateway", "fanout/hub"},
+		{"the recorder imports no part", "fanout/recorder/a.go", module + "/messaging", "fanout/recorder"},
+		{"descriptions of clients import no gateway", "fanout/clients/a.go", module + "/fanout/gateway", "fanout/clients"},
 		{"the transport uses gorilla", "fanout/engineio/a.go", gorilla, ""},
 		{"the transport drains as event streams do", "fanout/engineio/a.go", module + "/fanout/internal/drain", ""},
 		{"containing panics imports nothing", "internal/contain/a.go", module + "/messaging", "internal/contain"},

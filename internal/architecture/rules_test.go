@@ -133,9 +133,19 @@ var rules = []rule{
 	},
 	{
 		folder:  "fanout/gateway",
-		project: []string{"messaging", "guardrails", "fanout/hub", "fanout/socketio", "fanout/internal/drain", "internal/contain"},
+		project: []string{"messaging", "guardrails", "fanout/clients", "fanout/hub", "fanout/recorder", "fanout/socketio", "fanout/internal/drain", "internal/contain"},
 		modules: append([]string{"github.com/klauspost/compress"}, plumbing...),
 		why:     "the gateway owns the clients and enforces what guardrails decide; never the drivers of the stores",
+	},
+	{
+		folder:  "fanout/clients",
+		project: []string{"fanout/recorder"},
+		why:     "descriptions of clients are values, for the gateway and for those who ask it",
+	},
+	{
+		folder: "fanout/recorder",
+		never:  []string{goStatement, "net", "net/http"},
+		why:    "the recorder keeps values in memory, and imports no part of the service",
 	},
 	{
 		folder:  "internal/contain",
@@ -292,9 +302,9 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/admin",
-		project: []string{"messaging", "eventstore", "internal/caller", "internal/config", "operations/deadletters", "operations/inspect", "operations/work"},
+		project: []string{"messaging", "eventstore", "fanout/clients", "fanout/recorder", "internal/caller", "internal/config", "operations/deadletters", "operations/inspect", "operations/work"},
 		modules: plumbing,
-		why:     "the operators' API works on what is stored, and asks the gateways over the log's connection; it imports no driver and no part that serves clients",
+		why:     "the operators' API works on what is stored, and asks the gateways over the log's connection; it imports no driver and no part that serves clients, but the values that describe them",
 	},
 	{
 		folder:  "internal/machine",

@@ -48,6 +48,10 @@ type Config struct {
 	InternalToken string `env:"INTERNAL_TOKEN" reload:"yes" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except requests from this machine if ADMIN_ADDR, TRUSTED_PROXIES and LISTEN are empty, HTTP_H2C is false and ENVIRONMENT is not production"`
 	ReadToken     string `env:"ADMIN_READ_TOKEN" reload:"yes" secret:"value" doc:"bearer token that may read over the operators' API and may not make changes, at least 16 characters; empty: none"`
 	ReadOnly      bool   `env:"ADMIN_READ_ONLY" reload:"yes" envDefault:"false" doc:"refuse every change over the operators' API, even with INTERNAL_TOKEN"`
+
+	RecorderBytes  int `env:"FLIGHT_RECORDER_BYTES" envDefault:"33554432" doc:"memory in which the process keeps what happened to the last events and clients, for operators, in bytes, 1048576 or more; a half is for events, a half for clients; 0: it keeps nothing"`
+	RecorderEvents int `env:"FLIGHT_RECORDER_EVENTS" envDefault:"50000" doc:"stages of events that it keeps at most, of which each event has about four, 1 to 10000000"`
+
 	ReceiptSecret string `env:"RECEIPT_SECRET" reload:"yes" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused (in development they only cause a warning), and requests from this machine have no rights of their own"`
 

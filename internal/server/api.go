@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/admin"
@@ -21,6 +22,9 @@ func (a *App) openAPI() (err error) {
 		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
 		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
 		Settings: func() []config.Setting { return a.settings().Settings() }, Revocations: a.revocations, Logger: a.logger,
+	}
+	deps.Ask = func(ctx context.Context, question gateways.Question) (gateways.Answers, error) {
+		return gateways.Ask(ctx, a.log.Client(), question)
 	}
 	if a.cfg.MongoDBURI != "" {
 		deps.Projections = projections.Names()

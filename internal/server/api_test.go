@@ -134,6 +134,7 @@ var (
 	sampleBody  = map[string]string{
 		"/letters/redrive": `{"sequences":[1],"dryRun":true}`, "/letters/purge": `{"sequences":[1],"dryRun":true}`,
 		"/revocations": `{"kind":"subject","value":"nobody"}`, "/revocations/lift": `{"kind":"subject","value":"nobody"}`,
+		"/sockets/close":      `{"id":"none"}`,
 		"/events":             `{"kind":"job-status","jobId":"b","status":"completed"}`,
 		"/projections/verify": `{"projection":"history"}`, "/projections/rebuild": `{"projection":"history"}`, "/projections/swap": `{"projection":"history"}`,
 		"/erasures": `{"jobId":"b","reason":"a test","dryRun":true}`, "/replays": `{"into":"job:b","dryRun":true}`, "/work/cancel": `{"id":"none"}`,

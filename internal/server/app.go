@@ -21,6 +21,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/ingest"
@@ -71,6 +72,7 @@ type App struct {
 	api       *admin.API
 
 	revocations *revocations.Store // nil without tokens
+	recorder    *recorder.Recorder // nil with FLIGHT_RECORDER_BYTES 0
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -104,6 +106,9 @@ func (a *App) open(ctx context.Context) error {
 		if a.admin, err = a.listen("operators' listener", "tcp", a.cfg.AdminAddr); err != nil {
 			return fmt.Errorf("ADMIN_ADDR: %w", err)
 		}
+	}
+	if a.recorder, err = recorder.New(recorder.Config{Bytes: a.cfg.RecorderBytes, Events: a.cfg.RecorderEvents}); err != nil {
+		return err
 	}
 	if a.canary, err = newCanary(a.cfg.CanaryInterval, a.logger, a.registry); err != nil {
 		return err
@@ -261,6 +266,9 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := a.startQuestions(gateway); err != nil {
+		return err
+	}
 	if a.tokens != nil {
 		a.loop("token keys", a.tokens.verifier.Run)
 	}
@@ -361,6 +369,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 		Limits: a.cfg.Limits(), Origins: origins, Proxies: proxies,
 		Revoked: a.revoked, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
 		Compression:  gateway.Compression(a.cfg.Compression),
+		Recorder:     a.recorder,
 		SessionBytes: int(sessions.DefaultConfig().MaxBytes) / gatewaysPerStore,
 	}
 	var verified gateway.Tokens

@@ -43,6 +43,8 @@ func issue(t *testing.T, subject, id, key string, issued time.Time) string {
 type wire struct {
 	t    *testing.T
 	conn *websocket.Conn
+	// opened is the first packet of the transport.
+	opened string
 }
 
 // open connects a socket with a token, and returns the answer to its CONNECT.
@@ -55,8 +57,8 @@ func open(t *testing.T, gateway, token string) (socket *wire, answer string) {
 	_ = response.Body.Close()
 	t.Cleanup(func() { _ = conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(needPatience))
-	w := &wire{t, conn}
-	w.await("0")
+	w := &wire{t: t, conn: conn}
+	w.opened = w.await("0")
 	auth, err := json.Marshal(map[string]string{"token": token})
 	if err != nil {
 		t.Fatal(err)

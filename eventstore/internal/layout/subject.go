@@ -39,6 +39,8 @@ const (
 	IdentityPrefix   = "novel.identity."
 	AuditPrefix      = "novel.audit."
 	RevocationPrefix = "novel.revoke."
+	// GatewaysPrefix is for the questions to all gateways, which nothing stores.
+	GatewaysPrefix = "novel.gateways."
 	// RevokedPrefix is where revocations are republished.
 	RevokedPrefix = "novel.revoked."
 	ErasurePrefix = AuditPrefix + "erasure."

@@ -1,0 +1,215 @@
+package gateways
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
+	"github.com/letswriteabook/realtime/internal/contain"
+)
+
+// The pace of presence.
+const (
+	// PresentInterval is how often a process presents itself.
+	PresentInterval = 2 * time.Second
+	// PresentLease is how long a process counts as present after that.
+	PresentLease = 7 * time.Second
+)
+
+const (
+	// questionQueue bounds the questions and presences that wait; more are dropped, so that
+	// whoever asks counts this process as missing.
+	questionQueue = 1024
+	// workers is how many questions are answered at once.
+	workers = 4
+	// maxErrorBytes bounds the text of an error in an answer.
+	maxErrorBytes = 1 << 10
+)
+
+// Answerer answers a question. cut says that there is more than the body has. It may be
+// called concurrently, and is given as long as whoever asks waits.
+type Answerer func(ctx context.Context, question Question) (body any, cut bool, err error)
+
+// Responder answers the questions to one process.
+type Responder struct {
+	client *jet.Client
+	name   string
+	answer Answerer
+	guard  *contain.Guard
+	logger *slog.Logger
+
+	mu    sync.Mutex           // guards peers
+	peers map[string]time.Time // the others: when each presented itself last
+}
+
+// NewResponder returns the responder of a process. Its name is shown to operators, and has
+// to be different from those of all other processes.
+func NewResponder(client *jet.Client, name string, answer Answerer, guard *contain.Guard, logger *slog.Logger) (*Responder, error) {
+	if !validName(name) {
+		return nil, fmt.Errorf("eventstore: gateways: the name %.32q is empty, too long, or not printable", name)
+	}
+	return &Responder{client: client, name: name, answer: answer, guard: guard, logger: logger, peers: make(map[string]time.Time)}, nil
+}
+
+// Name returns the name of the process.
+func (r *Responder) Name() string { return r.name }
+
+// presence is a process that presents itself, or takes its leave.
+type presence struct {
+	Gateway string `json:"gateway"`
+	Gone    bool   `json:"gone,omitempty"`
+}
+
+// Run presents the process and answers questions until ctx ends; then it takes its leave
+// and returns nil.
+func (r *Responder) Run(ctx context.Context) error {
+	queue := make(chan *nats.Msg, questionQueue)
+	sub, err := r.client.Conn.ChanSubscribe(subjects, queue)
+	if err != nil {
+		return fmt.Errorf("subscribe to questions: %w", jet.Unavailable(err))
+	}
+	defer func() { _ = sub.Unsubscribe() }() // Fails only without a connection, and then it is gone.
+	questions := make(chan *nats.Msg)
+	var working sync.WaitGroup
+	defer working.Wait()
+	defer close(questions)
+	for range workers {
+		working.Go(func() { // ends when questions is closed
+			_ = r.guard.Persist(ctx, "questions", func() error { r.work(ctx, questions); return nil })
+		})
+	}
+	tick := time.NewTicker(PresentInterval)
+	defer tick.Stop()
+	r.present(false)
+	defer r.present(true)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			r.present(false)
+		case msg := <-queue:
+			if msg.Subject == presentSubject {
+				r.meet(msg.Data, time.Now())
+				continue
+			}
+			select {
+			case questions <- msg:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+// work answers questions until there are no more.
+func (r *Responder) work(ctx context.Context, questions <-chan *nats.Msg) {
+	for msg := range questions {
+		if err := r.respond(ctx, msg); err != nil {
+			r.logger.Debug("a question to the gateways was not answered", "err", err)
+		}
+	}
+}
+
+// present tells the others that the process answers, or does no longer.
+func (r *Responder) present(gone bool) {
+	text, _ := json.Marshal(presence{r.name, gone}) // a string and a bool always marshal
+	if err := r.client.Conn.Publish(presentSubject, text); err != nil {
+		r.logger.Debug("the process cannot present itself to the others", "err", err)
+	}
+}
+
+// meet notes the presence of another process. A new one is presented this process at once.
+func (r *Responder) meet(data []byte, now time.Time) {
+	var other presence
+	if json.Unmarshal(data, &other) != nil || !validName(other.Gateway) || other.Gateway == r.name {
+		return
+	}
+	r.mu.Lock()
+	_, known := r.peers[other.Gateway]
+	switch {
+	case other.Gone:
+		delete(r.peers, other.Gateway)
+	case known || len(r.peers) < maxGateways:
+		r.peers[other.Gateway] = now
+	}
+	r.mu.Unlock()
+	if !known && !other.Gone {
+		r.present(false)
+	}
+}
+
+// Present returns the names of the processes that count as present, this one among them.
+func (r *Responder) Present() []string {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	names := []string{r.name}
+	for name, at := range r.peers {
+		if now.Sub(at) > PresentLease {
+			delete(r.peers, name)
+			continue
+		}
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (r *Responder) respond(ctx context.Context, msg *nats.Msg) error {
+	if msg.Subject != askSubject || msg.Reply == "" || len(msg.Data) > maxQuestionBytes {
+		return fmt.Errorf("message on %s: not a question", msg.Subject)
+	}
+	ctx, cancel := context.WithTimeout(ctx, AskTimeout)
+	defer cancel()
+	answer := answerMessage{Gateway: r.name, Present: r.Present()}
+	body, cut, err := r.answered(ctx, msg.Data)
+	if err != nil {
+		text := err.Error()
+		answer.Err = strings.ToValidUTF8(text[:min(len(text), maxErrorBytes)], "")
+	} else {
+		answer.Body, answer.Cut = body, cut
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return err
+	}
+	return msg.Respond(text)
+}
+
+// answered returns the answer to a question as JSON.
+func (r *Responder) answered(ctx context.Context, data []byte) (body json.RawMessage, cut bool, err error) {
+	var question Question
+	if err := json.Unmarshal(data, &question); err != nil {
+		return nil, false, fmt.Errorf("read the question: %w", err)
+	}
+	var value any
+	// A panic is an error for whoever asks, too.
+	err = r.guard.Do("question", func() (err error) {
+		value, cut, err = r.answer(ctx, question)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	if body, err = json.Marshal(value); err != nil {
+		return nil, false, err
+	}
+	if most := min(MaxAnswerBytes, int(r.client.Conn.MaxPayload())/2); len(body) > most {
+		return nil, false, fmt.Errorf("the answer has %d bytes, at most %d are possible", len(body), most)
+	}
+	return body, cut, nil
+}
+
+// validName reports whether a process can have a name.
+func validName(name string) bool {
+	return name != "" && len(name) <= maxNameBytes && !strings.ContainsFunc(name, func(c rune) bool { return c < '!' || c > '~' })
+}

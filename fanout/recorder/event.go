@@ -1,0 +1,158 @@
+package recorder
+
+import (
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// Stage is a stage that an event passes.
+type Stage string
+
+// The stages, in their order.
+const (
+	// StageReceived: a gateway has received the event from Redis or over HTTP.
+	StageReceived Stage = "received"
+	// StageLogged: the log has stored the event, or had it already.
+	StageLogged Stage = "logged"
+	// StageProjected: MongoDB has the event.
+	StageProjected Stage = "projected"
+	// StageDelivered: a gateway has offered the event to the clients that follow its job
+	// live.
+	StageDelivered Stage = "delivered"
+	// StageRepaired: the live record was missing, and the gateway has read it from the log.
+	StageRepaired Stage = "repaired"
+	// StageRefused: the event became a dead letter.
+	StageRefused Stage = "refused"
+)
+
+// Note says that an event has passed a stage.
+type Note struct {
+	At    time.Time `json:"at"`
+	Stage Stage     `json:"stage"`
+	JobID string    `json:"jobId"`
+	// ID is the producer's, empty where the stage does not have it.
+	ID string `json:"id,omitempty"`
+	// Sequence is the event's in the log, 0 before it has one.
+	Sequence uint64 `json:"sequence,omitempty"`
+	// Receivers counts the clients that a delivery reached live, and FellBack those whose
+	// queues were full, and which continue by reading.
+	Receivers int `json:"receivers,omitempty"`
+	FellBack  int `json:"fellBack,omitempty"`
+	// Detail says more in a constant text, such as the reason of a refusal.
+	Detail string `json:"detail,omitempty"`
+}
+
+// Query selects notes. A zero field selects every note.
+type Query struct {
+	JobID    string `json:"jobId,omitempty"`
+	ID       string `json:"id,omitempty"`
+	Sequence uint64 `json:"sequence,omitempty"`
+	// Limit bounds the notes; the newest ones are returned.
+	Limit int `json:"limit"`
+}
+
+func (q Query) selects(n *note) bool {
+	switch {
+	case q.JobID != "" && n.job != q.JobID:
+		return false
+	case q.Sequence > 0 && q.ID != "": // a stage has one of them, or both
+		return n.sequence == q.Sequence || n.id == q.ID
+	case q.Sequence > 0:
+		return n.sequence == q.Sequence
+	case q.ID != "":
+		return n.id == q.ID
+	}
+	return true
+}
+
+// note is a Note as it is kept.
+type note struct {
+	at        int64
+	stage     Stage
+	job, id   string
+	detail    string
+	sequence  uint64
+	receivers int32
+	fellBack  int32
+}
+
+func (n *note) bytes() int { return int(unsafe.Sizeof(*n)) + len(n.job) + len(n.id) }
+
+// ring has the newest notes. The zero value of its mutex and below holds none.
+type ring struct {
+	most, mostBytes int
+
+	mu    sync.Mutex // guards everything below
+	notes []note     // a ring: the oldest is at head
+	head  int
+	count int
+	bytes int
+}
+
+// Note notes that an event has passed a stage; a zero At is now.
+func (r *Recorder) Note(n Note) {
+	if r == nil {
+		return
+	}
+	if n.At.IsZero() {
+		n.At = time.Now()
+	}
+	r.events.add(note{
+		at: n.At.UnixNano(), stage: n.Stage, job: n.JobID, id: n.ID, detail: n.Detail, sequence: n.Sequence,
+		receivers: int32(min(n.Receivers, 1<<30)), fellBack: int32(min(n.FellBack, 1<<30)),
+	})
+}
+
+// firstNotes is how many notes a ring has room for at first.
+const firstNotes = 256
+
+func (r *ring) add(next note) {
+	size := next.bytes()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.count > 0 && (r.count >= r.most || r.bytes+size > r.mostBytes) {
+		r.bytes -= r.notes[r.head].bytes()
+		r.notes[r.head] = note{}
+		r.head = (r.head + 1) % len(r.notes)
+		r.count--
+	}
+	if r.count == len(r.notes) {
+		longer := make([]note, min(max(2*len(r.notes), firstNotes), max(r.most, firstNotes)))
+		n := copy(longer, r.notes[r.head:])
+		copy(longer[n:], r.notes[:r.head])
+		r.notes, r.head = longer, 0
+	}
+	r.notes[(r.head+r.count)%len(r.notes)] = next
+	r.count++
+	r.bytes += size
+}
+
+// Find returns the newest notes that a query selects, oldest first, and whether there are
+// more. It reads every note at most once, in a few milliseconds.
+func (r *Recorder) Find(query Query) (found []Note, more bool) {
+	found = []Note{}
+	if r == nil {
+		return found, false
+	}
+	ring := &r.events
+	ring.mu.Lock()
+	defer ring.mu.Unlock()
+	for i := ring.count - 1; i >= 0; i-- {
+		n := &ring.notes[(ring.head+i)%len(ring.notes)]
+		if !query.selects(n) {
+			continue
+		}
+		if len(found) == query.Limit {
+			more = true
+			break
+		}
+		found = append(found, Note{
+			At: time.Unix(0, n.at).UTC(), Stage: n.stage, JobID: n.job, ID: n.id, Sequence: n.sequence,
+			Receivers: int(n.receivers), FellBack: int(n.fellBack), Detail: n.detail,
+		})
+	}
+	slices.Reverse(found)
+	return found, more
+}

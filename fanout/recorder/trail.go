@@ -1,0 +1,189 @@
+package recorder
+
+import (
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// The kinds of steps that are no message of the contract. The other steps have the name of
+// the message as their kind.
+const (
+	// StepSent: events of a job were put into the client's queue.
+	StepSent = "sent"
+	// StepFull: an event was refused by the client's queue, which is full; the client
+	// continues by reading.
+	StepFull = "full"
+)
+
+// Step is something that a client sent or was sent.
+type Step struct {
+	// At is when it happened, and Until when the last of several equal steps did.
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until"`
+	Kind  string    `json:"kind"`
+	JobID string    `json:"jobId,omitempty"`
+	// First and Last are the sequences of events, and Count the number of events or of equal
+	// steps.
+	First uint64 `json:"first,omitempty"`
+	Last  uint64 `json:"last,omitempty"`
+	Count int    `json:"count"`
+	// Detail is the code of a refusal, or the reason of an end.
+	Detail string `json:"detail,omitempty"`
+}
+
+// The bounds of a trail.
+const (
+	// maxSteps bounds the steps of a trail.
+	maxSteps = 32
+	// together is how far apart equal steps may be to count as one.
+	together = 10 * time.Second
+	// stepBytes is what a step takes beside the text of its job.
+	stepBytes = int(unsafe.Sizeof(step{}))
+)
+
+// step is a Step as it is kept: times in nanoseconds, which take less room.
+type step struct {
+	at, until   int64
+	kind, job   string
+	detail      string
+	first, last uint64
+	count       int
+}
+
+func (s step) bytes() int { return stepBytes + len(s.job) }
+
+// Trail is the last steps of one client. Its methods may be called concurrently.
+type Trail struct {
+	recorder *Recorder
+	id       string
+	began    time.Time
+
+	mu sync.Mutex // guards everything below
+	// steps is a ring: the oldest step is at head.
+	steps   []step
+	head    int
+	bytes   int
+	dropped int
+	ended   time.Time
+	reason  string
+	about   any
+}
+
+// Sent notes that an event was queued.
+func (t *Trail) Sent(jobID string, sequence uint64) {
+	if t == nil {
+		return
+	}
+	t.add(step{kind: StepSent, job: jobID, first: sequence, last: sequence})
+}
+
+// Full notes that the queue has refused an event.
+func (t *Trail) Full(jobID string, sequence uint64) {
+	if t == nil {
+		return
+	}
+	t.add(step{kind: StepFull, job: jobID, first: sequence, last: sequence})
+}
+
+// Note notes a message, by its name. detail is a constant text, such as a code.
+func (t *Trail) Note(kind, jobID, detail string) {
+	if t == nil {
+		return
+	}
+	t.add(step{kind: kind, job: jobID, detail: detail})
+}
+
+// Range notes a message about the events of a job from one sequence to another.
+func (t *Trail) Range(kind, jobID, detail string, first, last uint64) {
+	if t == nil {
+		return
+	}
+	t.add(step{kind: kind, job: jobID, detail: detail, first: first, last: last})
+}
+
+func (t *Trail) add(next step) {
+	now := time.Now().UnixNano()
+	next.at, next.until, next.count = now, now, 1
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ended.IsZero() {
+		return
+	}
+	if len(t.steps) > 0 {
+		last := &t.steps[(t.head+len(t.steps)-1)%len(t.steps)]
+		if last.kind == next.kind && last.job == next.job && last.detail == next.detail && now-last.at < int64(together) &&
+			(next.first > last.last || next.first == 0 && last.first == 0) {
+			last.until, last.last = now, next.last
+			last.count++
+			return
+		}
+	}
+	if len(t.steps) < maxSteps && t.recorder.reserve(next.bytes()) {
+		if t.head > 0 { // a ring that was full before grows in its order
+			t.steps = append(append(make([]step, 0, len(t.steps)+1), t.steps[t.head:]...), t.steps[:t.head]...)
+			t.head = 0
+		}
+		t.steps = append(t.steps, next)
+		t.bytes += next.bytes()
+		return
+	}
+	t.dropped++
+	if len(t.steps) == 0 {
+		return
+	}
+	oldest := &t.steps[t.head]
+	if more := next.bytes() - oldest.bytes(); more <= 0 {
+		t.recorder.release(-more)
+		t.bytes += more
+	} else if t.recorder.reserve(more) {
+		t.bytes += more
+	} else {
+		return
+	}
+	*oldest = next
+	t.head = (t.head + 1) % len(t.steps)
+}
+
+// End ends the trail, which the recorder keeps for a while, with a description of the
+// client. Further calls do nothing.
+func (t *Trail) End(reason string, about any) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	again := !t.ended.IsZero()
+	if !again {
+		t.ended, t.reason, t.about = time.Now(), reason, about
+	}
+	t.mu.Unlock()
+	if !again {
+		t.recorder.keep(t)
+	}
+}
+
+// Ended returns when the trail ended, zero if it has not, why, and the description of the
+// client.
+func (t *Trail) Ended() (at time.Time, reason string, about any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ended, t.reason, t.about
+}
+
+// Steps returns the steps, oldest first, and how many before them are no longer kept.
+func (t *Trail) Steps() (steps []Step, dropped int) {
+	if t == nil {
+		return []Step{}, 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	steps = make([]Step, 0, len(t.steps))
+	for i := range t.steps {
+		s := t.steps[(t.head+i)%len(t.steps)]
+		steps = append(steps, Step{
+			At: time.Unix(0, s.at).UTC(), Until: time.Unix(0, s.until).UTC(), Kind: s.kind, JobID: s.job,
+			First: s.first, Last: s.last, Count: s.count, Detail: s.detail,
+		})
+	}
+	return steps, t.dropped
+}

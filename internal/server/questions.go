@@ -1,0 +1,50 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/letswriteabook/realtime/eventstore/gateways"
+	"github.com/letswriteabook/realtime/fanout/clients"
+	"github.com/letswriteabook/realtime/fanout/gateway"
+)
+
+// startQuestions answers what this process is asked together with all others. The gateway
+// is nil without its role.
+func (a *App) startQuestions(gateway *gateway.Gateway) error {
+	name := processName()
+	responder, err := gateways.NewResponder(a.log.Client(), name, func(_ context.Context, question gateways.Question) (any, bool, error) {
+		var source clients.Source = nobody{}
+		if gateway != nil {
+			source = gateway
+		}
+		return clients.Answer(source, name, question.Kind, question.Args)
+	}, a.guard, a.logger)
+	if err != nil {
+		return err
+	}
+	a.logger.Info("the process answers operators' questions", "gateway", name)
+	a.loop("questions", responder.Run)
+	return nil
+}
+
+// processName returns the name that operators are shown: that of the machine, and a random
+// part, because several processes may run there.
+func processName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" || strings.ContainsFunc(host, func(c rune) bool { return c < '!' || c > '~' }) {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%.100s-%s", host, strings.ToLower(rand.Text()[:6]))
+}
+
+// nobody is the clients of a process without the role fanout.
+type nobody struct{}
+
+func (nobody) Clients(clients.Filter, func(clients.Client)) {}
+func (nobody) Followers(string, func(clients.Follower))     {}
+func (nobody) Stories(string) []clients.Story               { return []clients.Story{} }
+func (nobody) Close(clients.Closing) int                    { return 0 }
