@@ -162,8 +162,10 @@ var errReplaced = errors.New("the note of the omission was replaced by another")
 
 // restoreHead is restore for a head. Unlike an event, an omitted head has no document that
 // shows whether it was erased. Its note shows that: an erasure removes the notes of a job
-// before the heads, so that a head may stay if a note is there after the head was written.
-// The note stays, marked as restored, because another process may restore the same head.
+// before the heads, so that a head may stay if its note was not removed before the head was
+// written. A note that takes the place of another keeps its fieldSlot; one that takes the
+// place of a note that was removed has another. The note stays, marked as restored, because
+// another process may restore the same head.
 func (s *Store) restoreHead(ctx context.Context, record messaging.Record) error {
 	fail := func(err error) error {
 		return fmt.Errorf("restore sequence %d of %q: %w", record.Sequence, JobHeads, err)
@@ -181,26 +183,40 @@ func (s *Store) restoreHead(ctx context.Context, record messaging.Record) error 
 	if err := s.putHeads(ctx, []messaging.Record{record}); err != nil {
 		return err
 	}
-	marked, err := s.omissions().UpdateOne(ctx, note, bson.D{{Key: "$set", Value: bson.D{{Key: fieldRestored, Value: true}}}})
+	slot := bson.E{Key: fieldSlot, Value: slotOf(found)}
+	marked, err := s.omissions().UpdateOne(ctx, append(note, slot), bson.D{{Key: "$set", Value: bson.D{{Key: fieldRestored, Value: true}}}})
 	if err != nil {
 		return fail(err)
 	}
 	if marked.MatchedCount > 0 {
 		return nil
 	}
-	// The note is gone if the job was erased. If the note of another omission has its place,
-	// the head stays: it is not a sign of an erasure.
-	switch err := s.omissions().FindOne(ctx, note[:1]).Err(); {
-	case err == nil:
-		return fail(errReplaced)
-	case !errors.Is(err, mongo.ErrNoDocuments):
+	now, err := s.omissions().FindOne(ctx, note[:1]).Raw()
+	switch {
+	case err == nil && slotOf(now) == slot.Value:
+		return fail(errReplaced) // The head stays: this is not a sign of an erasure.
+	case err != nil && !errors.Is(err, mongo.ErrNoDocuments):
 		return fail(err)
 	}
+	// The note was removed, as by an erasure of the job, and another may have its place.
+	replaced := err == nil
 	written := bson.D{
 		{Key: fieldID, Value: record.JobID}, {Key: fieldSequence, Value: stored(record.Sequence)}, {Key: fieldEpoch, Value: record.Epoch},
 	}
 	if _, err := s.heads.DeleteOne(ctx, written); err != nil {
 		return fail(err)
+	}
+	if replaced {
+		return fail(errReplaced)
+	}
+	return nil
+}
+
+// slotOf returns what distinguishes the notes of one slot since it was last empty; nil in a
+// note of an earlier version.
+func slotOf(note bson.Raw) any {
+	if id, found := note.Lookup(fieldSlot).ObjectIDOK(); found {
+		return id
 	}
 	return nil
 }
@@ -213,6 +229,9 @@ const (
 	omissionSlots       = 1000
 	// fieldRestored is true in a note of a head that was restored since.
 	fieldRestored = "restored"
+	// fieldSlot is a new value in the first note in a place, and the same in those that
+	// replace it.
+	fieldSlot = "slot"
 )
 
 // Omission is a record that MongoDB does not have in full.
@@ -240,12 +259,18 @@ func omissionOf(projection string, record messaging.Record) bson.D {
 func (s *Store) noteOmission(ctx context.Context, projection string, record messaging.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.WriteTimeout)
 	defer cancel()
-	note := append(omissionOf(projection, record),
+	note := omissionOf(projection, record)
+	set := append(note[1:],
 		bson.E{Key: "projection", Value: projection},
 		bson.E{Key: fieldJobID, Value: record.JobID},
 		bson.E{Key: "storedAt", Value: bson.NewDateTimeFromTime(record.StoredAt)},
 		bson.E{Key: fieldUpdatedAt, Value: bson.NewDateTimeFromTime(time.Now())})
-	if _, err := s.omissions().ReplaceOne(ctx, note[:1], note, options.Replace().SetUpsert(true)); err != nil {
+	update := bson.D{
+		{Key: "$set", Value: set},
+		{Key: "$unset", Value: bson.D{{Key: fieldRestored, Value: ""}}},
+		{Key: "$setOnInsert", Value: bson.D{{Key: fieldSlot, Value: bson.NewObjectID()}}},
+	}
+	if _, err := s.omissions().UpdateOne(ctx, note[:1], update, options.UpdateOne().SetUpsert(true)); err != nil {
 		return fmt.Errorf("note that sequence %d of %q was omitted: %w", record.Sequence, projection, err)
 	}
 	return nil

@@ -163,6 +163,39 @@ func TestHeadStaysWhenItsNoteIsReplaced(t *testing.T) {
 	}
 }
 
+// The head of an erased job stays away also if the note of another omission has taken the
+// place of its note before the look at it.
+func TestErasedHeadStaysAwayWhenItsNoteIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	head, later := status(7, "job", "running", `{"n":1}`), status(1007, "other", "running", `{"n":1}`)
+	if err := b.Omit(t.Context(), head); err != nil {
+		t.Fatal(err)
+	}
+	store := atCommand(t, b, "update", "novel_projection_omissions", func() {
+		if _, err := b.EraseJob(t.Context(), "job", head.Position, nil); err != nil {
+			t.Error(err)
+		}
+		if err := b.Omit(t.Context(), later); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := store.Restore(t.Context(), head); err == nil {
+		t.Error("no error")
+	}
+	if n := b.count(t, b.heads(), bson.D{}); n != 0 {
+		t.Errorf("%d heads of the erased job", n)
+	}
+	for _, store := range []*projections.Store{b.Store, store} {
+		if err := store.Restore(t.Context(), later); err != nil {
+			t.Error(err)
+		}
+	}
+	if omitted, err := b.Omitted(t.Context()); err != nil || len(omitted) != 0 {
+		t.Errorf("omitted %+v, %v", omitted, err)
+	}
+}
+
 // An omitted head is listed until the job has a later one: whose sequence is higher in the
 // same epoch, or which was stored later in another. A head without its snapshot is listed.
 // All notes together take three requests.
