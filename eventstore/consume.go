@@ -112,6 +112,7 @@ func (l *Log) consume(
 		if l.Epoch() != state.Epoch {
 			return errNewEpoch
 		}
+		l.takeTurn(ctx, name)
 		messages, err := gather(ctx, consumer, maxBatch)
 		if len(messages) > 0 {
 			silent, unsettled = 0, 1

@@ -81,3 +81,26 @@ func (c *Consumption) hold(info *jetstream.ConsumerInfo) (held string, at consum
 	}
 	return "", at
 }
+
+// InTurn has the goroutine of [Log.Consume] for a consumer call f once, between two batches:
+// within a few seconds when no records wait, and after the batch that is being applied
+// otherwise. It does not wait for that. An f that still waits is replaced.
+func (l *Log) InTurn(consumer string, f func(ctx context.Context)) {
+	l.turnsMu.Lock()
+	defer l.turnsMu.Unlock()
+	if l.turns == nil {
+		l.turns = make(map[string]func(ctx context.Context))
+	}
+	l.turns[consumer] = f
+}
+
+// takeTurn calls the function that waits for the turn of a consumer, if there is one.
+func (l *Log) takeTurn(ctx context.Context, consumer string) {
+	l.turnsMu.Lock()
+	f := l.turns[consumer]
+	delete(l.turns, consumer)
+	l.turnsMu.Unlock()
+	if f != nil {
+		f(ctx)
+	}
+}

@@ -75,6 +75,10 @@ type Log struct {
 	letterRoom    letterRoom
 	letterBatches letterBatches
 
+	turnsMu sync.Mutex // guards turns
+	// turns are the functions of [Log.InTurn] that wait, one at most for each consumer.
+	turns map[string]func(ctx context.Context)
+
 	known   *KnownIDs // nil when ids are not looked up beyond the duplicate window
 	lateLog rate.Sometimes
 }

@@ -181,3 +181,43 @@ func TestWaysAreExercisedWhileIdle(t *testing.T) {
 		}
 	}
 }
+
+// The user of MongoDB may change documents and may not insert any, while nothing is
+// published: the consumers of the projections have nothing to do.
+func TestNeedsOfAProjectionThatCannotWrite(t *testing.T) {
+	t.Parallel()
+	guard := mongokit.StartGuard(t)
+	n := startNeeding(t, map[string]string{"MONGODB_URI": guard.URI(mongokit.DatabaseName(t))})
+	n.during(outage{
+		state: "degraded", part: "projections", warned: true, says: "cannot insert into", do: "the rights of the user",
+		sample: `realtime_app_canary_failing{cause="stands",leg="projections"}`, alert: `RealtimeNeedNotMet{leg="projections",cause="stands"}`,
+	}, func() {
+		guard.Allow(func(command string) bool { return command != "insert" && mongokit.ReadWrite(command) })
+	}, func() { guard.Allow(mongokit.ReadWrite) })
+}
+
+// MongoDB does not answer to the inserts of the projections, so that they do not take their
+// turn. Each write is given up after its time, and another is begun. A projection may stand
+// for half a minute, as the consumer above.
+func TestNeedsOfAProjectionThatHangs(t *testing.T) {
+	t.Parallel()
+	guard := mongokit.StartGuard(t)
+	hung := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hung) })
+	n := startNeeding(t, map[string]string{"MONGODB_URI": guard.URI(mongokit.DatabaseName(t))})
+	t.Cleanup(release) // before the stop of the gateway
+	n.during(outage{
+		state: "degraded", part: "projections", warned: true, says: "the projection does not write",
+		sample: `realtime_app_canary_failing{cause="stands",leg="projections"}`, alert: `RealtimeNeedNotMet{leg="projections",cause="stands"}`,
+	}, func() {
+		guard.Allow(func(command string) bool {
+			if command == "insert" {
+				<-hung
+			}
+			return mongokit.ReadWrite(command)
+		})
+	}, func() {
+		guard.Allow(mongokit.ReadWrite)
+		release()
+	})
+}

@@ -78,7 +78,9 @@ func (g *Guard) URI(database string) string {
 	return "mongodb://" + g.listener.Addr().String() + "/" + database
 }
 
-// Allow sets which commands are forwarded, in addition to those that need no role.
+// Allow sets which commands are forwarded, in addition to those that need no role. While may
+// blocks, the command and those after it on its connection have no answer. It may be called
+// concurrently.
 func (g *Guard) Allow(may func(command string) bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -216,10 +218,13 @@ func (g *Guard) allowed(command string) bool {
 		return true
 	}
 	g.mu.Lock()
+	may := g.may
+	g.mu.Unlock()
+	allowed := may(command) // May block.
+	g.mu.Lock()
 	defer g.mu.Unlock()
-	may := g.may(command)
-	g.used[command] = g.used[command] || may
-	return may
+	g.used[command] = g.used[command] || allowed
+	return allowed
 }
 
 // refusedUpdate returns the index of the update in a command to refuse, or -1.
