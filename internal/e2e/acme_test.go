@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
@@ -110,7 +112,8 @@ func startAuthority(t *testing.T, port string) *acmeAuthority {
 
 // TestACME: a gateway gets a certificate from an authority that looks for the answer on the
 // gateway's own port, keeps it over a restart while the authority is away, shows it to
-// clients that send no name, and none for another name.
+// clients that send no name, and none for another name. Each of its names has a certificate
+// of its own, and the metric has the end of the first.
 func TestACME(t *testing.T) {
 	t.Parallel()
 	_, port, err := net.SplitHostPort(freeAddress(t))
@@ -119,10 +122,10 @@ func TestACME(t *testing.T) {
 	}
 	authority := startAuthority(t, port)
 	cache, admin := filepath.Join(t.TempDir(), "acme"), testkit.FreeAddr(t)
-	const host = "rt.example.com"
+	const host, second = "rt.example.com", "rt2.example.com"
 	g := &gateway{t: t, command: []string{build(t, "realtime"), "serve"}, port: port, pages: "http://" + admin, env: settings{
 		"HOST": "127.0.0.1", "DATA_DIR": t.TempDir(), "NATS_SYNC": "10s", "DRAIN_SECONDS": "0", "ADMIN_ADDR": admin,
-		"ACME_HOSTS": host, "ACME_CACHE_DIR": cache, "ACME_DIRECTORY_URL": authority.directory, "ACME_CA_FILE": authority.trust,
+		"ACME_HOSTS": host + "," + second, "ACME_CACHE_DIR": cache, "ACME_DIRECTORY_URL": authority.directory, "ACME_CA_FILE": authority.trust,
 	}}
 	t.Cleanup(func() {
 		if g.process != nil {
@@ -147,6 +150,30 @@ func TestACME(t *testing.T) {
 	eventually(t, "there is a certificate", func() (err error) {
 		first, err = shown(host)
 		return err
+	})
+	eventually(t, "the second name has a certificate", func() error {
+		serial, err := shown(second)
+		if err == nil && serial == first {
+			t.Errorf("both names have the certificate %s", serial)
+		}
+		return err
+	})
+	eventually(t, "the metric has the end of the certificates", func() error {
+		response, err := http.Get(g.pages + "/metrics")
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			return err
+		}
+		var remaining float64
+		_, line, _ := strings.Cut(string(body), "\nrealtime_app_certificate_remaining_seconds ")
+		if _, err := fmt.Sscan(line, &remaining); err != nil || remaining <= 0 || math.IsInf(remaining, 0) {
+			return fmt.Errorf("it is %v: %w", remaining, err)
+		}
+		return nil
 	})
 	if info, err := os.Stat(cache); err != nil || info.Mode() != fs.ModeDir|0o700 {
 		t.Errorf("the folder of certificates is %v, %v", info, err)

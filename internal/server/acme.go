@@ -65,6 +65,9 @@ func (a *App) openACME() (*tls.Config, error) {
 // one that it did not renew in time is logged once a day.
 func (a *App) obtainCertificates(ctx context.Context, manager *autocert.Manager, hosts []string) error {
 	look := certificateLook{ends: make(map[string]time.Time), told: make(map[string]time.Time)}
+	for _, host := range hosts {
+		a.certificates.serve(host, func() *x509.Certificate { return nil })
+	}
 	for {
 		missing := false
 		for _, host := range hosts {
@@ -76,6 +79,7 @@ func (a *App) obtainCertificates(ctx context.Context, manager *autocert.Manager,
 				a.logger.Error("there is no certificate for a host", "host", host, "error", err, "again", acmeRetry)
 				continue
 			}
+			a.certificates.serve(host, func() *x509.Certificate { return certificate.Leaf })
 			look.at(a.logger, host, certificate.Leaf, time.Now())
 		}
 		pause := acmeLook

@@ -48,6 +48,7 @@ type App struct {
 	listener net.Listener
 	admin    net.Listener // nil without ADMIN_ADDR
 
+	certificates *certificates
 	// acme obtains certificates; nil without ACME_HOSTS.
 	acme    func(context.Context) error
 	reloads reloads
@@ -111,6 +112,9 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	if a.canary, err = newCanary(a.cfg.CanaryInterval, a.logger, a.registry); err != nil {
+		return err
+	}
+	if a.certificates, err = newCertificates(a.registry); err != nil {
 		return err
 	}
 	if a.handshakes, err = newHandshakes(a.cfg.HandshakeTimeout, a.registry); err != nil {

@@ -47,6 +47,7 @@ func (a *App) secure(listener net.Listener) (net.Listener, error) {
 		return nil, fmt.Errorf("%w: TLS_CERT_FILE: %w", config.ErrInvalid, err)
 	}
 	a.reloads.follow(certificate)
+	a.certificates.serve("", certificate.Leaf)
 	return tls.NewListener(listener, certificate.Server()), nil
 }
 

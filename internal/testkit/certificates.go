@@ -60,8 +60,19 @@ func (a *Authority) Issue(name string) (certFile, keyFile string) {
 // IssueFor is Issue for another address in place of 127.0.0.1.
 func (a *Authority) IssueFor(name string, address net.IP) (certFile, keyFile string) {
 	a.t.Helper()
+	return a.issue(name, address, time.Time{}, time.Now().Add(time.Hour))
+}
+
+// IssueBetween is Issue for a certificate with another beginning and end.
+func (a *Authority) IssueBetween(name string, from, to time.Time) (certFile, keyFile string) {
+	a.t.Helper()
+	return a.issue(name, net.IPv4(127, 0, 0, 1), from, to)
+}
+
+func (a *Authority) issue(name string, address net.IP, from, to time.Time) (certFile, keyFile string) {
+	a.t.Helper()
 	template := &x509.Certificate{
-		SerialNumber: serial(a.t), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: serial(a.t), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: to,
 		DNSNames: []string{"localhost"}, IPAddresses: []net.IP{address},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}

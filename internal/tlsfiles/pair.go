@@ -2,6 +2,7 @@ package tlsfiles
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"os"
@@ -47,6 +48,9 @@ func (p *Pair) Server() *tls.Config {
 		return p.certificate(), nil
 	}}
 }
+
+// Leaf returns the certificate that a handshake gets now.
+func (p *Pair) Leaf() *x509.Certificate { return p.certificate().Leaf }
 
 // Reload reads the files now, and reports whether the certificate is another one. After
 // an error the one before stays in use.
