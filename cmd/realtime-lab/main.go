@@ -27,7 +27,7 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-func run(ctx context.Context, args []string) int {
+func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "realtime-lab",
 		Short:         "Load and hurt systems of realtime, and prove what they lost",
@@ -38,6 +38,11 @@ func run(ctx context.Context, args []string) int {
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return cli.Usage(err) })
 	root.AddCommand(newLoadtest(), newDrill(), newFaults(), newBaseline(), newBench(), newAttack())
+	return root
+}
+
+func run(ctx context.Context, args []string) int {
+	root := newRoot()
 	root.SetArgs(args)
 	stdout, stderr := cli.NewVisible(os.Stdout), cli.NewVisible(os.Stderr)
 	root.SetOut(stdout)
