@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 
 	"github.com/letswriteabook/realtime/eventstore"
@@ -53,6 +55,9 @@ type Deps struct {
 	Rules deadletters.Rules
 	// Settings returns the effective settings, passwords hidden.
 	Settings func() []config.Setting
+	// Metrics are those of this process, and Version is that of its build.
+	Metrics prometheus.Gatherer
+	Version string
 	// Publish stores one event over HTTP; nil without the role ingest.
 	Publish http.Handler
 	// Projections are the names of the read models that run somewhere; none without MongoDB.
@@ -77,11 +82,14 @@ type API struct {
 	routes  []route
 	// document is the OpenAPI document.
 	document []byte
+	// process names this process in its answers, and began is when the API was made.
+	process string
+	began   time.Time
 }
 
 // New returns the API.
 func New(deps Deps, access func() Access) (*API, error) {
-	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), changes: rate.NewLimiter(changesPerSecond, changeBurst)}
+	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), changes: rate.NewLimiter(changesPerSecond, changeBurst), process: rand.Text(), began: time.Now().UTC()}
 	a.routes = a.table()
 	var err error
 	a.document, err = openAPI(a.routes)

@@ -59,6 +59,7 @@ func (a *API) table() []route {
 	}
 	return []route{
 		get("/openapi.json", "This document.", nil, a.getDocument),
+		get("/figures", "The metrics of the process that answers, as far as an overview shows them.", Figures{}, a.getFigures),
 		get("/jobs", "The jobs of the log whose jobId begins with a prefix, by jobId.", JobPage{}, a.listJobs,
 			parameter{name: "prefix", doc: "beginning of the jobId"}, parameter{name: "after", doc: "next of the page before"}, limitParameter),
 		get("/job", "One job: its newest event, and how many clients follow it at all gateways.", Job{}, a.getJob, jobParameter),

@@ -87,6 +87,7 @@ func TestUses(t *testing.T) {
 		{"backends know no gateway", "internal/backends/a.go", module + "/internal/server", "internal/backends"},
 		{"the operators' API looks at dead letters", "internal/admin/a.go", module + "/operations/deadletters", ""},
 		{"the operators' API erases nothing", "internal/admin/a.go", module + "/operations/erasure", "internal/admin"},
+		{"the console asks the API", "internal/console/a.go", module + "/internal/admin", "internal/console"},
 		{"the machine knows no settings", "internal/machine/a.go", module + "/internal/config", "internal/machine"},
 		{"the lab starts processes", "lab/processes/a.go", "os/exec", ""},
 		{"the lab has the cluster's files", "lab/processes/a.go", module + "/deploy/cluster", ""},

@@ -294,7 +294,7 @@ var rules = []rule{
 	{
 		folder: "internal/server",
 		project: []string{
-			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/caller", "internal/config",
+			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/caller", "internal/config", "internal/console",
 			"operations", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
 		},
 		modules: []string{anything},
@@ -305,6 +305,10 @@ var rules = []rule{
 		project: []string{"messaging", "eventstore", "fanout/clients", "fanout/recorder", "internal/caller", "internal/config", "operations/deadletters", "operations/inspect", "operations/work"},
 		modules: plumbing,
 		why:     "the operators' API works on what is stored, and asks the gateways over the log's connection; it imports no driver and no part that serves clients, but the values that describe them",
+	},
+	{
+		folder: "internal/console",
+		why:    "the console is files, which ask the operators' API for everything",
 	},
 	{
 		folder:  "internal/machine",

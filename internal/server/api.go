@@ -9,6 +9,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/admin"
+	"github.com/letswriteabook/realtime/internal/buildinfo"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations"
 	"github.com/letswriteabook/realtime/operations/deadletters"
@@ -22,6 +23,7 @@ func (a *App) openAPI() (err error) {
 		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
 		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
 		Settings: func() []config.Setting { return a.settings().Settings() }, Revocations: a.revocations, Logger: a.logger,
+		Metrics: a.registry, Version: buildinfo.Read().Version,
 	}
 	deps.Ask = func(ctx context.Context, question gateways.Question) (gateways.Answers, error) {
 		return gateways.Ask(ctx, a.log.Client(), question)

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/internal/console"
 	"github.com/letswriteabook/realtime/internal/contain"
 )
 
@@ -53,6 +54,7 @@ func (a *App) serveOperators(mux *http.ServeMux, gateway *gateway.Gateway, guard
 		mux.Handle("GET /internal/realtime/metrics", guard(headless("application/json; charset=utf-8", http.HandlerFunc(gateway.ServeSnapshot))))
 	}
 	a.api.Register(mux)
+	console.Register(mux)
 	serveProfiles(mux, guard)
 }
 

@@ -26,7 +26,11 @@ func run(w io.Writer, arguments []string) error {
 		if err != nil {
 			return err
 		}
-		return writeTable(w, modules)
+		packages, err := consolePackages()
+		if err != nil {
+			return err
+		}
+		return writeTable(w, modules, packages)
 	case len(arguments) == 2 && (arguments[0] == "sbom" || arguments[0] == "notices"):
 		modules, err := linkedInto(arguments[1])
 		if err != nil {
@@ -45,8 +49,8 @@ func run(w io.Writer, arguments []string) error {
 	return fmt.Errorf("usage: bill sbom PROGRAM, bill notices PROGRAM, or bill table")
 }
 
-// writeTable writes docs/licences.md. It has no versions, which go.mod has.
-func writeTable(w io.Writer, modules []module) error {
+// writeTable writes docs/licences.md. It has no versions, which go.mod and the lock file have.
+func writeTable(w io.Writer, modules []module, packages []webPackage) error {
 	var page strings.Builder
 	page.WriteString(`<!-- Written by "go run ./deploy/release/bill table". -->
 
@@ -65,6 +69,16 @@ The modules that are linked into ` + "`realtime`" + `, with their licences as th
 			name = "Go's standard library"
 		}
 		fmt.Fprintf(&page, "| %s | %s |\n", name, m.licence)
+	}
+	page.WriteString(`
+The operators' console is embedded in ` + "`realtime`" + `. It contains parts of these npm packages; the console serves their licences as
+` + "`/internal/console/licences.txt`" + `, and the ` + "`THIRD_PARTY_NOTICES`" + ` of a release have them too.
+
+| package | licence |
+| --- | --- |
+`)
+	for _, p := range packages {
+		fmt.Fprintf(&page, "| %s | %s |\n", p.name, p.License)
 	}
 	_, err := io.WriteString(w, page.String())
 	return err

@@ -1,0 +1,38 @@
+import { useMemo } from 'react'
+import { get } from '../api/client.js'
+import { usePoll } from '../api/poll.js'
+import { Chart } from '../chart.js'
+import { count, seconds, whole } from '../format.js'
+import { useHistory } from '../live.js'
+import { Command, Freshness, Problem, Table } from '../ui.js'
+
+export function Projections() {
+  const polled = usePoll('projections', (signal) => get('/projections', undefined, signal), 2000)
+  const history = useHistory()
+  const size = history?.points.length
+  const lags = useMemo(() => {
+    const points = history?.points ?? []
+    const names = [...new Set(points.flatMap(({ lags: of }) => [...of.keys()]))].sort()
+    return { times: points.map(({ t }) => t), lines: names.map((label) => ({ label, values: points.map(({ lags: of }) => of.get(label) ?? null) })) }
+  }, [history, size, history?.points.at(-1)])
+  return (
+    <>
+      <div className="title"><h1>Projections</h1><Freshness of={polled} /></div>
+      <Problem error={polled.error} />
+      <Table label="Projections" rows={polled.data?.items ?? []} rowKey={({ name }) => name} empty={polled.data ? 'MONGODB_URI is not set: there are no read models, and catch-up is served from the log.' : 'Asking …'} columns={[
+        { title: 'Projection', render: ({ name }) => name },
+        { title: 'State', render: ({ neverRan, paused, lag }) => (neverRan ? <span className="warn">never ran</span> : paused ? <span className="warn">paused</span> : lag === 0 ? 'has all' : 'behind') },
+        { title: 'Lag', number: true, render: ({ lag }) => `${count(lag)} events` },
+        { title: 'Age of the oldest', number: true, render: ({ lagSeconds }) => seconds(lagSeconds) },
+        { title: 'Complete up to', number: true, wide: true, render: ({ floor }) => whole(floor) },
+      ]} />
+      {lags.lines.length > 0 && <div className="charts one"><Chart title="Lag in events, as this gateway measures it" times={lags.times} lines={lags.lines} write={count} least={4} integers /></div>}
+      <section>
+        <h2>Verify and rebuild</h2>
+        <p className="quiet">Both read the whole log and take long. They are commands, which show their progress and can be interrupted.</p>
+        <Command text="realtime projections verify">Compare the read models with the log, changing nothing; the first differences are printed:</Command>
+        <Command text="realtime projections rebuild --swap">Rebuild beside live traffic, compare, and swap:</Command>
+      </section>
+    </>
+  )
+}
