@@ -98,6 +98,8 @@ type Hub struct {
 	guard  *contain.Guard
 	outage *outage.Book // of the log
 	erased *erased
+	// recorder is nil unless [Hub.RecordTo] was called.
+	recorder Recorder
 	// openings bounds the requests to the log that open rooms, by client: live events
 	// share their connection, and wait behind them.
 	openings *lane
@@ -159,6 +161,18 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	}
 	return hub, nil
 }
+
+// Recorder keeps for operators what happened to events.
+type Recorder interface {
+	// Delivered says that an event was handed to receivers of the live subscriptions of its
+	// job, and that fellBack of them could not take it. It must not block, and not call the
+	// hub: a room's mutex is held.
+	Delivered(jobID string, sequence uint64, receivers, fellBack int)
+}
+
+// RecordTo makes the hub tell the recorder of each live event. It must be called before
+// [Hub.Run].
+func (h *Hub) RecordTo(recorder Recorder) { h.recorder = recorder }
 
 // Run compares the rooms with the log, and repairs them, until ctx ends. It returns after
 // every goroutine of the hub has ended. It may be called once.

@@ -141,11 +141,14 @@ func (r *room) push(sequence uint64, ev *Event) {
 	}
 	r.ring.push(ev)
 	if len(r.live) > 0 {
-		metrics := r.live[0].reader.hub.metrics
+		hub, before := r.live[0].reader.hub, len(r.live)
 		for i := 0; i < len(r.live); {
 			i = r.offerFrom(i, ev)
 		}
-		metrics.delivered(ev, time.Now()) // once, and not for each subscription
+		hub.metrics.delivered(ev, time.Now()) // once, and not for each subscription
+		if hub.recorder != nil {
+			hub.recorder.Delivered(r.jobID, sequence, len(r.live), before-len(r.live))
+		}
 	}
 	ev.Wire.Settle() // also without subscriptions: the ring keeps the event
 }

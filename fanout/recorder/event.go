@@ -10,21 +10,21 @@ import (
 // Stage is a stage that an event passes.
 type Stage string
 
+// QuestionNotes is the kind of the question for the notes that a [Query] selects.
+const QuestionNotes = "recorder.notes"
+
+// MaxNotes bounds the notes that one process returns.
+const MaxNotes = 500
+
 // The stages, in their order.
 const (
-	// StageReceived: a gateway has received the event from Redis or over HTTP.
-	StageReceived Stage = "received"
+	// StageLogging: the process has begun to store the event in the log.
+	StageLogging Stage = "logging"
 	// StageLogged: the log has stored the event, or had it already.
 	StageLogged Stage = "logged"
-	// StageProjected: MongoDB has the event.
-	StageProjected Stage = "projected"
-	// StageDelivered: a gateway has offered the event to the clients that follow its job
+	// StageDelivered: the process has offered the event to the clients that follow its job
 	// live.
 	StageDelivered Stage = "delivered"
-	// StageRepaired: the live record was missing, and the gateway has read it from the log.
-	StageRepaired Stage = "repaired"
-	// StageRefused: the event became a dead letter.
-	StageRefused Stage = "refused"
 )
 
 // Note says that an event has passed a stage.
@@ -40,8 +40,8 @@ type Note struct {
 	// queues were full, and which continue by reading.
 	Receivers int `json:"receivers,omitempty"`
 	FellBack  int `json:"fellBack,omitempty"`
-	// Detail says more in a constant text, such as the reason of a refusal.
-	Detail string `json:"detail,omitempty"`
+	// Duplicate says that the log had the event already.
+	Duplicate bool `json:"duplicate,omitempty"`
 }
 
 // Query selects notes. A zero field selects every note.
@@ -49,7 +49,7 @@ type Query struct {
 	JobID    string `json:"jobId,omitempty"`
 	ID       string `json:"id,omitempty"`
 	Sequence uint64 `json:"sequence,omitempty"`
-	// Limit bounds the notes; the newest ones are returned.
+	// Limit bounds the notes, at most MaxNotes; the newest ones are returned.
 	Limit int `json:"limit"`
 }
 
@@ -72,10 +72,10 @@ type note struct {
 	at        int64
 	stage     Stage
 	job, id   string
-	detail    string
 	sequence  uint64
 	receivers int32
 	fellBack  int32
+	duplicate bool
 }
 
 func (n *note) bytes() int { return int(unsafe.Sizeof(*n)) + len(n.job) + len(n.id) }
@@ -100,9 +100,15 @@ func (r *Recorder) Note(n Note) {
 		n.At = time.Now()
 	}
 	r.events.add(note{
-		at: n.At.UnixNano(), stage: n.Stage, job: n.JobID, id: n.ID, detail: n.Detail, sequence: n.Sequence,
+		at: n.At.UnixNano(), stage: n.Stage, job: n.JobID, id: n.ID, duplicate: n.Duplicate, sequence: n.Sequence,
 		receivers: int32(min(n.Receivers, 1<<30)), fellBack: int32(min(n.FellBack, 1<<30)),
 	})
+}
+
+// Delivered notes that an event was offered to the clients that follow its job live, of
+// which fellBack could not take it.
+func (r *Recorder) Delivered(jobID string, sequence uint64, receivers, fellBack int) {
+	r.Note(Note{Stage: StageDelivered, JobID: jobID, Sequence: sequence, Receivers: receivers, FellBack: fellBack})
 }
 
 // firstNotes is how many notes a ring has room for at first.
@@ -136,6 +142,7 @@ func (r *Recorder) Find(query Query) (found []Note, more bool) {
 	if r == nil {
 		return found, false
 	}
+	query.Limit = min(max(query.Limit, 1), MaxNotes)
 	ring := &r.events
 	ring.mu.Lock()
 	defer ring.mu.Unlock()
@@ -150,7 +157,7 @@ func (r *Recorder) Find(query Query) (found []Note, more bool) {
 		}
 		found = append(found, Note{
 			At: time.Unix(0, n.at).UTC(), Stage: n.stage, JobID: n.job, ID: n.id, Sequence: n.sequence,
-			Receivers: int(n.receivers), FellBack: int(n.fellBack), Detail: n.detail,
+			Receivers: int(n.receivers), FellBack: int(n.fellBack), Duplicate: n.duplicate,
 		})
 	}
 	slices.Reverse(found)

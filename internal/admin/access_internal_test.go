@@ -46,7 +46,7 @@ func TestRoles(t *testing.T) {
 			for name, values := range test.header {
 				request.Header[name] = values
 			}
-			if got := test.access.role(request); got != test.want {
+			if got, _ := test.access.role(request); got != test.want {
 				t.Errorf("role %q, want %q", got, test.want)
 			}
 		})

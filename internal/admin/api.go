@@ -175,10 +175,10 @@ func problemOf(err error) *problem {
 // handler itself.
 func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any, error) {
 	access := a.access()
-	role := access.role(request)
+	role, subject := access.role(request)
 	switch {
 	case role == "":
-		return nil, refuse(http.StatusUnauthorized, "unauthorized", "a bearer token is needed: INTERNAL_TOKEN to change, ADMIN_READ_TOKEN to read")
+		return nil, refuse(http.StatusUnauthorized, "unauthorized", "a bearer token is needed: INTERNAL_TOKEN to change, ADMIN_READ_TOKEN to read, or a token with ADMIN_OPERATE_SCOPE or ADMIN_READ_SCOPE")
 	case r.change && role != RoleOperate:
 		return nil, refuse(http.StatusForbidden, "role", "the role %s may not change anything", role)
 	case r.change && access.ReadOnly:
@@ -196,7 +196,7 @@ func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), requestTime)
 	defer cancel()
-	c := &call{api: a, w: w, request: request.WithContext(ctx), role: role}
+	c := &call{api: a, w: w, request: request.WithContext(ctx), role: role, subject: subject}
 	if err := r.checkQuery(request.URL.Query()); err != nil {
 		return nil, err
 	}
@@ -216,6 +216,7 @@ type call struct {
 	w       http.ResponseWriter
 	request *http.Request
 	role    Role
+	subject string
 	action  string
 }
 

@@ -33,7 +33,7 @@ const (
 	missingFailed   = "failed"
 )
 
-// askAll asks every process, and returns their answers by the name of the process.
+// askAll asks every process, and returns their answers in the order of Coverage.Gateways.
 func askAll[B any](ctx context.Context, a *API, kind string, args any) (bodies []B, coverage Coverage, err error) {
 	coverage = Coverage{Gateways: []string{}, Missing: []MissingGateway{}}
 	text, err := json.Marshal(args)

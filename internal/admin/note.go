@@ -25,9 +25,11 @@ type Note struct {
 	Target  any    `json:"target,omitempty"`
 	Outcome any    `json:"outcome,omitempty"`
 	Error   string `json:"error,omitempty"`
-	// Role and From say who asked: the role of the token, and the address.
-	Role Role   `json:"role"`
-	From string `json:"from"`
+	// Role, Subject and From say who asked: the role and the subject of the token, and the
+	// address. INTERNAL_TOKEN has no subject.
+	Role    Role   `json:"role"`
+	Subject string `json:"subject,omitempty"`
+	From    string `json:"from"`
 }
 
 // auditSubject is where the notes of changes over the API stand.
@@ -49,7 +51,7 @@ func (c *call) audited(ctx context.Context, target any, change func() (any, erro
 	if size, err := sizeOf(target); err != nil || size > maxNotedBytes {
 		return nil, refuse(http.StatusBadRequest, "invalid", "the request has %d bytes, and the audit trail takes %d at most", size, maxNotedBytes)
 	}
-	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, From: c.from()}
+	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, Subject: c.subject, From: c.from()}
 	if _, err := c.api.Trail.Add(ctx, auditSubject, note); err != nil {
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}

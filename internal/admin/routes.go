@@ -68,6 +68,8 @@ func (a *API) table() []route {
 			parameter{name: "before", doc: "sequence before which the page ends; not with after", number: true}, limitParameter),
 		get("/job/followers", "The subscriptions to a job at all gateways, by the client's id: where, since when, and how far behind.", FollowerPage{}, a.listFollowers,
 			jobParameter, parameter{name: "after", doc: "next of the page before"}, limitParameter),
+		get("/job/stages", "What the processes recorded of the last events of a job: when each was stored, and when it was delivered to how many clients.", StageList{}, a.listStages,
+			jobParameter, parameter{name: "id", doc: "the producer's id of one event"}, parameter{name: "sequence", doc: "the sequence of one event", number: true}, limitParameter),
 		get("/sockets", "The connected sockets and event streams of all gateways, by id.", SocketPage{}, a.listSockets,
 			parameter{name: "jobId", doc: "a job that the client follows"}, parameter{name: "subject", doc: "the subject of its token"},
 			parameter{name: "origin", doc: "the origin of its page, or unknown"}, parameter{name: "address", doc: "its IP address, or a network such as 10.0.0.0/8"},

@@ -4,20 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
 
 // ingestLog shows the log as ingest wants to see it: what the log can never take
 // is a rejection, and so a dead letter.
-type ingestLog struct{ *eventstore.Log }
+type ingestLog struct {
+	*eventstore.Log
+	recorder *recorder.Recorder
+}
 
 func (l ingestLog) Append(ctx context.Context, record messaging.Record) (messaging.Receipt, error) {
+	began := time.Now()
 	receipt, err := l.Log.Append(ctx, record)
+	if err == nil {
+		l.note(began, record, receipt)
+	}
 	switch {
 	case errors.Is(err, eventstore.ErrTooLarge):
 		err = &messaging.Rejection{Reason: messaging.ReasonTooLarge, Detail: err.Error()}
@@ -25,6 +34,23 @@ func (l ingestLog) Append(ctx context.Context, record messaging.Record) (messagi
 		err = &messaging.Rejection{Reason: messaging.ReasonSchemaViolation, Detail: err.Error()}
 	}
 	return receipt, err
+}
+
+func (l ingestLog) AppendBatch(ctx context.Context, records []messaging.Record) ([]messaging.Receipt, error) {
+	began := time.Now()
+	receipts, err := l.Log.AppendBatch(ctx, records)
+	if err == nil {
+		for i, receipt := range receipts {
+			l.note(began, records[i], receipt)
+		}
+	}
+	return receipts, err
+}
+
+// note notes that the log has a record.
+func (l ingestLog) note(began time.Time, record messaging.Record, receipt messaging.Receipt) {
+	l.recorder.Note(recorder.Note{At: began, Stage: recorder.StageLogging, JobID: record.JobID, ID: record.ID, Sequence: receipt.Sequence})
+	l.recorder.Note(recorder.Note{Stage: recorder.StageLogged, JobID: record.JobID, ID: record.ID, Sequence: receipt.Sequence, Duplicate: receipt.Duplicate})
 }
 
 // hubLog shows the log as fan-out wants to see it.

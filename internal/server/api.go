@@ -45,6 +45,7 @@ func (a *App) openAPI() (err error) {
 	a.api, err = admin.New(deps, func() admin.Access {
 		cfg := a.settings()
 		return admin.Access{
+			Granted:      a.adminGrant(cfg.ReadScope, cfg.OperateScope),
 			OperateToken: cfg.InternalToken, ReadToken: cfg.ReadToken, ReadOnly: cfg.ReadOnly,
 			Reached: a.admin != nil, Local: cfg.TrustsLocal(),
 		}

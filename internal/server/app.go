@@ -190,7 +190,7 @@ func (a *App) openIngest() error {
 	limits.MaxPublishBytes = max(limits.MaxPublishBytes, 4*limits.MaxBodyBytes)
 	limits.DrainTimeout = a.cfg.ShutdownTimeout / 2
 	limits.BodyTimeout = a.cfg.BodyTimeout
-	if a.ingest, err = ingest.New(client, ingestLog{a.log}, a.catalogue, limits, a.logger, a.registry); err != nil {
+	if a.ingest, err = ingest.New(client, ingestLog{a.log, a.recorder}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
 	}
 	if client != nil {
@@ -407,6 +407,9 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	trail := audit.Beside(a.log.Client())
 	hub.HonourErasures(hubErasures{trail})
+	if a.recorder != nil {
+		hub.RecordTo(a.recorder)
+	}
 	a.parts.run("hub", hub.Run)
 	a.parts.keep()
 	a.loop("erasures", func(ctx context.Context) error { return trail.Watch(ctx, hub.ErasureNoted) })

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/fanout/clients"
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 )
 
 // startQuestions answers what this process is asked together with all others. The gateway
@@ -17,6 +19,14 @@ import (
 func (a *App) startQuestions(gateway *gateway.Gateway) error {
 	name := processName()
 	responder, err := gateways.NewResponder(a.log.Client(), name, func(_ context.Context, question gateways.Question) (any, bool, error) {
+		if question.Kind == recorder.QuestionNotes {
+			var query recorder.Query
+			if err := json.Unmarshal(question.Args, &query); err != nil {
+				return nil, false, fmt.Errorf("read the question: %w", err)
+			}
+			notes, more := a.recorder.Find(query)
+			return notes, more, nil
+		}
 		var source clients.Source = nobody{}
 		if gateway != nil {
 			source = gateway

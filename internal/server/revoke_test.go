@@ -25,8 +25,14 @@ var withTokens = map[string]string{"AUTH_HMAC_SECRET": hmacSecret, "AUTH_ISSUER"
 // issue signs a token for all jobs.
 func issue(t *testing.T, subject, id, key string, issued time.Time) string {
 	t.Helper()
+	return issueScoped(t, subject, id, key, "", issued)
+}
+
+// issueScoped is issue for a token with a scope.
+func issueScoped(t *testing.T, subject, id, key, scope string, issued time.Time) string {
+	t.Helper()
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"iss": "issuer", "aud": "realtime", "sub": subject, "jti": id, "jobs": "*",
+		"iss": "issuer", "aud": "realtime", "sub": subject, "jti": id, "jobs": "*", "scope": scope,
 		"iat": issued.Unix(), "exp": time.Now().Add(time.Hour).Unix(),
 	})
 	if key != "" {

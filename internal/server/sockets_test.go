@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -135,6 +136,27 @@ func TestSocketsOfAllGateways(t *testing.T) {
 		want := []string{"novel.subscribed job-1 ", "novel.caught-up job-1 none", "novel.error  JOB_ID_REQUIRED", "sent job-1 "}
 		if follow := stories.Items[0].Follows[0]; !slices.Equal(kinds, want) || follow.State != "live" || follow.Cursor == 0 || follow.Cursor != follow.Head || follow.Behind == nil {
 			return fmt.Errorf("steps %q, %+v", kinds, follow)
+		}
+		return nil
+	})
+
+	var stages struct {
+		Items []struct {
+			Gateway, Stage      string
+			Sequence            uint64
+			Receivers, FellBack int
+		}
+	}
+	first.until("both gateways have recorded the delivery", func() error {
+		first.read("/job/stages?jobId=job-1", &stages)
+		receivers := make(map[string]int)
+		for _, item := range stages.Items {
+			if item.Stage == "delivered" && item.FellBack == 0 {
+				receivers[item.Gateway] += item.Receivers
+			}
+		}
+		if total := slices.Sorted(maps.Values(receivers)); len(stages.Items) != 4 || !slices.Equal(total, []int{2, 4}) && !slices.Equal(total, []int{3, 3}) {
+			return fmt.Errorf("%+v", stages.Items)
 		}
 		return nil
 	})

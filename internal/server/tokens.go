@@ -3,9 +3,11 @@ package server
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/internal/admin"
 	"github.com/letswriteabook/realtime/internal/token"
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -78,4 +80,23 @@ func (a *App) producers(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// adminGrant returns what the operators' API asks for the role of a client's token, which
+// its scopes grant; nil without such tokens. A token that is revoked grants none.
+func (a *App) adminGrant(read, operate string) func(*http.Request) (admin.Role, string) {
+	if a.tokens == nil {
+		return nil
+	}
+	return func(r *http.Request) (admin.Role, string) {
+		grant, decision := a.tokens.Grant(a.tokens.FromRequest(r), time.Now())
+		switch {
+		case !decision.Allowed():
+		case operate != "" && slices.Contains(grant.Scopes, operate):
+			return admin.RoleOperate, grant.Subject
+		case read != "" && slices.Contains(grant.Scopes, read):
+			return admin.RoleRead, grant.Subject
+		}
+		return "", ""
+	}
 }

@@ -1,0 +1,161 @@
+package recorder_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/letswriteabook/realtime/fanout/recorder"
+)
+
+func open(t testing.TB, cfg recorder.Config) *recorder.Recorder {
+	t.Helper()
+	r, err := recorder.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestNotes(t *testing.T) {
+	t.Parallel()
+	r := open(t, recorder.Config{Bytes: 1 << 20, Events: 1000})
+	for n := range uint64(3000) {
+		r.Note(recorder.Note{Stage: recorder.StageLogged, JobID: fmt.Sprint("job-", n%2), ID: fmt.Sprint(n), Sequence: n + 1})
+	}
+	all, more := r.Find(recorder.Query{Limit: recorder.MaxNotes})
+	if len(all) != recorder.MaxNotes || !more || all[len(all)-1].Sequence != 3000 || all[0].Sequence != 2501 {
+		t.Errorf("%d notes from %+v on", len(all), all[0])
+	}
+	for n, query := range []recorder.Query{{ID: "2500"}, {Sequence: 2501}, {ID: "2500", Sequence: 2501, JobID: "job-0"}} {
+		query.Limit = 10
+		if found, more := r.Find(query); len(found) != 1 || more || found[0].Sequence != 2501 {
+			t.Errorf("query %d: %+v", n, found)
+		}
+	}
+	for n, query := range []recorder.Query{{ID: "1999"}, {ID: "2500", JobID: "job-1"}} { // no longer kept; of another job
+		if found, _ := r.Find(query); len(found) != 0 {
+			t.Errorf("query %d without an answer: %+v", n, found)
+		}
+	}
+	if found, _ := r.Find(recorder.Query{ID: "2000", Limit: 1}); len(found) != 1 {
+		t.Error("the oldest of 1000 notes is gone")
+	}
+	// Large notes push out more of the others.
+	long := make([]byte, 64<<10)
+	for range 100 {
+		r.Note(recorder.Note{JobID: string(long)})
+	}
+	if found, _ := r.Find(recorder.Query{Limit: recorder.MaxNotes}); len(found) > 8 {
+		t.Errorf("%d notes of 64 KiB in half a MiB", len(found))
+	}
+}
+
+func TestTrail(t *testing.T) {
+	t.Parallel()
+	r := open(t, recorder.Config{Bytes: 1 << 20, Events: 10})
+	trail := r.Begin("one")
+	trail.Note("novel.subscribed", "a", "")
+	for n := range uint64(100) {
+		trail.Sent("a", n+1)
+	}
+	trail.Full("a", 101)
+	trail.Sent("b", 102)
+	trail.Sent("a", 101) // read after the queue had room
+	steps, dropped := trail.Steps()
+	text := ""
+	for _, step := range steps {
+		text += fmt.Sprintf("%s %s %d-%d %d; ", step.Kind, step.JobID, step.First, step.Last, step.Count)
+	}
+	if want := "novel.subscribed a 0-0 1; sent a 1-100 100; full a 101-101 1; sent b 102-102 1; sent a 101-101 1; "; text != want || dropped != 0 {
+		t.Errorf("got %q, dropped %d", text, dropped)
+	}
+	for n := range 100 {
+		trail.Note(fmt.Sprint(n), "", "")
+	}
+	steps, dropped = trail.Steps()
+	if len(steps) != 32 || dropped != 73 || steps[0].Kind != "68" || steps[31].Kind != "99" {
+		t.Errorf("%d steps from %s to %s, dropped %d", len(steps), steps[0].Kind, steps[len(steps)-1].Kind, dropped)
+	}
+	trail.End("gone", "about")
+	trail.End("again", nil)
+	trail.Note("late", "", "")
+	ended := r.Ended("one")
+	if len(ended) != 1 {
+		t.Fatalf("%d ended trails", len(ended))
+	}
+	if at, reason, about := ended[0].Ended(); at.IsZero() || reason != "gone" || about != "about" {
+		t.Errorf("ended %s, %s, %v", at, reason, about)
+	}
+	if steps, _ := ended[0].Steps(); steps[31].Kind != "99" {
+		t.Errorf("a step after the end: %+v", steps[31])
+	}
+}
+
+// The trails of clients that have gone make room for those of others, and together they
+// stay within the bound.
+func TestTrailsAreBounded(t *testing.T) {
+	t.Parallel()
+	r := open(t, recorder.Config{Bytes: 1 << 20, Events: 10})
+	var clients sync.WaitGroup
+	for n := range 4 {
+		clients.Go(func() {
+			for m := range 500 {
+				trail := r.Begin(fmt.Sprint(n, "/", m))
+				for s := range 40 {
+					trail.Note(fmt.Sprint(s), fmt.Sprint("job-", s), "")
+				}
+				trail.End("gone", nil)
+			}
+		})
+	}
+	clients.Wait()
+	kept := 0
+	for n := range 4 {
+		for m := range 500 {
+			for _, trail := range r.Ended(fmt.Sprint(n, "/", m)) {
+				steps, _ := trail.Steps()
+				kept += len(steps)
+			}
+		}
+	}
+	if kept < 3000 || kept > 512<<10/88 {
+		t.Errorf("%d steps are kept in half a MiB", kept)
+	}
+}
+
+func TestOff(t *testing.T) {
+	t.Parallel()
+	r := open(t, recorder.Config{Events: 1})
+	trail := r.Begin("one")
+	trail.Sent("a", 1)
+	trail.Full("a", 1)
+	trail.Note("a", "", "")
+	trail.Range("a", "", "", 1, 2)
+	trail.End("gone", nil)
+	r.Note(recorder.Note{})
+	if found, more := r.Find(recorder.Query{Limit: 1}); r != nil || trail != nil || len(found) != 0 || more || r.Ended("one") != nil {
+		t.Error("a recorder that is off records")
+	}
+	for _, cfg := range []recorder.Config{{Bytes: 1, Events: 1}, {Bytes: -1, Events: 1}, {Bytes: 1 << 20}} {
+		if _, err := recorder.New(cfg); err == nil {
+			t.Errorf("%+v is valid", cfg)
+		}
+	}
+}
+
+func BenchmarkSent(b *testing.B) {
+	trail := open(b, recorder.Config{Bytes: 1 << 20, Events: 10}).Begin("one")
+	b.ReportAllocs()
+	for n := uint64(1); b.Loop(); n++ {
+		trail.Sent("job", n)
+	}
+}
+
+func BenchmarkDelivered(b *testing.B) {
+	r := open(b, recorder.Config{Bytes: 32 << 20, Events: 50_000})
+	b.ReportAllocs()
+	for n := uint64(1); b.Loop(); n++ {
+		r.Delivered("job", n, 200, 0)
+	}
+}
