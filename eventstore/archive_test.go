@@ -21,7 +21,7 @@ const eventsStream = "NOVEL_EVENTS"
 
 func archiveOf(t testing.TB, b *bundle) *archive.Archive {
 	t.Helper()
-	streams, err := archive.New(b.conn)
+	streams, err := archive.New(b.conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	js, err := jetstream.New(conn)
+	client, err := newClient(conn, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("attach to the log: %w", err)
 	}
@@ -33,11 +33,11 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	if err != nil {
 		return nil, fmt.Errorf("attach to the log: register metrics: %w", err)
 	}
-	log := newLog(conn, js, cfg, logger, measured)
+	log := newLog(client, cfg, logger, measured)
 	log.readOnly = true
 	var restoring error
 	err = log.whenAvailable(ctx, func(ctx context.Context) error {
-		stream, err := js.Stream(ctx, layout.EventStream)
+		stream, err := client.JS.Stream(ctx, layout.EventStream)
 		if err != nil {
 			return err
 		}
@@ -56,11 +56,13 @@ func Attach(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logge
 	return log, nil
 }
 
-// Head returns the epoch of the log on a connection and its newest sequence, without
+// Head returns the epoch of the log in a domain and its newest sequence, without
 // attaching to it. It returns [ErrNoStream] when there is none, and [ErrRestoring] for one
 // that is being restored.
-func Head(ctx context.Context, conn *nats.Conn) (epoch string, head uint64, err error) {
-	log, err := Attach(ctx, conn, DefaultConfig(), nil, nil)
+func Head(ctx context.Context, conn *nats.Conn, domain string) (epoch string, head uint64, err error) {
+	cfg := DefaultConfig()
+	cfg.Domain = domain
+	log, err := Attach(ctx, conn, cfg, nil, nil)
 	if err != nil {
 		return "", 0, err
 	}

@@ -230,7 +230,7 @@ func TestThreeReplicas(t *testing.T) {
 		info, err := stream.Info(t.Context())
 		return err == nil && info.Cluster.Leader != "" && info.Cluster.Leader != leader
 	})
-	streams, err := archive.New(b.conn)
+	streams, err := archive.New(b.conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,9 @@ import (
 
 // Config holds the limits of the log. [DefaultConfig] returns one that serves.
 type Config struct {
+	// Domain is the JetStream domain that holds the log; empty for that of the server to
+	// which the connection leads.
+	Domain string
 	// Replicas is the number of servers that hold each record: 1, 3 or 5.
 	Replicas int
 	// MaxBytes bounds the event stream on disk. A full stream refuses new

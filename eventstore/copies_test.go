@@ -32,7 +32,7 @@ func TestDamageInOneCopy(t *testing.T) {
 	c.start(t, damaged)
 	b.awaitCopies(t)
 
-	streams, err := archive.New(b.conn)
+	streams, err := archive.New(b.conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

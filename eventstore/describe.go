@@ -51,9 +51,9 @@ func (d Description) Flawed() error {
 	return besideError(d.Name, editedBeside(d.Name, d.config))
 }
 
-// Describe asks the server for a stream, without opening the log. It returns [ErrNoStream] when there is none.
-func Describe(ctx context.Context, conn *nats.Conn, stream string) (Description, error) {
-	client, err := jet.New(conn)
+// Describe asks the server for a stream of a domain, without opening the log. It returns [ErrNoStream] when there is none.
+func Describe(ctx context.Context, conn *nats.Conn, domain, stream string) (Description, error) {
+	client, err := jet.New(conn, domain)
 	if err != nil {
 		return Description{}, err
 	}

@@ -28,7 +28,7 @@ func explainOpening(conn *nats.Conn, maxBytes int64, err error) error {
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount), jet.HasCode(err, jetstream.JSErrCodeJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w: the NATS account has no JetStream, JetStream is not enabled for it: enable it, or use another account in NATS_URL", err)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), jet.HasCode(err, jetstream.JSErrCodeJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		return fmt.Errorf("%w: JetStream does not answer: it is not enabled on the NATS servers, or not for this account", err)
+		return fmt.Errorf("%w: JetStream does not answer: it is not enabled on the NATS servers, or not for this account, or the log is in another domain (NATS_JS_DOMAIN)", err)
 	}
 	return Explain(conn, err)
 }

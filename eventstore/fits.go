@@ -17,12 +17,12 @@ import (
 // what stands beside it: it creates an empty stream of that size and removes it again.
 // Only that shows all the limits there can be: of the server, of the account, of tiers. With
 // tokens, revocations stand beside the log too.
-func Fits(ctx context.Context, conn *nats.Conn, maxBytes int64, replicas int, tokens bool) error {
+func Fits(ctx context.Context, conn *nats.Conn, domain string, maxBytes int64, replicas int, tokens bool) error {
 	wanted := maxBytes + besideLogBytes
 	if tokens {
 		wanted += layout.RevocationMaxBytes
 	}
-	err := probe(ctx, conn, jetstream.StreamConfig{MaxBytes: wanted, Replicas: replicas})
+	err := probe(ctx, conn, domain, jetstream.StreamConfig{MaxBytes: wanted, Replicas: replicas})
 	if err != nil {
 		return fmt.Errorf("create a stream for the log: %w", explainOpening(conn, maxBytes, err))
 	}
@@ -33,18 +33,18 @@ func Fits(ctx context.Context, conn *nats.Conn, maxBytes int64, replicas int, to
 // the stream that it creates has the wanted replicas, age and window, and as many bytes as
 // the log would get in addition. It cannot show that a server which is to hold a further
 // replica has no room for the bytes that the log has now.
-func FitsChange(ctx context.Context, conn *nats.Conn, before, wanted Settings) error {
+func FitsChange(ctx context.Context, conn *nats.Conn, domain string, before, wanted Settings) error {
 	if before.Replicas == wanted.Replicas && before.MaxBytes == wanted.MaxBytes && before.MaxAge == wanted.MaxAge && before.DuplicateWindow == wanted.DuplicateWindow {
 		return nil
 	}
-	return probe(ctx, conn, jetstream.StreamConfig{
+	return probe(ctx, conn, domain, jetstream.StreamConfig{
 		MaxBytes: max(wanted.MaxBytes-before.MaxBytes, 1), MaxAge: wanted.MaxAge, Duplicates: wanted.DuplicateWindow, Replicas: wanted.Replicas,
 	})
 }
 
 // probe creates an empty stream with settings, and removes it.
-func probe(ctx context.Context, conn *nats.Conn, config jetstream.StreamConfig) error {
-	client, err := jet.New(conn)
+func probe(ctx context.Context, conn *nats.Conn, domain string, config jetstream.StreamConfig) error {
+	client, err := jet.New(conn, domain)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func TestOperationsAtOnceInACluster(t *testing.T) {
 		for range many {
 			conn := connect(t, c.urls())
 			beginning.Go(func() {
-				list, err := lease.New(conn)
+				list, err := lease.New(conn, "")
 				if err != nil {
 					t.Error(err)
 					return
@@ -65,7 +65,7 @@ func TestOperationsAtOnceInACluster(t *testing.T) {
 // begin begins an operation, once the cluster is ready for it.
 func begin(t *testing.T, b *bundle, target string) (held *lease.Held) {
 	t.Helper()
-	list, err := lease.New(b.conn)
+	list, err := lease.New(b.conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,7 +109,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	if version := conn.ConnectedServerVersion(); tooOld(version) {
 		return nil, fmt.Errorf("open log: %w, this is %s", errOldServer, version)
 	}
-	js, err := jetstream.New(conn)
+	client, err := newClient(conn, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
@@ -120,7 +120,7 @@ func Open(ctx context.Context, conn *nats.Conn, cfg Config, logger *slog.Logger,
 	if err != nil {
 		return nil, fmt.Errorf("open log: register metrics: %w", err)
 	}
-	log := newLog(conn, js, cfg, logger, measured)
+	log := newLog(client, cfg, logger, measured)
 	log.keepers = []*kept{log.newKept(streamKeeper{log})}
 	log.own(layout.EventStream, log.ensure)
 	log.own(layout.DeadLetterStream, log.ensureLetters)
@@ -155,13 +155,21 @@ func (l *Log) Panics() prometheus.Counter { return l.metrics.panics }
 // Config returns the limits that the log was opened with.
 func (l *Log) Config() Config { return l.cfg }
 
+// newClient returns a client with the domain and the time limits of the log.
+func newClient(conn *nats.Conn, cfg Config) (*jet.Client, error) {
+	client, err := jet.New(conn, cfg.Domain)
+	if err != nil {
+		return nil, err
+	}
+	client.ReadTimeout, client.AckTimeout, client.OpenTimeout = cfg.ReadTimeout, cfg.AckTimeout, cfg.OpenTimeout
+	return client, nil
+}
+
 // newLog returns a log that has sent no request yet.
-func newLog(conn *nats.Conn, js jetstream.JetStream, cfg Config, logger *slog.Logger, measured *metrics) *Log {
+func newLog(client *jet.Client, cfg Config, logger *slog.Logger, measured *metrics) *Log {
 	log := &Log{
-		client: &jet.Client{
-			Conn: conn, Reads: conn, JS: js, ReadTimeout: cfg.ReadTimeout, AckTimeout: cfg.AckTimeout, OpenTimeout: cfg.OpenTimeout,
-		},
-		cfg: cfg, logger: logger, metrics: measured, guard: contain.New(measured.panics, logger),
+		client: client,
+		cfg:    cfg, logger: logger, metrics: measured, guard: contain.New(measured.panics, logger),
 		lateLog: rate.Sometimes{Interval: lateLogInterval}, identityLog: rate.Sometimes{Interval: identityLogInterval},
 		damageLog: rate.Sometimes{Interval: identityLogInterval},
 	}

@@ -35,7 +35,7 @@ func besides(t *testing.T) *bundle {
 	if _, err := revocations.Open(t.Context(), b.log, time.Hour, slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {
 		t.Fatal(err)
 	}
-	list, err := lease.New(b.conn)
+	list, err := lease.New(b.conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func (b *bundle) editOf(t *testing.T, name string, change func(*jetstream.Stream
 // described returns a stream as the doctor sees it.
 func (b *bundle) described(t *testing.T, name string) eventstore.Description {
 	t.Helper()
-	described, err := eventstore.Describe(t.Context(), b.conn, name)
+	described, err := eventstore.Describe(t.Context(), b.conn, "", name)
 	if err != nil {
 		t.Fatal(err)
 	}

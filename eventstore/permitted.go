@@ -54,17 +54,18 @@ func (p permission) String() string {
 	return "publish to " + strconv.Quote(p.line)
 }
 
-// permissions returns what the service needs.
-func permissions(needs Needs) []permission {
+// permissions returns what the service needs of the JetStream in a domain.
+func permissions(domain string, needs Needs) []permission {
 	name := nats.NewInbox()[len(nats.InboxPrefix):]
 	own := func(prefix string) string { return prefix + "canary." + name }
+	key := func(subject string) string { return jet.KeySubject(domain, subject) }
 	needed := []permission{
 		{"novel.>", false, own(layout.EventPrefix)},
 		{"novel.>", false, own(layout.DeadLetterPrefix)},
 		{"novel.>", false, own(layout.IdentityPrefix)},
 		{"novel.>", false, own(layout.LivePrefix)},
 		{"novel.>", false, own(layout.GatewaysPrefix)},
-		{"$JS.API.>", false, "$JS.API.STREAM.INFO.NOVEL_CANARY_" + name},
+		{jet.APISubject(domain, ">"), false, jet.APISubject(domain, "STREAM.INFO.NOVEL_CANARY_"+name)},
 		{"_INBOX.>", false, nats.InboxPrefix + name},
 		{"novel.>", true, own(layout.LivePrefix)},
 		{"novel.>", true, own(layout.ErasedPrefix)},
@@ -77,10 +78,10 @@ func permissions(needs Needs) []permission {
 		needed = append(needed, permission{"$JS.ACK.>", false, "$JS.ACK." + layout.EventStream + ".canary." + name})
 	}
 	if needs.Sessions {
-		needed = append(needed, permission{layout.SessionPrefix + ">", false, own(layout.SessionPrefix)})
+		needed = append(needed, permission{key(layout.SessionPrefix + ">"), false, key(own(layout.SessionPrefix))})
 	}
 	if needs.Shares {
-		needed = append(needed, permission{"$KV." + layout.ShareBucket + ".>", false, own("$KV." + layout.ShareBucket + ".")})
+		needed = append(needed, permission{key("$KV." + layout.ShareBucket + ".>"), false, key(own("$KV." + layout.ShareBucket + "."))})
 	}
 	return needed
 }
@@ -89,14 +90,14 @@ func permissions(needs Needs) []permission {
 // service needs, by using each, and returns nil or an error that matches [ErrForbidden]
 // and names each line that is missing. It leaves nothing behind: what a stream would
 // take is sent under a condition that never holds.
-func Permitted(ctx context.Context, conn *nats.Conn, needs Needs) error {
-	_, err := permitted(ctx, conn, needs)
+func Permitted(ctx context.Context, conn *nats.Conn, domain string, needs Needs) error {
+	_, err := permitted(ctx, conn, domain, needs)
 	return err
 }
 
 // permitted also reports whether a subscription is forbidden.
-func permitted(ctx context.Context, conn *nats.Conn, needs Needs) (subscriptions bool, err error) {
-	needed := permissions(needs)
+func permitted(ctx context.Context, conn *nats.Conn, domain string, needs Needs) (subscriptions bool, err error) {
+	needed := permissions(domain, needs)
 	// The server answers a refused message with an error, and then the ping: without a
 	// new error nothing was refused.
 	if refused, err := refusal(ctx, conn, needed...); refused == nil || err != nil {
@@ -175,7 +176,7 @@ func (l *Log) permitted(ctx context.Context) error {
 		f.subscriptions = f.subscriptions || strings.Contains(last.Error(), "Subscription")
 	}
 	f.mu.Unlock()
-	subscriptions, err := permitted(ctx, l.client.Conn, l.cfg.Needs)
+	subscriptions, err := permitted(ctx, l.client.Conn, l.cfg.Domain, l.cfg.Needs)
 	f.mu.Lock()
 	lost := f.subscriptions || subscriptions
 	f.subscriptions = lost && err != nil

@@ -84,7 +84,7 @@ func TestDamageOnDiskIsFound(t *testing.T) {
 	}
 	t.Cleanup(conn.Close)
 	after := open(t, conn)
-	streams, err := archive.New(conn)
+	streams, err := archive.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

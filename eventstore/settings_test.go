@@ -58,7 +58,7 @@ func TestEditsOfTheStreamAreNamed(t *testing.T) {
 			if b.counter(t, "stream_flaws") < 1 {
 				t.Error("the metric does not say it")
 			}
-			if seen, err := eventstore.Describe(t.Context(), b.conn, "NOVEL_EVENTS"); err != nil || !slices.Contains(seen.Flaws(1_000_000), flaw) {
+			if seen, err := eventstore.Describe(t.Context(), b.conn, "", "NOVEL_EVENTS"); err != nil || !slices.Contains(seen.Flaws(1_000_000), flaw) {
 				t.Errorf("described: %v, %v", seen.Flaws(1_000_000), err)
 			}
 			if flaw == eventstore.FlawSealed || flaw == eventstore.FlawSubjects || flaw == eventstore.FlawNoAck {

@@ -15,7 +15,7 @@ import (
 
 // Backup writes a backup of the log into a folder.
 func (o *Operator) Backup(ctx context.Context, dir string, report Report) (backup.Manifest, error) {
-	streams, err := archive.New(o.nats.Conn())
+	streams, err := archive.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return backup.Manifest{}, err
 	}
@@ -36,11 +36,11 @@ type RestoreRequest struct {
 // Restore re-creates the log from a backup, in a new epoch, without what was erased
 // after the backup was made.
 func (o *Operator) Restore(ctx context.Context, request RestoreRequest, report Report) (restored backup.Restored, err error) {
-	streams, err := archive.New(o.nats.Conn())
+	streams, err := archive.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return restored, err
 	}
-	trail, err := audit.New(o.nats.Conn())
+	trail, err := audit.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return restored, err
 	}
@@ -114,7 +114,7 @@ func unusedEpoch(ctx context.Context, streams *archive.Archive, interrupted stri
 
 // undoRestore removes what an interrupted restore has made.
 func (o *Operator) undoRestore(ctx context.Context, operation lease.Operation, emptyLog bool) error {
-	streams, err := archive.New(o.nats.Conn())
+	streams, err := archive.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return err
 	}

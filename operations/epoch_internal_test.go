@@ -13,7 +13,7 @@ func TestEpochOfARepeatedRestore(t *testing.T) {
 	t.Parallel()
 	conn := logkit.Conn(t)
 	used := logkit.Open(t, conn).Epoch()
-	streams, err := archive.New(conn)
+	streams, err := archive.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

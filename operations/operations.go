@@ -29,7 +29,7 @@ type nothingDone struct{ error }
 // operation while it runs, and leaves it in the list when it fails or is interrupted,
 // unless work says that nothing was done.
 func (o *Operator) during(ctx context.Context, operation lease.Operation, report Report, work func(ctx context.Context, report Report) error) error {
-	operations, err := lease.New(o.nats.Conn())
+	operations, err := lease.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (o *Operator) during(ctx context.Context, operation lease.Operation, report
 
 // Operations lists the operations that run, and those to be resumed or undone.
 func (o *Operator) Operations(ctx context.Context) ([]lease.Operation, error) {
-	operations, err := lease.New(o.nats.Conn())
+	operations, err := lease.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (o *Operator) Operations(ctx context.Context) ([]lease.Operation, error) {
 // the operation from the list. emptyLog abandons a restore that has removed the log:
 // gateways then create a new, empty one.
 func (o *Operator) UndoOperation(ctx context.Context, target string, emptyLog bool) error {
-	operations, err := lease.New(o.nats.Conn())
+	operations, err := lease.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (o *Operator) Where(ctx context.Context) string {
 	}
 	bounded, cancel := context.WithTimeout(ctx, whereTimeout)
 	defer cancel()
-	epoch, head, err := eventstore.Head(bounded, o.nats.Conn())
+	epoch, head, err := eventstore.Head(bounded, o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return fmt.Sprintf("%s: %v", place, err)
 	}
@@ -108,6 +108,7 @@ func (o *Operator) Close() error {
 // log returns the log with the largest event that this process accepts.
 func (o *Operator) log(ctx context.Context) (*maintain.Log, error) {
 	limits := eventstore.DefaultConfig()
+	limits.Domain = o.nats.Domain()
 	limits.MaxEventBytes = o.cfg.MaxEvent
 	return maintain.Attach(ctx, o.nats.Conn(), limits, o.logger)
 }

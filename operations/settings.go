@@ -42,7 +42,7 @@ func (o *Operator) ChangeSettings(ctx context.Context, by string, wanted eventst
 
 // SettingsChanges returns the changes of the log's settings, oldest first.
 func (o *Operator) SettingsChanges(ctx context.Context) ([]maintain.Change, error) {
-	trail, err := audit.New(o.nats.Conn())
+	trail, err := audit.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (o *Operator) SettingsChanges(ctx context.Context) ([]maintain.Change, erro
 
 // Reloads returns which settings gateways have changed while they ran, oldest first.
 func (o *Operator) Reloads(ctx context.Context) ([]audit.Reload, error) {
-	trail, err := audit.New(o.nats.Conn())
+	trail, err := audit.New(o.nats.Conn(), o.nats.Domain())
 	if err != nil {
 		return nil, err
 	}

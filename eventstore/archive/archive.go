@@ -33,9 +33,10 @@ const restoredWithKey = "novel.restored-with"
 // schemas of github.com/nats-io/jsm.go describe them.
 type Archive struct{ client *jet.Client }
 
-// New returns an archive on a connection, which stays the caller's.
-func New(conn *nats.Conn) (*Archive, error) {
-	client, err := jet.New(conn)
+// New returns an archive on a connection, which stays the caller's, in a JetStream domain, or
+// that of the server where domain is empty.
+func New(conn *nats.Conn, domain string) (*Archive, error) {
+	client, err := jet.New(conn, domain)
 	if err != nil {
 		return nil, fmt.Errorf("open the archive: %w", err)
 	}
@@ -197,7 +198,7 @@ func (a *Archive) ask(ctx context.Context, subject string, request any, wait tim
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	response, err := a.client.Conn.RequestWithContext(ctx, "$JS.API."+subject, payload)
+	response, err := a.client.Conn.RequestWithContext(ctx, a.client.API(subject), payload)
 	if err != nil {
 		return jet.Unavailable(err)
 	}

@@ -16,7 +16,7 @@ func TestHoldIsRenewed(t *testing.T) {
 	t.Parallel()
 	conn := logkit.Conn(t)
 	logkit.Open(t, conn)
-	streams, err := archive.New(conn)
+	streams, err := archive.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 func TestReloadsAreTheNewest(t *testing.T) {
 	t.Parallel()
 	const more, listed = 1003, 1000
-	trail, err := audit.New(logkit.Conn(t))
+	trail, err := audit.New(logkit.Conn(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,9 +81,10 @@ const notesPage = 256
 // first note creates the stream.
 type Trail struct{ client *jet.Client }
 
-// New returns the trail on a connection, whose server may have no log.
-func New(conn *nats.Conn) (*Trail, error) {
-	client, err := jet.New(conn)
+// New returns the trail on a connection, in a JetStream domain, or that of the server where
+// domain is empty. The server may have no log.
+func New(conn *nats.Conn, domain string) (*Trail, error) {
+	client, err := jet.New(conn, domain)
 	if err != nil {
 		return nil, fmt.Errorf("open the audit trail: %w", err)
 	}

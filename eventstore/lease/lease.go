@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/internal/wait"
 )
 
@@ -115,10 +116,10 @@ type List struct {
 	started uint64
 }
 
-// New returns the list on a connection, which stays the caller's. The bucket
-// is made with the first operation.
-func New(conn *nats.Conn) (*List, error) {
-	js, err := jetstream.New(conn)
+// New returns the list on a connection, which stays the caller's, in a JetStream domain, or
+// that of the server where domain is empty. The bucket is made with the first operation.
+func New(conn *nats.Conn, domain string) (*List, error) {
+	client, err := jet.New(conn, domain)
 	if err != nil {
 		return nil, fmt.Errorf("open the list of operations: %w", err)
 	}
@@ -126,7 +127,7 @@ func New(conn *nats.Conn) (*List, error) {
 	if err != nil {
 		host = "unknown"
 	}
-	return &List{kept: entry{js, operationKey}, host: host, place: ownPlace(), started: startOf(os.Getpid())}, nil
+	return &List{kept: entry{client.JS, operationKey}, host: host, place: ownPlace(), started: startOf(os.Getpid())}, nil
 }
 
 // Begin takes the lease for an operation, of which Target, Kind, By and Resume are

@@ -18,7 +18,7 @@ import (
 
 func operations(t *testing.T, conn *nats.Conn) *lease.List {
 	t.Helper()
-	list, err := lease.New(conn)
+	list, err := lease.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,9 +107,10 @@ type Record struct {
 	host string
 }
 
-// NewRecord returns the record on a connection, which stays the caller's.
-func NewRecord(conn *nats.Conn) (*Record, error) {
-	list, err := New(conn)
+// NewRecord returns the record on a connection, which stays the caller's, in a JetStream
+// domain, or that of the server where domain is empty.
+func NewRecord(conn *nats.Conn, domain string) (*Record, error) {
+	list, err := New(conn, domain)
 	if err != nil {
 		return nil, err
 	}

@@ -255,7 +255,7 @@ func (l *Log) check(ctx context.Context, wanted eventstore.Settings) (before eve
 			return before, fmt.Errorf("%w: stream %s is sealed, and the server takes no change of it", ErrRefused, name)
 		}
 	}
-	if err := eventstore.FitsChange(ctx, l.client.Conn, before, wanted); err != nil {
+	if err := eventstore.FitsChange(ctx, l.client.Conn, l.Config().Domain, before, wanted); err != nil {
 		return before, fmt.Errorf("%w: a stream like it cannot be created: %w", ErrRefused, err)
 	}
 	return before, nil

@@ -67,7 +67,7 @@ func (l *Log) subjects(ctx context.Context, offset int) (subjects map[string]uin
 	if err != nil {
 		return nil, 0, err
 	}
-	answer, err := l.client.Conn.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+layout.EventStream, request)
+	answer, err := l.client.Conn.RequestWithContext(ctx, l.client.API("STREAM.INFO."+layout.EventStream), request)
 	if err != nil {
 		return nil, 0, jet.Unavailable(err)
 	}

@@ -48,7 +48,7 @@ func (s *Store) renew(ctx context.Context, ids []string, state func(id string) [
 		}
 		known, expected = append(known, id), append(expected, sequence)
 		messages = append(messages, &nats.Msg{
-			Subject: layout.SessionPrefix + id, Data: data,
+			Subject: s.log.Client().Key(layout.SessionPrefix + id), Data: data,
 			Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{strconv.FormatUint(sequence, 10)}},
 		})
 	}

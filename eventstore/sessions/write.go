@@ -106,7 +106,7 @@ func (s *Store) write(ctx, flushing context.Context) {
 func (s *Store) store(ctx context.Context, next save) error {
 	ctx, cancel := context.WithTimeout(ctx, s.log.Client().AckTimeout)
 	defer cancel()
-	msg := &nats.Msg{Subject: layout.SessionPrefix + next.id, Data: next.state}
+	msg := &nats.Msg{Subject: s.log.Client().Key(layout.SessionPrefix + next.id), Data: next.state}
 	if next.removed {
 		msg.Header = nats.Header{headerOperation: []string{operationDelete}}
 	}

@@ -14,7 +14,7 @@ import (
 func TestARestoreDoesNotMakeAnErasureNewer(t *testing.T) {
 	t.Parallel()
 	conn := logkit.Conn(t)
-	trail, err := audit.New(conn)
+	trail, err := audit.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,6 +87,14 @@ func (n *NATS) Connect(ctx context.Context) (*nats.Conn, error) {
 // not listen.
 func (n *NATS) URL() string { return n.url }
 
+// Domain returns the JetStream domain of the log; empty for that of the server.
+func (n *NATS) Domain() string {
+	if n.embedded != nil {
+		return ""
+	}
+	return n.cfg.NATSDomain
+}
+
 // Embedded reports whether JetStream runs inside this process.
 func (n *NATS) Embedded() bool { return n.embedded != nil }
 

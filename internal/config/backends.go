@@ -141,6 +141,7 @@ func (c Config) conflictingCredentials(add func(is, legal bool, format string, a
 		"NATS_CLUSTER is set and STREAM_REPLICAS is 1: each event is on one gateway only, and away while that is; set 3")
 	add(c.NATSURL == "" && (c.NATSCreds != "" || c.NATSNkey != "" || c.NATSToken != ""), true,
 		"NATS_CREDS_FILE, NATS_NKEY_FILE and NATS_TOKEN have no effect without NATS_URL: the JetStream in this process takes NATS_USER and certificates")
+	add(c.NATSURL == "" && c.NATSDomain != "", true, "NATS_JS_DOMAIN has no effect without NATS_URL: the JetStream in this process holds the log")
 	ways := 0
 	for _, way := range []string{c.NATSCreds, c.NATSNkey, c.NATSUser, c.NATSToken} {
 		if way != "" {

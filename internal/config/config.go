@@ -69,6 +69,7 @@ type Config struct {
 	RedisCert     string `env:"REDIS_TLS_CERT_FILE" doc:"PEM file with the client certificate for Redis"`
 	RedisKey      string `env:"REDIS_TLS_KEY_FILE" doc:"PEM file with its key"`
 
+	NATSDomain   string `env:"NATS_JS_DOMAIN" doc:"JetStream domain of the log, where NATS_URL leads to leaf nodes of another domain or without JetStream; empty: the domain of the server"`
 	NATSCreds    string `env:"NATS_CREDS_FILE" doc:"credentials file of a NATS user: its JWT and seed"`
 	NATSNkey     string `env:"NATS_NKEY_FILE" doc:"file with the seed of an nkey"`
 	NATSUser     string `env:"NATS_USER" doc:"user for NATS, in place of one in NATS_URL; without NATS_URL, the user that clients of NATS_LISTEN and gateways of NATS_CLUSTER must use"`

@@ -34,6 +34,7 @@ func TestLoadConfigNamesWhatIsWrong(t *testing.T) {
 		{name: "tiny stream", environ: map[string]string{"STREAM_MAX_BYTES": "5"}, want: []string{`STREAM_MAX_BYTES is "5"`}},
 		{name: "age below the dedup window", environ: map[string]string{"STREAM_MAX_AGE": "1m"}, want: []string{"STREAM_MAX_AGE"}},
 		{name: "huge events", environ: map[string]string{"MAX_EVENT_BYTES": "100000000"}, want: []string{"MAX_EVENT_BYTES"}},
+		{name: "domain of two tokens", environ: map[string]string{"NATS_JS_DOMAIN": "a.b", "NATS_URL": "nats://a:4222"}, want: []string{`NATS_JS_DOMAIN is "a.b"`}},
 		{name: "listen", environ: map[string]string{"NATS_LISTEN": "foo"}, want: []string{`NATS_LISTEN is "foo"`, "host:port"}},
 		{name: "no subscriptions", environ: map[string]string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT": "0"}, want: []string{"SOCKET_MAX_SUBSCRIPTIONS_PER_CLIENT", "1 or more"}},
 		{name: "origin", environ: map[string]string{"SOCKET_CLIENT_ORIGIN": "localhost"}, want: []string{"SOCKET_CLIENT_ORIGIN"}},

@@ -80,6 +80,8 @@ func TestContradictions(t *testing.T) {
 		{name: "an open log", environ: map[string]string{"NATS_LISTEN": "0.0.0.0:4222"}, warned: "without a password"},
 		{name: "a log for this machine", environ: map[string]string{"NATS_LISTEN": "127.0.0.1:4222"}},
 		{name: "a listener without a server", environ: map[string]string{"NATS_LISTEN": "127.0.0.1:4222", "NATS_URL": "nats://a:4222"}, warned: "NATS_LISTEN is \"127.0.0.1:4222\" and has no effect"},
+		{name: "a domain without a server", environ: map[string]string{"NATS_JS_DOMAIN": "hub"}, warned: "NATS_JS_DOMAIN has no effect without NATS_URL"},
+		{name: "a domain", environ: map[string]string{"NATS_JS_DOMAIN": "hub-1", "NATS_URL": "nats://a:4222"}},
 		{name: "roles apart without a shared log", environ: map[string]string{"ROLES": "fanout"}, warned: "ROLES is fanout, and neither"},
 		{name: "sessions outlive events", environ: map[string]string{"STREAM_MAX_AGE": "3m", "SOCKET_RECOVERY_TTL": "5m"}, warned: "STREAM_MAX_AGE is 3m0s, below SOCKET_RECOVERY_TTL"},
 		{name: "hasty eviction", environ: map[string]string{"SOCKET_IDLE_TIMEOUT_MS": "999"}, warned: "SOCKET_IDLE_TIMEOUT_MS is 999"},

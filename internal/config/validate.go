@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/guardrails"
@@ -71,6 +72,7 @@ func (c Config) validate(when occasion) error {
 	for server := range strings.SplitSeq(c.NATSURL, ",") {
 		check(c.NATSURL == "" || hasScheme(server, "nats", "tls", "ws", "wss") && address.Check(c.NATSURL) == nil, "NATS_URL", c.NATSURL)
 	}
+	check(c.NATSDomain == "" || isDomain(c.NATSDomain), "NATS_JS_DOMAIN", c.NATSDomain)
 	check(c.CanaryInterval >= minTimeout && c.CanaryInterval <= time.Hour, "CANARY_INTERVAL", c.CanaryInterval)
 	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
@@ -207,6 +209,16 @@ func (c Config) checkStream(check func(ok bool, name string, value any)) {
 	limits.MaxAge = c.LogMaxAge
 	check(limits.Validate() == nil, "STREAM_MAX_AGE", c.LogMaxAge)
 	check(c.KnownIDs >= 0, "STREAM_KNOWN_IDS", c.KnownIDs)
+}
+
+// maxDomainBytes bounds the name of a JetStream domain.
+const maxDomainBytes = 128
+
+// isDomain reports whether a name can be a JetStream domain, which is one token of a subject.
+func isDomain(name string) bool {
+	return len(name) <= maxDomainBytes && !strings.ContainsFunc(name, func(r rune) bool {
+		return strings.ContainsRune(".*>", r) || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
 }
 
 // maxRate is the largest rate that guardrails count with.

@@ -37,7 +37,7 @@ func (a *App) openAPI() (err error) {
 	if deps.Work, err = a.openWork(); err != nil {
 		return err
 	}
-	operations, err := lease.New(a.nats.Conn())
+	operations, err := lease.New(a.nats.Conn(), a.nats.Domain())
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (a *App) openAPI() (err error) {
 
 // openWork starts what does the long work of operators.
 func (a *App) openWork() (*work.Runner, error) {
-	record, err := lease.NewRecord(a.nats.Conn())
+	record, err := lease.NewRecord(a.nats.Conn(), a.nats.Domain())
 	if err != nil {
 		return nil, err
 	}

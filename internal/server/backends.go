@@ -45,6 +45,7 @@ func (a *App) openLog(ctx context.Context) error {
 	}
 	a.parts.onStop("nats connection for reading", closing(reads))
 	limits := eventstore.DefaultConfig()
+	limits.Domain = nats.Domain()
 	limits.Replicas = a.cfg.LogReplicas
 	limits.MaxBytes = a.cfg.LogMaxBytes
 	limits.MaxAge = a.cfg.LogMaxAge

@@ -195,7 +195,7 @@ func TestReloadOfFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	trail, err := audit.New(conn)
+	trail, err := audit.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

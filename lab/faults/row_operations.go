@@ -166,7 +166,7 @@ func (t *Trial) operations(ctx context.Context) ([]lease.Operation, error) {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
 	defer conn.Close()
-	list, err := lease.New(conn)
+	list, err := lease.New(conn, "")
 	if err != nil {
 		return nil, err
 	}

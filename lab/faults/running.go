@@ -104,7 +104,7 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 	}
 	defer conn.Close()
 	for {
-		log, err := eventstore.Describe(ctx, conn, processes.EventStream)
+		log, err := eventstore.Describe(ctx, conn, "", processes.EventStream)
 		if err == nil && log.Leader && log.Behind == 0 {
 			return log.Replicas, nil
 		}

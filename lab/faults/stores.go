@@ -18,7 +18,7 @@ func (t *Trial) OpenArchive(ctx context.Context) (*archive.Archive, func(), erro
 	if err != nil {
 		return nil, nil, err
 	}
-	archive, err := archive.New(conn)
+	archive, err := archive.New(conn, "")
 	if err != nil {
 		conn.Close()
 		return nil, nil, err

@@ -33,7 +33,7 @@ func system(t *testing.T) (*eventstore.Log, *archive.Archive) {
 			t.Fatal(err)
 		}
 	}
-	streams, err := archive.New(conn)
+	streams, err := archive.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestRestoreOverStreamsThatWereRecreated(t *testing.T) {
 	if _, err := log.Append(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
-	streams, err := archive.New(conn)
+	streams, err := archive.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 		return conn
 	}
 	watching := connect()
-	list, err := lease.New(watching)
+	list, err := lease.New(watching, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 	cfg.OpenTimeout = time.Second
 	for _, step := range []string{"restore NOVEL_EVENTS", "compare NOVEL_EVENTS", "restore NOVEL_DEADLETTER"} {
 		dying := connect()
-		fresh, err := archive.New(dying)
+		fresh, err := archive.New(dying, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestRestoreThatDiesLeavesNoLog(t *testing.T) {
 		}
 		cancel()
 	}
-	again, err := archive.New(watching)
+	again, err := archive.New(watching, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func emptyServer(t *testing.T) (*nats.Conn, *archive.Archive) {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	streams, err := archive.New(conn)
+	streams, err := archive.New(conn, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func setup(t testing.TB) *system {
 	conn := logkit.Conn(t)
 	s := &system{t: t, conn: conn, log: maintain.Of(logkit.Open(t, conn)), db: mongokit.Database(t), held: make(chan struct{}, 16)}
 	var err error
-	if s.archive, err = archive.New(conn); err != nil {
+	if s.archive, err = archive.New(conn, ""); err != nil {
 		t.Fatal(err)
 	}
 	if s.store, err = projections.New(s.db, projections.DefaultConfig(), slog.New(slog.DiscardHandler), prometheus.NewRegistry()); err != nil {

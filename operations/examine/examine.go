@@ -241,11 +241,11 @@ func examineModels(ctx context.Context, cfg config.Config, servers *backends.NAT
 	defer cancel()
 	// What does not answer is reported elsewhere.
 	quiet := slog.New(slog.DiscardHandler)
-	log, err := eventstore.Attach(ctx, servers.Conn(), eventstore.DefaultConfig(), nil, nil)
+	log, err := attach(ctx, servers)
 	if err != nil {
 		return nil
 	}
-	_, head, err := eventstore.Head(ctx, servers.Conn())
+	_, head, err := eventstore.Head(ctx, servers.Conn(), servers.Domain())
 	if err != nil {
 		return nil
 	}
@@ -277,28 +277,35 @@ func examineModels(ctx context.Context, cfg config.Config, servers *backends.NAT
 	return []doctor.Check{doctor.Models(db.Name(), present, head, projected), doctor.Consumers(paused)}
 }
 
+// attach returns the log as it is.
+func attach(ctx context.Context, servers *backends.NATS) (*eventstore.Log, error) {
+	cfg := eventstore.DefaultConfig()
+	cfg.Domain = servers.Domain()
+	return eventstore.Attach(ctx, servers.Conn(), cfg, nil, nil)
+}
+
 // permitted returns which permissions the NATS user lacks.
 func permitted(ctx context.Context, cfg config.Config, servers *backends.NATS) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	return eventstore.Permitted(ctx, servers.Conn(), cfg.NeedsOfNATS())
+	return eventstore.Permitted(ctx, servers.Conn(), servers.Domain(), cfg.NeedsOfNATS())
 }
 
 func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NATS) (checks []doctor.Check, used uint64) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	streams, err := archive.New(servers.Conn())
+	streams, err := archive.New(servers.Conn(), servers.Domain())
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, 0
 	}
 	name := archive.Streams()[0]
 	began := time.Now()
-	events, err := eventstore.Describe(ctx, servers.Conn(), name)
+	events, err := eventstore.Describe(ctx, servers.Conn(), servers.Domain(), name)
 	answered := time.Now()
 	if errors.Is(err, eventstore.ErrNoStream) {
 		checks = doctor.Events(doctor.Stream{Name: name}, doctor.Wanted{})
 		if cfg.NATSURL != "" {
-			checks = append(checks, doctor.Room(eventstore.Fits(ctx, servers.Conn(), cfg.LogMaxBytes, cfg.LogReplicas, cfg.WithTokens())))
+			checks = append(checks, doctor.Room(eventstore.Fits(ctx, servers.Conn(), servers.Domain(), cfg.LogMaxBytes, cfg.LogReplicas, cfg.WithTokens())))
 		}
 		return checks, 0
 	}
@@ -316,7 +323,7 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 		checks = append(checks, doctor.Letters(letters, there))
 	}
 	for _, name := range eventstore.BesideStreams() {
-		other, err := eventstore.Describe(ctx, servers.Conn(), name)
+		other, err := eventstore.Describe(ctx, servers.Conn(), servers.Domain(), name)
 		switch {
 		case errors.Is(err, eventstore.ErrNoStream):
 		case err != nil:
@@ -329,7 +336,7 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 		}
 	}
 	checks = append(checks, examineEpoch(ctx, servers)...)
-	trail, err := audit.New(servers.Conn())
+	trail, err := audit.New(servers.Conn(), servers.Domain())
 	if err == nil {
 		var notes []audit.Erasure
 		if notes, _, err = trail.After(ctx, 0); err == nil {
@@ -344,7 +351,7 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 
 // examineEpoch exercises the log, and checks how its epoch began.
 func examineEpoch(ctx context.Context, servers *backends.NATS) []doctor.Check {
-	log, err := eventstore.Attach(ctx, servers.Conn(), eventstore.DefaultConfig(), nil, nil)
+	log, err := attach(ctx, servers)
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}
 	}
@@ -368,7 +375,7 @@ func examineEpoch(ctx context.Context, servers *backends.NATS) []doctor.Check {
 func examineScrub(ctx context.Context, servers *backends.NATS, whole bool) []doctor.Check {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	log, err := eventstore.Attach(ctx, servers.Conn(), eventstore.DefaultConfig(), nil, nil)
+	log, err := attach(ctx, servers)
 	if err != nil { // examineStreams reports it
 		return nil
 	}
@@ -392,7 +399,7 @@ func examineScrub(ctx context.Context, servers *backends.NATS, whole bool) []doc
 // readEverything reads each copy of each stream of the log, and compares what it reads with
 // the state of the stream. whole says that it found no difference.
 func readEverything(ctx context.Context, servers *backends.NATS, report func(step string, done, total uint64)) (checks []doctor.Check, whole bool) {
-	streams, err := archive.New(servers.Conn())
+	streams, err := archive.New(servers.Conn(), servers.Domain())
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", 0, err)}, false
 	}

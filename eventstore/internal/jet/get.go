@@ -25,8 +25,8 @@ import (
 // The requests are made here rather than by a library because the known one
 // takes an answer that stopped half way for a complete one.
 const (
-	directSubject = "$JS.API.DIRECT.GET."
-	leaderSubject = "$JS.API.STREAM.MSG.GET."
+	directRequest = "DIRECT.GET."
+	leaderRequest = "STREAM.MSG.GET."
 
 	HeaderStatus      = "Status"
 	HeaderDescription = "Description"
@@ -78,7 +78,7 @@ func (c *Client) Direct(ctx context.Context, stream string, request Request) (Me
 	if err != nil {
 		return Message{}, fmt.Errorf("encode request: %w", err)
 	}
-	response, err := c.Reads.RequestWithContext(ctx, directSubject+stream, payload)
+	response, err := c.Reads.RequestWithContext(ctx, c.API(directRequest+stream), payload)
 	if err != nil {
 		return Message{}, Unavailable(err)
 	}
@@ -107,7 +107,7 @@ func (c *Client) Batch(ctx context.Context, stream string, request Request, each
 		return Unavailable(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }() // Fails only when the connection is gone, and the subscription with it.
-	if err := c.Reads.PublishRequest(directSubject+stream, inbox, payload); err != nil {
+	if err := c.Reads.PublishRequest(c.API(directRequest+stream), inbox, payload); err != nil {
 		return Unavailable(err)
 	}
 	var last uint64
@@ -190,7 +190,7 @@ func (c *Client) Leader(ctx context.Context, stream string, request Request) (Me
 	if err != nil {
 		return Message{}, fmt.Errorf("encode request: %w", err)
 	}
-	response, err := c.Reads.RequestWithContext(ctx, leaderSubject+stream, payload)
+	response, err := c.Reads.RequestWithContext(ctx, c.API(leaderRequest+stream), payload)
 	if err != nil {
 		return Message{}, Unavailable(err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	purgeSubject = "$JS.API.STREAM.PURGE."
+	purgeRequest = "STREAM.PURGE."
 	// purgeTimeout bounds one request. The server loads each block of the stream that
 	// lies between the first and the last message of the subject.
 	purgeTimeout = time.Minute
@@ -29,7 +29,7 @@ func (c *Client) Purge(ctx context.Context, stream, subject string, before uint6
 	if err != nil {
 		return 0, fmt.Errorf("encode request: %w", err)
 	}
-	response, err := c.Conn.RequestWithContext(ctx, purgeSubject+stream, payload)
+	response, err := c.Conn.RequestWithContext(ctx, c.API(purgeRequest+stream), payload)
 	if err != nil {
 		return 0, Unavailable(err)
 	}
