@@ -33,14 +33,15 @@ const (
 
 // pageCache has pages of history that were read a short time ago, with the events that
 // were made of them, so that those who read the same pages again cause no read of a store
-// and no encoding. At the bound in bytes the page goes that was read the longest time ago.
+// and no encoding. At the bound in bytes, the page that was read the longest time ago is
+// removed.
 //
-// A page has every record of its job in a range of sequences. What the log has stored does
-// not change, so that a page stays right until it is removed from the log: then it is shown
-// for at most cacheAge, as the events of a ring are. The exception is an erasure, after
-// which the cache has nothing of the job, and whoever shows a record checks it again.
+// A page has every record of its job in a range of sequences. The log does not change what
+// it has stored, so that a page is right until its records are removed from the log; after
+// that it is shown for at most cacheAge. After an erasure the cache has nothing of the job,
+// and those who show a record check it against the erasures again.
 //
-// Methods may be called concurrently. All of them are no-ops without a budget.
+// Methods may be called concurrently. Without a budget they do nothing.
 type pageCache struct {
 	budget          int64
 	erased          *erased
@@ -480,12 +481,15 @@ func (p *cachedPage) place(sequence uint64) int {
 	return i
 }
 
-// cutBefore removes the records below a sequence.
+// cutBefore removes the records below a sequence. It copies the others, so that nothing
+// holds the bodies of those that are removed.
 func (p *cachedPage) cutBefore(sequence uint64) {
 	if p.after < sequence-1 {
-		p.records, p.after = p.records[p.place(sequence):], sequence-1
+		p.records, p.after = slices.Clone(p.records[p.place(sequence):]), sequence-1
 	}
 }
 
-// cutFrom removes the records from a sequence on.
-func (p *cachedPage) cutFrom(sequence uint64) { p.records = p.records[:p.place(sequence)] }
+// cutFrom removes the records from a sequence on, likewise.
+func (p *cachedPage) cutFrom(sequence uint64) {
+	p.records = slices.Clone(p.records[:p.place(sequence)])
+}
