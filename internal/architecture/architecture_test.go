@@ -100,6 +100,8 @@ func TestUses(t *testing.T) {
 		{"the lab has nothing of the service", "lab/a.go", module + "/eventstore", "lab"},
 		{"a benchmark knows no part", "lab/bench/a.go", module + "/eventstore", "lab/bench"},
 		{"the baseline knows no part", "lab/baseline/a.go", module + "/eventstore", "lab/baseline"},
+		{"a volume is a file system", "lab/volume/a.go", "github.com/hanwen/go-fuse/v2/fs", ""},
+		{"a volume knows no program", "lab/volume/a.go", module + "/lab/processes", "lab/volume"},
 		{"the judge knows files", "lab/oracle/a.go", module + "/eventstore", "lab/oracle"},
 		{"a report has verdicts", "lab/report/a.go", module + "/lab/oracle", ""},
 		{"a report knows no lab", "lab/report/a.go", module + "/lab/processes", "lab/report"},

@@ -249,6 +249,11 @@ var rules = []rule{
 		why:    "a release is described by what Go says of it",
 	},
 	{
+		folder:  "lab/volume",
+		modules: []string{"github.com/hanwen/go-fuse/v2"},
+		why:     "a file system that loses what was not synced knows no program that uses it",
+	},
+	{
 		folder:  "lab/processes",
 		project: []string{"deploy/cluster", "internal/freeaddr"},
 		modules: plumbing,

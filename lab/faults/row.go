@@ -50,6 +50,8 @@ type System struct {
 	// Sync is the lab's; empty means an interval, with which data survives the death of
 	// processes.
 	Sync string
+	// Volatile puts the folder of each server of the log on a volume that can lose power.
+	Volatile bool
 	// Mongo adds the MongoDB-protocol server and checks its documents.
 	Mongo bool
 	// MongoProxy puts a proxy in front of it.
@@ -90,7 +92,7 @@ func asSkip(err error) (string, bool) {
 
 // Rows returns every row in the order of its number.
 func Rows() []Row {
-	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), crowdRows(), eventRows(), clockRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows(), hostileRows(), tailRows(), restoreRows(), operationRows(), removedRows(), limitRows(), damageRows(), ownWriterRows())
+	all := slices.Concat(gatewayRows(), natsRows(), redisRows(), mongoRows(), diskRows(), rebuildRows(), clientRows(), crowdRows(), eventRows(), clockRows(), repeatRows(), seamRows(), slowRows(), purgeRows(), halfOpenRows(), hostileRows(), tailRows(), restoreRows(), operationRows(), removedRows(), limitRows(), damageRows(), ownWriterRows(), powerRows())
 	slices.SortStableFunc(all, func(a, b Row) int { return a.Number - b.Number })
 	return all
 }

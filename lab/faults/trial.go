@@ -14,6 +14,7 @@ import (
 	"github.com/letswriteabook/realtime/lab/oracle"
 	"github.com/letswriteabook/realtime/lab/processes"
 	"github.com/letswriteabook/realtime/lab/report"
+	"github.com/letswriteabook/realtime/lab/volume"
 )
 
 // The defaults of a [System].
@@ -51,8 +52,9 @@ type Trial struct {
 	log       func(line string)
 	running   *Running // nil: the lab's own system
 	undos     []*undo
-	purged    bool // who comes only now misses what was purged, and has to be told
-	renewed   bool // the clients were told of a new epoch; who comes only now begins in it
+	volumes   map[*processes.Process]*volume.Volume // of System.Volatile
+	purged    bool                                  // who comes only now misses what was purged, and has to be told
+	renewed   bool                                  // the clients were told of a new epoch; who comes only now begins in it
 }
 
 // newTrial starts a row's system, in the folder, or turns to the one that runs.
@@ -89,6 +91,11 @@ func (t *Trial) start(ctx context.Context) error {
 	if t.Journal, err = oracle.Open(filepath.Join(t.dir, "journal")); err != nil {
 		return err
 	}
+	for n := range t.Lab.Nodes() {
+		if err := t.mount(t.Lab.NATS(n)); err != nil {
+			return err
+		}
+	}
 	if err := t.Lab.Start(ctx); err != nil {
 		return err
 	}
@@ -109,6 +116,11 @@ func (t *Trial) start(ctx context.Context) error {
 		gateway, err := t.Lab.Gateway(env)
 		if err != nil {
 			return err
+		}
+		if t.Lab.Nodes() == 0 {
+			if err := t.mount(gateway); err != nil {
+				return err
+			}
 		}
 		if err := gateway.Start(ctx); err != nil {
 			return err

@@ -36,13 +36,15 @@ type Process struct {
 	ready  func(ctx context.Context) error
 	output *output
 
-	mu     sync.Mutex // guards the fields below
-	path   string
-	env    map[string]string
-	cmd    *exec.Cmd     // nil before the first life
-	ended  chan struct{} // closed when the latest life has ended
-	status error         // what it ended with; set before ended is closed
-	lives  int
+	mu   sync.Mutex // guards the fields below
+	path string
+	// unbooted is the program itself while path is the script of [Lab.NextBoot].
+	unbooted string
+	env      map[string]string
+	cmd      *exec.Cmd     // nil before the first life
+	ended    chan struct{} // closed when the latest life has ended
+	status   error         // what it ended with; set before ended is closed
+	lives    int
 }
 
 // Name returns the name of the process in this lab, such as "gateway-2".

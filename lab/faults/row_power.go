@@ -1,0 +1,164 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/lab/processes"
+	"github.com/letswriteabook/realtime/lab/volume"
+)
+
+func powerRows() []Row {
+	const limit = 45 * time.Second
+	return []Row{
+		{
+			Number: 27, Title: "power is lost in a burst, with a sync for each write, the log inside the gateway", Limit: limit, NeedsRoot: true,
+			System: System{Sync: "always", Mongo: true, Jobs: 6, Volatile: true}, Run: losePowerInBurst,
+		},
+		{
+			Number: 27, Variant: "interval", Title: "power is lost seconds after the last events, with a sync every 10 s, the log inside the gateway", Limit: limit, NeedsRoot: true,
+			System: System{Sync: "10s", Mongo: true, Jobs: 6, Volatile: true}, Run: losePowerUnsynced,
+		},
+	}
+}
+
+// mount puts the folder of a server of the log on a volume that can lose power, if the
+// system asks for that.
+func (t *Trial) mount(p *processes.Process) error {
+	if !t.system.Volatile {
+		return nil
+	}
+	mounted, err := volume.Mount(t.Lab.Folder(p), filepath.Join(t.dir, "volume-of-"+p.Name()))
+	if errors.Is(err, volume.ErrNoVolume) {
+		return Skip("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	if t.volumes == nil {
+		t.volumes = map[*processes.Process]*volume.Volume{}
+	}
+	t.volumes[p] = mounted
+	t.cleanup = append(t.cleanup, func() error {
+		p.Kill()
+		return mounted.Close()
+	})
+	return nil
+}
+
+// losePowerInBurst has the machine of the log lose power while events are stored. With a
+// sync for each write, nothing that was acknowledged is lost. Because events are shown before
+// their sync, a new epoch begins nevertheless.
+func losePowerInBurst(ctx context.Context, t *Trial) error {
+	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
+		return err
+	}
+	lost, err := t.beforeTailLost(ctx)
+	if err != nil {
+		return err
+	}
+	t.ExpectEpoch()
+	stop := t.Load(500)
+	defer stop()
+	if err := t.Outbox.AwaitMore(ctx, 200+rand.IntN(300)); err != nil {
+		return err
+	}
+	since, err := t.losePower(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := t.whatIsLeft(ctx, lost)
+	if err != nil {
+		return err
+	}
+	if left < lost.last {
+		return fmt.Errorf("the log ends at %d, and events up to %d were acknowledged with a sync for each write", left, lost.last)
+	}
+	return t.afterPowerLoss(ctx, lost, since, stop)
+}
+
+// losePowerUnsynced has the machine of the log lose power when events have been acknowledged
+// and not synced. They are lost, and a new epoch begins.
+func losePowerUnsynced(ctx context.Context, t *Trial) error {
+	if err := t.PublishSome(ctx, 100); err != nil {
+		return err
+	}
+	// After a sync, the next one is most of an interval away.
+	keeper := t.keepers()[0]
+	for {
+		unsynced, err := t.volumes[keeper].Unsynced(".blk")
+		if err != nil {
+			return err
+		}
+		if unsynced == 0 {
+			break
+		}
+		if err := wait.For(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
+		return err
+	}
+	lost, err := t.beforeTailLost(ctx)
+	if err != nil {
+		return err
+	}
+	t.ExpectEpoch()
+	since, err := t.losePower(ctx)
+	if err != nil {
+		return err
+	}
+	left, err := t.whatIsLeft(ctx, lost)
+	if err != nil {
+		return err
+	}
+	if err := t.purgedAfter(lost, left); err != nil {
+		return err
+	}
+	stop := t.Load(100)
+	defer stop()
+	return t.afterPowerLoss(ctx, lost, since, stop)
+}
+
+// losePower has the machines of all servers of the log lose power, and starts them again. It
+// returns when they were started.
+func (t *Trial) losePower(ctx context.Context) (since time.Time, err error) {
+	keepers := t.keepers()
+	for _, p := range keepers {
+		p.Kill()
+	}
+	var all volume.Loss
+	for _, p := range keepers {
+		loss, err := t.volumes[p].LosePower()
+		if err != nil {
+			return since, err
+		}
+		all.Files, all.Bytes = all.Files+loss.Files, all.Bytes+loss.Bytes
+		if err := t.Lab.NextBoot(p); err != nil {
+			return since, err
+		}
+	}
+	t.Measure("files that lost what was not synced", float64(all.Files), "")
+	t.Measure("bytes that were not synced", float64(all.Bytes), "B")
+	since = time.Now()
+	return since, startAll(ctx, keepers)
+}
+
+// afterPowerLoss waits until events are acknowledged again, and checks that one new epoch
+// began and that the read models follow.
+func (t *Trial) afterPowerLoss(ctx context.Context, lost *lostTail, since time.Time, stop func()) error {
+	if err := t.Resumed(ctx, since); err != nil {
+		return err
+	}
+	if err := t.afterTailLost(ctx, lost, since); err != nil {
+		return err
+	}
+	stop()
+	return t.verifyModels(ctx)
+}
