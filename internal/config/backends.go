@@ -54,6 +54,9 @@ func (c Config) guardsNATS() bool { return c.NATSUser != "" || c.NATSCert != "" 
 // LogAlone reports whether the log is in this process and nowhere else.
 func (c Config) LogAlone() bool { return c.NATSURL == "" && c.NATSCluster == "" }
 
+// InProduction reports whether ENVIRONMENT is production.
+func (c Config) InProduction() bool { return c.Environment == environmentProduction }
+
 // NATSTLS returns the files for TLS with NATS.
 func (c Config) NATSTLS() tlsfiles.Files {
 	return tlsfiles.Files{CA: c.NATSCA, Cert: c.NATSCert, Key: c.NATSKey}

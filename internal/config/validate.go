@@ -75,6 +75,10 @@ func (c Config) validate(when occasion) error {
 	check(c.NATSDomain == "" || isDomain(c.NATSDomain), "NATS_JS_DOMAIN", c.NATSDomain)
 	check(c.CanaryInterval >= minTimeout && c.CanaryInterval <= time.Hour, "CANARY_INTERVAL", c.CanaryInterval)
 	check(len(c.Roles) > 0 && !slices.ContainsFunc(c.Roles, func(role string) bool { return !slices.Contains(allRoles, role) }), "ROLES", strings.Join(c.Roles, ","))
+	for place := range strings.SplitSeq(c.NATSMonitoring, ",") {
+		u, err := url.Parse(strings.TrimSpace(place))
+		check(c.NATSMonitoring == "" || err == nil && u.User == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https"), "NATS_MONITORING_URL", c.NATSMonitoring)
+	}
 	check(c.DataDir != "" || c.NATSURL != "", "DATA_DIR", c.DataDir)
 	_, err = c.SyncInterval()
 	check(err == nil, "NATS_SYNC", c.NATSSync)

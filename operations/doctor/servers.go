@@ -158,6 +158,27 @@ func Room(err error) Check {
 	return ok(area, name, "there is")
 }
 
+// Synced judges when separate NATS servers write the log to disk: risk says what a loss of
+// power can take, and err of which servers this is not known.
+func Synced(risk string, err error) Check {
+	const area, name = "nats", "sync to disk"
+	switch {
+	case risk != "":
+		found := risk
+		if err != nil {
+			found += "; not known of others: " + oneLine(err.Error())
+		}
+		return Check{
+			Warn, area, name, found,
+			"set sync_interval: always in the jetstream block of each server, or keep the interval if one failure cannot reach all of them; " +
+				"always costs half to nine tenths of the rate of single appends, and much less where gateways store batches (docs/ops/durability.md)",
+		}
+	case err != nil:
+		return Check{Skip, area, name, "not known: " + oneLine(err.Error()), "set NATS_MONITORING_URL to the monitoring ports of the servers"}
+	}
+	return ok(area, name, "each write, as the servers say")
+}
+
 // The versions that are needed, and those that this service is tested with.
 var versions = map[string]struct{ needed, tested string }{
 	"nats":    {"2.11", "2.15"},

@@ -208,6 +208,7 @@ func examineLog(ctx context.Context, cfg config.Config, deep func(step string, d
 	if cfg.NATSURL != "" {
 		took, err := servers.Conn().RTT()
 		checks = append(checks, doctor.Reached("nats", "NATS_URL", took, err), doctor.Version("nats", servers.Conn().ConnectedServerVersion()))
+		checks = append(checks, doctor.Synced(servers.SyncRisk(ctx)))
 	}
 	if err := permitted(ctx, cfg, servers); err != nil {
 		// Most of the checks below would only time out without these permissions.
