@@ -8,6 +8,7 @@ import { Overview } from './views/overview.js'
 import { Projections } from './views/projections.js'
 import { Revocations } from './views/revocations.js'
 import { Settings } from './views/settings.js'
+import { Sockets } from './views/sockets.js'
 
 export interface View {
   name: string
@@ -23,6 +24,7 @@ export const views: readonly View[] = [
   { name: 'overview', title: 'Overview', letter: 'o', component: Overview },
   { name: 'jobs', title: 'Jobs', letter: 'j', component: Jobs },
   { name: 'job', title: 'Job', below: 'jobs', component: Job },
+  { name: 'sockets', title: 'Sockets', letter: 'k', component: Sockets },
   { name: 'letters', title: 'Dead letters', letter: 'd', component: Letters },
   { name: 'projections', title: 'Projections', letter: 'p', component: Projections },
   { name: 'log', title: 'Log', letter: 'l', component: Log },

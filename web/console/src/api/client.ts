@@ -5,7 +5,7 @@ import type { paths } from './schema.gen.js'
 type GetPath = { [P in keyof paths]: paths[P] extends { get: object } ? P : never }[keyof paths]
 type PostPath = { [P in keyof paths]: paths[P] extends { post: object } ? P : never }[keyof paths]
 type Content<R> = R extends { content: { 'application/json': infer T } } ? T : never
-type Success<O> = O extends { responses: infer R } ? { [S in keyof R]: S extends 200 | 201 ? Content<R[S]> : never }[keyof R] : never
+type Success<O> = O extends { responses: infer R } ? { [S in keyof R]: S extends 200 | 201 | 202 ? Content<R[S]> : never }[keyof R] : never
 
 export type Query<P extends GetPath> = paths[P] extends { get: { parameters: { query?: infer Q } } } ? Q : never
 export type Answer<P extends GetPath> = paths[P] extends { get: infer O } ? Success<O> : never

@@ -39,7 +39,7 @@ function One({ id }: { id: string }) {
         <Stat name="Newest event" value={newest ? title(newest) || newest.kind : '–'} note={newest?.kind} />
         <Stat name="Sequence" value={newest ? whole(newest.sequence) : '–'} note={newest ? `epoch ${newest.epoch}` : undefined} />
         <Stat name="Age" value={<Age time={newest?.storedAt} />} note={newest && clock(newest.storedAt)} />
-        <Stat name="Followers" value={count(job.data?.followers)} note={job.data && `on ${job.data.gateways} ${job.data.gateways === 1 ? 'gateway' : 'gateways'}`} />
+        <Stat name="Followers" value={<a href={href('sockets', { by: 'jobId', value: id })}>{count(job.data?.followers)}</a>} note={job.data && `on ${job.data.gateways} ${job.data.gateways === 1 ? 'gateway' : 'gateways'}`} />
         <Stat name="Dead letters" value={<a href={href('letters', { job: id })}>{letters.data ? `${letters.data.items.length}${letters.data.next ? '+' : ''}` : '–'}</a>} tone={letters.data?.items.length ? 'bad' : undefined} />
       </dl>
       <Scrubber events={events} index={index} onSelect={select} onJump={jump} wanted={wanted} atHead={timeline?.atHead ?? true} onNewest={() => {

@@ -1,10 +1,11 @@
 import { useMemo } from 'react'
-import { get } from '../api/client.js'
+import { get, post } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { Chart } from '../chart.js'
 import { count, seconds, whole } from '../format.js'
 import { useHistory } from '../live.js'
-import { Command, Freshness, Problem, Table } from '../ui.js'
+import { Freshness, Problem, Table, useChange } from '../ui.js'
+import { Work } from './work.js'
 
 export function Projections() {
   const polled = usePoll('projections', (signal) => get('/projections', undefined, signal), 2000)
@@ -29,10 +30,23 @@ export function Projections() {
       {lags.lines.length > 0 && <div className="charts one"><Chart title="Lag in events, as this gateway measures it" times={lags.times} lines={lags.lines} write={count} least={4} integers /></div>}
       <section>
         <h2>Verify and rebuild</h2>
-        <p className="quiet">Both read the whole log and take long. They are commands, which show their progress and can be interrupted.</p>
-        <Command text="realtime projections verify">Compare the read models with the log, changing nothing; the first differences are printed:</Command>
-        <Command text="realtime projections rebuild --swap">Rebuild beside live traffic, compare, and swap:</Command>
+        <p className="quiet">Both read the whole log. They go on when this page is closed.</p>
+        <div className="actions flat">
+          {(polled.data?.items ?? []).map(({ name }) => <Start key={name} name={name} />)}
+        </div>
       </section>
+      <Work />
+    </>
+  )
+}
+
+function Start({ name }: { name: string }) {
+  const change = useChange<unknown>()
+  return (
+    <>
+      <button type="button" disabled={change.busy} onClick={() => change.run(() => post('/projections/verify', { projection: name }))}>Verify {name}</button>
+      <button type="button" disabled={change.busy} onClick={() => change.run(() => post('/projections/rebuild', { projection: name, swap: true }))}>Rebuild {name}, and swap</button>
+      <Problem error={change.error} />
     </>
   )
 }
