@@ -17,25 +17,25 @@ export interface GenerationPayload {
    */
   event: {
     /**
-     * What sort of thing happened.
+     * The type of the event.
      */
     type: string
     /**
-     * When it happened, as the producer writes times.
+     * When it happened, in the format of the producer.
      */
     occurredAt: string
     [k: string]: unknown
   }
   /**
-   * The event's position in the durable log: ascending per job, not consecutive. Absent for an event that is not in the log.
+   * The event's position in the durable log. Positions ascend in each job and are not consecutive. Absent for an event that is not in the log.
    */
   sequence?: number
   /**
-   * The producer's id of the event, where it has one.
+   * The producer's id of the event, if it has one.
    */
   id?: string
   /**
-   * Present when an operator shows the event once more: where the log has it. Such an event has no sequence and no place in the order of the job.
+   * Present if an operator shows the event again: the event's position in the log. Such an event has no sequence and no place in the order of the job.
    */
   replay?: {
     /**
@@ -76,25 +76,25 @@ export interface DomainPayload {
    */
   event: {
     /**
-     * What sort of thing happened.
+     * The type of the event.
      */
     type: string
     /**
-     * When it happened, as the producer writes times.
+     * When it happened, in the format of the producer.
      */
     occurredAt: string
     [k: string]: unknown
   }
   /**
-   * The event's position in the durable log: ascending per job, not consecutive. Absent for an event that is not in the log.
+   * The event's position in the durable log. Positions ascend in each job and are not consecutive. Absent for an event that is not in the log.
    */
   sequence?: number
   /**
-   * The producer's id of the event, where it has one.
+   * The producer's id of the event, if it has one.
    */
   id?: string
   /**
-   * Present when an operator shows the event once more: where the log has it. Such an event has no sequence and no place in the order of the job.
+   * Present if an operator shows the event again: the event's position in the log. Such an event has no sequence and no place in the order of the job.
    */
   replay?: {
     /**
@@ -119,7 +119,7 @@ export interface DomainPayload {
 }
 
 /**
- * Payload of novel.job-status. Without a sequence it stands in for a history that is not there, and says the job's last known state.
+ * Payload of novel.job-status. Without a sequence, it has the job's last known state in place of a history that does not exist.
  */
 export interface JobStatusPayload {
   /**
@@ -135,21 +135,21 @@ export interface JobStatusPayload {
    */
   status: 'queued' | 'running' | 'completed' | 'failed'
   /**
-   * What a client needs to show the job as it is now; null when there is none.
+   * What a client needs to show the current state of the job; null if there is none.
    */
   snapshot: {
     [k: string]: unknown
   } | null
   /**
-   * The event's position in the durable log: ascending per job, not consecutive. Absent for an event that is not in the log.
+   * The event's position in the durable log. Positions ascend in each job and are not consecutive. Absent for an event that is not in the log.
    */
   sequence?: number
   /**
-   * The producer's id of the event, where it has one.
+   * The producer's id of the event, if it has one.
    */
   id?: string
   /**
-   * Present when an operator shows the event once more: where the log has it. Such an event has no sequence and no place in the order of the job.
+   * Present if an operator shows the event again: the event's position in the log. Such an event has no sequence and no place in the order of the job.
    */
   replay?: {
     /**
@@ -174,7 +174,7 @@ export interface JobStatusPayload {
 }
 
 /**
- * Payload of novel.caught-up, the end of a catch-up: the client has every event of the job in (from, to], and what follows is live.
+ * Payload of novel.caught-up, the end of a catch-up: the client has every event of the job in (from, to], and the events that follow are live.
  */
 export interface CaughtUp {
   /**
@@ -182,23 +182,23 @@ export interface CaughtUp {
    */
   jobId: string
   /**
-   * The sequence after which the replay began.
+   * The sequence after which the catch-up began.
    */
   from: number
   /**
-   * The sequence with which the replay ended.
+   * The sequence of the last event of the catch-up.
    */
   to: number
   /**
-   * How many events were sent.
+   * How many events the catch-up sent.
    */
   replayed: number
   /**
-   * Where the replay came from: the furthest of the sources that were used.
+   * The source of the events: the most distant source that was used.
    */
   source: 'none' | 'memory' | 'mongodb' | 'log' | 'aggregate'
   /**
-   * The end of the replay as EPOCH:SEQUENCE, from where to resume after a break.
+   * The end of the catch-up as EPOCH:SEQUENCE, with which the client resumes after a break.
    */
   position?: string
   [k: string]: unknown
@@ -213,15 +213,15 @@ export interface Gap {
    */
   jobId: string
   /**
-   * The sequence from which the client asked to go on.
+   * The sequence after which the client asked to resume.
    */
   requested: number
   /**
-   * The sequence of the oldest event that is still there.
+   * The sequence of the oldest event that is still available.
    */
   firstAvailable: number
   /**
-   * retention: the log's limits have removed the range. epoch-changed: the sequence belongs to an earlier epoch of the log. erased: the events up to firstAvailable were erased for good; a client forgets what it has of them.
+   * retention: the log's limits have removed the range. epoch-changed: the sequence belongs to an earlier epoch of the log. erased: the events before firstAvailable were erased permanently; a client deletes what it has of them.
    */
   reason: 'retention' | 'epoch-changed' | 'erased'
   /**
@@ -232,15 +232,15 @@ export interface Gap {
 }
 
 /**
- * Payload of novel.error: a request was refused. Message and code are fixed for each other; the figures are there where they apply.
+ * Payload of novel.error: a request was refused. Each code has a fixed message. limit, current and retryAfterMs are present where they apply.
  */
 export interface ErrorPayload {
   /**
-   * For people; its text is fixed.
+   * A fixed text for people.
    */
   message: string
   /**
-   * For programs.
+   * A fixed code for programs.
    */
   code:
     | 'ORIGIN_NOT_ALLOWED'
@@ -273,22 +273,22 @@ export interface ErrorPayload {
    */
   jobId?: string
   /**
-   * The most that is allowed of what the code speaks of.
+   * The limit that was reached.
    */
   limit?: number
   /**
-   * How many there are.
+   * The current number, which the limit bounds.
    */
   current?: number
   /**
-   * When a retry makes sense, in milliseconds.
+   * After how many milliseconds a retry may succeed.
    */
   retryAfterMs?: number
   [k: string]: unknown
 }
 
 /**
- * Argument of the client's event subscribe. It is answered by novel.subscribed, then the catch-up, then live events; or by novel.error.
+ * Argument of the client's event subscribe. The answer is novel.subscribed, then the catch-up, then live events; or novel.error.
  */
 export interface SubscribeRequest {
   /**
@@ -296,11 +296,11 @@ export interface SubscribeRequest {
    */
   jobId: string
   /**
-   * The last position the client has seen, as EPOCH:SEQUENCE: everything after it is replayed. Without it, the newest stored events are. A bare sequence, as a number or in a string, counts in the log's present epoch only.
+   * The position of the last event that the client has received, as EPOCH:SEQUENCE: the client receives all events after it. Without it, the client receives the newest stored events. A sequence without an epoch, as a number or a string, is valid only in the log's current epoch.
    */
   since?: number | string
   /**
-   * The epoch of a bare sequence in since.
+   * The epoch of a sequence in since that has none.
    */
   epoch?: string
   [k: string]: unknown
@@ -315,18 +315,18 @@ export interface Subscribed {
    */
   jobId: string
   /**
-   * When the gateway took the subscription.
+   * When the gateway accepted the subscription.
    */
   subscribedAt: string
   /**
-   * The epoch of the log, which the sequences of the events that follow belong to, until a novel.gap names another.
+   * The epoch of the log. The sequences of the events that follow belong to it, until a novel.gap names another epoch.
    */
   epoch?: string
   [k: string]: unknown
 }
 
 /**
- * Argument of the client's event unsubscribe. It is answered by novel.unsubscribed or novel.error.
+ * Argument of the client's event unsubscribe. The answer is novel.unsubscribed or novel.error.
  */
 export interface UnsubscribeRequest {
   /**
