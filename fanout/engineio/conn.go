@@ -16,14 +16,14 @@ import (
 )
 
 const (
-	// coalesceBytes is about how much is written at once. A frame of that size is
+	// coalesceBytes is the approximate size of a write. A frame of at least that size is
 	// written by itself.
 	coalesceBytes = 16 << 10
-	// writeSteps is in how many steps WriteTimeout is measured: a stalled
-	// client is noticed between one WriteTimeout and 1 + 2/writeSteps of it.
+	// writeSteps is the number of steps in which WriteTimeout is measured: a stalled
+	// client is detected after 1 to 1 + 2/writeSteps times WriteTimeout.
 	writeSteps = 8
 	// lingerTimeout is how long the client may take to close its side after
-	// the close frame was sent.
+	// the close frame was sent to it.
 	lingerTimeout = 2 * time.Second
 
 	controlFrame = 0x8
@@ -34,29 +34,29 @@ const (
 // errStalled ends a connection whose client accepted nothing for WriteTimeout.
 var errStalled = errors.New("engineio: client accepts nothing")
 
-// coalesceBuffers holds the buffers of all connections with something to
-// write, so that an idle one needs none.
+// coalesceBuffers has the buffers for connections that are being written to, so that an idle
+// connection needs no buffer.
 var coalesceBuffers = sync.Pool{New: func() any {
 	buffer := make([]byte, 0, coalesceBytes)
 	return &buffer
 }}
 
-// conn is the network connection beneath a WebSocket. Frames that are written together
-// take one system call. The deadlines that others set are ignored: writing
-// has its own (see write), and reading ends with the heartbeat.
+// conn is the network connection of a WebSocket. It writes several frames in one system
+// call. It ignores the deadlines that the WebSocket layer sets: writes have their own
+// deadlines (see write), and the heartbeat ends reads.
 type conn struct {
 	net.Conn
-	raw          syscall.RawConn // nil where a write cannot be attempted without waiting
+	raw          syscall.RawConn // nil if a write cannot be attempted without waiting
 	owner        *webSocket
 	metrics      *metrics
 	writeTimeout time.Duration
-	resumable    bool // a write that timed out may be continued: not so on TLS
+	resumable    bool // a write that timed out may be continued; false for TLS
 
 	mu       sync.Mutex // guards all below, and serialises writes
-	framing  bool       // the handshake is over: writes begin with a frame
+	framing  bool       // the handshake has ended, and every write begins with a frame
 	buffer   *[]byte    // nil when nothing is collected
-	deadline time.Time  // the one set on Conn
-	err      error      // the first failure; sticky
+	deadline time.Time  // the write deadline of Conn
+	err      error      // the first failure; later writes return it
 
 	finished atomic.Bool // the close frame has been written; set with mu held
 
@@ -71,9 +71,8 @@ func newConn(network net.Conn, owner *webSocket, metrics *metrics, cfg Config) *
 	}
 }
 
-// Read implements net.Conn. It leaves out most of a message that is too large, refuses
-// a client that floods with fragments or control frames, and does not read faster than
-// the client may send.
+// Read implements net.Conn. It omits most of a message that is too large, fails if a client
+// sends too many fragments or control frames, and reads no faster than the client may send.
 func (c *conn) Read(p []byte) (int, error) {
 	for {
 		if c.scan.keep == 0 && c.scan.drop > 0 {
@@ -82,7 +81,7 @@ func (c *conn) Read(p []byte) (int, error) {
 			}
 			continue
 		}
-		held := c.scan.have // bytes of a header that are passed on with its rest
+		held := c.scan.have // bytes of an incomplete header, which are returned with the rest of it
 		if len(p) <= held {
 			return 0, io.ErrShortBuffer // the buffers of the WebSocket layer are larger than any header
 		}
@@ -100,7 +99,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 }
 
-// discard reads a part of what is left out.
+// discard reads and drops a part of the omitted bytes.
 func (c *conn) discard() error {
 	buffer := coalesceBuffers.Get().(*[]byte)
 	defer coalesceBuffers.Put(buffer)
@@ -109,7 +108,7 @@ func (c *conn) discard() error {
 	return err
 }
 
-// read reads from the network when the client may send.
+// read waits until the client may send, and reads from the network.
 func (c *conn) read(p []byte) (int, error) {
 	c.owner.session.pace.wait(c.owner.session.Done)
 	n, err := c.Conn.Read(p[:min(len(p), paceBytes)])
@@ -117,8 +116,8 @@ func (c *conn) read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. After the handshake it is called for close frames alone: those
-// of the WebSocket layer, and that of writeClose.
+// Write implements net.Conn. After the handshake it is called only for close frames: those
+// of the WebSocket layer, and the one of writeClose.
 func (c *conn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,8 +135,8 @@ func (c *conn) Write(p []byte) (int, error) {
 	return len(p), err
 }
 
-// writable returns why nothing more can be written: the first failure, or
-// [websocket.ErrCloseSent] after the close frame. Called with mu held.
+// writable returns nil, or the reason why nothing can be written: the first failure, or
+// [websocket.ErrCloseSent] after the close frame. The caller holds mu.
 func (c *conn) writable() error {
 	if c.err == nil && c.finished.Load() {
 		return websocket.ErrCloseSent
@@ -145,9 +144,9 @@ func (c *conn) writable() error {
 	return c.err
 }
 
-// tryFrames writes frames as far as the network takes them without waiting. Without done,
-// the rest is for another goroutine to write: collected says whether by flush, or else by
-// writeFrames, nothing having been done.
+// tryFrames writes as much of the frames as the network accepts without waiting. If done is
+// false and err is nil, another goroutine has to write the rest: by flush if collected is
+// true, and otherwise all of the frames by writeFrames.
 func (c *conn) tryFrames(frames []Frame, a *attempt) (done, collected bool, err error) {
 	if c.raw == nil || !c.mu.TryLock() {
 		return false, false, nil
@@ -159,9 +158,9 @@ func (c *conn) tryFrames(frames []Frame, a *attempt) (done, collected bool, err 
 	if c.buffer != nil || slices.ContainsFunc(frames, isLarge) {
 		return false, false, nil
 	}
-	if !c.deadline.IsZero() { // one of write, that may be over
+	if !c.deadline.IsZero() { // write set it, and it may have passed
 		c.deadline = time.Time{}
-		_ = c.Conn.SetWriteDeadline(c.deadline) // fails on a closed connection, as the attempt will
+		_ = c.Conn.SetWriteDeadline(c.deadline) // fails only on a closed connection, and then the write fails too
 	}
 	for _, frame := range frames {
 		c.collectHeader(frame)
@@ -181,7 +180,7 @@ func (c *conn) tryFrames(frames []Frame, a *attempt) (done, collected bool, err 
 	return true, true, nil
 }
 
-// writeFrames writes frames, and waits until the network has taken them.
+// writeFrames writes frames, and waits until the network has accepted them.
 func (c *conn) writeFrames(frames []Frame) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -204,14 +203,14 @@ func (c *conn) writeFrames(frames []Frame) error {
 	return c.flushBuffer()
 }
 
-// flush writes what was collected, and waits until the network has taken it.
+// flush writes the collected bytes, and waits until the network has accepted them.
 func (c *conn) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.flushBuffer()
 }
 
-// collect adds bytes to what is written next. Called with mu held.
+// collect appends bytes to the buffer for the next write. The caller holds mu.
 func (c *conn) collect(p []byte) {
 	if c.buffer == nil {
 		c.buffer = coalesceBuffers.Get().(*[]byte)
@@ -219,7 +218,7 @@ func (c *conn) collect(p []byte) {
 	*c.buffer = append(*c.buffer, p...)
 }
 
-// collectHeader collects the header of a frame. Called with mu held.
+// collectHeader appends the header of a frame to the buffer. The caller holds mu.
 func (c *conn) collectHeader(frame Frame) {
 	opcode := byte(websocket.TextMessage)
 	switch {
@@ -232,13 +231,14 @@ func (c *conn) collectHeader(frame Frame) {
 	*c.buffer = appendHeader(*c.buffer, opcode, len(frame.Data))
 }
 
-// writeClose writes a close frame with this payload, the last frame of a connection.
+// writeClose writes a close frame with a payload. It is the last frame of a connection.
 func (c *conn) writeClose(payload []byte) error {
 	_, err := c.Write(append(appendHeader(nil, closeFrame, len(payload)), payload...))
 	return err
 }
 
-// giveBack returns the empty buffer to those of all connections. Called with mu held.
+// giveBack returns the buffer to coalesceBuffers, unless it has become too large. The caller
+// holds mu.
 func (c *conn) giveBack() {
 	if cap(*c.buffer) <= 2*coalesceBytes {
 		*c.buffer = (*c.buffer)[:0]
@@ -247,10 +247,10 @@ func (c *conn) giveBack() {
 	c.buffer = nil
 }
 
-// isLarge reports whether a frame is written by itself, without being copied.
+// isLarge reports whether a frame is written by itself and not copied.
 func isLarge(frame Frame) bool { return len(frame.Data) >= coalesceBytes }
 
-// startFraming is called once between the handshake and the first frame.
+// startFraming is called once, after the handshake and before the first frame.
 func (c *conn) startFraming() {
 	c.mu.Lock()
 	c.framing = true
@@ -266,24 +266,23 @@ func (c *conn) flushBuffer() error {
 	return err
 }
 
-// fail notes why nothing more can be written, and closes the connection. Called with mu held.
+// fail records the first failure, and closes the connection. The caller holds mu.
 func (c *conn) fail(err error) {
 	c.err = err
 	c.owner.failed(err) // before the reader finds the connection closed
 	_ = c.Conn.Close()
 }
 
-// write hands p to the network, however slowly the client takes it, unless it
-// takes nothing for WriteTimeout. Called with mu held. How long all of it may take is
-// bounded by the heartbeat for a client that sends nothing meanwhile, see
-// [Session.delayed].
+// write writes p to the network. It continues however slowly the client accepts p, and fails
+// if the client accepts nothing for WriteTimeout. The heartbeat bounds the whole time for a
+// client that sends nothing meanwhile, see [Session.delayed]. The caller holds mu.
 //
-// A write on TLS that timed out cannot be continued, and does not say how much the
-// client has taken. There p is written in pieces of coalesceBytes, each with a
-// deadline of its own.
+// A TLS write that timed out cannot be continued, and does not report how much the client
+// has accepted. On TLS, p is therefore written in pieces of coalesceBytes, each with its own
+// deadline.
 //
-// A deadline costs a sixth of a small write, so that it is renewed only when
-// a step of its time is used up.
+// Setting a deadline costs a sixth of a small write. write therefore renews the deadline only
+// when less than one step of it is left.
 func (c *conn) write(p []byte) error {
 	now := time.Now()
 	step := c.writeTimeout / writeSteps
@@ -295,7 +294,7 @@ func (c *conn) write(p []byte) error {
 	for {
 		if c.deadline.Sub(now) < step {
 			c.deadline = now.Add(2 * step)
-			_ = c.Conn.SetWriteDeadline(c.deadline) // fails on a closed connection, as Write will
+			_ = c.Conn.SetWriteDeadline(c.deadline) // fails only on a closed connection, and then Write fails too
 		}
 		piece := p
 		if !c.resumable {
@@ -323,9 +322,9 @@ func (c *conn) write(p []byte) error {
 	}
 }
 
-// Close implements net.Conn. After a close frame only the sending side is shut,
-// for the client to read to the end; a full close while its bytes still arrive
-// would reset the connection and take back what it has not read yet.
+// Close implements net.Conn. After a close frame it shuts only the sending side, so that the
+// client can read all frames: closing both sides while the client still sends would reset the
+// connection, and the client would lose the frames that it has not read yet.
 func (c *conn) Close() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.finished.Load() {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTimeout))
@@ -334,9 +333,9 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// closeNow closes both directions and gives the buffer back.
+// closeNow closes both directions, and returns the buffer to coalesceBuffers.
 func (c *conn) closeNow() {
-	_ = c.Conn.Close() // ends a write under way, which releases the lock
+	_ = c.Conn.Close() // ends a write in progress, which releases the lock
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err == nil {

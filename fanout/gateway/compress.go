@@ -12,39 +12,40 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// Compression says which answers over HTTP are compressed with gzip for clients that
-// accept it. Answers of less than compressFrom bytes never are.
+// Compression says which HTTP answers are compressed with gzip for clients that accept
+// it. Answers of less than compressFrom bytes are never compressed.
 type Compression string
 
 const (
-	// CompressNothing: none. The zero value stands for it.
+	// CompressNothing compresses no answer. The zero value means the same.
 	CompressNothing Compression = "off"
-	// CompressPages: pages of events.
+	// CompressPages compresses pages of events.
 	CompressPages Compression = "pages"
-	// CompressAll: pages of events and event streams. Every event of a stream is then
-	// compressed for its client alone.
+	// CompressAll compresses pages of events and event streams. Each event of a stream is
+	// then compressed separately for each client.
 	CompressAll Compression = "all"
 )
 
 const (
-	// compressFrom is the size of an answer, in bytes, from which on it is compressed. A
-	// smaller one fits into one packet either way.
+	// compressFrom is the size in bytes of the smallest answer that is compressed. A smaller
+	// answer fits into one packet either way.
 	compressFrom = 1 << 10
-	// compressWindow is how many of the last bytes written a gzipBody keeps to refer to.
-	// Events of one job repeat each other's names, so that one or two are enough.
+	// compressWindow is how many of the last bytes a gzipBody keeps, for later pieces to
+	// refer to. Events of one job have the same field names, so that one or two events are
+	// enough.
 	compressWindow = 2 << 10
 	// compressKeep is the largest buffer that a gzipBody keeps between two pieces.
 	compressKeep = 16 << 10
 )
 
-// compresses reports whether an answer to a request is compressed that is so with the
-// given settings.
+// compresses reports whether an answer is compressed: the setting is one of with, and the
+// request accepts gzip.
 func (g *Gateway) compresses(r *http.Request, with ...Compression) bool {
 	return slices.Contains(with, g.policy.Compression) && acceptsGzip(r.Header)
 }
 
-// acceptsGzip reports whether a request accepts gzip: an Accept-Encoding that names it,
-// or "*", with a weight above 0 (RFC 9110, section 12.5.3).
+// acceptsGzip reports whether a request accepts gzip: its Accept-Encoding has gzip, or "*"
+// and not gzip, with a weight above 0 (RFC 9110, section 12.5.3).
 func acceptsGzip(header http.Header) bool {
 	others, named, accepted := false, false, false
 	for _, line := range header.Values("Accept-Encoding") {
@@ -68,24 +69,23 @@ func acceptsGzip(header http.Header) bool {
 	return accepted || (others && !named)
 }
 
-// gzipBody makes one gzip member (RFC 1952) of what is appended to it, piece by piece.
-// A client can decode each piece as soon as it has it. Between two pieces it keeps
-// compressWindow bytes and a buffer of at most compressKeep, where a flate.Writer at the
-// levels 1 to 6 keeps 0.8 to 1.2 MB, in this package and in the standard library.
-// It belongs to one goroutine.
+// gzipBody compresses pieces of data into one gzip member (RFC 1952). A client can decode
+// each piece when it arrives. Between two pieces a gzipBody keeps compressWindow bytes and a
+// buffer of at most compressKeep; a flate.Writer at levels 1 to 6, of this module or of the
+// standard library, keeps 0.8 to 1.2 MB. It is used by one goroutine.
 type gzipBody struct {
 	begun  bool
 	window []byte
 	sum    uint32
 	size   uint32
-	piece  []byte // the buffer of the last piece, if it is small enough
+	piece  []byte // the buffer of the last piece, unless it was larger than compressKeep
 }
 
-// gzipHeader is the header of a member without a name, a time and an operating system.
+// gzipHeader is the header of a member without a name, a time or an operating system.
 var gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
 
-// compress returns a piece of the body that decodes to data, with the end of the body
-// when it is the last. The result is valid until the next call.
+// compress returns a piece of the body that decodes to data, and also the end of the body
+// if last is true. The result is valid until the next call.
 func (z *gzipBody) compress(data []byte, last bool) ([]byte, error) {
 	piece := z.piece[:0]
 	if !z.begun {
@@ -100,7 +100,7 @@ func (z *gzipBody) compress(data []byte, last bool) ([]byte, error) {
 		z.piece = piece
 	}
 	z.sum = crc32.Update(z.sum, crc32.IEEETable, data)
-	z.size += uint32(len(data)) // modulo 2^32, as the format has it
+	z.size += uint32(len(data)) // modulo 2^32, as the format requires
 	if last {
 		piece = binary.LittleEndian.AppendUint32(piece, z.sum)
 		return binary.LittleEndian.AppendUint32(piece, z.size), nil
@@ -111,7 +111,7 @@ func (z *gzipBody) compress(data []byte, last bool) ([]byte, error) {
 	return piece, nil
 }
 
-// appender is a slice as a writer.
+// appender implements io.Writer by appending to a slice.
 type appender []byte
 
 // Write implements io.Writer.

@@ -26,39 +26,39 @@ import (
 type Policy struct {
 	Limits  guardrails.Limits
 	Origins guardrails.Origins
-	// Proxies are trusted to name a client's address.
+	// Proxies are the proxies whose headers are trusted to name a client's address.
 	Proxies []netip.Prefix
-	// CatchUpLimit is how many events a subscription without a position is
-	// replayed, 1 or more.
+	// CatchUpLimit is how many of the newest events a subscription without a position
+	// begins with, 1 or more.
 	CatchUpLimit int
-	// SessionRefresh is how often the session of a connected socket is saved
-	// again, so that it does not expire. It is used with sessions only.
+	// SessionRefresh is the interval at which the session of a connected socket is saved
+	// again, so that it does not expire. It has no effect without sessions.
 	SessionRefresh time.Duration
-	// RecoveryClients says which clients get sessions that do not say so themselves.
+	// RecoveryClients says which clients get sessions without requesting them.
 	RecoveryClients RecoveryClients
-	// Compression says which answers over HTTP are compressed.
+	// Compression says which HTTP answers are compressed.
 	Compression Compression
-	// SessionBytes bounds what the sessions of this gateway's clients take in the
-	// store, those included whose clients have gone; 0 is no bound.
+	// SessionBytes bounds the size in the store of the sessions of this gateway's clients,
+	// including clients that have disconnected; 0 means no bound.
 	SessionBytes int
 	// Recorder keeps what happened to clients; nil keeps nothing.
 	Recorder *recorder.Recorder
-	// Revoked reports whether the token of a grant counts no more. It must not block; nil:
-	// none is revoked.
+	// Revoked reports whether the token of a grant has been revoked. It must not block. If
+	// it is nil, no token is revoked.
 	Revoked func(guardrails.Grant) bool
 }
 
 // Gateway speaks the contract with clients: over Socket.IO as a
-// [socketio.Handler], over SSE and REST as HTTP handlers. It decides nothing
-// itself; guardrails do, and the gateway enforces.
+// [socketio.Handler], over SSE and REST as HTTP handlers. It enforces the decisions of
+// package guardrails.
 type Gateway struct {
 	hub       *hub.Hub
 	catalogue *messaging.Catalogue
 	policy    Policy
-	limits    atomic.Pointer[guardrails.Limits]  // those of policy, until they are set
-	origins   atomic.Pointer[guardrails.Origins] // likewise
+	limits    atomic.Pointer[guardrails.Limits]  // those of policy until SetLimits
+	origins   atomic.Pointer[guardrails.Origins] // those of policy until SetOrigins
 	sessions  Sessions                           // nil without connection state recovery
-	tokens    Tokens                             // nil: everybody may do everything
+	tokens    Tokens                             // nil if no client needs a token
 	admission *guardrails.Admission
 	quotas    *guardrails.Quotas
 	intakes   *guardrails.Intakes
@@ -70,33 +70,33 @@ type Gateway struct {
 	delivered *prometheus.CounterVec
 	recovered prometheus.Counter
 	throttled *prometheus.CounterVec
-	// cutAnswers counts the answers over REST that the client did not take.
+	// cutAnswers counts the REST answers that a client did not read to the end.
 	cutAnswers prometheus.Counter
 	refusals   refusals
-	// refusedOrigins are logged apart, with the setting that would admit them.
+	// refusedOrigins are logged separately, with the setting that would admit them.
 	refusedOrigins refusedOrigins
-	// streams are the event streams that are open, and sockets those that are connected.
+	// streams are the open event streams, and sockets the connected sockets.
 	streams members[*openStream]
 	sockets members[*client]
-	// idleWatched counts the sockets with an idle deadline running.
+	// idleWatched counts the sockets that have an idle timer.
 	idleWatched atomic.Int64
 
-	// keeping decides whose sessions are kept, and evictions has those that the store
-	// is to forget.
+	// keeping decides which sessions are kept, and evictions has the sessions that are to be
+	// removed from the store.
 	keeping   *guardrails.Keeping
 	evictions chan eviction
 	forgotten prometheus.Counter
 
 	mu      sync.Mutex          // guards the two below
-	clients map[string]*client  // by pid; those with a session
-	claims  map[string]struct{} // the pids of sessions that are being recovered
+	clients map[string]*client  // the clients with a session, by pid
+	claims  map[string]struct{} // the pids of the sessions that are being recovered
 
-	// registered, unless it is nil, is called after each registration: for a test.
+	// registered is called after each registration, unless it is nil. Only tests set it.
 	registered func(*client)
 }
 
-// New returns a gateway on a hub. Without sessions, which may be nil, no
-// client's session is recovered; without tokens, none needs one.
+// New returns a gateway on a hub. If sessions is nil, sessions are not recovered; if tokens
+// is nil, clients need no token.
 func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions Sessions, tokens Tokens, logger *slog.Logger, registerer prometheus.Registerer) (*Gateway, error) {
 	if err := policy.Limits.Validate(); err != nil {
 		return nil, err
@@ -155,7 +155,7 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	}
 	g.limits.Store(&policy.Limits)
 	g.origins.Store(&policy.Origins)
-	for _, dryRun := range []bool{false, true} { // a series that is missing cannot be alerted on
+	for _, dryRun := range []bool{false, true} { // because no alert fires on a missing series
 		g.throttled.WithLabelValues(strconv.FormatBool(dryRun))
 		for _, code := range messaging.Codes() {
 			g.refused.WithLabelValues(string(code), strconv.FormatBool(dryRun))
@@ -181,13 +181,13 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 	return g, nil
 }
 
-// SetOrigins replaces the origins that may connect. Who is connected stays.
+// SetOrigins replaces the origins that may connect. Clients that are connected stay connected.
 func (g *Gateway) SetOrigins(origins guardrails.Origins) { g.origins.Store(&origins) }
 
-// SetLimits replaces the limits, but for MaxMessageBytes and DryRun, which the transport
-// has as well, and stay. Who is connected stays, also beyond the new limits, and keeps
-// the rates that its connection began with. The idle timeout counts for all sockets; one
-// that was off begins now.
+// SetLimits replaces the limits except MaxMessageBytes and DryRun, which the transport also
+// has. Connected clients stay connected even if they exceed the new limits, and keep the
+// rates of the time when they connected. The idle timeout applies to all sockets; if there
+// was none before, it begins now.
 func (g *Gateway) SetLimits(limits guardrails.Limits) error {
 	before := g.limits.Load()
 	limits.MaxMessageBytes, limits.DryRun = before.MaxMessageBytes, before.DryRun
@@ -210,8 +210,8 @@ func (g *Gateway) AllowOrigin(origin, host string) bool {
 	return g.origins.Load().Decide(origin, host).Allowed()
 }
 
-// admit decides about a new client, whatever its transport. The slot of the earlier
-// client that it goes on for, nil for none, becomes its own if it is admitted.
+// admit decides whether a new client of any transport may connect. If the client recovers the
+// session of earlier, which may be nil, and is admitted, it takes over the slot of earlier.
 func (g *Gateway) admit(r *http.Request, grant guardrails.Grant, earlier *client) (*guardrails.Slot, guardrails.Decision) {
 	origin := r.Header.Get("Origin")
 	decision := g.origins.Load().Decide(origin, r.Host)
@@ -228,15 +228,14 @@ func (g *Gateway) admit(r *http.Request, grant guardrails.Grant, earlier *client
 	return slot, decision
 }
 
-// address returns the client's own network address, behind the proxies that are
-// trusted to tell it.
+// address returns the network address of the client, which trusted proxies may name.
 func (g *Gateway) address(r *http.Request) netip.Addr {
-	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // none on a Unix socket
+	remote, _ := netip.ParseAddrPort(r.RemoteAddr) // a UNIX socket has no address
 	return guardrails.ClientAddress(remote.Addr(), r.Header.Values("X-Forwarded-For"), r.Header.Values("Forwarded"), g.policy.Proxies)
 }
 
-// count accounts for a decision that a limit had a part in, if it had: a refusal,
-// or what would have been one but for a dry run.
+// count counts and logs a refusal, or a decision that would have been a refusal outside of a
+// dry run. It ignores any other decision.
 func (g *Gateway) count(decision guardrails.Decision, origin string) {
 	if decision.Code == "" {
 		return
@@ -252,8 +251,8 @@ func (g *Gateway) count(decision guardrails.Decision, origin string) {
 	}
 }
 
-// Connect admits a socket, or refuses it with the contract's text and code. One
-// that names a session gets that back.
+// Connect admits a socket, or refuses it with the contract's text and code. A socket that
+// names a session recovers that session.
 func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socketio.Refusal {
 	request := socket.Request()
 	origin := request.Header.Get("Origin")
@@ -273,8 +272,8 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		wanted, recovered, release = g.recall(auth, origin, grant.Subject, socket.Opened())
 		defer release()
 	}
-	// Nothing refuses the socket after this, so that whoever has the session keeps it
-	// unless the client gets it.
+	// This is the last check: the session stays with its present socket unless the new
+	// socket is admitted.
 	slot, decision := g.admit(request, grant, wanted.holder)
 	if !decision.Allowed() {
 		return refusal(decision)
@@ -283,12 +282,12 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 	c.sink.offsets = offsets
 	c.address = g.address(request)
 	g.join(c, wanted, recovered)
-	c.closeIfRevoked() // after it is among the sockets: a revocation meanwhile found it there, or is found here
+	c.closeIfRevoked() // after the client was added to sockets, so that no concurrent revocation misses it
 	return nil
 }
 
-// join makes a client of an admitted socket. A panic, which ends the socket before
-// it was accepted and so without a Disconnect, leaves nothing behind.
+// join makes a client of an admitted socket. If it panics, the socket ends without a
+// Disconnect, and join itself frees what the client holds.
 func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 	joined := false
 	defer func() {
@@ -314,20 +313,20 @@ func (g *Gateway) join(c *client, wanted recall, recovered bool) {
 	if !c.gone {
 		g.sockets.add(c)
 	}
-	c.watchIdle() // after it is among the sockets, whose timers new limits set again
-	g.register(c) // last, with the mutex held: other goroutines that find the client wait until it is complete
+	c.watchIdle() // after the client was added to sockets, so that SetLimits does not miss its timer
+	g.register(c) // last, with the mutex held, so that other goroutines wait until the client is complete
 	joined = true
 }
 
-// refusal is a decision as CONNECT_ERROR tells it: the problem's message, and
-// what stands beside it as data.
+// refusal returns the content of the CONNECT_ERROR for a decision: the problem's message, and
+// its other fields as data.
 func refusal(decision guardrails.Decision) *socketio.Refusal {
 	problem := decision.Problem()
 	return &socketio.Refusal{Message: problem.Message, Data: refusalData(problem)}
 }
 
-// refusalData is what stands in the data of a CONNECT_ERROR: the problem without
-// its message, which stands beside it.
+// refusalData returns the data of a CONNECT_ERROR: the fields of a problem without its
+// message.
 func refusalData(problem messaging.Problem) any {
 	return struct {
 		Code         messaging.Code `json:"code"`
@@ -337,15 +336,15 @@ func refusalData(problem messaging.Problem) any {
 	}{problem.Code, problem.Limit, problem.Current, problem.RetryAfterMs}
 }
 
-// Event handles one event of a socket. Events outside the contract are ignored, but
-// each acknowledgement that is asked for is given: a client that sends with retries
-// keeps all that follows back until it has it.
+// Event handles one event of a socket. It ignores an event that is not in the contract, but
+// acknowledges it if the client requests that: a client that sends with retries would
+// otherwise hold back all later events.
 func (g *Gateway) Event(socket *socketio.Socket, name string, args []json.RawMessage, ack socketio.Ack) {
 	g.take(socket, name, args, sizeOf(name, args), ack)
 }
 
-// BinaryEvent is Event for an event with attachments. No event of the contract has any:
-// they count for the size of the event, and are dropped.
+// BinaryEvent is Event for an event with attachments. No event of the contract has
+// attachments: they count towards the size of the event, and are dropped.
 func (g *Gateway) BinaryEvent(socket *socketio.Socket, name string, args []json.RawMessage, attachments socketio.Attachments, ack socketio.Ack) {
 	size := sizeOf(name, args)
 	for _, attachment := range attachments {
@@ -354,7 +353,7 @@ func (g *Gateway) BinaryEvent(socket *socketio.Socket, name string, args []json.
 	g.take(socket, name, args, size, ack)
 }
 
-// take handles one event of that size.
+// take handles one event of the given size.
 func (g *Gateway) take(socket *socketio.Socket, name string, args []json.RawMessage, size int, ack socketio.Ack) {
 	c, ok := socket.Data().(*client)
 	if !ok {
@@ -399,16 +398,16 @@ type failure struct {
 	messaging.Problem
 }
 
-// acknowledge answers with what a client is told, if it asks for that. A socket that
-// cannot take it is closing.
+// acknowledge sends an acknowledgement, if the client requested one. It ignores the error:
+// the socket is closing.
 func acknowledge(ack socketio.Ack, answer any) {
 	if ack != nil {
 		_ = ack(answer)
 	}
 }
 
-// maxRequestBytes bounds a message that the gateway handles, and so what is read of
-// it into memory: the largest that means anything brings a token.
+// maxRequestBytes bounds a message that the gateway handles, and the memory that decoding it
+// takes. The largest useful message has a token.
 const maxRequestBytes = 16 << 10
 
 // requests are the messages that the gateway handles.
@@ -416,7 +415,7 @@ var requests = map[string]bool{
 	messaging.EventSubscribe: true, messaging.EventUnsubscribe: true, messaging.EventPing: true, messaging.EventRefresh: true,
 }
 
-// sizeOf is how large a message is, as guardrails count it.
+// sizeOf returns the size of a message, as guardrails count it.
 func sizeOf(name string, args []json.RawMessage) int {
 	size := len(name)
 	for _, arg := range args {
@@ -443,15 +442,15 @@ func (g *Gateway) RefuseOversized(sizeBytes int) *socketio.Refusal {
 	return refusal(decision)
 }
 
-// connectionQuota is the quota of a connection, whose sockets share it, and of whom
-// it is.
+// connectionQuota is the quota of a connection, which its sockets share, with the owner of
+// the quota.
 type connectionQuota struct {
 	quota *guardrails.Quota
 	owner string
 }
 
 // quotaOf returns the quota of a socket's connection. A socket that leaves its
-// namespace and joins again has the same.
+// namespace and joins again keeps its quota.
 func (g *Gateway) quotaOf(socket *socketio.Socket, slot *guardrails.Slot) *guardrails.Quota {
 	shared, ok := socket.Shared().(*connectionQuota)
 	if !ok {
@@ -468,7 +467,7 @@ func (g *Gateway) ConnectionClosed(shared any) {
 	}
 }
 
-// spend takes a client's message out of its quotas.
+// spend charges a message to the client's quotas.
 func (c *client) spend(name string) guardrails.Decision {
 	now, jitter := time.Now(), rand.Float64()
 	if name == messaging.EventSubscribe || name == messaging.EventUnsubscribe {
@@ -477,7 +476,7 @@ func (c *client) spend(name string) guardrails.Decision {
 	return c.quota.Message(now, jitter)
 }
 
-// Disconnect frees everything that a socket held.
+// Disconnect frees what a socket held.
 func (g *Gateway) Disconnect(socket *socketio.Socket, reason string) {
 	c, ok := socket.Data().(*client)
 	if !ok {

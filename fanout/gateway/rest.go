@@ -12,23 +12,25 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since=, and the same
-// of /api/novel/events?jobId=, with
-// {items, count, epoch, position}, and "incomplete": true when the page lacks, or may
-// lack, items that MongoDB has alone, and that does not answer. position is where to
-// go on from with since; gap, the payload of novel.gap, says what cannot be had.
+// ServeEvents answers GET /api/novel/{jobId}/events?limit=&before=&since=, and
+// /api/novel/events?jobId= with the same parameters, with {items, count, epoch, position}.
+// The answer has "incomplete": true if MongoDB does not answer and the page may lack items
+// that only MongoDB has. position is the value of since for the next page; gap, the payload
+// of novel.gap, names the part of the history that is gone.
 //
-// A limit out of its range and unknown parameters are answered with a Warning in the form
-// with a path, as that API has done, and are refused in the other one.
+// A limit that is out of range or an unknown parameter causes a Warning header in the form
+// with the jobId in the path, as in earlier versions of that API, and a refusal in the other
+// form.
 //
-// The newest limit items come first; before leaves out those from there on.
-// since asks for what follows instead: given as a position, the oldest limit
-// items after it, oldest first, so that a client can poll page by page; given as
-// a time, the newest after it, newest first.
+// Without since, the page has the newest limit items, newest first; with before, the newest
+// items before it. If since is a position, the page has the oldest limit items after it,
+// oldest first, so that a client can poll page by page. If since is a time, the page has the
+// newest items after it, newest first.
 //
-// The answer is written while it is read, compressed with gzip where the request
-// accepts it and Policy.Compression has it. A client that does not take it is cut off,
-// and so is one whose answer fails half-way: its JSON is not complete then.
+// The answer is written while the events are read. It is compressed with gzip if the request
+// accepts that and Policy.Compression allows it. The connection is closed if the client does
+// not read the answer, or if reading the events fails after the answer has begun; the JSON is
+// then incomplete.
 func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 	jobID, grant, ok := g.jobRequest(w, r, refuseRequest)
 	if !ok {
@@ -40,7 +42,7 @@ func (g *Gateway) ServeEvents(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.PathValue("jobId") == "" && len(query.warnings) > 0 {
-		// Only the path of the API of old takes what that has taken.
+		// Only the form with a path accepts what earlier versions accepted.
 		writeJSON(w, http.StatusBadRequest, map[string]string{"code": "INVALID_QUERY", "message": query.warnings[0].what})
 		return
 	}
@@ -85,7 +87,7 @@ func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, j
 		g.logger.Warn("events cannot be read", "job", jobID, "err", err)
 	}
 	if page.started {
-		panic(http.ErrAbortHandler) // closes the connection; a client must not take half a page for a whole one
+		panic(http.ErrAbortHandler) // closes the connection, so that the client does not use an incomplete page
 	}
 	if errors.Is(err, hub.ErrNoMemory) {
 		decision := guardrails.Decision{Code: messaging.CodeMaxRequestsExceeded, RetryAfter: hub.MemoryWait}
@@ -96,7 +98,7 @@ func (g *Gateway) answerEvents(w http.ResponseWriter, r *http.Request, client, j
 	writeProblem(w, http.StatusServiceUnavailable, messaging.NewProblem(messaging.CodeInternal))
 }
 
-// besides returns the fields that stand beside the items, each with a comma before it.
+// besides returns the fields that follow the items, each with a comma before it.
 func besides(found hub.Listed) []byte {
 	beside, err := json.Marshal(struct {
 		Epoch      string         `json:"epoch,omitempty"`
@@ -116,9 +118,8 @@ func setPageHeaders(header http.Header) {
 	header.Add("Vary", "Accept-Encoding")
 }
 
-// jobRequest answers the parts that requests about one job share: the origin, the
-// jobId and the token. It reports false when it has refused the request; a token is
-// refused with refuse.
+// jobRequest checks what all requests about one job have: the origin, the jobId and the
+// token. ok is false if it has refused the request; it refuses a token by calling refuse.
 func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request, refuse refuser) (jobID string, grant guardrails.Grant, ok bool) {
 	if !g.allowOrigin(w, r) {
 		return "", grant, false
@@ -132,10 +133,10 @@ func (g *Gateway) jobRequest(w http.ResponseWriter, r *http.Request, refuse refu
 	return jobID, grant, ok
 }
 
-// requestedJob returns the job that a request is about, from its path or its query. In a
-// path the jobId is trimmed, as on a socket. In the query it is not, unless it is blank:
-// every jobId that can be published can be read with it. Not so with a path, from which
-// browsers remove "." and "..", and in which proxies decode "%2F".
+// requestedJob returns the jobId of a request, from its path or its query. A jobId in the path
+// is trimmed, as on a socket. A jobId in the query is not trimmed, so that every jobId that
+// can be published can be read; a blank one counts as missing. A path cannot name every
+// jobId, because browsers remove "." and ".." from a path, and proxies decode "%2F" in it.
 func requestedJob(r *http.Request) string {
 	if jobID := r.PathValue("jobId"); jobID != "" {
 		return messaging.TrimJobID(jobID)
@@ -147,8 +148,8 @@ func requestedJob(r *http.Request) string {
 	return jobID
 }
 
-// allowOrigin refuses a request of an origin that may not open a socket. A request
-// without one may read, whatever a socket needs.
+// allowOrigin refuses a request whose origin may not open a socket. A request without an
+// origin may read, even if a socket needs an origin.
 func (g *Gateway) allowOrigin(w http.ResponseWriter, r *http.Request) bool {
 	standing := g.shareAnswer(w.Header(), r)
 	if standing != guardrails.StandingRefused || r.Header.Get("Origin") == "" {

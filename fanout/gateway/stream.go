@@ -17,19 +17,19 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Server-Sent Events: one job a stream, on the same cursor as a socket.
+// Server-Sent Events: a stream has the events of one job, and a cursor as a socket has.
 
 const (
-	// streamQueueBytes bounds what waits for a stream's client. At the bound
-	// the subscription falls back to reading.
+	// streamQueueBytes bounds the queue of a stream. At the bound the subscription changes
+	// to reading.
 	streamQueueBytes = 256 << 10
-	// streamHeartbeat is how often a silent stream sends a comment, so that
-	// proxies keep it open and a dead client is noticed.
+	// streamHeartbeat is the interval of the comments on a silent stream, with which proxies
+	// keep it open and a disconnected client is detected.
 	streamHeartbeat = 15 * time.Second
 	// streamWriteTimeout closes a stream whose client accepts nothing.
 	streamWriteTimeout = 10 * time.Second
-	// streamChunkBytes is the most that is written under one such timeout: slow
-	// progress is progress.
+	// streamChunkBytes is the most that is written within one streamWriteTimeout, so that a
+	// client that reads slowly is not closed.
 	streamChunkBytes = 16 << 10
 )
 
@@ -78,7 +78,7 @@ func (s *streamSink) Send(name string, payload any) {
 	s.push(streamBlock(name, messaging.Position{}, encoded))
 }
 
-// push is called with mu held.
+// push appends a block to the queue. The caller holds mu.
 func (s *streamSink) push(block []byte) {
 	s.queue = append(s.queue, block)
 	s.bytes += len(block)
@@ -92,7 +92,7 @@ func (s *streamSink) queued() (blocks, bytes int) {
 	return len(s.queue), s.bytes
 }
 
-// take empties the queue.
+// take returns the blocks of the queue, and empties it.
 func (s *streamSink) take() [][]byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,10 +105,11 @@ func (s *streamSink) take() [][]byte {
 	return blocks
 }
 
-// Reach implements hub.Sink. A stream's client keeps its position by itself.
+// Reach implements hub.Sink. It does nothing: the client of a stream keeps its own position.
 func (s *streamSink) Reach(string, string, uint64) {}
 
-// Stand implements hub.Sink. The block has the id of the event that is not sent.
+// Stand implements hub.Sink. The block has the id of the event that the client does not
+// receive.
 func (s *streamSink) Stand(epoch string, at messaging.CaughtUp) {
 	encoded, err := json.Marshal(at)
 	if err != nil {
@@ -133,10 +134,10 @@ func signal(waiting chan struct{}) {
 }
 
 // ServeStream answers GET /api/realtime/jobs/{jobId}/stream, and
-// /api/realtime/stream?jobId=, with the job's
-// events as text/event-stream: after Last-Event-ID, or the query parameter
-// since, if there is one; otherwise the newest ones, then live. It ends when the
-// client's token does, or in a drain.
+// /api/realtime/stream?jobId=, with the job's events as text/event-stream. The stream begins
+// after Last-Event-ID or the query parameter since, or, without both, with the newest events,
+// and continues live. It ends when the client's token expires or is revoked, when the stream
+// is idle for too long, or in a drain.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	jobID, grant, ok := g.jobRequest(w, r, refuseStream)
 	if !ok {
@@ -165,7 +166,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	g.streams.add(stream)
 	defer g.streams.remove(stream)
 	defer func() { stream.finish(reasonStreamEnded) }()
-	if g.revoked(grant) { // while the request was on its way
+	if g.revoked(grant) { // since the grant was checked
 		refused := guardrails.Decision{Code: messaging.CodeTokenInvalid}
 		if stream.closed.CompareAndSwap(false, true) { // otherwise CloseRevoked has counted it
 			g.count(refused, stream.origin)
@@ -197,8 +198,8 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	g.pump(w, r, stream, compressed)
 }
 
-// setStreamHeaders sets the headers of every event stream. Proxies must neither
-// compress one, which holds events back, nor buffer it.
+// setStreamHeaders sets the headers of every event stream. They ask proxies neither to
+// compress nor to buffer the stream, because both delay events.
 func setStreamHeaders(header http.Header) {
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-cache, no-transform")
@@ -206,7 +207,7 @@ func setStreamHeaders(header http.Header) {
 	header.Add("Vary", "Accept-Encoding")
 }
 
-// streamStart reads the position that a stream asks for.
+// streamStart returns where a stream begins. It reports false if it has refused the request.
 func (g *Gateway) streamStart(w http.ResponseWriter, r *http.Request) (hub.Start, bool) {
 	from := g.freshStart()
 	since := r.Header.Get("Last-Event-ID")
@@ -225,8 +226,8 @@ func (g *Gateway) streamStart(w http.ResponseWriter, r *http.Request) (hub.Start
 	return from, true
 }
 
-// pump writes what the stream's sink is given, until the client has gone, compressed unless
-// the body for that is nil.
+// pump writes the blocks of the stream's queue until the request ends, compressed unless
+// compressed is nil.
 func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *openStream, compressed *gzipBody) {
 	control := http.NewResponseController(w)
 	heartbeat := time.NewTicker(streamHeartbeat)
@@ -244,7 +245,7 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *openStrea
 		if err := writeBlocks(w, control, blocks); err != nil {
 			return
 		}
-		blocks = nil // a silent stream holds no event
+		blocks = nil // so that a silent stream keeps no event in memory
 		select {
 		case <-r.Context().Done():
 			return
@@ -259,9 +260,9 @@ func (g *Gateway) pump(w http.ResponseWriter, r *http.Request, stream *openStrea
 	}
 }
 
-// idleStream closes a stream on which nothing was sent since last, if that is too long, and
-// reports whether it does. Its client cannot give a sign of life on it, but for
-// reconnecting after the end, as it does by itself.
+// idleStream closes a stream on which nothing was sent since last, if that is longer than the
+// idle timeout, and reports whether it did. A client cannot send anything on a stream, but it
+// reconnects by itself after the end.
 func (g *Gateway) idleStream(stream *openStream, last time.Time) bool {
 	decision := g.limits.Load().Evict(time.Now(), last)
 	if decision.Allowed() {
@@ -279,7 +280,7 @@ func writeBlocks(w http.ResponseWriter, control *http.ResponseController, blocks
 	for _, block := range blocks {
 		for len(block) > 0 {
 			if written >= streamChunkBytes {
-				_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // where it is supported
+				_ = control.SetWriteDeadline(time.Now().Add(streamWriteTimeout)) // ignored where deadlines are not supported
 				written = 0
 			}
 			chunk := block[:min(len(block), streamChunkBytes-written)]

@@ -11,12 +11,12 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// subscribe answers a subscribe request: novel.subscribed, then the catch-up,
-// then live events. It waits for nothing; the catch-up is the reader's.
+// subscribe answers a subscribe request with novel.subscribed; the catch-up and live events
+// follow. It does not block: the reader does the catch-up.
 //
-// A job that the socket follows already is answered without a second replay,
-// unless the request names a position to resume from. One that came back with
-// the session is at the right position already.
+// If the socket follows the job already, there is no second catch-up, unless the request
+// names a position to resume from. A job that was restored with the session is at the right
+// position already.
 func (c *client) subscribe(args []json.RawMessage, ack socketio.Ack) {
 	jobID, from, problem := c.parseSubscribe(args)
 	if problem == nil {
@@ -57,7 +57,8 @@ func (c *client) follow(jobID string, from hub.Start) *messaging.Problem {
 		c.gateway.count(decision, c.slot.Origin()) // in a dry run
 	}
 	if existing != nil && from.Resume && !existing.restored {
-		// Ended first: what follows the answer is the new one's alone.
+		// End the existing subscription first, so that all events after the answer are of
+		// the new one.
 		c.drop(jobID, existing)
 		existing = nil
 	}
@@ -86,8 +87,7 @@ func (c *client) drop(jobID string, followed *follow) {
 	c.sink.forget(jobID)
 }
 
-// unsubscribe answers an unsubscribe request. One for a job that the socket does
-// not follow is answered alike.
+// unsubscribe answers an unsubscribe request, also if the socket does not follow the job.
 func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 	jobID, problem := parseJobID(object(args))
 	if problem != nil {
@@ -121,9 +121,9 @@ func (c *client) refuse(problem messaging.Problem, ack socketio.Ack) {
 	acknowledge(ack, failure{Problem: problem})
 }
 
-// parseSubscribe reads {jobId, since?, epoch?}. since is a position,
-// "epoch:sequence", or a sequence; the epoch, in it or beside it, makes a sequence
-// of an earlier life of the log known as such.
+// parseSubscribe reads {jobId, since?, epoch?}. since is a position, "epoch:sequence", or a
+// sequence. The epoch, in since or separate, shows whether the sequence is of an earlier
+// epoch of the log.
 func (c *client) parseSubscribe(args []json.RawMessage) (string, hub.Start, *messaging.Problem) {
 	from := c.gateway.freshStart()
 	fields := object(args)
@@ -137,7 +137,7 @@ func (c *client) parseSubscribe(args []json.RawMessage) (string, hub.Start, *mes
 	}
 	position, err := parseSince(since)
 	if position.Epoch == "" {
-		// Anything but a string is as good as no epoch: it only sharpens the check.
+		// An epoch that is not a string is ignored, because the epoch is optional.
 		_ = json.Unmarshal(fields["epoch"], &position.Epoch)
 	}
 	if err != nil || len(position.Epoch) > messaging.MaxEpochBytes {
@@ -149,12 +149,12 @@ func (c *client) parseSubscribe(args []json.RawMessage) (string, hub.Start, *mes
 	return jobID, from, nil
 }
 
-// freshStart is the start of a subscription that names no position.
+// freshStart returns the start of a subscription without a position.
 func (g *Gateway) freshStart() hub.Start {
 	return hub.Start{Limit: g.policy.CatchUpLimit, Asked: time.Now()}
 }
 
-// object returns the fields of the first argument; nil when it is no object.
+// object returns the fields of the first argument, or nil if that is not an object.
 func object(args []json.RawMessage) map[string]json.RawMessage {
 	var fields map[string]json.RawMessage
 	if len(args) > 0 {
@@ -172,7 +172,7 @@ func parseJobID(fields map[string]json.RawMessage) (string, *messaging.Problem) 
 	return jobID, checkJobID(jobID)
 }
 
-// checkJobID returns the problem of a jobId that cannot be one.
+// checkJobID returns the problem of an invalid jobId, or nil.
 func checkJobID(jobID string) *messaging.Problem {
 	var invalid *messaging.JobIDError
 	if !errors.As(messaging.ValidateJobID(jobID), &invalid) {
