@@ -9,32 +9,14 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
-
-// startPlain runs a NATS server without JetStream until the test ends.
-func startPlain(t *testing.T, options *natsd.Options) *natsd.Server {
-	t.Helper()
-	options.Host, options.Port, options.NoSigs, options.NoLog = "127.0.0.1", natsd.RANDOM_PORT, true, true
-	server, err := natsd.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Start()
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	if !server.ReadyForConnections(patience) {
-		t.Fatal("the NATS server is not ready")
-	}
-	return server
-}
 
 // Each reason for which a NATS server takes no connection is named as that one.
 func TestReasonsOfNATS(t *testing.T) {
 	t.Parallel()
-	guarded := strings.TrimPrefix(startPlain(t, &natsd.Options{Username: "realtime", Password: "secret"}).ClientURL(), "nats://")
-	open := strings.TrimPrefix(startPlain(t, &natsd.Options{}).ClientURL(), "nats://")
+	guarded := strings.TrimPrefix(logkit.Server(t, natsd.Options{Username: "realtime", Password: "secret"}).ClientURL(), "nats://")
+	open := strings.TrimPrefix(logkit.Server(t, natsd.Options{}).ClientURL(), "nats://")
 	for name, test := range map[string]struct {
 		url  string
 		want error

@@ -385,9 +385,9 @@ var confinements = []confinement{
 	},
 	{
 		what:    []string{natsServer},
-		folders: []string{"internal/natsserver"},
+		folders: []string{"internal/natsserver", "internal/testkit/logkit"},
 		tests:   true,
-		why:     "the embedded server is started in one place",
+		why:     "the service starts the embedded server in one place, and the test kit starts servers for tests",
 	},
 	{
 		what:    []string{melody},

@@ -15,6 +15,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/internal/tlsfiles"
 )
 
@@ -26,21 +27,8 @@ func serveNATS(t *testing.T, authority *testkit.Authority, options natsd.Options
 	if err != nil {
 		t.Fatal(err)
 	}
-	options.Host, options.Port, options.NoLog, options.NoSigs = "127.0.0.1", natsd.RANDOM_PORT, true, true
 	options.TLSConfig, options.TLSVerify, options.TLSTimeout = settings, true, 10
-	server, err := natsd.NewServer(&options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go server.Start() // ends with Shutdown
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	if !server.ReadyForConnections(time.Minute) {
-		t.Fatal("the NATS server is not ready")
-	}
-	return fmt.Sprint("nats://", server.Addr())
+	return fmt.Sprint("nats://", logkit.Server(t, options).Addr())
 }
 
 // pair returns an nkey with its public key.

@@ -10,6 +10,7 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/internal/testkit/mongokit"
 )
 
@@ -105,21 +106,9 @@ func startUntrusted(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := natsd.NewServer(&natsd.Options{
-		Host: "127.0.0.1", Port: natsd.RANDOM_PORT, NoSigs: true, NoLog: true,
+	server := logkit.Server(t, natsd.Options{
 		TLS: true, TLSTimeout: 10, TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Start()
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	if !server.ReadyForConnections(needPatience) {
-		t.Fatal("the NATS server is not ready")
-	}
 	return server.Addr().String()
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -27,6 +29,29 @@ func Conn(t testing.TB) *nats.Conn {
 	t.Cleanup(conn.Close)
 	return conn
 }
+
+// Server runs a NATS server with options until the test ends. It listens on a free loopback
+// port.
+func Server(t testing.TB, options server.Options) *server.Server {
+	t.Helper()
+	options.Host, options.Port, options.NoSigs, options.NoLog = "127.0.0.1", server.RANDOM_PORT, true, true
+	started, err := server.NewServer(&options)
+	if err != nil {
+		t.Fatalf("start NATS: %v", err)
+	}
+	started.Start()
+	t.Cleanup(func() {
+		started.Shutdown()
+		started.WaitForShutdown()
+	})
+	if !started.ReadyForConnections(startTimeout) {
+		t.Fatal("start NATS: the server is not ready")
+	}
+	return started
+}
+
+// startTimeout bounds the start of a server.
+const startTimeout = time.Minute
 
 // Open opens the log of a connection with the default settings. The first call creates the
 // log.
