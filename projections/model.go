@@ -35,6 +35,14 @@ const (
 // Names returns the projections, in the order in which they are shown.
 func Names() []string { return []string{History, JobHeads} }
 
+// CheckName returns [ErrNoProjection] for a name that is not one of [Names].
+func CheckName(name string) error {
+	if slices.Contains(Names(), name) {
+		return nil
+	}
+	return fmt.Errorf("%w: %q, want one of %s", ErrNoProjection, name, strings.Join(Names(), ", "))
+}
+
 // Model is one projection for those who rebuild it: its collection, its shadow, and the
 // collections that were put aside.
 // Its methods may be called concurrently, but for those that move collections:
@@ -47,8 +55,8 @@ type Model struct {
 
 // Model returns the projection of that name, or [ErrNoProjection].
 func (s *Store) Model(name string) (*Model, error) {
-	if !slices.Contains(Names(), name) {
-		return nil, fmt.Errorf("%w: %q, want one of %s", ErrNoProjection, name, strings.Join(Names(), ", "))
+	if err := CheckName(name); err != nil {
+		return nil, err
 	}
 	shadow := *s
 	shadow.retries = nil

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,11 +34,11 @@ a comparison found differences.`,
 	return command
 }
 
-// projectionNames refuses an argument that is no projection, before anything is opened.
+// projectionNames refuses an argument that is not a projection, before anything is opened.
 func projectionNames(_ *cobra.Command, names []string) error {
 	for _, name := range names {
-		if !slices.Contains(projections.Names(), name) {
-			return fmt.Errorf("%w: %q is none of %s", projections.ErrNoProjection, name, strings.Join(projections.Names(), ", "))
+		if err := projections.CheckName(name); err != nil {
+			return err
 		}
 	}
 	return nil
