@@ -65,13 +65,18 @@ func (t *Trail) EachBefore(ctx context.Context, subject string, before uint64, m
 	return older, nil
 }
 
-// start returns the greatest number from which on there are most notes before end, 1 where
-// there are fewer, and whether there are notes before it. Nothing is removed from the
-// trail; notes that are added meanwhile make a page shorter, and none is left out.
+// start returns the greatest number from which on there are most notes before end, or 1 if
+// there are no more than most, and whether there are notes before that number. Nothing is
+// removed from the trail. Notes that are added meanwhile make a page shorter, but no note
+// is left out.
 func (t *Trail) start(ctx context.Context, subject string, end, most uint64) (number uint64, older bool, err error) {
 	beyond, err := t.count(ctx, subject, end)
 	if err != nil {
 		return 0, false, err
+	}
+	all, err := t.count(ctx, subject, 1)
+	if err != nil || all <= beyond+most {
+		return 1, false, err
 	}
 	// The server counts, in some twenty requests for one note each.
 	fewer := sort.Search(int(end)-1, func(n int) bool {
@@ -81,11 +86,7 @@ func (t *Trail) start(ctx context.Context, subject string, end, most uint64) (nu
 		}
 		return found < beyond+most
 	})
-	if err != nil || fewer == 0 {
-		return 1, false, err
-	}
-	all, err := t.count(ctx, subject, 1)
-	return uint64(fewer), all > beyond+most, err
+	return uint64(fewer), true, err
 }
 
 // count returns how many notes there are under a subject from a number on.
