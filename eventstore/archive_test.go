@@ -83,7 +83,7 @@ func TestRestoreBeginsANewEpoch(t *testing.T) {
 			t.Fatal(err)
 		}
 		restored, err := b.log.State(t.Context())
-		if err != nil || restored.Epoch != epoch || epoch == before || restored.LastSequence != 300 {
+		if err != nil || restored.Epoch != epoch || epoch == before || restored.Last != 300 {
 			t.Errorf("restored as %s with %+v, was %s: %v", epoch, restored, before, err)
 		}
 		if _, err := b.log.ConsumerFloor(t.Context(), "history"); !errors.Is(err, eventstore.ErrNoConsumer) {

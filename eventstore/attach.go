@@ -67,5 +67,5 @@ func Head(ctx context.Context, conn *nats.Conn, domain string) (epoch string, he
 		return "", 0, err
 	}
 	state, err := log.State(ctx)
-	return state.Epoch, state.LastSequence, err
+	return state.Epoch, state.Last, err
 }

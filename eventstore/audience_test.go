@@ -72,8 +72,8 @@ func TestAudience(t *testing.T) {
 			t.Errorf("shown %+v", shown)
 		}
 	}
-	if state, err := b.log.State(t.Context()); err != nil || state.LastSequence != 0 {
-		t.Errorf("the log is at %d, %v", state.LastSequence, err)
+	if state, err := b.log.State(t.Context()); err != nil || state.Last != 0 {
+		t.Errorf("the log is at %d, %v", state.Last, err)
 	}
 	if err := b.operators().ShowTo("", again); err == nil {
 		t.Error("a room without a name is taken")

@@ -16,6 +16,8 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/eventstore/shares"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // What a gateway or the server does not take is refused before anything is changed or
@@ -64,19 +66,7 @@ func TestFailedChangeIsRecordedAsFailed(t *testing.T) {
 	t.Parallel()
 	all, narrow := &server.User{Username: "all", Password: "all"}, &server.User{Username: "narrow", Password: "narrow"}
 	narrow.Permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"$JS.API.STREAM.UPDATE.NOVEL_EVENTS"}}}
-	options := &server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-		Users: []*server.User{all, narrow},
-	}
-	node, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	go node.Start() // Stopped below.
-	t.Cleanup(func() { node.Shutdown(); node.WaitForShutdown() })
-	if !node.ReadyForConnections(patience) {
-		t.Fatal("the server did not start")
-	}
+	node := logkit.Server(t, server.Options{JetStream: true, StoreDir: t.TempDir(), Users: []*server.User{all, narrow}})
 	address := strings.TrimPrefix(node.ClientURL(), "nats://")
 	b := open(t, connect(t, "nats://all:all@"+address))
 	limits := eventstore.DefaultConfig()
@@ -127,7 +117,7 @@ func TestChangeOfTheReplicasReachesEveryStream(t *testing.T) {
 	if _, err := sessions.Open(t.Context(), b.log, stored, nil, b.reg); err != nil {
 		t.Fatal(err)
 	}
-	join(t, b, shares.DefaultConfig(), shares.Share{Total: 1})
+	join(t, b, shares.DefaultConfig(), messaging.Share{Total: 1})
 	if _, err := revocations.Open(t.Context(), b.log, time.Hour, slog.New(slog.DiscardHandler), b.reg); err != nil {
 		t.Fatal(err)
 	}

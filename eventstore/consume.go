@@ -147,9 +147,9 @@ var errNewEpoch = errors.New("the log has begun a new epoch")
 // was acknowledged there. A consumer of an earlier version of this service names no
 // epoch, and is of the current one unless it is ahead of the log. Two processes may
 // both remove it; the records are applied once more then.
-func (l *Log) forgetOutdated(ctx context.Context, name string, state State) error {
+func (l *Log) forgetOutdated(ctx context.Context, name string, state messaging.Extent) error {
 	info, err := l.consumerInfo(ctx, name)
-	if errors.Is(err, ErrNoConsumer) || err == nil && !outdated(info, state.Epoch) && info.AckFloor.Stream <= state.LastSequence {
+	if errors.Is(err, ErrNoConsumer) || err == nil && !outdated(info, state.Epoch) && info.AckFloor.Stream <= state.Last {
 		return nil
 	}
 	if err != nil {

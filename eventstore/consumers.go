@@ -120,7 +120,7 @@ func (l *Log) consumerFloor(ctx context.Context, consumer string) (info *jetstre
 	case err == nil:
 		return info, next.Sequence - 1, next.At, nil
 	case errors.Is(err, jet.ErrNotFound):
-		return info, max(floor, state.LastSequence), oldest, nil
+		return info, max(floor, state.Last), oldest, nil
 	default:
 		return nil, 0, oldest, fmt.Errorf("read the record after the floor of consumer %q: %w", consumer, err)
 	}

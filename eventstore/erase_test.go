@@ -107,7 +107,7 @@ func TestEraseJob(t *testing.T) {
 	if others, err := maintain.Of(b.log).CountJob(t.Context(), "other-0"); err != nil || others != 14 {
 		t.Errorf("another job has %d records, %v", others, err)
 	}
-	if left, err := b.log.DeadLetters(t.Context(), 0, 10); err != nil || len(left) != 1 || left[0].Sequence != 2 {
+	if left, err := b.operators().DeadLetters(t.Context(), 0, 10); err != nil || len(left) != 1 || left[0].Sequence != 2 {
 		t.Errorf("letters %v, %v", left, err)
 	}
 	if _, err := maintain.Of(b.log).EraseJob(t.Context(), "", last, nil); !errors.Is(err, eventstore.ErrInvalidJobID) {

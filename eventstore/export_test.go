@@ -10,9 +10,8 @@ import (
 
 // The parts of the package that only its tests reach from outside.
 var (
-	OneLine = oneLine
-	Shown   = shown
-	TooOld  = tooOld
+	Shown  = shown
+	TooOld = tooOld
 	// ErrStalled is what reading from a consumer that has fallen silent ends with.
 	ErrStalled = errStalled
 )

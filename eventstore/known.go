@@ -131,7 +131,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 	}
 	defer messages.Stop()
 	defer context.AfterFunc(ctx, messages.Stop)()
-	if max(start, state.FirstSequence) > state.LastSequence {
+	if max(start, state.First) > state.Last {
 		k.finish()
 	}
 	for idle := 0; ; {
@@ -155,7 +155,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 			idle = 0
 			working()
 			k.add(trackedID(msg.Subject(), msg.Headers()), meta.Sequence.Stream)
-			if meta.NumPending == 0 || meta.Sequence.Stream >= state.LastSequence {
+			if meta.NumPending == 0 || meta.Sequence.Stream >= state.Last {
 				k.finish()
 			}
 		}
@@ -166,7 +166,7 @@ func (k *KnownIDs) follow(ctx context.Context, working func()) error {
 }
 
 // start returns the sequence to read from, and forgets what is of another epoch.
-func (k *KnownIDs) start(state State) uint64 {
+func (k *KnownIDs) start(state messaging.Extent) uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.epoch != state.Epoch {
@@ -175,8 +175,8 @@ func (k *KnownIDs) start(state State) uint64 {
 		clear(k.sequences)
 	}
 	start := k.last + 1
-	if newest := uint64(k.limit); state.LastSequence > newest {
-		start = max(start, state.LastSequence-newest+1)
+	if newest := uint64(k.limit); state.Last > newest {
+		start = max(start, state.Last-newest+1)
 	}
 	return start
 }

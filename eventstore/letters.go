@@ -73,7 +73,7 @@ func (l *Log) DeadLetter(ctx context.Context, letters ...messaging.DeadLetter) e
 		if letter.Reason == "" {
 			return fmt.Errorf("store dead letter: %w: a reason is required", ErrInvalidRecord)
 		}
-		msg := encodeLetter(letter, int(l.client.Conn.MaxPayload())-layout.HeaderReserveBytes)
+		msg := layout.EncodeLetter(letter, int(l.client.Conn.MaxPayload())-layout.HeaderReserveBytes)
 		waiting[n] = &letterMessage{index: n, reason: letter.Reason, id: msg.Header.Get(jetstream.MsgIDHeader), msg: msg}
 	}
 	pause := jet.NewPause(firstAppendPause, longestAppendPause)

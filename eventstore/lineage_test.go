@@ -130,7 +130,7 @@ func TestTailLostBehindRunningGateways(t *testing.T) {
 			connected(t, second.conn)
 			first.add(t, texts(31, 50)...)
 			for _, b := range []*bundle{first, second} {
-				if state, err := b.log.State(t.Context()); err != nil || state.LastSequence != 50 {
+				if state, err := b.log.State(t.Context()); err != nil || state.Last != 50 {
 					t.Fatalf("state = %+v, %v", state, err)
 				}
 			}

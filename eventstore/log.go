@@ -18,6 +18,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/eventstore/internal/streams"
 	"github.com/letswriteabook/realtime/internal/contain"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 const (
@@ -83,17 +84,6 @@ type Log struct {
 	lateLog rate.Sometimes
 }
 
-// State is what the log holds at one moment.
-type State struct {
-	// Epoch is the current life of the stream.
-	Epoch string
-	// FirstSequence is the oldest sequence that can still be read; in an empty
-	// log it is LastSequence + 1.
-	FirstSequence uint64
-	// LastSequence is the newest sequence given out; 0 when there was none.
-	LastSequence uint64
-}
-
 // Open returns the log on a connection, making its streams or bringing their
 // limits up to date. It waits for JetStream up to [Config].OpenTimeout, because
 // a cluster that starts has no leader yet. The connection stays the caller's,
@@ -148,9 +138,9 @@ func (l *Log) EnsureStream(ctx context.Context, name string, ensure func(context
 	return l.explain(l.whenAvailable(ctx, ensure))
 }
 
-// Panics counts the panics that the event store contained. Packages that keep streams
-// beside the log add theirs.
-func (l *Log) Panics() prometheus.Counter { return l.metrics.panics }
+// Contain returns what contains and counts the panics of the log's goroutines. The packages
+// below this one use it for theirs.
+func (l *Log) Contain() *contain.Guard { return l.guard }
 
 // Config returns the limits that the log was opened with.
 func (l *Log) Config() Config { return l.cfg }
@@ -227,22 +217,22 @@ func (l *Log) ensure(ctx context.Context) error {
 
 // learn takes in a description of the event stream: its settings, its epoch and how
 // far it goes.
-func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (State, error) {
+func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (messaging.Extent, error) {
 	l.settings.Store(settingsOf(info))
 	l.metrics.size(info)
 	l.noteBatches(info.Config)
 	l.noteFlaws(info.Config)
 	epoch, err := l.identify(ctx, info)
 	if err != nil {
-		return State{}, err
+		return messaging.Extent{}, err
 	}
 	l.created.Store(info.Created.UnixNano())
 	if epoch != l.Epoch() {
 		epoch = l.adopt(epoch)
 	}
-	state := State{Epoch: epoch, FirstSequence: info.State.FirstSeq, LastSequence: info.State.LastSeq}
+	state := messaging.Extent{Epoch: epoch, First: info.State.FirstSeq, Last: info.State.LastSeq}
 	if info.State.Msgs == 0 {
-		state.FirstSequence = state.LastSequence + 1
+		state.First = state.Last + 1
 	}
 	return state, nil
 }
@@ -252,7 +242,7 @@ func (l *Log) learn(ctx context.Context, info *jetstream.StreamInfo) (State, err
 func (l *Log) Epoch() string { return *l.epoch.Load() }
 
 // State asks the leader of the stream what it holds, and refreshes [Log.Epoch].
-func (l *Log) State(ctx context.Context) (State, error) {
+func (l *Log) State(ctx context.Context) (messaging.Extent, error) {
 	bounded, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
 	defer cancel()
 	// Seen before the question: the answer of the leader cannot be older.
@@ -262,15 +252,15 @@ func (l *Log) State(ctx context.Context) (State, error) {
 		err = ErrRestoring
 	}
 	if err != nil {
-		return State{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, jet.Unavailable(err))
+		return messaging.Extent{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, jet.Unavailable(err))
 	}
 	info := stream.CachedInfo()
 	if err := streams.BeingRestored(info); err != nil {
-		return State{}, jet.Unavailable(err)
+		return messaging.Extent{}, jet.Unavailable(err)
 	}
 	state, err := l.learn(bounded, info)
 	if err != nil {
-		return State{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, err)
+		return messaging.Extent{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, err)
 	}
 	doubt := l.lineage.doubt.Swap(false)
 	for _, mark := range []Mark{seen, anchor} {
@@ -280,7 +270,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 	}
 	if err != nil {
 		l.lineage.doubt.Store(true)
-		return State{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, err)
+		return messaging.Extent{}, fmt.Errorf("ask for the state of stream %s: %w", layout.EventStream, err)
 	}
 	newest := Mark{Epoch: state.Epoch, Sequence: info.State.LastSeq}
 	if info.State.Msgs > 0 {
@@ -293,7 +283,7 @@ func (l *Log) State(ctx context.Context) (State, error) {
 // Head returns the last sequence of the whole log, 0 when it has none.
 func (l *Log) Head(ctx context.Context) (uint64, error) {
 	state, err := l.State(ctx)
-	return state.LastSequence, err
+	return state.Last, err
 }
 
 // refreshEpoch asks for the state when the stream may have changed. It ignores an error:

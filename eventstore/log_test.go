@@ -145,7 +145,7 @@ func TestEpochAndLimitsSurviveRestart(t *testing.T) {
 	defer conn.Close()
 	b = open(t, conn, func(c *eventstore.Config) { c.MaxBytes = 2 << 20; c.MaxAge = time.Hour })
 	after, err := b.log.State(t.Context())
-	if err != nil || after != before || before.FirstSequence != 1 || before.LastSequence != 2 {
+	if err != nil || after != before || before.First != 1 || before.Last != 2 {
 		t.Errorf("state before %+v, after %+v, %v", before, after, err)
 	}
 	stream, err := b.js.Stream(t.Context(), "NOVEL_EVENTS")
@@ -245,7 +245,7 @@ func TestHealthy(t *testing.T) {
 	if head, err := b.log.Head(t.Context()); err != nil || head != 0 {
 		t.Errorf("head of an empty log = %d, %v", head, err)
 	}
-	if state, err := b.log.State(t.Context()); err != nil || state.FirstSequence != 1 {
+	if state, err := b.log.State(t.Context()); err != nil || state.First != 1 {
 		t.Errorf("state of an empty log = %+v, %v", state, err)
 	}
 	eventstore.SetFailing(b.log, time.Now().Add(-10*time.Second))

@@ -17,6 +17,7 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/eventstore/shares"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // besides opens a log with every stream and bucket that there can be beside the events.
@@ -53,7 +54,7 @@ func besides(t *testing.T) *bundle {
 	sharing, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- exchange.Run(sharing, func() shares.Share { return shares.Share{Total: 1} }, func(shares.Share) {})
+		ended <- exchange.Run(sharing, func() messaging.Share { return messaging.Share{Total: 1} }, func(messaging.Share) {})
 	}() // ends with sharing
 	eventually(t, "the bucket of shares", func() bool {
 		_, err := b.js.Stream(t.Context(), "KV_NOVEL_GATEWAYS")

@@ -98,7 +98,7 @@ func TestPurgeDeadLetters(t *testing.T) {
 		}
 	}
 	left := func() (all, unknown int) {
-		letters, err := b.log.DeadLetters(t.Context(), 0, 1000)
+		letters, err := b.operators().DeadLetters(t.Context(), 0, 1000)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +112,7 @@ func TestPurgeDeadLetters(t *testing.T) {
 		}
 		return all, unknown
 	}
-	if purged, err := b.log.PurgeDeadLetters(t.Context(), messaging.ReasonUnknownKind, 151); err != nil || purged != 50 {
+	if purged, err := b.operators().PurgeDeadLetters(t.Context(), messaging.ReasonUnknownKind, 151); err != nil || purged != 50 {
 		t.Errorf("purged %d, %v", purged, err)
 	}
 	if all, unknown := left(); all != 250 || unknown != 50 {
@@ -120,7 +120,7 @@ func TestPurgeDeadLetters(t *testing.T) {
 	}
 	named := []uint64{1, 2, 3, 298, 299, 300, 900} // 1 is gone, 900 was never there
 	for range 2 {
-		if err := b.log.RemoveDeadLetters(t.Context(), named); err != nil {
+		if err := b.operators().RemoveDeadLetters(t.Context(), named); err != nil {
 			t.Error(err)
 		}
 	}
@@ -129,10 +129,10 @@ func TestPurgeDeadLetters(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := b.log.RemoveDeadLetters(ctx, []uint64{200, 201}); !errors.Is(err, context.Canceled) {
+	if err := b.operators().RemoveDeadLetters(ctx, []uint64{200, 201}); !errors.Is(err, context.Canceled) {
 		t.Errorf("without time: %v", err)
 	}
-	if purged, err := b.log.PurgeDeadLetters(t.Context(), "", math.MaxUint64); err != nil || purged != 245 {
+	if purged, err := b.operators().PurgeDeadLetters(t.Context(), "", math.MaxUint64); err != nil || purged != 245 {
 		t.Errorf("purged %d, %v", purged, err)
 	}
 }

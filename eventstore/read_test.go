@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -277,18 +278,18 @@ func TestDeadLetters(t *testing.T) {
 		t.Errorf("detail %q, want %q", got[0].Detail, want)
 	}
 	for _, after := range []uint64{1, 2} { // the third letter is larger than a page
-		if page, err := b.log.DeadLetters(t.Context(), after, 2); err != nil || len(page) != int(3-after) || page[0].Sequence != after+1 {
+		if page, err := b.operators().DeadLetters(t.Context(), after, 2); err != nil || len(page) != int(3-after) || page[0].Sequence != after+1 {
 			t.Errorf("page after %d: %d letters, %v", after, len(page), err)
 		}
 	}
 }
 
 // allLetters reads the dead letters page by page.
-func (b *bundle) allLetters(t *testing.T) []eventstore.Letter {
+func (b *bundle) allLetters(t *testing.T) []maintain.Letter {
 	t.Helper()
-	var all []eventstore.Letter
+	var all []maintain.Letter
 	for after := uint64(0); ; after = all[len(all)-1].Sequence {
-		page, err := b.log.DeadLetters(t.Context(), after, 100)
+		page, err := b.operators().DeadLetters(t.Context(), after, 100)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,16 +298,6 @@ func (b *bundle) allLetters(t *testing.T) []eventstore.Letter {
 		}
 		all = append(all, page...)
 	}
-}
-
-func TestOneLineIsBounded(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(rt *rapid.T) {
-		text := rapid.StringN(0, 700, -1).Draw(rt, "text")
-		if got := eventstore.OneLine(text); len(got) > 512 || slices.ContainsFunc([]rune(got), func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			rt.Fatalf("%q", got)
-		}
-	})
 }
 
 // What somebody else puts under a job's subject is never its newest record: nobody

@@ -10,33 +10,34 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/shares"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // member is a gateway that tells its share and hears of the others.
 type member struct {
-	heard chan shares.Share
+	heard chan messaging.Share
 	leave func() // with a goodbye
 	stop  context.CancelFunc
 }
 
-func join(t *testing.T, b *bundle, cfg shares.Config, own shares.Share) *member {
+func join(t *testing.T, b *bundle, cfg shares.Config, own messaging.Share) *member {
 	t.Helper()
-	return joinWith(t, b, cfg, func() shares.Share { return own })
+	return joinWith(t, b, cfg, func() messaging.Share { return own })
 }
 
 // joinWith is join for a share that changes.
-func joinWith(t *testing.T, b *bundle, cfg shares.Config, own func() shares.Share) *member {
+func joinWith(t *testing.T, b *bundle, cfg shares.Config, own func() messaging.Share) *member {
 	t.Helper()
 	exchange, err := shares.Open(b.log, cfg, nil, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	m := &member{heard: make(chan shares.Share, 64), stop: stop}
+	m := &member{heard: make(chan messaging.Share, 64), stop: stop}
 	ended := make(chan struct{})
 	go func() { // ends with leave
 		defer close(ended)
-		_ = exchange.Run(ctx, own, func(sum shares.Share) { m.heard <- sum })
+		_ = exchange.Run(ctx, own, func(sum messaging.Share) { m.heard <- sum })
 	}()
 	m.leave = func() { stop(); <-ended }
 	t.Cleanup(m.leave)
@@ -66,9 +67,9 @@ func quick() shares.Config {
 func TestSharesAddUp(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	a := join(t, b, quick(), shares.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
-	second := join(t, b, quick(), shares.Share{Total: 5, PerOrigin: map[string]int{"a": 5}})
-	third := join(t, b, quick(), shares.Share{Total: 1})
+	a := join(t, b, quick(), messaging.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
+	second := join(t, b, quick(), messaging.Share{Total: 5, PerOrigin: map[string]int{"a": 5}})
+	third := join(t, b, quick(), messaging.Share{Total: 1})
 	if origins := third.expect(t, 8); origins["a"] != 7 || origins["b"] != 1 {
 		t.Errorf("origins %v", origins)
 	}
@@ -83,13 +84,13 @@ func TestSharesAddUp(t *testing.T) {
 func TestShareOfTheDeadLapses(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	witness := join(t, b, quick(), shares.Share{})
-	staying := join(t, b, quick(), shares.Share{Total: 2})
+	witness := join(t, b, quick(), messaging.Share{})
+	staying := join(t, b, quick(), messaging.Share{Total: 2})
 	conn, err := b.server.Conn(eventstore.ConnOptions(nil)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dying := join(t, open(t, conn), quick(), shares.Share{Total: 40})
+	dying := join(t, open(t, conn), quick(), messaging.Share{Total: 40})
 	witness.expect(t, 42)
 	conn.Close() // nothing of it reaches the server any more
 	dying.stop()
@@ -104,10 +105,10 @@ func TestSharesSurviveTheirBucket(t *testing.T) {
 	b := setup(t)
 	var held atomic.Int64 // by the first
 	held.Store(1)
-	a := joinWith(t, b, quick(), func() shares.Share {
-		return shares.Share{Total: int(held.Load()), PerOrigin: map[string]int{"a": int(held.Load())}}
+	a := joinWith(t, b, quick(), func() messaging.Share {
+		return messaging.Share{Total: int(held.Load()), PerOrigin: map[string]int{"a": int(held.Load())}}
 	})
-	second := join(t, b, quick(), shares.Share{Total: 2})
+	second := join(t, b, quick(), messaging.Share{Total: 2})
 	a.expect(t, 2)
 	second.expect(t, 1)
 	if err := b.js.DeleteKeyValue(t.Context(), "NOVEL_GATEWAYS"); err != nil {
@@ -117,7 +118,7 @@ func TestSharesSurviveTheirBucket(t *testing.T) {
 	if origins := second.expect(t, 10); origins["a"] != 10 {
 		t.Errorf("origins %v", origins)
 	}
-	third := join(t, b, quick(), shares.Share{Total: 4})
+	third := join(t, b, quick(), messaging.Share{Total: 4})
 	third.expect(t, 12)
 	a.expect(t, 6)
 	held.Store(7)

@@ -37,7 +37,7 @@ func TestTailLostInACluster(t *testing.T) {
 	for _, b := range []*bundle{first, second} {
 		afterElections(t, "the log to be reached again", func() bool {
 			state, err := b.log.State(t.Context())
-			return err == nil && state.LastSequence == 50
+			return err == nil && state.Last == 50
 		})
 	}
 	guard(t, first.log)

@@ -47,13 +47,7 @@ type Admission struct {
 	perOrigin  tally[string]
 	perAddress tally[netip.Addr]
 	perSubject tally[string]
-	others     Share
-}
-
-// Share is the number of sockets that one gateway, or several together, hold.
-type Share struct {
-	Total     int
-	PerOrigin map[string]int
+	others     messaging.Share
 }
 
 // NewAdmission returns an Admission with no socket counted.
@@ -197,7 +191,7 @@ func (a *Admission) SetLimits(limits Limits) {
 // Others sets how many sockets the other gateways hold together, which counts against the
 // limits of the cluster until the next call. Admission keeps the map; the caller must not
 // change it afterwards.
-func (a *Admission) Others(share Share) {
+func (a *Admission) Others(share messaging.Share) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.others = share

@@ -24,7 +24,7 @@ func TestOtherGatewaysCount(t *testing.T) {
 		return a.Admit(guardrails.Visitor{Origin: origin}, time.Unix(0, 0), 0)
 	}
 	a := guardrails.NewAdmission(limits)
-	a.Others(guardrails.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
+	a.Others(messaging.Share{Total: 3, PerOrigin: map[string]int{"a": 2, "b": 1}})
 	first, decision := admit(a, "a")
 	if !decision.Allowed() {
 		t.Fatalf("decision %+v", decision)
@@ -41,7 +41,7 @@ func TestOtherGatewaysCount(t *testing.T) {
 		t.Errorf("decision %+v, want %+v, %d everywhere", decision, want, a.Everywhere())
 	}
 	first.Release()
-	a.Others(guardrails.Share{}) // they are gone
+	a.Others(messaging.Share{}) // they are gone
 	for range 2 {
 		if _, decision = admit(a, "c"); !decision.Allowed() {
 			t.Errorf("decision %+v", decision)

@@ -19,7 +19,7 @@ type crowd struct {
 	perOrigin  map[string]int
 	perAddress map[netip.Addr]int
 	perSubject map[string]int
-	others     guardrails.Share
+	others     messaging.Share
 }
 
 // counted is a visitor with the address that it is counted under.
@@ -28,7 +28,7 @@ type counted struct {
 	network netip.Addr
 }
 
-func newCrowd(limits guardrails.Limits, others guardrails.Share, present []member) *crowd {
+func newCrowd(limits guardrails.Limits, others messaging.Share, present []member) *crowd {
 	c := &crowd{limits: limits, others: others, total: len(present), perOrigin: map[string]int{}, perAddress: map[netip.Addr]int{}, perSubject: map[string]int{}}
 	for _, m := range present {
 		c.perOrigin[m.Origin]++
@@ -104,7 +104,7 @@ func TestAdmissionNeverDrifts(t *testing.T) {
 		limits := drawLimits(t)
 		admission := guardrails.NewAdmission(limits)
 		now := start
-		var others guardrails.Share
+		var others messaging.Share
 		var open []member
 		var released []*guardrails.Slot
 
@@ -170,7 +170,7 @@ func TestAdmissionNeverDrifts(t *testing.T) {
 					perOrigin[origin] = rapid.IntRange(0, 3).Draw(t, "others of "+origin)
 					total += perOrigin[origin]
 				}
-				others = guardrails.Share{Total: total, PerOrigin: perOrigin}
+				others = messaging.Share{Total: total, PerOrigin: perOrigin}
 				admission.Others(others)
 			},
 			"time goes on": func(t *rapid.T) {

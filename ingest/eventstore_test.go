@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
@@ -46,7 +47,7 @@ func TestTwoGatewaysOnTheRealLog(t *testing.T) {
 	}
 	b.publish(t, event("job", "id-0", 1_000_000), "poison", sized(t, "job", 1_000_001))
 	eventually(t, "the dead letters", func() bool {
-		letters, err := log.DeadLetters(t.Context(), 0, 10)
+		letters, err := maintain.Of(log).DeadLetters(t.Context(), 0, 10)
 		if err != nil {
 			t.Fatalf("read dead letters: %v", err)
 		}

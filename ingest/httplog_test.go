@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/internal/testkit"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
@@ -81,7 +82,7 @@ func TestPublishToTheRealLog(t *testing.T) {
 	if another := d.post(t, jsonType, event("elsewhere", "", 1), key...); another.status != http.StatusCreated || another.Duplicate {
 		t.Errorf("the key for another job: answered %d with %s, want 201", another.status, another.text)
 	}
-	letters, err := log.DeadLetters(t.Context(), 0, 10)
+	letters, err := maintain.Of(log).DeadLetters(t.Context(), 0, 10)
 	if err != nil || len(letters) != 0 {
 		t.Errorf("%d dead letters, %v, want none", len(letters), err)
 	}

@@ -36,6 +36,16 @@ type Record struct {
 	Body []byte
 }
 
+// Extent is the part of the log that can be read at one moment.
+type Extent struct {
+	// Epoch is the current epoch of the log.
+	Epoch string
+	// First is the oldest sequence that can be read; in an empty log it is Last+1.
+	First uint64
+	// Last is the newest sequence that the log has assigned, 0 if it has assigned none.
+	Last uint64
+}
+
 // Live is a record on its way from the log to its followers.
 type Live struct {
 	Record

@@ -3,7 +3,6 @@ package operations
 import (
 	"context"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/operations/deadletters"
@@ -30,7 +29,7 @@ func (o *Operator) Letters(ctx context.Context) (*Letters, error) {
 }
 
 // Each calls take with the letters that match the filter, oldest first.
-func (l *Letters) Each(ctx context.Context, filter deadletters.Filter, take func(eventstore.Letter) error) error {
+func (l *Letters) Each(ctx context.Context, filter deadletters.Filter, take func(maintain.Letter) error) error {
 	return deadletters.Each(ctx, l.log, filter, take)
 }
 

@@ -101,7 +101,7 @@ func TestWorkersDocumentsAreAdopted(t *testing.T) {
 	if n := b.count(t, b.events(), bson.D{{Key: "_id", Value: bson.D{{Key: "$type", Value: "objectId"}}}}); n != 54 {
 		t.Errorf("%d documents of the worker's, want 54", n)
 	}
-	if found := audit(t, b.model(t, projections.History), false, projections.Extent{Epoch: epoch, First: 1, Last: 53}, records); !found.Equal() || found.Adopted != 53 || found.Kept != 1 {
+	if found := audit(t, b.model(t, projections.History), false, messaging.Extent{Epoch: epoch, First: 1, Last: 53}, records); !found.Equal() || found.Adopted != 53 || found.Kept != 1 {
 		t.Errorf("%+v", found)
 	}
 }

@@ -153,7 +153,7 @@ func (a *adoption) erase(t *rapid.T) {
 // fill fills a shadow from the log.
 func (a *adoption) fill(t *rapid.T) {
 	model := a.model(a.t, projections.History)
-	extent := projections.Extent{Epoch: a.epoch, First: 1, Last: uint64(a.projected)}
+	extent := messaging.Extent{Epoch: a.epoch, First: 1, Last: uint64(a.projected)}
 	for _, step := range []func() error{
 		func() error { return model.Prepare(a.t.Context()) },
 		func() error { return second(model.CopyKept(a.t.Context(), extent, nil)) },
@@ -174,7 +174,7 @@ func (a *adoption) fill(t *rapid.T) {
 func (a *adoption) rebuild(t *rapid.T) {
 	a.fill(t)
 	model := a.model(a.t, projections.History)
-	extent := projections.Extent{Epoch: a.epoch, First: 1, Last: uint64(a.projected)}
+	extent := messaging.Extent{Epoch: a.epoch, First: 1, Last: uint64(a.projected)}
 	for _, step := range []func() error{
 		func() error { return second(model.Exchange(a.t.Context())) },
 		func() error { return second(model.Settle(a.t.Context(), extent)) },
@@ -279,7 +279,7 @@ func (a *adoption) settle(t *rapid.T) {
 		}
 	}
 	a.check(t)
-	extent := projections.Extent{Epoch: a.epoch, First: 1, Last: uint64(len(a.published))}
+	extent := messaging.Extent{Epoch: a.epoch, First: 1, Last: uint64(len(a.published))}
 	if found := audit(a.t, a.model(a.t, projections.History), false, extent, a.inLog(0, len(a.published))); !found.Equal() {
 		t.Fatalf("not as the log says: %+v", found)
 	}

@@ -84,7 +84,7 @@ func (f Findings) Equal() bool { return f.Missing == 0 && f.Extra == 0 && f.Diff
 type Audit struct {
 	model  *Model
 	store  *Store
-	extent Extent
+	extent messaging.Extent
 	show   int
 
 	wanted, there *[lanes]sum // by lane; nil for heads, which are few enough to be held
@@ -111,7 +111,7 @@ type expected struct {
 
 // Audit returns a comparison of the projection's collection, or of its shadow,
 // with the extent. It keeps the first show differences.
-func (m *Model) Audit(shadow bool, extent Extent, show int) *Audit {
+func (m *Model) Audit(shadow bool, extent messaging.Extent, show int) *Audit {
 	a := &Audit{model: m, store: m.live, extent: extent, show: show, expected: make(map[string]expected)}
 	if shadow {
 		a.store = m.shadow
@@ -172,7 +172,7 @@ func (a *Audit) Sum(ctx context.Context) error {
 		return nil
 	}
 	return a.each(ctx, func(doc bson.Raw) {
-		sequence, held := a.extent.holds(doc)
+		sequence, held := holds(a.extent, doc)
 		switch {
 		case !held:
 			a.findings.Kept++
@@ -249,7 +249,7 @@ func (a *Audit) Match(ctx context.Context, first uint64) error {
 	}
 	err := a.each(ctx, func(doc bson.Raw) {
 		id, job := text(doc, fieldID), text(doc, fieldJobID)
-		sequence, held := extent.holds(doc)
+		sequence, held := holds(extent, doc)
 		if isAdopted(doc) {
 			doc = asProjected(doc)
 			id = text(doc, fieldID)

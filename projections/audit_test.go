@@ -34,10 +34,10 @@ func (b bench) model(t testing.TB, name string) *projections.Model {
 	return model
 }
 
-func wholeExtent() projections.Extent { return projections.Extent{Epoch: epoch, First: 1, Last: 92} }
+func wholeExtent() messaging.Extent { return messaging.Extent{Epoch: epoch, First: 1, Last: 92} }
 
 // audit compares with the records as somebody who has the log does.
-func audit(t testing.TB, model *projections.Model, shadow bool, extent projections.Extent, records []messaging.Record) projections.Findings {
+func audit(t testing.TB, model *projections.Model, shadow bool, extent messaging.Extent, records []messaging.Record) projections.Findings {
 	t.Helper()
 	a := model.Audit(shadow, extent, 5)
 	expect := func() {
@@ -113,7 +113,7 @@ func TestAuditFindsWhatIsWrong(t *testing.T) {
 		t.Errorf("heads: %+v", found)
 	}
 	// What the log no longer has is neither compared nor missed.
-	late := projections.Extent{Epoch: epoch, First: 51, Last: 92}
+	late := messaging.Extent{Epoch: epoch, First: 51, Last: 92}
 	if found := audit(t, history, false, late, records[50:]); !found.Equal() || found.Expected != 42 {
 		t.Errorf("from 51 on: %+v", found)
 	}

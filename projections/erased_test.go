@@ -179,7 +179,7 @@ func TestLateCopiesAreMended(t *testing.T) {
 			if err := model.Prepare(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := model.CopyKept(t.Context(), projections.Extent{Epoch: epoch, First: 1, Last: 9}, func(int) {}); err != nil {
+			if _, err := model.CopyKept(t.Context(), messaging.Extent{Epoch: epoch, First: 1, Last: 9}, func(int) {}); err != nil {
 				t.Fatal(err)
 			}
 		} else {

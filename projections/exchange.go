@@ -8,22 +8,17 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // maxStrays bounds how often a collection that another writer created between the two
 // renames is put aside as well.
 const maxStrays = 10
 
-// Extent is the part of the log that a projection is compared with: the records
-// of one epoch from First to Last.
-type Extent struct {
-	Epoch       string
-	First, Last uint64
-}
-
-// holds reports whether the record of a document is in the extent, or after it in the same
-// epoch of the log.
-func (e Extent) holds(doc bson.Raw) (sequence uint64, held bool) {
+// holds reports whether the record of a document is in an extent of the log, or after it in
+// the same epoch.
+func holds(e messaging.Extent, doc bson.Raw) (sequence uint64, held bool) {
 	number, ok := doc.Lookup(fieldSequence).AsInt64OK()
 	if !ok || number < 1 || text(doc, fieldEpoch) != e.Epoch || uint64(number) < e.First {
 		return 0, false
@@ -33,7 +28,7 @@ func (e Extent) holds(doc bson.Raw) (sequence uint64, held bool) {
 
 // kept matches documents that cannot be re-created from the log: those of older writers, of
 // earlier epochs, and of records that the log no longer has.
-func (e Extent) kept() bson.D {
+func kept(e messaging.Extent) bson.D {
 	return bson.D{{Key: fieldID, Value: bson.D{{Key: "$ne", Value: witnessID}}}, {Key: "$or", Value: bson.A{
 		bson.D{{Key: fieldEpoch, Value: bson.D{{Key: "$ne", Value: e.Epoch}}}},
 		bson.D{{Key: fieldSequence, Value: bson.D{{Key: "$lt", Value: stored(e.First)}}}},
@@ -44,8 +39,8 @@ func (e Extent) kept() bson.D {
 // keptOrAdopted matches the documents that kept matches, and adopted ones: workers wrote
 // them, and may read them by their _ids. The shadow also has the projection's documents of
 // the same records, until it is mended.
-func (e Extent) keptOrAdopted() bson.D {
-	return bson.D{{Key: "$or", Value: bson.A{e.kept(), bson.D{{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}}}}}}
+func keptOrAdopted(e messaging.Extent) bson.D {
+	return bson.D{{Key: "$or", Value: bson.A{kept(e), bson.D{{Key: fieldLogStoredAt, Value: bson.D{{Key: "$exists", Value: true}}}}}}}
 }
 
 // CopyKept copies into the shadow the documents of the projection's collection that
@@ -54,14 +49,14 @@ func (e Extent) keptOrAdopted() bson.D {
 // then removes the shadow's own documents of their records. It copies from collections
 // that an interrupted swap has put aside, too. It returns how many documents it found. A
 // repeat copies what was added since.
-func (m *Model) CopyKept(ctx context.Context, extent Extent, progress func(copied int)) (int, error) {
+func (m *Model) CopyKept(ctx context.Context, extent messaging.Extent, progress func(copied int)) (int, error) {
 	aside, err := m.aside(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
 	}
 	total := 0
 	for _, name := range append(aside, m.Collection()) {
-		n, err := m.copyKept(ctx, name, m.shadow, extent.keptOrAdopted(), func(n int) {
+		n, err := m.copyKept(ctx, name, m.shadow, keptOrAdopted(extent), func(n int) {
 			if progress != nil {
 				progress(total + n)
 			}
@@ -168,14 +163,14 @@ func (m *Model) Exchange(ctx context.Context) (aside string, err error) {
 // added before the renames, and removes the note of the swap. It returns how many such
 // documents it found; most have been copied before. A repeat is harmless, and
 // without a swap it does nothing.
-func (m *Model) Settle(ctx context.Context, extent Extent) (int, error) {
+func (m *Model) Settle(ctx context.Context, extent messaging.Extent) (int, error) {
 	names, err := m.aside(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("read the note of the swap of %s: %w", m.name, err)
 	}
 	total := 0
 	for _, name := range names {
-		n, err := m.copyKept(ctx, name, m.live, extent.kept(), func(int) {})
+		n, err := m.copyKept(ctx, name, m.live, kept(extent), func(int) {})
 		if total += n; err != nil {
 			return total, err
 		}

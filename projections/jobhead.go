@@ -12,22 +12,11 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// JobHead is the last known state of a job.
-type JobHead struct {
-	JobID  string
-	Status string
-	// Snapshot is a JSON value, or nil when there is none.
-	Snapshot json.RawMessage
-	// EmittedAt is the time of the status according to its writer, or the time of the read
-	// when the worker's aggregate has none.
-	EmittedAt string
-}
-
 // Head returns the job's last status in novel_job_heads or, when that has none,
 // in the workers' novel_jobs; false when neither has.
 // The first read is by _id; the second by jobId, see [Store.findJob]. It fails with
 // [ErrUnavailable].
-func (s *Store) Head(ctx context.Context, jobID string) (JobHead, bool, error) {
+func (s *Store) Head(ctx context.Context, jobID string) (messaging.JobHead, bool, error) {
 	var doc bson.Raw
 	err := s.read(ctx, headsCollection, func(ctx context.Context) (err error) {
 		doc, err = s.heads.FindOne(ctx, bson.D{{Key: fieldID, Value: jobID}}).Raw()
@@ -40,15 +29,15 @@ func (s *Store) Head(ctx context.Context, jobID string) (JobHead, bool, error) {
 	}
 	switch {
 	case errors.Is(err, mongo.ErrNoDocuments):
-		return JobHead{}, false, nil
+		return messaging.JobHead{}, false, nil
 	case err != nil:
-		return JobHead{}, false, err
+		return messaging.JobHead{}, false, err
 	}
 	if doc.Validate() != nil || text(doc, fieldJobID) == "" || text(doc, fieldStatus) == "" {
 		s.metrics.malformed.Inc()
-		return JobHead{}, false, nil
+		return messaging.JobHead{}, false, nil
 	}
-	head := JobHead{
+	head := messaging.JobHead{
 		JobID:     text(doc, fieldJobID),
 		Status:    text(doc, fieldStatus),
 		EmittedAt: timeText(doc.Lookup(at)),
@@ -58,7 +47,7 @@ func (s *Store) Head(ctx context.Context, jobID string) (JobHead, bool, error) {
 	}
 	if head.Snapshot, err = snapshotOf(doc); err != nil {
 		s.metrics.malformed.Inc()
-		return JobHead{}, false, nil
+		return messaging.JobHead{}, false, nil
 	}
 	return head, true, nil
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/cli"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations"
@@ -127,7 +127,7 @@ type letterRow struct {
 	BodyBase64 []byte `json:"bodyBase64,omitempty"`
 }
 
-func rowOf(letter eventstore.Letter, body bool) letterRow {
+func rowOf(letter maintain.Letter, body bool) letterRow {
 	row := letterRow{
 		Sequence: letter.Sequence, At: letter.At, Reason: letter.Reason, JobID: deadletters.JobOf(letter.Body),
 		Bytes: letter.BodyBytes, Source: letter.Source, Detail: letter.Detail,
@@ -158,7 +158,7 @@ func newLetterList() *cobra.Command {
 			}
 			return withLetters(cmd.Context(), func(letters *operations.Letters, shown *cli.Progress) error {
 				rows := newRows(cmd.OutOrStdout(), output, "LETTER\tREFUSED\tREASON\tJOB\tBYTES\tSOURCE\tDETAIL")
-				err := letters.Each(cmd.Context(), filter, func(letter eventstore.Letter) error {
+				err := letters.Each(cmd.Context(), filter, func(letter maintain.Letter) error {
 					if rows.count >= progressAfter && !cli.IsTerminal(os.Stdout) { // a progress bar would disturb the lines
 						shown.Report("list letters", uint64(rows.count), 0)
 					}
@@ -200,9 +200,9 @@ func newLetterShow() *cobra.Command {
 			if err = errors.Join(err, cli.CheckOutput(output)); err != nil {
 				return err
 			}
-			var found *eventstore.Letter
+			var found *maintain.Letter
 			err = withLetters(cmd.Context(), func(letters *operations.Letters, _ *cli.Progress) error {
-				return letters.Each(cmd.Context(), filter, func(letter eventstore.Letter) error {
+				return letters.Each(cmd.Context(), filter, func(letter maintain.Letter) error {
 					found = &letter
 					return nil
 				})

@@ -45,7 +45,7 @@ func (l *Log) FirstSince(ctx context.Context, at time.Time) (uint64, error) {
 	case err == nil && !found.At.Before(at):
 		return found.Sequence, nil
 	case err == nil, errors.Is(err, jet.ErrNotFound): // for a time after its last record the server (2.15) answers with the first
-		return state.LastSequence + 1, nil
+		return state.Last + 1, nil
 	}
 	return 0, fmt.Errorf("look up the first record since %s: %w", at.Format(time.RFC3339Nano), err)
 }

@@ -143,7 +143,7 @@ func Open(ctx context.Context, log *eventstore.Log, cfg Config, logger *slog.Log
 		log:     log,
 		cfg:     cfg,
 		logger:  logger,
-		guard:   contain.New(log.Panics(), logger),
+		guard:   log.Contain(),
 		waiting: newWaiting(cfg.MaxWaitingBytes),
 		wake:    make(chan struct{}, 1),
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // ledger adds up the shares of the other gateways. It belongs to the goroutine
@@ -15,20 +17,20 @@ import (
 type ledger struct {
 	lease    time.Duration
 	gateways map[string]entry
-	sum      Share
-	others   func(Share)
+	sum      messaging.Share
+	others   func(messaging.Share)
 }
 
 // entry is what one gateway told, and when that was heard: by the clock here,
 // so that clocks that differ change nothing.
 type entry struct {
-	share Share
+	share messaging.Share
 	heard time.Time
 }
 
 // hear takes what a gateway told. A share that cannot be read counts as none.
 func (l *ledger) hear(update jetstream.KeyValueEntry, now time.Time) {
-	var share Share
+	var share messaging.Share
 	if update.Operation() != jetstream.KeyValuePut || json.Unmarshal(update.Value(), &share) != nil {
 		delete(l.gateways, update.Key())
 		l.settle(now)
@@ -41,7 +43,7 @@ func (l *ledger) hear(update jetstream.KeyValueEntry, now time.Time) {
 // settle drops what has lapsed and tells the sum, if it has changed. It returns
 // how many gateways it is of.
 func (l *ledger) settle(now time.Time) int {
-	sum := Share{PerOrigin: make(map[string]int)}
+	sum := messaging.Share{PerOrigin: make(map[string]int)}
 	for gateway, known := range l.gateways {
 		if now.Sub(known.heard) >= l.lease {
 			delete(l.gateways, gateway)

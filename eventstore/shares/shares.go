@@ -21,13 +21,8 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/internal/outage"
+	"github.com/letswriteabook/realtime/messaging"
 )
-
-// Share is how many connections one gateway holds, or several of them together.
-type Share struct {
-	Total     int            `json:"total"`
-	PerOrigin map[string]int `json:"perOrigin,omitempty"`
-}
 
 // Config is the pace at which gateways publish their shares to each other.
 // [DefaultConfig] returns one that serves.
@@ -115,7 +110,7 @@ func Open(log *eventstore.Log, cfg Config, logger *slog.Logger, registerer prome
 // hold together to others whenever that changes, until ctx ends. Then it takes
 // the share back. Both functions are called on Run's goroutine and must not
 // block. It is run once, and always returns nil: what fails is tried again.
-func (s *Exchange) Run(ctx context.Context, own func() Share, others func(Share)) error {
+func (s *Exchange) Run(ctx context.Context, own func() messaging.Share, others func(messaging.Share)) error {
 	known := &ledger{lease: s.cfg.Lease, gateways: make(map[string]entry), others: others}
 	rest := jet.NewPause(firstPause, longestShareRest)
 	unreached := outage.NewBook(s.logger, slog.LevelWarn,
@@ -140,7 +135,7 @@ func (s *Exchange) Run(ctx context.Context, own func() Share, others func(Share)
 
 // keep publishes and receives shares until something fails. well is called when the
 // bucket has answered.
-func (s *Exchange) keep(ctx context.Context, known *ledger, own func() Share, well func()) error {
+func (s *Exchange) keep(ctx context.Context, known *ledger, own func() messaging.Share, well func()) error {
 	bucket, err := s.bucket(ctx)
 	if err != nil {
 		return err
@@ -152,7 +147,7 @@ func (s *Exchange) keep(ctx context.Context, known *ledger, own func() Share, we
 	defer func() { _ = watcher.Stop() }() // a watcher of a lost connection has nothing to stop
 	tick := time.NewTicker(s.cfg.Interval)
 	defer tick.Stop()
-	var told Share
+	var told messaging.Share
 	var at time.Time
 	// unheard is since when nothing that was published has come back by the watch, zero
 	// when it has. A bucket that was re-created takes shares, and is no longer watched.
@@ -209,7 +204,7 @@ func (s *Exchange) bucket(ctx context.Context) (jetstream.KeyValue, error) {
 	return bucket, nil
 }
 
-func (s *Exchange) tell(ctx context.Context, bucket jetstream.KeyValue, share Share) error {
+func (s *Exchange) tell(ctx context.Context, bucket jetstream.KeyValue, share messaging.Share) error {
 	ctx, cancel := context.WithTimeout(ctx, s.log.Client().AckTimeout)
 	defer cancel()
 	value, err := json.Marshal(share)
@@ -232,12 +227,12 @@ func (s *Exchange) withdraw(ctx context.Context) {
 }
 
 // bounded leaves out what would make a share too large to publish.
-func bounded(share Share) Share {
+func bounded(share messaging.Share) messaging.Share {
 	origins := slices.DeleteFunc(slices.Collect(maps.Keys(share.PerOrigin)), func(origin string) bool { return len(origin) > maxOriginBytes })
 	slices.SortFunc(origins, func(a, b string) int {
 		return cmp.Or(share.PerOrigin[b]-share.PerOrigin[a], strings.Compare(a, b))
 	})
-	kept := Share{Total: share.Total, PerOrigin: make(map[string]int)}
+	kept := messaging.Share{Total: share.Total, PerOrigin: make(map[string]int)}
 	for _, origin := range origins[:min(len(origins), maxShareOrigins)] {
 		kept.PerOrigin[origin] = share.PerOrigin[origin]
 	}

@@ -79,7 +79,7 @@ type (
 	}
 )
 
-func (l valveLog) Extent(ctx context.Context) (hub.Extent, error) {
+func (l valveLog) Extent(ctx context.Context) (messaging.Extent, error) {
 	l.valve.pass("Log.Extent")
 	return l.Log.Extent(ctx)
 }
@@ -139,7 +139,7 @@ func (p valveProjection) ReadAfter(ctx context.Context, jobID string, after mess
 	return p.Projection.ReadAfter(ctx, jobID, after, limit)
 }
 
-func (p valveProjection) Head(ctx context.Context, jobID string) (hub.JobHead, bool, error) {
+func (p valveProjection) Head(ctx context.Context, jobID string) (messaging.JobHead, bool, error) {
 	p.valve.pass("Projection.Head")
 	return p.Projection.Head(ctx, jobID)
 }

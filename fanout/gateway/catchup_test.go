@@ -4,7 +4,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -157,8 +156,8 @@ func TestSyntheticStatus(t *testing.T) {
 	t.Parallel()
 	s := setup(t, options{})
 	s.log.set(func(l *memoryLog) {
-		l.heads["known"] = hub.JobHead{Status: "completed", EmittedAt: emittedAt(7)}
-		l.heads["drawn"] = hub.JobHead{Status: "running", EmittedAt: emittedAt(8), Snapshot: []byte(`{"words":3}`)}
+		l.heads["known"] = messaging.JobHead{Status: "completed", EmittedAt: emittedAt(7)}
+		l.heads["drawn"] = messaging.JobHead{Status: "running", EmittedAt: emittedAt(8), Snapshot: []byte(`{"words":3}`)}
 	})
 	for _, test := range []struct{ job, status, snapshot, at string }{
 		{"known", "completed", "null", emittedAt(7)},

@@ -64,7 +64,7 @@ func TestErased(t *testing.T) {
 			s := setup(t, test.options)
 			s.log.set(func(l *memoryLog) {
 				l.legacy["job"] = []messaging.Record{record("job", 0)}
-				l.heads["job"] = hub.JobHead{Status: "running", EmittedAt: emittedAt(1)}
+				l.heads["job"] = messaging.JobHead{Status: "running", EmittedAt: emittedAt(1)}
 			})
 			s.log.publish("job", 300)
 			s.log.publish("other", 1)

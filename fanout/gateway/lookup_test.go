@@ -40,7 +40,7 @@ func (p *askedProjection) ReadLegacy(ctx context.Context, jobID string, names []
 	return p.Projection.ReadLegacy(ctx, jobID, names)
 }
 
-func (p *askedProjection) Head(ctx context.Context, jobID string) (hub.JobHead, bool, error) {
+func (p *askedProjection) Head(ctx context.Context, jobID string) (messaging.JobHead, bool, error) {
 	p.asked.Add(1)
 	return p.Projection.Head(ctx, jobID)
 }

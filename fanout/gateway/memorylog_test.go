@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -37,7 +36,7 @@ type memoryLog struct {
 	floor       uint64
 	lags        bool // the projection does not move
 	legacy      map[string][]messaging.Record
-	heads       map[string]hub.JobHead
+	heads       map[string]messaging.JobHead
 
 	// Faults.
 	down       bool          // every request fails
@@ -55,7 +54,7 @@ type memoryLog struct {
 func newMemoryLog() *memoryLog {
 	return &memoryLog{
 		epoch: "epoch-1", first: 1, jobs: make(map[string][]messaging.Record), documents: make(map[string][]messaging.Record),
-		legacy: make(map[string][]messaging.Record), heads: make(map[string]hub.JobHead),
+		legacy: make(map[string][]messaging.Record), heads: make(map[string]messaging.JobHead),
 	}
 }
 
@@ -224,13 +223,13 @@ func preceding(records []messaging.Record, before uint64, limit int) []messaging
 }
 
 // Extent implements fanout.Log.
-func (l *memoryLog) Extent(context.Context) (hub.Extent, error) {
+func (l *memoryLog) Extent(context.Context) (messaging.Extent, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.down {
-		return hub.Extent{}, errDown
+		return messaging.Extent{}, errDown
 	}
-	return hub.Extent{Epoch: l.epoch, First: l.first, Last: l.last}, nil
+	return messaging.Extent{Epoch: l.epoch, First: l.first, Last: l.last}, nil
 }
 
 // LastSequence implements fanout.Log.
@@ -419,14 +418,14 @@ func (p memoryProjection) ReadLegacy(ctx context.Context, jobID string, names []
 }
 
 // Head implements fanout.Projection.
-func (p memoryProjection) Head(ctx context.Context, jobID string) (hub.JobHead, bool, error) {
+func (p memoryProjection) Head(ctx context.Context, jobID string) (messaging.JobHead, bool, error) {
 	if err := p.hang(ctx); err != nil {
-		return hub.JobHead{}, false, err
+		return messaging.JobHead{}, false, err
 	}
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
 	if p.log.mongoDown {
-		return hub.JobHead{}, false, errDown
+		return messaging.JobHead{}, false, errDown
 	}
 	head, found := p.log.heads[jobID]
 	return head, found, nil

@@ -24,9 +24,8 @@ import (
 type realLog struct{ *eventstore.Log }
 
 // Extent implements fanout.Log.
-func (l realLog) Extent(ctx context.Context) (hub.Extent, error) {
-	state, err := l.State(ctx)
-	return hub.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
+func (l realLog) Extent(ctx context.Context) (messaging.Extent, error) {
+	return l.State(ctx)
 }
 
 // line is the network between a gateway and NATS, which a test cuts.

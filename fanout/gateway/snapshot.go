@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
-	"github.com/letswriteabook/realtime/guardrails"
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // Snapshot is the state of a gateway, as GET /internal/realtime/metrics shows
@@ -50,10 +50,13 @@ func (g *Gateway) Snapshot() Snapshot {
 }
 
 // Share returns how many connections this gateway holds, for the other gateways.
-func (g *Gateway) Share() (total int, perOrigin map[string]int) { return g.admission.Counts() }
+func (g *Gateway) Share() messaging.Share {
+	total, perOrigin := g.admission.Counts()
+	return messaging.Share{Total: total, PerOrigin: perOrigin}
+}
 
 // Others sets how many connections the other gateways hold together.
-func (g *Gateway) Others(share guardrails.Share) { g.admission.Others(share) }
+func (g *Gateway) Others(share messaging.Share) { g.admission.Others(share) }
 
 // ServeSnapshot answers GET /internal/realtime/metrics.
 func (g *Gateway) ServeSnapshot(w http.ResponseWriter, _ *http.Request) {

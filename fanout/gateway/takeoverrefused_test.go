@@ -51,11 +51,11 @@ func TestRefusedNewcomerLeavesTheEarlierSocket(t *testing.T) {
 	tests := []struct {
 		name      string
 		limits    guardrails.Limits
-		neighbour string           // an address that another client is connected from
-		others    guardrails.Share // what other gateways hold once the owner is connected
-		newcomer  arrival          // the fields that are not the owner's
-		want      messaging.Code   // empty: the newcomer gets a session of its own
-		fake      bool             // runs in a bubble of fake time
+		neighbour string          // an address that another client is connected from
+		others    messaging.Share // what other gateways hold once the owner is connected
+		newcomer  arrival         // the fields that are not the owner's
+		want      messaging.Code  // empty: the newcomer gets a session of its own
+		fake      bool            // runs in a bubble of fake time
 	}{
 		{name: "another subject", newcomer: arrival{token: "bob"}},
 		{name: "another origin", newcomer: arrival{origin: "https://b.example"}},
@@ -67,11 +67,11 @@ func TestRefusedNewcomerLeavesTheEarlierSocket(t *testing.T) {
 		},
 		{
 			name: "connections of the cluster", limits: guardrails.Limits{MaxClusterConnections: 2},
-			others: guardrails.Share{Total: 2}, want: messaging.CodeMaxConnectionsExceeded,
+			others: messaging.Share{Total: 2}, want: messaging.CodeMaxConnectionsExceeded,
 		},
 		{
 			name: "connections of the origin in the cluster", limits: guardrails.Limits{MaxClusterConnectionsPerOrigin: 2},
-			others: guardrails.Share{Total: 2, PerOrigin: map[string]int{owner.origin: 2}}, want: messaging.CodeOriginConnectionsExceeded,
+			others: messaging.Share{Total: 2, PerOrigin: map[string]int{owner.origin: 2}}, want: messaging.CodeOriginConnectionsExceeded,
 		},
 		{name: "rate of connections", limits: guardrails.Limits{ConnectionsPerSecond: 1}, want: messaging.CodeConnectionRateExceeded, fake: true},
 	}
@@ -116,7 +116,7 @@ func TestRefusedNewcomerLeavesTheEarlierSocket(t *testing.T) {
 				t.Errorf("%d subscriptions", n)
 			}
 
-			s.gateway.Others(guardrails.Share{})
+			s.gateway.Others(messaging.Share{})
 			if test.fake {
 				time.Sleep(time.Second) // for the rate
 			}

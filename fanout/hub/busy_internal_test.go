@@ -35,7 +35,7 @@ func TestBusyRoomDelaysOnlyItself(t *testing.T) {
 			busy := &busySink{entered: make(chan struct{}), let: make(chan struct{})}
 			hub, publish, _ := liveHub(t, plainEncoder{}, busy)
 			other := newRoom("other", "", hub.erased)
-			other.open(Extent{First: 1}, 0, other.openedAt)
+			other.open(messaging.Extent{First: 1}, 0, other.openedAt)
 			hub.rooms["other"] = other
 			done := make(chan struct{}, 2)
 			go func() { publish(); done <- struct{}{} }() // ends when the sink is let go

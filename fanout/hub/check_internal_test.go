@@ -21,8 +21,8 @@ type renewedLog struct {
 	renews int // which request for sequences
 }
 
-func (l *renewedLog) Extent(context.Context) (Extent, error) {
-	return Extent{Epoch: l.epoch, First: 1, Last: 1000}, nil
+func (l *renewedLog) Extent(context.Context) (messaging.Extent, error) {
+	return messaging.Extent{Epoch: l.epoch, First: 1, Last: 1000}, nil
 }
 
 func (l *renewedLog) LastSequences(_ context.Context, jobs []string) (map[string]uint64, error) {
@@ -53,9 +53,9 @@ func TestCheckDuringARenewal(t *testing.T) {
 			rooms := make([]*room, 3*checkBatch)
 			for i := range rooms {
 				rooms[i] = newRoom(fmt.Sprint(i), "", hub.erased)
-				extent, head := Extent{Epoch: "one", First: 1}, uint64(50)
+				extent, head := messaging.Extent{Epoch: "one", First: 1}, uint64(50)
 				if i%2 == 1 && i >= (renews-1)*checkBatch {
-					extent, head = Extent{Epoch: "two", First: 1}, 1 // opened since
+					extent, head = messaging.Extent{Epoch: "two", First: 1}, 1 // opened since
 				}
 				rooms[i].open(extent, head, rooms[i].openedAt)
 			}

@@ -20,7 +20,7 @@ func (s *countingSink) Done() <-chan struct{}            { return nil }
 // nothing themselves, and how many were handed over.
 func FanOut(hub *Hub, jobID string, n int) (live func(messaging.Live), handed func() int) {
 	room := newRoom(jobID, "", hub.erased)
-	room.open(Extent{First: 1}, 0, room.openedAt)
+	room.open(messaging.Extent{First: 1}, 0, room.openedAt)
 	hub.rooms[jobID] = room
 	sinks := make([]countingSink, n)
 	for i := range sinks {

@@ -338,7 +338,7 @@ func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
 	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.inTurn(ctx, room, func() error { return h.tail.Follow(ctx, room.jobID) }), &tries); {
 	}
 	for tries := 0; ctx.Err() == nil; {
-		var extent Extent
+		var extent messaging.Extent
 		var head uint64
 		before := h.Epoch()
 		err := h.inTurn(ctx, room, func() (err error) {

@@ -21,7 +21,7 @@ type faultyStores struct {
 	reads, unfollows, follows atomic.Int32
 	readPanics, leavePanics   bool
 	// extent and last answer in place of what is always the same.
-	extent   func() Extent
+	extent   func() messaging.Extent
 	last     func() uint64
 	onFollow func(jobID string)
 }
@@ -40,11 +40,11 @@ func (s *faultyStores) Unfollow(string) {
 	}
 }
 
-func (s *faultyStores) Extent(context.Context) (Extent, error) {
+func (s *faultyStores) Extent(context.Context) (messaging.Extent, error) {
 	if s.extent != nil {
 		return s.extent(), nil
 	}
-	return Extent{Epoch: "epoch", First: 1, Last: 2}, nil
+	return messaging.Extent{Epoch: "epoch", First: 1, Last: 2}, nil
 }
 
 func (s *faultyStores) LastSequence(context.Context, string) (uint64, error) {
@@ -183,25 +183,25 @@ func TestPanicWhileARoomThatNeverOpenedIsLeft(t *testing.T) {
 func TestTheLogChangesWhileARoomOpens(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		after Extent
+		after messaging.Extent
 		head  uint64 // of the job in the epoch after the change
 	}{
-		"a purge":     {after: Extent{Epoch: "epoch", First: 100, Last: 99}},
-		"a new epoch": {after: Extent{Epoch: "another", First: 1, Last: 3}, head: 3},
+		"a purge":     {after: messaging.Extent{Epoch: "epoch", First: 100, Last: 99}},
+		"a new epoch": {after: messaging.Extent{Epoch: "another", First: 1, Last: 3}, head: 3},
 	}
 	for name, test := range tests {
 		for _, first := range []string{"Extent", "LastSequence"} {
 			t.Run(name+" after "+first, func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
-					extent, head, opening := Extent{Epoch: "epoch", First: 1, Last: 50}, uint64(50), false
+					extent, head, opening := messaging.Extent{Epoch: "epoch", First: 1, Last: 50}, uint64(50), false
 					change := func(request string) {
 						if opening && request == first {
 							extent, head = test.after, test.head
 						}
 					}
 					stores := &faultyStores{
-						extent: func() Extent { defer change("Extent"); return extent },
+						extent: func() messaging.Extent { defer change("Extent"); return extent },
 						last:   func() uint64 { defer change("LastSequence"); return head },
 					}
 					hub, stop := hubOn(t, stores)

@@ -57,7 +57,7 @@ func liveHub(t *testing.T, encoder Encoder, sinks ...Sink) (hub *Hub, publish fu
 	hub.crew.begin(t.Context())
 	t.Cleanup(hub.crew.end)
 	room := newRoom("job", "", hub.erased)
-	room.open(Extent{First: 1}, 0, room.openedAt)
+	room.open(messaging.Extent{First: 1}, 0, room.openedAt)
 	hub.rooms["job"] = room
 	for _, sink := range sinks {
 		room.join(&Subscription{room: room, sink: sink, reader: NewReader(hub, sink, "")})

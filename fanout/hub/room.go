@@ -78,7 +78,7 @@ func (r *room) erased() erasedThrough { return r.erasures.of(r.jobID) }
 // open sets the head, once the tail follows the job. It reports whether newer live
 // records have been received, so that the room has to be repaired. A closed room stays
 // closed. It is called once.
-func (r *room) open(extent Extent, head uint64, now time.Time) (behind bool) {
+func (r *room) open(extent messaging.Extent, head uint64, now time.Time) (behind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {

@@ -1,6 +1,10 @@
 package hub
 
-import "time"
+import (
+	"time"
+
+	"github.com/letswriteabook/realtime/messaging"
+)
 
 // The methods here compare a room with the log: what it has missed, what a repair has
 // read, and what a check has found.
@@ -111,7 +115,7 @@ func (r *room) giveUp(seen uint64) {
 
 // compare compares the room with the log's extent, and with the job's last sequence
 // there. It reports whether the room has just fallen behind and needs a repair.
-func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
+func (r *room) compare(extent messaging.Extent, last uint64) (fellBehind bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -133,7 +137,7 @@ func (r *room) compare(extent Extent, last uint64) (fellBehind bool) {
 
 // restart moves the room to a new epoch of the log. Each subscription begins again in
 // its reader. The mutex is held.
-func (r *room) restart(extent Extent, head uint64) {
+func (r *room) restart(extent messaging.Extent, head uint64) {
 	r.epoch, r.first = extent.Epoch, extent.First
 	r.seen = head
 	r.moveHead(head)

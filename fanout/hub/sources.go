@@ -2,7 +2,6 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/letswriteabook/realtime/messaging"
@@ -12,14 +11,6 @@ import (
 // nothing about MongoDB. A later retry helps.
 var ErrLog = errors.New("the log does not answer")
 
-// Extent is what the log holds at one moment.
-type Extent struct {
-	Epoch string
-	// First and Last are the sequences of the oldest and newest record there;
-	// First is Last+1 when the log is empty.
-	First, Last uint64
-}
-
 // sourcePageBytes is the size of bodies at which a source ends a page. The record that
 // reaches the size is the page's last, or, read backwards, its first.
 const sourcePageBytes = 1 << 20
@@ -27,7 +18,7 @@ const sourcePageBytes = 1 << 20
 // Log is the durable log as the hub reads it. Every method may be called concurrently.
 type Log interface {
 	// Extent asks the log itself; the answer is never older than the call.
-	Extent(ctx context.Context) (Extent, error)
+	Extent(ctx context.Context) (messaging.Extent, error)
 	// LastSequence returns the job's newest sequence, 0 when it has none.
 	LastSequence(ctx context.Context, jobID string) (uint64, error)
 	// LastSequenceFrom is LastSequence for a caller that knows of a record of the job that
@@ -76,14 +67,5 @@ type Projection interface {
 	// reach sourcePageBytes.
 	ReadLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int, err error)
 	// Head returns the job's last known status.
-	Head(ctx context.Context, jobID string) (JobHead, bool, error)
-}
-
-// JobHead is the last known status of a job.
-type JobHead struct {
-	Status string
-	// Snapshot is JSON, or nil when there is none.
-	Snapshot json.RawMessage
-	// EmittedAt is when that status was emitted, in messaging.TimeLayout.
-	EmittedAt string
+	Head(ctx context.Context, jobID string) (messaging.JobHead, bool, error)
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/deadletters"
 )
@@ -35,7 +35,7 @@ type Letter struct {
 	Body []byte `json:"body"`
 }
 
-func headOf(letter eventstore.Letter) LetterHead {
+func headOf(letter maintain.Letter) LetterHead {
 	return LetterHead{
 		Sequence: letter.Sequence, Reason: string(letter.Reason), Detail: letter.Detail, JobID: deadletters.JobOf(letter.Body), At: letter.At, BodyBytes: letter.BodyBytes,
 	}
@@ -83,7 +83,7 @@ func (a *API) listLetters(ctx context.Context, c *call) (any, error) {
 func (a *API) getLetter(ctx context.Context, c *call) (any, error) {
 	sequence, _ := c.number("sequence")
 	var found *Letter
-	err := deadletters.Each(ctx, a.Log, deadletters.Filter{Sequences: []uint64{sequence}, Limit: 1}, func(letter eventstore.Letter) error {
+	err := deadletters.Each(ctx, a.Log, deadletters.Filter{Sequences: []uint64{sequence}, Limit: 1}, func(letter maintain.Letter) error {
 		found = &Letter{LetterHead: headOf(letter), Body: letter.Body}
 		return nil
 	})

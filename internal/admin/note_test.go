@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/internal/admin"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
@@ -68,7 +69,7 @@ func TestChangeThatFailsHalfWay(t *testing.T) {
 	go func() { // ends once the first letter is gone
 		defer close(stored)
 		for ctx.Err() == nil {
-			if left, err := log.DeadLetters(ctx, 0, 1); err == nil && left[0].Sequence > 1 {
+			if left, err := maintain.Of(log).DeadLetters(ctx, 0, 1); err == nil && left[0].Sequence > 1 {
 				cancel()
 			}
 		}

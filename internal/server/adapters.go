@@ -56,9 +56,8 @@ func (l ingestLog) note(began time.Time, record messaging.Record, receipt messag
 // hubLog shows the log as fan-out wants to see it.
 type hubLog struct{ *eventstore.Log }
 
-func (l hubLog) Extent(ctx context.Context) (hub.Extent, error) {
-	state, err := l.State(ctx)
-	return hub.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}, err
+func (l hubLog) Extent(ctx context.Context) (messaging.Extent, error) {
+	return l.State(ctx)
 }
 
 // hubErasures shows the record of erasures as fan-out wants to see it: as they
@@ -118,11 +117,6 @@ func (p hubProjection) FindLegacy(ctx context.Context, jobID string, limit int) 
 
 func (p hubProjection) Floor(ctx context.Context) (uint64, error) {
 	return p.log.ConsumerFloor(ctx, projections.History)
-}
-
-func (p hubProjection) Head(ctx context.Context, jobID string) (hub.JobHead, bool, error) {
-	head, found, err := p.Store.Head(ctx, jobID)
-	return hub.JobHead{Status: head.Status, Snapshot: head.Snapshot, EmittedAt: head.EmittedAt}, found, err
 }
 
 // mongoKeeper keeps the high-water mark of the log in MongoDB.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore/shares"
 	"github.com/letswriteabook/realtime/fanout/gateway"
-	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // startShares lets the gateways on one log know of each other's connections, if
@@ -20,13 +19,6 @@ func (a *App) startShares(gateway *gateway.Gateway) error {
 	if err != nil {
 		return err
 	}
-	own := func() shares.Share {
-		total, perOrigin := gateway.Share()
-		return shares.Share{Total: total, PerOrigin: perOrigin}
-	}
-	others := func(share shares.Share) {
-		gateway.Others(guardrails.Share{Total: share.Total, PerOrigin: share.PerOrigin})
-	}
-	a.loop("shares", func(ctx context.Context) error { return exchange.Run(ctx, own, others) })
+	a.loop("shares", func(ctx context.Context) error { return exchange.Run(ctx, gateway.Share, gateway.Others) })
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/lab/faults"
@@ -118,7 +117,7 @@ func removeLetters(ctx context.Context, t *faults.Trial, marker string) error {
 		return err
 	}
 	defer done()
-	return deadletters.Each(ctx, log, deadletters.Filter{}, func(letter eventstore.Letter) error {
+	return deadletters.Each(ctx, log, deadletters.Filter{}, func(letter maintain.Letter) error {
 		if !bytes.Contains(letter.Body, []byte(marker)) {
 			return nil
 		}
@@ -138,7 +137,7 @@ func awaitLetters(ctx context.Context, log *maintain.Log, marker string, count i
 	previous := -1
 	for {
 		found := letters{reasons: map[messaging.Reason]int{}}
-		err := deadletters.Each(ctx, log, deadletters.Filter{}, func(letter eventstore.Letter) error {
+		err := deadletters.Each(ctx, log, deadletters.Filter{}, func(letter maintain.Letter) error {
 			if bytes.Contains(letter.Body, []byte(marker)) {
 				found.reasons[letter.Reason]++
 				found.count++

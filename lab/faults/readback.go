@@ -132,7 +132,7 @@ func (t *Trial) AwaitProjected(ctx context.Context, log *maintain.Log) error {
 	for {
 		state, err := log.State(ctx)
 		if err == nil {
-			target = min(target, state.LastSequence) // as it was at first
+			target = min(target, state.Last) // as it was at first
 			floor := target
 			for _, name := range projections.Names() {
 				acknowledged, failed := log.ConsumerFloor(ctx, name)

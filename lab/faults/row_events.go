@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
@@ -42,7 +41,7 @@ const letterPage = 1000
 
 // letters waits until there are want dead letters, and returns them. Further letters would
 // be present too, because later good events are stored.
-func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, error) {
+func (t *Trial) letters(ctx context.Context, want int) ([]maintain.Letter, error) {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {
 		return nil, err
@@ -63,8 +62,8 @@ func (t *Trial) letters(ctx context.Context, want int) ([]eventstore.Letter, err
 }
 
 // allLetters reads the dead letters page by page.
-func allLetters(ctx context.Context, log *maintain.Log) ([]eventstore.Letter, error) {
-	var all []eventstore.Letter
+func allLetters(ctx context.Context, log *maintain.Log) ([]maintain.Letter, error) {
+	var all []maintain.Letter
 	for after := uint64(0); ; after = all[len(all)-1].Sequence {
 		page, err := log.DeadLetters(ctx, after, letterPage)
 		if err != nil || len(page) == 0 {

@@ -92,7 +92,7 @@ func (t *Trial) beforeTailLost(ctx context.Context) (*lostTail, error) {
 	if err != nil {
 		return nil, err
 	}
-	lost := &lostTail{epoch: state.Epoch, last: state.LastSequence, positions: t.Positions()}
+	lost := &lostTail{epoch: state.Epoch, last: state.Last, positions: t.Positions()}
 	_, err = t.readLog(ctx, log, func(id, job string, sequence uint64) {
 		lost.records = append(lost.records, stored{id, job, sequence})
 	})
@@ -134,7 +134,7 @@ func (t *Trial) afterTailLost(ctx context.Context, lost *lostTail, since time.Ti
 	// The sequences that were given out before are given out again.
 	for {
 		state, err := log.State(ctx)
-		if err == nil && state.LastSequence > lost.last {
+		if err == nil && state.Last > lost.last {
 			break
 		}
 		if err := t.Outbox.AwaitMore(ctx, 1); err != nil {
@@ -246,7 +246,7 @@ func (t *Trial) copyLog(ctx context.Context, processes []*processes.Process) (fl
 		return 0, nil, err
 	}
 	copies, err = t.copyFolders(processes)
-	return state.LastSequence, copies, err
+	return state.Last, copies, err
 }
 
 // damageBlock has the only log recover from kill -9 with its newest block damaged: the

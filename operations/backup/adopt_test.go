@@ -45,7 +45,7 @@ func TestAdopt(t *testing.T) {
 	if err != nil || restored.Epoch == log.Epoch() {
 		t.Fatalf("%+v, %v", restored, err)
 	}
-	if state, err := log.State(t.Context()); err != nil || state.LastSequence != 50 {
+	if state, err := log.State(t.Context()); err != nil || state.Last != 50 {
 		t.Errorf("%+v, %v", state, err)
 	}
 }

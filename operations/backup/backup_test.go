@@ -73,7 +73,7 @@ func TestBackupAndRestore(t *testing.T) {
 			t.Fatalf("%+v, %v", restored, err)
 		}
 		state, err := log.State(t.Context())
-		if err != nil || state.Epoch != restored.Epoch || state.LastSequence != 50 {
+		if err != nil || state.Epoch != restored.Epoch || state.Last != 50 {
 			t.Errorf("%+v, %v", state, err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestRestoreOverStreamsThatWereRecreated(t *testing.T) {
 	if _, err := backup.Restore(t.Context(), streams, dir, false, quiet); err != nil {
 		t.Fatal(err)
 	}
-	if state, err := again.State(t.Context()); err != nil || state.LastSequence != 1 {
+	if state, err := again.State(t.Context()); err != nil || state.Last != 1 {
 		t.Errorf("%+v, %v", state, err)
 	}
 }
@@ -131,7 +131,7 @@ func TestRestoreOfADamagedBackup(t *testing.T) {
 	if _, err := backup.Restore(t.Context(), streams, dir, true, quiet); !errors.Is(err, backup.ErrCorrupt) {
 		t.Errorf("restored what is damaged: %v", err)
 	}
-	if state, err := log.State(t.Context()); err != nil || state.LastSequence != 50 {
+	if state, err := log.State(t.Context()); err != nil || state.Last != 50 {
 		t.Errorf("the log was touched: %+v, %v", state, err)
 	}
 	if err := os.Remove(path); err != nil {

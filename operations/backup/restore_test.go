@@ -107,7 +107,7 @@ func TestRestoreKeepsTheLogThatIsThere(t *testing.T) {
 	whole := func(what string) {
 		t.Helper()
 		state, err := log.State(t.Context())
-		if err != nil || state.Epoch != before || state.LastSequence != 50 {
+		if err != nil || state.Epoch != before || state.Last != 50 {
 			t.Errorf("%s: the log is %+v, %v", what, state, err)
 		}
 		if there, err := streams.Exists(t.Context(), archive.Beside("NOVEL_EVENTS")); there || err != nil {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -48,7 +48,7 @@ func (f Filter) Validate() error {
 }
 
 // Lets reports whether a letter is let through, Limit apart.
-func (f Filter) Lets(letter eventstore.Letter) bool {
+func (f Filter) Lets(letter maintain.Letter) bool {
 	switch {
 	case len(f.Sequences) > 0 && !slices.Contains(f.Sequences, letter.Sequence):
 	case len(f.Reasons) > 0 && !slices.Contains(f.Reasons, letter.Reason):
@@ -88,7 +88,7 @@ type Log interface {
 type Source interface {
 	// DeadLetters returns letters with a sequence above after, oldest first, at most
 	// limit; none when there are no more.
-	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
+	DeadLetters(ctx context.Context, after uint64, limit int) ([]maintain.Letter, error)
 }
 
 // pageLetters is how many letters are read at once; the log bounds their bytes.
@@ -96,7 +96,7 @@ const pageLetters = 1000
 
 // Each hands the letters that the filter lets through to take, oldest first, until
 // that fails. Of letters that are named it reads from the first to the last.
-func Each(ctx context.Context, log Source, filter Filter, take func(eventstore.Letter) error) error {
+func Each(ctx context.Context, log Source, filter Filter, take func(maintain.Letter) error) error {
 	let, first, last := 0, uint64(1), uint64(math.MaxUint64)
 	if len(filter.Sequences) > 0 {
 		first, last = max(slices.Min(filter.Sequences), 1), slices.Max(filter.Sequences)

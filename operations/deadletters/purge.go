@@ -5,7 +5,7 @@ import (
 	"errors"
 	"math"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -25,7 +25,7 @@ func Purge(ctx context.Context, log Log, filter Filter, dryRun bool, told func(c
 		told = func(int) {}
 	}
 	if dryRun {
-		err = Each(ctx, log, filter, func(eventstore.Letter) error {
+		err = Each(ctx, log, filter, func(maintain.Letter) error {
 			count++
 			told(count)
 			return nil
@@ -42,7 +42,7 @@ func Purge(ctx context.Context, log Log, filter Filter, dryRun bool, told func(c
 	}
 	// Every letter is looked at: one that stays ends what can be purged of its reason.
 	everything := Filter{Sequences: filter.Sequences}
-	err = Each(ctx, log, everything, func(letter eventstore.Letter) error {
+	err = Each(ctx, log, everything, func(letter maintain.Letter) error {
 		if done := chosen.look(letter); done {
 			return errEnough
 		}
@@ -79,7 +79,7 @@ func newSelection(filter Filter) *selection {
 }
 
 // look decides about a letter, and reports whether no more are to be looked at.
-func (s *selection) look(letter eventstore.Letter) (done bool) {
+func (s *selection) look(letter maintain.Letter) (done bool) {
 	if !s.filter.Lets(letter) {
 		s.stays[letter.Reason] = true
 		return false

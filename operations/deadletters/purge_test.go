@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/deadletters"
@@ -14,7 +14,7 @@ import (
 
 // counted counts the letters that are removed one by one, and the requests for many.
 type counted struct {
-	*eventstore.Log
+	*maintain.Log
 	single, purges int
 }
 
@@ -51,7 +51,7 @@ func TestPurgeInBulk(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			log := &counted{Log: logkit.Open(t, logkit.Conn(t))}
+			log := &counted{Log: maintain.Of(logkit.Open(t, logkit.Conn(t)))}
 			for i := range letters {
 				letter := messaging.DeadLetter{
 					Reason: reasons[i%3], At: refusedAt.Add(time.Duration(i) * time.Minute), Body: fmt.Appendf(nil, `{"jobId":"%d","n":%d}`, i%10, i),
@@ -62,7 +62,7 @@ func TestPurgeInBulk(t *testing.T) {
 			}
 			kept := map[uint64]bool{}
 			note := func(filter deadletters.Filter, there bool) {
-				err := deadletters.Each(t.Context(), log, filter, func(letter eventstore.Letter) error {
+				err := deadletters.Each(t.Context(), log, filter, func(letter maintain.Letter) error {
 					if there {
 						kept[letter.Sequence] = true
 					} else {
@@ -83,7 +83,7 @@ func TestPurgeInBulk(t *testing.T) {
 			}
 			note(deadletters.Filter{}, false)
 			left := 0
-			if err := deadletters.Each(t.Context(), log, deadletters.Filter{}, func(eventstore.Letter) error { left++; return nil }); err != nil {
+			if err := deadletters.Each(t.Context(), log, deadletters.Filter{}, func(maintain.Letter) error { left++; return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if len(kept) > 0 || left != letters-test.want {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -42,7 +43,7 @@ type Rules struct {
 // An event without a time keeps the one at which it was refused. One without an id
 // gets the letter's for its identity in the log.
 func Redrive(ctx context.Context, log Log, rules Rules, filter Filter, dryRun bool, told func(Outcome) error) error {
-	return Each(ctx, log, filter, func(letter eventstore.Letter) error {
+	return Each(ctx, log, filter, func(letter maintain.Letter) error {
 		outcome := Outcome{Sequence: letter.Sequence, JobID: JobOf(letter.Body)}
 		record, err := rules.record(letter)
 		if err == nil && !dryRun {
@@ -64,7 +65,7 @@ func Redrive(ctx context.Context, log Log, rules Rules, filter Filter, dryRun bo
 }
 
 // record returns what the log keeps of a letter's event, or why it is no event.
-func (r Rules) record(letter eventstore.Letter) (messaging.Record, error) {
+func (r Rules) record(letter maintain.Letter) (messaging.Record, error) {
 	if letter.BodyBytes > len(letter.Body) {
 		return messaging.Record{}, &messaging.Rejection{
 			Reason: messaging.ReasonTooLarge, Detail: fmt.Sprintf("the letter has the first %d of %d bytes", len(letter.Body), letter.BodyBytes),

@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/deadletters"
@@ -24,9 +24,9 @@ func rules() deadletters.Rules {
 	return deadletters.Rules{Catalogue: messaging.DefaultCatalogue(), MaxEventBytes: messaging.DefaultMaxEventBytes}
 }
 
-func setup(t *testing.T, bodies ...string) *eventstore.Log {
+func setup(t *testing.T, bodies ...string) *maintain.Log {
 	t.Helper()
-	log := logkit.Open(t, logkit.Conn(t))
+	log := maintain.Of(logkit.Open(t, logkit.Conn(t)))
 	for i, body := range bodies {
 		letter := messaging.DeadLetter{Reason: messaging.ReasonUnknownKind, Source: "test", At: refusedAt.Add(time.Duration(i) * time.Minute), Body: []byte(body)}
 		if err := log.DeadLetter(t.Context(), letter); err != nil {
@@ -42,7 +42,7 @@ func status(jobID, id string) string {
 
 // interrupted fails once between the append and the removal of a letter.
 type interrupted struct {
-	*eventstore.Log
+	*maintain.Log
 	left int
 }
 
@@ -125,10 +125,10 @@ func TestFilters(t *testing.T) {
 // pages counts the reads of a source of 1,000 letters, of which none is stored anywhere.
 type pages struct{ read int }
 
-func (p *pages) DeadLetters(_ context.Context, after uint64, limit int) (letters []eventstore.Letter, _ error) {
+func (p *pages) DeadLetters(_ context.Context, after uint64, limit int) (letters []maintain.Letter, _ error) {
 	p.read++
 	for sequence := after + 1; sequence <= 1000 && len(letters) < limit; sequence++ {
-		letters = append(letters, eventstore.Letter{Sequence: sequence})
+		letters = append(letters, maintain.Letter{Sequence: sequence})
 	}
 	return letters, nil
 }
@@ -144,7 +144,7 @@ func TestNamedLettersAreReadAlone(t *testing.T) {
 		{[]uint64{2000}, nil},
 	} {
 		source, found := &pages{}, []uint64(nil)
-		err := deadletters.Each(t.Context(), source, deadletters.Filter{Sequences: test.sequences}, func(letter eventstore.Letter) error {
+		err := deadletters.Each(t.Context(), source, deadletters.Filter{Sequences: test.sequences}, func(letter maintain.Letter) error {
 			found = append(found, letter.Sequence)
 			return nil
 		})

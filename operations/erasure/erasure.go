@@ -9,6 +9,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -29,7 +30,7 @@ var (
 
 // Log is the log, as an erasure needs it; eventstore.Log is one.
 type Log interface {
-	State(ctx context.Context) (eventstore.State, error)
+	State(ctx context.Context) (messaging.Extent, error)
 	LastSequence(ctx context.Context, jobID string) (uint64, error)
 	CountJob(ctx context.Context, jobID string) (uint64, error)
 	EraseJob(ctx context.Context, jobID string, through uint64, told func(erased uint64)) (uint64, error)
@@ -37,7 +38,7 @@ type Log interface {
 	ConsumerState(ctx context.Context, consumer string) (eventstore.ConsumerState, error)
 	PauseConsumer(ctx context.Context, consumer string, until time.Time) error
 	ResumeConsumer(ctx context.Context, consumer string) error
-	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
+	DeadLetters(ctx context.Context, after uint64, limit int) ([]maintain.Letter, error)
 	EraseDeadLetter(ctx context.Context, sequence uint64) error
 	RemoveDeadLetters(ctx context.Context, sequences []uint64) error
 }
@@ -237,7 +238,7 @@ func (e *Eraser) look(ctx context.Context, request Request) (found, []audit.Eras
 		return there, nil, err
 	}
 	// Up to the end of the log, which is where a job that is in MongoDB alone ends too.
-	there.through = messaging.Position{Epoch: state.Epoch, Sequence: state.LastSequence}
+	there.through = messaging.Position{Epoch: state.Epoch, Sequence: state.Last}
 	if there.removed.Events, err = e.cfg.Log.CountJob(ctx, request.JobID); err != nil {
 		return there, nil, err
 	}

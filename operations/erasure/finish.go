@@ -8,8 +8,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/internal/wait"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/deadletters"
@@ -171,7 +171,7 @@ func (e *Eraser) letters(ctx context.Context, jobID string) (named, mentions []u
 	if err != nil {
 		return nil, nil, err
 	}
-	err = deadletters.Each(ctx, e.cfg.Log, deadletters.Filter{}, func(letter eventstore.Letter) error {
+	err = deadletters.Each(ctx, e.cfg.Log, deadletters.Filter{}, func(letter maintain.Letter) error {
 		switch name := deadletters.JobOf(letter.Body); {
 		case name == jobID:
 			named = append(named, letter.Sequence)

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/archive"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
@@ -65,7 +64,7 @@ type Consumer struct {
 
 // StatusLog is the log, as far as its status goes; eventstore.Log is one.
 type StatusLog interface {
-	State(ctx context.Context) (eventstore.State, error)
+	State(ctx context.Context) (messaging.Extent, error)
 	Streams(ctx context.Context) ([]maintain.StreamInfo, error)
 	Consumers(ctx context.Context) ([]maintain.ConsumerInfo, error)
 	DeadLetterCounts(ctx context.Context) (map[messaging.Reason]uint64, error)
@@ -79,7 +78,7 @@ func StatusOf(ctx context.Context, log StatusLog, expected ...string) (Status, e
 	if err != nil {
 		return Status{}, err
 	}
-	status := Status{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence, Consumers: []Consumer{}}
+	status := Status{Epoch: state.Epoch, First: state.First, Last: state.Last, Consumers: []Consumer{}}
 	streams, err := log.Streams(ctx)
 	if err != nil {
 		return Status{}, err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -19,11 +20,11 @@ var ErrNoEvent = errors.New("nothing matches: there is no such event, or no long
 
 // Log is the log, as far as the way of an event goes; eventstore.Log is one.
 type Log interface {
-	State(ctx context.Context) (eventstore.State, error)
+	State(ctx context.Context) (messaging.Extent, error)
 	Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error
 	ScanJob(ctx context.Context, jobID string, first, last uint64, each func(messaging.Record) error) error
 	ConsumerFloor(ctx context.Context, consumer string) (uint64, error)
-	DeadLetters(ctx context.Context, after uint64, limit int) ([]eventstore.Letter, error)
+	DeadLetters(ctx context.Context, after uint64, limit int) ([]maintain.Letter, error)
 	AskFollowers(ctx context.Context, jobID string) (gateways, followers int, err error)
 }
 
@@ -166,7 +167,7 @@ func find(ctx context.Context, log Log, query Query, told func(done, total uint6
 	if err != nil {
 		return nil, err
 	}
-	first, last := state.FirstSequence, state.LastSequence
+	first, last := state.First, state.Last
 	if query.Sequence > 0 {
 		first, last = query.Sequence, query.Sequence
 	}

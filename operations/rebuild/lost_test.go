@@ -44,8 +44,8 @@ func TestCollectionDroppedUnderLiveTraffic(t *testing.T) {
 	for { // events come into the collection, and the floor stays
 		status, err := s.rebuild(projections.History).Status(t.Context())
 		if err == nil && status.Lost && status.Documents > 0 && status.LagEvents > 20 {
-			if status.Floor > dropped.LastSequence {
-				t.Errorf("floor %d, dropped at %d", status.Floor, dropped.LastSequence)
+			if status.Floor > dropped.Last {
+				t.Errorf("floor %d, dropped at %d", status.Floor, dropped.Last)
 			}
 			break
 		}

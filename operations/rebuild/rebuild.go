@@ -35,7 +35,7 @@ const endGrace = 15 * time.Second
 
 // Log is what a rebuild needs of the log; eventstore.Log implements it.
 type Log interface {
-	State(ctx context.Context) (eventstore.State, error)
+	State(ctx context.Context) (messaging.Extent, error)
 	Scan(ctx context.Context, first, last uint64, each func(messaging.Record) error) error
 	Consume(ctx context.Context, consumer string, maxBatch int,
 		apply func(ctx context.Context, records []messaging.Record) error) error
@@ -103,7 +103,7 @@ func (r *Rebuild) level(ctx context.Context, step, epoch string) error {
 			if err != nil {
 				return err
 			}
-			if err := r.reach(ctx, step, epoch, head.LastSequence); err != nil {
+			if err := r.reach(ctx, step, epoch, head.Last); err != nil {
 				return err
 			}
 		}
@@ -139,14 +139,10 @@ func (r *Rebuild) Discard(ctx context.Context) error {
 	return r.model.DropShadow(ctx)
 }
 
-func (r *Rebuild) copyKept(ctx context.Context, state eventstore.State) (int, error) {
-	return r.model.CopyKept(ctx, extentOf(state), func(copied int) {
+func (r *Rebuild) copyKept(ctx context.Context, state messaging.Extent) (int, error) {
+	return r.model.CopyKept(ctx, state, func(copied int) {
 		r.report(Progress{Step: "carry over", Done: uint64(copied)})
 	})
-}
-
-func extentOf(state eventstore.State) projections.Extent {
-	return projections.Extent{Epoch: state.Epoch, First: state.FirstSequence, Last: state.LastSequence}
 }
 
 // follow fills the shadow for as long as while runs.

@@ -54,7 +54,7 @@ func (r *Rebuild) Status(ctx context.Context) (Status, error) {
 	}
 	status := Status{
 		Projection: r.model.Name(), Collection: r.model.Collection(), Documents: documents,
-		Head: log.LastSequence, Old: found.Old, Unfinished: found.Unfinished,
+		Head: log.Last, Old: found.Old, Unfinished: found.Unfinished,
 	}
 	if status.Lost, err = r.lost(ctx); err != nil {
 		return Status{}, err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/internal/wait"
+	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -228,7 +229,7 @@ func (r *Rebuild) last(ctx context.Context, at standstill) error {
 
 // finish lets the live consumer go on in the new collection, and copies what other
 // writers have left in the old one.
-func (r *Rebuild) finish(ctx context.Context, state eventstore.State) error {
+func (r *Rebuild) finish(ctx context.Context, state messaging.Extent) error {
 	if err := r.resume(ctx); err != nil {
 		return err
 	}
@@ -236,7 +237,7 @@ func (r *Rebuild) finish(ctx context.Context, state eventstore.State) error {
 		return err
 	}
 	r.report(Progress{Step: "carry over what came meanwhile"})
-	_, err := r.model.Settle(ctx, extentOf(state))
+	_, err := r.model.Settle(ctx, state)
 	return err
 }
 

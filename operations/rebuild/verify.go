@@ -43,7 +43,7 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 	if err != nil {
 		return Report{}, err
 	}
-	extent := extentOf(state)
+	extent := state
 	extent.Last = consumed.Floor
 	audit := r.model.Audit(shadow, extent, show)
 	if err := r.sums(ctx, audit, extent); err != nil {
@@ -62,7 +62,7 @@ func (r *Rebuild) Verify(ctx context.Context, shadow bool, show int) (Report, er
 		if now.Epoch != extent.Epoch {
 			return Report{}, fmt.Errorf("verify %s: %w", r.model.Name(), errEpochChanged)
 		}
-		if err := audit.Match(ctx, now.FirstSequence); err != nil {
+		if err := audit.Match(ctx, now.First); err != nil {
 			return Report{}, err
 		}
 	}
@@ -97,7 +97,7 @@ func (r *Rebuild) MendDoubled(ctx context.Context) (int, error) {
 
 // sums folds the log and, beside it, sums up the collection: the one is work of NATS
 // and of this process, the other of MongoDB.
-func (r *Rebuild) sums(ctx context.Context, audit *projections.Audit, extent projections.Extent) error {
+func (r *Rebuild) sums(ctx context.Context, audit *projections.Audit, extent messaging.Extent) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return audit.Sum(ctx) }) // ends with the collection, or with ctx
 	folded := r.fold(ctx, "fold the log", extent, audit.Expect)
@@ -111,7 +111,7 @@ func (r *Rebuild) sums(ctx context.Context, audit *projections.Audit, extent pro
 }
 
 // fold reads the extent.
-func (r *Rebuild) fold(ctx context.Context, step string, extent projections.Extent, each func(messaging.Record) error) error {
+func (r *Rebuild) fold(ctx context.Context, step string, extent messaging.Extent, each func(messaging.Record) error) error {
 	read, total := uint64(0), uint64(0)
 	if extent.Last >= extent.First {
 		total = extent.Last - extent.First + 1

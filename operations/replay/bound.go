@@ -60,7 +60,7 @@ func (s Selection) settle(ctx context.Context, log Log) (extent, error) {
 				bound.Position, ErrEpoch, state.Epoch)
 		}
 	}
-	settled := extent{epoch: state.Epoch, first: state.FirstSequence, last: state.LastSequence}
+	settled := extent{epoch: state.Epoch, first: state.First, last: state.Last}
 	switch {
 	case s.From.open():
 	case s.From.At.IsZero():

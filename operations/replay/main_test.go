@@ -31,7 +31,7 @@ func add(t testing.TB, log *maintain.Log, job string, kind messaging.Kind, count
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := fmt.Sprintf("%s-%d", job, state.LastSequence+1)
+		id := fmt.Sprintf("%s-%d", job, state.Last+1)
 		record := messaging.Record{
 			JobID: job, Kind: kind, ID: id, MessageID: id, EmittedAt: "2026-01-02T03:04:05.678Z",
 			Body: fmt.Appendf(nil, `{"kind":%q, "jobId":%q, "id":%q, "event":{"type":"of-%s","occurredAt":"o"}}`, kind, job, id, kind),

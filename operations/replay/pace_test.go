@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/operations/replay"
 )
@@ -15,8 +14,8 @@ import (
 // spaced is a log whose records were taken at given offsets.
 type spaced []time.Duration
 
-func (s spaced) State(context.Context) (eventstore.State, error) {
-	return eventstore.State{Epoch: "e", FirstSequence: 1, LastSequence: uint64(len(s))}, nil
+func (s spaced) State(context.Context) (messaging.Extent, error) {
+	return messaging.Extent{Epoch: "e", First: 1, Last: uint64(len(s))}, nil
 }
 
 func (s spaced) FirstSince(context.Context, time.Time) (uint64, error) { return 1, nil }

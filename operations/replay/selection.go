@@ -7,13 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
 // Log is what a replay reads; maintain.Log is one.
 type Log interface {
-	State(ctx context.Context) (eventstore.State, error)
+	State(ctx context.Context) (messaging.Extent, error)
 	// FirstSince returns the sequence of the first record that the log took at or
 	// after a time, and the one after the last when there is none.
 	FirstSince(ctx context.Context, at time.Time) (uint64, error)

@@ -1,18 +1,10 @@
-package eventstore
+package maintain
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
-	"time"
-	"unicode"
-	"unicode/utf8"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
 
@@ -21,28 +13,8 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// The headers of a dead letter; its payload is the event's raw bytes.
-const (
-	headerReason    = "Novel-Reason"
-	headerDetail    = "Novel-Detail"
-	headerSource    = "Novel-Source"
-	headerTime      = "Novel-Time"
-	headerBodyBytes = "Novel-Body-Bytes"
-)
-
-// maxDetailBytes bounds the detail and the source in their headers.
-const maxDetailBytes = 512
-
 // Letter is a dead letter as the log holds it.
-type Letter struct {
-	messaging.DeadLetter
-	// Sequence is the letter's place in the dead-letter stream, whose sequences
-	// have nothing to do with those of the events.
-	Sequence uint64
-	// BodyBytes is the size the event had. It is larger than Body when the
-	// event did not fit into a message; then Body is its beginning.
-	BodyBytes int
-}
+type Letter = layout.Letter
 
 // letterPageBytes bounds the bodies of one page of letters. The letter that reaches it is
 // the page's last.
@@ -61,7 +33,7 @@ func (l *Log) DeadLetters(ctx context.Context, after uint64, limit int) ([]Lette
 			if last, pending = found.Sequence, found.Pending; size >= letterPageBytes {
 				return
 			}
-			letter, err := decodeLetter(found)
+			letter, err := layout.DecodeLetter(found)
 			if err != nil {
 				errs = errors.Join(errs, err)
 				return
@@ -77,69 +49,6 @@ func (l *Log) DeadLetters(ctx context.Context, after uint64, limit int) ([]Lette
 		after = last
 	}
 	return letters, nil
-}
-
-// encodeLetter returns the message of a letter, its body cut to maxBody bytes.
-func encodeLetter(letter messaging.DeadLetter, maxBody int) *nats.Msg {
-	sum := sha256.New()
-	sum.Write([]byte(letter.Reason))
-	sum.Write([]byte{0})
-	sum.Write(letter.Body)
-	msg := &nats.Msg{
-		Subject: layout.DeadLetterPrefix + messaging.Token(string(letter.Reason)),
-		Data:    letter.Body[:min(len(letter.Body), maxBody)],
-		Header:  nats.Header{},
-	}
-	msg.Header.Set(jetstream.MsgIDHeader, hex.EncodeToString(sum.Sum(nil)))
-	msg.Header.Set(headerReason, string(letter.Reason))
-	msg.Header.Set(headerDetail, oneLine(letter.Detail))
-	msg.Header.Set(headerSource, oneLine(letter.Source))
-	msg.Header.Set(headerTime, letter.At.UTC().Format(time.RFC3339Nano))
-	msg.Header.Set(headerBodyBytes, strconv.Itoa(len(letter.Body)))
-	return msg
-}
-
-// decodeLetter reads a stored letter.
-func decodeLetter(found jet.Message) (Letter, error) {
-	at, err := jet.TimeHeader(found.Header, headerTime)
-	if err != nil {
-		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.Sequence, err)
-	}
-	size, err := jet.NumberHeader(found.Header, headerBodyBytes)
-	if err != nil {
-		return Letter{}, fmt.Errorf("dead letter at sequence %d: %w", found.Sequence, err)
-	}
-	return Letter{
-		DeadLetter: messaging.DeadLetter{
-			Reason: messaging.Reason(found.Header.Get(headerReason)),
-			Detail: found.Header.Get(headerDetail),
-			Source: found.Header.Get(headerSource),
-			At:     at,
-			Body:   found.Body,
-		},
-		Sequence:  found.Sequence,
-		BodyBytes: int(size),
-	}, nil
-}
-
-// oneLine makes text fit for a header that people read: one line of valid UTF-8,
-// bounded.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\uFFFD"))
-	text = strings.TrimSpace(text)
-	if len(text) <= maxDetailBytes {
-		return text
-	}
-	cut := maxDetailBytes
-	for !utf8.RuneStart(text[cut]) {
-		cut--
-	}
-	return text[:cut]
 }
 
 // letterRemovals is how many removals of letters are under way at once.
@@ -177,7 +86,7 @@ func (l *Log) RemoveDeadLetters(ctx context.Context, sequences []uint64) error {
 }
 
 func (l *Log) removeLetter(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, l.client.ReadTimeout)
 	defer cancel()
 	err := stream.DeleteMsg(ctx, sequence)
 	if err == nil || errors.Is(err, jetstream.ErrMsgNotFound) || errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) && !l.hasLetter(ctx, stream, sequence) {
