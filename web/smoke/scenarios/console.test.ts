@@ -1,0 +1,121 @@
+import axe from 'axe-core'
+import { Redis } from 'ioredis'
+import type { Page } from 'playwright-core'
+import { io, type Socket } from 'socket.io-client'
+import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
+import { picture, Reader } from '../support/browser.js'
+import { jobPageFolder } from '../support/jobpage.js'
+import { Stack } from '../support/stack.js'
+
+// The console on a real gateway, by what a person on call has to do.
+
+const token = 'console-0123456789abcdef'
+const markup = '<img src=x onerror="document.title=\'broken\'">'
+const views = ['overview', 'jobs', 'sockets', 'letters', 'projections', 'log', 'revocations', 'audit', 'settings']
+
+let reader: Reader
+let stack: Stack
+let redis: Redis
+let page: Page
+
+beforeAll(async () => {
+  ;[reader, stack] = await Promise.all([
+    Reader.start(),
+    Stack.start({ programs: inject('programs'), folders: { '/': jobPageFolder }, env: { INTERNAL_TOKEN: token, SOCKET_CLIENT_ORIGIN: '*' } }),
+  ])
+  redis = new Redis(`redis://127.0.0.1:${stack.redis.port}`)
+  await stack.chapters('job-x', 3)
+  await stack.chapters(markup, 1)
+  // A bad deploy: a status that no worker has. A letter is in the log soon after, which the views wait for.
+  const bad = { version: 1, kind: 'job-status', jobId: 'job-x', status: 'runing', id: 'bad', snapshot: { note: markup } }
+  await redis.publish('novel.realtime.events', JSON.stringify(bad))
+  page = await reader.open(`${stack.gateway.url('')}/internal/console/`)
+})
+afterAll(async () => {
+  redis?.disconnect()
+  await Promise.all([reader?.close(), stack?.stop()])
+})
+beforeEach(() => async () => {
+  // Markup that is stored is text: nothing of it became an element, and the policy was not needed.
+  expect(await page.locator('img').count()).toBe(0)
+  expect(await page.title()).not.toBe('broken')
+  expect(reader.complaints()).toEqual([])
+})
+
+const go = (hash: string) => page.evaluate((target) => {
+  location.hash = target
+}, hash)
+
+test('the console asks for a token, and does not take a wrong one', async () => {
+  await page.getByLabel('Token').fill('wrong-0123456789abcdef')
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.getByText('does not accept this token').waitFor()
+  await page.getByLabel('Token').fill(token)
+  await page.getByRole('button', { name: 'Continue' }).click()
+  await page.getByRole('heading', { name: 'Overview' }).waitFor()
+  expect(await page.context().cookies()).toEqual([])
+  expect(await page.evaluate(() => JSON.stringify(localStorage))).not.toContain(token)
+})
+
+test('why a job stands still: its last event was refused, and the page says why', async () => {
+  await page.keyboard.press('g')
+  await page.keyboard.press('j')
+  await page.getByRole('searchbox').fill('job-')
+  await page.getByRole('link', { name: 'job-x' }).click()
+  await page.getByText('schema-violation').first().waitFor()
+  await page.getByRole('link', { name: 'Look at it' }).click()
+  await page.getByText('must be one of').first().waitFor()
+  expect(await page.getByLabel('Body').textContent()).toContain(markup.replaceAll('"', '\\"'))
+})
+
+test('what a bad deploy dead-lettered is mended, stored, and noted in the audit trail', async () => {
+  await page.getByRole('button', { name: /Edit and publish/ }).click()
+  const draft = page.getByLabel('The event to publish instead')
+  await draft.fill((await draft.inputValue()).replace('runing', 'running'))
+  await page.getByRole('button', { name: 'Publish, and remove the letter' }).click()
+  await page.getByText('There are no dead letters.').or(page.getByText('No letter matches.')).waitFor()
+  await go('#/job?id=job-x')
+  await page.getByText(/^Status running since/).waitFor()
+  await go('#/audit')
+  await page.getByText('/letters/purge').first().waitFor()
+})
+
+test('the scrubber shows the state at an earlier event, and its address does so again', async () => {
+  await go('#/job?id=job-x')
+  await page.getByText(/^Status running since/).waitFor()
+  await page.getByLabel('Event', { exact: true }).focus()
+  await page.keyboard.press('ArrowLeft')
+  await page.getByText(/No status/).waitFor()
+  await page.reload()
+  await page.getByText(/No status/).waitFor()
+})
+
+test('a runaway client is found by its job and disconnected, and its story says so', async () => {
+  const client: Socket = io(stack.gateway.url(''), { path: '/ws', transports: ['websocket'], reconnection: false })
+  try {
+    const gone = new Promise<string>((resolve) => client.on('disconnect', resolve))
+    await new Promise<void>((resolve) => client.on('connect', () => client.emit('subscribe', { jobId: 'job-x' }, () => resolve())))
+    await go('#/sockets?by=jobId&value=job-x')
+    await page.getByRole('link', { name: client.id as string }).click()
+    const story = page.getByRole('region', { name: `Client ${client.id}` })
+    await story.getByRole('button', { name: /Disconnect/ }).click()
+    await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
+    await gone
+    await story.getByText(/^Ended/).waitFor()
+  } finally {
+    client.close()
+  }
+})
+
+test.each([['light', [...views, 'job?id=job-x']], ['dark', ['overview', 'letters', 'job?id=job-x']]] as const)('every view is free of barriers, %s', async (colorScheme, shown) => {
+  await page.emulateMedia({ colorScheme })
+  for (const view of shown) {
+    await go(`#/${view}`)
+    await page.locator('.fresh.live').last().waitFor()
+    await page.getByRole('heading', { level: 1 }).first().waitFor()
+    await page.evaluate(axe.source)
+    const found = await page.evaluate(async () => (await (window as unknown as { axe: typeof axe }).axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`))
+    expect(found, view).toEqual([])
+    await picture(page, `console-${view.split('?')[0]}-${colorScheme}`)
+  }
+})
