@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/letswriteabook/realtime/internal/address"
 	"github.com/letswriteabook/realtime/internal/natsserver"
 )
 
@@ -45,7 +44,7 @@ func (c Config) CheckMachine() error {
 		}
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%w: %w", ErrInvalid, address.Mask(errors.Join(problems...)))
+		return invalid(problems)
 	}
 	return nil
 }

@@ -133,7 +133,7 @@ func (c Config) validate(when occasion) error {
 		problems = c.checkFiles(when)
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("%w: %w", ErrInvalid, address.Mask(errors.Join(problems...)))
+		return invalid(problems)
 	}
 	return nil
 }
@@ -249,4 +249,17 @@ func isHostPort(address string) bool {
 func hasScheme(address string, schemes ...string) bool {
 	u, err := url.Parse(strings.TrimSpace(address))
 	return err == nil && u.Host != "" && slices.Contains(schemes, u.Scheme)
+}
+
+// invalid returns an error that matches [ErrInvalid] for what is wrong with settings, and says
+// so once, also where a problem matches it itself.
+func invalid(problems []error) error {
+	texts := make([]error, 0, len(problems))
+	for _, problem := range problems {
+		if text, marked := strings.CutPrefix(problem.Error(), ErrInvalid.Error()+": "); marked {
+			problem = errors.New(text)
+		}
+		texts = append(texts, problem)
+	}
+	return fmt.Errorf("%w: %w", ErrInvalid, address.Mask(errors.Join(texts...)))
 }
