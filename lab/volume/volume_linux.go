@@ -141,13 +141,12 @@ func (v *Volume) lose() (Loss, error) {
 	if err != nil {
 		return Loss{}, err
 	}
-	rebuilt := v.live + ".rebuilt"
-	if err := os.MkdirAll(rebuilt, 0o755); err != nil {
+	// In place, because a file that is there before and after keeps its inode.
+	if err := v.removeUnnamed(); err != nil {
 		return Loss{}, err
 	}
-	// A directory is made when a path below it needs it, with the mode that it has.
 	for path, found := range v.names {
-		to := filepath.Join(rebuilt, path)
+		to := filepath.Join(v.live, path)
 		if found.content == nil {
 			err = os.MkdirAll(to, 0o755)
 		} else if err = os.MkdirAll(filepath.Dir(to), 0o755); err == nil {
@@ -157,7 +156,7 @@ func (v *Volume) lose() (Loss, error) {
 			return Loss{}, err
 		}
 	}
-	if err := errors.Join(os.RemoveAll(v.live), os.RemoveAll(v.durable), os.Rename(rebuilt, v.live), os.Mkdir(v.durable, 0o755)); err != nil {
+	if err := errors.Join(os.RemoveAll(v.durable), os.Mkdir(v.durable, 0o755)); err != nil {
 		return Loss{}, err
 	}
 	v.begin()
@@ -183,6 +182,21 @@ func (v *Volume) lose() (Loss, error) {
 		}
 	}
 	return loss, v.syncNames()
+}
+
+// removeUnnamed removes what has no durable name.
+func (v *Volume) removeUnnamed() error {
+	var unnamed []string
+	err := walk(v.live, func(path string, info fs.FileInfo) error {
+		if found, there := v.names[path]; !there || (found.content == nil) != info.IsDir() {
+			unnamed = append(unnamed, filepath.Join(v.live, path))
+		}
+		return nil
+	})
+	for _, path := range unnamed {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
 }
 
 // restore writes a durable file.
