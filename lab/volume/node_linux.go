@@ -17,6 +17,11 @@ type node struct {
 	volume *Volume
 }
 
+// WrapChild returns the node in place of the plain one of a new child.
+func (n *node) WrapChild(context.Context, fusefs.InodeEmbedder) fusefs.InodeEmbedder {
+	return &node{LoopbackNode: fusefs.LoopbackNode{RootData: n.RootData}, volume: n.volume}
+}
+
 // handle is an open file. It passes on what the embedded ones can do, and hides that the
 // kernel could write to the live file by itself.
 type handle struct {

@@ -89,10 +89,7 @@ func (v *Volume) mount() error {
 		return err
 	}
 	data := &fusefs.LoopbackRoot{Path: v.live, Dev: stat.Dev}
-	data.NewNode = func(*fusefs.LoopbackRoot, *fusefs.Inode, string, *syscall.Stat_t) fusefs.InodeEmbedder {
-		return &node{LoopbackNode: fusefs.LoopbackNode{RootData: data}, volume: v}
-	}
-	root := data.NewNode(data, nil, "", &stat)
+	root := &node{LoopbackNode: fusefs.LoopbackNode{RootData: data}, volume: v}
 	data.RootNode = root
 	var err error
 	v.server, err = fusefs.Mount(v.mountpoint, root, &fusefs.Options{
