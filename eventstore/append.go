@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +83,7 @@ func (l *Log) Append(ctx context.Context, record messaging.Record) (messaging.Re
 		cause := jet.CauseOf(err)
 		l.metrics.retries.WithLabelValues(string(cause)).Inc()
 		l.noteAppend(cause)
-		l.logger.Debug("append is retried", "job", record.JobID, "cause", cause, "error", err)
+		l.logger.Debug("append is retried", append([]any{"job", record.JobID, "cause", cause, "error", err}, messaging.TraceAttrs(record.TraceParent)...)...)
 		if pause.Wait(ctx) != nil {
 			return messaging.Receipt{}, fmt.Errorf("append to %s: %w, last attempt: %w", msg.Subject, ctx.Err(), err)
 		}
@@ -141,7 +140,7 @@ func (l *Log) attempt(ctx context.Context, record messaging.Record, msg *nats.Ms
 		return messaging.Receipt{}, purgedError{sequence: ack.Sequence}
 	case err != nil:
 		return messaging.Receipt{}, fmt.Errorf("compare with the record at sequence %d: %w", ack.Sequence, err)
-	case record.ID != "" && (stored.Subject != msg.Subject || !bytes.Equal(stored.Body, msg.Data)):
+	case record.ID != "" && (stored.Subject != msg.Subject || !messaging.SameEvent(stored.Body, msg.Data)):
 		return messaging.Receipt{}, fmt.Errorf("id at sequence %d: %w", ack.Sequence, ErrIDConflict)
 	}
 	return receipt, nil

@@ -1,7 +1,6 @@
 package eventstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -272,14 +271,14 @@ func (l *Log) repeated(ctx context.Context, record messaging.Record, msg *nats.M
 		return messaging.Receipt{}, false, fmt.Errorf("compare with the record at sequence %d: %w", sequence, err)
 	case trackedID(stored.Subject, stored.Header) != id:
 		return messaging.Receipt{}, false, nil // Another id with that hash, or of an earlier epoch.
-	case !bytes.Equal(stored.Body, msg.Data):
+	case !messaging.SameEvent(stored.Body, msg.Data):
 		return messaging.Receipt{}, false, fmt.Errorf("id at sequence %d: %w", sequence, ErrIDConflict)
 	}
 	if age := time.Since(stored.At); age > l.Settings().DuplicateWindow {
 		l.metrics.lateRepeats.Inc()
 		l.lateLog.Do(func() {
 			l.logger.Info("an event was repeated after the duplicate window and not stored again",
-				"job", record.JobID, "sequence", sequence, "age", age.Round(time.Second))
+				append([]any{"job", record.JobID, "sequence", sequence, "age", age.Round(time.Second)}, messaging.TraceAttrs(record.TraceParent)...)...)
 		})
 	}
 	return messaging.Receipt{ID: record.ID, JobID: record.JobID, Sequence: sequence, Duplicate: true}, true, nil

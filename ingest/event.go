@@ -46,6 +46,10 @@ type event struct {
 	uncertain bool
 	// settled is true once the event has ended.
 	settled bool
+	// span is the context of the event's span; empty without one. endSpan ends the span, and
+	// is nil after that.
+	span    string
+	endSpan func(messaging.Receipt, error)
 	// key is the key of its queue: its job, or that of the dead letters or of the canaries.
 	key string
 }
@@ -77,13 +81,18 @@ func (i *Ingest) newEvent(payload string, via *connection) *event {
 		// newLetter copies only the beginning: Redis allows payloads of any size.
 		return i.newLetter(tooLarge(len(payload), i.cfg.MaxEventBytes), payload)
 	}
-	envelope, err := i.catalogue.Decode([]byte(payload), i.cfg.MaxEventBytes)
+	arrived, body := i.arrival(), []byte(payload)
+	envelope, err := i.catalogue.Decode(body, i.cfg.MaxEventBytes)
 	if err != nil {
-		return i.newLetter(rejectionOf(err), payload)
+		rejection := rejectionOf(err)
+		i.refusedSpan(body, systemRedis, messaging.EventsChannel, rejection.Reason, arrived)
+		return i.newLetter(rejection, payload)
 	}
 	now := time.Now()
 	i.metrics.arrived(envelope.EmittedAt, now)
-	return &event{record: envelope.Record(now), receivedAt: now, via: via, budget: i.budget, sizeBytes: len(payload)}
+	e := &event{record: envelope.Record(now), receivedAt: now, via: via, budget: i.budget, sizeBytes: len(payload)}
+	i.beginSpan(e, systemRedis, messaging.EventsChannel, arrived, now)
+	return e
 }
 
 // receive waits for room and queues an event from Redis.
@@ -112,6 +121,7 @@ func (e *event) settle() {
 		return
 	}
 	e.settled = true
+	e.finishSpan(messaging.Receipt{}, errUnfinished)
 	e.budget.give(e.sizeBytes)
 	if e.request != nil {
 		e.request.end()

@@ -39,6 +39,11 @@ const whitespace = " \t\r\n"
 // their own or none. An envelope without any id is a new event each time; its producer
 // learns from the answer whether to repeat it.
 //
+// # Traces
+//
+// The header traceparent (W3C Trace Context) is the trace context of the envelopes that have
+// none of their own.
+//
 // # Answers
 //
 // A single envelope is answered with its receipt, {"id","jobId","sequence",
@@ -105,6 +110,10 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 		return refused.answer()
 	}
 
+	traceParent := r.Header.Get("traceparent")
+	if !messaging.IsTraceParent(traceParent) {
+		traceParent = "" // an event is not refused because of its trace
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), i.cfg.PublishTimeout)
 	defer cancel()
 	select {
@@ -114,13 +123,13 @@ func (i *Ingest) publish(w http.ResponseWriter, r *http.Request) answer {
 	}
 	if media == mediaJSON {
 		envelope := []line{{number: 1, text: bytes.Trim(body, whitespace)}}
-		return i.storeLines(ctx, envelope, key)[0].answer()
+		return i.storeLines(ctx, envelope, key, traceParent)[0].answer()
 	}
 	lines, refused := splitLines(body, i.cfg.MaxLines)
 	if refused != nil {
 		return refused.answer()
 	}
-	return summarise(lines, i.storeLines(ctx, lines, key))
+	return summarise(lines, i.storeLines(ctx, lines, key, traceParent))
 }
 
 // mediaType returns the media type of the body.

@@ -38,6 +38,7 @@ type Ingest struct {
 	logger    *slog.Logger
 	metrics   *metrics
 	guard     *contain.Guard
+	tracer    Tracer // nil without traces
 
 	outages    *outages // nil without Redis
 	budget     *budget

@@ -45,7 +45,8 @@ const answerGrace = 250 * time.Millisecond
 //
 // If the first of two lines of one job is given up, the second is not stored, so that each
 // job keeps its order. Once ctx or the drain of the gateway has ended, no append begins.
-func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []outcome {
+// traceParent is the trace context of the request, which counts for envelopes without one.
+func (i *Ingest) storeLines(ctx context.Context, lines []line, key, traceParent string) []outcome {
 	i.metrics.httpReceived.Add(float64(len(lines)))
 	receivedAt := time.Now() // before any line waits for the budget
 	p := &publication{
@@ -56,14 +57,23 @@ func (i *Ingest) storeLines(ctx context.Context, lines []line, key string) []out
 	}
 	p.open.Add(1)
 	for n, line := range lines {
+		arrived := i.arrival()
 		record, refused := i.record(line.text, key)
 		if refused != nil {
+			i.refusedSpan(line.text, systemHTTP, sourceHTTP, messaging.Reason(refused.Code), arrived)
 			p.set(n, outcome{problem: refused})
 			continue
 		}
+		if record.TraceParent == "" {
+			record.TraceParent = traceParent
+		}
+		e := &event{record: record, receivedAt: receivedAt, request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
+		i.beginSpan(e, systemHTTP, sourceHTTP, arrived, i.arrival())
 		p.set(n, outcome{problem: problemNotStored})
-		if i.budget.take(ctx, len(record.Body)) {
-			i.enqueue(p, n, record, receivedAt)
+		if i.budget.take(ctx, e.sizeBytes) {
+			i.enqueue(p, e)
+		} else {
+			e.finishSpan(messaging.Receipt{}, errUnfinished)
 		}
 	}
 	p.end()
@@ -113,14 +123,14 @@ func (i *Ingest) record(text []byte, key string) (messaging.Record, *problem) {
 }
 
 // enqueue queues a line for which the budget was taken.
-func (i *Ingest) enqueue(p *publication, n int, record messaging.Record, receivedAt time.Time) {
-	e := &event{record: record, receivedAt: receivedAt, request: p, line: n, budget: i.budget, sizeBytes: len(record.Body)}
+func (i *Ingest) enqueue(p *publication, e *event) {
 	p.open.Add(1)
-	if !i.queue.add(record.JobID, e) { // the gateway is stopping
+	jobID := e.record.JobID
+	if !i.queue.add(jobID, e) { // the gateway is stopping
 		e.settle()
 		return
 	}
-	p.jobs[record.JobID] = struct{}{}
+	p.jobs[jobID] = struct{}{}
 }
 
 // withdraw ends the lines that are not being written.

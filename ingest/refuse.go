@@ -44,7 +44,11 @@ func (i *Ingest) newLetter(rejection *messaging.Rejection, payload string) *even
 func (i *Ingest) deadLetter(rejection *messaging.Rejection, payload string) messaging.DeadLetter {
 	i.metrics.rejected.WithLabelValues(string(rejection.Reason)).Inc()
 	i.rejectLog.Do(func() {
-		i.logger.Warn("an event was refused and dead-lettered", "reason", rejection.Reason, "bytes", len(payload))
+		var trace []any
+		if len(payload) <= i.cfg.MaxEventBytes {
+			trace = messaging.TraceAttrs(messaging.TraceParentOf([]byte(payload)))
+		}
+		i.logger.Warn("an event was refused and dead-lettered", append([]any{"reason", rejection.Reason, "bytes", len(payload)}, trace...)...)
 	})
 	detail := rejection.Detail
 	kept := payload[:min(len(payload), i.cfg.MaxDeadLetterBytes)]

@@ -31,10 +31,14 @@ func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 	}
 	var receipt messaging.Receipt
 	var err error
+	began := i.arrival()
 	if e.request != nil {
 		receipt, err = i.appendLine(ctx, e)
 	} else {
 		receipt, err = i.appendEvent(ctx, e)
+	}
+	if e.span != "" {
+		i.wrote([]*event{e}, began, err)
 	}
 	switch {
 	case err != nil:
@@ -52,6 +56,7 @@ func (i *Ingest) storeOne(ctx context.Context, e *event) (became fate) {
 // stored ends an event that is in the log: it answers the request or queues the receipt.
 func (i *Ingest) stored(e *event, stored messaging.Receipt) {
 	defer e.settle()
+	defer e.finishSpan(stored, nil)
 	measure.Since(i.metrics.logged, e.receivedAt, time.Now())
 	i.canaries.pass(stageStored, 1)
 	id, jobID := e.record.ID, e.record.JobID
@@ -72,6 +77,7 @@ func (i *Ingest) stored(e *event, stored messaging.Receipt) {
 // failed ends an event that is not in the log. If the log refuses an event from Redis for
 // good, the event becomes a dead letter and its producer gets a refusal.
 func (i *Ingest) failed(ctx context.Context, e *event, err error) {
+	e.finishSpan(messaging.Receipt{}, err)
 	rejection, final := refusal(err)
 	if e.request != nil {
 		e.request.fail(e, rejection, err)

@@ -118,6 +118,7 @@ func (w *writer) writeBatch(ctx context.Context, out handout) {
 	}
 	started := time.Now()
 	receipts, err := w.log.AppendBatch(ctx, b.records)
+	w.wrote(b.events, started, err)
 	for n, e := range b.events {
 		var sequence uint64
 		if err == nil {
@@ -140,6 +141,7 @@ func (w *writer) writeBatch(ctx context.Context, out handout) {
 		b.tryAgain(len(b.events)/shrink, nil)
 	case ctx.Err() != nil:
 		for _, e := range b.events {
+			e.finishSpan(messaging.Receipt{}, err)
 			if e.request == nil {
 				w.abandon(err)
 			}

@@ -189,7 +189,7 @@ func decodeEmittedAt(value []byte) (string, error) {
 // decodeTraceParent returns "" for anything but a trace context.
 func decodeTraceParent(value []byte) string {
 	if isText(value) {
-		if traceParent := unquote(value); isTraceParent(traceParent) {
+		if traceParent := unquote(value); IsTraceParent(traceParent) {
 			return traceParent
 		}
 	}

@@ -1,13 +1,13 @@
 package messaging
 
-// isTraceParent says whether s is a traceparent header of W3C Trace Context
+// IsTraceParent reports whether s is a traceparent header of W3C Trace Context
 // (Recommendation of 23 November 2021, section 3.2), in lower case:
 //
 //	version "-" trace-id "-" parent-id "-" trace-flags
 //	   00        32 hex       16 hex         2 hex
 //
 // Versions after 00 may append further fields behind another "-".
-func isTraceParent(s string) bool {
+func IsTraceParent(s string) bool {
 	const length = 55
 	if len(s) < length || s[2] != '-' || s[35] != '-' || s[52] != '-' {
 		return false
@@ -23,6 +23,35 @@ func isTraceParent(s string) bool {
 		return len(s) == length
 	}
 	return len(s) == length || s[length] == '-' && len(s) <= maxTraceParentBytes && isGraphic(s[length:])
+}
+
+// TraceIDs returns the ids of the trace and of the span in a W3C trace context, or empty
+// ones if traceParent is none.
+func TraceIDs(traceParent string) (traceID, spanID string) {
+	if !IsTraceParent(traceParent) {
+		return "", ""
+	}
+	return traceParent[3:35], traceParent[36:52]
+}
+
+// TraceAttrs returns what a log line about an event says of its trace, as keys and values:
+// trace_id and span_id, or nothing if traceParent is no trace context.
+func TraceAttrs(traceParent string) []any {
+	traceID, spanID := TraceIDs(traceParent)
+	if traceID == "" {
+		return nil
+	}
+	return []any{"trace_id", traceID, "span_id", spanID}
+}
+
+// TraceParentOf returns the trace context in the JSON of an envelope that may be invalid, or
+// "" if it has none.
+func TraceParentOf(raw []byte) string {
+	fields, _, err := readFields(raw)
+	if err != nil {
+		return ""
+	}
+	return decodeTraceParent(fields.traceParent)
 }
 
 // maxTraceParentBytes bounds what a later version may append: the value goes

@@ -49,6 +49,7 @@ type Store struct {
 	logger  *slog.Logger
 	metrics *metrics
 	guard   *contain.Guard
+	tracer  Tracer // nil without traces
 
 	client *mongo.Client
 	events *mongo.Collection

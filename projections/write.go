@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
@@ -109,9 +108,8 @@ func (s *Store) omit(ctx context.Context, projection string, record messaging.Re
 // error code, or zero when MongoDB has not refused the document.
 func (s *Store) reportReduced(ctx context.Context, projection string, record messaging.Record, kept string, code int) {
 	s.metrics.reduced.WithLabelValues(projection, kept).Inc()
-	s.logger.WarnContext(ctx, "A document could not be stored in full",
-		slog.String("projection", projection), slog.String("job", record.JobID),
-		slog.Uint64("sequence", record.Sequence), slog.String("kept", kept), slog.Int("code", code))
+	attrs := []any{"projection", projection, "job", record.JobID, "sequence", record.Sequence, "kept", kept, "code", code}
+	s.logger.WarnContext(ctx, "A document could not be stored in full", append(attrs, messaging.TraceAttrs(record.TraceParent)...)...)
 }
 
 func (s *Store) writeOne(ctx context.Context, shape shape, write func(context.Context, shape) error) error {

@@ -1,7 +1,6 @@
 package publisher
 
 import (
-	"bytes"
 	"container/heap"
 	"context"
 	"fmt"
@@ -127,7 +126,7 @@ func (o *outbox) admit(ctx context.Context, e *entry) (known *Pending, room <-ch
 		return nil, nil, false, ErrClosed
 	}
 	if known := o.waiting[e.key()]; known != nil {
-		if !bytes.Equal(known.body, e.body) {
+		if !messaging.SameEvent(known.body, e.body) {
 			return nil, nil, false, fmt.Errorf("%w: %q", ErrIDTaken, e.id)
 		}
 		return known.Pending, nil, false, nil

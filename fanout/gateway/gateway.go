@@ -279,7 +279,7 @@ func (g *Gateway) Connect(socket *socketio.Socket, auth json.RawMessage) *socket
 		return refusal(decision)
 	}
 	c := newClient(g, socket, slot, grant)
-	c.sink.offsets = offsets
+	c.sink.offsets, c.sink.traces = offsets, wantsTraces(socket, auth)
 	c.address = g.address(request)
 	g.join(c, wanted, recovered)
 	c.closeIfRevoked() // after the client was added to sockets, so that no concurrent revocation misses it

@@ -56,6 +56,7 @@ type options struct {
 	tokens       gateway.Tokens  // nil: nobody needs one
 	revoked      func(guardrails.Grant) bool
 	erasures     hub.Erasures // nil: nothing is erased
+	tracer       hub.Tracer
 	withoutDB    bool
 	catalogue    *messaging.Catalogue
 	limits       guardrails.Limits
@@ -122,6 +123,9 @@ func setup(t testing.TB, opts options) *stage {
 	}
 	if opts.erasures != nil {
 		s.hub.HonourErasures(opts.erasures)
+	}
+	if opts.tracer != nil {
+		s.hub.Trace(opts.tracer)
 	}
 	s.log.set(func(*memoryLog) { s.tail.hub = s.hub })
 	if s.gateway, err = gateway.New(s.hub, catalogue, opts.policy(t), sessions, opts.tokens, logger, s.registry); err != nil {

@@ -20,6 +20,8 @@ type socketSink struct {
 	offsets bool
 	// trail is what was sent; nil before the socket joins, and where nothing is recorded.
 	trail *recorder.Trail
+	// traces is set for a client that asks for trace contexts, before it joins.
+	traces bool
 
 	// mu guards offset. It is held while an event is queued, so that an offset covers
 	// exactly the events that were queued before it.
@@ -33,6 +35,9 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	forms := formsOf(ev)
+	if s.traces {
+		forms = forms.withTrace()
+	}
 	packet := forms.packet
 	switch {
 	case forms.key == "":

@@ -37,6 +37,7 @@ const (
 type streamSink struct {
 	delivered prometheus.Counter
 	trail     *recorder.Trail // nil where nothing is recorded
+	traces    bool            // the client asks for trace contexts
 	end       func()
 	ended     <-chan struct{}
 	waiting   chan struct{} // signalled when the queue is no longer empty
@@ -55,7 +56,11 @@ func newStreamSink(ended <-chan struct{}, delivered prometheus.Counter) *streamS
 func (s *streamSink) Offer(ev *hub.Event) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	block := formsOf(ev).streamed()
+	forms := formsOf(ev)
+	if s.traces {
+		forms = forms.withTrace()
+	}
+	block := forms.streamed()
 	if s.bytes > 0 && s.bytes+len(block) > streamQueueBytes {
 		s.refused = true
 		s.trail.Full(ev.JobID, ev.Sequence)
@@ -138,6 +143,7 @@ func signal(waiting chan struct{}) {
 // after Last-Event-ID or the query parameter since, or, without both, with the newest events,
 // and continues live. It ends when the client's token expires or is revoked, when the stream
 // is idle for too long, or in a drain.
+// With the query parameter traces, events have their trace contexts.
 func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	jobID, grant, ok := g.jobRequest(w, r, refuseStream)
 	if !ok {
@@ -161,7 +167,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	r = r.WithContext(ctx)
 	sink := newStreamSink(r.Context().Done(), g.delivered.WithLabelValues("sse"))
-	sink.end = end
+	sink.end, sink.traces = end, queryWantsTraces(r.URL)
 	stream := g.openStream(r, jobID, sink, grant, slot.Origin())
 	g.streams.add(stream)
 	defer g.streams.remove(stream)

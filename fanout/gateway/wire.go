@@ -29,6 +29,9 @@ type wireForms struct {
 	// key is the name of the job in offsets; empty without an offset.
 	key string
 
+	// traced has the forms with the event's trace context; see withTrace.
+	traced atomic.Pointer[wireForms]
+
 	stream atomic.Pointer[[]byte]
 	plain  atomic.Pointer[[]byte] // see plainPacket
 	// shared has the first packets with an offset of several jobs, until settled is set.
@@ -47,7 +50,9 @@ type offsetPacket struct {
 
 // Encode implements hub.Encoder. With offsets, clients can recover from an event that is in
 // the log: see [offset].
-func (e Encoder) Encode(ev *hub.Event) hub.Wire {
+func (e Encoder) Encode(ev *hub.Event) hub.Wire { return e.encode(ev) }
+
+func (e Encoder) encode(ev *hub.Event) *wireForms {
 	if !e.Offsets || ev.Sequence == 0 {
 		return &wireForms{event: ev, packet: socketio.EncodeEvent(ev.Name, ev.Payload)}
 	}
@@ -68,11 +73,36 @@ func (w *wireForms) Size() int { return len(w.packet) }
 // offsetRoom is the length of an offset of one or two jobs, in bytes.
 const offsetRoom = 128
 
+// withTrace returns the forms for clients that ask for traces. They are created once for all
+// of these, and are w itself for an event without a trace context.
+func (w *wireForms) withTrace() *wireForms {
+	ev := w.event
+	if ev.TraceParent == "" {
+		return w
+	}
+	if forms := w.traced.Load(); forms != nil {
+		return forms
+	}
+	forms := Encoder{Offsets: w.key != ""}.encode(&hub.Event{
+		JobID: ev.JobID, Sequence: ev.Sequence, Epoch: ev.Epoch, Name: ev.Name, Payload: withTraceParent(ev.Payload, ev.TraceParent),
+	})
+	if !w.traced.CompareAndSwap(nil, forms) {
+		return w.traced.Load()
+	}
+	if w.settled.Load() { // otherwise Settle finds the forms
+		forms.Settle()
+	}
+	return forms
+}
+
 // Settle implements hub.Wire.
 func (w *wireForms) Settle() {
 	w.settled.Store(true)
 	for i := range w.shared {
 		w.shared[i].Store(nil)
+	}
+	if traced := w.traced.Load(); traced != nil {
+		traced.Settle()
 	}
 }
 

@@ -40,6 +40,9 @@ type Event struct {
 	Name string
 	// Payload is what the client receives, one line of JSON.
 	Payload []byte
+	// TraceParent is the W3C trace context of the event, empty without one. It is no part of
+	// the payload.
+	TraceParent string
 	// Wire is what the encoder made of the event.
 	Wire Wire
 
@@ -61,7 +64,7 @@ func NewEvent(catalogue *messaging.Catalogue, encoder Encoder, record messaging.
 		return nil, err
 	}
 	name, _ := catalogue.SocketEvent(record.Kind)
-	ev := &Event{JobID: record.JobID, Sequence: record.Sequence, Name: name, Payload: payload, kind: record.Kind, emittedAt: emittedTime(record), storedAt: record.StoredAt}
+	ev := &Event{JobID: record.JobID, Sequence: record.Sequence, Name: name, Payload: payload, TraceParent: record.TraceParent, kind: record.Kind, emittedAt: emittedTime(record), storedAt: record.StoredAt}
 	if record.Sequence > 0 {
 		ev.Epoch = record.Epoch
 	}
@@ -95,5 +98,12 @@ func (e *Event) content() (messaging.ContentKey, bool) {
 	return key, true
 }
 
-// size returns about how many bytes of memory the event holds.
-func (e *Event) size() int { return 3*e.Wire.Size() + 96 }
+// size returns about how many bytes of memory the event holds. One with a trace context may
+// have each form a second time, for clients that want the context.
+func (e *Event) size() int {
+	forms := 3
+	if e.TraceParent != "" {
+		forms = 6
+	}
+	return forms*e.Wire.Size() + 96
+}

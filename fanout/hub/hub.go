@@ -87,6 +87,7 @@ type Hub struct {
 	cfg       Config
 	logger    *slog.Logger
 	metrics   *hubMetrics
+	tracer    Tracer // nil without traces
 	recent    *recentCatchUps
 	memory    *memory // of listings
 
@@ -448,5 +449,6 @@ func (h *Hub) encode(record messaging.Record) (encoded *Event) {
 // catalogue no longer has. There may be many of these, so the log line has level Debug.
 func (h *Hub) Undeliverable(record messaging.Record, err error) {
 	h.metrics.undeliverable.Inc()
-	h.logger.Debug("a record cannot be delivered", "job", record.JobID, "sequence", record.Sequence, "err", err)
+	h.logger.Debug("a record cannot be delivered",
+		append([]any{"job", record.JobID, "sequence", record.Sequence, "err", err}, messaging.TraceAttrs(record.TraceParent)...)...)
 }

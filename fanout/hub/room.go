@@ -142,10 +142,21 @@ func (r *room) push(sequence uint64, ev *Event) {
 	r.ring.push(ev)
 	if len(r.live) > 0 {
 		hub, before := r.live[0].reader.hub, len(r.live)
-		for i := 0; i < len(r.live); {
-			i = r.offerFrom(i, ev)
+		began, receivers := time.Time{}, 0
+		traced := hub.traces(ev)
+		if traced {
+			began = time.Now()
 		}
-		hub.metrics.delivered(ev, time.Now()) // once, and not for each subscription
+		for i := 0; i < len(r.live); {
+			var took int
+			i, took = r.offerFrom(i, ev)
+			receivers += took
+		}
+		now := time.Now()
+		hub.metrics.delivered(ev, now) // once, and not for each subscription
+		if traced {
+			hub.tracer.Delivered(ev.TraceParent, r.jobID, ev.Name, ev.Sequence, receivers, began, now)
+		}
 		if hub.recorder != nil {
 			hub.recorder.Delivered(r.jobID, sequence, len(r.live), before-len(r.live))
 		}
@@ -153,10 +164,10 @@ func (r *room) push(sequence uint64, ev *Event) {
 	ev.Wire.Settle() // also without subscriptions: the ring keeps the event
 }
 
-// offerFrom offers an event to the live subscriptions from place i on, and returns where
-// to go on: after a panic, behind the subscription that it happened with. That one's
-// client is closed. The mutex is held.
-func (r *room) offerFrom(i int, ev *Event) (next int) {
+// offerFrom offers an event to the live subscriptions from place i on, and returns how many
+// took it, and where to go on: after a panic, behind the subscription that it happened with.
+// That one's client is closed. The mutex is held.
+func (r *room) offerFrom(i int, ev *Event) (next, receivers int) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			r.abort(r.live[i], "live event", cause)
@@ -171,12 +182,13 @@ func (r *room) offerFrom(i int, ev *Event) (next int) {
 		}
 		if sub.offer(ev) {
 			i++
+			receivers++
 			continue
 		}
 		sub.reader.hub.metrics.fallBacks.Inc()
 		r.fallBack(sub, stateReading) // puts another subscription in place i
 	}
-	return i
+	return i, receivers
 }
 
 // abort ends a live subscription over which the room's work panicked, and disconnects its

@@ -8,6 +8,7 @@ const module = "github.com/letswriteabook/realtime"
 const (
 	backoff    = "github.com/cenkalti/backoff/v5"
 	cobra      = "github.com/spf13/cobra"
+	otel       = "go.opentelemetry.io/otel"
 	pflag      = "github.com/spf13/pflag"
 	envParser  = "github.com/caarlos0/env/v11"
 	ferretDB   = "github.com/FerretDB/FerretDB"
@@ -63,8 +64,8 @@ var rules = []rule{
 	{
 		folder:  "publisher",
 		project: []string{"messaging", "internal/filelock", "internal/wait"},
-		modules: append([]string{redis}, plumbing...),
-		why:     "a producer's side of the contract: it knows Redis, HTTP and nothing of the service",
+		modules: append([]string{redis, otel}, plumbing...),
+		why:     "a producer's side of the contract: it knows Redis, HTTP, the application's OpenTelemetry and nothing of the service",
 	},
 	{
 		folder:  "guardrails",
@@ -161,6 +162,12 @@ var rules = []rule{
 		folder:  "internal/measure",
 		modules: []string{prometheus},
 		why:     "durations are measured in one way, which imports no package of the service",
+	},
+	{
+		folder:  "internal/tracing",
+		project: []string{"messaging", "internal/outage"},
+		modules: []string{otel, prometheus},
+		why:     "spans are recorded and exported in one place; the parts report through interfaces of their own, and import nothing of OpenTelemetry",
 	},
 	{
 		folder: "internal/caller",
@@ -300,7 +307,7 @@ var rules = []rule{
 		folder: "internal/server",
 		project: []string{
 			"messaging", "guardrails", "ingest", "eventstore", "projections", "fanout", "internal/admin", "internal/backends", "internal/buildinfo", "internal/caller", "internal/config", "internal/console",
-			"operations", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/wait",
+			"operations", "internal/address", "internal/contain", "internal/highwater", "internal/machine", "internal/tlsfiles", "internal/token", "internal/tracing", "internal/wait",
 		},
 		modules: []string{anything},
 		why:     "the gateway is wired of the service's parts; what operators do is operations, which it gives the API",
@@ -328,7 +335,7 @@ var rules = []rule{
 	},
 	{
 		folder:  "internal/config",
-		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/redisdial", "internal/tlsfiles", "internal/token"},
+		project: []string{"messaging", "guardrails", "eventstore", "projections", "internal/address", "internal/natsserver", "internal/redisdial", "internal/tlsfiles", "internal/token", "internal/tracing"},
 		modules: []string{envParser, nkeys, tomlParser},
 		why:     "settings are checked by the packages that they are for; nothing is opened and nothing is started",
 	},

@@ -143,6 +143,19 @@ type Config struct {
 
 	RevocationsKept time.Duration `env:"REVOCATIONS_KEPT" envDefault:"720h" doc:"how long a revoked token, key or subject is refused, 1m to 87600h: must be longer than any token is valid; an existing log keeps the value that it was created with"`
 
+	NoTelemetry      bool   `group:"Traces" env:"OTEL_SDK_DISABLED" envDefault:"false" doc:"record no traces, whatever the other variables of OpenTelemetry say"`
+	TracesExporter   string `env:"OTEL_TRACES_EXPORTER" doc:"how traces are exported: otlp, or none; empty: otlp if an endpoint is set, and none otherwise"`
+	OTLPEndpoint     string `env:"OTEL_EXPORTER_OTLP_ENDPOINT" secret:"url" doc:"where traces are exported over OTLP, http[s]://HOST:PORT; with http/protobuf, v1/traces is added to its path; empty: port 4318 of this machine, or 4317 with grpc"`
+	TracesEndpoint   string `env:"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" secret:"url" doc:"the same, http[s]://HOST:PORT/PATH, used as it is and in place of OTEL_EXPORTER_OTLP_ENDPOINT"`
+	OTLPProtocol     string `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf" doc:"protocol of the endpoint: http/protobuf or grpc"`
+	TracesProtocol   string `env:"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL" doc:"the same, in place of OTEL_EXPORTER_OTLP_PROTOCOL: http/protobuf or grpc; empty: not set"`
+	OTLPHeaders      string `env:"OTEL_EXPORTER_OTLP_HEADERS" secret:"value" doc:"headers of each export, key=value,key=value, values percent-encoded"`
+	TracesHeaders    string `env:"OTEL_EXPORTER_OTLP_TRACES_HEADERS" secret:"value" doc:"further headers, which come before those of OTEL_EXPORTER_OTLP_HEADERS, key=value,key=value, values percent-encoded"`
+	TracesSampler    string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" doc:"traces that are recorded: always_on, always_off, traceidratio, or parentbased_always_on, parentbased_always_off, parentbased_traceidratio, which decide as the worker has decided for an event with a trace context"`
+	TracesSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" doc:"part of the traces that traceidratio and parentbased_traceidratio record, a number from 0 to 1; empty: 1"`
+	TracesService    string `env:"OTEL_SERVICE_NAME" envDefault:"realtime" doc:"name of the service in its traces; empty is not allowed"`
+	TracesAttributes string `env:"OTEL_RESOURCE_ATTRIBUTES" doc:"further attributes of the service in its traces, key=value,key=value, values percent-encoded"`
+
 	LogLevel        string        `group:"Process" env:"LOG_LEVEL" reload:"yes" envDefault:"info" doc:"debug, info, warn or error"`
 	LogFormat       string        `env:"LOG_FORMAT" envDefault:"json" doc:"json or text"`
 	DrainSeconds    int           `env:"DRAIN_SECONDS" envDefault:"5" doc:"time for which a stopping gateway is not ready and still answers requests, so that balancers send clients elsewhere; over this time it closes sockets and event streams in random order; in seconds; 0: none"`

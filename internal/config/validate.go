@@ -117,6 +117,7 @@ func (c Config) validate(when occasion) error {
 	check(c.HistoryCache >= 0, "HISTORY_CACHE_BYTES", c.HistoryCache)
 	_, err = guardrails.ParseProxies(c.TrustedProxies)
 	check(err == nil, "TRUSTED_PROXIES", c.TrustedProxies)
+	c.checkTraces(check)
 	check(c.DrainSeconds >= 0, "DRAIN_SECONDS", c.DrainSeconds)
 	var level slog.Level
 	check(level.UnmarshalText([]byte(c.LogLevel)) == nil, "LOG_LEVEL", c.LogLevel)

@@ -32,6 +32,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/config"
 	"github.com/letswriteabook/realtime/internal/contain"
 	"github.com/letswriteabook/realtime/internal/machine"
+	"github.com/letswriteabook/realtime/internal/tracing"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -74,6 +75,7 @@ type App struct {
 
 	revocations *revocations.Store // nil without tokens
 	recorder    *recorder.Recorder // nil with FLIGHT_RECORDER_BYTES 0
+	traces      *tracing.Tracer    // nil without traces
 }
 
 // Open takes the port, and opens the backends. NATS has to be there; Redis and
@@ -98,6 +100,9 @@ func (a *App) open(ctx context.Context) error {
 	a.warn(&a.cfg)
 	err := a.cfg.CheckMachine()
 	if err != nil {
+		return err
+	}
+	if err = a.openTraces(ctx); err != nil {
 		return err
 	}
 	if a.listener, err = a.listenPublic(); err != nil {
@@ -158,6 +163,9 @@ func (a *App) openProjections() error {
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
+	if a.traces != nil {
+		a.models.Trace(a.traces)
+	}
 	a.models.Honour(backends.Erasures{Audit: audit.Beside(a.log.Client())})
 	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
 		return cmp.Or(a.models.Ping(ctx), a.models.Standing())
@@ -192,6 +200,9 @@ func (a *App) openIngest() error {
 	limits.BodyTimeout = a.cfg.BodyTimeout
 	if a.ingest, err = ingest.New(client, ingestLog{a.log, a.recorder}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
+	}
+	if a.traces != nil {
+		a.ingest.Trace(a.traces)
 	}
 	if client != nil {
 		a.redis = client.Options()
@@ -409,6 +420,9 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	hub.HonourErasures(hubErasures{trail})
 	if a.recorder != nil {
 		hub.RecordTo(a.recorder)
+	}
+	if a.traces != nil {
+		hub.Trace(a.traces)
 	}
 	a.parts.run("hub", hub.Run)
 	a.parts.keep()

@@ -71,6 +71,7 @@ func startMeasured(t *testing.T) *needing {
 	return startNeeding(t, map[string]string{
 		"REDIS_URL": redis.URL(), "MONGODB_URI": uri[:strings.LastIndex(uri, "/")+1] + database.Name() + "?" + query,
 		"AUTH_JWKS_URL": issuer.URL, "AUTH_ISSUER": "issuer", "AUTH_AUDIENCE": "realtime", "SOCKET_CLUSTER_MAX_CONNECTIONS": "1000",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": testkit.StartOTLP(t).URL,
 	})
 }
 
@@ -212,6 +213,7 @@ var parts = []struct{ prefix, title string }{
 	{"socketio", "Socket.IO"},
 	{"engineio", "Engine.IO"},
 	{"token", "Tokens"},
+	{"tracing", "Traces"},
 	{"app", "The process"},
 	{"build", "The build"},
 }
