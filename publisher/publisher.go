@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -26,6 +27,7 @@ type Publisher struct {
 	outbox  *outbox
 	journal *journal // nil without one
 	metrics *metrics
+	tracer  trace.Tracer
 
 	// wake has a value when there may be something to send.
 	wake chan struct{}
@@ -47,7 +49,7 @@ func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*P
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	p := &Publisher{cfg: cfg, redis: client, outbox: newOutbox(cfg), wake: make(chan struct{}, 1)}
+	p := &Publisher{cfg: cfg, redis: client, outbox: newOutbox(cfg), tracer: newTracer(), wake: make(chan struct{}, 1)}
 	p.since.Store(time.Now().UnixNano())
 	if cfg.URL != "" {
 		p.http = newFallback(cfg)
@@ -77,7 +79,12 @@ func New(client *redis.Client, cfg Config, registerer prometheus.Registerer) (*P
 // other events, it returns the error of ctx, and the event is not accepted. Once its own
 // line is being written, it waits for the outcome however long the disk takes, because
 // otherwise it would be unknown whether the event is in the journal.
-func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (*Pending, error) {
+//
+// In an application with OpenTelemetry, Publish has a span, and an event without a
+// TraceParent and without Raw gets the context of that span.
+func (p *Publisher) Publish(ctx context.Context, envelope messaging.Envelope) (pending *Pending, err error) {
+	envelope, end := p.traced(ctx, envelope)
+	defer func() { end(err) }()
 	checked, body, err := p.check(envelope)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,10 @@ export interface GenerationPayload {
    */
   id?: string
   /**
+   * W3C trace context of the event, where it has one and the client asked for traces.
+   */
+  traceparent?: string
+  /**
    * Present if an operator shows the event again: the event's position in the log. Such an event has no sequence and no place in the order of the job.
    */
   replay?: {
@@ -94,6 +98,10 @@ export interface DomainPayload {
    */
   id?: string
   /**
+   * W3C trace context of the event, where it has one and the client asked for traces.
+   */
+  traceparent?: string
+  /**
    * Present if an operator shows the event again: the event's position in the log. Such an event has no sequence and no place in the order of the job.
    */
   replay?: {
@@ -148,6 +156,10 @@ export interface JobStatusPayload {
    * The producer's id of the event, if it has one.
    */
   id?: string
+  /**
+   * W3C trace context of the event, where it has one and the client asked for traces.
+   */
+  traceparent?: string
   /**
    * Present if an operator shows the event again: the event's position in the log. Such an event has no sequence and no place in the order of the job.
    */
