@@ -3,6 +3,7 @@ import { Fallback, type FallbackHooks } from './fallback.js'
 import type { CaughtUp, ErrorPayload, Gap } from './generated.js'
 import { Job, type JobHandlers, Listener, positionOf } from './job.js'
 import { Link } from './link.js'
+import { received } from './opentelemetry.js'
 import { complete, type Diagnostic, type RealtimeOptions, type Settings } from './options.js'
 import type { Position } from './position.js'
 import { Http, maxAdviceMs, type Page, type PageQuery } from './rest.js'
@@ -296,7 +297,10 @@ export class Realtime {
     } else if (name === 'novel.gap') {
       job.gap(payload as Gap)
       this.#refresh()
-    } else if (name !== 'novel.subscribed' && name !== 'novel.unsubscribed') job.event(fromSocket(name, payload, this.#settings.kinds))
+    } else if (name !== 'novel.subscribed' && name !== 'novel.unsubscribed') {
+      const event = fromSocket(name, payload, this.#settings.kinds)
+      received(this.#settings.opentelemetry, name, event, () => job.event(event))
+    }
 
     if (!job.placed(name === 'novel.caught-up')) return
     if (this.#link.phase === 'up') this.#subscribe(job)

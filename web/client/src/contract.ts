@@ -16,6 +16,8 @@ interface EventBase {
   sequence?: number
   /** The worker's id of the event, if it has one. */
   id?: string
+  /** W3C trace context of the event, if it has one and the client has `opentelemetry`. */
+  traceparent?: string
 }
 
 export type GenerationEvent = { kind: 'generation' } & GenerationPayload

@@ -182,7 +182,7 @@ export class Fallback {
     const { job } = this
     const { listeners, since, epoch } = job.next()
     const path = this.http.pathOf(job.id, (id) => `/api/realtime/jobs/${id}/stream`, '/api/realtime/stream', {
-      since: formatPosition({ sequence: since, epoch }),
+      since: formatPosition({ sequence: since, epoch }), traces: this.settings.opentelemetry && 'true',
     })
     const patient = this.#patienceMs >= this.settings.connectTimeoutMs
     const parser = new EventStreamParser()

@@ -18,6 +18,7 @@ export {
 } from './contract.js'
 export type * from './generated.js'
 export type { EventContext, JobHandlers } from './job.js'
+export type { OpenTelemetry, OpenTelemetrySpan } from './opentelemetry.js'
 export type { Auth, AuthContext, Diagnostic, FallbackOptions, RealtimeOptions } from './options.js'
 export { formatPosition, parsePosition, type Position } from './position.js'
 export { type Page, type PageQuery, RequestError } from './rest.js'

@@ -196,7 +196,7 @@ export class Job {
     const later = version !== undefined && version > wireVersion
     // A replay goes to the present listeners, each time that it is made.
     if (sequence === undefined && !event.replay) {
-      const key = JSON.stringify(event)
+      const key = JSON.stringify({ ...event, traceparent: undefined }) // which only some transports have
       if (this.#unlogged.has(key)) return
       if (this.#unlogged.size < maxUnlogged) this.#unlogged.set(key, event)
     }

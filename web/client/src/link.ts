@@ -273,7 +273,7 @@ export class Link {
     if (turn !== this.#turn) return
     hasToken = true
     this.#last = undefined
-    this.socket.auth = token === undefined ? {} : { token }
+    this.socket.auth = { ...(token !== undefined && { token }), ...(this.settings.opentelemetry && { traces: true }) }
     this.socket.connect()
     // The socket does not report an end between the opening of the transport and the server's first packet.
     const { io } = this.socket

@@ -1,6 +1,7 @@
 import type { ManagerOptions, SocketOptions } from 'socket.io-client'
 import { backoff } from './backoff.js'
 import type { ErrorCode } from './contract.js'
+import type { OpenTelemetry } from './opentelemetry.js'
 
 /** Why a token is requested: absent for the first one, otherwise what happened to the last one. */
 export interface AuthContext {
@@ -70,6 +71,12 @@ export interface RealtimeOptions {
   keepAliveMs?: number
   /** How long the socket stays after the last subscription, in milliseconds. Default 5000. */
   lingerMs?: number
+  /**
+   * The package `@opentelemetry/api` of an application with OpenTelemetry. The client then asks
+   * the gateway for the trace context of each event, and runs the handlers of an event that has
+   * one within a span. Pages of events, and so polling, have no trace contexts.
+   */
+  opentelemetry?: OpenTelemetry | undefined
   /** Further options of socket.io-client, such as `extraHeaders` in a test. */
   socketOptions?: Partial<ManagerOptions & SocketOptions>
   /** Called for each fault that the client has handled by itself. Default: a handler that threw is logged to the console, and other faults are ignored. */
@@ -94,6 +101,7 @@ export interface Settings {
   readonly offlineAfterMs: number
   readonly keepAliveMs: number
   readonly lingerMs: number
+  readonly opentelemetry: OpenTelemetry | undefined
   readonly socketOptions: Partial<ManagerOptions & SocketOptions>
   readonly diagnose: (diagnostic: Diagnostic) => void
 }
@@ -116,6 +124,7 @@ export function complete(options: RealtimeOptions): Settings {
     offlineAfterMs: options.offlineAfterMs ?? 10_000,
     keepAliveMs: options.keepAliveMs ?? 60_000,
     lingerMs: options.lingerMs ?? 5000,
+    opentelemetry: options.opentelemetry,
     socketOptions: options.socketOptions ?? {},
     diagnose: options.onDiagnostic ?? ((diagnostic) => {
       if (diagnostic.code === 'handler-threw') console.error(diagnostic.error)

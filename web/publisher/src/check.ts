@@ -44,6 +44,12 @@ export function encode(envelope: Envelope, id: string, rules: Rules): string {
   return text
 }
 
+/** Reports whether two results of {@link encode} are the same event, perhaps published in different traces. */
+export function sameEvent(a: string, b: string): boolean {
+  const untraced = (text: string) => JSON.stringify({ ...JSON.parse(text) as object, traceparent: undefined })
+  return a === b || untraced(a) === untraced(b)
+}
+
 function checkFields(fields: Record<string, unknown>, rules: Rules): void {
   const { version, kind, jobId, id, emittedAt, event, status, snapshot } = fields
   if (!Number.isInteger(version) || (version as number) < 1) violation('version', 'must be a whole number of 1 or more')

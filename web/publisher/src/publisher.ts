@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { encode } from './check.js'
+import { encode, sameEvent } from './check.js'
 import { Courier } from './courier.js'
 import type { Envelope } from './envelope.js'
 import { ClosedError, type JournalError, OutboxFullError, RejectedError } from './errors.js'
 import { HttpLink } from './http.js'
 import { Journal } from './journal.js'
+import { begin } from './opentelemetry.js'
 import { type PublisherOptions, type Settings, settle } from './options.js'
 import { type Entry, newEntry, Outbox } from './outbox.js'
 import type { Receipt } from './receipt.js'
@@ -99,7 +100,10 @@ export class Publisher {
    *
    * If the outbox already has an event of the job with the same `id` and body, the call
    * returns the promise of that event: a worker that starts again may publish the events
-   * again that its predecessor left in the journal.
+   * again that its predecessor left in the journal. The trace context may differ.
+   *
+   * In an application with `@opentelemetry/api`, the event has a span until its receipt, a child of the
+   * active span, and an event without `traceparent` gets the trace context of that span.
    *
    * Rejects with
    * - {@link OutboxFullError} at the bound. The event was not accepted.
@@ -109,9 +113,14 @@ export class Publisher {
    * - {@link ClosedError} when the publisher is closed, or closes before the receipt arrives.
    */
   publish(envelope: Envelope): Promise<Receipt> {
+    const publication = begin(envelope.jobId, envelope.kind)
     try {
-      return this.#take(envelope)
+      const traceparent = envelope.traceparent ?? publication?.traceparent
+      const outcome = this.#take(traceparent === undefined ? envelope : { ...envelope, traceparent })
+      publication?.follow(outcome)
+      return outcome
     } catch (error) {
+      publication?.fail(error)
       const refused = Promise.reject(error as Error)
       refused.catch(() => {}) // so that a caller may ignore the promise, as one that is rejected later
       return refused
@@ -156,7 +165,7 @@ export class Publisher {
     const body = encode(envelope, id, this.#settings)
     const known = this.#outbox.find(envelope.jobId, id)
     if (known) {
-      if (known.body === body) return known.promise
+      if (sameEvent(known.body, body)) return known.promise
       throw new RejectedError('id-conflict', `another event of the job with the id ${JSON.stringify(id)} waits for its receipt`)
     }
     const entry = newEntry(id, envelope.jobId, body)
