@@ -99,7 +99,7 @@ test('a runaway client is found by its job and disconnected, and its story says 
     await page.getByRole('link', { name: client.id as string }).click()
     const story = page.getByRole('region', { name: `Client ${client.id}` })
     await story.getByRole('button', { name: /Disconnect/ }).click()
-    await page.getByRole('dialog').getByRole('button', { name: 'Disconnect' }).click()
+    await page.getByRole('button', { name: `Disconnect the client ${client.id}` }).click()
     await gone
     await story.getByText(/^Ended/).waitFor()
   } finally {

@@ -2,9 +2,10 @@ import { useCallback, useEffect, useRef, useState } from 'react'
 import { type Answer, ApiError, get, post, type Result } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { decode, show } from '../bodies.js'
+import { Confirm } from '../confirm.js'
 import { bytes, clock, whole } from '../format.js'
 import { href, useParam } from '../route.js'
-import { Dialog, Freshness, Json, Problem, useChange, VirtualList } from '../ui.js'
+import { Freshness, Json, Problem, useChange, VirtualList } from '../ui.js'
 
 type Head = Answer<'/letters'>['items'][number]
 type Outcome = Result<'/letters/redrive'>['items'][number]
@@ -107,7 +108,6 @@ export function Letters() {
 function Actions({ marked, all, onMark, onChanged }: { marked: number[]; all: number[]; onMark: (sequences: number[]) => void; onChanged: () => void }) {
   const redrive = useChange<Outcome[]>()
   const purge = useChange<number>()
-  const [asking, setAsking] = useState(false)
   const batch = marked.slice(0, maxChange)
   const drive = (dryRun: boolean) => redrive.run(async () => {
     const { items } = await post('/letters/redrive', { sequences: batch, dryRun })
@@ -120,23 +120,16 @@ function Actions({ marked, all, onMark, onChanged }: { marked: number[]; all: nu
       <span className="quiet">{whole(marked.length)} marked{marked.length > maxChange && `, the first ${maxChange} at once`}</span>
       <button type="button" disabled={batch.length === 0 || redrive.busy} onClick={() => drive(true)}>Try redrive</button>
       <button type="button" className="main" disabled={batch.length === 0 || redrive.busy} onClick={() => drive(false)}>Redrive</button>
-      <button type="button" className="danger" disabled={batch.length === 0 || purge.busy} onClick={() => setAsking(true)}>Purge …</button>
+      <Confirm label="Purge" disabled={batch.length === 0 || purge.busy} action={`Remove ${whole(batch.length)} ${batch.length === 1 ? 'letter' : 'letters'}`} onConfirm={() => purge.run(async () => {
+        const { removed } = await post('/letters/purge', { sequences: batch })
+        onChanged()
+        return removed
+      })}>
+        This removes {batch.length === 1 ? 'the dead letter' : `${whole(batch.length)} dead letters:`} {batch.slice(0, 20).join(', ')}{batch.length > 20 && ' …'}. Their bytes cannot be restored. The audit trail keeps their sequences.
+      </Confirm>
       <Problem error={redrive.error ?? purge.error} />
       {redrive.result && <Outcomes items={redrive.result} />}
       {purge.result !== undefined && <p role="status">{whole(purge.result)} removed.</p>}
-      {asking && (
-        <Dialog title={`Remove ${whole(batch.length)} dead ${batch.length === 1 ? 'letter' : 'letters'}?`} onClose={() => setAsking(false)}>
-          <p>Their bytes cannot be restored. The audit trail keeps their sequences: {batch.slice(0, 20).join(', ')}{batch.length > 20 && ' …'}</p>
-          <form method="dialog" className="buttons">
-            <button type="submit">Keep them</button>
-            <button type="submit" className="danger" onClick={() => purge.run(async () => {
-              const { removed } = await post('/letters/purge', { sequences: batch })
-              onChanged()
-              return removed
-            })}>Remove</button>
-          </form>
-        </Dialog>
-      )}
     </div>
   )
 }

@@ -2,6 +2,7 @@ import { useMemo } from 'react'
 import { get, post } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { Chart } from '../chart.js'
+import { Confirm } from '../confirm.js'
 import { count, seconds, whole } from '../format.js'
 import { useHistory } from '../live.js'
 import { Freshness, Problem, Table, useChange } from '../ui.js'
@@ -45,7 +46,9 @@ function Start({ name }: { name: string }) {
   return (
     <>
       <button type="button" disabled={change.busy} onClick={() => change.run(() => post('/projections/verify', { projection: name }))}>Verify {name}</button>
-      <button type="button" disabled={change.busy} onClick={() => change.run(() => post('/projections/rebuild', { projection: name, swap: true }))}>Rebuild {name}, and swap</button>
+      <Confirm label={`Rebuild ${name}, and swap`} disabled={change.busy} action={`Rebuild and swap ${name}`} onConfirm={() => change.run(() => post('/projections/rebuild', { projection: name, swap: true }))}>
+        This reads the whole log into a new collection, compares the two, and, if they are equal, puts the new collection into the place of <b>{name}</b>. The replaced collection is kept. Traffic goes on meanwhile.
+      </Confirm>
       <Problem error={change.error} />
     </>
   )

@@ -1,12 +1,18 @@
 import { type FormEvent, useState } from 'react'
 import { get, post, type Result } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
+import { Ask } from '../confirm.js'
 import { clock } from '../format.js'
 import { useParam } from '../route.js'
 import { Freshness, Problem, Table, useChange } from '../ui.js'
 
 const kinds = { subject: 'Subject (sub): tokens issued until now', token: 'Token (jti)', key: 'Key (kid): every token of it' } as const
 type Kind = keyof typeof kinds
+const does: Record<Kind, string> = {
+  subject: 'This closes every socket and stream of the subject at every gateway, and refuses the tokens that were issued to it until now:',
+  token: 'This closes every socket and stream that came with the token, at every gateway, and refuses the token:',
+  key: 'This closes every socket and stream whose token was signed with the key, at every gateway, and refuses all tokens of the key:',
+}
 
 export function Revocations() {
   const [value, setValue] = useParam('value')
@@ -16,13 +22,13 @@ export function Revocations() {
   const revoke = useChange<Result<'/revocations'>>()
   const lift = useChange<Result<'/revocations/lift'>>()
   const chosen: Kind = kind in kinds ? (kind as Kind) : 'subject'
+  const of = value.trim()
+  // The question is about one kind and value: another one has to be confirmed again.
+  const [asked, setAsked] = useState('')
+  const asking = of !== '' && asked === `${chosen} ${of}`
   const submit = (event: FormEvent) => {
     event.preventDefault()
-    revoke.run(async () => {
-      const done = await post('/revocations', { kind: chosen, value: value.trim(), reason: reason.trim() })
-      polled.refresh()
-      return done
-    })
+    setAsked(asking ? '' : `${chosen} ${of}`)
   }
   return (
     <>
@@ -32,9 +38,15 @@ export function Revocations() {
         <label>Revoke <select value={chosen} onChange={({ target }) => setKind(target.value)}>{Object.entries(kinds).map(([name, text]) => <option key={name} value={name}>{text}</option>)}</select></label>
         <label>Value <input required value={value} spellCheck={false} onChange={({ target }) => setValue(target.value)} /></label>
         <label>Reason <input value={reason} onChange={({ target }) => setReason(target.value)} /></label>
-        <button type="submit" className="danger" disabled={revoke.busy || !value.trim()}>Revoke</button>
-        <p className="quiet">Closes the sockets and streams of these tokens at every gateway within a second, and refuses the tokens from then on.</p>
+        <button type="submit" className="danger" aria-expanded={asking} disabled={revoke.busy || !of}>Revoke …</button>
       </form>
+      {asking && (
+        <Ask action={`Revoke ${chosen} ${of}`} onClose={() => setAsked('')} onConfirm={() => revoke.run(async () => {
+          const done = await post('/revocations', { kind: chosen, value: of, reason: reason.trim() })
+          polled.refresh()
+          return done
+        })}>{does[chosen]} <b className="id">{of}</b>. A revocation can be lifted; the clients then have to connect again.</Ask>
+      )}
       {revoke.result && <p role="status" className="pad">Revoked: {revoke.result.kind} {revoke.result.value}.</p>}
       <Table label="Revocations" rows={polled.data?.items ?? []} rowKey={(row) => `${row.kind} ${row.value}`} empty={polled.data ? 'Nothing is revoked.' : 'Asking …'} columns={[
         { title: 'Kind', render: (row) => row.kind },

@@ -1,9 +1,10 @@
 import { type FormEvent, useCallback, useEffect, useRef, useState } from 'react'
 import { type Answer, ApiError, type Body, get, post } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
+import { Confirm } from '../confirm.js'
 import { age, bytes, clock, count, seconds, whole } from '../format.js'
 import { href, useParam } from '../route.js'
-import { Dialog, Freshness, Problem, Table, useChange, useNow, VirtualList } from '../ui.js'
+import { Freshness, Problem, Table, useChange, useNow, VirtualList } from '../ui.js'
 
 type Page = Answer<'/sockets'>
 type Row = Page['items'][number]
@@ -114,27 +115,18 @@ function Since({ time }: { time: string }) {
 
 function Close({ what, selection, onDone }: { what: string; selection: Body<'/sockets/close'>; onDone: () => void }) {
   const close = useChange<string>()
-  const [asking, setAsking] = useState(false)
   const [reason, setReason] = useState('')
   return (
     <>
-      <button type="button" className="danger" disabled={close.busy} onClick={() => setAsking(true)}>Disconnect …</button>
+      <Confirm label="Disconnect" disabled={close.busy} action={`Disconnect ${what}`} onConfirm={() => close.run(async () => {
+        const { clients, missing } = await post('/sockets/close', { ...selection, ...(reason ? { reason } : {}) })
+        onDone()
+        return `${whole(clients)} ${clients === 1 ? 'client' : 'clients'} disconnected${missing.length > 0 ? `; ${missing.length} ${missing.length === 1 ? 'gateway has' : 'gateways have'} not answered` : ''}.`
+      })} fields={<label>Reason, for the audit trail <input value={reason} onChange={({ target }) => setReason(target.value)} /></label>}>
+        This disconnects <b className="id">{what}</b> at every gateway. Sockets do not reconnect by themselves, event streams do; a revocation keeps a client out.
+      </Confirm>
       {close.result && <p role="status">{close.result}</p>}
       <Problem error={close.error} />
-      {asking && (
-        <Dialog title="Disconnect?" onClose={() => setAsking(false)}>
-          <p>This disconnects <b className="id">{what}</b>. Event streams reconnect by themselves; a revocation keeps a client out.</p>
-          <p><label>Reason, for the audit trail <input value={reason} onChange={({ target }) => setReason(target.value)} /></label></p>
-          <form method="dialog" className="buttons">
-            <button type="submit">Cancel</button>
-            <button type="submit" className="danger" onClick={() => close.run(async () => {
-              const { clients, missing } = await post('/sockets/close', { ...selection, ...(reason ? { reason } : {}) })
-              onDone()
-              return `${whole(clients)} ${clients === 1 ? 'client' : 'clients'} disconnected${missing.length > 0 ? `; ${missing.length} gateways have not answered` : ''}.`
-            })}>Disconnect</button>
-          </form>
-        </Dialog>
-      )}
     </>
   )
 }
