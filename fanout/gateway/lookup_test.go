@@ -157,6 +157,39 @@ func TestOwedHistory(t *testing.T) {
 	}
 }
 
+// TestStatusIsNotShownInPlaceOfAnEvent: a client that subscribes after an event was stored
+// is shown the event, and not the last known status in its place, although the gateway has
+// still to receive the event. It does not matter whether MongoDB was asked for the status
+// before, for another client, or is being asked.
+func TestStatusIsNotShownInPlaceOfAnEvent(t *testing.T) {
+	t.Parallel()
+	for _, asking := range []bool{false, true} {
+		t.Run(fmt.Sprintf("MongoDB is being asked: %t", asking), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := setup(t, options{pipe: true, config: unhurried})
+				s.log.set(func(l *memoryLog) {
+					l.heads["job"] = messaging.JobHead{Status: "completed", EmittedAt: emittedAt(7)}
+					l.mongoHangs = 100 * time.Millisecond
+				})
+				first, second := s.connect(), s.connect()
+				first.subscribe("job")
+				if asking {
+					synctest.Wait()
+				} else {
+					expect(t, first, messaging.EventJobStatus)
+					expectCaughtUp(t, first, 0, 0, 1, messaging.SourceAggregate)
+				}
+				s.log.set(func(*memoryLog) { s.tail.held = make(chan struct{}) })
+				s.log.publish("job", 1)
+				second.subscribe("job")
+				expectEvents(t, second, 1)
+				expect(t, second, messaging.EventCaughtUp)
+			})
+		})
+	}
+}
+
 // expectOlder takes n documents of older writers.
 func expectOlder(t testing.TB, c client, n uint64) {
 	t.Helper()

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
@@ -88,19 +89,13 @@ func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 		sub.catchUp.from = events[0].Sequence - 1
 		return nil
 	}
-	found, known := sub.room.vacant()
-	if !known {
-		unrecorded, err := h.unrecorded(ctx, sub.asker(), sub.room)
-		if err != nil {
-			return err
-		}
-		if unrecorded {
-			h.oweTo(sub)
-			return nil
-		}
-		if found, err = h.history.newest(ctx, sub.asker(), sub.room, sub.start.Limit); err != nil {
-			return err
-		}
+	found, err := h.beginning(ctx, sub)
+	if errors.Is(err, errUnrecorded) {
+		h.oweTo(sub)
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	sub.reading.older = found.older
 	sub.takePage(found.first)
@@ -114,6 +109,24 @@ func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 		sub.count(1, messaging.SourceAggregate)
 	}
 	return nil
+}
+
+// beginning returns where a subscription without a position begins. It fails with
+// errUnrecorded when the job has no record and MongoDB has still to be asked for older
+// documents and for the last status.
+func (h *Hub) beginning(ctx context.Context, sub *Subscription) (beginning, error) {
+	found, known := sub.room.vacant()
+	if known {
+		recorded, err := h.history.recorded(ctx, sub.asker(), sub.room.place())
+		if err != nil || !recorded {
+			return found, err
+		}
+	} else if unrecorded, err := h.unrecorded(ctx, sub.asker(), sub.room); err != nil {
+		return beginning{}, err
+	} else if unrecorded {
+		return beginning{}, errUnrecorded
+	}
+	return h.history.newest(ctx, sub.asker(), sub.room, sub.start.Limit)
 }
 
 // caughtUp tells the client that what follows is live, and records the catch-up for the

@@ -21,6 +21,9 @@ var (
 	// errRenewed says that the log has begun a new epoch and the room has not restarted
 	// yet. A retry helps once the room has been checked.
 	errRenewed = errors.New("the log has begun a new epoch")
+	// errUnrecorded says that no record of a job is known, and that MongoDB has not been
+	// asked for what else it has of the job. A retry does not help.
+	errUnrecorded = errors.New("the job has no record")
 )
 
 // history reads events behind a room's head from the nearest source that has them: the
@@ -237,7 +240,16 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			found.older = names
 		}
 		if len(found.older) == 0 && span.Count == 0 && at.firstKept() == 0 { // otherwise the status is that of an erased event
-			found.status = h.lastStatus(ctx, at.jobID)
+			if found.status = h.lastStatus(ctx, at.jobID); found.status != nil {
+				// MongoDB may have taken long for its answer. Clients that subscribed
+				// meanwhile share it, and are due an event that was stored before that.
+				if last, err = h.lastSequence(ctx, at); err != nil {
+					return beginning{}, err
+				}
+				if last > found.head {
+					found.head, found.status = last, nil
+				}
+			}
 		}
 		if span.Count < limit {
 			room.remember(at.epoch, &lookUp{found: found, limit: limit - span.Count, at: h.answeredAt()})
@@ -258,6 +270,15 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			found.first = first
 		}
 		return found, nil
+	})
+}
+
+// recorded reports whether the log has a record of the job. The live tail may not have
+// delivered it yet.
+func (h *history) recorded(ctx context.Context, by asker, at place) (bool, error) {
+	return share(ctx, h.flights, by, fmt.Sprintf("recorded %s %s", at.epoch, at.jobID), func(ctx context.Context) (bool, error) {
+		last, err := h.lastSequence(ctx, at)
+		return last > 0, err
 	})
 }
 

@@ -48,8 +48,8 @@ func (r *room) olderNames(limit int) (names []string, known bool) {
 	return names[max(0, len(names)-limit):], true
 }
 
-// vacant returns the answer of a recent look-up, if the job had no records then and has
-// none now.
+// vacant returns the answer of a recent look-up, if the job had no records then and the
+// room has received none since. The log may have one that the room has still to receive.
 func (r *room) vacant() (found beginning, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
