@@ -22,7 +22,7 @@ func newBench() *cobra.Command {
 		Long: `bench builds the service, starts a redis-server and a gateway with its log inside on
 loopback, and measures storing, delivering, catching up and idling. In the same run it
 measures plain writes with a sync, and a bare loop of writes to sockets: compare the ratios,
-since times depend on the machine. It takes about a minute without the rows that end
+since times depend on the machine. It takes about two minutes without the rows that end
 with -jobs, which run only when they are named. The rows are
 ` + strings.Join(bench.Names(), ", ") + `.`,
 		Example: `  realtime-lab bench

@@ -67,6 +67,8 @@ type row struct {
 	run   func(ctx context.Context, s *system) ([]Figure, error)
 	// long marks a row that takes minutes and runs only if it is named.
 	long bool
+	// gateways is how many gateways run; 0 means one, with the log inside.
+	gateways int
 }
 
 // always and interval are the settings of NATS_SYNC that are measured.
@@ -87,6 +89,9 @@ func rows() []row {
 		{name: "fresh-client", syncs: []string{interval}, run: freshClient},
 		{name: "jitter", syncs: []string{interval}, run: jitter},
 		{name: "avalanche", syncs: []string{interval}, run: avalanche},
+		{name: "2-gateways", syncs: []string{interval}, run: costOfGateways, gateways: 2},
+		{name: "4-gateways", syncs: []string{interval}, run: costOfGateways, gateways: 4},
+		{name: "8-gateways", syncs: []string{interval}, run: costOfGateways, gateways: 8},
 		{name: "1k-jobs", syncs: []string{interval}, run: manyJobs(1000), long: true},
 		{name: "100k-jobs", syncs: []string{interval}, run: manyJobs(100_000), long: true},
 		{name: "1m-jobs", syncs: []string{interval}, run: manyJobs(1_000_000), long: true},
@@ -161,7 +166,7 @@ func measured(ctx context.Context, o Options, r row, sync string) (figures []Fig
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := start(ctx, o.Programs, filepath.Join(dir, "lab"), sync)
+	s, err := start(ctx, o.Programs, filepath.Join(dir, "lab"), sync, max(r.gateways, 1))
 	if err != nil {
 		return nil, err
 	}

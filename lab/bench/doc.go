@@ -4,7 +4,8 @@
 // that does other things as well.
 //
 // [Run] starts a redis-server and a gateway with its log inside, once with each event
-// synced before its receipt and once every 10 s, and measures each [Row]. Events come
+// synced before its receipt and once every 10 s, and measures each [Row]. Rows about
+// several gateways run them on one NATS server. Events come
 // from Redis as a worker publishes them and go to sockets as clients read them.
 //
 // # Invariants

@@ -72,7 +72,7 @@ func plainSyncs(dir string) (perSecond float64, err error) {
 // throughRedis sends 50 events, 2 ms apart, to 200 sockets.
 func throughRedis(ctx context.Context, s *system) ([]Figure, error) {
 	const sockets, events = 200, 50
-	return s.deliver(ctx, sockets, func(job string) error { return s.publishPaced(ctx, job, events, 2*time.Millisecond) }, events, nil)
+	return s.deliver(ctx, jobsOf(1)[0], sockets, func(job string) error { return s.publishPaced(ctx, job, events, 2*time.Millisecond) }, events, nil)
 }
 
 // paced sends 20 events a second for 5 s to 1,000 sockets.
@@ -82,7 +82,7 @@ func paced(ctx context.Context, s *system) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.deliver(ctx, sockets, func(job string) error { return s.publishPaced(ctx, job, events, 50*time.Millisecond) }, events, bare)
+	return s.deliver(ctx, jobsOf(1)[0], sockets, func(job string) error { return s.publishPaced(ctx, job, events, 50*time.Millisecond) }, events, bare)
 }
 
 // burst sends 100 events at once to 1,000 sockets.
@@ -92,12 +92,11 @@ func burst(ctx context.Context, s *system) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.deliver(ctx, sockets, func(job string) error { return s.publishAll(ctx, []string{job}, 0, events) }, events, bare)
+	return s.deliver(ctx, jobsOf(1)[0], sockets, func(job string) error { return s.publishAll(ctx, []string{job}, 0, events) }, events, bare)
 }
 
 // deliver publishes to one job that every socket follows.
-func (s *system) deliver(ctx context.Context, sockets int, publish func(job string) error, events int, bare *loop) ([]Figure, error) {
-	job := jobsOf(1)[0]
+func (s *system) deliver(ctx context.Context, job string, sockets int, publish func(job string) error, events int, bare *loop) ([]Figure, error) {
 	c, err := s.connect(ctx, sockets, []string{job}, nil)
 	defer c.close()
 	if err != nil {

@@ -33,17 +33,24 @@ const (
 	origin = "http://bench.example"
 )
 
-// system is one gateway with its log inside, a redis-server, and the clients.
+// system is one gateway with its log inside, or several on one NATS server, a redis-server,
+// and the clients.
 type system struct {
-	lab     *processes.Lab
-	gateway *processes.Process
-	redis   *redis.Client
-	pages   *metrics.Client
+	lab      *processes.Lab
+	gateways []*processes.Process
+	gateway  *processes.Process // the first of them
+	redis    *redis.Client
+	pages    *metrics.Client // of all gateways together
 }
 
-func start(ctx context.Context, programs processes.Programs, dir, sync string) (s *system, err error) {
+// start starts so many gateways, with the log inside if it is one.
+func start(ctx context.Context, programs processes.Programs, dir, sync string, gateways int) (s *system, err error) {
 	s = &system{}
-	if s.lab, err = processes.New(processes.Config{Programs: programs, Dir: dir, Sync: sync}); err != nil {
+	lab := processes.Config{Programs: programs, Dir: dir, Sync: sync}
+	if gateways > 1 {
+		lab.Nodes = 1
+	}
+	if s.lab, err = processes.New(lab); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -54,21 +61,26 @@ func start(ctx context.Context, programs processes.Programs, dir, sync string) (
 	if err := s.lab.Start(ctx); err != nil {
 		return nil, err
 	}
-	s.gateway, err = s.lab.Gateway(map[string]string{
-		"SOCKET_CLIENT_ORIGIN": origin, "SOCKET_MAX_CONNECTIONS": "0", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "0", "LOG_LEVEL": "warn",
-	})
-	if err != nil {
-		return nil, err
+	var urls []string
+	for range gateways {
+		gateway, err := s.lab.Gateway(map[string]string{
+			"SOCKET_CLIENT_ORIGIN": origin, "SOCKET_MAX_CONNECTIONS": "0", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "0", "LOG_LEVEL": "warn",
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := gateway.Start(ctx); err != nil {
+			return nil, err
+		}
+		s.gateways, urls = append(s.gateways, gateway), append(urls, "http://"+gateway.Addr())
 	}
-	if err := s.gateway.Start(ctx); err != nil {
-		return nil, err
-	}
+	s.gateway = s.gateways[0]
 	options, err := redis.ParseURL(s.lab.RedisURL())
 	if err != nil {
 		return nil, err
 	}
 	s.redis = redis.NewClient(options)
-	s.pages = metrics.NewClient([]string{"http://" + s.gateway.Addr()}, "", "")
+	s.pages = metrics.NewClient(urls, "", "")
 	return s, nil
 }
 
@@ -80,10 +92,10 @@ func (s *system) close() error {
 	return errors.Join(err, s.lab.Close())
 }
 
-// used returns what the gateway's process has used and holds.
+// used returns what the processes of the gateways have used and hold, together.
 func (s *system) used(ctx context.Context) (metrics.Process, error) { return s.pages.Process(ctx) }
 
-// receipts counts the receipts of the gateway from now on, until ctx ends.
+// receipts counts the receipts of all gateways from now on, until ctx ends.
 func (s *system) receipts(ctx context.Context) (*atomic.Int64, error) {
 	subscription := s.redis.Subscribe(ctx, messaging.ReceiptsChannel)
 	if _, err := subscription.Receive(ctx); err != nil {
@@ -140,7 +152,8 @@ func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) er
 }
 
 // store publishes a number of events of each job, for at most piece jobs at a time, and waits
-// for the receipts of each piece. It returns how long that took.
+// for the receipts of each piece, one of each gateway for an event. It returns how long that
+// took.
 func (s *system) store(ctx context.Context, jobs []string, events, piece int) (took time.Duration, err error) {
 	receiving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -154,7 +167,7 @@ func (s *system) store(ctx context.Context, jobs []string, events, piece int) (t
 		if err := s.publishAll(ctx, jobs[from:to], 0, events); err != nil {
 			return 0, err
 		}
-		if err := await(ctx, receipts, int64(to*events)); err != nil {
+		if err := await(ctx, receipts, int64(to*events*len(s.gateways))); err != nil {
 			return 0, fmt.Errorf("receipts: %w", err)
 		}
 	}
@@ -188,11 +201,13 @@ type clients struct {
 	latency    *measure.Latency // nil: not measured
 }
 
-// connect opens count sockets, each subscribed to jobs[i % len(jobs)], and returns when the
-// gateway has confirmed all of them.
+// connect opens count sockets, in turn to each gateway, each subscribed to
+// jobs[i % len(jobs)], and returns when the gateways have confirmed all of them.
 func (s *system) connect(ctx context.Context, count int, jobs []string, since func(job string) any) (*clients, error) {
 	c := &clients{sockets: make([]*socket.Socket, count), latency: measure.NewLatency()}
-	err := each(ctx, count, func(i int) error { return c.open(ctx, s.gateway.Addr(), i, jobs[i%len(jobs)], since) })
+	err := each(ctx, count, func(i int) error {
+		return c.open(ctx, s.gateways[i%len(s.gateways)].Addr(), i, jobs[i%len(jobs)], since)
+	})
 	if err != nil {
 		return c, err
 	}
