@@ -135,6 +135,9 @@ func schemaOf(t reflect.Type) object {
 			if field.Anonymous {
 				continue // its fields are visible, and stand for it in JSON
 			}
+			if !field.IsExported() {
+				continue // not in JSON
+			}
 			name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 			properties[name] = schemaOf(field.Type)
 			if !strings.Contains(options, "omitempty") {

@@ -105,11 +105,11 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 	defer conn.Close()
 	for {
 		log, err := eventstore.Describe(ctx, conn, "", processes.EventStream)
-		if err == nil && log.Leader && log.Behind == 0 {
+		if err == nil && log.Led() && len(log.LaggingReplicas) == 0 {
 			return log.Replicas, nil
 		}
 		if waited := wait.For(ctx, 200*time.Millisecond); waited != nil {
-			return 0, errors.Join(fmt.Errorf("wait until every copy of the log is up to date: %d behind: %w", log.Behind, waited), err)
+			return 0, errors.Join(fmt.Errorf("wait until every copy of the log is up to date: %d behind: %w", len(log.LaggingReplicas), waited), err)
 		}
 	}
 }

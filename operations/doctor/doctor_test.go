@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var good = doctor.Stream{
 	Name: "NOVEL_EVENTS", Exists: true, Replicas: 3, Leader: true, MaxBytes: 1000, Bytes: 100, MaxAge: time.Hour,
-	DuplicateWindow: time.Minute, Direct: true, Republishes: true, File: true,
+	DuplicateWindow: time.Minute,
 }
 
 // with returns the good stream with a change.
@@ -73,7 +73,9 @@ func TestChecks(t *testing.T) {
 		{"no answer about them", []doctor.Check{doctor.Omitted(0, "", errors.New("away"))}, "skip", "away"},
 		{"no stream", doctor.Events(doctor.Stream{Name: "NOVEL_EVENTS"}, wanted), "warn", "there is none"},
 		{"the stream as it should be", doctor.Events(good, wanted), "ok ok ok ok", "3, all up to date"},
-		{"a stream that forgets", doctor.Events(with(func(s *doctor.Stream) { s.DiscardsOld, s.File, s.Republishes, s.Direct = true, false, false, false }), wanted), "fail ok ok ok", "drops its oldest"},
+		{"a stream that forgets", doctor.Events(with(func(s *doctor.Stream) {
+			s.Flaws = []string{"it drops its oldest events when it is full", "it is kept in memory"}
+		}), wanted), "fail ok ok ok", "drops its oldest"},
 		{"other settings", doctor.Events(with(func(s *doctor.Stream) { s.MaxAge = 0 }), wanted), "ok warn ok ok", "STREAM_MAX_AGE is 1h0m0s, the stream has 0s"},
 		{"filling", []doctor.Check{doctor.Filling(with(func(s *doctor.Stream) { s.Bytes = 800 }))}, "warn", "(80 %)"},
 		{"full", []doctor.Check{doctor.Filling(with(func(s *doctor.Stream) { s.Bytes = 950 }))}, "fail", "refuses events"},

@@ -6,24 +6,21 @@ import (
 	"time"
 )
 
-// Stream is a stream of the log as the server has it.
+// Stream is what the checks need of a stream. It is a type of its own, and not
+// eventstore.Stream, because this package imports no other package of the project, and because
+// a stream that does not exist is checked as well.
 type Stream struct {
 	Name     string
 	Exists   bool
 	Replicas int
-	// Leader says that it has one, and Behind counts the replicas that are offline or
-	// not up with it.
+	// Leader says whether the stream has a leader, and Behind counts the replicas that are
+	// offline or behind it.
 	Leader          bool
 	Behind          int
 	MaxBytes, Bytes uint64 // MaxBytes is 0 without a bound
 	MaxAge          time.Duration
 	DuplicateWindow time.Duration
-	// DiscardsOld says that a full stream drops its oldest messages.
-	DiscardsOld bool
-	Direct      bool
-	Republishes bool
-	File        bool
-	// Flaws say what else is wrong with its settings.
+	// Flaws are what is wrong with the settings that no user chooses, a text for each.
 	Flaws []string
 }
 
@@ -42,20 +39,9 @@ func Events(s Stream, want Wanted) []Check {
 	if !s.Exists {
 		return []Check{{Warn, area, s.Name, "there is none", "a gateway creates it when it starts"}}
 	}
-	var wrong []string
-	add := func(is bool, format string, args ...any) {
-		if is {
-			wrong = append(wrong, fmt.Sprintf(format, args...))
-		}
-	}
-	add(!s.File, "kept in memory")
-	add(s.DiscardsOld, "drops its oldest events when it is full")
-	add(!s.Direct, "cannot be read from replicas")
-	add(!s.Republishes, "is not republished, so that nothing is delivered live")
-	wrong = append(wrong, s.Flaws...)
 	checks := []Check{ok(area, s.Name, "as a gateway creates it")}
-	if len(wrong) > 0 {
-		checks[0] = Check{Fail, area, s.Name, strings.Join(wrong, "; "), "restart a gateway, which restores its settings; one that is sealed, a mirror or in memory has to be backed up and restored (realtime backup, restore)"}
+	if len(s.Flaws) > 0 {
+		checks[0] = Check{Fail, area, s.Name, strings.Join(s.Flaws, "; "), "restart a gateway, which restores its settings; one that is sealed, a mirror or in memory has to be backed up and restored (realtime backup, restore)"}
 	}
 	var differs []string
 	for _, setting := range []struct {

@@ -313,8 +313,8 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 	if err != nil {
 		return []doctor.Check{doctor.Reached("log", "NATS_URL", answered.Sub(began), err)}, 0
 	}
-	if cfg.NATSURL != "" && !events.At.IsZero() { // old servers send no time
-		checks = append(checks, doctor.Clock("nats", events.At, began, answered))
+	if cfg.NATSURL != "" && !events.At().IsZero() { // old servers send no time
+		checks = append(checks, doctor.Clock("nats", events.At(), began, answered))
 	}
 	checks = append(checks, doctor.Events(described(events, cfg.MaxEvent), doctor.Wanted{
 		Replicas: cfg.LogReplicas, MaxBytes: uint64(cfg.LogMaxBytes), MaxAge: cfg.LogMaxAge, DuplicateWindow: cfg.DedupWindow,
@@ -333,7 +333,13 @@ func examineStreams(ctx context.Context, cfg config.Config, servers *backends.NA
 			checks = append(checks, doctor.Beside(name, other.Flawed()))
 		}
 		if name == sessions.Stream && (err == nil || errors.Is(err, eventstore.ErrNoStream)) {
-			checks = append(checks, doctor.Sessions(doctor.Stream{Exists: err == nil, Bytes: other.Bytes, MaxBytes: other.MaxBytes}, config.RecoveryTTL(other.MaxAge), cfg.RecoveryTTL))
+			var states doctor.Stream
+			var recovery time.Duration
+			if err == nil {
+				states = doctor.Stream{Exists: true, Bytes: other.Bytes, MaxBytes: uint64(other.MaxBytes)}
+				recovery = config.RecoveryTTL(other.Settings().MaxAge)
+			}
+			checks = append(checks, doctor.Sessions(states, recovery, cfg.RecoveryTTL))
 		}
 	}
 	checks = append(checks, examineEpoch(ctx, servers)...)
@@ -425,16 +431,17 @@ func readEverything(ctx context.Context, servers *backends.NATS, report func(ste
 	return checks, whole
 }
 
-func described(s eventstore.Description, maxEventBytes int) doctor.Stream {
-	var flaws []string
+// described returns the event stream as package doctor judges it.
+func described(s eventstore.Stream, maxEventBytes int) doctor.Stream {
+	settings := s.Settings()
+	judged := doctor.Stream{
+		Name: s.Name, Exists: true, Replicas: s.Replicas, Leader: s.Led(), Behind: len(s.LaggingReplicas), MaxBytes: uint64(s.MaxBytes), Bytes: s.Bytes,
+		MaxAge: settings.MaxAge, DuplicateWindow: settings.DuplicateWindow,
+	}
 	for _, flaw := range s.Flaws(maxEventBytes) {
-		flaws = append(flaws, flaw.Text())
+		judged.Flaws = append(judged.Flaws, flaw.Text())
 	}
-	return doctor.Stream{
-		Flaws: flaws,
-		Name:  s.Name, Exists: true, Replicas: s.Replicas, Leader: s.Leader, Behind: s.Behind, MaxBytes: s.MaxBytes, Bytes: s.Bytes,
-		MaxAge: s.MaxAge, DuplicateWindow: s.DuplicateWindow, DiscardsOld: s.DiscardsOld, Direct: s.Direct, Republishes: s.Republishes, File: s.File,
-	}
+	return judged
 }
 
 // examineAddresses checks whether the service could listen on this machine.
