@@ -11,15 +11,15 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// ErrUnknownKind is returned for a record whose kind the catalogue does not
-// have, such as one that was published while CATALOGUE_FILE named another file.
+// ErrUnknownKind is returned for a record whose kind is not in the catalogue: it
+// was published while CATALOGUE_FILE named another file, for example.
 // A retry helps only with a catalogue that has the kind.
 var ErrUnknownKind = errors.New("unknown kind")
 
-// Catalogue says which kinds of events there are: for each one its Socket.IO
-// event, the schema of its envelopes, and the fields of the envelope that its
-// payload carries. It is data, not code, so that a product with other events
-// adds kinds by a file ([LoadCatalogue]).
+// Catalogue contains the kinds of events: for each kind its Socket.IO event, the
+// schema of its envelopes, and the fields of the envelope that its payload has.
+// A product with other events adds kinds in a file ([LoadCatalogue]), without
+// code.
 //
 // It may be used concurrently. Only [Catalogue.Replace] changes it. The zero Catalogue has
 // no kinds.
@@ -28,9 +28,10 @@ type Catalogue struct{ current atomic.Pointer[kinds] }
 // kinds are the kinds of a catalogue at one time.
 type kinds struct {
 	entries map[Kind]*entry
-	// names lists the kinds as a refusal does.
+	// names lists the kinds in the form that refusals use.
 	names string
-	// origin tells one source of kinds from another.
+	// origin is a digest of the files that the kinds were read from, empty for the
+	// built-in kinds. Catalogues of equal files have equal origins.
 	origin string
 }
 
@@ -42,8 +43,9 @@ func (c *Catalogue) now() *kinds {
 	return new(kinds)
 }
 
-// Replace gives the catalogue the kinds of another one, and reports whether these come
-// from another text. It must not be called on [DefaultCatalogue], nor twice at once.
+// Replace replaces the kinds of the catalogue with those of other, and reports whether
+// they were read from files with another content. It must not be called on
+// [DefaultCatalogue], nor concurrently with itself.
 func (c *Catalogue) Replace(other *Catalogue) (changed bool) {
 	before, next := c.now(), other.now()
 	c.current.Store(next)
@@ -64,7 +66,7 @@ type entry struct {
 // payloadField is one field that a payload takes from the envelope.
 type payloadField struct {
 	name string
-	// lead is what stands before the value: a comma, the name, a colon.
+	// lead precedes the value in the payload: a comma, the name, a colon.
 	lead string
 }
 
@@ -81,7 +83,7 @@ func (c *Catalogue) SocketEvent(kind Kind) (string, bool) {
 	return entry.socketEvent, true
 }
 
-// find returns the entry of an envelope's kind, given as it stands there.
+// find returns the entry of the kind of an envelope, given as JSON.
 func (c *Catalogue) find(kind []byte) (*entry, error) {
 	now := c.now()
 	if !isText(kind) {
@@ -94,8 +96,8 @@ func (c *Catalogue) find(kind []byte) (*entry, error) {
 	return nil, reject(ReasonUnknownKind, "kind %q: must be one of %s", firstRunes(name, maxPartRunes), now.names)
 }
 
-// newCatalogue returns a catalogue of the entries, whose kinds differ. origin tells where
-// they come from.
+// newCatalogue returns a catalogue of entries with different kinds. See kinds.origin for
+// origin.
 func newCatalogue(entries []*entry, origin string) *Catalogue {
 	now := &kinds{entries: make(map[Kind]*entry, len(entries)), origin: origin}
 	for _, entry := range entries {

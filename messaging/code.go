@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Code is the stable name of a refusal. Clients branch on it; the text beside
-// it is for people and is fixed too, because older clients compare it.
+// Code is the stable name of a refusal, on which clients branch. Its text is for
+// people, and is fixed as well because older clients compare it.
 type Code string
 
-// The codes a client can meet.
+// The codes that clients receive.
 const (
 	CodeOriginNotAllowed          Code = "ORIGIN_NOT_ALLOWED"
 	CodeMaxConnectionsExceeded    Code = "MAX_CONNECTIONS_EXCEEDED"
@@ -22,19 +22,19 @@ const (
 	CodeJobIDInvalid Code = "JOB_ID_INVALID"
 	// CodeSinceInvalid: since is neither a sequence nor absent.
 	CodeSinceInvalid Code = "SINCE_INVALID"
-	// CodeAddressConnectionsExceeded: one network address, or one IPv6 /64, has
-	// its share of connections.
+	// CodeAddressConnectionsExceeded: one network address, or one IPv6 /64, has as
+	// many connections as it may have.
 	CodeAddressConnectionsExceeded Code = "ADDRESS_CONNECTIONS_EXCEEDED"
-	// CodeSubjectConnectionsExceeded: one token subject has its share of
-	// connections.
+	// CodeSubjectConnectionsExceeded: one token subject has as many connections as
+	// it may have.
 	CodeSubjectConnectionsExceeded Code = "SUBJECT_CONNECTIONS_EXCEEDED"
 	// CodeConnectionRateExceeded: connections are being opened too fast.
 	CodeConnectionRateExceeded Code = "CONNECTION_RATE_EXCEEDED"
-	// CodeMaxRequestsExceeded: as many requests are being answered as there may be,
-	// or their answers hold all the memory that they may.
+	// CodeMaxRequestsExceeded: the gateway answers as many requests as it may at once,
+	// or their answers take all the memory that they may.
 	CodeMaxRequestsExceeded Code = "MAX_REQUESTS_EXCEEDED"
-	// CodeClientRequestsExceeded: a client has its share of the requests that are
-	// being answered.
+	// CodeClientRequestsExceeded: the gateway answers as many requests of this client
+	// as it may at once.
 	CodeClientRequestsExceeded Code = "CLIENT_REQUESTS_EXCEEDED"
 	// CodeRequestRateExceeded: a client sends requests too fast.
 	CodeRequestRateExceeded Code = "REQUEST_RATE_EXCEEDED"
@@ -43,25 +43,24 @@ const (
 	// CodeSubscriptionRateExceeded: a connection subscribes and unsubscribes too
 	// often.
 	CodeSubscriptionRateExceeded Code = "SUBSCRIPTION_RATE_EXCEEDED"
-	// CodeMessageTooLarge: one message of a client is larger than it may be.
+	// CodeMessageTooLarge: a message of a client is larger than allowed.
 	CodeMessageTooLarge Code = "MESSAGE_TOO_LARGE"
 	// CodeTokenRequired: the request came without a token and needs one.
 	CodeTokenRequired Code = "TOKEN_REQUIRED"
-	// CodeTokenInvalid: the token cannot be believed, or is not meant for this
-	// service.
+	// CodeTokenInvalid: the token cannot be verified, or is for another service.
 	CodeTokenInvalid Code = "TOKEN_INVALID"
-	// CodeTokenExpired: the token was good once.
+	// CodeTokenExpired: the token was valid, and has expired.
 	CodeTokenExpired Code = "TOKEN_EXPIRED"
 	// CodeTokenExpiring: the connection ends soon unless it gets a new token.
 	CodeTokenExpiring Code = "TOKEN_EXPIRING"
-	// CodeJobForbidden: the token is good, but not for this job.
+	// CodeJobForbidden: the token is valid, but does not allow this job.
 	CodeJobForbidden Code = "JOB_FORBIDDEN"
-	// CodeScopeRequired: the token is good, but not for this kind of request.
+	// CodeScopeRequired: the token is valid, but lacks the scope of this request.
 	CodeScopeRequired Code = "SCOPE_REQUIRED"
-	// CodeUnknownEvent: a client sent an event that the contract does not have, and
-	// asked for an acknowledgement.
+	// CodeUnknownEvent: a client sent an event that is not in the contract, and asked
+	// for an acknowledgement.
 	CodeUnknownEvent Code = "UNKNOWN_EVENT"
-	// CodeInternal stands for every failure that is not the client's.
+	// CodeInternal: the service failed, and the client did nothing wrong.
 	CodeInternal Code = "INTERNAL"
 )
 
@@ -96,27 +95,28 @@ var codeMessages = map[Code]string{
 // Codes returns every code, in alphabetical order.
 func Codes() []Code { return slices.Sorted(maps.Keys(codeMessages)) }
 
-// Message returns the fixed text of the code. [CodeJobIDRequired] has a second
-// one, [MessageJobIDRequiredToUnsubscribe].
+// Message returns the fixed text of the code. [CodeJobIDRequired] has another text
+// for an unsubscribe, [MessageJobIDRequiredToUnsubscribe].
 func (c Code) Message() string { return codeMessages[c] }
 
 // MessageJobIDRequiredToUnsubscribe is the text of [CodeJobIDRequired] when the
 // request was an unsubscribe.
 const MessageJobIDRequiredToUnsubscribe = "jobId is required to unsubscribe."
 
-// Problem is what a client is told when it is refused: the payload of
-// novel.error, of a failed acknowledgement and, as {message, data}, of a
-// CONNECT_ERROR. Figures that do not apply are left out.
+// Problem describes a refusal to the client: it is the payload of novel.error and
+// of a failed acknowledgement and, as {message, data}, of a CONNECT_ERROR. Numbers
+// that do not apply are left out.
 type Problem struct {
 	Message string `json:"message"`
 	Code    Code   `json:"code"`
 	JobID   string `json:"jobId,omitempty"`
-	// Limit and Current count what the code speaks of: connections, say, or bytes.
+	// Limit and Current count what the code is about, such as connections or bytes.
 	Limit   *int `json:"limit,omitempty"`
 	Current *int `json:"current,omitempty"`
-	// RetryAfterMs is when a retry makes sense, in milliseconds, jittered.
+	// RetryAfterMs is how long the client should wait before it retries, in
+	// milliseconds, jittered.
 	RetryAfterMs *int `json:"retryAfterMs,omitempty"`
 }
 
-// NewProblem returns the problem with the code's fixed text and no figures.
+// NewProblem returns the problem with the code's fixed text and no numbers.
 func NewProblem(code Code) Problem { return Problem{Message: code.Message(), Code: code} }

@@ -2,8 +2,8 @@ package messaging
 
 import "unicode/utf8"
 
-// appendCompact appends a value that an [objectReader] has checked, without the
-// space between its tokens.
+// appendCompact appends a value that an [objectReader] has checked, and removes the
+// white space between its tokens.
 func appendCompact(dst, value []byte) []byte {
 	for start, pos := 0, 0; ; {
 		for pos < len(value) && !isSpace(value[pos]) {
@@ -34,9 +34,9 @@ func afterText(value []byte, pos int) int {
 	return pos + 1
 }
 
-// appendText appends s as a JSON string, escaping what RFC 8259 requires and
-// nothing else: encoding/json would also escape <, > and &, which only matter
-// inside HTML. Bytes that are not UTF-8 become U+FFFD.
+// appendText appends s as a JSON string, and escapes only what RFC 8259 requires:
+// encoding/json also escapes <, > and &, which is needed only inside HTML. Bytes
+// that are not UTF-8 become U+FFFD.
 func appendText(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0

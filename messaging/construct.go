@@ -18,15 +18,15 @@ func NewGeneration(jobID string, event any) (Envelope, error) {
 	return newEvent(KindGeneration, jobID, event)
 }
 
-// NewDomain returns an envelope of the kind domain. What [NewGeneration] says of
-// the event and of errors holds here too.
+// NewDomain returns an envelope of the kind domain. The requirements of the event
+// and the errors are those of [NewGeneration].
 func NewDomain(jobID string, event any) (Envelope, error) {
 	return newEvent(KindDomain, jobID, event)
 }
 
 // NewJobStatus returns an envelope of the kind job-status. The status is queued,
-// running, completed or failed; the snapshot must marshal to a JSON object, and
-// nil leaves it out. What [NewGeneration] says of errors holds here too.
+// running, completed or failed; the snapshot must marshal to a JSON object, or is
+// nil for none. The errors are those of [NewGeneration].
 func NewJobStatus(jobID, status string, snapshot any) (Envelope, error) {
 	envelope := Envelope{Version: Version, Kind: KindJobStatus, JobID: jobID, Status: status}
 	if snapshot != nil {
@@ -47,11 +47,11 @@ func newEvent(kind Kind, jobID string, event any) (Envelope, error) {
 	return validated(Envelope{Version: Version, Kind: kind, JobID: jobID, Event: text})
 }
 
-// validated returns the envelope if a gateway would accept it. Its size is left
-// to the gateway, whose limit is a setting.
+// validated returns the envelope if a gateway would accept it. It does not check the
+// size, because the limit of a gateway is a setting.
 func validated(envelope Envelope) (Envelope, error) {
 	if ValidateJobID(envelope.JobID) != nil {
-		// Checked here too, because encoding mends bytes that are not UTF-8.
+		// Decode cannot find invalid UTF-8 in a jobId, because Encode replaces it.
 		err := reject(ReasonSchemaViolation, "jobId: %s", jobIDRule)
 		return Envelope{}, fmt.Errorf("new %s envelope: %w", envelope.Kind, err)
 	}
@@ -65,10 +65,10 @@ func validated(envelope Envelope) (Envelope, error) {
 	return envelope, nil
 }
 
-// Encode returns the envelope's JSON: Raw when there is one, so that a decoded
-// envelope goes out as it came in, else the JSON of the fields. A caller that
-// changes a field of a decoded envelope sets Raw to nil first, and loses the
-// fields that [Envelope] does not name.
+// Encode returns the JSON of the envelope: Raw if it is set, so that a decoded
+// envelope keeps its bytes, else the JSON of the fields. A caller that changes a
+// field of a decoded envelope must set Raw to nil, which drops the fields that
+// [Envelope] does not have.
 //
 // It fails only when Event or Snapshot is not JSON.
 func (e Envelope) Encode() ([]byte, error) {
@@ -82,11 +82,11 @@ func (e Envelope) Encode() ([]byte, error) {
 	return text, nil
 }
 
-// Record returns what the log keeps of the envelope; now is its EmittedAt where
-// the envelope has none. The MessageID is the ID, and empty without one: who
-// appends the record derives it then. The Body is what [Envelope.Encode]
-// returns, and nil where that fails, which it never does for an envelope that
-// was decoded or constructed by this package.
+// Record returns the record of the envelope, as the log keeps it. If the envelope
+// has no EmittedAt, the record's is now. The MessageID is the ID; without an ID it
+// is empty, and the caller derives it before it appends the record. The Body is
+// what [Envelope.Encode] returns, or nil if that fails, which it never does for an
+// envelope that this package has decoded or constructed.
 func (e Envelope) Record(now time.Time) Record {
 	emittedAt := e.EmittedAt
 	if emittedAt == "" {

@@ -11,19 +11,20 @@ import (
 	"strconv"
 )
 
-// ContentKey identifies the content of an event, whichever writer stored it. Two envelopes
-// have the same key when their kinds are the same and their contents are equal as
-// JSON values: the order of an object's members, the spelling of numbers and of
-// strings do not count. A number is what JavaScript makes of it. A member that is
-// null is the same as none: of a member that is undefined, JSON.stringify writes
-// nothing, and the MongoDB driver for Node null. Elements of arrays count, as both
-// write null there.
+// ContentKey identifies the content of an event, whichever program wrote the envelope.
+// Two envelopes have the same key if their kinds are the same and their contents are
+// equal as JSON values: the order of an object's members and the spelling of numbers
+// and strings make no difference. Numbers are equal if they are equal in JavaScript. A
+// member that is null equals an absent one: for a member that is undefined,
+// JSON.stringify writes nothing, and the MongoDB driver for Node writes null. A null
+// in an array makes a difference, because both write null there.
 //
-// The content is the event; of a job-status, the status and the snapshot; of any
-// other kind, all fields but those that every envelope has.
+// The content of the kinds generation and domain is the event, and that of job-status
+// is the status and the snapshot. For every other kind it is all fields except those
+// that every envelope has.
 type ContentKey [sha256.Size]byte
 
-// KeyOfContent returns the key of an envelope. It fails when the envelope is no JSON
+// KeyOfContent returns the key of an envelope. It fails if the envelope is not a JSON
 // object.
 func KeyOfContent(kind Kind, envelope []byte) (ContentKey, error) {
 	var fields map[string]json.RawMessage
@@ -59,7 +60,7 @@ func KeyOfContent(kind Kind, envelope []byte) (ContentKey, error) {
 	return sha256.Sum256(appendCanonical(append([]byte(kind), 0), contents)), nil
 }
 
-// appendCanonical appends the one form that stands for all spellings of a value.
+// appendCanonical appends a value in a form that is the same for all its spellings.
 func appendCanonical(dst []byte, value any) []byte {
 	switch value := value.(type) {
 	case nil:
@@ -67,11 +68,11 @@ func appendCanonical(dst []byte, value any) []byte {
 	case bool:
 		return strconv.AppendBool(dst, value)
 	case json.Number:
-		number, _ := value.Float64() // Out of range gives an infinity.
+		number, _ := value.Float64() // an infinity if it is out of range
 		if math.IsInf(number, 0) {
 			return append(dst, "null"...) // what JSON.stringify writes for it
 		}
-		return strconv.AppendFloat(dst, number+0, 'g', -1, 64) // + 0: no negative zero
+		return strconv.AppendFloat(dst, number+0, 'g', -1, 64) // + 0 turns -0 into 0
 	case string:
 		return strconv.AppendQuote(dst, value)
 	case []any:

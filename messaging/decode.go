@@ -8,27 +8,27 @@ import (
 )
 
 const (
-	// MaxIDBytes is the length of the longest id of an envelope.
+	// MaxIDBytes is the maximum length of the id of an envelope.
 	MaxIDBytes = 128
-	// maxDepth is how deep an envelope may nest, itself included: MongoDB stores
-	// at most 100 levels, and a stored document adds some of its own.
+	// maxDepth is the maximum nesting of an envelope, which is level 1 itself: MongoDB
+	// stores at most 100 levels, and the document around an envelope has some of them.
 	maxDepth = 90
 )
 
 // Decode reads and validates one envelope of at most maxBytes.
 //
-// The error is always a *[Rejection]. The checks come in this order, and the
-// first that fails gives the reason:
+// The error is always a *[Rejection], with the reason of the first of these checks
+// that fails:
 //
 //	too-large            more than maxBytes
 //	invalid-json         not UTF-8, not one JSON object, or something after it
-//	unsupported-version  version is a whole number above [Version], whatever else is wrong
+//	unsupported-version  version is a whole number above [Version]
 //	unknown-kind         kind is a string that the catalogue does not have
 //	schema-violation     anything else: the detail names the field and what is allowed
 //
-// Field names are compared exactly, so "JobID" is an unknown field. If a name occurs twice,
-// the later value counts, here and in every payload. A traceparent that is not a W3C trace
-// context is dropped, because an event must not be refused because of its trace.
+// Field names are case-sensitive, so "JobID" is an unknown field. If a name occurs twice,
+// the later value is used, here and in every payload. A traceparent that is not a W3C trace
+// context is ignored: an event is not refused because of its trace.
 //
 // The envelope keeps raw and slices of it: the caller must not change raw
 // afterwards. Decode may be called concurrently.
@@ -95,8 +95,8 @@ func (e *entry) validate(raw []byte, envelope Envelope) error {
 	return nil
 }
 
-// envelopeFields are the values of the fields that this package reads itself, as
-// they stand in the envelope; nil where absent.
+// envelopeFields are the JSON values of the fields that this package reads, nil for
+// those that are absent.
 type envelopeFields struct {
 	version, kind, jobID       []byte
 	event, status, snapshot    []byte
@@ -141,9 +141,9 @@ func checkVersion(value []byte) error {
 	if value == nil {
 		return nil
 	}
-	// As in JSON Schema and JavaScript, 1.0 and 1e0 are whole numbers too.
+	// 1.0 and 1e0 are whole numbers, as in JSON Schema and JavaScript.
 	version, err := strconv.ParseFloat(string(value), 64)
-	tooLarge := math.IsInf(version, 1) // with an error, and yet a number
+	tooLarge := math.IsInf(version, 1) // a valid number, although ParseFloat returns an error
 	if err != nil && !tooLarge || version != math.Trunc(version) || version < 1 || !isDigit(value[0]) {
 		return reject(ReasonSchemaViolation, "version: must be a whole number of 1 or more")
 	}
@@ -186,7 +186,7 @@ func decodeEmittedAt(value []byte) (string, error) {
 	return "", reject(ReasonSchemaViolation, "emittedAt: must be an RFC 3339 time, such as %s", TimeLayout)
 }
 
-// decodeTraceParent returns "" for anything but a trace context.
+// decodeTraceParent returns "" if value is not a trace context.
 func decodeTraceParent(value []byte) string {
 	if isText(value) {
 		if traceParent := unquote(value); IsTraceParent(traceParent) {
@@ -196,12 +196,12 @@ func decodeTraceParent(value []byte) string {
 	return ""
 }
 
-// isText says whether a checked value is a string.
+// isText reports whether a checked value is a string.
 func isText(value []byte) bool { return len(value) > 0 && value[0] == '"' }
 
-// isUnicode says whether a checked JSON string is text. JSON can spell half of a
-// surrogate pair ("\ud800"), which is no character: decoders replace it, so that
-// different spellings would become one jobId.
+// isUnicode reports whether a checked JSON string has no escape for half of a
+// surrogate pair, such as "\ud800". That is not a character: decoders replace it
+// with U+FFFD, so that different strings would become the same jobId.
 func isUnicode(text []byte) bool {
 	for i := 0; i < len(text); i++ {
 		if text[i] != '\\' {

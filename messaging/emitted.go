@@ -3,9 +3,9 @@ package messaging
 import "time"
 
 // isRFC3339 reports whether s is a date-time of RFC 3339, section 5.6. Package time
-// does not decide that: it accepts "1:00", a comma for the point and any zone, and
-// refuses a lower-case t and z and a leap second, which are allowed. The assertion of
-// the JSON Schema library (v6.0.3) accepts signs in place of digits, as in "+1:00:00".
+// cannot check it: it accepts "1:00", a comma in place of the point and any zone, and
+// refuses a lower-case t and z and a leap second, which are allowed. The format assertion
+// of the JSON Schema library (v6.0.3) accepts signs in place of digits, as in "+1:00:00".
 //
 //	2006-01-02T15:04:05[.digits](Z|±hh:mm)
 func isRFC3339(s string) bool {
@@ -41,12 +41,12 @@ func isRFC3339(s string) bool {
 	}
 }
 
-// maxFractionDigits bounds the fraction of a second, for which the grammar has
-// no limit: the time is written into a header of every log message.
+// maxFractionDigits bounds the fraction of a second, which the grammar does not:
+// the time is written into a header of each message of the log.
 const maxFractionDigits = 64
 
-// isShaped reports whether s has digits where shape has zeros, and is equal to it
-// elsewhere; a T stands for either case.
+// isShaped reports whether s has a digit for each zero of shape, a T or t for each T,
+// and otherwise the same characters.
 func isShaped(s, shape string) bool {
 	if len(s) != len(shape) {
 		return false
@@ -64,7 +64,7 @@ func isShaped(s, shape string) bool {
 	return true
 }
 
-// number returns the value of a few digits.
+// number returns the value of decimal digits, of which there are at most four.
 func number(digits string) int {
 	n := 0
 	for i := range len(digits) {

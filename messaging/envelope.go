@@ -2,21 +2,22 @@ package messaging
 
 import "encoding/json"
 
-// Version is the protocol version this service speaks and helpers fill in.
+// Version is the version of the protocol that this package implements.
 const Version = 1
 
 // The channels of the publish path, in Redis pub/sub.
 const (
-	// EventsChannel carries one envelope a message, from workers to gateways.
+	// EventsChannel carries one [Envelope] per message, from workers to gateways.
 	EventsChannel = "novel.realtime.events"
-	// ReceiptsChannel carries one [Receipt] a message, from gateways to workers.
+	// ReceiptsChannel carries one [Receipt] or [Refusal] per message, from gateways to
+	// workers.
 	ReceiptsChannel = "novel.realtime.receipts"
 )
 
-// DefaultMaxEventBytes is the largest envelope that is accepted by default.
+// DefaultMaxEventBytes is the default of the maximum size of an envelope.
 const DefaultMaxEventBytes = 1_000_000
 
-// Kind discriminates envelopes; the [Catalogue] says what each one carries.
+// Kind is the kind of an envelope; the [Catalogue] has the fields of each kind.
 type Kind string
 
 // The kinds of the built-in catalogue.
@@ -28,8 +29,8 @@ const (
 
 // Envelope is one event as a worker publishes it.
 //
-// A decoded envelope keeps the published bytes in Raw, so that fields this
-// version does not know travel on unchanged.
+// A decoded envelope keeps the published bytes in Raw, so that fields which this
+// version does not have are passed on unchanged.
 type Envelope struct {
 	Version int    `json:"version"`
 	Kind    Kind   `json:"kind"`
@@ -38,20 +39,20 @@ type Envelope struct {
 	// Event is the body of the kinds generation and domain: an object with
 	// non-empty type and occurredAt strings.
 	Event json.RawMessage `json:"event,omitempty"`
-	// Status and Snapshot are the body of the kind job-status. A snapshot of
-	// null is as good as none, and then nil.
+	// Status and Snapshot are the body of the kind job-status. Snapshot is nil if
+	// it is absent or null.
 	Status   string          `json:"status,omitempty"`
 	Snapshot json.RawMessage `json:"snapshot,omitempty"`
 
-	// ID is the producer's idempotency key, at most 128 bytes: the same id is
-	// stored once.
+	// ID is the producer's idempotency key, at most 128 bytes: events of a job with
+	// the same id are stored once.
 	ID string `json:"id,omitempty"`
-	// EmittedAt is an RFC 3339 time; empty means that the gateway stamps it.
+	// EmittedAt is an RFC 3339 time. If it is empty, the gateway sets it.
 	EmittedAt string `json:"emittedAt,omitempty"`
 	// TraceParent is a W3C trace context.
 	TraceParent string `json:"traceparent,omitempty"`
 
-	// Raw is the envelope's JSON as it was published; nil for one that was
-	// constructed here.
+	// Raw is the JSON as it was published, nil for an envelope that was constructed in
+	// this process.
 	Raw []byte `json:"-"`
 }

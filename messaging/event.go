@@ -2,13 +2,13 @@ package messaging
 
 import "encoding/json"
 
-// The Socket.IO events that do not carry a record; those that do are named by
-// the [Catalogue].
+// The Socket.IO events that have no record; the [Catalogue] names those that have
+// one.
 const (
 	EventSubscribe   = "subscribe"
 	EventUnsubscribe = "unsubscribe"
 	EventPing        = "ping"
-	// EventRefresh brings a new token, {token}, before the old one expires.
+	// EventRefresh has a new token, {token}, and is sent before the old one expires.
 	EventRefresh      = "refresh"
 	EventPong         = "pong"
 	EventSubscribed   = "novel.subscribed"
@@ -23,8 +23,8 @@ const (
 type Subscribed struct {
 	JobID        string `json:"jobId"`
 	SubscribedAt string `json:"subscribedAt"`
-	// Epoch is the life of the log in which the sequences of what follows count, until
-	// a novel.gap names another. It is empty while it is not known.
+	// Epoch is the epoch of the sequences that follow, until a novel.gap has another
+	// one. It is empty while it is unknown.
 	Epoch string `json:"epoch,omitempty"`
 }
 
@@ -40,11 +40,11 @@ type Pong struct {
 	Timestamp int64 `json:"timestamp"`
 }
 
-// Source names where a catch-up was served from.
+// Source is where the events of a catch-up were read from.
 type Source string
 
-// The sources of a catch-up, nearest first. A catch-up that used several names
-// the one furthest away.
+// The sources of a catch-up, nearest first. A catch-up from several sources has
+// the farthest of them.
 const (
 	// SourceNone: nothing was replayed.
 	SourceNone Source = "none"
@@ -58,19 +58,19 @@ const (
 	SourceAggregate Source = "aggregate"
 )
 
-// CaughtUp is the payload of novel.caught-up, the end of a catch-up: what
-// follows it is live.
+// CaughtUp is the payload of novel.caught-up, which ends a catch-up: the events
+// after it are live.
 type CaughtUp struct {
 	JobID string `json:"jobId"`
-	// From is the sequence after which the replay began, To the one it ended
-	// with: the client has everything of the job in (From, To].
+	// From is the sequence after which the replay began, and To the sequence with
+	// which it ended: the client has all events of the job in (From, To].
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
 	// Replayed counts the events sent.
 	Replayed int    `json:"replayed"`
 	Source   Source `json:"source"`
-	// Position is To with its epoch, as [Position.String] has it: from where the
-	// client resumes after a break. It is empty while the epoch is not known.
+	// Position is To with its epoch, in the form of [Position.String]: the client
+	// resumes there after an interruption. It is empty while the epoch is unknown.
 	Position string `json:"position,omitempty"`
 }
 
@@ -79,27 +79,27 @@ type GapReason string
 
 // The reasons of a gap.
 const (
-	// GapRetention: the log's limits have removed the range.
+	// GapRetention: the log removed the range because of its limits.
 	GapRetention GapReason = "retention"
-	// GapEpoch: the sequence was given out by an earlier life of the log.
+	// GapEpoch: the sequence is of an earlier epoch of the log.
 	GapEpoch GapReason = "epoch-changed"
-	// GapErased: the range was erased for good. A client forgets what it has of it.
+	// GapErased: the range was erased permanently. A client deletes what it has of it.
 	GapErased GapReason = "erased"
 )
 
-// Gap is the payload of novel.gap: events between Requested and FirstAvailable
-// can no longer be had.
+// Gap is the payload of novel.gap: the events between Requested and FirstAvailable
+// are no longer available.
 type Gap struct {
 	JobID          string    `json:"jobId"`
 	Requested      uint64    `json:"requested"`
 	FirstAvailable uint64    `json:"firstAvailable"`
 	Reason         GapReason `json:"reason"`
-	// Epoch is the life of the log in which FirstAvailable counts.
+	// Epoch is the epoch of FirstAvailable.
 	Epoch string `json:"epoch,omitempty"`
 }
 
-// JobStatus is the payload of the synthetic novel.job-status that stands in for
-// a history that is not there.
+// JobStatus is the payload of the synthetic novel.job-status, which is sent in
+// place of a history that does not exist.
 type JobStatus struct {
 	JobID     string          `json:"jobId"`
 	EmittedAt string          `json:"emittedAt"`

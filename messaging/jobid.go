@@ -7,28 +7,28 @@ import (
 	"unicode/utf8"
 )
 
-// MaxJobIDBytes is the length of the longest jobId.
+// MaxJobIDBytes is the maximum length of a jobId.
 const MaxJobIDBytes = 256
 
-// jobIDRule says what is allowed, in the words that every refusal uses.
+// jobIDRule is the rule for a jobId, in the words of all refusals.
 var jobIDRule = "must be a non-empty string of at most " + strconv.Itoa(MaxJobIDBytes) + " bytes without control characters"
 
-// JobIDError is the error of a jobId that the contract does not allow.
+// JobIDError is the error for a jobId that is not allowed.
 type JobIDError struct {
 	// Code is [CodeJobIDRequired] for an empty jobId, else [CodeJobIDInvalid].
 	Code Code
 }
 
-// Error says what is allowed. It does not repeat the jobId, which may be long
-// or hold control characters.
+// Error returns the rule for a jobId. It does not repeat the jobId, which may be
+// long or contain control characters.
 func (e *JobIDError) Error() string { return "jobId: " + jobIDRule }
 
-// MessageJobIDNoString is the text of [CodeJobIDInvalid] for a jobId that is no
+// MessageJobIDNoString is the text of [CodeJobIDInvalid] for a jobId that is not a
 // string.
 const MessageJobIDNoString = "jobId must be a string."
 
-// TrimJobID returns a client's jobId without the white space around it, as
-// JavaScript's String.prototype.trim has it (ECMA-262, section 22.1.3.32).
+// TrimJobID removes the white space around the jobId of a client, as JavaScript's
+// String.prototype.trim does (ECMA-262, section 22.1.3.32).
 func TrimJobID(jobID string) string {
 	return strings.TrimFunc(jobID, func(r rune) bool {
 		return '\t' <= r && r <= '\r' || r == '\ufeff' || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Zs, r)

@@ -29,31 +29,31 @@ var ErrInvalidCatalogue = errors.New("invalid catalogue")
 //go:embed schemas/*.json
 var embeddedSchemas embed.FS
 
-// schemaBase is where the $id of every embedded schema begins.
+// schemaBase is the beginning of the $id of each embedded schema.
 const schemaBase = "https://github.com/letswriteabook/realtime/schemas/"
 
-// maxKindBytes bounds the name of a kind and of a socket event: both are written
-// into every message.
+// maxKindBytes bounds the names of kinds and of socket events: each message contains
+// both.
 const maxKindBytes = 64
 
-// catalogueFile is the form of a catalogue in a file.
+// catalogueFile is a catalogue in a file.
 type catalogueFile struct {
-	// Schema lets an editor check the file; it means nothing here.
+	// Schema is for editors, which check the file with it; this package ignores it.
 	Schema string      `json:"$schema"`
 	Kinds  []kindEntry `json:"kinds"`
 }
 
-// kindEntry is the form of one kind in a file.
+// kindEntry is a kind in a file.
 type kindEntry struct {
 	Kind        string `json:"kind"`
 	SocketEvent string `json:"socketEvent"`
-	// Schema is a JSON Schema, or the path of one, relative to the file.
+	// Schema is a JSON Schema, or the path of a schema file relative to this file.
 	Schema  json.RawMessage `json:"schema"`
 	Payload []string        `json:"payload"`
 }
 
-// DefaultCatalogue returns the contract's three kinds. Every call returns the
-// same catalogue.
+// DefaultCatalogue returns the catalogue of the three built-in kinds. Every call
+// returns the same catalogue.
 func DefaultCatalogue() *Catalogue { return defaultCatalogue() }
 
 var defaultCatalogue = sync.OnceValue(func() *Catalogue {
@@ -65,20 +65,19 @@ var defaultCatalogue = sync.OnceValue(func() *Catalogue {
 	return newCatalogue(entries, "")
 })
 
-// LoadCatalogue returns the built-in kinds and those of the file at path, which
-// has the form of schemas/catalogue.json:
+// LoadCatalogue returns a catalogue of the built-in kinds and of those in the file
+// at path, which has the form of schemas/catalogue.json:
 //
 //	{"kinds": [{"kind": "chapter-note", "socketEvent": "novel.chapter-note",
 //	            "schema": "chapter-note.json", "payload": ["note"]}]}
 //
-// The schema is a JSON Schema of the whole envelope (draft 2020-12 unless it
-// says otherwise), written in place or as the path of a file relative to this
-// one. It may refer to the schemas of this package by their $id; nothing is
-// fetched over the network. What [Catalogue.Decode] checks of every envelope it
-// checks of these too.
+// The schema is a JSON Schema of the whole envelope (draft 2020-12 unless its
+// $schema is another), or the path of a schema file relative to this file. It may
+// refer to the schemas of this package by their $id; no schema is fetched over the
+// network. [Catalogue.Decode] makes its other checks for these kinds as well.
 //
-// An error wraps [ErrInvalidCatalogue], or is that of reading the file; it names
-// the file, the kind and the field.
+// The error wraps [ErrInvalidCatalogue], and names the file, the kind and the
+// field; or it is the error of reading the file.
 func LoadCatalogue(path string) (*Catalogue, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -104,7 +103,7 @@ func LoadCatalogue(path string) (*Catalogue, error) {
 // loader reads catalogues and compiles their schemas.
 type loader struct {
 	compiler *jsonschema.Compiler
-	read     hash.Hash // of the files that were read
+	read     hash.Hash // of the content of the files that were read
 }
 
 func newLoader() *loader {
@@ -135,8 +134,8 @@ func (l *loader) builtIn() ([]*entry, error) {
 	return entries, nil
 }
 
-// add returns entries and those that text describes; paths in text are relative
-// to base.
+// add returns entries together with those that text describes. Paths in text are
+// relative to base.
 func (l *loader) add(entries []*entry, text []byte, base url.URL) ([]*entry, error) {
 	var file catalogueFile
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -177,8 +176,8 @@ func (l *loader) compile(k kindEntry, base url.URL) (*jsonschema.Schema, error) 
 	if err != nil {
 		return nil, fmt.Errorf("read as JSON: %w", err)
 	}
-	// The query tells the schemas of one file apart, and leaves relative
-	// references in them relative to the file.
+	// The query gives each schema of the file a location of its own. References in
+	// a schema stay relative to the file.
 	base.RawQuery = url.Values{"kind": {k.Kind}}.Encode()
 	if err := l.compiler.AddResource(base.String(), document); err != nil {
 		return nil, fmt.Errorf("add: %w", err)
@@ -186,7 +185,7 @@ func (l *loader) compile(k kindEntry, base url.URL) (*jsonschema.Schema, error) 
 	return l.compileAt(base.String())
 }
 
-// compileAt compiles the schema at location; its errors are one line.
+// compileAt compiles the schema at location. Its errors have one line.
 func (l *loader) compileAt(location string) (*jsonschema.Schema, error) {
 	schema, err := l.compiler.Compile(location)
 	var invalid *jsonschema.SchemaValidationError
@@ -196,7 +195,7 @@ func (l *loader) compileAt(location string) (*jsonschema.Schema, error) {
 	return schema, err
 }
 
-// check checks everything of a kind but its schema, against the kinds before it.
+// check checks a kind, except its schema. entries are the kinds before it.
 func (k kindEntry) check(entries []*entry) error {
 	if err := checkName(k.Kind); err != nil {
 		return fmt.Errorf("kind: %w", err)
@@ -235,15 +234,15 @@ func (k kindEntry) check(entries []*entry) error {
 	return nil
 }
 
-// reservedEvents are the names that no kind may be delivered under: the events
-// of this protocol, and those that Socket.IO keeps for itself.
+// reservedEvents are the names that are not allowed for the Socket.IO event of a
+// kind: the events of this protocol, and those that Socket.IO reserves.
 var reservedEvents = []string{
 	EventSubscribe, EventUnsubscribe, EventRefresh, EventPing, EventPong, EventSubscribed, EventUnsubscribed,
 	EventCaughtUp, EventGap, EventError,
 	"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
 }
 
-// reservedFields are the fields that payloads and items have whatever the kind.
+// reservedFields are the fields that payloads and items of all kinds have.
 var reservedFields = []string{"kind", "jobId", "emittedAt", "sequence", "id", "replay"}
 
 func checkName(name string) error {
@@ -253,7 +252,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// fileLoader reads schemas from files, and notes what it has read.
+// fileLoader reads schemas from files, and adds what it has read to a hash.
 type fileLoader struct{ read hash.Hash }
 
 // Load implements [jsonschema.URLLoader].
@@ -270,7 +269,7 @@ func (l fileLoader) Load(location string) (any, error) {
 	return jsonschema.UnmarshalJSON(bytes.NewReader(text))
 }
 
-// embeddedLoader serves the schemas of this package by their $id.
+// embeddedLoader loads the schemas of this package by their $id.
 type embeddedLoader struct{}
 
 // Load implements [jsonschema.URLLoader].

@@ -2,30 +2,29 @@ package messaging
 
 import "encoding/json"
 
-// objectReader walks the members of one JSON object, in one pass and without
-// decoding them, and checks the grammar of RFC 8259 on the way.
+// objectReader reads the members of one JSON object in one pass, without decoding
+// them, and checks the grammar of RFC 8259.
 //
-// It exists because encoding/json matches struct fields without regard to case,
-// and because an event is read once for each of its deliveries: what the reader
-// hands out are slices of data. Two things are left to the caller: data must be
-// valid UTF-8, and when a key occurs twice the later value counts, as it does in
-// JavaScript.
+// It is used in place of encoding/json, which ignores the case of struct fields,
+// and allocates: an event is read for each of its deliveries. The reader returns
+// slices of data, without a copy. The caller checks that data is valid UTF-8
+// and, if a key occurs twice, uses the later value, as JavaScript does.
 //
-// Use: call next until it returns false, then ask bad.
+// Call next until it returns false, then bad.
 type objectReader struct {
 	data []byte
 	pos  int
-	// depth is the deepest nesting met so far; the object itself is level 1.
+	// depth is the deepest nesting read so far; the object itself is level 1.
 	depth int
-	// spaced says that the value handed out last has space between its tokens.
+	// spaced is set if the value returned last has white space between its tokens.
 	spaced bool
 	begun  bool
 	failed bool
 }
 
-// next returns the next member: the key as a JSON string, quotes included, and
-// the value without the space around it. It returns false after the last member
-// and at the first fault; nothing but space may follow the object.
+// next returns the next member: the key as a JSON string with its quotes, and the
+// value without the white space around it. It returns false after the last member
+// and at the first fault. Only white space may follow the object.
 func (r *objectReader) next() (key, value []byte, ok bool) {
 	if r.failed {
 		return nil, nil, false
@@ -65,12 +64,12 @@ func (r *objectReader) next() (key, value []byte, ok bool) {
 	if !r.value() {
 		return nil, nil, r.fail()
 	}
-	// Capped, so that an append to the value cannot overwrite what follows it.
+	// The capacity ends with the value, so that an append to it cannot overwrite data.
 	return key, r.data[start:r.pos:r.pos], true
 }
 
-// bad returns the offset of the byte at which data stops being one JSON object,
-// and whether there is one.
+// bad reports whether data is not one JSON object, and returns the offset of the
+// first byte that is wrong.
 func (r *objectReader) bad() (offset int, bad bool) { return r.pos, r.failed }
 
 func (r *objectReader) fail() bool {
@@ -78,15 +77,15 @@ func (r *objectReader) fail() bool {
 	return false
 }
 
-// end checks that nothing but space follows the object.
+// end checks that only white space follows the object.
 func (r *objectReader) end() bool {
 	r.space()
 	r.failed = r.pos < len(r.data)
 	return false
 }
 
-// value skips one value of any kind. It keeps its own stack instead of
-// recursing, because the nesting of hostile input is bounded by its size alone.
+// value skips one value of any type. It uses a stack of its own and does not
+// recurse, because only the size of the input bounds its nesting.
 func (r *objectReader) value() bool {
 	var room [64]byte
 	open := room[:0]
@@ -97,7 +96,7 @@ func (r *objectReader) value() bool {
 		switch c := r.data[r.pos]; c {
 		case '{', '[':
 			r.pos++
-			open = append(open, c+2) // in ASCII the closing bracket is two further
+			open = append(open, c+2) // in ASCII the closing bracket is the opening one + 2
 			r.depth = max(r.depth, 1+len(open))
 			r.inner()
 			if r.take(c + 2) {
@@ -129,7 +128,7 @@ func (r *objectReader) value() bool {
 				return false
 			}
 		}
-		// A value has ended: close what it was the last of, or go on to the next.
+		// A value has ended. Skip the brackets that close with it, up to the next value.
 		for {
 			if len(open) == 0 {
 				return true
@@ -152,7 +151,7 @@ func (r *objectReader) value() bool {
 	}
 }
 
-// key skips the key of a nested member, its colon and the space after it.
+// key skips the key of a nested member, its colon and the white space after it.
 func (r *objectReader) key() bool {
 	if !r.text() {
 		return false
@@ -229,7 +228,7 @@ func (r *objectReader) number() bool {
 	return true
 }
 
-// digits skips one digit or more.
+// digits skips digits, and reports whether there was at least one.
 func (r *objectReader) digits() bool {
 	start := r.pos
 	for r.pos < len(r.data) && isDigit(r.data[r.pos]) {
@@ -260,14 +259,14 @@ func (r *objectReader) space() {
 	}
 }
 
-// inner skips space inside a value, and remembers that there was some.
+// inner skips white space inside a value, and sets spaced if there was some.
 func (r *objectReader) inner() {
 	start := r.pos
 	r.space()
 	r.spaced = r.spaced || r.pos > start
 }
 
-// plainKey returns the text of a key as the reader returns it.
+// plainKey returns the text of a key that next has returned.
 func plainKey(key []byte) []byte {
 	for _, c := range key {
 		if c == '\\' {
@@ -282,7 +281,7 @@ func unquote(text []byte) string {
 	for _, c := range text {
 		if c == '\\' {
 			var s string
-			// The reader has checked the grammar, so this cannot fail.
+			// This cannot fail: the reader has checked the grammar.
 			_ = json.Unmarshal(text, &s)
 			return s
 		}

@@ -8,20 +8,21 @@ import (
 )
 
 // ErrInvalidBody is returned for a record whose body is not one JSON object in
-// UTF-8, and so was not accepted by [Catalogue.Decode]. A retry does not help.
+// UTF-8, which [Catalogue.Decode] refuses. A retry does not help.
 var ErrInvalidBody = errors.New("invalid record body")
 
-// AppendPayload appends what a client gets of a record, as one line of JSON:
+// AppendPayload appends the payload of a record that clients receive, as one line of
+// JSON:
 //
 //	{"jobId":…,"emittedAt":…,<the kind's fields>,"sequence":…,"id":…}
 //
-// The kind's fields come in the catalogue's order with the values of the body,
-// null where it has none. The sequence is left out when it is zero, the id when
-// it is empty. The result is valid UTF-8 without a line break, so that it fits a
-// WebSocket text frame and a line of an SSE stream alike.
+// The kind's fields have the order of the catalogue and the values of the body, null
+// if the body has none. A sequence of zero and an empty id are left out. The result
+// is valid UTF-8 without a line break, so that it fits into a WebSocket text frame
+// and into a line of an SSE stream.
 //
-// The error wraps [ErrUnknownKind] or [ErrInvalidBody]; dst comes back unchanged
-// then.
+// The error wraps [ErrUnknownKind] or [ErrInvalidBody]; AppendPayload then returns dst
+// unchanged.
 func (c *Catalogue) AppendPayload(dst []byte, r Record) ([]byte, error) {
 	entry, ok := c.now().entries[r.Kind]
 	if !ok {
@@ -30,8 +31,8 @@ func (c *Catalogue) AppendPayload(dst []byte, r Record) ([]byte, error) {
 	return entry.append(dst, `{"jobId":`, r)
 }
 
-// AppendItem appends what the REST API returns of a record: the payload of
-// [Catalogue.AppendPayload] with the kind before everything else.
+// AppendItem appends a record as the REST API returns it: the payload of
+// [Catalogue.AppendPayload] with the kind as its first field.
 func (c *Catalogue) AppendItem(dst []byte, r Record) ([]byte, error) {
 	entry, ok := c.now().entries[r.Kind]
 	if !ok {
@@ -40,7 +41,8 @@ func (c *Catalogue) AppendItem(dst []byte, r Record) ([]byte, error) {
 	return entry.append(dst, entry.itemHead, r)
 }
 
-// append appends head, which ends where the jobId begins, and the rest.
+// append appends head, which ends before the value of the jobId, and the rest of the
+// payload.
 func (e *entry) append(dst []byte, head string, r Record) ([]byte, error) {
 	var room [8]bodyValue
 	values, err := e.values(room[:0], r.Body)
@@ -73,8 +75,8 @@ func (e *entry) append(dst []byte, head string, r Record) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// bodyValue is the value of one payload field as it stands in the body; its text
-// is nil where the body has no such field.
+// bodyValue is the JSON value of a payload field in the body. Its text is nil if the
+// body does not have the field.
 type bodyValue struct {
 	text   []byte
 	spaced bool

@@ -11,17 +11,18 @@ import (
 // position. A retry does not help.
 var ErrInvalidPosition = errors.New("invalid position")
 
-// Position is a place in the log: a sequence, and the epoch in which that
-// sequence was given out.
+// Position is a position in the log: a sequence, and the epoch in which the log has
+// assigned it.
 //
-// Sequences of different epochs are never compared: a stream that was deleted
-// and made again, or restored from a backup, starts a new epoch and may give
-// out the same sequences to other events.
+// Sequences of different epochs are never compared: a stream that was deleted and
+// re-created, or restored from a backup, begins a new epoch and may assign the same
+// sequences to other events.
 type Position struct {
-	// Epoch is the random id of one life of the stream.
+	// Epoch is the random id of a period in which the stream assigns each sequence
+	// at most once.
 	Epoch string
-	// Sequence is the JetStream sequence of the record, ascending over the
-	// whole stream and so per job too. Zero means "before the first".
+	// Sequence is the JetStream sequence of the record, ascending over the whole
+	// stream and so within each job. Zero is the position before the first record.
 	Sequence uint64
 }
 
@@ -36,10 +37,9 @@ func (p Position) Append(dst []byte) []byte {
 	return strconv.AppendUint(append(append(dst, p.Epoch...), ':'), p.Sequence, 10)
 }
 
-// ParsePosition reads "epoch:sequence", or a bare "sequence", whose epoch is
-// then empty and means whichever epoch is current: it counts in the present life of
-// the log only, and one of an earlier life cannot be told from it.
-// It returns [ErrInvalidPosition] for anything else.
+// ParsePosition parses "epoch:sequence", or "sequence" alone. The epoch is then empty
+// and stands for the current epoch: a sequence of an earlier epoch cannot be
+// recognized. ParsePosition returns [ErrInvalidPosition] for any other text.
 func ParsePosition(text string) (Position, error) {
 	epoch, digits, found := strings.Cut(text, ":")
 	if !found {
@@ -52,14 +52,14 @@ func ParsePosition(text string) (Position, error) {
 	return Position{Epoch: epoch, Sequence: sequence}, nil
 }
 
-// Span is where records of one job lie: those with a sequence from First to Last,
-// both included.
+// Span is a range of sequences of one job, from First to Last, both included.
 type Span struct {
-	// First is the sequence of the oldest of them, 0 when there are none. Last is
-	// the sequence of the newest, or one after it and before the next.
+	// First is the sequence of the oldest record in the range, 0 if it has none. Last is
+	// the sequence of the newest one or a later sequence, but before the next record of
+	// the job.
 	First, Last uint64
-	// Count is how many there were when they were counted.
+	// Count is the number of records in the range when they were counted.
 	Count int
-	// Older is set when the job has records before First.
+	// Older is set if the job has records before First.
 	Older bool
 }

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// Reason says why an event was not accepted. It is the label of the dead-letter
-// counter and a header of the dead letter.
+// Reason is why an event was refused. It is the label of the dead-letter counter and
+// a header of the dead letter.
 type Reason string
 
-// The reasons for which an event is dead-lettered.
+// The reasons of refusals.
 const (
 	// ReasonInvalidJSON: the bytes are not one JSON object in UTF-8.
 	ReasonInvalidJSON Reason = "invalid-json"
@@ -17,7 +17,7 @@ const (
 	ReasonSchemaViolation Reason = "schema-violation"
 	// ReasonUnsupportedVersion: the envelope is of a newer protocol version.
 	ReasonUnsupportedVersion Reason = "unsupported-version"
-	// ReasonUnknownKind: the catalogue has no such kind.
+	// ReasonUnknownKind: the kind is not in the catalogue.
 	ReasonUnknownKind Reason = "unknown-kind"
 	// ReasonTooLarge: the envelope is larger than MAX_EVENT_BYTES.
 	ReasonTooLarge Reason = "too-large"
@@ -25,8 +25,8 @@ const (
 	ReasonIDConflict Reason = "id-conflict"
 )
 
-// Rejection is the error of an event that can never be accepted as it is. A
-// retry with the same bytes does not help.
+// Rejection is the error for an event that can never be accepted as it is. A retry
+// with the same bytes does not help.
 type Rejection struct {
 	Reason Reason
 	// Detail names the field and what is allowed, for people.
@@ -36,8 +36,8 @@ type Rejection struct {
 // Error returns the reason and the detail.
 func (r *Rejection) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Detail) }
 
-// DeadLetter is an event that was refused, kept with its raw bytes so that it
-// can be mended and sent again.
+// DeadLetter is an event that was refused. It is kept with its raw bytes, so that it
+// can be corrected and sent again.
 type DeadLetter struct {
 	Reason Reason
 	Detail string

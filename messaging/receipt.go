@@ -11,35 +11,34 @@ import (
 	"strings"
 )
 
-// ErrReceipt is matched by the errors of [ReceiptKey.Decode]: the message is not a
-// receipt, or its digest is not that of the key. A retry does not help; the
+// ErrReceipt is wrapped by the errors of [ReceiptKey.Decode]: the message is not a
+// receipt, or its digest is missing or of another key. A retry does not help; the
 // producer ignores the message and publishes its event again.
 var ErrReceipt = errors.New("not a valid receipt")
 
 // ErrCanary is returned by [ReceiptKey.Decode] for the message {"canary": …}, which a
-// gateway publishes on the receipts channel now and then to find out whether it may. It
-// is about no event: producers pass over it.
+// gateway publishes on the receipts channel from time to time to check its permission.
+// The message is about no event; producers ignore it.
 var ErrCanary = errors.New("a gateway's test message")
 
-// Receipt tells a producer that its event is durably in the log. It is
-// published on the receipts channel as JSON for each event that carries an id.
+// Receipt confirms to a producer that its event is durably in the log. It is
+// published as JSON on the receipts channel for each event that has an id.
 type Receipt struct {
 	ID       string `json:"id"`
 	JobID    string `json:"jobId"`
 	Sequence uint64 `json:"sequence"`
-	// Duplicate says that the log already had this id: the event was stored
-	// once, at Sequence.
+	// Duplicate is set if the log already had this id: the event is stored once, at
+	// Sequence.
 	Duplicate bool `json:"duplicate"`
 }
 
-// Refusal tells a producer that its event will never be in the log. It is
-// published on the receipts channel for an event that was read from Redis, is
-// valid by itself, and was refused by the log: its id stands there with another
-// body, or the log takes no message of its size.
+// Refusal informs a producer that its event will never be in the log. It is published
+// on the receipts channel for an event that came over Redis, is valid, and was refused
+// by the log: the log has its id with another body, or accepts no message of its size.
 type Refusal struct {
 	ID    string
 	JobID string
-	// Reason is written in the form of a code: id-conflict is "ID_CONFLICT".
+	// Reason is encoded in the form of a code: id-conflict is "ID_CONFLICT".
 	Reason Reason
 }
 
@@ -47,17 +46,17 @@ type Refusal struct {
 // empty key does neither: every program that may publish in Redis can then forge a
 // receipt.
 //
-// The messages, of which only those of a key that is not empty have a mac:
+// These are the messages. With the empty key they have no mac.
 //
 //	{"id":…,"jobId":…,"sequence":…,"duplicate":…,"mac":…}
 //	{"id":…,"jobId":…,"error":"ID_CONFLICT","mac":…}
 //
 // The mac is the HMAC-SHA256 (RFC 2104) in lower-case hexadecimal of five
 // netstrings (length in bytes, ":", value, ","): id, jobId, sequence in decimal,
-// duplicate as true or false, and error. What a message does not have is empty.
+// duplicate as true or false, and error. The netstring of an absent field is empty.
 type ReceiptKey string
 
-// receiptMessage is both messages of the receipts channel.
+// receiptMessage has the fields of all messages of the receipts channel.
 type receiptMessage struct {
 	ID        string  `json:"id"`
 	JobID     string  `json:"jobId"`
@@ -90,8 +89,8 @@ func (k ReceiptKey) encode(m receiptMessage) ([]byte, error) {
 	return body, nil
 }
 
-// Decode reads a message of the receipts channel, which is a receipt or, with a
-// refusal that is not nil, a refusal. The error matches [ErrReceipt], or is
+// Decode decodes a message of the receipts channel: a refusal if the returned
+// refusal is not nil, else a receipt. The error wraps [ErrReceipt], or is
 // [ErrCanary].
 func (k ReceiptKey) Decode(message []byte) (Receipt, *Refusal, error) {
 	var m receiptMessage
@@ -127,7 +126,7 @@ func (k ReceiptKey) digest(m receiptMessage) string {
 	}
 	sum := hmac.New(sha256.New, []byte(k))
 	for _, value := range []string{m.ID, m.JobID, sequence, duplicate, m.Error} {
-		_, _ = fmt.Fprintf(sum, "%d:%s,", len(value), value) // a hash takes everything
+		_, _ = fmt.Fprintf(sum, "%d:%s,", len(value), value) // a hash returns no error
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }

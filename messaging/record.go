@@ -2,10 +2,10 @@ package messaging
 
 import "time"
 
-// Record is one event as the log holds it.
+// Record is an event as the log keeps it.
 //
-// The zero Sequence marks a record that is not in the log: one that has not
-// been appended yet, or a document that an older writer left in MongoDB.
+// A record with a zero Sequence is not in the log: it has not been appended yet, or
+// it is a document in MongoDB that an older program wrote.
 type Record struct {
 	Position
 
@@ -14,21 +14,21 @@ type Record struct {
 
 	// ID is the producer's idempotency key, empty when the envelope had none.
 	ID string
-	// MessageID is the identity the log deduplicates by: the ID, or, without
-	// one, a hash that the gateway derives from the payload.
+	// MessageID is the id by which the log recognizes duplicates: the ID or, without
+	// an ID, a hash that the gateway derives from the payload.
 	MessageID string
 	// EmittedAt is the envelope's emittedAt as it was written, or the time at
 	// which the gateway received the event, in [TimeLayout].
 	EmittedAt string
 	// TraceParent is the W3C trace context of the publisher, empty when absent.
 	TraceParent string
-	// StoredAt is when the log took the record; zero before that.
+	// StoredAt is when the log stored the record, zero before that.
 	StoredAt time.Time
 	// ReplayOf is the position of the record that an operator's replay repeated
 	// with this one; zero for every other record.
 	ReplayOf Position
-	// Redelivered is set where the log hands a consumer a record that it had handed out
-	// before: a reader may have applied it.
+	// Redelivered is set if the log has delivered the record to the same consumer
+	// before: its reader may have applied it.
 	Redelivered bool
 
 	// Body is the envelope's JSON exactly as it was published. It is shared
@@ -46,32 +46,32 @@ type Extent struct {
 	Last uint64
 }
 
-// Live is a record on its way from the log to its followers.
+// Live is a record that the log delivers to the followers of its job.
 type Live struct {
 	Record
-	// Previous is the sequence of the record before this one in the same job,
-	// zero when this is the job's first. A follower whose last sequence is
-	// another has missed something and reads the range between from the log.
+	// Previous is the sequence of the record before this one in the same job, zero
+	// for the first record of the job. A follower whose last sequence is another one
+	// has missed records, and reads the range between the two from the log.
 	Previous uint64
 }
 
-// Disruption says why followers of the log may have missed records without a
-// later one to tell.
+// Disruption is why followers of the log may have missed records, where no later
+// record shows it.
 type Disruption string
 
 const (
-	// DisruptionReconnect: the connection to the log was away.
+	// DisruptionReconnect: the connection to the log was interrupted.
 	DisruptionReconnect Disruption = "reconnect"
 	// DisruptionOverflow: a queue was full because its reader is slow, and records
 	// were dropped.
 	DisruptionOverflow Disruption = "overflow"
-	// DisruptionEpoch: the log has begun a new life.
+	// DisruptionEpoch: the log has begun a new epoch.
 	DisruptionEpoch Disruption = "epoch"
 )
 
-// TimeLayout is how this service writes times: RFC 3339 in UTC with
-// milliseconds, as JavaScript's Date.prototype.toISOString does.
+// TimeLayout is the layout of the times that this service writes: RFC 3339 in UTC
+// with milliseconds, as JavaScript's Date.prototype.toISOString writes them.
 const TimeLayout = "2006-01-02T15:04:05.000Z"
 
-// FormatTime writes t in [TimeLayout].
+// FormatTime returns t in [TimeLayout].
 func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }

@@ -2,23 +2,24 @@ package messaging
 
 import "strconv"
 
-// Replay is a record of the log that an operator shows to the followers of a job
-// once more. It is not stored again, and has no place in the order of that job.
+// Replay is a record of the log that an operator sends to the followers of a job once
+// more. It is not stored again, and has no position in the order of that job.
 type Replay struct {
 	// Record is the record as the log has it.
 	Record
-	// Room is the job whose followers are shown it; as a rule its own.
+	// Room is the job whose followers receive the record, usually the record's own.
 	Room string
-	// Run is the id of the replay that it belongs to.
+	// Run is the id of the replay to which the record belongs.
 	Run string
 }
 
-// AppendReplay appends what a client gets of a replay: the payload of
-// [Catalogue.AppendPayload], of the room's job and without a sequence, and the mark
+// AppendReplay appends the payload of a replay that clients receive: that of
+// [Catalogue.AppendPayload], with the job of the room and without a sequence, and with
+// the field
 //
 //	"replay":{"jobId":…,"sequence":…,"epoch":…,"run":…}
 //
-// which says where the log has the event. The errors are those of AppendPayload.
+// which is the position of the event in the log. The errors are those of AppendPayload.
 func (c *Catalogue) AppendReplay(dst []byte, r Replay) ([]byte, error) {
 	shown := r.Record
 	shown.JobID, shown.Sequence = r.Room, 0

@@ -2,9 +2,9 @@ package messaging
 
 import "bytes"
 
-// SameEvent reports whether two envelopes are the same, with or without a traceparent: a
-// producer that repeats an event may do so in another trace, which makes it no other event.
-// Apart from that the bytes count, except for space around the names and the values.
+// SameEvent reports whether two envelopes are the same event. It ignores the traceparent,
+// because a producer may repeat an event in another trace, and white space around names and
+// values. All other bytes must be equal.
 func SameEvent(a, b []byte) bool {
 	if bytes.Equal(a, b) {
 		return true
@@ -13,8 +13,8 @@ func SameEvent(a, b []byte) bool {
 	return (bytes.Contains(a, name) || bytes.Contains(b, name)) && bytes.Equal(untraced(a), untraced(b))
 }
 
-// untraced returns an envelope without its traceparent and without space around the names
-// and the values. It returns what is not one JSON object as it is.
+// untraced returns an envelope without its traceparent and without white space around names
+// and values. It returns raw if that is not one JSON object.
 func untraced(raw []byte) []byte {
 	reader := objectReader{data: raw}
 	rest := make([]byte, 0, len(raw)+1)

@@ -1,23 +1,24 @@
 package messaging
 
-// shape checks the fields of an envelope of one built-in kind directly, in place of
-// the kind's JSON Schema. It returns true only for fields that the schema accepts,
-// beside what [Catalogue.Decode] checks of every envelope; for all others the schema
-// decides, and words the refusal. A kind of a catalogue file has no shape.
+// shape checks the fields of an envelope of a built-in kind without the kind's JSON
+// Schema. It returns true only if the schema accepts the fields that [Catalogue.Decode]
+// does not check for every kind. If it returns false, the schema decides, and its error
+// is the text of the refusal. Kinds of a catalogue file have no shape.
 //
 // It exists because the schema validator needs the whole envelope as a tree of maps,
-// which costs ten times as much as everything else that Decode does.
+// which costs ten times as much as the rest of Decode.
 type shape func(envelopeFields) bool
 
-// builtInShapes has the shape of each built-in kind. FuzzShape holds them against
-// the schemas.
+// builtInShapes has the shape of each built-in kind. FuzzShape compares them with the
+// schemas.
 var builtInShapes = map[Kind]shape{
 	KindGeneration: eventShape,
 	KindDomain:     eventShape,
 	KindJobStatus:  statusShape,
 }
 
-// eventShape: the event is an object whose type and occurredAt are non-empty strings.
+// eventShape reports whether the event is an object whose type and occurredAt are
+// non-empty strings.
 func eventShape(fields envelopeFields) bool {
 	if len(fields.event) == 0 || fields.event[0] != '{' {
 		return false
@@ -35,7 +36,8 @@ func eventShape(fields envelopeFields) bool {
 	return isFilledText(kind) && isFilledText(occurredAt)
 }
 
-// statusShape: the status is one of the four, and the snapshot an object or absent.
+// statusShape reports whether the status is one of the four, and the snapshot an object
+// or absent.
 func statusShape(fields envelopeFields) bool {
 	switch string(fields.status) {
 	case `"queued"`, `"running"`, `"completed"`, `"failed"`:
@@ -44,5 +46,5 @@ func statusShape(fields envelopeFields) bool {
 	return false
 }
 
-// isFilledText reports whether a checked value is a string that is not empty.
+// isFilledText reports whether a checked value is a non-empty string.
 func isFilledText(value []byte) bool { return isText(value) && len(value) > len(`""`) }

@@ -1,6 +1,6 @@
 package messaging
 
-// Share is the number of connections that one gateway, or several together, hold.
+// Share is the number of connections of one gateway, or of several together.
 type Share struct {
 	Total     int            `json:"total"`
 	PerOrigin map[string]int `json:"perOrigin,omitempty"`

@@ -11,18 +11,18 @@ var ErrInvalidToken = errors.New("invalid subject token")
 
 const upperHex = "0123456789ABCDEF"
 
-// Token makes a jobId safe as one token of a NATS subject, so that no jobId can
-// reach the subject of another: each byte outside [A-Za-z0-9_-] becomes "="
-// and its value in two upper-case hexadecimal digits.
+// Token encodes a jobId as one token of a NATS subject, so that no jobId matches the
+// subject of another one: each byte outside [A-Za-z0-9_-] becomes "=" and its value
+// in two upper-case hexadecimal digits.
 //
 //	chapter-7   → chapter-7
 //	a.*.>       → a=2E=2A=2E=3E
 //	=           → =3D
 //
-// "=" is legal in NATS subjects and in the keys of key-value buckets, and means
-// nothing to either. A token is at most three times as long as the jobId. The
-// empty jobId, which [ValidateJobID] refuses, gives the empty token, which is
-// not legal in a subject.
+// "=" is allowed in NATS subjects and in the keys of key-value buckets, and has no
+// special meaning in them. A token is at most three times as long as the jobId. The
+// token of the empty jobId, which [ValidateJobID] refuses, is empty, and not allowed
+// in a subject.
 func Token(jobID string) string {
 	escapes := 0
 	for i := range len(jobID) {
@@ -44,10 +44,9 @@ func Token(jobID string) string {
 	return string(token)
 }
 
-// ParseToken reverses [Token]: ParseToken(Token(x)) is x for every x that is
-// not empty. Text that Token does not return, such as "=41" for the A that
-// needs no escape, gives [ErrInvalidToken], so that one job never has two
-// subjects.
+// ParseToken is the inverse of [Token]: ParseToken(Token(x)) is x for every x that is
+// not empty. It returns [ErrInvalidToken] for text that Token never returns, such as
+// "=41" for an A, so that no job has two subjects.
 func ParseToken(token string) (string, error) {
 	if token == "" {
 		return "", fmt.Errorf("%w: it is empty", ErrInvalidToken)

@@ -6,7 +6,7 @@ package messaging
 //	version "-" trace-id "-" parent-id "-" trace-flags
 //	   00        32 hex       16 hex         2 hex
 //
-// Versions after 00 may append further fields behind another "-".
+// Later versions than 00 may append "-" and further fields.
 func IsTraceParent(s string) bool {
 	const length = 55
 	if len(s) < length || s[2] != '-' || s[35] != '-' || s[52] != '-' {
@@ -25,8 +25,8 @@ func IsTraceParent(s string) bool {
 	return len(s) == length || s[length] == '-' && len(s) <= maxTraceParentBytes && isGraphic(s[length:])
 }
 
-// TraceIDs returns the ids of the trace and of the span in a W3C trace context, or empty
-// ones if traceParent is none.
+// TraceIDs returns the ids of the trace and of the span in a W3C trace context. Both are
+// empty if traceParent is not a trace context.
 func TraceIDs(traceParent string) (traceID, spanID string) {
 	if !IsTraceParent(traceParent) {
 		return "", ""
@@ -34,8 +34,8 @@ func TraceIDs(traceParent string) (traceID, spanID string) {
 	return traceParent[3:35], traceParent[36:52]
 }
 
-// TraceAttrs returns what a log line about an event says of its trace, as keys and values:
-// trace_id and span_id, or nothing if traceParent is no trace context.
+// TraceAttrs returns the attributes of a log line about an event of a trace, as keys and
+// values: trace_id and span_id, or none if traceParent is not a trace context.
 func TraceAttrs(traceParent string) []any {
 	traceID, spanID := TraceIDs(traceParent)
 	if traceID == "" {
@@ -54,8 +54,8 @@ func TraceParentOf(raw []byte) string {
 	return decodeTraceParent(fields.traceParent)
 }
 
-// maxTraceParentBytes bounds what a later version may append: the value goes
-// into a header of every log message.
+// maxTraceParentBytes bounds a traceparent of a later version: it is written into a
+// header of each message of the log.
 const maxTraceParentBytes = 256
 
 func isLowerHex(s string) bool {
@@ -76,7 +76,7 @@ func isZeros(s string) bool {
 	return true
 }
 
-// isGraphic says whether s is visible ASCII only.
+// isGraphic reports whether s consists of visible ASCII characters only.
 func isGraphic(s string) bool {
 	for i := range len(s) {
 		if s[i] <= ' ' || s[i] > '~' {

@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// parseValue turns one value that an [objectReader] has checked into the form
-// that the schema validator reads. It recurses as deep as the value nests, which
-// the caller has bounded.
+// parseValue parses one value that an [objectReader] has checked, into the form that
+// the schema validator needs. It recurses as deep as the value nests, which the caller
+// has bounded.
 //
-// Numbers become int64 or float64. One that a float64 cannot hold becomes the
-// largest that it can: the validator computes with exact fractions, and an
-// exponent of a hostile number must not choose how large those are.
+// Numbers become int64 or float64. A number outside the range of float64 becomes the
+// nearest float64: the validator computes with exact fractions, and the exponent of a
+// hostile number must not determine their size.
 func parseValue(data []byte) any {
 	p := valueParser{data: data}
 	return p.value()
@@ -102,12 +102,12 @@ func parseNumber(text []byte, integer bool) any {
 			return n
 		}
 	}
-	f, _ := strconv.ParseFloat(string(text), 64) // the grammar is checked: the only error is the range
+	f, _ := strconv.ParseFloat(string(text), 64) // the grammar was checked: the only possible error is the range
 	return min(max(f, -math.MaxFloat64), math.MaxFloat64)
 }
 
-// skip passes over space and over the separators between members, whose places
-// are known to be right.
+// skip skips white space and separators; the reader has checked that they are where
+// they may be.
 func (p *valueParser) skip() {
 	for isSpace(p.data[p.pos]) || p.data[p.pos] == ',' || p.data[p.pos] == ':' {
 		p.pos++

@@ -11,9 +11,9 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 )
 
-// describeViolation says in one line which field of an envelope is wrong and
-// what is allowed. Of several faults it names the outermost, and among those the
-// first by name, so that equal bytes always give equal text.
+// describeViolation returns one line that names the field of an envelope that is
+// wrong, and what is allowed. Of several faults it describes the outermost one and,
+// among those, the first by name, so that equal bytes have equal descriptions.
 func describeViolation(err error) string {
 	var validation *jsonschema.ValidationError
 	if !errors.As(err, &validation) {
@@ -31,11 +31,11 @@ func describeViolation(err error) string {
 	return fieldPath(path) + ": " + rule
 }
 
-// outermost returns the fault to report among those that err is made of.
+// outermost returns the fault to describe among err and its causes.
 func outermost(err *jsonschema.ValidationError) *jsonschema.ValidationError {
 	switch err.ErrorKind.(type) {
 	case *kind.AnyOf, *kind.OneOf:
-		// Each alternative has its own complaint, and none of them is the fault.
+		// The causes are the faults of the alternatives, none of which has to match.
 		return err
 	}
 	best := err
@@ -57,7 +57,7 @@ func before(a, b *jsonschema.ValidationError) bool {
 	return describeRule(a.ErrorKind) < describeRule(b.ErrorKind)
 }
 
-// describeRule says what is allowed.
+// describeRule returns what a rule of a schema allows.
 func describeRule(rule jsonschema.ErrorKind) string {
 	switch rule := rule.(type) {
 	case *kind.Required:
@@ -97,7 +97,7 @@ func describeRule(rule jsonschema.ErrorKind) string {
 	}
 }
 
-// listValues writes values of a schema as JSON.
+// listValues returns values of a schema as a list in JSON.
 func listValues(values []any) string {
 	texts := make([]string, 0, len(values))
 	for _, value := range values {
@@ -110,15 +110,15 @@ func listValues(values []any) string {
 	return strings.Join(texts, ", ")
 }
 
-// maxPathParts and maxPartRunes bound the path of a field, whose parts may be
-// names that a publisher chose.
+// maxPathParts and maxPartRunes bound the path of a field, whose parts may be names
+// from the envelope.
 const (
 	maxPathParts = 6
 	maxPartRunes = 48
 )
 
-// fieldPath joins the parts of a location with dots; a part that is no plain
-// name is quoted, so that the path stays one line.
+// fieldPath joins the parts of a location with dots. Parts that are not plain names are
+// quoted, so that the path is one line.
 func fieldPath(location []string) string {
 	var path strings.Builder
 	for i, part := range location {
