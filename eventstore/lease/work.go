@@ -77,9 +77,11 @@ type Work struct {
 	Target string `json:"target"`
 	// Request is what was asked for.
 	Request json.RawMessage `json:"request,omitempty"`
-	// By and From are the role and the address of who asked.
-	By   string `json:"by"`
-	From string `json:"from"`
+	// By, Subject and From say who asked: the role and the subject of the token, and the
+	// address. INTERNAL_TOKEN has no subject.
+	By      string `json:"by"`
+	Subject string `json:"subject,omitempty"`
+	From    string `json:"from"`
 	// Gateway is the host name of the process that does it.
 	Gateway string    `json:"gateway"`
 	State   WorkState `json:"state"`
@@ -117,7 +119,7 @@ func NewRecord(conn *nats.Conn, domain string) (*Record, error) {
 	return &Record{kept: entry{list.kept.js, workKey}, host: list.host}, nil
 }
 
-// Begin adds work to the record, of which Kind, Target, Request, By and From are given, and
+// Begin adds work to the record, of which Kind, Target, Request, By, Subject and From are given, and
 // renews its lease until [HeldWork.End]. The context that it returns ends with ctx, with
 // [ErrCancelled] when an operator cancels the work, and with [ErrLost] when the lease was
 // lost.
@@ -126,7 +128,7 @@ func (r *Record) Begin(ctx context.Context, work Work) (context.Context, *HeldWo
 		return ctx, nil, ErrTooLarge
 	}
 	work.ID, work.Gateway, work.State = rand.Text(), r.host, WorkRunning
-	work.Target, work.By, work.From = short(work.Target), short(work.By), short(work.From)
+	work.Target, work.By, work.Subject, work.From = short(work.Target), short(work.By), short(work.Subject), short(work.From)
 	bounded, cancel := context.WithTimeout(ctx, workLease/4)
 	defer cancel()
 	err := r.change(bounded, true, func(all []Work, now time.Time) ([]Work, error) {
@@ -251,7 +253,8 @@ func (h *HeldWork) Report(step string, done, total uint64) {
 	h.work.Step, h.work.Done, h.work.Total = short(step), done, total
 }
 
-// End notes what came of the work, and returns the work as the record has it from then on.
+// End notes what came of the work, and returns the work with that, also when the record
+// cannot be written or shows the work as interrupted, whose lease was lost.
 // ctx is the one that [Record.Begin] returned: it says whether the work was cancelled or
 // interrupted.
 func (h *HeldWork) End(ctx context.Context, result any, failure error) (Work, error) {
@@ -273,13 +276,18 @@ func (h *HeldWork) End(ctx context.Context, result any, failure error) (Work, er
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), workLease/4)
 	defer cancel()
-	err = h.write(ctx, func(work *Work, now time.Time) {
+	end := func(work *Work, now time.Time) {
 		work.State, work.EndedAt, work.Until, work.Result, work.Cancelling = state, &now, now, text, false
 		if failure != nil {
 			work.Error = short(failure.Error())
 		}
-	})
-	return h.Work(), err
+	}
+	if err := h.write(ctx, end); err != nil {
+		ended := h.Work()
+		end(&ended, time.Now().UTC())
+		return ended, err
+	}
+	return h.Work(), nil
 }
 
 // renew renews the lease once, shows the progress, and ends the work's context when it was

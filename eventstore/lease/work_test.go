@@ -84,7 +84,11 @@ func TestWorkOfAProcessThatIsGone(t *testing.T) {
 	if _, err := record.Cancel(t.Context(), all[0].ID); !errors.Is(err, lease.ErrEnded) {
 		t.Errorf("it is cancelled: %v", err)
 	}
-	if _, err := held.End(ctx, nil, nil); !errors.Is(err, lease.ErrLost) {
-		t.Errorf("it ends: %v", err)
+	ended, err := held.End(ctx, "swapped", nil)
+	if !errors.Is(err, lease.ErrLost) || ended.State != lease.WorkDone || string(ended.Result) != `"swapped"` || ended.EndedAt == nil {
+		t.Errorf("it ends: %v, %+v", err, ended)
+	}
+	if all, err := record.List(t.Context()); err != nil || all[0].State != lease.WorkInterrupted {
+		t.Errorf("the record: %+v, %v", all, err)
 	}
 }

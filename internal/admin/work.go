@@ -66,7 +66,7 @@ func begin[Request any](start func(*work.Runner, Request, work.Caller) (lease.Wo
 			return nil, err
 		}
 		return c.audited(ctx, request, func() (any, error) {
-			return start(c.api.Work, request, work.Caller{Role: string(c.role), From: c.from()})
+			return start(c.api.Work, request, work.Caller{Role: string(c.role), Subject: c.subject, From: c.from()})
 		})
 	}
 }
@@ -91,7 +91,7 @@ func (a *API) NoteEnd(ctx context.Context, ended lease.Work) {
 	note := Note{
 		ID: ended.ID, Stage: string(ended.State), At: time.Now().UTC(), Action: "/work",
 		Target: map[string]string{"kind": ended.Kind, "target": ended.Target}, Outcome: noted(ended.Result),
-		Error: ended.Error, Role: Role(ended.By), From: ended.From,
+		Error: ended.Error, Role: Role(ended.By), Subject: ended.Subject, From: ended.From,
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()

@@ -84,6 +84,21 @@ func TestRolesOfTokens(t *testing.T) {
 	if status, answer := o.ask(http.MethodPost, api+"/sockets/close", operator, `{"id":"none"}`, nil); status != http.StatusOK {
 		t.Errorf("a change with the role operate: %d %s", status, answer)
 	}
+	status, answer := o.ask(http.MethodPost, api+"/erasures", operator, `{"jobId":"b","reason":"a test","dryRun":true}`, nil)
+	var begun piece
+	if err := json.Unmarshal([]byte(answer), &begun); err != nil || status != http.StatusAccepted || begun.Subject != "on-call" {
+		t.Errorf("long work: %d %s (%v)", status, answer, err)
+	}
+	o.ends(begun, "done")
+	o.until("the end of the work is noted with who asked for it", func() error {
+		_, answer := o.ask(http.MethodGet, api+"/audit?before=0", readToken, "", nil)
+		for _, note := range strings.Split(answer, `{"number":`) {
+			if strings.Contains(note, begun.ID) && strings.Contains(note, `"action":"/work"`) && strings.Contains(note, `"subject":"on-call"`) {
+				return nil
+			}
+		}
+		return errorOf(http.StatusOK, answer)
+	})
 	if _, answer := o.ask(http.MethodGet, api+"/audit", readToken, "", nil); !strings.Contains(answer, `"subject":"on-call"`) {
 		t.Errorf("the note does not name the subject: %s", answer)
 	}

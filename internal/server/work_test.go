@@ -11,9 +11,9 @@ import (
 
 // piece is what the tests read of long work.
 type piece struct {
-	ID, Kind, Target, State, By, From, Step, Error string
-	Cancelling                                     bool
-	Result                                         json.RawMessage
+	ID, Kind, Target, State, By, Subject, From, Step, Error string
+	Cancelling                                              bool
+	Result                                                  json.RawMessage
 }
 
 // begin starts long work.

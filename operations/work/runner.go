@@ -21,12 +21,19 @@ var ErrStopping = errors.New("this gateway is stopping")
 
 // Caller is who asks for work.
 type Caller struct {
-	// Role is the role of the caller's token, and From the address.
-	Role, From string
+	// Role and Subject are those of the caller's token, and From is the address.
+	// INTERNAL_TOKEN has no subject.
+	Role, Subject, From string
 }
 
 // String is how the list of operations and the record of erasures name the caller.
-func (c Caller) String() string { return "role " + c.Role + " of the API, from " + c.From }
+func (c Caller) String() string {
+	who := "role " + c.Role
+	if c.Subject != "" {
+		who = c.Subject + ", " + who
+	}
+	return who + " of the API, from " + c.From
+}
 
 // Config is what a [Runner] works with.
 type Config struct {
@@ -79,7 +86,7 @@ func (r *Runner) start(kind, target string, request any, by Caller, do task) (le
 		return lease.Work{}, err
 	}
 	begun, held, err := r.cfg.Record.Begin(life, lease.Work{
-		Kind: kind, Target: target, Request: text, By: by.Role, From: by.From,
+		Kind: kind, Target: target, Request: text, By: by.Role, Subject: by.Subject, From: by.From,
 	})
 	if err != nil {
 		r.running.Done()
