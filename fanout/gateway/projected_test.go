@@ -315,3 +315,36 @@ func TestLogThatIsDownForAWhile(t *testing.T) {
 		}
 	})
 }
+
+// TestNewestEventsOfBothStores: while MongoDB does not have the newest record yet, and the
+// log has removed the older ones, the newest events come from both, also of a job that was
+// followed since before the log removed anything, and also of further readers.
+func TestNewestEventsOfBothStores(t *testing.T) {
+	t.Parallel()
+	for _, cacheBytes := range []int64{0, 64 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			s := setup(t, options{pipe: true, config: unhurried, cacheBytes: cacheBytes})
+			follower := s.connect()
+			follower.subscribe("job")
+			expect(t, follower, messaging.EventCaughtUp)
+			s.log.publish("job", 2000)
+			for follower.next().Sequence < 2000 {
+			}
+			s.log.set(func(l *memoryLog) { l.lags = true })
+			s.log.publish("job", 1)
+			s.log.set(func(l *memoryLog) { l.retain(1901) })
+			for round := range 3 {
+				c := s.connect()
+				c.subscribe("job")
+				expectEvents(t, c, span(1752, 2001)...)
+				expect(t, c, messaging.EventCaughtUp)
+				c.close()
+				got := s.events("job", "limit=250")
+				sameSequences(t, got.sequences(), back(2001, 1752))
+				if t.Failed() {
+					t.Fatalf("round %d with a cache of %d bytes", round, cacheBytes)
+				}
+			}
+		})
+	}
+}

@@ -114,8 +114,8 @@ func (b *backward) survey(ctx context.Context, limit int) (records []messaging.R
 			return nil, err
 		}
 		if records, err = b.readThrough(ctx, span); err != nil || len(records) > 0 {
-			b.ended = !span.Older
-			if b.ended && b.h.projection == nil { // otherwise MongoDB may have older ones
+			// With a projection, MongoDB may have older ones, which the log has removed.
+			if b.ended = !span.Older && b.h.projection == nil; b.ended {
 				b.h.cache.setOldest(b.at, span.First)
 			}
 			return records, err

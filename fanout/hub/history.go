@@ -217,7 +217,11 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		}
 		at.head = max(at.head, last)
 		span, complete := h.cache.span(at, limit)
-		if !complete && (at.head > 0 || at.first > 1) { // otherwise neither store has a record of the job
+		if complete { // and perhaps of an epoch that has ended
+			if _, err = h.firstAvailable(ctx, at.epoch, nil); err != nil {
+				return beginning{}, err
+			}
+		} else if at.head > 0 || at.first > 1 { // otherwise neither store has a record of the job
 			if span, complete, err = h.locate(ctx, at, limit); err != nil {
 				return beginning{}, err
 			}
@@ -290,20 +294,31 @@ func (h *history) lastSequence(ctx context.Context, at place) (uint64, error) {
 	return h.log.LastSequence(ctx, at.jobID)
 }
 
-// locate finds the newest limit records of a job, in MongoDB or in the log. complete
-// reports that there are no others: MongoDB cannot have records that the answer lacks.
+// locate finds the newest limit records of a job, in MongoDB or in the log and, where the
+// log has removed records, in both. complete reports that there are no others.
 func (h *history) locate(ctx context.Context, at place, limit int) (span messaging.Span, complete bool, err error) {
-	if span, ok := h.projectedSpan(ctx, at, limit); ok {
+	if span, ok := h.projectedSpan(ctx, at, math.MaxUint64, limit); ok {
 		return span, true, nil
 	}
 	if at.head == 0 {
 		return messaging.Span{}, false, nil
 	}
-	span, err = h.locateInLog(ctx, at, math.MaxUint64, limit)
-	if err == nil {
-		_, err = h.firstAvailable(ctx, at.epoch, nil)
+	if span, err = h.locateInLog(ctx, at, math.MaxUint64, limit); err != nil {
+		return span, false, err
 	}
-	return span, span.Count >= limit || h.projection == nil || at.first == 1, err
+	first, err := h.firstAvailable(ctx, at.epoch, nil)
+	if err != nil || span.Count >= limit || h.projection == nil || first == 1 {
+		return span, err == nil, err
+	}
+	if span.Count > 0 {
+		// MongoDB, which does not have the newest records yet, has those that the log has
+		// removed.
+		if older, ok := h.projectedSpan(ctx, at, span.First, limit-span.Count); ok {
+			span.First, span.Count, span.Older = older.First, span.Count+older.Count, older.Older
+			return span, true, nil
+		}
+	}
+	return span, false, nil
 }
 
 // locateInLog finds the newest limit records below before in the log.

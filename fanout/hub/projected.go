@@ -121,10 +121,10 @@ func (h *history) projectedBefore(ctx context.Context, at place, before uint64, 
 	return records, ok
 }
 
-// projectedSpan finds the newest limit records in MongoDB. It reports false when
-// the log has to answer.
-func (h *history) projectedSpan(ctx context.Context, at place, limit int) (span messaging.Span, ok bool) {
-	end, ok := h.projectedEnd(ctx, at, math.MaxUint64)
+// projectedSpan finds the newest limit records below before in MongoDB. It reports false
+// when the log has to answer, or when MongoDB has none.
+func (h *history) projectedSpan(ctx context.Context, at place, before uint64, limit int) (span messaging.Span, ok bool) {
+	end, ok := h.projectedEnd(ctx, at, before)
 	if !ok {
 		return messaging.Span{}, false
 	}
