@@ -191,7 +191,8 @@ func newLogEvent() *cobra.Command {
 		Long: `event finds an event by its producer's id, or by its sequence, and shows when it was
 emitted or received, each sequence at which the log has it (a replay into the log adds
 one), whether MongoDB has it, the dead letters that name it, and how many follow its job
-at this moment. The number of clients that received it is not recorded.
+at this moment. Of a recent event it shows when each gateway stored it, and offered it to
+how many clients: gateways keep this in memory for a while (FLIGHT_RECORDER_BYTES).
 
 A search by id reads the whole log; with --job it reads only the events of the job.
 
@@ -261,13 +262,44 @@ func tableOfWay(w io.Writer, way inspect.Way) {
 			projected += fmt.Sprintf(": MongoDB has everything up to %d", s.Floor)
 		}
 		fmt.Fprintf(w, "projected\t%s\n", projected)
-		fmt.Fprintf(w, "delivered\tnot recorded; at this moment %d subscriptions at %d gateways follow the job\n", s.Followers, s.Gateways)
+		tableOfStages(w, s)
 	}
 	if len(way.Stored) == 0 {
 		fmt.Fprintln(w, "stored\tno")
 	}
 	for _, l := range way.Letters {
 		fmt.Fprintf(w, "\nrefused\t%s, %s: %s; see realtime deadletter show %d\n", l.At.Format(time.RFC3339Nano), l.Reason, printable(l.Detail), l.Letter)
+	}
+}
+
+// tableOfStages shows what the gateways have recorded of an event, and who follows its job.
+func tableOfStages(w io.Writer, s inspect.Stored) {
+	follow := fmt.Sprintf("at this moment %d subscriptions at %d gateways follow the job", s.Followers, s.Gateways)
+	delivered := false
+	for _, stage := range s.Stages {
+		fmt.Fprintf(w, "%s\t%s at %s", printable(string(stage.Stage)), stage.At.Format(time.RFC3339Nano), printable(stage.Gateway))
+		if stage.Delivery() {
+			delivered = true
+			fmt.Fprintf(w, ", to %d clients", stage.Receivers)
+		}
+		if stage.FellBack > 0 {
+			fmt.Fprintf(w, "; %d more read it later, because their queues were full", stage.FellBack)
+		}
+		if stage.Duplicate {
+			fmt.Fprint(w, "; the log had it already")
+		}
+		fmt.Fprintln(w)
+	}
+	if len(s.Stages) == 0 {
+		fmt.Fprintln(w, "recorded\tno gateway has recorded it")
+	}
+	if s.Unasked > 0 {
+		fmt.Fprintf(w, "incomplete\t%d gateways have not answered completely, and may have recorded more\n", s.Unasked)
+	}
+	if delivered {
+		fmt.Fprintf(w, "followed\t%s\n", follow)
+	} else {
+		fmt.Fprintf(w, "delivered\tnot recorded; %s\n", follow)
 	}
 }
 

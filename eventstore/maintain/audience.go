@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 	"github.com/letswriteabook/realtime/messaging"
@@ -24,13 +25,18 @@ func (l *Log) ShowTo(room string, record messaging.Record) error {
 	return l.publish(layout.ReplayPrefix+token, record)
 }
 
+// AskGateways asks every process of the service that is on the log.
+func (l *Log) AskGateways(ctx context.Context, question gateways.Question) (gateways.Answers, error) {
+	return gateways.Ask(ctx, l.client, question)
+}
+
 // followersQuiet is the time without an answer after which all have answered.
 const followersQuiet = 500 * time.Millisecond
 
 // AskFollowers returns how many gateways answer at this moment, and how many
 // subscriptions to a job they have together. A gateway that is slow to answer may be
 // left out.
-func (l *Log) AskFollowers(ctx context.Context, jobID string) (gateways, followers int, err error) {
+func (l *Log) AskFollowers(ctx context.Context, jobID string) (answered, followers int, err error) {
 	token, err := layout.Token(jobID)
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for followers: %w", err)
@@ -50,19 +56,19 @@ func (l *Log) AskFollowers(ctx context.Context, jobID string) (gateways, followe
 		cancel()
 		switch {
 		case ctx.Err() != nil:
-			return gateways, followers, ctx.Err()
+			return answered, followers, ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders):
-			return gateways, followers, nil
+			return answered, followers, nil
 		case err != nil:
-			return gateways, followers, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
+			return answered, followers, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
 		}
 		if answer.Header.Get(jet.HeaderStatus) == jet.StatusNoResponders {
-			return gateways, followers, nil
+			return answered, followers, nil
 		}
 		count, err := strconv.Atoi(string(answer.Data))
 		if err != nil || count < 0 {
 			continue // no gateway answers so
 		}
-		gateways, followers = gateways+1, followers+count
+		answered, followers = answered+1, followers+count
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
+	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/eventstore/maintain"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
@@ -26,6 +27,7 @@ type Log interface {
 	ConsumerFloor(ctx context.Context, consumer string) (uint64, error)
 	DeadLetters(ctx context.Context, after uint64, limit int) ([]maintain.Letter, error)
 	AskFollowers(ctx context.Context, jobID string) (gateways, followers int, err error)
+	AskGateways(ctx context.Context, question gateways.Question) (gateways.Answers, error)
 }
 
 // History is the read model of events; projections.Store is one.
@@ -91,9 +93,13 @@ type Stored struct {
 	Floor     uint64    `json:"floor"`
 	// ProjectedError is why MongoDB could not be asked.
 	ProjectedError string `json:"projectedError,omitempty"`
+	// Stages are what the gateways have recorded of it and still have, oldest first.
+	Stages []Stage `json:"stages"`
+	// Unasked counts the gateways that may have recorded more of it: they did not answer,
+	// or not completely.
+	Unasked int `json:"unasked,omitempty"`
 	// Gateways answered the question for those who follow its job at this moment,
-	// Followers is how many subscriptions they have together. To whom it was
-	// delivered is not recorded.
+	// Followers is how many subscriptions they have together.
 	Gateways  int `json:"gateways"`
 	Followers int `json:"followers"`
 }
@@ -144,6 +150,9 @@ func WayOf(ctx context.Context, log Log, history History, query Query, told func
 			asked[record.JobID] = known
 		}
 		stored.Gateways, stored.Followers = known.Gateways, known.Followers
+		if stored.Stages, stored.Unasked, err = stages(ctx, log, record); err != nil {
+			return way, err
+		}
 		if err := project(ctx, log, history, record, &stored); err != nil {
 			return way, err
 		}
