@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestLicences: every module that is released has a licence that may be shipped, and
@@ -61,6 +62,44 @@ func TestLicencesOfWebPackages(t *testing.T) {
 	}
 	if checked == 0 {
 		t.Error("no package was checked")
+	}
+}
+
+// TestSBOMHasTheConsole: the bill of materials lists the modules, and each npm package that
+// the console needs when it runs, with its version and its purl, under an id of its own.
+func TestSBOMHasTheConsole(t *testing.T) {
+	t.Chdir("../../..")
+	packages, err := consolePackages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages = append(packages, webPackage{name: "@scope/uplot", Version: "1.0.0", License: "MIT"})
+	modules := []module{{Path: "example.com/uplot", Version: "v1.2.3", licence: "MIT"}}
+	var text strings.Builder
+	if err := writeSBOM(&text, "realtime", "v1", time.Unix(0, 0).UTC(), modules, packages); err != nil {
+		t.Fatal(err)
+	}
+	var bill document
+	if err := json.Unmarshal([]byte(text.String()), &bill); err != nil {
+		t.Fatal(err)
+	}
+	versions, ids := make(map[string]string), make(map[string]bool)
+	for _, p := range bill.Packages {
+		if ids[p.ID] {
+			t.Errorf("the id %s is given twice", p.ID)
+		}
+		ids[p.ID] = true
+		for _, ref := range p.Refs {
+			versions[strings.TrimSuffix(ref.Locator, "@"+p.Version)] = p.Version
+		}
+	}
+	for _, locator := range []string{"pkg:golang/example.com/uplot", "pkg:npm/react", "pkg:npm/react-dom", "pkg:npm/scheduler", "pkg:npm/uplot", "pkg:npm/%40scope/uplot"} {
+		if versions[locator] == "" {
+			t.Errorf("%s is missing, or has no version: %v", locator, versions)
+		}
+	}
+	if want := 1 + len(modules) + len(packages); len(bill.Packages) != want || len(bill.Relationships) != want {
+		t.Errorf("%d packages and %d relationships, want %d", len(bill.Packages), len(bill.Relationships), want)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // webPackage is a package of the built console, which is embedded in the program.
 type webPackage struct {
 	name    string
+	Version string
 	License string
 	// Dependencies are its packages in turn.
 	Dependencies map[string]string

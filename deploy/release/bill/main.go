@@ -44,7 +44,11 @@ func run(w io.Writer, arguments []string) error {
 		if err != nil {
 			return fmt.Errorf("SOURCE_DATE_EPOCH: %w", err)
 		}
-		return writeSBOM(w, filepath.Base(arguments[1]), os.Getenv("VERSION"), time.Unix(seconds, 0).UTC(), modules)
+		packages, err := consolePackages()
+		if err != nil {
+			return err
+		}
+		return writeSBOM(w, filepath.Base(arguments[1]), os.Getenv("VERSION"), time.Unix(seconds, 0).UTC(), modules, packages)
 	}
 	return fmt.Errorf("usage: bill sbom PROGRAM, bill notices PROGRAM, or bill table")
 }
@@ -141,7 +145,7 @@ var notInID = regexp.MustCompile(`[^A-Za-z0-9.]+`)
 
 const home = "https://github.com/letswriteabook/realtime"
 
-func writeSBOM(w io.Writer, name, version string, created time.Time, modules []module) error {
+func writeSBOM(w io.Writer, name, version string, created time.Time, modules []module, packages []webPackage) error {
 	const noAssertion, program = "NOASSERTION", "SPDXRef-Program"
 	bill := document{
 		Version: "SPDX-2.3", DataLicense: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: strings.TrimSpace(name + " " + version),
@@ -152,13 +156,20 @@ func writeSBOM(w io.Writer, name, version string, created time.Time, modules []m
 		}},
 		Relationships: []relationship{{"SPDXRef-DOCUMENT", "DESCRIBES", program}},
 	}
-	for _, m := range modules {
-		id, locator := "SPDXRef-"+notInID.ReplaceAllString(m.Path, "-"), "pkg:golang/"+m.Path+"@"+m.Version
+	add := func(id, name, version, licence, locator string) {
 		bill.Packages = append(bill.Packages, packageInfo{
-			ID: id, Name: m.Path, Version: m.Version, Location: noAssertion, Concluded: m.licence, Declared: m.licence, Copyright: noAssertion,
+			ID: id, Name: name, Version: version, Location: noAssertion, Concluded: licence, Declared: licence, Copyright: noAssertion,
 			Refs: []externalRef{{"PACKAGE-MANAGER", "purl", locator}},
 		})
 		bill.Relationships = append(bill.Relationships, relationship{program, "DEPENDS_ON", id})
+	}
+	for _, m := range modules {
+		add("SPDXRef-"+notInID.ReplaceAllString(m.Path, "-"), m.Path, m.Version, m.licence, "pkg:golang/"+m.Path+"@"+m.Version)
+	}
+	for _, p := range packages {
+		// The @ of a scope is escaped: https://github.com/package-url/purl-spec.
+		locator := "pkg:npm/" + strings.Replace(p.name, "@", "%40", 1) + "@" + p.Version
+		add("SPDXRef-npm-"+notInID.ReplaceAllString(p.name, "-"), p.name, p.Version, p.License, locator)
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
