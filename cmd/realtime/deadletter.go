@@ -29,7 +29,8 @@ func newDeadLetter() *cobra.Command {
 		Long: `deadletter works on the events that were refused, which are kept with their raw bytes.
 
 Its commands exit with 0 on success, 1 after a failure, 2 for wrong usage, and 3 when a
-letter does not exist, a job has no letters, or redrive had letters refused again.`,
+letter does not exist, a job has no letters, redrive or purge select letters and none
+matches, or redrive had letters refused again.`,
 		Args: cli.Arguments(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -57,13 +58,26 @@ func (f *letterFlags) add(command *cobra.Command, limit int) {
 	flags.IntVar(&f.limit, "limit", limit, "at most so many, the oldest first; 0: all")
 }
 
-// missing returns an error if a filter names letters or a job and none was found. A reason
-// or a time without letters is not an error.
+// noneMatches is the advice of commands that match no letter.
+const noneMatches = "there is no such letter; check the flags and arguments, and see realtime deadletter list"
+
+// unmatched returns an error if a filter that selects letters to change has matched none.
+// Without a selection, no letters are a success.
+func unmatched(filter deadletters.Filter, found int) error {
+	filter.Limit = 0 // selects no letter
+	if found > 0 || filter.Empty() {
+		return nil
+	}
+	return nothingMatches(noneMatches)
+}
+
+// missing is [unmatched] for commands that only show letters: there it is a success if no
+// letter has a reason or a time.
 func missing(filter deadletters.Filter, found int) error {
 	if found > 0 || len(filter.Sequences) == 0 && filter.JobID == "" {
 		return nil
 	}
-	return nothingMatches("there is no such letter; check the name of the job, and see realtime deadletter list")
+	return nothingMatches(noneMatches)
 }
 
 // filter reads the flags, and sequences given as arguments.
@@ -240,8 +254,8 @@ stores what is acceptable now, in the order in which it was refused, and removes
 letter. A letter that is refused again stays. It may be interrupted and repeated: an
 event is stored once, for as long as the log remembers ids (STREAM_DEDUP_WINDOW).
 
-It exits with 3 when letters were refused again, a letter does not exist, or a job has no
-letters.`,
+It exits with 3 when letters were refused again, or arguments or flags select letters and
+none matches.`,
 		Example: `  realtime deadletter redrive --reason unknown-kind --dry-run
   CATALOGUE_FILE=kinds.json realtime deadletter redrive --reason unknown-kind
   realtime deadletter redrive 12 13`,
@@ -273,7 +287,7 @@ letters.`,
 				err = cli.Differs(fmt.Errorf("%d %w", refused, errRefusedAgain))
 			}
 			if err == nil {
-				err = missing(filter, len(outcomes))
+				err = unmatched(filter, len(outcomes))
 			}
 			return err
 		},
@@ -302,7 +316,8 @@ func newLetterPurge() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "purge [LETTER…]",
 		Short: "Remove refused events permanently",
-		Long:  "purge removes the letters that the arguments name or the flags select; to remove all, give --all.",
+		Long: `purge removes the letters that the arguments name or the flags select; to remove all, give
+--all. It exits with 3 when arguments or flags select letters and none matches.`,
 		Example: `  realtime deadletter purge --until 2026-03-01T00:00:00Z --dry-run
   realtime deadletter purge 12 13`,
 		Args: cli.Arguments(cobra.ArbitraryArgs),
@@ -329,7 +344,7 @@ func newLetterPurge() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return missing(filter, count)
+				return unmatched(filter, count)
 			})
 		},
 	}

@@ -59,6 +59,9 @@ no, 2 for wrong usage.`,
 			if !history && !given("replicas") && !given("max-bytes") && !given("max-age") && !given("dedup-window") && !given("recovery-ttl") && !given("session-bytes") {
 				return cli.Usage(errors.New("nothing to set: give --replicas, --max-bytes, --max-age, --dedup-window, --recovery-ttl or --session-bytes"))
 			}
+			if err := checkNotNegative(wanted); err != nil {
+				return err
+			}
 			if given("recovery-ttl") && recovery < time.Second {
 				return cli.Usage(fmt.Errorf("--recovery-ttl is %s, must be at least 1s", recovery))
 			}
@@ -109,6 +112,26 @@ no, 2 for wrong usage.`,
 	flags.BoolVar(&history, "history", false, "show who has changed what")
 	cli.OutputFlag(command, &output)
 	return command
+}
+
+// checkNotNegative returns a usage error that names the flag of a negative setting.
+func checkNotNegative(wanted eventstore.Settings) error {
+	for _, setting := range []struct {
+		flag     string
+		negative bool
+		value    any
+	}{
+		{"replicas", wanted.Replicas < 0, wanted.Replicas},
+		{"max-bytes", wanted.MaxBytes < 0, wanted.MaxBytes},
+		{"max-age", wanted.MaxAge < 0, wanted.MaxAge},
+		{"dedup-window", wanted.DuplicateWindow < 0, wanted.DuplicateWindow},
+		{"session-bytes", wanted.SessionMaxBytes < 0, wanted.SessionMaxBytes},
+	} {
+		if setting.negative {
+			return cli.Usage(fmt.Errorf("--%s is %v, must be 0 or more", setting.flag, setting.value))
+		}
+	}
+	return nil
 }
 
 // choose replaces the settings whose flags were given.

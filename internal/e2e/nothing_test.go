@@ -32,6 +32,10 @@ func TestNothingIsThere(t *testing.T) {
 		{"deadletter", "redrive", "--job", "jbo"},
 		{"deadletter", "purge", "7"},
 		{"deadletter", "purge", "--job", "jbo"},
+		{"deadletter", "purge", "--until", "2020-01-01T00:00:00Z"},
+		{"deadletter", "purge", "--until", "2020-01-01T00:00:00Z", "--dry-run"},
+		{"deadletter", "redrive", "--reason", "too-large"},
+		{"deadletter", "redrive", "--since", "2020-01-01T00:00:00Z", "--dry-run"},
 		{"operations", "undo", "projection/hsitory"},
 	} {
 		if r := o.command(3, nil, args...); !strings.Contains(r.reason(), "nothing matches") {
@@ -43,18 +47,24 @@ func TestNothingIsThere(t *testing.T) {
 		{"audit", "list"},
 		{"deadletter", "list"},
 		{"deadletter", "list", "--reason", "too-large"},
-		{"deadletter", "purge", "--until", "2020-01-01T00:00:00Z"},
+		{"deadletter", "purge", "--all"},
 		{"deadletter", "redrive"},
+		{"deadletter", "redrive", "--limit", "5"},
 		{"operations"},
 	} {
 		o.command(0, nil, args...)
 	}
-	// A name that can never be right is wrong usage.
+	// A name or a value that can never be right is wrong usage.
 	for _, args := range [][]string{
 		{"projections", "status", "hsitory"},
 		{"projections", "verify", "hsitory"},
 		{"projections", "rebuild", "hsitory"},
 		{"deadletter", "list", "--reason", "tool-arge"},
+		{"log", "set", "--replicas", "-1", "--yes"},
+		{"log", "set", "--max-bytes", "-1", "--yes"},
+		{"log", "set", "--max-age", "-1h", "--yes"},
+		{"log", "set", "--dedup-window", "-1s", "--yes"},
+		{"log", "set", "--session-bytes", "-1", "--yes"},
 	} {
 		o.command(2, nil, args...)
 	}
