@@ -179,6 +179,9 @@ func (l *Log) identify(ctx context.Context, info *jetstream.StreamInfo) (string,
 			next.Previous = nil
 		}
 		next.Created, next.Reason, next.Last = info.Created.UTC(), reason, info.State.LastSeq
+		if reason == EpochRestored {
+			next.Detail = restoredDetail(info.Created, recorded.Created)
+		}
 		err = l.writeIdentity(ctx, next, revision)
 		switch {
 		case errors.Is(err, errOutrun):
@@ -219,6 +222,15 @@ func (l *Log) decideEpoch(info *jetstream.StreamInfo, named string, recorded Ide
 	default:
 		return streams.NewEpoch(), EpochRestored
 	}
+}
+
+// restoredDetail says how the stream differs from the one whose epoch is recorded.
+func restoredDetail(created, recorded time.Time) string {
+	if created.Equal(recorded) {
+		return "the metadata of the event stream names an epoch that is not recorded beside it"
+	}
+	return fmt.Sprintf("the event stream was created at %s, and the one of the recorded epoch at %s",
+		created.UTC().Format(time.RFC3339Nano), recorded.UTC().Format(time.RFC3339Nano))
 }
 
 // restoreMetadata writes the epoch into the metadata of the stream, where the tools

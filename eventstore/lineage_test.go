@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -330,6 +331,49 @@ func TestEditOfTheMetadataIsNoNewEpoch(t *testing.T) {
 	drop()
 	if again := open(t, b.conn); again.log.Epoch() != epoch {
 		t.Error("a gateway that starts sees another epoch")
+	}
+}
+
+// The server writes the settings of a stream without a sync if it syncs at an interval. A
+// power loss can take them and leave records: the server then ignores the stream until it is
+// created again, and recovers its records. The new epoch is recorded with what happened.
+func TestLostSettingsOfTheStreamsBeginAnEpoch(t *testing.T) {
+	t.Parallel()
+	for name, streams := range map[string][]string{
+		"events":              {"NOVEL_EVENTS"},
+		"events and identity": {"NOVEL_EVENTS", "NOVEL_IDENTITY"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDisk(t)
+			b := open(t, d.connect(t))
+			b.add(t, texts(1, 3)...)
+			epoch := b.log.Epoch()
+			d.stop(t)
+			for _, stream := range streams {
+				settings, err := filepath.Glob(filepath.Join(d.dir, "jetstream", "*", "streams", stream, "meta.*"))
+				if err != nil || len(settings) == 0 {
+					t.Fatalf("settings of %s: %v, %v", stream, settings, err)
+				}
+				for _, file := range settings {
+					if err := os.Remove(file); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			d.start(t)
+			again := open(t, d.connect(t))
+			identity, found, err := again.log.Identity(t.Context())
+			if err != nil || !found {
+				t.Fatalf("identity: %v, %v", found, err)
+			}
+			if identity.Epoch == epoch || identity.Epoch != again.log.Epoch() || !slices.Equal(identity.Previous, []string{epoch}) {
+				t.Errorf("epoch %s was followed by %+v", epoch, identity)
+			}
+			if identity.Reason != eventstore.EpochRestored || !strings.Contains(identity.Detail, "was created at") || identity.Last != 3 {
+				t.Errorf("recorded: %+v", identity)
+			}
+		})
 	}
 }
 
