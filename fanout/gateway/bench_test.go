@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -20,26 +21,42 @@ func sample() messaging.Record {
 // real sockets on loopback: from the live record to the last client's having read it.
 func BenchmarkFanOutToSockets(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("sockets=%d", n), func(b *testing.B) { fanOutToSockets(b, n, nil) })
+	}
+}
+
+// BenchmarkRecordedFanOutToSockets is BenchmarkFanOutToSockets with the flight recorder.
+func BenchmarkRecordedFanOutToSockets(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("sockets=%d", n), func(b *testing.B) {
-			s := setup(b, options{withoutDB: true})
-			clients := make([]*socketClient, n)
-			for i := range clients {
-				clients[i] = s.connect()
-				clients[i].subscribe("job-7f3a")
-				expect(b, clients[i], messaging.EventCaughtUp)
+			notes, err := recorder.New(recorder.Config{Bytes: 32 << 20, Events: 50_000})
+			if err != nil {
+				b.Fatal(err)
 			}
-			b.ReportAllocs()
-			for b.Loop() {
-				s.log.append(sample())
-				for _, c := range clients {
-					if _, err := c.Next(b.Context()); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed())/float64(time.Microsecond)/float64(b.N*n), "µs/delivery")
+			fanOutToSockets(b, n, notes)
 		})
 	}
+}
+
+func fanOutToSockets(b *testing.B, n int, notes *recorder.Recorder) {
+	b.Helper()
+	s := setup(b, options{withoutDB: true, recorder: notes})
+	clients := make([]*socketClient, n)
+	for i := range clients {
+		clients[i] = s.connect()
+		clients[i].subscribe("job-7f3a")
+		expect(b, clients[i], messaging.EventCaughtUp)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.log.append(sample())
+		for _, c := range clients {
+			if _, err := c.Next(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed())/float64(time.Microsecond)/float64(b.N*n), "µs/delivery")
 }
 
 func BenchmarkEncode(b *testing.B) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/fanout/socketio"
 	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/internal/pipenet"
@@ -55,7 +56,8 @@ type options struct {
 	sessionBytes int             // 0: no bound
 	tokens       gateway.Tokens  // nil: nobody needs one
 	revoked      func(guardrails.Grant) bool
-	erasures     hub.Erasures // nil: nothing is erased
+	erasures     hub.Erasures       // nil: nothing is erased
+	recorder     *recorder.Recorder // nil: nothing is recorded
 	tracer       hub.Tracer
 	withoutDB    bool
 	catalogue    *messaging.Catalogue
@@ -127,6 +129,9 @@ func setup(t testing.TB, opts options) *stage {
 	if opts.tracer != nil {
 		s.hub.Trace(opts.tracer)
 	}
+	if opts.recorder != nil {
+		s.hub.RecordTo(opts.recorder)
+	}
 	s.log.set(func(*memoryLog) { s.tail.hub = s.hub })
 	if s.gateway, err = gateway.New(s.hub, catalogue, opts.policy(t), sessions, opts.tokens, logger, s.registry); err != nil {
 		t.Fatal(err)
@@ -163,7 +168,7 @@ func (o options) policy(t testing.TB) gateway.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression, Revoked: o.revoked}
+	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression, Revoked: o.revoked, Recorder: o.recorder}
 }
 
 // serve runs the hub and an HTTP server until the test ends.
