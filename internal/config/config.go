@@ -47,8 +47,8 @@ type Config struct {
 	AdminAddr     string `env:"ADMIN_ADDR" doc:"host:port for the operators' pages, which the public port then does not serve; empty: the public port serves them, with INTERNAL_TOKEN"`
 	InternalToken string `env:"INTERNAL_TOKEN" reload:"yes" secret:"value" doc:"bearer token for the operators' pages on the public port and for publishing over HTTP, at least 16 characters; empty: both refuse every request, except requests from this machine if ADMIN_ADDR, TRUSTED_PROXIES and LISTEN are empty, HTTP_H2C is false and ENVIRONMENT is not production"`
 	ReadToken     string `env:"ADMIN_READ_TOKEN" reload:"yes" secret:"value" doc:"bearer token that may read over the operators' API and may not make changes, at least 16 characters; empty: none"`
-	ReadScope     string `env:"ADMIN_READ_SCOPE" reload:"yes" envDefault:"realtime:read" doc:"scope, in the claim scope or scopes of a client's token, with which the token may read over the operators' API; empty: none"`
-	OperateScope  string `env:"ADMIN_OPERATE_SCOPE" reload:"yes" envDefault:"realtime:operate" doc:"scope with which the token may also make changes over the operators' API; empty: none"`
+	ReadScope     string `env:"ADMIN_READ_SCOPE" reload:"yes" doc:"scope, in the claim scope or scopes of a client's token, with which the token may read over the operators' API; the issuer must give it to operators only; empty: no scope gives a role"`
+	OperateScope  string `env:"ADMIN_OPERATE_SCOPE" reload:"yes" doc:"scope with which the token may also make changes over the operators' API; empty: none"`
 	ReadOnly      bool   `env:"ADMIN_READ_ONLY" reload:"yes" envDefault:"false" doc:"refuse every change over the operators' API, even with INTERNAL_TOKEN"`
 
 	RecorderBytes  int `env:"FLIGHT_RECORDER_BYTES" envDefault:"33554432" doc:"memory in which the process keeps what happened to the last events and clients, for operators, in bytes, 1048576 or more; a half is for events, a half for clients; 0: it keeps nothing"`

@@ -102,6 +102,10 @@ func (c Config) openDoors(add func(is, legal bool, format string, args ...any)) 
 		"NATS_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE, listen on 127.0.0.1, or run NATS apart", c.NATSListen)
 	add(c.NATSCluster != "" && c.NATSURL == "" && !loopback(c.NATSClusterListen) && !c.guardsNATS(), legal,
 		"NATS_CLUSTER_LISTEN is %q: every client that reaches it can read and write the log without a password; set NATS_USER or NATS_TLS_CA_FILE", c.NATSClusterListen)
+	for _, scope := range []struct{ name, value string }{{"ADMIN_READ_SCOPE", c.ReadScope}, {"ADMIN_OPERATE_SCOPE", c.OperateScope}} {
+		add(scope.value != "" && c.AdminAddr == "", true,
+			"%s is set and ADMIN_ADDR is empty: a client's token with the scope %q has a role of the operators' API on the public port; set ADMIN_ADDR", scope.name, scope.value)
+	}
 }
 
 // closed lists what no client can reach with these settings, and which setting opens it.

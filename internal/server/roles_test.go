@@ -52,7 +52,7 @@ func (o *operating) notes() int {
 // The note of a change names the subject.
 func TestRolesOfTokens(t *testing.T) {
 	t.Parallel()
-	o := startOperating(t, nil)
+	o := startOperating(t, map[string]string{"ADMIN_READ_SCOPE": "realtime:read", "ADMIN_OPERATE_SCOPE": "realtime:operate"})
 	issued := time.Now().Add(-time.Minute)
 	none := issue(t, "client", "none", "", issued)
 	reader := issueScoped(t, "support", "reader", "", "publish realtime:read", issued)
@@ -112,10 +112,24 @@ func TestRolesOfTokens(t *testing.T) {
 	})
 }
 
+// TestScopesGiveNoRoleByDefault: with the default settings no scope of a client's token has
+// a role, whatever its name is.
+func TestScopesGiveNoRoleByDefault(t *testing.T) {
+	t.Parallel()
+	o := startOperating(t, nil)
+	client := issueScoped(t, "browser", "browser", "", "publish realtime:read realtime:operate operate read", time.Now().Add(-time.Minute))
+	if status, answer := o.ask(http.MethodGet, api+"/jobs", client, "", nil); status != http.StatusUnauthorized {
+		t.Errorf("a read: %d %s", status, answer)
+	}
+	if status, answer := o.ask(http.MethodPost, api+"/sockets/close", client, `{"id":"none"}`, nil); status != http.StatusUnauthorized {
+		t.Errorf("a change: %d %s", status, answer)
+	}
+}
+
 // TestReadOnlyChangesNothing: with ADMIN_READ_ONLY no route changes anything, for nobody.
 func TestReadOnlyChangesNothing(t *testing.T) {
 	t.Parallel()
-	o := startOperating(t, map[string]string{"ADMIN_READ_ONLY": "true"})
+	o := startOperating(t, map[string]string{"ADMIN_READ_ONLY": "true", "ADMIN_OPERATE_SCOPE": "realtime:operate"})
 	operator := issueScoped(t, "on-call", "operator", "", "realtime:operate", time.Now().Add(-time.Minute))
 	o.changes(func(method, target, body string) {
 		for _, token := range []string{needToken, operator} {
