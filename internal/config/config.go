@@ -153,7 +153,7 @@ type Config struct {
 	TracesHeaders    string `env:"OTEL_EXPORTER_OTLP_TRACES_HEADERS" secret:"value" doc:"further headers, which come before those of OTEL_EXPORTER_OTLP_HEADERS, key=value,key=value, values percent-encoded"`
 	TracesSampler    string `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on" doc:"traces that are recorded: always_on, always_off, traceidratio, or parentbased_always_on, parentbased_always_off, parentbased_traceidratio, which decide as the worker has decided for an event with a trace context"`
 	TracesSamplerArg string `env:"OTEL_TRACES_SAMPLER_ARG" doc:"part of the traces that traceidratio and parentbased_traceidratio record, a number from 0 to 1; empty: 1"`
-	TracesService    string `env:"OTEL_SERVICE_NAME" envDefault:"realtime" doc:"name of the service in its traces; empty is not allowed"`
+	TracesService    string `env:"OTEL_SERVICE_NAME" envDefault:"realtime" doc:"name of the service in its traces"`
 	TracesAttributes string `env:"OTEL_RESOURCE_ATTRIBUTES" doc:"further attributes of the service in its traces, key=value,key=value, values percent-encoded"`
 
 	LogLevel        string        `group:"Process" env:"LOG_LEVEL" reload:"yes" envDefault:"info" doc:"debug, info, warn or error"`

@@ -28,10 +28,8 @@ const (
 
 // gather returns the settings as variables, and which secrets were read from which file.
 func gather(environ map[string]string) (variables, secretFiles map[string]string, err error) {
+	environ = withoutEmpty(environ)
 	variables = maps.Clone(environ)
-	if variables == nil {
-		variables = make(map[string]string)
-	}
 	if file := environ[settingsFile]; file != "" {
 		fromFile, err := readSettings(file)
 		if err != nil {
@@ -65,6 +63,18 @@ func gather(environ map[string]string) (variables, secretFiles map[string]string
 		secretFiles[name] = file
 	}
 	return variables, secretFiles, errors.Join(problems...)
+}
+
+// withoutEmpty returns the variables without those of OpenTelemetry that are empty: its
+// specification says that these count as unset.
+func withoutEmpty(variables map[string]string) map[string]string {
+	set := make(map[string]string, len(variables))
+	for name, value := range variables {
+		if value != "" || !strings.HasPrefix(name, "OTEL_") {
+			set[name] = value
+		}
+	}
+	return set
 }
 
 // isSet reports whether the environment sets a variable. A secret and the file of it are

@@ -32,7 +32,6 @@ func (c Config) checkTraces(check func(ok bool, name string, value any)) {
 	check(slices.Contains(tracing.Samplers(), c.TracesSampler), "OTEL_TRACES_SAMPLER", c.TracesSampler)
 	_, err := tracing.ParseRatio(c.TracesSamplerArg)
 	check(err == nil, "OTEL_TRACES_SAMPLER_ARG", c.TracesSamplerArg)
-	check(c.TracesService != "", "OTEL_SERVICE_NAME", c.TracesService)
 }
 
 // Traces returns how traces are recorded, for valid settings. on is false if none are.
