@@ -3,7 +3,9 @@ package e2e_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -108,5 +110,73 @@ func TestNoTracesByDefault(t *testing.T) {
 	var page bytes.Buffer
 	if _, err := page.ReadFrom(response.Body); err != nil || strings.Contains(page.String(), "realtime_tracing_") {
 		t.Errorf("%v: there are metrics of traces", err)
+	}
+}
+
+// By default, clients that do not ask for traces receive an event with a trace context byte
+// for byte as they did before the gateway had traces: over sockets, event streams and pages,
+// live and from the log.
+func TestSameBytesWithTraceContexts(t *testing.T) {
+	t.Parallel()
+	redisServer := testkit.StartRedis(t)
+	g := startGateway(t, settings{"REDIS_URL": redisServer.URL(), "NATS_SYNC": "10s"})
+	sequences := regexp.MustCompile(`"sequence":(\d+)`)
+	// want is the payload of an event by its id.
+	want := func(id, sequence string) string {
+		return fmt.Sprintf(`{"jobId":"job","emittedAt":"2026-01-02T03:04:05.000Z","event":{"type":"step","occurredAt":"now"},"sequence":%s,"id":%q}`, sequence, id)
+	}
+	publish := func(id string) {
+		body := fmt.Sprintf(`{"kind":"domain","jobId":"job","id":%q,"emittedAt":"2026-01-02T03:04:05.000Z","traceparent":%q,"event":{"type":"step","occurredAt":"now"}}`, id, tracedPublish)
+		if err := redisServer.Client().Publish(t.Context(), messaging.EventsChannel, body).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same := func(client, got, before, id, after string) {
+		found := sequences.FindStringSubmatch(got)
+		if found == nil || got != before+want(id, found[1])+after {
+			t.Errorf("%s received %s", client, got)
+		}
+	}
+
+	conn := dialTransport(t, g)
+	hear(t, conn) // the handshake
+	say(t, conn, "40")
+	say(t, conn, `42["subscribe",{"jobId":"job"}]`)
+	await := func(prefix string) string {
+		for {
+			if packet := hear(t, conn); strings.HasPrefix(packet, prefix) {
+				return packet
+			}
+		}
+	}
+	await(`42["novel.caught-up"`)
+	publish("1")
+	same("a socket, live", await(`42["novel.domain-event"`), `42["novel.domain-event",`, "1", "]")
+	say(t, conn, `42["unsubscribe",{"jobId":"job"}]`)
+	say(t, conn, `42["subscribe",{"jobId":"job"}]`)
+	same("a socket, again", await(`42["novel.domain-event"`), `42["novel.domain-event",`, "1", "]")
+
+	follower := openStream(t, g, "job", "")
+	defer follower.close()
+	data := func() string {
+		for event := ""; follower.lines.Scan(); {
+			field, value, _ := strings.Cut(follower.lines.Text(), ": ")
+			switch {
+			case field == "event":
+				event = value
+			case field == "data" && event == "novel.domain-event":
+				return value
+			}
+		}
+		t.Fatalf("the stream ended: %v", follower.lines.Err())
+		return ""
+	}
+	same("a stream, from the beginning", data(), "", "1", "")
+	publish("2")
+	same("a stream, next", data(), "", "2", "")
+	page := g.get("/api/novel/job/events")
+	found := sequences.FindAllStringSubmatch(page, 2) // the newest event is the first
+	if len(found) != 2 || !strings.HasPrefix(page, `{"items":[{"kind":"domain",`+want("2", found[0][1])[1:]+`,{"kind":"domain",`+want("1", found[1][1])[1:]+`],`) {
+		t.Errorf("the page is %s", page)
 	}
 }
