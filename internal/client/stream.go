@@ -46,13 +46,15 @@ func Follow(ctx context.Context, base, jobID, since, token string, handle func(E
 		return fmt.Errorf("gateway address %q: %w", base, err)
 	}
 	address += "?jobId=" + url.QueryEscape(jobID)
-	for first := true; ; first = false {
+	for connected := false; ; {
 		pause := reconnectPause
-		err := follow(ctx, address, token, &since, &pause, handle)
+		opened, err := follow(ctx, address, token, &since, &pause, handle)
+		connected = connected || opened
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case first && err != nil, errors.Is(err, ErrRefused), errors.As(err, new(handleError)):
+		case err == nil:
+		case !connected, errors.Is(err, ErrRefused), errors.Is(err, errEventTooLong), errors.As(err, new(handleError)):
 			return err
 		}
 		if wait.For(ctx, pause) != nil {
@@ -67,11 +69,11 @@ type handleError struct{ error }
 func (e handleError) Unwrap() error { return e.error }
 
 // follow reads the events of one connection, and updates since. It sets pause if the gateway
-// requests a time.
-func follow(ctx context.Context, address, token string, since *string, pause *time.Duration, handle func(Event) error) error {
+// requests a time. opened reports whether the gateway has opened the stream.
+func follow(ctx context.Context, address, token string, since *string, pause *time.Duration, handle func(Event) error) (opened bool, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
@@ -81,31 +83,31 @@ func follow(ctx context.Context, address, token string, since *string, pause *ti
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(response.Body, 1024))
 		problem := fmt.Errorf("%s: %s", response.Status, strings.TrimSpace(string(body)))
 		if !isTransient(response.StatusCode) {
-			return fmt.Errorf("%w: %w", ErrRefused, problem)
+			return false, fmt.Errorf("%w: %w", ErrRefused, problem)
 		}
 		if seconds, err := strconv.ParseUint(response.Header.Get("Retry-After"), 10, 63); err == nil {
 			*pause = boundedPause(seconds, time.Second)
 		}
-		return problem
+		return false, problem
 	}
 	events := newEventReader(response.Body, since, pause)
 	for {
 		event, err := events.next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			return true, nil
 		case err != nil:
-			return err
+			return true, err
 		}
 		if err := handle(event); err != nil {
-			return handleError{err}
+			return true, handleError{err}
 		}
 	}
 }

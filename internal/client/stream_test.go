@@ -96,3 +96,28 @@ func TestFollowRetriesATransientRefusal(t *testing.T) {
 		}
 	}
 }
+
+// TestFollowResumesAfterABreak: Follow resumes when the connection breaks in the middle of
+// an answer, also that of the first one, as when a gateway is killed.
+func TestFollowResumesAfterABreak(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests++
+		fmt.Fprintf(w, "retry: 1\n\nevent: e\nid: epoch:%d\ndata: {}\n\n", requests)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(server.Close)
+	seen := errors.New("seen")
+	var got []string
+	err := client.Follow(t.Context(), server.URL, "job", "", "", func(event client.Event) error {
+		if got = append(got, event.ID); len(got) == 3 {
+			return seen
+		}
+		return nil
+	})
+	if !errors.Is(err, seen) || !slices.Equal(got, []string{"epoch:1", "epoch:2", "epoch:3"}) {
+		t.Errorf("%v after %q", err, got)
+	}
+}
