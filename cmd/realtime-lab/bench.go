@@ -23,7 +23,9 @@ func newBench() *cobra.Command {
 loopback, and measures storing, delivering, catching up and idling. In the same run it
 measures plain writes with a sync, and a bare loop of writes to sockets: compare the ratios,
 since times depend on the machine. It takes about two minutes without the rows that end
-with -jobs, which run only when they are named. The rows are
+with -jobs, which run only when they are named. Rows that end with the name of another
+server compare it with the gateway in the same run, and are skipped if it is not installed:
+centrifugo on PATH, or node with the package socket.io in NODE_PATH. The rows are
 ` + strings.Join(bench.Names(), ", ") + `.`,
 		Example: `  realtime-lab bench
   realtime-lab bench --rows paced,burst -o json
@@ -42,7 +44,11 @@ with -jobs, which run only when they are named. The rows are
 			if err != nil {
 				return err
 			}
-			o := bench.Options{Programs: programs, Dir: dir, Log: func(r bench.Row) { fmt.Fprintln(os.Stderr, r.Name, r.Sync) }}
+			o := bench.Options{
+				Programs: programs, Dir: dir,
+				Log:     func(r bench.Row) { fmt.Fprintln(os.Stderr, r.Name, r.Sync) },
+				Skipped: func(name string, why error) { fmt.Fprintf(os.Stderr, "%s is skipped: %v\n", name, why) },
+			}
 			if chosen != "" {
 				o.Rows = strings.Split(chosen, ",")
 			}

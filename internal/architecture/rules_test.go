@@ -294,7 +294,7 @@ var rules = []rule{
 	{
 		folder:  "lab/bench",
 		project: []string{"lab", "messaging", "internal/wait"},
-		modules: append([]string{redis, "golang.org/x/sys"}, plumbing...),
+		modules: append([]string{gorilla, redis, "golang.org/x/sys"}, plumbing...),
 		why:     "a benchmark stands outside the service: it publishes as a worker does, follows as a client does, and reads what the kernel counts",
 	},
 	{

@@ -57,6 +57,8 @@ type Options struct {
 	Dir string
 	// Log receives each row when it was measured; it may be nil.
 	Log func(Row)
+	// Skipped receives the name of each row that cannot run here, and why; it may be nil.
+	Skipped func(name string, why error)
 }
 
 // row is one kind of work.
@@ -69,6 +71,10 @@ type row struct {
 	long bool
 	// gateways is how many gateways run; 0 means one, with the log inside.
 	gateways int
+	// peer runs in place of the gateway, and its figures are compared with those of the row
+	// beside; nil for a row of the gateway.
+	peer   *peer
+	beside string
 }
 
 // always and interval are the settings of NATS_SYNC that are measured.
@@ -78,7 +84,7 @@ const (
 )
 
 func rows() []row {
-	return []row{
+	own := []row{
 		{name: "redis-to-log-64-jobs", syncs: []string{always, interval}, run: toLog(64)},
 		{name: "redis-to-log-1-job", syncs: []string{always, interval}, run: toLog(1)},
 		{name: "through-redis", syncs: []string{always, interval}, run: throughRedis},
@@ -97,6 +103,7 @@ func rows() []row {
 		{name: "1m-jobs", syncs: []string{interval}, run: manyJobs(1_000_000), long: true},
 		{name: "100k-followed-jobs", syncs: []string{interval}, run: followedJobs, long: true},
 	}
+	return append(own, peerRows()...)
 }
 
 // Names returns the names of all rows.
@@ -138,10 +145,23 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		report.Machine[name] = version
 	}
 	for _, r := range chosen {
+		if r.peer != nil {
+			program, err := r.peer.find(ctx)
+			if err != nil {
+				if o.Skipped != nil {
+					o.Skipped(r.name, err)
+				}
+				continue
+			}
+			report.Machine[r.peer.name] = r.peer.version(ctx, program)
+		}
 		for _, sync := range r.syncs {
 			figures, err := measured(ctx, o, r, sync)
 			if err != nil {
 				return report, fmt.Errorf("row %s, NATS_SYNC=%s: %w", r.name, sync, err)
+			}
+			if r.peer != nil {
+				compare(figures, report, r.beside)
 			}
 			done := Row{Name: r.name, Sync: sync, Figures: figures}
 			report.Rows = append(report.Rows, done)
@@ -166,12 +186,23 @@ func measured(ctx context.Context, o Options, r row, sync string) (figures []Fig
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := start(ctx, o.Programs, filepath.Join(dir, "lab"), sync, max(r.gateways, 1))
+	s, err := startFor(ctx, o, r, filepath.Join(dir, "lab"), sync)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	return r.run(ctx, s)
+}
+
+func startFor(ctx context.Context, o Options, r row, dir, sync string) (*system, error) {
+	if r.peer == nil {
+		return start(ctx, o.Programs, dir, sync, max(r.gateways, 1))
+	}
+	program, err := r.peer.find(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return startPeer(ctx, o.Programs, dir, r.peer, program)
 }
 
 // Table writes a report as a Markdown table.
@@ -180,11 +211,14 @@ func (r Report) Table(w io.Writer) error {
 	fmt.Fprint(table, "| work\t| `NATS_SYNC`\t| figure\t| value\t| beside it\t| ratio\t|\n| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|\n")
 	for _, row := range r.Rows {
 		for _, f := range row.Figures {
-			ratio := ""
+			ratio, sync := "", "`"+row.Sync+"`"
+			if row.Sync == "" { // a peer
+				sync = ""
+			}
 			if f.Ratio != 0 {
 				ratio = fmt.Sprintf("%.2f", f.Ratio)
 			}
-			fmt.Fprintf(table, "| %s\t| `%s`\t| %s\t| %s %s\t| %s\t| %s\t|\n", row.Name, row.Sync, f.Name, number(f.Value), f.Unit, f.Beside, ratio)
+			fmt.Fprintf(table, "| %s\t| %s\t| %s\t| %s %s\t| %s\t| %s\t|\n", row.Name, sync, f.Name, number(f.Value), f.Unit, f.Beside, ratio)
 		}
 	}
 	return table.Flush()

@@ -5,7 +5,8 @@
 //
 // [Run] starts a redis-server and a gateway with its log inside, once with each event
 // synced before its receipt and once every 10 s, and measures each [Row]. Rows about
-// several gateways run them on one NATS server. Events come
+// several gateways run them on one NATS server. Rows about peers give the same load to
+// another server where it is installed. Events come
 // from Redis as a worker publishes them and go to sockets as clients read them.
 //
 // # Invariants

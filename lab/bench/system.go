@@ -41,6 +41,7 @@ type system struct {
 	gateway  *processes.Process // the first of them
 	redis    *redis.Client
 	pages    *metrics.Client // of all gateways together
+	peer     *peer           // runs in place of a gateway; nil: none
 }
 
 // start starts so many gateways, with the log inside if it is one.
@@ -133,20 +134,37 @@ func event(job string, n int, due time.Time) ([]byte, error) {
 // as Redis accepts them.
 func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) error {
 	const piece = 200
-	pipe := s.redis.Pipeline()
+	var bodies [][]byte
 	for n := from; n < to; n++ {
 		for _, job := range jobs {
 			body, err := event(job, n, time.Now())
 			if err != nil {
 				return err
 			}
-			pipe.Publish(ctx, messaging.EventsChannel, body)
+			bodies = append(bodies, body)
 		}
-		if pipe.Len() >= piece || n == to-1 {
-			if _, err := pipe.Exec(ctx); err != nil {
-				return fmt.Errorf("publish: %w", err)
+		if len(bodies) >= piece || n == to-1 {
+			if err := s.publish(ctx, jobs[0], bodies); err != nil {
+				return err
 			}
+			bodies = bodies[:0]
 		}
+	}
+	return nil
+}
+
+// publish publishes events to Redis with one request, or to the peer, which needs to be told
+// their job.
+func (s *system) publish(ctx context.Context, job string, bodies [][]byte) error {
+	if s.peer != nil && s.peer.publish != nil {
+		return s.peer.publish(ctx, s.gateway.Addr(), job, bodies)
+	}
+	pipe := s.redis.Pipeline()
+	for _, body := range bodies {
+		pipe.Publish(ctx, messaging.EventsChannel, body)
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("publish: %w", err)
 	}
 	return nil
 }
@@ -186,8 +204,8 @@ func (s *system) publishPaced(ctx context.Context, job string, count int, pause 
 		if err != nil {
 			return err
 		}
-		if err := s.redis.Publish(ctx, messaging.EventsChannel, body).Err(); err != nil {
-			return fmt.Errorf("publish: %w", err)
+		if err := s.publish(ctx, job, [][]byte{body}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -196,6 +214,7 @@ func (s *system) publishPaced(ctx context.Context, job string, count int, pause 
 // clients are sockets that count the events they receive.
 type clients struct {
 	sockets    []*socket.Socket
+	leave      []func() // disconnect the clients of a peer
 	subscribed atomic.Int64
 	received   atomic.Int64
 	latency    *measure.Latency // nil: not measured
@@ -204,9 +223,14 @@ type clients struct {
 // connect opens count sockets, in turn to each gateway, each subscribed to
 // jobs[i % len(jobs)], and returns when the gateways have confirmed all of them.
 func (s *system) connect(ctx context.Context, count int, jobs []string, since func(job string) any) (*clients, error) {
-	c := &clients{sockets: make([]*socket.Socket, count), latency: measure.NewLatency()}
-	err := each(ctx, count, func(i int) error {
-		return c.open(ctx, s.gateways[i%len(s.gateways)].Addr(), i, jobs[i%len(jobs)], since)
+	c := &clients{sockets: make([]*socket.Socket, count), leave: make([]func(), count), latency: measure.NewLatency()}
+	err := each(ctx, count, func(i int) (err error) {
+		addr, job := s.gateways[i%len(s.gateways)].Addr(), jobs[i%len(jobs)]
+		if s.peer != nil && s.peer.follow != nil {
+			c.leave[i], err = s.peer.follow(ctx, c, addr, i, job)
+			return err
+		}
+		return c.open(ctx, addr, i, job, since)
 	})
 	if err != nil {
 		return c, err
@@ -236,10 +260,13 @@ func each(ctx context.Context, count int, do func(i int) error) error {
 	return ctx.Err()
 }
 
-// dial connects client number i. One address allows at most some 28,000 connections.
+// localAddr returns the address of client number i. One address allows at most some 28,000
+// connections.
+func localAddr(i int) *net.TCPAddr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%8))} }
+
+// dial connects client number i.
 func dial(ctx context.Context, addr string, i int, take func(socket.Event)) (*socket.Socket, error) {
-	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(2+i%8))}
-	return socket.Dial(ctx, socket.Config{Endpoint: "http://" + addr + "/ws", Origin: origin, LocalAddr: local, Handler: take, ReadBufferBytes: 4 << 10})
+	return socket.Dial(ctx, socket.Config{Endpoint: "http://" + addr + "/ws", Origin: origin, LocalAddr: localAddr(i), Handler: take, ReadBufferBytes: 4 << 10})
 }
 
 // end closes a connection, and waits until it is closed; nil is none.
@@ -263,17 +290,22 @@ func (c *clients) open(ctx context.Context, addr string, i int, job string, sinc
 	return opened.Emit(messaging.EventSubscribe, request)
 }
 
-// take counts an event, and its latency from when it was due.
+// take counts a confirmation, or an event with its latency from when it was due.
 func (c *clients) take(e socket.Event) {
 	switch e.Name {
 	case messaging.EventSubscribed:
 		c.subscribed.Add(1)
 	case socket.DomainEvent:
-		if due, found := dueOf(e.Text()); found {
-			c.latency.Record(e.Received.Sub(due))
-		}
-		c.received.Add(1)
+		c.count(e.Text(), e.Received)
 	}
+}
+
+// count counts one event.
+func (c *clients) count(text []byte, received time.Time) {
+	if due, found := dueOf(text); found {
+		c.latency.Record(received.Sub(due))
+	}
+	c.received.Add(1)
 }
 
 // dueOf finds when an event was due, without decoding it.
@@ -307,7 +339,10 @@ func await(ctx context.Context, count *atomic.Int64, want int64) error {
 }
 
 func (c *clients) close() {
-	for _, s := range c.sockets {
+	for i, s := range c.sockets {
 		end(s)
+		if leave := c.leave[i]; leave != nil {
+			leave()
+		}
 	}
 }
