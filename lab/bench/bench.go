@@ -16,10 +16,12 @@ import (
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
-// rowLimit bounds one row, and longLimit one that runs only when it is named.
+// rowLimit bounds one row, longLimit one that runs only when it is named, and runLimit a run
+// whose rows are not named.
 const (
 	rowLimit  = 2 * time.Minute
 	longLimit = 10 * time.Minute
+	runLimit  = 15 * time.Minute
 )
 
 // Figure is one number of a row.
@@ -138,6 +140,11 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	chosen, err := o.chosen()
 	if err != nil {
 		return Report{}, err
+	}
+	if len(o.Rows) == 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, runLimit)
+		defer cancel()
 	}
 	began := time.Now()
 	report.Machine = measure.Machine()
