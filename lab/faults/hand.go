@@ -23,7 +23,7 @@ func (t *Trial) newHand() *hand { return &hand{client: t.newRedis(), trial: t} }
 func (t *Trial) newRedis() *redis.Client {
 	opts, err := redis.ParseURL(t.redisURL())
 	if err != nil {
-		panic(err) // The outbox was made with it.
+		panic(err) // the outbox has parsed the same URL
 	}
 	return redis.NewClient(opts)
 }

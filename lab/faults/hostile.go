@@ -21,7 +21,7 @@ import (
 type hostile struct {
 	gateway string // host:port
 	address *net.TCPAddr
-	job     string // one that has much history
+	job     string // has a long history
 	tries   *atomic.Int64
 }
 
@@ -277,7 +277,7 @@ func (h *hostile) openPolling(ctx context.Context) (string, bool) {
 		return "", false
 	}
 	defer response.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(response.Body, 4096)) // what has come is looked at
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 4096)) // a part of the answer may suffice
 	_, rest, _ := strings.Cut(string(body), `"sid":"`)
 	sid, _, found := strings.Cut(rest, `"`)
 	return sid, found

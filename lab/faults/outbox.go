@@ -16,20 +16,19 @@ import (
 	"github.com/letswriteabook/realtime/publisher"
 )
 
-// errFull is returned by [Outbox.Publish] when the outbox holds as much as it may.
-// A retry helps once the receipts come again.
+// errFull is returned by [Outbox.Publish] if the outbox is full. A retry helps once
+// receipts arrive again.
 var errFull = errors.New("outbox is full")
 
-// receiptTimeout is how soon the producer repeats what has no receipt: sooner than
-// is its default, so that rows end sooner.
+// receiptTimeout is how long the producer waits for a receipt before it repeats the
+// event: shorter than its default, so that rows end sooner.
 const receiptTimeout = 500 * time.Millisecond
 
-// staleReceipt is how long a receipt of before may be on its way.
+// staleReceipt is how long a receipt that was sent earlier may take to arrive.
 const staleReceipt = 50 * time.Millisecond
 
-// Outbox is the producer of a trial, and keeps the books of it: what was attempted
-// and what was acknowledged. The events are sent by publisher, or by the
-// worker of the Node package.
+// Outbox is the producer of a trial, and records what was attempted and acknowledged.
+// Package publisher or the worker of the Node package sends the events.
 type Outbox struct {
 	client    *redis.Client        // nil with a worker
 	publisher *publisher.Publisher // nil with a worker
@@ -46,9 +45,9 @@ type Outbox struct {
 	peak    int
 	refused int
 	acked   int
-	last    time.Time // of the last receipt, or when something began to wait
+	last    time.Time // of the last receipt, or when an empty outbox got an event
 	longest time.Duration
-	fresh   time.Time     // when the youngest of the acknowledged was published first
+	fresh   time.Time     // when the newest acknowledged event was published first
 	changed chan struct{} // closed and replaced with each receipt
 }
 
@@ -74,18 +73,18 @@ func newOutbox(ctx context.Context, url string, limit int, journal *oracle.Journ
 		return nil, errors.Join(err, o.client.Close())
 	}
 	ctx, o.stop = context.WithCancel(context.WithoutCancel(ctx))
-	o.running.Go(func() { _ = o.publisher.Run(ctx) }) // ends with ctx; what it leaves is lost with it
+	o.running.Go(func() { _ = o.publisher.Run(ctx) }) // ends with ctx; the events that it still has are lost
 	return o, nil
 }
 
-// The bounds of the producer beside its number of events: wide, because rows are
-// about the number.
+// The bounds of the producer in bytes. They are wide, so that the number of events is
+// the bound that rows reach.
 const (
 	maxEnvelopeBytes = 32 << 20
 	maxOutboxBytes   = 1 << 30
 )
 
-// close ends the producer. What it still holds is lost with it.
+// close ends the producer. The events that it still has are lost.
 func (o *Outbox) close() {
 	o.stop()
 	if o.worker != nil {
@@ -97,8 +96,8 @@ func (o *Outbox) close() {
 	_ = o.client.Close()
 }
 
-// Publish takes one event of the job, of about size bytes. It returns errFull
-// at the bound, and blocks for nothing.
+// Publish publishes one event of the job, of about size bytes. It returns errFull at
+// the bound, and does not block.
 func (o *Outbox) Publish(job string, size int) error {
 	envelope, beside, err := o.publish(job, size)
 	if err == nil && beside != nil {
@@ -107,7 +106,8 @@ func (o *Outbox) Publish(job string, size int) error {
 	return err
 }
 
-// publish is Publish without what is done beside it, which it returns; nil for nothing.
+// publish is Publish without the call of the function that Beside has set, which it
+// returns; nil if there is none.
 func (o *Outbox) publish(job string, size int) (envelope messaging.Envelope, beside func(messaging.Envelope), err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -143,8 +143,9 @@ func (o *Outbox) publish(job string, size int) (envelope messaging.Envelope, bes
 	return envelope, nil, nil
 }
 
-// Beside has each event that is published given to a function, on the goroutine that
-// publishes it. nil ends it, but for a call that has begun. Events of a worker of the Node package are not given.
+// Beside sets a function that is called with each published event, on the goroutine
+// that publishes it; nil for none. A call that has begun may end after Beside returns.
+// The function is not called for events of the worker of the Node package.
 func (o *Outbox) Beside(take func(messaging.Envelope)) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -158,13 +159,13 @@ func (o *Outbox) Published() map[string]int {
 	return maps.Clone(o.counts)
 }
 
-// take notes a receipt.
+// take records a receipt.
 func (o *Outbox) take(receipt messaging.Receipt) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	made, found := o.pending[receipt.ID]
 	if !found {
-		return // a repeat's
+		return // the receipt of a repeated event
 	}
 	o.journal.Acknowledged(receipt.ID, receipt.JobID, receipt.Sequence)
 	now := time.Now()
@@ -197,31 +198,32 @@ func (o *Outbox) await(ctx context.Context, what string, holds func() bool) erro
 	}
 }
 
-// Acknowledged returns how many events have their receipts.
+// Acknowledged returns how many events have a receipt.
 func (o *Outbox) Acknowledged() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.acked
 }
 
-// Attempted returns how many events were taken in.
+// Attempted returns how many events were published, with or without a receipt.
 func (o *Outbox) Attempted() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.acked + len(o.pending)
 }
 
-// Peak returns the most events that were held at once, and how many were refused
-// at the bound.
+// Peak returns the largest number of events that waited for receipts at once, and how
+// many were refused at the bound.
 func (o *Outbox) Peak() (held, refused int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.peak, o.refused
 }
 
-// AwaitFresh waits until an event is acknowledged that was published after the
-// given moment, and returns how long after it that was. A worker may have much to
-// repeat first, and nobody here knows what it has published: any receipt will do.
+// AwaitFresh waits until an event that was published after since is acknowledged, and
+// returns how long after since that was. A worker of the Node package may have to
+// repeat many events first, and does not report which ones it has published: there, any
+// receipt ends the wait.
 func (o *Outbox) AwaitFresh(ctx context.Context, since time.Time) (time.Duration, error) {
 	err := o.await(ctx, "publishing goes on", func() bool {
 		return o.fresh.After(since) || o.worker != nil && o.last.After(since.Add(staleReceipt))
@@ -235,13 +237,13 @@ func (o *Outbox) AwaitMore(ctx context.Context, n int) error {
 	return o.await(ctx, "more is acknowledged", func() bool { return o.acked >= want })
 }
 
-// AwaitIdle waits until nothing is held.
+// AwaitIdle waits until every event has a receipt.
 func (o *Outbox) AwaitIdle(ctx context.Context) error {
 	return o.await(ctx, "everything is acknowledged", func() bool { return len(o.pending) == 0 })
 }
 
-// quiet keeps the Redis driver from telling the terminal about every connection
-// that a row means to break.
+// quiet stops the Redis driver from logging each connection that a row breaks on
+// purpose.
 var quiet = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
 
 type silence struct{}

@@ -21,8 +21,8 @@ import (
 	"github.com/letswriteabook/realtime/projections"
 )
 
-// ownWriter writes each event that the producer publishes into MongoDB as well, as some
-// workers do: beside the publishing, without waiting. A write that fails is not repeated.
+// ownWriter also writes each event that the producer publishes into MongoDB, as some
+// workers do. Publishing does not wait for the writes, and a failed write is not repeated.
 type ownWriter struct {
 	events    *mongo.Collection
 	documents chan bson.D // a write that finds it full is omitted
@@ -33,7 +33,7 @@ type ownWriter struct {
 }
 
 const (
-	// ownWriters are the writes under way at once, ownQueue those that wait beside them.
+	// ownWriters is the number of concurrent writes, and ownQueue of those that wait.
 	ownWriters = 16
 	ownQueue   = 20_000
 	// ownWriteTime is how long a write may take: as long as the driver for Node waits for a
@@ -41,7 +41,8 @@ const (
 	ownWriteTime = 30 * time.Second
 )
 
-// newOwnWriter starts a writer beside the trial's producer, until its close.
+// newOwnWriter starts a writer for the events of the trial's producer, which runs until
+// close.
 func (t *Trial) newOwnWriter(ctx context.Context) (*ownWriter, error) {
 	db, err := projections.Connect(t.mongoURI())
 	if err != nil {
@@ -63,7 +64,7 @@ func (t *Trial) newOwnWriter(ctx context.Context) (*ownWriter, error) {
 	return w, nil
 }
 
-// take takes what was published.
+// take queues the document of a published event.
 func (w *ownWriter) take(envelope messaging.Envelope) {
 	var event bson.D
 	if err := bson.UnmarshalExtJSON(envelope.Event, false, &event); err != nil {
@@ -88,7 +89,7 @@ func (w *ownWriter) take(envelope messaging.Envelope) {
 	}
 }
 
-// occurredAt returns when an event of the producer happened.
+// occurredAt returns the field occurredAt of an event.
 func occurredAt(event bson.D) any {
 	for _, field := range event {
 		if field.Key == "occurredAt" {
@@ -126,7 +127,7 @@ func (w *ownWriter) awaitIdle(ctx context.Context) error {
 	return nil
 }
 
-// eventName is what a document or a delivery has to say which event of the producer it is.
+// eventName is the part of a document or a delivery that identifies the event.
 type eventName struct {
 	JobID string `bson:"jobId" json:"jobId"`
 	Event struct {
@@ -148,9 +149,9 @@ func (w *ownWriter) awaitOnce(ctx context.Context, published map[string]int) err
 	}
 }
 
-// notOnce returns how many events do not stand in the collection once.
+// notOnce returns how many events are not in the collection exactly once.
 func (w *ownWriter) notOnce(ctx context.Context, published map[string]int) (wrong int, err error) {
-	// One question for all jobs, as in readMongo.
+	// One query for all jobs, as in readMongo.
 	cursor, err := w.events.Find(ctx, bson.D{{Key: "kind", Value: string(messaging.KindDomain)}},
 		options.Find().SetProjection(bson.D{{Key: "jobId", Value: 1}, {Key: "event.number", Value: 1}}))
 	if err != nil {
@@ -177,8 +178,8 @@ func (w *ownWriter) notOnce(ctx context.Context, published map[string]int) (wron
 	return wrong, cursor.Err()
 }
 
-// watcher reads the trial's jobs as clients do, again and again, until its stop: pages of
-// the REST API, and fresh subscriptions. It fails when one of these has an event twice.
+// watcher repeatedly reads the trial's jobs as clients do, in pages of the REST API and
+// with fresh subscriptions, until stop. It fails if one of these has an event twice.
 type watcher struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -231,11 +232,11 @@ func (w *watcher) stop() (pages, visits int, twice error) {
 	return w.pages, w.visits, w.twice
 }
 
-// watchTime bounds one reading. A gateway that is away, or that does not answer by then,
-// is another row's subject.
+// watchTime bounds one reading. It is not a failure here if a gateway does not answer
+// in time: other rows test that.
 const watchTime = 10 * time.Second
 
-// page reads one page. The error is about what was read.
+// page reads one page. It returns an error only for the content of the page.
 func (w *watcher) page(ctx context.Context, gateway, job string) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTime)
 	defer cancel()
@@ -264,7 +265,7 @@ func (w *watcher) page(ctx context.Context, gateway, job string) error {
 	return onceEach("a page", job, body.Items)
 }
 
-// visit subscribes to a job without a position, and reads what there is of it.
+// visit subscribes to a job without a position, and reads its events.
 func (w *watcher) visit(ctx context.Context, gateway, job string) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTime)
 	defer cancel()
@@ -298,7 +299,7 @@ func (w *watcher) visit(ctx context.Context, gateway, job string) error {
 	}
 }
 
-// onceEach returns an error when an event is there twice.
+// onceEach returns an error if an event occurs twice.
 func onceEach(what, job string, events []eventName) error {
 	seen := map[int]bool{}
 	for _, e := range events {

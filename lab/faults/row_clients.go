@@ -16,7 +16,7 @@ func clientRows() []Row {
 	}
 }
 
-// drained is the time over which each gateway of row 23 disconnects its clients.
+// drained is the period over which each gateway of row 23 disconnects its clients.
 const drained = 2 * time.Second
 
 // restartRolling stops and starts one gateway after the other, under load and with

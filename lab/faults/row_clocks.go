@@ -75,13 +75,13 @@ func skewGateways(ctx context.Context, t *Trial) error {
 	if err := w.expectRepeats(ctx, events, first); err != nil {
 		return err
 	}
-	t.Note("%d events, each heard twice by a gateway of now, one an hour ahead and one an hour behind, are stored once and in the order of publishing", len(first))
+	t.Note("%d events, each received twice by three gateways, of which one is an hour ahead and one an hour behind, are stored once and in the order of publishing", len(first))
 	for _, skew := range skews {
 		if err := t.judgeTokens(ctx, program, skew); err != nil {
 			return err
 		}
 	}
-	t.Note("a token counts until its exp by the clock of the gateway that is asked")
+	t.Note("a token is valid until its exp by the clock of the gateway that checks it")
 	return nil
 }
 
@@ -92,8 +92,8 @@ const (
 	clockAudience = "lab"
 )
 
-// judgeTokens asks a gateway with tokens, whose clock is off, for a stream with
-// tokens that expire about then.
+// judgeTokens requests a stream from a gateway whose clock is off by skew, with tokens
+// that expire around the time of that clock.
 func (t *Trial) judgeTokens(ctx context.Context, program string, skew time.Duration) error {
 	gateway, err := t.Lab.Gateway(map[string]string{
 		"ROLES": "fanout", processes.SkewVariable: fmt.Sprint(int(skew.Seconds())),
@@ -123,7 +123,7 @@ func (t *Trial) judgeTokens(ctx context.Context, program string, skew time.Durat
 	return nil
 }
 
-// signToken makes a JWT (RFC 7519) for a job, signed with HS256.
+// signToken returns a JWT (RFC 7519) for a job, signed with HS256.
 func signToken(expiry time.Time, job string) string {
 	claims, err := json.Marshal(map[string]any{
 		"iss": clockIssuer, "aud": clockAudience, "sub": "row 17", "exp": expiry.Unix(), "jobs": []string{job},
@@ -137,8 +137,8 @@ func signToken(expiry time.Time, job string) string {
 	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// askWithToken asks for a job's stream, and returns the status. A refusal for
-// another reason than the expiry is an error.
+// askWithToken requests the stream of a job, and returns the status. A refusal that is
+// not about the expiry is an error.
 func askWithToken(ctx context.Context, gateway *processes.Process, job, token string) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/api/realtime/jobs/%s/stream", gateway.Addr(), job), nil)
 	if err != nil {

@@ -29,7 +29,7 @@ const (
 	heartbeatGrace = 5 * time.Second
 )
 
-// What a gateway says of its clients, and what it has in use for them.
+// usage is how many connections, subscriptions and files a gateway has open.
 type usage struct{ connections, subscriptions, files float64 }
 
 // pullCable drops all packets of clients in a network of their own. The gateway receives no
@@ -116,7 +116,7 @@ func pullCable(ctx context.Context, t *Trial) error {
 	return t.awaitVisitors(ctx, visitors)
 }
 
-// use asks the gateway, and counts its open files.
+// use returns the usage of a gateway, from its metrics and the system.
 func use(ctx context.Context, gateway *processes.Process) (usage, error) {
 	var u usage
 	var err error

@@ -18,7 +18,7 @@ import (
 func hostileRows() []Row {
 	return []Row{{
 		Number: 34, Title: "64 hostile clients beside 200 honest ones", Limit: hostileRecovery,
-		// The job after those that are followed is the one that is attacked.
+		// The attacked job is the one after the followed jobs.
 		System: System{Jobs: followedJobs + 1}, Run: attackAll, InCI: true,
 		Timeout: 8 * time.Minute,
 	}}
@@ -26,35 +26,36 @@ func hostileRows() []Row {
 
 const (
 	hostileClients = 64
-	// hostileMemory is what the gateway may take of the machine at most, in bytes.
+	// hostileMemory is the most resident memory that the gateway may use, in bytes.
 	hostileMemory = 512 << 20
-	// hostileRatio is how much later the honest clients' events may come.
+	// hostileRatio bounds the ratio of the honest clients' p99 with and without the attack.
 	hostileRatio = 2.0
-	// hostileShortFloor is a p99 below which the short run does not judge: its windows are
-	// short, and other work takes the machine beside it.
+	// hostileShortFloor is a p99 that always passes in the short run: its windows are short,
+	// and the machine does other work at the same time.
 	hostileShortFloor = 5 * time.Second
-	// hostileBusy is a p99 without the hostile above which the short run does not judge
-	// the one with them: other work takes the machine then.
+	// hostileBusy is a p99 without hostile clients above which the short run does not judge
+	// the p99 with them: other work slows the machine down.
 	hostileBusy = 200 * time.Millisecond
 	// hostilePatience is how long an honest client that connects during the attack waits.
 	hostilePatience, hostileShortPatience = 10 * time.Second, 20 * time.Second
-	// hostileRecovery is the time after the attack in which everything is given back.
+	// hostileRecovery is how long after the attack the gateway may take to release its
+	// resources.
 	hostileRecovery = 30 * time.Second
-	// What is given back by then, but for a margin: goroutines and files of the runtime and
-	// of pools, heap in buffers that are kept for the next client, and resident memory that
-	// the Go runtime returns to the system in the background.
-	// hostilePace is how often that is asked for: each answer takes half a megabyte of the
-	// gateway's memory.
+	// hostilePace is the interval of the checks: each answer takes half a megabyte of the
+	// gateway's memory. The other constants are how much the gateway may still use in
+	// addition to its usage before the attack: goroutines and files of the runtime and of
+	// pools, heap in buffers that are kept for the next client, and resident memory that the
+	// Go runtime returns to the system in the background.
 	hostilePace                         = 2 * time.Second
 	hostileGoroutines, hostileFiles     = 50, 20
 	hostileHeapMargin, hostileRSSMargin = 64 << 20, 128 << 20
 )
 
-// holdings is what a gateway holds for its clients. Its heap is what the last collection
-// left.
+// holdings are the resources that a gateway uses. The heap is its size after the last
+// collection.
 type holdings struct{ connections, subscriptions, goroutines, files, heap, memory, processor float64 }
 
-// hostileTrial is row 34 under way.
+// hostileTrial is a run of row 34.
 type hostileTrial struct {
 	*Trial
 	gateway *processes.Process
@@ -64,8 +65,8 @@ type hostileTrial struct {
 	peak    float64 // resident memory
 }
 
-// attackAll measures 200 clients without and with 64 hostile ones beside them, who do all
-// kinds of attacks at once, and then what of those is left.
+// attackAll measures 200 clients without and with 64 hostile clients, which make all kinds of
+// attacks at once, and then which resources the gateway has released.
 func attackAll(ctx context.Context, t *Trial) error {
 	h := &hostileTrial{Trial: t, gateway: t.Gateways[0]}
 	quiet := time.Duration(t.Scaled("seconds without them", 30, 30, 6)) * time.Second
@@ -141,8 +142,8 @@ func attackAll(ctx context.Context, t *Trial) error {
 	return errors.Join(h.judge(before, during, late), <-refused, leftBehind, t.awaitVisitors(ctx, h.honest))
 }
 
-// watchTimers measures how late timers are, until its context ends: that is what the
-// machine, and not the gateway, makes everything wait.
+// watchTimers measures how late timers are, until its context ends. That is the delay that
+// the machine causes, and not the gateway.
 func (h *hostileTrial) watchTimers(ctx context.Context) {
 	const pause = 5 * time.Millisecond
 	for {
@@ -154,7 +155,7 @@ func (h *hostileTrial) watchTimers(ctx context.Context) {
 	}
 }
 
-// judge compares the figures with what they may be.
+// judge compares the figures with their bounds.
 func (h *hostileTrial) judge(before, during, late time.Duration) error {
 	var failures []error
 	most := time.Duration(hostileRatio * float64(before))
@@ -182,7 +183,7 @@ func (h *hostileTrial) judge(before, during, late time.Duration) error {
 	return errors.Join(failures...)
 }
 
-// errNone stands for an error that there is not.
+// errNone takes the place of a missing error in a message.
 var errNone = errors.New("nothing")
 
 func orNone(err error) error {
@@ -207,15 +208,15 @@ func (h *hostileTrial) window(ctx context.Context, length time.Duration) (took, 
 		h.peak = max(h.peak, now.memory)
 	}
 	to := time.Now()
-	// What was published until now has to have come before it counts.
+	// Only events that have arrived are in the figures.
 	if err := h.arrive(ctx, h.honest...); err != nil {
 		return 0, 0, err
 	}
 	return quantile(h.took.between(from, to), 0.99), quantile(h.late.between(from, to), 0.99), nil
 }
 
-// newcomers are honest, and come while the attack lasts: a socket that follows a job to
-// its head, and a page of its history. Each has to be served.
+// newcomers connects honest clients during the attack: sockets that follow a job to its
+// head, and requests for a page of its history. The gateway must serve each of them.
 func (h *hostileTrial) newcomers(ctx context.Context, job string) error {
 	patience := hostilePatience
 	if h.Short {
@@ -265,7 +266,7 @@ func (h *hostileTrial) newcomers(ctx context.Context, job string) error {
 	return errors.Join(failures...)
 }
 
-// answers waits until the log, which is the gateway's own, answers as before.
+// answers waits until the gateway's embedded log answers again.
 func (h *hostileTrial) answers(ctx context.Context, since time.Time) error {
 	for {
 		_, err := h.heads(ctx)
@@ -281,7 +282,7 @@ func (h *hostileTrial) answers(ctx context.Context, since time.Time) error {
 	}
 }
 
-// holds returns what the gateway holds.
+// holds returns the resources that the gateway uses.
 func (h *hostileTrial) holds(ctx context.Context) (holdings, error) {
 	var now holdings
 	for name, figure := range map[string]*float64{
@@ -294,14 +295,14 @@ func (h *hostileTrial) holds(ctx context.Context) (holdings, error) {
 			return now, err
 		}
 	}
-	// The runtime collects next when the heap is twice what the last collection left. What is
-	// in use at the moment has garbage in it, more or less of it by chance.
+	// The runtime collects when the heap has twice its size after the last collection. The
+	// present heap contains an arbitrary amount of garbage.
 	now.heap /= 2
 	return now, nil
 }
 
-// givenBack waits until the gateway holds what it held before the attack, but for the
-// margins of hostileRecovery.
+// givenBack waits until the gateway uses no more resources than before the attack, within
+// the margins.
 func (h *hostileTrial) givenBack(ctx context.Context, first holdings) error {
 	since := time.Now()
 	for {

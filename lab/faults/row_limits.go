@@ -25,12 +25,13 @@ func limitRows() []Row {
 	}
 }
 
-// otherAge is the age that the second gateway has: what is older would be deleted
-// while the row looks.
+// otherAge is the STREAM_MAX_AGE of the second gateway. If the log adopted it, events would
+// be deleted during the row.
 const otherAge = 2 * time.Second
 
-// otherLimits starts a gateway on the log that says other limits, and the first one
-// again with those. The log keeps what it has, and both and the doctor say what differs.
+// otherLimits starts a second gateway with other limits on the log, and restarts the first
+// one with them. The log must keep its limits, and both gateways and the doctor must report
+// the differences.
 func otherLimits(ctx context.Context, t *Trial) error {
 	stop := t.Load(50)
 	defer stop()
@@ -77,7 +78,7 @@ func otherLimits(ctx context.Context, t *Trial) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
 	}
-	// The server would delete what is older than the age of the second gateway.
+	// With the age of the second gateway, the server would delete events in this time.
 	if err := wait.For(ctx, 2*otherAge); err != nil {
 		return err
 	}
@@ -109,14 +110,14 @@ func otherLimits(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// limitsOf returns what a gateway could give a stream.
+// limitsOf returns the settings of a stream that a gateway can change.
 func limitsOf(info *jetstream.StreamInfo) jetstream.StreamConfig {
 	config := info.Config
 	config.Metadata = nil // the server counts in it
 	return config
 }
 
-// mentions fails when a text lacks a name.
+// mentions returns an error that lists the names which a text does not contain.
 func mentions(text string, names []string) error {
 	var missing []error
 	for _, name := range names {

@@ -18,11 +18,11 @@ func mongoRows() []Row {
 	}
 }
 
-// lagMetric is what the gateways say of how far MongoDB is behind the log.
+// lagMetric is the gateways' metric of how many records MongoDB is behind the log.
 const lagMetric = "realtime_projections_lag_records"
 
-// stopMongo kills MongoDB. Who is live stays so, and who comes meanwhile catches
-// up from the log.
+// stopMongo kills MongoDB. Live clients must stay live, and a new client must catch up
+// from the log.
 func stopMongo(ctx context.Context, t *Trial) error {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {
@@ -77,7 +77,7 @@ func stopMongo(ctx context.Context, t *Trial) error {
 	}
 }
 
-// slowMongo makes every answer of MongoDB two seconds late.
+// slowMongo delays every answer of MongoDB by two seconds.
 func slowMongo(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, 200); err != nil {
 		return err
@@ -112,8 +112,8 @@ func slowMongo(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// muteMongo lets MongoDB write and loses its answers, breaks the connections, and
-// kills it, so that the same batches are written again.
+// muteMongo lets MongoDB write and drops its answers, then kills it and breaks the
+// connections, so that the gateway writes the same batches again.
 func muteMongo(ctx context.Context, t *Trial) error {
 	stop := t.Load(200)
 	defer stop()

@@ -18,7 +18,7 @@ func natsRows() []Row {
 	}
 }
 
-// killLeader kills whoever leads, and brings it back once publishing goes on.
+// killLeader kills the leader, and restarts it once events are acknowledged again.
 func killLeader(ctx context.Context, t *Trial) error {
 	kills := t.Scaled("kills", 5, 3, 1)
 	stop := t.Load(200)
@@ -43,7 +43,7 @@ func killLeader(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// pauseLeader stops whoever leads without a word on its connections.
+// pauseLeader pauses the leader without closing its connections.
 func pauseLeader(ctx context.Context, t *Trial) error {
 	stop := t.Load(200)
 	defer stop()
@@ -70,7 +70,7 @@ func pauseLeader(ctx context.Context, t *Trial) error {
 	return t.Outbox.AwaitMore(ctx, 100)
 }
 
-// killMajority leaves one node, which may acknowledge nothing.
+// killMajority kills two of three nodes. The third must acknowledge nothing.
 func killMajority(ctx context.Context, t *Trial) error {
 	stop := t.Load(100)
 	defer stop()
@@ -85,7 +85,7 @@ func killMajority(ctx context.Context, t *Trial) error {
 	for _, n := range others {
 		t.Lab.NATS(n).Kill()
 	}
-	// Receipts of what the majority had are still on their way.
+	// Receipts of events that the majority has stored may still arrive.
 	if err := wait.For(ctx, time.Second); err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func killMajority(ctx context.Context, t *Trial) error {
 	return t.Resumed(ctx, since)
 }
 
-// killAllNodes kills the nodes at once, and starts them again.
+// killAllNodes kills all nodes at the same time, and starts them again.
 func killAllNodes(ctx context.Context, t *Trial) error {
 	stop := t.Load(200)
 	defer stop()

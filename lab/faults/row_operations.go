@@ -30,8 +30,8 @@ func operationRows() []Row {
 // contendTime bounds row 30: FerretDB is slow in the upserts of a rebuild.
 const contendTime = 8 * time.Minute
 
-// contend has operators rebuild and swap one projection at the same time while events
-// flow, and kills a rebuild in its middle.
+// contend runs several rebuilds and swaps of one projection at the same time while events
+// are published, and kills a rebuild before it ends.
 func contend(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 5000, 600, 300)); err != nil {
 		return err
@@ -43,7 +43,7 @@ func contend(ctx context.Context, t *Trial) error {
 	if err != nil {
 		return err
 	}
-	// It stands still in its middle, with its lease, while the others try.
+	// The first rebuild is paused, and has the lease, while the others try.
 	holder := fmt.Sprintf("by %s on %s (process %d)", operation.By, operation.Host, operation.PID)
 	for _, args := range [][]string{
 		{"projections", "rebuild", projections.History},
@@ -95,8 +95,8 @@ func contend(ctx context.Context, t *Trial) error {
 	return t.verifyModels(ctx)
 }
 
-// swapTwice starts two swaps at once. One swaps, and the other is refused, or finds
-// that there is nothing to swap any more.
+// swapTwice starts two swaps at once. One must swap, and the other one must be refused or
+// report that there is nothing to swap.
 func (t *Trial) swapTwice(ctx context.Context) error {
 	var both [2]*tool
 	for i := range both {
@@ -124,11 +124,12 @@ func (t *Trial) swapTwice(ctx context.Context) error {
 	return nil
 }
 
-// launchTries is how often a command is started that has ended before it was found in
-// the list of operations.
+// launchTries is how often launchHeld starts a command that ends before the list of
+// operations shows it.
 const launchTries = 5
 
-// launchHeld starts a command, and stops it once it holds the lease of its target.
+// launchHeld starts a command, and pauses it with SIGSTOP once it has the lease of its
+// target.
 func (t *Trial) launchHeld(ctx context.Context, target string, args ...string) (*tool, lease.Operation, error) {
 	for range launchTries {
 		command, err := t.launch(ctx, nil, args...)
@@ -159,7 +160,7 @@ func (t *Trial) launchHeld(ctx context.Context, target string, args ...string) (
 	return nil, lease.Operation{}, errors.New("the command was over each time before it was found in the list of operations")
 }
 
-// operations lists what runs, and what was interrupted.
+// operations lists the running and the interrupted operations.
 func (t *Trial) operations(ctx context.Context) ([]lease.Operation, error) {
 	conn, err := nats.Connect(t.natsURL(), nats.Name("fault run"))
 	if err != nil {

@@ -23,19 +23,18 @@ func ownWriterRows() []Row {
 }
 
 const (
-	// ownRate is how many events a second are published, and written: as many as FerretDB
-	// bears on a busy machine, because it reads the collection for each document that is
-	// adopted.
+	// ownRate is the number of events per second that are published and written. FerretDB
+	// limits it: it reads the whole collection for each document that is adopted.
 	ownRate = 10
 	// onceLimit is how long after the last write a program that reads the collection may
-	// find an event twice. The short run does not judge it: FerretDB's own cost decides on a
-	// machine that does other things.
+	// find an event twice. The short run does not judge it, because it depends on the speed
+	// of FerretDB on a busy machine.
 	onceLimit = 5 * time.Second
 )
 
-// ownWritten has a worker write each event into MongoDB beside publishing it, while
-// something happens to the system. At no moment a page or a fresh subscription has an event
-// twice, and soon after it is quiet each event stands in MongoDB once.
+// ownWritten returns a row's Run in which a worker also writes each event that it publishes
+// into MongoDB, while fault is called. No page and no fresh subscription may have an event
+// twice, and soon after the last event MongoDB must have each event once.
 func ownWritten(fault func(context.Context, *Trial, *maintain.Log, Models) error) func(context.Context, *Trial) error {
 	return func(ctx context.Context, t *Trial) error {
 		log, models, done, err := t.OpenStores(ctx)
@@ -71,8 +70,7 @@ func ownWritten(fault func(context.Context, *Trial, *maintain.Log, Models) error
 	}
 }
 
-// judgeOnce waits until the system is quiet, and then until each event stands in MongoDB
-// once.
+// judgeOnce waits until the system is quiet, and then until MongoDB has each event once.
 func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, log *maintain.Log) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
@@ -97,7 +95,7 @@ func (t *Trial) judgeOnce(ctx context.Context, writer *ownWriter, log *maintain.
 	return nil
 }
 
-// awayMongo stops MongoDB without ending its connections, and then kills it.
+// awayMongo pauses MongoDB, which keeps its connections, and then kills it.
 func awayMongo(ctx context.Context, t *Trial, _ *maintain.Log, _ Models) error {
 	away := time.Duration(t.Scaled("seconds away", 20, 8, 2)) * time.Second
 	if err := t.Lab.Mongo().Pause(); err != nil {

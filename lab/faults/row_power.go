@@ -27,8 +27,8 @@ func powerRows() []Row {
 	}
 }
 
-// mount puts the folder of a server of the log on a volume that can lose power, if the
-// system asks for that.
+// mount puts the folder of a server of the log on a volume that can lose power, if
+// System.Volatile is set.
 func (t *Trial) mount(p *processes.Process) error {
 	if !t.system.Volatile {
 		return nil
@@ -51,9 +51,9 @@ func (t *Trial) mount(p *processes.Process) error {
 	return nil
 }
 
-// losePowerInBurst has the machine of the log lose power while events are stored. With a
-// sync for each write, nothing that was acknowledged is lost. Because events are shown before
-// their sync, a new epoch begins nevertheless.
+// losePowerInBurst makes the machine of the log lose power while events are stored. With a
+// sync for each write, no acknowledged event may be lost. A new epoch begins nevertheless,
+// because events are delivered before their sync.
 func losePowerInBurst(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
 		return err
@@ -82,8 +82,8 @@ func losePowerInBurst(ctx context.Context, t *Trial) error {
 	return t.afterPowerLoss(ctx, lost, since, stop)
 }
 
-// losePowerUnsynced has the machine of the log lose power when events have been acknowledged
-// and not synced. They are lost, and a new epoch begins.
+// losePowerUnsynced makes the machine of the log lose power when events have been
+// acknowledged and not synced. They are lost, and a new epoch must begin.
 //
 // The reason of that epoch is "restored", though the boot id is another one. With an interval,
 // the server does not sync the settings of a stream either, so that the power loss takes them.
@@ -94,7 +94,7 @@ func losePowerUnsynced(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, 100); err != nil {
 		return err
 	}
-	// After a sync, the next one is most of an interval away.
+	// Right after a sync, almost a whole interval remains until the next one.
 	keeper := t.keepers()[0]
 	for {
 		unsynced, err := t.volumes[keeper].Unsynced(".blk")
@@ -132,8 +132,8 @@ func losePowerUnsynced(ctx context.Context, t *Trial) error {
 	return t.afterPowerLoss(ctx, lost, since, stop)
 }
 
-// losePower has the machines of all servers of the log lose power, and starts them again. It
-// returns when they were started.
+// losePower makes the machines of all servers of the log lose power, and starts the servers
+// again. It returns when it started them.
 func (t *Trial) losePower(ctx context.Context) (since time.Time, err error) {
 	keepers := t.keepers()
 	for _, p := range keepers {

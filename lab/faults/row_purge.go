@@ -16,9 +16,9 @@ func purgeRows() []Row {
 	}}
 }
 
-// replayAfterPurge publishes events, has an operator purge the log, and publishes
-// them again, byte by byte, while the server still remembers their ids. Each has to
-// be stored anew, with a receipt that says so, and a third time is once more none.
+// replayAfterPurge publishes events, purges the log, and publishes the same bytes again
+// while the server still remembers their ids. Each event must be stored again, with a
+// receipt for its new sequence. A third publishing must only give duplicates.
 func replayAfterPurge(ctx context.Context, t *Trial) error {
 	w := t.newHand()
 	defer w.close()
@@ -58,8 +58,8 @@ func replayAfterPurge(ctx context.Context, t *Trial) error {
 		}
 	}
 	t.Measure("events stored again", float64(len(second)), "")
-	// A gateway still serves what was purged from its rooms' memory. A new one has to
-	// tell who asks for it that it is gone.
+	// A running gateway still serves purged events from memory. A restarted one must
+	// report a gap to clients that ask for them.
 	t.Gateways[0].Kill()
 	if err := t.Gateways[0].Start(ctx); err != nil {
 		return err
@@ -68,12 +68,12 @@ func replayAfterPurge(ctx context.Context, t *Trial) error {
 	return nil
 }
 
-// purgeWindow is how long the ids of row 25 are remembered for certain.
+// purgeWindow is how long the server remembers the ids of row 25 at least.
 const purgeWindow = 90 * time.Second
 
-// purge takes everything out of the log as an operator's nats stream purge does, and
-// notes it. It returns the last sequence that is gone. Who asks for what came before
-// has to be told of the gap.
+// purge removes all records of the log, as nats stream purge does, and records that in the
+// journal. It returns the last sequence that was removed. Clients that ask for an earlier
+// one must receive a gap.
 func (t *Trial) purge(ctx context.Context) (last uint64, err error) {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {

@@ -21,9 +21,9 @@ func rebuildRows() []Row {
 	}
 }
 
-// rebuildLive drops a collection, and rebuilds and swaps both projections while
-// events flow and clients follow. The shadow has to be a fold of the log, and so
-// does what is there in the end.
+// rebuildLive drops a collection, and rebuilds and swaps both projections while events are
+// published and clients follow. The shadow, and in the end the collections, must equal what
+// the projection makes of the log.
 func rebuildLive(ctx context.Context, t *Trial) error {
 	log, models, done, err := t.OpenStores(ctx)
 	if err != nil {
@@ -55,8 +55,8 @@ func rebuildLive(ctx context.Context, t *Trial) error {
 	return t.verifyModels(ctx)
 }
 
-// rebuild rebuilds a projection, from the first record on where again is set, calls between,
-// and swaps the shadow in.
+// rebuild rebuilds a projection, calls between, and swaps the shadow in. If again is set, it
+// begins with the first record, also if an earlier rebuild was interrupted.
 func (t *Trial) rebuild(ctx context.Context, log *maintain.Log, models Models, name string, again bool, between func() error) (swapped rebuild.Swapped, err error) {
 	model, err := models.Model(name)
 	if err != nil {
@@ -76,9 +76,9 @@ func (t *Trial) rebuild(ctx context.Context, log *maintain.Log, models Models, n
 	return swapped, nil
 }
 
-// restoreLog saves the log while it is quiet, deletes it, lets producers publish
-// into nothing, and restores it. Clients that were there have to be told of the new
-// epoch and get everything again.
+// restoreLog saves the log while it is quiet, deletes it, publishes while there is no log,
+// and restores it. Connected clients must be told of the new epoch, and receive everything
+// again.
 func restoreLog(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, 300); err != nil {
 		return err

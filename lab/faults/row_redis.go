@@ -19,7 +19,7 @@ func redisRows() []Row {
 	}
 }
 
-// restartRedis kills Redis, which keeps nothing, and starts it again.
+// restartRedis kills Redis, which stores nothing on disk, and starts it again.
 func restartRedis(ctx context.Context, t *Trial) error {
 	stop := t.Load(400)
 	defer stop()
@@ -42,8 +42,8 @@ func restartRedis(ctx context.Context, t *Trial) error {
 	return t.ExpectMetric(ctx, "realtime_ingest_outage_seconds_total", 0.5)
 }
 
-// killSubscriptions has Redis close every subscription each second: the
-// gateways' and the producer's own.
+// killSubscriptions makes Redis close all subscriptions each second: those of the
+// gateways and that of the producer.
 func killSubscriptions(ctx context.Context, t *Trial) error {
 	client := redis.NewClient(&redis.Options{Addr: t.Lab.Redis().Addr()})
 	defer func() { _ = client.Close() }()
@@ -72,7 +72,7 @@ func killSubscriptions(ctx context.Context, t *Trial) error {
 	return t.ExpectMetric(ctx, "realtime_ingest_gaps_total", float64(closed)/3)
 }
 
-// pauseRedis stops Redis for so long that the producer has to refuse.
+// pauseRedis pauses Redis until the outbox of the producer is full and refuses events.
 func pauseRedis(ctx context.Context, t *Trial) error {
 	stop := t.Load(400)
 	defer stop()

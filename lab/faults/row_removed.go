@@ -34,8 +34,8 @@ func removedRows() []Row {
 // removable are the streams beside the log that a gateway needs all the time.
 var removable = []string{"NOVEL_DEADLETTER", "KV_NOVEL_SESSIONS", "NOVEL_IDENTITY", "KV_NOVEL_GATEWAYS"}
 
-// removeStreams removes, by the tool of another maker, every stream beside the log while
-// good events and poison flow. Good events must not wait for that, and everything is
+// removeStreams removes every stream except the log with a foreign tool, while good and
+// invalid events are published. Good events must not wait, and the streams must be
 // re-created.
 func removeStreams(ctx context.Context, t *Trial) error {
 	js, disconnect, err := t.jetStream()
@@ -93,7 +93,7 @@ func removeStreams(ctx context.Context, t *Trial) error {
 	return t.ExpectMetric(ctx, "realtime_eventstore_streams_recreated_total", float64(removals*(len(removable)-1)))
 }
 
-// awaitStreams waits until streams are there.
+// awaitStreams waits until streams exist.
 func awaitStreams(ctx context.Context, js jetstream.JetStream, names []string) error {
 	for _, name := range names {
 		for {
@@ -112,8 +112,8 @@ func awaitStreams(ctx context.Context, js jetstream.JetStream, names []string) e
 	return nil
 }
 
-// loadPoison publishes rate events a second that cannot be delivered, each another one,
-// until the function that it returns is called, which says how many there were.
+// loadPoison publishes rate invalid events per second, all of them different, until stop is
+// called, which returns their number.
 func (t *Trial) loadPoison(ctx context.Context, rate int) (stop func() (sent int, err error)) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup

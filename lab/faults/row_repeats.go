@@ -60,8 +60,8 @@ func duplicates(ctx context.Context, t *Trial) error {
 	return t.expectLetters(ctx, map[messaging.Reason]int{messaging.ReasonIDConflict: 1})
 }
 
-// lateDuplicates publishes events again when the server has forgotten their ids, and
-// then once more to a gateway that has just begun.
+// lateDuplicates publishes events again when the server no longer remembers their ids, and
+// then once more after a restart of the gateway.
 func lateDuplicates(ctx context.Context, t *Trial) error {
 	w := t.newHand()
 	defer w.close()

@@ -67,24 +67,23 @@ func (t *Trial) saveLog(ctx context.Context, streams *archive.Archive) (dir stri
 	return dir, saved, err
 }
 
-// answerDelay is how long each answer of the server to a restore takes, so that it can
-// be killed at any point of it.
+// answerDelay delays each answer of the server to a restore, so that the restore can be
+// killed at any point.
 const answerDelay = 30 * time.Millisecond
 
 // maxKills bounds how often a restore is killed.
 const maxKills = 40
 
-// kills is what became of a restore that was killed again and again.
+// kills is the result of killing a restore repeatedly.
 type kills struct {
 	times int       // how often it was killed
-	parts int       // how often a part of a log was there afterwards
-	since time.Time // when the one began that came to its end
+	parts int       // how often a part of a log was left
+	since time.Time // when the restore that completed began
 }
 
-// killRestores starts the restore of a backup again and again, and kills it with SIGKILL
-// at later and later moments, until one comes to its end: the first after a pace, and each
-// a pace later than the one before, which grows by an eighth. judge looks at what a kill
-// has left.
+// killRestores repeatedly starts the restore of a backup, and kills it with SIGKILL at later
+// and later moments, until one completes: the first after pace, and each one later than the
+// one before by pace, which grows by an eighth. judge checks what is left after a kill.
 func (t *Trial) killRestores(ctx context.Context, env map[string]string, dir string, pace time.Duration, judge func() (part bool, err error), flags ...string) (kills, error) {
 	var k kills
 	for moment := pace; ; moment, pace = moment+pace, pace+pace/8 {
@@ -174,7 +173,7 @@ func (s *savedLog) restore(ctx context.Context, judge func() (part bool, err err
 	return k, err
 }
 
-// goesOn waits until the system has recovered from the restore that came to its end.
+// goesOn waits until the system has recovered after the restore that completed.
 func (t *Trial) goesOn(ctx context.Context, k kills) error {
 	if err := t.Resumed(ctx, k.since); err != nil {
 		return err
@@ -185,8 +184,8 @@ func (t *Trial) goesOn(ctx context.Context, k kills) error {
 	return t.Outbox.AwaitMore(ctx, 50)
 }
 
-// killRestore removes the log, and kills its restore at later and later points. In
-// between, nobody may take what is there for the log.
+// killRestore removes the log, and kills its restore at later and later points. No gateway
+// and no tool may use a part of a log as the log.
 func killRestore(ctx context.Context, t *Trial) error {
 	saved, err := t.saveSome(ctx)
 	if err != nil {
@@ -222,9 +221,9 @@ func killRestore(ctx context.Context, t *Trial) error {
 	return t.verifyModels(ctx)
 }
 
-// killReplacement restores a backup in the place of the log that is there, and kills that at
-// later and later points. At each the log is there whole, the old or the new one, or what is
-// there has the mark. Nothing is published meanwhile: the old log is to go.
+// killReplacement replaces the log with a backup, and kills that at later and later points.
+// After each kill, the old or the new log must be complete, or what is there must have the
+// mark of a restore. Nothing is published meanwhile, because the old log is discarded.
 func killReplacement(ctx context.Context, t *Trial) error {
 	saved, err := t.saveSome(ctx)
 	if err != nil {
@@ -256,8 +255,8 @@ func killReplacement(ctx context.Context, t *Trial) error {
 	return t.verifyModels(ctx)
 }
 
-// judgeUnfinished looks at what a restore has left that was killed: nothing, or a part,
-// with the mark for which no gateway and no tool takes it for the log, or all of it.
+// judgeUnfinished checks what a killed restore has left: nothing, the whole log, or a part
+// with the mark of a restore, which no gateway and no tool uses as the log.
 func (t *Trial) judgeUnfinished(ctx context.Context, streams *archive.Archive, saved backup.Manifest) (part, whole bool, err error) {
 	there, marked, err := streams.Restoring(ctx, processes.EventStream)
 	if err != nil || !there {
@@ -284,10 +283,10 @@ func (t *Trial) judgeUnfinished(ctx context.Context, streams *archive.Archive, s
 	if n := stream.CachedInfo().State.Msgs; n < saved.Streams[0].Messages {
 		return false, false, fmt.Errorf("a part of a log has no mark: %d of %d messages", n, saved.Streams[0].Messages)
 	}
-	return false, true, nil // it had only to say so
+	return false, true, nil // only the report of its end was missing
 }
 
-// expectNoOperation fails when an operation is left to be resumed or undone.
+// expectNoOperation fails if an operation remains that has to be resumed or undone.
 func (t *Trial) expectNoOperation(ctx context.Context, env map[string]string) error {
 	text, err := t.operate(ctx, 0, env, "operations", "-o", "json")
 	if err != nil {
@@ -299,9 +298,9 @@ func (t *Trial) expectNoOperation(ctx context.Context, env map[string]string) er
 	return nil
 }
 
-// killRestoreIntoFolder restores a backup into a new folder, as on a new machine, and
-// kills that with the server inside, until it comes to its end. Then the gateway gets
-// that folder.
+// killRestoreIntoFolder restores a backup into a new folder, as on a new machine, and kills
+// the restore with its embedded server, until one completes. Then the gateway uses that
+// folder.
 func killRestoreIntoFolder(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
 		return err
@@ -343,8 +342,8 @@ func killRestoreIntoFolder(ctx context.Context, t *Trial) error {
 	return t.verifyModels(ctx)
 }
 
-// judgeFolder has a tool look at a folder in which a restore was killed. It may say that
-// there is no log; when it shows one, all of it has to be there.
+// judgeFolder runs a tool on a folder in which a restore was killed. The tool may report that
+// there is no log. If it shows a log, the log must be complete.
 func (t *Trial) judgeFolder(ctx context.Context, env map[string]string, saved backup.Manifest) (part bool, err error) {
 	status, err := t.launch(ctx, env, "log", "status", "-o", "json")
 	if err != nil {
@@ -371,8 +370,8 @@ func (t *Trial) judgeFolder(ctx context.Context, env map[string]string, saved ba
 	return false, nil
 }
 
-// refuseRestore has a backup put in the place of the log that the servers refuse, since
-// it is of more nodes than there are, while events go on. Nothing may change.
+// refuseRestore restores a backup that the servers refuse, because it needs more nodes than
+// there are, in place of the log, while events are published. Nothing may change.
 func refuseRestore(ctx context.Context, t *Trial) error {
 	if err := t.PublishSome(ctx, 200); err != nil {
 		return err
@@ -431,7 +430,7 @@ func refuseRestore(ctx context.Context, t *Trial) error {
 			return err
 		}
 	}
-	// What was refused has changed nothing: there is nothing to resume or to undo.
+	// A refused restore has changed nothing, so there is nothing to resume or to undo.
 	if err := t.expectNoOperation(ctx, nil); err != nil {
 		return err
 	}
@@ -439,7 +438,7 @@ func refuseRestore(ctx context.Context, t *Trial) error {
 	return t.verifyModels(ctx)
 }
 
-// describeStreams returns what the server says of streams.
+// describeStreams returns the server's descriptions of streams.
 func describeStreams(ctx context.Context, js jetstream.JetStream, names []string) (map[string]*jetstream.StreamInfo, error) {
 	all := map[string]*jetstream.StreamInfo{}
 	for _, name := range names {
@@ -457,8 +456,8 @@ func describeStreams(ctx context.Context, js jetstream.JetStream, names []string
 	return all, nil
 }
 
-// ofMoreNodes makes a backup that is as this one, and of a cluster with so many
-// replicas. It returns its folder.
+// ofMoreNodes copies a backup, and sets the number of replicas in the copy. It returns the
+// folder of the copy.
 func ofMoreNodes(dir string, streams []string, replicas int) (string, error) {
 	larger := dir + "-of-more-nodes"
 	if err := os.CopyFS(larger, os.DirFS(dir)); err != nil {

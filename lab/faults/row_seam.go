@@ -20,16 +20,16 @@ func seamRows() []Row {
 	}}
 }
 
-// round is what one subscription got: everything after since, up to where it was
-// left.
+// round is what one subscription received: the events after since, up to its
+// unsubscribe.
 type round struct {
 	job   string
 	since uint64
 	got   []uint64
 }
 
-// crossSeams lets sockets subscribe, cross from history to live, and leave, again
-// and again under load, and compares each round with the log afterwards.
+// crossSeams makes sockets repeatedly subscribe, receive history and then live events, and
+// unsubscribe, under load. Afterwards it compares each round with the log.
 func crossSeams(ctx context.Context, t *Trial) error {
 	const sockets = 24
 	rounds := t.Scaled("rounds", 10_000, 10_000, 1_000)
@@ -55,7 +55,7 @@ func crossSeams(ctx context.Context, t *Trial) error {
 					return fmt.Errorf("a round of %s after %d: %w", job, since, err)
 				}
 				crossed[i] = append(crossed[i], r)
-				// The next begins a few events back, so that it has a history.
+				// The next round begins a few events earlier, so that it has history.
 				since = r.got[max(0, len(r.got)-5)]
 			}
 			return nil
@@ -71,7 +71,7 @@ func crossSeams(ctx context.Context, t *Trial) error {
 	return t.compareRounds(ctx, slices.Concat(crossed...))
 }
 
-// cross subscribes, waits for the seam and an event behind it, and leaves.
+// cross subscribes, waits for the end of the history and a live event, and unsubscribes.
 func cross(ctx context.Context, conn *socket.Socket, job string, since uint64) (round, error) {
 	r := round{job: job, since: since}
 	if err := conn.Emit(messaging.EventSubscribe, map[string]any{"jobId": job, "since": since}); err != nil {
@@ -108,8 +108,8 @@ func cross(ctx context.Context, conn *socket.Socket, job string, since uint64) (
 	}
 }
 
-// compareRounds asks of each round whether it got what the log has, from where it
-// began to where it ended.
+// compareRounds fails if a round has other events than the log between its first and its last
+// position.
 func (t *Trial) compareRounds(ctx context.Context, rounds []round) error {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {

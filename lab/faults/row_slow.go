@@ -16,17 +16,17 @@ func slowRows() []Row {
 	}}
 }
 
-// What the counters of row 15 are called.
+// The counters of row 15.
 const (
 	fallbacksMetric   = "realtime_fanout_fallbacks_total"
 	connectionsMetric = "realtime_fanout_connections"
 )
 
-// slowRatio is how much later the others' events may come while one client reads
-// nothing.
+// slowRatio bounds the ratio of the other clients' p99 while one client does not read to that
+// while all read.
 const slowRatio = 2.0
 
-// slowTrial is row 15 under way.
+// slowTrial is a run of row 15.
 type slowTrial struct {
 	*Trial
 	tap     *tap
@@ -37,11 +37,10 @@ type slowTrial struct {
 	reading, stalled []time.Duration
 }
 
-// stopReading has one client that follows the same jobs as its neighbours read
-// nothing, in every other round, so that what else the machine does hits both kinds.
-// It is live before: one that stops earlier is still catching up, cannot fall back,
-// and is given up after the write timeout.
-// At last it reads nothing for so long that the gateway gives it up.
+// stopReading makes one of several clients of the same jobs stop reading in every other
+// round, so that other work of the machine affects both kinds of rounds. The client is live
+// before: one that stops during its catch-up cannot fall back, and is disconnected after the
+// write timeout. In the end it does not read until the gateway disconnects it.
 func stopReading(ctx context.Context, t *Trial) error {
 	s := &slowTrial{Trial: t, tap: newTap()}
 	const others = 8
@@ -89,8 +88,8 @@ func (s *slowTrial) ratio() float64 {
 	return float64(median(s.stalled)) / float64(median(s.reading))
 }
 
-// round measures a while in which all read, and one in which the client does not:
-// each of its subscriptions falls back then, once, and nobody else's.
+// round measures a window in which all clients read, and one in which the client does not.
+// Each subscription of that client must fall back once, and no other one.
 func (s *slowTrial) round(ctx context.Context) error {
 	reading, fell, err := s.window(ctx, 0)
 	if err != nil {
@@ -112,8 +111,8 @@ func (s *slowTrial) round(ctx context.Context) error {
 	return s.level(ctx)
 }
 
-// window measures for a while, and until so many subscriptions have fallen back. It
-// returns the 99th percentile of the others, and how many have.
+// window measures for some time, and until at least least subscriptions have fallen back. It
+// returns the 99th percentile of the other clients, and how many subscriptions have.
 func (s *slowTrial) window(ctx context.Context, least float64) (p99 time.Duration, fell float64, err error) {
 	const length = 2 * time.Second
 	before, err := metric(ctx, s.Gateways[0], fallbacksMetric)
@@ -132,15 +131,15 @@ func (s *slowTrial) window(ctx context.Context, least float64) (p99 time.Duratio
 		fell = now - before
 	}
 	to := time.Now()
-	// What was published until now has to have come before it counts.
+	// Only events that have arrived are in the figures.
 	if err := s.arrive(ctx, s.others...); err != nil {
 		return 0, 0, err
 	}
 	return quantile(s.took.between(from, to), 0.99), fell, nil
 }
 
-// level waits until the client is where the others are, and stays there: until no
-// subscription has fallen back for a second.
+// level waits until the client has caught up with the others, and no subscription has
+// fallen back for a second.
 func (s *slowTrial) level(ctx context.Context) error {
 	for last := -1.0; ; {
 		if err := s.arrive(ctx, append(s.others, s.stopped)...); err != nil {
@@ -160,8 +159,8 @@ func (s *slowTrial) level(ctx context.Context) error {
 	}
 }
 
-// evict has the client read nothing until the gateway gives its connection up, and
-// come back.
+// evict makes the client stop reading until the gateway closes its connection, and then
+// waits until it has reconnected.
 func (s *slowTrial) evict(ctx context.Context) error {
 	before, err := metric(ctx, s.Gateways[0], connectionsMetric)
 	if err != nil {

@@ -57,12 +57,12 @@ func tailRows() []Row {
 	}
 }
 
-// lostTail is what a row knows of a log before its tail is lost.
+// lostTail is the state of a log before its tail is lost.
 type lostTail struct {
 	epoch     string
 	last      uint64
 	records   []stored
-	positions map[string]string // of a client that goes away
+	positions map[string]string // of a client that disconnects
 }
 
 // stored is one record of the log.
@@ -71,7 +71,7 @@ type stored struct {
 	sequence uint64
 }
 
-// beforeTailLost waits until everything is quiet, and notes how it is.
+// beforeTailLost waits until the system is quiet, and returns the state of the log.
 func (t *Trial) beforeTailLost(ctx context.Context) (*lostTail, error) {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (t *Trial) beforeTailLost(ctx context.Context) (*lostTail, error) {
 		return nil, err
 	}
 	defer done()
-	// So that MongoDB has seen the tail, too.
+	// MongoDB must have the tail as well.
 	if err := t.AwaitProjected(ctx, log); err != nil {
 		return nil, err
 	}

@@ -31,8 +31,8 @@ type Trial struct {
 	Gateways []*processes.Process
 	Journal  *oracle.Journal
 	Outbox   *Outbox
-	// Full asks for the length that the matrix names, Short for that of the
-	// continuous integration.
+	// Full selects the length that the matrix names, and Short that of the continuous
+	// integration.
 	Full, Short bool
 
 	logger    *slog.Logger
@@ -53,11 +53,11 @@ type Trial struct {
 	running   *Running // nil: the lab's own system
 	undos     []*undo
 	volumes   map[*processes.Process]*volume.Volume // of System.Volatile
-	purged    bool                                  // who comes only now misses what was purged, and has to be told
-	renewed   bool                                  // the clients were told of a new epoch; who comes only now begins in it
+	purged    bool                                  // clients that connect from now on must receive a gap
+	renewed   bool                                  // the clients were told of a new epoch; later clients begin in it
 }
 
-// newTrial starts a row's system, in the folder, or turns to the one that runs.
+// newTrial starts the system of a row, with its files in dir, or uses the running one.
 func newTrial(ctx context.Context, row Row, options Options, dir string) (*Trial, error) {
 	system := row.System
 	system.Gateways, system.Jobs = max(system.Gateways, 1), orElse(system.Jobs, defaultJobs)
@@ -142,9 +142,8 @@ func (t *Trial) start(ctx context.Context) error {
 	return nil
 }
 
-// Follow adds a client that follows the first jobs from their beginning, and
-// comes back to any gateway after a break; with System.Sockets, one over Socket.IO
-// as well.
+// Follow adds a client that follows the first jobs from their beginning, and reconnects to
+// any gateway; with System.Sockets, also one over Socket.IO.
 func (t *Trial) Follow(ctx context.Context, name string) {
 	jobs := t.jobs[:min(len(t.jobs), followedJobs)]
 	positions := map[string]string{}
@@ -172,21 +171,21 @@ func (t *Trial) follow(ctx context.Context, name string, positions map[string]st
 	t.followers = append(t.followers, follow(ctx, name, t.addresses(0), token, positions, epoch, t.Journal))
 }
 
-// Load publishes rate events a second, to one job after the other, until the function
-// that it returns is called. An event that the outbox refuses is skipped.
+// Load publishes rate events per second, for one job after the other, until stop is called.
+// Events that the outbox refuses are skipped.
 func (t *Trial) Load(rate int) (stop func()) {
 	if t.system.Worker {
-		rate /= 4 // each loss costs its job the worker's own patience
+		rate /= 4 // after a loss, its job waits for the worker's receipt timeout
 	}
 	t.moments.begin()
 	ended := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() { // ends with stop
-		const ticks = 50 // a second
+		const ticks = 50 // per second
 		tick := time.NewTicker(time.Second / ticks)
 		defer tick.Stop()
 		for next, ticked := 0, 0; ; {
-			// Also a rate below one event a tick, and one that the ticks do not divide.
+			// The rate may be below one event per tick, or no multiple of the ticks.
 			for ticked++; next < ticked*rate/ticks; next++ {
 				_ = t.Outbox.Publish(t.jobs[next%len(t.jobs)], t.system.EventBytes)
 			}
@@ -200,11 +199,11 @@ func (t *Trial) Load(rate int) (stop func()) {
 	return sync.OnceFunc(func() { close(ended); running.Wait() })
 }
 
-// Recovered notes how long a recovery took. The longest counts.
+// Recovered records how long a recovery took. The longest recovery is judged.
 func (t *Trial) Recovered(took time.Duration) { t.recovery = max(t.recovery, took) }
 
-// Resumed waits until an event is acknowledged that was published after the given
-// moment, and notes the time between as a recovery.
+// Resumed waits until an event that was published after since is acknowledged, and records
+// the time from since as a recovery.
 func (t *Trial) Resumed(ctx context.Context, since time.Time) error {
 	took, err := t.Outbox.AwaitFresh(ctx, since)
 	t.Recovered(took)
@@ -221,8 +220,8 @@ func (t *Trial) Measure(name string, value float64, unit string) {
 	t.measures = append(t.measures, report.Measure{Name: name, Value: value, Unit: unit})
 }
 
-// Scaled returns the figure for the length of this run, and notes when it is not
-// the matrix's own, full.
+// Scaled returns the figure for the length of this run, and adds a note if it is not that of
+// the matrix, full.
 func (t *Trial) Scaled(what string, full, usual, short int) int {
 	figure := usual
 	if t.Full {
@@ -236,8 +235,8 @@ func (t *Trial) Scaled(what string, full, usual, short int) int {
 	return figure
 }
 
-// settle lets the system become quiet and reads back what it has. A client that
-// comes only then has to get all of it too.
+// settle waits until the system is quiet, and reads back what it has stored. A client that
+// connects only then must receive all of it, too.
 func (t *Trial) settle(ctx context.Context) error {
 	if err := t.Outbox.AwaitIdle(ctx); err != nil {
 		return err
@@ -275,8 +274,8 @@ func (t *Trial) settle(ctx context.Context) error {
 	return nil
 }
 
-// close ends everything the trial started, and takes back what it did to a system
-// that goes on without it.
+// close ends everything that the trial has started, and undoes its changes to a running
+// system.
 func (t *Trial) close(ctx context.Context) error {
 	for _, f := range t.followers {
 		f.close()
@@ -306,7 +305,7 @@ func (t *Trial) close(ctx context.Context) error {
 	return errors.Join(err, t.Lab.Close())
 }
 
-// lastWords returns the ends of what the lab's processes wrote.
+// lastWords returns the end of the output of each process of the lab.
 func (t *Trial) lastWords() string {
 	if t.Lab == nil {
 		return ""

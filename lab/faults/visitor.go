@@ -37,8 +37,8 @@ type visitor struct {
 	name     string
 	gateways []string // base URLs
 	notes    notes
-	dial     socket.Config // for its connections; nothing has to be set
-	heard    *samples      // takes how long each event was on its way; nil: nobody does
+	dial     socket.Config // for its connections; the zero value is valid
+	heard    *samples      // the delivery times of events; nil: not recorded
 
 	stop    context.CancelFunc
 	running sync.WaitGroup
@@ -47,7 +47,7 @@ type visitor struct {
 	last    map[string]uint64
 	breaks  []time.Time // when each connection ended
 	resumes int
-	trouble error         // the first thing that should not have been said
+	trouble error         // errors and gaps from the gateway
 	changed chan struct{} // closed and replaced with each change of the above
 }
 

@@ -82,7 +82,7 @@ func (w *worker) read(take func(messaging.Receipt)) {
 	}
 }
 
-// kill kills the worker, whatever it holds.
+// kill kills the worker. The events that it still has are lost.
 func (w *worker) kill() {
 	_ = w.process.Process.Kill()
 	_ = w.process.Wait() // says "signal: killed"
