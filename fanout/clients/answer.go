@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // The kinds of questions.
 const (
 	QuestionList      = "clients.list"
+	QuestionEnded     = "clients.ended"
 	QuestionStory     = "clients.story"
 	QuestionFollowers = "clients.followers"
 	QuestionClose     = "clients.close"
@@ -26,6 +28,10 @@ type Source interface {
 	Clients(filter Filter, each func(Client))
 	// Followers calls each for every subscription to a job, in any order.
 	Followers(jobID string, each func(Follower))
+	// Ended calls each for every recorded client that has gone from since on and before
+	// until, and that a filter selects apart from its job, in any order. incomplete says
+	// that some of that time are no longer recorded.
+	Ended(since, until time.Time, filter Filter, each func(Ended)) (incomplete bool)
 	// Stories returns what is known of the clients with an id: those that are connected,
 	// and those that have gone and are still recorded.
 	Stories(id string) []Story
@@ -39,6 +45,13 @@ type ListQuestion struct {
 	// After is the Place after which the page begins.
 	After string `json:"after,omitempty"`
 	Limit int    `json:"limit"`
+}
+
+// EndedQuestion asks for a page of the clients that have gone from Since on and before Until.
+type EndedQuestion struct {
+	ListQuestion
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
 }
 
 // StoryQuestion asks for one client.
@@ -76,6 +89,14 @@ func Answer(source Source, gateway, kind string, args json.RawMessage) (body any
 		page := page[Client]{gateway: gateway, question: question}
 		source.Clients(question.Filter, func(row Client) { row.Gateway = gateway; page.add(row, row.Place()) })
 		return page.cut(func(row Client) int { return len(row.Subject) + len(row.Origin) }), false, nil
+	case QuestionEnded:
+		var question EndedQuestion
+		if err := read(args, &question); err != nil {
+			return nil, false, err
+		}
+		page := page[Ended]{gateway: gateway, question: question.ListQuestion}
+		cut = source.Ended(question.Since, question.Until, question.Filter, func(row Ended) { row.Gateway = gateway; page.add(row, row.Place()) })
+		return page.cut(func(row Ended) int { return len(row.Subject) + len(row.Origin) + len(row.Reason) }), cut, nil
 	case QuestionStory:
 		var question StoryQuestion
 		if err := read(args, &question); err != nil {

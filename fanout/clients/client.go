@@ -80,6 +80,19 @@ type Story struct {
 	Dropped int             `json:"dropped"`
 }
 
+// Ended is a client that has gone.
+type Ended struct {
+	Client
+	EndedAt time.Time `json:"endedAt"`
+	Reason  string    `json:"reason"`
+}
+
+// Place is where a client that has gone stands in the order of pages: the first to go is
+// first.
+func (e Ended) Place() string {
+	return e.EndedAt.UTC().Format("2006-01-02T15:04:05.000000000Z") + " " + e.Client.Place()
+}
+
 // Subscription is a client's place in one job.
 type Subscription struct {
 	JobID string    `json:"jobId"`

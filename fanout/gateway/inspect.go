@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"net/netip"
+	"time"
 
 	"github.com/letswriteabook/realtime/fanout/clients"
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/guardrails"
 )
 
 // Clients implements [clients.Source].
@@ -33,6 +36,21 @@ func (g *Gateway) Followers(jobID string, each func(clients.Follower)) {
 			each(clients.Follower{Client: stream.row(), Subscription: stream.follow()})
 		}
 	}
+}
+
+// Ended implements [clients.Source].
+func (g *Gateway) Ended(since, until time.Time, filter clients.Filter, each func(clients.Ended)) (incomplete bool) {
+	trails, incomplete := g.policy.Recorder.EndedBetween(since, until)
+	for _, trail := range trails {
+		at, reason, about := trail.Ended()
+		ended := clients.Ended{EndedAt: at.UTC(), Reason: reason}
+		ended.Client, _ = about.(clients.Client)
+		address, _ := netip.ParseAddr(ended.Address) // none, if it is not known
+		if selects(filter, cmp.Or(ended.Origin, guardrails.UnknownOrigin), ended.Subject, address) {
+			each(ended)
+		}
+	}
+	return incomplete
 }
 
 // Stories implements [clients.Source].

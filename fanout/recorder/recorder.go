@@ -38,6 +38,8 @@ type Recorder struct {
 	bytes int
 	// ended has the trails of clients that have gone, oldest first: at most maxEnded.
 	ended []*Trail
+	// dropped is when the last client went whose trail was dropped; zero if none was.
+	dropped time.Time
 }
 
 // maxEnded bounds the trails of clients that have gone.
@@ -95,6 +97,9 @@ func (r *Recorder) keep(trail *Trail) {
 // does not change, so that its own mutex is not needed.
 func (r *Recorder) dropOldest() {
 	r.bytes -= r.ended[0].bytes
+	if at := r.ended[0].ended; at.After(r.dropped) {
+		r.dropped = at
+	}
 	r.ended[0] = nil
 	r.ended = r.ended[1:]
 }
@@ -112,4 +117,21 @@ func (r *Recorder) Ended(id string) (found []*Trail) {
 		}
 	}
 	return found
+}
+
+// EndedBetween returns the trails of the clients that have gone from since on and before
+// until, in any order: at most 10,000. incomplete says that some of that time are no longer
+// kept. A trail that has ended does not change, so that its own mutex is not needed.
+func (r *Recorder) EndedBetween(since, until time.Time) (found []*Trail, incomplete bool) {
+	if r == nil {
+		return nil, false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, trail := range r.ended {
+		if at := trail.ended; !at.Before(since) && at.Before(until) {
+			found = append(found, trail)
+		}
+	}
+	return found, !r.dropped.IsZero() && !r.dropped.Before(since)
 }

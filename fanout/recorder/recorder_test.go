@@ -2,8 +2,10 @@ package recorder_test
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/fanout/recorder"
 )
@@ -157,5 +159,38 @@ func BenchmarkDelivered(b *testing.B) {
 	b.ReportAllocs()
 	for n := uint64(1); b.Loop(); n++ {
 		r.Delivered("job", n, 200, 0)
+	}
+}
+
+// TestEndedBetween: the clients that have gone are found by the time at which they did, and
+// the answer says whether it has all of them.
+func TestEndedBetween(t *testing.T) {
+	t.Parallel()
+	r := open(t, recorder.Config{Bytes: 1 << 20, Events: 10})
+	var ended []time.Time
+	for n := range 3 {
+		trail := r.Begin(fmt.Sprint(n))
+		trail.End("gone", nil)
+		at, _, _ := trail.Ended()
+		ended = append(ended, at)
+		for !time.Now().After(at) { // the next one ends later, also by a coarse clock
+			runtime.Gosched()
+		}
+	}
+	if found, incomplete := r.EndedBetween(ended[0], ended[2]); len(found) != 2 || incomplete {
+		t.Errorf("%d trails, incomplete %v", len(found), incomplete)
+	}
+	if found, _ := r.EndedBetween(ended[2].Add(1), ended[2].Add(time.Hour)); len(found) != 0 {
+		t.Errorf("%d trails after the last one", len(found))
+	}
+	const most = 10_000
+	for n := range most - 1 {
+		r.Begin(fmt.Sprint("more-", n)).End("gone", nil)
+	}
+	if found, incomplete := r.EndedBetween(ended[0], time.Now().Add(time.Hour)); len(found) != most || !incomplete {
+		t.Errorf("%d trails, incomplete %v", len(found), incomplete)
+	}
+	if found, incomplete := r.EndedBetween(ended[2], time.Now().Add(time.Hour)); len(found) != most || incomplete {
+		t.Errorf("%d trails since the third one, incomplete %v", len(found), incomplete)
 	}
 }

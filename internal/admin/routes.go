@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/lease"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
@@ -73,6 +74,12 @@ func (a *API) table() []route {
 		get("/sockets", "The connected sockets and event streams of all gateways, by id.", SocketPage{}, a.listSockets,
 			parameter{name: "jobId", doc: "a job that the client follows"}, parameter{name: "subject", doc: "the subject of its token"},
 			parameter{name: "origin", doc: "the origin of its page, or unknown"}, parameter{name: "address", doc: "its IP address, or a network such as 10.0.0.0/8"},
+			parameter{name: "after", doc: "next of the page before"}, limitParameter),
+		get("/sockets/ended", "The sockets and event streams that have gone from all gateways, and why, the first to go first. A gateway that no longer has all of that time is missing with the reason cut.", EndedPage{}, a.listEnded,
+			parameter{name: "since", doc: "the time from which on the client has gone, such as 2026-01-31T14:03:00Z", required: true},
+			parameter{name: "until", doc: "the time before which it has gone", required: true},
+			parameter{name: "subject", doc: "the subject of its token"}, parameter{name: "origin", doc: "the origin of its page, or unknown"},
+			parameter{name: "address", doc: "its IP address, or a network such as 10.0.0.0/8"},
 			parameter{name: "after", doc: "next of the page before"}, limitParameter),
 		get("/socket", "One socket or event stream: its subscriptions, its queue, and its last steps. One that has gone is recorded for a while.", SocketStories{}, a.getSocket,
 			parameter{name: "id", doc: "the id of the socket or the stream", required: true}),
@@ -150,6 +157,15 @@ func (c *call) text(name string) string { return c.request.URL.Query().Get(name)
 func (c *call) number(name string) (uint64, bool) {
 	value, err := strconv.ParseUint(c.text(name), 10, 64)
 	return value, err == nil
+}
+
+// time returns a parameter that is a time.
+func (c *call) time(name string) (time.Time, error) {
+	at, err := time.Parse(time.RFC3339, c.text(name))
+	if err != nil {
+		return at, refuse(http.StatusBadRequest, "invalid", "%s is %.64q: want a time such as 2026-01-31T14:03:00Z", name, c.text(name))
+	}
+	return at, nil
 }
 
 // limit returns how many rows the page may have.

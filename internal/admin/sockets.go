@@ -17,6 +17,14 @@ type SocketPage struct {
 	Next string `json:"next,omitempty"`
 }
 
+// EndedPage is a page of the clients that have gone from all gateways, the first to go
+// first.
+type EndedPage struct {
+	Coverage
+	Items []clients.Ended `json:"items"`
+	Next  string          `json:"next,omitempty"`
+}
+
 // FollowerPage is a page of the subscriptions to a job at all gateways, by the client's id.
 type FollowerPage struct {
 	Coverage
@@ -76,6 +84,30 @@ func (a *API) listFollowers(ctx context.Context, c *call) (any, error) {
 		return nil, err
 	}
 	page := FollowerPage{Coverage: coverage}
+	page.Items, page.Next = clients.Merge(pages, question.Limit)
+	return page, nil
+}
+
+func (a *API) listEnded(ctx context.Context, c *call) (any, error) {
+	list, err := c.listQuestion()
+	if err != nil {
+		return nil, err
+	}
+	question := clients.EndedQuestion{ListQuestion: list}
+	if question.Since, err = c.time("since"); err != nil {
+		return nil, err
+	}
+	if question.Until, err = c.time("until"); err != nil {
+		return nil, err
+	}
+	if !question.Since.Before(question.Until) {
+		return nil, refuse(http.StatusBadRequest, "invalid", "since is not before until")
+	}
+	pages, coverage, err := askAll[clients.Page[clients.Ended]](ctx, a, clients.QuestionEnded, question)
+	if err != nil {
+		return nil, err
+	}
+	page := EndedPage{Coverage: coverage}
 	page.Items, page.Next = clients.Merge(pages, question.Limit)
 	return page, nil
 }

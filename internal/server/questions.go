@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/fanout/clients"
@@ -56,5 +57,8 @@ type nobody struct{}
 
 func (nobody) Clients(clients.Filter, func(clients.Client)) {}
 func (nobody) Followers(string, func(clients.Follower))     {}
-func (nobody) Stories(string) []clients.Story               { return []clients.Story{} }
-func (nobody) Close(clients.Closing) int                    { return 0 }
+func (nobody) Ended(time.Time, time.Time, clients.Filter, func(clients.Ended)) bool {
+	return false
+}
+func (nobody) Stories(string) []clients.Story { return []clients.Story{} }
+func (nobody) Close(clients.Closing) int      { return 0 }

@@ -232,12 +232,56 @@ func TestSocketsOfAllGateways(t *testing.T) {
 		}
 		return nil
 	})
+	since, until := issued.UTC().Format(time.RFC3339), time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
+	between := "since=" + since + "&until=" + until
+	first.until("all closed clients are listed, the first to go first", func() error {
+		seen := make(map[string]bool)
+		var last time.Time
+		for after, pages := "", 0; pages == 0 || after != ""; pages++ {
+			var page struct {
+				Items []struct {
+					socketRow
+					EndedAt time.Time
+					Reason  string
+				}
+				Next     string
+				Gateways []string
+				Missing  []any
+			}
+			first.read("/sockets/ended?limit=4&"+between+"&after="+url.QueryEscape(after), &page)
+			for _, row := range page.Items {
+				if row.Reason != "closed by an operator" || row.EndedAt.Before(last) || row.Address != "127.0.0.1" || seen[row.ID] {
+					t.Fatalf("%+v after %s", row, last)
+				}
+				seen[row.ID], last = true, row.EndedAt
+			}
+			if after = page.Next; len(page.Items) > 4 || len(page.Missing) > 0 || len(page.Gateways) != 2 {
+				return fmt.Errorf("%+v", page)
+			}
+		}
+		if len(seen) != 10 {
+			return fmt.Errorf("%d clients", len(seen))
+		}
+		return nil
+	})
+	for query, want := range map[string]int{
+		between + "&subject=subject-0": 5, between + "&subject=subject-0&address=::1": 0, between + "&origin=unknown": 10, between + "&origin=http://a": 0,
+		"since=" + until + "&until=2999-01-01T00:00:00Z": 0, "since=2001-01-01T00:00:00Z&until=" + since: 0,
+	} {
+		var page socketPage
+		if first.read("/sockets/ended?"+query, &page); len(page.Missing) == 0 && len(page.Items) != want {
+			t.Errorf("%s: %d clients, want %d", query, len(page.Items), want)
+		}
+	}
 	for _, body := range []string{`{}`, `{"id":"a","subject":"b"}`, `{"jobId":"` + strings.Repeat("x", 300) + `"}`, `{"subject":"` + strings.Repeat("x", 2000) + `"}`} {
 		if status, answer := first.ask(http.MethodPost, api+"/sockets/close", needToken, body, nil); status != http.StatusBadRequest {
 			t.Errorf("%.40s: %d %s", body, status, answer)
 		}
 	}
-	for _, query := range []string{"/sockets?address=here", "/sockets?limit=501", "/socket", "/socket?id=" + strings.Repeat("x", 257), "/sockets?jobId=" + strings.Repeat("x", 300)} {
+	for _, query := range []string{
+		"/sockets/ended", "/sockets/ended?since=" + since, "/sockets/ended?since=yesterday&until=" + until, "/sockets/ended?since=" + until + "&until=" + since,
+		"/sockets?address=here", "/sockets?limit=501", "/socket", "/socket?id=" + strings.Repeat("x", 257), "/sockets?jobId=" + strings.Repeat("x", 300),
+	} {
 		if status, answer := first.ask(http.MethodGet, api+query, needToken, "", nil); status != http.StatusBadRequest {
 			t.Errorf("%.40s: %d %s", query, status, answer)
 		}
