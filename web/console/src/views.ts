@@ -1,5 +1,6 @@
 import type { ComponentType } from 'react'
 import { Audit } from './views/audit.js'
+import { Gone } from './views/gone.js'
 import { Job } from './views/job.js'
 import { Jobs } from './views/jobs.js'
 import { Letters } from './views/letters.js'
@@ -9,6 +10,7 @@ import { Projections } from './views/projections.js'
 import { Revocations } from './views/revocations.js'
 import { Settings } from './views/settings.js'
 import { Sockets } from './views/sockets.js'
+import { Work } from './views/work.js'
 
 export interface View {
   name: string
@@ -25,8 +27,10 @@ export const views: readonly View[] = [
   { name: 'jobs', title: 'Jobs', letter: 'j', component: Jobs },
   { name: 'job', title: 'Job', below: 'jobs', component: Job },
   { name: 'sockets', title: 'Sockets', letter: 'k', component: Sockets },
+  { name: 'gone', title: 'Gone', below: 'sockets', component: Gone },
   { name: 'letters', title: 'Dead letters', letter: 'd', component: Letters },
   { name: 'projections', title: 'Projections', letter: 'p', component: Projections },
+  { name: 'work', title: 'Work', letter: 'w', component: Work },
   { name: 'log', title: 'Log', letter: 'l', component: Log },
   { name: 'revocations', title: 'Revocations', letter: 'r', component: Revocations },
   { name: 'audit', title: 'Audit', letter: 'a', component: Audit },

@@ -4,18 +4,26 @@ import { usePoll } from '../api/poll.js'
 import { age, clock, count, seconds, whole } from '../format.js'
 import { href, useParam } from '../route.js'
 import { type Event, glance, indexAt, load, maxEvents, newer, older, stateAt, type Timeline, title } from '../timeline.js'
-import { Command, Freshness, Json, Problem, Stat, useNow, VirtualList } from '../ui.js'
+import { Freshness, Json, Problem, Stat, useNow, VirtualList } from '../ui.js'
+import { Erase } from './erase.js'
+import { Followers } from './followers.js'
+import { Replay } from './replay.js'
+import { EventWay, Ways } from './way.js'
 
 export function Job() {
   const [id] = useParam('id')
   return id ? <One key={id} id={id} /> : <p className="pad">No job is named. <a href={href('jobs')}>Jobs</a></p>
 }
 
+/** What the page shows beside the events. */
+const parts = [{ name: '', title: 'Event' }, { name: 'followers', title: 'Followers' }, { name: 'ways', title: 'Ways' }, { name: 'replay', title: 'Replay' }, { name: 'erase', title: 'Erase' }] as const
+
 /** A job that has not ended and whose newest event is older than this stands still, as far as one can see. */
 const quietSeconds = 60
 
 function One({ id }: { id: string }) {
   const [at, setAt] = useParam('at')
+  const [part] = useParam('part')
   const wanted = /^\d+$/.test(at) ? Number(at) : undefined
   const { timeline, error, jump, more, fresh } = useTimeline(id, wanted)
   const job = usePoll(`job ${id}`, (signal) => get('/job', { jobId: id }, signal), 2000)
@@ -39,7 +47,7 @@ function One({ id }: { id: string }) {
         <Stat name="Newest event" value={newest ? title(newest) || newest.kind : '–'} note={newest?.kind} />
         <Stat name="Sequence" value={newest ? whole(newest.sequence) : '–'} note={newest ? `epoch ${newest.epoch}` : undefined} />
         <Stat name="Age" value={<Age time={newest?.storedAt} />} note={newest && clock(newest.storedAt)} />
-        <Stat name="Followers" value={<a href={href('sockets', { by: 'jobId', value: id })}>{count(job.data?.followers)}</a>} note={job.data && `on ${job.data.gateways} ${job.data.gateways === 1 ? 'gateway' : 'gateways'}`} />
+        <Stat name="Followers" value={<a href={href('job', { id, at, part: 'followers' })}>{count(job.data?.followers)}</a>} note={job.data && `on ${job.data.gateways} ${job.data.gateways === 1 ? 'gateway' : 'gateways'}`} />
         <Stat name="Dead letters" value={<a href={href('letters', { job: id })}>{letters.data ? `${letters.data.items.length}${letters.data.next ? '+' : ''}` : '–'}</a>} tone={letters.data?.items.length ? 'bad' : undefined} />
       </dl>
       <Scrubber events={events} index={index} onSelect={select} onJump={jump} wanted={wanted} atHead={timeline?.atHead ?? true} onNewest={() => {
@@ -50,28 +58,22 @@ function One({ id }: { id: string }) {
         <VirtualList label="Events" layout="events" items={rows} itemKey={({ event }) => event.sequence} selected={selected?.sequence} onOpen={({ event }) => select(event)} onEnd={more}
           empty={timeline ? 'The log has no events of this job.' : 'Asking …'}
           columns={[
-            { title: 'Sequence', number: true, render: ({ event }) => <a href={href('job', { id, at: event.sequence })} aria-current={event === selected || undefined}>{whole(event.sequence)}</a> },
+            { title: 'Sequence', number: true, render: ({ event }) => <a href={href('job', { id, at: event.sequence, part })} aria-current={event === selected || undefined}>{whole(event.sequence)}</a> },
             { title: 'Stored', render: ({ event }) => <time dateTime={event.storedAt} title={event.storedAt}>{clock(event.storedAt)}</time> },
             { title: 'After', number: true, wide: true, render: ({ event, before }) => before ? <Pause from={before} to={event} /> : '' },
             { title: 'Kind', wide: true, render: ({ event }) => event.kind },
             { title: 'What', render: ({ event }) => <><b className={`status ${title(event)}`}>{title(event)}</b> <span className="quiet mono">{glance(event)}</span></> },
           ]} />
-        <Detail events={events} index={index} wholeHistory={timeline?.older === false} />
+        <div className="stack">
+          <nav className="parts" aria-label="Parts of the job">
+            {parts.map(({ name, title: text }) => <a key={name} href={href('job', { id, at, part: name })} aria-current={part === name ? 'true' : undefined}>{text}{name === 'followers' && job.data && ` (${count(job.data.followers)})`}</a>)}
+          </nav>
+          {part === 'followers' ? <Followers jobId={id} /> : part === 'ways' ? <Ways jobId={id} /> : part === 'replay' ? <Replay jobId={id} /> : part === 'erase' ? <Erase jobId={id} /> : <Detail jobId={id} events={events} index={index} wholeHistory={timeline?.older === false} />}
+        </div>
       </div>
       {(timeline?.older && events.length >= maxEvents) && <p className="quiet pad">The page holds {whole(maxEvents)} events. Go to an earlier sequence to see older ones.</p>}
-      <details className="more">
-        <summary>Replay, erase, and other commands</summary>
-        <Command text={`realtime tail ${quoted(id)}`}>Follow the job in a terminal:</Command>
-        <Command text={`realtime replay --help`}>Replay its events to a follower, a channel or the log. It takes long, and is a command of its own:</Command>
-        <Command text={`realtime erase ${quoted(id)} --reason "…"`}>Erase the job permanently, which is audited:</Command>
-      </details>
     </>
   )
-}
-
-/** Quotes a word for a shell. */
-export function quoted(word: string): string {
-  return /^[\w./:-]+$/.test(word) && !word.startsWith('-') ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }
 
 function Age({ time }: { time: string | undefined }) {
@@ -140,7 +142,7 @@ function Scrubber({ events, index, wanted, atHead, onSelect, onJump, onNewest }:
   )
 }
 
-function Detail({ events, index, wholeHistory }: { events: Event[]; index: number; wholeHistory: boolean }) {
+function Detail({ jobId, events, index, wholeHistory }: { jobId: string; events: Event[]; index: number; wholeHistory: boolean }) {
   const event = events[index]
   const state = useMemo(() => stateAt(events, index), [events, index])
   if (!event) return <section className="detail quiet pad">No event is selected.</section>
@@ -160,6 +162,8 @@ function Detail({ events, index, wholeHistory }: { events: Event[]; index: numbe
         <dt>Stored</dt><dd>{clock(event.storedAt)} <span className="quiet">{Number.isFinite(emitted) && `${seconds(Math.max(0, emitted))} later`}</span></dd>
         <dt>Position</dt><dd className="id">{event.epoch}:{event.sequence}</dd>
       </dl>
+      <EventWay event={event} jobId={jobId} />
+      <h2>Envelope</h2>
       <Json label="Envelope" value={event.envelope} />
     </section>
   )

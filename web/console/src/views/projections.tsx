@@ -6,7 +6,7 @@ import { Confirm } from '../confirm.js'
 import { count, seconds, whole } from '../format.js'
 import { useHistory } from '../live.js'
 import { Freshness, Problem, Table, useChange } from '../ui.js'
-import { Work } from './work.js'
+import { LongWork } from './work.js'
 
 export function Projections() {
   const polled = usePoll('projections', (signal) => get('/projections', undefined, signal), 2000)
@@ -32,11 +32,9 @@ export function Projections() {
       <section>
         <h2>Verify and rebuild</h2>
         <p className="quiet">Both read the whole log. They go on when this page is closed.</p>
-        <div className="actions flat">
-          {(polled.data?.items ?? []).map(({ name }) => <Start key={name} name={name} />)}
-        </div>
+        {(polled.data?.items ?? []).map(({ name }) => <Start key={name} name={name} />)}
       </section>
-      <Work />
+      <LongWork below="projection/" />
     </>
   )
 }
@@ -44,12 +42,12 @@ export function Projections() {
 function Start({ name }: { name: string }) {
   const change = useChange<unknown>()
   return (
-    <>
+    <div className="actions flat">
       <button type="button" disabled={change.busy} onClick={() => change.run(() => post('/projections/verify', { projection: name }))}>Verify {name}</button>
       <Confirm label={`Rebuild ${name}, and swap`} disabled={change.busy} action={`Rebuild and swap ${name}`} onConfirm={() => change.run(() => post('/projections/rebuild', { projection: name, swap: true }))}>
         This reads the whole log into a new collection, compares the two, and, if they are equal, puts the new collection into the place of <b>{name}</b>. The replaced collection is kept. Traffic goes on meanwhile.
       </Confirm>
       <Problem error={change.error} />
-    </>
+    </div>
   )
 }

@@ -17,7 +17,7 @@ const maxRows = 20_000
 /** Says which gateways have not answered. */
 export function Missing({ missing }: { missing: Page['missing'] | undefined }) {
   if (!missing?.length) return null
-  return <p className="problem" role="alert"><strong>Not all gateways have answered:</strong> {missing.map(({ gateway, reason }) => `${gateway} (${reason})`).join(', ')}. Their clients are not shown.</p>
+  return <p className="problem" role="alert"><strong>Not all gateways have answered in full:</strong> {missing.map(({ gateway, reason }) => `${gateway} (${reason})`).join(', ')}. What they have is not shown, or not all of it.</p>
 }
 
 export function Sockets() {
@@ -61,6 +61,7 @@ export function Sockets() {
             if (target.value === '') setValue('')
           }} /></label>
         </form>
+        <a href={href('gone', field === 'jobId' ? {} : { by, value })}>Who has gone, and why</a>
         <p className="quiet" aria-live="polite">{first.data && `${whole(rows.length)}${next ? '+' : ''} ${rows.length === 1 ? 'client' : 'clients'} at ${count(first.data.gateways.length)} ${first.data.gateways.length === 1 ? 'gateway' : 'gateways'}`}</p>
         <Freshness of={first} />
       </div>
@@ -131,7 +132,7 @@ function Close({ what, selection, onDone }: { what: string; selection: Body<'/so
   )
 }
 
-function Story({ id, onChanged }: { id: string; onChanged: () => void }) {
+export function Story({ id, onChanged }: { id: string; onChanged: () => void }) {
   const polled = usePoll(`socket ${id}`, (signal) => get('/socket', { id }, signal), 2000)
   const stories = polled.data?.items ?? []
   return (
@@ -153,15 +154,15 @@ function Story({ id, onChanged }: { id: string; onChanged: () => void }) {
             <dt>Origin</dt><dd className="id">{story.origin || 'none'}</dd>
             <dt>Address</dt><dd className="id">{story.address && <a href={href('sockets', { by: 'address', value: story.address })}>{story.address}</a>}</dd>
             <dt>Connected</dt><dd>{clock(story.connectedAt)}</dd>
-            <dt>Queue</dt><dd>{bytes(story.queuedBytes)}, {whole(story.queuedEvents)} events</dd>
+            {!story.endedAt && <><dt>Queue</dt><dd>{bytes(story.queuedBytes)}, {whole(story.queuedEvents)} events</dd></>}
           </dl>
-          <h2>Follows</h2>
+          {!story.endedAt && <><h2>Follows</h2>
           <Table label="Follows" rows={story.follows} rowKey={({ jobId }) => jobId} empty="No job." columns={[
             { title: 'Job', render: ({ jobId, cursor }) => <a className="id" href={href('job', { id: jobId, at: cursor || undefined })}>{jobId}</a> },
             { title: 'State', render: ({ state }) => state },
             { title: 'Cursor', number: true, render: ({ cursor }) => whole(cursor) },
             { title: 'Behind', number: true, render: ({ behind }) => count(behind) },
-          ]} />
+          ]} /></>}
           <h2>What happened <small>the newest last{story.dropped > 0 && `, ${whole(story.dropped)} earlier steps are not kept`}</small></h2>
           <Table label="Steps" rows={story.steps} rowKey={(step) => `${step.at} ${step.kind} ${step.jobId ?? ''} ${step.first ?? ''} ${step.count}`} columns={[
             { title: 'Time', render: ({ at }) => clock(at) },
