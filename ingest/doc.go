@@ -11,7 +11,7 @@
 // [Ingest.ServePublish] serves, and leave as records through the [Log] that the
 // caller provides. Each event from Redis that carries an id has a
 // [messaging.Receipt] published on [messaging.ReceiptsChannel] once the record is
-// durable; an event that came over HTTP has the answer for it.
+// durable; for an event that was published over HTTP, the response is the receipt.
 //
 // # Invariants
 //

@@ -194,7 +194,7 @@ func (r *room) erase(through messaging.Position) {
 	}
 }
 
-// passErased moves the cursor past what was erased and the client was not told of. It
+// passErased moves the cursor past what was erased without a report to the client. It
 // returns the cursor's sequence before that, and the first one that was not erased. The
 // room's mutex is held.
 func (s *Subscription) passErased() (before, kept uint64, erased bool) {

@@ -10,7 +10,7 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Encoder makes the form in which an event goes over the wire.
+// Encoder encodes events in the form in which they are sent.
 type Encoder interface {
 	// Encode returns the form of an event that is complete except for its Wire. It may
 	// be called concurrently.

@@ -171,7 +171,7 @@ type Recorder interface {
 	Delivered(jobID string, sequence uint64, receivers, fellBack int)
 }
 
-// RecordTo makes the hub tell the recorder of each live event. It must be called before
+// RecordTo makes the hub report each live event to the recorder. It must be called before
 // [Hub.Run].
 func (h *Hub) RecordTo(recorder Recorder) { h.recorder = recorder }
 

@@ -75,7 +75,7 @@ type lane struct {
 	turn   uint64            // the last turn that was given out
 }
 
-// queue has the claims of one client that waits, first come first served.
+// queue has the claims of one client, in the order of their arrival.
 type queue struct {
 	client string
 	claims []*claim
@@ -196,7 +196,7 @@ func (l *lane) part(c *claim) {
 	c.joined = nil
 }
 
-// settle notes that the work of a claim is done, and nobody waits for it any more.
+// settle records that the work of a claim is done, and that no caller waits for it.
 func (l *lane) settle(c *claim) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -338,7 +338,7 @@ func (c *pageCache) forget(jobID string) {
 	}
 }
 
-// expire removes the pages that are too old, or that nobody reads.
+// expire removes the pages that are too old, or that are not read.
 func (c *pageCache) expire(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
