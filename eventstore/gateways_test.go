@@ -126,6 +126,42 @@ func TestGatewaysAnswer(t *testing.T) {
 	eventually(t, "a is alone", func() bool { return told(ask("name")) == `a "a" false false; missing []` })
 }
 
+// An answer of a process that has not listened to the others for long does not end the wait,
+// because it may not name them.
+func TestSettling(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	sub, err := b.conn.Subscribe("novel.gateways.ask", func(msg *nats.Msg) {
+		_ = msg.Respond([]byte(`{"gateway":"new","present":["new"],"settling":true,"body":1}`))
+		_ = msg.Respond([]byte(`{"gateway":"old","present":["new","old"],"body":2}`))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers, err := gateways.Ask(t.Context(), b.log.Client(), gateways.Question{Kind: "name"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := told(answers); got != `new 1 false false, old 2 false false; missing []` {
+		t.Error(got)
+	}
+	_ = sub.Unsubscribe()
+	// A process says so itself in the first interval, and not afterwards.
+	began := time.Now()
+	b.respond(t, "a", named("a"))
+	eventually(t, "a has listened for long enough", func() bool {
+		answer, err := b.conn.Request("novel.gateways.ask", []byte(`{"kind":"name"}`), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		settling := strings.Contains(string(answer.Data), `"settling":true`)
+		if !settling && time.Since(began) < gateways.PresentInterval {
+			t.Fatalf("the first answers: %s", answer.Data)
+		}
+		return !settling
+	})
+}
+
 // Answers that are too many together are left out, and their gateways are missing.
 func TestAnswersAreBounded(t *testing.T) {
 	t.Parallel()

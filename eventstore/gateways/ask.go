@@ -69,11 +69,14 @@ type Answers struct {
 
 // answerMessage is an answer on the wire.
 type answerMessage struct {
-	Gateway string          `json:"gateway"`
-	Present []string        `json:"present"`
-	Cut     bool            `json:"cut,omitempty"`
-	Err     string          `json:"error,omitempty"`
-	Body    json.RawMessage `json:"body,omitempty"`
+	Gateway string   `json:"gateway"`
+	Present []string `json:"present"`
+	// Settling says that Present may lack others, because its sender has not listened to them
+	// for a [PresentInterval] without a break.
+	Settling bool            `json:"settling,omitempty"`
+	Cut      bool            `json:"cut,omitempty"`
+	Err      string          `json:"error,omitempty"`
+	Body     json.RawMessage `json:"body,omitempty"`
 }
 
 // Ask asks every process and waits until all that count as present have answered, at most
@@ -124,6 +127,7 @@ type collected struct {
 	items   []Answer
 	bytes   int
 	present map[string]bool // whether it has answered, by name
+	settled bool            // some answer names everybody who counts as present
 }
 
 // add adds an answer. What is no answer is ignored.
@@ -140,6 +144,7 @@ func (c *collected) add(data []byte) {
 			c.present[name] = false
 		}
 	}
+	c.settled = c.settled || !answer.Settling
 	answered, counted := c.present[answer.Gateway]
 	if answered || !counted || c.bytes+len(answer.Body) > maxBytes {
 		return
@@ -149,8 +154,9 @@ func (c *collected) add(data []byte) {
 	c.items = append(c.items, Answer{Gateway: answer.Gateway, Body: answer.Body, Cut: answer.Cut, Err: answer.Err})
 }
 
-// complete reports whether everybody who counts as present has answered.
-func (c *collected) complete() bool { return len(c.items) > 0 && len(c.items) == len(c.present) }
+// complete reports whether everybody who counts as present has answered, and somebody has
+// the names of all of them.
+func (c *collected) complete() bool { return c.settled && len(c.items) == len(c.present) }
 
 func (c *collected) answers() Answers {
 	all := Answers{Items: c.items}

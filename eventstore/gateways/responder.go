@@ -46,8 +46,12 @@ type Responder struct {
 	guard  *contain.Guard
 	logger *slog.Logger
 
-	mu    sync.Mutex           // guards peers
+	mu    sync.Mutex           // guards everything below
 	peers map[string]time.Time // the others: when each presented itself last
+	// listens is since when the process receives what others present, without a break, and
+	// reconnects how often its connection had returned then.
+	listens    time.Time
+	reconnects uint64
 }
 
 // NewResponder returns the responder of a process. Its name is shown to operators, and has
@@ -88,6 +92,11 @@ func (r *Responder) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(PresentInterval)
 	defer tick.Stop()
+	connected := r.client.Conn.StatusChanged(nats.CONNECTED)
+	defer r.client.Conn.RemoveStatusListener(connected)
+	r.mu.Lock()
+	r.listens, r.reconnects = time.Now(), r.client.Conn.Stats().Reconnects
+	r.mu.Unlock()
 	r.present(false)
 	defer r.present(true)
 	for {
@@ -95,6 +104,8 @@ func (r *Responder) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			r.present(false)
+		case <-connected: // again: the others may count this process as gone
 			r.present(false)
 		case msg := <-queue:
 			if msg.Subject == presentSubject {
@@ -147,6 +158,18 @@ func (r *Responder) meet(data []byte, now time.Time) {
 	}
 }
 
+// settled reports whether the process has listened to the others for long enough, without a
+// break, to have the names of all of them.
+func (r *Responder) settled() bool {
+	reconnects, now := r.client.Conn.Stats().Reconnects, time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if reconnects != r.reconnects {
+		r.listens, r.reconnects = now, reconnects
+	}
+	return now.Sub(r.listens) > PresentInterval
+}
+
 // Present returns the names of the processes that count as present, this one among them.
 func (r *Responder) Present() []string {
 	now := time.Now()
@@ -170,7 +193,7 @@ func (r *Responder) respond(ctx context.Context, msg *nats.Msg) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, AskTimeout)
 	defer cancel()
-	answer := answerMessage{Gateway: r.name, Present: r.Present()}
+	answer := answerMessage{Gateway: r.name, Present: r.Present(), Settling: !r.settled()}
 	body, cut, err := r.answered(ctx, msg.Data)
 	if err != nil {
 		text := err.Error()
