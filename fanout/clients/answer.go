@@ -84,11 +84,11 @@ func Answer(source Source, gateway, kind string, args json.RawMessage) (body any
 		if kind == QuestionFollowers {
 			page := page[Follower]{gateway: gateway, question: question}
 			source.Followers(question.Filter.JobID, func(row Follower) { row.Gateway = gateway; page.add(row, row.Place()) })
-			return page.cut(func(row Follower) int { return len(row.Subject) + len(row.Origin) + len(row.Epoch) }), false, nil
+			return page.cut(), false, nil
 		}
 		page := page[Client]{gateway: gateway, question: question}
 		source.Clients(question.Filter, func(row Client) { row.Gateway = gateway; page.add(row, row.Place()) })
-		return page.cut(func(row Client) int { return len(row.Subject) + len(row.Origin) }), false, nil
+		return page.cut(), false, nil
 	case QuestionEnded:
 		var question EndedQuestion
 		if err := read(args, &question); err != nil {
@@ -96,7 +96,7 @@ func Answer(source Source, gateway, kind string, args json.RawMessage) (body any
 		}
 		page := page[Ended]{gateway: gateway, question: question.ListQuestion}
 		cut = source.Ended(question.Since, question.Until, question.Filter, func(row Ended) { row.Gateway = gateway; page.add(row, row.Place()) })
-		return page.cut(func(row Ended) int { return len(row.Subject) + len(row.Origin) + len(row.Reason) }), cut, nil
+		return page.cut(), cut, nil
 	case QuestionStory:
 		var question StoryQuestion
 		if err := read(args, &question); err != nil {
@@ -109,9 +109,10 @@ func Answer(source Source, gateway, kind string, args json.RawMessage) (body any
 		for i := range stories {
 			stories[i].Gateway = gateway
 			slices.SortFunc(stories[i].Follows, func(a, b Subscription) int { return cmp.Compare(a.JobID, b.JobID) })
-			stories[i].Follows = stories[i].Follows[:min(len(stories[i].Follows), maxSubscriptions)]
+			stories[i].Follows = first(stories[i].Follows)
 		}
-		return stories, cut, nil
+		newest, left := Newest(stories)
+		return newest, cut || left, nil
 	case QuestionClose:
 		var which Closing
 		if err := read(args, &which); err != nil {
@@ -165,11 +166,8 @@ func (p *page[R]) shorten() {
 	}
 }
 
-// rowBytes is about how many bytes a row has beside its texts.
-const rowBytes = 400
-
-// cut returns the page, which ends with the row that reaches maxPageBytes.
-func (p *page[R]) cut(texts func(R) int) Page[R] {
+// cut returns the page, which ends with the row that reaches maxPageBytes as JSON.
+func (p *page[R]) cut() Page[R] {
 	p.shorten()
 	page := Page[R]{Items: make([]R, 0, len(p.rows)), More: p.more}
 	size := 0
@@ -179,9 +177,39 @@ func (p *page[R]) cut(texts func(R) int) Page[R] {
 			break
 		}
 		page.Items = append(page.Items, row.row)
-		size += rowBytes + texts(row.row)
+		size += jsonBytes(row.row)
 	}
 	return page
+}
+
+// jsonBytes is what a value takes in an answer, with a comma. The escapes of JSON make a text
+// up to six times as long as it is in memory.
+func jsonBytes(value any) int {
+	encoded, _ := json.Marshal(value) // the values of this package and of recorder always marshal
+	return len(encoded) + 1
+}
+
+// Newest returns as many of the last values as an answer has room for, and whether others
+// are left out.
+func Newest[V any](values []V) (newest []V, cut bool) {
+	size := 0
+	for i := len(values) - 1; i >= 0; i-- {
+		if size += jsonBytes(values[i]); size > maxPageBytes {
+			return values[i+1:], true
+		}
+	}
+	return values, false
+}
+
+// first returns as many of the first subscriptions as one story has room for.
+func first(follows []Subscription) []Subscription {
+	size := 0
+	for i, follow := range follows {
+		if size += jsonBytes(follow); i == maxSubscriptions || size > maxFollowsBytes {
+			return follows[:i]
+		}
+	}
+	return follows
 }
 
 // Merge merges the pages of several gateways into one with at most limit rows, and returns

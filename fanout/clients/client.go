@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/letswriteabook/realtime/fanout/recorder"
 )
@@ -18,8 +19,10 @@ const (
 	maxPageBytes = 256 << 10
 	// maxStories bounds the stories of one id: the newest ones of a gateway are returned.
 	maxStories = 10
-	// maxSubscriptions bounds the subscriptions in the description of one client.
+	// maxSubscriptions bounds the subscriptions in the description of one client, and
+	// maxFollowsBytes does as JSON. With the steps, one story stays below maxPageBytes.
 	maxSubscriptions = 500
+	maxFollowsBytes  = 96 << 10
 )
 
 // The transports of a client.
@@ -49,6 +52,11 @@ type Client struct {
 	QueuedBytes int `json:"queuedBytes"`
 }
 
+// Bytes is what the description takes in memory.
+func (c Client) Bytes() int {
+	return int(unsafe.Sizeof(c)) + len(c.ID) + len(c.Gateway) + len(c.Transport) + len(c.Subject) + len(c.Origin) + len(c.Address)
+}
+
 // Place is where a client stands in the order of pages.
 func (c Client) Place() string { return c.ID + " " + c.Gateway }
 
@@ -72,7 +80,7 @@ type Story struct {
 	// QueuedEvents counts the packets, or for an event stream the events, that the
 	// transport has not taken yet.
 	QueuedEvents int `json:"queuedEvents"`
-	// Follows are the client's subscriptions, at most 500 of them.
+	// Follows are the client's subscriptions, at most 500 of them and 96 KiB.
 	Follows []Subscription `json:"follows"`
 	// Steps are the last ones of what the client sent and was sent, oldest first. Dropped
 	// says how many before them are no longer kept.

@@ -26,7 +26,8 @@ func (a *App) startQuestions(gateway *gateway.Gateway) error {
 				return nil, false, fmt.Errorf("read the question: %w", err)
 			}
 			notes, more := a.recorder.Find(query)
-			return notes, more, nil
+			notes, cut := clients.Newest(notes)
+			return notes, more || cut, nil
 		}
 		var source clients.Source = nobody{}
 		if gateway != nil {
