@@ -18,10 +18,14 @@ const (
 func (c *client) begin() { c.sink.trail = c.gateway.policy.Recorder.Begin(c.socket.ID()) }
 
 // finish ends the record of a socket. The first reason counts.
-func (c *client) finish(reason string) { c.sink.trail.End(reason, c.describe()) }
+func (c *client) finish(reason string) { end(c.sink.trail, reason, c.describe()) }
 
 // finish ends the record of an event stream. The first reason counts.
-func (s *openStream) finish(reason string) { s.sink.trail.End(reason, s.describe()) }
+func (s *openStream) finish(reason string) { end(s.sink.trail, reason, s.describe()) }
+
+func end(trail *recorder.Trail, reason string, about clients.Client) {
+	trail.End(reason, about, about.Bytes())
+}
 
 // noteSent records a control message that is sent to a client.
 func noteSent(trail *recorder.Trail, name string, payload any) {
@@ -56,7 +60,7 @@ func (c *client) describe() clients.Client {
 // describe describes an event stream to operators, without its queue.
 func (s *openStream) describe() clients.Client {
 	described := clients.Client{
-		ID: s.id, Transport: clients.TransportSSE, Subject: clients.Text(s.grant.Subject), Origin: clients.Text(s.origin),
+		ID: s.id, Transport: clients.TransportSSE, Subject: clients.Text(s.grant.Subject), Origin: clients.Text(s.page),
 		ConnectedAt: s.openedAt.UTC(), Subscriptions: 1,
 	}
 	if s.address.IsValid() {

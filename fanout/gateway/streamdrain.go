@@ -19,7 +19,8 @@ type openStream struct {
 	jobID        string
 	sink         *streamSink
 	grant        guardrails.Grant
-	origin       string
+	origin       string // as it is counted: a listed one, or "unknown"
+	page         string // the header Origin, empty without one
 	address      netip.Addr
 	openedAt     time.Time
 	closed       atomic.Bool                      // closeStream was called
@@ -29,7 +30,7 @@ type openStream struct {
 // openStream returns the stream that a request opens.
 func (g *Gateway) openStream(r *http.Request, jobID string, sink *streamSink, grant guardrails.Grant, origin string) *openStream {
 	stream := &openStream{
-		id: rand.Text(), jobID: jobID, sink: sink, grant: grant, origin: origin, address: g.address(r), openedAt: time.Now(),
+		id: rand.Text(), jobID: jobID, sink: sink, grant: grant, origin: origin, page: r.Header.Get("Origin"), address: g.address(r), openedAt: time.Now(),
 	}
 	sink.trail = g.policy.Recorder.Begin(stream.id)
 	return stream

@@ -157,8 +157,13 @@ func (h *Hub) loadErasures(ctx context.Context, always bool) error {
 			known[erasure.JobID] = known[erasure.JobID].with(erasure.Through)
 		}
 		e.byJob.Store(&known)
+		jobIDs := make([]string, 0, len(noted))
 		for _, erasure := range noted {
 			h.forgetErased(erasure)
+			jobIDs = append(jobIDs, erasure.JobID)
+		}
+		if h.recorder != nil { // after the rooms, which deliver nothing erased from here on
+			h.recorder.Forget(jobIDs...)
 		}
 	}
 	e.newest = newest

@@ -169,6 +169,8 @@ type Recorder interface {
 	// job, and that fellBack of them could not take it. It must not block, and not call the
 	// hub: a room's mutex is held.
 	Delivered(jobID string, sequence uint64, receivers, fellBack int)
+	// Forget forgets what is recorded of jobs that were erased. No mutex of a room is held.
+	Forget(jobIDs ...string)
 }
 
 // RecordTo makes the hub report each live event to the recorder. It must be called before

@@ -7,8 +7,10 @@
 // Together they show when a client was sent an event: the event's note has the time of its
 // delivery, and the client's steps have the sequences that it was sent.
 //
-// Everything is in memory and bounded by [Config]. Nothing has the content of an event, a
-// token, or a private id.
+// Everything is in memory, and bounded by [Config] and in time by [KeptFor].
+// [Recorder.Forget] removes what names an erased job. Nothing has the content of an event,
+// a token, or a private id.
 //
-// A nil [Recorder] and a nil [Trail] record nothing. The package starts no goroutine.
+// A nil [Recorder] and a nil [Trail] record nothing. The package starts no goroutine:
+// whoever opens a recorder runs [Recorder.Run].
 package recorder

@@ -2,9 +2,7 @@ package recorder
 
 import (
 	"slices"
-	"sync"
 	"time"
-	"unsafe"
 )
 
 // Stage is a stage that an event passes.
@@ -67,30 +65,6 @@ func (q Query) selects(n *note) bool {
 	return true
 }
 
-// note is a Note as it is kept.
-type note struct {
-	at        int64
-	stage     Stage
-	job, id   string
-	sequence  uint64
-	receivers int32
-	fellBack  int32
-	duplicate bool
-}
-
-func (n *note) bytes() int { return int(unsafe.Sizeof(*n)) + len(n.job) + len(n.id) }
-
-// ring has the newest notes. The zero value of its mutex and below holds none.
-type ring struct {
-	most, mostBytes int
-
-	mu    sync.Mutex // guards everything below
-	notes []note     // a ring: the oldest is at head
-	head  int
-	count int
-	bytes int
-}
-
 // Note notes that an event has passed a stage; a zero At is now.
 func (r *Recorder) Note(n Note) {
 	if r == nil {
@@ -111,55 +85,27 @@ func (r *Recorder) Delivered(jobID string, sequence uint64, receivers, fellBack 
 	r.Note(Note{Stage: StageDelivered, JobID: jobID, Sequence: sequence, Receivers: receivers, FellBack: fellBack})
 }
 
-// firstNotes is how many notes a ring has room for at first.
-const firstNotes = 256
-
-func (r *ring) add(next note) {
-	size := next.bytes()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.count > 0 && (r.count >= r.most || r.bytes+size > r.mostBytes) {
-		r.bytes -= r.notes[r.head].bytes()
-		r.notes[r.head] = note{}
-		r.head = (r.head + 1) % len(r.notes)
-		r.count--
-	}
-	if r.count == len(r.notes) {
-		longer := make([]note, min(max(2*len(r.notes), firstNotes), max(r.most, firstNotes)))
-		n := copy(longer, r.notes[r.head:])
-		copy(longer[n:], r.notes[:r.head])
-		r.notes, r.head = longer, 0
-	}
-	r.notes[(r.head+r.count)%len(r.notes)] = next
-	r.count++
-	r.bytes += size
-}
-
 // Find returns the newest notes that a query selects, oldest first, and whether there are
-// more. It reads every note at most once, in a few milliseconds.
+// more. It reads every note at most once. Notes can be added meanwhile, which it leaves out.
 func (r *Recorder) Find(query Query) (found []Note, more bool) {
 	found = []Note{}
 	if r == nil {
 		return found, false
 	}
 	query.Limit = min(max(query.Limit, 1), MaxNotes)
-	ring := &r.events
-	ring.mu.Lock()
-	defer ring.mu.Unlock()
-	for i := ring.count - 1; i >= 0; i-- {
-		n := &ring.notes[(ring.head+i)%len(ring.notes)]
+	r.events.scan(func(n *note) bool {
 		if !query.selects(n) {
-			continue
+			return true
 		}
-		if len(found) == query.Limit {
-			more = true
-			break
+		if more = len(found) == query.Limit; more {
+			return false
 		}
 		found = append(found, Note{
 			At: time.Unix(0, n.at).UTC(), Stage: n.stage, JobID: n.job, ID: n.id, Sequence: n.sequence,
 			Receivers: int(n.receivers), FellBack: int(n.fellBack), Duplicate: n.duplicate,
 		})
-	}
+		return true
+	})
 	slices.Reverse(found)
 	return found, more
 }

@@ -79,8 +79,8 @@ func TestTrail(t *testing.T) {
 	if len(steps) != 32 || dropped != 73 || steps[0].Kind != "68" || steps[31].Kind != "99" {
 		t.Errorf("%d steps from %s to %s, dropped %d", len(steps), steps[0].Kind, steps[len(steps)-1].Kind, dropped)
 	}
-	trail.End("gone", "about")
-	trail.End("again", nil)
+	trail.End("gone", "about", 5)
+	trail.End("again", nil, 0)
 	trail.Note("late", "", "")
 	ended := r.Ended("one")
 	if len(ended) != 1 {
@@ -107,7 +107,7 @@ func TestTrailsAreBounded(t *testing.T) {
 				for s := range 40 {
 					trail.Note(fmt.Sprint(s), fmt.Sprint("job-", s), "")
 				}
-				trail.End("gone", nil)
+				trail.End("gone", nil, 0)
 			}
 		})
 	}
@@ -134,7 +134,7 @@ func TestOff(t *testing.T) {
 	trail.Full("a", 1)
 	trail.Note("a", "", "")
 	trail.Range("a", "", "", 1, 2)
-	trail.End("gone", nil)
+	trail.End("gone", nil, 0)
 	r.Note(recorder.Note{})
 	if found, more := r.Find(recorder.Query{Limit: 1}); r != nil || trail != nil || len(found) != 0 || more || r.Ended("one") != nil {
 		t.Error("a recorder that is off records")
@@ -166,11 +166,11 @@ func BenchmarkDelivered(b *testing.B) {
 // the answer says whether it has all of them.
 func TestEndedBetween(t *testing.T) {
 	t.Parallel()
-	r := open(t, recorder.Config{Bytes: 1 << 20, Events: 10})
+	r := open(t, recorder.Config{Bytes: 32 << 20, Events: 10})
 	var ended []time.Time
 	for n := range 3 {
 		trail := r.Begin(fmt.Sprint(n))
-		trail.End("gone", nil)
+		trail.End("gone", nil, 0)
 		at, _, _ := trail.Ended()
 		ended = append(ended, at)
 		for !time.Now().After(at) { // the next one ends later, also by a coarse clock
@@ -185,7 +185,7 @@ func TestEndedBetween(t *testing.T) {
 	}
 	const most = 10_000
 	for n := range most - 1 {
-		r.Begin(fmt.Sprint("more-", n)).End("gone", nil)
+		r.Begin(fmt.Sprint("more-", n)).End("gone", nil, 0)
 	}
 	if found, incomplete := r.EndedBetween(ended[0], time.Now().Add(time.Hour)); len(found) != most || !incomplete {
 		t.Errorf("%d trails, incomplete %v", len(found), incomplete)

@@ -1,6 +1,7 @@
 package recorder
 
 import (
+	"slices"
 	"sync"
 	"time"
 	"unsafe"
@@ -38,8 +39,13 @@ const (
 	maxSteps = 32
 	// together is how far apart equal steps may be to count as one.
 	together = 10 * time.Second
+	// firstSteps is how many steps a trail has room for at first.
+	firstSteps = 4
 	// stepBytes is what a step takes beside the text of its job.
 	stepBytes = int(unsafe.Sizeof(step{}))
+	// trailBytes is what a trail takes beside its steps and texts: itself, and its places in
+	// the recorder's map and list.
+	trailBytes = int(unsafe.Sizeof(Trail{})) + 8*int(unsafe.Sizeof(uintptr(0)))
 )
 
 // step is a Step as it is kept: times in nanoseconds, which take less room.
@@ -51,19 +57,19 @@ type step struct {
 	count       int
 }
 
-func (s step) bytes() int { return stepBytes + len(s.job) }
-
 // Trail is the last steps of one client. Its methods may be called concurrently.
 type Trail struct {
 	recorder *Recorder
 	id       string
 	began    time.Time
 
-	mu sync.Mutex // guards everything below
-	// steps is a ring: the oldest step is at head.
+	bytes int       // what the trail takes, 0 once it is no longer kept; guarded by recorder.mu
+	kept  time.Time // since when it is kept as one that has ended; guarded by recorder.mu
+
+	mu sync.Mutex // guards everything below; recorder.mu is taken while it is held, never the reverse
+	// steps is a ring: the oldest step is at head. While it grows, head is 0.
 	steps   []step
 	head    int
-	bytes   int
 	dropped int
 	ended   time.Time
 	reason  string
@@ -119,13 +125,8 @@ func (t *Trail) add(next step) {
 			return
 		}
 	}
-	if len(t.steps) < maxSteps && t.recorder.reserve(next.bytes()) {
-		if t.head > 0 { // a ring that was full before grows in its order
-			t.steps = append(append(make([]step, 0, len(t.steps)+1), t.steps[t.head:]...), t.steps[:t.head]...)
-			t.head = 0
-		}
+	if len(t.steps) < maxSteps && t.grow(len(next.job)) {
 		t.steps = append(t.steps, next)
-		t.bytes += next.bytes()
 		return
 	}
 	t.dropped++
@@ -133,32 +134,71 @@ func (t *Trail) add(next step) {
 		return
 	}
 	oldest := &t.steps[t.head]
-	if more := next.bytes() - oldest.bytes(); more <= 0 {
-		t.recorder.release(-more)
-		t.bytes += more
-	} else if t.recorder.reserve(more) {
-		t.bytes += more
-	} else {
+	if more := len(next.job) - len(oldest.job); more != 0 && !t.recorder.reserve(t, more) {
 		return
 	}
 	*oldest = next
 	t.head = (t.head + 1) % len(t.steps)
 }
 
-// End ends the trail, which the recorder keeps for a while, with a description of the
-// client. Further calls do nothing.
-func (t *Trail) End(reason string, about any) {
+// grow makes room for one step more with a text, and reports whether there is memory for it.
+// The mutex is held.
+func (t *Trail) grow(textBytes int) bool {
+	if len(t.steps) < cap(t.steps) && t.head == 0 {
+		return t.recorder.reserve(t, textBytes)
+	}
+	slots := cap(t.steps)
+	if len(t.steps) == slots {
+		slots = min(max(2*slots, firstSteps), maxSteps)
+	}
+	if !t.recorder.reserve(t, textBytes+(slots-cap(t.steps))*stepBytes) {
+		return false
+	}
+	t.reorder(slots)
+	return true
+}
+
+// reorder copies the steps to new slots, the oldest first. The mutex is held.
+func (t *Trail) reorder(slots int) {
+	t.steps = append(append(make([]step, 0, slots), t.steps[t.head:]...), t.steps[:t.head]...)
+	t.head = 0
+}
+
+// forget removes the steps that name one of the jobs.
+func (t *Trail) forget(jobs map[string]bool) {
+	named := func(s step) bool { return jobs[s.job] }
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.ContainsFunc(t.steps, named) {
+		return
+	}
+	t.reorder(cap(t.steps))
+	texts := 0
+	t.steps = slices.DeleteFunc(t.steps, func(s step) bool {
+		if named(s) {
+			texts += len(s.job)
+			return true
+		}
+		return false
+	})
+	t.recorder.reserve(t, -texts)
+}
+
+// End ends the trail, which the recorder keeps for a while, with a description of the client
+// that takes some bytes. Further calls do nothing.
+func (t *Trail) End(reason string, about any, bytes int) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
 	again := !t.ended.IsZero()
+	at := time.Now()
 	if !again {
-		t.ended, t.reason, t.about = time.Now(), reason, about
+		t.ended, t.reason, t.about = at, reason, about
 	}
 	t.mu.Unlock()
 	if !again {
-		t.recorder.keep(t)
+		t.recorder.keep(t, at, bytes)
 	}
 }
 

@@ -58,7 +58,7 @@ func (c Config) validate(when occasion) error {
 	check(c.ReadToken == "" || len(c.ReadToken) >= 16 && c.ReadToken != c.InternalToken, "ADMIN_READ_TOKEN", c.ReadToken)
 	check(!strings.ContainsAny(c.ReadScope, " \t") && (c.ReadScope == "" || c.ReadScope != c.OperateScope), "ADMIN_READ_SCOPE", c.ReadScope)
 	check(!strings.ContainsAny(c.OperateScope, " \t"), "ADMIN_OPERATE_SCOPE", c.OperateScope)
-	check(c.RecorderBytes == 0 || c.RecorderBytes >= 1<<20, "FLIGHT_RECORDER_BYTES", c.RecorderBytes)
+	check(c.RecorderBytes == 0 || c.RecorderBytes >= 1<<20 && c.RecorderBytes <= 1<<30, "FLIGHT_RECORDER_BYTES", c.RecorderBytes)
 	check(c.RecorderEvents >= 1 && c.RecorderEvents <= 10_000_000, "FLIGHT_RECORDER_EVENTS", c.RecorderEvents)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
 	check(c.RedisURL == "" || hasScheme(c.RedisURL, "redis", "rediss") && address.Check(c.RedisURL) == nil && c.isRedisURL(), "REDIS_URL", c.RedisURL)

@@ -281,6 +281,7 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
+	a.startRecorder(gateway != nil)
 	if err := a.startQuestions(gateway); err != nil {
 		return err
 	}
