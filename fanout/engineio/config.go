@@ -37,6 +37,10 @@ type Config struct {
 	// MaxMessageBytes bounds one incoming message: of a larger one the beginning alone
 	// is kept, and given to [OversizeReceiver]. 0 is no bound but MaxPayloadBytes.
 	MaxMessageBytes int
+	// Compression allows the clients of WebSockets to negotiate permessage-deflate (RFC
+	// 7692). What they send compressed is bounded by its size without compression, and
+	// frames of [DeflateEnd] may be sent to them.
+	Compression bool
 	// NewIntake returns the limit on how fast the client of a request is read. There is no
 	// limit if the function or its result is nil.
 	NewIntake func(*http.Request) Intake

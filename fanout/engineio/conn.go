@@ -26,9 +26,11 @@ const (
 	// the close frame was sent to it.
 	lingerTimeout = 2 * time.Second
 
-	controlFrame = 0x8
-	closeFrame   = 0x8
-	opcodeMask   = 0xf
+	continuationFrame = 0x0
+	controlFrame      = 0x8
+	closeFrame        = 0x8
+	opcodeMask        = 0xf
+	deflatedBit       = 0x40 // RSV1, see RFC 7692, section 6
 )
 
 // errStalled ends a connection whose client accepted nothing for WriteTimeout.
@@ -226,6 +228,8 @@ func (c *conn) collectHeader(frame Frame) {
 		opcode = websocket.PongMessage
 	case frame.Binary:
 		opcode = websocket.BinaryMessage
+	case frame.deflated:
+		opcode |= deflatedBit
 	}
 	c.collect(nil)
 	*c.buffer = appendHeader(*c.buffer, opcode, len(frame.Data))

@@ -24,9 +24,10 @@ func (s *Server) BodyBytes() int64 { return s.bodies.bytes.Load() }
 // Scanner is a frameScanner.
 type Scanner struct{ frameScanner }
 
-// NewScanner returns one that cuts messages of more than mostBytes, unless that is 0.
+// NewScanner returns one that cuts messages of more than mostBytes, unless that is 0, and
+// allows compressed ones.
 func NewScanner(mostBytes, payloadBytes uint64) *Scanner {
-	return &Scanner{frameScanner{mostBytes: mostBytes, payloadBytes: payloadBytes}}
+	return &Scanner{frameScanner{mostBytes: mostBytes, payloadBytes: payloadBytes, deflates: true}}
 }
 
 // Pass hands on a part of the stream in place, as a connection does: the bytes that an
@@ -38,7 +39,13 @@ func (s *Scanner) Pass(part []byte) ([]byte, error) {
 }
 
 // Next is what the WebSocket layer calls for each message.
-func (s *Scanner) Next() (uint64, bool) { return s.next() }
+func (s *Scanner) Next() (size uint64, cut, deflated bool) {
+	note := s.next()
+	return note.size, note.cut, note.deflated
+}
+
+// Inflate decompresses a message of at most a number of bytes.
+func Inflate(data []byte, most int) ([]byte, error) { return inflate(data, most) }
 
 // HeadBytes is what is kept of a message that is too large.
 const HeadBytes = headBytes

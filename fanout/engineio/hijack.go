@@ -73,9 +73,14 @@ func (s *Server) serveWebSocket(w http.ResponseWriter, r *http.Request, session 
 	socket := &webSocket{session: session, server: s}
 	socket.stage.Store(stage)
 	socket.conn = newConn(network, socket, s.metrics, s.cfg)
+	socket.conn.scan.deflates = s.cfg.Compression && offersDeflate(r.Header)
 	handshake := keepRequest(r, handshakeHeaders)
+	request := handshake.request()
+	if socket.conn.scan.deflates {
+		request.Header.Set("Sec-Websocket-Extensions", "permessage-deflate")
+	}
 	// Ends when the connection does: by the client, the heartbeat or Shutdown.
-	go socket.run(handshake.request())
+	go socket.run(request)
 	return nil
 }
 

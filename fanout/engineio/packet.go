@@ -70,6 +70,8 @@ type Frame struct {
 	// offered is true for a frame that is refused at QueueBytes and does not count in the
 	// budget of control frames.
 	offered bool
+	// deflated is true if Data is compressed, see [DeflateEnd].
+	deflated bool
 	// pong is true for a pong of the WebSocket layer, which is no packet.
 	pong bool
 }

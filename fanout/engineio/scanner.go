@@ -20,14 +20,14 @@ var (
 	// errFlood ends a connection whose client sends an endless series of frames without
 	// data.
 	errFlood = errors.New("engineio: too many frames without a message")
-	// errTooLarge ends a connection whose client sends a fragmented message larger than
-	// MaxPayloadBytes.
-	errTooLarge = errors.New("engineio: fragments of more than the largest message")
+	// errTooLarge ends a connection whose client sends a fragmented or compressed message
+	// larger than MaxPayloadBytes.
+	errTooLarge = errors.New("engineio: more than the largest message")
 )
 
 // frameScanner counts the frames in the bytes that a client sends, and removes most of a
-// message that is too large, so that it is never in memory. It only interprets the lengths;
-// the WebSocket layer validates frames.
+// message that is too large, so that it is never in memory. It interprets the lengths and
+// the mark of compressed messages; the WebSocket layer validates frames.
 //
 //	FIN RSV opcode | MASK length7 | length16 or length64 | masking key | payload
 //
@@ -48,15 +48,24 @@ type frameScanner struct {
 	// passed on.
 	size, kept uint64
 	isCut      bool
+	// deflates is set if the client may send compressed messages; it is not changed after
+	// the handshake. isDeflated is set for such a message: its first frame is passed on
+	// without the mark, so that the WebSocket layer does not decompress the message.
+	deflates, isDeflated bool
 	// finished counts the messages whose last frame has begun, and delivered those
-	// that the WebSocket layer has returned. cuts are those between that were cut: one
-	// or two, because that layer reads less ahead than is left of a message.
+	// that the WebSocket layer has returned. notes are of those between that were cut or
+	// are compressed: few, because that layer reads at most readBufferBytes ahead.
 	finished, delivered uint64
-	cuts                []cutMessage
+	notes               []messageNote
 }
 
-// cutMessage is a message that was cut: its number, from 1 on, and its size.
-type cutMessage struct{ number, size uint64 }
+// messageNote is what the WebSocket layer does not report of a message.
+type messageNote struct {
+	number   uint64 // from 1 on
+	size     uint64 // on the wire, of a message that was cut
+	cut      bool
+	deflated bool
+}
 
 // pass appends the bytes of src that are passed on to dst. dst may be in front of src in
 // the same array, with the bytes between them of a header that an earlier call held back.
@@ -89,18 +98,18 @@ func (f *frameScanner) pass(dst, src []byte) ([]byte, error) {
 	return dst, nil
 }
 
-// next counts a message that the WebSocket layer has returned. cut reports whether it was
-// cut, and size is its original size.
-func (f *frameScanner) next() (size uint64, cut bool) {
+// next counts a message that the WebSocket layer has returned, and returns its note, which
+// is zero for a whole message that is not compressed.
+func (f *frameScanner) next() messageNote {
 	f.delivered++
-	if len(f.cuts) == 0 || f.cuts[0].number != f.delivered {
-		return 0, false
+	if len(f.notes) == 0 || f.notes[0].number != f.delivered {
+		return messageNote{}
 	}
-	size = f.cuts[0].size
-	if f.cuts = f.cuts[1:]; len(f.cuts) == 0 {
-		f.cuts = nil
+	note := f.notes[0]
+	if f.notes = f.notes[1:]; len(f.notes) == 0 {
+		f.notes = nil
 	}
-	return size, true
+	return note
 }
 
 func (f *frameScanner) headerLength() int {
@@ -127,6 +136,13 @@ func (f *frameScanner) frame() error {
 	length := f.length()
 	f.keep, f.drop = length, 0
 	final := f.header[0]&0x80 != 0
+	if f.deflates && f.header[0]&deflatedBit != 0 {
+		if opcode := f.header[0] & opcodeMask; opcode == continuationFrame || opcode >= controlFrame {
+			return errDeflate
+		}
+		f.header[0] &^= deflatedBit
+		f.isDeflated = true
+	}
 	if f.header[0]&opcodeMask >= controlFrame {
 		f.controls++
 		return f.flood()
@@ -139,11 +155,15 @@ func (f *frameScanner) frame() error {
 		return f.flood()
 	}
 	f.finished++
-	if f.isCut {
-		f.cuts = append(f.cuts, cutMessage{number: f.finished, size: f.size})
+	if f.isCut || f.isDeflated {
+		note := messageNote{number: f.finished, cut: f.isCut, deflated: f.isDeflated}
+		if f.isCut {
+			note.size = f.size
+		}
+		f.notes = append(f.notes, note)
 	}
 	f.fragments, f.controls = 0, 0
-	f.size, f.kept, f.isCut = 0, 0, false
+	f.size, f.kept, f.isCut, f.isDeflated = 0, 0, false, false
 	return nil
 }
 

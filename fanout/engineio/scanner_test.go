@@ -47,15 +47,18 @@ func readFrame(t *testing.T, stream []byte) (first byte, payload, rest []byte) {
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte{0x81, 5, 0x81, 200, 0x01, 30, 0x89, 2, 0x80, 250}, byte(3))
 	f.Add([]byte{0x01, 255, 0x00, 255, 0x80, 255, 0x82, 255, 0x8a, 0}, byte(1))
+	f.Add([]byte{0xc1, 9, 0x41, 200, 0x89, 1, 0xc0, 5, 0x81, 1}, byte(0))
 	f.Add([]byte{0x02, 1, 0x80, 0, 0x81, 17, 0x81, 18, 0x81, 255}, byte(200))
 	f.Fuzz(func(t *testing.T, recipe []byte, split byte) {
 		const most, factor = 2048, 16
 		type message struct {
-			data []byte
-			size int
+			data     []byte
+			size     int
+			deflated bool
 		}
 		var stream []byte
 		var messages, controls [][]byte
+		var marked []bool // whether a message is compressed
 		var open []byte
 		opened := false
 		for i := 0; i+1 < len(recipe) && i < 64; i += 2 {
@@ -66,9 +69,11 @@ func FuzzFrames(f *testing.F) {
 				first, payload = 0x89, payload[:min(len(payload), 125)]
 				controls = append(controls, payload)
 			default:
-				first = first&0x80 | 1
+				first = first&0xc0 | 1
 				if opened {
 					first &= 0x80 // goes on
+				} else {
+					marked = append(marked, first&0x40 != 0)
 				}
 				open, opened = append(open, payload...), true
 				if first&0x80 != 0 {
@@ -104,12 +109,15 @@ func FuzzFrames(f *testing.F) {
 				continue
 			}
 			data = append(data, payload...)
+			if first&0x40 != 0 {
+				t.Fatal("the mark of a compressed message was passed on")
+			}
 			if first&0x80 != 0 {
-				size, cut := scanner.Next()
+				size, cut, deflated := scanner.Next()
 				if !cut {
 					size = uint64(len(data))
 				}
-				got = append(got, message{data, int(size)})
+				got = append(got, message{data, int(size), deflated})
 				data = nil
 			}
 		}
@@ -118,6 +126,8 @@ func FuzzFrames(f *testing.F) {
 		}
 		for i, sent := range messages {
 			switch {
+			case got[i].deflated != marked[i]:
+				t.Fatalf("message %d: compressed is %v, want %v", i, got[i].deflated, marked[i])
 			case got[i].size != len(sent), !bytes.HasPrefix(sent, got[i].data):
 				t.Fatalf("message %d of %d bytes became %d of %d", i, len(sent), len(got[i].data), got[i].size)
 			case len(sent) <= most && len(got[i].data) != len(sent):

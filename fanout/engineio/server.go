@@ -88,10 +88,11 @@ func (s *Server) newMelody() *melody.Melody {
 	m := melody.New()
 	*m.Config = melody.Config{PingPeriod: never} // the rest is for melody's loops, which find the connection ended
 	m.Upgrader = &websocket.Upgrader{
-		ReadBufferSize:  readBufferBytes,
-		WriteBufferSize: writeBufferBytes,
-		WriteBufferPool: &writeBuffers,
-		CheckOrigin:     func(*http.Request) bool { return true }, // AllowRequest has decided
+		ReadBufferSize:    readBufferBytes,
+		WriteBufferSize:   writeBufferBytes,
+		WriteBufferPool:   &writeBuffers,
+		EnableCompression: s.cfg.Compression,                        // negotiates only, see offersDeflate and frameScanner
+		CheckOrigin:       func(*http.Request) bool { return true }, // AllowRequest has decided
 	}
 	m.HandleConnect(func(ms *melody.Session) { socketOf(ms).serve(ms) })
 	m.HandleError(func(ms *melody.Session, err error) { socketOf(ms).failed(err) })

@@ -100,6 +100,15 @@ func (s *Session) Transport() string {
 	return s.transport.name()
 }
 
+// Deflates reports whether frames of [DeflateEnd] may be sent to the client. Once it is true
+// it remains so.
+func (s *Session) Deflates() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	socket, ok := s.transport.(*webSocket)
+	return ok && socket.conn.scan.deflates
+}
+
 // Done returns a channel that is closed when the session has ended.
 func (s *Session) Done() <-chan struct{} {
 	s.mu.Lock()

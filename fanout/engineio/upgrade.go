@@ -18,7 +18,7 @@ func (w *webSocket) connected() {
 	s := w.session
 	if w.stage.Load() == stageActive {
 		if !s.start(w, []string{}) {
-			w.refuse()
+			w.refuse(websocket.ClosePolicyViolation)
 		}
 		return
 	}
@@ -31,17 +31,17 @@ func (w *webSocket) connected() {
 	}
 	s.mu.Unlock()
 	if !possible {
-		w.refuse()
+		w.refuse(websocket.ClosePolicyViolation)
 	}
 }
 
-// refuse tells the client to disconnect.
-func (w *webSocket) refuse() {
+// refuse tells the client to disconnect, with a WebSocket close code.
+func (w *webSocket) refuse(code int) {
 	w.stage.Store(stageRefused)
 	w.session.mu.Lock()
 	defer w.session.mu.Unlock()
 	w.giveUp()
-	w.sayGoodbye(websocket.ClosePolicyViolation, "")
+	w.sayGoodbye(code, "")
 	w.flush()
 }
 
@@ -83,7 +83,7 @@ func (w *webSocket) probe(data []byte, binary bool) {
 			return
 		}
 	}
-	w.refuse()
+	w.refuse(websocket.ClosePolicyViolation)
 }
 
 // probed answers the probe, and soon ends a waiting poll so that the client stops polling.

@@ -101,11 +101,22 @@ func (w *webSocket) pinged(payload string) error {
 
 // received is called while the goroutine that reads the connection waits.
 func (w *webSocket) received(data []byte, binary bool) {
-	size, cut := w.conn.scan.next()
-	switch w.stage.Load() {
-	case stageRefused:
+	note := w.conn.scan.next()
+	stage := w.stage.Load()
+	if stage == stageRefused {
+		return
+	}
+	if note.deflated {
+		var err error
+		if data, note, err = w.inflated(data, note); err != nil {
+			w.failed(err)
+			w.refuse(closeCodeOf(err))
+			return
+		}
+	}
+	switch stage {
 	case stageActive:
-		if cut && !binary {
+		if note.cut && !binary {
 			data = wholeRunes(data)
 		}
 		packet, err := Packet{Type: PacketMessage, Data: data, Binary: true}, error(nil)
@@ -116,7 +127,7 @@ func (w *webSocket) received(data []byte, binary bool) {
 			w.session.Close(ReasonParseError)
 			return
 		}
-		packet.cutFrom = int(size)
+		packet.cutFrom = int(note.size)
 		w.session.receive(packet)
 	default:
 		w.probe(data, binary)

@@ -171,9 +171,9 @@ func (w *webSocket) sayGoodbye(code int, text string) {
 }
 
 // appendHeader appends the header of a frame of the server (RFC 6455, section 5.2), which
-// is final and not masked:
+// is final and not masked; opcode may have deflatedBit:
 //
-//	FIN opcode | length7 | length16 or length64
+//	FIN RSV1 opcode | length7 | length16 or length64
 func appendHeader(dst []byte, opcode byte, length int) []byte {
 	dst = append(dst, 0x80|opcode)
 	switch {

@@ -67,6 +67,7 @@ type options struct {
 	catchUp      int    // 250 by default
 	config       func(*hub.Config)
 	sockets      func(*socketio.Config)
+	deflate      bool
 	pipe         bool                // in memory, for a test in a bubble of fake time
 	answerBytes  int64               // that answers over REST hold; 64 MiB by default
 	cacheBytes   int64               // of pages of history; none by default, so that each reader reads
@@ -111,7 +112,7 @@ func setup(t testing.TB, opts options) *stage {
 		catalogue = messaging.DefaultCatalogue()
 	}
 	var sessions gateway.Sessions
-	var encoder gateway.Encoder
+	encoder := gateway.Encoder{Deflate: opts.deflate}
 	if opts.sessions != nil {
 		sessions, encoder.Offsets = opts.sessions, true
 	}
@@ -139,6 +140,7 @@ func setup(t testing.TB, opts options) *stage {
 	socketConfig := socketio.DefaultConfig()
 	socketConfig.KeepHeaders = append(slices.Clone(socketConfig.KeepHeaders), gateway.SocketHeaders...)
 	socketConfig.NewIntake = s.gateway.NewIntake
+	socketConfig.Compression = opts.deflate
 	if opts.sockets != nil {
 		opts.sockets(&socketConfig)
 	}

@@ -46,7 +46,7 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 	case s.offset.namesOthers(ev.Epoch, forms.key):
 		packet = forms.packetWith(s.offset.with(ev.Epoch, forms.key, ev.Sequence))
 	}
-	if !s.socket.Offer(packet) {
+	if !s.offer(forms, packet) {
 		s.trail.Full(ev.JobID, ev.Sequence)
 		return false
 	}
@@ -56,6 +56,16 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 	}
 	s.delivered.Inc()
 	return true
+}
+
+// offer queues one of an event's packets, compressed if the client decompresses it.
+func (s *socketSink) offer(forms *wireForms, packet []byte) bool {
+	if forms.common > 0 && s.socket.Deflates() {
+		if frame, ok := forms.deflate(packet); ok {
+			return s.socket.OfferFrame(frame)
+		}
+	}
+	return s.socket.Offer(packet)
 }
 
 // Send implements hub.Sink. Messages that change the offset without an event carry it too:

@@ -13,6 +13,8 @@ type Encoder struct {
 	// Offsets adds to each Socket.IO event the offset that connection state
 	// recovery needs.
 	Offsets bool
+	// Deflate compresses events for the sockets that decompress them.
+	Deflate bool
 }
 
 // wireForms is an event encoded once for all receivers, except for sockets that follow
@@ -37,6 +39,10 @@ type wireForms struct {
 	// shared has the first packets with an offset of several jobs, until settled is set.
 	shared  [sharedPackets]atomic.Pointer[offsetPacket]
 	settled atomic.Bool
+	// common is the length of the beginning that all packets of the event share, if they are
+	// compressed for sockets that decompress them; 0 if they are not.
+	common   uint32
+	deflated atomic.Pointer[deflatedForms]
 }
 
 // sharedPackets bounds the packets that an event keeps while it is delivered.
@@ -54,13 +60,16 @@ func (e Encoder) Encode(ev *hub.Event) hub.Wire { return e.encode(ev) }
 
 func (e Encoder) encode(ev *hub.Event) *wireForms {
 	if !e.Offsets || ev.Sequence == 0 {
-		return &wireForms{event: ev, packet: socketio.EncodeEvent(ev.Name, ev.Payload)}
+		encoded := &wireForms{event: ev, packet: socketio.EncodeEvent(ev.Name, ev.Payload)}
+		encoded.deflateFrom(e.Deflate, 0)
+		return encoded
 	}
 	encoded := &wireForms{event: ev, key: jobKey(ev.JobID)}
 	marks := [1]mark{{key: encoded.key, sequence: ev.Sequence}}
 	var room [offsetRoom]byte
 	argument := append(offset{epoch: ev.Epoch, marks: marks[:]}.append(append(room[:0], '"')), '"')
 	encoded.packet = socketio.EncodeEvent(ev.Name, ev.Payload, argument)
+	encoded.deflateFrom(e.Deflate, len(",")+len(argument))
 	return encoded
 }
 
@@ -69,6 +78,15 @@ func formsOf(ev *hub.Event) *wireForms { return ev.Wire.(*wireForms) }
 
 // Size implements hub.Wire.
 func (w *wireForms) Size() int { return len(w.packet) }
+
+// Forms implements hub.Wire: the packet, and the stream's block or the packet without an
+// offset. With compression, these packets have compressed forms.
+func (w *wireForms) Forms() int {
+	if w.common > 0 {
+		return 4
+	}
+	return 2
+}
 
 // offsetRoom is the length of an offset of one or two jobs, in bytes.
 const offsetRoom = 128
@@ -83,7 +101,7 @@ func (w *wireForms) withTrace() *wireForms {
 	if forms := w.traced.Load(); forms != nil {
 		return forms
 	}
-	forms := Encoder{Offsets: w.key != ""}.encode(&hub.Event{
+	forms := Encoder{Offsets: w.key != "", Deflate: w.common > 0}.encode(&hub.Event{
 		JobID: ev.JobID, Sequence: ev.Sequence, Epoch: ev.Epoch, Name: ev.Name, Payload: withTraceParent(ev.Payload, ev.TraceParent),
 	})
 	if !w.traced.CompareAndSwap(nil, forms) {
@@ -100,6 +118,9 @@ func (w *wireForms) Settle() {
 	w.settled.Store(true)
 	for i := range w.shared {
 		w.shared[i].Store(nil)
+	}
+	if deflated := w.deflated.Load(); deflated != nil {
+		deflated.settle()
 	}
 	if traced := w.traced.Load(); traced != nil {
 		traced.Settle()

@@ -22,6 +22,9 @@ type Encoder interface {
 type Wire interface {
 	// Size is the length of the event as it is sent to a client, in bytes.
 	Size() int
+	// Forms is how many forms of about that size, or less, the event may have, its payload
+	// not counted.
+	Forms() int
 	// Settle says that the event was handed to all live subscriptions of its job: what was
 	// made for a part of the clients is kept for others no longer.
 	Settle()
@@ -101,9 +104,9 @@ func (e *Event) content() (messaging.ContentKey, bool) {
 // size returns about how many bytes of memory the event holds. One with a trace context may
 // have each form a second time, for clients that want the context.
 func (e *Event) size() int {
-	forms := 3
+	forms := 1 + e.Wire.Forms()
 	if e.TraceParent != "" {
-		forms = 6
+		forms *= 2
 	}
 	return forms*e.Wire.Size() + 96
 }

@@ -20,6 +20,7 @@ type plainEncoder struct{ panicsOver uint64 }
 type plainWire struct{ size, settled int }
 
 func (w *plainWire) Size() int { return w.size }
+func (*plainWire) Forms() int  { return 2 }
 func (w *plainWire) Settle()   { w.settled++ }
 
 func (e plainEncoder) Encode(ev *Event) Wire {

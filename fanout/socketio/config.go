@@ -52,6 +52,9 @@ type Config struct {
 	// contain a token, and one attachment may have at least 128 KiB. 0 means no bound except
 	// MaxPayloadBytes.
 	MaxEventBytes int
+	// Compression allows the clients of WebSockets to negotiate permessage-deflate, see
+	// [Socket.Deflates].
+	Compression bool
 	// NewIntake returns the limit on how fast the client of a request is read. There is no
 	// limit if the function or its result is nil.
 	NewIntake func(*http.Request) Intake
@@ -133,6 +136,7 @@ func (c Config) transport() engineio.Config {
 	}
 	return engineio.Config{
 		MaxMessageBytes: mostBytes,
+		Compression:     c.Compression,
 		NewIntake:       c.NewIntake,
 		Path:            c.Path,
 		PingInterval:    c.PingInterval,

@@ -57,15 +57,31 @@ func (s *Socket) send(frames []engineio.Frame) error {
 // namespace, may be shared between sockets, and is never modified. If QueueBytes are
 // waiting already, Offer queues nothing and returns false, and [Socket.Room] is signalled
 // later. It also returns false after close.
-func (s *Socket) Offer(packet []byte) bool {
+func (s *Socket) Offer(packet []byte) bool { return s.OfferFrame(engineio.Frame{Data: packet}) }
+
+// Frame is an encoded packet, compressed or not.
+type Frame = engineio.Frame
+
+// DeflateStart compresses the beginning of a packet, see [engineio.DeflateStart].
+func DeflateStart(beginning []byte) ([]byte, error) { return engineio.DeflateStart(beginning) }
+
+// DeflateEnd returns the frame of a packet, see [engineio.DeflateEnd].
+func DeflateEnd(beginning, rest []byte) Frame { return engineio.DeflateEnd(beginning, rest) }
+
+// Deflates reports whether the socket's client decompresses messages, so that frames of
+// [DeflateEnd] may be offered. Once it is true it remains so.
+func (s *Socket) Deflates() bool { return s.connection.session.Deflates() }
+
+// OfferFrame is [Socket.Offer] for a packet in its frame.
+func (s *Socket) OfferFrame(frame Frame) bool {
 	if s.open.Load() {
-		return s.connection.session.Offer(engineio.Frame{Data: packet})
+		return s.connection.session.Offer(frame)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.state == stateOpen:
-		return s.connection.session.Offer(engineio.Frame{Data: packet})
+		return s.connection.session.Offer(frame)
 	case s.state == stateClosed:
 		return false
 	case s.heldBytes >= s.connection.server.cfg.QueueBytes:
@@ -73,7 +89,7 @@ func (s *Socket) Offer(packet []byte) bool {
 		s.room.signal()
 		return false
 	}
-	s.heldBytes += len(packet)
-	s.held = append(s.held, engineio.Frame{Data: packet}.Offered())
+	s.heldBytes += len(frame.Data)
+	s.held = append(s.held, frame.Offered())
 	return true
 }

@@ -184,7 +184,7 @@ var rules = []rule{
 	{
 		folder:  "fanout/engineio",
 		project: []string{"fanout/internal/drain", "internal/contain"},
-		modules: append([]string{melody, gorilla}, plumbing...),
+		modules: append([]string{melody, gorilla, "github.com/klauspost/compress"}, plumbing...),
 		why:     "the transport speaks Engine.IO and knows neither the gateway nor the contract",
 	},
 	{

@@ -132,6 +132,7 @@ type Config struct {
 
 	MaxPayload       int64         `group:"Transport" env:"SOCKET_MAX_PAYLOAD_BYTES" envDefault:"1000000" doc:"size of a WebSocket message or a polling request above which the connection is closed, in bytes, 1024 to 67108864"`
 	MaxOutgoing      int           `env:"SOCKET_MAX_OUTGOING_BYTES" envDefault:"262144" doc:"size of the outgoing queue of a socket, in bytes, 16384 to 67108864; at the bound its subscriptions continue at the client's pace; a socket that sends requests and reads no answers is closed at twice this size"`
+	Deflate          bool          `env:"SOCKET_COMPRESSION" envDefault:"false" doc:"compress events of 1 KiB or more for WebSocket clients that negotiate it (permessage-deflate), once for all clients; see the security page before events have secrets beside texts of others"`
 	HandshakeTimeout time.Duration `env:"SOCKET_HANDSHAKE_TIMEOUT" envDefault:"10s" doc:"time for the headers of a request, 100ms or more"`
 	BodyTimeout      time.Duration `env:"HTTP_BODY_TIMEOUT" envDefault:"30s" doc:"time for the body of a request, on every path, 100ms or more"`
 	ConnectTimeout   time.Duration `env:"SOCKET_CONNECT_TIMEOUT" envDefault:"10s" doc:"time for a new connection to join a namespace, 100ms or more"`

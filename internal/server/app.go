@@ -364,7 +364,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	pace := hub.DefaultConfig()
 	pace.ListingBytes, pace.CacheBytes = a.cfg.MaxAnswers, a.cfg.HistoryCache
 	pace.LogInProcess = a.cfg.LogAlone()
-	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0}
+	encoder := gateway.Encoder{Offsets: a.cfg.RecoveryTTL > 0, Deflate: a.cfg.Deflate}
 	hub, err := hub.New(hubLog{a.log}, a.tail, projection, a.catalogue, encoder, pace, a.logger, a.registry)
 	if err != nil {
 		return nil, err
@@ -402,6 +402,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	socketConfig.AllowOrigin = gateway.AllowOrigin
 	socketConfig.DrainPeriod = a.cfg.DrainPeriod()
 	socketConfig.MaxPayloadBytes = a.cfg.MaxPayload
+	socketConfig.Compression = a.cfg.Deflate
 	if !policy.Limits.DryRun { // which reads what it would refuse
 		socketConfig.MaxEventBytes = policy.Limits.MaxMessageBytes
 	}

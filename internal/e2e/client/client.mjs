@@ -13,7 +13,7 @@
 //        {"op":"stream","client":"a","url":"http://127.0.0.1:3001","jobId":"job"}   an EventSource
 //
 //   out  {"client":"a","event":"novel.job-status","args":[{…}]}
-//        {"client":"a","event":"connect","args":[{"id":…,"recovered":…,"transport":…}]}
+//        {"client":"a","event":"connect","args":[{"id":…,"recovered":…,"transport":…,"extensions":…}]}
 //        {"client":"a","event":"upgrade","args":["websocket"]}
 //        {"client":"a","event":"connect_error","args":[{"message":…,"data":…}]}
 //        {"client":"a","event":"disconnect","args":["transport close"]}
@@ -53,6 +53,7 @@ function connect({ client, url, options = {}, version = 4, always }) {
       id: socket.id,
       recovered: socket.recovered ?? false,
       transport: engine.transport.name,
+      extensions: engine.transport.ws?.extensions ?? '',
     })
     engine.once('upgrade', (transport) => report(client, 'upgrade', transport.name))
   })

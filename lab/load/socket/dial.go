@@ -55,6 +55,8 @@ type Config struct {
 	// Handler takes the events, one after the other. nil lets them wait for
 	// [Socket.Next].
 	Handler func(Event)
+	// Compression asks for permessage-deflate, and compresses nothing itself.
+	Compression bool
 	// Queue is how many events wait for [Socket.Next]; 0 means 256. At the bound the
 	// socket stops reading.
 	Queue int
@@ -160,6 +162,7 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 	}
 	dialer := websocket.Dialer{
 		NetDialContext: dial, ReadBufferSize: cmp.Or(cfg.ReadBufferBytes, bufferBytes), WriteBufferSize: bufferBytes, WriteBufferPool: writeBuffers,
+		EnableCompression: cfg.Compression,
 	}
 	conn, response, err := dialer.DialContext(ctx, address.String(), header)
 	if err != nil {
@@ -168,6 +171,7 @@ func open(ctx context.Context, cfg Config) (*websocket.Conn, error) {
 		}
 		return nil, fmt.Errorf("dial: %w", err)
 	}
+	conn.EnableWriteCompression(false)
 	return conn, nil
 }
 
