@@ -40,6 +40,7 @@ func (b *bearer) send(packet string) error {
 func (b *bearer) read() {
 	defer close(b.ended)
 	for {
+		_ = b.conn.SetReadDeadline(time.Now().Add(2 * time.Minute)) // the gateway pings more often
 		_, packet, err := b.conn.ReadMessage()
 		if err != nil {
 			b.at = time.Now()
@@ -155,7 +156,11 @@ func TestRevocationUnderLoad(t *testing.T) {
 		if b.subject != revoked {
 			continue
 		}
-		<-b.ended
+		select {
+		case <-b.ended:
+		case <-time.After(20 * time.Second):
+			t.Fatal("a revoked socket is still open after 20 s")
+		}
 		closed++
 		if last = later(last, b.at); !strings.Contains(b.last, `"code":"TOKEN_INVALID"`) {
 			t.Errorf("a revoked socket ended with %q", b.last)
