@@ -47,6 +47,14 @@ type Question struct {
 	Kind string `json:"kind"`
 	// Args are the question's own.
 	Args json.RawMessage `json:"args,omitempty"`
+	// from is the process that asks with [Responder.Ask]. It has its own answer already.
+	from string
+}
+
+// questionMessage is a question on the wire.
+type questionMessage struct {
+	Question
+	From string `json:"from,omitempty"`
 }
 
 // Answer is the answer of one process.
@@ -65,6 +73,9 @@ type Answers struct {
 	Items []Answer
 	// Missing names the processes that count as present and did not answer in time.
 	Missing []string
+	// Unasked is why the processes other than the one that asks may not have the question;
+	// nil if they have it. Only [Responder.Ask] sets it.
+	Unasked error
 }
 
 // answerMessage is an answer on the wire.
@@ -82,14 +93,20 @@ type answerMessage struct {
 // Ask asks every process and waits until all that count as present have answered, at most
 // for [AskTimeout]. No process at all is no error. Of a process that started a moment ago
 // the others may not have the name yet; its answer is left out if it is later than theirs.
+// If the NATS server does not confirm the question in that time, Ask returns an error.
 func Ask(ctx context.Context, client *jet.Client, question Question) (Answers, error) {
-	text, err := json.Marshal(question)
+	text, err := json.Marshal(questionMessage{question, question.from})
 	if err != nil {
 		return Answers{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if len(text) > maxQuestionBytes {
 		return Answers{}, fmt.Errorf("%w: it has %d bytes, at most %d are possible", ErrInvalid, len(text), maxQuestionBytes)
 	}
+	return jet.Bounded(ctx, AskTimeout, func(ctx context.Context) (Answers, error) { return ask(ctx, client, text) })
+}
+
+// ask sends a question, and collects the answers until ctx ends.
+func ask(ctx context.Context, client *jet.Client, text []byte) (Answers, error) {
 	inbox := client.Conn.NewRespInbox()
 	answers, err := client.Conn.SubscribeSync(inbox)
 	if err != nil {
@@ -97,18 +114,18 @@ func Ask(ctx context.Context, client *jet.Client, question Question) (Answers, e
 	}
 	defer func() { _ = answers.Unsubscribe() }()        // Fails only without a connection, and then it is gone.
 	_ = answers.SetPendingLimits(maxGateways, maxBytes) // Fails only for a closed subscription.
-	limited, cancel := context.WithTimeout(ctx, AskTimeout)
-	defer cancel()
 	if err := client.Conn.PublishRequest(askSubject, inbox, text); err != nil {
+		return Answers{}, fmt.Errorf("ask the gateways: %w", jet.Unavailable(err))
+	}
+	// Without an answer, only this shows whether anybody was asked.
+	if err := client.Conn.FlushWithContext(ctx); err != nil {
 		return Answers{}, fmt.Errorf("ask the gateways: %w", jet.Unavailable(err))
 	}
 	var all collected
 	for !all.complete() {
-		msg, err := answers.NextMsgWithContext(limited)
+		msg, err := answers.NextMsgWithContext(ctx)
 		switch {
-		case ctx.Err() != nil:
-			return Answers{}, ctx.Err()
-		case limited.Err() != nil, errors.Is(err, nats.ErrNoResponders):
+		case ctx.Err() != nil, errors.Is(err, nats.ErrNoResponders):
 			return all.answers(), nil
 		case errors.Is(err, nats.ErrSlowConsumer):
 			continue
@@ -165,7 +182,12 @@ func (c *collected) answers() Answers {
 			all.Missing = append(all.Missing, name)
 		}
 	}
-	slices.Sort(all.Missing)
-	slices.SortFunc(all.Items, func(a, b Answer) int { return strings.Compare(a.Gateway, b.Gateway) })
+	all.sort()
 	return all
+}
+
+// sort orders the answers and what is missing by name.
+func (a *Answers) sort() {
+	slices.Sort(a.Missing)
+	slices.SortFunc(a.Items, func(a, b Answer) int { return strings.Compare(a.Gateway, b.Gateway) })
 }

@@ -3,6 +3,7 @@ package gateways
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -194,10 +195,18 @@ func (r *Responder) respond(ctx context.Context, msg *nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, AskTimeout)
 	defer cancel()
 	answer := answerMessage{Gateway: r.name, Present: r.Present(), Settling: !r.settled()}
-	body, cut, err := r.answered(ctx, msg.Data)
+	var question questionMessage
+	if err := json.Unmarshal(msg.Data, &question); err != nil {
+		return fmt.Errorf("read the question: %w", err)
+	}
+	var body json.RawMessage
+	var cut bool
+	var err error
+	if question.From != r.name { // otherwise Ask has the answer
+		body, cut, err = r.answered(ctx, question.Question, min(MaxAnswerBytes, int(r.client.Conn.MaxPayload())/2))
+	}
 	if err != nil {
-		text := err.Error()
-		answer.Err = strings.ToValidUTF8(text[:min(len(text), maxErrorBytes)], "")
+		answer.Err = errorText(err)
 	} else {
 		answer.Body, answer.Cut = body, cut
 	}
@@ -208,12 +217,8 @@ func (r *Responder) respond(ctx context.Context, msg *nats.Msg) error {
 	return msg.Respond(text)
 }
 
-// answered returns the answer to a question as JSON.
-func (r *Responder) answered(ctx context.Context, data []byte) (body json.RawMessage, cut bool, err error) {
-	var question Question
-	if err := json.Unmarshal(data, &question); err != nil {
-		return nil, false, fmt.Errorf("read the question: %w", err)
-	}
+// answered returns the answer to a question as JSON, of at most so many bytes.
+func (r *Responder) answered(ctx context.Context, question Question, most int) (body json.RawMessage, cut bool, err error) {
 	var value any
 	// A panic is an error for whoever asks, too.
 	err = r.guard.Do("question", func() (err error) {
@@ -226,10 +231,64 @@ func (r *Responder) answered(ctx context.Context, data []byte) (body json.RawMes
 	if body, err = json.Marshal(value); err != nil {
 		return nil, false, err
 	}
-	if most := min(MaxAnswerBytes, int(r.client.Conn.MaxPayload())/2); len(body) > most {
+	if len(body) > most {
 		return nil, false, fmt.Errorf("the answer has %d bytes, at most %d are possible", len(body), most)
 	}
 	return body, cut, nil
+}
+
+// errorText returns the text of an error in an answer.
+func errorText(err error) string {
+	text := err.Error()
+	return strings.ToValidUTF8(text[:min(len(text), maxErrorBytes)], "")
+}
+
+// Ask asks every process, as [Ask] does. This process answers without NATS. If the others
+// cannot be asked, Answers.Unasked says why, and those known as present are missing.
+func (r *Responder) Ask(ctx context.Context, question Question) (Answers, error) {
+	question.from = r.name
+	limited, cancel := context.WithTimeout(ctx, AskTimeout)
+	defer cancel()
+	own := make(chan Answer, 1)
+	go func() { // ends with limited at the latest
+		answer := Answer{Gateway: r.name}
+		var err error
+		if answer.Body, answer.Cut, err = r.answered(limited, question, MaxAnswerBytes); err != nil {
+			answer.Err = errorText(err)
+		}
+		own <- answer
+	}()
+	all, err := Ask(ctx, r.client, question)
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrInvalid):
+		return Answers{}, err
+	case err != nil:
+		all = Answers{Missing: r.Present(), Unasked: err}
+	}
+	all.Items = slices.DeleteFunc(all.Items, func(a Answer) bool { return a.Gateway == r.name })
+	all.Missing = slices.DeleteFunc(all.Missing, func(name string) bool { return name == r.name })
+	for _, name := range r.Present() {
+		answered := slices.ContainsFunc(all.Items, func(a Answer) bool { return a.Gateway == name })
+		if name != r.name && !answered && !slices.Contains(all.Missing, name) {
+			all.Missing = append(all.Missing, name)
+		}
+	}
+	var answer Answer
+	select {
+	case answer = <-own: // also if the time is up by now
+	default:
+		select {
+		case answer = <-own:
+		case <-limited.Done():
+		}
+	}
+	if answer.Gateway != "" {
+		all.Items = append(all.Items, answer)
+	} else {
+		all.Missing = append(all.Missing, r.name)
+	}
+	all.sort()
+	return all, nil
 }
 
 // validName reports whether a process can have a name.

@@ -35,12 +35,22 @@ const followersQuiet = 500 * time.Millisecond
 
 // AskFollowers returns how many gateways answer at this moment, and how many
 // subscriptions to a job they have together. A gateway that is slow to answer may be
-// left out.
+// left out. If the NATS server does not confirm the question in time, that is an error.
 func (l *Log) AskFollowers(ctx context.Context, jobID string) (answered, followers int, err error) {
 	token, err := layout.Token(jobID)
 	if err != nil {
 		return 0, 0, fmt.Errorf("ask for followers: %w", err)
 	}
+	type counts struct{ answered, followers int }
+	got, err := jet.Bounded(ctx, gateways.AskTimeout, func(ctx context.Context) (got counts, err error) {
+		got.answered, got.followers, err = l.askFollowers(ctx, token)
+		return got, err
+	})
+	return got.answered, got.followers, err
+}
+
+// askFollowers asks for the followers of a job by its token, at most until ctx ends.
+func (l *Log) askFollowers(ctx context.Context, token string) (answered, followers int, err error) {
 	inbox := l.client.Conn.NewRespInbox()
 	answers, err := l.client.Conn.SubscribeSync(inbox)
 	if err != nil {
@@ -50,14 +60,16 @@ func (l *Log) AskFollowers(ctx context.Context, jobID string) (answered, followe
 	if err := l.client.Conn.PublishRequest(layout.FollowersPrefix+token, inbox, nil); err != nil {
 		return 0, 0, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
 	}
+	// Without an answer, only this shows whether anybody was asked.
+	if err := l.client.Conn.FlushWithContext(ctx); err != nil {
+		return 0, 0, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))
+	}
 	for {
 		quiet, cancel := context.WithTimeout(ctx, followersQuiet)
 		answer, err := answers.NextMsgWithContext(quiet)
 		cancel()
 		switch {
-		case ctx.Err() != nil:
-			return answered, followers, ctx.Err()
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrNoResponders):
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.Is(err, nats.ErrNoResponders):
 			return answered, followers, nil
 		case err != nil:
 			return answered, followers, fmt.Errorf("ask for followers: %w", jet.Unavailable(err))

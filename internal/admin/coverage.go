@@ -33,6 +33,10 @@ const (
 	missingFailed   = "failed"
 )
 
+// otherGateways is the name of a [MissingGateway] that stands for all other processes: this
+// one could not ask them, and may not have the names of all.
+const otherGateways = "others"
+
 // askAll asks every process, and returns their answers in the order of Coverage.Gateways.
 func askAll[B any](ctx context.Context, a *API, kind string, args any) (bodies []B, coverage Coverage, err error) {
 	coverage = Coverage{Gateways: []string{}, Missing: []MissingGateway{}}
@@ -63,6 +67,9 @@ func askAll[B any](ctx context.Context, a *API, kind string, args any) (bodies [
 	}
 	for _, name := range answers.Missing {
 		coverage.Missing = append(coverage.Missing, MissingGateway{Gateway: name, Reason: missingNoAnswer})
+	}
+	if err := answers.Unasked; err != nil {
+		coverage.Missing = append(coverage.Missing, MissingGateway{otherGateways, missingFailed, err.Error()})
 	}
 	return bodies, coverage, nil
 }

@@ -26,7 +26,10 @@ func (a *App) openAPI() (err error) {
 		Metrics: a.registry, Version: buildinfo.Read().Version,
 	}
 	deps.Ask = func(ctx context.Context, question gateways.Question) (gateways.Answers, error) {
-		return gateways.Ask(ctx, a.log.Client(), question)
+		if own := a.questions.Load(); own != nil {
+			return own.Ask(ctx, question)
+		}
+		return gateways.Ask(ctx, a.log.Client(), question) // this process does not answer yet
 	}
 	if a.cfg.MongoDBURI != "" {
 		deps.Projections = projections.Names()

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
+	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/eventstore/revocations"
 	"github.com/letswriteabook/realtime/eventstore/sessions"
 	"github.com/letswriteabook/realtime/fanout/gateway"
@@ -72,6 +74,9 @@ type App struct {
 	sockets   *socketio.Server   // nil without the role
 	tokens    *tokens            // nil when nobody needs one
 	api       *admin.API
+	// name is what operators are shown as the name of this process.
+	name      string
+	questions atomic.Pointer[gateways.Responder] // nil until it runs
 
 	revocations *revocations.Store // nil without tokens
 	recorder    *recorder.Recorder // nil with FLIGHT_RECORDER_BYTES 0
@@ -86,7 +91,7 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*App, er
 	})
 	guard := contain.New(panics, logger)
 	a := &App{
-		cfg: cfg, logger: logger, guard: guard, parts: newLifecycle(logger, guard),
+		cfg: cfg, name: processName(), logger: logger, guard: guard, parts: newLifecycle(logger, guard),
 		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
 	}
 	a.registry.MustRegister(panics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildinfo.Read().Metric())

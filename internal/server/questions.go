@@ -18,7 +18,7 @@ import (
 // startQuestions answers what this process is asked together with all others. The gateway
 // is nil without its role.
 func (a *App) startQuestions(gateway *gateway.Gateway) error {
-	name := processName()
+	name := a.name
 	responder, err := gateways.NewResponder(a.log.Client(), name, func(_ context.Context, question gateways.Question) (any, bool, error) {
 		if question.Kind == recorder.QuestionNotes {
 			var query recorder.Query
@@ -40,6 +40,7 @@ func (a *App) startQuestions(gateway *gateway.Gateway) error {
 	}
 	a.logger.Info("the process answers operators' questions", "gateway", name)
 	a.loop("questions", responder.Run)
+	a.questions.Store(responder)
 	return nil
 }
 
