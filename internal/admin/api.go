@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -177,6 +178,8 @@ func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any
 	access := a.access()
 	role, subject := access.role(request)
 	switch {
+	case role == "" && request.Header.Get("Authorization") != "":
+		return nil, refuse(http.StatusUnauthorized, "unauthorized", "the credentials of the request have no role here: want INTERNAL_TOKEN, ADMIN_READ_TOKEN, or a valid token with ADMIN_OPERATE_SCOPE or ADMIN_READ_SCOPE")
 	case role == "":
 		return nil, refuse(http.StatusUnauthorized, "unauthorized", "a bearer token is needed: INTERNAL_TOKEN to change, ADMIN_READ_TOKEN to read, or a token with ADMIN_OPERATE_SCOPE or ADMIN_READ_SCOPE")
 	case r.change && role != RoleOperate:
@@ -188,6 +191,10 @@ func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any
 	case r.change && !isJSON(request):
 		return nil, refuse(http.StatusUnsupportedMediaType, "media-type", "the body has to be application/json")
 	}
+	query, err := r.readQuery(request.URL.RawQuery)
+	if err != nil {
+		return nil, err
+	}
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
@@ -196,10 +203,7 @@ func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), requestTime)
 	defer cancel()
-	c := &call{api: a, w: w, request: request.WithContext(ctx), role: role, subject: subject}
-	if err := r.checkQuery(request.URL.Query()); err != nil {
-		return nil, err
-	}
+	c := &call{api: a, w: w, request: request.WithContext(ctx), query: query, role: role, subject: subject}
 	if !r.change {
 		return r.handle(ctx, c)
 	}
@@ -215,6 +219,7 @@ type call struct {
 	api     *API
 	w       http.ResponseWriter
 	request *http.Request
+	query   url.Values
 	role    Role
 	subject string
 	action  string
@@ -225,10 +230,30 @@ func (c *call) body(into any) error {
 	decoder := json.NewDecoder(http.MaxBytesReader(c.w, c.request.Body, maxBodyBytes))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(into); err != nil {
-		return refuse(http.StatusBadRequest, "invalid", "read the body: %v", err)
+		return bodyProblem(err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return refuse(http.StatusBadRequest, "invalid", "the body has more than one value")
 	}
 	return nil
+}
+
+// bodyProblem returns the refusal of a body that cannot be decoded. It names a field as in
+// JSON, and no Go type.
+func bodyProblem(err error) *problem {
+	var long *http.MaxBytesError
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &long):
+		return refuse(http.StatusRequestEntityTooLarge, "too-large", "the body has more than %d bytes", long.Limit)
+	case errors.Is(err, io.EOF):
+		return refuse(http.StatusBadRequest, "invalid", "the body is empty: want a JSON object")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return refuse(http.StatusBadRequest, "invalid", "the body ends within a JSON value")
+	case errors.As(err, &mistyped) && mistyped.Field != "":
+		return refuse(http.StatusBadRequest, "invalid", "%s must not be a JSON %s", mistyped.Field, mistyped.Value)
+	case errors.As(err, &mistyped):
+		return refuse(http.StatusBadRequest, "invalid", "the body is a JSON %s: want an object", mistyped.Value)
+	}
+	return refuse(http.StatusBadRequest, "invalid", "read the body: %v", err)
 }

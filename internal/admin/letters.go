@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/maintain"
@@ -106,6 +107,8 @@ type LetterRequest struct {
 // RedriveResult is what became of each letter.
 type RedriveResult struct {
 	Items []deadletters.Outcome `json:"items"`
+	// Missing are the sequences of which there is no letter.
+	Missing []uint64 `json:"missing,omitempty"`
 }
 
 // summary implements brief: the sequences of the letters, without the reasons of refusals.
@@ -114,8 +117,9 @@ func (r RedriveResult) summary() any {
 		Stored     []uint64 `json:"stored,omitempty"`
 		Duplicates []uint64 `json:"duplicates,omitempty"`
 		Refused    []uint64 `json:"refused,omitempty"`
+		Missing    []uint64 `json:"missing,omitempty"`
 	}
-	var s summary
+	s := summary{Missing: r.Missing}
 	for _, item := range r.Items {
 		switch {
 		case item.Refused != "":
@@ -132,6 +136,8 @@ func (r RedriveResult) summary() any {
 // PurgeResult is how many letters were removed.
 type PurgeResult struct {
 	Removed int `json:"removed"`
+	// Missing are the sequences of which there is no letter.
+	Missing []uint64 `json:"missing,omitempty"`
 }
 
 func (c *call) letters() (request LetterRequest, filter deadletters.Filter, err error) {
@@ -144,17 +150,41 @@ func (c *call) letters() (request LetterRequest, filter deadletters.Filter, err 
 	return request, deadletters.Filter{Sequences: request.Sequences}, nil
 }
 
+// missing returns the sequences of a request of which there is no letter, and an error if
+// there is none of any.
+func (a *API) missing(ctx context.Context, filter deadletters.Filter) ([]uint64, error) {
+	left := slices.Clone(filter.Sequences)
+	slices.Sort(left)
+	left = slices.Compact(left)
+	asked := len(left)
+	err := deadletters.Each(ctx, a.Log, filter, func(letter maintain.Letter) error {
+		left = slices.DeleteFunc(left, func(sequence uint64) bool { return sequence == letter.Sequence })
+		return nil
+	})
+	if err == nil && len(left) == asked {
+		err = refuse(http.StatusNotFound, "not-found", "there is none of these %d letters", asked)
+	}
+	return left, err
+}
+
 func (a *API) redrive(ctx context.Context, c *call) (any, error) {
 	request, filter, err := c.letters()
 	if err != nil {
 		return nil, err
 	}
-	result := RedriveResult{Items: []deadletters.Outcome{}}
+	missing, err := a.missing(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	result := RedriveResult{Items: []deadletters.Outcome{}, Missing: missing}
 	work := func() (any, error) {
 		err := deadletters.Redrive(ctx, a.Log, a.Rules, filter, request.DryRun, func(outcome deadletters.Outcome) error {
 			result.Items = append(result.Items, outcome)
 			return nil
 		})
+		if err != nil && len(result.Items) == 0 {
+			return nil, err // nothing was done
+		}
 		return result, err
 	}
 	if request.DryRun {
@@ -168,9 +198,16 @@ func (a *API) purge(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	missing, err := a.missing(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
 	work := func() (any, error) {
 		removed, err := deadletters.Purge(ctx, a.Log, filter, request.DryRun, nil)
-		return PurgeResult{Removed: removed}, err
+		if err != nil && removed == 0 {
+			return nil, err // nothing was done
+		}
+		return PurgeResult{Removed: removed, Missing: missing}, err
 	}
 	if request.DryRun {
 		return work()

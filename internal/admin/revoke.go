@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sort"
 	"time"
 
@@ -68,6 +69,9 @@ func (a *API) changeRevocation(ctx context.Context, c *call, lifted bool) (any, 
 	revocation := revocations.Revocation{Kind: request.Kind, Value: request.Value, At: time.Now().UTC(), Reason: request.Reason, Lifted: lifted}
 	if err := revocation.Validate(); err != nil {
 		return nil, refuse(http.StatusBadRequest, "invalid", "%v", err)
+	}
+	if place := revocation.Place(); lifted && !slices.ContainsFunc(a.Revocations.List(), func(r revocations.Revocation) bool { return r.Place() == place }) {
+		return nil, refuse(http.StatusNotFound, "not-found", "there is no such revocation")
 	}
 	return c.audited(ctx, request, func() (any, error) {
 		if err := a.Revocations.Add(ctx, revocation); err != nil {

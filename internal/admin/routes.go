@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore/lease"
@@ -130,28 +131,48 @@ func (r route) success() int {
 	return http.StatusOK
 }
 
-// checkQuery refuses a parameter that the route does not have, or that is given twice, and
-// a number that is none.
-func (r route) checkQuery(query url.Values) error {
+// readQuery reads the query of a request. It refuses one that is malformed, a parameter that
+// the route does not take, or that is given twice, and what is not a number where one is
+// needed.
+func (r route) readQuery(raw string) (url.Values, error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "invalid", "the query cannot be read: %v", err)
+	}
 	for name, values := range query {
 		at := slices.IndexFunc(r.query, func(p parameter) bool { return p.name == name })
-		if at < 0 || len(values) > 1 {
-			return refuse(http.StatusBadRequest, "invalid", "the parameter %q is not one of this route, or is given twice", name)
+		switch {
+		case at < 0:
+			return nil, refuse(http.StatusBadRequest, "invalid", "%.64q is not a parameter of this route, which takes %s", name, r.parameters())
+		case len(values) > 1:
+			return nil, refuse(http.StatusBadRequest, "invalid", "the parameter %s is given %d times", name, len(values))
 		}
 		if _, err := strconv.ParseUint(values[0], 10, 64); r.query[at].number && err != nil {
-			return refuse(http.StatusBadRequest, "invalid", "%s is %q: want a whole number, 0 or more", name, values[0])
+			return nil, refuse(http.StatusBadRequest, "invalid", "%s is %.64q: want a whole number, 0 or more", name, values[0])
 		}
 	}
 	for _, p := range r.query {
 		if p.required && query.Get(p.name) == "" {
-			return refuse(http.StatusBadRequest, "invalid", "%s is missing", p.name)
+			return nil, refuse(http.StatusBadRequest, "invalid", "%s is missing", p.name)
 		}
 	}
-	return nil
+	return query, nil
+}
+
+// parameters lists the parameters of a route.
+func (r route) parameters() string {
+	if len(r.query) == 0 {
+		return "none"
+	}
+	var names []string
+	for _, p := range r.query {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // text returns a parameter, empty when it is not given.
-func (c *call) text(name string) string { return c.request.URL.Query().Get(name) }
+func (c *call) text(name string) string { return c.query.Get(name) }
 
 // number returns a parameter that is a number, and whether it is given.
 func (c *call) number(name string) (uint64, bool) {

@@ -55,7 +55,7 @@ func (a *API) cancelWork(ctx context.Context, c *call) (any, error) {
 	if err := c.body(&request); err != nil {
 		return nil, err
 	}
-	return c.audited(ctx, request, func() (any, error) { return a.Work.Cancel(ctx, request.ID) })
+	return c.audited(ctx, request, func() (any, error) { return workOutcome(a.Work.Cancel(ctx, request.ID)) })
 }
 
 // begin returns the handler of a route that starts work of one kind.
@@ -66,9 +66,17 @@ func begin[Request any](start func(*work.Runner, Request, work.Caller) (lease.Wo
 			return nil, err
 		}
 		return c.audited(ctx, request, func() (any, error) {
-			return start(c.api.Work, request, work.Caller{Role: string(c.role), Subject: c.subject, From: c.from()})
+			return workOutcome(start(c.api.Work, request, work.Caller{Role: string(c.role), Subject: c.subject, From: c.from()}))
 		})
 	}
+}
+
+// workOutcome returns the outcome of a change of work; nil if it was refused.
+func workOutcome(changed lease.Work, err error) (any, error) {
+	if changed.ID == "" {
+		return nil, err
+	}
+	return changed, err
 }
 
 // workProblem returns the answer for an error of long work; nil for other errors.

@@ -118,7 +118,7 @@ func (r *Runner) onProjection(kind, name string, request any, by Caller, changes
 // Erase starts an erasure.
 func (r *Runner) Erase(request Erase, by Caller) (lease.Work, error) {
 	if err := messaging.ValidateJobID(request.JobID); err != nil {
-		return lease.Work{}, fmt.Errorf("%w: jobId: %w", ErrInvalid, err)
+		return lease.Work{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if request.Reason = strings.TrimSpace(request.Reason); request.Reason == "" {
 		return lease.Work{}, fmt.Errorf("%w: reason is missing: why is the job erased?", ErrInvalid)
@@ -134,7 +134,7 @@ func (r *Runner) Erase(request Erase, by Caller) (lease.Work, error) {
 func (r *Runner) Replay(request Replay, by Caller) (lease.Work, error) {
 	target, plan, err := request.Plan()
 	if err == nil && target.Place == replay.ToStdout {
-		err = errors.New("into is stdout, which this process does not have for you")
+		err = errors.New("into is stdout: want nats:SUBJECT, redis:CHANNEL, collection:NAME, job:JOB or log")
 	}
 	if err != nil {
 		return lease.Work{}, fmt.Errorf("%w: %w", ErrInvalid, err)
