@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 
 	"github.com/letswriteabook/realtime/internal/config"
@@ -128,10 +131,30 @@ type Receipt struct {
 	Duplicate bool   `json:"duplicate"`
 }
 
-// published takes the status of the answer of the intake.
+// maxPublishedBytes bounds what is kept of a published event, to read its kind, and of the
+// answer of the intake.
+const maxPublishedBytes = 64 << 10
+
+// kept is the beginning of what is written to it.
+type kept struct{ bytes.Buffer }
+
+// Write implements io.Writer. It drops what is beyond maxPublishedBytes.
+func (k *kept) Write(text []byte) (int, error) {
+	_, _ = k.Buffer.Write(text[:min(len(text), maxPublishedBytes-k.Len())]) // never fails
+	return len(text), nil
+}
+
+// published takes the status and the beginning of the answer of the intake.
 type published struct {
 	http.ResponseWriter
 	status int
+	answer kept
+}
+
+// Write implements io.Writer.
+func (p *published) Write(text []byte) (int, error) {
+	_, _ = p.answer.Write(text) // never fails
+	return p.ResponseWriter.Write(text)
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -151,11 +174,46 @@ func (a *API) publish(ctx context.Context, c *call) (any, error) {
 	_, err := c.audited(ctx, nil, func() (any, error) {
 		w := &published{ResponseWriter: c.w, status: http.StatusOK}
 		answered = true
+		var body kept
+		c.request.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.TeeReader(c.request.Body, &body), c.request.Body}
 		a.Publish.ServeHTTP(w, c.request)
-		return map[string]int{"status": w.status}, nil
+		return w.outcome(body.Bytes())
 	})
 	if answered {
 		return nil, nil
 	}
 	return nil, err
+}
+
+// publishNote is what the audit trail has of a published event.
+type publishNote struct {
+	Status   int    `json:"status"`
+	Code     string `json:"code,omitempty"`
+	JobID    string `json:"jobId,omitempty"`
+	ID       string `json:"id,omitempty"`
+	Kind     string `json:"kind,omitempty"`
+	Sequence uint64 `json:"sequence,omitempty"`
+}
+
+// outcome returns what is noted of an event, without its contents, and an error if it was
+// refused.
+func (p *published) outcome(body []byte) (any, error) {
+	var note publishNote
+	var answer struct {
+		publishNote
+		Message string `json:"message"`
+	}
+	// What cannot be read, or is longer than is kept, has no fields.
+	_ = json.Unmarshal(body, &note)
+	_ = json.Unmarshal(p.answer.Bytes(), &answer)
+	note = publishNote{
+		Status: p.status, Code: answer.Code, JobID: cmp.Or(answer.JobID, note.JobID), ID: cmp.Or(answer.ID, note.ID), Kind: note.Kind, Sequence: answer.Sequence,
+	}
+	if p.status >= http.StatusMultipleChoices {
+		return note, refuse(p.status, answer.Code, "%s", answer.Message)
+	}
+	return note, nil
 }
