@@ -252,8 +252,11 @@ func (r *Responder) Ask(ctx context.Context, question Question) (Answers, error)
 	own := make(chan Answer, 1)
 	go func() { // ends with limited at the latest
 		answer := Answer{Gateway: r.name}
-		var err error
-		if answer.Body, answer.Cut, err = r.answered(limited, question, MaxAnswerBytes); err != nil {
+		err := r.guard.Do("question", func() (err error) {
+			answer.Body, answer.Cut, err = r.answered(limited, question, MaxAnswerBytes)
+			return err
+		})
+		if err != nil {
 			answer.Err = errorText(err)
 		}
 		own <- answer

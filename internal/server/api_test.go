@@ -130,7 +130,7 @@ type document struct {
 
 // samples are values of the parameters and bodies with which each route answers.
 var (
-	sampleQuery = map[string]string{"jobId": "b", "sequence": "1", "id": "none", "gateway": "none"}
+	sampleQuery = map[string]string{"jobId": "b", "sequence": "1", "id": "none", "gateway": "none", "since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 	sampleBody  = map[string]string{
 		"/letters/redrive": `{"sequences":[1],"dryRun":true}`, "/letters/purge": `{"sequences":[1],"dryRun":true}`,
 		"/revocations": `{"kind":"subject","value":"nobody"}`, "/revocations/lift": `{"kind":"subject","value":"nobody"}`,

@@ -37,7 +37,12 @@ func Bounded[T any](ctx context.Context, limit time.Duration, do func(ctx contex
 	defer cancel()
 	done := make(chan returned, 1)
 	go func() { // ends with limited, or as soon after that as the client returns
-		defer func() { <-bounded }()
+		defer func() {
+			if cause := recover(); cause != nil {
+				done <- returned{err: fmt.Errorf("ask NATS: panic: %v", cause)}
+			}
+			<-bounded
+		}()
 		result, err := do(limited)
 		done <- returned{result, err}
 	}()
