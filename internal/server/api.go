@@ -37,9 +37,10 @@ func (a *App) openAPI() (err error) {
 	if a.ingest != nil {
 		deps.Publish = a.health.admitUnlessDraining(http.HandlerFunc(a.ingest.ServePublish))
 	}
-	if deps.Work, err = a.openWork(); err != nil {
+	if a.work, err = a.openWork(); err != nil {
 		return err
 	}
+	deps.Work = a.work
 	operations, err := lease.New(a.nats.Conn(), a.nats.Domain())
 	if err != nil {
 		return err
@@ -56,7 +57,7 @@ func (a *App) openAPI() (err error) {
 	return err
 }
 
-// openWork starts what does the long work of operators.
+// openWork returns what does the long work of operators.
 func (a *App) openWork() (*work.Runner, error) {
 	record, err := lease.NewRecord(a.nats.Conn(), a.nats.Domain())
 	if err != nil {
@@ -69,6 +70,5 @@ func (a *App) openWork() (*work.Runner, error) {
 		},
 		Guard: a.guard, Ended: func(ctx context.Context, ended lease.Work) { a.api.NoteEnd(ctx, ended) }, Logger: a.logger,
 	})
-	a.parts.run("work of operators", runner.Run).weight = closingWeight
 	return runner, nil
 }

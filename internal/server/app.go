@@ -36,6 +36,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/machine"
 	"github.com/letswriteabook/realtime/internal/tracing"
 	"github.com/letswriteabook/realtime/messaging"
+	"github.com/letswriteabook/realtime/operations/work"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -74,6 +75,7 @@ type App struct {
 	sockets   *socketio.Server   // nil without the role
 	tokens    *tokens            // nil when nobody needs one
 	api       *admin.API
+	work      *work.Runner
 	// name is what operators are shown as the name of this process.
 	name      string
 	questions atomic.Pointer[gateways.Responder] // nil until it runs
@@ -290,6 +292,7 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.startQuestions(gateway); err != nil {
 		return err
 	}
+	a.parts.run("work of operators", a.work.Run).weight = closingWeight
 	if a.tokens != nil {
 		a.loop("token keys", a.tokens.verifier.Run)
 	}

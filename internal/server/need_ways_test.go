@@ -34,7 +34,7 @@ func TestNeedsOfAnIngestThatStands(t *testing.T) {
 	t.Parallel()
 	least, narrow := leastOfNATS(), leastOfNATS()
 	narrow = narrow.without("novel.>", false)
-	narrow.publish = append(narrow.publish, "novel.events.canary.>", "novel.events.good", "novel.deadletter.>", "novel.identity.>", "novel.live.>", "novel.audit.>")
+	narrow.publish = append(narrow.publish, "novel.events.canary.>", "novel.events.good", "novel.deadletter.>", "novel.identity.>", "novel.live.>", "novel.audit.>", "novel.gateways.>")
 	server, store := startGuarded(t, least), testkit.StartRedis(t)
 	client := store.Client()
 	n := startNeeding(t, map[string]string{"NATS_URL": server.url("realtime"), "REDIS_URL": store.URL()})

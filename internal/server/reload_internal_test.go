@@ -106,6 +106,9 @@ func TestReloadWhileThePortIsSecured(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := &App{cfg: cfg, catalogue: new(messaging.Catalogue), logger: slog.New(slog.DiscardHandler)}
+	if app.certificates, err = newCertificates(prometheus.NewRegistry()); err != nil {
+		t.Fatal(err)
+	}
 	reload := func() error { return app.Reload(t.Context(), cfg, func(slog.Level) {}) }
 	reloaded := make(chan error, 1)
 	go func() { reloaded <- reload() }()
