@@ -166,15 +166,7 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 	}
 	held := &Held{operations: o, operation: operation, ends: time.Now().Add(operationLease)}
 	ctx, held.cancel = context.WithCancelCause(ctx)
-	held.endRenewal = wait.Every(operationRenewal, func() bool {
-		defer func() {
-			if cause := recover(); cause != nil { // nothing renews the lease any more
-				held.cancel(fmt.Errorf("%w: the renewal panicked: %v", ErrLost, cause))
-			}
-		}()
-		held.renew(ctx)
-		return true
-	})
+	held.endRenewal = renewing(operationRenewal, held.cancel, func() { held.renew(ctx) })
 	return ctx, held, nil
 }
 
@@ -274,6 +266,20 @@ func (h *Held) renew(ctx context.Context) {
 	case errors.Is(err, ErrLost), time.Now().After(h.ends):
 		h.cancel(fmt.Errorf("%w: %w", ErrLost, err))
 	}
+}
+
+// renewing calls renew on a pace, in a goroutine of its own, until end is called. A panic of
+// renew cancels what the lease is for, because nothing renews the lease after it.
+func renewing(every time.Duration, cancel context.CancelCauseFunc, renew func()) (end func()) {
+	return wait.Every(every, func() bool {
+		defer func() {
+			if cause := recover(); cause != nil {
+				cancel(fmt.Errorf("%w: the renewal panicked: %v", ErrLost, cause))
+			}
+		}()
+		renew()
+		return true
+	})
 }
 
 // write puts the operation into the list, or removes it.

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // The bounds of the record of work. Its value is one message, and stays below the 1 MiB
@@ -153,15 +151,7 @@ func (r *Record) Begin(ctx context.Context, work Work) (context.Context, *HeldWo
 	}
 	held := &HeldWork{record: r, work: work, ends: time.Now().Add(workLease)}
 	ctx, held.cancel = context.WithCancelCause(ctx)
-	held.endRenewal = wait.Every(workRenewal, func() bool {
-		defer func() {
-			if cause := recover(); cause != nil { // nothing renews the lease any more
-				held.cancel(fmt.Errorf("%w: the renewal panicked: %v", ErrLost, cause))
-			}
-		}()
-		held.renew(ctx)
-		return true
-	})
+	held.endRenewal = renewing(workRenewal, held.cancel, func() { held.renew(ctx) })
 	return ctx, held, nil
 }
 
