@@ -141,8 +141,16 @@ func TestWhatIsNotTakenIn(t *testing.T) {
 	if again, err := p.TryPublish(event(t, "job", "a")); err != nil || again != first {
 		t.Errorf("the same event again: %v, %v", again, err)
 	}
-	other := event(t, "job", "a")
-	other.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	traced := event(t, "job", "a")
+	traced.TraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	if again, err := p.TryPublish(traced); err != nil || again != first {
+		t.Errorf("the same event in another trace: %v, %v", again, err)
+	}
+	other, err := messaging.NewDomain("job", map[string]any{"type": "step", "occurredAt": "later"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.ID = "a"
 	if _, err := p.TryPublish(other); !errors.Is(err, publisher.ErrIDTaken) {
 		t.Errorf("another event of the job with its id: %v", err)
 	}

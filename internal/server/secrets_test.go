@@ -43,6 +43,12 @@ var secretSettings = []struct{ name, value string }{
 	{"ADMIN_READ_TOKEN", "%s"},
 	{"ACME_DIRECTORY_URL", "https://u:%s@127.0.0.1:1/directory"},
 	{"ACME_DIRECTORY_URL", "https://127.0.0.1:1/directory?key=%s"},
+	{"NATS_MONITORING_URL", "http://u:%s@127.0.0.1:1"},
+	{"NATS_MONITORING_URL", "http://127.0.0.1:1/?key=%s"},
+	{"OTEL_EXPORTER_OTLP_ENDPOINT", "http://u:%s@127.0.0.1:1"},
+	{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:1/v1/traces?key=%s"},
+	{"OTEL_EXPORTER_OTLP_HEADERS", "authorization=%s"},
+	{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=%s"},
 }
 
 // TestEverySecretSettingIsTried: a setting that is marked as a secret is among those that
