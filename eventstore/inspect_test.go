@@ -70,7 +70,9 @@ func TestConsumers(t *testing.T) {
 		t.Fatalf("consumers %+v, %v", consumers, err)
 	}
 	c := consumers[0]
-	if c.Name != "model" || !c.Durable || c.Delivered != 3 || c.Acknowledged != 3 || c.LagEvents != 1 || c.InFlight != 0 || c.Paused ||
+	// The server may not know yet that the last request has ended, and send it the new record.
+	inFlight := int(c.Delivered) - 3
+	if c.Name != "model" || !c.Durable || inFlight < 0 || inFlight > 1 || c.Acknowledged != 3 || c.LagEvents != 1 || c.InFlight != inFlight || c.Paused ||
 		c.LagSeconds > patience.Seconds() || c.LagSeconds <= 0 {
 		t.Errorf("the consumer is %+v", c)
 	}
