@@ -21,7 +21,8 @@ func TestNeedsOfCredentials(t *testing.T) {
 		setUser(t, client, leastOfRedis...)
 		n := startNeeding(t, map[string]string{"REDIS_URL": "redis://realtime:pw@" + store.Addr})
 		n.during(outage{
-			state: "not-ready", part: "redis", says: "the Redis server refuses the user or the password of REDIS_URL", area: "redis", do: "change REDIS_URL",
+			state: "not-ready", part: "redis", warned: true, // of a connection that was in use when it was closed
+			says: "the Redis server refuses the user or the password of REDIS_URL", area: "redis", do: "change REDIS_URL",
 			sample: `realtime_app_canary_failing{cause="credentials",leg="redis"}`, alert: `RealtimeNeedNotMet{leg="redis",cause="credentials"}`,
 		}, func() {
 			// The connections that are open stay: Redis asks for the password once.
