@@ -33,9 +33,9 @@ const whereTimeout = 5 * time.Second
 // Report is called with the progress of a step; total is 0 where it is not known.
 type Report func(step string, done, total uint64)
 
-// Operator gives the operators' commands the log and the read models, without a
-// gateway or on the connection of one. It creates no stream and changes no limits, except where a method says so.
-// It is for one goroutine.
+// Operator gives the operators' commands the log and the read models, without a gateway
+// or on the connection of one. It creates no stream and changes no limits, except where a
+// method says so. It is for one goroutine.
 type Operator struct {
 	cfg    config.Config
 	logger *slog.Logger

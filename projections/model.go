@@ -40,7 +40,7 @@ func CheckName(name string) error {
 	if slices.Contains(Names(), name) {
 		return nil
 	}
-	return fmt.Errorf("%w: %q, want one of %s", ErrNoProjection, name, strings.Join(Names(), ", "))
+	return fmt.Errorf("%w: %.64q, want one of %s", ErrNoProjection, name, strings.Join(Names(), ", "))
 }
 
 // Model is one projection for those who rebuild it: its collection, its shadow, and the

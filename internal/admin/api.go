@@ -156,6 +156,9 @@ func (a *API) serve(r route) http.Handler {
 
 // problemOf returns the answer for an error, which is the caller's to change.
 func problemOf(err error) *problem {
+	if refused := workProblem(err); refused != nil {
+		return refused
+	}
 	var known *problem
 	switch {
 	case errors.As(err, &known):
@@ -163,8 +166,6 @@ func problemOf(err error) *problem {
 		return &shown
 	case errors.Is(err, context.DeadlineExceeded):
 		return refuse(http.StatusGatewayTimeout, "timeout", "not done in %s: %v", requestTime, err)
-	case workProblem(err) != nil:
-		return workProblem(err)
 	case errors.Is(err, eventstore.ErrInvalidJobID):
 		return refuse(http.StatusBadRequest, "invalid", "%v", err)
 	default:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/letswriteabook/realtime/eventstore/lease"
@@ -95,8 +94,8 @@ func (r *Runner) Swap(request Swap, by Caller) (lease.Work, error) {
 
 // onProjection starts work on one projection, which changes says needs the lease of it.
 func (r *Runner) onProjection(kind, name string, request any, by Caller, changes bool, do func(context.Context, *operations.Rebuild) (any, error)) (lease.Work, error) {
-	if names := projections.Names(); !slices.Contains(names, name) {
-		return lease.Work{}, fmt.Errorf("%w: projection is %.64q: want one of %s", ErrInvalid, name, strings.Join(names, ", "))
+	if err := projections.CheckName(name); err != nil {
+		return lease.Work{}, fmt.Errorf("%w: projection: %w", ErrInvalid, err)
 	}
 	return r.start(kind, "projection/"+name, request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (result any, err error) {
 		models, err := operator.Rebuilds(ctx, []string{name}, report)

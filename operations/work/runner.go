@@ -50,10 +50,9 @@ type Config struct {
 type Runner struct {
 	cfg Config
 
-	mu       sync.Mutex // guards the fields below, and starts against the wait
-	ctx      context.Context
-	stopping bool
-	running  sync.WaitGroup
+	mu      sync.Mutex      // guards the fields below, and starts against the wait
+	ctx     context.Context // of Run; nil before it and after its end
+	running sync.WaitGroup
 }
 
 // New returns a runner, which takes work once [Runner.Run] is called.
@@ -66,7 +65,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.mu.Unlock()
 	<-ctx.Done()
 	r.mu.Lock()
-	r.stopping = true
+	r.ctx = nil
 	r.mu.Unlock()
 	r.running.Wait()
 	return nil
@@ -115,7 +114,7 @@ func (r *Runner) start(kind, target string, request any, by Caller, do task) (le
 func (r *Runner) enter() (context.Context, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ctx == nil || r.stopping || r.ctx.Err() != nil {
+	if r.ctx == nil || r.ctx.Err() != nil {
 		return nil, ErrStopping
 	}
 	r.running.Add(1)
