@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/letswriteabook/realtime/messaging"
 )
 
 // remote returns a context in which the span of a W3C trace context is the parent, a span of
@@ -15,19 +17,17 @@ func remote(traceParent string) context.Context { return within(traceParent, tru
 func local(traceParent string) context.Context { return within(traceParent, false) }
 
 func within(traceParent string, remote bool) context.Context {
-	const length = 55 // see messaging.IsTraceParent, which the callers' texts have passed
-	if len(traceParent) < length {
+	traceID, spanID := messaging.TraceIDs(traceParent)
+	if traceID == "" {
 		return context.Background()
 	}
-	var config trace.SpanContextConfig
+	config := trace.SpanContextConfig{Remote: remote}
 	var flags [1]byte
-	_, badTrace := hex.Decode(config.TraceID[:], []byte(traceParent[3:35]))
-	_, badSpan := hex.Decode(config.SpanID[:], []byte(traceParent[36:52]))
-	_, badFlags := hex.Decode(flags[:], []byte(traceParent[53:length]))
-	if badTrace != nil || badSpan != nil || badFlags != nil {
-		return context.Background()
-	}
-	config.TraceFlags, config.Remote = trace.TraceFlags(flags[0]), remote
+	// The digits are valid: TraceIDs has checked all of them.
+	_, _ = hex.Decode(config.TraceID[:], []byte(traceID))
+	_, _ = hex.Decode(config.SpanID[:], []byte(spanID))
+	_, _ = hex.Decode(flags[:], []byte(traceParent[53:55]))
+	config.TraceFlags = trace.TraceFlags(flags[0])
 	return trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(config))
 }
 

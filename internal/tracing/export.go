@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -62,41 +63,25 @@ func newExporter(ctx context.Context, cfg Config, logger *slog.Logger, registere
 		return nil, fmt.Errorf("tracing: register metrics: %w", err)
 	}
 	var err error
-	if cfg.Protocol == ProtocolGRPC {
-		options := []otlptracegrpc.Option{
-			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{
-				Enabled: true, InitialInterval: retryFirst, MaxInterval: retryLast, MaxElapsedTime: retryTotal,
-			}),
-		}
-		if cfg.URL != "" {
-			options = append(options, otlptracegrpc.WithEndpointURL(cfg.URL))
-		} else {
-			options = append(options, otlptracegrpc.WithEndpoint("localhost:4317"), otlptracegrpc.WithInsecure())
-		}
-		if len(cfg.Headers) > 0 {
-			options = append(options, otlptracegrpc.WithHeaders(cfg.Headers))
-		}
-		e.SpanExporter, err = otlptracegrpc.New(ctx, options...)
-	} else {
-		options := []otlptracehttp.Option{
-			otlptracehttp.WithRetry(otlptracehttp.RetryConfig{
-				Enabled: true, InitialInterval: retryFirst, MaxInterval: retryLast, MaxElapsedTime: retryTotal,
-			}),
-		}
-		if cfg.URL != "" {
-			options = append(options, otlptracehttp.WithEndpointURL(cfg.URL))
-		} else {
-			options = append(options, otlptracehttp.WithEndpoint("localhost:4318"), otlptracehttp.WithInsecure())
-		}
-		if len(cfg.Headers) > 0 {
-			options = append(options, otlptracehttp.WithHeaders(cfg.Headers))
-		}
-		e.SpanExporter, err = otlptracehttp.New(ctx, options...)
-	}
-	if err != nil {
+	if e.SpanExporter, err = open(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("tracing: open the exporter: %w", err)
 	}
 	return e, nil
+}
+
+// open returns the exporter of the protocol.
+func open(ctx context.Context, cfg Config) (sdktrace.SpanExporter, error) {
+	retry := otlptracehttp.RetryConfig{Enabled: true, InitialInterval: retryFirst, MaxInterval: retryLast, MaxElapsedTime: retryTotal}
+	if cfg.Protocol == ProtocolGRPC {
+		return otlptracegrpc.New(ctx,
+			otlptracegrpc.WithEndpointURL(cmp.Or(cfg.URL, "http://localhost:4317")),
+			otlptracegrpc.WithHeaders(cfg.Headers),
+			otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig(retry)))
+	}
+	return otlptracehttp.New(ctx,
+		otlptracehttp.WithEndpointURL(cmp.Or(cfg.URL, "http://localhost:4318/v1/traces")),
+		otlptracehttp.WithHeaders(cfg.Headers),
+		otlptracehttp.WithRetry(retry))
 }
 
 // newProvider returns a provider whose goroutine exports spans until its Shutdown. Its queue
