@@ -48,6 +48,25 @@ func watched(t *testing.T, b bench, monitor *event.CommandMonitor) *projections.
 	return store
 }
 
+// checkNotRestored checks that a store refuses to restore a head, and that no job has one.
+func checkNotRestored(t *testing.T, b bench, store *projections.Store, head messaging.Record) {
+	t.Helper()
+	if err := store.Restore(t.Context(), head); err == nil {
+		t.Error("no error")
+	}
+	if n := b.count(t, b.heads(), bson.D{}); n != 0 {
+		t.Errorf("%d heads", n)
+	}
+}
+
+// checkRestored checks that the head of the job named job is there with its snapshot.
+func checkRestored(t *testing.T, b bench) {
+	t.Helper()
+	if found, exists, err := b.Head(t.Context(), "job"); err != nil || !exists || string(found.Snapshot) != `{"n":1}` {
+		t.Errorf("head %+v, %t, %v", found, exists, err)
+	}
+}
+
 // The head of a job that was erased while the head waited to be restored stays away, however
 // far the restoration was.
 func TestOmittedHeadOfAnErasedJobStaysAway(t *testing.T) {
@@ -109,9 +128,7 @@ func TestHeadIsRestoredByTwo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if found, exists, err := b.Head(t.Context(), "job"); err != nil || !exists || string(found.Snapshot) != `{"n":1}` {
-		t.Errorf("head %+v, %t, %v", found, exists, err)
-	}
+	checkRestored(t, b)
 	if omitted, err := b.Omitted(t.Context()); err != nil || len(omitted) != 0 {
 		t.Errorf("omitted %+v, %v", omitted, err)
 	}
@@ -128,12 +145,7 @@ func TestHeadWithoutItsNoteIsNotWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := b.Restore(t.Context(), head); err == nil {
-		t.Error("no error")
-	}
-	if n := b.count(t, b.heads(), bson.D{}); n != 0 {
-		t.Errorf("%d heads", n)
-	}
+	checkNotRestored(t, b, b.Store, head)
 	if err := b.Restore(t.Context(), later); err != nil {
 		t.Error(err)
 	}
@@ -155,9 +167,7 @@ func TestHeadStaysWhenItsNoteIsReplaced(t *testing.T) {
 	if err := store.Restore(t.Context(), head); err == nil {
 		t.Error("no error")
 	}
-	if found, exists, err := b.Head(t.Context(), "job"); err != nil || !exists || string(found.Snapshot) != `{"n":1}` {
-		t.Errorf("head %+v, %t, %v", found, exists, err)
-	}
+	checkRestored(t, b)
 	if err := b.Restore(t.Context(), later); err != nil {
 		t.Error(err)
 	}
@@ -180,12 +190,7 @@ func TestErasedHeadStaysAwayWhenItsNoteIsReplaced(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err := store.Restore(t.Context(), head); err == nil {
-		t.Error("no error")
-	}
-	if n := b.count(t, b.heads(), bson.D{}); n != 0 {
-		t.Errorf("%d heads of the erased job", n)
-	}
+	checkNotRestored(t, b, store, head)
 	for _, store := range []*projections.Store{b.Store, store} {
 		if err := store.Restore(t.Context(), later); err != nil {
 			t.Error(err)

@@ -86,7 +86,7 @@ func TestPassageThatFails(t *testing.T) {
 		t.Errorf("after two failures: %v", err)
 	}
 	if err := exercise(0, time.Minute); err != nil {
-		t.Errorf("failures of before the backends were well: %v", err)
+		t.Errorf("failures count although the backends were not well at that time: %v", err)
 	}
 	if err := exercise(time.Hour, 0); !errors.Is(err, projections.ErrCanary) || !strings.Contains(err.Error(), "has not taken its turn") {
 		t.Errorf("without a turn: %v", err)

@@ -139,8 +139,8 @@ func TestNeedsOfAConsumerThatStands(t *testing.T) {
 	})
 }
 
-// While nothing is published, each way is exercised all the same. No client sees what the
-// exercises store.
+// The gateway exercises each way also while nothing is published. What the exercises store is
+// not delivered to clients.
 func TestWaysAreExercisedWhileIdle(t *testing.T) {
 	t.Parallel()
 	server, store := startGuarded(t, leastOfNATS()), testkit.StartRedis(t)
