@@ -9,26 +9,15 @@ import (
 	natsd "github.com/nats-io/nats-server/v2/server"
 
 	"github.com/letswriteabook/realtime/internal/config"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 )
 
 // monitored starts a NATS server and returns the addresses of its ports; that for monitoring
 // is empty if it has none.
 func monitored(t *testing.T, options natsd.Options) (clients, monitoring string) {
 	t.Helper()
-	options.Host, options.Port, options.NoLog, options.NoSigs = "127.0.0.1", -1, true, true
 	options.JetStream, options.StoreDir = true, t.TempDir()
-	server, err := natsd.NewServer(&options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Start()
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	if !server.ReadyForConnections(time.Minute) {
-		t.Fatal("the server is not ready")
-	}
+	server := logkit.Server(t, options)
 	if address := server.MonitorAddr(); address != nil {
 		monitoring = "http://" + address.String()
 	}

@@ -14,30 +14,9 @@ import (
 
 	"github.com/letswriteabook/realtime/internal/devstack"
 	"github.com/letswriteabook/realtime/internal/testkit"
+	"github.com/letswriteabook/realtime/internal/testkit/logkit"
 	"github.com/letswriteabook/realtime/messaging"
 )
-
-// startNATS runs a NATS server of the test's own.
-func startNATS(t *testing.T, options natsd.Options) *natsd.Server {
-	t.Helper()
-	options.Host, options.Port, options.NoLog, options.NoSigs = "127.0.0.1", natsd.RANDOM_PORT, true, true
-	if options.JetStream {
-		options.StoreDir = t.TempDir()
-	}
-	server, err := natsd.NewServer(&options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		server.Shutdown()
-		server.WaitForShutdown()
-	})
-	server.Start()
-	if !server.ReadyForConnections(patience) {
-		t.Fatal("the NATS server does not take connections")
-	}
-	return server
-}
 
 // leafPort returns where a server takes leaf nodes.
 func leafPort(t *testing.T, server *natsd.Server) int {
@@ -59,12 +38,15 @@ func TestLogInAnotherDomain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			hub := startNATS(t, natsd.Options{
-				ServerName: "hub", JetStream: true, JetStreamDomain: "hub",
+			hub := logkit.Server(t, natsd.Options{
+				ServerName: "hub", JetStream: true, StoreDir: t.TempDir(), JetStreamDomain: "hub",
 				LeafNode: natsd.LeafNodeOpts{Host: "127.0.0.1", Port: natsd.RANDOM_PORT},
 			})
 			leaf.LeafNode.Remotes = []*natsd.RemoteLeafOpts{{URLs: []*url.URL{{Scheme: "nats-leaf", Host: fmt.Sprintf("127.0.0.1:%d", leafPort(t, hub))}}}}
-			edge := startNATS(t, leaf)
+			if leaf.JetStream {
+				leaf.StoreDir = t.TempDir()
+			}
+			edge := logkit.Server(t, leaf)
 			eventually(t, "the leaf node is connected", func() error {
 				if hub.NumLeafNodes() == 0 {
 					return fmt.Errorf("no leaf node at the hub")
