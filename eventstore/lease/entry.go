@@ -2,7 +2,9 @@ package lease
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,23 +13,30 @@ import (
 	"github.com/letswriteabook/realtime/eventstore/internal/layout"
 )
 
-// entry is one key of the bucket NOVEL_OPERATIONS, whose value is replaced as a whole.
-type entry struct {
+// entry is one key of the bucket NOVEL_OPERATIONS: a list that is replaced as a whole.
+type entry[T any] struct {
 	js  jetstream.JetStream
 	key string
+	// what names the list in errors.
+	what string
+	// judge marks an item that was read as interrupted if its lease has ended.
+	judge func(item *T, now time.Time)
 }
 
-// change replaces the value by what decide makes of it, which is called again whenever
-// another process was faster. An entry that does not exist has no bytes. create makes the
-// bucket if it does not exist.
-func (e entry) change(ctx context.Context, create bool, decide func(value []byte, now time.Time) ([]byte, error)) error {
+// change replaces the list by what decide makes of it, which is called again whenever
+// another process was faster. create makes the bucket if it does not exist.
+func (e entry[T]) change(ctx context.Context, create bool, decide func(all []T, now time.Time) ([]T, error)) error {
 	rest := jet.NewPause(10*time.Millisecond, 500*time.Millisecond)
 	for {
-		value, revision, now, err := e.read(ctx)
+		all, revision, now, err := e.read(ctx)
 		if err != nil {
 			return err
 		}
-		if value, err = decide(value, now); err != nil {
+		if all, err = decide(all, now); err != nil {
+			return err
+		}
+		value, err := json.Marshal(all)
+		if err != nil {
 			return err
 		}
 		if create {
@@ -57,8 +66,24 @@ func (e entry) change(ctx context.Context, create bool, decide func(value []byte
 	}
 }
 
-// read returns the value, its revision, 0 without one, and the time at the server.
-func (e entry) read(ctx context.Context) (value []byte, revision uint64, now time.Time, err error) {
+// read returns the list, empty if there is none, its revision, 0 without one, and the time
+// at the server.
+func (e entry[T]) read(ctx context.Context) (all []T, revision uint64, now time.Time, err error) {
+	value, revision, now, err := e.value(ctx)
+	if err != nil || len(value) == 0 {
+		return nil, revision, now, err
+	}
+	if err := json.Unmarshal(value, &all); err != nil {
+		return nil, 0, now, fmt.Errorf("read %s: %w", e.what, err)
+	}
+	for i := range all {
+		e.judge(&all[i], now)
+	}
+	return all, revision, now, nil
+}
+
+// value returns the list as it is stored, with its revision and the time at the server.
+func (e entry[T]) value(ctx context.Context) (value []byte, revision uint64, now time.Time, err error) {
 	stream, err := e.js.Stream(ctx, layout.OperationStream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return nil, 0, time.Now().UTC(), nil

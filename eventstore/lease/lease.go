@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/letswriteabook/realtime/eventstore/internal/jet"
-	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // The bucket of operations: one key with the list of all of them, so that a single
@@ -31,7 +29,6 @@ const (
 	// maxCommandBytes bounds the command that resumes an operation. A longer one is left
 	// out, because a command that was cut may do something else.
 	maxCommandBytes  = 8 << 10
-	operationLease   = 20 * time.Second
 	operationRenewal = 5 * time.Second
 )
 
@@ -109,7 +106,7 @@ func (o Operation) holder() string {
 // List is the list of operations beside the log, with a lease for each one that
 // runs. Its methods may be called concurrently, in any number of processes.
 type List struct {
-	kept entry
+	kept entry[Operation]
 	host string
 	// place and started are those of this process.
 	place   string
@@ -123,11 +120,29 @@ func New(conn *nats.Conn, domain string) (*List, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the list of operations: %w", err)
 	}
+	place := ownPlace()
+	return &List{kept: operationsOf(client.JS, place), host: hostName(), place: place, started: startOf(os.Getpid())}, nil
+}
+
+// hostName returns the host name of this process.
+func hostName() string {
 	host, err := os.Hostname()
 	if err != nil {
-		host = "unknown"
+		return "unknown"
 	}
-	return &List{kept: entry{client.JS, operationKey}, host: host, place: ownPlace(), started: startOf(os.Getpid())}, nil
+	return host
+}
+
+// operationsOf returns the list as it is stored. An operation whose lease has ended is an
+// interrupted one, and so is one whose process has ended, which shows only in the same
+// place.
+func operationsOf(js jetstream.JetStream, place string) entry[Operation] {
+	return entry[Operation]{js, operationKey, "the list of operations", func(o *Operation, now time.Time) {
+		gone := place != "" && o.Place == place && ended(o.PID, o.Started)
+		if o.State == Running && (gone || now.After(o.Until)) {
+			o.State = Interrupted
+		}
+	}}
 }
 
 // Begin takes the lease for an operation, of which Target, Kind, By and Resume are
@@ -144,7 +159,7 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 	if len(operation.Resume) > maxCommandBytes {
 		operation.Resume = longCommand
 	}
-	err := o.change(ctx, true, func(all []Operation, now time.Time) ([]Operation, error) {
+	err := o.kept.change(ctx, true, func(all []Operation, now time.Time) ([]Operation, error) {
 		for _, other := range all {
 			if other.State == Running && operation.excludes(other) {
 				return nil, fmt.Errorf("%w: %s; see realtime operations", ErrRuns, other.holder())
@@ -158,21 +173,19 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 		if len(all) >= maxOperations {
 			return nil, fmt.Errorf("%w: %d operations wait to be resumed or undone; see realtime operations", ErrRuns, len(all))
 		}
-		operation.BeganAt, operation.Until = now, now.Add(operationLease)
+		operation.BeganAt, operation.Until = now, now.Add(leaseTime)
 		return append(all, operation), nil
 	})
 	if err != nil {
 		return ctx, nil, fmt.Errorf("begin %s of %s: %w", operation.Kind, operation.Target, err)
 	}
-	held := &Held{operations: o, operation: operation, ends: time.Now().Add(operationLease)}
-	ctx, held.cancel = context.WithCancelCause(ctx)
-	held.endRenewal = renewing(operationRenewal, held.cancel, func() { held.renew(ctx) })
-	return ctx, held, nil
+	held := &Held{operations: o, operation: operation}
+	return held.lease.begin(ctx, operationRenewal, held.renew), held, nil
 }
 
 // List returns the operations that run, and those that wait to be resumed or undone.
 func (o *List) List(ctx context.Context) ([]Operation, error) {
-	all, err := o.read(ctx)
+	all, _, _, err := o.kept.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the operations: %w", err)
 	}
@@ -182,7 +195,7 @@ func (o *List) List(ctx context.Context) ([]Operation, error) {
 // WholeLogHolder describes the operation on [WholeLog] in the list; found is false
 // without one.
 func WholeLogHolder(ctx context.Context, js jetstream.JetStream) (holder string, found bool, err error) {
-	all, err := (&List{kept: entry{js, operationKey}}).read(ctx)
+	all, _, _, err := operationsOf(js, "").read(ctx)
 	if err != nil {
 		return "", false, err
 	}
@@ -196,7 +209,7 @@ func WholeLogHolder(ctx context.Context, js jetstream.JetStream) (holder string,
 // Forget removes an operation that does not run, as its undoing does when it has
 // undone what was left.
 func (o *List) Forget(ctx context.Context, target string) error {
-	err := o.change(ctx, false, func(all []Operation, _ time.Time) ([]Operation, error) {
+	err := o.kept.change(ctx, false, func(all []Operation, _ time.Time) ([]Operation, error) {
 		for i, other := range all {
 			if other.Target != target {
 				continue
@@ -217,10 +230,7 @@ func (o *List) Forget(ctx context.Context, target string) error {
 // Held is an operation whose lease is held.
 type Held struct {
 	operations *List
-	cancel     context.CancelCauseFunc
-	endRenewal func()
-	// ends is when the lease ends, if it is not renewed before; it belongs to renew.
-	ends time.Time
+	lease      renewal
 
 	mu        sync.Mutex // guards operation
 	operation Operation
@@ -236,10 +246,10 @@ func (h *Held) Report(step string, done, total uint64) {
 // End gives the lease back. An operation that has succeeded is removed from the list;
 // one that has failed or was interrupted stays in it.
 func (h *Held) End(ctx context.Context, failure error) error {
-	h.endRenewal()
+	h.lease.end()
 	interrupted := ctx.Err() != nil
-	defer h.cancel(nil)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
+	defer h.lease.cancel(nil)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	return h.write(ctx, func(operation *Operation) (keep bool) {
 		switch {
@@ -254,37 +264,13 @@ func (h *Held) End(ctx context.Context, failure error) error {
 	})
 }
 
-// renew renews the lease once, and ends the operation's context when the lease is lost.
-func (h *Held) renew(ctx context.Context) {
-	began := time.Now()
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationRenewal)
-	defer cancel()
-	err := h.write(bounded, func(*Operation) bool { return true })
-	switch {
-	case err == nil:
-		h.ends = began.Add(operationLease)
-	case errors.Is(err, ErrLost), time.Now().After(h.ends):
-		h.cancel(fmt.Errorf("%w: %w", ErrLost, err))
-	}
-}
-
-// renewing calls renew on a pace, in a goroutine of its own, until end is called. A panic of
-// renew cancels what the lease is for, because nothing renews the lease after it.
-func renewing(every time.Duration, cancel context.CancelCauseFunc, renew func()) (end func()) {
-	return wait.Every(every, func() bool {
-		defer func() {
-			if cause := recover(); cause != nil {
-				cancel(fmt.Errorf("%w: the renewal panicked: %v", ErrLost, cause))
-			}
-		}()
-		renew()
-		return true
-	})
+func (h *Held) renew(ctx context.Context) error {
+	return h.write(ctx, func(*Operation) bool { return true })
 }
 
 // write puts the operation into the list, or removes it.
 func (h *Held) write(ctx context.Context, change func(*Operation) (keep bool)) error {
-	return h.operations.change(ctx, false, func(all []Operation, now time.Time) ([]Operation, error) {
+	return h.operations.kept.change(ctx, false, func(all []Operation, now time.Time) ([]Operation, error) {
 		h.mu.Lock()
 		own := h.operation
 		h.mu.Unlock()
@@ -292,55 +278,13 @@ func (h *Held) write(ctx context.Context, change func(*Operation) (keep bool)) e
 		if i < 0 || all[i].State != Running {
 			return nil, ErrLost
 		}
-		own.Until = now.Add(operationLease)
+		own.Until = now.Add(leaseTime)
 		if !change(&own) {
 			return slices.Delete(all, i, i+1), nil
 		}
 		all[i] = own
 		return all, nil
 	})
-}
-
-// change replaces the list by what decide makes of it.
-func (o *List) change(ctx context.Context, create bool, decide func(all []Operation, now time.Time) ([]Operation, error)) error {
-	return o.kept.change(ctx, create, func(text []byte, now time.Time) ([]byte, error) {
-		all, err := o.decode(text, now)
-		if err != nil {
-			return nil, err
-		}
-		if all, err = decide(all, now); err != nil {
-			return nil, err
-		}
-		return json.Marshal(all)
-	})
-}
-
-// read returns the list.
-func (o *List) read(ctx context.Context) ([]Operation, error) {
-	text, _, now, err := o.kept.read(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return o.decode(text, now)
-}
-
-// decode reads the list as it was stored. An operation whose lease has ended is an
-// interrupted one, and so is one whose process has ended, which shows only in the same
-// place.
-func (o *List) decode(text []byte, now time.Time) (all []Operation, err error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("read the list of operations: %w", err)
-	}
-	for i := range all {
-		gone := o.place != "" && all[i].Place == o.place && ended(all[i].PID, all[i].Started)
-		if all[i].State == Running && (gone || now.After(all[i].Until)) {
-			all[i].State = Interrupted
-		}
-	}
-	return all, nil
 }
 
 // longCommand stands in place of a command that is too long to be kept.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/eventstore/internal/jet"
 )
 
 // The bounds of the record of work. Its value is one message, and stays below the 1 MiB
@@ -27,7 +29,6 @@ const (
 	// came of it.
 	maxRequestBytes = 4 << 10
 	maxResultBytes  = 8 << 10
-	workLease       = 20 * time.Second
 	// workRenewal is how often the record shows progress, and how long a cancellation
 	// takes at most to reach the process that does the work. Each renewal writes the whole
 	// record: at most 0.5 MB, for each of maxRunning pieces of work.
@@ -103,18 +104,26 @@ type Work struct {
 // runs and the newest that has ended. Its methods may be called concurrently, in any number
 // of processes.
 type Record struct {
-	kept entry
+	kept entry[Work]
 	host string
 }
 
 // NewRecord returns the record on a connection, which stays the caller's, in a JetStream
 // domain, or that of the server where domain is empty.
 func NewRecord(conn *nats.Conn, domain string) (*Record, error) {
-	list, err := New(conn, domain)
+	client, err := jet.New(conn, domain)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the record of work: %w", err)
 	}
-	return &Record{kept: entry{list.kept.js, workKey}, host: list.host}, nil
+	return &Record{kept: entry[Work]{client.JS, workKey, "the record of work", judgeWork}, host: hostName()}, nil
+}
+
+// judgeWork makes work whose lease has ended interrupted.
+func judgeWork(work *Work, now time.Time) {
+	if work.State == WorkRunning && now.After(work.Until) {
+		work.State, work.EndedAt, work.Cancelling = WorkInterrupted, &work.Until, false
+		work.Error = cmp.Or(work.Error, "its gateway has ended or cannot reach the log")
+	}
 }
 
 // Begin adds work to the record, of which Kind, Target, Request, By, Subject and From are given, and
@@ -127,9 +136,9 @@ func (r *Record) Begin(ctx context.Context, work Work) (context.Context, *HeldWo
 	}
 	work.ID, work.Gateway, work.State = rand.Text(), r.host, WorkRunning
 	work.Target, work.By, work.Subject, work.From = short(work.Target), short(work.By), short(work.Subject), short(work.From)
-	bounded, cancel := context.WithTimeout(ctx, workLease/4)
+	bounded, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	err := r.change(bounded, true, func(all []Work, now time.Time) ([]Work, error) {
+	err := r.kept.change(bounded, true, func(all []Work, now time.Time) ([]Work, error) {
 		running := 0
 		for _, other := range all {
 			if other.State == WorkRunning {
@@ -139,7 +148,7 @@ func (r *Record) Begin(ctx context.Context, work Work) (context.Context, *HeldWo
 		if running >= maxRunning {
 			return nil, ErrBusy
 		}
-		work.BeganAt, work.Until = now, now.Add(workLease)
+		work.BeganAt, work.Until = now, now.Add(leaseTime)
 		for excess := len(all) + 1 - maxWorks; excess > 0; excess-- {
 			oldest := slices.IndexFunc(all, func(other Work) bool { return other.State != WorkRunning })
 			all = slices.Delete(all, oldest, oldest+1)
@@ -149,27 +158,25 @@ func (r *Record) Begin(ctx context.Context, work Work) (context.Context, *HeldWo
 	if err != nil {
 		return ctx, nil, fmt.Errorf("begin %s of %s: %w", work.Kind, work.Target, err)
 	}
-	held := &HeldWork{record: r, work: work, ends: time.Now().Add(workLease)}
-	ctx, held.cancel = context.WithCancelCause(ctx)
-	held.endRenewal = renewing(workRenewal, held.cancel, func() { held.renew(ctx) })
-	return ctx, held, nil
+	held := &HeldWork{record: r, work: work}
+	return held.lease.begin(ctx, workRenewal, held.renew), held, nil
 }
 
 // List returns the work that runs, and the newest that has ended, in the order in which it
 // began.
 func (r *Record) List(ctx context.Context) ([]Work, error) {
-	value, _, now, err := r.kept.read(ctx)
+	all, _, _, err := r.kept.read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list the work: %w", err)
 	}
-	return decodeWork(value, now)
+	return all, nil
 }
 
 // Cancel asks the process that does the work to end it, which takes a few seconds, and what
 // the work's current step takes. It returns the work as it stands.
 func (r *Record) Cancel(ctx context.Context, id string) (Work, error) {
 	var cancelled Work
-	err := r.change(ctx, false, func(all []Work, _ time.Time) ([]Work, error) {
+	err := r.kept.change(ctx, false, func(all []Work, _ time.Time) ([]Work, error) {
 		i := slices.IndexFunc(all, func(other Work) bool { return other.ID == id })
 		switch {
 		case i < 0:
@@ -187,43 +194,10 @@ func (r *Record) Cancel(ctx context.Context, id string) (Work, error) {
 	return cancelled, nil
 }
 
-func (r *Record) change(ctx context.Context, create bool, decide func(all []Work, now time.Time) ([]Work, error)) error {
-	return r.kept.change(ctx, create, func(value []byte, now time.Time) ([]byte, error) {
-		all, err := decodeWork(value, now)
-		if err != nil {
-			return nil, err
-		}
-		if all, err = decide(all, now); err != nil {
-			return nil, err
-		}
-		return json.Marshal(all)
-	})
-}
-
-// decodeWork reads the record as it was stored. Work whose lease has ended was interrupted.
-func decodeWork(value []byte, now time.Time) (all []Work, err error) {
-	if len(value) == 0 {
-		return nil, nil
-	}
-	if err := json.Unmarshal(value, &all); err != nil {
-		return nil, fmt.Errorf("read the record of work: %w", err)
-	}
-	for i := range all {
-		if work := &all[i]; work.State == WorkRunning && now.After(work.Until) {
-			work.State, work.EndedAt, work.Cancelling = WorkInterrupted, &work.Until, false
-			work.Error = cmp.Or(work.Error, "its gateway has ended or cannot reach the log")
-		}
-	}
-	return all, nil
-}
-
 // HeldWork is work whose lease is held.
 type HeldWork struct {
-	record     *Record
-	cancel     context.CancelCauseFunc
-	endRenewal func()
-	// ends is when the lease ends, if it is not renewed before; it belongs to renew.
-	ends time.Time
+	record *Record
+	lease  renewal
 
 	mu   sync.Mutex // guards work
 	work Work
@@ -248,8 +222,8 @@ func (h *HeldWork) Report(step string, done, total uint64) {
 // ctx is the one that [Record.Begin] returned: it says whether the work was cancelled or
 // interrupted.
 func (h *HeldWork) End(ctx context.Context, result any, failure error) (Work, error) {
-	h.endRenewal()
-	defer h.cancel(nil)
+	h.lease.end()
+	defer h.lease.cancel(nil)
 	text, err := json.Marshal(result)
 	if result == nil || err != nil || len(text) > maxResultBytes {
 		text = nil
@@ -264,7 +238,7 @@ func (h *HeldWork) End(ctx context.Context, result any, failure error) (Work, er
 	default:
 		state = WorkFailed
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), workLease/4)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	end := func(work *Work, now time.Time) {
 		work.State, work.EndedAt, work.Until, work.Result, work.Cancelling = state, &now, now, text, false
@@ -280,29 +254,20 @@ func (h *HeldWork) End(ctx context.Context, result any, failure error) (Work, er
 	return h.Work(), nil
 }
 
-// renew renews the lease once, shows the progress, and ends the work's context when it was
-// cancelled or the lease is lost.
-func (h *HeldWork) renew(ctx context.Context) {
-	began := time.Now()
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), workLease/4)
-	defer cancel()
+// renew writes the progress, and ends the work's context if the work was cancelled.
+func (h *HeldWork) renew(ctx context.Context) error {
 	cancelling := false
-	err := h.write(bounded, func(work *Work, _ time.Time) { cancelling = work.Cancelling })
-	switch {
-	case err == nil && cancelling:
-		h.cancel(ErrCancelled)
-		fallthrough
-	case err == nil:
-		h.ends = began.Add(workLease)
-	case errors.Is(err, ErrLost), time.Now().After(h.ends):
-		h.cancel(fmt.Errorf("%w: %w", ErrLost, err))
+	err := h.write(ctx, func(work *Work, _ time.Time) { cancelling = work.Cancelling })
+	if err == nil && cancelling {
+		h.lease.cancel(ErrCancelled)
 	}
+	return err
 }
 
 // write puts the work into the record as change makes it of what this process has. Only the
 // cancellation comes from the record.
 func (h *HeldWork) write(ctx context.Context, change func(work *Work, now time.Time)) error {
-	return h.record.change(ctx, false, func(all []Work, now time.Time) ([]Work, error) {
+	return h.record.kept.change(ctx, false, func(all []Work, now time.Time) ([]Work, error) {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		i := slices.IndexFunc(all, func(other Work) bool { return other.ID == h.work.ID })
@@ -310,7 +275,7 @@ func (h *HeldWork) write(ctx context.Context, change func(work *Work, now time.T
 			return nil, ErrLost
 		}
 		own := h.work
-		own.Until, own.Cancelling = now.Add(workLease), all[i].Cancelling
+		own.Until, own.Cancelling = now.Add(leaseTime), all[i].Cancelling
 		change(&own, now)
 		h.work, all[i] = own, own
 		return all, nil
