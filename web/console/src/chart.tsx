@@ -47,8 +47,12 @@ export function Chart({ title, times, lines, write, least = 1, integers = false 
     if (!element || !document.createElement('canvas').getContext('2d')) return
     const build = () => {
       plot.current?.destroy()
-      const style = getComputedStyle(document.documentElement)
-      const color = (name: string) => style.getPropertyValue(name).trim()
+      const style = getComputedStyle(element)
+      // A canvas needs the colour that a variable has in the theme.
+      const color = (name: string) => {
+        element.style.color = `var(${name})`
+        return style.color
+      }
       const font = `11px ${style.fontFamily}`
       const axis = { stroke: color('--muted'), font, grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } }
       plot.current = new uPlot(
@@ -72,6 +76,7 @@ export function Chart({ title, times, lines, write, least = 1, integers = false 
         newest.current,
         element,
       )
+      element.style.color = ''
     }
     build()
     const resized = new ResizeObserver(() => plot.current?.setSize({ width: element.clientWidth, height }))
