@@ -115,9 +115,13 @@ func (t *Trial) purgedAfter(lost *lostTail, sequence uint64) error {
 	return nil
 }
 
-// afterTailLost checks that one new epoch began, that everybody was told of it, and
-// that the read models are folds of what the log has now.
-func (t *Trial) afterTailLost(ctx context.Context, lost *lostTail, since time.Time) error {
+// afterTailLost waits until events are acknowledged again, and checks that one new epoch
+// began, that every client was told of it, and, after stop has ended the load, that the read
+// models are folds of what the log has now.
+func (t *Trial) afterTailLost(ctx context.Context, lost *lostTail, since time.Time, stop func()) error {
+	if err := t.Resumed(ctx, since); err != nil {
+		return err
+	}
 	if err := t.AwaitEpoch(ctx); err != nil {
 		return err
 	}
@@ -149,7 +153,8 @@ func (t *Trial) afterTailLost(ctx context.Context, lost *lostTail, since time.Ti
 		return fmt.Errorf("epoch %s was followed by %+v, want one new epoch", lost.epoch, identity)
 	}
 	t.Note("one new epoch, because of %s: %s", identity.Reason, identity.Detail)
-	return nil
+	stop()
+	return t.verifyModels(ctx)
 }
 
 // verifyModels waits until everything is projected, and compares each read model with
@@ -222,14 +227,7 @@ func loseTail(putBack func(*Trial, *processes.Process, string) error) func(conte
 		if err := startAll(ctx, keepers); err != nil {
 			return err
 		}
-		if err := t.Resumed(ctx, since); err != nil {
-			return err
-		}
-		if err := t.afterTailLost(ctx, lost, since); err != nil {
-			return err
-		}
-		stop()
-		return t.verifyModels(ctx)
+		return t.afterTailLost(ctx, lost, since, stop)
 	}
 }
 
@@ -283,14 +281,7 @@ func damageBlock(damage func(path string) error) func(context.Context, *Trial) e
 		}
 		stop := t.Load(100)
 		defer stop()
-		if err := t.Resumed(ctx, since); err != nil {
-			return err
-		}
-		if err := t.afterTailLost(ctx, lost, since); err != nil {
-			return err
-		}
-		stop()
-		return t.verifyModels(ctx)
+		return t.afterTailLost(ctx, lost, since, stop)
 	}
 }
 
