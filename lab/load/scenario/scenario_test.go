@@ -80,7 +80,8 @@ func TestBrokenDeliveriesAreFound(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := deploy(t, nil)
-			for want, x := range map[string]*tamper{"delivered": {drop: 100}, "none twice": {repeat: 100}, "none out of order": {swap: 3}} {
+			// Of ten clients, every 97th event is not always the same one's, which may be a slow one.
+			for want, x := range map[string]*tamper{"delivered": {drop: 97}, "none twice": {repeat: 100}, "none out of order": {swap: 3}} {
 				switch {
 				case name == "churn":
 					want = "every visit gets the whole history"
