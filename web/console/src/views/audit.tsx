@@ -1,11 +1,9 @@
-import { useCallback, useState } from 'react'
-import { type Answer, ApiError, get } from '../api/client.js'
+import { get } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { clock } from '../format.js'
+import { usePages } from '../pages.js'
 import { useParam } from '../route.js'
 import { Command, Freshness, Json, Problem, VirtualList } from '../ui.js'
-
-type Entry = Answer<'/audit'>['items'][number]
 
 /** What a note has, see internal/admin. */
 interface Note {
@@ -22,22 +20,22 @@ interface Note {
 const pageRows = 100
 const maxRows = 5000
 
+/** The notes before a number, the newest first. */
+async function page(before: number, signal?: AbortSignal) {
+  const { items, before: next } = await get('/audit', { before, limit: pageRows }, signal)
+  return { items: [...items].reverse(), next }
+}
+
 export function Audit() {
   const [open, setOpen] = useParam('note')
-  const newest = usePoll('audit', (signal) => get('/audit', { before: 0, limit: pageRows }, signal), 3000)
-  const [older, setOlder] = useState<{ rows: Entry[]; before: number | undefined }>({ rows: [], before: undefined })
-  const [error, setError] = useState<ApiError | undefined>()
-  const first = [...(newest.data?.items ?? [])].reverse()
-  const lowest = first.at(-1)?.number ?? 0
-  const rows = [...first, ...older.rows.filter(({ number }) => number < lowest)]
-  const before = older.before ?? newest.data?.before ?? 0
-  const more = useCallback(() => {
-    if (!before || rows.length >= maxRows) return
-    get('/audit', { before, limit: pageRows }).then(
-      (page) => setOlder((known) => (known.before !== undefined && known.before <= page.before && page.before !== 0 ? known : { rows: [...known.rows, ...[...page.items].reverse()], before: page.before })),
-      (problem: unknown) => setError(problem as ApiError),
-    )
-  }, [before, rows.length])
+  const newest = usePoll('audit', (signal) => page(0, signal), 3000)
+  const { rows, more, error } = usePages({
+    key: 'audit', first: newest.data, maxRows, load: page,
+    beyond: (first) => {
+      const lowest = first.at(-1)?.number ?? 0
+      return ({ number }) => number < lowest
+    },
+  })
   const opened = rows.find(({ number }) => String(number) === open)
 
   return (

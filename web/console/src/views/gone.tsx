@@ -1,10 +1,10 @@
-import { type FormEvent, useCallback, useEffect, useRef, useState } from 'react'
-import { type Answer, ApiError, get } from '../api/client.js'
+import { type Answer, get } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { clock, count, whole } from '../format.js'
+import { usePages } from '../pages.js'
 import { href, useParam } from '../route.js'
 import { Freshness, Problem, VirtualList } from '../ui.js'
-import { Missing, Story } from './sockets.js'
+import { Missing, SearchBy, Story } from './sockets.js'
 
 type Row = Answer<'/sockets/ended'>['items'][number]
 type Field = 'subject' | 'origin' | 'address'
@@ -35,8 +35,6 @@ export function Gone() {
   const [by, setBy] = useParam('by')
   const [value, setValue] = useParam('value')
   const [open, setOpen] = useParam('id')
-  const [typed, setTyped] = useState(value)
-  useEffect(() => setTyped(value), [value])
   const at = Number.isNaN(Date.parse(given)) ? '' : given
   const minutes = spans.includes(Number(within)) ? Number(within) : 5
   const field: Field = by in fields ? (by as Field) : 'subject'
@@ -46,28 +44,19 @@ export function Gone() {
     const window = windowOf(at, minutes)
     return { window, page: await get('/sockets/ended', { ...filter, ...window, limit: pageRows }, signal) }
   }, 3000)
-  const [more, setMore] = useState<{ rows: Row[]; next: string | undefined }>({ rows: [], next: undefined })
-  const [moreError, setMoreError] = useState<ApiError | undefined>()
-  const busy = useRef(false)
-  useEffect(() => setMore({ rows: [], next: undefined }), [key])
   const page = first.data?.page
-  const known = new Set(page?.items.map(nameOf))
-  const rows = [...(page?.items ?? []), ...more.rows.filter((row) => !known.has(nameOf(row)))]
-  const next = more.next ?? page?.next ?? ''
   const window = first.data?.window
-  const loadMore = useCallback(() => {
-    if (!next || !window || busy.current || rows.length >= maxRows) return
-    busy.current = true
-    get('/sockets/ended', { ...(JSON.parse(key) as { filter: object }).filter, ...window, after: next, limit: pageRows })
-      .then((got) => setMore((before) => ({ rows: [...before.rows, ...got.items], next: got.next ?? '' })), (error: unknown) => setMoreError(error as ApiError))
-      .finally(() => (busy.current = false))
-  }, [next, key, window, rows.length])
+  const { rows, further, more, error } = usePages({
+    key, first: page, maxRows,
+    load: (after: string) => get('/sockets/ended', { ...filter, ...(window ?? windowOf(at, minutes)), after, limit: pageRows }),
+    beyond: (items) => {
+      const known = new Set(items.map(nameOf))
+      return (row) => !known.has(nameOf(row))
+    },
+  })
+  const opened = rows.find(({ id }) => id === open)
   const reasons = new Map<string, number>()
   for (const { reason } of rows) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    setValue(typed.trim())
-  }
 
   return (
     <>
@@ -76,24 +65,18 @@ export function Gone() {
         <label>Around <input type="datetime-local" step={1} value={local(at)} onChange={({ target }) => setAt(target.value ? new Date(target.value).toISOString() : '')} /></label>
         <label>within <select value={minutes} onChange={({ target }) => setWithin(target.value)}>{spans.map((span) => <option key={span} value={span}>{span} min</option>)}</select></label>
         {at && <button type="button" onClick={() => setAt('')}>Up to now</button>}
-        <form onSubmit={submit}>
-          <label><span className="hidden">Search by</span><select value={field} onChange={({ target }) => setBy(target.value)}>{Object.entries(fields).map(([name, text]) => <option key={name} value={name}>{text}</option>)}</select></label>{' '}
-          <label className="search"><span className="hidden">Value</span><input type="search" placeholder={fields[field]} value={typed} spellCheck={false} onChange={({ target }) => {
-            setTyped(target.value)
-            if (target.value === '') setValue('')
-          }} /></label>
-        </form>
+        <SearchBy fields={fields} field={field} value={value} onField={setBy} onValue={setValue} />
         <Freshness of={first} />
       </div>
-      <Problem error={first.error ?? moreError} />
+      <Problem error={first.error ?? error} />
       <Missing missing={page?.missing} />
       <div className="split">
         <div className="stack">
           <p className="summary" aria-live="polite">
-            {page && window && <><b>{whole(rows.length)}{next ? '+' : ''}</b> {rows.length === 1 ? 'client has' : 'clients have'} gone from {count(page.gateways.length)} {page.gateways.length === 1 ? 'gateway' : 'gateways'} <span className="quiet">from {clock(window.since).slice(0, -4)} to {at ? clock(window.until).slice(0, -4) : 'now'}</span></>}
+            {page && window && <><b>{whole(rows.length)}{further ? '+' : ''}</b> {rows.length === 1 ? 'client has' : 'clients have'} gone from {count(page.gateways.length)} {page.gateways.length === 1 ? 'gateway' : 'gateways'} <span className="quiet">from {clock(window.since).slice(0, -4)} to {at ? clock(window.until).slice(0, -4) : 'now'}</span></>}
             {[...reasons].sort(([, a], [, b]) => b - a).slice(0, 5).map(([reason, n]) => <span key={reason} className="reason">{whole(n)} × {reason || 'no reason'}</span>)}
           </p>
-          <VirtualList label="Clients that have gone" layout="gone" items={rows} itemKey={nameOf} selected={rows.find(({ id }) => id === open) && nameOf(rows.find(({ id }) => id === open) as Row)} onOpen={({ id }) => setOpen(id)} onEnd={loadMore}
+          <VirtualList label="Clients that have gone" layout="gone" items={rows} itemKey={nameOf} selected={opened && nameOf(opened)} onOpen={({ id }) => setOpen(id)} onEnd={more}
             empty={page ? 'No client has gone in this time, as far as the gateways keep it.' : 'Asking …'}
             columns={[
               { title: 'Gone', render: ({ endedAt }) => <time dateTime={endedAt} title={endedAt}>{clock(endedAt)}</time> },

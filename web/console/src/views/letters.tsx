@@ -1,13 +1,13 @@
-import { useCallback, useEffect, useRef, useState } from 'react'
-import { type Answer, ApiError, get, post, type Result } from '../api/client.js'
+import { useCallback, useEffect, useState } from 'react'
+import { ApiError, get, post, type Result } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { decode, show } from '../bodies.js'
 import { Confirm } from '../confirm.js'
 import { bytes, clock, whole } from '../format.js'
+import { usePages } from '../pages.js'
 import { href, useParam } from '../route.js'
 import { Freshness, Json, Problem, useChange, VirtualList } from '../ui.js'
 
-type Head = Answer<'/letters'>['items'][number]
 type Outcome = Result<'/letters/redrive'>['items'][number]
 
 /** One change takes at most so many letters. */
@@ -22,31 +22,22 @@ export function Letters() {
   const [open, setOpen] = useParam('letter')
   const [typed, setTyped] = useState(job)
   useEffect(() => setTyped(job), [job])
-  const [more, setMore] = useState<{ rows: Head[]; next: number | undefined }>({ rows: [], next: undefined })
-  const [moreError, setMoreError] = useState<ApiError | undefined>()
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set())
-  const busy = useRef(false)
   const filter = { ...(reason ? { reason } : {}), ...(job ? { jobId: job } : {}) }
   const key = JSON.stringify(filter)
   // The oldest letters are asked for again and again; further pages once.
   const first = usePoll(`letters ${key}`, (signal) => get('/letters', { ...filter, limit: pageRows }, signal), every)
   const status = usePoll('letters by reason', (signal) => get('/log', undefined, signal), every)
 
-  useEffect(() => {
-    setMore({ rows: [], next: undefined })
-    setChosen(new Set())
-  }, [key])
-  const page = first.data?.items ?? []
-  const lastOfPage = page.at(-1)?.sequence ?? 0
-  const rows = [...page, ...more.rows.filter(({ sequence }) => sequence > lastOfPage)]
-  const next = more.next ?? first.data?.next ?? 0
-  const loadMore = useCallback(() => {
-    if (!next || busy.current || rows.length >= maxRows) return
-    busy.current = true
-    get('/letters', { ...JSON.parse(key), after: next, limit: pageRows })
-      .then((got) => setMore((before) => ({ rows: [...before.rows, ...got.items], next: got.next })), (error: unknown) => setMoreError(error as ApiError))
-      .finally(() => (busy.current = false))
-  }, [next, key, rows.length])
+  useEffect(() => setChosen(new Set()), [key])
+  const { rows, further, more, clear, error } = usePages({
+    key, first: first.data, maxRows,
+    load: (after: number) => get('/letters', { ...filter, after, limit: pageRows }),
+    beyond: (page) => {
+      const last = page.at(-1)?.sequence ?? 0
+      return ({ sequence }) => sequence > last
+    },
+  })
 
   const reasons = Object.entries(status.data?.deadLetters ?? {}).sort(([a], [b]) => (a < b ? -1 : 1))
   const select = (sequence: number, on: boolean) => setChosen((before) => {
@@ -57,11 +48,11 @@ export function Letters() {
   })
   const marked = rows.filter(({ sequence }) => chosen.has(sequence)).map(({ sequence }) => sequence)
   const changed = useCallback(() => {
-    setMore({ rows: [], next: undefined })
+    clear()
     setChosen(new Set())
     first.refresh()
     status.refresh()
-  }, [first.refresh, status.refresh])
+  }, [clear, first.refresh, status.refresh])
   const opened = /^\d+$/.test(open) ? Number(open) : undefined
 
   return (
@@ -84,12 +75,12 @@ export function Letters() {
         </form>
         <Freshness of={first} />
       </div>
-      <Problem error={first.error ?? moreError} />
+      <Problem error={first.error ?? error} />
       <div className="split">
         <div className="stack">
           <Actions marked={marked} all={rows.map(({ sequence }) => sequence)} onMark={(sequences) => setChosen(new Set(sequences))} onChanged={changed} />
-          <VirtualList label="Dead letters" layout="letters" items={rows} itemKey={({ sequence }) => sequence} selected={opened} onOpen={({ sequence }) => setOpen(String(sequence))} onEnd={loadMore}
-            empty={first.data ? (next ? 'Searching …' : reason || job ? 'No letter matches.' : 'There are no dead letters.') : 'Asking …'}
+          <VirtualList label="Dead letters" layout="letters" items={rows} itemKey={({ sequence }) => sequence} selected={opened} onOpen={({ sequence }) => setOpen(String(sequence))} onEnd={more}
+            empty={first.data ? (further ? 'Searching …' : reason || job ? 'No letter matches.' : 'There are no dead letters.') : 'Asking …'}
             columns={[
               { title: 'Mark', render: ({ sequence }) => <input type="checkbox" aria-label={`Mark letter ${sequence}`} checked={chosen.has(sequence)} onChange={({ target }) => select(sequence, target.checked)} /> },
               { title: 'Letter', number: true, render: ({ sequence }) => <a href={href('letters', { reason, job, letter: sequence })} aria-current={sequence === opened || undefined}>{whole(sequence)}</a> },

@@ -1,13 +1,13 @@
-import { type FormEvent, useCallback, useEffect, useRef, useState } from 'react'
-import { type Answer, ApiError, type Body, get, post } from '../api/client.js'
+import { useEffect, useState } from 'react'
+import { type Answer, type Body, get, post } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { Confirm } from '../confirm.js'
 import { age, bytes, clock, count, seconds, whole } from '../format.js'
+import { usePages } from '../pages.js'
 import { href, useParam } from '../route.js'
 import { Freshness, Problem, Table, useChange, useNow, VirtualList } from '../ui.js'
 
 type Page = Answer<'/sockets'>
-type Row = Page['items'][number]
 type Field = 'jobId' | 'subject' | 'origin' | 'address'
 
 const fields: Record<Field, string> = { jobId: 'Job', subject: 'Subject', origin: 'Origin', address: 'Address or network' }
@@ -24,48 +24,29 @@ export function Sockets() {
   const [by, setBy] = useParam('by')
   const [value, setValue] = useParam('value')
   const [open, setOpen] = useParam('id')
-  const [typed, setTyped] = useState(value)
-  useEffect(() => setTyped(value), [value])
   const field: Field = by in fields ? (by as Field) : 'jobId'
   const filter = value ? { [field]: value } : {}
   const key = JSON.stringify(filter)
   const first = usePoll(`sockets ${key}`, (signal) => get('/sockets', { ...filter, limit: pageRows }, signal), 2000)
-  const [more, setMore] = useState<{ rows: Row[]; next: string | undefined }>({ rows: [], next: undefined })
-  const [moreError, setMoreError] = useState<ApiError | undefined>()
-  const busy = useRef(false)
-  useEffect(() => setMore({ rows: [], next: undefined }), [key])
-  const page = first.data?.items ?? []
-  const lastOfPage = page.at(-1)?.id ?? ''
-  const rows = [...page, ...more.rows.filter(({ id }) => id > lastOfPage)]
-  const next = more.next ?? first.data?.next ?? ''
-  const loadMore = useCallback(() => {
-    if (!next || busy.current || rows.length >= maxRows) return
-    busy.current = true
-    get('/sockets', { ...JSON.parse(key), after: next, limit: pageRows })
-      .then((got) => setMore((before) => ({ rows: [...before.rows, ...got.items], next: got.next ?? '' })), (error: unknown) => setMoreError(error as ApiError))
-      .finally(() => (busy.current = false))
-  }, [next, key, rows.length])
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    setValue(typed.trim())
-  }
+  const { rows, further, more, error } = usePages({
+    key, first: first.data, maxRows,
+    load: (after: string) => get('/sockets', { ...filter, after, limit: pageRows }),
+    beyond: (page) => {
+      const last = page.at(-1)?.id ?? ''
+      return ({ id }) => id > last
+    },
+  })
 
   return (
     <>
       <div className="title">
         <h1>Sockets</h1>
-        <form onSubmit={submit}>
-          <label><span className="hidden">Search by</span><select value={field} onChange={({ target }) => setBy(target.value)}>{Object.entries(fields).map(([name, text]) => <option key={name} value={name}>{text}</option>)}</select></label>{' '}
-          <label className="search"><span className="hidden">Value</span><input type="search" placeholder={fields[field]} value={typed} spellCheck={false} onChange={({ target }) => {
-            setTyped(target.value)
-            if (target.value === '') setValue('')
-          }} /></label>
-        </form>
+        <SearchBy fields={fields} field={field} value={value} onField={setBy} onValue={setValue} />
         <a href={href('gone', field === 'jobId' ? {} : { by, value })}>Who has gone, and why</a>
-        <p className="quiet" aria-live="polite">{first.data && `${whole(rows.length)}${next ? '+' : ''} ${rows.length === 1 ? 'client' : 'clients'} at ${count(first.data.gateways.length)} ${first.data.gateways.length === 1 ? 'gateway' : 'gateways'}`}</p>
+        <p className="quiet" aria-live="polite">{first.data && `${whole(rows.length)}${further ? '+' : ''} ${rows.length === 1 ? 'client' : 'clients'} at ${count(first.data.gateways.length)} ${first.data.gateways.length === 1 ? 'gateway' : 'gateways'}`}</p>
         <Freshness of={first} />
       </div>
-      <Problem error={first.error ?? moreError} />
+      <Problem error={first.error ?? error} />
       <Missing missing={first.data?.missing} />
       <div className="split">
         <div className="stack">
@@ -75,7 +56,7 @@ export function Sockets() {
               {field === 'subject' && <a href={href('revocations', { kind: 'subject', value })}>Revoke the subject, so that it stays out</a>}
             </div>
           )}
-          <VirtualList label="Sockets" layout="sockets" items={rows} itemKey={({ id }) => id} selected={open} onOpen={({ id }) => setOpen(id)} onEnd={loadMore}
+          <VirtualList label="Sockets" layout="sockets" items={rows} itemKey={({ id }) => id} selected={open} onOpen={({ id }) => setOpen(id)} onEnd={more}
             empty={first.data ? (value ? 'No connected client matches. A client that has gone can be opened by its id.' : 'No client is connected.') : 'Asking …'}
             columns={[
               { title: 'Client', render: ({ id }) => <a className="id" href={href('sockets', { by, value, id })} aria-current={id === open || undefined}>{id}</a> },
@@ -94,6 +75,24 @@ export function Sockets() {
         )}
       </div>
     </>
+  )
+}
+
+/** Searches by one of several fields. */
+export function SearchBy<F extends string>({ fields, field, value, onField, onValue }: { fields: Record<F, string>; field: F; value: string; onField: (field: string) => void; onValue: (value: string) => void }) {
+  const [typed, setTyped] = useState(value)
+  useEffect(() => setTyped(value), [value])
+  return (
+    <form onSubmit={(event) => {
+      event.preventDefault()
+      onValue(typed.trim())
+    }}>
+      <label><span className="hidden">Search by</span><select value={field} onChange={({ target }) => onField(target.value)}>{Object.entries<string>(fields).map(([name, text]) => <option key={name} value={name}>{text}</option>)}</select></label>{' '}
+      <label className="search"><span className="hidden">Value</span><input type="search" placeholder={fields[field]} value={typed} spellCheck={false} onChange={({ target }) => {
+        setTyped(target.value)
+        if (target.value === '') onValue('')
+      }} /></label>
+    </form>
   )
 }
 
