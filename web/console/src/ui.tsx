@@ -13,6 +13,12 @@ export function useNow(every = 1000): number {
   return now
 }
 
+/** How long ago a time was. */
+export function Age({ time }: { time: string | undefined }) {
+  const ago = format.age(time, useNow())
+  return <time dateTime={time} title={time}>{format.seconds(ago === null ? null : Math.max(0, Math.round(ago)))}</time>
+}
+
 /** Says whether a view shows what is, or what was. */
 export function Freshness({ of, short = false }: { of: Pick<Polled<unknown>, 'at' | 'every' | 'error'>; short?: boolean }) {
   const now = useNow()

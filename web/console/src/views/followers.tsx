@@ -1,8 +1,8 @@
 import { get } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
-import { age, count, seconds, whole } from '../format.js'
+import { count, whole } from '../format.js'
 import { href } from '../route.js'
-import { Command, Freshness, Problem, Table, useNow } from '../ui.js'
+import { Age, Command, Freshness, Problem, Table } from '../ui.js'
 import { quoted } from './quoted.js'
 import { Missing } from './sockets.js'
 
@@ -10,7 +10,6 @@ const rows = 200
 
 /** Who follows a job: where, since when, and how far behind. */
 export function Followers({ jobId }: { jobId: string }) {
-  const now = useNow()
   const polled = usePoll(`followers of ${jobId}`, (signal) => get('/job/followers', { jobId, limit: rows }, signal), 2000)
   return (
     <section className="detail" aria-label="Followers">
@@ -24,7 +23,7 @@ export function Followers({ jobId }: { jobId: string }) {
             <small className="under id">{subject && `${subject}, `}at {gateway}</small>
           </>
         ) },
-        { title: 'For', number: true, render: ({ since }) => <time dateTime={since} title={since}>{seconds(Math.max(0, Math.round(age(since, now) ?? 0)))}</time> },
+        { title: 'For', number: true, render: ({ since }) => <Age time={since} /> },
         { title: 'State', render: ({ state }) => state },
         { title: 'Cursor', number: true, render: ({ cursor }) => <a href={href('job', { id: jobId, at: cursor || undefined })}>{whole(cursor)}</a> },
         { title: 'Behind', number: true, render: ({ behind }) => <span className={behind ? 'warn' : ''}>{count(behind)}</span> },

@@ -1,10 +1,10 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
 import { type Answer, ApiError, get } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
-import { age, clock, count, seconds, whole } from '../format.js'
+import { clock, count, seconds, whole } from '../format.js'
 import { href, useParam } from '../route.js'
 import { type Event, glance, indexAt, load, maxEvents, newer, older, stateAt, type Timeline, title } from '../timeline.js'
-import { Freshness, Json, Problem, Stat, useNow, VirtualList } from '../ui.js'
+import { Age, Freshness, Json, Problem, Stat, useNow, VirtualList } from '../ui.js'
 import { Erase } from './erase.js'
 import { Followers } from './followers.js'
 import { Replay } from './replay.js'
@@ -74,11 +74,6 @@ function One({ id }: { id: string }) {
       {(timeline?.older && events.length >= maxEvents) && <p className="quiet pad">The page holds {whole(maxEvents)} events. Go to an earlier sequence to see older ones.</p>}
     </>
   )
-}
-
-function Age({ time }: { time: string | undefined }) {
-  const now = useNow()
-  return <>{seconds(time === undefined ? null : Math.max(0, Math.round(age(time, now) ?? 0)))}</>
 }
 
 function Pause({ from, to }: { from: Event; to: Event }) {

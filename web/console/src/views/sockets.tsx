@@ -2,10 +2,10 @@ import { useEffect, useState } from 'react'
 import { type Answer, type Body, get, post } from '../api/client.js'
 import { usePoll } from '../api/poll.js'
 import { Confirm } from '../confirm.js'
-import { age, bytes, clock, count, seconds, whole } from '../format.js'
+import { bytes, clock, count, whole } from '../format.js'
 import { usePages } from '../pages.js'
 import { href, useParam } from '../route.js'
-import { Freshness, Problem, Table, useChange, useNow, VirtualList } from '../ui.js'
+import { Age, Freshness, Problem, Table, useChange, VirtualList } from '../ui.js'
 
 type Page = Answer<'/sockets'>
 type Field = 'jobId' | 'subject' | 'origin' | 'address'
@@ -62,7 +62,7 @@ export function Sockets() {
               { title: 'Client', render: ({ id }) => <a className="id" href={href('sockets', { by, value, id })} aria-current={id === open || undefined}>{id}</a> },
               { title: 'Subject', render: ({ subject }) => <span className="id">{subject || <span className="quiet">none</span>}</span> },
               { title: 'Transport', wide: true, render: ({ transport }) => transport },
-              { title: 'Connected', wide: true, render: ({ connectedAt }) => <Since time={connectedAt} /> },
+              { title: 'Connected', wide: true, render: ({ connectedAt }) => <Age time={connectedAt} /> },
               { title: 'Jobs', number: true, render: ({ subscriptions }) => whole(subscriptions) },
               { title: 'Queue', number: true, wide: true, render: ({ queuedBytes }) => bytes(queuedBytes) },
             ]} />
@@ -106,11 +106,6 @@ function ById({ onOpen }: { onOpen: (id: string) => void }) {
       <label>By its id <input value={typed} spellCheck={false} onChange={({ target }) => setTyped(target.value)} /></label> <button type="submit">Open</button>
     </form>
   )
-}
-
-function Since({ time }: { time: string }) {
-  const now = useNow()
-  return <time dateTime={time} title={time}>{seconds(Math.max(0, Math.round(age(time, now) ?? 0)))}</time>
 }
 
 function Close({ what, selection, onDone }: { what: string; selection: Body<'/sockets/close'>; onDone: () => void }) {
