@@ -52,7 +52,7 @@ func (b *backward) next(ctx context.Context, limit int) (records []messaging.Rec
 func (b *backward) cached(ctx context.Context, limit int) ([]messaging.Record, error) {
 	before := b.before
 	if before > b.at.head { // then the newest records are due, which the cache may not have
-		known := b.h.cache.newest(b.at.jobID, b.at.epoch)
+		known := b.h.cache.newest(b.at)
 		if known == 0 || known < b.at.head {
 			return nil, nil
 		}

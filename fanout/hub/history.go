@@ -288,7 +288,7 @@ func (h *history) recorded(ctx context.Context, by asker, at place) (bool, error
 
 // lastSequence returns the job's newest sequence, 0 when it has none, from the log.
 func (h *history) lastSequence(ctx context.Context, at place) (uint64, error) {
-	if known := h.cache.newest(at.jobID, at.epoch); known > 0 {
+	if known := h.cache.newest(at); known > 0 {
 		return h.log.LastSequenceFrom(ctx, at.jobID, known)
 	}
 	return h.log.LastSequence(ctx, at.jobID)

@@ -27,8 +27,6 @@ const (
 	// cachedRecordBytes is about how much memory a record takes beside its body, its event
 	// and its strings.
 	cachedRecordBytes = 512
-	// spansOfJob bounds the spans of one job, which are by limit.
-	spansOfJob = 8
 )
 
 // pageCache has pages of history that were read a short time ago, with the events that
@@ -61,13 +59,16 @@ type cachedJob struct {
 	bytes        int64
 	// oldest is the sequence of the oldest record of all, 0 while it is not known.
 	oldest uint64
-	// spans has, by limit, where the job's newest records were located.
-	spans map[int]cachedSpan
+	// span is where the job's newest records were located.
+	span cachedSpan
 }
 
+// cachedSpan is where the newest limit records of a job lie. The subscriptions of a gateway
+// have the same limit, so that one span is enough for a job.
 type cachedSpan struct {
 	messaging.Span
-	at time.Time
+	limit int
+	at    time.Time
 }
 
 // cachedPage has every record of a job with after < sequence ≤ through, and at least one.
@@ -126,29 +127,20 @@ func (c *pageCache) after(at place, after uint64, limit int) []cachedRecord {
 // and at most limit of them; none when it does not have the last of these. oldest reports
 // that no record precedes them.
 func (c *pageCache) before(at place, before uint64, limit int) (records []messaging.Record, oldest bool) {
-	if !c.enabled() || before == 0 {
+	if !c.enabled() || before < 2 { // the first sequence is 1
 		return nil, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	job := c.of(at)
-	if job == nil {
+	page := c.find(at, before-2)
+	if page == nil {
 		return nil, false
 	}
-	// The page that has what directly precedes the sequence.
-	i, _ := slices.BinarySearchFunc(job.pages, before-1, func(page *cachedPage, sequence uint64) int {
-		return cmp.Compare(page.through(), sequence)
-	})
-	if i == len(job.pages) || job.pages[i].after >= before-1 || job.pages[i].stale() {
-		return nil, false
-	}
-	page := job.pages[i]
 	end := page.place(before)
 	if end == 0 { // the sequence is that of the page's first record, or lies before it
-		if i == 0 || job.pages[i-1].through() != page.after || job.pages[i-1].stale() {
+		if page = c.find(at, page.after-1); page == nil {
 			return nil, false
 		}
-		page = job.pages[i-1]
 		end = len(page.records)
 	}
 	c.use(page)
@@ -156,7 +148,7 @@ func (c *pageCache) before(at place, before uint64, limit int) (records []messag
 	for _, record := range page.records[max(0, end-limit):end] {
 		records = append(records, record.Record)
 	}
-	return records, records[0].Sequence == job.oldest
+	return records, records[0].Sequence == page.job.oldest
 }
 
 // setOldest notes that no record of a job precedes the one with a sequence.
@@ -170,14 +162,14 @@ func (c *pageCache) setOldest(at place, sequence uint64) {
 
 // newest returns the sequence of the newest record of a job that the cache has, 0 without
 // one.
-func (c *pageCache) newest(jobID, epoch string) uint64 {
+func (c *pageCache) newest(at place) uint64 {
 	if !c.enabled() {
 		return 0
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	job := c.of(place{jobID: jobID, epoch: epoch})
-	if job == nil || len(job.pages) == 0 {
+	job := c.of(at)
+	if job == nil {
 		return 0
 	}
 	if last := job.pages[len(job.pages)-1]; !last.stale() {
@@ -198,8 +190,8 @@ func (c *pageCache) span(at place, limit int) (messaging.Span, bool) {
 	if job == nil {
 		return messaging.Span{}, false
 	}
-	found, known := job.spans[limit]
-	return found.Span, known && found.Last == at.head && time.Since(found.at) < cacheAge
+	found := job.span
+	return found.Span, found.limit == limit && found.Last == at.head && time.Since(found.at) < cacheAge
 }
 
 // putSpan adds where the newest limit records of a job lie. If there are fewer, there are
@@ -210,14 +202,11 @@ func (c *pageCache) putSpan(at place, limit int, found messaging.Span) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	job := c.jobs[at.jobID]
-	if job == nil || job.epoch != at.epoch {
-		return // it comes with the first page
+	job := c.of(at)
+	if job == nil {
+		return // the first page adds the job
 	}
-	if _, known := job.spans[limit]; !known && len(job.spans) == spansOfJob {
-		clear(job.spans)
-	}
-	job.spans[limit] = cachedSpan{Span: found, at: time.Now()}
+	job.span = cachedSpan{Span: found, limit: limit, at: time.Now()}
 	if found.Count < limit {
 		job.oldest = found.First
 	}
@@ -240,7 +229,12 @@ func (c *pageCache) put(at place, after uint64, records []messaging.Record, even
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.addKept(at, page)
+	// After an erasure was noted nothing that it covers is added; what was added before is
+	// removed by forget.
+	if kept := c.erased.of(at.jobID).firstKept(at.epoch); kept > 0 {
+		page.cutBefore(kept)
+	}
+	c.add(at, page)
 }
 
 // putBefore adds the newest records of a job below a sequence.
@@ -260,16 +254,6 @@ func (c *pageCache) putBefore(at place, before uint64, records []messaging.Recor
 	}
 }
 
-// addKept adds what was not erased of a page. The mutex is held.
-func (c *pageCache) addKept(at place, page *cachedPage) {
-	// After an erasure was noted nothing that it covers is added; what was added before is
-	// removed by forget.
-	if kept := c.erased.of(at.jobID).firstKept(at.epoch); kept > 0 {
-		page.cutBefore(kept)
-	}
-	c.add(at, page)
-}
-
 // extend adds the record that follows the newest one of its job, if the cache has that.
 func (c *pageCache) extend(record messaging.Live, ev *Event) {
 	if !c.enabled() || ev == nil || record.Previous == 0 {
@@ -277,8 +261,9 @@ func (c *pageCache) extend(record messaging.Live, ev *Event) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	job := c.jobs[record.JobID]
-	if job == nil || job.epoch != record.Epoch || len(job.pages) == 0 || c.erased.covers(record.Record) {
+	at := place{jobID: record.JobID, epoch: record.Epoch}
+	job := c.of(at)
+	if job == nil || c.erased.covers(record.Record) {
 		return
 	}
 	last := job.pages[len(job.pages)-1]
@@ -290,23 +275,17 @@ func (c *pageCache) extend(record messaging.Live, ev *Event) {
 		last.records = append(last.records, added)
 		c.grow(last, added.size())
 	} else {
-		page := &cachedPage{after: record.Previous, records: []cachedRecord{added}, readAt: last.readAt}
-		c.add(place{jobID: record.JobID, epoch: record.Epoch}, page)
+		c.add(at, &cachedPage{after: record.Previous, records: []cachedRecord{added}, readAt: last.readAt})
 	}
-	for limit, span := range job.spans {
-		if span.Last != record.Previous {
-			continue
-		}
+	if span := &job.span; span.Last == record.Previous {
 		span.Last = record.Sequence
-		if span.Count++; span.Count > limit {
-			next := c.find(place{jobID: record.JobID, epoch: record.Epoch}, span.First)
-			if next == nil {
-				delete(job.spans, limit)
-				continue
+		if span.Count++; span.Count > span.limit {
+			if next := c.find(at, span.First); next != nil {
+				span.First, span.Count, span.Older = next.records[next.place(span.First+1)].Sequence, span.limit, true
+			} else {
+				*span = cachedSpan{}
 			}
-			span.First, span.Count, span.Older = next.records[next.place(span.First+1)].Sequence, limit, true
 		}
-		job.spans[limit] = span
 	}
 	c.evict(job)
 }
@@ -358,7 +337,8 @@ func (c *pageCache) size() int64 {
 	return c.bytes
 }
 
-// of returns what the cache has of a job; nil for another epoch. The mutex is held.
+// of returns what the cache has of a job, which is at least one page; nil for another epoch.
+// The mutex is held.
 func (c *pageCache) of(at place) *cachedJob {
 	if job := c.jobs[at.jobID]; job != nil && job.epoch == at.epoch {
 		return job
@@ -397,7 +377,7 @@ func (c *pageCache) add(at place, page *cachedPage) {
 		job = nil
 	}
 	if job == nil {
-		job = &cachedJob{jobID: at.jobID, epoch: at.epoch, spans: make(map[int]cachedSpan)}
+		job = &cachedJob{jobID: at.jobID, epoch: at.epoch}
 	}
 	i, _ := slices.BinarySearchFunc(job.pages, page.after, func(other *cachedPage, after uint64) int { return cmp.Compare(other.through(), after) })
 	for i < len(job.pages) && len(page.records) > 0 {
