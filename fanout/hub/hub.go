@@ -165,9 +165,9 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 
 // Recorder keeps for operators what happened to events.
 type Recorder interface {
-	// Delivered says that an event was handed to receivers of the live subscriptions of its
-	// job, and that fellBack of them could not take it. It must not block, and not call the
-	// hub: a room's mutex is held.
+	// Delivered says that an event was put into the outgoing queues of live subscriptions of
+	// its job, as many as receivers, and that fellBack others could not take it. It must not
+	// block, and not call the hub: a room's mutex is held.
 	Delivered(jobID string, sequence uint64, receivers, fellBack int)
 	// Forget forgets what is recorded of jobs that were erased. No mutex of a room is held.
 	Forget(jobIDs ...string)

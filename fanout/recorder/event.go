@@ -79,8 +79,8 @@ func (r *Recorder) Note(n Note) {
 	})
 }
 
-// Delivered notes that an event was offered to the clients that follow its job live, of
-// which fellBack could not take it.
+// Delivered notes that an event was offered to the clients that follow its job live: as many
+// as receivers took it, and fellBack others could not.
 func (r *Recorder) Delivered(jobID string, sequence uint64, receivers, fellBack int) {
 	r.Note(Note{Stage: StageDelivered, JobID: jobID, Sequence: sequence, Receivers: receivers, FellBack: fellBack})
 }
