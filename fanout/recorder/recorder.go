@@ -45,7 +45,7 @@ type Recorder struct {
 
 	events ring
 
-	mu sync.Mutex // guards the fields below, and bytes and kept of every trail
+	mu sync.Mutex // guards the fields below, and bytes of every trail
 	// bytes is what all trails take, those of clients that have gone included.
 	bytes int
 	// live has the trails of the clients that are connected.
@@ -90,7 +90,7 @@ func (r *Recorder) expire(before time.Time) {
 	r.events.expire(before)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for len(r.ended) > 0 && r.ended[0].kept.Before(before) {
+	for len(r.ended) > 0 && r.ended[0].ended.Before(before) {
 		r.dropOldest()
 	}
 }
@@ -120,7 +120,7 @@ func (r *Recorder) Begin(id string) *Trail {
 	if r == nil {
 		return nil
 	}
-	trail := &Trail{recorder: r, id: id, began: time.Now()}
+	trail := &Trail{recorder: r, id: id}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.take(trail, trailBytes+len(id)) {
@@ -155,16 +155,15 @@ func (r *Recorder) take(trail *Trail, bytes int) bool {
 	return true
 }
 
-// keep keeps the trail of a client that has gone at a time, with bytes more. If there is no
-// memory for them, the trail is not kept.
-func (r *Recorder) keep(trail *Trail, at time.Time, bytes int) {
+// keep keeps the trail of a client that has gone, with bytes more. If there is no memory for
+// them, the trail is not kept.
+func (r *Recorder) keep(trail *Trail, bytes int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.live, trail)
-	trail.kept = at
 	if !r.take(trail, bytes) {
 		r.bytes -= trail.bytes
-		trail.bytes, r.dropped = 0, at
+		trail.bytes, r.dropped = 0, trail.ended
 		return
 	}
 	if len(r.ended) == maxEnded {
@@ -177,7 +176,7 @@ func (r *Recorder) keep(trail *Trail, at time.Time, bytes int) {
 func (r *Recorder) dropOldest() {
 	r.bytes -= r.ended[0].bytes
 	r.ended[0].bytes = 0
-	r.dropped = r.ended[0].kept
+	r.dropped = r.ended[0].ended
 	r.ended[0] = nil
 	r.ended = r.ended[1:]
 }
@@ -207,7 +206,7 @@ func (r *Recorder) EndedBetween(since, until time.Time) (found []*Trail, incompl
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, trail := range r.ended {
-		if at := trail.kept; !at.Before(since) && at.Before(until) {
+		if at := trail.ended; !at.Before(since) && at.Before(until) {
 			found = append(found, trail)
 		}
 	}

@@ -61,19 +61,19 @@ type step struct {
 type Trail struct {
 	recorder *Recorder
 	id       string
-	began    time.Time
 
-	bytes int       // what the trail takes, 0 once it is no longer kept; guarded by recorder.mu
-	kept  time.Time // since when it is kept as one that has ended; guarded by recorder.mu
+	bytes int // what the trail takes, 0 once it is no longer kept; guarded by recorder.mu
 
 	mu sync.Mutex // guards everything below; recorder.mu is taken while it is held, never the reverse
 	// steps is a ring: the oldest step is at head. While it grows, head is 0.
 	steps   []step
 	head    int
 	dropped int
-	ended   time.Time
-	reason  string
-	about   any
+	// ended is set once, before the recorder keeps the trail as one that has ended. The recorder
+	// reads it of the trails that it keeps so, with recorder.mu only.
+	ended  time.Time
+	reason string
+	about  any
 }
 
 // Sent notes that an event was queued.
@@ -192,13 +192,12 @@ func (t *Trail) End(reason string, about any, bytes int) {
 	}
 	t.mu.Lock()
 	again := !t.ended.IsZero()
-	at := time.Now()
 	if !again {
-		t.ended, t.reason, t.about = at, reason, about
+		t.ended, t.reason, t.about = time.Now(), reason, about
 	}
 	t.mu.Unlock()
 	if !again {
-		t.recorder.keep(t, at, bytes)
+		t.recorder.keep(t, bytes)
 	}
 }
 
