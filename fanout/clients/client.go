@@ -25,12 +25,8 @@ const (
 	maxFollowsBytes  = 96 << 10
 )
 
-// The transports of a client.
-const (
-	TransportWebSocket = "websocket"
-	TransportPolling   = "polling"
-	TransportSSE       = "sse"
-)
+// TransportSSE is the transport of an event stream. That of a socket is websocket or polling.
+const TransportSSE = "sse"
 
 // Client is one connected client: a Socket.IO socket or an event stream.
 type Client struct {
@@ -117,7 +113,7 @@ type Subscription struct {
 	Behind *int `json:"behind"`
 }
 
-// Follower is one subscription of a job, with whom it belongs to.
+// Follower is one subscription to a job, with its client.
 type Follower struct {
 	Client
 	Subscription

@@ -171,7 +171,7 @@ func (g *Gateway) ServeStream(w http.ResponseWriter, r *http.Request) {
 	stream := g.openStream(r, jobID, sink, grant, slot.Origin())
 	g.streams.add(stream)
 	defer g.streams.remove(stream)
-	defer func() { stream.finish(reasonStreamEnded) }()
+	defer stream.finish(reasonStreamEnded)
 	if g.revoked(grant) { // since the grant was checked
 		refused := guardrails.Decision{Code: messaging.CodeTokenInvalid}
 		if stream.closed.CompareAndSwap(false, true) { // otherwise CloseRevoked has counted it
