@@ -72,8 +72,8 @@ type Closed struct {
 }
 
 // Answer answers a question about the clients of the gateway with a name. cut says that
-// there is more than the answer has. The error is [ErrQuestion] for a kind of question that
-// is none of this package.
+// there is more than the answer has. The error is [ErrQuestion] for a question that cannot be
+// read, or that is of another kind than those of this package.
 func Answer(source Source, gateway, kind string, args json.RawMessage) (body any, cut bool, err error) {
 	switch kind {
 	case QuestionList, QuestionFollowers:
@@ -216,7 +216,7 @@ func first(follows []Subscription) []Subscription {
 // the Place after which the next page begins, empty on the last one.
 func Merge[R interface{ Place() string }](pages []Page[R], limit int) (rows []R, next string) {
 	rows = []R{}
-	end := "" // up to there all gateways have said what they have
+	end := "" // the rows up to it are complete: no gateway has further ones there
 	for _, page := range pages {
 		rows = append(rows, page.Items...)
 		if page.More && len(page.Items) > 0 {

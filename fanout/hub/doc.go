@@ -3,9 +3,9 @@
 //
 // There are two sources. The log's live tail hands each new record to [Hub.Live];
 // [history] reads older records from a job's ring of recent events, from a cache of pages,
-// from MongoDB, or from the log. Both feed a [Subscription], a cursor that belongs to one job and one [Sink].
-// The caller decides what a sink is (a Socket.IO socket, an SSE stream) and how an event
-// is encoded (an [Encoder]): nothing here depends on HTTP or on sockets.
+// from MongoDB, or from the log. Both feed a [Subscription], a cursor that belongs to one
+// job and one [Sink]. The caller decides what a sink is (a Socket.IO socket, an SSE stream)
+// and how an event is encoded (an [Encoder]): nothing here depends on HTTP or on sockets.
 //
 // Invariants:
 //
