@@ -152,9 +152,9 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		report.Machine[name] = version
 	}
 	for _, r := range chosen {
+		program := ""
 		if r.peer != nil {
-			program, err := r.peer.find(ctx)
-			if err != nil {
+			if program, err = r.peer.find(ctx); err != nil {
 				if o.Skipped != nil {
 					o.Skipped(r.name, err)
 				}
@@ -163,7 +163,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 			report.Machine[r.peer.name] = r.peer.version(ctx, program)
 		}
 		for _, sync := range r.syncs {
-			figures, err := measured(ctx, o, r, sync)
+			figures, err := measured(ctx, o, r, program, sync)
 			if err != nil {
 				return report, fmt.Errorf("row %s, NATS_SYNC=%s: %w", r.name, sync, err)
 			}
@@ -181,7 +181,8 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	return report, nil
 }
 
-func measured(ctx context.Context, o Options, r row, sync string) (figures []Figure, err error) {
+// measured runs a row once. program is the peer's, if the row has one.
+func measured(ctx context.Context, o Options, r row, program, sync string) (figures []Figure, err error) {
 	limit := rowLimit
 	if r.long {
 		limit = longLimit
@@ -193,23 +194,17 @@ func measured(ctx context.Context, o Options, r row, sync string) (figures []Fig
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s, err := startFor(ctx, o, r, filepath.Join(dir, "lab"), sync)
+	var s *system
+	if lab := filepath.Join(dir, "lab"); r.peer != nil {
+		s, err = startPeer(ctx, o.Programs, lab, r.peer, program)
+	} else {
+		s, err = start(ctx, o.Programs, lab, sync, max(r.gateways, 1))
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	return r.run(ctx, s)
-}
-
-func startFor(ctx context.Context, o Options, r row, dir, sync string) (*system, error) {
-	if r.peer == nil {
-		return start(ctx, o.Programs, dir, sync, max(r.gateways, 1))
-	}
-	program, err := r.peer.find(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return startPeer(ctx, o.Programs, dir, r.peer, program)
 }
 
 // Table writes a report as a Markdown table.

@@ -78,6 +78,7 @@ func followCentrifugo(ctx context.Context, c *clients, addr string, number int, 
 	_ = answer.Body.Close()
 	request := fmt.Sprintf(`{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":%q}}`, job)
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(request)); err != nil {
+		_ = conn.Close()
 		return nil, fmt.Errorf("subscribe at centrifugo: %w", err)
 	}
 	ended := make(chan struct{})

@@ -52,7 +52,7 @@ type followerGroup struct {
 
 // newFollowers connects so many clients to a job.
 func (s *system) newFollowers(ctx context.Context, count int, job string) (*followerGroup, error) {
-	g := &followerGroup{addr: s.gateway.Addr(), caughtUp: measure.NewLatency()}
+	g := &followerGroup{addr: s.gateways[0].Addr(), caughtUp: measure.NewLatency()}
 	for i := range count {
 		g.all = append(g.all, &follower{place: i, job: job, group: g, due: -1})
 	}

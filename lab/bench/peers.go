@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/letswriteabook/realtime/lab/load/metrics"
 	"github.com/letswriteabook/realtime/lab/processes"
 )
 
@@ -45,34 +42,15 @@ func peerRows() (all []row) {
 }
 
 // startPeer starts a redis-server and a peer.
-func startPeer(ctx context.Context, programs processes.Programs, dir string, p *peer, program string) (s *system, err error) {
-	s = &system{peer: p}
-	if s.lab, err = processes.New(processes.Config{Programs: programs, Dir: dir}); err != nil {
-		return nil, err
-	}
-	defer func() {
+func startPeer(ctx context.Context, programs processes.Programs, dir string, p *peer, program string) (*system, error) {
+	return newSystem(ctx, processes.Config{Programs: programs, Dir: dir}, func(s *system) error {
+		server, err := p.process(ctx, s, program)
 		if err != nil {
-			err = errors.Join(err, s.close())
+			return err
 		}
-	}()
-	if err := s.lab.Start(ctx); err != nil {
-		return nil, err
-	}
-	options, err := redis.ParseURL(s.lab.RedisURL())
-	if err != nil {
-		return nil, err
-	}
-	s.redis = redis.NewClient(options)
-	server, err := p.process(ctx, s, program)
-	if err != nil {
-		return nil, err
-	}
-	if err := server.Start(ctx); err != nil {
-		return nil, err
-	}
-	s.gateways, s.gateway = []*processes.Process{server}, server
-	s.pages = metrics.NewClient([]string{"http://" + server.Addr()}, "", "")
-	return s, nil
+		s.peer, s.gateways = p, []*processes.Process{server}
+		return server.Start(ctx)
+	})
 }
 
 // compare sets beside each figure of a peer that of the gateway in the same run. Without a

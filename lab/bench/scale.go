@@ -32,15 +32,16 @@ func manyJobs(count int) func(ctx context.Context, s *system) ([]Figure, error) 
 		if err != nil {
 			return nil, err
 		}
-		if err := s.gateway.Stop(ctx); err != nil {
+		gateway := s.gateways[0]
+		if err := gateway.Stop(ctx); err != nil {
 			return nil, err
 		}
-		disk, err := size(s.lab.Folder(s.gateway))
+		disk, err := size(s.lab.Folder(gateway))
 		if err != nil {
 			return nil, err
 		}
 		began := time.Now()
-		if err := s.gateway.Start(ctx); err != nil {
+		if err := gateway.Start(ctx); err != nil {
 			return nil, err
 		}
 		ready := time.Since(began)

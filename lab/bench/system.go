@@ -38,20 +38,38 @@ const (
 type system struct {
 	lab      *processes.Lab
 	gateways []*processes.Process
-	gateway  *processes.Process // the first of them
 	redis    *redis.Client
 	pages    *metrics.Client // of all gateways together
 	peer     *peer           // runs in place of a gateway; nil: none
 }
 
 // start starts so many gateways, with the log inside if it is one.
-func start(ctx context.Context, programs processes.Programs, dir, sync string, gateways int) (s *system, err error) {
-	s = &system{}
+func start(ctx context.Context, programs processes.Programs, dir, sync string, gateways int) (*system, error) {
 	lab := processes.Config{Programs: programs, Dir: dir, Sync: sync}
 	if gateways > 1 {
 		lab.Nodes = 1
 	}
-	if s.lab, err = processes.New(lab); err != nil {
+	return newSystem(ctx, lab, func(s *system) error {
+		for range gateways {
+			gateway, err := s.lab.Gateway(map[string]string{
+				"SOCKET_CLIENT_ORIGIN": origin, "SOCKET_MAX_CONNECTIONS": "0", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "0", "LOG_LEVEL": "warn",
+			})
+			if err != nil {
+				return err
+			}
+			if err := gateway.Start(ctx); err != nil {
+				return err
+			}
+			s.gateways = append(s.gateways, gateway)
+		}
+		return nil
+	})
+}
+
+// newSystem starts a lab, and then what startGateways adds to gateways.
+func newSystem(ctx context.Context, cfg processes.Config, startGateways func(*system) error) (s *system, err error) {
+	s = &system{}
+	if s.lab, err = processes.New(cfg); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -62,25 +80,18 @@ func start(ctx context.Context, programs processes.Programs, dir, sync string, g
 	if err := s.lab.Start(ctx); err != nil {
 		return nil, err
 	}
-	var urls []string
-	for range gateways {
-		gateway, err := s.lab.Gateway(map[string]string{
-			"SOCKET_CLIENT_ORIGIN": origin, "SOCKET_MAX_CONNECTIONS": "0", "SOCKET_MAX_CONNECTIONS_PER_ORIGIN": "0", "LOG_LEVEL": "warn",
-		})
-		if err != nil {
-			return nil, err
-		}
-		if err := gateway.Start(ctx); err != nil {
-			return nil, err
-		}
-		s.gateways, urls = append(s.gateways, gateway), append(urls, "http://"+gateway.Addr())
+	if err := startGateways(s); err != nil {
+		return nil, err
 	}
-	s.gateway = s.gateways[0]
 	options, err := redis.ParseURL(s.lab.RedisURL())
 	if err != nil {
 		return nil, err
 	}
 	s.redis = redis.NewClient(options)
+	var urls []string
+	for _, gateway := range s.gateways {
+		urls = append(urls, "http://"+gateway.Addr())
+	}
 	s.pages = metrics.NewClient(urls, "", "")
 	return s, nil
 }
@@ -157,7 +168,7 @@ func (s *system) publishAll(ctx context.Context, jobs []string, from, to int) er
 // their job.
 func (s *system) publish(ctx context.Context, job string, bodies [][]byte) error {
 	if s.peer != nil && s.peer.publish != nil {
-		return s.peer.publish(ctx, s.gateway.Addr(), job, bodies)
+		return s.peer.publish(ctx, s.gateways[0].Addr(), job, bodies)
 	}
 	pipe := s.redis.Pipeline()
 	for _, body := range bodies {
