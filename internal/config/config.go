@@ -78,7 +78,7 @@ type Config struct {
 	NATSCA       string `env:"NATS_TLS_CA_FILE" doc:"PEM file with the authorities to trust for certificates of NATS servers; setting it, or a certificate, turns TLS on; empty: those of the system"`
 	NATSCert     string `env:"NATS_TLS_CERT_FILE" doc:"PEM file with the client certificate for NATS; without NATS_URL, the certificate of NATS_LISTEN and NATS_CLUSTER, whose clients then need a certificate of an authority in NATS_TLS_CA_FILE"`
 	NATSKey      string `env:"NATS_TLS_KEY_FILE" doc:"PEM file with its key"`
-	// NATSMonitoring holds no passwords, so that it is shown.
+	// NATSMonitoring must not have passwords. One that is there by mistake is hidden.
 	NATSMonitoring string `env:"NATS_MONITORING_URL" secret:"url" doc:"addresses of the monitoring ports of the servers of NATS_URL, http://…[,http://…], without passwords: with ENVIRONMENT=production a gateway asks them at its start, and realtime doctor asks them, when they write the log to disk, and warns of an interval; empty: port 8222 of each server"`
 
 	CanaryInterval time.Duration `env:"CANARY_INTERVAL" envDefault:"10s" doc:"how often a gateway tests the operations that it needs of Redis, MongoDB and NATS, for health and metrics, 100ms to 1h"`
