@@ -146,7 +146,11 @@ func (t *Trial) losePower(ctx context.Context) (since time.Time, err error) {
 			return since, err
 		}
 		all.Files, all.Bytes = all.Files+loss.Files, all.Bytes+loss.Bytes
-		if err := t.Lab.NextBoot(p); err != nil {
+		err = t.Lab.NextBoot(p)
+		if errors.Is(err, processes.ErrNoBoot) {
+			return since, Skip("%v", err)
+		}
+		if err != nil {
 			return since, err
 		}
 	}
