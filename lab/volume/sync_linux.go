@@ -4,15 +4,13 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
 )
 
-// sync makes the content of a file durable that still has a name. The caller holds v.mu.
-func (v *Volume) sync(inode uint64) error {
-	c := v.content(inode)
-	path, err := v.pathOf(inode)
-	if err != nil || path == "" {
+// sync makes the content of a file of live durable. The caller holds v.mu.
+func (v *Volume) sync(path string) error {
+	number, err := inode(path)
+	if err != nil {
 		return err
 	}
 	live, err := os.Open(path)
@@ -20,7 +18,7 @@ func (v *Volume) sync(inode uint64) error {
 		return err
 	}
 	defer func() { _ = live.Close() }()
-	return v.syncFrom(c, live)
+	return v.syncFrom(v.content(number), live)
 }
 
 // syncFrom makes the content of an open file durable: it copies what may have changed. The
@@ -52,18 +50,6 @@ func (v *Volume) syncFrom(c *content, live *os.File) (err error) {
 	}
 	*c = content{number: c.number}
 	return nil
-}
-
-// pathOf returns the path of an inode in live, empty if it has no name any more.
-func (v *Volume) pathOf(inode uint64) (path string, err error) {
-	err = walk(v.live, func(relative string, info fs.FileInfo) error {
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Ino == inode {
-			path = filepath.Join(v.live, relative)
-			return fs.SkipAll
-		}
-		return nil
-	})
-	return path, err
 }
 
 // syncNames makes all names durable. The caller holds v.mu.

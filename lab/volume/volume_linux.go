@@ -78,7 +78,7 @@ func Mount(mountpoint, keptIn string) (*Volume, error) {
 	return v, nil
 }
 
-// begin forgets everything about an empty volume.
+// begin sets the records of an empty volume.
 func (v *Volume) begin() {
 	v.contents, v.names, v.renamed, v.next = map[uint64]*content{}, map[string]name{}, false, 0
 }
@@ -170,11 +170,7 @@ func (v *Volume) lose() (Loss, error) {
 		}
 	}
 	for path := range after {
-		number, err := inode(filepath.Join(v.live, path))
-		if err != nil {
-			return Loss{}, err
-		}
-		if err := v.sync(number); err != nil {
+		if err := v.sync(filepath.Join(v.live, path)); err != nil {
 			return Loss{}, err
 		}
 	}
