@@ -57,10 +57,10 @@ func (d *stubbornDialer) block(t *testing.T) (release func()) {
 	})
 }
 
-// While the client dials and holds its lock, whatever takes a context returns when
-// that ends, and nothing else waits for those that wait for the client.
-func TestClientThatDialsBlocksNobodyElse(t *testing.T) {
-	t.Parallel()
+// openStubborn opens the log on a server and a connection of its own, whose dialer can be
+// blocked.
+func openStubborn(t *testing.T) (*bundle, *stubbornDialer) {
+	t.Helper()
 	server := startServer(t, natsserver.Config{Listen: "127.0.0.1:0"})
 	dialer := &stubbornDialer{dialing: make(chan struct{}, 1)}
 	conn, err := eventstore.Connect(t.Context(), server.ClientURL(), eventstore.ConnConfig{Options: []nats.Option{nats.SetCustomDialer(dialer)}})
@@ -70,6 +70,14 @@ func TestClientThatDialsBlocksNobodyElse(t *testing.T) {
 	t.Cleanup(conn.Close)
 	b := open(t, conn)
 	b.server = server
+	return b, dialer
+}
+
+// While the client dials and holds its lock, whatever takes a context returns when
+// that ends, and nothing else waits for those that wait for the client.
+func TestClientThatDialsBlocksNobodyElse(t *testing.T) {
+	t.Parallel()
+	b, dialer := openStubborn(t)
 	sessions := b.openSessions(t)
 	heard := newListener()
 	tail := runTail(t, b.log, heard)
@@ -108,7 +116,7 @@ func TestClientThatDialsBlocksNobodyElse(t *testing.T) {
 
 	release()
 	await(t, "the job to be unfollowed", unfollowed)
-	eventually(t, "the connection to be back", func() bool { return conn.Status() == nats.CONNECTED })
+	eventually(t, "the connection to be back", func() bool { return b.conn.Status() == nats.CONNECTED })
 	follow(t, tail, "again", "kept")
 	eventually(t, "the jobs that are still followed", func() bool { return b.counter(t, "tail_followed_jobs") == 2 })
 	b.add(t, record("left", "x"), record("fresh", "x"), record("kept", "last"))

@@ -5,27 +5,17 @@ import (
 	"log/slog"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/internal/contain"
-	"github.com/letswriteabook/realtime/internal/natsserver"
 )
 
 // While NATS does not answer, a process answers its own operators, and says that the others
 // could not be asked. Whoever has no answer of its own is given an error.
 func TestQuestionsWhileNATSHangs(t *testing.T) {
 	t.Parallel()
-	server := startServer(t, natsserver.Config{Listen: "127.0.0.1:0"})
-	dialer := &stubbornDialer{dialing: make(chan struct{}, 1)}
-	conn, err := eventstore.Connect(t.Context(), server.ClientURL(), eventstore.ConnConfig{Options: []nats.Option{nats.SetCustomDialer(dialer)}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(conn.Close)
-	b := open(t, conn)
+	b, dialer := openStubborn(t)
 	guard := contain.New(prometheus.NewCounter(prometheus.CounterOpts{Name: "panics"}), slog.New(slog.DiscardHandler))
 	responder, err := gateways.NewResponder(b.log.Client(), "own", named("own"), guard, slog.New(slog.DiscardHandler))
 	if err != nil {
