@@ -70,7 +70,7 @@ func TestConsumers(t *testing.T) {
 		t.Fatalf("consumers %+v, %v", consumers, err)
 	}
 	c := consumers[0]
-	// The server may not know yet that the last request has ended, and send it the new record.
+	// The server sends the new record if it is stored before the end of the last request arrives.
 	inFlight := int(c.Delivered) - 3
 	if c.Name != "model" || !c.Durable || inFlight < 0 || inFlight > 1 || c.Acknowledged != 3 || c.LagEvents != 1 || c.InFlight != inFlight || c.Paused ||
 		c.LagSeconds > patience.Seconds() || c.LagSeconds <= 0 {
