@@ -18,48 +18,37 @@ const (
 var bounded = make(chan struct{}, maxBounded)
 
 // errUnanswered is returned by [Bounded] when the limit is reached without a result.
-var errUnanswered = errors.New("the NATS server has not answered in time")
+var errUnanswered = fmt.Errorf("%w: the NATS server has not answered in time", ErrUnavailable)
 
 // Bounded calls do with a context that ends after a limit, and returns its result, or
-// ErrUnavailable if do does not return in time. The client of NATS can block without regard
-// to a context: while it writes to a server that hangs, or dials, it holds its lock.
-func Bounded[T any](ctx context.Context, limit time.Duration, do func(ctx context.Context) (T, error)) (result T, err error) {
+// [ErrUnavailable] if do does not return in time. It is [Within] for calls without a bound of
+// their own: do gets a moment to return what it has when the limit is reached, the calls
+// whose goroutines have not ended are bounded, and a panic of do is an error.
+func Bounded[T any](ctx context.Context, limit time.Duration, do func(ctx context.Context) (T, error)) (T, error) {
+	var none T
 	select {
 	case bounded <- struct{}{}:
 	default:
-		return result, Unavailable(fmt.Errorf("%d questions wait for NATS", maxBounded))
-	}
-	type returned struct {
-		result T
-		err    error
+		return none, fmt.Errorf("%w: %d questions wait for NATS", ErrUnavailable, maxBounded)
 	}
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	done := make(chan returned, 1)
-	go func() { // ends with limited, or as soon after that as the client returns
+	patient, end := context.WithTimeout(ctx, limit+boundedGrace)
+	defer end()
+	result, err := Within(patient, func() (result T, err error) {
 		defer func() {
 			if cause := recover(); cause != nil {
-				done <- returned{err: fmt.Errorf("ask NATS: panic: %v", cause)}
+				err = fmt.Errorf("ask NATS: panic: %v", cause)
 			}
 			<-bounded
 		}()
-		result, err := do(limited)
-		done <- returned{result, err}
-	}()
-	blocked := time.NewTimer(limit + boundedGrace)
-	defer blocked.Stop()
-	var got returned
-	select {
-	case got = <-done:
-	case <-blocked.C:
-		got.err = Unavailable(errUnanswered)
-	case <-ctx.Done():
+		return do(limited)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return none, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded):
+		return result, errUnanswered
 	}
-	if ctx.Err() != nil {
-		return result, ctx.Err()
-	}
-	if errors.Is(got.err, context.DeadlineExceeded) {
-		got.err = Unavailable(errUnanswered)
-	}
-	return got.result, got.err
+	return result, err
 }
