@@ -246,7 +246,7 @@ func examineModels(ctx context.Context, cfg config.Config, servers *backends.NAT
 	if err != nil {
 		return nil
 	}
-	_, head, err := eventstore.Head(ctx, servers.Conn(), servers.Domain())
+	head, err := log.Head(ctx)
 	if err != nil {
 		return nil
 	}
