@@ -35,7 +35,7 @@ const maxPauseSeconds = 1_000_000_000
 
 // FieldError says which part of a [Request] is wrong, and what is allowed.
 type FieldError struct {
-	// Field is the name of the field in JSON.
+	// Field is the name of the field in JSON, and job for an entry of Jobs.
 	Field string
 	Err   error
 }
