@@ -131,7 +131,7 @@ func (r *Responder) work(ctx context.Context, questions <-chan *nats.Msg) {
 	}
 }
 
-// present tells the others that the process answers, or does no longer.
+// present publishes that the process answers, or no longer does.
 func (r *Responder) present(gone bool) {
 	text, _ := json.Marshal(presence{r.name, gone}) // a string and a bool always marshal
 	if err := r.client.Conn.Publish(presentSubject, text); err != nil {
