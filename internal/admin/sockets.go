@@ -65,13 +65,9 @@ func (a *API) listSockets(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, coverage, err := askAll[clients.Page[clients.Client]](ctx, a, clients.QuestionList, question)
-	if err != nil {
-		return nil, err
-	}
-	page := SocketPage{Coverage: coverage}
-	page.Items, page.Next = clients.Merge(pages, question.Limit)
-	return page, nil
+	var page SocketPage
+	page.Items, page.Next, page.Coverage, err = askPage[clients.Client](ctx, a, clients.QuestionList, question, question.Limit)
+	return page, err
 }
 
 func (a *API) listFollowers(ctx context.Context, c *call) (any, error) {
@@ -79,13 +75,9 @@ func (a *API) listFollowers(ctx context.Context, c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, coverage, err := askAll[clients.Page[clients.Follower]](ctx, a, clients.QuestionFollowers, question)
-	if err != nil {
-		return nil, err
-	}
-	page := FollowerPage{Coverage: coverage}
-	page.Items, page.Next = clients.Merge(pages, question.Limit)
-	return page, nil
+	var page FollowerPage
+	page.Items, page.Next, page.Coverage, err = askPage[clients.Follower](ctx, a, clients.QuestionFollowers, question, question.Limit)
+	return page, err
 }
 
 func (a *API) listEnded(ctx context.Context, c *call) (any, error) {
@@ -103,13 +95,19 @@ func (a *API) listEnded(ctx context.Context, c *call) (any, error) {
 	if !question.Since.Before(question.Until) {
 		return nil, refuse(http.StatusBadRequest, "invalid", "since is not before until")
 	}
-	pages, coverage, err := askAll[clients.Page[clients.Ended]](ctx, a, clients.QuestionEnded, question)
+	var page EndedPage
+	page.Items, page.Next, page.Coverage, err = askPage[clients.Ended](ctx, a, clients.QuestionEnded, question, question.Limit)
+	return page, err
+}
+
+// askPage asks every process for a page of at most limit rows, and merges their pages.
+func askPage[Row interface{ Place() string }](ctx context.Context, a *API, kind string, question any, limit int) (rows []Row, next string, coverage Coverage, err error) {
+	pages, coverage, err := askAll[clients.Page[Row]](ctx, a, kind, question)
 	if err != nil {
-		return nil, err
+		return nil, "", coverage, err
 	}
-	page := EndedPage{Coverage: coverage}
-	page.Items, page.Next = clients.Merge(pages, question.Limit)
-	return page, nil
+	rows, next = clients.Merge(pages, limit)
+	return rows, next, coverage, nil
 }
 
 // listQuestion reads the parameters of a page of clients.
