@@ -63,12 +63,11 @@ func (a *App) openWork() (*work.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	runner := work.New(work.Config{
+	return work.New(work.Config{
 		Record: record,
 		Operator: func(by string) *operations.Operator {
 			return operations.On(a.nats, *a.settings(), by, a.logger)
 		},
 		Guard: a.guard, Ended: func(ctx context.Context, ended lease.Work) { a.api.NoteEnd(ctx, ended) }, Logger: a.logger,
-	})
-	return runner, nil
+	}), nil
 }

@@ -68,7 +68,6 @@ type App struct {
 	catalogue *messaging.Catalogue
 	nats      *backends.NATS
 	log       *eventstore.Log
-	natsURL   string
 	models    *projections.Store // nil without MongoDB
 	ingest    *ingest.Ingest     // nil without the role
 	tail      *eventstore.Tail   // nil without the role fanout
@@ -224,7 +223,7 @@ func (a *App) Addr() net.Addr { return a.listener.Addr() }
 
 // NATSURL returns where NATS clients reach the log; empty for an embedded one
 // that does not listen.
-func (a *App) NATSURL() string { return a.natsURL }
+func (a *App) NATSURL() string { return a.nats.URL() }
 
 // AllowOrigin lets the pages of one more origin connect, beside
 // SOCKET_CLIENT_ORIGIN. It must be called before [App.Run].
@@ -313,6 +312,9 @@ func (a *App) start(ctx context.Context) error {
 	}
 	for _, guest := range a.guests {
 		a.parts.run(guest.name, guest.run).weight = guestWeight
+	}
+	if a.cfg.InProduction() {
+		a.parts.run("warning of NATS servers", a.warnOfSync)
 	}
 	a.parts.onStop("readiness", func(context.Context) error {
 		a.health.draining.Store(true)

@@ -26,13 +26,10 @@ func (a *App) openLog(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.nats, a.natsURL = nats, nats.URL()
+	a.nats = nats
 	if nats.Embedded() {
 		a.parts.onStop("embedded JetStream", nats.Stop).weight = storeWeight
 		a.health.checks = append(a.health.checks, check{part: "jetstream", required: true, ask: func(context.Context) error { return nats.Healthy() }})
-	}
-	if a.cfg.InProduction() {
-		a.warnOfSync(ctx, nats)
 	}
 	conn := nats.Conn()
 	closing := func(conn interface{ Close() }) func(context.Context) error {
@@ -75,15 +72,16 @@ func (a *App) openLog(ctx context.Context) error {
 }
 
 // warnOfSync warns of servers that acknowledge before a record is on disk. It takes two
-// seconds at most.
-func (a *App) warnOfSync(ctx context.Context, nats *backends.NATS) {
-	risk, err := nats.SyncRisk(ctx)
+// seconds at most, which the start does not wait for.
+func (a *App) warnOfSync(ctx context.Context) error {
+	risk, err := a.nats.SyncRisk(ctx)
 	if risk != "" {
 		a.logger.Warn("NATS servers acknowledge events before they are on disk; sync_interval: always in their configuration prevents a loss, see docs/ops/durability.md for its cost", "risk", risk)
 	}
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		a.logger.Info("it is not known of all NATS servers when they write to disk; NATS_MONITORING_URL names their monitoring ports", "error", err)
 	}
+	return nil
 }
 
 // vouch compares the log with who keeps a high-water mark of it, before anything is
