@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -41,6 +40,12 @@ const (
 	// maxBodyBytes bounds the body of a change. One event may be larger, and is bounded by
 	// the intake of events.
 	maxBodyBytes = 64 << 10
+	// bodyTime bounds how long the body of a change takes to arrive, and maxBodies how many
+	// are read at once: their bytes are at most maxBodies*maxBodyBytes. They are read before
+	// the request takes one of the maxAtOnce places, so that slow callers hold up none that
+	// reads, and no change whose body is there.
+	bodyTime  = 10 * time.Second
+	maxBodies = 64
 	// maxAtOnce bounds the requests that work at once.
 	maxAtOnce = 16
 	// changesPerSecond and changeBurst bound how fast the audit trail, which is never
@@ -79,10 +84,11 @@ type API struct {
 	Deps
 	access  func() Access
 	slots   chan struct{}
+	bodies  chan struct{}
 	changes *rate.Limiter
 	routes  []route
 	// document is the OpenAPI document.
-	document []byte
+	document document
 	// process names this process in its answers, and began is when the API was made.
 	process string
 	began   time.Time
@@ -90,12 +96,15 @@ type API struct {
 
 // New returns the API.
 func New(deps Deps, access func() Access) (*API, error) {
-	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), changes: rate.NewLimiter(changesPerSecond, changeBurst), process: rand.Text(), began: time.Now().UTC()}
+	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), bodies: make(chan struct{}, maxBodies), changes: rate.NewLimiter(changesPerSecond, changeBurst), process: rand.Text(), began: time.Now().UTC()}
 	a.routes = a.table()
 	var err error
 	a.document, err = openAPI(a.routes)
 	return a, err
 }
+
+// document is an answer that is JSON already, and ends a line.
+type document []byte
 
 // Register adds every route to a mux.
 func (a *API) Register(mux *http.ServeMux) {
@@ -140,17 +149,20 @@ func (a *API) serve(r route) http.Handler {
 			}
 			status, answer = problem.status, problem
 		}
-		text, err := json.Marshal(answer)
-		if err != nil {
-			a.Logger.Error("an answer to an operator cannot be encoded", "route", r.path, "err", err)
-			http.Error(w, "internal", http.StatusInternalServerError)
-			return
+		text, ready := answer.(document)
+		if !ready {
+			if text, err = json.Marshal(answer); err != nil {
+				a.Logger.Error("an answer to an operator cannot be encoded", "route", r.path, "err", err)
+				http.Error(w, "internal", http.StatusInternalServerError)
+				return
+			}
+			text = append(text, '\n')
 		}
 		header := w.Header()
 		header.Set("Content-Type", "application/json; charset=utf-8")
 		header.Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
-		_, _ = w.Write(append(text, '\n')) // a client that has gone needs no answer
+		_, _ = w.Write(text) // a client that has gone needs no answer
 	})
 }
 
@@ -196,22 +208,26 @@ func (a *API) answer(w http.ResponseWriter, r route, request *http.Request) (any
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case a.slots <- struct{}{}:
-		defer func() { <-a.slots }()
-	default:
-		return nil, refuse(http.StatusTooManyRequests, "busy", "%d requests are being answered", maxAtOnce)
+	c := &call{api: a, w: w, query: query, role: role, subject: subject, action: r.path}
+	if !r.bounded {
+		if r.change {
+			if c.sent, err = a.readBody(w, request); err != nil {
+				return nil, err
+			}
+		}
+		select {
+		case a.slots <- struct{}{}:
+			defer func() { <-a.slots }()
+		default:
+			return nil, refuse(http.StatusTooManyRequests, "busy", "%d requests are being answered", maxAtOnce)
+		}
 	}
 	ctx, cancel := context.WithTimeout(request.Context(), requestTime)
 	defer cancel()
-	c := &call{api: a, w: w, request: request.WithContext(ctx), query: query, role: role, subject: subject}
-	if !r.change {
-		return r.handle(ctx, c)
-	}
-	if !a.changes.Allow() {
+	c.request = request.WithContext(ctx)
+	if r.change && !a.changes.Allow() {
 		return nil, refuse(http.StatusTooManyRequests, "rate", "at most %d changes a second", changesPerSecond)
 	}
-	c.action = r.path
 	return r.handle(ctx, c)
 }
 
@@ -221,40 +237,9 @@ type call struct {
 	w       http.ResponseWriter
 	request *http.Request
 	query   url.Values
+	// sent is the body of a change, unless its route is bounded by its handler.
+	sent    []byte
 	role    Role
 	subject string
 	action  string
-}
-
-// body reads the body of a change.
-func (c *call) body(into any) error {
-	decoder := json.NewDecoder(http.MaxBytesReader(c.w, c.request.Body, maxBodyBytes))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return bodyProblem(err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return refuse(http.StatusBadRequest, "invalid", "the body has more than one value")
-	}
-	return nil
-}
-
-// bodyProblem returns the refusal of a body that cannot be decoded. It names a field as in
-// JSON, and no Go type.
-func bodyProblem(err error) *problem {
-	var long *http.MaxBytesError
-	var mistyped *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &long):
-		return refuse(http.StatusRequestEntityTooLarge, "too-large", "the body has more than %d bytes", long.Limit)
-	case errors.Is(err, io.EOF):
-		return refuse(http.StatusBadRequest, "invalid", "the body is empty: want a JSON object")
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return refuse(http.StatusBadRequest, "invalid", "the body ends within a JSON value")
-	case errors.As(err, &mistyped) && mistyped.Field != "":
-		return refuse(http.StatusBadRequest, "invalid", "%s must not be a JSON %s", mistyped.Field, mistyped.Value)
-	case errors.As(err, &mistyped):
-		return refuse(http.StatusBadRequest, "invalid", "the body is a JSON %s: want an object", mistyped.Value)
-	}
-	return refuse(http.StatusBadRequest, "invalid", "read the body: %v", err)
 }

@@ -20,7 +20,10 @@ type route struct {
 	method, path, summary string
 	// change says that it takes the role operate.
 	change bool
-	query  []parameter
+	// bounded says that the handler reads the body itself, within bounds of its own on the
+	// number, the bytes and the time of its requests.
+	bounded bool
+	query   []parameter
 	// body and answer are values of the types of the request's body and the answer; nil for
 	// none, or any JSON.
 	body, answer any
@@ -53,6 +56,7 @@ func (a *API) table() []route {
 		return route{method: http.MethodPost, path: path, summary: summary, change: true, body: body, answer: answer, handle: handle}
 	}
 	publish := post("/events", "Stores one event, as POST /api/realtime/events does, and answers the same.", nil, Receipt{}, a.publish)
+	publish.bounded = true // by the intake of events
 	publish.answers = map[int]string{http.StatusCreated: "stored", http.StatusOK: "the log had the event already"}
 	start := func(path, summary string, body any, handle func(context.Context, *call) (any, error)) route {
 		r := post(path, summary+" The answer is the work, which goes on: see /work.", body, lease.Work{}, handle)
@@ -116,12 +120,7 @@ func (a *API) table() []route {
 	}
 }
 
-func (a *API) getDocument(_ context.Context, c *call) (any, error) {
-	c.w.Header().Set("Content-Type", "application/json; charset=utf-8")
-	c.w.Header().Set("Cache-Control", "no-store")
-	_, _ = c.w.Write(a.document)
-	return nil, nil
-}
+func (a *API) getDocument(context.Context, *call) (any, error) { return a.document, nil }
 
 // success returns the status of an answer without an error.
 func (r route) success() int {

@@ -1,0 +1,7 @@
+package admin
+
+// The bounds of the API.
+const (
+	MaxAtOnce = maxAtOnce
+	MaxBodies = maxBodies
+)
