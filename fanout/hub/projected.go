@@ -83,6 +83,13 @@ func (h *history) projectedEnd(ctx context.Context, at place, before uint64) (me
 	if !ok {
 		return messaging.Position{}, false
 	}
+	if before <= at.head && before > floor+1 {
+		// The known floor may be old, and the log may have removed these records since.
+		h.forgetFloor()
+		if floor, ok = h.projectedUpTo(ctx); !ok {
+			return messaging.Position{}, false
+		}
+	}
 	// MongoDB may have newer records than the head: the log may have removed them before
 	// the room read them.
 	end := min(max(at.head, floor)+1, before)
