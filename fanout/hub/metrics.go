@@ -21,7 +21,7 @@ type hubMetrics struct {
 	repaired  prometheus.Counter
 	replays   *prometheus.CounterVec
 
-	// logToDeliver is the last stage of an event's way, and publishToDeliver all of it.
+	// logToDeliver measures the last stage of an event, and publishToDeliver all stages.
 	logToDeliver     prometheus.Histogram
 	publishToDeliver prometheus.Histogram
 
@@ -53,7 +53,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 			"From the emittedAt of an event, which the gateway that receives it stamps where its producer gives none, to its place in the outgoing queues of all live subscriptions of this process. Once for each event that has any.")),
 		gaps: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_gaps_total",
-			Help: "Gaps that clients were told of, by reason.",
+			Help: "Gaps that were reported to clients, by reason.",
 		}, []string{"reason"}),
 		fallBacks: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_fallbacks_total",
@@ -61,7 +61,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		}),
 		repairs: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_repairs_total",
-			Help: "Rooms that missed live records and read them from the log, by how that came out.",
+			Help: "Rooms that missed live records and read them from the log, by what revealed the loss.",
 		}, []string{"cause"}),
 		repaired: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_repaired_records_total",
@@ -69,7 +69,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		}),
 		replays: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_replays_total",
-			Help: "Events of operators' replays, by what became of them: shown to a live subscription, or missed for want of room.",
+			Help: "Events of operators' replays, by outcome: shown to a live subscription, or missed because the queue of its client was full.",
 		}, []string{"outcome"}),
 		historyReads: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "realtime_fanout_history_reads_total",
@@ -77,7 +77,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		}, []string{"source"}),
 		sharedReads: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_history_shared_reads_total",
-			Help: "Pages of history that came of a read that was under way for somebody else.",
+			Help: "Pages of history that were taken from a read that was already under way for another client.",
 		}),
 		cachedPages: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_cached_pages_total",
@@ -85,7 +85,7 @@ func newHubMetrics(registerer prometheus.Registerer, hub *Hub) *hubMetrics {
 		}),
 		evictedPages: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_cache_evictions_total",
-			Help: "Pages of history that were removed from the cache because it was full. Pages that nobody reads are removed, too, and not counted here.",
+			Help: "Pages of history that were removed from the cache because it was full. Pages that were removed because nobody read them are not counted.",
 		}),
 		panics: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_panics_total",
