@@ -174,20 +174,20 @@ func (c *client) followed() []clients.Subscription {
 
 func (f *follow) describe(jobID string) clients.Subscription {
 	subscription := clients.Subscription{JobID: jobID, Since: f.at.UTC()}
-	stand(&subscription, f.subscription.Standing())
+	setProgress(&subscription, f.subscription.Progress())
 	return subscription
 }
 
 // follow describes the subscription of an event stream.
 func (s *openStream) follow() clients.Subscription {
-	subscription := clients.Subscription{JobID: s.jobID, Since: s.openedAt.UTC(), State: hub.StandingOpening}
+	subscription := clients.Subscription{JobID: s.jobID, Since: s.openedAt.UTC(), State: hub.ProgressOpening}
 	if followed := s.subscription.Load(); followed != nil {
-		stand(&subscription, followed.Standing())
+		setProgress(&subscription, followed.Progress())
 	}
 	return subscription
 }
 
-func stand(subscription *clients.Subscription, at hub.Standing) {
+func setProgress(subscription *clients.Subscription, at hub.Progress) {
 	subscription.State, subscription.Epoch, subscription.Cursor, subscription.Head = at.State, at.Cursor.Epoch, at.Cursor.Sequence, at.Head
 	if at.Behind >= 0 {
 		subscription.Behind = &at.Behind

@@ -101,8 +101,8 @@ func (s *socketSink) Reach(jobID, epoch string, sequence uint64) {
 	s.offset.set(epoch, jobKey(jobID), sequence)
 }
 
-// Stand implements hub.Sink.
-func (s *socketSink) Stand(epoch string, at messaging.CaughtUp) {
+// SendPosition implements hub.Sink.
+func (s *socketSink) SendPosition(epoch string, at messaging.CaughtUp) {
 	s.Reach(at.JobID, epoch, at.To)
 	s.Send(messaging.EventCaughtUp, at)
 }

@@ -113,9 +113,9 @@ func (s *streamSink) take() [][]byte {
 // Reach implements hub.Sink. It does nothing: the client of a stream keeps its own position.
 func (s *streamSink) Reach(string, string, uint64) {}
 
-// Stand implements hub.Sink. The block has the id of the event that the client does not
+// SendPosition implements hub.Sink. The block has the id of the event that the client does not
 // receive.
-func (s *streamSink) Stand(epoch string, at messaging.CaughtUp) {
+func (s *streamSink) SendPosition(epoch string, at messaging.CaughtUp) {
 	encoded, err := json.Marshal(at)
 	if err != nil {
 		return // as in Send

@@ -38,11 +38,11 @@ func (h *Hub) resume(ctx context.Context, sub *Subscription, at place) (known bo
 	if kept := at.firstKept(); position.Sequence < kept && sub.reportedKept < kept {
 		h.gap(sub, position.Sequence, kept, messaging.GapErased)
 		position.Sequence = kept - 1
-		sub.start.Position.Sequence, sub.reportedKept = position.Sequence, kept // so that it is told once
+		sub.start.Position.Sequence, sub.reportedKept = position.Sequence, kept // report this gap once
 	}
 	if position.Sequence == 0 && !sub.start.Recovered {
-		// From the beginning: the documents of older writers are first.
-		if sub.reading.older, err = h.history.oldest(ctx, sub.asker(), sub.room.jobID); err != nil {
+		// The client reads from the beginning, and the documents of older writers precede all records.
+		if sub.reading.legacy, err = h.history.legacyNames(ctx, sub.asker(), sub.room.jobID); err != nil {
 			return false, err
 		}
 	}
@@ -55,9 +55,9 @@ func (h *Hub) resume(ctx context.Context, sub *Subscription, at place) (known bo
 }
 
 // gaveOut reports whether the log gave out the position to resume from, in its present
-// epoch. The room's head answers that for most positions, so that a crowd that reconnects
-// sends the log no requests. A position above the head may come from another gateway, so
-// that the log has to be asked.
+// epoch. For a position up to the room's head, the head is proof enough, so that clients
+// that reconnect all at once cause no requests to the log. A position above the head may
+// come from another gateway: gaveOut then asks the log.
 func (h *Hub) gaveOut(ctx context.Context, sub *Subscription, at place) (bool, error) {
 	position := sub.start.Position
 	sameEpoch := position.Epoch == "" || position.Epoch == at.epoch
@@ -75,7 +75,7 @@ func (h *Hub) gaveOut(ctx context.Context, sub *Subscription, at place) (bool, e
 		return true, nil
 	}
 	h.gap(sub, position.Sequence, extent.First, messaging.GapEpoch)
-	sub.start.Resume = false // so that the client is told once, whatever fails after this
+	sub.start.Resume = false // report this gap once, even if begin fails and is called again
 	return false, nil
 }
 
@@ -91,18 +91,18 @@ func (h *Hub) fresh(ctx context.Context, sub *Subscription) error {
 	}
 	found, err := h.beginning(ctx, sub)
 	if errors.Is(err, errUnrecorded) {
-		h.oweTo(sub)
+		h.startLookUp(sub)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	sub.reading.older = found.older
+	sub.reading.legacy = found.legacy
 	sub.takePage(found.first)
 	sub.pass(found.after)
 	sub.catchUp.from = found.after
 	if found.head > sub.room.place().head {
-		sub.reading.historyTo = found.head // which the room has not received yet
+		sub.reading.historyTo = found.head // the room has not received this record yet
 	}
 	if found.status != nil {
 		sub.send(messaging.EventJobStatus, found.status)
@@ -132,7 +132,7 @@ func (h *Hub) beginning(ctx context.Context, sub *Subscription) (beginning, erro
 // caughtUp tells the client that what follows is live, and records the catch-up for the
 // metrics page. The room's mutex is held, so that no live event precedes the message.
 func (h *Hub) caughtUp(sub *Subscription) {
-	h.recordCatchUp(sub) // first, so that a client that was told finds it on the page
+	h.recordCatchUp(sub) // before the message, so that its receiver finds the catch-up on the metrics page
 	account := sub.catchUp
 	sub.sink.Reach(sub.room.jobID, sub.cursor.Epoch, sub.cursor.Sequence)
 	sub.sink.Send(messaging.EventCaughtUp, messaging.CaughtUp{
@@ -141,8 +141,8 @@ func (h *Hub) caughtUp(sub *Subscription) {
 	})
 }
 
-// standing returns the message that has a live client's position.
-func standing(jobID string, at messaging.Position) messaging.CaughtUp {
+// positionMessage returns the message that tells a live client its position.
+func positionMessage(jobID string, at messaging.Position) messaging.CaughtUp {
 	return messaging.CaughtUp{
 		JobID: jobID, From: at.Sequence, To: at.Sequence, Source: messaging.SourceNone, Position: positionText(at),
 	}
@@ -157,7 +157,7 @@ func positionText(at messaging.Position) string {
 	return at.String()
 }
 
-// gap tells the client which part of the history it does not get.
+// gap tells the client which part of the history it will not receive, and counts the gap.
 func (h *Hub) gap(sub *Subscription, requested, firstAvailable uint64, reason messaging.GapReason) {
 	sub.send(messaging.EventGap, messaging.Gap{
 		JobID: sub.room.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: sub.cursor.Epoch,

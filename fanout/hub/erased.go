@@ -16,8 +16,8 @@ import (
 // what was erased, not even one that has missed the signal.
 const ErasureLease = 5 * time.Second
 
-// Erasure says that what a job had up to a position, and in earlier lives of the
-// log, was removed for good.
+// Erasure records that the events of a job up to a position, and those of earlier epochs of
+// the log, were removed for good.
 type Erasure struct {
 	JobID   string
 	Through messaging.Position
@@ -44,8 +44,8 @@ func (e erasedThrough) covers(epoch string, sequence uint64) bool {
 	return len(e) > 0 && (sequence == 0 || sequence < e.firstKept(epoch))
 }
 
-// includes reports whether an erasure up to a position adds nothing. Two erasures that
-// run at once are noted in any order.
+// includes reports whether an erasure up to a position adds nothing, as when two erasures
+// that ran at once were noted in the other order.
 func (e erasedThrough) includes(through messaging.Position) bool {
 	return through.Sequence < e.firstKept(through.Epoch)
 }
@@ -59,9 +59,9 @@ func (e erasedThrough) with(through messaging.Position) erasedThrough {
 	return append(more, through)
 }
 
-// Erasures is where erasures are noted.
+// Erasures is the store of erasures.
 type Erasures interface {
-	// Erased returns what was noted after a number, in that order, and the newest
+	// Erased returns the erasures with a number above after, in that order, and the newest
 	// number. The answer is never older than the call.
 	Erased(ctx context.Context, after uint64) (erased []Erasure, newest uint64, err error)
 }

@@ -25,8 +25,8 @@ type Wire interface {
 	// Forms is how many forms of about that size, or less, the event may have, its payload
 	// not counted.
 	Forms() int
-	// Settle says that the event was handed to all live subscriptions of its job: what was
-	// made for a part of the clients is kept for others no longer.
+	// Settle is called once the event was handed to all live subscriptions of its job: forms
+	// that were made for some of the clients need not be kept for others.
 	Settle()
 }
 

@@ -11,10 +11,10 @@ func (s *countingSink) Offer(*Event) bool { s.taken++; return true }
 func (s *countingSink) Send(string, any)  {}
 func (s *countingSink) Abort()            {}
 
-func (s *countingSink) Reach(string, string, uint64)     {}
-func (s *countingSink) Stand(string, messaging.CaughtUp) {}
-func (s *countingSink) Room() <-chan struct{}            { return nil }
-func (s *countingSink) Done() <-chan struct{}            { return nil }
+func (s *countingSink) Reach(string, string, uint64)            {}
+func (s *countingSink) SendPosition(string, messaging.CaughtUp) {}
+func (s *countingSink) Room() <-chan struct{}                   { return nil }
+func (s *countingSink) Done() <-chan struct{}                   { return nil }
 
 // FanOut returns what hands a job's records to n live subscriptions that cost
 // nothing themselves, and how many were handed over.

@@ -34,16 +34,16 @@ var (
 type history struct {
 	log        Log
 	projection Projection // nil without MongoDB
-	work       gate       // for encoding pages
+	work       gate       // bounds how many pages are encoded at a time
 	encode     func(messaging.Record) *Event
 	flights    *flights
 	cache      *pageCache
-	patience   time.Duration // with the projection, for records that the log has too
+	patience   time.Duration // bounds a read from MongoDB of records that the log also has
 	logger     *slog.Logger
 
 	mongoOutage *outage.Book
 
-	mu sync.Mutex // guards the three below
+	mu sync.Mutex // guards the fields below
 	// down is set from a failure of MongoDB until a probe of it succeeds. slow is set
 	// with it while every failure was an answer that took too long.
 	down, slow bool
@@ -118,7 +118,7 @@ func (h *history) cached(at place, after uint64, limit int) (page, bool) {
 	return result, true
 }
 
-// cachedRecords is cached without events.
+// cachedRecords returns the records of a page from the cache, without their events.
 func (h *history) cachedRecords(at place, after uint64, limit int) []messaging.Record {
 	found := h.cache.after(at, after, limit)
 	records := make([]messaging.Record, len(found))
@@ -191,8 +191,8 @@ func (h *history) firstAvailable(ctx context.Context, epoch string, records []me
 
 // beginning is where a subscription without a position begins.
 type beginning struct {
-	// older names the documents of older writers, which precede the records.
-	older []string
+	// legacy names the documents of older writers, which precede the records.
+	legacy []string
 	// after is the sequence after which the records follow, and head the job's newest
 	// sequence, which may be above the room's head.
 	after, head uint64
@@ -217,11 +217,11 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		}
 		at.head = max(at.head, last)
 		span, complete := h.cache.span(at, limit)
-		if complete { // and perhaps of an epoch that has ended
+		if complete { // The cached span may be of an epoch that has ended.
 			if _, err = h.firstAvailable(ctx, at.epoch, nil); err != nil {
 				return beginning{}, err
 			}
-		} else if at.head > 0 || at.first > 1 { // otherwise neither store has a record of the job
+		} else if at.head > 0 || at.first > 1 { // Otherwise neither store has a record of the job.
 			if span, complete, err = h.locate(ctx, at, limit); err != nil {
 				return beginning{}, err
 			}
@@ -235,18 +235,18 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 			found.after = max(found.after, kept-1)
 		}
 		if span.Count < limit && len(at.erased) == 0 {
-			names, known := room.olderNames(limit - span.Count)
+			names, known := room.legacyNames(limit - span.Count)
 			if !known {
 				if names, err = h.findLegacy(ctx, at.jobID, limit-span.Count); err != nil {
 					return beginning{}, err
 				}
 			}
-			found.older = names
+			found.legacy = names
 		}
-		if len(found.older) == 0 && span.Count == 0 && at.firstKept() == 0 { // otherwise the status is that of an erased event
+		if len(found.legacy) == 0 && span.Count == 0 && at.firstKept() == 0 { // After an erasure, the status is that of an erased event.
 			if found.status = h.lastStatus(ctx, at.jobID); found.status != nil {
-				// MongoDB may have taken long for its answer. Clients that subscribed
-				// meanwhile share it, and are due an event that was stored before that.
+				// MongoDB may have answered slowly. Clients that subscribed meanwhile share
+				// the answer, and are due an event that was stored before they subscribed.
 				if last, err = h.lastSequence(ctx, at); err != nil {
 					return beginning{}, err
 				}
@@ -258,7 +258,7 @@ func (h *history) newest(ctx context.Context, by asker, room *room, limit int) (
 		if span.Count < limit {
 			room.remember(at.epoch, &lookUp{found: found, limit: limit - span.Count, at: h.answeredAt()})
 		}
-		if len(found.older) > 0 {
+		if len(found.legacy) > 0 {
 			return found, nil
 		}
 		if found.after < found.head {
@@ -337,16 +337,17 @@ func (h *history) locateInLog(ctx context.Context, at place, before uint64, limi
 	return span, nil
 }
 
-// oldest names the newest legacyEvents documents of older writers.
-func (h *history) oldest(ctx context.Context, by asker, jobID string) ([]string, error) {
-	return share(ctx, h.flights, by, "oldest "+jobID, func(ctx context.Context) ([]string, error) {
+// legacyNames names the newest legacyEvents documents of older writers. Concurrent requests
+// for one job share one read.
+func (h *history) legacyNames(ctx context.Context, by asker, jobID string) ([]string, error) {
+	return share(ctx, h.flights, by, "legacy names "+jobID, func(ctx context.Context) ([]string, error) {
 		return h.findLegacy(ctx, jobID, legacyEvents)
 	})
 }
 
-// older returns the events of the first of the named documents, and how many names these
+// legacyPage returns the events of the first of the named documents, and how many names these
 // are. Concurrent requests for the same names share one read.
-func (h *history) older(ctx context.Context, by asker, jobID string, names []string) (result page, taken int, err error) {
+func (h *history) legacyPage(ctx context.Context, by asker, jobID string, names []string) (result page, taken int, err error) {
 	type part struct {
 		page  page
 		taken int
@@ -355,8 +356,8 @@ func (h *history) older(ctx context.Context, by asker, jobID string, names []str
 	for _, name := range names {
 		_, _ = fmt.Fprintf(sum, "%d %s", len(name), name) // never fails
 	}
-	shared, err := share(ctx, h.flights, by, fmt.Sprintf("older %x %s", sum.Sum(nil), jobID), func(ctx context.Context) (part, error) {
-		records, taken := h.legacy(ctx, jobID, names)
+	shared, err := share(ctx, h.flights, by, fmt.Sprintf("legacy page %x %s", sum.Sum(nil), jobID), func(ctx context.Context) (part, error) {
+		records, taken := h.readLegacy(ctx, jobID, names)
 		return part{h.page(records, messaging.SourceMongoDB), taken}, nil
 	})
 	return shared.page, shared.taken, err

@@ -89,10 +89,9 @@ type Hub struct {
 	metrics   *hubMetrics
 	tracer    Tracer // nil without traces
 	recent    *recentCatchUps
-	memory    *memory // of listings
+	memory    *lane // bounds what listings hold; see memoryShare
 
-	// disrupted has the cause when every room has to be checked: the first one since the
-	// last check.
+	// disrupted requests a check of every room. It holds the first cause since the last check.
 	disrupted chan repairCause
 
 	crew   *crew
@@ -163,20 +162,6 @@ func New(log Log, tail Tail, projection Projection, catalogue *messaging.Catalog
 	return hub, nil
 }
 
-// Recorder keeps for operators what happened to events.
-type Recorder interface {
-	// Delivered says that an event was put into the outgoing queues of live subscriptions of
-	// its job, as many as receivers, and that fellBack others could not take it. It must not
-	// block, and not call the hub: a room's mutex is held.
-	Delivered(jobID string, sequence uint64, receivers, fellBack int)
-	// Forget forgets what is recorded of jobs that were erased. No mutex of a room is held.
-	Forget(jobIDs ...string)
-}
-
-// RecordTo makes the hub report each live event to the recorder. It must be called before
-// [Hub.Run].
-func (h *Hub) RecordTo(recorder Recorder) { h.recorder = recorder }
-
 // Run compares the rooms with the log, and repairs them, until ctx ends. It returns after
 // every goroutine of the hub has ended. It may be called once.
 func (h *Hub) Run(ctx context.Context) error {
@@ -197,7 +182,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			turn = func() error { return h.loadErasures(ctx, true) }
 		case <-again:
 			again = nil
-			turn = func() error { return h.check(ctx, h.all(), causeReconnect) } // the last check failed
+			turn = func() error { return h.check(ctx, h.all(), causeReconnect) } // because the last check failed
 		case <-ticker.C:
 			turn = func() error {
 				h.closeIdle()
@@ -288,7 +273,7 @@ func (h *Hub) closeUnused(room *room) {
 		return
 	}
 	if opened := room.close(); !opened {
-		return // the goroutine that opens the room unfollows the job
+		return // the goroutine that opens the room will unfollow the job
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -298,8 +283,43 @@ func (h *Hub) closeUnused(room *room) {
 	}
 }
 
-// open follows the job of a room, and sets the room's head. The tail has to have
-// unfollowed the job for the room before, if there was one.
+// unfollowQueued unfollows the jobs of the rooms in the queue. While the tail is not
+// connected, one job may take seconds.
+func (h *Hub) unfollowQueued(context.Context) {
+	for room := h.nextQueued(); room != nil; room = h.nextQueued() {
+		h.leave(room)
+	}
+}
+
+// nextQueued takes a room from the queue. Without one it ends the work, and returns nil.
+func (h *Hub) nextQueued() *room {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) == 0 {
+		h.queue, h.unfollowing = nil, false
+		return nil
+	}
+	room := h.queue[0]
+	h.queue[0] = nil
+	h.queue = h.queue[1:]
+	return room
+}
+
+// leave unfollows the job of a room that has closed. A newer room of the same job waits
+// until then: otherwise the tail would unfollow the job for that room, too. A panic of the
+// tail ends the call only, so that leave is run once for each room.
+func (h *Hub) leave(room *room) {
+	_ = h.guard.Do("unfollow", func() error { h.tail.Unfollow(room.jobID); return nil }) // the guard logs a panic
+	h.mu.Lock()
+	if h.leaving[room.jobID] == room {
+		delete(h.leaving, room.jobID)
+	}
+	h.mu.Unlock()
+	close(room.left)
+}
+
+// open follows the job of a room, and sets the room's head. If there was a room of the job
+// before, open first waits until the tail has unfollowed the job for that room.
 func (h *Hub) open(ctx context.Context, room, before *room) {
 	if before != nil {
 		select {
@@ -310,7 +330,7 @@ func (h *Hub) open(ctx context.Context, room, before *room) {
 	}
 	ctx, release := room.life.within(ctx)
 	defer release()
-	behind := room.isOpened() // then a repair panicked, and goes on
+	behind := room.isOpened() // open is run again after a panic in the repair below
 	if !behind {
 		behind = h.follow(ctx, room)
 	}
@@ -335,24 +355,28 @@ func (h *Hub) inTurn(ctx context.Context, room *room, request func() error) erro
 	return request()
 }
 
-// follow opens a room, and retries until ctx ends, as it does when the room closes. It
-// reports whether the room has to be repaired.
+// follow makes the tail follow the room's job and opens the room. It retries until ctx ends,
+// which happens when the room closes. It reports whether the room has to be repaired.
 func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
-	for tries := 0; ctx.Err() == nil && h.failed(ctx, h.inTurn(ctx, room, func() error { return h.tail.Follow(ctx, room.jobID) }), &tries); {
+	for tries := 0; ctx.Err() == nil; {
+		err := h.inTurn(ctx, room, func() error { return h.tail.Follow(ctx, room.jobID) })
+		if !h.retry(ctx, err, &tries) {
+			break
+		}
 	}
 	for tries := 0; ctx.Err() == nil; {
 		var extent messaging.Extent
 		var head uint64
 		before := h.Epoch()
 		err := h.inTurn(ctx, room, func() (err error) {
-			// The extent is the later one: what a purge removes between the two lies before
-			// its first sequence, as what the room has never read has to.
+			// Read the extent after the head: records that a purge removes between the two
+			// requests then lie below extent.First, like all records that the room never read.
 			if head, err = h.log.LastSequence(ctx, room.jobID); err == nil {
 				extent, err = h.log.Extent(ctx)
 			}
 			return err
 		})
-		if h.failed(ctx, err, &tries) {
+		if h.retry(ctx, err, &tries) {
 			continue
 		}
 		h.setEpoch(extent.Epoch)
@@ -366,9 +390,9 @@ func (h *Hub) follow(ctx context.Context, room *room) (behind bool) {
 	return false
 }
 
-// failed reports whether a request to the log failed. If so, it pauses, and the request
-// has to be repeated unless ctx has ended. tries counts the failures in a row.
-func (h *Hub) failed(ctx context.Context, err error, tries *int) bool {
+// retry pauses after a failed request to the log, and reports whether to repeat the request,
+// which the caller does unless ctx has ended. tries counts the failures in a row.
+func (h *Hub) retry(ctx context.Context, err error, tries *int) bool {
 	if err == nil {
 		*tries = 0
 		h.outage.Worked()

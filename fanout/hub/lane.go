@@ -26,7 +26,7 @@ const (
 // bound further reads wait.
 var slotsOf = [...]int64{classFirst: 16, classPage: 32, classREST: 8, classTime: 2}
 
-// asker is who a read is for. It is used for one read at a time.
+// asker identifies for whom a read is done. It is used for one read at a time.
 type asker struct {
 	class class
 	// claim is for those who wait for the read. Each client has a fair share of the
@@ -61,8 +61,8 @@ func claimOf(client string) *claim { return &claim{clients: map[string]int{clien
 // one unit. A client has at most its share, and waiting clients take turns, so that one
 // with many requests does not delay another with few.
 //
-// Who waits is bounded by who may ask: each socket and event stream has one read
-// under way, and the requests over REST are admitted.
+// The waiting claims are bounded elsewhere: each socket and event stream has one read under
+// way, and requests over REST pass admission.
 type lane struct {
 	unit  int64 // what one claim takes
 	share int64 // what one client may have

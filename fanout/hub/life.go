@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// life ends with a room or a subscription, and ends the work for it. The zero value has
-// begun. It takes no memory while there is no work: a context would keep a channel and
+// life ends with a room or a subscription, and ends the work for it. The zero value is ready
+// for use. It takes no memory while there is no work: a context would keep a channel and
 // a map for each of the many live subscriptions.
 type life struct {
 	mu    sync.Mutex // guards the fields below

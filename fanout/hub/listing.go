@@ -47,8 +47,8 @@ func (q Query) byTime() bool { return q.SinceTime != nil || q.BeforeTime != nil 
 
 // Listed is the result of a query, beside the records.
 type Listed struct {
-	// Incomplete is set when MongoDB, which may be the only store of some of the records,
-	// does not answer now. The client can repeat the query, so the listing does not wait.
+	// Incomplete is set when MongoDB does not answer now, which may be the only store of
+	// some of the records. The client can repeat the query, so the listing does not wait.
 	Incomplete bool
 	// Epoch and Through are the position after which the client continues: with the page
 	// it has all records up to there.
@@ -64,7 +64,7 @@ func (l Listed) Position() string {
 	return positionText(messaging.Position{Epoch: l.Epoch, Sequence: l.Through})
 }
 
-// miss notes a gap, unless one is noted already.
+// miss sets the gap of the listing, unless it is set already.
 func (l *Listed) miss(at place, requested, firstAvailable uint64, reason messaging.GapReason) {
 	if l.Gap == nil {
 		l.Gap = &messaging.Gap{JobID: at.jobID, Requested: requested, FirstAvailable: firstAvailable, Reason: reason, Epoch: at.epoch}
@@ -106,7 +106,7 @@ func (h *Hub) List(
 		}
 		found, err := h.history.list(ctx, by, held, at, query, showKept)
 		waits := errors.Is(err, errBehind) || errors.Is(err, errRenewed)
-		if !waits || tries == behindTries || !h.failed(ctx, err, &tries) {
+		if !waits || tries == behindTries || !h.retry(ctx, err, &tries) {
 			return found, err
 		}
 	}
@@ -145,7 +145,7 @@ func (h *history) list(
 	switch {
 	case err != nil:
 	case w.query.Resumes:
-		err = w.on(ctx)
+		err = w.forward(ctx)
 	default:
 		err = w.back(ctx)
 	}
@@ -235,8 +235,8 @@ func (w *walk) read(ctx context.Context, read func(context.Context) ([]messaging
 	return records, err
 }
 
-// on shows the oldest records after a sequence.
-func (w *walk) on(ctx context.Context) error {
+// forward shows the oldest records after a sequence.
+func (w *walk) forward(ctx context.Context) error {
 	after := w.query.Since.Sequence
 	w.found.Through = after
 	if kept := w.at.firstKept(); kept > 0 && after < kept {
@@ -246,7 +246,7 @@ func (w *walk) on(ctx context.Context) error {
 	for walked := 0; walked < maxWalk && !w.enough(); {
 		records, err := w.following(ctx, after)
 		if errors.Is(err, errRenewed) && w.shown > 0 {
-			return nil // the query for the next page gets the gap
+			return nil // the query for the next page reports the gap
 		}
 		if err != nil {
 			return err
@@ -265,7 +265,7 @@ func (w *walk) on(ctx context.Context) error {
 		}
 		walked += len(records)
 	}
-	if !w.found.Incomplete { // otherwise the next query has to repeat this one
+	if !w.found.Incomplete { // Otherwise the next query has to repeat this one.
 		w.found.Through = max(w.found.Through, after)
 	}
 	return nil
@@ -366,15 +366,15 @@ func (w *walk) back(ctx context.Context) error {
 			size = max(size, maxPageEvents)
 		}
 	}
-	if err := w.older(ctx); err != nil {
+	if err := w.legacy(ctx); err != nil {
 		return err
 	}
 	w.found.Incomplete = !w.enough() && (w.away || w.h.mongoAway())
 	return nil
 }
 
-// older shows the documents of older writers, newest first.
-func (w *walk) older(ctx context.Context) error {
+// legacy shows the documents of older writers, newest first.
+func (w *walk) legacy(ctx context.Context) error {
 	if w.enough() || len(w.at.erased) > 0 {
 		return nil
 	}
@@ -392,7 +392,7 @@ func (w *walk) older(ctx context.Context) error {
 	for err == nil && len(names) > 0 && !w.enough() {
 		var records []messaging.Record
 		records, err = w.read(ctx, func(ctx context.Context) ([]messaging.Record, error) {
-			page, taken := w.h.legacy(ctx, w.at.jobID, names)
+			page, taken := w.h.readLegacy(ctx, w.at.jobID, names)
 			names = names[taken:]
 			return page, nil
 		})

@@ -27,21 +27,21 @@ type lookUp struct {
 	found beginning
 	limit int // how many documents of older writers were looked for
 	at    time.Time
-	// panicked is set when there is no answer because a panic ended the look-up.
+	// panicked is set when a panic ended the look-up without an answer.
 	panicked bool
 }
 
 func (l *lookUp) fresh() bool { return l != nil && !l.panicked && time.Since(l.at) < lookUpAge }
 
-// olderNames returns the names of the newest limit documents of older writers, if a recent
+// legacyNames returns the names of the newest limit documents of older writers, if a recent
 // look-up has found them.
-func (r *room) olderNames(limit int) (names []string, known bool) {
+func (r *room) legacyNames(limit int) (names []string, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.lookUp.fresh() {
 		return nil, false
 	}
-	names = r.lookUp.found.older
+	names = r.lookUp.found.legacy
 	if len(names) == r.lookUp.limit && limit > r.lookUp.limit {
 		return nil, false
 	}
@@ -88,68 +88,67 @@ func (r *room) knownUnrecorded(at place, learned bool) bool {
 	return r.unrecorded
 }
 
-// remember keeps the answer of a look-up, and makes the subscriptions that are owed it
-// read. It reports false when the room has closed or restarted meanwhile.
+// remember keeps the answer of a look-up, and makes the subscriptions that await it read. It
+// reports false when the room has closed or restarted meanwhile.
 func (r *room) remember(epoch string, answer *lookUp) bool {
-	answer.found.first = page{} // which nothing reads
+	answer.found.first = page{} // unused from here on
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed || epoch != r.epoch {
 		return false
 	}
 	if r.erased().firstKept(epoch) > 0 { // it may be from before the erasure
-		answer.found.older, answer.found.status = nil, nil
+		answer.found.legacy, answer.found.status = nil, nil
 	}
 	r.lookUp = answer
 	for i := len(r.live) - 1; i >= 0; i-- {
-		if r.live[i].owed {
-			r.fallBack(r.live[i], stateReading) // puts one in place i that was looked at
+		if r.live[i].awaitsLookUp {
+			r.fallBack(r.live[i], stateReading) // moves a subscription that was visited before to place i
 		}
 	}
 	return true
 }
 
-// owe notes that the room's look-up is due to the subscription, whose client waits for it
-// from now on. It returns the claim of a look-up that has to be started, or nil.
-func (s *Subscription) owe(lane *lane) (start *claim) {
+// awaitLookUp makes the subscription wait for the answer of the room's look-up. It returns
+// the claim of a look-up that has to be started, or nil.
+func (s *Subscription) awaitLookUp(lane *lane) (start *claim) {
 	r := s.room
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if s.state == stateEnded {
 		return nil
 	}
-	s.owed = true
+	s.awaitsLookUp = true
 	switch {
 	case r.looking != nil:
-		if s.awaited != r.looking {
+		if s.lookUpClaim != r.looking {
 			lane.support(r.looking, s.reader.client)
-			s.awaited = r.looking
+			s.lookUpClaim = r.looking
 		}
 		return nil
 	case r.lookUp.fresh():
 		return nil
 	}
 	r.lookUp, r.looking = nil, claimOf(s.reader.client)
-	s.awaited = r.looking
+	s.lookUpClaim = r.looking
 	return r.looking
 }
 
-// disown notes that the client of a subscription that ends waits for no look-up any more.
-// The room's mutex is held.
-func (s *Subscription) disown(lane *lane) {
-	if s.awaited != nil && s.awaited == s.room.looking {
-		lane.withdraw(s.awaited, s.reader.client)
+// leaveLookUp ends the wait of a subscription that ends. The room's mutex is held.
+func (s *Subscription) leaveLookUp(lane *lane) {
+	if s.lookUpClaim != nil && s.lookUpClaim == s.room.looking {
+		lane.withdraw(s.lookUpClaim, s.reader.client)
 	}
-	s.awaited = nil
+	s.lookUpClaim = nil
 }
 
-// oweTo lets the subscription turn live before the look-up is answered, and starts a
-// look-up unless one is under way.
-func (h *Hub) oweTo(sub *Subscription) {
-	if claim := sub.owe(h.history.flights.lanes[classFirst]); claim != nil {
+// startLookUp starts a look-up for the subscription unless one is under way. The
+// subscription can become live before the answer.
+func (h *Hub) startLookUp(sub *Subscription) {
+	if claim := sub.awaitLookUp(h.history.flights.lanes[classFirst]); claim != nil {
 		by, room, limit := asker{class: classFirst, claim: claim}, sub.room, sub.start.Limit
-		// It ends with the room, or with an answer. It outlasts the turn, and so may not read
-		// what the subscription's reader changes.
+		// The look-up ends with the room, or with an answer. It outlasts the turn, so that it
+		// must not read what the subscription's reader changes.
 		h.crew.persist("look-up", func(ctx context.Context) { h.lookUpFor(ctx, room, by, limit) })
 	}
 }
@@ -161,25 +160,25 @@ func (r *room) endLookUp() {
 	r.looking = nil
 }
 
-// settle gives the subscription what it is owed, if the look-up has been answered.
+// settle gives the subscription the answer of the look-up that it awaits, if there is one.
 func (h *Hub) settle(sub *Subscription) {
 	r := sub.room
 	r.mu.Lock()
-	if !sub.owed || r.lookUp == nil {
+	if !sub.awaitsLookUp || r.lookUp == nil {
 		r.mu.Unlock()
 		return
 	}
-	sub.owed = false
+	sub.awaitsLookUp = false
 	found, panicked, untouched := r.lookUp.found, r.lookUp.panicked, r.head == 0 && sub.cursor.Sequence == 0
 	if found.head > r.head {
-		sub.reading.historyTo = found.head // which the room has not received yet
+		sub.reading.historyTo = found.head // the room has not received this record yet
 	}
 	r.mu.Unlock()
 	if panicked {
 		sub.sink.Abort()
 		return
 	}
-	sub.reading.older = found.older
+	sub.reading.legacy = found.legacy
 	if untouched && found.status != nil {
 		sub.send(messaging.EventJobStatus, found.status)
 		sub.count(1, messaging.SourceAggregate)
@@ -196,7 +195,7 @@ func (h *Hub) lookUpFor(ctx context.Context, room *room, by asker, limit int) {
 		epoch := room.place().epoch
 		found, err := h.history.newest(ctx, by, room, limit)
 		panicked := errors.Is(err, contain.ErrPanic)
-		if !panicked && h.failed(ctx, err, &tries) {
+		if !panicked && h.retry(ctx, err, &tries) {
 			continue
 		}
 		if room.remember(epoch, &lookUp{found: found, limit: limit, panicked: panicked, at: h.history.answeredAt()}) {

@@ -17,11 +17,11 @@ func TestWhoWaitsForALookUp(t *testing.T) {
 		return &Subscription{room: room, sink: sink, reader: NewReader(hub, sink, client), state: stateReading}
 	}
 	first, second, third := subscribe("a"), subscribe("b"), subscribe("b")
-	looking, read := first.owe(lane), &claim{clients: make(map[string]int)}
-	second.owe(lane)
+	looking, read := first.awaitLookUp(lane), &claim{clients: make(map[string]int)}
+	second.awaitLookUp(lane)
 	lane.join(looking, read)
-	third.owe(lane)
-	third.owe(lane) // as after the log has begun a new epoch
+	third.awaitLookUp(lane)
+	third.awaitLookUp(lane) // as after the log has begun a new epoch
 	expect := func(when string, want map[string]int) {
 		t.Helper()
 		if !maps.Equal(looking.clients, want) || !maps.Equal(read.clients, want) {
@@ -31,12 +31,12 @@ func TestWhoWaitsForALookUp(t *testing.T) {
 	expect("all", map[string]int{"a": 1, "b": 2})
 	first.End()
 	second.End()
-	second.owe(lane) // by a turn that was under way
+	second.awaitLookUp(lane) // by a turn that was under way
 	expect("one", map[string]int{"b": 1})
 	third.End()
 	expect("none", map[string]int{})
 	fourth := subscribe("c")
-	if started := fourth.owe(lane); started != nil {
+	if started := fourth.awaitLookUp(lane); started != nil {
 		t.Error("a second look-up begins beside the first")
 	}
 	expect("another", map[string]int{"c": 1})
@@ -53,7 +53,7 @@ func TestLookUpAsksForWhatWasDueAtItsStart(t *testing.T) {
 	hub.crew = &crew{guard: hub.guard} // which starts the look-up when the test says so
 	room, sink := hub.rooms["job"], &countingSink{}
 	sub := &Subscription{room: room, sink: sink, reader: NewReader(hub, sink, "a"), start: Start{Limit: 7}}
-	hub.oweTo(sub)
+	hub.startLookUp(sub)
 	sub.start = Start{Resume: true, Limit: 99}
 	hub.crew.begin(t.Context())
 	hub.crew.end()

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// ErrNoMemory says that the answers in flight hold all the memory that they may. A
-// retry helps once clients have read their answers.
+// ErrNoMemory is returned by [Hub.List] when the answers in flight hold all the memory that
+// they may. A retry succeeds once clients have read their answers.
 var ErrNoMemory = errors.New("the answers in flight hold all the memory that they may")
 
 const (
@@ -18,23 +18,20 @@ const (
 	MemoryWait = 5 * time.Second
 )
 
-// clientsOfMemory says that one client has at most an eighth of the memory, so that a few
-// clients that do not read their answers leave room for others.
+// clientsOfMemory limits one client to an eighth of the memory, so that a few clients that
+// do not read their answers leave room for others.
 const clientsOfMemory = 8
 
-// memory is the budget in bytes for what answers in flight have read of the history and
-// not written yet.
-type memory struct{ budget *lane }
-
-// newMemory returns a budget of at least one read.
-func newMemory(bytes int64) *memory {
-	return &memory{budget: newSharedLane(max(bytes, pieceReserveBytes), pieceReserveBytes, bytes/clientsOfMemory)}
+// newMemory returns the budget in bytes for what answers in flight have read of the history
+// and not written yet. It is at least one read.
+func newMemory(bytes int64) *lane {
+	return newSharedLane(max(bytes, pieceReserveBytes), pieceReserveBytes, bytes/clientsOfMemory)
 }
 
-// memoryShare is what one answer holds of the memory. It holds nothing while it waits, so
-// that answers cannot wait for each other. It belongs to one goroutine.
+// memoryShare is the part of the memory that one answer holds. It is empty while the answer
+// waits for memory, so that answers cannot wait for each other. It belongs to one goroutine.
 type memoryShare struct {
-	of     *memory
+	of     *lane
 	client string
 	held   int64
 }
@@ -45,7 +42,7 @@ func (s *memoryShare) reserve(ctx context.Context) error {
 	s.set(0)
 	waiting, cancel := context.WithTimeout(ctx, MemoryWait)
 	defer cancel()
-	if err := s.of.budget.enter(waiting, s.client); err != nil {
+	if err := s.of.enter(waiting, s.client); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -58,7 +55,7 @@ func (s *memoryShare) reserve(ctx context.Context) error {
 // set lowers what is held.
 func (s *memoryShare) set(bytes int64) {
 	if bytes < s.held {
-		s.of.budget.leave(s.client, s.held-bytes)
+		s.of.leave(s.client, s.held-bytes)
 		s.held = bytes
 	}
 }

@@ -35,8 +35,8 @@ func TestMemoryIsSharedByClient(t *testing.T) {
 		for _, share := range append(shares, third, honest) {
 			share.set(0)
 		}
-		if memory.budget.free != clientsOfMemory*2*pieceReserveBytes || len(memory.budget.held) > 0 {
-			t.Errorf("left: %+v", memory.budget)
+		if memory.free != clientsOfMemory*2*pieceReserveBytes || len(memory.held) > 0 {
+			t.Errorf("left: %+v", memory)
 		}
 	})
 }

@@ -22,7 +22,7 @@ const (
 )
 
 const (
-	// jobsOfCache says that one job has at most a quarter of a cache.
+	// jobsOfCache limits one job to a quarter of a cache.
 	jobsOfCache = 4
 	// cachedRecordBytes is about how much memory a record takes beside its body, its event
 	// and its strings.

@@ -174,7 +174,7 @@ func (h *history) findLegacy(ctx context.Context, jobID string, limit int) ([]st
 
 // legacy returns the events of the first of the named documents, and how many names these
 // are: all of them when MongoDB is not configured or down.
-func (h *history) legacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int) {
+func (h *history) readLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int) {
 	if !h.mongoUp(false) {
 		return nil, len(names)
 	}

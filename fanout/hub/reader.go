@@ -71,7 +71,7 @@ func (r *Reader) next() *Subscription {
 }
 
 func (r *Reader) run(ctx context.Context) {
-	// After a panic running stays set, so that nothing more is read for the client.
+	// After a panic, running stays set, so that nothing more is read for the client.
 	defer r.hub.guard.Recover("reader", r.sink.Abort)
 	for sub := r.next(); sub != nil; sub = r.next() {
 		switch r.hub.turn(ctx, sub) {

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ const recentJobs = 200
 
 // recentCatchUps keeps the last catch-up of the jobs that had one most recently.
 type recentCatchUps struct {
-	mu     sync.Mutex // guards the two below
+	mu     sync.Mutex // guards the fields below
 	byJob  map[string]CatchUpReport
 	newest []string // jobs in the order of their reports, the newest last
 }
@@ -36,12 +37,7 @@ func (r *recentCatchUps) add(report CatchUpReport) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.byJob[report.JobID]; known {
-		for i, jobID := range r.newest {
-			if jobID == report.JobID {
-				r.newest = append(r.newest[:i], r.newest[i+1:]...)
-				break
-			}
-		}
+		r.drop(report.JobID)
 	} else if len(r.newest) == recentJobs {
 		delete(r.byJob, r.newest[0])
 		r.newest = append(r.newest[:0], r.newest[1:]...)
@@ -56,18 +52,19 @@ func (r *recentCatchUps) forget(jobID string) {
 	defer r.mu.Unlock()
 	if _, known := r.byJob[jobID]; known {
 		delete(r.byJob, jobID)
-		r.newest = slices.DeleteFunc(r.newest, func(other string) bool { return other == jobID })
+		r.drop(jobID)
 	}
+}
+
+// drop removes a job from newest. The mutex is held.
+func (r *recentCatchUps) drop(jobID string) {
+	r.newest = slices.DeleteFunc(r.newest, func(other string) bool { return other == jobID })
 }
 
 func (r *recentCatchUps) all() map[string]CatchUpReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	reports := make(map[string]CatchUpReport, len(r.byJob))
-	for jobID, report := range r.byJob {
-		reports[jobID] = report
-	}
-	return reports
+	return maps.Clone(r.byJob)
 }
 
 // RecentCatchUps returns the last catch-up of the 200 jobs that had one most recently.

@@ -50,7 +50,7 @@ func (h *Hub) repair(ctx context.Context, room *room, cause repairCause) {
 	doubted := false
 	for tries := 0; ctx.Err() == nil; {
 		done, err := h.repairPage(ctx, room, &doubted)
-		if h.failed(ctx, err, &tries) {
+		if h.retry(ctx, err, &tries) {
 			continue
 		}
 		if done {
@@ -193,7 +193,7 @@ func (h *Hub) setEpoch(epoch string) {
 func (h *Hub) loadEpoch(ctx context.Context) {
 	for tries := 0; ctx.Err() == nil; {
 		extent, err := h.log.Extent(ctx)
-		if !h.failed(ctx, err, &tries) {
+		if !h.retry(ctx, err, &tries) {
 			h.setEpoch(extent.Epoch)
 			return
 		}

@@ -8,10 +8,10 @@ import (
 
 // A worker may write an event into MongoDB itself, beside publishing it. Its document has
 // no sequence until it is adopted. A client may be shown the document, as one of an older
-// writer, just before the event's record reaches the log; or, while its subscription is
-// owed a look-up, the record just before the document. So that it gets the event once, the
-// subscription keeps the contents of what was shown of either for a while, and leaves the
-// other one out.
+// writer, just before the event's record reaches the log; or, while its subscription awaits
+// a look-up, the record just before the document. So that the client receives the event
+// once, the subscription keeps the content keys of what it has shown for a while, and omits
+// the same event in the other form.
 
 const (
 	// youngAge is the greatest age of a document whose record may not have been stored
@@ -24,8 +24,7 @@ const (
 
 // isYoung reports whether a document without a sequence is younger than youngAge.
 func isYoung(record messaging.Record, now time.Time) bool {
-	emitted, _ := time.Parse(time.RFC3339, record.EmittedAt) // the zero time is not young
-	return now.Sub(emitted).Abs() < youngAge || now.Sub(record.StoredAt).Abs() < youngAge
+	return now.Sub(emittedTime(record)).Abs() < youngAge || now.Sub(record.StoredAt).Abs() < youngAge
 }
 
 // shown counts the contents that a client was shown. The zero value is empty.
@@ -88,7 +87,7 @@ func (s *Subscription) note(ev *Event) {
 	switch {
 	case ev.Sequence == 0 && ev.young:
 		s.documents.add(ev)
-	case ev.Sequence > 0 && s.owed:
+	case ev.Sequence > 0 && s.awaitsLookUp:
 		s.records.add(ev)
 	}
 }

@@ -10,13 +10,13 @@ type Sink interface {
 	Offer(ev *Event) bool
 	// Send queues a control message, which may exceed the budget.
 	Send(name string, payload any)
-	// Reach notes that the client has everything of a job up to the sequence once it has
-	// received what was queued before.
+	// Reach records that the client will have everything of a job up to the sequence once it
+	// has received what was queued before.
 	Reach(jobID, epoch string, sequence uint64)
-	// Stand tells the client that it has everything of a job up to a sequence whose event
+	// SendPosition tells the client that it has everything of a job up to a sequence whose event
 	// is not sent.
-	Stand(epoch string, at messaging.CaughtUp)
-	// Room is signalled when an offer was refused and the queue has drained far enough to
+	SendPosition(epoch string, at messaging.CaughtUp)
+	// Room receives a signal when an offer was refused and the queue has drained far enough to
 	// offer again.
 	Room() <-chan struct{}
 	// Abort disconnects the client after a panic in the work for it.

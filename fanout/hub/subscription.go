@@ -6,14 +6,14 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// state is where a subscription stands. All changes are made under the room's mutex:
+// state is the state of a subscription. All changes are made under the room's mutex:
 //
 //	from      to        by, and when
 //	–         opening   [Reader.Subscribe]
 //	opening   reading   [Hub.turn]: begin has placed the cursor
 //	reading   live      [Hub.join]: the ring has every event after the cursor
 //	live      reading   [room.fallBack]: the sink is full, the log has removed records, some
-//	                    were erased, or a look-up that the subscription is owed was answered
+//	                    were erased, or the look-up that the subscription awaits was answered
 //	live      renewing  [room.restart]: the log has begun a new epoch
 //	reading   renewing  [Subscription.observe]: the room's epoch is not the cursor's
 //	renewing  opening   [Subscription.observe]: it is to resume from the old cursor
@@ -54,16 +54,16 @@ type Subscription struct {
 	// is not due to it. Its epoch is the room's when the subscription began.
 	cursor messaging.Position
 	index  int // in room.live
-	// owed is set until the room's look-up is answered, if the answer is due to the
-	// subscription.
-	owed bool
-	// awaited is the claim of the room's look-up that counts the client among those who
-	// wait, nil for none.
-	awaited *claim
-	// caught is set once the client was told that it has caught up.
+	// awaitsLookUp is set until the answer of the room's look-up was given to the
+	// subscription, if the subscription is due that answer.
+	awaitsLookUp bool
+	// lookUpClaim is the claim of the look-up in which the client is counted, nil without one.
+	lookUpClaim *claim
+	// caught is set once the client has received that it has caught up.
 	caught bool
-	// documents are the contents of young documents without a sequence that the sink was
-	// given, and records those of records that it was given while owed was set.
+	// documents has the content keys of the young documents without a sequence that were
+	// given to the sink, and records those of the records that were given to it while
+	// awaitsLookUp was set.
 	documents, records shown
 
 	// The fields below belong to the reader.
@@ -80,9 +80,9 @@ type reading struct {
 	// page was read and not handed over yet, and through is where the cursor is after it.
 	page    []*Event
 	through uint64
-	// older names documents of older writers, which are due before everything else: at
+	// legacy names documents of older writers, which are due before everything else: at
 	// most legacyEvents.
-	older []string
+	legacy []string
 	// historyTo is a sequence up to which the history may have events that the room has
 	// not read: for a cursor from before the log's first record, and for a first page
 	// that ends past the room's head. The ring serves only cursors from there on.
@@ -107,7 +107,7 @@ type Start struct {
 	Asked time.Time
 }
 
-// catchUp is the account of a subscription's first catch-up.
+// catchUp counts what a subscription's first catch-up has read, and from where.
 type catchUp struct {
 	from     uint64
 	replayed int
@@ -118,7 +118,7 @@ type catchUp struct {
 func (s *Subscription) End() {
 	s.life.end()
 	s.room.mu.Lock()
-	s.disown(s.reader.hub.history.flights.lanes[classFirst])
+	s.leaveLookUp(s.reader.hub.history.flights.lanes[classFirst])
 	s.room.end(s)
 	s.room.mu.Unlock()
 	s.reader.remove(s)
@@ -131,7 +131,7 @@ func (s *Subscription) Affirm() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
 	if s.state == stateLive {
-		s.sink.Send(messaging.EventCaughtUp, standing(s.room.jobID, s.cursor))
+		s.sink.Send(messaging.EventCaughtUp, positionMessage(s.room.jobID, s.cursor))
 	}
 }
 
@@ -152,9 +152,9 @@ func (s *Subscription) offer(ev *Event) bool {
 	if s.repeats(ev) {
 		s.moveTo(ev.Sequence)
 		if ev.Sequence > 0 && s.caught {
-			// Otherwise the client would resume before the record, and be given it.
+			// Without the new position, the client would resume before the record and receive it.
 			at := messaging.Position{Epoch: s.cursor.Epoch, Sequence: ev.Sequence}
-			s.sink.Stand(at.Epoch, standing(s.room.jobID, at))
+			s.sink.SendPosition(at.Epoch, positionMessage(s.room.jobID, at))
 		}
 		return true
 	}
@@ -196,7 +196,7 @@ func (s *Subscription) observe() (now state, before, kept uint64, erased bool) {
 		before, kept, erased = s.passErased()
 	case stateRenewing:
 		s.start = Start{Resume: true, Position: s.cursor, Limit: s.start.Limit, Asked: time.Now()}
-		s.cursor, s.reportedKept, s.owed = messaging.Position{}, 0, false
+		s.cursor, s.reportedKept, s.awaitsLookUp = messaging.Position{}, 0, false
 		s.reading = reading{limit: s.reading.limit, failures: s.reading.failures}
 		s.caught, s.catchUp, s.records = false, catchUp{}, shown{}
 		s.state = stateOpening
@@ -211,7 +211,7 @@ func (s *Subscription) setEpoch(epoch string) {
 	s.cursor = messaging.Position{Epoch: epoch}
 }
 
-// begun says that the cursor has been placed.
+// begun makes an opening subscription read, after its cursor was placed.
 func (s *Subscription) begun() {
 	s.room.mu.Lock()
 	defer s.room.mu.Unlock()
@@ -304,7 +304,7 @@ func (s *Subscription) hand(ev *Event) bool {
 	return s.offer(ev)
 }
 
-// distances orders the sources by how far away they are.
+// distances orders the sources by their distance from the client: memory is the nearest.
 var distances = map[messaging.Source]int{
 	messaging.SourceNone: 0, messaging.SourceMemory: 1, messaging.SourceMongoDB: 2, messaging.SourceLog: 3, messaging.SourceAggregate: 4,
 }
@@ -320,4 +320,43 @@ func (s *Subscription) count(n int, source messaging.Source) {
 	if distances[source] > distances[s.catchUp.source] {
 		s.catchUp.source = source
 	}
+}
+
+// The states of a [Progress].
+const (
+	ProgressOpening = "opening"
+	ProgressReading = "reading"
+	ProgressLive    = "live"
+)
+
+// Progress says how far a subscription has come, for operators.
+type Progress struct {
+	// State is ProgressOpening before the subscription has begun, ProgressReading while its
+	// cursor is behind the job's head, and ProgressLive otherwise.
+	State string
+	// Cursor is the position up to which the client was handed every event.
+	Cursor messaging.Position
+	// Head is the sequence of the job's newest event at this gateway.
+	Head uint64
+	// Behind counts the events after the cursor, and -1 stands for more than the gateway has
+	// in memory.
+	Behind int
+}
+
+// Progress returns how far the subscription has come.
+func (s *Subscription) Progress() Progress {
+	s.room.mu.Lock()
+	defer s.room.mu.Unlock()
+	now := Progress{State: ProgressReading, Cursor: s.cursor, Head: s.room.head, Behind: -1}
+	switch s.state {
+	case stateOpening, stateRenewing:
+		now.State = ProgressOpening
+	case stateLive:
+		now.State, now.Behind = ProgressLive, 0
+	default:
+		if events, covered := s.room.ring.after(s.cursor.Sequence); covered {
+			now.Behind = len(events)
+		}
+	}
+	return now
 }

@@ -24,7 +24,7 @@ const (
 
 // turn gives a subscription one turn of its reader, which alone calls it. It begins an
 // opening subscription, and takes a reading one a step on: the rest of its page, then a
-// page of what older writers left, the ring, or a page of history.
+// page of the documents that older writers left, the ring, or a page of history.
 func (h *Hub) turn(ctx context.Context, sub *Subscription) outcome {
 	ctx, release := sub.life.within(ctx)
 	defer release()
@@ -57,12 +57,12 @@ func (h *Hub) turn(ctx context.Context, sub *Subscription) outcome {
 		return outcomeFull
 	}
 	reading := &sub.reading
-	if len(reading.older) > 0 {
-		page, taken, err := h.history.older(ctx, sub.asker(), sub.room.jobID, reading.older)
+	if len(reading.legacy) > 0 {
+		page, taken, err := h.history.legacyPage(ctx, sub.asker(), sub.room.jobID, reading.legacy)
 		if err != nil {
 			return h.pause(ctx, sub, err)
 		}
-		reading.older = reading.older[taken:]
+		reading.legacy = reading.legacy[taken:]
 		sub.takePage(page)
 		return outcomeReading
 	}
@@ -81,7 +81,7 @@ func (h *Hub) turn(ctx context.Context, sub *Subscription) outcome {
 	}
 	if page.firstAvailable > 0 {
 		h.gap(sub, sub.cursor.Sequence, page.firstAvailable, messaging.GapRetention)
-		sub.pass(page.firstAvailable - 1) // so that the client is told once
+		sub.pass(page.firstAvailable - 1) // report this gap once
 	}
 	if page.through <= sub.cursor.Sequence {
 		return h.skip(ctx, sub, page.firstAvailable > 0)
@@ -100,14 +100,14 @@ func (h *Hub) join(sub *Subscription) (outcome, bool) {
 		return outcomeDone, true
 	}
 	if sub.cursor.Epoch != room.epoch {
-		return outcomeReading, true // it is renewed in its next turn
+		return outcomeReading, true // its next turn renews it
 	}
 	events, covered := room.ring.after(sub.cursor.Sequence)
 	if !covered {
 		return outcomeReading, false
 	}
-	if sub.owed && room.lookUp != nil {
-		return outcomeReading, true // settled in its next turn
+	if sub.awaitsLookUp && room.lookUp != nil {
+		return outcomeReading, true // its next turn calls settle
 	}
 	for _, ev := range events {
 		if !sub.offer(ev) {
@@ -118,7 +118,7 @@ func (h *Hub) join(sub *Subscription) (outcome, bool) {
 	// The ring has no records that clients cannot be shown. The cursor passes them here.
 	sub.moveTo(room.head)
 	room.join(sub)
-	if !sub.caught && !sub.owed {
+	if !sub.caught && !sub.awaitsLookUp {
 		sub.caught = true
 		h.caughtUp(sub)
 	}
@@ -127,8 +127,8 @@ func (h *Hub) join(sub *Subscription) (outcome, bool) {
 
 // skip handles an empty page where the room's ring does not reach back to the cursor.
 // Either the records in between have been removed, or a replica of the log is behind for a
-// moment. The client is told of removed records, unless told says that it was already.
-func (h *Hub) skip(ctx context.Context, sub *Subscription, told bool) outcome {
+// moment. skip reports a gap to the client, unless gapReported is set.
+func (h *Hub) skip(ctx context.Context, sub *Subscription, gapReported bool) outcome {
 	last, err := h.log.LastSequence(ctx, sub.room.jobID)
 	if err != nil {
 		return h.pause(ctx, sub, err)
@@ -137,7 +137,7 @@ func (h *Hub) skip(ctx context.Context, sub *Subscription, told bool) outcome {
 		return h.pause(ctx, sub, errBehind)
 	}
 	floor := sub.room.floor()
-	if floor > sub.cursor.Sequence && !told {
+	if floor > sub.cursor.Sequence && !gapReported {
 		h.gap(sub, sub.cursor.Sequence, floor+1, messaging.GapRetention)
 	}
 	sub.pass(floor)
