@@ -209,3 +209,55 @@ func TestAnswersAreBounded(t *testing.T) {
 		t.Errorf("after the end of the context: %v", err)
 	}
 }
+
+// TestNameOfTwoProcesses: a process logs once that another one has its name, and not that it
+// receives its own presence, or that of the process before it.
+func TestNameOfTwoProcesses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.respond(t, "twin", named("twin"))()
+	logged := make(chan string, 10)
+	logger := slog.New(slog.NewTextHandler(lineWriter(logged), nil))
+	guard := contain.New(prometheus.NewCounter(prometheus.CounterOpts{Name: "panics"}), logger)
+	run := func() (stop func()) {
+		responder, err := gateways.NewResponder(b.log.Client(), "twin", named("twin"), guard, logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- responder.Run(ctx) }() // ends with stop
+		return func() {
+			cancel()
+			if err := await(t, "the end of a responder", ended); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	stopFirst := run()
+	defer stopFirst()
+	eventually(t, "the first has received its own presence", func() bool {
+		answers, err := gateways.Ask(t.Context(), b.log.Client(), gateways.Question{Kind: "name"})
+		return err == nil && len(answers.Items) == 1
+	})
+	select {
+	case line := <-logged:
+		t.Errorf("alone, it logs %s", line)
+	default:
+	}
+	stopSecond := run()
+	defer stopSecond()
+	for range 2 {
+		if line := await(t, "a warning", logged); !strings.Contains(line, "another process has the name") {
+			t.Errorf("it logs %s", line)
+		}
+	}
+}
+
+// lineWriter takes the lines of a log.
+type lineWriter chan string
+
+func (w lineWriter) Write(line []byte) (int, error) {
+	w <- string(line)
+	return len(line), nil
+}

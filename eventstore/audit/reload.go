@@ -20,7 +20,7 @@ const maxReloads = 1000
 // none of their values.
 type Reload struct {
 	At time.Time `json:"at"`
-	// Gateway names the machine and the process.
+	// Gateway is the name of the process.
 	Gateway string   `json:"gateway"`
 	Changed []string `json:"changed"`
 	// Restart has the settings that had changed as well and take a restart.

@@ -2,6 +2,7 @@ package gateways
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,9 +44,11 @@ type Answerer func(ctx context.Context, question Question) (body any, cut bool, 
 type Responder struct {
 	client *jet.Client
 	name   string
-	answer Answerer
-	guard  *contain.Guard
-	logger *slog.Logger
+	// process distinguishes this process from another one with its name.
+	process string
+	answer  Answerer
+	guard   *contain.Guard
+	logger  *slog.Logger
 
 	mu    sync.Mutex           // guards everything below
 	peers map[string]time.Time // the others: when each presented itself last
@@ -53,6 +56,9 @@ type Responder struct {
 	// reconnects how often its connection had returned then.
 	listens    time.Time
 	reconnects uint64
+	// shared says that another process has presented itself with the name of this one, since
+	// this one has started.
+	shared bool
 }
 
 // NewResponder returns the responder of a process. Its name is shown to operators, and has
@@ -61,7 +67,7 @@ func NewResponder(client *jet.Client, name string, answer Answerer, guard *conta
 	if !validName(name) {
 		return nil, fmt.Errorf("eventstore: gateways: the name %.32q is empty, too long, or not printable", name)
 	}
-	return &Responder{client: client, name: name, answer: answer, guard: guard, logger: logger, peers: make(map[string]time.Time)}, nil
+	return &Responder{client: client, name: name, process: rand.Text(), answer: answer, guard: guard, logger: logger, peers: make(map[string]time.Time)}, nil
 }
 
 // Name returns the name of the process.
@@ -71,6 +77,7 @@ func (r *Responder) Name() string { return r.name }
 type presence struct {
 	Gateway string `json:"gateway"`
 	Gone    bool   `json:"gone,omitempty"`
+	Process string `json:"process,omitempty"`
 }
 
 // Run presents the process and answers questions until ctx ends; then it takes its leave
@@ -133,7 +140,7 @@ func (r *Responder) work(ctx context.Context, questions <-chan *nats.Msg) {
 
 // present publishes that the process answers, or no longer does.
 func (r *Responder) present(gone bool) {
-	text, _ := json.Marshal(presence{r.name, gone}) // a string and a bool always marshal
+	text, _ := json.Marshal(presence{r.name, gone, r.process}) // always possible
 	if err := r.client.Conn.Publish(presentSubject, text); err != nil {
 		r.logger.Debug("the process cannot present itself to the others", "err", err)
 	}
@@ -142,10 +149,19 @@ func (r *Responder) present(gone bool) {
 // meet notes the presence of another process. A new one is presented this process at once.
 func (r *Responder) meet(data []byte, now time.Time) {
 	var other presence
-	if json.Unmarshal(data, &other) != nil || !validName(other.Gateway) || other.Gateway == r.name {
+	if json.Unmarshal(data, &other) != nil || !validName(other.Gateway) {
 		return
 	}
 	r.mu.Lock()
+	if other.Gateway == r.name {
+		first := !r.shared && !other.Gone && other.Process != "" && other.Process != r.process
+		r.shared = r.shared || first
+		r.mu.Unlock()
+		if first {
+			r.logger.Warn("another process has the name of this one: operators see one of them only; each gateway needs a name of its own", "gateway", r.name)
+		}
+		return
+	}
 	_, known := r.peers[other.Gateway]
 	switch {
 	case other.Gone:

@@ -81,7 +81,7 @@ type Work struct {
 	By      string `json:"by"`
 	Subject string `json:"subject,omitempty"`
 	From    string `json:"from"`
-	// Gateway is the host name of the process that does it.
+	// Gateway is the name of the process that does it.
 	Gateway string    `json:"gateway"`
 	State   WorkState `json:"state"`
 	BeganAt time.Time `json:"beganAt"`
@@ -104,18 +104,18 @@ type Work struct {
 // runs and the newest that has ended. Its methods may be called concurrently, in any number
 // of processes.
 type Record struct {
-	kept entry[Work]
-	host string
+	kept    entry[Work]
+	gateway string
 }
 
 // NewRecord returns the record on a connection, which stays the caller's, in a JetStream
-// domain, or that of the server where domain is empty.
-func NewRecord(conn *nats.Conn, domain string) (*Record, error) {
+// domain, or that of the server where domain is empty. gateway is the name of this process.
+func NewRecord(conn *nats.Conn, domain, gateway string) (*Record, error) {
 	client, err := jet.New(conn, domain)
 	if err != nil {
 		return nil, fmt.Errorf("open the record of work: %w", err)
 	}
-	return &Record{kept: entry[Work]{client.JS, workKey, "the record of work", judgeWork}, host: hostName()}, nil
+	return &Record{kept: entry[Work]{client.JS, workKey, "the record of work", judgeWork}, gateway: short(gateway)}, nil
 }
 
 // judgeWork makes work whose lease has ended interrupted.
@@ -134,7 +134,7 @@ func (r *Record) Begin(ctx context.Context, work Work) (context.Context, *HeldWo
 	if len(work.Request) > maxRequestBytes {
 		return ctx, nil, ErrTooLarge
 	}
-	work.ID, work.Gateway, work.State = rand.Text(), r.host, WorkRunning
+	work.ID, work.Gateway, work.State = rand.Text(), r.gateway, WorkRunning
 	work.Target, work.By, work.Subject, work.From = short(work.Target), short(work.By), short(work.Subject), short(work.From)
 	bounded, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()

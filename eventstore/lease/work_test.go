@@ -15,7 +15,7 @@ func record(t *testing.T) *lease.Record {
 	t.Helper()
 	conn := logkit.Conn(t)
 	logkit.Open(t, conn)
-	record, err := lease.NewRecord(conn, "")
+	record, err := lease.NewRecord(conn, "", "gateway")
 	if err != nil {
 		t.Fatal(err)
 	}

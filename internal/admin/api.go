@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,8 +54,10 @@ const (
 
 // Deps are what the API works on.
 type Deps struct {
-	Log   *maintain.Log
-	Trail *audit.Trail
+	// Gateway is the name of this process.
+	Gateway string
+	Log     *maintain.Log
+	Trail   *audit.Trail
 	// Rules decide which dead letters can be stored now.
 	Rules deadletters.Rules
 	// Settings returns the effective settings, passwords hidden.
@@ -89,14 +90,12 @@ type API struct {
 	routes  []route
 	// document is the OpenAPI document.
 	document document
-	// process names this process in its answers, and began is when the API was made.
-	process string
-	began   time.Time
+	began    time.Time // when the API was made
 }
 
 // New returns the API.
 func New(deps Deps, access func() Access) (*API, error) {
-	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), bodies: make(chan struct{}, maxBodies), changes: rate.NewLimiter(changesPerSecond, changeBurst), process: rand.Text(), began: time.Now().UTC()}
+	a := &API{Deps: deps, access: access, slots: make(chan struct{}, maxAtOnce), bodies: make(chan struct{}, maxBodies), changes: rate.NewLimiter(changesPerSecond, changeBurst), began: time.Now().UTC()}
 	a.routes = a.table()
 	var err error
 	a.document, err = openAPI(a.routes)

@@ -11,11 +11,12 @@ import (
 )
 
 // Figures are the metrics of this process that an overview shows. Counters start at 0 with
-// the process: a rate is the difference between two answers of one Process.
+// the process: a rate is the difference between two answers with the same Gateway and
+// StartedAt.
 type Figures struct {
-	// Process is a random name of the process that answered. Behind a load balancer the next
+	// Gateway is the name of the process that answered. Behind a load balancer the next
 	// answer may be another's.
-	Process   string    `json:"process"`
+	Gateway   string    `json:"gateway"`
 	Version   string    `json:"version"`
 	StartedAt time.Time `json:"startedAt"`
 	At        time.Time `json:"at"`
@@ -101,7 +102,7 @@ func (a *API) getFigures(context.Context, *call) (any, error) {
 		return nil, fmt.Errorf("gather the metrics: %w", err)
 	}
 	answer := Figures{
-		Process: a.process, Version: a.Version, StartedAt: a.began, At: time.Now().UTC(),
+		Gateway: a.Gateway, Version: a.Version, StartedAt: a.began, At: time.Now().UTC(),
 		Values: []Figure{}, Histograms: []Distribution{},
 	}
 	for _, family := range families {

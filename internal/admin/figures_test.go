@@ -24,11 +24,11 @@ func TestFigures(t *testing.T) {
 	for _, took := range []float64{0.05, 0.5, 5} {
 		seconds.Observe(took)
 	}
-	mux := serve(t, logkit.Open(t, logkit.Conn(t)), admin.Deps{Metrics: registry, Version: "v1"})
+	mux := serve(t, logkit.Open(t, logkit.Conn(t)), admin.Deps{Gateway: "a", Metrics: registry, Version: "v1"})
 	var first, second admin.Figures
 	get(t, mux, "/figures", &first)
 	get(t, mux, "/figures", &second)
-	if first.Process == "" || first.Process != second.Process || first.Version != "v1" || !second.At.After(first.StartedAt) {
+	if first.Gateway != "a" || second.Gateway != "a" || !first.StartedAt.Equal(second.StartedAt) || first.Version != "v1" || !second.At.After(first.StartedAt) {
 		t.Errorf("the process is %+v, then %+v", first, second)
 	}
 	values := make(map[string]admin.Figure)

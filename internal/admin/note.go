@@ -30,6 +30,8 @@ type Note struct {
 	Role    Role   `json:"role"`
 	Subject string `json:"subject,omitempty"`
 	From    string `json:"from"`
+	// Gateway is the process that made the change.
+	Gateway string `json:"gateway,omitempty"`
 }
 
 // auditSubject is where the notes of changes over the API stand.
@@ -51,7 +53,7 @@ func (c *call) audited(ctx context.Context, target any, change func() (any, erro
 	if size, err := sizeOf(target); err != nil || size > maxNotedBytes {
 		return nil, refuse(http.StatusBadRequest, "invalid", "the request has %d bytes, and the audit trail takes %d at most", size, maxNotedBytes)
 	}
-	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, Subject: c.subject, From: c.from()}
+	note := Note{ID: rand.Text(), Stage: "begun", At: time.Now().UTC(), Action: c.action, Target: target, Role: c.role, Subject: c.subject, From: c.from(), Gateway: c.api.Gateway}
 	if _, err := c.api.Trail.Add(ctx, auditSubject, note); err != nil {
 		return nil, fmt.Errorf("nothing was changed: %w", err)
 	}

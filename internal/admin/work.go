@@ -99,7 +99,7 @@ func (a *API) NoteEnd(ctx context.Context, ended lease.Work) {
 	note := Note{
 		ID: ended.ID, Stage: string(ended.State), At: time.Now().UTC(), Action: "/work",
 		Target: map[string]string{"kind": ended.Kind, "target": ended.Target}, Outcome: noted(ended.Result),
-		Error: ended.Error, Role: Role(ended.By), Subject: ended.Subject, From: ended.From,
+		Error: ended.Error, Role: Role(ended.By), Subject: ended.Subject, From: ended.From, Gateway: ended.Gateway,
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()

@@ -51,6 +51,8 @@ type Config struct {
 	OperateScope  string `env:"ADMIN_OPERATE_SCOPE" reload:"yes" doc:"scope with which the token may also make changes over the operators' API; empty: none"`
 	ReadOnly      bool   `env:"ADMIN_READ_ONLY" reload:"yes" envDefault:"false" doc:"refuse every change over the operators' API, even with INTERNAL_TOKEN"`
 
+	GatewayName string `env:"GATEWAY_NAME" doc:"name of this gateway in the operators' API and console, its metrics, the audit stream and traces, 1 to 100 letters, digits, dots, hyphens and underscores, different on each gateway; empty: the name of the machine with a random part"`
+
 	RecorderBytes  int `env:"FLIGHT_RECORDER_BYTES" envDefault:"33554432" doc:"memory in which the process keeps what happened to the last events and clients, for operators and for an hour at most, in bytes, 1048576 to 1073741824; a half is for events, a half for clients; 0: it keeps nothing"`
 	RecorderEvents int `env:"FLIGHT_RECORDER_EVENTS" envDefault:"50000" doc:"stages of events that it keeps at most, of which each event has about four, 1 to 10000000"`
 

@@ -12,6 +12,7 @@ import (
 func TestInvalidSettingsAreSaidOnce(t *testing.T) {
 	t.Parallel()
 	for name, environ := range map[string]map[string]string{
+		"a name":      {"GATEWAY_NAME": "edge 7"},
 		"a number":    {"PORT": "x"},
 		"a catalogue": {"CATALOGUE_FILE": "/nonexistent/kinds.json"},
 		"origins":     {"SOCKET_CLIENT_ORIGIN": "nonsense"},

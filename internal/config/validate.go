@@ -58,6 +58,7 @@ func (c Config) validate(when occasion) error {
 	check(c.ReadToken == "" || len(c.ReadToken) >= 16 && c.ReadToken != c.InternalToken, "ADMIN_READ_TOKEN", c.ReadToken)
 	check(!strings.ContainsAny(c.ReadScope, " \t") && (c.ReadScope == "" || c.ReadScope != c.OperateScope), "ADMIN_READ_SCOPE", c.ReadScope)
 	check(!strings.ContainsAny(c.OperateScope, " \t"), "ADMIN_OPERATE_SCOPE", c.OperateScope)
+	check(c.GatewayName == "" || isGatewayName(c.GatewayName), "GATEWAY_NAME", c.GatewayName)
 	check(c.RecorderBytes == 0 || c.RecorderBytes >= 1<<20 && c.RecorderBytes <= 1<<30, "FLIGHT_RECORDER_BYTES", c.RecorderBytes)
 	check(c.RecorderEvents >= 1 && c.RecorderEvents <= 10_000_000, "FLIGHT_RECORDER_EVENTS", c.RecorderEvents)
 	check(c.ReceiptSecret == "" || len(c.ReceiptSecret) >= 16, "RECEIPT_SECRET", c.ReceiptSecret)
@@ -152,6 +153,13 @@ func (c Config) checkFiles(when occasion) (problems []error) {
 		problems = append(problems, c.checkCredentials()...)
 	}
 	return problems
+}
+
+// isGatewayName reports whether a text can name a gateway in labels, logs and messages.
+func isGatewayName(name string) bool {
+	return len(name) <= 100 && !strings.ContainsFunc(name, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '.' && c != '-' && c != '_'
+	})
 }
 
 // isRedisURL reports whether the address is one for REDIS_MODE.

@@ -20,7 +20,8 @@ import (
 // openAPI makes the operators' API on what is open.
 func (a *App) openAPI() (err error) {
 	deps := admin.Deps{
-		Log: maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
+		Gateway: a.name,
+		Log:     maintain.Of(a.log), Trail: audit.Beside(a.log.Client()),
 		Rules:    deadletters.Rules{Catalogue: a.catalogue, MaxEventBytes: a.cfg.MaxEvent},
 		Settings: func() []config.Setting { return a.settings().Settings() }, Revocations: a.revocations, Logger: a.logger,
 		Metrics: a.registry, Version: buildinfo.Read().Version,
@@ -59,14 +60,14 @@ func (a *App) openAPI() (err error) {
 
 // openWork returns what does the long work of operators.
 func (a *App) openWork() (*work.Runner, error) {
-	record, err := lease.NewRecord(a.nats.Conn(), a.nats.Domain())
+	record, err := lease.NewRecord(a.nats.Conn(), a.nats.Domain(), a.name)
 	if err != nil {
 		return nil, err
 	}
 	return work.New(work.Config{
 		Record: record,
 		Operator: func(by string) *operations.Operator {
-			return operations.On(a.nats, *a.settings(), by, a.logger)
+			return operations.On(a.nats, *a.settings(), by+", at the gateway "+a.name, a.logger)
 		},
 		Guard: a.guard, Ended: func(ctx context.Context, ended lease.Work) { a.api.NoteEnd(ctx, ended) }, Logger: a.logger,
 	}), nil

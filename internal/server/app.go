@@ -75,7 +75,8 @@ type App struct {
 	tokens    *tokens            // nil when nobody needs one
 	api       *admin.API
 	work      *work.Runner
-	// name is what operators are shown as the name of this process.
+	// name is the one name of this process: for other gateways and in every answer, note,
+	// metric and span that says which gateway it is of.
 	name      string
 	questions atomic.Pointer[gateways.Responder] // nil until it runs
 
@@ -92,10 +93,10 @@ func Open(ctx context.Context, cfg config.Config, logger *slog.Logger) (*App, er
 	})
 	guard := contain.New(panics, logger)
 	a := &App{
-		cfg: cfg, name: processName(), logger: logger, guard: guard, parts: newLifecycle(logger, guard),
+		cfg: cfg, name: cmp.Or(cfg.GatewayName, processName()), logger: logger, guard: guard, parts: newLifecycle(logger, guard),
 		registry: prometheus.NewRegistry(), health: &health{began: time.Now()}, mux: http.NewServeMux(),
 	}
-	a.registry.MustRegister(panics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildinfo.Read().Metric())
+	a.registry.MustRegister(panics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildinfo.Read().Metric(), nameMetric(a.name))
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.parts.stop(cfg.ShutdownTimeout, 0))
 	}

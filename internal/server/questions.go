@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/letswriteabook/realtime/eventstore/gateways"
 	"github.com/letswriteabook/realtime/fanout/clients"
 	"github.com/letswriteabook/realtime/fanout/gateway"
@@ -44,8 +46,18 @@ func (a *App) startQuestions(gateway *gateway.Gateway) error {
 	return nil
 }
 
-// processName returns the name that operators are shown: that of the machine, and a random
-// part, because several processes may run there.
+// nameMetric returns the gauge that has the name of the process as its label.
+func nameMetric(name string) prometheus.Collector {
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "realtime_app_gateway_info", Help: "Always 1. The label is the name of the process: GATEWAY_NAME, or the name of the machine with a random part.",
+		ConstLabels: prometheus.Labels{"gateway": name},
+	})
+	info.Set(1)
+	return info
+}
+
+// processName returns the name of a process without GATEWAY_NAME: that of the machine, and a
+// random part, because several processes may run there.
 func processName() string {
 	host, err := os.Hostname()
 	if err != nil || host == "" || strings.ContainsFunc(host, func(c rune) bool { return c < '!' || c > '~' }) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -162,11 +161,7 @@ func (a *App) reloadCertificate() bool {
 
 // auditReload adds the names of the settings to the audit trail.
 func (a *App) auditReload(ctx context.Context, changed, restart []string) {
-	name, err := os.Hostname()
-	if err != nil {
-		name = "unknown"
-	}
-	note := audit.Reload{At: time.Now().UTC(), Gateway: fmt.Sprintf("%s, process %d", name, os.Getpid()), Changed: changed, Restart: restart}
+	note := audit.Reload{At: time.Now().UTC(), Gateway: a.name, Changed: changed, Restart: restart}
 	if err := audit.Beside(a.log.Client()).NoteReload(ctx, note); err != nil {
 		a.logger.Error("the reload is not in the audit trail", "error", err)
 	}

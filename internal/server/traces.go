@@ -15,6 +15,7 @@ func (a *App) openTraces(ctx context.Context) error {
 	if !on {
 		return nil
 	}
+	cfg.Instance = a.name
 	cfg.Version = buildinfo.Read().Version
 	var err error
 	if a.traces, err = tracing.New(ctx, cfg, a.logger, a.registry); err != nil {

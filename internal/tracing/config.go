@@ -40,8 +40,9 @@ type Config struct {
 	Sampler string
 	Ratio   float64
 	// ServiceName and Version describe the service, and Attributes are further attributes of it.
-	ServiceName, Version string
-	Attributes           map[string]string
+	// Instance is service.instance.id, unless Attributes have one; empty: a random one.
+	ServiceName, Version, Instance string
+	Attributes                     map[string]string
 }
 
 // Validate returns an error that names the first field with an invalid value.

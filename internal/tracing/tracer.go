@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -57,7 +58,7 @@ func New(ctx context.Context, cfg Config, logger *slog.Logger, registerer promet
 	if err != nil {
 		return nil, err
 	}
-	provider, err := newProvider(cfg, rand.Text(), exporter)
+	provider, err := newProvider(cfg, cmp.Or(cfg.Instance, rand.Text()), exporter)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ export class History {
   readonly points: Point[] = []
   #samples: Figures[] = []
 
-  constructor(readonly process: string) {}
+  constructor(readonly gateway: string, readonly startedAt: string) {}
 
   get latest(): Figures | undefined {
     return this.#samples.at(-1)

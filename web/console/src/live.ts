@@ -7,7 +7,7 @@ import { Store, useStore } from './store.js'
 /** What each process that answered has answered. Behind a load balancer there are several. */
 export const histories = new Store<readonly History[]>([])
 
-/** Which process the overview shows; empty for the one that answered first. */
+/** The gateway that the overview shows; empty for the one that answered first. */
 export const shown = new Store('')
 
 /** More processes than this are gateways that were replaced. */
@@ -15,9 +15,10 @@ const maxProcesses = 8
 
 export function record(figures: Figures): void {
   const all = histories.get()
-  const history = all.find(({ process }) => process === figures.process) ?? new History(figures.process)
+  const history = all.find(({ gateway, startedAt }) => gateway === figures.gateway && startedAt === figures.startedAt) ??
+    new History(figures.gateway, figures.startedAt)
   history.add(figures)
-  histories.set([history, ...all.filter((other) => other !== history)].slice(0, maxProcesses))
+  histories.set([history, ...all.filter(({ gateway }) => gateway !== history.gateway)].slice(0, maxProcesses))
 }
 
 /** How fresh the figures are. */
@@ -40,6 +41,6 @@ export function useHealth(): Polled<Health> {
 /** The history of the process that is shown. */
 export function useHistory(): History | undefined {
   const all = useStore(histories)
-  const process = useStore(shown)
-  return all.find((history) => history.process === process) ?? all.at(-1)
+  const gateway = useStore(shown)
+  return all.find((history) => history.gateway === gateway) ?? all.at(-1)
 }

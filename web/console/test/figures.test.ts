@@ -4,11 +4,11 @@ import { type Figures, History, quantile } from '../src/figures.js'
 const start = Date.parse('2026-01-01T00:00:00Z')
 
 function figures(second: number, values: Figures['values'], histograms: Figures['histograms'] = []): Figures {
-  return { process: 'p', version: 'v1', startedAt: new Date(start).toISOString(), at: new Date(start + second * 1000).toISOString(), values, histograms }
+  return { gateway: 'p', version: 'v1', startedAt: new Date(start).toISOString(), at: new Date(start + second * 1000).toISOString(), values, histograms }
 }
 
 test('rates are those of the last seconds, over both ways in', () => {
-  const history = new History('p')
+  const history = new History('p', new Date(start).toISOString())
   for (let second = 0; second <= 10; second++) {
     history.add(figures(second, [
       { name: 'realtime_ingest_received_events_total', value: 100 + 20 * second },
@@ -21,7 +21,7 @@ test('rates are those of the last seconds, over both ways in', () => {
 })
 
 test('an answer that is not newer is left out', () => {
-  const history = new History('p')
+  const history = new History('p', new Date(start).toISOString())
   history.add(figures(2, []))
   history.add(figures(2, []))
   history.add(figures(1, []))
@@ -29,7 +29,7 @@ test('an answer that is not newer is left out', () => {
 })
 
 test('what was refused in a dry run was not refused', () => {
-  const history = new History('p')
+  const history = new History('p', new Date(start).toISOString())
   const refused = (real: number, dry: number): Figures['values'] => [
     { name: 'realtime_fanout_refused_total', labels: { code: 'A', dry_run: 'false' }, value: real },
     { name: 'realtime_fanout_refused_total', labels: { code: 'A', dry_run: 'true' }, value: dry },
@@ -40,7 +40,7 @@ test('what was refused in a dry run was not refused', () => {
 })
 
 test('percentiles are those of what was added, over all series of the metric', () => {
-  const history = new History('p')
+  const history = new History('p', new Date(start).toISOString())
   const name = 'realtime_ingest_receive_to_log_seconds'
   const series = (counts: number[], count: number) => ({ name, count, sum: 0, upTo: [0.1, 1], counts })
   history.add(figures(0, [], [series([1000, 1000], 1000)]))
@@ -59,7 +59,7 @@ test('quantiles are linear within a bucket, and none without values', () => {
 })
 
 test('the log is full when its room is used up at the rate of the last minutes', () => {
-  const history = new History('p')
+  const history = new History('p', new Date(start).toISOString())
   const log = (bytes: number): Figures['values'] => [
     { name: 'realtime_eventstore_log_bytes', value: bytes },
     { name: 'realtime_eventstore_log_max_bytes', value: 10_000 },
@@ -73,7 +73,7 @@ test('the log is full when its room is used up at the rate of the last minutes',
 })
 
 test('points and samples are bounded', () => {
-  const history = new History('p')
+  const history = new History('p', new Date(start).toISOString())
   for (let second = 0; second < 2000; second++) history.add(figures(second, []))
   expect(history.points).toHaveLength(600)
 })

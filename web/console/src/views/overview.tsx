@@ -26,12 +26,12 @@ export function Overview() {
       <div className="title">
         <h1>Overview</h1>
         <p className="quiet">
-          {history?.latest && <>process {history.process.slice(0, 6)}, {history.latest.version}, up {seconds((Date.parse(history.latest.at) - Date.parse(history.latest.startedAt)) / 1000)}</>}
+          {history?.latest && <>gateway {history.gateway}, {history.latest.version}, up {seconds((Date.parse(history.latest.at) - Date.parse(history.latest.startedAt)) / 1000)}</>}
           {others ? `; ${count(others)} more ${others === 1 ? 'gateway' : 'gateways'} not in these figures` : ''}
         </p>
         {all.length > 1 && (
-          <label>Process <select value={history?.process ?? ''} onChange={({ target }) => shown.set(target.value)}>
-            {all.map(({ process }) => <option key={process} value={process}>{process.slice(0, 6)}</option>)}
+          <label>Gateway <select value={history?.gateway ?? ''} onChange={({ target }) => shown.set(target.value)}>
+            {all.map(({ gateway }) => <option key={gateway} value={gateway}>{gateway}</option>)}
           </select></label>
         )}
       </div>
