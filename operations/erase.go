@@ -27,7 +27,7 @@ func (o *Operator) Erase(ctx context.Context, request erasure.Request, resume st
 		return eraser.Plan(ctx, request)
 	}
 	operation := lease.Operation{
-		Target: targetJob + request.JobID, Kind: "erase", Resume: resume,
+		Target: TargetJob + request.JobID, Kind: "erase", Resume: resume,
 	}
 	var result erasure.Result
 	err = o.during(ctx, operation, report, func(ctx context.Context, report Report) error {

@@ -14,11 +14,11 @@ import (
 // has removed what it would have to bring back. A retry does not help.
 var ErrCannotUndo = errors.New("it cannot be undone")
 
-// The targets of operations.
+// The targets of operations. The name of the projection or the job follows the first two.
 const (
-	targetProjection = "projection/"
-	targetJob        = "job/"
-	targetReplay     = "replay into the log"
+	TargetProjection = "projection/"
+	TargetJob        = "job/"
+	TargetReplay     = "replay into the log"
 )
 
 // nothingDone is the error of an operation that ended before it changed anything, so that
@@ -95,13 +95,13 @@ func (o *Operator) UndoOperation(ctx context.Context, target string, emptyLog bo
 }
 
 func (o *Operator) undo(ctx context.Context, operation lease.Operation, emptyLog bool) error {
-	name, projection := strings.CutPrefix(operation.Target, targetProjection)
+	name, projection := strings.CutPrefix(operation.Target, TargetProjection)
 	switch {
 	case projection:
 		return o.undoRebuild(ctx, name)
 	case operation.Target == lease.WholeLog:
 		return o.undoRestore(ctx, operation, emptyLog)
-	case strings.HasPrefix(operation.Target, targetJob):
+	case strings.HasPrefix(operation.Target, TargetJob):
 		return fmt.Errorf("%w: what was erased is gone; finish it: %s", ErrCannotUndo, operation.Resume)
 	}
 	return nil // what a replay has sent stays

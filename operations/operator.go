@@ -21,6 +21,7 @@ import (
 	"github.com/letswriteabook/realtime/internal/natsserver"
 	"github.com/letswriteabook/realtime/operations/erasure"
 	"github.com/letswriteabook/realtime/operations/inspect"
+	"github.com/letswriteabook/realtime/operations/replay"
 	"github.com/letswriteabook/realtime/projections"
 )
 
@@ -129,5 +130,5 @@ func (o *Operator) models() (*projections.Store, error) {
 // IsNothing reports whether an error says that what was named does not exist: the name is
 // probably mistyped.
 func IsNothing(err error) bool {
-	return errors.Is(err, inspect.ErrNoEvent) || errors.Is(err, lease.ErrNone) || errors.Is(err, erasure.ErrNothing)
+	return errors.Is(err, inspect.ErrNoEvent) || errors.Is(err, lease.ErrNone) || errors.Is(err, erasure.ErrNothing) || errors.Is(err, replay.ErrNothing)
 }

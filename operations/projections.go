@@ -124,7 +124,7 @@ func (r *Rebuild) Replace(ctx context.Context, how Replacement) (Rebuilt, error)
 // nothing to resume.
 func (r *Rebuild) Hold(ctx context.Context, kind, resume string, work func(ctx context.Context) error) error {
 	operation := lease.Operation{
-		Target: targetProjection + r.Model.Name(), Kind: kind, Resume: resume,
+		Target: TargetProjection + r.Model.Name(), Kind: kind, Resume: resume,
 	}
 	return r.operator.during(ctx, operation, nil, func(ctx context.Context, report Report) error {
 		r.held = report

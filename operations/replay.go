@@ -33,7 +33,7 @@ type ReplaySummary struct {
 // Replay sends records of the log again or, in a dry run, estimates how much that is and
 // how long it takes. A replay to stdout writes its lines to output. run marks the records,
 // where the target has room for a mark. A summary without an epoch belongs to a replay that
-// did not begin. command repeats it, with the same run: it is what is listed of a replay
+// did not begin. If no event matches, the error is [replay.ErrNothing]. command repeats it, with the same run: it is what is listed of a replay
 // into the log that was interrupted.
 func (o *Operator) Replay(ctx context.Context, target replay.Target, run, command string, plan replay.Plan, dryRun bool, output io.Writer) (ReplaySummary, error) {
 	summary := ReplaySummary{Into: target.String(), Run: run, DryRun: dryRun}
@@ -49,7 +49,9 @@ func (o *Operator) Replay(ctx context.Context, target replay.Target, run, comman
 		}
 	}
 	if dryRun {
-		summary.Outcome, err = replay.Estimate(ctx, log, plan)
+		if summary.Outcome, err = replay.Estimate(ctx, log, plan); err == nil {
+			err = summary.Matched()
+		}
 		return summary, err
 	}
 	sink, err := o.replaySink(ctx, log, target, run, output)
@@ -57,10 +59,12 @@ func (o *Operator) Replay(ctx context.Context, target replay.Target, run, comman
 		return summary, err
 	}
 	if target.Place != replay.ToLog {
-		summary.Outcome, err = replay.Run(ctx, log, sink, plan)
+		if summary.Outcome, err = replay.Run(ctx, log, sink, plan); err == nil {
+			err = summary.Matched()
+		}
 		return summary, err
 	}
-	operation := lease.Operation{Target: targetReplay, Kind: "replay", Resume: command}
+	operation := lease.Operation{Target: TargetReplay, Kind: "replay", Resume: command}
 	told := plan.Told
 	err = o.during(ctx, operation, nil, func(ctx context.Context, report Report) (err error) {
 		plan.Told = func(done, total uint64) {
@@ -69,8 +73,13 @@ func (o *Operator) Replay(ctx context.Context, target replay.Target, run, comman
 				told(done, total)
 			}
 		}
-		summary.Outcome, err = replay.Run(ctx, log, sink, plan)
-		return err
+		if summary.Outcome, err = replay.Run(ctx, log, sink, plan); err != nil {
+			return err
+		}
+		if err := summary.Matched(); err != nil {
+			return nothingDone{err}
+		}
+		return nil
 	})
 	return summary, err
 }

@@ -122,14 +122,12 @@ func (f *replayFlags) replay(cmd *cobra.Command) error {
 		}
 		shownErr := cli.Render(summary, f.output, result, func(w io.Writer) { tableOfReplay(w, result, err) })
 		switch {
-		case err != nil && f.dryRun:
+		case errors.Is(err, replay.ErrNothing), err != nil && f.dryRun:
 			return errors.Join(err, shownErr)
 		case err != nil:
 			return errors.Join(goOn(err, target, result), shownErr)
 		case result.Unfit > 0:
 			return errors.Join(cli.Differs(fmt.Errorf("%d %w", result.Unfit, errUnfit)), shownErr)
-		case result.Events == 0:
-			return errors.Join(nothingMatches("check the job, kind and type, and the range"), shownErr)
 		}
 		return shownErr
 	})
@@ -158,12 +156,12 @@ func goOn(err error, target replay.Target, result operations.ReplaySummary) erro
 func tableOfReplay(w io.Writer, r operations.ReplaySummary, err error) {
 	done := "handed on"
 	switch {
+	case errors.Is(err, replay.ErrNothing):
+		done = "nothing matches"
 	case err != nil && r.DryRun:
 		done = "not read to the end"
 	case err != nil:
 		done = fmt.Sprintf("not complete: repeat it from %d on", r.Next)
-	case r.Events == 0 && r.Unfit == 0:
-		done = "nothing matches"
 	case r.DryRun:
 		done = "to hand on"
 	case r.Unfit > 0:

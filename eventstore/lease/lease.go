@@ -98,6 +98,20 @@ func (o Operation) excludes(other Operation) bool {
 	return o.Target == other.Target || o.Target == WholeLog || other.Target == WholeLog
 }
 
+// refusedBy returns the error of an operation that has to wait for one in the list.
+func (o Operation) refusedBy(all []Operation) error {
+	for _, other := range all {
+		if other.State == Running && o.excludes(other) {
+			return fmt.Errorf("%w: %s; see realtime operations", ErrRuns, other.holder())
+		}
+		// What an interrupted restore has left is no log to work on.
+		if other.Target == WholeLog && o.Target != WholeLog {
+			return fmt.Errorf("%w: %s was interrupted; resume it with %q, or undo it", ErrRuns, other.holder(), other.Resume)
+		}
+	}
+	return nil
+}
+
 // holder describes who runs the operation.
 func (o Operation) holder() string {
 	return fmt.Sprintf("%s of %s, by %s on %s (process %d), since %s", o.Kind, o.Target, o.By, o.Host, o.PID, o.BeganAt.Format(time.RFC3339))
@@ -160,14 +174,8 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 		operation.Resume = longCommand
 	}
 	err := o.kept.change(ctx, true, func(all []Operation, now time.Time) ([]Operation, error) {
-		for _, other := range all {
-			if other.State == Running && operation.excludes(other) {
-				return nil, fmt.Errorf("%w: %s; see realtime operations", ErrRuns, other.holder())
-			}
-			// What an interrupted restore has left is no log to work on.
-			if other.Target == WholeLog && operation.Target != WholeLog {
-				return nil, fmt.Errorf("%w: %s was interrupted; resume it with %q, or undo it", ErrRuns, other.holder(), other.Resume)
-			}
+		if err := operation.refusedBy(all); err != nil {
+			return nil, err
 		}
 		all = slices.DeleteFunc(all, func(other Operation) bool { return other.Target == operation.Target })
 		if len(all) >= maxOperations {
@@ -181,6 +189,18 @@ func (o *List) Begin(ctx context.Context, operation Operation) (context.Context,
 	}
 	held := &Held{operations: o, operation: operation}
 	return held.lease.begin(ctx, operationRenewal, held.renew), held, nil
+}
+
+// Check returns [ErrRuns], with who holds the lease, if an operation with a target could not
+// begin now. [List.Begin] may still be refused, because another operation may begin meanwhile.
+func (o *List) Check(ctx context.Context, target string) error {
+	bounded, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	all, err := o.List(bounded)
+	if err != nil {
+		return err
+	}
+	return Operation{Target: short(target)}.refusedBy(all)
 }
 
 // List returns the operations that run, and those that wait to be resumed or undone.

@@ -88,6 +88,8 @@ func workProblem(err error) *problem {
 		return refuse(http.StatusNotFound, "not-found", "%v", err)
 	case errors.Is(err, lease.ErrEnded):
 		return refuse(http.StatusConflict, "ended", "%v", err)
+	case errors.Is(err, lease.ErrRuns):
+		return refuse(http.StatusConflict, "held", "%v", err)
 	case errors.Is(err, lease.ErrBusy):
 		return refuse(http.StatusTooManyRequests, "busy", "%v", err)
 	}

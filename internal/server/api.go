@@ -38,14 +38,14 @@ func (a *App) openAPI() (err error) {
 	if a.ingest != nil {
 		deps.Publish = a.health.admitUnlessDraining(http.HandlerFunc(a.ingest.ServePublish))
 	}
-	if a.work, err = a.openWork(); err != nil {
-		return err
-	}
-	deps.Work = a.work
 	operations, err := lease.New(a.nats.Conn(), a.nats.Domain())
 	if err != nil {
 		return err
 	}
+	if a.work, err = a.openWork(operations.Check); err != nil {
+		return err
+	}
+	deps.Work = a.work
 	deps.Operations = operations.List
 	a.api, err = admin.New(deps, func() admin.Access {
 		cfg := a.settings()
@@ -58,14 +58,14 @@ func (a *App) openAPI() (err error) {
 	return err
 }
 
-// openWork returns what does the long work of operators.
-func (a *App) openWork() (*work.Runner, error) {
+// openWork returns what does the long work of operators. free checks the lease of a target.
+func (a *App) openWork(free func(ctx context.Context, target string) error) (*work.Runner, error) {
 	record, err := lease.NewRecord(a.nats.Conn(), a.nats.Domain(), a.name)
 	if err != nil {
 		return nil, err
 	}
 	return work.New(work.Config{
-		Record: record,
+		Record: record, Free: free,
 		Operator: func(by string) *operations.Operator {
 			return operations.On(a.nats, *a.settings(), by+", at the gateway "+a.name, a.logger)
 		},

@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/letswriteabook/realtime/eventstore/lease"
 )
 
 // piece is what the tests read of long work.
@@ -171,5 +175,70 @@ func TestLongWorkIsRefused(t *testing.T) {
 	// Without MongoDB the work begins, and says why it fails.
 	if failed := o.ends(o.begin("/projections/verify", `{"projection":"history"}`), "failed"); !strings.Contains(failed.Error, "MONGODB_URI is not set") {
 		t.Errorf("without MongoDB: %s", failed.Error)
+	}
+}
+
+// TestHeldTargetRefusesWork: work whose target another operation holds is refused at the
+// request, with who holds it, and starts nothing.
+func TestHeldTargetRefusesWork(t *testing.T) {
+	t.Parallel()
+	o, _ := runGateway(t, map[string]string{"NATS_LISTEN": "127.0.0.1:0"})
+	o.publish(`{"kind":"job-status","jobId":"b","status":"running","id":"1"}`)
+	conn, err := nats.Connect(o.gateway.NATSURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	list, err := lease.New(conn, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, requests := range map[string][]string{
+		"projection/history":  {`/projections/rebuild {"projection":"history"}`, `/projections/swap {"projection":"history"}`},
+		"job/b":               {`/erasures {"jobId":"b","reason":"x"}`},
+		"replay into the log": {`/replays {"into":"log"}`},
+		lease.WholeLog:        {`/erasures {"jobId":"b","reason":"x"}`, `/replays {"into":"log"}`},
+	} {
+		ctx, held, err := list.Begin(t.Context(), lease.Operation{Target: target, Kind: "test", By: "somebody", Resume: "the command"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, request := range requests {
+			path, body, _ := strings.Cut(request, " ")
+			status, answer := o.ask(http.MethodPost, api+path, needToken, body, nil)
+			if status != http.StatusConflict || !strings.Contains(answer, "test of "+target+", by somebody") || !strings.Contains(answer, `"held"`) {
+				t.Errorf("%s while %s is held: %d %s", request, target, status, answer)
+			}
+		}
+		if err := held.End(ctx, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all struct{ Items []piece }
+	o.read("/work", &all)
+	if len(all.Items) > 0 {
+		t.Errorf("refused requests have started %+v", all.Items)
+	}
+	o.ends(o.begin("/erasures", `{"jobId":"b","reason":"x"}`), "done")
+}
+
+// TestReplayOfNothing: a replay that no event matches has failed, as the command says, and
+// leaves no operation to be resumed.
+func TestReplayOfNothing(t *testing.T) {
+	t.Parallel()
+	o, _ := runGateway(t, nil)
+	o.publish(`{"kind":"job-status","jobId":"b","status":"running","id":"1"}`)
+	for _, into := range []string{"log", "job:b", "nats:elsewhere"} {
+		for _, dryRun := range []bool{false, true} {
+			ended := o.ends(o.begin("/replays", fmt.Sprintf(`{"into":%q,"jobs":["none"],"dryRun":%v}`, into, dryRun)), "failed")
+			if !strings.Contains(ended.Error, "nothing matches") || !strings.Contains(string(ended.Result), `"events":0`) {
+				t.Errorf("into %s: %s %s", into, ended.Error, ended.Result)
+			}
+		}
+	}
+	var waiting struct{ Items []any }
+	o.read("/operations", &waiting)
+	if len(waiting.Items) > 0 {
+		t.Errorf("operations are left: %v", waiting.Items)
 	}
 }

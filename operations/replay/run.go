@@ -19,6 +19,10 @@ var (
 	// ErrUnfit is returned by a [Sink] for a record that it can never take. The
 	// replay counts it and goes on.
 	ErrUnfit = errors.New("the event does not fit")
+
+	// ErrNothing says that no event matches a plan: a name or a bound is probably mistyped. A
+	// retry does not help.
+	ErrNothing = errors.New("nothing matches: check the job, kind and type, and the range")
 )
 
 // Sink takes the records of a replay. It is called by one goroutine.
@@ -72,6 +76,14 @@ type Outcome struct {
 	// Seconds is how long it took. Of an estimate it is how long the pace takes, and
 	// flat out how long the reading did: a sink adds its own time.
 	Seconds float64 `json:"seconds"`
+}
+
+// Matched returns [ErrNothing] if a replay or an estimate has found no event.
+func (o Outcome) Matched() error {
+	if o.Events+o.Unfit == 0 {
+		return ErrNothing
+	}
+	return nil
 }
 
 // Run replays. On an error, or when ctx ends, the outcome says how far it came.

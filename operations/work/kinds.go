@@ -97,7 +97,11 @@ func (r *Runner) onProjection(kind, name string, request any, by Caller, changes
 	if err := projections.CheckName(name); err != nil {
 		return lease.Work{}, fmt.Errorf("%w: projection: %w", ErrInvalid, err)
 	}
-	return r.start(kind, "projection/"+name, request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (result any, err error) {
+	target, holds := operations.TargetProjection+name, ""
+	if changes {
+		holds = target
+	}
+	return r.start(kind, target, holds, request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (result any, err error) {
 		models, err := operator.Rebuilds(ctx, []string{name}, report)
 		if err != nil {
 			return nil, err
@@ -122,7 +126,12 @@ func (r *Runner) Erase(request Erase, by Caller) (lease.Work, error) {
 	if request.Reason = strings.TrimSpace(request.Reason); request.Reason == "" {
 		return lease.Work{}, fmt.Errorf("%w: reason is missing: why is the job erased?", ErrInvalid)
 	}
-	return r.start("erase", "job/"+request.JobID, request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (any, error) {
+	target := operations.TargetJob + request.JobID
+	holds := target
+	if request.DryRun {
+		holds = ""
+	}
+	return r.start("erase", target, holds, request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (any, error) {
 		asked := erasure.Request{JobID: request.JobID, By: by.String(), Reason: request.Reason, Overwrite: request.Overwrite}
 		result, err := operator.Erase(ctx, asked, "the same erasure over the API, or with realtime erase", request.DryRun, report)
 		return result, err
@@ -138,7 +147,11 @@ func (r *Runner) Replay(request Replay, by Caller) (lease.Work, error) {
 	if err != nil {
 		return lease.Work{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	return r.start("replay", target.String(), request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (any, error) {
+	holds := ""
+	if target.Place == replay.ToLog && !request.DryRun {
+		holds = operations.TargetReplay
+	}
+	return r.start("replay", target.String(), holds, request, by, func(ctx context.Context, operator *operations.Operator, report operations.Report) (any, error) {
 		plan.Told = func(done, total uint64) { report("replay", done, total) }
 		summary, err := operator.Replay(ctx, target, request.Run, "the same replay over the API, with its run", plan, request.DryRun, io.Discard)
 		if summary.Epoch == "" {

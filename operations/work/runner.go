@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 
@@ -38,6 +39,8 @@ func (c Caller) String() string {
 // Config is what a [Runner] works with.
 type Config struct {
 	Record *lease.Record
+	// Free returns [lease.ErrRuns] while another operation holds the lease of a target.
+	Free func(ctx context.Context, target string) error
 	// Operator returns an operator for one piece of work, which closes it.
 	Operator func(by string) *operations.Operator
 	Guard    *contain.Guard
@@ -74,8 +77,10 @@ func (r *Runner) Run(ctx context.Context) error {
 // task is one piece of work. It returns what came of it, also with an error.
 type task func(ctx context.Context, operator *operations.Operator, report operations.Report) (result any, err error)
 
-// start begins work, which outlives the request, and returns it while it runs.
-func (r *Runner) start(kind, target string, request any, by Caller, do task) (lease.Work, error) {
+// start begins work, which outlives the request, and returns it while it runs. holds is the
+// target whose lease the work takes, empty for none: while another operation has it, the work
+// is refused. Work that loses the race for it after that fails.
+func (r *Runner) start(kind, target, holds string, request any, by Caller, do task) (lease.Work, error) {
 	text, err := json.Marshal(request)
 	if err != nil {
 		return lease.Work{}, err
@@ -83,6 +88,12 @@ func (r *Runner) start(kind, target string, request any, by Caller, do task) (le
 	life, err := r.enter()
 	if err != nil {
 		return lease.Work{}, err
+	}
+	if holds != "" {
+		if err := r.cfg.Free(life, holds); err != nil {
+			r.running.Done()
+			return lease.Work{}, fmt.Errorf("begin %s of %s: %w", kind, target, err)
+		}
 	}
 	begun, held, err := r.cfg.Record.Begin(life, lease.Work{
 		Kind: kind, Target: target, Request: text, By: by.Role, Subject: by.Subject, From: by.From,
