@@ -6,12 +6,16 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/letswriteabook/realtime/fanout/engineio"
 )
@@ -33,14 +37,15 @@ type fleet struct {
 
 func newFleet(tb testing.TB, size int) *fleet {
 	tb.Helper()
-	return newFleetOf(tb, size, discard{})
+	return newFleetOf(tb, size, discard{}, engineio.DefaultConfig(), 0)
 }
 
-func newFleetOf(tb testing.TB, size int, receiver engineio.Receiver) *fleet {
+// newFleetOf opens WebSockets with a pause between them.
+func newFleetOf(tb testing.TB, size int, receiver engineio.Receiver, cfg engineio.Config, pause time.Duration) *fleet {
 	tb.Helper()
 	f := &fleet{}
 	opened := make(chan *engineio.Session, 1)
-	server, err := engineio.NewServer(engineio.DefaultConfig(), func(session *engineio.Session) engineio.Receiver {
+	server, err := engineio.NewServer(cfg, func(session *engineio.Session) engineio.Receiver {
 		opened <- session
 		return receiver
 	}, slog.New(slog.DiscardHandler), nil)
@@ -54,6 +59,7 @@ func newFleetOf(tb testing.TB, size int, receiver engineio.Receiver) *fleet {
 	f.server, f.web = server, &http.Server{Handler: server}
 	go func() { _ = f.web.Serve(listener) }() // ends with Close
 	for range size {
+		time.Sleep(pause)
 		conn, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {
 			tb.Fatal(err)
@@ -131,7 +137,7 @@ func BenchmarkDelivery(b *testing.B) {
 func BenchmarkReceive(b *testing.B) {
 	var received atomic.Int64
 	signal := make(chan struct{}, 1)
-	f := newFleetOf(b, 1, counting{&received, signal})
+	f := newFleetOf(b, 1, counting{&received, signal}, engineio.DefaultConfig(), 0)
 	const burst = 100
 	frame := append([]byte{0x81, 0x80 | 60, 0, 0, 0, 0}, append([]byte("4"), bytes.Repeat([]byte("x"), 59)...)...)
 	write := bytes.Repeat(frame, burst)
@@ -173,6 +179,57 @@ func BenchmarkIdleSession(b *testing.B) {
 		b.ReportMetric(float64(memoryInUse()-before)/sockets, "bytes/session")
 		runtime.KeepAlive(f)
 	}
+}
+
+// BenchmarkHeartbeat has 1000 WebSockets that do nothing but answer pings, which are spread
+// over an interval of two seconds. An operation is one heartbeat; its cost includes the client's end.
+func BenchmarkHeartbeat(b *testing.B) {
+	const sockets = 1000
+	cfg := engineio.DefaultConfig()
+	cfg.PingInterval = 2 * time.Second
+	f := newFleetOf(b, sockets, discard{}, cfg, cfg.PingInterval/sockets)
+	pong := []byte{0x81, 0x81, 0, 0, 0, 0, '3'}
+	var pings atomic.Int64
+	var after atomic.Int64 // the ping that closes reached
+	after.Store(math.MaxInt64)
+	reached := make(chan struct{})
+	reach := sync.OnceFunc(func() { close(reached) })
+	for _, conn := range f.conns {
+		go func() { // ends with the connection
+			buffer := make([]byte, 4<<10)
+			for {
+				n, err := conn.Read(buffer)
+				if err != nil {
+					return
+				}
+				if string(buffer[:n]) != "\x81\x012" {
+					continue // the open packet
+				}
+				if pings.Add(1) >= after.Load() {
+					reach()
+				}
+				if _, err := conn.Write(pong); err != nil {
+					return
+				}
+			}
+		}()
+	}
+	runtime.GC()
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := cpuTime(b)
+	after.Store(pings.Load() + int64(b.N))
+	<-reached
+	b.ReportMetric(float64((cpuTime(b)-before).Nanoseconds())/1000/float64(b.N), "cpu-µs/op")
+}
+
+// cpuTime returns the CPU time of this process so far.
+func cpuTime(b *testing.B) time.Duration {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
 func BenchmarkPayload(b *testing.B) {

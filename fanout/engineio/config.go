@@ -16,7 +16,8 @@ type Config struct {
 	// Path is the path of the server, with and without a trailing slash; paths below it are
 	// refused.
 	Path string
-	// PingInterval is the pause between a client's last packet and the next ping to it.
+	// PingInterval is the pause between a client's last packet and the next ping to it. It is up
+	// to a 250th shorter, so that pings to many clients are sent together.
 	PingInterval time.Duration
 	// PingTimeout is how long a client may leave a ping unanswered.
 	PingTimeout time.Duration

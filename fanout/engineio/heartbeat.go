@@ -13,6 +13,10 @@ const maxUnaskedPackets = 32
 // reading. It bounds how long a client that sends nothing may take to read its queue.
 const maxPingDelay = 5
 
+// ticksInInterval is the number of ticks of a ping interval. Pings are due at ticks only, so
+// that one wake-up of the timers, the writers and the readers serves many sockets.
+const ticksInInterval = 250
+
 // heartbeat is the state of a session's single timer, which alternates between the pause
 // until the next ping and the wait for its pong.
 type heartbeat struct {
@@ -23,6 +27,17 @@ type heartbeat struct {
 	taken    time.Time // when the client last took a frame before a ping that waits; else zero
 	seen     time.Time // when the client last sent anything whole
 	unasked  int       // pongs and noops since the last ping
+}
+
+// nextPing returns when the next ping is due: at the last tick that is at most PingInterval
+// after a time.
+func (s *Session) nextPing(after time.Time) time.Time {
+	due := after.Add(s.server.cfg.PingInterval)
+	tick := s.server.cfg.PingInterval / ticksInInterval
+	if tick <= 0 {
+		return due
+	}
+	return due.Add(-(due.Sub(s.server.began) % tick))
 }
 
 // schedule sets the timer. Called with the lock held.
@@ -57,7 +72,7 @@ func (s *Session) pulsed() (ends string) {
 		return ReasonPingTimeout
 	case s.pulse.awaiting: // a client that sends is alive, even without a pong
 		s.pulse.awaiting = false
-		s.schedule(s.pulse.seen.Add(s.server.cfg.PingInterval))
+		s.schedule(s.nextPing(s.pulse.seen))
 	default:
 		s.ping()
 	}
@@ -146,7 +161,7 @@ func (s *Session) pong(answer bool) bool {
 	if answer && s.pulse.awaiting {
 		s.pulse.awaiting = false
 		if s.state == stateOpen {
-			s.schedule(s.pulse.seen.Add(s.server.cfg.PingInterval))
+			s.schedule(s.nextPing(s.pulse.seen))
 		}
 		return true
 	}

@@ -21,6 +21,22 @@ func TestWebSocketHeartbeat(t *testing.T) {
 	})
 }
 
+// One wake-up serves the pings of many clients, none of which is later than it was announced.
+func TestPingsOfSeveralClientsAreSentTogether(t *testing.T) {
+	t.Parallel()
+	onFakeClock(t, options{}, func(t *testing.T, s *stage) {
+		first, _ := s.openWebSocket()
+		time.Sleep(30 * time.Millisecond)
+		opened := time.Now()
+		second, _ := s.openWebSocket()
+		want(t, "first ping", first.read2(t), "2")
+		pinged := time.Now()
+		want(t, "second ping", second.read2(t), "2")
+		want(t, "between the pings", time.Since(pinged), 0)
+		want(t, "interval of the second client", time.Since(opened), 25*time.Second-30*time.Millisecond)
+	})
+}
+
 func TestWebSocketPingTimeout(t *testing.T) {
 	t.Parallel()
 	onFakeClock(t, options{}, func(t *testing.T, s *stage) {

@@ -25,6 +25,7 @@ import (
 // Server is an http.Handler that speaks Engine.IO 4 on [Config.Path].
 type Server struct {
 	cfg     Config
+	began   time.Time // ticks of the heartbeat count from then, see nextPing
 	accept  func(*Session) Receiver
 	logger  *slog.Logger
 	metrics *metrics
@@ -58,6 +59,7 @@ func NewServer(cfg Config, accept func(*Session) Receiver, logger *slog.Logger, 
 	}
 	s := &Server{
 		cfg:      cfg,
+		began:    time.Now(),
 		accept:   accept,
 		logger:   logger,
 		metrics:  metrics,
@@ -132,7 +134,6 @@ func (s *Session) endUnstarted() {
 // returns false, and does nothing, if the server is closing.
 func (s *Session) start(first transport, upgrades []string) (started bool) {
 	open := s.server.openPacket(s.id, upgrades)
-	interval := s.server.cfg.PingInterval
 	s.call(func() { // the first callback: the end of the session waits for it
 		s.mu.Lock()
 		if started = s.server.remember(s); !started {
@@ -140,8 +141,8 @@ func (s *Session) start(first transport, upgrades []string) (started bool) {
 			return
 		}
 		s.transport = first
-		s.pulse.due = time.Now().Add(interval)
-		s.timer = s.after(interval, s.beat)
+		s.pulse.due = s.nextPing(time.Now())
+		s.timer = s.after(time.Until(s.pulse.due), s.beat)
 		s.enqueue(open)
 		s.transport.flush()
 		s.mu.Unlock()
