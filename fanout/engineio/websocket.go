@@ -1,10 +1,12 @@
 package engineio
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -73,13 +75,54 @@ func (w *webSocket) serve(ms *melody.Session) {
 	w.socket.SetReadLimit(w.server.cfg.MaxPayloadBytes)
 	w.socket.SetPingHandler(w.pinged)
 	for {
-		kind, data, err := w.socket.ReadMessage()
+		data, binary, err := w.read()
 		if err != nil {
 			w.failed(err)
 			return
 		}
-		w.server.workers.do(func() { w.received(data, kind == websocket.BinaryMessage) }, w.cut)
+		note := w.conn.scan.next()
+		if w.isPong(data, binary, note) {
+			w.session.receive(Packet{Type: PacketPong}) // needs little stack, see workers
+			continue
+		}
+		w.server.workers.do(func() { w.received(data, binary, note) }, w.cut)
 	}
+}
+
+// isPong reports whether a message is the answer to a ping of the heartbeat, which is most of
+// what idle clients send.
+func (w *webSocket) isPong(data []byte, binary bool, note messageNote) bool {
+	return len(data) == 1 && data[0] == byte(PacketPong) && !binary && note == (messageNote{}) && w.stage.Load() == stageActive
+}
+
+// messageBytes is the size of the buffers in which messages begin.
+const messageBytes = 512
+
+// messageBuffers has the buffers into which messages are read, so that a short one takes no
+// more memory than it has bytes.
+var messageBuffers = sync.Pool{New: func() any { return new([messageBytes]byte) }}
+
+// read waits for the next message and returns it. The WebSocket layer bounds its size.
+func (w *webSocket) read() (data []byte, binary bool, err error) {
+	kind, message, err := w.socket.NextReader()
+	if err != nil {
+		return nil, false, err
+	}
+	buffer := messageBuffers.Get().(*[messageBytes]byte)
+	defer messageBuffers.Put(buffer)
+	have := 0
+	for more := 0; err == nil && have < len(buffer); have += more {
+		more, err = message.Read(buffer[have:])
+	}
+	data = bytes.Clone(buffer[:have])
+	for more := 0; err == nil; data = data[:len(data)+more] {
+		data = slices.Grow(data, 1)
+		more, err = message.Read(data[len(data):cap(data)])
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return data, kind == websocket.BinaryMessage, err
 }
 
 // pinged schedules the answer to a ping of the WebSocket layer, between two whole frames.
@@ -100,8 +143,7 @@ func (w *webSocket) pinged(payload string) error {
 }
 
 // received is called while the goroutine that reads the connection waits.
-func (w *webSocket) received(data []byte, binary bool) {
-	note := w.conn.scan.next()
+func (w *webSocket) received(data []byte, binary bool, note messageNote) {
 	stage := w.stage.Load()
 	if stage == stageRefused {
 		return

@@ -11,8 +11,9 @@ const maxIdleWorkers = 32
 
 // workers are goroutines that handle the packets of all WebSockets. The goroutine that
 // reads a WebSocket waits for the network most of the time; because it passes packets to a
-// worker, its stack stays at 4 KiB, which handling packets would double permanently. There
-// is at most one worker for each WebSocket, since the reader waits for it.
+// worker, its stack stays at 4 KiB, which handling packets would double permanently. It
+// handles only the answers to pings itself, see [webSocket.isPong]. There is at most one
+// worker for each WebSocket, since the reader waits for it.
 type workers struct {
 	guard *contain.Guard
 
