@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/letswriteabook/realtime/internal/wait"
 )
 
 // AttackCommand is the subcommand that runs [Attack] in a process of its own.
@@ -27,13 +29,17 @@ const attackersEnd = 20 * time.Second
 
 // Attack runs the hostile clients of row 34 against a gateway, given as host and port,
 // until ctx ends, and returns the number of their attempts. job is a job with a long
-// history.
+// history. The clients start one after the other within one hostileStep: they are
+// independent, and would otherwise repeat their longest attempts all at the same moments.
 func Attack(ctx context.Context, gateway, job string) (attempts int64) {
 	var tries atomic.Int64
 	var running sync.WaitGroup
 	for i := range hostileClients {
 		client := &hostile{gateway: gateway, address: &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(i+1))}, job: job, tries: &tries}
-		running.Go(func() { client.run(ctx, attacks[i%len(attacks)]) }) // ends with ctx
+		running.Go(func() { // ends with ctx
+			_ = wait.For(ctx, time.Duration(i)*hostileStep/hostileClients) // run sees the end of ctx
+			client.run(ctx, attacks[i%len(attacks)])
+		})
 	}
 	running.Wait()
 	return tries.Load()

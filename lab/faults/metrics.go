@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,12 @@ var errNoMetric = errors.New("no such metric")
 
 // scrape is metric for the gateway at a base URL, with a token for its page.
 func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
+	sums, err := scrapeAll(ctx, gateway, token, name)
+	return sums[name], err
+}
+
+// scrapeAll returns the sums of several metrics of one page.
+func scrapeAll(ctx context.Context, gateway, token string, names ...string) (map[string]float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	status, page, err := get(ctx, gateway+"/metrics", token)
@@ -30,24 +37,27 @@ func scrape(ctx context.Context, gateway, token, name string) (float64, error) {
 		err = fmt.Errorf("metrics of %s: %d %s", gateway, status, http.StatusText(status))
 	}
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	sum, found := 0.0, false
+	sums := make(map[string]float64)
 	for line := range strings.Lines(page) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if series, _, _ = strings.Cut(series, "{"); series != name {
+		name, _, _ := strings.Cut(series, "{")
+		if !slices.Contains(names, name) {
 			continue
 		}
 		number, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return 0, fmt.Errorf("metric %s is %q: %w", name, value, err)
+			return nil, fmt.Errorf("metric %s is %q: %w", name, value, err)
 		}
-		sum, found = sum+number, true
+		sums[name] += number
 	}
-	if !found {
-		return 0, fmt.Errorf("%s: %w: %s", gateway, errNoMetric, name)
+	for _, name := range names {
+		if _, found := sums[name]; !found {
+			return nil, fmt.Errorf("%s: %w: %s", gateway, errNoMetric, name)
+		}
 	}
-	return sum, nil
+	return sums, nil
 }
 
 // Metric returns the sum of a metric over the gateways.

@@ -284,16 +284,16 @@ func (h *hostileTrial) answers(ctx context.Context, since time.Time) error {
 
 // holds returns the resources that the gateway uses.
 func (h *hostileTrial) holds(ctx context.Context) (holdings, error) {
-	var now holdings
-	for name, figure := range map[string]*float64{
-		connectionsMetric: &now.connections, "realtime_fanout_subscriptions": &now.subscriptions, "go_goroutines": &now.goroutines,
-		"process_open_fds": &now.files, "go_memstats_next_gc_bytes": &now.heap, "process_resident_memory_bytes": &now.memory,
-		"process_cpu_seconds_total": &now.processor,
-	} {
-		var err error
-		if *figure, err = metric(ctx, h.gateway, name); err != nil {
-			return now, err
-		}
+	const subscriptions, goroutines, files, heap = "realtime_fanout_subscriptions", "go_goroutines", "process_open_fds", "go_memstats_next_gc_bytes"
+	const memory, processor = "process_resident_memory_bytes", "process_cpu_seconds_total"
+	// All are of one page, because the gateway's answer takes processor time.
+	sums, err := scrapeAll(ctx, "http://"+h.gateway.Addr(), "", connectionsMetric, subscriptions, goroutines, files, heap, memory, processor)
+	if err != nil {
+		return holdings{}, err
+	}
+	now := holdings{
+		connections: sums[connectionsMetric], subscriptions: sums[subscriptions], goroutines: sums[goroutines],
+		files: sums[files], heap: sums[heap], memory: sums[memory], processor: sums[processor],
 	}
 	// The runtime collects when the heap has twice its size after the last collection. The
 	// present heap contains an arbitrary amount of garbage.
