@@ -13,8 +13,11 @@ import (
 const (
 	// collectPace is how often CollectIdle looks at the heap.
 	collectPace = 5 * time.Second
-	// collectPause is the shortest time between two of its collections.
+	// collectPause is the shortest time between its collections after two loads.
 	collectPause = time.Minute
+	// collectAgain is when it collects once more after a load: by then caches have released
+	// what they keep for some seconds.
+	collectAgain = 12 * time.Second
 	// collectAhead is how far away the runtime's own next collection has to be.
 	collectAhead = 10 * time.Second
 	// collectCycles is how many collections of the runtime make a load.
@@ -25,13 +28,14 @@ const (
 
 // CollectIdle collects garbage after a load has ended, until ctx ends. The runtime returns
 // the memory to the system in the background.
-func CollectIdle(ctx context.Context) { collectIdle(ctx, collectPace) }
+func CollectIdle(ctx context.Context) { collectIdle(ctx, collectPace, collectAgain) }
 
-func collectIdle(ctx context.Context, pace time.Duration) {
+func collectIdle(ctx context.Context, pace, again time.Duration) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
 	var collected time.Time
 	var cycles uint64 // of the runtime, at collected
+	once := false     // something was collected after a load, and not again since
 	for before := readHeap(); ; {
 		select {
 		case <-ctx.Done():
@@ -40,11 +44,12 @@ func collectIdle(ctx context.Context, pace time.Duration) {
 		}
 		now := readHeap()
 		loaded := now.cycles-cycles >= collectCycles && time.Since(collected) >= collectPause
-		if loaded && now.idle(now.allocated-before.allocated, pace) {
+		due := once && time.Since(collected) >= again
+		if (loaded || due) && now.idle(now.allocated-before.allocated, pace) {
 			runtime.GC() // moves what pools hold to where the next one frees it
 			runtime.GC()
 			now = readHeap()
-			collected, cycles = time.Now(), now.cycles
+			collected, cycles, once = time.Now(), now.cycles, !due
 		}
 		before = now
 	}

@@ -32,31 +32,40 @@ func TestIdle(t *testing.T) {
 	}
 }
 
-// sink keeps the compiler from allocating on the stack.
-var sink [][]byte
+// sink and cache keep the compiler from allocating on the stack.
+var sink, cache [][]byte
 
 // TestCollectIdle: what the last collection of a load found in use, and is not any more, is
-// collected soon after the load.
+// collected soon after the load, and a short time later also what caches kept.
 func TestCollectIdle(t *testing.T) {
-	const load = 128 << 20
+	const load, kept = 128 << 20, 64 << 20
 	for from := readHeap().cycles; readHeap().cycles < from+collectCycles || len(sink) < load>>20; {
 		sink = append(sink, make([]byte, 1<<20))
+	}
+	for range kept >> 20 {
+		cache = append(cache, make([]byte, 1<<20))
 	}
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(1000)) // the runtime's own next collection is far away
 	sink = nil
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { collectIdle(ctx, 10*time.Millisecond) }) // ends with ctx
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		heap := readHeap()
-		if heap.objects < load/2 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("not collected: %+v", heap)
+	running.Go(func() { collectIdle(ctx, 10*time.Millisecond, 100*time.Millisecond) }) // ends with ctx
+	collected := func(most uint64) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			heap := readHeap()
+			if heap.objects < most {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("not collected: %+v", heap)
+			}
 		}
 	}
+	collected(kept + load/2)
+	cache = nil
+	collected(kept / 2)
 	cancel()
 	running.Wait()
 }
