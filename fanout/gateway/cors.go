@@ -75,12 +75,17 @@ func (g *Gateway) countOrigin(standing guardrails.Standing, r *http.Request) {
 
 // ShareSockets allows pages of allowed origins to read the answers of the polling
 // transport. Sockets of other origins are refused by [Gateway.Connect]; a browser that
-// polls does not get that far, because it cannot read the handshake.
+// polls does not get that far, because it cannot read the handshake. The handshakes of
+// clients that open many short connections wait, see [guardrails.Churn].
 func (g *Gateway) ShareSockets(next http.Handler) http.Handler {
 	return g.Preflights("GET, POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		standing := g.shareAnswer(w.Header(), r)
-		if query := r.URL.Query(); query.Get("transport") == "polling" && !query.Has("sid") {
+		query := r.URL.Query()
+		if query.Get("transport") == "polling" && !query.Has("sid") {
 			g.countOrigin(standing, r)
+		}
+		if !query.Has("sid") && !g.slowDown(r) { // only the handshake waits
+			return
 		}
 		next.ServeHTTP(w, r)
 	}))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/messaging"
@@ -39,6 +40,9 @@ func CheckQuery(values url.Values) (limit int, err error) {
 	query, err := parseEventsQuery(values, 250)
 	return query.Limit, err
 }
+
+// Slowed returns how many requests have waited because their clients were slowed down.
+func (g *Gateway) Slowed() float64 { return testutil.ToFloat64(g.slowedTotal) }
 
 // Throttled counts the reads that waited, or in a dry run would have.
 func (g *Gateway) Throttled(dryRun bool) prometheus.Counter {

@@ -46,6 +46,9 @@ type Policy struct {
 	// Revoked reports whether the token of a grant has been revoked. It must not block. If
 	// it is nil, no token is revoked.
 	Revoked func(guardrails.Grant) bool
+	// Busy reports whether the processors are busy, so that clients that send many requests
+	// are slowed down. If it is nil, nobody is.
+	Busy func() bool
 }
 
 // Gateway speaks the contract with clients: over Socket.IO as a
@@ -70,6 +73,10 @@ type Gateway struct {
 	delivered *prometheus.CounterVec
 	recovered prometheus.Counter
 	throttled *prometheus.CounterVec
+	// churn decides which clients are slowed down, and slowed counts the requests that wait.
+	churn       *guardrails.Churn
+	slowed      atomic.Int64
+	slowedTotal prometheus.Counter
 	// cutAnswers counts the REST answers that a client did not read to the end.
 	cutAnswers prometheus.Counter
 	refusals   refusals
@@ -148,6 +155,11 @@ func New(hub *hub.Hub, catalogue *messaging.Catalogue, policy Policy, sessions S
 			Name: "realtime_fanout_throttled_total",
 			Help: "Reads from connections that waited because the client had sent more than it may, or in a dry run would have.",
 		}, []string{"dry_run"}),
+		churn: guardrails.NewChurn(policy.Busy),
+		slowedTotal: factory.NewCounter(prometheus.CounterOpts{
+			Name: "realtime_fanout_slowed_requests_total",
+			Help: "Requests that waited because their clients sent many while the processors were busy.",
+		}),
 		cutAnswers: factory.NewCounter(prometheus.CounterOpts{
 			Name: "realtime_fanout_answers_cut_total",
 			Help: "Pages of events over REST that were cut off because the client had gone or did not take them.",
@@ -485,5 +497,8 @@ func (g *Gateway) Disconnect(socket *socketio.Socket, reason string) {
 	c.finish(reason)
 	c.release()
 	c.retire(reason == socketio.ReasonClientDisconnect || reason == socketio.ReasonServerDisconnect)
+	if reason == socketio.ReasonClientDisconnect { // otherwise its connection counts
+		g.noteChurn(guardrails.CountedAddress(c.address).String(), c.joinedAt)
+	}
 	g.logger.Debug("client gone", "session", socket.ID(), "origin", c.slot.Origin(), "reason", reason)
 }

@@ -9,24 +9,34 @@ import (
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
+// slowedCost is how many times the bytes of a client that is slowed down count, see
+// [guardrails.Churn].
+const slowedCost = 8
+
 // intake limits how fast one connection is read.
 type intake struct {
 	gateway *Gateway
 	owner   string
 	rate    *guardrails.Intake
+	began   time.Time
 }
 
 // NewIntake returns the intake of a connection by its first request. It starts with the
 // usage of earlier connections from the same address or IPv6 /64. Subjects are not
 // considered, because bytes that a client sends before its token was read count too.
 func (g *Gateway) NewIntake(r *http.Request) socketio.Intake {
-	owner := guardrails.CountedAddress(g.address(r)).String()
-	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, *g.limits.Load(), time.Now())}
+	owner := g.churner(r)
+	now := time.Now()
+	return &intake{gateway: g, owner: owner, rate: g.intakes.Take(owner, *g.limits.Load(), now), began: now}
 }
 
 // Spend implements socketio.Intake.
 func (i *intake) Spend(bytes int) time.Duration {
-	wait := i.rate.Spend(bytes, time.Now())
+	now := time.Now()
+	if i.gateway.churn.Slowed(i.owner, now) {
+		bytes *= slowedCost
+	}
+	wait := i.rate.Spend(bytes, now)
 	if wait <= 0 {
 		return 0
 	}
@@ -39,4 +49,7 @@ func (i *intake) Spend(bytes int) time.Duration {
 }
 
 // End implements socketio.Intake.
-func (i *intake) End() { i.gateway.intakes.Return(i.owner, i.rate, time.Now()) }
+func (i *intake) End() {
+	i.gateway.intakes.Return(i.owner, i.rate, time.Now())
+	i.gateway.noteChurn(i.owner, i.began)
+}

@@ -62,6 +62,7 @@ type options struct {
 	withoutDB    bool
 	catalogue    *messaging.Catalogue
 	limits       guardrails.Limits
+	busy         func() bool // of the processors; never by default
 	proxies      []netip.Prefix
 	origins      string // "*" by default
 	catchUp      int    // 250 by default
@@ -170,7 +171,7 @@ func (o options) policy(t testing.TB) gateway.Policy {
 	if o.refresh == 0 {
 		o.refresh = time.Hour
 	}
-	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression, Revoked: o.revoked, Recorder: o.recorder}
+	return gateway.Policy{RecoveryClients: o.recovery, Limits: o.limits, Origins: origins, Proxies: o.proxies, CatchUpLimit: o.catchUp, SessionRefresh: o.refresh, SessionBytes: o.sessionBytes, Compression: o.compression, Revoked: o.revoked, Recorder: o.recorder, Busy: o.busy}
 }
 
 // serve runs the hub and an HTTP server until the test ends.

@@ -2,7 +2,10 @@
 
 package machine
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 // FileLimit returns how many files this process may open.
 func FileLimit() (limit uint64, known bool) {
@@ -22,4 +25,13 @@ func DiskSpace(dir string) (free, total uint64, known bool) {
 	}
 	block := uint64(system.Bsize)
 	return uint64(system.Bavail) * block, system.Blocks * block, true
+}
+
+// processorTime returns how much processor time this process has used.
+func processorTime() (used time.Duration, known bool) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, false
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), true
 }

@@ -73,6 +73,7 @@ type App struct {
 	tail      *eventstore.Tail   // nil without the role fanout
 	sockets   *socketio.Server   // nil without the role
 	tokens    *tokens            // nil when nobody needs one
+	processor machine.Processor
 	api       *admin.API
 	work      *work.Runner
 	// name is the one name of this process: for other gateways and in every answer, note,
@@ -394,7 +395,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	}
 	policy := gateway.Policy{
 		Limits: a.cfg.Limits(), Origins: origins, Proxies: proxies,
-		Revoked: a.revoked, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
+		Revoked: a.revoked, Busy: a.processor.Busy, CatchUpLimit: a.cfg.CatchUp, SessionRefresh: recovery / 2, RecoveryClients: gateway.RecoveryClients(a.cfg.RecoveryFor),
 		Compression:  gateway.Compression(a.cfg.Compression),
 		Recorder:     a.recorder,
 		SessionBytes: int(sessions.DefaultConfig().MaxBytes) / gatewaysPerStore,
@@ -443,6 +444,7 @@ func (a *App) startFanout(ctx context.Context) (*gateway.Gateway, error) {
 	a.parts.run("live tail", func(ctx context.Context) error { return a.tail.Run(ctx, hub) })
 	a.loop("replays", func(ctx context.Context) error { return a.log.ServeAudience(ctx, hub) })
 	a.loop("sessions", gateway.Run)
+	a.loop("processor", a.processor.Run)
 	a.reloads.serve(gateway)
 	a.serveClients(gateway, sockets)
 	a.sockets = sockets

@@ -21,7 +21,7 @@ func (a *App) serveClients(gateway *gateway.Gateway, sockets http.Handler) {
 	a.mux.Handle("/ws", shared)
 	a.mux.Handle("/ws/", shared)
 	read := func(path string, handler http.Handler) {
-		served := gateway.Preflights("GET", handler)
+		served := gateway.Paced(gateway.Preflights("GET", handler))
 		a.mux.Handle("GET "+path, served)
 		a.mux.Handle("OPTIONS "+path, served)
 	}

@@ -1,0 +1,106 @@
+package guardrails
+
+import (
+	"container/list"
+	"sync"
+	"time"
+)
+
+// The bounds of a [Churn].
+const (
+	// churnPerSecond and churnBurst are how many requests and short connections of one client
+	// are ordinary, such as those of a page that loads, or of a crowd behind one address that
+	// reconnects.
+	churnPerSecond, churnBurst = 30, 300
+	// churnQuiet is how long a slowed client has to send nothing until it is slowed no more.
+	churnQuiet = 10 * time.Second
+	// churnWait is about how long each request of a slowed client waits.
+	churnWait = 200 * time.Millisecond
+)
+
+// ChurnLife is how long a connection, or the membership of a namespace, has to last in
+// order not to count as a short one.
+const ChurnLife = 10 * time.Second
+
+// Churn decides which clients are slowed down for the benefit of the others. A client that
+// sends many requests, or opens many connections that end soon, is slowed down if the
+// processors are busy at that time, and remains so until it has sent nothing for 10 s. It
+// is not refused, because others may share its address. Its methods may be called
+// concurrently.
+type Churn struct {
+	busy func() bool // nil: nobody is slowed down
+
+	mu      sync.Mutex               // guards the two below
+	clients map[string]*list.Element // by client, at most maxRequestClients
+	recent  *list.List               // of *churning, the client that was noted last in front
+}
+
+type churning struct {
+	client string
+	bucket Bucket
+	until  time.Time // the client is slowed down
+}
+
+// NewChurn returns a Churn to which nothing was noted. busy reports whether the processors
+// are busy.
+func NewChurn(busy func() bool) *Churn {
+	return &Churn{busy: busy, clients: make(map[string]*list.Element), recent: list.New()}
+}
+
+// Note counts a request that was answered, or something else that ended before it was
+// [ChurnLife] old.
+func (c *Churn) Note(client string, now time.Time) {
+	if c.busy == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known := c.of(client)
+	if _, ordinary := known.bucket.Take(now); !ordinary && c.busy() {
+		known.until = now.Add(churnQuiet)
+	}
+}
+
+// Slowed reports whether a client that sends something is slowed down.
+func (c *Churn) Slowed(client string, now time.Time) bool {
+	if c.busy == nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	element, found := c.clients[client]
+	if !found {
+		return false
+	}
+	known := element.Value.(*churning)
+	if !now.Before(known.until) {
+		return false
+	}
+	known.until = now.Add(churnQuiet)
+	return true
+}
+
+// Wait returns how long a request of a client is to wait; 0 if the client is not slowed
+// down. jitter, in [0, 1), spreads the requests of many connections over 100 to 300 ms.
+func (c *Churn) Wait(client string, now time.Time, jitter float64) time.Duration {
+	if !c.Slowed(client, now) {
+		return 0
+	}
+	return time.Duration((0.5 + jitter) * float64(churnWait))
+}
+
+// of returns the entry of a client. At the bound, the client that was noted the longest
+// time ago is forgotten. It is called with mu held.
+func (c *Churn) of(client string) *churning {
+	if known, found := c.clients[client]; found {
+		c.recent.MoveToFront(known)
+		return known.Value.(*churning)
+	}
+	if c.recent.Len() >= maxRequestClients {
+		oldest := c.recent.Remove(c.recent.Back()).(*churning)
+		delete(c.clients, oldest.client)
+	}
+	added := &churning{client: client, bucket: Rate{PerSecond: churnPerSecond, Burst: churnBurst}.Bucket()}
+	c.clients[client] = c.recent.PushFront(added)
+	return added
+}
