@@ -31,10 +31,13 @@ func Conn(t testing.TB) *nats.Conn {
 }
 
 // Server runs a NATS server with options until the test ends. It listens on a free loopback
-// port.
+// port. The default log fits into its store, however much of the disk is free.
 func Server(t testing.TB, options server.Options) *server.Server {
 	t.Helper()
 	options.Host, options.Port, options.NoSigs, options.NoLog = "127.0.0.1", server.RANDOM_PORT, true, true
+	if options.JetStreamMaxStore == 0 {
+		options.JetStreamMaxStore = 1 << 40
+	}
 	started, err := server.NewServer(&options)
 	if err != nil {
 		t.Fatalf("start NATS: %v", err)
