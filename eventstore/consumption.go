@@ -37,7 +37,7 @@ func (l *Log) Consumption(consumer string) *Consumption {
 	return &Consumption{log: l, consumer: consumer}
 }
 
-// Exercise looks at the consumer. It returns an error that is [ErrStands] when, at each look
+// Exercise looks at the consumer. It returns an error that is [ErrReadersStalled] when, at each look
 // for as long as patience, the consumer was missing, was paused for long, was not asked for
 // its records by anybody, or had some and none was handed out or acknowledged; also while
 // there are no records. A log that does not answer has an exercise of its own: then it
@@ -57,7 +57,7 @@ func (c *Consumption) Exercise(ctx context.Context, patience time.Duration) erro
 	if held == "" || now.Sub(c.since) < patience {
 		return nil
 	}
-	return fmt.Errorf("%w: the consumer %q %s", ErrStands, c.consumer, held)
+	return fmt.Errorf("%w: the consumer %q %s", ErrReadersStalled, c.consumer, held)
 }
 
 // hold returns what keeps a consumer from handing on records, empty for nothing, and how far

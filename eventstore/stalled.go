@@ -16,17 +16,17 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// ErrStands is matched when the log works, and what reads it hands nothing on. A restart of
-// the gateway helps where the cause is in the gateway.
-var ErrStands = errors.New("records are not handed on")
+// ErrReadersStalled is matched when the log works, and what reads it hands nothing on. A restart of
+// the gateway helps if the cause is in the gateway.
+var ErrReadersStalled = errors.New("records are not handed on")
 
 // liveCanaryToken begins a token below novel.live that no job has: a job's token has an
 // upper-case hexadecimal number after each "=".
 const liveCanaryToken = "=canary-"
 
-// tailCanary takes the way of the live records through each shard of a tail, and is none: it
-// is published below novel.live, as the stream does, and handed to the follower as a record
-// without a job.
+// tailCanary takes the path of live records through each shard of a tail without being one:
+// it is published below novel.live, as the stream does, and handed to the follower as a
+// record without a job.
 type tailCanary struct {
 	prefix string // of the subjects; the number of the shard follows
 	subs   []*nats.Subscription
@@ -99,9 +99,9 @@ func (c *tailCanary) land() (left map[int]bool) {
 	return left
 }
 
-// Exercise sends a canary the way of the live records through each shard to the follower, and
-// returns nil, or an error that is [ErrStands] when it did not arrive within timeout and its
-// shard has handed on nothing else meanwhile. It does not judge NATS: it returns nil where
+// Exercise sends a canary on the path of live records through each shard to the follower. It
+// returns nil, or an error that is [ErrReadersStalled] when the canary did not arrive within timeout
+// and its shard has handed on nothing else meanwhile. It does not judge NATS: it returns nil where
 // NATS does not take the canary, and before and after [Tail.Run]. text is new each time. Only
 // one call at a time is allowed.
 func (t *Tail) Exercise(ctx context.Context, text string, timeout time.Duration) error {
@@ -125,19 +125,19 @@ func (t *Tail) Exercise(ctx context.Context, text string, timeout time.Duration)
 	case <-done:
 	case <-ctx.Done():
 	}
-	stand, waiting := 0, 0
+	stalled, waiting := 0, 0
 	for n := range t.canary.land() {
 		if t.canary.handed[n].Load() == before[n] {
-			stand, waiting = stand+1, waiting+len(t.shards[n])
+			stalled, waiting = stalled+1, waiting+len(t.shards[n])
 		}
 	}
 	switch {
-	case stand == 0, errors.Is(ctx.Err(), context.Canceled), !t.running.Load(), t.log.connected() != nil:
+	case stalled == 0, errors.Is(ctx.Err(), context.Canceled), !t.running.Load(), t.log.connected() != nil:
 		return nil
 	case waiting > 0:
-		return fmt.Errorf("%w: %d of %d queues of the live tail stand still, and %d messages wait in them", ErrStands, stand, len(t.shards), waiting)
+		return fmt.Errorf("%w: %d of %d queues of the live tail are stalled, and %d messages wait in them", ErrReadersStalled, stalled, len(t.shards), waiting)
 	}
-	return fmt.Errorf("%w: what NATS takes for novel.live does not arrive in %d of %d queues of the live tail", ErrStands, stand, len(t.shards))
+	return fmt.Errorf("%w: what NATS takes for novel.live does not arrive in %d of %d queues of the live tail", ErrReadersStalled, stalled, len(t.shards))
 }
 
 // exercised hands a canary to the follower, in the turn of the records of its shard.

@@ -26,9 +26,9 @@ func TestTailThatStands(t *testing.T) {
 	}
 	startTail(t, tail, follower)
 	eventually(t, "the tail runs", func() bool { // and its follower does not return
-		return errors.Is(tail.Exercise(t.Context(), "blocked", 100*time.Millisecond), eventstore.ErrStands)
+		return errors.Is(tail.Exercise(t.Context(), "blocked", 100*time.Millisecond), eventstore.ErrReadersStalled)
 	})
-	if err := tail.Exercise(t.Context(), "still blocked", time.Second); !errors.Is(err, eventstore.ErrStands) {
+	if err := tail.Exercise(t.Context(), "still blocked", time.Second); !errors.Is(err, eventstore.ErrReadersStalled) {
 		t.Errorf("a follower that does not return: %v", err)
 	}
 	close(follower.block)
@@ -54,7 +54,7 @@ func TestConsumerThatStands(t *testing.T) {
 	looks := b.log.Consumption("p")
 	stands := func() bool {
 		time.Sleep(time.Millisecond) // so that a look is later than the one before
-		return errors.Is(looks.Exercise(t.Context(), time.Nanosecond), eventstore.ErrStands)
+		return errors.Is(looks.Exercise(t.Context(), time.Nanosecond), eventstore.ErrReadersStalled)
 	}
 	eventually(t, "it is missing", stands)
 	applied, stop := consume(t, b.log, "p")

@@ -24,7 +24,7 @@ var (
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the NATS server cannot be verified: set NATS_URL to a name that the certificate has, and let this machine trust its issuer")
 	// ErrClosed: the server ends the connection before it says what it is.
-	ErrClosed = errors.New("the NATS server closes the connection without an answer: see in its log why, and that NATS_URL names a NATS server, and no proxy without one")
+	ErrClosed = errors.New("the NATS server closes the connection without an answer: look into its log, and check that NATS_URL names a NATS server and not a proxy whose server is down")
 	// ErrUnreachable: there is no connection.
 	ErrUnreachable = errors.New("NATS cannot be reached: start it, correct the hosts and the ports in NATS_URL, or let this machine connect to it")
 )
