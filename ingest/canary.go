@@ -24,15 +24,15 @@ const (
 	maxCanaries = 4
 	// canaryKey is the key of the canaries' queue. It cannot be a jobId.
 	canaryKey = "\x00canary"
-	// standing is how long the write of an event may take, while the log accepts other
+	// stallTime is how long the write of an event may take, while the log accepts other
 	// writes, before the write counts as stalled. One attempt and the pause after it take
 	// less.
-	standing = 10 * time.Second
+	stallTime = 10 * time.Second
 )
 
-// ErrStands is returned by [Ingest.Exercise] when Redis and the log work, and events do not
+// ErrStalled is returned by [Ingest.Exercise] when Redis and the log work, and events do not
 // get from one to the other. A restart of the gateway helps if the cause is in the gateway.
-var ErrStands = errors.New("events are not handed on")
+var ErrStalled = errors.New("events are not handed on")
 
 // canaryText matches the text of a canary, which needs no escaping anywhere.
 var canaryText = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
@@ -137,7 +137,7 @@ func (i *Ingest) receiveCanary(ctx context.Context, text string) {
 	}
 	e := &event{canary: text, budget: i.budget, sizeBytes: len(text)}
 	if !i.budget.take(ctx, e.sizeBytes) {
-		i.budget.force(e.sizeBytes) // as receive does for an event
+		i.budget.force(e.sizeBytes) // the canary was read already, as in receive
 	}
 	i.canaries.pass(stageRead, 1)
 	i.canaries.reach(text, stageRead, nil)
@@ -148,7 +148,7 @@ func (i *Ingest) receiveCanary(ctx context.Context, text string) {
 // storeCanary stores a canary and queues its answer. It does not report a failure of the
 // log: the exercise of the log does.
 func (i *Ingest) storeCanary(ctx context.Context, text string) {
-	answered := false // or the answer is queued
+	answered := false // true once the answer is queued, which then ends the canary
 	defer func() {
 		if !answered {
 			i.canaries.end()
@@ -160,7 +160,7 @@ func (i *Ingest) storeCanary(ctx context.Context, text string) {
 	}
 	i.canaries.pass(stageStored, 1)
 	i.canaries.reach(text, stageStored, nil)
-	if i.standsFor() >= standing { // A stalled ingest does not answer.
+	if i.stalledFor() >= stallTime { // A stalled ingest does not answer.
 		return
 	}
 	answered = i.receipts.offerCanary(text)
@@ -182,7 +182,7 @@ func (c *canaries) answered(text string, taken bool) {
 }
 
 // Exercise sends a canary from Redis to the log and waits for its answer, and looks for
-// writes that are stalled. It returns nil, or an error that is [ErrStands] and names the
+// writes that are stalled. It returns nil, or an error that is [ErrStalled] and names the
 // stage that does not pass messages on. Redis and the log have exercises of their own: if
 // one of them does not pass the canary on, or the gateway is not subscribed, Exercise
 // returns nil. It also returns nil for an ingest that is only slow, in which other messages
@@ -195,8 +195,8 @@ func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.D
 	if i.log.Waits() {
 		return nil
 	}
-	if waited := i.standsFor(); waited >= standing && well >= standing {
-		return fmt.Errorf("%w: the write of an event is under way for %s, and the log takes others: %s", ErrStands, waited.Round(time.Second), restart)
+	if waited := i.stalledFor(); waited >= stallTime && well >= stallTime {
+		return fmt.Errorf("%w: the write of an event is under way for %s, and the log takes others: %s", ErrStalled, waited.Round(time.Second), restart)
 	}
 	select {
 	case <-i.begun:
@@ -222,15 +222,15 @@ func (i *Ingest) Exercise(ctx context.Context, text string, well, timeout time.D
 	if returned || failure != nil || errors.Is(ctx.Err(), context.Canceled) || i.Connected() != nil || i.queue.isClosed() || i.log.Waits() {
 		return nil
 	}
-	return i.stands(reached, before)
+	return i.stalled(reached, before)
 }
 
 // restart is the remedy for a stalled ingest.
 const restart = "restart the gateway, and see the permissions of its NATS user"
 
-// standsFor returns how long the oldest write of an event has been under way; 0 while appends
+// stalledFor returns how long the oldest write of an event has been under way; 0 while appends
 // wait for the log.
-func (i *Ingest) standsFor() time.Duration {
+func (i *Ingest) stalledFor() time.Duration {
 	since := i.queue.longest()
 	if since.IsZero() || i.log.Waits() {
 		return 0
@@ -238,9 +238,9 @@ func (i *Ingest) standsFor() time.Duration {
 	return time.Since(since)
 }
 
-// stands returns an error for the stage at which a canary is held up, or nil if other
+// stalled returns an error for the stage at which a canary is held up, or nil if other
 // messages have passed the stage since the canary was published.
-func (i *Ingest) stands(reached stage, before [stageAnswered + 1]uint64) error {
+func (i *Ingest) stalled(reached stage, before [stageAnswered + 1]uint64) error {
 	passed := func(s stage) bool { return i.canaries.passed[s].Load() != before[s] }
 	pending, _ := i.budget.pending()
 	switch {
@@ -251,13 +251,13 @@ func (i *Ingest) stands(reached stage, before [stageAnswered + 1]uint64) error {
 	}
 	switch {
 	case reached == stagePublished:
-		return fmt.Errorf("%w: the channel of events is not read, although the subscription was confirmed: %s", ErrStands, restart)
+		return fmt.Errorf("%w: the channel of events is not read, although the subscription was confirmed: %s", ErrStalled, restart)
 	case reached == stageRead && passed(stageStored):
 		return nil
 	case reached == stageRead:
-		return fmt.Errorf("%w: %d events were read and are not written to the log, which takes others: %s", ErrStands, pending, restart)
+		return fmt.Errorf("%w: %d events were read and are not written to the log, which takes others: %s", ErrStalled, pending, restart)
 	case reached == stageStored:
-		return fmt.Errorf("%w: receipts are not published, although Redis takes them: %s", ErrStands, restart)
+		return fmt.Errorf("%w: receipts are not published, although Redis takes them: %s", ErrStalled, restart)
 	}
 	return nil // Redis accepted the answer; the exercise of Redis judges the rest.
 }

@@ -109,7 +109,7 @@ func TestCanaryNamesTheStalledStage(t *testing.T) {
 			begin(g)
 			eventually(t, says, func() bool {
 				err := g.exercise(t, "text")
-				return errors.Is(err, ingest.ErrStands) && strings.Contains(err.Error(), says)
+				return errors.Is(err, ingest.ErrStalled) && strings.Contains(err.Error(), says)
 			})
 		})
 	}
@@ -130,7 +130,7 @@ func TestCanaryWhileAppendsWaitForTheLog(t *testing.T) {
 		return ctx.Err()
 	})
 	b.publish(t, event("a", "id", 1))
-	eventually(t, "the write is stalled", func() bool { return errors.Is(g.exercise(t, "stalled"), ingest.ErrStands) }) // after ten seconds
+	eventually(t, "the write is stalled", func() bool { return errors.Is(g.exercise(t, "stalled"), ingest.ErrStalled) }) // after ten seconds
 	b.log.waits.Store(true)
 	if err := g.Exercise(t.Context(), "waiting", time.Hour, patience); err != nil {
 		t.Error(err)
@@ -139,7 +139,7 @@ func TestCanaryWhileAppendsWaitForTheLog(t *testing.T) {
 		t.Errorf("of %d gateways %d have answered, %v", delivered, answered, err)
 	}
 	b.log.waits.Store(false)
-	if err := g.exercise(t, "stalled again"); !errors.Is(err, ingest.ErrStands) {
+	if err := g.exercise(t, "stalled again"); !errors.Is(err, ingest.ErrStalled) {
 		t.Errorf("the log takes others again: %v", err)
 	}
 }

@@ -113,7 +113,7 @@ func (c *connection) receive(ctx context.Context) (*redis.Message, error) {
 		case errors.As(err, &refused) && c.unanswered > 0: // Not the answer to a ping: pings are sent later, and answered in order.
 			c.unanswered = 0
 			if !c.canaries.refused.Swap(true) {
-				c.logger.Info("the way of events from Redis to the log is not exercised: Redis refuses the subscription to "+canaryChannel, "error", err)
+				c.logger.Info("the path of events from Redis to the log is not exercised: Redis refuses the subscription to "+canaryChannel, "error", err)
 			}
 			continue
 		case errors.As(err, &timeout) && timeout.Timeout():

@@ -19,10 +19,10 @@
 //     whether they came from Redis or over HTTP: the order in which Redis delivered
 //     them, and in which they stand in a request's body. The events of all jobs that
 //     arrived while a write was under way are the next write.
-//   - What was read from Redis is appended or dead-lettered. When the log is
-//     slow or away, what waits is bounded in events and bytes; at the bound the
-//     reading from Redis stops until there is room, which is counted and logged.
-//     Nothing is dropped, but for a stop whose drain deadline passes: that is
+//   - Every event that was read from Redis is appended or dead-lettered. When the log is
+//     slow or away, the waiting events are bounded in number and bytes; at the bound,
+//     reading from Redis pauses until there is room, which is counted and logged.
+//     Events are dropped only by a stop whose drain deadline passes: they are
 //     counted, logged and returned by [Ingest.Run].
 //   - An event from Redis that can never be accepted is dead-lettered once, with
 //     its bytes, and does not hold up its neighbours.
@@ -34,10 +34,10 @@
 //     given it, or did not confirm it in time. Requests wait for a bounded time,
 //     and what they hold is bounded in number and bytes.
 //
-// Redis pub/sub itself loses what is published while no subscription is open. Every
-// subscription after the first is therefore a gap, counted and logged with its
-// length and, where Redis says so, how many messages at most were missed; producers close it by repeating what got no
-// receipt.
+// Redis pub/sub loses what is published while no subscription is open. Every
+// subscription after the first therefore ends a gap, which is counted and logged with its
+// length and, if Redis counts publishes, the largest number of messages that can have been
+// missed. Producers close the gap by repeating what got no receipt.
 //
 // # Goroutines
 //

@@ -196,6 +196,6 @@ func (i *Ingest) Connected() error {
 // full logs that events wait for the log.
 func (i *Ingest) full(events, bytes int) {
 	i.pressureLog.Do(func() {
-		i.logger.Warn("no more events are taken in until the log has taken what is pending", "events", events, "bytes", bytes)
+		i.logger.Warn("reading of events is paused until the log has stored the pending ones", "events", events, "bytes", bytes)
 	})
 }

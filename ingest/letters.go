@@ -54,7 +54,7 @@ func (l *letters) take(ctx context.Context, sizeBytes int) bool {
 			return false
 		}
 	}
-	l.budget.force(sizeBytes) // It was read, and the reader stops anyway.
+	l.budget.force(sizeBytes) // The event was read already, and the reader is stopping.
 	return true
 }
 
@@ -99,7 +99,7 @@ func (i *Ingest) storeLetters(ctx context.Context, waiting []*event) (left []*ev
 		case !e.late && ctx.Err() == nil:
 			e.late = true
 			if i.letters.failures.add(time.Now()) {
-				i.logger.Error("dead letters cannot be stored and are tried again; good events go on", "error", err)
+				i.logger.Error("dead letters cannot be stored and are tried again; accepted events are still stored", "error", err)
 			}
 		}
 	}

@@ -43,9 +43,9 @@ type listener struct {
 	broken error
 	// hinted is true once the hint on how to lose nothing in a gap was logged.
 	hinted bool
-	// missing is kept of the attempts to subscribe, and gaps of the gaps between two
-	// subscriptions; run makes both.
-	missing, gaps *outage.Book
+	// attempts logs outages of subscribing, and gaps those of subscriptions that end soon
+	// after one another. run sets both.
+	attempts, gaps *outage.Book
 }
 
 // run subscribes until ctx ends, and subscribes again whenever the subscription ends.
@@ -62,8 +62,8 @@ func (l *listener) run(ctx context.Context) {
 		MaxInterval:         l.cfg.BackoffMax,
 	}
 	pauses.Reset()
-	// What missing says has ended with the gap, which is logged.
-	l.missing = outage.NewBook(l.logger, slog.LevelInfo, "not subscribed to Redis, will try again", "")
+	// The end of an outage has no line of its own in attempts: reportGap logs it.
+	l.attempts = outage.NewBook(l.logger, slog.LevelInfo, "not subscribed to Redis, will try again", "")
 	l.gaps = outage.NewBook(l.logger, slog.LevelWarn,
 		"subscribed to Redis again; events published in between were not read, and are lost unless their producers wait for receipts",
 		"the subscription to Redis lasts again")
@@ -79,11 +79,11 @@ func (l *listener) run(ctx context.Context) {
 		} else {
 			pause = pauses.NextBackOff()
 		}
-		// A subscription that broke is replaced at once, and that is logged then.
+		// A subscription that broke is replaced at once, and reportGap logs the cause then.
 		if confirmed {
 			l.broken = err
 		} else {
-			l.missing.Failed(err, "pause", pause)
+			l.attempts.Failed(err, "pause", pause)
 		}
 		if wait.For(ctx, pause) != nil {
 			return
@@ -112,7 +112,7 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	} else {
 		l.logger.Info("subscribed to Redis")
 	}
-	l.missing.Worked()
+	l.attempts.Worked()
 	l.gaps.Worked()
 
 	watching, stopWatching := context.WithCancel(ctx)
@@ -131,8 +131,8 @@ func (l *listener) subscribe(ctx context.Context) (confirmed bool, err error) {
 	return true, err
 }
 
-// reportGap counts what may be lost between two subscriptions, and logs the first of the
-// gaps that follow one another.
+// reportGap counts the messages that may have been lost between two subscriptions, and logs
+// the first of several gaps that follow one another.
 func (l *listener) reportGap(ctx context.Context, silent time.Duration) {
 	attrs := []any{"outage", silent}
 	if missed, known := l.census.missed(ctx); known {

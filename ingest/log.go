@@ -26,8 +26,8 @@ type Log interface {
 	DeadLetter(ctx context.Context, letters ...messaging.DeadLetter) error
 	// StoreCanary stores a text that is not an event, apart from the events, in one attempt.
 	StoreCanary(ctx context.Context, text string) error
-	// Waits reports whether appends wait, or have waited a moment ago, for room in the log or
-	// for the reading of its ids. A restart of the gateway helps with neither.
+	// Waits reports whether appends wait, or waited a moment ago, for room in the log or until
+	// its ids are read. A restart of the gateway ends neither wait.
 	Waits() bool
 	// Head returns the last sequence of the whole log, 0 when it is empty.
 	Head(ctx context.Context) (uint64, error)

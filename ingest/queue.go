@@ -73,11 +73,10 @@ type handout struct {
 	events int
 }
 
-// take waits for events and returns all that may be written now; at most maxEvents of
-// maxBytes, of any number of jobs, are to be written together, and as many dead letters as
-// have the size of one write. The caller returns each job
-// with done or putBack. take returns false once the queue is closed and no event waits or
-// is being written.
+// take waits for events and returns all that may be written now: at most maxEvents of
+// maxBytes, of any number of jobs, to be written together, and the dead letters of one
+// write. The caller returns each job with done or putBack. take returns false once the
+// queue is closed and no event waits or is being written.
 func (q *queue) take(maxEvents, maxBytes int) (handout, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -30,8 +30,8 @@ type receipts struct {
 	metrics  *metrics
 	guard    *contain.Guard
 
-	// dropping is kept of the receipts that are dropped, until the queue is empty, and
-	// failing of the batches that cannot be published.
+	// dropping logs outages in which receipts are dropped, which end when the queue is empty.
+	// failing logs outages in which batches cannot be published.
 	dropping, failing *outage.Book
 }
 
@@ -157,7 +157,7 @@ func (r *receipts) publish(ctx context.Context, batch []outgoing) {
 	r.canaries.pass(stageAnswered, sent)
 	r.metrics.sent(sent)
 	r.metrics.receiptsFailed.Add(float64(receipts - sent))
-	if receipts > 0 { // Canaries say nothing of receipts.
+	if receipts > 0 { // The outcome of canaries alone is not that of receipts.
 		r.failing.Note(err, "receipts", receipts-sent)
 	}
 	if err == nil && len(r.queue) == 0 {

@@ -7,11 +7,11 @@ import (
 	"github.com/letswriteabook/realtime/messaging"
 )
 
-// Tracer records the way of events to the log as spans. Its methods must not block, and are
+// Tracer records the stages of events up to the log as spans. Its methods must not block, and are
 // called from many goroutines.
 type Tracer interface {
-	// Received begins the span of a record that has arrived from a system and a source, and
-	// was validated until decoded. It returns the span's W3C trace context, and a function
+	// Received begins the span of a record that arrived from a system and a source at the time
+	// arrived, and whose validation ended at the time decoded. It returns the span's W3C trace context, and a function
 	// that ends the span, which is called once. It returns "" and nil if there is no span.
 	Received(record messaging.Record, system, source string, arrived, decoded time.Time) (span string, end func(messaging.Receipt, error))
 	// Refused records an event that was refused when it arrived. traceParent is not empty.
@@ -28,7 +28,7 @@ const (
 	sourceHTTP  = "/api/realtime/events"
 )
 
-// errUnfinished is in the span of an event that ended without an outcome of its own, because
+// errUnfinished is recorded in the span of an event that ended without an outcome, because
 // its request was over.
 var errUnfinished = errors.New("the event was withdrawn or given up")
 

@@ -28,7 +28,7 @@ var (
 	// ErrTLS: the client does not use TLS and the server requires it.
 	ErrTLS = errors.New("the Redis server takes TLS only, and REDIS_URL asks for a connection without TLS: set it to rediss://, or to a port without TLS")
 	// ErrClosed: the server closes the connection, and the cause is not a TLS setting.
-	ErrClosed = errors.New("the Redis server closes the connection without an answer: see in its log why, and that REDIS_URL names a Redis server, and no proxy without one")
+	ErrClosed = errors.New("the Redis server closes the connection without an answer: look into its log, and check that REDIS_URL names a Redis server and not a proxy whose server is down")
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the Redis server cannot be verified: set REDIS_URL to a name that the certificate has, and let this machine trust its issuer")
 	// ErrUnreachable: no connection can be made.
