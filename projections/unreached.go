@@ -31,7 +31,7 @@ var (
 	// ErrTLS: one side speaks TLS, and the other does not.
 	ErrTLS = errors.New("only one side speaks TLS, and MongoDB closes the connection: set tls=true or tls=false in MONGODB_URI as the server has it")
 	// ErrClosed: the server ends the connection, and no setting of TLS is the reason.
-	ErrClosed = errors.New("MongoDB closes the connection without an answer: see in its log why, and that MONGODB_URI names a MongoDB server, and no proxy without one")
+	ErrClosed = errors.New("MongoDB closes the connection without an answer: look into its log, and check that MONGODB_URI names a MongoDB server and not a proxy whose server is down")
 	// ErrCertificate: the certificate of the server cannot be verified.
 	ErrCertificate = errors.New("the certificate of the MongoDB server cannot be verified: set MONGODB_URI to a name that the certificate has, and let this machine trust its issuer, or set tlsCAFile")
 	// ErrOwnCertificate: the server refuses this client's certificate, or that there is none.
