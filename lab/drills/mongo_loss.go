@@ -170,7 +170,7 @@ func verifyAll(ctx context.Context, t *faults.Trial, h history) error {
 		}
 		compared, err := rebuild.New(h.log, model, nil).Verify(ctx, false, shownDifferences)
 		if err == nil && !compared.Equal {
-			err = errors.New("it is no fold of the log")
+			err = errors.New("the documents are not a fold of the log")
 		}
 		if err != nil {
 			return fmt.Errorf("%s in the end: %w: %+v", name, err, compared)

@@ -168,7 +168,7 @@ func (s *savedLog) restore(ctx context.Context, judge func() (part bool, err err
 	pace := time.Duration(s.trial.Scaled("ms between two kills", 100, 300, 600)) * time.Millisecond
 	k, err := s.trial.killRestores(ctx, map[string]string{"NATS_URL": "nats://" + s.slow.Addr()}, s.dir, pace, judge, flags...)
 	if err == nil && k.parts == 0 && !s.trial.Short {
-		err = errors.New("no kill has left a part of a log, so that the row shows nothing")
+		err = errors.New("no kill left a part of a log, so that the row proves nothing")
 	}
 	return k, err
 }

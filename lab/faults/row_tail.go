@@ -99,7 +99,7 @@ func (t *Trial) beforeTailLost(ctx context.Context) (*lostTail, error) {
 	return lost, err
 }
 
-// purgedAfter notes what the fault takes: everything after a sequence.
+// purgedAfter records in the journal that the fault removed every event after a sequence.
 func (t *Trial) purgedAfter(lost *lostTail, sequence uint64) error {
 	taken := 0
 	for _, r := range lost.records {
@@ -109,15 +109,15 @@ func (t *Trial) purgedAfter(lost *lostTail, sequence uint64) error {
 		}
 	}
 	if taken == 0 {
-		return errors.New("the log has lost nothing, so that the row shows nothing")
+		return errors.New("the fault removed no event, so that the row proves nothing")
 	}
 	t.Measure("acknowledged events that the fault took from the disk", float64(taken), "")
 	return nil
 }
 
-// afterTailLost waits until events are acknowledged again, and checks that one new epoch
-// began, that every client was told of it, and, after stop has ended the load, that the read
-// models are folds of what the log has now.
+// afterTailLost waits until events are acknowledged again. It checks that one new epoch
+// began, that every client received its gap, and, after stop has ended the load, that the
+// read models are folds of the log.
 func (t *Trial) afterTailLost(ctx context.Context, lost *lostTail, since time.Time, stop func()) error {
 	if err := t.Resumed(ctx, since); err != nil {
 		return err
@@ -135,7 +135,7 @@ func (t *Trial) afterTailLost(ctx context.Context, lost *lostTail, since time.Ti
 		return err
 	}
 	defer done()
-	// The sequences that were given out before are given out again.
+	// Wait until sequences that the lost events had are assigned again.
 	for {
 		state, err := log.State(ctx)
 		if err == nil && state.Last > lost.last {
@@ -178,7 +178,7 @@ func (t *Trial) verifyModels(ctx context.Context) error {
 		}
 		report, err := rebuild.New(log, model, nil).Verify(ctx, false, 5)
 		if err == nil && !report.Equal {
-			err = errors.New("it is no fold of the log")
+			err = errors.New("the documents are not a fold of the log")
 		}
 		if err != nil {
 			return fmt.Errorf("%s in the end: %w: %+v", name, err, report)
@@ -188,8 +188,8 @@ func (t *Trial) verifyModels(ctx context.Context) error {
 	return nil
 }
 
-// loseTail puts the folders of all who keep the log back to what they had while events
-// went on, and lets producers go on at once.
+// loseTail copies the folders of all processes that keep the log, publishes more events, puts
+// the folders back to the copies, and publishes again at once.
 func loseTail(putBack func(*Trial, *processes.Process, string) error) func(context.Context, *Trial) error {
 	return func(ctx context.Context, t *Trial) error {
 		stop := t.Load(100)
@@ -231,8 +231,8 @@ func loseTail(putBack func(*Trial, *processes.Process, string) error) func(conte
 	}
 }
 
-// copyLog copies the folders of processes while events go on. It returns the last
-// sequence before, too.
+// copyLog copies the folders of processes while events are published. It also returns the
+// last sequence before the copy.
 func (t *Trial) copyLog(ctx context.Context, processes []*processes.Process) (floor uint64, copies []string, err error) {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {
@@ -247,8 +247,8 @@ func (t *Trial) copyLog(ctx context.Context, processes []*processes.Process) (fl
 	return state.Last, copies, err
 }
 
-// damageBlock has the only log recover from kill -9 with its newest block damaged: the
-// server gives up what follows the damage.
+// damageBlock kills the only keeper of the log with kill -9, damages the newest block, and
+// starts the keeper again: the server drops what follows the damage.
 func damageBlock(damage func(path string) error) func(context.Context, *Trial) error {
 	return func(ctx context.Context, t *Trial) error {
 		if err := t.PublishSome(ctx, t.Scaled("events", 2000, 600, 200)); err != nil {
@@ -285,8 +285,8 @@ func damageBlock(damage func(path string) error) func(context.Context, *Trial) e
 	}
 }
 
-// whatIsLeft returns the last sequence of a log that was cut. Everything up to it has
-// to be there.
+// whatIsLeft returns the last sequence of a log that was cut. It fails if an earlier record
+// is missing.
 func (t *Trial) whatIsLeft(ctx context.Context, lost *lostTail) (last uint64, err error) {
 	log, done, err := t.OpenLog(ctx)
 	if err != nil {
@@ -308,8 +308,8 @@ func (t *Trial) whatIsLeft(ctx context.Context, lost *lostTail) (last uint64, er
 	return last, nil
 }
 
-// rewindNode puts one node of three back. The others have everything, so that it has
-// to heal without anybody being told.
+// rewindNode puts the folder of one node of three back to a copy. The others have every
+// record, so the node has to recover in the same epoch, and no client may receive a gap.
 func rewindNode(ctx context.Context, t *Trial) error {
 	stop := t.Load(100)
 	defer stop()
@@ -350,7 +350,7 @@ func rewindNode(ctx context.Context, t *Trial) error {
 		return err
 	}
 	t.Measure("until every copy was up to date again", float64(time.Since(since).Milliseconds()), "ms")
-	// It leads next, so that it is asked for everything.
+	// Make the node the leader, so that it answers every read.
 	if err := t.lead(ctx, node); err != nil {
 		return err
 	}
@@ -363,7 +363,7 @@ func rewindNode(ctx context.Context, t *Trial) error {
 	}
 	after, err := t.epoch(ctx)
 	if err == nil && after != before {
-		err = fmt.Errorf("epoch %s became %s, and two of three nodes had everything", before, after)
+		err = fmt.Errorf("epoch %s became %s, although two of three nodes had every record", before, after)
 	}
 	if err == nil {
 		t.Note("the node has led the log since, in the same epoch")

@@ -14,8 +14,8 @@ import (
 	"github.com/letswriteabook/realtime/lab/report"
 )
 
-// rowTimeout bounds one row, settleTimeout what follows its fault. A full row 11
-// takes five minutes by itself.
+// rowTimeout bounds one row, and settleTimeout what follows its fault. Row 11 alone takes
+// five minutes at full length.
 const (
 	rowTimeout     = 4 * time.Minute
 	fullRowTimeout = 12 * time.Minute
@@ -39,17 +39,16 @@ type Options struct {
 	Dir string
 	// Keep leaves the systems' folders there.
 	Keep bool
-	// Full runs every row at the length that the matrix names, Short at the
-	// length of the continuous integration.
+	// Full runs every row at the length in the matrix, and Short at that of the continuous
+	// integration.
 	Full, Short bool
-	// Root says that the process may do what only root may.
+	// Root is set when the process runs as root.
 	Root bool
-	// Log is told what happens, one line at a time; nil: nobody is.
+	// Log receives the progress, one line at a time; nil discards it.
 	Log func(line string)
-	// Running has the row run on a system that somebody else has started; nil: on one
-	// of its own.
+	// Running is the system on which the row runs; nil starts one for the row.
 	Running *Running
-	// Timeline adds to the result what happened when.
+	// Timeline adds the times of the events of the run to the result.
 	Timeline bool
 }
 
@@ -85,12 +84,12 @@ func Run(ctx context.Context, row Row, options Options) (report.Result, error) {
 	}
 	err = errors.Join(err, trial.undoAll(ctx))
 	if _, skipped := asSkip(err); !skipped {
-		// After a failure too: what was lost is worth knowing then.
+		// Settle after a failure, too, so that the report shows what was lost.
 		settling, done := context.WithTimeout(ctx, settleTime)
 		err = errors.Join(err, trial.settle(settling))
 		done()
 	}
-	trial.tell(&result)
+	trial.addTo(&result)
 	words := trial.lastWords()
 	err = errors.Join(err, trial.close(ctx))
 	if reason, skipped := asSkip(err); skipped {
@@ -126,8 +125,8 @@ func fail(result *report.Result, err error) {
 	result.Status, result.Reason = report.Failed, err.Error()
 }
 
-// tell adds what the row and its clients noted.
-func (t *Trial) tell(result *report.Result) {
+// addTo adds the measures of the trial and of its clients to a result.
+func (t *Trial) addTo(result *report.Result) {
 	resumes := 0
 	for _, f := range t.followers {
 		f.mu.Lock()
@@ -143,8 +142,8 @@ func (t *Trial) tell(result *report.Result) {
 		connected += v.resumes
 		v.mu.Unlock()
 	}
-	if back := connected - len(t.sockets); back > 0 {
-		t.Measure("sockets resumed", float64(back), "")
+	if reconnected := connected - len(t.sockets); reconnected > 0 {
+		t.Measure("sockets resumed", float64(reconnected), "")
 	}
 	t.Outbox.mu.Lock()
 	t.Measure("longest time without a receipt", float64(t.Outbox.longest.Milliseconds()), "ms")

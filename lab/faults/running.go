@@ -69,15 +69,15 @@ func (t *Trial) attach(ctx context.Context) error {
 	return nil
 }
 
-// forget removes the trial's jobs from a running system: as long as it takes for what
-// was published, for their records are overwritten one by one.
+// forget removes the trial's jobs from a running system. Its time limit grows with the events
+// that were published, because their records are overwritten one by one.
 func (t *Trial) forget(ctx context.Context) error {
 	if !t.Running() || t.Outbox == nil || t.Outbox.Attempted() == 0 {
 		return nil
 	}
 	t.Tell("undo: erase the %d jobs of the drill", len(t.jobs))
-	most := undoTime + time.Duration(t.Outbox.Attempted())*forgetTime
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), most)
+	limit := undoTime + time.Duration(t.Outbox.Attempted())*forgetTime
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := t.running.Forget(ctx, t.jobs); err != nil {
 		return fmt.Errorf("NOT UNDONE: erase the jobs of the drill: %w", err)
@@ -115,12 +115,12 @@ func (t *Trial) AwaitWhole(ctx context.Context) (copies int, err error) {
 }
 
 // HoldRedis makes a running Redis hold back all published messages and close every
-// subscription, until [Trial.ReleaseRedis], for at most most.
-func (t *Trial) HoldRedis(ctx context.Context, most time.Duration) error {
+// subscription until [Trial.ReleaseRedis], or until limit has passed.
+func (t *Trial) HoldRedis(ctx context.Context, limit time.Duration) error {
 	client := t.newRedis()
 	defer func() { _ = client.Close() }()
 	// WRITE also holds PUBLISH, and does not hold the command that ends the pause.
-	if err := client.Do(ctx, "CLIENT", "PAUSE", most.Milliseconds(), "WRITE").Err(); err != nil {
+	if err := client.Do(ctx, "CLIENT", "PAUSE", limit.Milliseconds(), "WRITE").Err(); err != nil {
 		return fmt.Errorf("hold Redis: %w", err)
 	}
 	if err := client.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
