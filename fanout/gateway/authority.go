@@ -112,7 +112,7 @@ func (c *client) refresh(args []json.RawMessage, ack socketio.Ack) {
 		return
 	}
 	c.grant = grant
-	for jobID, followed := range c.subscriptions {
+	for jobID, followed := range c.subscriptions.all() {
 		if decision := grant.Follow(jobID); !decision.Allowed() {
 			c.drop(jobID, followed)
 			c.refuse(problemOf(decision, jobID), nil)

@@ -2,11 +2,16 @@ package gateway_test
 
 import (
 	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/gateway"
 	"github.com/letswriteabook/realtime/fanout/recorder"
+	"github.com/letswriteabook/realtime/guardrails"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -57,6 +62,75 @@ func fanOutToSockets(b *testing.B, n int, notes *recorder.Recorder) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed())/float64(time.Microsecond)/float64(b.N*n), "µs/delivery")
+}
+
+// BenchmarkIdleSubscription reports the memory that remains per idle socket which follows a job
+// with others, with its session and its trail; the client's end is a bare connection.
+func BenchmarkIdleSubscription(b *testing.B) {
+	const sockets, jobs = 2000, 200
+	for b.Loop() {
+		notes, err := recorder.New(recorder.Config{Bytes: 32 << 20, Events: 50_000})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s := setup(b, options{withoutDB: true, recorder: notes, sessions: newMemorySessions(), limits: guardrails.Limits{IdleTimeout: time.Hour}})
+		heap, stacks := heapAndStacks()
+		conns := make([]net.Conn, sockets)
+		for i := range conns {
+			conns[i] = s.subscribeBare(fmt.Sprint("job-", i%jobs))
+		}
+		laterHeap, laterStacks := heapAndStacks()
+		b.ReportMetric(float64(laterHeap-heap)/sockets, "heap-B/socket")
+		b.ReportMetric(float64(laterStacks-stacks)/sockets, "stack-B/socket")
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+		s.stop()
+	}
+}
+
+// subscribeBare opens a WebSocket that follows a job and has caught up.
+func (s *stage) subscribeBare(jobID string) net.Conn {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := "GET /ws?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://app.test\r\n\r\n"
+	var received []byte
+	for _, step := range []struct{ send, until string }{
+		{text, "sid"},
+		{masked("40"), "40{"},
+		{masked(`42["subscribe",{"jobId":"` + jobID + `"}]`), messaging.EventCaughtUp},
+	} {
+		if _, err := io.WriteString(conn, step.send); err != nil {
+			s.t.Fatal(err)
+		}
+		for !strings.Contains(string(received), step.until) {
+			piece := make([]byte, 1024)
+			n, err := conn.Read(piece)
+			if err != nil {
+				s.t.Fatalf("%v after %q", err, received)
+			}
+			received = append(received, piece[:n]...)
+		}
+		received = nil
+	}
+	return conn
+}
+
+// masked returns a short text frame of a client.
+func masked(text string) string {
+	return string([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}) + text
+}
+
+func heapAndStacks() (heap, stacks uint64) {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc, stats.StackInuse
 }
 
 func BenchmarkEncode(b *testing.B) {

@@ -38,7 +38,7 @@ type client struct {
 	closing       bool // close was called
 	lastActive    time.Time
 	idle          *time.Timer // nil without an idle timeout
-	subscriptions map[string]*follow
+	subscriptions follows
 	// grant is what the client's token allows. expiry is the timer of the next step: a
 	// warning, and after that the end. It is nil if the token does not expire.
 	grant  guardrails.Grant
@@ -84,7 +84,7 @@ func newClient(g *Gateway, socket *socketio.Socket, slot *guardrails.Slot, grant
 	return &client{
 		gateway: g, socket: socket, slot: slot, sink: sink, reader: hub.NewReader(g.hub, sink, slot.Owner()),
 		quota: g.quotaOf(socket, slot), grant: grant,
-		joinedAt: time.Now(), lastActive: time.Now(), subscriptions: make(map[string]*follow),
+		joinedAt: time.Now(), lastActive: time.Now(),
 	}
 }
 
@@ -99,13 +99,13 @@ func (c *client) release() (left session, was bool) {
 	left = c.session()
 	c.gone = true
 	subscriptions := c.subscriptions
-	c.subscriptions = nil
+	c.subscriptions = follows{}
 	c.stopIdle()
 	if c.expiry != nil {
 		c.expiry.Stop()
 	}
 	c.mu.Unlock()
-	for _, followed := range subscriptions {
+	for _, followed := range subscriptions.all() {
 		followed.subscription.End()
 	}
 	c.gateway.sockets.remove(c)

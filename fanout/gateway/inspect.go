@@ -127,7 +127,7 @@ func (c *client) row() clients.Client {
 	row.QueuedBytes = c.socket.QueuedBytes()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	row.Subscriptions = len(c.subscriptions)
+	row.Subscriptions = c.subscriptions.count()
 	return row
 }
 
@@ -147,14 +147,14 @@ func (c *client) subject() string {
 func (c *client) follows(jobID string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.subscriptions[jobID] != nil
+	return c.subscriptions.get(jobID) != nil
 }
 
 // subscriptionTo describes a socket's subscription to a job, if there is one.
 func (c *client) subscriptionTo(jobID string) (clients.Subscription, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	followed := c.subscriptions[jobID]
+	followed := c.subscriptions.get(jobID)
 	if followed == nil {
 		return clients.Subscription{}, false
 	}
@@ -165,8 +165,8 @@ func (c *client) subscriptionTo(jobID string) (clients.Subscription, bool) {
 func (c *client) followed() []clients.Subscription {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all := make([]clients.Subscription, 0, len(c.subscriptions))
-	for jobID, followed := range c.subscriptions {
+	all := make([]clients.Subscription, 0, c.subscriptions.count())
+	for jobID, followed := range c.subscriptions.all() {
 		all = append(all, followed.describe(jobID))
 	}
 	return all

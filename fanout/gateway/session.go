@@ -255,7 +255,7 @@ func (c *client) restore(wanted recall) {
 	}
 	limits := c.gateway.limits.Load()
 	for _, job := range wanted.kept.Jobs {
-		decision := limits.Subscribe(len(c.subscriptions)) // the limit may be lower than it was
+		decision := limits.Subscribe(c.subscriptions.count()) // the limit may be lower than it was
 		if !decision.Allowed() {
 			c.refuse(problemOf(decision, job.JobID), nil)
 			continue
@@ -279,14 +279,14 @@ func (c *client) restore(wanted recall) {
 			c.gateway.logger.Warn("a subscription cannot be restored", "job", job.JobID, "session", c.socket.ID(), "err", err)
 			continue
 		}
-		c.subscriptions[job.JobID] = newFollow(job.JobID, sub, asked, true)
+		c.subscriptions.set(job.JobID, newFollow(job.JobID, sub, asked, true))
 	}
 }
 
 // session returns the client's session now. The caller holds the mutex.
 func (c *client) session() session {
 	now := c.head()
-	for jobID, followed := range c.subscriptions {
+	for jobID, followed := range c.subscriptions.all() {
 		now.Jobs = append(now.Jobs, followed.job(jobID))
 	}
 	return now
@@ -322,7 +322,7 @@ func (c *client) state() []byte {
 		return nil // strings and numbers always marshal
 	}
 	size := len(state) + len(`,"jobs":[]`)
-	for _, followed := range c.subscriptions {
+	for _, followed := range c.subscriptions.all() {
 		size += len(followed.kept) + 1
 	}
 	if size > maxSessionBytes || !c.gateway.keep(c, size) {
@@ -330,9 +330,9 @@ func (c *client) state() []byte {
 		c.gateway.sessions.Forget(c.pid)
 		return nil
 	}
-	if len(c.subscriptions) > 0 {
+	if c.subscriptions.count() > 0 {
 		state = append(append(make([]byte, 0, size), state[:len(state)-1]...), `,"jobs":[`...)
-		for _, followed := range c.subscriptions {
+		for _, followed := range c.subscriptions.all() {
 			state = append(append(state, followed.kept...), ',')
 		}
 		state = append(state[:len(state)-1], "]}"...)

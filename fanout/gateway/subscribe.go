@@ -47,9 +47,9 @@ func (c *client) follow(jobID string, from hub.Start) *messaging.Problem {
 		problem := problemOf(decision, jobID)
 		return &problem
 	}
-	existing := c.subscriptions[jobID]
+	existing := c.subscriptions.get(jobID)
 	if existing == nil {
-		decision := c.gateway.limits.Load().Subscribe(len(c.subscriptions))
+		decision := c.gateway.limits.Load().Subscribe(c.subscriptions.count())
 		if !decision.Allowed() {
 			problem := problemOf(decision, jobID)
 			return &problem
@@ -75,14 +75,14 @@ func (c *client) follow(jobID string, from hub.Start) *messaging.Problem {
 		problem := messaging.NewProblem(messaging.CodeInternal)
 		return &problem
 	}
-	c.subscriptions[jobID] = newFollow(jobID, sub, from, false)
+	c.subscriptions.set(jobID, newFollow(jobID, sub, from, false))
 	c.save()
 	return nil
 }
 
 // drop ends one of the socket's subscriptions. The mutex is held.
 func (c *client) drop(jobID string, followed *follow) {
-	delete(c.subscriptions, jobID)
+	c.subscriptions.remove(jobID)
 	followed.subscription.End()
 	c.sink.forget(jobID)
 }
@@ -99,7 +99,7 @@ func (c *client) unsubscribe(args []json.RawMessage, ack socketio.Ack) {
 	}
 	c.touch()
 	c.mu.Lock()
-	if followed := c.subscriptions[jobID]; followed != nil {
+	if followed := c.subscriptions.get(jobID); followed != nil {
 		c.drop(jobID, followed)
 		c.save()
 	}
