@@ -39,8 +39,9 @@ const (
 	maxSteps = 32
 	// together is how far apart equal steps may be to count as one.
 	together = 10 * time.Second
-	// firstSteps is how many steps a trail has room for at first.
-	firstSteps = 4
+	// firstSteps is how many steps a trail has room for at first: those of a client that has
+	// subscribed to a job and caught up.
+	firstSteps = 2
 	// stepBytes is what a step takes beside the text of its job.
 	stepBytes = int(unsafe.Sizeof(step{}))
 	// trailBytes is what a trail takes beside its steps and texts: itself, and its places in
