@@ -11,7 +11,7 @@ import (
 
 // readBufferBytes is the read buffer of one WebSocket. Most client packets are
 // far smaller, and larger ones are read past it.
-const readBufferBytes = 512
+const readBufferBytes = 256
 
 // writeBufferBytes is the size of gorilla's pooled frame buffers.
 const writeBufferBytes = 1024
