@@ -55,6 +55,9 @@ func (m *metrics) read(sizeBytes int) {
 // arrived measures how long an accepted event took to reach this process. An empty
 // emittedAt means that its producer did not say when the event was published.
 func (m *metrics) arrived(emittedAt string, now time.Time) {
+	if emittedAt == "" {
+		return // an error of time.Parse takes memory
+	}
 	if published, err := time.Parse(time.RFC3339Nano, emittedAt); err == nil {
 		measure.Since(m.published, published, now)
 	}

@@ -180,6 +180,11 @@ func (b *batch) drop() {
 
 // fill chooses the events for the batch.
 func (w *writer) fill(b *batch) {
+	most := 0
+	for _, events := range b.jobs {
+		most += len(events)
+	}
+	b.events, b.records = make([]*event, 0, most), make([]messaging.Record, 0, most)
 	for n, events := range b.jobs {
 		for at, e := range events {
 			if !e.begin() {
