@@ -41,6 +41,7 @@ func centrifugo() *peer {
 		process: centrifugoProcess,
 		follow:  followCentrifugo,
 		publish: publishCentrifugo,
+		history: true,
 	}
 }
 
@@ -65,8 +66,9 @@ func centrifugoProcess(_ context.Context, s *system, program string) (*processes
 }
 
 // followCentrifugo speaks the JSON protocol of https://centrifugal.dev/docs/transports/client_protocol:
-// a message of the WebSocket has one or several lines, an empty object is a ping.
-func followCentrifugo(ctx context.Context, c *clients, addr string, number int, job string) (leave func(), err error) {
+// a message of the WebSocket has one or several lines, an empty object is a ping. The answer to
+// a subscription contains the events that were missed.
+func followCentrifugo(ctx context.Context, c *clients, addr string, number int, job string, all bool) (leave func(), err error) {
 	dialer := websocket.Dialer{
 		HandshakeTimeout: 10 * time.Second, ReadBufferSize: 4 << 10,
 		NetDialContext: (&net.Dialer{LocalAddr: localAddr(number)}).DialContext,
@@ -76,7 +78,11 @@ func followCentrifugo(ctx context.Context, c *clients, addr string, number int, 
 		return nil, fmt.Errorf("dial centrifugo: %w", err)
 	}
 	_ = answer.Body.Close()
-	request := fmt.Sprintf(`{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":%q}}`, job)
+	after := ""
+	if all {
+		after = `,"recover":true,"offset":0`
+	}
+	request := fmt.Sprintf(`{"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":%q%s}}`, job, after)
 	if err := conn.WriteMessage(websocket.TextMessage, []byte(request)); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("subscribe at centrifugo: %w", err)
@@ -98,6 +104,7 @@ func followCentrifugo(ctx context.Context, c *clients, addr string, number int, 
 					c.count(line, received)
 				case bytes.HasPrefix(line, []byte(`{"id":2,"subscribe"`)):
 					c.subscribed.Add(1)
+					c.received.Add(int64(bytes.Count(line, []byte(`"due":`))))
 				}
 			}
 			if err != nil {

@@ -22,10 +22,14 @@ type peer struct {
 	// process prepares the server on the redis-server of the system.
 	process func(ctx context.Context, s *system, program string) (*processes.Process, error)
 	// follow connects a client that follows a job and counts what it receives in c; nil if
-	// the clients of a gateway can do it. The returned function disconnects the client.
-	follow func(ctx context.Context, c *clients, addr string, number int, job string) (leave func(), err error)
+	// the clients of a gateway can do it. With all it also requests every event that the peer
+	// keeps. The returned function disconnects the client.
+	follow func(ctx context.Context, c *clients, addr string, number int, job string, all bool) (leave func(), err error)
 	// publish publishes events of a job; nil if the peer reads them from Redis as a gateway does.
 	publish func(ctx context.Context, addr, job string, bodies [][]byte) error
+	// history is true if the peer keeps events and sends them to a client that requests them.
+	// An event is kept when publish returns.
+	history bool
 }
 
 // peers are the known ones.
@@ -34,7 +38,11 @@ func peers() []*peer { return []*peer{centrifugo(), socketIO()} }
 // peerRows returns the rows of a gateway that peers can do, too, for each peer.
 func peerRows() (all []row) {
 	for _, p := range peers() {
-		for _, of := range []row{{name: "through-redis", run: throughRedis}, {name: "paced", run: paced}, {name: "burst", run: burst}} {
+		same := []row{{name: "through-redis", run: throughRedis}, {name: "paced", run: paced}, {name: "burst", run: burst}, {name: "idle", run: idle}}
+		if p.history {
+			same = append(same, row{name: "storm", run: storm}, row{name: "fresh-client", run: freshClient})
+		}
+		for _, of := range same {
 			all = append(all, row{name: of.name + "-" + p.name, syncs: []string{""}, run: of.run, peer: p, beside: of.name})
 		}
 	}

@@ -36,6 +36,12 @@ func TestPeersDeliver(t *testing.T) {
 			if err != nil || len(figures) == 0 {
 				t.Errorf("delivered %+v: %v", figures, err)
 			}
+			if !p.history {
+				return
+			}
+			if figures, err := freshClient(t.Context(), s); err != nil || len(figures) == 0 {
+				t.Errorf("a client that missed events: %+v: %v", figures, err)
+			}
 		})
 	}
 }

@@ -173,8 +173,11 @@ func idle(ctx context.Context, s *system) ([]Figure, error) {
 // missed is the number of events that a returning client has missed.
 const missed = 120
 
-// stored publishes the missed events of a job, and waits for their receipts.
+// stored publishes the missed events of a job, and waits until they are stored.
 func (s *system) stored(ctx context.Context, job string) error {
+	if s.peer != nil {
+		return s.publishAll(ctx, []string{job}, 0, missed)
+	}
 	_, err := s.store(ctx, []string{job}, missed, 1)
 	return err
 }

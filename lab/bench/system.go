@@ -238,7 +238,7 @@ func (s *system) connect(ctx context.Context, count int, jobs []string, since fu
 	err := each(ctx, count, func(i int) (err error) {
 		addr, job := s.gateways[i%len(s.gateways)].Addr(), jobs[i%len(jobs)]
 		if s.peer != nil && s.peer.follow != nil {
-			c.leave[i], err = s.peer.follow(ctx, c, addr, i, job)
+			c.leave[i], err = s.peer.follow(ctx, c, addr, i, job, since != nil)
 			return err
 		}
 		return c.open(ctx, addr, i, job, since)
