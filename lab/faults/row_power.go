@@ -120,16 +120,7 @@ func losePowerUnsynced(ctx context.Context, t *Trial) error {
 	if err != nil {
 		return err
 	}
-	left, err := t.whatIsLeft(ctx, lost)
-	if err != nil {
-		return err
-	}
-	if err := t.purgedAfter(lost, left); err != nil {
-		return err
-	}
-	stop := t.Load(100)
-	defer stop()
-	return t.afterTailLost(ctx, lost, since, stop)
+	return t.recovered(ctx, lost, since)
 }
 
 // losePower makes the machines of all servers of the log lose power, and starts the servers

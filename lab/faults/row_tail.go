@@ -272,17 +272,23 @@ func damageBlock(damage func(path string) error) func(context.Context, *Trial) e
 		if err := keeper.Start(ctx); err != nil {
 			return err
 		}
-		left, err := t.whatIsLeft(ctx, lost)
-		if err != nil {
-			return err
-		}
-		if err := t.purgedAfter(lost, left); err != nil {
-			return err
-		}
-		stop := t.Load(100)
-		defer stop()
-		return t.afterTailLost(ctx, lost, since, stop)
+		return t.recovered(ctx, lost, since)
 	}
+}
+
+// recovered records what a fault has removed from the log, publishes again, and checks that
+// one new epoch began; see [Trial.afterTailLost].
+func (t *Trial) recovered(ctx context.Context, lost *lostTail, since time.Time) error {
+	left, err := t.whatIsLeft(ctx, lost)
+	if err != nil {
+		return err
+	}
+	if err := t.purgedAfter(lost, left); err != nil {
+		return err
+	}
+	stop := t.Load(100)
+	defer stop()
+	return t.afterTailLost(ctx, lost, since, stop)
 }
 
 // whatIsLeft returns the last sequence of a log that was cut. It fails if an earlier record
