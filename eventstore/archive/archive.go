@@ -151,7 +151,7 @@ func (a *Archive) save(ctx context.Context, stream string, w io.Writer, progress
 	}
 	var snapshot Snapshot
 	request := snapshotRequest{Deliver: inbox, NoConsumers: true, ChunkBytes: chunkBytes, Check: true}
-	if err := a.ask(ctx, "STREAM.SNAPSHOT."+stream, request, chunkWait, &snapshot); err != nil {
+	if err := a.ask(ctx, "STREAM.SNAPSHOT."+stream, request, &snapshot); err != nil {
 		return Snapshot{}, err
 	}
 	for written := int64(0); ; {
@@ -191,12 +191,12 @@ func nextChunk(ctx context.Context, chunks *nats.Subscription) (*nats.Msg, error
 }
 
 // ask makes a request of the JetStream API and reads the answer into a value.
-func (a *Archive) ask(ctx context.Context, subject string, request any, wait time.Duration, answer any) error {
+func (a *Archive) ask(ctx context.Context, subject string, request, answer any) error {
 	payload, err := json.Marshal(request)
 	if err != nil {
 		return fmt.Errorf("encode request: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := context.WithTimeout(ctx, chunkWait)
 	defer cancel()
 	response, err := a.client.Conn.RequestWithContext(ctx, a.client.API(subject), payload)
 	if err != nil {

@@ -115,7 +115,7 @@ func (a *Archive) Probe(ctx context.Context, snapshot Snapshot) error {
 	if err != nil {
 		return err
 	}
-	if err := a.ask(ctx, "STREAM.CREATE."+Beside(name), config, chunkWait, nil); err != nil {
+	if err := a.ask(ctx, "STREAM.CREATE."+Beside(name), config, nil); err != nil {
 		return fmt.Errorf("the server refuses stream %s as the backup has it: %w", name, err)
 	}
 	return a.Remove(ctx, Beside(name))
@@ -168,7 +168,7 @@ func (a *Archive) restoreAs(ctx context.Context, snapshot Snapshot, name string,
 	// All of it is there, and can be read to compare the checksum.
 	config, err = marked(snapshot.Config, name, mark, true)
 	if err == nil {
-		err = a.ask(ctx, "STREAM.UPDATE."+name, config, chunkWait, nil)
+		err = a.ask(ctx, "STREAM.UPDATE."+name, config, nil)
 	}
 	return err
 }
@@ -207,7 +207,7 @@ func (a *Archive) Complete(ctx context.Context, snapshot Snapshot, epoch string)
 		return nil
 	})
 	if err == nil {
-		err = a.ask(ctx, "STREAM.UPDATE."+name, config, chunkWait, nil)
+		err = a.ask(ctx, "STREAM.UPDATE."+name, config, nil)
 	}
 	if err != nil {
 		return "", fmt.Errorf("complete the restored stream %s: %w", name, err)
@@ -322,7 +322,7 @@ func (a *Archive) restore(ctx context.Context, name string, request restoreReque
 	var begun struct {
 		Deliver string `json:"deliver_subject"`
 	}
-	err := a.ask(ctx, "STREAM.RESTORE."+name, request, chunkWait, &begun)
+	err := a.ask(ctx, "STREAM.RESTORE."+name, request, &begun)
 	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || jet.HasCode(err, jet.CodeExistsForRestore) {
 		return ErrStreamExists
 	}

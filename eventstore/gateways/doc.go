@@ -5,7 +5,7 @@
 //	novel.gateways.ask      a question as JSON, with a reply subject
 //	novel.gateways.present  the name of a process that answers, every [PresentInterval]
 //
-// A process that is not presented for [PresentLease] counts as gone. Each answer has the
+// A process that is not presented for [presentLease] counts as gone. Each answer has the
 // names of the processes that its sender counts as present, so whoever asks needs no state
 // of its own: a process that some answer names and that does not answer itself is missing.
 //

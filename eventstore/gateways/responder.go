@@ -22,8 +22,8 @@ import (
 const (
 	// PresentInterval is how often a process presents itself.
 	PresentInterval = 2 * time.Second
-	// PresentLease is how long a process counts as present after that.
-	PresentLease = 7 * time.Second
+	// presentLease is how long a process counts as present after that.
+	presentLease = 7 * time.Second
 )
 
 const (
@@ -69,9 +69,6 @@ func NewResponder(client *jet.Client, name string, answer Answerer, guard *conta
 	}
 	return &Responder{client: client, name: name, process: rand.Text(), answer: answer, guard: guard, logger: logger, peers: make(map[string]time.Time)}, nil
 }
-
-// Name returns the name of the process.
-func (r *Responder) Name() string { return r.name }
 
 // presence is a process that presents itself, or takes its leave.
 type presence struct {
@@ -194,7 +191,7 @@ func (r *Responder) Present() []string {
 	defer r.mu.Unlock()
 	names := []string{r.name}
 	for name, at := range r.peers {
-		if now.Sub(at) > PresentLease {
+		if now.Sub(at) > presentLease {
 			delete(r.peers, name)
 			continue
 		}

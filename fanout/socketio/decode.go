@@ -21,7 +21,7 @@ func parseHeader(text []byte) (Packet, error) {
 	if len(text) == 0 || text[0] < byte(PacketConnect) || text[0] > byte(PacketBinaryAck) {
 		return Packet{}, fmt.Errorf("%w: unknown type", ErrPacket)
 	}
-	packet := Packet{Type: PacketType(text[0]), Namespace: DefaultNamespace}
+	packet := Packet{Type: PacketType(text[0]), Namespace: defaultNamespace}
 	rest := text[1:]
 	if packet.binary() {
 		digits, after, found := bytes.Cut(rest[:min(len(rest), 8)], []byte{'-'})

@@ -26,8 +26,8 @@ const (
 	PacketBinaryAck    PacketType = '6'
 )
 
-// DefaultNamespace is the namespace of packets that name none.
-const DefaultNamespace = "/"
+// defaultNamespace is the namespace of packets that name none.
+const defaultNamespace = "/"
 
 // Packet is one packet:
 //
@@ -52,7 +52,7 @@ func (p Packet) Append(dst []byte) []byte {
 	if p.binary() {
 		dst = append(strconv.AppendInt(dst, int64(p.Attachments), 10), '-')
 	}
-	if p.Namespace != DefaultNamespace && p.Namespace != "" {
+	if p.Namespace != defaultNamespace && p.Namespace != "" {
 		dst = append(append(dst, p.Namespace...), ',')
 	}
 	if p.HasID {

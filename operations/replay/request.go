@@ -9,7 +9,7 @@ import (
 
 // Request is a replay as an operator asks for it.
 type Request struct {
-	// Into is the target, as [ParseTarget] reads it.
+	// Into is the target, as [parseTarget] reads it.
 	Into string `json:"into"`
 	// From and To are the bounds, as [ParseBound] reads them; empty, or start and end, for
 	// all that the log holds.
@@ -51,7 +51,7 @@ func (r *Request) Plan() (Target, Plan, error) {
 		return Target{}, Plan{}, FieldError{"longestPauseSeconds", fmt.Errorf("%g: want at most %d", r.LongestPauseSeconds, maxPauseSeconds)}
 	}
 	plan := Plan{Pace: Pace{Speed: r.Speed, Rate: r.Rate, LongestPause: time.Duration(r.LongestPauseSeconds * float64(time.Second))}}
-	target, err := ParseTarget(r.Into)
+	target, err := parseTarget(r.Into)
 	if err != nil {
 		return target, plan, FieldError{"into", err}
 	}
@@ -73,7 +73,7 @@ func (r *Request) Plan() (Target, Plan, error) {
 		}
 	}
 	if r.Run == "" {
-		r.Run = NewRun()
+		r.Run = newRun()
 	}
 	if err := CheckRun(r.Run); err != nil {
 		return target, plan, FieldError{"run", err}

@@ -31,7 +31,7 @@ type Selection struct {
 	Jobs  []string
 	Kinds []messaging.Kind
 	Types []string
-	// NotRun leaves out what a run, as [Again] has it, appended to the log; empty
+	// NotRun leaves out what a run, as [marked] has it, appended to the log; empty
 	// leaves out nothing.
 	NotRun string
 }

@@ -80,10 +80,10 @@ func CheckRun(run string) error {
 	return nil
 }
 
-// Again returns a record as it is handed on once more: marked as a replay, and
+// marked returns a record as it is handed on once more: marked as a replay, and
 // under a message id of its own, which is the same each time that the same run
 // hands on the same record. Of what the producer wrote nothing changes.
-func Again(record messaging.Record, run string) messaging.Record {
+func marked(record messaging.Record, run string) messaging.Record {
 	record.ReplayOf, record.Position = record.Position, messaging.Position{}
 	record.MessageID = run + runEnd + record.ReplayOf.String()
 	record.StoredAt = time.Time{}
@@ -98,7 +98,7 @@ type Appender interface {
 	Check(record messaging.Record) error
 }
 
-// IntoLog returns a sink that appends the records to the log, as [Again] returns
+// IntoLog returns a sink that appends the records to the log, as [marked] returns
 // them: none is taken for a repeat of the original, but one that the same run has
 // appended before is, for as long as the log remembers ids.
 func IntoLog(log Appender, run string) Sink {
@@ -112,7 +112,7 @@ type intoLog struct {
 }
 
 func (l *intoLog) Take(ctx context.Context, record messaging.Record) error {
-	record = Again(record, l.run)
+	record = marked(record, l.run)
 	err := l.log.Check(record)
 	if errors.Is(err, eventstore.ErrTooLarge) {
 		return fmt.Errorf("%w: %w", ErrUnfit, err)
@@ -137,12 +137,12 @@ type Publisher interface {
 
 // IntoSubject returns a sink that publishes the records on a NATS subject.
 func IntoSubject(log Publisher, subject, run string) Sink {
-	return publishing{log, func(record messaging.Record) error { return log.PublishTo(subject, Again(record, run)) }}
+	return publishing{log, func(record messaging.Record) error { return log.PublishTo(subject, marked(record, run)) }}
 }
 
 // IntoFollowers returns a sink that shows the records to the followers of a job.
 func IntoFollowers(log Publisher, jobID, run string) Sink {
-	return publishing{log, func(record messaging.Record) error { return log.ShowTo(jobID, Again(record, run)) }}
+	return publishing{log, func(record messaging.Record) error { return log.ShowTo(jobID, marked(record, run)) }}
 }
 
 type publishing struct {

@@ -32,8 +32,8 @@ type Target struct {
 // errTarget describes the syntax of a target.
 var errTarget = errors.New("want stdout, nats:SUBJECT, redis:CHANNEL, collection:NAME, job:JOB or log")
 
-// ParseTarget reads a place, or place:name.
-func ParseTarget(text string) (Target, error) {
+// parseTarget reads a place, or place:name.
+func parseTarget(text string) (Target, error) {
 	place, name, named := strings.Cut(text, ":")
 	target := Target{Place: place, Name: name}
 	var err error
@@ -61,7 +61,7 @@ func ParseTarget(text string) (Target, error) {
 	return target, nil
 }
 
-// String returns the target as [ParseTarget] reads it.
+// String returns the target as [parseTarget] reads it.
 func (t Target) String() string {
 	if t.Name == "" {
 		return t.Place
@@ -69,8 +69,8 @@ func (t Target) String() string {
 	return t.Place + ":" + t.Name
 }
 
-// NewRun returns an id for one run of a replay.
-func NewRun() string {
+// newRun returns an id for one run of a replay.
+func newRun() string {
 	var bits [4]byte
 	_, _ = rand.Read(bits[:]) // never fails: crypto/rand ends the process instead
 	return hex.EncodeToString(bits[:])

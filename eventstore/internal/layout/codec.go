@@ -26,7 +26,7 @@ import (
 //
 // Header values that come from producers are escaped ([Escape]).
 const (
-	HeaderKind      = "Novel-Kind"
+	headerKind      = "Novel-Kind"
 	HeaderID        = "Novel-Id"
 	headerEmittedAt = "Novel-At"
 	headerTrace     = "traceparent"
@@ -61,7 +61,7 @@ func Encode(subject string, r messaging.Record) *nats.Msg {
 		headers.set(HeaderReplayOf, r.ReplayOf.String())
 	}
 	headers.set(jetstream.MsgIDHeader, prefix+Escape(r.MessageID))
-	headers.set(HeaderKind, Escape(string(r.Kind)))
+	headers.set(headerKind, Escape(string(r.Kind)))
 	headers.set(headerEmittedAt, Escape(r.EmittedAt))
 	if r.TraceParent != "" {
 		headers.set(headerTrace, Escape(r.TraceParent))
@@ -107,7 +107,7 @@ func Decode(subject string, header nats.Header, body []byte, position messaging.
 		name string
 		dst  *string
 	}{
-		{HeaderKind, &kind},
+		{headerKind, &kind},
 		{HeaderID, &record.ID},
 		{headerEmittedAt, &record.EmittedAt},
 		{headerTrace, &record.TraceParent},
@@ -117,7 +117,7 @@ func Decode(subject string, header nats.Header, body []byte, position messaging.
 		}
 	}
 	if kind == "" {
-		return messaging.Record{}, fmt.Errorf("header %s at sequence %d is missing", HeaderKind, position.Sequence)
+		return messaging.Record{}, fmt.Errorf("header %s at sequence %d is missing", headerKind, position.Sequence)
 	}
 	record.Kind = messaging.Kind(kind)
 	if of := header.Get(HeaderReplayOf); of != "" {

@@ -19,11 +19,11 @@ const (
 	DeadLetterStream = "NOVEL_DEADLETTER"
 	AuditStream      = "NOVEL_AUDIT"
 	IdentityStream   = "NOVEL_IDENTITY"
-	// SessionBucket is a key-value bucket, and SessionStream the stream that holds it.
-	SessionBucket = "NOVEL_SESSIONS"
-	SessionStream = "KV_" + SessionBucket
+	// sessionBucket is a key-value bucket, and SessionStream the stream that holds it.
+	sessionBucket = "NOVEL_SESSIONS"
+	SessionStream = "KV_" + sessionBucket
 	// SessionPrefix begins the subject of a session's state.
-	SessionPrefix = "$KV." + SessionBucket + "."
+	SessionPrefix = "$KV." + sessionBucket + "."
 	// ShareBucket is a key-value bucket.
 	ShareBucket = "NOVEL_GATEWAYS"
 	ShareStream = "KV_" + ShareBucket
