@@ -282,6 +282,12 @@ func tableOfStages(w io.Writer, s inspect.Stored) {
 			delivered = true
 			fmt.Fprintf(w, ", to %d clients", stage.Receivers)
 		}
+		if stage.Detail != "" {
+			fmt.Fprintf(w, ", %s", printable(stage.Detail))
+		}
+		if stage.TookSeconds > 0 {
+			fmt.Fprintf(w, ", MongoDB took %s", time.Duration(stage.TookSeconds*float64(time.Second)).Round(time.Microsecond))
+		}
 		if stage.FellBack > 0 {
 			fmt.Fprintf(w, "; %d more read it later, because their queues were full", stage.FellBack)
 		}

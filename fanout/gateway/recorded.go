@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"strings"
+
 	"github.com/letswriteabook/realtime/fanout/clients"
 	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/messaging"
@@ -31,13 +33,14 @@ func end(trail *recorder.Trail, reason string, about clients.Client) {
 func noteSent(trail *recorder.Trail, name string, payload any) {
 	switch sent := payload.(type) {
 	case messaging.Subscribed:
-		trail.Note(name, sent.JobID, "")
+		trail.Range(name, sent.JobID, sent.Epoch, "", 0, 0)
 	case messaging.Unsubscribed:
 		trail.Note(name, sent.JobID, "")
 	case messaging.CaughtUp:
-		trail.Range(name, sent.JobID, string(sent.Source), sent.From, sent.To)
+		epoch, _, _ := strings.Cut(sent.Position, ":")
+		trail.Range(name, sent.JobID, epoch, string(sent.Source), sent.From, sent.To)
 	case messaging.Gap:
-		trail.Range(name, sent.JobID, string(sent.Reason), sent.Requested, sent.FirstAvailable)
+		trail.Range(name, sent.JobID, sent.Epoch, string(sent.Reason), sent.Requested, sent.FirstAvailable)
 	default:
 		trail.Note(name, "", "")
 	}

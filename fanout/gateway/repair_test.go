@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/letswriteabook/realtime/fanout/hub"
+	"github.com/letswriteabook/realtime/fanout/recorder"
 	"github.com/letswriteabook/realtime/messaging"
 )
 
@@ -248,4 +249,35 @@ func TestRoomLingers(t *testing.T) {
 			})
 		}
 	})
+}
+
+// TestRepairsAreRecorded: the flight recorder has which events were missed live and read
+// from the log, with their epoch, and no others.
+func TestRepairsAreRecorded(t *testing.T) {
+	t.Parallel()
+	notes, err := recorder.New(recorder.Config{Bytes: 1 << 20, Events: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := setup(t, options{recorder: notes})
+	clients := s.watch("job", 0)
+	s.tail.lose(func(live messaging.Live) bool { return live.Sequence == 3 })
+	s.log.publish("job", 5)
+	for _, c := range clients {
+		expectEvents(t, c, span(1, 5)...)
+	}
+	repaired := make(map[uint64]string)
+	found, _ := notes.Find(recorder.Query{JobID: "job", Limit: recorder.MaxNotes})
+	delivered := 0
+	for _, note := range found {
+		switch note.Stage {
+		case recorder.StageRepaired:
+			repaired[note.Sequence] = note.Epoch
+		case recorder.StageDelivered:
+			delivered++
+		}
+	}
+	if epoch := repaired[3]; epoch == "" || delivered != 5 || repaired[1]+repaired[2] != "" {
+		t.Errorf("recorded %+v", found)
+	}
 }

@@ -47,10 +47,10 @@ func (s *socketSink) Offer(ev *hub.Event) bool {
 		packet = forms.packetWith(s.offset.with(ev.Epoch, forms.key, ev.Sequence))
 	}
 	if !s.offer(forms, packet) {
-		s.trail.Full(ev.JobID, ev.Sequence)
+		s.trail.Full(ev.JobID, ev.Epoch, ev.Sequence)
 		return false
 	}
-	s.trail.Sent(ev.JobID, ev.Sequence)
+	s.trail.Sent(ev.JobID, ev.Epoch, ev.Sequence)
 	if forms.key != "" {
 		s.offset.set(ev.Epoch, forms.key, ev.Sequence)
 	}

@@ -63,11 +63,11 @@ func (s *streamSink) Offer(ev *hub.Event) bool {
 	block := forms.streamed()
 	if s.bytes > 0 && s.bytes+len(block) > streamQueueBytes {
 		s.refused = true
-		s.trail.Full(ev.JobID, ev.Sequence)
+		s.trail.Full(ev.JobID, ev.Epoch, ev.Sequence)
 		return false
 	}
 	s.push(block)
-	s.trail.Sent(ev.JobID, ev.Sequence)
+	s.trail.Sent(ev.JobID, ev.Epoch, ev.Sequence)
 	s.delivered.Inc()
 	return true
 }

@@ -16,7 +16,10 @@ type Recorder interface {
 	// Delivered records that an event was put into the outgoing queues of receivers live
 	// subscriptions of its job, and that fellBack others had no room for it. It is called with
 	// the mutex of a room held: it must not block, and must not call the hub.
-	Delivered(jobID string, sequence uint64, receivers, fellBack int)
+	Delivered(jobID, epoch string, sequence uint64, receivers, fellBack int)
+	// Repaired records that an event which was missed live was read from the log. It is called
+	// without the mutex of a room, before the event is delivered.
+	Repaired(jobID, epoch string, sequence uint64)
 	// Forget removes the records of jobs that were erased. It is called without the mutex of a
 	// room.
 	Forget(jobIDs ...string)

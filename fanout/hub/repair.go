@@ -97,6 +97,11 @@ func (h *Hub) repairPage(ctx context.Context, room *room, doubted *bool) (done b
 		return false, err
 	}
 	*doubted = false
+	if h.recorder != nil {
+		for _, record := range records {
+			h.recorder.Repaired(room.jobID, epoch, record.Sequence)
+		}
+	}
 	room.takeRepaired(epoch, encoded, first)
 	h.metrics.repaired.Add(float64(len(records)))
 	if max(after, lastSequence(records)) >= seen && room.endRepair() {

@@ -158,7 +158,7 @@ func (r *room) push(sequence uint64, ev *Event) {
 			hub.tracer.Delivered(ev.TraceParent, r.jobID, ev.Name, ev.Sequence, receivers, began, now)
 		}
 		if hub.recorder != nil {
-			hub.recorder.Delivered(r.jobID, sequence, receivers, before-len(r.live))
+			hub.recorder.Delivered(r.jobID, r.epoch, sequence, receivers, before-len(r.live))
 		}
 	}
 	ev.Wire.Settle() // also without subscriptions: the ring keeps the event

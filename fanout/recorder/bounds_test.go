@@ -23,8 +23,8 @@ func TestForget(t *testing.T) {
 		job := []string{"erased", "other"}[n%2]
 		r.Note(recorder.Note{Stage: recorder.StageLogged, JobID: job, ID: fmt.Sprint(n), Sequence: n + 1})
 		if n < 100 { // more than a trail keeps
-			live.Sent(job, n+1)
-			gone.Sent(job, n+1)
+			live.Sent(job, "e", n+1)
+			gone.Sent(job, "e", n+1)
 		}
 	}
 	gone.End("left", nil, 0)
@@ -41,7 +41,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("%d steps: %+v", len(steps), steps)
 		}
 	}
-	live.Sent("other", 700) // the trail is used further
+	live.Sent("other", "e", 700) // the trail is used further
 	if steps, _ := live.Steps(); len(steps) != 16 || steps[15].Last != 700 {
 		t.Errorf("%d steps after another one", len(steps))
 	}
@@ -59,13 +59,13 @@ func TestKeptFor(t *testing.T) {
 		defer running.Wait()
 		defer stop()
 		live, gone := r.Begin("live"), r.Begin("gone")
-		live.Sent("a", 1)
+		live.Sent("a", "e", 1)
 		gone.End("left", nil, 0)
 		for range 9000 { // more than one piece
-			r.Delivered("a", 1, 1, 0)
+			r.Delivered("a", "e", 1, 1, 0)
 		}
 		time.Sleep(recorder.KeptFor / 2)
-		r.Delivered("a", 2, 1, 0)
+		r.Delivered("a", "e", 2, 1, 0)
 		synctest.Wait()
 		if found, _ := r.Find(recorder.Query{Limit: 500}); len(found) != 500 || len(r.Ended("gone")) != 1 {
 			t.Errorf("%d notes, %d trails before the time", len(found), len(r.Ended("gone")))
@@ -129,7 +129,7 @@ func TestClientsBeyondTheMemory(t *testing.T) {
 		t.Fatalf("%d trails in half a MiB", len(live))
 	}
 	for _, trail := range live {
-		trail.Sent("a", 1)
+		trail.Sent("a", "e", 1)
 		trail.End("gone", nil, 0)
 	}
 	for range len(live) {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -44,6 +46,9 @@ type Recorder struct {
 	cfg Config
 
 	events ring
+	// newest is the epoch of the newest note or step that has one. Those that follow share its
+	// text.
+	newest atomic.Pointer[string]
 
 	mu sync.Mutex // guards the fields below, and bytes of every trail
 	// bytes is what all trails take, those of clients that have gone included.
@@ -93,6 +98,23 @@ func (r *Recorder) expire(before time.Time) {
 	for len(r.ended) > 0 && r.ended[0].ended.Before(before) {
 		r.dropOldest()
 	}
+}
+
+// maxEpochBytes bounds the text of an epoch; longer ones are left out.
+const maxEpochBytes = 64
+
+// epoch returns an epoch as it is kept. The text may be a part of a message, which would
+// stay in memory with it.
+func (r *Recorder) epoch(text string) string {
+	if text == "" || len(text) > maxEpochBytes {
+		return ""
+	}
+	if newest := r.newest.Load(); newest != nil && *newest == text {
+		return *newest
+	}
+	kept := strings.Clone(text)
+	r.newest.Store(&kept)
+	return kept
 }
 
 // Forget forgets what is recorded of jobs that were erased: the notes about their events,

@@ -3,6 +3,7 @@ package recorder_test
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -59,11 +60,11 @@ func TestTrail(t *testing.T) {
 	trail := r.Begin("one")
 	trail.Note("novel.subscribed", "a", "")
 	for n := range uint64(100) {
-		trail.Sent("a", n+1)
+		trail.Sent("a", "e", n+1)
 	}
-	trail.Full("a", 101)
-	trail.Sent("b", 102)
-	trail.Sent("a", 101) // read after the queue had room
+	trail.Full("a", "e", 101)
+	trail.Sent("b", "e", 102)
+	trail.Sent("a", "e", 101) // read after the queue had room
 	steps, dropped := trail.Steps()
 	text := ""
 	for _, step := range steps {
@@ -130,10 +131,10 @@ func TestOff(t *testing.T) {
 	t.Parallel()
 	r := open(t, recorder.Config{Events: 1})
 	trail := r.Begin("one")
-	trail.Sent("a", 1)
-	trail.Full("a", 1)
+	trail.Sent("a", "e", 1)
+	trail.Full("a", "e", 1)
 	trail.Note("a", "", "")
-	trail.Range("a", "", "", 1, 2)
+	trail.Range("a", "", "", "", 1, 2)
 	trail.End("gone", nil, 0)
 	r.Note(recorder.Note{})
 	if found, more := r.Find(recorder.Query{Limit: 1}); r != nil || trail != nil || len(found) != 0 || more || r.Ended("one") != nil {
@@ -150,7 +151,7 @@ func BenchmarkSent(b *testing.B) {
 	trail := open(b, recorder.Config{Bytes: 1 << 20, Events: 10}).Begin("one")
 	b.ReportAllocs()
 	for n := uint64(1); b.Loop(); n++ {
-		trail.Sent("job", n)
+		trail.Sent("job", "e", n)
 	}
 }
 
@@ -158,7 +159,7 @@ func BenchmarkDelivered(b *testing.B) {
 	r := open(b, recorder.Config{Bytes: 32 << 20, Events: 50_000})
 	b.ReportAllocs()
 	for n := uint64(1); b.Loop(); n++ {
-		r.Delivered("job", n, 200, 0)
+		r.Delivered("job", "e", n, 200, 0)
 	}
 }
 
@@ -192,5 +193,33 @@ func TestEndedBetween(t *testing.T) {
 	}
 	if found, incomplete := r.EndedBetween(ended[2], time.Now().Add(time.Hour)); len(found) != most || incomplete {
 		t.Errorf("%d trails since the third one, incomplete %v", len(found), incomplete)
+	}
+}
+
+// TestEpochs: notes and steps have the epoch of their sequences. A query for one leaves out
+// those of another, and equal steps of two epochs are two.
+func TestEpochs(t *testing.T) {
+	t.Parallel()
+	r := open(t, recorder.Config{Bytes: 1 << 20, Events: 100})
+	r.Note(recorder.Note{Stage: recorder.StageReceived, JobID: "a", ID: "1", Detail: "redis"})
+	r.Delivered("a", "first", 1, 1, 0)
+	r.Delivered("a", "second", 1, 1, 0)
+	r.Repaired("a", "second", 2)
+	r.Note(recorder.Note{Stage: recorder.StageProjected, JobID: "a", Sequence: 2, Epoch: strings.Repeat("x", 1000), Detail: "history", TookSeconds: 1.5})
+	for epoch, want := range map[string]int{"": 5, "first": 3, "second": 4, "third": 2} {
+		if found, _ := r.Find(recorder.Query{Epoch: epoch, Limit: 10}); len(found) != want {
+			t.Errorf("%d notes of the epoch %q, want %d: %+v", len(found), epoch, want, found)
+		}
+	}
+	all, _ := r.Find(recorder.Query{Limit: 10})
+	if last := all[4]; last.Epoch != "" || last.Detail != "history" || last.TookSeconds != 1.5 {
+		t.Errorf("the last note is %+v", last)
+	}
+	trail := r.Begin("one")
+	trail.Sent("a", "first", 1)
+	trail.Sent("a", "first", 2)
+	trail.Sent("a", "second", 3)
+	if steps, _ := trail.Steps(); len(steps) != 2 || steps[0].Epoch != "first" || steps[0].Count != 2 || steps[1].Epoch != "second" {
+		t.Errorf("steps %+v", steps)
 	}
 }

@@ -11,6 +11,9 @@ type note struct {
 	at        int64
 	stage     Stage
 	job, id   string
+	epoch     string
+	detail    string // a constant
+	took      int32  // microseconds
 	sequence  uint64
 	receivers int32
 	fellBack  int32
@@ -19,7 +22,7 @@ type note struct {
 	forgotten bool
 }
 
-func (n *note) textBytes() int { return len(n.job) + len(n.id) }
+func (n *note) textBytes() int { return len(n.job) + len(n.id) + len(n.epoch) }
 
 const (
 	noteBytes = int(unsafe.Sizeof(note{}))

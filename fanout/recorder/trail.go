@@ -24,6 +24,8 @@ type Step struct {
 	Until time.Time `json:"until"`
 	Kind  string    `json:"kind"`
 	JobID string    `json:"jobId,omitempty"`
+	// Epoch is that of the sequences.
+	Epoch string `json:"epoch,omitempty"`
 	// First and Last are the sequences of events, and Count the number of events or of equal
 	// steps.
 	First uint64 `json:"first,omitempty"`
@@ -42,7 +44,7 @@ const (
 	// firstSteps is how many steps a trail has room for at first: those of a client that has
 	// subscribed to a job and caught up.
 	firstSteps = 2
-	// stepBytes is what a step takes beside the text of its job.
+	// stepBytes is what a step takes beside the texts of its job and epoch.
 	stepBytes = int(unsafe.Sizeof(step{}))
 	// trailBytes is what a trail takes beside its steps and texts: itself, and its places in
 	// the recorder's map and list.
@@ -53,10 +55,13 @@ const (
 type step struct {
 	at, until   int64
 	kind, job   string
+	epoch       string
 	detail      string
 	first, last uint64
 	count       int
 }
+
+func (s *step) textBytes() int { return len(s.job) + len(s.epoch) }
 
 // Trail is the last steps of one client. Its methods may be called concurrently.
 type Trail struct {
@@ -78,19 +83,19 @@ type Trail struct {
 }
 
 // Sent notes that an event was queued.
-func (t *Trail) Sent(jobID string, sequence uint64) {
+func (t *Trail) Sent(jobID, epoch string, sequence uint64) {
 	if t == nil {
 		return
 	}
-	t.add(step{kind: StepSent, job: jobID, first: sequence, last: sequence})
+	t.add(step{kind: StepSent, job: jobID, epoch: epoch, first: sequence, last: sequence})
 }
 
 // Full notes that the queue has refused an event.
-func (t *Trail) Full(jobID string, sequence uint64) {
+func (t *Trail) Full(jobID, epoch string, sequence uint64) {
 	if t == nil {
 		return
 	}
-	t.add(step{kind: StepFull, job: jobID, first: sequence, last: sequence})
+	t.add(step{kind: StepFull, job: jobID, epoch: epoch, first: sequence, last: sequence})
 }
 
 // Note notes a message, by its name. detail is a constant text, such as a code.
@@ -102,16 +107,17 @@ func (t *Trail) Note(kind, jobID, detail string) {
 }
 
 // Range notes a message about the events of a job from one sequence to another.
-func (t *Trail) Range(kind, jobID, detail string, first, last uint64) {
+func (t *Trail) Range(kind, jobID, epoch, detail string, first, last uint64) {
 	if t == nil {
 		return
 	}
-	t.add(step{kind: kind, job: jobID, detail: detail, first: first, last: last})
+	t.add(step{kind: kind, job: jobID, epoch: epoch, detail: detail, first: first, last: last})
 }
 
 func (t *Trail) add(next step) {
 	now := time.Now().UnixNano()
 	next.at, next.until, next.count = now, now, 1
+	next.epoch = t.recorder.epoch(next.epoch)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.ended.IsZero() {
@@ -119,14 +125,14 @@ func (t *Trail) add(next step) {
 	}
 	if len(t.steps) > 0 {
 		last := &t.steps[(t.head+len(t.steps)-1)%len(t.steps)]
-		if last.kind == next.kind && last.job == next.job && last.detail == next.detail && now-last.at < int64(together) &&
+		if last.kind == next.kind && last.job == next.job && last.epoch == next.epoch && last.detail == next.detail && now-last.at < int64(together) &&
 			(next.first > last.last || next.first == 0 && last.first == 0) {
 			last.until, last.last = now, next.last
 			last.count++
 			return
 		}
 	}
-	if len(t.steps) < maxSteps && t.grow(len(next.job)) {
+	if len(t.steps) < maxSteps && t.grow(next.textBytes()) {
 		t.steps = append(t.steps, next)
 		return
 	}
@@ -135,7 +141,7 @@ func (t *Trail) add(next step) {
 		return
 	}
 	oldest := &t.steps[t.head]
-	if more := len(next.job) - len(oldest.job); more != 0 && !t.recorder.reserve(t, more) {
+	if more := next.textBytes() - oldest.textBytes(); more != 0 && !t.recorder.reserve(t, more) {
 		return
 	}
 	*oldest = next
@@ -177,7 +183,7 @@ func (t *Trail) forget(jobs map[string]bool) {
 	texts := 0
 	t.steps = slices.DeleteFunc(t.steps, func(s step) bool {
 		if named(s) {
-			texts += len(s.job)
+			texts += s.textBytes()
 			return true
 		}
 		return false
@@ -221,7 +227,7 @@ func (t *Trail) Steps() (steps []Step, dropped int) {
 	for i := range t.steps {
 		s := t.steps[(t.head+i)%len(t.steps)]
 		steps = append(steps, Step{
-			At: time.Unix(0, s.at).UTC(), Until: time.Unix(0, s.until).UTC(), Kind: s.kind, JobID: s.job,
+			At: time.Unix(0, s.at).UTC(), Until: time.Unix(0, s.until).UTC(), Kind: s.kind, JobID: s.job, Epoch: s.epoch,
 			First: s.first, Last: s.last, Count: s.count, Detail: s.detail,
 		})
 	}

@@ -26,7 +26,8 @@ func (a *API) listStages(ctx context.Context, c *call) (any, error) {
 	}
 	query := recorder.Query{JobID: c.text("jobId"), ID: c.text("id"), Limit: limit}
 	query.Sequence, _ = c.number("sequence")
-	if err := checkSelection(query.JobID, query.ID); err != nil {
+	query.Epoch = c.text("epoch")
+	if err := checkSelection(query.JobID, query.ID, query.Epoch); err != nil {
 		return nil, err
 	}
 	found, coverage, err := askAll[[]recorder.Note](ctx, a, recorder.QuestionNotes, query)

@@ -54,7 +54,7 @@ type Config struct {
 	GatewayName string `env:"GATEWAY_NAME" doc:"name of this gateway in the operators' API and console, its metrics, the audit stream and traces, 1 to 100 letters, digits, dots, hyphens and underscores, different on each gateway; empty: the name of the machine with a random part"`
 
 	RecorderBytes  int `env:"FLIGHT_RECORDER_BYTES" envDefault:"33554432" doc:"memory in which the process keeps what happened to the last events and clients, for operators and for an hour at most, in bytes, 1048576 to 1073741824; a half is for events, a half for clients; 0: it keeps nothing"`
-	RecorderEvents int `env:"FLIGHT_RECORDER_EVENTS" envDefault:"50000" doc:"stages of events that it keeps at most, of which each event has about four, 1 to 10000000"`
+	RecorderEvents int `env:"FLIGHT_RECORDER_EVENTS" envDefault:"50000" doc:"stages of events that it keeps at most, of which each event has about six, 1 to 10000000"`
 
 	ReceiptSecret string `env:"RECEIPT_SECRET" reload:"yes" secret:"value" doc:"secret shared with the workers that signs receipts, at least 16 characters; empty: receipts are not signed, and every program that may publish in Redis can forge them"`
 	Environment   string `env:"ENVIRONMENT" envDefault:"development" doc:"development or production; in production, settings that leave the service open are refused (in development they only cause a warning), and requests from this machine have no rights of their own"`

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/letswriteabook/realtime/eventstore"
 	"github.com/letswriteabook/realtime/eventstore/audit"
 	"github.com/letswriteabook/realtime/fanout/hub"
 	"github.com/letswriteabook/realtime/fanout/recorder"
+	"github.com/letswriteabook/realtime/ingest"
 	"github.com/letswriteabook/realtime/messaging"
 	"github.com/letswriteabook/realtime/projections"
 )
@@ -49,8 +51,27 @@ func (l ingestLog) AppendBatch(ctx context.Context, records []messaging.Record) 
 
 // note notes that the log has a record.
 func (l ingestLog) note(began time.Time, record messaging.Record, receipt messaging.Receipt) {
-	l.recorder.Note(recorder.Note{At: began, Stage: recorder.StageLogging, JobID: record.JobID, ID: record.ID, Sequence: receipt.Sequence})
-	l.recorder.Note(recorder.Note{Stage: recorder.StageLogged, JobID: record.JobID, ID: record.ID, Sequence: receipt.Sequence, Duplicate: receipt.Duplicate})
+	epoch := l.Log.Epoch()
+	l.recorder.Note(recorder.Note{At: began, Stage: recorder.StageLogging, JobID: record.JobID, ID: record.ID, Sequence: receipt.Sequence, Epoch: epoch})
+	l.recorder.Note(recorder.Note{Stage: recorder.StageLogged, JobID: record.JobID, ID: record.ID, Sequence: receipt.Sequence, Epoch: epoch, Duplicate: receipt.Duplicate})
+}
+
+func (l ingestLog) DeadLetter(ctx context.Context, letters ...messaging.DeadLetter) error {
+	err := l.Log.DeadLetter(ctx, letters...)
+	var unstored []int
+	var some ingest.UnstoredLetters
+	switch {
+	case errors.As(err, &some):
+		unstored = some.Unstored()
+	case err != nil:
+		return err
+	}
+	for i, letter := range letters {
+		if l.recorder != nil && !slices.Contains(unstored, i) {
+			l.recorder.Note(refused(letter))
+		}
+	}
+	return err
 }
 
 // hubLog shows the log as fan-out wants to see it.

@@ -171,8 +171,8 @@ func (a *App) openProjections() error {
 	if a.models, err = projections.New(db, projections.DefaultConfig(), a.logger, a.registry); err != nil {
 		return err
 	}
-	if a.traces != nil {
-		a.models.Trace(a.traces)
+	if a.traces != nil || a.recorder != nil {
+		a.models.Trace(observer{a.recorder, a.traces})
 	}
 	a.models.Honour(backends.Erasures{Audit: audit.Beside(a.log.Client())})
 	a.health.checks = append(a.health.checks, check{part: "mongodb", ask: a.exercised("mongodb", func(ctx context.Context) error {
@@ -209,8 +209,8 @@ func (a *App) openIngest() error {
 	if a.ingest, err = ingest.New(client, ingestLog{a.log, a.recorder}, a.catalogue, limits, a.logger, a.registry); err != nil {
 		return err
 	}
-	if a.traces != nil {
-		a.ingest.Trace(a.traces)
+	if a.traces != nil || a.recorder != nil {
+		a.ingest.Trace(observer{a.recorder, a.traces})
 	}
 	if client != nil {
 		a.redis = client.Options()

@@ -23,7 +23,7 @@ func (s Stage) Delivery() bool { return s.Stage == recorder.StageDelivered }
 // stages returns what the processes have recorded of a record, oldest first, at most
 // recorder.MaxNotes of each. unasked counts the processes that may have more.
 func stages(ctx context.Context, log Log, record messaging.Record) (found []Stage, unasked int, err error) {
-	args, err := json.Marshal(recorder.Query{JobID: record.JobID, Sequence: record.Sequence, Limit: recorder.MaxNotes})
+	args, err := json.Marshal(recorder.Query{JobID: record.JobID, ID: record.ID, Sequence: record.Sequence, Epoch: record.Epoch, Limit: recorder.MaxNotes})
 	if err != nil {
 		return nil, 0, fmt.Errorf("ask the gateways for stages: %w", err)
 	}
@@ -42,8 +42,9 @@ func stages(ctx context.Context, log Log, record messaging.Record) (found []Stag
 			unasked++
 		}
 		for _, note := range notes {
-			// Another id at the sequence is that of an event of an earlier epoch.
-			if note.ID == "" || note.ID == record.ID {
+			// Another id at the sequence is that of an event of an earlier epoch, and another
+			// sequence with the id that of a replay into the log.
+			if (note.ID == "" || note.ID == record.ID) && (note.Sequence == 0 || note.Sequence == record.Sequence) {
 				found = append(found, Stage{answer.Gateway, note})
 			}
 		}

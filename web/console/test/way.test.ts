@@ -26,3 +26,13 @@ test('the stages of an event go from the worker to each delivery', () => {
     'Emitted worker', 'Being stored one', 'In the log one', 'Delivered one 1 client', 'Delivered two 4 clients, 1 with a full queue',
   ])
 })
+
+test('the stages before and beside the log have their place', () => {
+  const [way] = ways([
+    { gateway: 'one', jobId: 'j', id: 'x', stage: 'received', detail: 'redis', at: at(1) }, note(1, 'logging', 2, { id: 'x' }), note(1, 'logged', 3, { id: 'x' }),
+    note(1, 'repaired', 5, { gateway: 'two' }), note(1, 'projected', 8, { detail: 'history', tookSeconds: 0.0042 }),
+  ])
+  expect(stages(way, at(0), at(3)).map(({ name, where, note: text }) => `${name} ${where} ${text}`.trim())).toEqual([
+    'Emitted worker', 'Received one from Redis', 'Being stored one', 'In the log one', 'Repaired two missed live, read from the log', 'In MongoDB one history, written in 4.2 ms',
+  ])
+})

@@ -9,8 +9,8 @@ import { Missing } from './sockets.js'
 
 /** What the flight recorders keep of one event: a bar for each stage. */
 export function EventWay({ event, jobId }: { event: Event; jobId: string }) {
-  const polled = usePoll(`way of ${jobId} ${event.sequence}`, (signal) => get('/job/stages', { jobId, sequence: event.sequence, limit: 100 }, signal), 5000)
-  const way = ways(polled.data?.items ?? [])[0]
+  const polled = usePoll(`way of ${jobId} ${event.sequence}`, (signal) => get('/job/stages', { jobId, ...(event.id ? { id: event.id } : {}), sequence: event.sequence, epoch: event.epoch, limit: 100 }, signal), 5000)
+  const way = ways(polled.data?.items ?? []).find(({ sequence }) => sequence === event.sequence)
   const all = stages(way, event.emittedAt, event.storedAt)
   const start = Math.min(...all.map(({ at }) => at))
   const span = Math.max(1, ...all.map(({ at }) => at - start))
