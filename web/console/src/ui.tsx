@@ -75,11 +75,11 @@ export interface Column<T> {
   wide?: boolean
 }
 
-/** A table of few rows. */
+/** A table of few rows. The box that scrolls it is no landmark: the section around it may have the same name. */
 export function Table<T>({ label, columns, rows, rowKey, empty = 'None.' }: { label: string; columns: Column<T>[]; rows: readonly T[]; rowKey: (row: T) => string | number; empty?: string }) {
   return (
-    <div className="scroll" tabIndex={0} role="region" aria-label={label}>
-      <table>
+    <div className="scroll" tabIndex={0} role="group" aria-label={`${label}: rows`}>
+      <table aria-label={label}>
         <thead>
           <tr>{columns.map((column) => <th key={column.title} scope="col" className={cellClass(column)}>{column.title}</th>)}</tr>
         </thead>
