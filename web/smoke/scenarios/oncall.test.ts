@@ -1,8 +1,10 @@
 import { Redis } from 'ioredis'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
+import { freePort, scratch, type Server } from '../../publisher/test/support/servers.js'
 import { Reader } from '../support/browser.js'
 import { jobPageFolder } from '../support/jobpage.js'
+import { mongo, removeDocuments } from '../support/mongo.js'
 import { Stack } from '../support/stack.js'
 
 // What a person on call does with the console alone, and how long it takes.
@@ -11,20 +13,27 @@ const letters = 30
 
 let reader: Reader
 let stack: Stack
+let database: Server
+let remove: () => void
 let page: Page
 
 beforeAll(async () => {
   const programs = inject('programs')
   reader = await Reader.start()
+  const folder = scratch()
+  remove = folder.remove
+  database = await mongo(programs, folder.dir, await freePort())
   stack = await Stack.start({
     programs, folders: { '/': jobPageFolder },
-    env: { MAX_EVENT_BYTES: '2000' },
+    env: { MONGODB_URI: `mongodb://127.0.0.1:${database.port}/oncall`, MAX_EVENT_BYTES: '2000' },
   })
   page = await reader.open(`${stack.gateway.url('')}/internal/console/`)
   await page.getByRole('heading', { name: 'Overview' }).waitFor()
 })
 afterAll(async () => {
   await Promise.all([reader?.close(), stack?.stop()])
+  await database?.kill()
+  remove?.()
 })
 
 const go = (hash: string) => page.evaluate((target) => {
@@ -60,6 +69,29 @@ test('what a bad deploy dead-lettered is redriven in bulk', async () => {
     await page.getByText('No letter matches.').waitFor()
     await go('#/job?id=job-bulk')
     await page.getByText(`${letters} of ${letters} loaded`).waitFor()
+  })
+  expect(reader.complaints()).toEqual([])
+})
+
+test('a projection that has lost documents is verified, rebuilt, and equal again', async () => {
+  await stack.chapters('job-projected', 40)
+  await go('#/projections')
+  const history = page.getByRole('table', { name: 'Projections' }).getByRole('row').filter({ hasText: 'history' })
+  await history.getByText('has all').waitFor()
+  await removeDocuments(database.port, 'oncall', 'novel_job_events', { jobId: 'job-projected' })
+
+  await timed('rebuild a broken projection', async () => {
+    const work = page.getByRole('table', { name: 'Long work' }).getByRole('row')
+    const newest = (kind: string) => work.filter({ has: page.getByRole('button', { name: kind }) }).first()
+    await page.getByRole('button', { name: 'Verify history' }).click()
+    await newest('verify').getByText('Not equal').waitFor()
+    await newest('verify').getByRole('button').first().click()
+    await page.getByRole('table', { name: 'First differences' }).getByText('missing').first().waitFor()
+    await page.getByRole('button', { name: 'Rebuild history, and swap' }).click()
+    await page.getByRole('button', { name: 'Rebuild and swap history' }).click()
+    await newest('rebuild').getByText('Equal', { exact: true }).waitFor()
+    await page.getByRole('button', { name: 'Verify history' }).click()
+    await newest('verify').getByText('Equal', { exact: true }).waitFor()
   })
   expect(reader.complaints()).toEqual([])
 })

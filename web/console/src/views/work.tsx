@@ -3,6 +3,7 @@ import { usePoll } from '../api/poll.js'
 import { clock, percent, whole } from '../format.js'
 import { useParam } from '../route.js'
 import { Freshness, Json, Problem, Table, useChange } from '../ui.js'
+import { Comparison, Outcome } from './comparison.js'
 import { WorkState } from './progress.js'
 
 /** What takes longer than a request, at all gateways and on the command line. */
@@ -30,7 +31,7 @@ export function LongWork({ below = '' }: { below?: string }) {
       <Table label="Long work" rows={rows} rowKey={({ id }) => id} empty={polled.data ? 'No long work is recorded.' : 'Asking …'} columns={[
         { title: 'Work', render: ({ id, kind, target, request }) => <button type="button" className="link" onClick={() => setOpen(id === open ? '' : id)} aria-expanded={id === open}>{kind}{(request as { dryRun?: boolean } | undefined)?.dryRun && ', dry run'} <span className="id">{target}</span></button> },
         { title: 'Began', wide: true, render: ({ beganAt }) => clock(beganAt) },
-        { title: 'State', render: (row) => <WorkState of={row} /> },
+        { title: 'State', render: (row) => <><WorkState of={row} /> <Outcome of={row} /></> },
         { title: 'Done', number: true, render: (row) => <Done of={row} /> },
         { title: 'Gateway', wide: true, render: ({ gateway }) => <span className="id">{gateway}</span> },
         { title: 'By', wide: true, render: ({ by, from }) => `${by}, ${from}` },
@@ -39,6 +40,7 @@ export function LongWork({ below = '' }: { below?: string }) {
           polled.refresh()
         })}>{cancelling ? 'Cancelling …' : 'Cancel'}</button> : '') },
       ]} />
+      {opened && <Comparison of={opened} />}
       {opened && <Json label="Work" value={opened} />}
     </section>
   )
