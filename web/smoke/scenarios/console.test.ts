@@ -3,7 +3,7 @@ import { Redis } from 'ioredis'
 import type { Page } from 'playwright-core'
 import { io, type Socket } from 'socket.io-client'
 import { afterAll, beforeAll, beforeEach, expect, inject, test } from 'vitest'
-import { Reader } from '../support/browser.js'
+import { picture, Reader } from '../support/browser.js'
 import { jobPageFolder } from '../support/jobpage.js'
 import { Stack } from '../support/stack.js'
 
@@ -118,6 +118,27 @@ test('a job shows who follows it and how its events came there, and replays them
     await page.getByRole('button', { name: 'replay, dry run job:job-x' }).waitFor()
   } finally {
     client.close()
+  }
+})
+
+test('on a phone, a part of a job takes the place of the events', async () => {
+  const size = page.viewportSize()
+  await page.setViewportSize({ width: 390, height: 844 })
+  try {
+    await go('#/job?id=job-x')
+    const events = page.getByRole('table', { name: 'Events' })
+    await events.waitFor()
+    await page.getByRole('link', { name: 'Ways' }).click()
+    const ways = page.getByRole('table', { name: 'Ways' })
+    await ways.waitFor()
+    await events.waitFor({ state: 'hidden' })
+    await picture(page, 'console-phone-part')
+    await page.getByRole('link', { name: '‹ Events' }).click()
+    await events.waitFor()
+    await picture(page, 'console-phone-events')
+    expect(await ways.count()).toBe(0)
+  } finally {
+    if (size) await page.setViewportSize(size)
   }
 })
 

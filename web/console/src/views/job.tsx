@@ -54,7 +54,7 @@ function One({ id }: { id: string }) {
         setAt('')
         jump(undefined)
       }} />
-      <div className="split">
+      <div className={part ? 'split instead' : 'split'}>
         <VirtualList label="Events" layout="events" items={rows} itemKey={({ event }) => event.sequence} selected={selected?.sequence} onOpen={({ event }) => select(event)} onEnd={more}
           empty={timeline ? 'The log has no events of this job.' : 'Asking …'}
           columns={[
@@ -66,6 +66,7 @@ function One({ id }: { id: string }) {
           ]} />
         <div className="stack">
           <nav className="parts" aria-label="Parts of the job">
+            {part && <a className="back" href={href('job', { id, at })}>‹ Events</a>}
             {parts.map(({ name, title: text }) => <a key={name} href={href('job', { id, at, part: name })} aria-current={part === name ? 'true' : undefined}>{text}{name === 'followers' && job.data && ` (${count(job.data.followers)})`}</a>)}
           </nav>
           {part === 'followers' ? <Followers jobId={id} /> : part === 'ways' ? <Ways jobId={id} /> : part === 'replay' ? <Replay jobId={id} /> : part === 'erase' ? <Erase jobId={id} /> : <Detail jobId={id} events={events} index={index} wholeHistory={timeline?.older === false} />}
