@@ -49,7 +49,7 @@ func collectIdle(ctx context.Context, pace, again time.Duration) {
 			runtime.GC() // moves what pools hold to where the next one frees it
 			runtime.GC()
 			now = readHeap()
-			collected, cycles, once = time.Now(), now.cycles, !due
+			collected, cycles, once = time.Now(), now.cycles, loaded
 		}
 		before = now
 	}

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -68,4 +69,44 @@ func TestCollectIdle(t *testing.T) {
 	collected(kept / 2)
 	cancel()
 	running.Wait()
+}
+
+// TestCollectIdleAgainAfterASecondLoad: a load that begins before the second collection of the
+// load before it is followed by two collections as well.
+func TestCollectIdleAgainAfterASecondLoad(t *testing.T) {
+	const held, kept = 64 << 20, 64 << 20
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { collectIdle(ctx, collectPace, collectAgain) }) // ends with ctx
+		load := func(lasts time.Duration) {
+			for ; lasts > 0; lasts -= collectPace {
+				for n := range 3 * held >> 20 {
+					if len(sink) < held>>20 {
+						sink = append(sink, nil)
+					}
+					sink[n%len(sink)] = make([]byte, 1<<20)
+				}
+				time.Sleep(collectPace)
+			}
+		}
+		load(2 * collectPace)
+		time.Sleep(2 * collectPace) // in which it collects
+		load(collectPause)
+		for range kept >> 20 {
+			cache = append(cache, make([]byte, 1<<20))
+		}
+		sink = nil
+		time.Sleep(3 * collectPace)
+		if heap := readHeap(); heap.objects > kept+held/2 {
+			t.Fatalf("not collected after the load: %+v", heap)
+		}
+		cache = nil
+		time.Sleep(collectAgain + collectPace)
+		if heap := readHeap(); heap.objects > kept/2 {
+			t.Errorf("not collected again: %+v", heap)
+		}
+		cancel()
+		running.Wait()
+	})
 }
