@@ -12,7 +12,8 @@ const (
 	// are ordinary, such as those of a page that loads, or of a crowd behind one address that
 	// reconnects.
 	churnPerSecond, churnBurst = 30, 300
-	// churnQuiet is how long a slowed client has to send nothing until it is slowed no more.
+	// churnQuiet is how long a slowed client has to stay within that rate until it is slowed
+	// no more.
 	churnQuiet = 10 * time.Second
 	// churnWait is about how long each request of a slowed client waits.
 	churnWait = 200 * time.Millisecond
@@ -24,9 +25,10 @@ const ChurnLife = 10 * time.Second
 
 // Churn decides which clients are slowed down for the benefit of the others. A client that
 // sends many requests, or opens many connections that end soon, is slowed down if the
-// processors are busy at that time, and remains so until it has sent nothing for 10 s. It
-// is not refused, because others may share its address. Its methods may be called
-// concurrently.
+// processors are busy at that time, and remains so until it has stayed within an ordinary
+// rate for 10 s. It is not refused, because others may share its address; what counts is
+// the rate and not silence, because the open connections of those others never fall silent.
+// Its methods may be called concurrently.
 type Churn struct {
 	busy func() bool // nil: nobody is slowed down
 
@@ -56,12 +58,13 @@ func (c *Churn) Note(client string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := c.of(client)
-	if _, ordinary := known.bucket.Take(now); !ordinary && c.busy() {
+	// A client that is slowed down already may be why the processors are not busy any more.
+	if _, ordinary := known.bucket.Take(now); !ordinary && (now.Before(known.until) || c.busy()) {
 		known.until = now.Add(churnQuiet)
 	}
 }
 
-// Slowed reports whether a client that sends something is slowed down.
+// Slowed reports whether a client is slowed down.
 func (c *Churn) Slowed(client string, now time.Time) bool {
 	if c.busy == nil {
 		return false
@@ -69,15 +72,7 @@ func (c *Churn) Slowed(client string, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	element, found := c.clients[client]
-	if !found {
-		return false
-	}
-	known := element.Value.(*churning)
-	if !now.Before(known.until) {
-		return false
-	}
-	known.until = now.Add(churnQuiet)
-	return true
+	return found && now.Before(element.Value.(*churning).until)
 }
 
 // Wait returns how long a request of a client is to wait; 0 if the client is not slowed

@@ -12,11 +12,15 @@ import (
 // its connection and its goroutine. Beyond it, requests do not wait.
 const maxSlowed = 1024
 
+// handshakeShare is the part of the wait of a request that a handshake waits: at most 150 ms,
+// because a client whose handshake is refused is due the refusal within 200 ms.
+const handshakeShare = 0.5
+
 // Paced slows down a client that sends many requests while the processors are busy, see
 // [guardrails.Churn]. It is for requests over REST and for event streams.
 func (g *Gateway) Paced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.slowDown(r) {
+		if !g.slowDown(r, 1) {
 			return
 		}
 		defer g.noteChurn(g.churner(r), time.Now())
@@ -37,9 +41,9 @@ func (g *Gateway) noteChurn(client string, began time.Time) {
 	}
 }
 
-// slowDown waits for as long as a request has to wait. It returns false if the client has
-// gone.
-func (g *Gateway) slowDown(r *http.Request) bool {
+// slowDown waits for a share of what a request has to wait. It returns false if the client
+// has gone.
+func (g *Gateway) slowDown(r *http.Request, share float64) bool {
 	wait := g.churn.Wait(g.churner(r), time.Now(), rand.Float64())
 	if wait == 0 || g.limits.Load().DryRun {
 		return true
@@ -49,7 +53,7 @@ func (g *Gateway) slowDown(r *http.Request) bool {
 		return true
 	}
 	g.slowedTotal.Inc()
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(time.Duration(share * float64(wait)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -84,7 +84,7 @@ func (g *Gateway) ShareSockets(next http.Handler) http.Handler {
 		if query.Get("transport") == "polling" && !query.Has("sid") {
 			g.countOrigin(standing, r)
 		}
-		if !query.Has("sid") && !g.slowDown(r) { // only the handshake waits
+		if !query.Has("sid") && !g.slowDown(r, handshakeShare) { // only the handshake waits
 			return
 		}
 		next.ServeHTTP(w, r)
