@@ -172,7 +172,7 @@ func (h *history) findLegacy(ctx context.Context, jobID string, limit int) ([]st
 	return names, nil
 }
 
-// legacy returns the events of the first of the named documents, and how many names these
+// readLegacy returns the events of the first of the named documents, and how many names these
 // are: all of them when MongoDB is not configured or down.
 func (h *history) readLegacy(ctx context.Context, jobID string, names []string) (records []messaging.Record, taken int) {
 	if !h.mongoUp(false) {
