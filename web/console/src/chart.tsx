@@ -29,6 +29,12 @@ const whole = Array.from({ length: 10 }, (_, exponent) => [1, 2, 5].map((step) =
 /** The charts of a page show one moment together. */
 const sync = uPlot.sync('charts')
 
+/** The time that a chart shows. For a single point uPlot suggests 1000 days. */
+export function range(times: ArrayLike<number>): [number, number] {
+  const last = times[times.length - 1] ?? 0
+  return [Math.min(times[0] ?? last, last - shortest), last]
+}
+
 /** A chart over time, whose legend has the values under the pointer or else the newest ones. */
 export function Chart({ title, times, lines, write, least = 1, integers = false }: Properties) {
   const box = useRef<HTMLDivElement>(null)
@@ -63,7 +69,7 @@ export function Chart({ title, times, lines, write, least = 1, integers = false 
           legend: { show: false },
           cursor: { sync: { key: sync.key }, points: { size: 5 }, drag: { x: false, y: false } },
           scales: {
-            x: { range: (_plot, min, max) => [Math.min(min, max - shortest), max] },
+            x: { range: ({ data: [shown] }) => range(shown) },
             y: { range: (_plot, _min, max) => [0, Math.max(least, (max ?? 0) * 1.1)] },
           },
           axes: [
