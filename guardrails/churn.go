@@ -12,21 +12,23 @@ const (
 	// are ordinary, such as those of a page that loads, or of a crowd behind one address that
 	// reconnects.
 	churnPerSecond, churnBurst = 30, 300
-	// churnQuiet is how long a slowed client has to stay within that rate until it is slowed
-	// no more.
-	churnQuiet = 10 * time.Second
+	// slowedPerSecond and slowedBurst are the rate within which a slowed client has to stay
+	// for churnQuiet until it is slowed no more. It is lower: a client that sends its next
+	// request when the last one is answered sends about five a second while each one waits.
+	slowedPerSecond, slowedBurst = 3, 10
+	churnQuiet                   = 10 * time.Second
 	// churnWait is about how long each request of a slowed client waits.
 	churnWait = 200 * time.Millisecond
 )
 
 // ChurnLife is how long a connection, or the membership of a namespace, has to last in
 // order not to count as a short one.
-const ChurnLife = 10 * time.Second
+const ChurnLife = time.Second
 
 // Churn decides which clients are slowed down for the benefit of the others. A client that
 // sends many requests, or opens many connections that end soon, is slowed down if the
-// processors are busy at that time, and remains so until it has stayed within an ordinary
-// rate for 10 s. It is not refused, because others may share its address; what counts is
+// processors are busy at that time, and remains so until it has stayed within a low rate
+// for 10 s. It is not refused, because others may share its address; what counts is
 // the rate and not silence, because the open connections of those others never fall silent.
 // Its methods may be called concurrently.
 type Churn struct {
@@ -41,6 +43,7 @@ type churning struct {
 	client string
 	bucket Bucket
 	until  time.Time // the client is slowed down
+	slowed Bucket    // in place of bucket while it is
 }
 
 // NewChurn returns a Churn to which nothing was noted. busy reports whether the processors
@@ -58,9 +61,15 @@ func (c *Churn) Note(client string, now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known := c.of(client)
-	// A client that is slowed down already may be why the processors are not busy any more.
-	if _, ordinary := known.bucket.Take(now); !ordinary && (now.Before(known.until) || c.busy()) {
+	if now.Before(known.until) {
+		if _, low := known.slowed.Take(now); !low {
+			known.until = now.Add(churnQuiet) // it may be why the processors are not busy any more
+		}
+		return
+	}
+	if _, ordinary := known.bucket.Take(now); !ordinary && c.busy() {
 		known.until = now.Add(churnQuiet)
+		known.slowed = Rate{PerSecond: slowedPerSecond, Burst: slowedBurst}.Bucket()
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 	followers = 5000
 	// away is how long a client in the row jitter stays disconnected.
 	away = 2 * time.Second
+	// connected is how long the clients of the row avalanche are connected at least.
+	connected = 2 * time.Second
 	// attempts bounds how often a client tries to connect again.
 	attempts = 20
 )
@@ -232,6 +234,11 @@ func avalanche(ctx context.Context, s *system) ([]Figure, error) {
 	g, err := s.newFollowers(ctx, followers, job)
 	defer g.close()
 	if err != nil {
+		return nil, err
+	}
+	// Connections that end within their first second would count as churn, for which the
+	// gateway slows an address down.
+	if err := wait.For(ctx, connected); err != nil {
 		return nil, err
 	}
 	if err := g.each(ctx, func(f *follower) error { f.drop(); return nil }); err != nil {
