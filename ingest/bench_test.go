@@ -49,45 +49,62 @@ func BenchmarkIngest(b *testing.B) {
 	for _, paddingBytes := range []int{200, 10_000} {
 		for _, id := range []string{"", "id"} {
 			b.Run(fmt.Sprintf("padding=%d/id=%t", paddingBytes, id != ""), func(b *testing.B) {
-				server := testkit.StartRedis(b)
-				client := server.Client()
-				log := &discardLog{appended: make(chan struct{}, batch)}
-				g, err := ingest.New(client, log, messaging.DefaultCatalogue(), ingest.DefaultConfig(),
-					slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-				if err != nil {
-					b.Fatalf("new: %v", err)
-				}
-				ctx, cancel := context.WithCancel(b.Context())
-				ended := make(chan error, 1)
-				go func() { ended <- g.Run(ctx) }() // stopped below
-				eventually(b, "the subscription", func() bool { return g.Connected() == nil })
-
-				padding := strings.Repeat("x", paddingBytes)
+				publish, stop := ingestTo(b, batch, paddingBytes, id)
 				number := 0
 				b.ReportAllocs()
 				for b.Loop() {
-					pipe := client.Pipeline()
-					for range batch {
-						number++
-						key := id
-						if key != "" {
-							key = fmt.Sprint(id, number)
-						}
-						pipe.Publish(ctx, messaging.EventsChannel, strings.Replace(event(fmt.Sprint("job-", number%50), key, number), `"t"`, `"`+padding+`"`, 1))
-					}
-					if _, err := pipe.Exec(ctx); err != nil {
-						b.Fatalf("publish: %v", err)
-					}
-					for range batch {
-						<-log.appended
-					}
+					publish()
+					number += batch
 				}
 				b.ReportMetric(float64(number)/b.Elapsed().Seconds(), "events/s")
-				cancel()
-				if err := <-ended; err != nil {
-					b.Fatalf("run: %v", err)
-				}
+				stop()
 			})
 		}
 	}
+}
+
+// ingestTo runs an ingest on a redis-server with a log that stores nothing. publish
+// publishes a batch of events and returns when all have been appended; their ids begin with
+// id, and are absent if it is empty.
+func ingestTo(tb testing.TB, batch, paddingBytes int, id string) (publish, stop func()) {
+	tb.Helper()
+	server := testkit.StartRedis(tb)
+	client := server.Client()
+	log := &discardLog{appended: make(chan struct{}, batch)}
+	g, err := ingest.New(client, log, messaging.DefaultCatalogue(), ingest.DefaultConfig(),
+		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		tb.Fatalf("new: %v", err)
+	}
+	ctx, cancel := context.WithCancel(tb.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }() // stopped by stop
+	eventually(tb, "the subscription", func() bool { return g.Connected() == nil })
+
+	padding := strings.Repeat("x", paddingBytes)
+	number := 0
+	publish = func() {
+		pipe := client.Pipeline()
+		for range batch {
+			number++
+			key := id
+			if key != "" {
+				key = fmt.Sprint(id, number)
+			}
+			pipe.Publish(ctx, messaging.EventsChannel, strings.Replace(event(fmt.Sprint("job-", number%50), key, number), `"t"`, `"`+padding+`"`, 1))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			tb.Fatalf("publish: %v", err)
+		}
+		for range batch {
+			<-log.appended
+		}
+	}
+	stop = func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Fatalf("run: %v", err)
+		}
+	}
+	return publish, stop
 }
