@@ -5,6 +5,8 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/letswriteabook/realtime/guardrails"
 )
 
@@ -74,6 +76,9 @@ func TestHostileClientsAreSlowedDown(t *testing.T) {
 					if wait := s.gateway.NewIntake(request(address)).Spend(1 << 20); (wait > 0) != slow {
 						t.Errorf("%s waits %t after 1 MiB, want %t", address, wait > 0, slow)
 					}
+				}
+				if test.dry && testutil.ToFloat64(s.gateway.Throttled(true)) > 0 {
+					t.Error("bytes counted eightfold in a dry run")
 				}
 			})
 		}

@@ -32,15 +32,14 @@ func (g *Gateway) NewIntake(r *http.Request) socketio.Intake {
 
 // Spend implements socketio.Intake.
 func (i *intake) Spend(bytes int) time.Duration {
-	now := time.Now()
-	if i.gateway.churn.Slowed(i.owner, now) {
+	now, dryRun := time.Now(), i.gateway.limits.Load().DryRun
+	if !dryRun && i.gateway.churn.Slowed(i.owner, now) {
 		bytes *= slowedCost
 	}
 	wait := i.rate.Spend(bytes, now)
 	if wait <= 0 {
 		return 0
 	}
-	dryRun := i.gateway.limits.Load().DryRun
 	i.gateway.throttled.WithLabelValues(strconv.FormatBool(dryRun)).Inc()
 	if dryRun {
 		return 0
