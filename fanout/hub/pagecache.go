@@ -17,8 +17,8 @@ import (
 // removed, and any page cacheAge after it was read from a store: for as long readers may be
 // shown what the log's retention, or another program, has removed meanwhile.
 const (
-	cacheIdle = 10 * time.Second
-	cacheAge  = time.Minute
+	cacheIdle = 5 * time.Second
+	cacheAge  = 10 * time.Second
 )
 
 const (

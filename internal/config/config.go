@@ -128,7 +128,7 @@ type Config struct {
 	MaxRequestsPer int    `env:"REST_MAX_REQUESTS_PER_CLIENT" reload:"yes" envDefault:"32" doc:"the same for one client: a token's subject, or without tokens an address (behind a proxy, set TRUSTED_PROXIES); more are refused with 429; 0: no limit"`
 	ReqsPerMinute  int    `env:"REST_REQUESTS_PER_MINUTE" reload:"yes" envDefault:"6000" doc:"pages of events over REST that one client may request in a minute, a sixth of them at once; at most 6000000; 0: no limit"`
 	MaxAnswers     int64  `env:"REST_MAX_ANSWER_BYTES" envDefault:"33554432" doc:"memory of all answers over REST in flight, in bytes, 2097152 or more; one client may use an eighth of it, or the memory of one read; a request that waits for memory for 5 seconds is refused with 503"`
-	HistoryCache   int64  `env:"HISTORY_CACHE_BYTES" envDefault:"67108864" doc:"memory of pages of history that are kept for further readers, until nobody has read them for 10 seconds and for a minute at most, in bytes; one job may use a quarter of it; 0: none are kept"`
+	HistoryCache   int64  `env:"HISTORY_CACHE_BYTES" envDefault:"67108864" doc:"memory of pages of history that are kept for further readers, until nobody has read them for 5 seconds and for 10 seconds at most, in bytes; one job may use a quarter of it; 0: none are kept"`
 	DryRun         bool   `env:"GUARDRAILS_DRY_RUN" envDefault:"false" doc:"count and log what limits would refuse, and refuse nothing; the bounds of the transport stay"`
 	TrustedProxies string `env:"TRUSTED_PROXIES" doc:"networks of the proxies whose forwarding headers name a client's address, comma-separated, such as 10.0.0.0/8; empty: none"`
 
