@@ -197,7 +197,7 @@ func TestStoredMarkupIsData(t *testing.T) {
 	}
 	o.until("the stages are recorded", func() error {
 		o.read("/job/stages?jobId="+escaped+"&id="+escaped, &stages)
-		if len(stages.Items) != 2 || stages.Items[0].Stage != "logging" || stages.Items[1].Stage != "logged" || stages.Items[1].Sequence == 0 {
+		if len(stages.Items) != 3 || stages.Items[0].Stage != "received" || stages.Items[1].Stage != "logging" || stages.Items[2].Stage != "logged" || stages.Items[2].Sequence == 0 {
 			return errorOf(0, stages)
 		}
 		return nil
