@@ -91,9 +91,13 @@ func (a *adopter) lease(ctx context.Context, note *worked) (before worked, held 
 	return worked{}, err == nil, err
 }
 
+// givingUp bounds the update that ends the lease. It is a part of the time that the stop of
+// a process has for its projections.
+const givingUp = time.Second / 4
+
 // giveUp lets another process take the lease at once.
 func (a *adopter) giveUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, givingUp)
 	defer cancel()
 	// If this fails, the lease expires.
 	_, _ = a.leases().UpdateOne(ctx, bson.D{{Key: fieldID, Value: "lease"}, {Key: "holder", Value: a.holder}},
