@@ -1,8 +1,10 @@
 package socket_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"testing"
 	"time"
 
@@ -43,6 +45,28 @@ func (s *service) publish(job string, n int) {
 		text := fmt.Sprintf(`{"kind":"domain","jobId":%q,"id":"%d","event":{"type":"step","occurredAt":"2026-01-01T00:00:00Z"}}`, job, s.count)
 		if err := s.redis.Publish(s.t.Context(), messaging.EventsChannel, text).Err(); err != nil {
 			s.t.Fatal(err)
+		}
+	}
+}
+
+// empty waits until the gateway has no connection.
+func (s *service) empty() {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		response, err := http.Get(s.url + "/internal/realtime/metrics")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		var now struct{ TotalConnections *int }
+		err = json.NewDecoder(response.Body).Decode(&now)
+		_ = response.Body.Close()
+		switch {
+		case err != nil || now.TotalConnections == nil:
+			s.t.Fatalf("metrics: %s, %v", response.Status, err)
+		case *now.TotalConnections == 0:
+			return
+		case time.Now().After(deadline):
+			s.t.Fatalf("%d connections are left", *now.TotalConnections)
 		}
 	}
 }
