@@ -1,7 +1,6 @@
 package guardrails
 
 import (
-	"container/list"
 	"sync"
 	"time"
 )
@@ -34,13 +33,11 @@ const ChurnLife = time.Second
 type Churn struct {
 	busy func() bool // nil: nobody is slowed down
 
-	mu      sync.Mutex               // guards the two below
-	clients map[string]*list.Element // by client, at most maxRequestClients
-	recent  *list.List               // of *churning, the client that was noted last in front
+	mu      sync.Mutex // guards clients
+	clients latest[churning]
 }
 
 type churning struct {
-	client string
 	bucket Bucket
 	until  time.Time // the client is slowed down
 	slowed Bucket    // in place of bucket while it is
@@ -49,7 +46,7 @@ type churning struct {
 // NewChurn returns a Churn to which nothing was noted. busy reports whether the processors
 // are busy.
 func NewChurn(busy func() bool) *Churn {
-	return &Churn{busy: busy, clients: make(map[string]*list.Element), recent: list.New()}
+	return &Churn{busy: busy, clients: newLatest[churning]()}
 }
 
 // Note counts a request that was answered, or something else that ended before it was
@@ -60,7 +57,7 @@ func (c *Churn) Note(client string, now time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	known := c.of(client)
+	known := c.clients.use(client, churning{bucket: Rate{PerSecond: churnPerSecond, Burst: churnBurst}.Bucket()})
 	if now.Before(known.until) {
 		if _, low := known.slowed.Take(now); !low {
 			known.until = now.Add(churnQuiet) // it may be why the processors are not busy any more
@@ -80,8 +77,8 @@ func (c *Churn) Slowed(client string, now time.Time) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, found := c.clients[client]
-	return found && now.Before(element.Value.(*churning).until)
+	known := c.clients.find(client)
+	return known != nil && now.Before(known.until)
 }
 
 // Wait returns how long a request of a client is to wait; 0 if the client is not slowed
@@ -91,20 +88,4 @@ func (c *Churn) Wait(client string, now time.Time, jitter float64) time.Duration
 		return 0
 	}
 	return time.Duration((0.5 + jitter) * float64(churnWait))
-}
-
-// of returns the entry of a client. At the bound, the client that was noted the longest
-// time ago is forgotten. It is called with mu held.
-func (c *Churn) of(client string) *churning {
-	if known, found := c.clients[client]; found {
-		c.recent.MoveToFront(known)
-		return known.Value.(*churning)
-	}
-	if c.recent.Len() >= maxRequestClients {
-		oldest := c.recent.Remove(c.recent.Back()).(*churning)
-		delete(c.clients, oldest.client)
-	}
-	added := &churning{client: client, bucket: Rate{PerSecond: churnPerSecond, Burst: churnBurst}.Bucket()}
-	c.clients[client] = c.recent.PushFront(added)
-	return added
 }

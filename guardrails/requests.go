@@ -1,16 +1,11 @@
 package guardrails
 
 import (
-	"container/list"
 	"sync"
 	"time"
 
 	"github.com/letswriteabook/realtime/messaging"
 )
-
-// maxRequestClients bounds the clients whose rate is kept. Beyond it, the client whose last
-// request is the oldest is forgotten, and has a full rate again.
-const maxRequestClients = 10_000
 
 // Requests counts the requests over REST that a gateway is answering, and decides
 // about new ones. Its methods may be called concurrently.
@@ -22,20 +17,14 @@ type Requests struct {
 	limits    Limits
 	total     int
 	perClient tally[string]
-	rates     map[string]*list.Element // of *requestRate, by client
-	recent    *list.List               // the same, the client that asked last in front
-}
-
-type requestRate struct {
-	client string
-	bucket Bucket
+	// rates are the clients' rates. A client that is forgotten has a full one again.
+	rates latest[Bucket]
 }
 
 // NewRequests returns a Requests with no request counted.
 func NewRequests(limits Limits) *Requests {
 	return &Requests{
-		limits: limits, perClient: make(tally[string]),
-		rates: make(map[string]*list.Element), recent: list.New(),
+		limits: limits, perClient: make(tally[string]), rates: newLatest[Bucket](),
 	}
 }
 
@@ -45,7 +34,7 @@ func (r *Requests) SetLimits(limits Limits) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if limits.RequestsPerMinute != r.limits.RequestsPerMinute {
-		r.rates, r.recent = make(map[string]*list.Element), list.New()
+		r.rates = newLatest[Bucket]()
 	}
 	r.limits = limits
 }
@@ -98,26 +87,11 @@ func (r *Requests) decide(client string, now time.Time, jitter float64) Decision
 	if l.RequestsPerMinute == 0 {
 		return allowed
 	}
-	bucket := r.bucket(client)
+	bucket := r.rates.use(client, l.RequestRate().Bucket())
 	if wait, ok := bucket.Take(now); !ok {
 		d = l.refuse(messaging.CodeRequestRateExceeded, bucket.burst, bucket.burst)
 		d.RetryAfter = jittered(max(wait, retryBase), jitter)
 		return d
 	}
 	return allowed
-}
-
-// bucket returns the client's rate. mu is held.
-func (r *Requests) bucket(client string) *Bucket {
-	if known, found := r.rates[client]; found {
-		r.recent.MoveToFront(known)
-		return &known.Value.(*requestRate).bucket
-	}
-	if r.recent.Len() >= maxRequestClients {
-		oldest := r.recent.Remove(r.recent.Back()).(*requestRate)
-		delete(r.rates, oldest.client)
-	}
-	added := &requestRate{client: client, bucket: r.limits.RequestRate().Bucket()}
-	r.rates[client] = r.recent.PushFront(added)
-	return &added.bucket
 }

@@ -20,10 +20,11 @@ const handshakeShare = 0.5
 // [guardrails.Churn]. It is for requests over REST and for event streams.
 func (g *Gateway) Paced(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.slowDown(r, 1) {
+		client := g.churner(r)
+		if !g.slowDown(r, client, 1) {
 			return
 		}
-		defer g.noteChurn(g.churner(r), time.Now())
+		defer g.noteChurn(client, time.Now())
 		next.ServeHTTP(w, r)
 	})
 }
@@ -41,10 +42,10 @@ func (g *Gateway) noteChurn(client string, began time.Time) {
 	}
 }
 
-// slowDown waits for a share of what a request has to wait. It returns false if the client
-// has gone.
-func (g *Gateway) slowDown(r *http.Request, share float64) bool {
-	wait := g.churn.Wait(g.churner(r), time.Now(), rand.Float64())
+// slowDown waits for a share of what a request of a client has to wait. It returns false if
+// the client has gone.
+func (g *Gateway) slowDown(r *http.Request, client string, share float64) bool {
+	wait := g.churn.Wait(client, time.Now(), rand.Float64())
 	if wait == 0 || g.limits.Load().DryRun {
 		return true
 	}

@@ -81,11 +81,13 @@ func (g *Gateway) ShareSockets(next http.Handler) http.Handler {
 	return g.Preflights("GET, POST", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		standing := g.shareAnswer(w.Header(), r)
 		query := r.URL.Query()
-		if query.Get("transport") == "polling" && !query.Has("sid") {
-			g.countOrigin(standing, r)
-		}
-		if !query.Has("sid") && !g.slowDown(r, handshakeShare) { // only the handshake waits
-			return
+		if handshake := !query.Has("sid"); handshake {
+			if query.Get("transport") == "polling" {
+				g.countOrigin(standing, r)
+			}
+			if !g.slowDown(r, g.churner(r), handshakeShare) {
+				return
+			}
 		}
 		next.ServeHTTP(w, r)
 	}))
