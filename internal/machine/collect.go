@@ -33,26 +33,44 @@ func CollectIdle(ctx context.Context) { collectIdle(ctx, collectPace, collectAga
 func collectIdle(ctx context.Context, pace, again time.Duration) {
 	ticker := time.NewTicker(pace)
 	defer ticker.Stop()
-	var collected time.Time
-	var cycles uint64 // of the runtime, at collected
-	once := false     // something was collected after a load, and not again since
-	for before := readHeap(); ; {
+	for c := (collector{pace: pace, again: again, before: readHeap()}); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		now := readHeap()
-		loaded := now.cycles-cycles >= collectCycles && time.Since(collected) >= collectPause
-		due := once && time.Since(collected) >= again
-		if (loaded || due) && now.idle(now.allocated-before.allocated, pace) {
+		if c.due(readHeap(), time.Now()) {
 			runtime.GC() // moves what pools hold to where the next one frees it
 			runtime.GC()
-			now = readHeap()
-			collected, cycles, once = time.Now(), now.cycles, loaded
+			c.collected(readHeap(), time.Now())
 		}
-		before = now
 	}
+}
+
+// collector decides when CollectIdle collects.
+type collector struct {
+	pace, again time.Duration
+	before      heap // at the last look
+	// at is when it collected last, and cycles how many collections of the runtime there were
+	// then.
+	at     time.Time
+	cycles uint64
+	loaded bool // there was a load before the present look
+	once   bool // something was collected after a load, and not again since
+}
+
+// due looks at the heap, and reports whether to collect now.
+func (c *collector) due(now heap, at time.Time) bool {
+	c.loaded = now.cycles-c.cycles >= collectCycles && at.Sub(c.at) >= collectPause
+	due := c.loaded || c.once && at.Sub(c.at) >= c.again
+	due = due && now.idle(now.allocated-c.before.allocated, c.pace)
+	c.before = now
+	return due
+}
+
+// collected notes that the heap was collected.
+func (c *collector) collected(now heap, at time.Time) {
+	c.before, c.at, c.cycles, c.once = now, at, now.cycles, c.loaded
 }
 
 // heap is the state of the Go heap. Sizes are in bytes.

@@ -2,11 +2,11 @@ package machine
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -71,42 +71,36 @@ func TestCollectIdle(t *testing.T) {
 	running.Wait()
 }
 
-// TestCollectIdleAgainAfterASecondLoad: a load that begins before the second collection of the
-// load before it is followed by two collections as well.
-func TestCollectIdleAgainAfterASecondLoad(t *testing.T) {
-	const held, kept = 64 << 20, 64 << 20
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { collectIdle(ctx, collectPace, collectAgain) }) // ends with ctx
-		load := func(lasts time.Duration) {
-			for ; lasts > 0; lasts -= collectPace {
-				for n := range 3 * held >> 20 {
-					if len(sink) < held>>20 {
-						sink = append(sink, nil)
-					}
-					sink[n%len(sink)] = make([]byte, 1<<20)
-				}
-				time.Sleep(collectPace)
+// TestCollectsAgain: a load is followed by two collections, and so is one that begins before
+// the second collection of the load before it.
+func TestCollectsAgain(t *testing.T) {
+	const mib = 1 << 20
+	now := heap{objects: 100 * mib, free: 100 * mib, goal: 400 * mib}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := start
+	c := collector{pace: collectPace, again: collectAgain, before: now}
+	var collected []time.Duration
+	look := func(looks int, loaded bool) {
+		for range looks {
+			at = at.Add(collectPace)
+			if loaded {
+				now.cycles++
+				now.allocated += 1000 * mib
+			}
+			if c.due(now, at) {
+				now.cycles += 2
+				c.collected(now, at)
+				collected = append(collected, at.Sub(start))
 			}
 		}
-		load(2 * collectPace)
-		time.Sleep(2 * collectPace) // in which it collects
-		load(collectPause)
-		for range kept >> 20 {
-			cache = append(cache, make([]byte, 1<<20))
-		}
-		sink = nil
-		time.Sleep(3 * collectPace)
-		if heap := readHeap(); heap.objects > kept+held/2 {
-			t.Fatalf("not collected after the load: %+v", heap)
-		}
-		cache = nil
-		time.Sleep(collectAgain + collectPace)
-		if heap := readHeap(); heap.objects > kept/2 {
-			t.Errorf("not collected again: %+v", heap)
-		}
-		cancel()
-		running.Wait()
-	})
+	}
+	look(4, true)
+	look(2, false) // collected once: 25 s
+	look(12, true)
+	look(20, false) // twice: 95 s and 110 s
+	look(4, true)
+	look(20, false) // twice: 215 s and 230 s
+	if got, want := fmt.Sprint(collected), "[25s 1m35s 1m50s 3m35s 3m50s]"; got != want {
+		t.Errorf("collected after %s, want %s", got, want)
+	}
 }
