@@ -61,8 +61,14 @@ func (b *backward) cached(ctx context.Context, limit int) ([]messaging.Record, e
 				last, err = b.h.log.LastSequenceFrom(ctx, b.at.jobID, known)
 				return err
 			})
-			if err != nil || last > known {
+			switch {
+			case err != nil:
 				return nil, err
+			case last > known:
+				// The room has not read the newest record yet. MongoDB must not be asked for what
+				// precedes it in its place.
+				b.at.head, b.at.current = last, true
+				return nil, nil
 			}
 		}
 		before = min(before, known+1)
